@@ -110,6 +110,7 @@ PUBLIC = [
     "sample_partition",
     "secure",
     "storms",
+    "switch_plan",
     "write",
     "write_disasters",
     "write_futures",

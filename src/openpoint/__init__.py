@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from openpoint.studies.partition.samples import sample_partition as sample_partition
     from openpoint.studies.partition.steps.study import partition_steps as partition_steps
     from openpoint.studies.partition.study import partition as partition
+    from openpoint.studies.plan.study import switch_plan as switch_plan
     from openpoint.studies.powerflow.study import run_powerflow as run_powerflow
     from openpoint.studies.reconfigure.faults.front.study import reconfigure_front as reconfigure_front
     from openpoint.studies.reconfigure.faults.study import reconfigure_secure as reconfigure_secure
@@ -112,6 +113,7 @@ _HOMES = {
     "openpoint.studies.partition.options": ("PartitionCosts",),
     "openpoint.studies.partition.steps.study": ("partition_steps",),
     "openpoint.studies.partition.study": ("partition",),
+    "openpoint.studies.plan.study": ("switch_plan",),
     "openpoint.studies.powerflow.study": ("run_powerflow",),
     "openpoint.studies.reconfigure.faults.front.study": ("reconfigure_front",),
     "openpoint.studies.reconfigure.faults.study": ("reconfigure_secure",),

@@ -49,6 +49,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "day": lambda: ring_days.prepared(topology="fixed").solve(),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
     "secure": lambda: openpoint.secure(ring(), failures_per_branch_year=0.1),
+    "plan": lambda: openpoint.switch_plan(ring(), openpoint.reconfigure(ring()).open_branches),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
     "partition": lambda: openpoint.partition(five().grid()),
     "levels": lambda: openpoint.partition_levels(five().grid(), 0.0),

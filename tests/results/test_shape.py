@@ -51,7 +51,7 @@ def test_the_row_of_a_summary_keeps_its_types(name: str, results: dict[str, Resu
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in RUNS if name not in ("powerflow", "secure", "levels", "front", "fleet")]
+    "name", [name for name in RUNS if name not in ("powerflow", "plan", "secure", "levels", "front", "fleet")]
 )
 def test_every_answer_has_the_same_head(name: str, results: dict[str, Result]) -> None:
     result = results[name]

@@ -130,6 +130,7 @@ STUDIES = (
     ),
     _study("powerflow", "PowerflowResult", "POWERFLOW", "powerflow", "Result of `openpoint powerflow`"),
     _study("secure", "SecureResult", "SECURE", "secure", "Result of `openpoint secure`"),
+    _study("plan", "SwitchPlanResult", "PLAN", "plan", "Result of `openpoint plan`"),
     _study("harden", "HardenResult", "HARDEN", "harden", "Result of `openpoint harden`"),
     _study("partition", "PartitionResult", "PARTITION", "partition", "Result of `openpoint partition`"),
     _study(

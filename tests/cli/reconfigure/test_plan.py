@@ -30,3 +30,30 @@ def test_what_makes_no_sense_is_refused(command: Command, arguments: list[str], 
     done = command("reconfigure", "civanlar16", *arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_plan_between_two_saved_states(command: Command, tmp_path: Path) -> None:
+    assert command("reconfigure", "baran33", "--method", "exchange", "--json", "answer.json").code == 4
+    done = command("plan", "baran33", "answer.json", "--checklist", "list.md", "--json", "plan.json")
+    assert done.code == 0
+    assert "open before   33 34 35 36 37" in done.out
+    assert "8 operations (8 manual), no fewer are possible; limits kept in every state" in done.out
+    assert (tmp_path / "list.md").read_text().count("[ ]") == 8
+    assert (tmp_path / "plan.json").exists()
+    done = command("plan", "baran33", "answer.json", "33,34,35,36,37", "--v-min", "0.931")
+    assert done.code == 0
+    assert "states on the way may break limits by as much" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["7,9,14,32"], "after: not radial"),
+        (["a", "b", "c"], "3 states were given"),
+        (["7,9,14,32,37", "--checklist", "list.pdf"], "the name must end in .html"),
+    ],
+)
+def test_states_that_cannot_be_are_refused(command: Command, arguments: list[str], said: str) -> None:
+    done = command("plan", "baran33", *arguments)
+    assert done.code == 2
+    assert said in done.err

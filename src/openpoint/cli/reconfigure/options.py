@@ -11,13 +11,13 @@ import typer
 
 from openpoint.cli.completion import complete_grids
 from openpoint.cli.options import TimeLimitOption
+from openpoint.cli.plan.options import SwitchingOptions
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.scenarios.futures import Futures
     from openpoint.scenarios.growth import Growth
-    from openpoint.scenarios.reliability import Reliability
     from openpoint.studies.reconfigure.study import Method
 
 SEED = 1
@@ -198,29 +198,12 @@ class ChangeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(SwitchingOptions):
     """The order of switching from today's state to the answer."""
 
     plan: Annotated[
         bool, typer.Option("--plan", help="Show in which order to switch, with the state after each step.")
     ] = False
-    checklist: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write this plan as a list to print and tick: .html, .md or .csv."),
-    ] = None
-    parallel_sources: Annotated[
-        bool, typer.Option("--parallel-sources", help="The plan may join different sources for a moment.")
-    ] = False
-    remote_min: Annotated[
-        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation by remote control takes.")
-    ] = 5.0
-    manual_min: Annotated[
-        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation on site takes.")
-    ] = 30.0
-    customers: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Customers by bus: a folder with the table customers, or a workbook."),
-    ] = None
 
     @property
     def any(self) -> bool:
@@ -236,25 +219,14 @@ class PlanOptions:
         Raises:
             OptionError: with what to do.
         """
-        from openpoint.cli.outputs import check_file
-        from openpoint.report.plan.show import ENDINGS
-
-        if self.checklist is not None:
-            check_file("--checklist", self.checklist, ENDINGS)
+        self.check_checklist()
         if self.any and others:
-            raise OptionError("--plan and --checklist are for one grid and the demand of today; leave them out")
+            raise OptionError(
+                "--plan and --checklist are for one grid and the demand of today; leave them out, and give the answer "
+                "to `openpoint plan`: openpoint plan GRID RESULT.json"
+            )
         if not self.any and (self.parallel_sources or self.customers is not None):
             raise OptionError("--parallel-sources and --customers go with --plan or --checklist; add one of them")
-
-    def reliability(self, grid: Grid) -> Reliability | None:
-        """The customers, of buses of the grid; None where none are given.
-
-        Raises:
-            InputError: with every fault.
-        """
-        from openpoint.scenarios.reliability import read_reliability
-
-        return None if self.customers is None else read_reliability(self.customers).checked(grid)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ STEPS: c.Table = {
     "off_min": c.number("how long they are off: until the next step is done, min", "off, min", 0),
 }
 
-_KEYS: dict[str, Schema] = {
+PLAN_KEYS: dict[str, Schema] = {
     "found": flag("whether there is an order in which every state has a power flow"),
     "operations": value("integer", "switch operations"),
     "fewest_operations": value("integer", "operations that any plan needs: one for each branch that differs"),
@@ -50,7 +50,7 @@ _KEYS: dict[str, Schema] = {
     "ac_max_mismatch_pu": maybe("number", "largest power mismatch of any state at any bus, pu"),
     "notes": names("what belongs to the plan"),
 }
-PLAN: Schema = record(_KEYS) | {
+PLAN: Schema = record(PLAN_KEYS) | {
     "type": ["object", "null"],
     "description": "the switch plan, whose steps are in the table `switch_plan`; null: not asked for",
 }
@@ -119,4 +119,4 @@ class SwitchPlan:
     @property
     def row(self) -> dict[str, Any]:
         """As it is written, without the steps."""
-        return {key: list(self.notes) if key == "notes" else getattr(self, key) for key in _KEYS}
+        return {key: list(self.notes) if key == "notes" else getattr(self, key) for key in PLAN_KEYS}

@@ -1,0 +1,58 @@
+"""Options of an order of switching, which `plan` and `reconfigure` have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from openpoint.grid import Grid
+    from openpoint.scenarios.reliability import Reliability
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchingOptions:
+    """How switches are operated, and who is off in between."""
+
+    checklist: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the switch plan as a list to print and tick: .html, .md or .csv."),
+    ] = None
+    parallel_sources: Annotated[
+        bool, typer.Option("--parallel-sources", help="The plan may join different sources for a moment.")
+    ] = False
+    remote_min: Annotated[
+        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation by remote control takes.")
+    ] = 5.0
+    manual_min: Annotated[
+        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation on site takes.")
+    ] = 30.0
+    customers: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Customers by bus: a folder with the table customers, or a workbook."),
+    ] = None
+
+    def check_checklist(self) -> None:
+        """Refuse a checklist that cannot be written.
+
+        Raises:
+            OptionError: with what to do.
+        """
+        from openpoint.cli.outputs import check_file
+        from openpoint.report.plan.show import ENDINGS
+
+        if self.checklist is not None:
+            check_file("--checklist", self.checklist, ENDINGS)
+
+    def reliability(self, grid: Grid) -> Reliability | None:
+        """The customers, of buses of the grid; None where none are given.
+
+        Raises:
+            InputError: with every fault.
+        """
+        from openpoint.scenarios.reliability import read_reliability
+
+        return None if self.customers is None else read_reliability(self.customers).checked(grid)

@@ -1,0 +1,1 @@
+"""Switch plans between two states of a grid."""

@@ -1,0 +1,74 @@
+"""The result of a plan between two states: the order of switching, and the state after every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+
+from openpoint.grid.arguments import path_of
+from openpoint.grid.grid import Grid
+from openpoint.results.base import Result, count_words
+from openpoint.results.plan.plan import SwitchPlan
+from openpoint.results.shape import Shape
+from openpoint.studies.plan.schema import PLAN
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class SwitchPlanResult(Result):
+    """What `switch_plan` answers.
+
+    Attributes:
+        grid: in the state before. grid_after: in the state after.
+        open_before, open_after: branches that are open in them.
+        plan: the order of switching: `steps` (a row an operation), and whether it is proven best.
+    """
+
+    grid: Grid
+    grid_after: Grid
+    open_before: tuple[str, ...]
+    open_after: tuple[str, ...]
+    plan: SwitchPlan
+
+    shape: ClassVar[Shape] = PLAN
+    place: ClassVar[str] = "openpoint.studies.plan"
+
+    @property
+    def in_short(self) -> str:
+        return f"switch plan: {self.plan.in_short}"
+
+    def facts(self) -> dict[str, str]:
+        if not self.plan.found:
+            return {"order": "none found"}
+        return {
+            "order": count_words(self.plan.operations, "operation"),
+            "limits": "kept on the way" if self.plan.keeps_limits else "broken on the way",
+            "not supplied": f"{self.plan.not_supplied_kwh:.1f} kWh",
+        }
+
+    def write_checklist(self, path: str | os.PathLike[str]) -> Path:
+        """Write the plan as a list to print, with places to tick: `.html`, `.md` or `.csv`.
+
+        Raises:
+            OptionError: another ending, or a path that cannot be written.
+        """
+        from openpoint.report.plan.show import write_checklist
+
+        return write_checklist(self.grid, self.plan, path_of(path, "path"))
+
+    def plot(self) -> Figure:
+        """A picture for notebooks: the lowest voltage after each step."""
+        return self._draw()
+
+    def _special_values(self) -> dict[str, Any]:
+        return self.plan.row
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        return {"switch_plan": self.plan.steps}

@@ -1,0 +1,15 @@
+"""The shape of what `openpoint plan` writes."""
+
+from __future__ import annotations
+
+from openpoint.results.plan.plan import PLAN_KEYS, STEPS
+from openpoint.results.schema import Schema, names
+from openpoint.results.shape import Shape
+
+_KEYS: dict[str, Schema] = {
+    "open_before": names("branches that are open before the plan"),
+    "open_after": names("branches that are open after it"),
+    **PLAN_KEYS,
+}
+
+PLAN = Shape("plan", "plan", "Result of openpoint plan", _KEYS, {"switch_plan": STEPS})

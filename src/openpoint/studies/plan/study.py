@@ -1,0 +1,129 @@
+"""Switch plan: the order of switching from one state of a grid to another, with the exact state after every step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import Names
+from openpoint.grid.balanced import HAS_PHASES
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import as_asked
+from openpoint.io import GridLike, read
+from openpoint.network import Network, build_network
+from openpoint.network.limits import Limits
+from openpoint.powerflow.state import ac_state
+from openpoint.results.plan.build import PlanOptions, plan_of
+from openpoint.scenarios.reliability import ReliabilityLike
+from openpoint.studies.plan.result import SwitchPlanResult
+from openpoint.studies.plan.states import State, check_state, in_state
+
+DEMAND = "every state is judged at the demand of the grid's tables"
+"""What belongs to every plan: the states may have been found for another demand."""
+
+
+def switch_plan(
+    grid: GridLike,
+    after: State,
+    *,
+    before: State | None = None,
+    limits: Limits | None = None,
+    switchable: Names = (),
+    parallel: bool = False,
+    remote_minutes: float = 5.0,
+    manual_minutes: float = 30.0,
+    keep: Names = (),
+    reliability: ReliabilityLike | None = None,
+    time_limit_s: float | None = 30.0,
+) -> SwitchPlanResult:
+    """An order of switching from one radial state of a grid to another, with the exact state after every step.
+
+    Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits, that
+    with the closed loop included. Where different sources may not be joined the opening comes first. Every state is
+    judged at the demand of the grid's tables. What is best is in `openpoint.search.plan.order`.
+
+    Args:
+        grid: a balanced grid, a path or a name that `read` takes.
+        after: the state to be reached: a grid of the same branches, the JSON file of a result, or the names of the
+            branches that are open.
+        before: the state to begin with; default: that of the grid.
+        limits: limits of voltage and current; default: those of the grid.
+        switchable: branches that may be operated beside those that the grid says.
+        parallel: whether different sources may be joined for a moment.
+        remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
+        keep: branches that are not operated beside those that differ.
+        reliability: customers by bus, as `openpoint.secure` takes them.
+        time_limit_s: seconds after which the order is no longer proven; None = none.
+
+    Raises:
+        InputError: the grid has faults; a state that is not radial or has no power flow; a branch that differs and may
+            not be operated; names that are unknown.
+        OptionError: a grid of several phases, or options that make no sense.
+    """
+    options = PlanOptions(
+        parallel=parallel,
+        remote_minutes=remote_minutes,
+        manual_minutes=manual_minutes,
+        keep=keep,
+        reliability=reliability,
+        time_limit_s=time_limit_s,
+    )
+    return planned(as_asked(read(grid), switchable, (), ()), before, after, limits, options)
+
+
+def planned(
+    grid: Grid, before: State | None, after: State, limits: Limits | None, options: PlanOptions
+) -> SwitchPlanResult:
+    """As `switch_plan`, for a grid and options at hand."""
+    if (grid.buses["phases"] != "1").any():
+        raise OptionError(f"switch plans are for balanced grids (phases '1'); {HAS_PHASES}")
+    begin = grid if before is None else in_state(grid, before, "before")
+    end = in_state(grid, after, "after")
+    for state, which in ((begin, "before"), (end, "after")):
+        check_state(state, which)
+    _refuse_fixed(begin, end)
+    network, last = (Limits.given(limits).applied(build_network(state)) for state in (begin, end))
+    _refuse_without_flow(network, last)
+    plan = plan_of(begin, network, end.branches().remove("closed")["name"].to_list(), options)
+    return SwitchPlanResult(
+        grid=begin,
+        grid_after=end,
+        open_before=tuple(begin.branches().remove("closed")["name"]),
+        open_after=tuple(end.branches().remove("closed")["name"]),
+        plan=replace(plan, notes=(DEMAND, *plan.notes)),
+    )
+
+
+def _refuse_fixed(before: Grid, after: Grid) -> None:
+    """Refuse branches that differ and may not be operated.
+
+    Raises:
+        InputError: naming each.
+    """
+    rows = zip(before.branches().iter_rows(named=True), after.branches()["closed"], strict=True)
+    problems = []
+    for row, closed in rows:
+        if row["closed"] == closed or row["switchable"]:
+            continue
+        why = f"locked ({row['locked_reason']})" if row["locked_reason"] else "not switchable"
+        message = f"{why}, and {'open' if closed else 'closed'} before and {'closed' if closed else 'open'} after"
+        remedy = "Leave it as it is" if row["locked_reason"] else "Leave it as it is, or name it by `switchable`"
+        problems.append(Problem(row["kind"], row["name"], "closed", message, remedy))
+    if problems:
+        raise InputError(problems)
+
+
+def _refuse_without_flow(before: Network, after: Network) -> None:
+    """Refuse states without a power flow.
+
+    Raises:
+        InputError: naming each.
+    """
+    remedy = "The grid cannot carry its load in this state (voltage collapse): choose another one"
+    problems = [
+        Problem("buses", "", "", f"{which}: the power flow has no solution", remedy)
+        for network, which in ((before, "before"), (after, "after"))
+        if ac_state(network, network.closed) is None
+    ]
+    if problems:
+        raise InputError(problems)
