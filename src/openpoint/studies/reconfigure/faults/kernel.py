@@ -17,14 +17,13 @@ from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, refer, sp
 from openpoint.search.exchange.feeders import ACCURACY, SWEEPS, forget, place
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork
-from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch
+from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch, tripped_at
 from openpoint.studies.reconfigure.faults.partial import Least, PartialWork
 from openpoint.studies.reconfigure.faults.tree_kernel import (
     below,
     customers_below,
     grow_tree,
     load_below,
-    tripped_at,
 )
 
 NOT_RADIAL, NO_FLOW = -1, -2
@@ -147,16 +146,13 @@ def parts_of(data: FaultData, state: FaultWork, s: int) -> int:
 
 @inlined
 def sort_out(
-    wires: Wires, data: FaultData, least: Least, partial: PartialWork, state: FaultWork, s: int, parts: int
+    wires: Wires, data: FaultData, least: Least, partial: PartialWork, state: FaultWork, at: int, parts: int
 ) -> None:
-    """Mark the ties that cannot carry what they would have to."""
-    at = top_branch(data, partial, s)
+    """Mark the ties that cannot carry what they would have to. `at`: the branch that feeds the section."""
     for p in range(parts):
         for k in range(state.first[p], state.first[p + 1]):
-            state.hopeless[k] = (
-                least.valid
-                and at >= 0
-                and not possible(wires, data, least, partial, state.tie[k], partial.lower[at], state.head[p])
+            state.hopeless[k] = least.valid and not possible(
+                wires, data, least, partial, state.tie[k], partial.lower[at], state.head[p]
             )
 
 
@@ -326,9 +322,10 @@ def judge(
         if faults == 0:
             continue
         parts = parts_of(data, state, s)
-        sort_out(wires, data, least, partial, state, s, parts)
+        at = top_branch(data, partial, s)
+        sort_out(wires, data, least, partial, state, at, parts)
         restored, left, lost = restore(wires, loads, data, state, s, parts, bad, work)
-        bus = tripped_at(data, state, s)
+        bus = tripped_at(data, partial, at, data.section[s])
         state.totals[0] += rate * customers_below(state, bus)
         state.totals[1] += until * customers_below(state, bus) + longer * (data.own_customers[s] + lost)
         state.totals[2] += until * load_below(state, bus) + longer * (data.own_load[s] + left)

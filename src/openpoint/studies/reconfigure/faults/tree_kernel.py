@@ -1,4 +1,4 @@
-"""Compiled: the tree of a radial state, and what the first breaker above a fault trips."""
+"""Compiled: the tree of a radial state, and what is fed through a bus."""
 
 from __future__ import annotations
 
@@ -70,24 +70,3 @@ def customers_below(state: FaultWork, head: int) -> float:
     """Customers that are fed through a bus."""
     total: float = state.customers_to[state.end[head]] - state.customers_to[state.place[head]]
     return total
-
-
-@inlined
-def tripped_at(data: FaultData, state: FaultWork, s: int) -> int:
-    """The bus behind the first breaker between a section and its source: all that it feeds is tripped."""
-    at, own = -1, data.section[s]
-    for a in range(data.start[s], data.start[s + 1]):
-        e = data.touching[a]
-        if state.lower[e] >= 0 and (at < 0 or state.place[state.lower[e]] < state.place[state.lower[at]]):
-            at = e
-    first = True
-    while True:
-        bus: int = state.lower[at]
-        forward = data.to[at] == bus
-        upper = data.breaker_fr[at] if forward else data.breaker_to[at]
-        under = data.breaker_to[at] if forward else data.breaker_fr[at]
-        up = state.parent[bus]
-        if upper or (under and not (first and data.of_branch[at] == own)) or state.above[up] < 0:
-            return bus
-        first = False
-        at = state.above[up]
