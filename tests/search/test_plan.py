@@ -15,9 +15,11 @@ from openpoint.network import Network, build_network
 from openpoint.network.stations import open_held_meshes
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
+from openpoint.search.plan import order
 from openpoint.search.plan.figures import figures_of
 from openpoint.search.plan.order import MORE, Order, best_order
 from openpoint.search.plan.question import PlanQuestion
+from openpoint.twostage.deadline import Deadline
 from tests.builders.grids import LIMITED, LIMITED_FEED, RICH, all_topologies, random_grid
 
 Judged = tuple[float, float, float]
@@ -196,3 +198,16 @@ def test_operations_are_proven_where_a_detour_keeps_the_limits() -> None:
         more = sum((move.close | move.open).bit_count() for move in found.moves) > found.fewest
         kinds.add("more" if more else "kept" if found.keeps_limits else "broken")
     assert kinds == {"more", "kept", "broken"}
+
+
+@pytest.mark.parametrize("exact", [order.EXACT, 0])
+def test_without_time_there_is_an_order_and_no_proof(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is there any search for additional operations after a good plan of fewest, which has no deadline."""
+    monkeypatch.setattr(order, "EXACT", exact)
+    for seed, kept in ((0, True), (7, False), (122, False)):
+        q = question(seed)
+        assert q is not None
+        found = best_order(q, Deadline(0.0))
+        assert found is not None
+        assert (found.keeps_limits, found.proven) == (kept, False)
+        assert sum((move.close | move.open).bit_count() for move in found.moves) == found.fewest

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import openpoint as op
+from tests.builders.grids import LIMITED, random_grid
 from tests.cli.desk import Command
 
 
@@ -57,3 +59,40 @@ def test_states_that_cannot_be_are_refused(command: Command, arguments: list[str
     done = command("plan", "baran33", *arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_exit_codes_tell_a_plan_that_breaks_limits_and_one_that_is_not_proven(command: Command) -> None:
+    op.write(random_grid(7, LIMITED), "grid")
+    done = command("plan", "grid", "e2,e8", "e0,e4")
+    assert done.code == 3
+    assert "limits broken on the way" in done.out
+    assert "the least possible" in done.out
+    done = command("plan", "baran33", "7,9,14,32,37", "--time-limit", "0")
+    assert done.code == 4
+    assert "limits kept in every state; no interruption. Not proven best." in done.out
+
+
+def test_from_one_state_to_the_same_there_is_nothing_to_do(command: Command) -> None:
+    done = command("plan", "baran33", "33,34,35,36,37")
+    assert done.code == 0
+    assert "Nothing to switch." in done.out
+
+
+def test_results_are_states_where_they_have_an_answer(command: Command, ring: Path, tmp_path: Path) -> None:
+    (tmp_path / "year.csv").write_text("hours,a,b,c\n8000,1,0.5,0.2\n760,1,1,1\n", encoding="utf-8")
+    assert command("futures", ring, "--count", 2, "-o", "futures.csv").code == 0
+    for option in ("--futures", "futures.csv"), ("--year", "year.csv"):
+        assert command("reconfigure", ring, *option, "--json", "answer.json").code == 0
+        done = command("plan", ring, "answer.json")
+        assert done.code == 0, done.err
+        assert "Switch plan: 2 operations" in done.out
+        assert command("reconfigure", ring, *option, "--v-min", "0.9999", "--json", "none.json").code == 3
+        assert "a run without an answer (infeasible)" in command("plan", ring, "none.json").err
+    assert command("reconfigure", ring, "--v-min", "0.9999", "--json", "none.json").code == 3
+    done = command("plan", ring, "none.json")
+    assert done.code == 2
+    assert "after: none.json is the result of a run without an answer (infeasible); give another state" in done.err
+    assert command("reconfigure", ring, "--front", "unrestorable", "--json", "front.json").code == 0
+    done = command("plan", ring, "front.json")
+    assert done.code == 2
+    assert "choose one of its points, and name the branches that are open there" in done.err

@@ -28,7 +28,7 @@ Examples:
 Exit codes:
    0  an order that keeps the limits, proven to be the best
    2  bad input or usage; the message names the place and the remedy
-   3  no order keeps the limits; that which breaks them least is shown, where there is one
+   3  no order that keeps the limits was found; that which breaks them least is shown, where there is one
    4  an order that keeps the limits, not proven to be the best
   70  internal error: please report it
   74  planned, but a file asked for could not be written"""

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
@@ -81,7 +82,8 @@ def best_order(question: PlanQuestion, deadline: Deadline | None = None) -> Orde
     plain = question.moves()
     exchanges = max((plain.start & ~plain.goal).bit_count(), (plain.goal & ~plain.start).bit_count())
     fewest = len(plain.branches)
-    ends = [finder.at(plain, state).excess for state in (plain.start, plain.goal)]
+    with finder.freely():
+        ends = [finder.at(plain, state).excess for state in (plain.start, plain.goal)]
     if not all(map(math.isfinite, ends)):
         return None
     allowed = max(ends)
@@ -131,6 +133,16 @@ class _Finder:
         self._ac = AcStates(question.stations)
         self._known: dict[tuple[int, int], Figures] = {}
         self._most: float = MOST_STATES
+
+    @contextmanager
+    def freely(self) -> Iterator[None]:
+        """Without a limit of states or of time."""
+        limits = self._most, self._deadline
+        self._most, self._deadline = math.inf, Deadline()
+        try:
+            yield
+        finally:
+            self._most, self._deadline = limits
 
     def at(self, where: Moves, state: int) -> Figures:
         """The figures of a state."""
@@ -249,7 +261,10 @@ class _Finder:
 
     def beam(self, where: Moves, allowed: float) -> list[Move] | None:
         """A good plan of fewest operations: of each step the few best states are kept. No proof, and no deadline."""
-        self._most, self._deadline = math.inf, Deadline()
+        with self.freely():
+            return self._beam(where, allowed)
+
+    def _beam(self, where: Moves, allowed: float) -> list[Move] | None:
         front: list[_Kept] = [_Kept((allowed, 0.0, self._floor(where), 0.0), where.start, 0, [])]
         while front[0].state != where.goal:
             grown: dict[int, _Kept] = {}

@@ -19,6 +19,8 @@ State = GridLike | Names
 NONE = "none"
 """The state in which no branch is open."""
 TOLD = 10
+_OBJECTIVES = ("objective", "objective_kw", "objective_usd")
+"""Keys of results, one in each; null where there is no answer."""
 
 
 def in_state(grid: Grid, state: State, which: str) -> Grid:
@@ -110,6 +112,14 @@ def _open_in_result(path: Path, which: str) -> list[str] | None:
     if not isinstance(document, dict) or "study" not in document:
         return None
     found = document.get("open_branches")
+    if "points" in document:
+        raise OptionError(
+            f"{which}: {path} is a front, which has many states; choose one of its points, and name the branches that "
+            "are open there (`open_branches` of the point), separated by commas"
+        )
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise OptionError(f"{which}: {path} is the result of a study without open points, or without an answer")
+        raise OptionError(f"{which}: {path} is the result of a study without open points; give another state")
+    if not found and any(document.get(key, 0.0) is None for key in _OBJECTIVES):
+        why = f" ({document['termination']})" if "termination" in document else ""
+        raise OptionError(f"{which}: {path} is the result of a run without an answer{why}; give another state")
     return found
