@@ -26,9 +26,22 @@ def test_a_front_is_told_and_written(command: Command, tmp_path: Path) -> None:
         (["--points", "4"], "--points is the number of points of --front"),
         (["--front", "unrestorable", "--plan"], "leave one out"),
         (["--front", "unrestorable", "--minimize", "ens"], "leave minimize out"),
+        (["--front", "unrestorable", "--certificate", "proof.gz"], "leave one out"),
+        (["--front", "unrestorable", "--futures", "futures.csv"], "leave one out"),
+        (["--front", "unrestorable", "--year", "year.csv"], "leave one out"),
+        (["--front", "unrestorable", "--method", "benders"], "leave out method"),
+        (["--front", "unrestorable", "--soft-limits"], "leave one of both out"),
+        (["--front", "unrestorable", "--change-cost", "1"], "give max_changes"),
+        (["--front", "unrestorable", "--points", "4"], "leave points out"),
     ],
 )
 def test_what_makes_no_sense_is_refused(command: Command, arguments: list[str], said: str) -> None:
     done = command("reconfigure", "civanlar16", *arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_front_is_no_state_to_be_written(command: Command, ring: Path) -> None:
+    done = command("reconfigure", ring, "--front", "unrestorable", "--write", "copy")
+    assert done.code == 2
+    assert "--front finds many; leave one of both out" in done.err

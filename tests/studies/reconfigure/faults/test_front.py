@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import jsonschema
 import numpy as np
@@ -131,7 +132,8 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
     jsonschema.validate(document, published("reconfigure-front"))
     assert [row["open_branches"] for row in document["points"]] == [list(each.open_branches) for each in front.results]
     page = Page(render(front))
-    assert f"no state has less than {counts[-1]} of unrestorable faults" in page.text
+    assert f"no state has fewer than {counts[-1]} unrestorable faults" in page.text
+    assert "infeasible" in page.text
 
 
 def test_a_stopped_front_keeps_what_it_has() -> None:
@@ -144,6 +146,24 @@ def test_a_stopped_front_keeps_what_it_has() -> None:
     assert nothing.termination is Termination.INFEASIBLE
     assert "No radial state" in str(view(nothing))
     assert "points 0" in repr(nothing)
+
+
+def test_ctrl_c_keeps_the_points_found() -> None:
+    """The second search has hundreds of nodes when it is stopped after its first."""
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told += 1
+        if told == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    told = 0
+    front = openpoint.reconfigure_front("baran33", "unrestorable", progress=stop)
+    assert front.termination is Termination.INTERRUPTED
+    assert front.termination.exit_code == 130
+    assert front.point_count
+    assert all(each.lower_bound_kw <= each.loss_kw * (1.0 + 1e-9) for each in front.results)
+    assert "not every point is proven" in front.notes[-1]
 
 
 def test_refusals_say_what_to_do() -> None:

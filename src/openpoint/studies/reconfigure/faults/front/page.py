@@ -20,7 +20,8 @@ def page(result: ReconfigureFront) -> m.Page:
     points = s.frame_table(
         "points", told, result.points, shape["points"], ["to_close", "to_open"], last=["open_branches", "termination"]
     )
-    proven = s.frame_table("bounds", "What is proven, a row a search", result.bounds, shape["bounds"], [])
+    searches = "What is proven, a row a search"
+    proven = s.frame_table("bounds", searches, result.bounds, shape["bounds"], [], last=["termination"])
     parts = [
         s.remarks(result.notes),
         m.section(

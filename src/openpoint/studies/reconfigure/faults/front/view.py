@@ -8,6 +8,7 @@ from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
+from openpoint.studies.reconfigure.faults.front.schema import UNRESTORABLE
 from openpoint.studies.reconfigure.faults.view import figure
 
 HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write or --plan."
@@ -42,5 +43,6 @@ def least(result: ReconfigureFront) -> str:
     """Below what no state is, in words; empty where nothing is proven."""
     if not (math.isfinite(result.kept_bound) and result.kept_bound > 0.0):
         return ""
-    bound = f"{result.kept_bound:.4g} {result.kept_unit}".strip()
-    return f"Proven: no state has less than {bound} of {result.kept_words}."
+    if result.kept == UNRESTORABLE:
+        return f"Proven: no state has fewer than {result.kept_bound:.0f} unrestorable faults."
+    return f"Proven: no state has less than {result.kept_bound:.4g} {result.kept_unit} of {result.kept_words}."

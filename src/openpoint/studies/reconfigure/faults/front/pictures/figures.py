@@ -30,7 +30,7 @@ def draw(result: ReconfigureFront) -> Figure:
         figure, axes = single_figure(7.2, 4.0, f"{name}: loss and {result.kept_words}")
         edge = _empty(result)
         if len(edge):
-            axes.plot(edge[:, 0], edge[:, 1], color=style.AFTER, lw=1.2, label="below it no state, proven")
+            axes.plot(edge[:, 0], edge[:, 1], color=style.AFTER, lw=1.2, label="no state below or left, proven")
         axes.vlines(x, bound, y, color=style.AFTER, lw=1.2)
         axes.plot(x, y, "o", ms=6, color=style.OPENS, label="point, verified by AC", zorder=3)
         if result.kept_before is not None and result.loss_before_kw is not None:
@@ -66,7 +66,7 @@ def chart(result: ReconfigureFront) -> Chart | None:
     )
     edge = _empty(result)
     layers: list[Layer] = [
-        Lines(curve(edge[:, 0], edge[:, 1]), "@after", 1.5, name="below it no state, proven"),
+        Lines(curve(edge[:, 0], edge[:, 1]), "@after", 1.5, name="no state below or left, proven"),
         Lines(gaps, "@after", 2.0, name="gap to the proven bound"),
         Dots(numbers(x), numbers(y), 8.0, "@opens", name="point, verified by AC", hover=told),
     ]
