@@ -15,7 +15,7 @@ from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
 from openpoint.studies.secure.model.data import load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import faults_of
-from openpoint.studies.secure.model.indices import interruptions
+from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions
 from openpoint.studies.secure.model.restoration import restorations
 from openpoint.studies.secure.model.sections import Sections, every_line_alone, sections_of
 from openpoint.studies.secure.model.tree import tree_of
@@ -52,7 +52,7 @@ class Case:
             restored,
             rates=w.rate,
             repair_h=w.repair_h,
-            switching_h=w.switching_h,
+            switching_h=w.switching,
             customers=w.customers,
             load_kw=w.load,
         )
@@ -84,7 +84,7 @@ def fault_case(seed: int) -> Case | None:
         customers=np.array([customers.get(name, 0.0) for name in network.bus_names]),
         rate=rng.uniform(0.0, 1.0, branches),
         repair_h=rng.uniform(0.2, 4.0, branches),
-        switching_h=1.0,
+        switching=SwitchingTimes(1.0, 0.3, rng.random(branches) < (0.0, 0.5, 0.8)[seed % 3]),
     )
     fails = may_fail(network, transformers=True) & ~stations.dropped
     evaluator = FaultEvaluator(network, fault_data(network, sections, fails, weights))

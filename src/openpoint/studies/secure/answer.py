@@ -45,7 +45,9 @@ def answer(
             restored,
             rates=rates,
             repair_h=repair_h,
-            switching_h=_switching_times(grid, options),
+            switching_h=SwitchingTimes.of_options(
+                options.switching_h, options.remote_switching_h, grid.branches()["remote"].to_numpy()
+            ),
             customers=customers,
             load_kw=load_kw,
         )
@@ -71,11 +73,6 @@ def answer(
         rules=_rules(options),
         notes=(*grid.figure_notes, *notes),
     )
-
-
-def _switching_times(grid: Grid, options: SecureOptions) -> SwitchingTimes:
-    manual, remote = options.switching_h, options.remote_switching_h
-    return SwitchingTimes(manual, manual if remote is None else remote, grid.branches()["remote"].to_numpy())
 
 
 def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | None, float | None]:

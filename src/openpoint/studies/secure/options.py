@@ -11,6 +11,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.network.limits import Limits
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
+from openpoint.studies.secure.model.indices import check_times
 
 MULTIPLE_MOST = 2.0
 """Up to this a loading in percent is taken for a multiple of the ratings that was meant, and is refused."""
@@ -48,7 +49,7 @@ class SecureOptions:
             lambda: Limits.given(self.limits),
             self._check_loading,
             self._check_switchings,
-            self._check_times,
+            lambda: check_times(self.switching_h, self.remote_switching_h),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
         )
 
@@ -65,13 +66,6 @@ class SecureOptions:
         of_kind(self.switchings, int, "switchings", what)
         if self.switchings < 1:
             raise OptionError(f"switchings is {self.switchings}; give {what}")
-
-    def _check_times(self) -> None:
-        if self.remote_switching_h is not None and self.remote_switching_h > self.switching_h:
-            raise OptionError(
-                f"remote_switching_h is {self.remote_switching_h:g}, above switching_h of {self.switching_h:g}; "
-                "give at most that"
-            )
 
     @property
     def beyond_ties(self) -> bool:

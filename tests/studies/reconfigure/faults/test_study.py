@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 import openpoint
@@ -34,6 +35,32 @@ def test_the_answer_is_judged_as_secure_judges_it() -> None:
     assert result.document()["unrestorable_before"] == 11
 
 
+@pytest.mark.parametrize("minimize", ["saidi", "loss"])
+def test_what_is_remote_is_switched_as_soon_as_secure_says(minimize: str) -> None:
+    grid = openpoint.read("baran33")
+    remote = ["6", "7", "13", "14", "28", "29", "33", "34", "35", "36", "37"]
+    grid = grid.with_tables(lines=grid.lines.with_columns(remote=pl.col("name").is_in(remote)))
+
+    def judged(asked: openpoint.Grid) -> float | None:
+        return openpoint.secure(
+            asked, reliability=customers(), failures_per_branch_year=0.1, remote_switching_h=0.1
+        ).saidi_h_per_year
+
+    result = openpoint.reconfigure_secure(
+        grid,
+        minimize=minimize,
+        reliability=customers(),
+        failures_per_branch_year=0.1,
+        remote_switching_h=0.1,
+        gap=0.2,
+    )
+    assert result.grid_after is not None
+    assert result.before.saidi_h_per_year == pytest.approx(judged(result.grid))
+    assert result.after.saidi_h_per_year == pytest.approx(judged(result.grid_after))
+    plain = openpoint.secure(result.grid, reliability=customers(), failures_per_branch_year=0.1)
+    assert result.before.saidi_h_per_year != pytest.approx(plain.saidi_h_per_year)
+
+
 def test_a_number_that_nothing_keeps_is_proven_to_be_none() -> None:
     result = openpoint.reconfigure_secure("baran33", restorable=0)
     assert result.termination is Termination.INFEASIBLE
@@ -46,6 +73,8 @@ def test_refusals_say_what_to_do() -> None:
         openpoint.reconfigure_secure("baran33", minimize="cost")
     with pytest.raises(OptionError, match=r"restorable is -1.*max_loading_percent is 0"):
         openpoint.reconfigure_secure("baran33", restorable=-1, max_loading_percent=0.0)
+    with pytest.raises(OptionError, match="above switching_h of 1; give at most that"):
+        openpoint.reconfigure_secure("baran33", restorable=3, remote_switching_h=2.0)
     with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*and customers by bus"):
         openpoint.reconfigure_secure("baran33", minimize="saidi")
     with pytest.raises(OptionError, match="give max_changes"):

@@ -14,6 +14,7 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.table import Table
 from openpoint.network import Network
 from openpoint.studies.secure.model.faults import touching_branches
+from openpoint.studies.secure.model.indices import SwitchingTimes
 from openpoint.studies.secure.model.restoration import MOST
 from openpoint.studies.secure.model.sections import Sections
 from openpoint.studies.secure.model.states import TOLERANCE
@@ -29,8 +30,10 @@ class FaultData(Table):
         of_bus, of_branch: (N), (E) section. breaker_fr, breaker_to: (E) whether a breaker stands at the end.
         section: sections with branches that may fail. start, touching: branches that touch each of these.
         first, failing: branches of each that may fail. own_load, own_customers: of the buses within each.
-        load, customers: (N) of each bus. rate: (E) faults a year. until, longer: (E) hours a year without supply of
-            what is switched around, and of what waits for the repair in addition.
+        load, customers: (N) of each bus. rate: (E) faults a year. remote: (E) operated by remote control.
+        until, sooner, whole: (E) hours a year without supply of what is switched around on site, of what is so by
+            remote control (as `until` where no branch at the section is remote), and of what waits for the repair.
+        one_time: whether `until` and `sooner` are equal everywhere.
         low, high: (N) voltages that keep the limits, after a fault. most: (E) currents.
         sources_hold: whether the sources' own voltages keep the limits. most_choices: see `Restoration.is_whole`.
     """
@@ -55,8 +58,11 @@ class FaultData(Table):
     load: Floats
     customers: Floats
     rate: Floats
+    remote: Bools
     until: Floats
-    longer: Floats
+    sooner: Floats
+    whole: Floats
+    one_time: bool
     low: Floats
     high: Floats
     most: Floats
@@ -73,7 +79,8 @@ class FaultWork(Table):
         feeder: (N) first bus of the feeder, -1 at sources. holds, loss: (N) of the feeder that begins at the bus.
         load_to, customers_to: (N + 1) sums over the buses before a place in `order`.
         head, first, tie, chosen: (N), (N + 1), (2 E), (N) of the parts of a fault: the bus by which it was fed, its
-            ties, and the one chosen. hopeless: (2 E) whether a tie need not be tried.
+            ties, and the one chosen. picked: (N) that of the best choice, -1 = none. hopeless: (2 E) whether a tie
+            need not be tried.
         changed: (N) first buses of the feeders that a switching changes.
         unrestorable: (E) whether ties leave some of what the fault cuts off without supply.
         totals: (3) interruptions, and hours without supply, of customers a year, and energy not supplied.
@@ -96,6 +103,7 @@ class FaultWork(Table):
     first: Indices
     tie: Indices
     chosen: Indices
+    picked: Indices
     hopeless: Bools
     changed: Indices
     unrestorable: Bools
@@ -110,14 +118,14 @@ class Weights:
 
     Attributes:
         load, customers: (N) of each bus. rate: (E) faults a year. repair_h: (E) time of a repair.
-        switching_h: time until a fault is isolated and ties are closed.
+        switching: time until a fault is isolated and ties are closed.
     """
 
     load: Floats
     customers: Floats
     rate: Floats
     repair_h: Floats
-    switching_h: float
+    switching: SwitchingTimes
 
 
 def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weights) -> FaultData:
@@ -130,7 +138,12 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
     touching = touching_branches(network, sections)
     lists = [touching[s] for s in named]
     failing = [np.flatnonzero(fails & (of_branch == s)) for s in named]
-    until = weights.rate * np.minimum(weights.switching_h, weights.repair_h)
+    time, rate, repair_h = weights.switching, weights.rate, weights.repair_h
+    until = rate * np.minimum(time.manual_h, repair_h)
+    reached = np.zeros(len(rate), dtype=np.bool_)
+    for own, around in zip(failing, lists):
+        reached[own] = time.remote[around].any()
+    sooner = np.where(reached, rate * np.minimum(time.remote_h, repair_h), until)
     inside = [of_bus == s for s in named]
     held = np.abs(network.source_v)
     low, high = np.sqrt(network.w_min) / (1.0 + TOLERANCE), np.sqrt(network.w_max) * (1.0 + TOLERANCE)
@@ -156,8 +169,11 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
         load=weights.load.copy(),
         customers=weights.customers.copy(),
         rate=weights.rate.copy(),
+        remote=time.remote.copy(),
         until=until,
-        longer=weights.rate * weights.repair_h - until,
+        sooner=sooner,
+        whole=rate * repair_h,
+        one_time=bool(np.array_equal(until, sooner)),
         low=low,
         high=high,
         most=np.sqrt(network.l_max) * (1.0 + TOLERANCE),
@@ -169,7 +185,7 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
 def fault_work(data: FaultData) -> FaultWork:
     """Memory for states of these arrays."""
     n, e = len(data.load), len(data.fr)
-    names = ("order", "place", "end", "above", "parent", "feeder", "head", "chosen", "changed")
+    names = ("order", "place", "end", "above", "parent", "feeder", "head", "chosen", "picked", "changed")
     arrays: dict[str, Any] = {name: np.zeros(n, dtype=np.int32) for name in names}
     arrays |= {name: np.zeros(e, dtype=np.bool_) for name in ("closed", "unrestorable")}
     arrays["hopeless"] = np.zeros(2 * e, dtype=np.bool_)

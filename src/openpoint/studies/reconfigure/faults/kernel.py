@@ -229,20 +229,20 @@ def attempt(
 @inlined
 def restore(
     wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, work: Work
-) -> tuple[bool, float, float]:
-    """Whether ties restore all parts with load or customers, and the load and customers that they do not restore."""
+) -> None:
+    """Find the best choice of ties and write it to `picked`."""
     all_load, all_customers, choices = 0.0, 0.0, 1
     for p in range(parts):
         all_load += load_below(state, state.head[p])
         all_customers += customers_below(state, state.head[p])
         choices = min(choices * (state.first[p + 1] - state.first[p] + 1), data.most_choices + 2)
         state.chosen[p] = -1
+        state.picked[p] = -1
     if parts == 0 or (all_load == 0.0 and all_customers == 0.0):
-        return True, 0.0, 0.0
+        return
     if choices - 1 > data.most_choices:
         state.loose[0] += 1
     best, fewest, lowest = 0.0, 0, np.inf
-    left, lost, full = all_load, all_customers, False
     found = False
     for number in range(1, choices):
         rest, count, hopeless = number, 0, False
@@ -261,23 +261,47 @@ def restore(
         if found and served == best and (count > fewest or (count == fewest and loss >= lowest)):
             continue
         found, best, fewest, lowest = True, served, count, loss
-        left, lost, full = unfed(state, parts)
-        if parts == 1:
+        for p in range(parts):
+            state.picked[p] = state.chosen[p]
+        # What waits is then the same for every tie; only times that differ need the one of least loss.
+        if parts == 1 and data.one_time:
             break
-    return full, left, lost
 
 
 @inlined
-def unfed(state: FaultWork, parts: int) -> tuple[float, float, bool]:
-    """Load and customers of the parts without a chosen tie, and whether there are none of both."""
-    left, lost, full = 0.0, 0.0, True
+def remote_only(data: FaultData, state: FaultWork, s: int, parts: int) -> tuple[bool, bool]:
+    """Whether all that isolates a section is operated by remote control, and whether the ties of `picked` are, too."""
+    isolated = True
+    for a in range(data.start[s], data.start[s + 1]):
+        e = data.touching[a]
+        isolated = isolated and (data.remote[e] or not state.closed[e])
+    tied = isolated
     for p in range(parts):
-        if state.chosen[p] < 0:
-            load, customers = load_below(state, state.head[p]), customers_below(state, state.head[p])
-            left += load
-            lost += customers
-            full = full and load == 0.0 and customers == 0.0
-    return left, lost, full
+        tied = tied and (state.picked[p] < 0 or data.remote[state.picked[p]])
+    return isolated, tied
+
+
+@inlined
+def shared_out(state: FaultWork, parts: int, of_load: bool) -> tuple[float, float]:
+    """Load, or customers, of the parts that the ties of `picked` feed, and of the others."""
+    fed, left = 0.0, 0.0
+    for p in range(parts):
+        own = load_below(state, state.head[p]) if of_load else customers_below(state, state.head[p])
+        if state.picked[p] >= 0:
+            fed += own
+        else:
+            left += own
+    return fed, left
+
+
+@inlined
+def all_fed(state: FaultWork, parts: int) -> bool:
+    """Whether no part without a tie of `picked` has load or customers."""
+    for p in range(parts):
+        idle = load_below(state, state.head[p]) == 0.0 and customers_below(state, state.head[p]) == 0.0
+        if state.picked[p] < 0 and not idle:
+            return False
+    return True
 
 
 @lean
@@ -311,25 +335,32 @@ def judge(
         partial.status[e] = CLOSED if state.closed[e] else OPEN
     attach_all(wires, data, least, partial)
     for s in range(len(data.section)):
-        rate, until, longer, faults = 0.0, 0.0, 0.0, 0
+        rate, until, sooner, whole, faults = 0.0, 0.0, 0.0, 0.0, 0
         for a in range(data.first[s], data.first[s + 1]):
             e = data.failing[a]
             if state.closed[e] or data.hangs[e]:
                 faults += 1
                 rate += data.rate[e]
                 until += data.until[e]
-                longer += data.longer[e]
+                sooner += data.sooner[e]
+                whole += data.whole[e]
         if faults == 0:
             continue
         parts = parts_of(data, state, s)
         at = top_branch(data, partial, s)
         sort_out(wires, data, least, partial, state, at, parts)
-        restored, left, lost = restore(wires, loads, data, state, s, parts, bad, work)
+        restore(wires, loads, data, state, s, parts, bad, work)
+        isolated, tied = remote_only(data, state, s, parts)
+        first, second = sooner if isolated else until, sooner if tied else until
         bus = tripped_at(data, partial, at, data.section[s])
         state.totals[0] += rate * customers_below(state, bus)
-        state.totals[1] += until * customers_below(state, bus) + longer * (data.own_customers[s] + lost)
-        state.totals[2] += until * load_below(state, bus) + longer * (data.own_load[s] + left)
-        if not restored:
+        fed, left = shared_out(state, parts, False)
+        state.totals[1] += first * customers_below(state, bus) + (second - first) * fed
+        state.totals[1] += (whole - first) * (data.own_customers[s] + left)
+        fed, left = shared_out(state, parts, True)
+        state.totals[2] += first * load_below(state, bus) + (second - first) * fed
+        state.totals[2] += (whole - first) * (data.own_load[s] + left)
+        if not all_fed(state, parts):
             count += faults
             for a in range(data.first[s], data.first[s + 1]):
                 e = data.failing[a]

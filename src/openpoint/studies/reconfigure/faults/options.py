@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import final
 
+from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import all_checked, not_negative, of_kind
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
 from openpoint.studies.reconfigure.faults.task import Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.secure.model.indices import SwitchingTimes, check_times
 
 TODAY = "today"
 """No fault is less restorable than today."""
@@ -35,15 +37,17 @@ class FaultQuestion:
     failures_per_km_year: float | None = None
     failures_per_branch_year: float | None = None
     switching_h: float = 1.0
+    remote_switching_h: float | None = None
     repair_h: float = 4.0
 
     def __post_init__(self) -> None:
-        rates = ("failures_per_km_year", "failures_per_branch_year")
-        numbers = (*(name for name in rates if getattr(self, name) is not None), "switching_h", "repair_h")
+        maybe = ("failures_per_km_year", "failures_per_branch_year", "remote_switching_h")
+        numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
         all_checked(
             lambda: self.sought,
             self._check_restorable,
             self._check_loading,
+            lambda: check_times(self.switching_h, self.remote_switching_h),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
         )
 
@@ -64,6 +68,10 @@ class FaultQuestion:
     def data(self) -> Reliability:
         """Customers and rates, empty where none were given."""
         return Reliability.of() if self.reliability is None else read_reliability(self.reliability)
+
+    def switching(self, remote: Bools) -> SwitchingTimes:
+        """The times of switching; `remote`: (E) branches operated by remote control."""
+        return SwitchingTimes.of_options(self.switching_h, self.remote_switching_h, remote)
 
     def check_with(self, options: ReconfigureOptions) -> None:
         """Refuse options of a reconfiguration that do not go with faults.

@@ -127,7 +127,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
         customers=by_name(data.customers, "bus", "customers", whole.bus_names, 0.0),
         rate=np.zeros(whole.n_conductors) if rates is None else rates,
         repair_h=by_name(data.rates, "branch", "repair_h", whole.branch_names, question.repair_h),
-        switching_h=question.switching_h,
+        switching=question.switching(grid.branches()["remote"].to_numpy()),
     )
     _check_data(question.sought, bool(data.customers.height), rates is not None, weights)
     emergency = replace(opened, l_max=opened.l_max * (question.max_loading_percent / 100.0) ** 2)

@@ -38,6 +38,7 @@ def reconfigure_secure(
     failures_per_km_year: float | None = None,
     failures_per_branch_year: float | None = None,
     switching_h: float = 1.0,
+    remote_switching_h: float | None = None,
     repair_h: float = 4.0,
     limits: Limits | None = None,
     locked_open: Names = (),
@@ -67,7 +68,8 @@ def reconfigure_secure(
         reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
         failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
             rate.
-        switching_h: time until the section is isolated and the ties are closed. repair_h: until the repair.
+        switching_h: time until the section is isolated and the ties are closed; remote_switching_h: where all that has
+            to be operated for it is `remote` (default: the same). repair_h: until the repair.
         limits, locked_open, locked_closed, switchable, max_changes, change_cost_kw: as of `reconfigure`.
         gap: relative gap at which to stop; default: 1e-4. time_limit_s: seconds after which to stop with the best.
         progress: told of the search.
@@ -87,6 +89,7 @@ def reconfigure_secure(
         failures_per_km_year=failures_per_km_year,
         failures_per_branch_year=failures_per_branch_year,
         switching_h=switching_h,
+        remote_switching_h=remote_switching_h,
         repair_h=repair_h,
     )
     options = ReconfigureOptions(

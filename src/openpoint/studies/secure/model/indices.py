@@ -3,8 +3,7 @@
 After a fault its breaker trips all that it feeds. Once the section is isolated, after the switching time, all have
 supply again but the section itself and the parts fed through it. These have it once the ties are closed, too; the
 section and the parts that no tie restores wait for the repair. Switching is quicker where all that is operated for it
-is remote. A repair that is
-quicker than switching ends the interruption of all.
+is remote. A repair that is quicker than switching ends the interruption of all.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.errors import OptionError
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.states import closed_ties
@@ -56,9 +56,26 @@ class SwitchingTimes:
     remote_h: float
     remote: Bools
 
+    @classmethod
+    def of_options(cls, manual_h: float, remote_h: float | None, remote: Bools) -> SwitchingTimes:
+        """The times where `remote_h` is None if it is the same."""
+        return cls(manual_h, manual_h if remote_h is None else remote_h, remote)
+
     def of(self, branches: Ints) -> float:
         """The time to operate these branches."""
         return self.remote_h if self.remote[branches].all() else self.manual_h
+
+
+def check_times(switching_h: float, remote_switching_h: float | None) -> None:
+    """Refuse that switching by remote control takes longer.
+
+    Raises:
+        OptionError: it does.
+    """
+    if remote_switching_h is not None and remote_switching_h > switching_h:
+        raise OptionError(
+            f"remote_switching_h is {remote_switching_h:g}, above switching_h of {switching_h:g}; give at most that"
+        )
 
 
 def interruptions(

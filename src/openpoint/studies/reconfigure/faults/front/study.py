@@ -44,6 +44,7 @@ class FrontOptions(TypedDict, total=False):
     failures_per_km_year: float | None
     failures_per_branch_year: float | None
     switching_h: float
+    remote_switching_h: float | None
     repair_h: float
 
 
