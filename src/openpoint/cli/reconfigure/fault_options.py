@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openpoint.cli.faults import FaultRules, YearOptions
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaultOptions:
+class FaultOptions(FaultRules, YearOptions):
     """Faults as a limit or an objective: what ties restore after them, and interruptions a year."""
 
     restorable: Annotated[
@@ -55,30 +55,6 @@ class FaultOptions:
     ] = None
     points: Annotated[
         int | None, typer.Option(metavar="N", min=2, help="Most points of --front with an index.  [default: 9]")
-    ] = None
-    max_loading: Annotated[
-        float | None,
-        typer.Option(metavar="PERCENT", min=0.0, help="Most loading after a fault, % of the ratings.  [default: 100]"),
-    ] = None
-    isolate_lines: Annotated[
-        bool, typer.Option("--isolate-lines", help="After a fault isolate every line at both ends.")
-    ] = False
-    lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
-    reliability: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Customers by bus and faults by branch: a folder of tables or a workbook."),
-    ] = None
-    failures_per_km: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of a km of line.")
-    ] = None
-    failures_per_branch: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of each branch without another rate.")
-    ] = None
-    switching_h: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time until ties are closed.  [default: 1]")
-    ] = None
-    repair_h: Annotated[
-        float | None, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.  [default: 4]")
     ] = None
 
     @property
@@ -109,6 +85,7 @@ class FaultOptions:
             "--failures-per-km": self.failures_per_km is not None,
             "--failures-per-branch": self.failures_per_branch is not None,
             "--switching-h": self.switching_h is not None,
+            "--remote-switching-h": self.remote_switching_h is not None,
             "--repair-h": self.repair_h is not None,
         }
         if not self.any and (named := [option for option, given in about.items() if given]):
@@ -126,12 +103,13 @@ class FaultOptions:
         return FaultQuestion(
             minimize=(self.minimize or Minimize.LOSS).value,
             restorable=int(wanted) if wanted is not None and wanted.isdigit() else wanted,
-            max_loading_percent=100.0 if self.max_loading is None else self.max_loading,
+            max_loading_percent=self.max_loading_percent,
             isolate_lines=self.isolate_lines,
             transformers=not self.lines_only,
             reliability=self.reliability,
             failures_per_km_year=self.failures_per_km,
             failures_per_branch_year=self.failures_per_branch,
-            switching_h=1.0 if self.switching_h is None else self.switching_h,
-            repair_h=4.0 if self.repair_h is None else self.repair_h,
+            switching_h=self.hours_to_switch,
+            remote_switching_h=self.remote_switching_h,
+            repair_h=self.hours_to_repair,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.cli.config import configured
+from openpoint.cli.faults import FaultRules, YearOptions
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import GridArgument, LimitOptions, QuietOption
@@ -41,7 +42,7 @@ Exit codes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaultOptions:
+class FaultOptions(FaultRules):
     """Which faults are asked about, and in which state of the grid."""
 
     open: Annotated[
@@ -50,14 +51,6 @@ class FaultOptions:
             metavar="NAMES", help="Judge the state with these branches open, as 7,9; repeatable.  [default: today's]"
         ),
     ] = None
-    max_loading: Annotated[
-        float, typer.Option(metavar="PERCENT", min=0.0, help="Most loading after a fault, in percent of the ratings.")
-    ] = 100.0
-    isolate_lines: Annotated[
-        bool,
-        typer.Option("--isolate-lines", help="Isolate every line at both ends, whatever switches there are."),
-    ] = False
-    lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,32 +78,6 @@ class RestorationOptions:
         float | None,
         typer.Option(metavar="SECONDS", min=0.0, help="Stop then; what is not decided is told as unknown."),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class YearOptions:
-    """Customers, rates and times, from which the indices of a year follow."""
-
-    reliability: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Customers by bus and faults by branch: a folder of tables or a workbook."),
-    ] = None
-    failures_per_km: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of a km of line.")
-    ] = None
-    failures_per_branch: Annotated[
-        float | None, typer.Option(metavar="RATE", min=0.0, help="Faults a year of each branch without another rate.")
-    ] = None
-    switching_h: Annotated[
-        float, typer.Option(metavar="HOURS", min=0.0, help="Time until a fault is isolated and ties are closed.")
-    ] = 1.0
-    remote_switching_h: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HOURS", min=0.0, help="The same where all that is operated is remote.  [default: the same]"
-        ),
-    ] = None
-    repair_h: Annotated[float, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.")] = 4.0
 
 
 def register(app: typer.Typer) -> None:
@@ -150,7 +117,7 @@ def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOp
     return SecureOptions(
         open_branches=named,
         limits=limits,
-        max_loading_percent=faults.max_loading,
+        max_loading_percent=faults.max_loading_percent,
         isolate_lines=faults.isolate_lines,
         transformers=not faults.lines_only,
         switchings=restoration.switchings,
@@ -159,7 +126,7 @@ def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOp
         reliability=year.reliability,
         failures_per_km_year=year.failures_per_km,
         failures_per_branch_year=year.failures_per_branch,
-        switching_h=year.switching_h,
+        switching_h=year.hours_to_switch,
         remote_switching_h=year.remote_switching_h,
-        repair_h=year.repair_h,
+        repair_h=year.hours_to_repair,
     )
