@@ -146,7 +146,8 @@ def test_tampered_bounds_by_paths_are_refused(tmp_path: Path) -> None:
     network = build_network(builtin.load("baran33"))
     head, lines = certified(network, tmp_path / "file")
     assert [line[0] for line in lines] == ["paths"]
-    assert verify_network(network, rewritten(tmp_path / "file", head, lines)).bounds == 1
+    found = verify_network(network, rewritten(tmp_path / "file", head, lines))
+    assert "Checked: 1 node, 1 bound in integers (1 by paths), 0 radial states and the best one" in str(found)
     before = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 6"}, lines)
     assert verify_network(network, before).bounds == 1
     line = lines[0]
@@ -159,6 +160,17 @@ def test_tampered_bounds_by_paths_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(CertificateError):
             verify_network(network, rewritten(tmp_path / "file", head_now, lines_now))
+
+
+@pytest.mark.parametrize("left", [0.3, 0.6, 0.9, 0.99])
+def test_a_certificate_of_one_line_that_is_cut_off_is_refused(left: float, tmp_path: Path) -> None:
+    network, path = build_network(builtin.load("baran33")), tmp_path / "file"
+    _, lines = certified(network, path)
+    assert [line[0] for line in lines] == ["paths"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole))])
+    with pytest.raises(CertificateError, match=r"cut off|has not 1 lines|no certificate"):
+        verify_network(network, path)
 
 
 def test_a_bound_by_paths_of_a_grid_with_generation_is_refused_by_name(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ class Claim:
         rows = zip(self.net.branch_names, self.best, self.dropped.tolist(), strict=True)
         return tuple(name for name, state, stays in rows if state == OPEN and not stays)
 
-    def proven(self, nodes: int, bounds: int, judged: int) -> Verified:
+    def proven(self, nodes: int, bounds: int, judged: int, by_paths: int) -> Verified:
         """What is proven, after a tree of so many nodes."""
         net, plain = self.net, self.objective.by_loss
         limits = limits_in_words(net, set(self.source), self.w_min, self.w_max, self.l_max)
@@ -265,6 +265,7 @@ class Claim:
             nodes=nodes,
             bounds=bounds,
             judged=judged,
+            by_paths=by_paths,
             given=(given[OPEN], given[CLOSED]),
             held=self.others,
             change_cost_kw=self.price * net.s_base_kva,

@@ -190,7 +190,7 @@ class _Proof:
     def __init__(self, claim: Claim, part: tuple[int, int]) -> None:
         """`part`: (k, n) of the bounds for one demand only every n-th is worked out, from k on."""
         self.claim, self.graph, self.part = claim, claim.graph, part
-        self.lines, self.node, self.bounds, self.judged = 0, 1, 0, 0
+        self.lines, self.node, self.bounds, self.judged, self.by_paths = 0, 1, 0, 0, 0
         net, data, goal = claim.net, claim.data(), claim.goal
         self.exact = Exact(data, self.graph, goal, claim.places)
         self.fixed_point, self.futures = None, None
@@ -363,6 +363,7 @@ class _Proof:
         given, data, goal = self.multipliers, self.claim.data(), self.claim.goal
         given.read(line, file)
         self.bounds += 1
+        self.by_paths += 1
         if why := obstacles(data):
             raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
         squares = {bus: high for bus, (_, high) in self.claim.places.squares_of(data).items()}
@@ -375,4 +376,4 @@ class _Proof:
         """The result, after the last line."""
         if self.state is not None or self.waiting or self.lines != self.claim.declared:
             raise CertificateError(f"the file ends with nodes left, or has not {self.claim.declared} lines")
-        return self.claim.proven(self.node, self.bounds, self.judged)
+        return self.claim.proven(self.node, self.bounds, self.judged, self.by_paths)

@@ -26,6 +26,7 @@ class Verified:
             of a change.
         limits: text that describes the limits that the states keep. measure: text that describes what of the losses in
             many futures counts; `loss_kw` is this then. Empty for one demand.
+        by_paths: how many of `bounds` are those of `openpoint.verify.paths`.
     """
 
     loss_kw: float
@@ -44,6 +45,7 @@ class Verified:
     limits: str
     prices: str = ""
     measure: str = ""
+    by_paths: int = 0
 
     def __str__(self) -> str:
         words = ("stays open", "stays closed")
@@ -59,10 +61,15 @@ class Verified:
         elif self.change_cost_kw:
             price = f" with {self.change_cost_kw:g} kW for each change"
             worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
+        by_paths = f" ({self.by_paths:,} by paths)" if self.by_paths else ""
         what = f"As loss counts the {self.measure}. " if self.measure else ""
         return (
             f"Verified: {what}{'N' if what else 'n'}o radial state with {self.limits}{where} {less}{price}; that "
             f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}). Checked: "
-            f"{self.nodes:,} nodes, {self.bounds:,} bounds in integers, {self.judged:,} radial states and the best one "
-            f"by AC power flow."
+            f"{_count(self.nodes, 'node')}, {_count(self.bounds, 'bound')} in integers{by_paths}, "
+            f"{_count(self.judged, 'radial state')} and the best one by AC power flow."
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
