@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
+from openpoint.report.chart.frame import grid_frame, is_wide
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.labels import name_boxes, names_that_fit, place_labels, shorten, symbol_spots
 from openpoint.report.layout.place import Layout, compute_layout
@@ -117,6 +118,22 @@ def test_coordinates_of_the_grid_are_kept_and_missing_ones_lie_between_neighbour
     assert layout.xy[:5].tolist() == [[500.0, 0.0], [501.0, 1.0], [502.0, 1.0], [502.0, 0.0], [501.0, -1.0]]
     assert layout.xy[5].tolist() == [501.5, -0.5]  # between c and d
     sane(grid, layout)
+
+
+@pytest.mark.parametrize("longer", [1.0, 3.0])
+def test_a_map_has_the_same_frame_in_any_unit(longer: float, make_grid: Callable[..., Grid]) -> None:
+    """As in metres, so in degrees, of which a feeder takes a few hundredths."""
+    grid = make_grid(places=True)
+    frames = []
+    for unit in (1.0, 0.01, 1000.0):
+        places = grid.buses.with_columns(x=pl.col("x") * unit * longer, y=pl.col("y") * unit)
+        layout = compute_layout(grid.with_tables(buses=places))
+        assert layout.is_map
+        assert is_wide(layout) == (longer == 3.0)
+        frame = grid_frame(layout, 800.0)
+        frames.append([frame.height, *(scale * unit for scale in frame.scale), frame.fine])
+    assert frames[1] == pytest.approx(frames[0], rel=0.01)  # degrees are narrower by the latitude
+    assert frames[2] == pytest.approx(frames[0], rel=0.01)
 
 
 @pytest.mark.parametrize("spots", [2, 6])

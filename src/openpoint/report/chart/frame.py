@@ -114,7 +114,9 @@ def rings(frame: GridFrame, buses: Sequence[int], size: float, width: float | tu
 def is_wide(layout: Layout) -> bool:
     """Whether a panel is so wide that it takes a row of its own."""
     x0, x1, y0, y1 = layout.extent
-    return (x1 - x0 + 1) / (y1 - y0 + 1) >= (1.6 if layout.is_map else 1.75)
+    if layout.is_map:
+        return x1 - x0 > 1.6 * (y1 - y0)
+    return x1 - x0 + 1 >= 1.75 * (y1 - y0 + 1)
 
 
 def grid_frame(layout: Layout, highest: float) -> GridFrame:
