@@ -32,8 +32,8 @@ GridArgument = Annotated[
     str,
     typer.Argument(
         metavar="GRID",
-        help="A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel .xlsx, CGMES .zip), a folder of "
-        "tables, or a built-in name.",
+        help="A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel or Vision .xlsx, CGMES .zip), a "
+        "folder of tables, or a built-in name.",
         show_default=False,
         autocompletion=complete_grids,
     ),

@@ -11,6 +11,7 @@
 | OpenDSS circuit | `.dss`, with the files it redirects to |
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | Excel workbook | `.xlsx`, a sheet a table |
+| Vision workbook | `.xlsx` with a sheet Nodes, or Knooppunten |
 | built-in case | its name |
 """
 
@@ -27,7 +28,7 @@ from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held
-from openpoint.io import cgmes, reds
+from openpoint.io import cgmes, reds, vision
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
@@ -59,7 +60,7 @@ _WANTED = (
 _WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
 _FORMATS = (
     "MATPOWER (.m), pandapower and power-grid-model (.json), OpenDSS (.dss), REDS (.pos), Excel workbooks "
-    "(.xlsx), CGMES (.zip), SimBench CSV folders, and folders with grid.toml"
+    "(.xlsx), Vision workbooks (.xlsx), CGMES (.zip), SimBench CSV folders, and folders with grid.toml"
 )
 
 
@@ -174,6 +175,8 @@ def _read_file(path: Path) -> Grid:
     except OSError as error:
         raise _not_readable(path, error) from error
     if path.suffix.lower() in workbook.ENDINGS:
+        if vision.is_workbook(content):
+            return vision.grid_from_workbook(content, path.name)
         return workbook.grid_from_workbook(content, path.name)
     if path.suffix.lower() == ".zip":
         return cgmes.grid_from_zip(content, path.name)

@@ -25,7 +25,7 @@ from openpoint.errors import InputError, OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid, refuse_locked
-from openpoint.io import read, write
+from openpoint.io import read, vision, write
 from openpoint.io.matpower import states as matpower
 from openpoint.io.opendss import states as opendss
 from openpoint.io.pandapower import states as pandapower
@@ -100,7 +100,8 @@ def refuse_other_format(source: Path, target: Path) -> None:
         raise OptionError(f"{source} is no file or folder, whose switch states could be changed; `convert` writes it")
     if source.is_dir() and not (source / HEAD).is_file() and not _is_simbench(source):
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
-    if ending and ending not in (*_EDITS, ".dss", ".xlsx"):
+    foreign = ending == ".xlsx" and vision.is_workbook(source.read_bytes())
+    if foreign or (ending and ending not in (*_EDITS, ".dss", ".xlsx")):
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if target.suffix.lower() != ending and not (not ending and target.is_dir()):
         raise OptionError(f"{target}: the copy has the format of {source}; give a name that ends in {ending or '/'}")
