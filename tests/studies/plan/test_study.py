@@ -81,6 +81,18 @@ def test_what_may_not_be_operated_is_named_and_may_be_given_to_the_plan(tmp_path
         op.switch_plan(grid, tmp_path / "flow.json")
 
 
+@pytest.mark.parametrize(("topology", "refused"), [("once", False), ("hourly", True)])
+def test_a_day_is_a_state_where_its_open_points_are_decided_once(topology: str, refused: bool, tmp_path: Path) -> None:
+    day = tmp_path / "day.json"
+    content = {"study": "dispatch-day", "topology": topology, "open_branches": BEST, "objective_usd": 1.0}
+    day.write_text(json.dumps(content), encoding="utf-8")
+    if refused:
+        with pytest.raises(OptionError, match="choose a period"):
+            op.switch_plan("baran33", day)
+    else:
+        assert op.switch_plan("baran33", day).open_after == BEST
+
+
 def test_it_is_written(tmp_path: Path) -> None:
     found = op.switch_plan("civanlar16", op.reconfigure("civanlar16", method=op.BranchExchange()).open_branches)
     document = json.loads(found.to_json())

@@ -117,6 +117,11 @@ def _open_in_result(path: Path, which: str) -> list[str] | None:
             f"{which}: {path} is a front, which has many states; choose one of its points, and name the branches that "
             "are open there (`open_branches` of the point), separated by commas"
         )
+    if document.get("topology") == "hourly":
+        raise OptionError(
+            f"{which}: {path} is the plan of a day whose open points are decided for every period; choose a period, "
+            "and name the branches that are open then (`open_points` of the period), separated by commas"
+        )
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise OptionError(f"{which}: {path} is the result of a study without open points; give another state")
     if not found and any(document.get(key, 0.0) is None for key in _OBJECTIVES):
