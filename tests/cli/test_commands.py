@@ -485,14 +485,33 @@ def test_generators_that_hold_a_voltage_run_otherwise_if_asked(command: Command,
     assert command("reconfigure", "given").code == 0
 
 
-def test_convert_puts_coordinates_of_geojson_into_the_tables(command: Command, tmp_path: Path) -> None:
+def write_map(folder: Path) -> None:
+    """Coordinates of all buses of civanlar16, as `map.geojson`."""
     names = openpoint.read("civanlar16").buses["name"]
     points = [
         {"type": "Feature", "id": name, "geometry": {"type": "Point", "coordinates": [8.0 + k / 1e3, 50.0]}}
         for k, name in enumerate(names)
     ]
-    (tmp_path / "map.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+    (folder / "map.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+
+
+def test_convert_puts_coordinates_of_geojson_into_the_tables(command: Command, tmp_path: Path) -> None:
+    write_map(tmp_path)
     done = command("convert", "civanlar16", "tables", "--geojson", "map.geojson")
     assert done.code == 0
     assert "16 of 16 buses with coordinates" in done.out
     assert openpoint.read("tables").buses["x"].null_count() == 0
+
+
+def test_studies_take_coordinates_from_geojson(command: Command, tmp_path: Path) -> None:
+    write_map(tmp_path)
+    given = ("civanlar16", "--geojson", "map.geojson")
+    assert command("reconfigure", *given, "--write", "answer.geojson").code == 0
+    assert "8.015" in (tmp_path / "answer.geojson").read_text()
+    assert command("secure", *given).code == 0
+    done = command("secure", "civanlar16", "--geojson", "none.geojson")
+    assert done.code == 2
+    assert "none.geojson" in done.err
+    done = command("reconfigure", *given, "baran33", "--out", "many")
+    assert done.code == 2
+    assert "--geojson is for one grid" in done.err

@@ -193,21 +193,13 @@ def convert(
             "loss of both is shown.",
         ),
     ] = False,
-    geojson: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Coordinates of buses (Points) and routes of branches (LineStrings), joined by name."
-        ),
-    ] = None,
     *,
     changed: GridOptions,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import grid as run
 
-    return run.convert(
-        grid, path, None if tables is None else tables.value, run.Asked(changed), balanced=balanced, geojson=geojson
-    )
+    return run.convert(grid, path, None if tables is None else tables.value, run.Asked(changed), balanced=balanced)
 
 
 @app.command()

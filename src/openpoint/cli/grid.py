@@ -99,18 +99,17 @@ def convert(
     asked: Asked,
     *,
     balanced: bool = False,
-    geojson: Path | None = None,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
-    grid = asked.applied(io.read(source, pv=asked.held, geojson=geojson))
+    grid = asked.applied(io.read(source, pv=asked.held, geojson=asked.options.geojson))
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())
     io.write(made, path, tables=tables)
     if made is not grid:
         _show_unbalance(grid, made)
-    if geojson is not None:
+    if asked.options.geojson is not None:
         _show_map(made)
     what = ", a folder of tables" if Path(path).is_dir() else ""
     console().print(f"written: {words.safe(path)}{what}")
@@ -148,7 +147,7 @@ def cases() -> int:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a command changes of a grid: branches that it gives to the choice by name, and generators.
+    """What a command changes of a grid: branches that it gives to the choice by name, generators, coordinates.
 
     Attributes:
         options: of the command. locked_open, locked_closed: names of branches.
@@ -197,7 +196,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
     """
     _LOG.info("loaded the libraries")
     asked = asked or Asked()
-    grid = io.read(source, pv=asked.held)
+    grid = io.read(source, pv=asked.held, geojson=asked.options.geojson)
     _LOG.info("read the grid")
     grid = asked.applied(grid)
     problems = grid.problems()

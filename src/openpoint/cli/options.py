@@ -38,6 +38,12 @@ GridArgument = Annotated[
         autocompletion=complete_grids,
     ),
 ]
+GeojsonOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Coordinates of buses (Points) and routes of branches (LineStrings), joined by name."
+    ),
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
@@ -80,7 +86,7 @@ class LimitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class GridOptions:
-    """What is changed of a grid before anything is asked: branches given to the choice, and generators."""
+    """What is changed of a grid before anything is asked: branches given to the choice, generators, coordinates."""
 
     switchable: Annotated[
         list[str] | None,
@@ -99,6 +105,7 @@ class GridOptions:
             "--free-q", help="Of generators that hold a voltage the reactive power is chosen within its limits instead."
         ),
     ] = False
+    geojson: GeojsonOption = None
 
     @property
     def held(self) -> Held:

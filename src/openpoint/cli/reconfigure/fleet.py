@@ -14,7 +14,7 @@ from openpoint.cli.display import FIRST_LINES, LINE_EVERY_S, console, show_resul
 from openpoint.cli.grid import Asked, show_written
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
-from openpoint.errors import NotWrittenError
+from openpoint.errors import NotWrittenError, OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 def reconfigure(
     grids: list[str], asked: Asked, options: ReconfigureOptions, fleet: FleetOptions, *, outputs: Outputs, quiet: bool
 ) -> int:
-    """Reconfigure many grids, show and write the result; the exit code."""
+    """Reconfigure many grids, show and write the result; the exit code.
+
+    Raises:
+        OptionError: coordinates, which a file has for one grid.
+    """
     from openpoint.studies.reconfigure.fleet.study import PAGE, prepare_fleet
 
+    if asked.options.geojson is not None:
+        raise OptionError("--geojson is for one grid; leave it out, or --out")
     assert fleet.out is not None
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     named = [part.strip() for text in asked.options.switchable or () for part in text.split(",")]

@@ -12,7 +12,7 @@ from openpoint.cli.config import configured
 from openpoint.cli.faults import FaultRules, YearOptions
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
-from openpoint.cli.options import GridArgument, LimitOptions, QuietOption
+from openpoint.cli.options import GeojsonOption, GridArgument, GridOptions, LimitOptions, QuietOption
 from openpoint.cli.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -96,13 +96,16 @@ def secure(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw what switching does after each fault, .png or .svg.")
     ] = None,
+    geojson: GeojsonOption = None,
     quiet: QuietOption = False,
 ) -> int:
     """Find which faults switching restores, and what a year of faults does to customers."""
+    from openpoint.cli.grid import Asked
     from openpoint.cli.secure import run
 
+    asked = Asked(GridOptions(geojson=geojson))
     options = _options(faults, restoration, year, limits.limits())
-    return run.secure(grid, options, replace(outputs, plot=plot).check(grid), quiet=quiet)
+    return run.secure(grid, asked, options, replace(outputs, plot=plot).check(grid), quiet=quiet)
 
 
 def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOptions, limits: Limits) -> SecureOptions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Counting, console, show_result
-from openpoint.cli.grid import read_sound, show_written, size
+from openpoint.cli.grid import Asked, read_sound, show_written, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal import words
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from openpoint.studies.secure.options import SecureOptions
 
 
-def secure(source: str, options: SecureOptions, outputs: Outputs, *, quiet: bool) -> int:
+def secure(source: str, asked: Asked, options: SecureOptions, outputs: Outputs, *, quiet: bool) -> int:
     """Read the grid, judge its faults, show and write the result."""
     from openpoint.studies.secure import study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    grid = read_sound(source)
+    grid = read_sound(source, asked)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     with Counting(out, "faults") as progress:
         result = study.secured(grid, options, progress)
