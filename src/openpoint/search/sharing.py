@@ -9,6 +9,7 @@ lose no node.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -48,6 +49,10 @@ class Sharing:
         counts = state.counts
         long = counts.nodes[0] * len(self.model.p) >= ALONE
         return bool(long and counts.size[0] >= TOGETHER and not counts.stack[0])
+
+    def pace(self, state: SearchState) -> int:
+        """Nodes until `due` is asked next, by counts alone: by a clock the rounds would begin at any node."""
+        return max(1, math.ceil(ALONE / len(self.model.p)) - int(state.counts.nodes[0]))
 
     def round(self, state: SearchState, evaluate_leaf: Callable[[States], None]) -> int:
         """Explore the nodes of least bound as subtrees; returns EXHAUSTED or PAUSED."""

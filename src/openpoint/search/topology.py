@@ -306,6 +306,8 @@ class _Run:
                 event = self.sharing.round(self.state, self._evaluate_leaf)
                 return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event
             most = 1  # in a certificate the closed side follows its parent
+        if self.sharing is not None:
+            most = min(most, self.sharing.pace(self.state))
         event = self._explore_nodes(self.state.by_paths, self.state.pool, most)
         if event == LEAF:
             self.counts.active[0] = 0
