@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.twostage.conformance import ProgramError, check_program, program_faults
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.program import (
     ExactEvaluation,
     FirstStage,
@@ -261,6 +264,10 @@ class Raises(Depots):
         raise KeyError("today")
 
 
+class ClaimsIntegers(Depots):
+    integer_recourse = True
+
+
 class SoftMatrix(Depots):
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
         stage = super().recourse(decision, realisation, limits=limits)
@@ -296,6 +303,7 @@ BROKEN: dict[type[Depots], tuple[str, str]] = {
     WrongSaving: ("saving_bounds", "the bound is"),
     WrongWay: ("deterministic_bounds", "is above 0"),
     Raises: ("warm_starts", "KeyError"),
+    ClaimsIntegers: ("integer_recourse", "it is True, but the recourse has none"),
     SoftMatrix: ("recourse, limit 'matrix'", "shape (2, 2)"),
 }
 
@@ -312,6 +320,42 @@ def test_a_broken_program_is_found_out(kind: type[Depots], seed: int) -> None:
     assert all(fault.remedy for fault in faults)
     with pytest.raises(ProgramError, match=r"\w"):
         check_program(program)
+
+
+class DeniesIntegers(Depots):
+    integer_recourse = False
+
+
+def test_integers_that_are_denied_are_found_by_the_check_and_by_a_method() -> None:
+    whole = depots(0, trucks=True)
+    program = DeniesIntegers(whole.fixed, whole.capacity, whole.transport, whole.uncertainty, trucks=True)
+    (fault,) = program_faults(program)
+    assert (fault.part, fault.remedy) == ("integer_recourse", "Say True, or leave it out")
+    with pytest.raises(OpenpointError, match="integer_recourse is False, but"):
+        ColumnAndConstraint(gap=1e-6).solve(program)
+
+
+class Counted(Depots):
+    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> SecondStage:
+        BUILT[type(self)] += 1
+        return super().recourse(decision, realisation, limits=limits)
+
+
+class CountedAndSaid(Counted):
+    integer_recourse = False
+
+
+BUILT: Counter[type[Depots]] = Counter()
+"""How often the recourse of each kind was built."""
+
+
+def test_a_program_that_says_whether_its_recourse_has_integers_builds_it_once_less() -> None:
+    whole = depots(0)
+    given = whole.fixed, whole.capacity, whole.transport, whole.uncertainty
+    BUILT.clear()
+    asked, said = (Benders(gap=1e-6).solve(kind(*given)).upper_bound for kind in (Counted, CountedAndSaid))
+    assert asked == said
+    assert BUILT[CountedAndSaid] == BUILT[Counted] - 1
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -243,6 +243,11 @@ class TwoStageProgram(Protocol[F, S]):
         """Least number of entries in which two decisions differ (2 for exchanges); makes no-good cuts stronger."""
         ...
 
+    @property
+    def integer_recourse(self) -> bool | None:
+        """Whether the recourse has integers; None where it is not said, and the model is built once to ask it."""
+        ...
+
     def first_stage(self, *, with_recourse: bool) -> F:
         """Variables, constraints and cost of the decision; `with_recourse`: the same model contains a recourse."""
         ...
@@ -334,7 +339,12 @@ AnyProgram: TypeAlias = TwoStageProgram[Any, Any]
 
 
 class PlainRecourse:
-    """Defaults of the methods that concern a recourse with integers: no bounds, no smaller program."""
+    """Defaults of what concerns a recourse with integers: no bounds, no smaller program."""
+
+    @property
+    def integer_recourse(self) -> bool | None:
+        """None: it is not said."""
+        return None
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never

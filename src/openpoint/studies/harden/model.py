@@ -128,6 +128,11 @@ class HardenProgram(PlainProgram):
 
     recourse_lower_bound = 0.0
 
+    @property
+    def integer_recourse(self) -> bool:
+        """Whether islands form by integers; their relaxation has none."""
+        return self.integral
+
     def __post_init__(self) -> None:
         net = self.network
         fixed = np.flatnonzero(self.always_closed)

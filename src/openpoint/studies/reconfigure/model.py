@@ -82,6 +82,7 @@ class RadialProgram(PlainRecourse):
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
 
+    integer_recourse = False
     recourse_lower_bound = 0.0
     distance_min = 2
 

@@ -59,6 +59,10 @@ def recourse(program: AnyProgram) -> Iterator[Fault]:
     yield from _linear("recourse", stage.constraints, together)
     yield from _affine_scalar("recourse", "cost", stage.cost)
     yield from _plain("recourse", "integers", stage.integers)
+    if program.integer_recourse not in (None, bool(stage.integers)):
+        found = "has integers" if stage.integers else "has none"
+        message = f"it is {program.integer_recourse}, but the recourse {found}"
+        yield Fault("integer_recourse", message, f"Say {bool(stage.integers)}, or leave it out")
     for limit in stage.limits:
         yield from _limit(limit, together)
     for cone in stage.cones:

@@ -101,6 +101,8 @@ def _evaluator(
 
 
 def _has_integers(program: AnyProgram) -> bool:
+    if program.integer_recourse is not None:
+        return program.integer_recourse
     first = program.first_stage(with_recourse=False)
     realisation = cp.Constant(centre(program.uncertainty))
     return bool(program.recourse(first.decision, realisation, limits=True).integers)

@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
+from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
@@ -152,6 +153,8 @@ class Subproblem:
             coupled = (decision, realisation)
         always = self._goal is Goal.COST and made == self._kept
         recourse = self._program.recourse(decision, realisation, limits=always)
+        if recourse.integers and self._program.integer_recourse is False:
+            raise OpenpointError("integer_recourse is False, but the recourse has integers; say True, or leave it out")
         dispatch = self._program.dispatch(recourse)
         stage = made(recourse)
         constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]

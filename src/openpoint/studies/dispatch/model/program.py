@@ -88,6 +88,7 @@ class DispatchProgram(PlainRecourse):
     limits_share: float = 1.0
     ceilings: tuple[Ceiling, ...] = ()
 
+    integer_recourse = False
     distance_min = 2
 
     @cached_property

@@ -88,6 +88,8 @@ class PartitionProgram(PlainProgram):
     how: Literal["compact", "colouring"] = "compact"
     risk: Risk = dataclasses.field(default_factory=WorstCase)
 
+    integer_recourse = False
+
     @property
     def network(self) -> Network:
         """The grid with the limits to keep and the loads of the first step."""

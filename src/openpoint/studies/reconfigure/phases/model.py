@@ -62,6 +62,7 @@ class PhasesProgram(PlainProgram):
     max_changes: int | None = None
     change_cost_kw: float = 0.0
 
+    integer_recourse = False
     recourse_lower_bound = 0.0
     distance_min = 2
     uncertainty: Certain = field(default_factory=lambda: Certain(np.zeros(0)))

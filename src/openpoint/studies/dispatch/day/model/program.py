@@ -83,6 +83,8 @@ class DayProgram(PlainProgram):
     risk: Risk = field(default_factory=WorstCase)
     directions: bool = True
 
+    integer_recourse = False
+
     @cached_property
     def layout(self) -> DayLayout:
         """Where the parts of a plan stand in a decision."""
