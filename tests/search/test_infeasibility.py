@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
+from openpoint.search import topology
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.infeasibility import infeasibility_search
@@ -21,6 +23,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.search.entered import entered
 from tests.search.random_grids import random_grid
+from tests.search.test_checkpoint import in_pieces, the_same
 from tests.search.test_topology import loaded
 
 KINDS = [(), ("locks", "stiff"), ("current", "impedance"), ("ratings",), ("ratings", "locks", "impedance", "stiff")]
@@ -115,7 +118,7 @@ def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
         limits = infeasibility_search(model, work.status)
         assert limits is not None
         met = []
-        while (event := limits.explore(1.0)) != EXHAUSTED:
+        while (event := limits.explore(100_000)) != EXHAUSTED:
             assert event == LEAF
             met.append(limits.work.status == CLOSED)
         full = np.zeros((len(met), network.n_conductors), dtype=bool)
@@ -130,6 +133,18 @@ def test_it_says_whether_limits_can_be_kept_as_brute_force_does() -> None:
     assert min(seen["infeasible"], seen["feasible"]) > 80
 
 
+def test_no_clock_decides_when_it_has_its_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    network = loaded("zhang118", 0.934)
+    whole = search_topologies(network)
+    assert whole.termination is Termination.INFEASIBLE
+    for seconds in (0.0, 1e9):
+        monkeypatch.setattr(topology, "LOOK_UP", seconds)
+        the_same(search_topologies(network), whole)
+    found, runs = in_pieces(network, tmp_path / "open", whole.nodes // 4)
+    assert runs > 3
+    the_same(found, whole)
+
+
 @pytest.mark.parametrize(
     ("name", "v_min", "nodes"),
     [("baran33", 0.9413, 60), ("baran33", 0.95, 30), ("zhang118", 0.934, 60), ("zhang118", 0.96, 20)],
@@ -139,7 +154,7 @@ def test_few_nodes_prove_that_nothing_keeps_a_limit(name: str, v_min: float, nod
     model, _, work = begun(loaded(name, v_min))
     limits = infeasibility_search(model, work.status)
     assert limits is not None
-    while limits.explore(10.0) == LEAF:
+    while limits.explore(100_000) == LEAF:
         pass
     assert limits.nodes < nodes
     assert limits.trail.size[0] == limits.trail.active[0] == 0
@@ -162,9 +177,9 @@ def test_a_proof_in_pieces_is_the_proof_in_one() -> None:
     whole, pieces = infeasibility_search(model, work.status), infeasibility_search(model, work.status)
     assert whole is not None
     assert pieces is not None
-    assert whole.explore(100.0) == EXHAUSTED
+    assert whole.explore(100_000) == EXHAUSTED
     runs = 0
-    while pieces.explore(0.02) != EXHAUSTED:
+    while pieces.explore(300) != EXHAUSTED:
         kept = {name: values.copy() for name, values in pieces.kept().items()}
         pieces = infeasibility_search(model, work.status)
         assert pieces is not None

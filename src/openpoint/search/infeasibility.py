@@ -10,7 +10,6 @@ cannot be kept, or reaches radial states, which the exact power flow then evalua
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,8 +30,10 @@ from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MOST_BRANCHES = 2000
 """On larger grids, probing all branches of the first node takes minutes."""
-AT_ONCE = 50
-"""Branches that are probed between two looks at the clock, at first."""
+TURN = 1e5
+"""Probes of a turn times branches, some 0.05 s."""
+NODE = 4
+"""Probes that take about as long as a node of the other search."""
 LEAST_GAIN = 1e-5
 """Least gain of a side in the score, per unit; with a gain of 0 the product of both would be 0."""
 
@@ -129,7 +130,11 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
 
 
 class InfeasibilitySearch:
-    """The search for a radial state that keeps all limits, on one model."""
+    """The search for a radial state that keeps all limits, on one model.
+
+    Attributes:
+        due: nodes of the other search after which the next turn is. turn: probes of a turn.
+    """
 
     def __init__(self, model: Model, reach: Reach, status: States) -> None:
         """`status`: (m) what is decided in every state, as `propagate` leaves it."""
@@ -140,48 +145,44 @@ class InfeasibilitySearch:
         self.trail = Trail(stack=np.zeros((m + 1, m), dtype=np.int8), **whole, score=np.zeros(1), slack=np.zeros(1))
         self.trail.stack[0] = status
         self.trail.size[0] = 1
-        self.at_once = AT_ONCE
+        self.due, self.turn = 1, max(NODE, int(TURN / max(m, 1)))
         advance(self.model, self.work, self.reach, self.trail, 0)  # compiled from here on
 
     @property
     def nodes(self) -> int:
         return int(self.trail.nodes[0])
 
-    def explore(self, seconds: float) -> int:
-        """Search for about so long.
+    def explore(self, most: int) -> int:
+        """Probe at most so many branches.
 
         Returns:
             LEAF: `work.status` is a radial state to evaluate; EXHAUSTED: no other state keeps all limits; else PAUSED.
         """
-        end = time.perf_counter() + seconds
-        while (now := time.perf_counter()) < end:
-            event = advance(self.model, self.work, self.reach, self.trail, self.at_once)
-            if event != PAUSED:
-                return event
-            took = time.perf_counter() - now
-            self.at_once = max(1, min(2 * self.at_once, int(self.at_once * seconds / max(took, 1e-6))))
-        return PAUSED
+        return advance(self.model, self.work, self.reach, self.trail, most)
 
     def kept(self) -> dict[str, npt.NDArray[Any]]:
         """The state that `go_on` needs, by the names of a checkpoint."""
         trail = {f"limits_{field.name}": getattr(self.trail, field.name) for field in fields(Trail)}
         trail["limits_stack"] = self.trail.stack[: self.trail.size[0]]
-        return trail | {"limits_status": self.work.status}
+        return trail | {"limits_status": self.work.status, "limits_due": np.array(self.due)}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from the state of a checkpoint."""
-        self.work.status[:] = saved["limits_status"]
+        self.work.status[:], self.due = saved["limits_status"], int(saved["limits_due"])
         for field in fields(Trail):
             values = saved[f"limits_{field.name}"]
             getattr(self.trail, field.name)[: len(values)] = values
 
-    def take_turn(self, exchange: Exchange, best: Candidate | None, seconds: float) -> tuple[bool, Candidate | None]:
-        """Search for about so long.
+    def take_turn(self, exchange: Exchange, best: Candidate | None, nodes: int) -> tuple[bool, Candidate | None]:
+        """Probe for a turn, if it is due after so many nodes of the other search.
 
         Returns:
             whether it is proven that no states but those evaluated keep all limits, and a state better than `best`.
         """
-        event = self.explore(seconds)
+        if nodes < self.due:
+            return False, None
+        self.due = nodes + self.turn // NODE
+        event = self.explore(self.turn)
         candidate = exchange.candidate(self.work.status == CLOSED) if event == LEAF else None
         return event == EXHAUSTED, candidate if candidate is not None and candidate.beats(best) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restor
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest
+from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest, waiting
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 
@@ -46,6 +47,19 @@ class SearchState:
     limits: InfeasibilitySearch | None = None
     leaves: int = 0
     earlier: float = 0.0
+
+    @property
+    def limits_open(self) -> InfeasibilitySearch | None:
+        """The infeasibility search, until a state that keeps the limits is known."""
+        return self.limits if math.isinf(self.incumbent.value) else None
+
+    @property
+    def explored(self) -> float:
+        """Share of the search that is done, where each side of a decision counts as half of its node."""
+        counts, pool, depth = self.counts, self.pool, int(self.counts.depth[0])
+        levels = np.bincount(pool.depth[waiting(pool, counts)], minlength=depth + 1)
+        levels[depth] += counts.active[0]
+        return 1.0 - math.fsum(np.ldexp(levels.astype(float), -np.arange(len(levels))))
 
     def without_paths(self) -> None:
         """Go on with the first bound alone; a long search begins anew, with the bound and state it has found.

@@ -34,7 +34,6 @@ from openpoint.search.kernel.bookkeeping import (
     lowest,
     pool_for,
     record_for,
-    waiting,
     without_done,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
@@ -308,6 +307,8 @@ class _Run:
             most = 1  # in a certificate the closed side follows its parent
         if self.sharing is not None:
             most = min(most, self.sharing.pace(self.state))
+        if (limits := self.state.limits_open) is not None:
+            most = min(most, max(1, limits.due - int(self.counts.nodes[0])))
         event = self._explore_nodes(self.state.by_paths, self.state.pool, most)
         if event == LEAF:
             self.counts.active[0] = 0
@@ -327,13 +328,11 @@ class _Run:
             without_done(self.state.pool, self.counts)
 
     def _hopeless(self) -> bool:
-        """Whether the infeasibility search has proven that no state keeps all limits.
-
-        It runs in turns with the topology search, until a state that keeps the limits is known.
-        """
-        if self.state.limits is None or math.isfinite(self.incumbent.value):
+        """Whether the infeasibility search, which takes turns with this one, has proven that no state keeps limits."""
+        if (limits := self.state.limits_open) is None:
             return False
-        proven, candidate = self.state.limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, LOOK_UP)
+        nodes = int(self.counts.nodes[0])
+        proven, candidate = limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, nodes)
         self.incumbent.offer(candidate)
         if proven:
             self.counts.size[0] = self.counts.stack[0] = self.counts.active[0] = 0
@@ -349,18 +348,15 @@ class _Run:
         return min(lowest(self.counts, self.state.pool), self.incumbent.value - fixed) + fixed
 
     def _progress(self) -> SearchProgress:
-        counts, pool, depth = self.counts, self.state.pool, int(self.counts.depth[0])
-        levels = np.bincount(pool.depth[waiting(pool, counts)], minlength=depth + 1)
-        levels[depth] += counts.active[0]
-        left = math.fsum(np.ldexp(levels.astype(float), -np.arange(len(levels))))
+        counts = self.counts
         return SearchProgress(
             seconds=self._seconds(),
             nodes=self._nodes(),
             open_nodes=int(counts.size[0] + counts.stack[0] + counts.active[0]),
-            depth=depth,
+            depth=int(counts.depth[0]),
             lower_bound=self._bound(),
             value=self.incumbent.value,
-            explored=1.0 - left,
+            explored=self.state.explored,
             mark=self.checkpoint.mark,
         )
 

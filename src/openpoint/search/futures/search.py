@@ -23,7 +23,7 @@ from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.certified import CertifiedNodes
 from openpoint.search.futures.model import FuturesModel, Span, futures_model
 from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
-from openpoint.search.infeasibility import InfeasibilitySearch, infeasibility_search
+from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import record_for
@@ -35,8 +35,6 @@ from openpoint.twostage.log import SAME, Termination
 
 FIRST, LATER, POPPED = 10, 2, 3
 """Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
-LOOK_UP = 0.05
-"""Seconds of the infeasibility search at each node while no state is known that keeps the limits."""
 
 
 @dataclass(frozen=True)
@@ -335,10 +333,13 @@ class _Run:
             self.limits = infeasibility_search(self.built.of(heaviest), self.root)
 
     def _hopeless(self) -> bool:
-        """Whether no state keeps the limits in the heaviest future; searched in turns until a state is known."""
+        """Whether no state keeps the limits in the heaviest future; searched in turns until a state is known.
+
+        A node of K futures takes as long as K nodes of one.
+        """
         if self.limits is None or math.isfinite(self.value):
             return False
-        event = self.limits.explore(LOOK_UP)
+        event = self.limits.explore(NODE * len(self.task.demands))
         if event == entries.LEAF:
             self._judge(self._full(self.limits.work.status)[None, :])
         return event == entries.EXHAUSTED and math.isinf(self.value)
