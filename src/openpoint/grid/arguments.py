@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from types import UnionType
@@ -96,3 +96,47 @@ def all_checked(*checks: Callable[[], object]) -> None:
             said.append(str(error))
     if said:
         raise OptionError(". Also: ".join(said))
+
+
+def numbers_by_name(given: Any, what: str, known: Sequence[str], noun: str, default: float | None) -> dict[str, float]:
+    """The numbers in an argument, each with a name.
+
+    Args:
+        given: a mapping, or text such as `losses=1,balance=0.2`. what: the argument, as messages call it.
+        known: the names that there are. noun: what they name, as messages call them.
+        default: number of a name that is given without one; None = each needs one.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+    advice = f"a mapping such as {{{known[0]!r}: 1}}, or text such as '{known[0]}=1,{known[-1]}=2'"
+    of_kind(given, str | Mapping, what, advice)
+    pairs = _read(given) if isinstance(given, str) else list(given.items())
+    numbers: dict[str, float] = {}
+
+    def take(name: str, value: Any) -> None:
+        if name not in known:
+            raise OptionError(f"{what} names {name!r}; the {noun} are {', '.join(known)}")
+        if name in numbers:
+            raise OptionError(f"{what} names {name} twice")
+        if value is None and default is None:
+            raise OptionError(f"{what} says nothing of {name}; give a number, such as {name}=0.8")
+        numbers[name] = _number(default if value is None else value, f"{what} of {name}")
+
+    all_checked(*(lambda name=name, value=value: take(name, value) for name, value in pairs))
+    return numbers
+
+
+def _read(text: str) -> list[tuple[str, str | None]]:
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    return [(name.strip(), value.strip() if sign else None) for name, sign, value in parts]
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise OptionError(f"{what} is {value!r}; give a number") from None
+    if not (math.isfinite(number) and number >= 0.0):
+        raise OptionError(f"{what} is {number:g}; give 0 or more")
+    return number

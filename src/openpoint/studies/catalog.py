@@ -100,7 +100,7 @@ STUDIES = (
         "SecuredResult",
         "SECURED",
         "reconfigure-secure",
-        "Result of `openpoint reconfigure --restorable` and `--minimize`",
+        "Result of `openpoint reconfigure --restorable`, `--at-most` and `--minimize`",
         command=False,
     ),
     _study(

@@ -24,6 +24,8 @@ def test_a_front_is_told_and_written(command: Command, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--points", "4"], "--points is the number of points of --front"),
+        (["--at-most", "caidi=1"], "the figures of faults are unrestorable, saifi, saidi, ens"),
+        (["--at-most", "unrestorable=1", "--plan"], "leave one out"),
         (["--front", "unrestorable", "--plan"], "leave one out"),
         (["--front", "unrestorable", "--minimize", "ens"], "leave minimize out"),
         (["--front", "unrestorable", "--certificate", "proof.gz"], "leave one out"),

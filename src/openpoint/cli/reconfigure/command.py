@@ -66,6 +66,7 @@ One topology for a year, least energy lost, limits kept in every step:
 \b
 Faults as a limit or an objective, as openpoint secure judges them:
   openpoint reconfigure my_grid.json --restorable today --time-limit 60
+  openpoint reconfigure my_grid.json --at-most saidi=0.5,unrestorable=40 --reliability data/ --failures-per-km 0.05
   openpoint reconfigure my_grid.json --front unrestorable --time-limit 300 --report front.html
   openpoint reconfigure my_grid.json --minimize saidi --reliability data/ --failures-per-km 0.05
 

@@ -44,6 +44,13 @@ class FaultOptions(FaultRules, YearOptions):
             help="No fault less restorable by one tie than today, or at most N faults that are not restorable.",
         ),
     ] = None
+    at_most: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIMITS",
+            help="The most of saifi (1/a), saidi (h/a), ens (kWh/a), unrestorable, as saidi=0.5,unrestorable=40.",
+        ),
+    ] = None
     minimize: Annotated[Minimize | None, typer.Option(help="What is least.  [default: loss]", show_default=False)] = (
         None
     )
@@ -60,7 +67,8 @@ class FaultOptions(FaultRules, YearOptions):
     @property
     def any(self) -> bool:
         """Whether faults are asked about."""
-        return self.restorable is not None or self.minimize is not None or self.front is not None
+        asked = (self.restorable, self.at_most, self.minimize, self.front)
+        return any(each is not None for each in asked)
 
     def check(self, *, alone: bool) -> None:
         """Refuse options that do not go together; `alone`: one grid, today's demand, no files of a search, no plan.
@@ -70,8 +78,8 @@ class FaultOptions(FaultRules, YearOptions):
         """
         if self.any and not alone:
             raise OptionError(
-                "--restorable, --minimize and --front are for one grid and today's demand, without --certificate, "
-                "--checkpoint, --plan and --checklist; leave one out"
+                "--restorable, --at-most, --minimize and --front are for one grid and today's demand, without "
+                "--certificate, --checkpoint, --plan and --checklist; leave one out"
             )
         if self.points is not None and self.front is None:
             raise OptionError(
@@ -89,7 +97,9 @@ class FaultOptions(FaultRules, YearOptions):
             "--repair-h": self.repair_h is not None,
         }
         if not self.any and (named := [option for option, given in about.items() if given]):
-            raise OptionError(f"{named[0]} is about faults; ask about them by --restorable, --minimize or --front")
+            raise OptionError(
+                f"{named[0]} is about faults; ask about them by --restorable, --at-most, --minimize or --front"
+            )
 
     def question(self) -> FaultQuestion:
         """The question about faults.
@@ -103,6 +113,7 @@ class FaultOptions(FaultRules, YearOptions):
         return FaultQuestion(
             minimize=(self.minimize or Minimize.LOSS).value,
             restorable=int(wanted) if wanted is not None and wanted.isdigit() else wanted,
+            at_most=self.at_most or {},
             max_loading_percent=self.max_loading_percent,
             isolate_lines=self.isolate_lines,
             transformers=not self.lines_only,

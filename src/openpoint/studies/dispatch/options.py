@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
 
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, Solves, all_checked, names_of, of_kind
+from openpoint.grid.arguments import Names, Solves, all_checked, names_of, numbers_by_name, of_kind
 from openpoint.network.limits import Limits
 from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.methods import Method
@@ -60,12 +58,12 @@ class DispatchOptions:
     @property
     def weights(self) -> Mapping[str, float]:
         """What is minimised, above 0 by criterion."""
-        return numbers_by_criterion(self.minimize, "minimize", 1.0)
+        return _by_criterion(self.minimize, "minimize", 1.0)
 
     @property
     def most(self) -> Mapping[str, float]:
         """The most that a criterion may be."""
-        return numbers_by_criterion(self.at_most, "at_most", None)
+        return _by_criterion(self.at_most, "at_most", None)
 
     @property
     def most_changes(self) -> int | None:
@@ -83,13 +81,13 @@ class DispatchOptions:
         object.__setattr__(self, "free", kinds)
 
     def _check_minimize(self) -> None:
-        weights = numbers_by_criterion(self.minimize, "minimize", 1.0)
+        weights = _by_criterion(self.minimize, "minimize", 1.0)
         if not any(weights.values()):
             raise OptionError("minimize gives every criterion the weight 0; give one at least a weight above 0")
         object.__setattr__(self, "minimize", {name: weight for name, weight in weights.items() if weight})
 
     def _check_at_most(self) -> None:
-        object.__setattr__(self, "at_most", numbers_by_criterion(self.at_most, "at_most", None))
+        object.__setattr__(self, "at_most", _by_criterion(self.at_most, "at_most", None))
 
     def _as_names(self, name: str) -> None:
         object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
@@ -105,43 +103,5 @@ class DispatchOptions:
             of_kind(self.method, Solves, "method", "a method such as Benders() or Enumeration()")
 
 
-def numbers_by_criterion(given: Any, what: str, default: float | None) -> dict[str, float]:
-    """The numbers in an argument by criterion.
-
-    Args:
-        given: a mapping, or text such as `losses=1,balance=0.2`. what: the argument, as messages call it.
-        default: number of a criterion that is named without one; None = each needs one.
-
-    Raises:
-        OptionError: with all that is wrong.
-    """
-    of_kind(given, str | Mapping, what, "a mapping such as {'losses': 1}, or text such as 'losses=1,balance=0.2'")
-    pairs = _read(given) if isinstance(given, str) else list(given.items())
-    numbers: dict[str, float] = {}
-
-    def take(name: str, value: Any) -> None:
-        if name not in CRITERIA:
-            raise OptionError(f"{what} names {name!r}; the criteria are {', '.join(CRITERIA)}")
-        if name in numbers:
-            raise OptionError(f"{what} names {name} twice")
-        if value is None and default is None:
-            raise OptionError(f"{what} says nothing of {name}; give a number, such as {name}=0.8")
-        numbers[name] = _number(default if value is None else value, f"{what} of {name}")
-
-    all_checked(*(lambda name=name, value=value: take(name, value) for name, value in pairs))
-    return numbers
-
-
-def _read(text: str) -> list[tuple[str, str | None]]:
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    return [(name.strip(), value.strip() if sign else None) for name, sign, value in parts]
-
-
-def _number(value: Any, what: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise OptionError(f"{what} is {value!r}; give a number") from None
-    if not (math.isfinite(number) and number >= 0.0):
-        raise OptionError(f"{what} is {number:g}; give 0 or more")
-    return number
+def _by_criterion(given: Weights, what: str, default: float | None) -> dict[str, float]:
+    return numbers_by_name(given, what, tuple(CRITERIA), "criteria", default)

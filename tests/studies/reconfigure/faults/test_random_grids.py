@@ -9,6 +9,7 @@ import pytest
 
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
+from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, told_limits
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.search import Found, search_loss
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
@@ -71,12 +72,16 @@ def check_optima(case: Case) -> int:
     today = case.by_model(case.network.closed)
     least = min(figures.count for figures in known)
     every = np.ones(e, dtype=np.bool_)
-    hours = sorted(figures.hours for figures in known)[len(known) // 2]
+    hours, times = (
+        sorted(figure_of(index, figures) for figures in known)[len(known) // 2]
+        for index in (Sought.SAIDI, Sought.SAIFI)
+    )
     limits = [
         unlimited(e),
         FaultLimits(least, every),
         FaultLimits(least - 1, every),
-        FaultLimits(ENDLESS, every, Sought.SAIDI, hours),
+        FaultLimits(ENDLESS, every, {Sought.SAIDI: hours}),
+        FaultLimits(ENDLESS, every, {Sought.SAIFI: times, Sought.SAIDI: 1.1 * hours}),
         *([] if today is None else [FaultLimits(ENDLESS, today.unrestorable)]),
     ]
     asked = [(sought, each) for each in limits for sought in (Sought.LOSS, Sought.SAIDI)]
@@ -84,6 +89,34 @@ def check_optima(case: Case) -> int:
     for sought, each in asked:
         check(case, task_of(case, sought, each))
     return len(asked)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_floors_are_those_of_all_states(seed: int) -> None:
+    """A limit just below the least of all states is proven to be kept by none, and one just above it is kept."""
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    e = case.network.n_conductors
+    ac = task_of(case, Sought.LOSS, unlimited(e)).ac
+    _, miss = ac.evaluate(case.states)
+    for index in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+        values = [figure_of(index, each) for each, over in zip(case.figures, miss, strict=True) if each and over == 0.0]
+        least = min(values, default=math.inf)
+        if not 0.0 < least < math.inf:
+            continue
+        for factor in (0.999, 1.001):
+            task = task_of(case, Sought.LOSS, unlimited(e).with_index(index, factor * least))
+            (floor,) = floors_of(task, [case.network.closed], GAP, Deadline())
+            assert floor.is_above == (factor < 1.0)
+            assert floor.least <= least * (1.0 + 1e-9)
+            assert floor.best is not None
+            assert (figure_of(index, floor.best.figures) <= factor * least) == (factor > 1.0)
+            found = none_keeps(task, [floor], 0.0)
+            assert (found is None) == (factor > 1.0)
+            if found is not None:
+                (told,) = told_limits(task, found, [floor], {index: (1.0, "units")})
+                assert told.startswith(f"{index.name}: no state has less than {floor.least:.6g} units, proven")
 
 
 def check(case: Case, task: FaultTask) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import openpoint
 from openpoint import InputError, OptionError, Reliability, Termination
+from openpoint.studies.reconfigure.faults.result import SecuredResult
 from tests.builders.pages import Page, render
 
 
@@ -66,6 +67,43 @@ def test_a_number_that_nothing_keeps_is_proven_to_be_none() -> None:
     assert result.termination is Termination.INFEASIBLE
     assert not result.has_answer
     assert result.after.unrestorable is None
+    assert any("has fewer than 1 unrestorable faults, proven; the fewest known are" in note for note in result.notes)
+
+
+def test_an_index_is_kept_or_proven_not_to_be_and_its_floor_is_told() -> None:
+    def asked(at_most: dict[str, float] | str) -> SecuredResult:
+        return openpoint.reconfigure_secure("civanlar16", at_most=at_most, failures_per_branch_year=0.1)
+
+    least = openpoint.reconfigure_secure("civanlar16", minimize="ens", failures_per_branch_year=0.1)
+    assert least.minimized_value is not None
+    kept = asked({"ens": 1.001 * least.minimized_value, "unrestorable": 20})
+    assert kept.after.not_supplied_kwh_per_year is not None
+    assert kept.after.not_supplied_kwh_per_year <= 1.0011 * least.minimized_value
+    assert kept.fault_limit.startswith("at most 20 unrestorable faults, ENS at most ")
+    none = asked("ens=1")
+    assert none.termination is Termination.INFEASIBLE
+    assert not none.has_answer
+    told = next(note for note in none.notes if note.startswith("ENS: no state has less than"))
+    floor, known = (float(part.split()[0]) for part in (told.split("less than ")[1], told.split("known is ")[1]))
+    assert 1.0 < floor <= known * (1.0 + 1e-5)
+    assert known == pytest.approx(least.minimized_value, rel=1e-4)
+
+
+def test_limits_of_figures_that_make_no_sense_are_refused_at_once() -> None:
+    with pytest.raises(OptionError, match=r"names 'caidi'; the figures of faults are .*saifi.*-1; give 0 or more"):
+        openpoint.reconfigure_secure("baran33", at_most={"caidi": 1.0, "saidi": -1.0})
+    with pytest.raises(OptionError, match="at_most says nothing of saidi; give a number, such as"):
+        openpoint.reconfigure_secure("baran33", at_most="saidi")
+    with pytest.raises(OptionError, match="at_most of saidi is nan; give 0 or more"):
+        openpoint.reconfigure_secure("baran33", at_most={"saidi": float("nan")})
+    with pytest.raises(OptionError, match="give a whole number of faults"):
+        openpoint.reconfigure_secure("baran33", at_most={"unrestorable": 2.5})
+    with pytest.raises(OptionError, match="both give a number of unrestorable faults"):
+        openpoint.reconfigure_secure("baran33", at_most={"unrestorable": 2}, restorable=3)
+    with pytest.raises(OptionError, match="saidi is what is least and bounded by at_most"):
+        openpoint.reconfigure_secure("baran33", at_most={"saidi": 2}, minimize="saidi")
+    with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*ENS needs faults a year"):
+        openpoint.reconfigure_secure("baran33", at_most={"saidi": 2, "ens": 3})
 
 
 def test_refusals_say_what_to_do() -> None:

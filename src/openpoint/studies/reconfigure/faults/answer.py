@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -59,9 +58,8 @@ def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
         told.append("no fault less restorable than today")
     if limits.most < ENDLESS:
         told.append(f"at most {limits.most} unrestorable faults")
-    if math.isfinite(limits.at_most):
-        most = prepared.scale(limits.index) * limits.at_most
-        told.append(f"{limits.index.name} at most {most:.6g} {UNITS[limits.index]}")
+    for index, most in limits.at_most.items():
+        told.append(f"{index.name} at most {prepared.scale(index) * most:.6g} {UNITS[index]}")
     return ", ".join(told)
 
 

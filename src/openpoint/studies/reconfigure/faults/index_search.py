@@ -23,12 +23,14 @@ from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.search import Found, ended
-from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
+from openpoint.studies.reconfigure.faults.task import ROUNDED, FaultTask, Judged
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
 TRIES = 12
 """Branches tried at a node, at most."""
+MORE = 500
+"""Nodes for how low the index may be, at least, where it is proven that it may not be as low as is asked for."""
 LEAST_GAIN = 1e-6
 """Least gain of a side in the score, relative to the bound; with a gain of 0 the product of both would be 0."""
 
@@ -37,8 +39,15 @@ class IndexSearch:
     """One search and its state."""
 
     def __init__(
-        self, task: FaultTask, gap: float, deadline: Deadline, progress: Callable[[SearchProgress], None] | None
+        self,
+        task: FaultTask,
+        gap: float,
+        deadline: Deadline,
+        progress: Callable[[SearchProgress], None] | None,
+        enough: float = -math.inf,
     ) -> None:
+        """`enough`: the search ends once a state has no more, or none has, proven, and `MORE` nodes are done."""
+        self.enough = enough
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
         self.model, self.numbering = build_model(
             task.network, must_close=task.must_close, must_open=task.must_open, max_changes=task.max_changes
@@ -58,13 +67,19 @@ class IndexSearch:
         if root is None:
             return Found(None, self._result(Termination.INFEASIBLE))
         for closed in starts:
-            self.exchange.offer(closed, self.exchange.patience)
-        self.exchange.kicks(self.exchange.patience)
+            if not self._is_enough:
+                self.exchange.offer(closed, self.exchange.patience)
+        if not self._is_enough:
+            self.exchange.kicks(self.exchange.patience)
         self._push(*root)
         reason = Termination.OPTIMAL
         while self.heap:
             if self.deadline.over():
                 reason = self.deadline.why
+                break
+            too_much = self.enough >= 0.0 and self._lower() > self.enough * (1.0 + ROUNDED)
+            if self._is_enough or (too_much and self.nodes >= MORE):
+                reason = Termination.GAP
                 break
             bound, _, status = heapq.heappop(self.heap)
             if bound >= self.cutoff:
@@ -84,10 +99,8 @@ class IndexSearch:
             return None
         known = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
         known[self.numbering.branch] = self.work.status
-        most = self.task.limits.most
-        if self.task.bound.faults(known, most) > most:
-            return None
-        return self.task.bound.interruptions, self.work.status.copy()
+        bound = self.task.least(known)
+        return None if bound is None else (bound, self.work.status.copy())
 
     def _branch(self, bound: float, status: States) -> None:
         """Decide the branch of the best score, or judge a radial state."""
@@ -144,6 +157,11 @@ class IndexSearch:
     def _keep(self, state: Judged) -> None:
         if state.holds:
             self.cutoff = min(self.cutoff, state.merit[2] * (1.0 - self.gap))
+
+    @property
+    def _is_enough(self) -> bool:
+        """Whether a state has as little as is asked for."""
+        return self._value <= self.enough * (1.0 + ROUNDED)
 
     @property
     def _value(self) -> float:

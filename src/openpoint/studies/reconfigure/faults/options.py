@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import final
 
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import all_checked, not_negative, of_kind
+from openpoint.grid.arguments import all_checked, not_negative, numbers_by_name, of_kind
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
-from openpoint.studies.reconfigure.faults.task import Sought
+from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.secure.model.indices import SwitchingTimes, check_times
 
 TODAY = "today"
 """No fault is less restorable than today."""
+AtMost = str | Mapping[str, float]
+"""Limits by name, as a mapping or as text: `saidi=0.5,unrestorable=40`."""
 
 
 @final
@@ -30,6 +33,7 @@ class FaultQuestion:
 
     minimize: str = "loss"
     restorable: str | int | None = None
+    at_most: AtMost = field(default_factory=dict)
     max_loading_percent: float = 100.0
     isolate_lines: bool = False
     transformers: bool = True
@@ -46,6 +50,7 @@ class FaultQuestion:
         all_checked(
             lambda: self.sought,
             self._check_restorable,
+            self._check_at_most,
             self._check_loading,
             lambda: check_times(self.switching_h, self.remote_switching_h),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
@@ -63,6 +68,16 @@ class FaultQuestion:
         except ValueError:
             known = ", ".join(Sought)
             raise OptionError(f"minimize is {self.minimize!r}; give one of {known}") from None
+
+    @property
+    def most(self) -> Mapping[str, float]:
+        """What is at most so much, by its name, in the unit in which it is told."""
+        return numbers_by_name(self.at_most, "at_most", FIGURES, "figures of faults", None)
+
+    @property
+    def indices(self) -> Mapping[Sought, float]:
+        """The indices among them."""
+        return {Sought(name): most for name, most in self.most.items() if name != UNRESTORABLE}
 
     @property
     def data(self) -> Reliability:
@@ -92,6 +107,15 @@ class FaultQuestion:
             return
         if isinstance(self.restorable, bool) or not isinstance(self.restorable, int) or self.restorable < 0:
             raise OptionError(f"restorable is {self.restorable!r}; give {advice}")
+
+    def _check_at_most(self) -> None:
+        faults = self.most.get(UNRESTORABLE)
+        if faults is not None and faults != int(faults):
+            raise OptionError(f"at_most of {UNRESTORABLE} is {faults:g}; give a whole number of faults")
+        if faults is not None and isinstance(self.restorable, int):
+            raise OptionError(f"restorable and at_most both give a number of {UNRESTORABLE} faults; leave one out")
+        if self.minimize in self.most:
+            raise OptionError(f"{self.minimize} is what is least and bounded by at_most; leave one of both out")
 
     def _check_loading(self) -> None:
         of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")

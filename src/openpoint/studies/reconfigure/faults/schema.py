@@ -31,7 +31,7 @@ def _of_faults() -> dict[str, Schema]:
 SECURED = Shape(
     "reconfigure",
     "reconfigure-secure",
-    "Result of openpoint reconfigure --restorable, --minimize",
+    "Result of openpoint reconfigure --restorable, --at-most, --minimize",
     {
         **RECONFIGURE.keys,
         "minimized": value("string", "the figure that is least", enum=list(Sought)),

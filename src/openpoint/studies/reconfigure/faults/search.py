@@ -159,10 +159,7 @@ class LossSearch:
         """Whether some completion of the current node may keep the limits of faults."""
         if not propagate(self.model, self.work):
             return False
-        limits, bound = self.task.limits, self.task.bound
-        if bound.faults(self._status(), limits.most) > limits.most:
-            return False
-        return math.isinf(limits.at_most) or bound.interruptions <= limits.at_most * (1.0 + 1e-9)
+        return self.task.least(self._status()) is not None
 
     def _status(self) -> States:
         """(E) states of the branches at the current node."""

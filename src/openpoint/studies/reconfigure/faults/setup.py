@@ -8,14 +8,15 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
+from openpoint.grid.arguments import all_checked
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network.stations import Stations
 from openpoint.search.exchange.local import exchange_branches
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
-from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
+from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
 from openpoint.studies.reconfigure.faults.options import FaultQuestion
-from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, unlimited
+from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, FaultLimits, FaultTask, Sought, unlimited
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import station_program
@@ -67,16 +68,19 @@ class Prepared:
         Raises:
             InputError: those of today, where there is no radial state today.
         """
-        wanted, branches = self.question.restorable, len(self.program.must_open)
-        if wanted is None:
-            return unlimited(branches)
-        if isinstance(wanted, int):
-            return FaultLimits(wanted, np.ones(branches, dtype=np.bool_))
+        wanted, limits = self.question.restorable, unlimited(len(self.program.must_open))
+        most = wanted if isinstance(wanted, int) else self.question.most.get(UNRESTORABLE)
+        if most is not None:
+            limits = replace(limits, most=int(most))
+        for index, value in self.question.indices.items():
+            limits = limits.with_index(index, value / self.scale(index))
+        if wanted is None or isinstance(wanted, int):
+            return limits
         if self.today is None:
             remedy = "Give the number of faults that may be unrestorable, or make today's state radial"
             message = "today's state is not radial or has no power flow, so that no fault is restorable as today"
             raise InputError([Problem("branches", "", "closed", message, remedy)])
-        return FaultLimits(ENDLESS, self.today.unrestorable)
+        return replace(limits, may=self.today.unrestorable)
 
     def starts(self, deadline: Deadline) -> list[Bools]:
         """Radial states to begin with: today's, and one of little loss."""
@@ -129,7 +133,13 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
         repair_h=by_name(data.rates, "branch", "repair_h", whole.branch_names, question.repair_h),
         switching=question.switching(grid.branches()["remote"].to_numpy()),
     )
-    _check_data(question.sought, bool(data.customers.height), rates is not None, weights)
+    needed = [question.sought, *question.indices]
+    all_checked(
+        *(
+            lambda each=each: _check_data(each, bool(data.customers.height), rates is not None, weights)
+            for each in needed
+        )
+    )
     emergency = replace(opened, l_max=opened.l_max * (question.max_loading_percent / 100.0) ** 2)
     evaluator = FaultEvaluator(
         emergency, fault_data(emergency, sections, fails & ~on_loop & ~stations.dropped, weights)

@@ -12,9 +12,10 @@ from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.faults.answer import secured_result
+from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, told_limits
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
-from openpoint.studies.reconfigure.faults.options import FaultQuestion
-from openpoint.studies.reconfigure.faults.result import SecuredResult
+from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
+from openpoint.studies.reconfigure.faults.result import UNITS, SecuredResult
 from openpoint.studies.reconfigure.faults.search import Found, search_loss
 from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
 from openpoint.studies.reconfigure.faults.task import FaultTask, Sought
@@ -31,6 +32,7 @@ def reconfigure_secure(
     *,
     minimize: str = "loss",
     restorable: str | int | None = None,
+    at_most: AtMost | None = None,
     max_loading_percent: float = 100.0,
     isolate_lines: bool = False,
     transformers: bool = True,
@@ -62,6 +64,7 @@ def reconfigure_secure(
         minimize: `loss`, `saifi`, `saidi` or `ens` (energy not supplied).
         restorable: `"today"`: only faults that are unrestorable today may be so in the answer; or the number of faults
             that may be unrestorable; None: any.
+        at_most: the most of `saifi` (a customer, a year), `saidi` (hours), `ens` (kWh) and `unrestorable` faults.
         max_loading_percent: most loading after a fault, in percent of the ratings.
         isolate_lines: every line can be isolated at both of its ends, whatever switches the grid has.
         transformers: whether transformers have faults, too.
@@ -82,6 +85,7 @@ def reconfigure_secure(
     question = FaultQuestion(
         minimize=minimize,
         restorable=restorable,
+        at_most=at_most or {},
         max_loading_percent=max_loading_percent,
         isolate_lines=isolate_lines,
         transformers=transformers,
@@ -114,18 +118,28 @@ def secured(
     before = ac_state(whole, whole.closed)
     with deadline_of(options.time_limit_s) as deadline:
         task = ready.task(question.sought, limits)
-        found, log = searched(ready, task, GAP if options.gap is None else options.gap, deadline, progress)
-        return secured_result(ready, task, found, log, before)
+        gap = GAP if options.gap is None else options.gap
+        found, log, told = searched(ready, task, gap, deadline, progress)
+        result = secured_result(ready, task, found, log, before)
+        return replace(result, notes=(*result.notes, *told))
 
 
 def searched(
     ready: Prepared, task: FaultTask, gap: float, deadline: Deadline, progress: Progress | None
-) -> tuple[Found, Log]:
-    """What the search for the figure sought finds, and its log."""
-    log = Log(ready.scale(task.sought), progress)
-
+) -> tuple[Found, Log, list[str]]:
+    """What the search for the figure sought finds, its log, and what is to be said of limits that no state keeps."""
+    sought, log = task.sought, Log(ready.scale(task.sought), progress)
     with deadline.uncounted():  # compiles branch exchange, which takes milliseconds by itself
         starts = ready.starts(deadline)
-    if task.sought is Sought.LOSS:
-        return search_loss(task, starts, gap=gap, deadline=deadline, progress=log.told), log
-    return IndexSearch(task, gap, deadline, log.told).solve(starts), replace(log, s_base_kva=ready.scale(Sought.LOSS))
+    began = deadline.passed()
+    floors = floors_of(task, starts, gap, deadline)
+    found = none_keeps(task, floors, deadline.passed() - began)
+    if found is None:
+        known = [*starts, *(each.best.closed for each in floors if each.best is not None)]
+        if sought is Sought.LOSS:
+            found = search_loss(task, known, gap=gap, deadline=deadline, progress=log.told)
+        else:
+            found = IndexSearch(task, gap, deadline, log.told).solve(known)
+    units = {each.index: (ready.scale(each.index), UNITS[each.index]) for each in floors}
+    shown = log if sought is Sought.LOSS else replace(log, s_base_kva=ready.scale(Sought.LOSS))
+    return found, shown, told_limits(task, found, floors, units)

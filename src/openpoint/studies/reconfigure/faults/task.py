@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, States
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.studies.reconfigure.faults.arrays import FaultData
@@ -19,6 +19,10 @@ from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluat
 
 Merit = tuple[float, float, float, float]
 """By which states are compared: violation of limits, excess over what faults may do, the figure sought, the loss."""
+
+
+ROUNDED = 1e-9
+"""Relative difference up to which an index counts as kept: it is a sum of as many terms as there are branches."""
 
 
 class Sought(StrEnum):
@@ -30,25 +34,40 @@ class Sought(StrEnum):
     ENS = "ens"
 
 
+UNRESTORABLE = "unrestorable"
+"""The number of faults that one tie for each part does not restore."""
+FIGURES = (UNRESTORABLE, *(each.value for each in Sought if each is not Sought.LOSS))
+"""What faults do, by the names of options."""
+
+
 @dataclass(frozen=True)
 class FaultLimits:
     """What faults may do at most.
 
     Attributes:
         most: faults that one tie does not restore. may: (E) those that may be among them.
-        index, at_most: an index that is bounded, in the unit of `figure_of`.
+        at_most: the most of indices, in the unit of `figure_of`.
     """
 
     most: int
     may: Bools
-    index: Sought = Sought.SAIDI
-    at_most: float = math.inf
+    at_most: Mapping[Sought, float] = field(default_factory=dict)
 
     def excess(self, figures: FaultFigures) -> float:
         """By how much the faults of a state do more."""
-        over = max(0, figures.count - self.most) + int((figures.unrestorable & ~self.may).sum())
-        above = figure_of(self.index, figures) - self.at_most
-        return over + (max(0.0, above) / max(self.at_most, 1e-12) if above > 1e-9 * abs(self.at_most) else 0.0)
+        over = float(max(0, figures.count - self.most) + int((figures.unrestorable & ~self.may).sum()))
+        for index, most in self.at_most.items():
+            above = figure_of(index, figures) - most
+            over += above / max(most, 1e-12) if above > ROUNDED * most else 0.0
+        return over
+
+    def with_index(self, index: Sought, most: float) -> FaultLimits:
+        """The same with an index that is at most so much, too."""
+        return replace(self, at_most={**self.at_most, index: min(most, self.at_most.get(index, math.inf))})
+
+    def without_index(self, index: Sought) -> FaultLimits:
+        """The same without the limit of an index."""
+        return replace(self, at_most={each: most for each, most in self.at_most.items() if each is not index})
 
 
 def unlimited(branches: int) -> FaultLimits:
@@ -107,17 +126,30 @@ class FaultTask:
         """Exact losses and violations without a fault."""
         return AcEvaluator(self.network, self.change_cost)
 
-    @property
-    def bounded(self) -> Sought:
-        """The index that is bounded below at partial states."""
-        return self.limits.index if self.sought is Sought.LOSS else self.sought
-
     @cached_property
+    def bounds(self) -> dict[Sought, PartialBound]:
+        """The bounds at partial states, by the index that they bound: first the one sought, then those limited."""
+        named = [*([] if self.sought is Sought.LOSS else [self.sought]), *self.limits.at_most]
+        return {index: self._bound_of(index) for index in named or [Sought.SAIDI]}
+
+    @property
     def bound(self) -> PartialBound:
-        """The bounds of what faults do at partial states."""
+        """The bound of the index sought, or of the first one limited; of the unrestorable faults all say the same."""
+        return next(iter(self.bounds.values()))
+
+    def least(self, status: States) -> float | None:
+        """Bound of the index sought in all completions of (E) states; None: none keeps the limits of faults."""
+        for index, bound in self.bounds.items():
+            if bound.faults(status, self.limits.most) > self.limits.most:
+                return None
+            if bound.interruptions > self.limits.at_most.get(index, math.inf) * (1.0 + ROUNDED):
+                return None
+        return self.bound.interruptions
+
+    def _bound_of(self, index: Sought) -> PartialBound:
         data = self.faults.data
-        rate, weight, repair = weights_of(self.bounded, data)
-        own = data.own_load if self.bounded is Sought.ENS else data.own_customers
+        rate, weight, repair = weights_of(index, data)
+        own = data.own_load if index is Sought.ENS else data.own_customers
         fixed = 0.0
         for s in range(len(data.section)):
             failing = data.failing[data.first[s] : data.first[s + 1]]

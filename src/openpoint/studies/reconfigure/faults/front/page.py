@@ -5,9 +5,11 @@ from __future__ import annotations
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
+from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.pictures import chart
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
 from openpoint.studies.reconfigure.faults.front.view import HOW, least
+from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 
 
 def page(result: ReconfigureFront) -> m.Page:
@@ -21,7 +23,10 @@ def page(result: ReconfigureFront) -> m.Page:
         "points", told, result.points, shape["points"], ["to_close", "to_open"], last=["open_branches", "termination"]
     )
     searches = "What is proven, a row a search"
-    proven = s.frame_table("bounds", searches, result.bounds, shape["bounds"], [], last=["termination"])
+    declared = shape["bounds"]
+    if result.kept == UNRESTORABLE:
+        declared = {**declared, "limit": c.maybe_number("most unrestorable faults", "limit")}
+    proven = s.frame_table("bounds", searches, result.bounds, declared, [], last=["termination"])
     parts = [
         s.remarks(result.notes),
         m.section(

@@ -12,8 +12,9 @@ from openpoint.names import join_names
 from openpoint.results import columns
 from openpoint.results.base import Result
 from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.faults.front.schema import FRONT, POINTS, UNRESTORABLE
+from openpoint.studies.reconfigure.faults.front.schema import FRONT, POINTS
 from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
+from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:

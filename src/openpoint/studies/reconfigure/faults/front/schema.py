@@ -5,13 +5,9 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.schema import maybe, names, text, value, whole
 from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.faults.task import Sought
+from openpoint.studies.reconfigure.faults.task import FIGURES
 from openpoint.twostage.log import Termination
 
-UNRESTORABLE = "unrestorable"
-"""The number of faults that one tie for each part does not restore."""
-KEPT = (UNRESTORABLE, *(sought.value for sought in Sought if sought is not Sought.LOSS))
-"""What is bounded at the points of a front."""
 ENDINGS = [t.value for t in Termination]
 
 POINTS: c.Table = {
@@ -46,7 +42,7 @@ FRONT = Shape(
     "reconfigure-front",
     "Result of openpoint reconfigure --front",
     {
-        "kept": value("string", "figure that is bounded, a bound a point", enum=list(KEPT)),
+        "kept": value("string", "figure that is bounded, a bound a point", enum=list(FIGURES)),
         "kept_unit": text("its unit; empty for a number of faults"),
         "kept_before": maybe("number", "the figure today; null: not known"),
         "kept_bound": maybe("number", "no state has less of it, proven; null: nothing is proven"),

@@ -180,7 +180,7 @@ class FrontSearch:
             return self.base
         if self.kept is None:
             return replace(self.base, most=min(self.base.most, int(limit)))
-        return replace(self.base, index=self.kept, at_most=limit)
+        return self.base.with_index(self.kept, limit)
 
     def _turns(self, deadline: Deadline) -> None:
         """Searches in turn until all are decided."""

@@ -19,12 +19,12 @@ from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.faults.answer import secured_result, summary
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
-from openpoint.studies.reconfigure.faults.front.schema import BOUNDS, KEPT, UNRESTORABLE
+from openpoint.studies.reconfigure.faults.front.schema import BOUNDS
 from openpoint.studies.reconfigure.faults.front.search import Bounded, Front, FrontSearch
-from openpoint.studies.reconfigure.faults.options import FaultQuestion
+from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
 from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
 from openpoint.studies.reconfigure.faults.study import GAP
-from openpoint.studies.reconfigure.faults.task import Sought
+from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress, Termination
@@ -37,6 +37,7 @@ class FrontOptions(TypedDict, total=False):
     """The options of `openpoint.reconfigure_secure` that all points share."""
 
     restorable: str | int | None
+    at_most: AtMost
     max_loading_percent: float
     isolate_lines: bool
     transformers: bool
@@ -77,7 +78,7 @@ def reconfigure_front(
         gap: relative gap of the loss at which a point is proven; default: 1e-4.
         time_limit_s: seconds after which to stop, of all points together; what was found is kept, with its gap.
         progress: told of the searches.
-        options: those of `openpoint.reconfigure_secure` about faults; `restorable` holds at every point.
+        options: those of `openpoint.reconfigure_secure` about faults; `restorable` and `at_most` hold at every point.
 
     Raises:
         InputError, OptionError: as `reconfigure_secure`; another figure than these, fewer than two points.
@@ -118,8 +119,8 @@ def _checked(kept: str, points: int | None, options: ReconfigureOptions, questio
     Raises:
         OptionError: with what is wrong.
     """
-    if kept not in KEPT:
-        raise OptionError(f"a front is drawn of the loss and one of {', '.join(KEPT)}, not of {kept!r}")
+    if kept not in FIGURES:
+        raise OptionError(f"a front is drawn of the loss and one of {', '.join(FIGURES)}, not of {kept!r}")
     if kept == UNRESTORABLE and points is not None:
         raise OptionError("a front of unrestorable faults has all of its points; leave points out")
     if points is not None and points < 2:

@@ -8,7 +8,7 @@ from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
-from openpoint.studies.reconfigure.faults.front.schema import UNRESTORABLE
+from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 from openpoint.studies.reconfigure.faults.view import figure
 
 HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write or --plan."
