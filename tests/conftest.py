@@ -3,12 +3,15 @@
 HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra runs on one thread a process: pytest has a process a core, and
 threads that wait for each other only burn processor time. The collector of garbage leaves alone what imports and the
 collection of tests made, and looks at the rest more rarely.
+
+A run that leaves files in the working tree, or removes some, has failed.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Generator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
@@ -16,10 +19,31 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.processor_time import listed
+from tests.working_tree import difference, paths
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+BEFORE = pytest.StashKey[set[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember what the working tree holds; in the one process that outlasts the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        session.config.stash[BEFORE] = paths()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Fail where the working tree is not as it was."""
+    result = yield
+    before = session.config.stash.get(BEFORE, None)
+    if before is not None and (lines := difference(before, paths())):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("the tests changed the working tree", *lines, sep="\n")
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)

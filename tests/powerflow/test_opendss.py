@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import opendssdirect
 import polars as pl
 import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid import Grid
+from openpoint.io.opendss import engine
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.opendss import OpenDssCircuit
@@ -48,6 +51,15 @@ def test_loads_edited_in_place_are_those_of_a_new_circuit(name: str) -> None:
     # What the sources deliver is drawn by loads of these models, and by the branches.
     drawn = flows.source_kva.sum(axis=1).real - flows.loss_kw
     assert (np.abs(drawn / samples.real.sum(axis=1) - 1.0) < 0.05).all()
+
+
+def test_a_flow_leaves_the_working_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first engine of a process would go to the folder in which its library was loaded."""
+    monkeypatch.setattr(engine, "_spare", [])
+    opendssdirect.Basic.AllowChangeDir(True)
+    monkeypatch.chdir(tmp_path)
+    assert openpoint.run_powerflow("ieee13").loss_kw == pytest.approx(112.585, abs=1e-3)
+    assert Path.cwd() == tmp_path
 
 
 def test_ten_thousand_flows_of_the_37_bus_feeder_take_less_than_a_minute() -> None:

@@ -34,10 +34,11 @@ def borrow_engine() -> Any:
     # Loading the library takes a moment, so it is loaded at the first use.
     import opendssdirect
 
+    # Of all engines at once, and first: a new one would go to the folder in which the library was loaded.
+    opendssdirect.Basic.AllowChangeDir(False)
     engine = _spare.pop() if _spare else opendssdirect.NewContext()
     engine.Basic.AllowForms(False)
     engine.Basic.AllowEditor(False)
-    engine.Basic.AllowChangeDir(False)
     engine.Basic.AllowDOScmd(False)
     engine.Basic.ClearAll()
     # The only setting that remains after a circuit is cleared.
