@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterDay
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
@@ -62,6 +62,22 @@ def test_the_worst_day_is_the_worst_of_all(question: DayQuestion) -> None:
     assert not outcome.worst.violations.any()
     assert outcome.forecast is not None
     assert outcome.forecast.costs.sum() < outcome.upper_bound
+
+
+def test_the_days_that_bind_prove_the_bound_alone_and_as_one_mixture(question: DayQuestion) -> None:
+    question = replace(question, supply=replace(question.supply, p_max=np.full(1, 0.5)))  # so that several bind
+    outcome = PeriodColumns(gap=1e-5).solve(question)
+    alone, mixed = (DayMaster(question, np.tile(question.network.closed, (PERIODS, 1))) for _ in range(2))
+    copies, shares = list[int](), list[float]()
+    for day, weight in outcome.binding:
+        alone.add_day(day)
+        copies += [mixed.copy(t, row) for t, row in enumerate(day)]
+        shares += [weight] * PERIODS
+    mixed.add(MasterDay(tuple(copies), tuple(shares)))
+    assert len(outcome.binding) > 1
+    assert sum(weight for _, weight in outcome.binding) == pytest.approx(1.0)
+    assert alone.solve().bound == pytest.approx(outcome.lower_bound, rel=1e-5)
+    assert mixed.solve().bound == pytest.approx(outcome.lower_bound, rel=1e-5)
 
 
 def test_a_larger_budget_from_what_a_smaller_one_found_gives_what_it_gives_alone(question: DayQuestion) -> None:

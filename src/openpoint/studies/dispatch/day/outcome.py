@@ -43,6 +43,8 @@ class DayOutcome:
         closed_bound: a lower bound that needs no accuracy of a solver; -inf where none was made.
         scenarios: operations of the plan on the scenario days, if there are any.
         weights: what a $ more on each of these days costs.
+        binding: days (T, U) that bind where the lower bound of a budgeted set was found, with what a $ more on each
+            costs; these sum to one. Empty where the method has no such days.
     """
 
     termination: Termination
@@ -58,6 +60,7 @@ class DayOutcome:
     closed_bound: float = -math.inf
     scenarios: tuple[Operation, ...] = ()
     weights: Floats | None = None
+    binding: tuple[tuple[Floats, float], ...] = ()
 
     @property
     def gap(self) -> float:

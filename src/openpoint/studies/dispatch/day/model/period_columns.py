@@ -57,6 +57,8 @@ TIGHTENED_MOST = 10
 """Iterations in which limits may be tightened."""
 DIVIDED_MOST = 200
 """Parts into which flows are divided where losses pay."""
+BINDS = 1e-3
+"""Multiplier from which a day counts as binding."""
 LEFT_OPEN = 0.02
 """Share of the gap that one flow may leave open without being divided."""
 TIGHTENED = (
@@ -169,6 +171,7 @@ class _Run:
         self.best: _Best | None = None
         self.value, self.violation, self.least, self.tightened = math.inf, 0.0, math.inf, 0
         self.log: list[Iteration] = []
+        self.binding: tuple[tuple[Floats, float], ...] = ()
         forecast = np.ones((question.day.periods, question.day.uncertain.count))
         self.days = [forecast, *(day for day in experience.days if allowed(self.vertices, day))]
         for day in self.days:
@@ -182,6 +185,7 @@ class _Run:
                 self.lower = max(self.lower, min(answer.bound, self.upper))
             if answer.x is None:
                 return self._without(answer.status)
+            self.binding = _binding(self.master, answer) or self.binding
             values, choice = self._judged(self.master.plan(answer), answer)
             learned = self._learn(values, choice)
             if self._gap() <= self.method.gap:
@@ -338,7 +342,17 @@ class _Run:
             self.deadline.passed() - self.began,
             (TIGHTENED,) if self.tightened else (),
             tuple(self.days),
+            binding=self.binding,
         )
+
+
+def _binding(master: DayMaster, answer: MasterAnswer) -> tuple[tuple[Floats, float], ...]:
+    """The days of a master that bind, and their multipliers with sum one."""
+    if answer.weights is None:
+        return ()
+    some = [(day, float(w)) for day, w in zip(master.days, answer.weights, strict=True) if w > BINDS]
+    total = sum(w for _, w in some)
+    return tuple((np.array([master.copies[k].realisation for k in day.copies]), w / total) for day, w in some)
 
 
 def _finite(costs: Sequence[Floats]) -> list[Floats]:

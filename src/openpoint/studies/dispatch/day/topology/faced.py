@@ -18,7 +18,7 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
-from openpoint.studies.dispatch.day.topology.weights import Mixture, forecast, grouped, worst_mixture
+from openpoint.studies.dispatch.day.topology.weights import Mixture, forecast, grouped, mixture, worst_mixture
 from openpoint.twostage.deadline import Deadline
 
 GROUPS = 4
@@ -55,12 +55,17 @@ class FacedSet:
 
     question: DayQuestion
     experience: Experience
+    last: DayOutcome | None = None
 
     def first(self) -> Mixture:
         """The forecast, which is in the set."""
         return forecast(self.question.day)
 
     def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
+        """By the multipliers of its master, for which its cone program is at its optimum."""
+        if self.last is not None and self.last.binding:
+            binding = self.last.binding
+            return mixture([day for day, _ in binding], np.array([weight for _, weight in binding]))
         vertices = vertices_of(self.question.day)
         days = [day for day in self.experience.days if allowed(vertices, day)]
         return worst_mixture(self.question, state, days, deadline.over) if days else None
@@ -69,8 +74,9 @@ class FacedSet:
         return -np.inf
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
-        method = PeriodColumns(gap=gap)
-        return method.solve(self.question, None, deadline, closed=closed, experience=self.experience, cutoff=cutoff)
+        method, known = PeriodColumns(gap=gap), self.experience
+        self.last = method.solve(self.question, None, deadline, closed=closed, experience=known, cutoff=cutoff)
+        return self.last
 
 
 @dataclass
