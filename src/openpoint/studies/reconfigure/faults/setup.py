@@ -158,9 +158,12 @@ def _check_data(sought: Sought, has_customers: bool, has_rates: bool, weights: W
     """
     missing = []
     if sought is not Sought.LOSS and not has_rates:
-        missing.append("faults a year (failures_per_km_year, failures_per_branch_year, or a table of rates)")
+        missing.append(
+            "faults a year (--failures-per-km or --failures-per-branch, in Python failures_per_km_year or "
+            "failures_per_branch_year, or a table of rates)"
+        )
     if sought in (Sought.SAIFI, Sought.SAIDI) and not (has_customers and weights.customers.sum() > 0.0):
-        missing.append("customers by bus (the table customers of the reliability data)")
+        missing.append("customers by bus (the table customers of the reliability data, --reliability)")
     if missing:
         raise OptionError(f"{sought.name} needs {' and '.join(missing)}")
     if sought is Sought.ENS and np.any(weights.load < 0.0):

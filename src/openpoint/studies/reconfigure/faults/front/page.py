@@ -19,9 +19,8 @@ def page(result: ReconfigureFront) -> m.Page:
     picture = None if drawn is None else m.Panel("front", drawn, "", told)
     shape, proven_least = result.shape.tables, least(result)
     ended = f"{result.termination.value}: {result.termination.remedy}"
-    points = s.frame_table(
-        "points", told, result.points, shape["points"], ["to_close", "to_open"], last=["open_branches", "termination"]
-    )
+    texts = ["to_close", "to_open", "open_branches", "termination"]
+    points = s.frame_table("points", told, result.points, shape["points"], [], last=texts)
     searches = "What is proven, a row a search"
     declared = shape["bounds"]
     if result.kept == UNRESTORABLE:
