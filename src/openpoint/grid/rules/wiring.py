@@ -4,7 +4,8 @@ Checked on terminals (bus, phase), so that two parallel single-phase lines of di
 state is meshed where closed branches form a loop or join two sources. A loop of which no branch is switchable is held:
 in a balanced grid it stays closed, and a state is radial if every bus outside of held loops is on one path. In a grid
 of phases it is a fault, unless it has a transformer, which a user may name as switchable. Sources that are joined by
-branches which cannot open are a fault.
+branches which cannot open are a fault in a grid of phases, and where all these are switches, without impedance, which
+do not say what each source delivers.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ class Mesh:
 
     @property
     def is_held(self) -> bool:
-        """Whether it stays closed as part of the grid."""
-        return self.is_fixed and self.may_stay and not (self.sources and not self.transformers)
+        """Whether it stays closed as part of the grid; what each source delivers must follow from impedances."""
+        has_impedance = any(kind != "switches" for kind, _ in self.branches)
+        return self.is_fixed and self.may_stay and (has_impedance or not self.sources)
 
     @property
     def is_fault(self) -> bool:
