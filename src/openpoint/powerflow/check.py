@@ -107,12 +107,12 @@ def check_flow(
     current = np.zeros(network.n_conductors)
     current[branch] = np.abs(through)
     loss = z.real * np.abs(through) ** 2 + half.real * (np.abs(inner) ** 2 + np.abs(v[to]) ** 2)
-    judged = alive & ~free
+    checked = alive & ~free
     return AcCheck(
         max_mismatch=float(np.max(np.concatenate(faults), initial=0.0)),
         loss=float(loss.sum()) + lost_open,
-        v_low=np.flatnonzero(judged & (np.abs(v) < np.sqrt(network.w_min) * (1.0 - tolerance))),
-        v_high=np.flatnonzero(judged & (np.abs(v) > np.sqrt(network.w_max) * (1.0 + tolerance))),
+        v_low=np.flatnonzero(checked & (np.abs(v) < np.sqrt(network.w_min) * (1.0 - tolerance))),
+        v_high=np.flatnonzero(checked & (np.abs(v) > np.sqrt(network.w_max) * (1.0 + tolerance))),
         overloaded=np.flatnonzero(current > np.sqrt(network.l_max) * (1.0 + tolerance)),
         current=current,
     )

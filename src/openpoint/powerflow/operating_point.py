@@ -58,7 +58,7 @@ class OperatingPointEvaluator:
         states, where, outputs = self._states(closed, positions, generation)
         most = max(1, int(AT_ONCE / (self.network.n_terminals + self.network.n_conductors)))
         some = [slice(begin, begin + most) for begin in range(0, len(states), most)]
-        parts = [self._judged(states[part], where[part], outputs[part]) for part in some]
+        parts = [self._evaluated(states[part], where[part], outputs[part]) for part in some]
         values, violations = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(values), np.concatenate(violations)
 
@@ -139,7 +139,7 @@ class OperatingPointEvaluator:
             self._networks[key] = replace(self.network, source_v=source_v, tap=ratio)
         return self._networks[key]
 
-    def _judged(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
+    def _evaluated(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
         flows = self._solved(closed, positions, generation)
         lost = ~(flows.converged & flows.energised.all(axis=1))
         on = self.on(positions)

@@ -238,7 +238,7 @@ def alone(
 
 
 @inlined
-def judge_voltages(n: int, roots: int, first: int, length: int, work: Work, lanes: Lanes, found: Found) -> None:
+def check_voltages(n: int, roots: int, first: int, length: int, work: Work, lanes: Lanes, found: Found) -> None:
     """Compare the voltages of the lanes with the limits and with the extremes so far."""
     cells, row = lanes.cells, lanes.row
     for k in range(roots, n):
@@ -268,7 +268,7 @@ def judge_voltages(n: int, roots: int, first: int, length: int, work: Work, lane
 
 
 @inlined
-def judge_currents(
+def check_currents(
     n: int, roots: int, first: int, length: int, linear: bool, work: Work, lanes: Lanes, found: Found
 ) -> None:
     """Currents and losses of the branches at the voltages found, as `kernel.collect`, with limits and extremes."""
@@ -365,8 +365,8 @@ def series(
             if step < steps:
                 found.status[step] = status
                 found.loss[step] = 0.0 if status == CONVERGED else np.inf
-        judge_voltages(n, roots, first, length, work, lanes, found)
-        judge_currents(n, roots, first, length, loads.linear, work, lanes, found)
+        check_voltages(n, roots, first, length, work, lanes, found)
+        check_currents(n, roots, first, length, loads.linear, work, lanes, found)
         if len(wires.hung) > 0:
             add_open_lines(n, first, length, work, lanes, found)
         if not together:

@@ -129,7 +129,7 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline
     if not sampling.wanted or result.plan is None or result.termination is Termination.INTERRUPTED:
         return result
     with out.status("samples: the plan for nominal loads …") as status:
-        judged = sample_partition(
+        sampled = sample_partition(
             result,
             count=sampling.wanted,
             seed=sampling.seed,
@@ -137,11 +137,11 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline
             time_limit_s=None if math.isinf(left := deadline.left()) else max(left, LEAST_S),
             progress=lambda done, of: status.update(f"samples: {done} of {of} judged  (Ctrl-C keeps these)"),
         )
-    assert judged.samples is not None
-    if (stopped := judged.samples.stopped) is not None:
-        said = f"{judged.samples.judged} of {judged.samples.asked} samples were judged"
+    assert sampled.samples is not None
+    if (stopped := sampled.samples.stopped) is not None:
+        said = f"{sampled.samples.judged} of {sampled.samples.asked} samples were judged"
         complain("interrupted" if stopped is Termination.INTERRUPTED else "time limit", said)
-    return judged
+    return sampled
 
 
 def _exit_code(result: PartitionResult) -> int:

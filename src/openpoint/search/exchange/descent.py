@@ -77,7 +77,7 @@ def improve(
         if tree.waiting[0] > 0:
             try_loop(wires, loads, rules, tree, work, promising, least)
             continue
-        judge(tree, least)
+        accept(tree, least)
         if tree.buses[0] - tree.found[0] >= patience:
             return True
         kick(wires, loads, rules, tree, work)
@@ -144,7 +144,7 @@ def exchange(
 
 
 @inlined
-def judge(tree: Tree, least: float) -> None:
+def accept(tree: Tree, least: float) -> None:
     """Keep a local optimum if it is better than the one kept, else return to that one."""
     slack = ROUNDING * abs(tree.miss[1])
     lower = tree.miss[0] < tree.miss[1] - slack

@@ -128,11 +128,11 @@ def _parts(count: int, network: Network) -> list[slice]:
 def figures_of(network: Network, v: Complexes, i: Complexes) -> Figures:
     """The figures of voltages (N), 0 where there is no supply, and currents (E)."""
     size, live = np.abs(v), np.abs(v) > 0.0
-    judged = live.copy()
-    judged[network.source_terminal] = False
+    checked = live.copy()
+    checked[network.source_terminal] = False
     with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(judged & (network.w_min > 0.0), 1.0 - size / np.sqrt(network.w_min), -np.inf)
-        high = np.where(judged, size / np.sqrt(network.w_max) - 1.0, -np.inf)
+        low = np.where(checked & (network.w_min > 0.0), 1.0 - size / np.sqrt(network.w_min), -np.inf)
+        high = np.where(checked, size / np.sqrt(network.w_max) - 1.0, -np.inf)
         loading = np.where(np.isfinite(network.l_max), np.abs(i) / np.sqrt(network.l_max), -np.inf)
     kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
     most, kind, excess = max(((_most(each), kind, each) for kind, each in kinds), key=lambda found: found[0])

@@ -255,8 +255,8 @@ def check_plan(program: HardenProgram, plan: Plan) -> tuple[str, ...]:
     drop = np.where(plan.closed & live[fr], (plan.v[fr] / net.tap) ** 2 - plan.v[to] ** 2, 0.0)
     law = drop - 2.0 * (net.r * s.real + net.x * s.imag)
     made = np.isin(plan.roots, np.concatenate([net.source_terminal, program.buses[bought]]))
-    judged = live.copy()
-    judged[net.source_terminal] = False
+    checked = live.copy()
+    checked[net.source_terminal] = False
     w = plan.v**2
     faults = {
         "a broken or locked branch is closed": bool(np.any(plan.closed & (plan.broken | program.always_open))),
@@ -268,7 +268,7 @@ def check_plan(program: HardenProgram, plan: Plan) -> tuple[str, ...]:
         "power is missing at a bus": bool(np.any(np.abs(missing) > TOLERANCE)),
         "an open branch carries power": bool(np.any(np.abs(s[~plan.closed]) > TOLERANCE)),
         "a branch misses the voltage law": bool(np.any(np.abs(law) > TOLERANCE)),
-        "a voltage breaks its limit": bool(np.any((w < low - TOLERANCE)[judged] | (w > high + TOLERANCE)[judged])),
+        "a voltage breaks its limit": bool(np.any((w < low - TOLERANCE)[checked] | (w > high + TOLERANCE)[checked])),
         "a branch is overloaded": bool(np.any(np.abs(s) > np.sqrt(net.l_max) + TOLERANCE)),
     }
     return tuple(what for what, wrong in faults.items() if wrong)

@@ -29,14 +29,14 @@ from openpoint.twostage.workers.pool import Workers, never
 from openpoint.twostage.worst_case.draws import draw
 
 BATCH = 100
-"""Samples that are judged in one go, from a fresh start."""
+"""Samples that are evaluated in one go, from a fresh start."""
 WAVE = 16
 """Batches after which progress is told."""
 FEW = 20
-"""Samples that are judged also where the time is up."""
+"""Samples that are evaluated also where the time is up."""
 
 SampleProgress = Callable[[int, int], None]
-"""Told how many of how many samples are judged."""
+"""Told how many of how many samples are evaluated."""
 
 
 def sample_partition(
@@ -59,19 +59,19 @@ def sample_partition(
     others take their part of it: the difference is measured, the recourse asked again, up to
     `openpoint.studies.partition.ac.evaluate.ROUNDS` flows.
 
-    The plan made for nominal loads is judged in the same samples, to see what robustness bought.
+    The plan made for nominal loads is evaluated in the same samples, to see what robustness bought.
 
     Args:
         result: of `partition`.
         count: samples; of a plan for certain loads there is only one.
         seed: of the samples; the same seed gives the same answer.
-        deterministic: whether to find and judge the plan for nominal loads, too.
-        executor: where samples are judged: in this process (default), `Processes(n)` or `Cluster(address)`.
-        time_limit_s: seconds after which to stop; a few samples are judged in any case. None = none.
+        deterministic: whether to find and evaluate the plan for nominal loads, too.
+        executor: where samples are evaluated: in this process (default), `Processes(n)` or `Cluster(address)`.
+        time_limit_s: seconds after which to stop; a few samples are evaluated in any case. None = none.
         progress: told after some samples.
 
     Returns:
-        the result with `samples`; after the time limit or Ctrl-C of what was judged by then.
+        the result with `samples`; after the time limit or Ctrl-C of what was evaluated by then.
 
     Raises:
         OptionError: no samples are asked for, or there is no plan.
@@ -92,21 +92,21 @@ def sample_partition(
         batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
         batches = [realisations[:FEW]] if hurried else batches
         together = WAVE if time_limit_s is None or not isinstance(executor or InProcess(), InProcess) else 1
-        judges = [_Judge(result, each) for each in plans]
+        evaluators = [_PlanEvaluator(result, each) for each in plans]
         for first in range(0, len(batches), together):
             wave = batches[first : first + together]
             stop = deadline.over if first else deadline.interrupted
-            found = [judge.of(wave, workers, never if hurried else stop) for judge in judges]
+            found = [evaluator.of(wave, workers, never if hurried else stop) for evaluator in evaluators]
             if any(each is None for each in found):
                 break
-            for judge, each in zip(judges, found, strict=True):
-                judge.found += each or []
+            for evaluator, each in zip(evaluators, found, strict=True):
+                evaluator.found += each or []
             if progress is not None:
                 progress(min((first + together) * BATCH, len(realisations)), len(realisations))
             if deadline.over():
                 break
         seconds, why = deadline.passed() - start, deadline.why
-    said = [judge.said() for judge in judges]
+    said = [evaluator.said() for evaluator in evaluators]
     samples = PartitionSamples(
         asked=len(realisations),
         judged=said[0].linear.of,
@@ -131,7 +131,7 @@ def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
 
 
 @dataclass
-class _Judge:
+class _PlanEvaluator:
     """A plan and what is known of it so far."""
 
     result: PartitionResult
@@ -151,21 +151,21 @@ class _Judge:
 
     def said(self) -> PlanSamples:
         """All of it."""
-        program, judged = (
+        program, outcome = (
             self.plan.program,
             reduce(SampleEvaluations.and_more, self.found, SampleEvaluations.nothing(0)),
         )
         kw = block_loads_kw(self.result.grid, program.network, program.blocks)
-        of = len(judged.linear)
+        of = len(outcome.linear)
         return PlanSamples(
             served_kw=float(kw[self._live].sum()),
             energised_blocks=int(self._live.sum()),
-            linear=Share(int(judged.linear.sum()), of),
-            ac=Share(int(judged.shared.sum()), of),
-            ac_alone=Share(int(judged.alone.sum()), of),
-            unsolved=judged.unsolved,
-            failures=_failures(judged.limits, {True: judged.broken_shared, False: judged.broken_alone}),
-            max_mismatch_pu=judged.mismatch,
+            linear=Share(int(outcome.linear.sum()), of),
+            ac=Share(int(outcome.shared.sum()), of),
+            ac_alone=Share(int(outcome.alone.sum()), of),
+            unsolved=outcome.unsolved,
+            failures=_failures(outcome.limits, {True: outcome.broken_shared, False: outcome.broken_alone}),
+            max_mismatch_pu=outcome.mismatch,
         )
 
 

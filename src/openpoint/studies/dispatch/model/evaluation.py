@@ -58,8 +58,8 @@ class StateEvaluator:
         points = [self._point(demand) for demand in demands]
         if not final:
             output = np.array([improved(p, closed, positions, s, self.within) for p, s in zip(points, output)])
-        judged = [point.evaluate(closed, positions, s) for point, s in zip(points, output, strict=True)]
-        values, violations = (np.concatenate(part) for part in zip(*judged, strict=True))
+        evaluated = [point.evaluate(closed, positions, s) for point, s in zip(points, output, strict=True)]
+        values, violations = (np.concatenate(part) for part in zip(*evaluated, strict=True))
         scale, state = self.decision_cost.network.s_base_kva, DispatchState(closed, positions, output)
         return ExactEvaluation(values * scale, violations, state, final)
 
@@ -99,8 +99,8 @@ class StateEvaluator:
     def _flows(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
         """(C, K) recourse cost and violation of C states in the futures."""
         s = self.decision_cost.network.s_base_kva
-        judged = [self._point(demand).evaluate(closed, positions, generation) for demand in self.demands]
-        values, violations = (np.stack(part, axis=1) for part in zip(*judged, strict=True))
+        evaluated = [self._point(demand).evaluate(closed, positions, generation) for demand in self.demands]
+        values, violations = (np.stack(part, axis=1) for part in zip(*evaluated, strict=True))
         return values * s, violations
 
     def _point(self, demand: Complexes) -> BoundedEvaluator:

@@ -1,8 +1,8 @@
 """Restoration: the ties that feed what a fault cut off, one for each part, so that the limits hold.
 
-Every choice of at most one tie a part is a state, and each is judged by its exact AC power flow. Where there are more
-than `MOST` choices, only ties that hold alone are combined, the `FEW` of least loss of each part: then a restoration of
-several parts at once may be missed, and the verdict is on the safe side.
+Every choice of at most one tie a part is a state, and each is evaluated by its exact AC power flow. Where there are
+more than `MOST` choices, only ties that hold alone are combined, the `FEW` of least loss of each part: then a
+restoration of several parts at once may be missed, and the verdict is on the safe side.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from openpoint.arrays import Floats
 from openpoint.network.stations import Stations
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.states import Choice, Judged, States
+from openpoint.studies.secure.model.states import Choice, EvaluatedState, States
 from openpoint.studies.secure.model.tree import Tree
 
 MOST = 512
@@ -31,8 +31,8 @@ class Restoration:
             something, that which exceeds its limits least, where none holds. is_whole: whether all choices were tried.
     """
 
-    best: Judged | None
-    nearest: Judged | None
+    best: EvaluatedState | None
+    nearest: EvaluatedState | None
     is_whole: bool
 
     @property
@@ -55,7 +55,7 @@ def restorations(
     Args:
         stations: the network with the limits of an emergency, and the one with its held meshes opened, both in the
             state before. tree: of the latter. faults: in this state.
-        load: (N) of each bus, of which most is to be restored. tell: called with the number of faults judged.
+        load: (N) of each bus, of which most is to be restored. tell: called with the number of faults evaluated.
     """
     asked: list[list[Choice]] = [_choices([[int(t) for t in part.ties] for part in fault.parts]) for fault in faults]
     for fault, choices in zip(faults, asked):
@@ -63,14 +63,14 @@ def restorations(
             choices.append((None,) * len(fault.parts))
     whole = [len(choices) < MOST or _count(fault) <= MOST for choices, fault in zip(asked, faults)]
     states = States(stations, tree)
-    judged = states.judged(faults, asked, tell)
+    evaluated = states.evaluated(faults, asked, tell)
     for k in (k for k, done in enumerate(whole) if not done):
-        good = [[j for j in judged[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
+        good = [[j for j in evaluated[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
         least = [sorted(some, key=lambda j: j.figures.loss)[:FEW] for some in good]
         few = [[tie for j in some if (tie := j.ties[p]) is not None] for p, some in enumerate(least)]
         more = list(itertools.islice(_product(few), MOST))
-        judged[k] += states.judged([faults[k]], [more], lambda _: None)[0]
-    return [_best(fault, found, load, done) for fault, found, done in zip(faults, judged, whole)]
+        evaluated[k] += states.evaluated([faults[k]], [more], lambda _: None)[0]
+    return [_best(fault, found, load, done) for fault, found, done in zip(faults, evaluated, whole)]
 
 
 def _count(fault: Fault) -> int:
@@ -90,10 +90,10 @@ def _choices(ties: Sequence[Sequence[int]]) -> list[Choice]:
     return [tuple(tie if p == part else None for p in range(len(ties))) for part, own in enumerate(ties) for tie in own]
 
 
-def _best(fault: Fault, states: Sequence[Judged], load: Floats, whole: bool) -> Restoration:
+def _best(fault: Fault, states: Sequence[EvaluatedState], load: Floats, whole: bool) -> Restoration:
     worth = [float(load[part.buses].sum()) for part in fault.parts]
 
-    def served(state: Judged) -> float:
+    def served(state: EvaluatedState) -> float:
         return sum(own for own, has in zip(worth, state.served) if has)
 
     held = [state for state in states if state.holds]

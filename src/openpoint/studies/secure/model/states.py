@@ -1,4 +1,4 @@
-"""States after a fault, each judged by its exact AC power flow."""
+"""States after a fault, each evaluated by its exact AC power flow."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedState:
     """A state after a fault.
 
     Attributes:
@@ -94,15 +94,15 @@ class States:
     stations: Stations
     tree: Tree
 
-    def judged(
+    def evaluated(
         self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], tell: Callable[[int], None]
-    ) -> list[list[Judged]]:
+    ) -> list[list[EvaluatedState]]:
         """Each choice as a state; those that join a part to nothing, or close a loop, are left out.
 
         Args:
-            faults: F. asked: (F) choices of each. tell: called with the number of faults judged.
+            faults: F. asked: (F) choices of each. tell: called with the number of faults evaluated.
         """
-        result: list[list[Judged]] = [[] for _ in faults]
+        result: list[list[EvaluatedState]] = [[] for _ in faults]
         groups: dict[tuple[int, ...], list[tuple[int, Choice]]] = {}
         for k, choices in enumerate(asked):
             for ties in choices:
@@ -163,7 +163,7 @@ def closed_ties(ties: Choice) -> tuple[int, ...]:
 
 def _of_states(
     part: Excerpt, rest: Figures | None, faults: Sequence[Fault], asked: Sequence[tuple[int, Choice]]
-) -> Iterator[Judged | None]:
+) -> Iterator[EvaluatedState | None]:
     number = np.full(int(part.branches.max(initial=-1)) + 1, -1, dtype=np.int64)
     number[part.branches] = np.arange(len(part.branches))
     states = np.repeat(part.network.closed[None], len(asked), axis=0)
@@ -178,14 +178,14 @@ def _of_states(
         if dark or flows.status[row] == FlowStatus.NOT_RADIAL:
             yield None
         elif not flows.converged[row]:
-            yield Judged(ties, served, _NO_FLOW)
+            yield EvaluatedState(ties, served, _NO_FLOW)
         else:
             v, i = np.abs(flows.v[row]), np.abs(flows.i_series[row])
             found = _in_whole(part, _figures(part.network, v, i, live, float(flows.loss[row])))
-            yield Judged(ties, served, found if rest is None else found.with_rest(rest))
+            yield EvaluatedState(ties, served, found if rest is None else found.with_rest(rest))
 
 
-def _of_meshed(network: Network, fault: Fault, ties: Choice) -> Judged | None:
+def _of_meshed(network: Network, fault: Fault, ties: Choice) -> EvaluatedState | None:
     """A state that may have loops; None where a part that is to be fed is not."""
     closed = network.closed.copy()
     closed[fault.opened] = False
@@ -196,9 +196,9 @@ def _of_meshed(network: Network, fault: Fault, ties: Choice) -> Judged | None:
     served = (True,) * len(fault.parts)
     flow = solve_meshed(network, closed)  # none where a bus is without supply
     if flow is None:
-        return Judged(ties, served, _NO_FLOW) if closed_ties(ties) else None
+        return EvaluatedState(ties, served, _NO_FLOW) if closed_ties(ties) else None
     live = np.ones(network.n_terminals, dtype=np.bool_)
-    return Judged(ties, served, _figures(network, np.abs(flow.v), np.abs(flow.i_series), live, flow.loss))
+    return EvaluatedState(ties, served, _figures(network, np.abs(flow.v), np.abs(flow.i_series), live, flow.loss))
 
 
 def figures_of(network: Network, closed: Bools) -> Figures:

@@ -26,7 +26,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.remainder import Remainder, remainder_of
 from openpoint.studies.secure.model.restoration import Restoration
-from openpoint.studies.secure.model.states import CELLS, Judged, closed_ties, figures_of, keeping
+from openpoint.studies.secure.model.states import CELLS, EvaluatedState, closed_ties, figures_of, keeping
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -78,7 +78,7 @@ class Switching:
     reached: tuple[bool, ...] | None
     within: Answer
     by_any: Answer
-    state: Judged | None = None
+    state: EvaluatedState | None = None
     closings: int | None = None
     is_fewest: bool = False
 
@@ -194,7 +194,7 @@ class _Search:
         within = Answer.YES if count <= most else without
         return Switching(self.left.reached, within, Answer.YES, best, count, fewest and count <= most + 1)
 
-    def _searched(self, closings: int | None) -> tuple[Answer, Judged | None]:
+    def _searched(self, closings: int | None) -> tuple[Answer, EvaluatedState | None]:
         """Whether a state with at most so many closings keeps the limits, and one that does."""
         if not self.left.is_radial:
             return Answer.UNKNOWN, None
@@ -204,7 +204,7 @@ class _Search:
             return self._by_enumeration(closings)
         return found
 
-    def _by_search(self, closings: int | None, nodes: int | None) -> tuple[Answer, Judged | None]:
+    def _by_search(self, closings: int | None, nodes: int | None) -> tuple[Answer, EvaluatedState | None]:
         network, found = self.left.part.network, [False]
 
         def look(progress: SearchProgress) -> None:
@@ -223,12 +223,12 @@ class _Search:
             )
         except OptionError:  # a grid for which the bound of the search does not hold
             return Answer.UNKNOWN, None
-        state = None if result.closed is None else judged(self.left, result.closed)
+        state = None if result.closed is None else evaluated(self.left, result.closed)
         if state is not None and state.holds:
             return Answer.YES, state
         return (Answer.NO if result.termination is Termination.INFEASIBLE else Answer.UNKNOWN), None
 
-    def _by_enumeration(self, closings: int) -> tuple[Answer, Judged | None]:
+    def _by_enumeration(self, closings: int) -> tuple[Answer, EvaluatedState | None]:
         """As `_searched`, by the power flow of every state."""
         network = self.left.part.network
         size = max(1, CELLS // (network.n_terminals + network.n_conductors))
@@ -238,7 +238,7 @@ class _Search:
                 if self.deadline.over():
                     return Answer.UNKNOWN, None
                 fits = np.flatnonzero(keeping(network, states))
-                if len(fits) and (state := judged(self.left, states[fits[0]])).holds:
+                if len(fits) and (state := evaluated(self.left, states[fits[0]])).holds:
                     return Answer.YES, state
         return Answer.NO, None
 
@@ -265,11 +265,11 @@ def _locks(network: Network, ties: tuple[int, ...]) -> tuple[Bools, Bools]:
     return closed, opened
 
 
-def judged(left: Remainder, closed: Bools) -> Judged:
+def evaluated(left: Remainder, closed: Bools) -> EvaluatedState:
     """A state of the part as one of the whole network, by exact AC power flow."""
     before, branches = left.part.network.closed, left.part.branches
     whole = left.whole.closed.copy()
     whole[branches] = closed
     ties = tuple(branches[closed & ~before].tolist())
     opened = tuple(branches[before & ~closed].tolist())
-    return Judged(ties, left.reached, figures_of(left.whole, whole), opened)
+    return EvaluatedState(ties, left.reached, figures_of(left.whole, whole), opened)
