@@ -67,8 +67,8 @@ def prepared(arguments: argparse.Namespace) -> PreparedDay:
 
 def measured(run: PreparedDay) -> list[Row]:
     """Every plan, and the day as it is today first."""
-    rows, judgement = list[Row](), run.judgement
-    for each in judgement.others:
+    rows, out_of_sample = list[Row](), run.out_of_sample
+    for each in out_of_sample.others:
         began = time.process_time()
         found = each.method.solve(each.question, None, Deadline())
         planned = time.process_time() - began
@@ -77,7 +77,7 @@ def measured(run: PreparedDay) -> list[Row]:
             continue
         began = time.process_time()
         plans = [Planned(each.name, found.plan, found.upper_bound)]
-        table = compare(run.question, plans, judgement.sampling, judgement.bounded, Deadline(), today=not rows)
+        table = compare(run.question, plans, out_of_sample.sampling, out_of_sample.bounded, Deadline(), today=not rows)
         spent = (time.process_time() - began) / table.height
         for row in table.iter_rows(named=True):
             worst, mean, p95, tail, highest = (row[f"{name}_usd"] for name in ("worst", "mean", "p95", "tail", "max"))

@@ -53,7 +53,7 @@ def test_a_period_balances_and_costs_what_it_draws() -> None:
     plan, day, base = busy_plan(question), question.day, question.network.s_base_kva
     evaluator = DayEvaluator(question)
     recourse = anything(question, plan, 1, VERTICES, 0)
-    costs, violations = evaluator.judge(plan, 1, VERTICES, recourse)
+    costs, violations = evaluator.evaluate(plan, 1, VERTICES, recourse)
     flows = evaluator.flows(plan, 1, VERTICES, recourse)
     for k in range(0, len(VERTICES), 5):
         net = network_of_period(question.network, day, 1, VERTICES[k])
@@ -131,7 +131,7 @@ def test_recourses_are_proven_good(v_min: float, level: float) -> None:
     question = windy([0.6, level], v_min=v_min, feed_share=1.0 if v_min == 0.9 else 0.2)
     plan, finder = busy_plan(question), HourRecourseFinder(question)
     answers = finder.best(plan, 1, VERTICES)
-    costs, violations = finder.evaluator.judge(plan, 1, VERTICES, answers.recourse)
+    costs, violations = finder.evaluator.evaluate(plan, 1, VERTICES, answers.recourse)
     np.testing.assert_allclose(costs, answers.costs)
     assert violations.max() == 0.0
     gap = answers.costs - answers.lower
@@ -139,7 +139,7 @@ def test_recourses_are_proven_good(v_min: float, level: float) -> None:
     assert gap.max() <= 3e-4 * finder.cone.scale(1)
     assert finder.solved < 2 * len(VERTICES)
     for seed in range(20):
-        costs, violations = finder.evaluator.judge(plan, 1, VERTICES, anything(question, plan, 1, VERTICES, seed))
+        costs, violations = finder.evaluator.evaluate(plan, 1, VERTICES, anything(question, plan, 1, VERTICES, seed))
         kept = violations == 0.0
         assert (costs >= answers.lower)[kept].all()
     if v_min == 0.95:

@@ -111,11 +111,11 @@ def test_costs_are_the_sum_of_their_parts_by_hand(question: DayQuestion) -> None
 def test_costs_are_those_by_which_plans_are_judged(question: DayQuestion) -> None:
     """The evaluation of the methods counts schedule and recourse by itself."""
     flow, evaluator = used(question), DayEvaluator(question)
-    judged = evaluator.schedule_costs(flow.plan)
+    scheduled = evaluator.schedule_costs(flow.plan)
     for t in range(question.day.periods):
         part = HourRecourse(flow.recourse.renewable[[t]], flow.recourse.shed[[t]], flow.recourse.shift[[t]])
-        cost, _ = evaluator.judge(flow.plan, t, flow.realisation[[t]], part)
-        assert flow.costs[t] == pytest.approx(judged[t] + cost[0], rel=1e-9)
+        cost, _ = evaluator.evaluate(flow.plan, t, flow.realisation[[t]], part)
+        assert flow.costs[t] == pytest.approx(scheduled[t] + cost[0], rel=1e-9)
 
 
 def test_stores_hold_what_they_take_less_what_they_give(question: DayQuestion) -> None:

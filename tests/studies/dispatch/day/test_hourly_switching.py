@@ -60,7 +60,7 @@ def all_states(question: DayQuestion) -> tuple[np.ndarray, np.ndarray]:
     for t in range(PERIODS):
         for k, state in enumerate(states):
             its = replace(idle_plan(question), closed=np.repeat(state[None], PERIODS, axis=0))
-            cost, violation = evaluator.judge(its, t, np.ones((1, 0)), recourse)
+            cost, violation = evaluator.evaluate(its, t, np.ones((1, 0)), recourse)
             values[t, k] = cost[0] if violation[0] == 0.0 else np.inf
     return states, values
 

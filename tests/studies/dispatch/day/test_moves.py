@@ -48,7 +48,7 @@ def least(run: PreparedDay, price: float, *, once: bool) -> tuple[float, int]:
     for t, k in np.ndindex(cost.shape):
         at = replace(plan, positions=np.tile(every[k], (3, 1)))
         one = type(whole)(*(part[t : t + 1] for part in vars(whole).values()))
-        costs, violations = evaluator.judge(at, t, came[t : t + 1], one)
+        costs, violations = evaluator.evaluate(at, t, came[t : t + 1], one)
         cost[t, k] = costs[0] if violations[0] == 0.0 else np.inf
     found = list[tuple[float, int]]()
     for steps in itertools.product(range(len(every)), repeat=3):

@@ -1,4 +1,4 @@
-"""Plans for other sets and risks than the one asked about, to be judged with it: other budgets, and futures."""
+"""Plans for other sets and risks than the one asked about, to be evaluated with it: other budgets, and futures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans of a day out of sample: days drawn at random, each operated as it comes and judged by exact AC power flow."""
+"""Plans of a day out of sample: days drawn at random, each operated as it comes, evaluated by exact AC power flow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OperatedDays:
         realisations: (K, T, U).
         costs: (K) in $ by exact AC power flow, schedule included. lower: (K) no operation that keeps the limits costs
             less, in $. Both are inf where no flow exists.
-        shed, curtailed: (K) energy in kWh. violations: (K, T) see `DayEvaluator.judge`.
+        shed, curtailed: (K) energy in kWh. violations: (K, T) see `DayEvaluator.evaluate`.
         load: energy of the forecast load in kWh.
     """
 

@@ -200,12 +200,12 @@ def prepare_arrays(
     check_takes(name, question)
     method, shown = (method_of(name, gap, options.time_limit_s) for gap in (AIM * options.gap, options.gap))
     asked = Asked(grid, day_name, str(shown), why, notes, rest)
-    return PreparedDay(question, method, options.gap, options.time_limit_s, _judgement(question, options), asked)
+    return PreparedDay(question, method, options.gap, options.time_limit_s, _out_of_sample(question, options), asked)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How the plan is judged afterwards.
+class OutOfSample:
+    """How the plan is evaluated afterwards, in days that it was not made for.
 
     Attributes:
         sampling: days drawn at random. others: plans with which it is compared.
@@ -217,14 +217,14 @@ class Judgement:
     bounded: DayQuestion | None = None
 
 
-def _judgement(question: DayQuestion, options: DayOptions) -> Judgement:
+def _out_of_sample(question: DayQuestion, options: DayOptions) -> OutOfSample:
     if not options.samples:
-        return Judgement(Sampling())
+        return OutOfSample(Sampling())
     items = (0,) if options.compare is None else read_compare(options.compare)
     # Another seed, or the days drawn would be the very futures planned for.
     sampling = Sampling(options.samples, options.seed + 1 if options.futures or options.compare else options.seed)
     others = tuple(contenders(question, items, options.seed, options.gap))
-    return Judgement(sampling, others, set_of(question, items))
+    return OutOfSample(sampling, others, set_of(question, items))
 
 
 @dataclass(frozen=True)
@@ -233,14 +233,14 @@ class PreparedDay:
 
     Attributes:
         question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the method.
-        judgement: of the plan afterwards. asked: what was asked in words, with the grid.
+        out_of_sample: evaluation of the plan afterwards. asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
     method: DayMethod
     gap: float
     time_limit_s: float | None
-    judgement: Judgement
+    out_of_sample: OutOfSample
     asked: Asked
 
     @property
@@ -273,12 +273,12 @@ class PreparedDay:
 
     def _sampled(self, outcome: DayOutcome, deadline: Deadline) -> pl.DataFrame:
         """The plan in days drawn at random, beside those that it is compared with."""
-        if not self.judgement.sampling.count or outcome.plan is None or deadline.over():
+        if not self.out_of_sample.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
         plans = list[Planned]()
-        for each, found in planned(self.judgement.others, deadline):
+        for each, found in planned(self.out_of_sample.others, deadline):
             _LOG.info("planned for comparison: %s", each.name)
             if found.plan is not None:
                 plans.append(Planned(each.name, found.plan, found.upper_bound))
         plans.append(Planned("answer", outcome.plan, outcome.upper_bound))
-        return compare_plans(self.question, plans, self.judgement.sampling, self.judgement.bounded, deadline)
+        return compare_plans(self.question, plans, self.out_of_sample.sampling, self.out_of_sample.bounded, deadline)

@@ -21,7 +21,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.studies.dispatch.day.model.judged_days import JudgedDays
+from openpoint.studies.dispatch.day.model.evaluated_days import EvaluatedDays
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.program import FLOOR_MARGIN, DayProgram, robust_day, stochastic_day
@@ -116,7 +116,7 @@ class TwoStageDay:
         outcome = DayOutcome(
             found.termination, None, None, None, found.lower_bound, found.upper_bound, found.log, found.seconds
         )
-        if not isinstance(known := found.state, JudgedDays):
+        if not isinstance(known := found.state, EvaluatedDays):
             return outcome
         forecast, operated = known.operation(0), tuple[Operation, ...]()
         if some is not None:
@@ -181,6 +181,6 @@ def operated_day(program: DayProgram, decision: Floats, realisation: Floats) -> 
         own = Subproblem(program, len(decision)).respond(decision, realisation).dispatch
         dispatch = None if own is None else [own]
     state = program.evaluate(decision, realisation[None, :], dispatch).state
-    if not isinstance(state, JudgedDays) or state.violations.any():
+    if not isinstance(state, EvaluatedDays) or state.violations.any():
         return None
     return state.operation(0)

@@ -7,7 +7,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import HourRecourse
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.studies.dispatch.day.model.evaluation import LIMITS, Judged
+from openpoint.studies.dispatch.day.model.evaluation import LIMITS, HourEvaluation
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 
@@ -46,19 +46,19 @@ class Answers:
         """Take over bounds (K) where they are higher."""
         np.maximum(self.lower, bounds, out=self.lower)
 
-    def improve(self, rows: Ints, judged: Judged, recourse: HourRecourse) -> None:
+    def improve(self, rows: Ints, evaluation: HourEvaluation, recourse: HourRecourse) -> None:
         """Take over what misses limits less, or costs less at the same violation."""
-        costs, violations = judged.costs, judged.violations
+        costs, violations = evaluation.costs, evaluation.violations
         before = self.violations[rows]
         better = (violations < before) | ((violations == before) & (costs < self.costs[rows]))
         taken = rows[better]
         self.costs[taken], self.violations[taken] = costs[better], violations[better]
-        self._excess[taken] = judged.excess[better]
+        self._excess[taken] = evaluation.excess[better]
         _put(self.recourse, taken, recourse, better)
         missing = (violations > 0.0) & (violations < self._missed[rows])
         taken = rows[missing]
         self._missed[taken], self._missed_cost[taken] = violations[missing], costs[missing]
-        self._missed_excess[taken] = judged.excess[missing]
+        self._missed_excess[taken] = evaluation.excess[missing]
         _put(self._missing, taken, recourse, missing)
 
     def between(self) -> tuple[Ints, HourRecourse]:

@@ -35,11 +35,11 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class Judged:
+class HourEvaluation:
     """K operations of a period by exact AC power flow.
 
     Attributes:
-        costs, violations: (K) see `DayEvaluator.judge`. excess: (K, 6) see `DayEvaluator.limit_excess`.
+        costs, violations: (K) see `DayEvaluator.evaluate`. excess: (K, 6) see `DayEvaluator.limit_excess`.
     """
 
     costs: Floats
@@ -102,23 +102,23 @@ class DayEvaluator:
         scheduled = at_terminals(day.stores.terminal, n) @ stores + angle * plan.shift[t]
         return np.asarray(scheduled - angle * recourse.shed + recourse.shift - fed)
 
-    def judge(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> tuple[Floats, Floats]:
+    def evaluate(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> tuple[Floats, Floats]:
         """(K) costs in $ of the recourse and (K) violations, in K realisations (K, U) of period t.
 
         The violation is the sum of the excesses relative to the limits of voltages, currents and sources, and of what
         the recourse does beyond its own limits, per unit. Both are inf where no flow exists or a bus has no source.
         """
-        found = self.judged(plan, t, realisations, recourse)
+        found = self.evaluation(plan, t, realisations, recourse)
         return found.costs, found.violations + recourse_excess(self.question, plan, t, realisations, recourse)
 
-    def judged(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> Judged:
+    def evaluation(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> HourEvaluation:
         """The same of recourses that keep their own limits, with the excesses by kind."""
         flows = self.flows(plan, t, realisations, recourse)
         lost = ~(flows.converged & flows.energised.all(axis=1))
         violation = excesses(self.question.network, flows) + self._source_excess(flows.source_s)
         cost = self._cost(t, flows, realisations, recourse)
         excess = np.where(lost[:, None], np.inf, self.limit_excess(flows))
-        return Judged(np.where(lost, np.inf, cost), np.where(lost, np.inf, violation), excess)
+        return HourEvaluation(np.where(lost, np.inf, cost), np.where(lost, np.inf, violation), excess)
 
     def limit_excess(self, flows: Flows) -> Floats:
         """(K, 6) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""

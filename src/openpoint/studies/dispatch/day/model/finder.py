@@ -2,7 +2,7 @@
 
 The cost of the best recourse is convex in the realisation. So a convex recourse that was solved in one realisation
 bounds the cost in every other from below, by its slope; and what it does there, cut to what is available elsewhere,
-is an operation that the exact power flow judges. Only realisations where these bounds do not meet are solved
+is an operation that the exact power flow evaluates. Only realisations where these bounds do not meet are solved
 themselves.
 """
 
@@ -41,7 +41,7 @@ class HourAnswers:
 
     Attributes:
         costs: (K) in $ by exact AC power flow, the schedule's own cost apart; inf where no flow exists.
-        violations: (K) see `DayEvaluator.judge`. lower: (K) no recourse that keeps the limits costs less, in $.
+        violations: (K) see `DayEvaluator.evaluate`. lower: (K) no recourse that keeps the limits costs less, in $.
         recourse: what is done.
     """
 
@@ -147,10 +147,10 @@ class HourRecourseFinder:
         return self._known[key]
 
     def _try(self, answers: Answers, rule: RecourseRule, plan: DayPlan, t: int, rows: Ints) -> None:
-        """Judge what a rule does in the realisations of these rows, and keep it where it is better."""
+        """Evaluate what a rule does in the realisations of these rows, and keep it where it is better."""
         realisations = answers.realisations[rows]
         recourse = rule.at(self.question, plan, t, realisations)
-        answers.improve(rows, self.evaluator.judged(plan, t, realisations, recourse), recourse)
+        answers.improve(rows, self.evaluator.evaluation(plan, t, realisations, recourse), recourse)
 
     def _between(self, answers: Answers, plan: DayPlan, t: int) -> None:
         """Where a recourse keeps the limits and another one is cheaper and does not, look between them."""
@@ -158,7 +158,7 @@ class HourRecourseFinder:
             rows, recourse = answers.between()
             if not len(rows):
                 return
-            answers.improve(rows, self.evaluator.judged(plan, t, answers.realisations[rows], recourse), recourse)
+            answers.improve(rows, self.evaluator.evaluation(plan, t, answers.realisations[rows], recourse), recourse)
 
     def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
         """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
@@ -178,13 +178,13 @@ class HourRecourseFinder:
             own = solution.value if best is None else own
             rule = rule_of(self.question, t, solution.recourse, realisation)
             recourse = rule.at(self.question, plan, t, realisation[None, :])
-            judged = self.evaluator.judged(plan, t, realisation[None, :], recourse)
-            violation = float(judged.violations[0])
+            evaluation = self.evaluator.evaluation(plan, t, realisation[None, :], recourse)
+            violation = float(evaluation.violations[0])
             if violation < least or best is None:
                 best, least = rule, violation
             if violation == 0.0 or first.missed > LEAST_POWER * 1e-2:
                 break
-            tight = tight + np.maximum(judged.excess[0, [LIMITS.index(name) for name in names]], 0.0)
+            tight = tight + np.maximum(evaluation.excess[0, [LIMITS.index(name) for name in names]], 0.0)
         if first is None or best is None:
             return False
         known.realisations.append(realisation)

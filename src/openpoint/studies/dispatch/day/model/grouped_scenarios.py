@@ -89,7 +89,7 @@ class GroupedScenarios:
         return math.inf if self.best is None else self.best.value
 
     def execute(self) -> DayOutcome:
-        """Solve the master and judge its plan, until what it leaves open is small."""
+        """Solve the master and evaluate its plan, until what it leaves open is small."""
         while True:
             self.groups.fill(self.master, sorted(self.alone))
             answer = self.whole.solve(self.deadline)
@@ -97,7 +97,7 @@ class GroupedScenarios:
                 self.lower = max(self.lower, answer.bound)
             if answer.x is None:
                 return self._without(answer.status)
-            plan = self._judged(answer)
+            plan = self._evaluated(answer)
             if self.best is None or plan.value <= self.best.value:
                 self.best = plan
             word = self._learned(answer, plan)
@@ -111,7 +111,7 @@ class GroupedScenarios:
             if len(self.log) >= ITERATIONS_MOST:
                 return self._outcome(Termination.ITERATIONS)
 
-    def _judged(self, answer: MasterAnswer) -> _Plan:
+    def _evaluated(self, answer: MasterAnswer) -> _Plan:
         """Operations of the plan of a solution on all days, and their risk; inf where limits are broken in some."""
         values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
         reached = relative_gap(self.lower, self.upper) if math.isfinite(self.upper) else math.inf
@@ -198,9 +198,9 @@ class GroupedScenarios:
 def operations(evaluator: DayEvaluator, values: PlanValues, rows: Sequence[Floats]) -> list[Operation]:
     """The operations of a plan, by exact flow, in the same row of the realisations (K, U) of every period."""
     plan, count = values.plan, len(rows[0])
-    judged = [evaluator.judge(plan, t, some, values.recourses[t]) for t, some in enumerate(rows)]
-    costs = np.column_stack([cost for cost, _ in judged]) + evaluator.schedule_costs(plan)
-    violations = np.column_stack([violation for _, violation in judged])
+    evaluated = [evaluator.evaluate(plan, t, some, values.recourses[t]) for t, some in enumerate(rows)]
+    costs = np.column_stack([cost for cost, _ in evaluated]) + evaluator.schedule_costs(plan)
+    violations = np.column_stack([violation for _, violation in evaluated])
     return [
         Operation(plan, np.array([some[k] for some in rows]), values.recourse([k] * len(rows)), costs[k], violations[k])
         for k in range(count)

@@ -193,7 +193,7 @@ class _Day:
         one = HourRecourse(
             np.zeros((1, r), dtype=np.complex128), np.zeros((1, n)), np.zeros((1, n), dtype=np.complex128)
         )
-        judged = [evaluator.judge(plan, t, realisation[t : t + 1], one) for t in range(periods)]
-        costs = np.array([cost[0] for cost, _ in judged]) + evaluator.schedule_costs(plan)
+        evaluated = [evaluator.evaluate(plan, t, realisation[t : t + 1], one) for t in range(periods)]
+        costs = np.array([cost[0] for cost, _ in evaluated]) + evaluator.schedule_costs(plan)
         whole = HourRecourse(*(np.repeat(part, periods, axis=0) for part in vars(one).values()))
-        return Operation(plan, realisation, whole, costs, np.array([violation[0] for _, violation in judged]))
+        return Operation(plan, realisation, whole, costs, np.array([violation[0] for _, violation in evaluated]))

@@ -107,11 +107,11 @@ class _Run:
                 self.lower = answer.bound
             if answer.x is None:
                 return self._outcome(progress, infeasible=answer.status is Status.INFEASIBLE)
-            self._judge(answer)
+            self._evaluate(answer)
             if math.isfinite(self.upper) or self.deadline.over() or not self._tighten():
                 return self._outcome(progress)
 
-    def _judge(self, answer: MasterAnswer) -> None:
+    def _evaluate(self, answer: MasterAnswer) -> None:
         """Operations of the plan of a solution on all days, and their risk."""
         values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
         values.mend()

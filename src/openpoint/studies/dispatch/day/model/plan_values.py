@@ -133,7 +133,7 @@ class PlanValues:
             recourse = no_recourse(self._master.question, len(p))
             recourse.renewable[:] = p + 1j * q
             rows = np.repeat(realisation[None, :], len(p), axis=0)
-            costs, violations = self._evaluator.judge(self.plan, t, rows, recourse)
+            costs, violations = self._evaluator.evaluate(self.plan, t, rows, recourse)
             best = int(np.argmin(np.where(violations > 0.0, np.inf, costs)))
             self._offer(t, np.array([v]), HourRecourse(*(part[best : best + 1] for part in vars(recourse).values())))
             step = (high - low) / (SHARES - 1)
@@ -156,7 +156,7 @@ class PlanValues:
         """Keep operations of realisations where they are the best known."""
         if not len(some):
             return
-        costs, violations = self._evaluator.judge(self.plan, t, self._realisations[t][some], recourse)
+        costs, violations = self._evaluator.evaluate(self.plan, t, self._realisations[t][some], recourse)
         kept = np.where(violations > 0.0, np.inf, costs)
         lost = np.isinf(self.costs[t][some])
         better = (kept < self.costs[t][some]) | (lost & (violations < self.violations[t][some]))
@@ -171,7 +171,7 @@ def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recou
     costs, violations = evaluator.schedule_costs(plan), np.zeros(len(realisation))
     for t, row in enumerate(realisation):
         own = HourRecourse(*(part[t : t + 1] for part in vars(recourse).values()))
-        cost, violation = evaluator.judge(plan, t, row[None, :], own)
+        cost, violation = evaluator.evaluate(plan, t, row[None, :], own)
         costs[t], violations[t] = costs[t] + cost[0], violation[0]
     return Operation(plan, realisation, recourse, costs, violations)
 

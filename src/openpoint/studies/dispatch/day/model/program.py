@@ -32,9 +32,9 @@ from openpoint.formulations.hour import HourFlow, HourSchedule, hour_flow
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.dispatch.day.model import first_stage as first
+from openpoint.studies.dispatch.day.model.evaluated_days import evaluated_days
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.judged_days import judged_days
 from openpoint.studies.dispatch.day.model.layout import DayLayout, DayParts
 from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
 from openpoint.studies.dispatch.day.model.realisations import budget_of, listed_days
@@ -276,7 +276,7 @@ class DayProgram(PlainProgram):
         return recourse.own
 
     def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
-        """Operations of all days by exact power flow, as `JudgedDays` in the state.
+        """Operations of all days by exact power flow, as `EvaluatedDays` in the state.
 
         Other recourses may cost less, so that this is no more than an upper bound.
         """
@@ -287,7 +287,7 @@ class DayProgram(PlainProgram):
         plans = (
             [plan] if not any(layout.late) or dispatch is None else [layout.completed(plan, own) for own in dispatch]
         )
-        days = judged_days(
+        days = evaluated_days(
             self._finder,
             [tidied(self.question, each) for each in plans],
             realisations.reshape(count, day.periods, day.uncertain.count),

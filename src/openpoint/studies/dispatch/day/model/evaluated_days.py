@@ -14,7 +14,7 @@ from openpoint.studies.dispatch.day.outcome import Operation
 
 
 @dataclass(frozen=True)
-class JudgedDays:
+class EvaluatedDays:
     """K days with their operations.
 
     Attributes:
@@ -43,12 +43,12 @@ class JudgedDays:
         return Operation(self.plans[k], self.realisations[k], recourse, self.costs[k], self.violations[k])
 
 
-def judged_days(finder: HourRecourseFinder, plans: Sequence[DayPlan], realisations: Floats) -> JudgedDays:
+def evaluated_days(finder: HourRecourseFinder, plans: Sequence[DayPlan], realisations: Floats) -> EvaluatedDays:
     """The best operation found in each of the days (K, T, U); `plans` has one for each, or one for all."""
     if len(plans) == 1:
         return _of_one_plan(finder, plans[0], realisations)
     days = [_of_one_plan(finder, plan, day[None]) for plan, day in zip(plans, realisations, strict=True)]
-    return JudgedDays(
+    return EvaluatedDays(
         tuple(plans),
         realisations,
         renewable=np.concatenate([day.renewable for day in days]),
@@ -59,7 +59,7 @@ def judged_days(finder: HourRecourseFinder, plans: Sequence[DayPlan], realisatio
     )
 
 
-def _of_one_plan(finder: HourRecourseFinder, plan: DayPlan, realisations: Floats) -> JudgedDays:
+def _of_one_plan(finder: HourRecourseFinder, plan: DayPlan, realisations: Floats) -> EvaluatedDays:
     """Realisations that share that of a period share its recourse."""
     answers, rows = list[HourAnswers](), list[Ints]()
     for t in range(realisations.shape[1]):
@@ -68,7 +68,7 @@ def _of_one_plan(finder: HourRecourseFinder, plan: DayPlan, realisations: Floats
         rows.append(at)
     periods = list(zip(answers, rows, strict=True))
     costs = np.stack([answer.costs[at] for answer, at in periods], axis=1)
-    return JudgedDays(
+    return EvaluatedDays(
         (plan,) * len(realisations),
         realisations,
         renewable=np.stack([answer.recourse.renewable[at] for answer, at in periods], axis=1),
