@@ -13,9 +13,8 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
-from openpoint.search import checkpoint, region_decomposition, saving, topology
+from openpoint.search import checkpoint, duel, region_decomposition, saving, topology
 from openpoint.search.kernel.bookkeeping import pool_for
-from openpoint.search.paths import explorer
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
@@ -34,7 +33,8 @@ def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tu
         if found.termination is not Termination.ITERATIONS:
             return found, runs
         assert file.exists()
-        assert found.nodes == done
+        assert found.nodes >= done  # a duel is not broken off
+        done = found.nodes
 
 
 def the_same(one: SearchResult, other: SearchResult) -> None:
@@ -51,7 +51,7 @@ def test_a_search_in_pieces_is_the_search_in_one(tmp_path: Path, name: str, node
     network = loaded(name)
     whole = search_topologies(network)
     found, runs = in_pieces(network, tmp_path / "open", nodes)
-    assert runs == -(-whole.nodes // nodes) >= 3
+    assert 3 <= runs <= -(-whole.nodes // nodes)
     the_same(found, whole)
     assert found.termination is Termination.OPTIMAL
     assert list(tmp_path.iterdir()) == []  # nothing to go on with
@@ -203,7 +203,7 @@ def test_a_pool_that_has_grown_is_restored(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_size_of_the_pieces_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a search changes on its way, such as giving up the bound by paths, depends on nodes, not on the clock."""
-    monkeypatch.setattr(explorer, "PAYING", 2.0)
+    monkeypatch.setattr(duel, "AFTER", 4)
     monkeypatch.setattr(region_decomposition, "FIRST", 200)
     network = loaded("zhang118")
     found = []
@@ -213,5 +213,5 @@ def test_the_size_of_the_pieces_changes_nothing(tmp_path: Path, monkeypatch: pyt
     for other in found[1:]:
         the_same(other, found[0])
     one_by_one, runs = in_pieces(loaded("baran33"), tmp_path / "open", 1)
-    assert runs > 10
+    assert runs > 5
     the_same(one_by_one, search_topologies(loaded("baran33")))

@@ -15,14 +15,12 @@ from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restor
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest, waiting
+from openpoint.search.kernel.bookkeeping import Counts, Pool, waiting
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
 
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
-LONG = 1024
-"""Nodes from which on a search that drops the bound by paths begins anew."""
 
 
 @dataclass
@@ -34,6 +32,7 @@ class SearchState:
         certificate: None where none is wanted. leaves: states evaluated so far. earlier: seconds before a break.
         by_paths: the search with both bounds; None where the first is used alone.
         limits: the infeasibility search; None where a state is known from the start that keeps all limits.
+        duels: held so far (`openpoint.search.duel`).
     """
 
     model: Model
@@ -46,6 +45,7 @@ class SearchState:
     by_paths: PathExplorer | None = None
     limits: InfeasibilitySearch | None = None
     leaves: int = 0
+    duels: int = 0
     earlier: float = 0.0
 
     @property
@@ -61,23 +61,11 @@ class SearchState:
         levels[depth] += counts.active[0]
         return 1.0 - math.fsum(np.ldexp(levels.astype(float), -np.arange(len(levels))))
 
-    def without_paths(self) -> None:
-        """Go on with the first bound alone; a long search begins anew, with the bound and state it has found.
-
-        Its waiting nodes were made where the bound by paths was strong. Without it more nodes lie below them than
-        below the root.
-        """
-        self.by_paths = None
-        if self.counts.nodes[0] >= LONG:
-            begin_anew(self.counts, lowest(self.counts, self.pool))
-            self.work.status[:] = self.incumbent.exchange.status
-            for multipliers in (self.work.y, self.work.mu, self.work.phi):
-                multipliers[: self.model.n] = 0.0
-
     def kept(self, seconds: float) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs. `seconds`: of the search so far."""
         state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
             "leaves": np.array(self.leaves),
+            "duels": np.array(self.duels),
             "by_cone": np.array(self.incumbent.by_cone),
             "division": np.array(self.decomposition.state),
             "seconds": np.array(seconds),
@@ -100,7 +88,8 @@ class SearchState:
             self.by_paths = None
         if self.certificate is not None:
             self.certificate.resume(saved)
-        self.leaves, self.incumbent.by_cone, self.earlier = (saved[n].item() for n in ("leaves", "by_cone", "seconds"))
+        self.leaves, self.duels = saved["leaves"].item(), saved["duels"].item()
+        self.incumbent.by_cone, self.earlier = saved["by_cone"].item(), saved["seconds"].item()
         self.decomposition.state = saved["division"].tolist()
         self.incumbent.next_kicks = next_kicks(int(self.counts.nodes[0]))
         if (best := candidate_of(saved)) is not None:

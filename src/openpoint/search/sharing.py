@@ -82,9 +82,6 @@ class Sharing:
         for answer in answers:
             for status in answer.leaves:
                 evaluate_leaf(status)
-        if by_paths is not None and not by_paths.pays and counts.size[0]:
-            state.without_paths()
-            return PAUSED
         return PAUSED if counts.size[0] else EXHAUSTED
 
     def _of(self, state: SearchState) -> SubtreeWork:

@@ -20,6 +20,7 @@ from openpoint.arrays import Bools, States
 from openpoint.network import Network
 from openpoint.network.devices import Devices, no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.search import duel
 from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
@@ -36,7 +37,7 @@ from openpoint.search.kernel.bookkeeping import (
     record_for,
     without_done,
 )
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, propagate
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED, WRITTEN, explore, propagate
 from openpoint.search.memory import MEMORY, pool_within
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
@@ -95,7 +96,7 @@ def search_topologies(
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
         must_close, must_open: (E) branches whose state is given; default: those that are not switchable.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
-        gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes.
+        gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes; a duel that has begun is ended.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, if there is one. certifiable: use only bounds that it can hold, as with a file.
@@ -291,16 +292,21 @@ class _Run:
             return explore(self.model, self.work, pool, self.counts, self.record, most)
         event = by_paths.explore(pool, self.counts, most)
         if not by_paths.pays:
-            _LOG.info("no bound by paths any more: it seldom helps")
-            self.state.without_paths()
+            self.state.by_paths = None
         return event
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
         if self.by_regions and self.decomposition.step(self.state.pool):
             self.state.by_paths = None
-        most = int(min(chunk, self.decomposition.pace, max(1, self.incumbent.next_kicks - self.counts.nodes[0])))
-        if self.sharing is not None and self.sharing.due(self.state):
+        shared = self.sharing is not None and self.sharing.due(self.state)
+        duels = math.inf if shared or self.certificate is not None else duel.pace(self.state)
+        kicks = max(1, self.incumbent.next_kicks - self.counts.nodes[0])
+        most = int(min(chunk, self.decomposition.pace, kicks, duels))
+        if duels <= 0:
+            duel.hold(self.state, self.task.memory, self._evaluate_leaf, self.deadline)
+            return PAUSED
+        if self.sharing is not None and shared:
             if self.certificate is None or not self.counts.active[0]:
                 event = self.sharing.round(self.state, self._evaluate_leaf)
                 return EXHAUSTED if event == EXHAUSTED or self._hopeless() else event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,24 +18,21 @@ from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_wo
 from openpoint.search.paths.build import paths_of
 from openpoint.search.paths.root_parts import LEAST, RootParts
 
+_LOG = logging.getLogger(__name__)
+
 OF_NODE = ("mask", "y", "mu")
 FROM_FIRST = (
     *("first_p", "first_q", "first_w", "highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
 )
 OF_ALL = ("tally", *FROM_FIRST)
-ENOUGH, PAYING, STILL = 64, 0.7, 0.65
-"""Nodes between two judgements whether the bound by paths pays; share of them at which it must help, first and later.
-
-Where it does not pay that shows at once; what it gives falls a little as the nodes become small.
-"""
 
 
 class PathExplorer:
     """Branch and bound with both bounds on one model, without `openpoint.search.paths.build.obstacles`.
 
     Attributes:
-        pays: whether the bound by paths helps at enough nodes; at the first node it has to be the higher one.
+        pays: whether the bound by paths is the higher one at the first node.
     """
 
     def __init__(self, model: Model, work: Work) -> None:
@@ -51,10 +49,7 @@ class PathExplorer:
         self.pays = True
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
-        """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is judged anew.
-
-        That depends on the nodes alone, so that the size of the pieces in which they are explored changes nothing.
-        """
+        """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is judged."""
         self._make_room(pool)
         shared = self.model, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
@@ -63,13 +58,12 @@ class PathExplorer:
             y, mu = self.of_paths.y, self.of_paths.mu
             raise_to(self.parts.step(self.from_first(), y, mu, float(counts.cutoff[0])), pool, counts)
             return PAUSED
-        due = 1 if bounded == 0 else ENOUGH * (bounded // ENOUGH + 1)
-        most = int(min(most, due - bounded, parts - bounded))
+        most = int(min(most, 1 if bounded == 0 else most, parts - bounded))
         event = entries.explore(*shared, pool, self.pool, counts, self.record, most)
-        bounded, helped = self.of_paths.tally.tolist()
-        if bounded == due:
-            share = PAYING if due == ENOUGH else STILL
-            self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1] if due == 1 else helped >= share * due)
+        if bounded == 0 and self.of_paths.tally[0] == 1:
+            self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1])
+            if not self.pays:
+                _LOG.info("no bound by paths: the first one is higher")
         return event
 
     def rows(self, pool: Pool, rows: Indices) -> dict[str, npt.NDArray[Any]]:
@@ -125,10 +119,7 @@ class PathExplorer:
 
     def add(self, nodes: int, helped: int) -> None:
         """Count nodes that were bounded elsewhere."""
-        before = int(self.of_paths.tally[0])
         self.of_paths.tally[:] += (nodes, helped)
-        if before // ENOUGH < (before + nodes) // ENOUGH:
-            self.pays = bool(self.of_paths.tally[1] >= STILL * self.of_paths.tally[0])
 
     @property
     def row_bytes(self) -> int:
