@@ -174,7 +174,7 @@ class _Run:
         self.root_value = np.full(len(task.demands), UNKNOWN)
         self.limits: InfeasibilitySearch | None = None
         self.began = deadline.passed()
-        self.spread = _spread(np.abs(task.demands).sum(axis=1))
+        self.spread = spread(np.abs(task.demands).sum(axis=1))
 
     @property
     def cutoff(self) -> float:
@@ -391,7 +391,7 @@ class _Run:
         )
 
 
-def _spread(size: Floats) -> Ints:
+def spread(size: Floats) -> Ints:
     """An order of the futures of which every part has small and large ones: by size, in steps of the golden section."""
     by_size, k = np.argsort(size, kind="stable"), len(size)
     step = max(1, round(0.6180339887 * k))

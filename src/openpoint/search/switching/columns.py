@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.search.switching.joint import JointSearch
 from openpoint.search.switching.period import Below
+from openpoint.search.switching.periods import SHARE, Run, Wanted
 from openpoint.search.switching.relaxation import Mix, Multipliers, Relaxation, Restriction
 from openpoint.search.switching.states import KnownStates
 
@@ -18,8 +18,6 @@ PER_ROUND = 20
 """Known states of a period that join the relaxation at a time, at most."""
 FIRST_NODES, TIMES = 200, 4
 """Nodes of a period's search at first, and the factor by which they grow where no more states are found so."""
-SHARE = 0.1
-"""Share of the gap asked for that the searches of the periods may leave open together."""
 CAUTION = 0.5
 """Share of the way from the multipliers of the relaxation to the best known ones at which periods are searched: the
 duals of a few states jump (Wentges 1997)."""
@@ -56,7 +54,7 @@ class ColumnGeneration:
         total = np.where(np.isfinite(known.values), known.values, most).sum(axis=0)
         first = int(np.argmin(total))
         reference = known.states[first]
-        unit = float(np.median(known.values.min(axis=1)))
+        unit = max(float(np.median(known.values.min(axis=1))), 1e-9 * most)
         lost = 0.5 * (known.upper - lower) if math.isfinite(known.upper) else most
         self._relaxation = Relaxation(
             p.periods, reference, before=p.before, change=p.change, unit=unit, excess=max(lost, gap * unit)
@@ -131,10 +129,13 @@ class ColumnGeneration:
             if not below.complete:
                 return None
             known.add(below.states)
+            for t in range(*run):
+                known.settle(t, known.numbers(below.states))
         priced = self._priced(restriction, prices)
         useful = np.zeros(priced.shape, dtype=np.bool_)
         for r, (begin, end) in enumerate(runs):
             useful[begin:end] = priced[begin:end].sum(axis=0) < bound.least[r] + slack
+            useful[begin:end] &= known.exact[begin:end].all(axis=0)  # those found are, and no other one lies below
         some = np.asarray(useful.any(axis=0))
         if some.sum() > most:
             return None
@@ -144,7 +145,7 @@ class ColumnGeneration:
     def _below(
         self,
         restriction: Restriction,
-        run: tuple[int, int],
+        run: Run,
         prices: Floats,
         threshold: float,
         *,
@@ -154,32 +155,35 @@ class ColumnGeneration:
     ) -> Below:
         """States of a run whose weighted values with their prices lie below a threshold."""
         known, p, (begin, end) = self.known, self.known.problem, run
-        weights, size = p.weights[begin:end], prices.shape[1]
-        given = restriction.given_to(run, size)
+        given = restriction.given_to(run, prices.shape[1])
         if begin == 0 and p.before is not None and restriction.stays(0):
             given = p.before, ~p.before
-        if end - begin > 1:
-            prices_of_run = prices[begin:end].sum(axis=0)
-            joint = JointSearch(known.searches[begin:end], weights, prices_of_run, known.least[begin:end])
-            return joint.below(
-                threshold, every=every, given=given, most_nodes=most_nodes, most_states=most_states, over=self.over
-            )
-        weight = float(weights[0])
-        below = known.searches[begin].below(
-            prices[begin] / weight,
-            threshold / weight,
+        wanted = Wanted(
+            prices[begin] if end - begin == 1 else prices[begin:end].sum(axis=0),
+            threshold,
+            known.least,
             every=every,
             given=given,
             most_nodes=most_nodes,
             most_states=most_states,
             over=self.over,
         )
-        return replace(below, values=weight * below.values, lower_bound=weight * below.lower_bound)
+        return known.periods.below(run, wanted)
 
-    @staticmethod
-    def _least_of_runs(runs: list[tuple[int, int]], priced: Floats) -> Floats:
-        """(R) least values with prices of runs over the states known."""
-        return np.array([priced[begin:end].sum(axis=0).min() for begin, end in runs])
+    def _least_of_runs(self, runs: list[Run], priced: Floats) -> Floats:
+        """(R) least values with prices of runs over the states known; exact, and so in `priced` afterwards."""
+        least = np.empty(len(runs))
+        for r, (begin, end) in enumerate(runs):
+            k, again = 0, True
+            while again:
+                k = int(priced[begin:end].sum(axis=0).argmin())
+                least[r], again = priced[begin:end, k].sum(), False
+                for t in range(begin, end):
+                    before = self.known.values[t, k]
+                    if np.isfinite(priced[t, k]) and self.known.settle(t, np.array([k])):
+                        priced[t, k] += self.known.values[t, k] - before
+                        again = True
+        return least
 
     def _accuracy(self, mix: Mix) -> float:
         """What bounds may lack."""

@@ -161,18 +161,22 @@ class PeriodSearch:
         return replace(model, w_max=w_max)
 
     def priced(self, prices: Floats) -> tuple[Model | None, float]:
-        """The model with (m) prices less a constant, so that the cheapest tree costs 0; and what that tree costs.
+        """The model with (m) prices; see `priced`."""
+        return priced(self._model, self._must_close[self.branch], prices)
 
-        A tree has as many closed branches as every other. None where there is no tree.
-        """
-        model = self._model
-        order = np.argsort(prices, kind="stable").astype(np.int32)
-        work = work_for(model)
-        work.status[self._must_close[self._numbering.branch]] = CLOSED
-        if not propagate(model, work) or not span(model, work, order):
-            return None, 0.0
-        base = float(prices[work.status == CLOSED].sum())
-        if not prices.any():
-            return model, 0.0
-        shifted = prices - base / max(model.n, 1)
-        return replace(model, state_price=shifted, by_price=order), base
+
+def priced(model: Model, must_close: Bools, prices: Floats) -> tuple[Model | None, float]:
+    """A model with (m) prices less a constant, so that the cheapest tree costs 0; and what that tree costs.
+
+    A tree has as many closed branches as every other. None where there is no tree. must_close: (m).
+    """
+    order = np.argsort(prices, kind="stable").astype(np.int32)
+    work = work_for(model)
+    work.status[must_close] = CLOSED
+    if not propagate(model, work) or not span(model, work, order):
+        return None, 0.0
+    base = float(prices[work.status == CLOSED].sum())
+    if not prices.any():
+        return model, 0.0
+    shifted = prices - base / max(model.n, 1)
+    return replace(model, state_price=shifted, by_price=order), base

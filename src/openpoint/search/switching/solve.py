@@ -30,12 +30,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openpoint.search.switching.columns import SHARE, ColumnGeneration
+from openpoint.search.switching.columns import ColumnGeneration
+from openpoint.search.switching.periods import Periods, SinglePeriods
 from openpoint.search.switching.plans import operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.relaxation import Interval, Mix, Multipliers, Restriction
 from openpoint.search.switching.states import KnownStates
-from openpoint.search.topology import search_topologies
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination
 
@@ -58,6 +58,7 @@ class _Node:
 def solve_switching(
     problem: SwitchingProblem,
     *,
+    periods: Periods | None = None,
     gap: float = 1e-4,
     progress: Progress | None = None,
     deadline: Deadline | None = None,
@@ -65,22 +66,30 @@ def solve_switching(
     """The plan of least value with few switch operations, proven to a relative gap.
 
     Args:
-        problem: what to solve. gap: at which to stop. progress: told of every line of the log.
+        problem: what to solve. periods: its periods, where their values are not those of one demand each.
+        gap: at which to stop. progress: told of every line of the log.
         deadline: when to stop with the best plan and the bound.
 
     Raises:
         OptionError: a grid or prices that topology search has no bound for, or generators to dispatch.
     """
-    return _Run(problem, gap, progress, deadline or Deadline()).solve()
+    return _Run(problem, periods or SinglePeriods(problem), gap, progress, deadline or Deadline()).solve()
 
 
 class _Run:
     """One run and its state."""
 
-    def __init__(self, problem: SwitchingProblem, gap: float, progress: Progress | None, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        problem: SwitchingProblem,
+        periods: Periods,
+        gap: float,
+        progress: Progress | None,
+        deadline: Deadline,
+    ) -> None:
         self.problem, self.gap, self.progress, self.deadline = problem, gap, progress, deadline
         self.began = deadline.passed()
-        self.known = KnownStates(problem)
+        self.known = KnownStates(problem, periods)
         self.lower, self.nodes, self.log = -math.inf, 0, list[Iteration]()
 
     def solve(self) -> SwitchingOutcome:
@@ -103,21 +112,12 @@ class _Run:
     def _start(self) -> int | None:
         """The best state of every period alone, and a first plan; returns a period that no state serves."""
         p, known = self.problem, self.known
-        for t, search in enumerate(known.searches):
-            found = search_topologies(
-                search.network,
-                must_close=p.must_close,
-                must_open=p.must_open,
-                max_changes=None if p.before is None else p.most,
-                gap=SHARE * self.gap,
-                cost=None if p.costs is None else p.costs[t],
-                starts=known.states[-1:] if len(known.states) else None,
-                deadline=self.deadline,
-            )
+        for t in range(p.periods):
+            found = known.periods.alone((t, t + 1), self.gap, known.states, self.deadline)
             self.nodes += found.nodes
             if found.termination is Termination.INFEASIBLE:
                 return t
-            known.least[t] = float(p.weights[t]) * found.lower_bound
+            known.least[t] = found.lower_bound
             if found.closed is not None:
                 known.add([found.closed])
         if p.before is not None:
@@ -178,7 +178,7 @@ class _Run:
         return SwitchingOutcome(
             termination=termination,
             closed=plan,
-            values=None if plan is None else np.array([known.evaluated(t, x[None])[0] for t, x in enumerate(plan)]),
+            values=None if plan is None else np.array([known.value_of(t, x) for t, x in enumerate(plan)]),
             operations=None if plan is None else operations(plan, p.before),
             lower_bound=self.lower,
             upper_bound=known.upper,

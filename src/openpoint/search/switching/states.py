@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.radiality import contract
 from openpoint.graph import components, forest
 from openpoint.search.exchange.pairs import exchanges
-from openpoint.search.switching.period import PeriodSearch
+from openpoint.search.switching.periods import Periods
 from openpoint.search.switching.plans import best_plan
 from openpoint.search.switching.problem import SwitchingProblem
 
@@ -23,67 +22,83 @@ MOST_STATES = 600
 class KnownStates:
     """States, their values and the best plan.
 
+    Values may be estimates until they matter: those of a plan, and of the least that a bound is compared with, are
+    exact.
+
     Attributes:
-        searches: (T) of the periods. states: (K, E). values: (T, K) weighted, inf where limits are broken.
+        periods: what the values come from. states: (K, E). values: (T, K) weighted, inf where limits are broken.
+        exact: (T, K) whether the values are exact.
         least: (T) lower bounds of the weighted values, -inf where none is known yet.
         upper: value of the best plan, switch operations included; inf = none. plan: (T, E), None = none.
     """
 
-    def __init__(self, problem: SwitchingProblem) -> None:
-        self.problem = problem
-        networks, most = problem.networks, None
-        if problem.before is not None:
-            networks, most = tuple(replace(network, closed=problem.before) for network in networks), problem.most
-        costs = problem.costs or (None,) * problem.periods
-        locks = {"must_close": problem.must_close, "must_open": problem.must_open}
-        self.searches = [
-            PeriodSearch(network, **locks, max_changes=most, cost=cost)
-            for network, cost in zip(networks, costs, strict=True)
-        ]
-        first = networks[0]
+    def __init__(self, problem: SwitchingProblem, periods: Periods) -> None:
+        self.problem, self.periods = problem, periods
+        first = problem.networks[0]
         ends = first.terminal_fr, first.terminal_to, first.source_terminal
         self._choices = contract(first.n_terminals, *ends, problem.must_close, problem.must_open)
         self.states = np.zeros((0, first.n_conductors), dtype=np.bool_)
         self.values = np.zeros((problem.periods, 0))
+        self.exact = np.zeros((problem.periods, 0), dtype=np.bool_)
         self.least = np.full(problem.periods, -np.inf)
-        self._known, self._expanded = set[bytes](), set[bytes]()
+        self._number, self._expanded = dict[bytes, int](), set[bytes]()
         self.upper, self.plan = math.inf, None  # type: tuple[float, Bools | None]
 
     def add(self, states: Iterable[Bools]) -> bool:
         """Evaluate states in all periods and keep them; returns whether any is new."""
         fresh = []
         for state in states:
-            if state.tobytes() not in self._known:
-                self._known.add(state.tobytes())
+            if state.tobytes() not in self._number:
+                self._number[state.tobytes()] = len(self._number)
                 fresh.append(state)
         if not fresh:
             return False
         new = np.array(fresh)
-        values = [self.evaluated(t, new) for t in range(self.problem.periods)]
+        found = [self._evaluated(t, new) for t in range(self.problem.periods)]
         self.states = np.concatenate([self.states, new])
-        self.values = np.concatenate([self.values, np.stack(values)], axis=1)
+        self.values = np.concatenate([self.values, np.stack([values for values, _ in found])], axis=1)
+        self.exact = np.concatenate([self.exact, np.stack([exact for _, exact in found])], axis=1)
         return True
 
-    def evaluated(self, t: int, states: Bools) -> Floats:
-        """(K) weighted values of (K, E) states in a period, inf where they break limits or the number of operations."""
+    def numbers(self, states: Bools) -> Ints:
+        """(K) numbers of states that are known."""
+        return np.array([self._number[state.tobytes()] for state in states], dtype=np.int64)
+
+    def settle(self, t: int, numbers: Ints) -> bool:
+        """Make the values of some states exact in a period; returns whether any was not."""
+        rows = numbers[~self.exact[t, numbers]]
+        if len(rows):
+            self.values[t, rows] = self._allowed(self.states[rows], self.periods.exact(t, self.states[rows]))
+            self.exact[t, rows] = True
+        return bool(len(rows))
+
+    def value_of(self, t: int, state: Bools) -> float:
+        """The exact weighted value of a state in a period."""
+        return float(self._allowed(state[None], self.periods.exact(t, state[None]))[0])
+
+    def _evaluated(self, t: int, states: Bools) -> tuple[Floats, Bools]:
+        """(K) values of (K, E) states, inf where they break limits or operations are too many, and which are exact."""
+        values, exact = self.periods.estimated(t, states)
+        return self._allowed(states, values), exact
+
+    def _allowed(self, states: Bools, values: Floats) -> Floats:
         p = self.problem
-        value = float(p.weights[t]) * self.searches[t].values(states)
         if p.before is not None and p.most is not None:
-            value[(states != p.before).sum(axis=1) > p.most] = math.inf
-        return value
+            values = np.where((states != p.before).sum(axis=1) > p.most, math.inf, values)
+        return values
 
     def descended(self, t: int, state: Bools, prices: Floats, usable: Callable[[Bools], Bools]) -> Bools:
         """The state that the best exchanges lead to in a period, with prices of closed branches, one after another.
 
         usable: (K) which of (K, E) states count.
         """
-        value = self.evaluated(t, state[None])[0] + float(prices[state].sum())
+        value = self._evaluated(t, state[None])[0][0] + float(prices[state].sum())
         while True:
             near = exchanges(self._choices, state)
             near = near[usable(near)]
             if not len(near):
                 return state
-            values = self.evaluated(t, near) + near @ prices
+            values = self._evaluated(t, near)[0] + near @ prices
             best = int(values.argmin())
             if not values[best] < value - 1e-9 * abs(value):
                 return state
@@ -93,8 +108,7 @@ class KnownStates:
     def greatest(self) -> float:
         """No plan that keeps the limits costs more."""
         p = self.problem
-        periods = sum(float(w) * s.greatest for w, s in zip(p.weights, self.searches, strict=True))
-        return periods + p.change * len(p.must_close) * p.periods
+        return self.periods.greatest + p.change * len(p.must_close) * p.periods
 
     def target(self, gap: float) -> float:
         """The bound at which the gap is closed."""
@@ -131,11 +145,18 @@ class KnownStates:
         values: (T, K) as in `values`, with inf where a state is not to be used.
         """
         p, rows = self.problem, np.flatnonzero(some)
-        value, chosen = best_plan(self.states[rows], values[:, rows], before=p.before, change=p.change, most=p.most)
-        if chosen is None or not value < self.upper:
-            return False
-        self.upper, self.plan = value, self.states[rows[chosen]]
-        return True
+        values, states = values[:, rows], self.states[rows]
+        while True:
+            value, chosen = best_plan(states, values, before=p.before, change=p.change, most=p.most)
+            if chosen is None or not value < self.upper:
+                return False
+            again = False
+            for t, k in enumerate(chosen.tolist()):
+                if self.settle(t, rows[k : k + 1]):
+                    values[t, k], again = self.values[t, rows[k]], True
+            if not again:
+                self.upper, self.plan = value, states[chosen]
+                return True
 
     def _promising(self) -> Bools:
         """(K) the states that are good in a period or on the whole, `MOST_STATES` of them."""
