@@ -43,6 +43,9 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "secured front": lambda: openpoint.reconfigure_front(ring(), "unrestorable"),
     "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
     "year": lambda: openpoint.reconfigure(ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})),
+    "year blocks": lambda: openpoint.reconfigure(
+        ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]}), blocks=2
+    ),
     "fleet": fleet,
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),
     "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),

@@ -88,6 +88,14 @@ STUDIES = (
         command=False,
     ),
     _study(
+        "reconfigure.year.seasons",
+        "SeasonsResult",
+        "SEASONS",
+        "year-blocks",
+        "Result of `openpoint reconfigure` for a year in blocks",
+        command=False,
+    ),
+    _study(
         "reconfigure.fleet",
         "FleetResult",
         "FLEET",

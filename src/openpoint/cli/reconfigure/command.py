@@ -21,6 +21,7 @@ from openpoint.cli.options import (
     QuietOption,
 )
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.reconfigure.blocks import BlockOptions
 from openpoint.cli.reconfigure.fault_options import FaultOptions
 from openpoint.cli.reconfigure.options import (
     AssumeOption,
@@ -62,6 +63,11 @@ One topology for many futures, a table with the columns future, bus, p_kw, q_kva
 One topology for a year, least energy lost, limits kept in every step:
   openpoint reconfigure my_grid.m --year profiles.csv --report year.html
   openpoint reconfigure baran33 --year synthetic-quarters
+
+\b
+A topology for each month or season of a year, with few switch operations between them:
+  openpoint reconfigure baran33 --year synthetic-hours --blocks monthly --switchings-a-year 4
+  openpoint reconfigure my_grid.m --year profiles.csv --blocks seasons.csv --switching-kwh 200 --report seasons.html
 
 \b
 Faults as a limit or an objective, as openpoint secure judges them:
@@ -110,6 +116,7 @@ def reconfigure(
         typer.Option("--soft-limits", help="Where nothing keeps all limits: break them least, and of that lose least."),
     ] = False,
     many: FuturesOptions,
+    blocks: BlockOptions,
     faults: FaultOptions,
     fleet: FleetOptions,
     outputs: Outputs,
@@ -146,6 +153,7 @@ def reconfigure(
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year)
+    cut = blocks.question(many.year, changes.max_changes, changes.change_cost, write)
     check_copy(grid, write)
     many.check(others=soft_limits or proof.any or grid is None)
     plan.check(others=many.any or many.year is not None or grid is None)
@@ -169,7 +177,7 @@ def reconfigure(
     if grid is None:
         return fleet_run.reconfigure(grids, asked, options, fleet, outputs=outputs, quiet=quiet)
     if many.year is not None:
-        return year_run.reconfigure(grid, asked, options, many.year, outputs=outputs, copy=write, quiet=quiet)
+        return year_run.reconfigure(grid, asked, options, many.year, cut, outputs=outputs, copy=write, quiet=quiet)
     if faults.any:
         return faults_run.reconfigure(grid, asked, options, faults, outputs=outputs, copy=write, quiet=quiet)
     if many.any:

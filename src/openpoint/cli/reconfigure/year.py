@@ -14,6 +14,7 @@ from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.studies.reconfigure.options import ReconfigureOptions
+    from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
 
 
 def reconfigure(
@@ -21,12 +22,18 @@ def reconfigure(
     asked: Asked,
     options: ReconfigureOptions,
     year: str,
+    cut: BlocksQuestion | None,
     *,
     outputs: Outputs,
     copy: Path | None,
     quiet: bool,
 ) -> int:
-    """Read the grid and its year, find one topology for all steps, show and write the result; the exit code."""
+    """Read the grid and its year, find one topology for all steps, show and write the result; the exit code.
+
+    cut: blocks of the year, with a topology for each.
+    """
+    if cut is not None:
+        return _of_blocks(source, asked, options, year, cut, outputs=outputs, quiet=quiet)
     from openpoint.studies.reconfigure.year.study import prepare_year
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
@@ -41,4 +48,32 @@ def reconfigure(
     show_result(out, result)
     show_written(out, written)
     good &= write_copy(out, source, copy, result, found=result.has_answer)
+    return result.termination.exit_code if good else NOT_WRITTEN
+
+
+def _of_blocks(
+    source: str,
+    asked: Asked,
+    options: ReconfigureOptions,
+    year: str,
+    cut: BlocksQuestion,
+    *,
+    outputs: Outputs,
+    quiet: bool,
+) -> int:
+    """Read the grid, its year and the blocks, find their topologies, show and write the result; the exit code."""
+    from openpoint.studies.reconfigure.year.seasons.study import prepare_seasons
+
+    out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
+    grid = read_sound(source, asked)
+    out.print(f"{words.safe(grid.name)}: {size(grid)}")
+    prepared = prepare_seasons(grid, options, year, cut)
+    steps, method = words.count(len(prepared.of_year.year), "step"), prepared.of_year.method
+    hours = f"{prepared.of_year.year.hours.sum():,.0f} h"
+    out.print(f"year: {steps}, {hours}, {words.count(len(prepared.blocks), 'block')}\nmethod: {method}\n")
+    with Progress(out) as progress:
+        result = prepared.solve(progress)
+    written, good = outputs.write(result)
+    show_result(out, result)
+    show_written(out, written)
     return result.termination.exit_code if good else NOT_WRITTEN

@@ -40,7 +40,7 @@ def hours_of(table: Table) -> Floats | None:
 
 def _passed(table: Table) -> Floats | None:
     """(T - 1) hours between the starts; None where some cannot be read."""
-    moments = [_moment(cell) for cell in table.texts(STARTS)]
+    moments = [moment_of(cell) for cell in table.texts(STARTS)]
     table.at(STARTS, [m is None for m in moments], "{} is no time", "Write 2029-03-25T01:00 or 2029-03-25T01:00+01:00")
     known = [m for m in moments if m is not None]
     if len(known) < len(moments):
@@ -53,7 +53,8 @@ def _passed(table: Table) -> Floats | None:
     return np.diff(seconds) / 3600.0
 
 
-def _moment(cell: str | None) -> datetime.datetime | None:
+def moment_of(cell: str | None) -> datetime.datetime | None:
+    """A time as it is written in tables; None where it is none."""
     try:
         return None if cell is None else datetime.datetime.fromisoformat(cell.strip())
     except ValueError:
@@ -66,7 +67,7 @@ def _check_steps(table: Table, passed: Floats, hours: Floats) -> None:
     beyond = passed - hours[:-1]
     for n in np.flatnonzero(np.abs(beyond) > TOLERANCE_H):
         row, told = table.row(int(n) + 1), f"{starts[n + 1]} is {passed[n]:g} h after {starts[n]}"
-        start = _moment(starts[n])
+        start = moment_of(starts[n])
         turned = start is not None and start.tzinfo is None and abs(abs(beyond[n]) - 1.0) <= TOLERANCE_H
         clock = " as where clocks change" if turned else ""
         if beyond[n] > 0.0:

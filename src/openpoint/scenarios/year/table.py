@@ -16,7 +16,7 @@ from openpoint.grid.csv_style import decimal_of, separator_of
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 
-TEXTS = ("starts_at", "load", "generator", "profile")
+TEXTS = ("starts_at", "load", "generator", "profile", "block", "start", "end")
 """Columns that hold no numbers."""
 
 

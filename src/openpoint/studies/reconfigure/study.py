@@ -17,6 +17,7 @@ from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike, read_futures
+from openpoint.scenarios.year.blocks import BlocksLike
 from openpoint.scenarios.year.read import YearLike
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.futures.result import FuturesResult
@@ -29,7 +30,10 @@ from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program, station_program
 from openpoint.studies.reconfigure.soft.radial import soften_radial
 from openpoint.studies.reconfigure.year.result import YearResult
-from openpoint.studies.reconfigure.year.study import prepare_year
+from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
+from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
+from openpoint.studies.reconfigure.year.seasons.study import PreparedSeasons, prepare_seasons
+from openpoint.studies.reconfigure.year.study import PreparedYear, prepare_year
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress
@@ -77,6 +81,24 @@ def reconfigure(
 def reconfigure(
     grid: GridLike,
     *,
+    year: YearLike,
+    blocks: BlocksLike,
+    switchings_a_year: int | None = ...,
+    switching_kwh: float = ...,
+    from_today: bool = ...,
+    method: Method | None = ...,
+    limits: Limits | None = ...,
+    locked_open: Names = ...,
+    locked_closed: Names = ...,
+    switchable: Names = ...,
+    progress: Progress | None = ...,
+) -> SeasonsResult: ...
+
+
+@overload
+def reconfigure(
+    grid: GridLike,
+    *,
     futures: FuturesLike,
     risk: Risk | None = ...,
     ambiguity: Ambiguity | FuturesRecipe | None = ...,
@@ -102,6 +124,10 @@ def reconfigure(
     limits_share: float = 1.0,
     sample: FuturesLike | None = None,
     year: YearLike | None = None,
+    blocks: BlocksLike | None = None,
+    switchings_a_year: int | None = None,
+    switching_kwh: float = 0.0,
+    from_today: bool = False,
     method: Method | None = None,
     limits: Limits | None = None,
     locked_open: Names = (),
@@ -111,7 +137,7 @@ def reconfigure(
     change_cost_kw: float = 0.0,
     soft_limits: bool = False,
     progress: Progress | None = None,
-) -> ReconfigureResult | FuturesResult | YearResult:
+) -> ReconfigureResult | FuturesResult | YearResult | SeasonsResult:
     """The radial state of least loss that keeps the limits, proven to a gap and verified by exact AC power flow.
 
         min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow;  limits
@@ -137,6 +163,11 @@ def reconfigure(
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
         year: steps of a year (what `read_year` takes), in place of futures.
+        blocks: parts of the year with a topology each (what `read_blocks` of `openpoint.scenarios.year.blocks` takes):
+            `monthly`, `quarterly`, a number of equal parts, or a table block, start, end.
+        switchings_a_year: most switch operations between the blocks, an opening and a closing one each; default: any.
+        switching_kwh: energy that a switch operation must save to be worth it.
+        from_today: whether operations from today's state to that of the first block count, too.
         method: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or `Enumeration()`; default: the first of them that
             can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
@@ -151,10 +182,10 @@ def reconfigure(
         progress: told of every iteration.
 
     Returns:
-        `ReconfigureResult`; with futures, `FuturesResult`; with a year, `YearResult`.
+        `ReconfigureResult`; with futures, `FuturesResult`; with a year, `YearResult`; with its blocks, `SeasonsResult`.
 
     Raises:
-        InputError: the grid or the year has faults, or a locked branch is unknown.
+        InputError: the grid, the year or its blocks have faults, or a locked branch is unknown.
         OptionError: options that contradict each other, futures or a year of another grid, or unknown probabilities.
     """
     options = ReconfigureOptions(
@@ -168,11 +199,25 @@ def reconfigure(
         soft_limits=soft_limits,
     )
     many = FuturesQuestion(futures, risk, ambiguity, limits_share, sample)
+    cut = BlocksQuestion(
+        blocks=blocks, switchings_a_year=switchings_a_year, switching_kwh=switching_kwh, from_today=from_today
+    )
+    return _prepared(grid, options, year, cut, many).solve(progress)
+
+
+def _prepared(
+    grid: GridLike, options: ReconfigureOptions, year: YearLike | None, cut: BlocksQuestion, many: FuturesQuestion
+) -> Prepared | PreparedPhases | PreparedFutures | PreparedYear | PreparedSeasons:
+    """What the arguments ask for, ready to be solved."""
+    if year is None and cut.blocks is not None:
+        raise OptionError("blocks are those of a year; give year, or leave them out")
+    if year is not None and cut.blocks is not None:
+        return prepare_seasons(read(grid), options, year, cut, many)
     if year is not None:
-        return prepare_year(read(grid), options, year, many).solve(progress)
-    if futures is None and not many.counted:
-        return prepare(read(grid), options).solve(progress)
-    return prepare_futures(read(grid), options, many).solve(progress)
+        return prepare_year(read(grid), options, year, many)
+    if many.futures is None and not many.counted:
+        return prepare(read(grid), options)
+    return prepare_futures(read(grid), options, many)
 
 
 def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared | PreparedPhases:

@@ -60,20 +60,20 @@ def mean_losses(task: YearTask, states: Bools) -> Floats:
     return value
 
 
-def grouped(task: YearTask) -> FuturesTask:
+def grouped(task: YearTask, groups: int) -> FuturesTask:
     """The groups of a year as what the search for many futures takes."""
-    program = year._grouped(task, np.array([int(task.sizes().argmax())]), task.network.closed)
+    program = year.grouped(task, np.array([int(task.sizes().argmax())]), task.network.closed, groups)
     return replace(task_of(program, program.ac), span=task.span(), limits=is_limited(task.network))
 
 
 @pytest.mark.parametrize("seed", range(36))
 def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int,
 ) -> None:
-    monkeypatch.setattr(year, "GROUPS", [2, 6, 24][seed % 3])
+    groups = [2, 6, 24][seed % 3]
     task, states, values = random_year(seed)
     try:
-        found = search_year(task, TopologySearch(gap=1e-6), None, Deadline()).outcome
+        found = search_year(task, TopologySearch(gap=1e-6), None, Deadline(), groups=groups).outcome
     except OptionError:
         pytest.skip("nothing bounds the voltages of this grid")
     best, s = float(values.min(initial=math.inf)), task.network.s_base_kva
@@ -83,7 +83,7 @@ def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(
         assert found.upper_bound / s == pytest.approx(best, rel=1e-6, abs=1e-9)
         assert best - 2e-6 * abs(best) - 2e-9 <= found.lower_bound / s <= best * (1.0 + 1e-9) + 1e-12
         assert found.termination in (Termination.OPTIMAL, Termination.GAP)
-    assert not bounds_at_random_nodes(grouped(task), states, values, seed, 3)
+    assert not bounds_at_random_nodes(grouped(task, groups), states, values, seed, 3)
 
 
 def test_limits_and_generation_and_years_without_an_answer_are_tried() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
-from openpoint.studies.reconfigure.year.pictures.curves import year_chart, year_scene
+from openpoint.results import columns
+from openpoint.studies.reconfigure.year.pictures.curves import Stepped, year_chart, year_scene
 from openpoint.studies.reconfigure.year.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.view import worst
@@ -25,8 +28,8 @@ def page(result: YearResult) -> m.Page:
         s.banner(result, answered=result.has_answer, none="No answer found"),
         s.remarks(result.notes),
         _cards(result),
-        _violations(result),
-        _durations(result),
+        violation_section(result.violations, result.shape.tables["violations"], _whose(result)),
+        duration_section(result),
         s.grid_section(scene, picture, "their lowest voltage in any step", told),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
@@ -59,7 +62,12 @@ def _cards(result: YearResult) -> m.Cards:
     )
 
 
-def _durations(result: YearResult) -> m.Section | None:
+def _whose(result: YearResult) -> str:
+    return "answer" if result.has_answer else "state of least violation met"
+
+
+def duration_section(result: Stepped) -> m.Section | None:
+    """The duration curves of losses and voltages."""
     shown = []
     for name, column, title, from_zero in (
         ("loss", "loss_{}_kw", "loss, kW", True),
@@ -72,40 +80,43 @@ def _durations(result: YearResult) -> m.Section | None:
     return m.section("Over the year, in order of size", s.panels(shown)) if shown else None
 
 
-def _violations(result: YearResult) -> m.Section | None:
-    if result.violations.is_empty():
+def violation_section(violations: pl.DataFrame, declared: columns.Table, whose: str) -> m.Section | None:
+    """Limits that are broken; `whose`: by what."""
+    if violations.is_empty():
         return None
-    whose = "answer" if result.has_answer else "state of least violation met"
-    caption = f"Limits broken by the {whose} ({result.violations.height}), each in its worst step"
+    caption = f"Limits broken by the {whose} ({violations.height}), each in its worst step"
     names = ["kind", "name", "value", "limit", "unit", "step"]
-    declared = result.shape.tables["violations"]
     return m.section(
-        "Limits", s.frame_table("broken", caption, result.violations, declared, names, low=True, search=True), long=True
+        "Limits", s.frame_table("broken", caption, violations, declared, names, low=True, search=True), long=True
     )
 
 
-def _tables(result: YearResult) -> list[m.Section]:
-    steps = result.steps
-    if steps.height > MOST_ROWS:
+def steps_section(steps: pl.DataFrame, declared: columns.Table) -> m.Section:
+    """The steps, of many those of the largest loss."""
+    heading, count = "Steps", steps.height
+    if count > MOST_ROWS:
         order = "loss_after_kw" if steps["loss_after_kw"].is_not_null().any() else "loss_before_kw"
         steps = steps.sort(order, descending=True, nulls_last=True).head(MOST_ROWS)
+        heading = "Steps, those of the largest loss first"
+    listed = s.frame_table("steps", f"{len(steps)} rows", steps, declared, {"step": "step"}, search=True)
+    return m.section(heading, listed, long=True)
+
+
+def _tables(result: YearResult) -> list[m.Section]:
     ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
     frames = (
-        (
-            "steps",
-            "Steps, those of the largest loss first" if steps.height < result.steps_count else "Steps",
-            steps,
-            {"step": "step"},
-        ),
         ("buses", "Buses, over all steps", result.buses.drop("vn_kv", "v_min_pu", "v_max_pu"), {"name": "name"}),
         ("branches", "Branches, over all steps", result.branches, ends),
     )
     tables = result.shape.tables
     return [
-        m.section(
-            heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
-        )
-        for name, heading, frame, texts in frames
+        steps_section(result.steps, tables["steps"]),
+        *(
+            m.section(
+                heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
+            )
+            for name, heading, frame, texts in frames
+        ),
     ]
 
 

@@ -8,6 +8,7 @@ another step, this step is looked at first from then on, so that most of such st
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -140,20 +141,27 @@ class YearFound:
     judged: int
 
 
-def search_year(task: YearTask, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> YearFound:
+def search_year(
+    task: YearTask,
+    search: TopologySearch,
+    progress: Progress | None,
+    deadline: Deadline,
+    *,
+    groups: int = GROUPS,
+    starts: Sequence[Bools] = (),
+) -> YearFound:
     """The radial state of least energy, proven to the gap of the search.
+
+    groups: of steps, at most. starts: radial states to begin with, beside others.
 
     Raises:
         OptionError: a grid that the bound is not valid for, or generators to dispatch.
     """
-    net, choices = task.network, task.program.choices
+    net = task.network
     began = deadline.passed()
-    first = [
-        heaviest_tree(choices, net.closed.astype(float)) > 0.5,
-        heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5,
-    ]
-    alone, tree = _begin(task, first)
-    program = _grouped(task, alone, tree)
+    first = [*first_states(task), *starts]
+    alone, tree = begin(task, first)
+    program = grouped(task, alone, tree, groups)
     log = Log(net.s_base_kva, progress)
     judge = YearJudge(task, program.switching, len(program.demands), alone.tolist())
     states, hopeless = _starts(task, program, first, judge, alone, deadline)
@@ -169,7 +177,14 @@ def search_year(task: YearTask, search: TopologySearch, progress: Progress | Non
     return YearFound(_outcome(program, found, log), len(program.demands) - len(alone), len(alone), judge.judged)
 
 
-def _begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
+def first_states(task: YearTask) -> list[Bools]:
+    """Radial states that take no search: the one most like today's, and the one of least impedance."""
+    net, choices = task.network, task.program.choices
+    weights = net.closed.astype(float), -np.abs(net.z.diagonal())
+    return [heaviest_tree(choices, weight) > 0.5 for weight in weights]
+
+
+def begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
     """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by."""
     alone, best, tree = [int(task.sizes().argmax())], math.inf, states[0]
     for state in states:
@@ -182,11 +197,11 @@ def _begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
     return np.array(list(dict.fromkeys(alone)), dtype=np.int64), tree
 
 
-def _grouped(task: YearTask, alone: Ints, tree: Bools) -> RadialProgram:
+def grouped(task: YearTask, alone: Ints, tree: Bools, groups: int) -> RadialProgram:
     """The program with the mean demands of groups as its futures; the steps that are alone come first."""
     shares = task.demand.shares
     points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
-    label = group_steps(points, task.hours, GROUPS, alone)
+    label = group_steps(points, task.hours, groups, alone)
     profile, hours = means(task.demand.profile, task.hours, label)
     futures = Scenarios(as_realisation(profile @ shares), hours / hours.sum())
     return replace(task.program, futures=futures, risk=Expectation(), limits_share=1.0)

@@ -104,7 +104,7 @@ class PreparedYear:
         after = None if decision is None else Shown(decision > 0.5, self.task.flows(decision > 0.5))
         answered = outcome.decision is not None and after is not None
         both: tables.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
-        checked = np.empty(0, dtype=np.int64) if after is None else _steps_to_check(after)
+        checked = np.empty(0, dtype=np.int64) if after is None else steps_to_check(after)
         notes = [*self.grid.figure_notes, *year.notes]
         if both["before"] is None:
             notes.append(why_no_loss(self.grid, " in any step"))
@@ -130,7 +130,7 @@ class PreparedYear:
             energy_bound_mwh=bound_mwh if math.isfinite(bound_mwh) else math.inf,
             steps_broken_before=None if both["before"] is None else int(before.broken.sum()),
             steps_broken=None if after is None else int(after.broken.sum()),
-            ac_max_mismatch_pu=None if after is None else _mismatch(self.task, network, after, checked),
+            ac_max_mismatch_pu=None if after is None else mismatch(self.task, network, after, checked),
             checked_steps=len(checked),
             steps=tables.steps(year, network, both),
             buses=tables.buses(year, network, both),
@@ -141,8 +141,8 @@ class PreparedYear:
         )
 
 
-def _steps_to_check(shown: Shown) -> Ints:
-    """The steps of the extremes that have a flow, and others evenly over the year."""
+def steps_to_check(shown: Shown, most: int = CHECKED) -> Ints:
+    """The steps of the extremes that have a flow, and others evenly over the year; `most` of each."""
     flows = shown.flows
     solved = np.flatnonzero(np.isfinite(flows.loss))
     if not len(solved):
@@ -150,12 +150,12 @@ def _steps_to_check(shown: Shown) -> Ints:
     loss = flows.loss[solved]
     extreme = [solved[loss.argmax()], solved[loss.argmin()]]
     extreme += [solved[np.argmin(flows.v_low[solved])], solved[np.argmax(flows.v_high[solved])]]
-    extreme += flows.i_at[flows.i_at >= 0].tolist()[:CHECKED]
-    even = solved[np.linspace(0, len(solved) - 1, min(CHECKED, len(solved))).round().astype(int)]
+    extreme += flows.i_at[flows.i_at >= 0].tolist()[:most]
+    even = solved[np.linspace(0, len(solved) - 1, min(most, len(solved))).round().astype(int)]
     return np.unique(np.concatenate([np.array(extreme, dtype=np.int64), even]))
 
 
-def _mismatch(task: YearTask, network: Network, shown: Shown, steps: Ints) -> float | None:
+def mismatch(task: YearTask, network: Network, shown: Shown, steps: Ints) -> float | None:
     """Largest mismatch in some steps: of power flows by the equations of the network, and of their losses."""
     if not len(steps):
         return None

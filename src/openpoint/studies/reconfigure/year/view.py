@@ -14,8 +14,8 @@ def view(result: YearResult) -> View:
     bound = f"bound {energy(result.energy_bound_mwh)}"
     lines = stop(result)
     if result.has_answer:
-        saving = _saving(result)
-        told = f"\nEnergy lost {energy(result.energy_before_mwh)} → {energy(result.energy_mwh)}{saving}"
+        less = saving(result.energy_before_mwh, result.energy_mwh)
+        told = f"\nEnergy lost {energy(result.energy_before_mwh)} → {energy(result.energy_mwh)}{less}"
         lines.append(Line(told, "bold"))
     else:
         lines.append(Line(f"No topology was found that keeps the limits in every step ({bound})."))
@@ -61,8 +61,8 @@ def _before_after(result: YearResult) -> list[tuple[str, str, str]]:
     return [("", "today", after), *named, ("steps with broken limits", *counts)]  # type: ignore[list-item]
 
 
-def _saving(result: YearResult) -> str:
-    before, after = result.energy_before_mwh, result.energy_mwh
+def saving(before: float | None, after: float | None) -> str:
+    """The change of an energy in words; empty where one is not known."""
     if before is None or after is None or before <= 0.0:
         return ""
     return f" ({100.0 * (after - before) / before:+.2f} %)"

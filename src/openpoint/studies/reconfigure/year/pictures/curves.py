@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.report.chart.charts import axes_chart
@@ -16,6 +18,15 @@ from openpoint.studies.reconfigure.year.result import YearResult
 
 POINTS = 600
 """Points of a curve."""
+
+
+class Stepped(Protocol):
+    """A result that has steps."""
+
+    @property
+    def steps(self) -> pl.DataFrame: ...
+    @property
+    def has_answer(self) -> bool: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +47,7 @@ class Duration:
         return style.BEFORE if self.key == "before" else style.AFTER
 
 
-def durations(result: YearResult, column: str) -> list[Duration]:
+def durations(result: Stepped, column: str) -> list[Duration]:
     """The curves of a column of the steps, {} for the state; none of a state without figures."""
     titles = {"before": "today", "after": "answer" if result.has_answer else "least violation met"}
     found = []
@@ -52,7 +63,7 @@ def durations(result: YearResult, column: str) -> list[Duration]:
     return found
 
 
-def year_chart(result: YearResult, column: str, title: str, *, from_zero: bool) -> Chart | None:
+def year_chart(result: Stepped, column: str, title: str, *, from_zero: bool) -> Chart | None:
     """The duration curves of a column for the report."""
     all_of = durations(result, column)
     if not all_of:

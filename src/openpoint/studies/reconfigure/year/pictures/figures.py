@@ -14,7 +14,7 @@ from openpoint.report.figure.charts import single_figure
 from openpoint.report.figure.files import check_kind, write_figure
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
-from openpoint.studies.reconfigure.year.pictures.curves import durations, year_scene
+from openpoint.studies.reconfigure.year.pictures.curves import Stepped, durations, year_scene
 from openpoint.studies.reconfigure.year.result import YearResult
 
 Kind = Literal["grid", "losses", "voltages"]
@@ -40,16 +40,21 @@ def draw(result: YearResult, *, kind: Kind = "grid") -> Figure:
     with mpl.rc_context(style.RC):
         if kind == "grid":
             return draw_scene(result, year_scene(result))
-        figure, axes = single_figure(6.4, 3.7, f"{headline(result)}: {kind}")
-        for column, dash in _COLUMNS[kind]:
-            for each in durations(result, column):
-                label = each.title if dash == "-" else None
-                axes.plot(each.share, each.value, color=each.colour, lw=1.6, ls=dash, label=label)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("share of the year")
-        axes.set_ylabel(_TITLES[kind])
-        axes.legend(fontsize=8.5)
-        return figure
+        return duration_figure(result, kind, headline(result))
+
+
+def duration_figure(result: Stepped, kind: Literal["losses", "voltages"], title: str) -> Figure:
+    """The duration curves of losses or voltages."""
+    figure, axes = single_figure(6.4, 3.7, f"{title}: {kind}")
+    for column, dash in _COLUMNS[kind]:
+        for each in durations(result, column):
+            label = each.title if dash == "-" else None
+            axes.plot(each.share, each.value, color=each.colour, lw=1.6, ls=dash, label=label)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlabel("share of the year")
+    axes.set_ylabel(_TITLES[kind])
+    axes.legend(fontsize=8.5)
+    return figure
 
 
 def draw_scene(result: YearResult, scene: Scene) -> Figure:

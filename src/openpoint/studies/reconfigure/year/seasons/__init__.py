@@ -1,0 +1,1 @@
+"""Reconfigure for a year in blocks: one topology in each, and few switch operations between them."""

@@ -1,0 +1,90 @@
+"""The report of a year in blocks: the timeline with the open points, the blocks, what is switched, and all steps."""
+
+from __future__ import annotations
+
+from openpoint.report.figure.files import encode
+from openpoint.report.numerals import number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page.html import html_for
+from openpoint.studies.reconfigure.year.page import duration_section, steps_section, violation_section
+from openpoint.studies.reconfigure.year.seasons.pictures.figures import draw
+from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
+
+_PIXELS = 96
+"""Pixels of an inch."""
+
+
+def page(result: SeasonsResult) -> m.Page:
+    """The report of a result."""
+    shape = result.shape.tables
+    whose = "plan" if result.has_answer else "state of least violation met"
+    parts = [
+        s.banner(result, answered=result.has_answer, none="No plan found"),
+        s.remarks(result.notes),
+        _cards(result),
+        violation_section(result.violations, shape["violations"], whose),
+        _timeline(result),
+        _blocks(result),
+        _switchings(result),
+        duration_section(result),
+        s.convergence_section(result),
+        steps_section(result.steps, shape["steps"]),
+        s.doubts(result.grid.notes),
+        s.log_section(result, hidden="violation"),
+    ]
+    return m.page_of(result.grid, "open points for the blocks of a year", parts)
+
+
+def _cards(result: SeasonsResult) -> m.Cards:
+    before, after = result.energy_before_mwh, result.energy_mwh
+    saved = ""
+    if before is not None and after is not None and before > 0.0:
+        saved = f"{number(before - after)} MWh ({(before - after) / before:.1%}) saved"
+    most = "any number" if result.switchings_a_year is None else f"at most {result.switchings_a_year}"
+    since = "from today's state on" if result.from_today else "between the blocks"
+    checked = f"all {result.steps_count:,} steps by power flow, {result.checked_steps} by this check"
+    broken, was = (("–" if n is None else f"{n:,}") for n in (result.steps_broken, result.steps_broken_before))
+    done = "–" if result.operations is None else str(result.operations)
+    again = "" if result.operations_back is None else f"{result.operations_back} more from the last block to the first"
+    return m.cards(
+        m.Card("Energy lost, today → answer", f"{number(before)} → {number(after)} MWh", (saved,)),
+        m.Card("Switch operations", done, (f"{most}, {since}", again)),
+        m.Card("Topologies", str(result.topologies) if result.states else "–", (f"in {result.blocks.height} blocks",)),
+        s.gap_card(result, f"bound {number(result.energy_bound_mwh)} MWh"),
+        m.Card("Steps with broken limits", broken, (f"today {was}",)),
+        s.check_card(result.ac_max_mismatch_pu, checked),
+        s.effort_card(result),
+    )
+
+
+def _timeline(result: SeasonsResult) -> m.Section:
+    figure = draw(result)
+    alt = "The mean loss of every block and its open branches; the tables below hold all numbers."
+    width = round(_PIXELS * figure.get_figwidth())
+    return m.section("The blocks", m.Drawing("The blocks", alt, encode(figure, "svg"), width), long=True)
+
+
+def _blocks(result: SeasonsResult) -> m.Section:
+    told = "An opening and a closing are one operation each, so that an exchange of two branches is two."
+    texts = {"block": "block", "first_step": "from"}
+    last = ["to_close", "to_open", "open_branches"]
+    listed = s.frame_table(
+        "blocks", f"{result.blocks.height} blocks", result.blocks, result.shape.tables["blocks"], texts, last=last
+    )
+    return m.section("Blocks in numbers", listed, m.Words(told, small=True), long=True)
+
+
+def _switchings(result: SeasonsResult) -> m.Section | None:
+    if result.switchings.is_empty():
+        return None
+    texts = {"block": "block", "step": "from", "action": "action", "name": "branch", "from_bus": "from bus",
+             "to_bus": "to bus"}  # fmt: skip
+    declared = result.shape.tables["switchings"]
+    caption = f"{result.switchings.height} operations; in a block first what is closed"
+    listed = s.frame_table("switchings", caption, result.switchings, declared, texts, search=True)
+    told = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
+    return m.section("Switchings", listed, m.Words(told, small=True), long=True)
+
+
+html = html_for(page)

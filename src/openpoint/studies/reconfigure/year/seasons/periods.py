@@ -1,0 +1,175 @@
+"""The blocks of a year as periods of switching: exact energies, estimates of them, and searches with a bound.
+
+The value of a state in a block is its mean loss in all steps of the block, by exact AC power flow, times the share of
+the block in the hours of the year. Its bound is that of groups of the steps (`openpoint.search.futures.groups`), for
+several blocks that share one state that of groups of all their steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, Floats
+from openpoint.powerflow.ensemble import is_limited
+from openpoint.powerflow.series import StepDemand, solve_series
+from openpoint.scenarios.year.blocks import Blocks
+from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
+from openpoint.search.methods import TopologySearch
+from openpoint.search.switching.grouped import GroupedSearch
+from openpoint.search.switching.period import Below
+from openpoint.search.switching.periods import Alone, Run, Wanted
+from openpoint.studies.reconfigure.many_futures import task_of
+from openpoint.studies.reconfigure.year.search import (
+    GROUPS,
+    YearJudge,
+    YearTask,
+    begin,
+    first_states,
+    grouped,
+    search_year,
+)
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
+
+OF_BLOCK = 64
+"""Groups of the steps of a block, at most."""
+OF_ESTIMATE = 16
+"""Groups of the steps of a block by which energies are estimated."""
+ALONE_SHARE = 0.5
+"""Share of the gap asked for that the search of a block by itself may leave open."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Few:
+    """Mean demands of groups of the steps of a block, and their hours."""
+
+    demand: StepDemand
+    hours: Floats
+
+
+class BlockPeriods:
+    """The blocks of a year.
+
+    Attributes:
+        tasks: (B) the blocks as years of their own. weights: (B) their shares of the hours.
+        least_violation: block and the state of least violation met in it, where no state was found to serve it.
+    """
+
+    def __init__(self, task: YearTask, blocks: Blocks, groups: int = OF_BLOCK) -> None:
+        """Divide the year; groups: of the steps of a block, at most."""
+        self._task, self._of, self._groups = task, blocks.of, groups
+        self.tasks = [self._of_run((b, b + 1)) for b in range(len(blocks))]
+        self.weights = np.array([float(each.hours.sum()) for each in self.tasks]) / float(task.hours.sum())
+        self.least_violation: Bools | None = None
+        self._judges = [YearJudge(each, each.program.switching, 0) for each in self.tasks]
+        self._exact = [dict[bytes, float]() for _ in self.tasks]
+        self._few: list[_Few | None] = [None] * len(self.tasks)
+        self._ratio = np.ones(len(self.tasks))
+        self._searches = dict[Run, GroupedSearch]()
+
+    @property
+    def judged(self) -> int:
+        """Exact values computed so far."""
+        return sum(len(each) for each in self._exact)
+
+    @property
+    def greatest(self) -> float:
+        most = [self._search((b, b + 1)).built.most for b in range(len(self.tasks))]
+        return float(self.weights @ np.array(most)) * (1.0 + 1e-9)
+
+    def alone(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> Alone:
+        """Of a run of one block."""
+        b, _ = run
+        task, search = self.tasks[b], TopologySearch(gap=ALONE_SHARE * gap)
+        found = search_year(task, search, None, deadline, groups=self._groups, starts=list(starts[-2:]))
+        outcome, s = found.outcome, task.network.s_base_kva
+        closed = None if outcome.decision is None else outcome.decision > 0.5
+        if outcome.termination is Termination.INFEASIBLE and outcome.least_violation is not None:
+            self.least_violation = outcome.least_violation > 0.5
+        return Alone(outcome.termination, closed, float(self.weights[b]) * outcome.lower_bound / s, 0)
+
+    def exact(self, t: int, states: Bools) -> Floats:
+        return np.array([self._exact_of(t, state) for state in states])
+
+    def estimated(self, t: int, states: Bools) -> tuple[Floats, Bools]:
+        known = self._exact[t]
+        exact = np.array([state.tobytes() in known for state in states], dtype=np.bool_)
+        values = np.array(
+            [
+                known[state.tobytes()] if there else self._ratio[t] * self._rough(t, state)
+                for state, there in zip(states, exact, strict=True)
+            ]
+        )
+        return values, exact
+
+    def below(self, run: Run, wanted: Wanted) -> Below:
+        weight = float(self.weights[slice(*run)].sum())
+        below = self._search(run).below(
+            wanted.prices / weight,
+            wanted.threshold / weight,
+            every=wanted.every,
+            given=wanted.given,
+            most_nodes=wanted.most_nodes,
+            most_states=wanted.most_states,
+            over=wanted.over,
+        )
+        return replace(below, values=weight * below.values, lower_bound=weight * below.lower_bound)
+
+    def _exact_of(self, t: int, state: Bools) -> float:
+        known, key = self._exact[t], state.tobytes()
+        if key not in known:
+            known[key] = float(self.weights[t]) * float(self._judges[t](state[None]).objective[0])
+            rough = self._rough(t, state)
+            if np.isfinite(known[key]) and np.isfinite(rough) and rough > 0.0:
+                self._ratio[t] = known[key] / rough
+        return known[key]
+
+    def _rough(self, t: int, state: Bools) -> float:
+        """The value in a block by groups of its steps."""
+        few = self._few[t]
+        if few is None:
+            task = self.tasks[t]
+            points = coordinates(task.demand.profile, loss_form(task.network, state, task.demand.shares), task.hours)
+            label = group_steps(points, task.hours, OF_ESTIMATE, np.empty(0, dtype=np.int64))
+            profile, hours = means(task.demand.profile, task.hours, label)
+            few = self._few[t] = _Few(replace(task.demand, profile=profile), hours)
+        flows = solve_series(self._task.network, state, few.demand, few.hours)
+        if flows.excess.any():
+            return np.inf
+        return float(self.weights[t]) * float(flows.loss @ few.hours) / float(few.hours.sum())
+
+    def _of_run(self, run: Run) -> YearTask:
+        steps = np.flatnonzero((self._of >= run[0]) & (self._of < run[1]))
+        return replace(self._task, demand=self._task.demand.take(steps), hours=self._task.hours[steps])
+
+    def _search(self, run: Run) -> GroupedSearch:
+        """The search of blocks that share one state."""
+        if run not in self._searches:
+            task = self._of_run(run)
+            alone, tree = begin(task, first_states(task))
+            groups = min(self._groups * (run[1] - run[0]), max(GROUPS, self._groups))
+            program = grouped(task, alone, tree, groups)
+            limits = is_limited(task.network)
+            asked = replace(task_of(program, program.ac), span=task.span(), limits=limits)
+            self._searches[run] = GroupedSearch(
+                asked.built(), program.ac.objective.weights, program.must_close, _Judge(self, run)
+            )
+        return self._searches[run]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """Exact mean loss of a state over the blocks of a run."""
+
+    periods: BlockPeriods
+    run: Run
+
+    def __call__(self, state: Bools) -> float:
+        total = 0.0
+        for t in range(*self.run):
+            total += self.periods._exact_of(t, state)
+            if not np.isfinite(total):
+                break
+        return total / float(self.periods.weights[slice(*self.run)].sum())

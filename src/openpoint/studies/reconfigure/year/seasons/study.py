@@ -1,0 +1,170 @@
+"""Reconfigure for a year in blocks: a topology for each block, few switch operations, limits kept in every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Bools
+from openpoint.errors import OptionError
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import why_no_loss
+from openpoint.results import ac_tables as states
+from openpoint.results.columns import finite
+from openpoint.results.iterations import iterations_table
+from openpoint.scenarios.year.blocks import Blocks, read_blocks
+from openpoint.scenarios.year.read import YearLike
+from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
+from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.year import tables as of_year
+from openpoint.studies.reconfigure.year.seasons import tables
+from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
+from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
+from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, scaled, search_plan
+from openpoint.studies.reconfigure.year.study import PreparedYear, mismatch, prepare_year, steps_to_check
+from openpoint.studies.reconfigure.year.tables import Shown
+from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.log import Progress, Termination, relative_gap
+
+OF_BLOCK = 8
+"""Steps of a block that are checked by the equations of the network, beside its extremes."""
+
+
+def prepare_seasons(
+    grid: Grid,
+    options: ReconfigureOptions,
+    year: YearLike,
+    question: BlocksQuestion,
+    many: FuturesQuestion | None = None,
+) -> PreparedSeasons:
+    """All that a run for a year in blocks needs: grid, year and blocks are checked, and the network is built.
+
+    Raises:
+        InputError: the grid, the year or the blocks have faults, or a locked branch is unknown.
+        OptionError: as of `prepare_year`, and changes limited or priced from today's state.
+    """
+    if options.max_changes is not None or options.change_cost_kw > 0.0:
+        raise OptionError(
+            "max_changes and change_cost_kw are about one topology and today's; of a year in blocks give "
+            "switchings_a_year and switching_kwh, and from_today where operations count from today's state on"
+        )
+    if question.blocks is None:
+        raise OptionError("there are no blocks; give blocks, such as 'monthly'")
+    prepared = prepare_year(grid, options, year, many)
+    return PreparedSeasons(prepared, read_blocks(question.blocks, prepared.year), question)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSeasons:
+    """A question about a year in blocks, ready to be solved.
+
+    Attributes:
+        of_year: grid, year and method. blocks: of its steps. question: how many operations, and what they cost.
+    """
+
+    of_year: PreparedYear
+    blocks: Blocks
+    question: BlocksQuestion
+
+    def solve(self, progress: Progress | None = None) -> SeasonsResult:
+        """The result, verified by exact AC power flow in every step.
+
+        Raises:
+            OptionError: a grid that the bound is not valid for, or generators to dispatch.
+        """
+        task, method, asked = self.of_year.task, self.of_year.method, self.question
+        network = task.network
+        price = asked.switching_kwh / float(task.hours.sum()) / network.s_base_kva
+        plan = PlanTask(task, self.blocks, asked.switchings_a_year, price, asked.from_today)
+        with deadline_of(method.time_limit_s) as deadline:
+            with deadline.uncounted():  # compiles the kernels
+                task.flows(network.closed, np.arange(1))
+            before = Shown(network.closed, task.flows(network.closed))
+            found = search_plan(plan, method.gap, progress, deadline)
+            return self._result(found, before)
+
+    def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
+        task, year, asked, outcome = self.of_year.task, self.of_year.year, self.question, found.outcome
+        network, grid, blocks, closed = task.network, self.of_year.grid, self.blocks, outcome.closed
+        parts = tables.solved(task, blocks, closed)
+        known = tables.states_of(network, closed, blocks.names)
+        after = None if closed is None else tables.whole_year(network, parts, task.hours)
+        shown: of_year.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
+        mean_mwh = network.s_base_kva * float(year.hours.sum()) / 1000.0
+        counts = _operations(closed, network.closed)
+        checked, worst = _checked(parts)
+        return SeasonsResult(
+            grid=grid,
+            method=str(self.of_year.method),
+            termination=outcome.termination,
+            seconds=outcome.seconds,
+            gap=relative_gap(outcome.lower_bound * network.s_base_kva, outcome.upper_bound * network.s_base_kva),
+            hours=float(year.hours.sum()),
+            switchings_a_year=asked.switchings_a_year,
+            switching_kwh=float(asked.switching_kwh),
+            from_today=asked.from_today,
+            operations=None if counts is None else counts[1] + (counts[0] if asked.from_today else 0),
+            operations_to_first=None if counts is None else counts[0],
+            operations_back=None if counts is None else counts[2],
+            energy_before_mwh=before.energy_mwh(network, year.hours),
+            energy_mwh=None if after is None else after.energy_mwh(network, year.hours),
+            energy_bound_mwh=outcome.lower_bound * mean_mwh,
+            objective_kw=None if closed is None else finite(outcome.upper_bound * network.s_base_kva),
+            lower_bound_kw=outcome.lower_bound * network.s_base_kva,
+            open_before=states.open_names(network, network.closed),
+            states=known,
+            infeasible_block=None if outcome.infeasible is None else blocks.names[outcome.infeasible],
+            least_violation_open=()
+            if closed is not None or found.least_violation is None
+            else states.open_names(network, found.least_violation),
+            steps_broken_before=None if shown["before"] is None else int(before.broken.sum()),
+            steps_broken=None if after is None else int(after.broken.sum()),
+            ac_max_mismatch_pu=worst,
+            checked_steps=checked,
+            blocks=tables.blocks(year, network, parts, known, before, asked.from_today),
+            switchings=tables.switchings(grid, year, parts, known, asked.from_today),
+            steps=of_year.steps(year, network, shown),
+            violations=tables.violations(year, blocks, task, outcome.infeasible, found.least_violation, parts),
+            iterations=iterations_table(tuple(scaled(line, network.s_base_kva) for line in outcome.log), ITERATIONS),
+            notes=tuple(self._notes(outcome.termination, shown["before"] is None, counts)),
+        )
+
+    def _notes(self, why: Termination, unknown: bool, counts: tuple[int, int, int] | None) -> list[str]:
+        grid, year, asked = self.of_year.grid, self.of_year.year, self.question
+        notes = [*grid.figure_notes, *year.notes]
+        if unknown:
+            notes.append(why_no_loss(grid, " in any step"))
+        if counts is not None and counts[0] and not asked.from_today:
+            notes.append(
+                f"{counts[0]} operations from today's state to that of the first block do not count; from_today counts "
+                "them"
+            )
+        if counts is not None and counts[2]:
+            notes.append(
+                f"{counts[2]} operations from the last block back to the first do not count; a year that is repeated "
+                "needs them, too"
+            )
+        if why is Termination.INFEASIBLE and asked.from_today and asked.switchings_a_year is not None:
+            notes.append("operations count from today's state; more of them may keep the limits")
+        return notes
+
+
+def _operations(plan: Bools | None, today: Bools) -> tuple[int, int, int] | None:
+    """Operations of a plan: from today to the first block, between the blocks, and from the last back to the first."""
+    if plan is None:
+        return None
+    between = int((plan[1:] != plan[:-1]).sum())
+    return int((plan[0] != today).sum()), between, int((plan[-1] != plan[0]).sum())
+
+
+def _checked(parts: list[tables.BlockFlows]) -> tuple[int, float | None]:
+    """Steps of a plan that are checked by the equations of the network, and the largest mismatch in them."""
+    count, worst = 0, list[float]()
+    for part in parts:
+        if part.after is not None:
+            steps = steps_to_check(part.after, OF_BLOCK)
+            found = mismatch(part.task, part.task.network, part.after, steps)
+            count += len(steps)
+            worst += [] if found is None else [found]
+    return count, max(worst, default=None)
