@@ -152,16 +152,14 @@ def reconfigure(
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year)
+    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year, blocks.blocks)
     cut = blocks.question(many.year, changes.max_changes, changes.change_cost, write)
     check_copy(grid, write)
     many.check(others=soft_limits or proof.any or grid is None)
     plan.check(others=many.any or many.year is not None or grid is None)
     faults.check(alone=grid is not None and not (many.any or many.year is not None or proof.any or plan.any))
     _check_together(grid, many, proof, soft_limits)
-    named = method.method
-    if named is None and proof.any:
-        named = MethodName.SEARCH
+    named = method.method or (MethodName.SEARCH if proof.any else None)
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = ReconfigureOptions(
         method=proof.of(method.named(named)),

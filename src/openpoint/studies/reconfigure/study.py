@@ -142,29 +142,26 @@ def reconfigure(
 
         min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow;  limits
 
-    Without futures the loss is that of the grid's own demand, and a branch and bound on the switches finds the state
-    (`openpoint.search.topology`). With a year, the loss is the mean over all steps, so that the energy lost is least,
-    and the limits hold in every step (`openpoint.search.futures.groups`). With futures, one topology serves them all,
-    and ρ says how their losses become one number; the same search bounds every future (`openpoint.search.futures`).
-    Where generators are dispatched in every future, a mixed-integer master chooses the topology, and a second-order
-    cone power flow (Farivar and Low 2013) judges it and answers with cuts (`openpoint.twostage.methods.benders`).
+    Without futures the loss is that of the grid's own demand (`openpoint.search.topology`). With a year it is the mean
+    over all steps, and the limits hold in every step (`openpoint.search.futures.groups`); of its blocks, each has a
+    topology of its own (`openpoint.search.switching`). With futures one topology serves them all, and ρ says how their
+    losses become one number (`openpoint.search.futures`); where generators are dispatched in every future, a
+    mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013) judges it and
+    answers with cuts (`openpoint.twostage.methods.benders`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
-    else a linear model proposes, the bound is that of the linear model, and branch exchange by exact power flow has the
-    last word (`openpoint.studies.reconfigure.phases.study`). Generators keep the output that they have today.
+    else the bound is that of a linear model (`openpoint.studies.reconfigure.phases.study`). Outputs stay as they are.
 
     Args:
         grid: the grid, a path or a name that `read` takes; changes are counted from its closed branches, today's state.
         futures: demands that may come to be (what `read_futures` takes). What follows up to `sample` goes with them.
         risk: ρ, `Expectation()` (default), `CVaR(0.9)`, `WorstCase()`, or `Regret()`, the worst excess over what each
             future would lose had it been known; `Regret(Expectation())` is the mean of those.
-        ambiguity: the probabilities are not known better than this set, or than the set that a recipe of
-            `scenarios.ambiguity` makes of the futures; ρ is then the worst expectation.
+        ambiguity: a set of probabilities, or a recipe of `scenarios.ambiguity` for one; ρ is the worst expectation.
         limits_share: share of the futures, by probability, in which the limits must be kept.
         sample: other futures by which to judge the answer, such as `grow` draws with another seed.
         year: steps of a year (what `read_year` takes), in place of futures.
-        blocks: parts of the year with a topology each (what `read_blocks` of `openpoint.scenarios.year.blocks` takes):
-            `monthly`, `quarterly`, a number of equal parts, or a table block, start, end.
+        blocks: parts of the year, such as `monthly`, with a topology each (`openpoint.scenarios.year.blocks`).
         switchings_a_year: most switch operations between the blocks, an opening and a closing one each; default: any.
         switching_kwh: energy that a switch operation must save to be worth it.
         from_today: whether operations from today's state to that of the first block count, too.
@@ -172,13 +169,10 @@ def reconfigure(
             can take the question. `BranchExchange()` proves nothing, and answers at once.
         limits: limits to keep; default: those of the grid.
         locked_open, locked_closed: branches that must be open or closed, transformers too: a name, or several.
-        switchable: branches that may be opened or closed beside those that the grid calls switchable, such as parallel
-            transformers or couplers: a name or pattern (`CB*`), or several.
-        max_changes: most branches whose state may differ from today's.
-        change_cost_kw: cost of each change, in kW of loss.
+        switchable: branches that may be switched beside those that the grid names: a name or pattern (`CB*`), several.
+        max_changes: most branches whose state may differ from today's. change_cost_kw: cost of each, in kW of loss.
         soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses
-            least (`openpoint.studies.reconfigure.soft.limits`); the termination is then `Termination.SOFT`, not
-            `INFEASIBLE`.
+            least, and with `Termination.SOFT` (`openpoint.studies.reconfigure.soft.limits`).
         progress: told of every iteration.
 
     Returns:
@@ -199,9 +193,7 @@ def reconfigure(
         soft_limits=soft_limits,
     )
     many = FuturesQuestion(futures, risk, ambiguity, limits_share, sample)
-    cut = BlocksQuestion(
-        blocks=blocks, switchings_a_year=switchings_a_year, switching_kwh=switching_kwh, from_today=from_today
-    )
+    cut = BlocksQuestion(blocks, switchings_a_year, switching_kwh, from_today)
     return _prepared(grid, options, year, cut, many).solve(progress)
 
 

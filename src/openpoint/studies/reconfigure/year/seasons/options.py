@@ -11,7 +11,7 @@ from openpoint.grid.arguments import all_checked, of_kind
 from openpoint.scenarios.year.blocks import BlocksLike
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BlocksQuestion:
     """The arguments of `openpoint.reconfigure` about the blocks of a year; see there.
 
