@@ -1,0 +1,64 @@
+"""A year in months: energy lost, bound, and the time that it takes, over the number of switch operations.
+
+    python -m benchmarks.year_blocks [GRID …] [--year synthetic-hours] [--blocks monthly] [--most 0,4,12,any]
+                                     [--gap 1e-4] [--limit 300]
+
+Columns are the most operations and those done, topologies, energy lost and its bound in MWh, the gap, and processor
+seconds of the whole call without compiling. The limit is wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import polars as pl
+
+import openpoint
+
+GRIDS = ("baran33", "das70", "zhang118", "mantovani136")
+
+
+def main() -> None:
+    arguments = _arguments()
+    small = pl.DataFrame({"hours": [4000.0, 4760.0], "all": [0.5, 0.9]})
+    openpoint.reconfigure("civanlar16", year=small, blocks=2)  # compiles
+    print("| grid | most | done | topologies | answer MWh | bound MWh | gap | s |")
+    for name in arguments.grids or GRIDS:
+        for most in arguments.most.split(","):
+            print(_row(name, most, arguments), flush=True)
+
+
+def _row(name: str, most: str, arguments: argparse.Namespace) -> str:
+    began = time.process_time()
+    found = openpoint.reconfigure(
+        name,
+        year=arguments.year,
+        blocks=arguments.blocks,
+        switchings_a_year=None if most == "any" else int(most),
+        method=openpoint.TopologySearch(gap=arguments.gap, time_limit_s=arguments.limit),
+    )
+    seconds = time.process_time() - began
+    lost = "–" if found.energy_mwh is None else f"{found.energy_mwh:,.3f}"
+    return (
+        f"| {name} | {most} | {found.operations} | {found.topologies} | {lost} | {found.energy_bound_mwh:,.3f} | "
+        f"{100.0 * found.gap:.4f} % | {seconds:.1f} |"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grids", nargs="*", metavar="GRID", help="names or files")
+    parser.add_argument("--year", default="synthetic-hours", help="a built-in year or tables")
+    parser.add_argument("--blocks", default="monthly", help="as of the command")
+    parser.add_argument("--most", default="0,4,12,any", help="numbers of operations, comma-separated")
+    parser.add_argument("--gap", type=float, default=1e-4)
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for each run")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
