@@ -384,6 +384,30 @@ def test_convert_does_not_write_over_its_source(command: Command) -> None:
     assert (refused.code, Path("other.dss").exists()) == (2, False)
 
 
+@pytest.mark.parametrize("name", ["tables", "feeder.dss", "grid.xlsx"])
+def test_convert_replaces_a_grid_only_where_told(name: str, command: Command) -> None:
+    assert command("convert", "baran33", name).code == 0
+    before = openpoint.read(name)
+    refused = command("convert", "civanlar16", name)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"{name} {'holds a grid' if name == 'tables' else 'is a file'} already" in refused.err
+    assert "--force" in refused.err
+    assert openpoint.read(name).equals(before)
+    assert command("convert", "civanlar16", name, "--force").code == 0
+    assert openpoint.read(name).buses.height == 16
+
+
+@pytest.mark.parametrize("command_line", [("info", "ring"), ("reconfigure", "ring"), ("powerflow", "ring")])
+def test_a_grid_without_loads_says_so_beside_its_figures(command_line: tuple[str, str], command: Command) -> None:
+    openpoint.write(Grid.from_tables("ring", tables() | {"loads": []}), "ring")
+    done = command(*command_line)
+    assert done.code == 0, done.err
+    assert "load 0.0 kW" not in done.out
+    assert "loads: the table has no rows, so figures are of a grid without load" in done.out
+    if command_line[0] != "powerflow":
+        assert "none: the table loads has no rows" in done.out
+
+
 def test_cases_are_listed(command: Command) -> None:
     done = command("cases")
     assert done.code == 0, done.err
@@ -398,6 +422,9 @@ def test_days_are_listed_and_written(command: Command) -> None:
     assert {"baran33-day", "baran69-day"} <= {line.split()[0] for line in done.out.splitlines()}
     assert command("days", "baran33-day", "mine").code == 0
     written = openpoint.read_day("mine").tables()
+    refused = command("days", "baran69-day", "mine")
+    assert (refused.code, "--force" in refused.err) == (2, True)
+    assert openpoint.read_day("mine").tables().keys() == written.keys()
     assert all(written[kind].equals(frame) for kind, frame in openpoint.read_day("baran33-day").tables().items())
     for arguments, told in ((("mine",), "Give a folder"), (("mine", "./mine"), "take the place of the day")):
         refused = command("days", *arguments)

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from openpoint.cli.completion import wanted
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
-from openpoint.cli.options import EXIT_CODES, GridArgument, GridOptions, QuietOption
+from openpoint.cli.options import EXIT_CODES, ForceOption, GridArgument, GridOptions, QuietOption
 
 HELP = ["-h", "--help"]
 FIRST = ("reconfigure", "dispatch", "futures", "partition", "harden", "verify")
@@ -194,12 +194,14 @@ def convert(
         ),
     ] = False,
     *,
+    force: ForceOption = False,
     changed: GridOptions,
 ) -> int:
     """Write a grid as a folder of tables, an Excel workbook (.xlsx) or an OpenDSS circuit (.dss)."""
     from openpoint.cli import grid as run
 
-    return run.convert(grid, path, None if tables is None else tables.value, run.Asked(changed), balanced=balanced)
+    asked = run.Asked(changed)
+    return run.convert(grid, path, None if tables is None else tables.value, asked, balanced=balanced, force=force)
 
 
 @app.command()
@@ -233,11 +235,13 @@ def days(
     folder: Annotated[
         str | None, typer.Argument(metavar="FOLDER", help="Where its tables go.", show_default=False)
     ] = None,
+    *,
+    force: ForceOption = False,
 ) -> int:
     """List the built-in days, or write a day as a folder of tables, to be changed there."""
     from openpoint.cli import days as run
 
-    return run.days(day, folder)
+    return run.days(day, folder, force=force)
 
 
 def run_app(arguments: list[str]) -> None:

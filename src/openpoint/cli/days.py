@@ -10,9 +10,10 @@ from openpoint.cli.display import console, show_frame
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 from openpoint.scenarios.day.read import built_in_days, read_day
+from openpoint.scenarios.day.tables import DAY_FILES
 
 
-def days(day: str | None, folder: str | None) -> int:
+def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
     """List the built-in days; or write one, or one of the user's, into a folder."""
     if day is None:
         show_frame(console(), pl.DataFrame([_row(name) for name in built_in_days()]))
@@ -21,6 +22,10 @@ def days(day: str | None, folder: str | None) -> int:
         raise OptionError(f"where to? Give a folder for the tables, such as `openpoint days {words.safe(day)} my-day`")
     if Path(day).exists() and Path(day).resolve() == Path(folder).resolve():
         raise OptionError(f"{folder} would take the place of the day; give it another name")
+    if not force and any((Path(folder) / name).exists() for name in DAY_FILES):
+        raise OptionError(
+            f"{folder} holds a day already, which would be replaced; give another name, or --force to replace it"
+        )
     read_day(day).write(folder)
     console().print(f"written: {words.safe(folder)}, a folder of tables")
     return 0

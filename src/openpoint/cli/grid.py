@@ -17,6 +17,7 @@ from openpoint.cli.options import GridOptions
 from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.banks import kvar_today
+from openpoint.grid.files import HEAD
 from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
@@ -53,7 +54,7 @@ def info(source: str, *, branches: bool) -> int:
         ("phases", ", ".join(sorted(grid.buses["phases"].unique()))),
         *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
         ("sources at", words.names(grid.sources["bus"])),
-        ("load", _power(grid.loads)),
+        ("load", _load(grid)),
         ("generation", _power(grid.generators) if grid.generators.height else ""),
         ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height and sound else ""),
         ("may be set", _may_be_set(grid)),
@@ -99,10 +100,14 @@ def convert(
     asked: Asked,
     *,
     balanced: bool = False,
+    force: bool = False,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
     if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
         raise OptionError(f"{path} would take the place of the grid; give it another name")
+    if not force and (Path(path).is_file() or (Path(path) / HEAD).exists()):
+        what = "is a file already" if Path(path).is_file() else "holds a grid already"
+        raise OptionError(f"{path} {what}, which would be replaced; give another name, or --force to replace it")
     grid = asked.applied(io.read(source, pv=asked.held, geojson=asked.options.geojson))
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())
@@ -221,7 +226,7 @@ def size(grid: Grid) -> str:
             f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
             words.count(grid.sources.height, "source"),
             f"{points_to_open(grid)} to be open",
-            f"load {_power(grid.loads)}",
+            f"load {_load(grid)}",
         ]
     )
 
@@ -240,6 +245,10 @@ def _may_be_set(grid: Grid) -> str:
         (grid.generators.filter("may_stop"), "generator that may stop", "generators that may stop"),
     )
     return ", ".join(words.count(rows.height, one, many) for rows, one, many in counts if rows.height)
+
+
+def _load(grid: Grid) -> str:
+    return _power(grid.loads) if grid.loads.height else "none: the table loads has no rows"
 
 
 def _power(frame: pl.DataFrame) -> str:

@@ -47,6 +47,7 @@ GeojsonOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
 TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
 

@@ -167,8 +167,14 @@ class Grid:
 
     @property
     def figure_notes(self) -> tuple[str, ...]:
-        """The notes that change the meaning of figures, such as units; the notes of every result include them."""
-        return tuple(str(alike) for alike in grouped(note for note in self.notes if note.changes_figures))
+        """What changes the meaning of figures, such as units; the notes of every result include it.
+
+        Notes of the reader, and doubts about the loads as a whole.
+        """
+        from openpoint.grid.rules.load_doubts import load_doubts
+
+        told = (*self.notes, *load_doubts(self))
+        return tuple(str(alike) for alike in grouped(note for note in told if note.changes_figures))
 
     def problems(self) -> list[Problem]:
         """All faults and doubts of the grid, errors first, then what changes the meaning of figures; empty if none."""

@@ -177,7 +177,13 @@ def test_a_loop_that_no_switch_opens_is_held() -> None:
 def test_a_loop_of_phases_that_no_switch_opens_is_a_fault() -> None:
     line = {"from_bus": "A", "to_bus": "B", "phases": "a", "r_ohm": 0.1, "x_ohm": 0.1, "switchable": False}
     buses = [{"name": n, "vn_kv": 4.16, "phases": "a"} for n in "AB"]
-    twins = {"buses": buses, "lines": [{"name": p, **line} for p in "pq"], "sources": [{"name": "s", "bus": "A"}]}
+    load = {"name": "l", "bus": "B", "phases": "a", "p_kw": 50.0}
+    twins = {
+        "buses": buses,
+        "lines": [{"name": p, **line} for p in "pq"],
+        "sources": [{"name": "s", "bus": "A"}],
+        "loads": [load],
+    }
     (problem,) = grid(twins).problems()
     assert problem.severity == "error"
     assert {"p", "q"} <= set(f"{problem.row} {problem.message}".replace("'", " ").split())
@@ -231,6 +237,7 @@ def test_parallel_single_phase_lines_are_no_loop() -> None:
         "buses": [{"name": n, "vn_kv": 4.16, "phases": "ab"} for n in "AB"],
         "lines": [{"name": p, "phases": p, **line} for p in "ab"],
         "sources": [{"name": "s", "bus": "A"}],
+        "loads": [{"name": "l", "bus": "B", "phases": "a", "p_kw": 50.0}],
     }
     assert grid(three).problems() == []
     three["lines"][1]["phases"] = "a"
@@ -245,6 +252,7 @@ def test_matrices_of_three_phases() -> None:
         "buses": [{"name": n, "vn_kv": 4.16, "phases": "abc"} for n in "AB"],
         "lines": [{"name": "l", **line, "r_ohm": matrix, "x_ohm": matrix}],
         "sources": [{"name": "s", "bus": "A"}],
+        "loads": [{"name": "l", "bus": "B", "phases": "a", "p_kw": 50.0}],
     }
     assert grid(three).problems() == []
     three["lines"][0]["r_ohm"] = [0.3, -0.1, 0.3, 0.1, 0.1, 0.3]
@@ -310,6 +318,7 @@ def test_many_loops_are_told_in_time() -> None:
             "switchable": [True] * (2 * n - 2),
         },
         "sources": [{"name": "s", "bus": "0"}],
+        "loads": [{"name": "l", "bus": "0", "p_kw": 50.0}],
     }
     start = time.process_time()
     found = Grid.from_tables("mesh", mesh).problems()

@@ -81,16 +81,16 @@ def test_connections_that_do_not_fit_are_told(changes: dict[str, Any], column: s
 
 @pytest.mark.parametrize("kind", ["loads", "generators", "capacitors"])
 def test_a_delta_needs_two_phases(kind: str) -> None:
-    power = {"q_kvar": 1.0} if kind == "capacitors" else {"p_kw": 1.0}
+    power = {"q_kvar": 1.0} if kind == "capacitors" else {"p_kw": 50.0}
     rows = [{"name": "x", "bus": "A", "phases": phases, "connection": "delta"} | power for phases in ("a", "abc")]
     rows[1]["name"] = "y"
     table = Grid.from_tables("t", {kind: rows}).tables()[kind]
     found = bank([("u", "ab"), ("w", "bc")], "b").with_tables(**{kind: table}).problems()
-    assert [(p.table, p.row, p.column) for p in found] == [(kind, "x", "connection")]
+    assert [(p.table, p.row, p.column) for p in found if p.severity == "error"] == [(kind, "x", "connection")]
 
 
 def test_the_band_of_a_load_is_ordered() -> None:
-    rows = [{"name": "x", "bus": "A", "phases": "a", "p_kw": 1.0, "v_min_pu": 1.1, "v_max_pu": 0.9}]
+    rows = [{"name": "x", "bus": "A", "phases": "a", "p_kw": 50.0, "v_min_pu": 1.1, "v_max_pu": 0.9}]
     loads = Grid.from_tables("t", {"loads": rows}).loads
     found = bank([("u", "ab"), ("w", "bc")], "b").with_tables(loads=loads).problems()
     assert [(p.table, p.row, p.column) for p in found] == [("loads", "x", "v_min_pu")]

@@ -12,6 +12,7 @@ from openpoint.errors import Problem
 from openpoint.grid.rules.connections import connection_faults
 from openpoint.grid.rules.device_rules import set_voltage_faults
 from openpoint.grid.rules.held import held_faults
+from openpoint.grid.rules.load_doubts import load_doubts
 from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
@@ -75,6 +76,7 @@ def _checks() -> Iterator[tuple[Callable[[Tables], Iterable[Problem]], tuple[tup
     wiring = (*buses, *ends, *states, ("sources", "name"), ("sources", "bus"))
     yield wiring_faults, wiring
     yield mesh_doubts, wiring
+    yield load_doubts, (("buses", "name"), ("buses", "vn_kv"), *(("loads", name) for name in ("bus", "p_kw", "q_kvar")))
     yield plausibility_doubts, tuple((kind, name) for kind, shape in SCHEMAS.items() for name in shape.columns())
 
 

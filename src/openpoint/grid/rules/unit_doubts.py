@@ -87,6 +87,15 @@ def unit_doubts(grid: Tables) -> Iterator[Problem]:
             yield from _doubts(level)
 
 
+def median_drops(grid: Tables) -> list[float]:
+    """Voltage drop in per unit of the median line of each voltage level, each line under the load of its feeder."""
+    return [
+        _measured(level, [power for power in level.powers if power.table == "loads"]).median_drop
+        for level in _levels(grid)
+        if level.lines and any(power.table == "loads" for power in level.powers)
+    ]
+
+
 def _doubts(level: _Level) -> Iterator[Problem]:
     loads = [power for power in level.powers if power.table == "loads"]
     culprits = _culprits(level, loads)
