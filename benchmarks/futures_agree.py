@@ -44,7 +44,7 @@ def main() -> int:
         except OptionError:
             counts["refused"] += 1
             continue
-        values = task.judge(states).objective if len(states) else np.zeros(0)
+        values = task.evaluate(states).objective if len(states) else np.zeros(0)
         none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
         found = search_futures(task, gap=1e-6, deadline=Deadline(), starts=none, built=built)
         best = float(values.min(initial=math.inf))

@@ -90,7 +90,7 @@ def random_task(seed: int) -> tuple[FuturesTask, Bools, str]:
         must_open=~network.closed & ~network.switchable,
         probabilities=probabilities,
         alone=judge.alone,
-        judge=judge,
+        evaluate=judge,
         max_changes=most,
         change_cost=cost,
         limits=limits,

@@ -81,7 +81,7 @@ def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: i
         built = task.built()
     except OptionError:
         pytest.skip("nothing bounds the voltages of this grid")
-    values = task.judge(states).objective if len(states) else np.zeros(0)
+    values = task.evaluate(states).objective if len(states) else np.zeros(0)
     none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
     found = search_futures(task, gap=1e-6, deadline=Deadline(), starts=none, built=built)
     assert not wrong(found, float(values.min(initial=math.inf)))
@@ -94,7 +94,7 @@ def test_every_risk_is_tried() -> None:
 
 def test_a_search_that_is_stopped_keeps_a_valid_bound() -> None:
     task, states, _ = random_task(0)
-    values = task.judge(states).objective
+    values = task.evaluate(states).objective
     found = search_futures(task, gap=1e-6, deadline=Deadline(0.0), starts=states[:1])
     assert found.termination is Termination.TIME
     assert found.lower_bound <= values.min() <= found.value

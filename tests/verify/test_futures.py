@@ -48,7 +48,7 @@ def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_tr
         path = written(task, states, tmp_path / "file")
     except OptionError:
         return
-    best = float(task.judge(states).objective.min(initial=math.inf)) if len(states) else math.inf
+    best = float(task.evaluate(states).objective.min(initial=math.inf)) if len(states) else math.inf
     assert (path is None) == math.isinf(best), risk
     if path is None:
         return
@@ -78,7 +78,7 @@ def plain_task() -> tuple[FuturesTask, np.ndarray]:
         must_open=~network.closed & fixed,
         probabilities=probabilities,
         alone=np.zeros(6),
-        judge=judge,
+        evaluate=judge,
     )
     return task, np.concatenate(list(topologies(network)))
 
@@ -226,7 +226,7 @@ def test_limits_that_are_kept_in_a_share_of_the_futures_are_said(
 def test_what_is_changed_at_random_is_refused_or_still_true(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:
-    best = float(task[0].judge(task[1]).objective.min())
+    best = float(task[0].evaluate(task[1]).objective.min())
     refused = 0
     for seed in range(25):
         rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ each group, at multipliers of its own,
 and the sum over the groups is a lower bound of the energy lost. It is the bound of futures with the demands m_g and the
 probabilities H_g / Σ H, so that the search for many futures takes it as it is, with two conditions: its caps of the
 voltages are those of the least demand of every bus and of the greatest loss in any *step*, and the states that it ends
-at are judged in all steps. Limits of voltage and current add terms with φ and σ to c, which are affine in the same way.
+at are evaluated in all steps. Limits of voltage and current add terms with φ and σ to c, which are affine likewise.
 
 **What it loses.** The best multipliers are other ones in every step, so that the bound at the mean is less than the
 mean of the bounds (Jensen). The loss is nearly quadratic in the demand. With G the loss of the flows that the demands

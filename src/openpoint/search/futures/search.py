@@ -53,7 +53,7 @@ class Verdicts:
     violation: Floats
 
 
-class Judge(Protocol):
+class StateEvaluator(Protocol):
     """Exact evaluation of radial states in all futures."""
 
     def __call__(self, closed: Bools) -> Verdicts:
@@ -70,7 +70,7 @@ class FuturesTask:
         must_close, must_open: (E) branches whose state is given.
         probabilities: the set over which the risk is the worst expectation.
         alone: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
-        judge: exact evaluation of states.
+        evaluate: exact evaluation of states.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each.
         limits: whether the limits are kept in every future. span: of all demands that those given stand for, where
             they are means of groups (`openpoint.search.futures.groups`); None = they are all.
@@ -82,7 +82,7 @@ class FuturesTask:
     must_open: Bools
     probabilities: ProbabilitySet
     alone: Floats
-    judge: Judge
+    evaluate: StateEvaluator
     max_changes: int | None = None
     change_cost: float = 0.0
     limits: bool = True
@@ -204,7 +204,7 @@ class _Run:
             bounds_of_futures(self.model, self.work, self.loads, 0)
             self.loads.floor[0] = math.inf
         if len(starts):
-            self._judge(starts)
+            self._evaluate(starts)
         if self.task.probabilities.only is not None:
             self._add_row(self.task.probabilities.only)
         elif not len(self.kept):
@@ -270,7 +270,7 @@ class _Run:
     def _leaf(self) -> None:
         """Evaluate the radial state that is left."""
         self.leaves += 1
-        flows = self._judge(self._full(self.work.status)[None, :])
+        flows = self._evaluate(self._full(self.work.status)[None, :])
         if self.certified is not None:
             self.certified.leaf(self.cutoff, flows=flows)
 
@@ -279,13 +279,13 @@ class _Run:
         closed[self.numbering.branch] = status == CLOSED
         return closed
 
-    def _judge(self, closed: Bools) -> bool:
+    def _evaluate(self, closed: Bools) -> bool:
         """Evaluate radial states and keep the best; the probabilities that are worst there count from now on.
 
         Returns:
             whether all have a power flow in every future.
         """
-        found = self.task.judge(closed)
+        found = self.task.evaluate(closed)
         for c in range(len(closed)):
             if found.objective[c] < self.value:
                 self.value, self.closed = float(found.objective[c]), closed[c]
@@ -341,7 +341,7 @@ class _Run:
             return False
         event = self.limits.explore(NODE * len(self.task.demands))
         if event == entries.LEAF:
-            self._judge(self._full(self.limits.work.status)[None, :])
+            self._evaluate(self._full(self.limits.work.status)[None, :])
         return event == entries.EXHAUSTED and math.isinf(self.value)
 
     def _bound(self, rest: list[float]) -> float:

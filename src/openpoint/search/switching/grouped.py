@@ -42,13 +42,13 @@ class GroupedSearch:
     Attributes:
         built: the model of the mean demands of the groups, its voltages those of all steps. weights: (K) of the groups,
             adding up to 1. must_close: (E) branches that are closed.
-        judge: exact mean loss of a radial state over the steps, inf where limits are broken; per unit.
+        evaluate: exact mean loss of a radial state over the steps, inf where limits are broken; per unit.
     """
 
     built: FuturesModel
     weights: Floats
     must_close: Bools
-    judge: Callable[[Bools], float]
+    evaluate: Callable[[Bools], float]
 
     def below(
         self,
@@ -161,7 +161,7 @@ class _Run:
         """Evaluate the radial state that is left."""
         state = self.of.must_close.copy()
         state[self.of._branch] = self.work.status == CLOSED
-        value = self.of.judge(state) + float(self.prices[state].sum()) - self.base
+        value = self.of.evaluate(state) + float(self.prices[state].sum()) - self.base
         self.states.append(state)
         self.values.append(value)
         if not self.every:

@@ -83,8 +83,8 @@ class SearchedFutures(Protocol):
         """The program itself, for what takes any."""
         ...
 
-    def judged(self, found: SearchResult, log: Log) -> Outcome:
-        """What a search found, in the units of the program and judged by it; ends the log."""
+    def evaluated(self, found: SearchResult, log: Log) -> Outcome:
+        """What a search found, in the units of the program and evaluated by it; ends the log."""
         ...
 
 
@@ -98,7 +98,7 @@ def task_of(program: SearchedFutures, ac: AcEvaluator) -> FuturesTask:
         must_open=program.must_open,
         probabilities=ac.objective.probabilities,
         alone=ac.objective.wait_and_see_upper / s,
-        judge=partial(_verdicts, ac),
+        evaluate=partial(_verdicts, ac),
         max_changes=program.max_changes,
         change_cost=program.change_cost_kw / s,
         limits=program.limits_share >= 1.0,
@@ -162,7 +162,7 @@ def search_many(
             found = replace(found, least_violation=least)
     if found.closed is None and not deadline.over():
         found = replace(found, least_violation=least_violation(program, ac, found.least_violation, deadline))
-    return program.judged(replace(found, seconds=deadline.passed() - began), log)
+    return program.evaluated(replace(found, seconds=deadline.passed() - began), log)
 
 
 def _certificate(

@@ -305,7 +305,7 @@ class RadialProgram(PlainRecourse):
         return self.outcome_of(found, log)
 
     def outcome_of(self, found: SearchResult, log: Log) -> Outcome:
-        """What a search found, in the units of the program and judged by it; ends the log."""
+        """What a search found, in the units of the program and evaluated by it; ends the log."""
         s = found.generation
         decision = _shown(found)
         dispatch = None if s is None else [np.stack([s.real, s.imag], axis=1).ravel()]
@@ -315,7 +315,7 @@ class RadialProgram(PlainRecourse):
             value = self.first_stage_cost(decision) + float(verdict.values[0])
         return _ended(found, log, decision, verdict, min(found.lower_bound * log.s_base_kva, value), value)
 
-    def judged(self, found: SearchResult, log: Log) -> Outcome:
+    def evaluated(self, found: SearchResult, log: Log) -> Outcome:
         """What a search for many futures found, in the units of the program; ends the log."""
         s, decision = self.network.s_base_kva, _shown(found)
         verdict = None if decision is None else self.evaluate(decision, self.uncertainty.values, None)

@@ -1,4 +1,4 @@
-"""The arrays of the compiled judgement of faults.
+"""The arrays of the compiled evaluation of faults.
 
 What is said here of sections, parts, ties and breakers is that of `openpoint.studies.secure.model`.
 """

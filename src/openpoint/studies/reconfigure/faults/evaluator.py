@@ -9,7 +9,7 @@ from openpoint.network import Network
 from openpoint.powerflow.arrays import work_for
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.studies.reconfigure.faults.arrays import FaultData, fault_work
-from openpoint.studies.reconfigure.faults.kernel import judge
+from openpoint.studies.reconfigure.faults.kernel import evaluate_faults
 from openpoint.studies.reconfigure.faults.partial import least_for, partial_work
 
 ENDLESS = 2**62
@@ -40,7 +40,7 @@ class FaultFigures:
 
 
 class FaultEvaluator:
-    """Judges the faults of one radial state after another."""
+    """Evaluates the faults of one radial state after another."""
 
     def __init__(self, network: Network, data: FaultData) -> None:
         """`network`: with the limits of an emergency, its held meshes opened."""
@@ -54,7 +54,7 @@ class FaultEvaluator:
     def count(self, closed: Bools, most: int = ENDLESS) -> int:
         """Number of faults that are not restorable, or one above `most`; below 0 where the state has no power flow."""
         self.state.closed[:] = closed
-        return int(judge(*self._given, self.state, self.work, most))
+        return int(evaluate_faults(*self._given, self.state, self.work, most))
 
     def figures(self, closed: Bools) -> FaultFigures | None:
         """The figures of a state (E); None where it is not radial or has no power flow."""

@@ -1,7 +1,7 @@
 """Branch exchange by losses and by what faults do: good states for a search with faults to begin with.
 
 A step closes one branch and opens another of its loop. All steps are ranked by the exact power flow without a fault;
-faults are judged in this order until a state is better. From a local optimum it goes on by kicks of some steps at
+faults are evaluated in this order until a state is better. From a local optimum it goes on by kicks of some steps at
 random (iterated local search; Lourenço, Martin and Stützle 2003).
 """
 
@@ -12,67 +12,67 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from openpoint.arrays import Bools, Ints
-from openpoint.studies.reconfigure.faults.task import FaultTask, Judged, Sought
+from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultTask, Sought
 from openpoint.studies.secure.model.tree import tree_of
 
 KICK = 3
 """Steps of a kick, at most."""
 HOPELESS = 0.25
-"""Share by which a step may lose more and still be judged, where the loss is not what is sought."""
+"""Share by which a step may lose more and still be evaluated, where the loss is not what is sought."""
 
 
 class FaultExchange:
     """Branch exchange for one task.
 
     Attributes:
-        best: the best state so far. judged: number of states whose faults were judged. patience: how many are worth
-            judging at a time.
+        best: the best state so far. evaluations: number of states whose faults were evaluated. patience: how many are
+            worth evaluating at a time.
     """
 
-    def __init__(self, task: FaultTask, over: Callable[[], bool], better: Callable[[Judged], None]) -> None:
+    def __init__(self, task: FaultTask, over: Callable[[], bool], better: Callable[[EvaluatedState], None]) -> None:
         """`over`: called regularly; True stops. `better`: called with every state that is better than all before."""
         self.task, self.over, self.better = task, over, better
-        self.best: Judged | None = None
-        self.judged = 0
+        self.best: EvaluatedState | None = None
+        self.evaluations = 0
         self.random = np.random.default_rng(1)
         self.patience = 2 * int(np.sum(~task.must_open & ~task.must_close))
 
     def offer(self, closed: Bools, most: int) -> None:
-        """Descend from a state, judging at most so many others."""
-        state = self._judge(closed)
+        """Descend from a state, evaluating at most so many others."""
+        state = self._evaluate(closed)
         if state is not None:
-            self._descend(state, self.judged + most)
+            self._descend(state, self.evaluations + most)
 
     def kicks(self, most: int) -> None:
-        """Kicks from the best state, judging at most so many."""
-        until = self.judged + most
-        while self.best is not None and self.judged < until and not self.over():
+        """Kicks from the best state, evaluating at most so many."""
+        until = self.evaluations + most
+        while self.best is not None and self.evaluations < until and not self.over():
             closed = self._kicked(self.best.closed)
-            state = None if closed is None else self._judge(closed)
+            state = None if closed is None else self._evaluate(closed)
             if state is None:
-                self.judged += 1
+                self.evaluations += 1
                 continue
             self._descend(state, until)
 
-    def _judge(self, closed: Bools) -> Judged | None:
-        self.judged += 1
+    def _evaluate(self, closed: Bools) -> EvaluatedState | None:
+        self.evaluations += 1
         state = self.task.state(closed)
         self._keep(state)
         return state
 
-    def _keep(self, state: Judged | None) -> None:
+    def _keep(self, state: EvaluatedState | None) -> None:
         if state is not None and (self.best is None or state.merit < self.best.merit):
             self.best = state
             self.better(state)
 
-    def _descend(self, state: Judged, until: int) -> None:
-        while not self.over() and self.judged < until:
+    def _descend(self, state: EvaluatedState, until: int) -> None:
+        while not self.over() and self.evaluations < until:
             found = self._step(state, until)
             if found is None:
                 return
             state = found
 
-    def _step(self, state: Judged, until: int) -> Judged | None:
+    def _step(self, state: EvaluatedState, until: int) -> EvaluatedState | None:
         """The first better neighbour, in the order of violations and losses."""
         near = self._near(state.closed)
         if not len(near):
@@ -85,10 +85,10 @@ class FaultExchange:
             same = miss[k] == state.merit[0] and state.merit[1] == 0.0
             if same and loss[k] >= state.loss * (1.0 - 1e-9 if by_loss else 1.0 + HOPELESS):
                 return None
-            if self.judged >= until or self.over():
+            if self.evaluations >= until or self.over():
                 return None
-            self.judged += 1
-            found = self.task.judged(near[k], float(loss[k]), float(miss[k]))
+            self.evaluations += 1
+            found = self.task.evaluated(near[k], float(loss[k]), float(miss[k]))
             if found is not None and found.merit < state.merit:
                 self._keep(found)
                 return found

@@ -15,7 +15,7 @@ from openpoint.search.result import SearchProgress
 from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.search import Found, ended
-from openpoint.studies.reconfigure.faults.task import ROUNDED, FaultTask, Judged, Sought
+from openpoint.studies.reconfigure.faults.task import ROUNDED, EvaluatedState, FaultTask, Sought
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -35,7 +35,7 @@ class Floor:
     index: Sought
     most: float
     least: float
-    best: Judged | None
+    best: EvaluatedState | None
     nodes: int
 
     @property

@@ -2,7 +2,7 @@
 
 Best-first branch and bound on the states of branches, by the bound of the interruptions in all completions
 (`openpoint.studies.reconfigure.faults.partial`). The branch is decided whose two sides raise the bound most, by the
-product of both gains (Achterberg, Koch, Martin 2005). Radial states are judged exactly, their limits without a fault
+product of both gains (Achterberg, Koch, Martin 2005). Radial states are evaluated exactly, their limits without a fault
 included. Where no limit binds and breakers stand at the feeders' heads alone, what is left open is mainly what faults
 leave without supply until the repair, of which the bound knows only what no completion restores.
 """
@@ -23,7 +23,7 @@ from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.search import Found, ended
-from openpoint.studies.reconfigure.faults.task import ROUNDED, FaultTask, Judged
+from openpoint.studies.reconfigure.faults.task import ROUNDED, EvaluatedState, FaultTask
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -103,7 +103,7 @@ class IndexSearch:
         return None if bound is None else (bound, self.work.status.copy())
 
     def _branch(self, bound: float, status: States) -> None:
-        """Decide the branch of the best score, or judge a radial state."""
+        """Decide the branch of the best score, or evaluate a radial state."""
         self.nodes += 1
         free = np.flatnonzero(status == UNDECIDED)
         if not len(free):
@@ -154,7 +154,7 @@ class IndexSearch:
         self.pushed += 1
         heapq.heappush(self.heap, (bound, self.pushed, status))
 
-    def _keep(self, state: Judged) -> None:
+    def _keep(self, state: EvaluatedState) -> None:
         if state.holds:
             self.cutoff = min(self.cutoff, state.merit[2] * (1.0 - self.gap))
 

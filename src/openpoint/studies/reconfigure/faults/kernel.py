@@ -27,7 +27,7 @@ from openpoint.studies.reconfigure.faults.tree_kernel import (
 )
 
 NOT_RADIAL, NO_FLOW = -1, -2
-"""Results of `judge` for what has no faults to judge."""
+"""Results of `evaluate_faults` for what has no faults."""
 
 
 @inlined
@@ -305,7 +305,7 @@ def all_fed(state: FaultWork, parts: int) -> bool:
 
 
 @lean
-def judge(
+def evaluate_faults(
     wires: Wires,
     loads: Loads,
     data: FaultData,
@@ -315,7 +315,7 @@ def judge(
     work: Work,
     most: int,
 ) -> int:
-    """Judge the faults of the state in `state.closed`; returns the number of those that are not restorable.
+    """Evaluate the faults of the state in `state.closed`; returns the number of those that are not restorable.
 
     Stops once there are more than `most`; `totals` and `unrestorable` are then those up to there. Requires that
     `work.position` is -1 everywhere.

@@ -2,8 +2,8 @@
 
 Branch and bound as `openpoint.search.topology`, with its bound of the loss, cuts a node also where the bounds of what
 faults do (`openpoint.studies.reconfigure.faults.partial`) say that no completion keeps their limits. A radial state
-counts only once all of its faults are judged by exact power flow. States that are better than all known and break the
-limits of faults alone are tried one by one, so that the lower bound rises with them.
+counts only once all of its faults are evaluated by exact power flow. States that are better than all known and break
+the limits of faults alone are tried one by one, so that the lower bound rises with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, prop
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.task import FaultTask, Judged
+from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultTask
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -35,11 +35,11 @@ OPTIMAL = 1e-6
 class Found:
     """What a search found. Attributes: best: the best state, which may break limits. result: bounds and counts."""
 
-    best: Judged | None
+    best: EvaluatedState | None
     result: SearchResult
 
 
-def ended(task: FaultTask, best: Judged | None, reason: Termination, last: SearchProgress) -> SearchResult:
+def ended(task: FaultTask, best: EvaluatedState | None, reason: Termination, last: SearchProgress) -> SearchResult:
     """How a search ended, by its best state and its last figures; `probes` and `leaves` are 0."""
     holds = best is not None and best.holds
     if reason is Termination.OPTIMAL and not holds:
@@ -167,7 +167,7 @@ class LossSearch:
         status[self.numbering.branch] = self.work.status
         return status
 
-    def _keep(self, state: Judged) -> None:
+    def _keep(self, state: EvaluatedState) -> None:
         """Lower the cutoff to a state that keeps all limits."""
         if state.holds:
             value = state.loss - self.numbering.fixed_cost

@@ -33,7 +33,7 @@ class Prepared:
 
     Attributes:
         grid: with what is asked for given to the choice. program, stations: as of a reconfiguration.
-        evaluator: judges faults. today: their figures today, None where it is not radial or has no power flow.
+        evaluator: evaluates faults. today: their figures today, None where it is not radial or has no power flow.
         customers: of all buses, None where none are known. has_rates: whether branches fail at a known rate.
         notes: what changes the meaning of the figures.
     """

@@ -82,7 +82,7 @@ def figure_of(sought: Sought, figures: FaultFigures) -> float:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedState:
     """A radial state. Attributes: closed: (E). merit, loss: per unit, with the cost of changes. figures: of faults."""
 
     closed: Bools
@@ -96,7 +96,7 @@ class Judged:
         return self.merit[:2] == (0.0, 0.0)
 
 
-def _nobody(_: Judged) -> None:
+def _nobody(_: EvaluatedState) -> None:
     """Nobody is told."""
 
 
@@ -107,8 +107,8 @@ class FaultTask:
     Attributes:
         network: with the limits without a fault, its held meshes opened. must_close, must_open: (E) branches whose
             state is given. max_changes: most branches that differ from today. change_cost: of each, per unit.
-        faults: judges faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
-        told: called with every state that is judged.
+        faults: evaluates faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
+        told: called with every state that is evaluated.
     """
 
     network: Network
@@ -119,7 +119,7 @@ class FaultTask:
     faults: FaultEvaluator
     sought: Sought
     limits: FaultLimits
-    told: Callable[[Judged], None] = _nobody
+    told: Callable[[EvaluatedState], None] = _nobody
 
     @cached_property
     def ac(self) -> AcEvaluator:
@@ -164,20 +164,20 @@ class FaultTask:
         )
         return PartialBound(self.faults.wires, data, least)
 
-    def judged(self, closed: Bools, loss: float, miss: float) -> Judged | None:
-        """A state with its faults; None where they cannot be judged. `loss`, `miss`: as `ac` found them."""
+    def evaluated(self, closed: Bools, loss: float, miss: float) -> EvaluatedState | None:
+        """A state with its faults; None where they cannot be evaluated. `loss`, `miss`: as `ac` found them."""
         figures = self.faults.figures(closed)
         if figures is None or not np.isfinite(loss):
             return None
         value = loss if self.sought is Sought.LOSS else figure_of(self.sought, figures)
-        state = Judged(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
+        state = EvaluatedState(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
         self.told(state)
         return state
 
-    def state(self, closed: Bools) -> Judged | None:
+    def state(self, closed: Bools) -> EvaluatedState | None:
         """A state, with its loss and its faults."""
         loss, miss = self.ac.evaluate(closed[None, :])
-        return self.judged(closed, float(loss[0]), float(miss[0]))
+        return self.evaluated(closed, float(loss[0]), float(miss[0]))
 
 
 def weights_of(sought: Sought, data: FaultData) -> tuple[Floats, Floats, Floats]:

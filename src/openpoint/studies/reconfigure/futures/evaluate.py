@@ -97,11 +97,11 @@ def evaluate_futures(
     )
 
 
-def violations(network: Network, names: tuple[str, ...], judged: FuturesEvaluation | None) -> pl.DataFrame:
+def violations(network: Network, names: tuple[str, ...], evaluation: FuturesEvaluation | None) -> pl.DataFrame:
     """The limits that a topology breaks, a row each, in the order of the futures."""
     rows = [
         {"future": name, "kind": v.kind, "name": v.name, "value": v.value, "limit": v.limit, "unit": v.unit}
-        for name, state in zip(names, () if judged is None else judged.states)
+        for name, state in zip(names, () if evaluation is None else evaluation.states)
         for v in states.violations(network, state)
     ]
     texts = ("future", "kind", "name", "unit")

@@ -1,4 +1,4 @@
-"""Topology search for a year: groups of steps bound it, and every state is judged by the power flow of all steps.
+"""Topology search for a year: groups of steps bound it, and every state is evaluated by the power flow of all steps.
 
 The bound is that of `openpoint.search.futures.groups`. Steps whose limits break first are groups of their own: the
 heaviest one, and the worst of the states that the search begins with. Where a state is met that breaks limits in
@@ -88,19 +88,19 @@ class YearTask:
 
 
 @dataclass(eq=False)
-class YearJudge:
+class YearEvaluator:
     """Mean loss of radial states over the steps by exact AC power flow, inf where limits break in any step.
 
     Attributes:
         task: what is asked. switching: number and cost of changes. futures: number of groups.
-        watched: steps that are looked at first. judged: states so far, in all steps.
+        watched: steps that are looked at first. evaluated: states so far, in all steps.
     """
 
     task: YearTask
     switching: Switching
     futures: int
     watched: list[int] = field(default_factory=list)
-    judged: int = 0
+    evaluated: int = 0
 
     def __call__(self, closed: Bools) -> Verdicts:
         """Of (C, E) states."""
@@ -112,7 +112,7 @@ class YearJudge:
                 if violation[c] > 0.0:
                     continue
             flows = self.task.flows(closed[c])
-            self.judged += 1
+            self.evaluated += 1
             violation[c] = float(flows.excess.sum())
             if violation[c] == 0.0:
                 value[c] = float(flows.loss @ hours) / float(hours.sum()) + float(self.switching.cost(closed[c])) / s
@@ -132,13 +132,13 @@ class YearFound:
 
     Attributes:
         outcome: of the mean loss over the steps, kW. groups: number of groups of several steps, alone: steps that are
-            groups of their own. judged: states that were computed in all steps.
+            groups of their own. evaluated: states that were computed in all steps.
     """
 
     outcome: Outcome
     groups: int
     alone: int
-    judged: int
+    evaluated: int
 
 
 def search_year(
@@ -163,18 +163,18 @@ def search_year(
     alone, tree = begin(task, first)
     program = grouped(task, alone, tree, groups)
     log = Log(net.s_base_kva, progress)
-    judge = YearJudge(task, program.switching, len(program.demands), alone.tolist())
-    states, hopeless = _starts(task, program, first, judge, alone, deadline)
+    evaluator = YearEvaluator(task, program.switching, len(program.demands), alone.tolist())
+    states, hopeless = _starts(task, program, first, evaluator, alone, deadline)
     if hopeless:
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
     else:
-        asked = replace(task_of(program, program.ac), judge=judge, span=task.span(), limits=is_limited(net))
+        asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))
         found = search_futures(asked, gap=search.gap, deadline=deadline, starts=states, progress=log.told)
     if found.closed is None and not deadline.over():
         start = found.least_violation if found.least_violation is not None else first[0]
         found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
     found = replace(found, seconds=deadline.passed() - began)
-    return YearFound(_outcome(program, found, log), len(program.demands) - len(alone), len(alone), judge.judged)
+    return YearFound(_outcome(program, found, log), len(program.demands) - len(alone), len(alone), evaluator.evaluated)
 
 
 def first_states(task: YearTask) -> list[Bools]:
@@ -208,14 +208,19 @@ def grouped(task: YearTask, alone: Ints, tree: Bools, groups: int) -> RadialProg
 
 
 def _starts(
-    task: YearTask, program: RadialProgram, first: list[Bools], judge: YearJudge, alone: Ints, deadline: Deadline
+    task: YearTask,
+    program: RadialProgram,
+    first: list[Bools],
+    evaluator: YearEvaluator,
+    alone: Ints,
+    deadline: Deadline,
 ) -> tuple[Bools, bool]:
     """(S, E) states to begin with, and whether some step has no state that keeps its limits."""
     states, ac = list(first), program.ac
     part = deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     mean = alone_answer(program, ac.objective.weights @ program.demands, part)
     states += [mean.closed] if mean is not None and mean.closed is not None else []
-    verdicts = judge(np.array(states))
+    verdicts = evaluator(np.array(states))
     if not np.isfinite(verdicts.objective).any() and is_limited(task.network):
         part = deadline.within(ASKED_S)
         for row in program.demands[: len(alone)]:
@@ -232,5 +237,5 @@ def _starts(
 
 def _outcome(program: RadialProgram, found: SearchResult, log: Log) -> Outcome:
     """What was found, in kW; the value is that over all steps."""
-    outcome = program.judged(found, log)
+    outcome = program.evaluated(found, log)
     return replace(outcome, state=None, values=None)

@@ -186,7 +186,7 @@ class _Run:
             if answer.x is None:
                 return self._without(answer.status)
             self.binding = _binding(self.master, answer) or self.binding
-            values, choice = self._judged(self.master.plan(answer), answer)
+            values, choice = self._evaluated(self.master.plan(answer), answer)
             learned = self._learn(values, choice)
             if self._gap() <= self.method.gap:
                 return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
@@ -214,7 +214,7 @@ class _Run:
             if answer.x is not None:
                 nodes.divide(self.master, answer, bound, boxes, least)  # before copies that the answer does not have
                 if bound < self.upper:
-                    _, choice = self._judged(self.master.plan(answer), answer)
+                    _, choice = self._evaluated(self.master.plan(answer), answer)
                     self.master.add_day(self.vertices.day(choice))
             elif answer.status is not Status.INFEASIBLE:
                 nodes.lowest = min(nodes.lowest, bound)
@@ -227,7 +227,7 @@ class _Run:
     def _gap(self) -> float:
         return relative_gap(self.lower, self.upper)
 
-    def _judged(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
+    def _evaluated(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
         """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""
         values = PlanValues(self.master, answer, plan, self.finder, self.vertices.realisations)
         values.mend()

@@ -1,6 +1,6 @@
 """Fronts of loss and what faults do, by bounds of the latter (ε-constraints): a search for the least loss below each.
 
-Every state that any search judges is kept if no other has less of both. So a search begins with the best state known
+Every state that any search evaluates is kept if no other has less of both. So a search begins with the best state known
 below its bound and goes on with what others found, and a state counts at every bound that it keeps. Likewise what is
 proven below one bound is proven below every lower one.
 
@@ -25,7 +25,7 @@ from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, LossSearch
 from openpoint.studies.reconfigure.faults.setup import Prepared
-from openpoint.studies.reconfigure.faults.task import FaultLimits, Judged, Sought, figure_of
+from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultLimits, Sought, figure_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress, Termination
 
@@ -105,7 +105,7 @@ class FrontSearch:
         self.ready, self.kept, self.points, self.gap = ready, kept, points, gap
         self.deadline, self.progress = deadline, progress
         self.base = ready.limits()
-        self.known: list[Judged] = []
+        self.known: list[EvaluatedState] = []
         self.bounded: list[Bounded] = []
         self.least = 0.0 if kept is None else -math.inf
         self.index_proven = kept is None
@@ -124,13 +124,13 @@ class FrontSearch:
             self._turns(self.deadline)
         return Front(self._points(), self.bounded, self._least(), self._why(), self.deadline.passed() - began)
 
-    def value(self, state: Judged) -> float:
+    def value(self, state: EvaluatedState) -> float:
         """The figure that is kept, of all customers."""
         return float(state.figures.count) if self.kept is None else figure_of(self.kept, state.figures)
 
     # What is known
 
-    def _seen(self, state: Judged) -> None:
+    def _seen(self, state: EvaluatedState) -> None:
         """Keep a state that keeps all other limits and than which none has less of both."""
         if state.merit[0] > 0.0 or self.base.excess(state.figures) > 0.0:
             return
@@ -141,7 +141,7 @@ class FrontSearch:
         self.known = [each for each in self.known if each.loss < loss or self.value(each) < value]
         self.known.append(state)
 
-    def _best(self, limit: float) -> Judged | None:
+    def _best(self, limit: float) -> EvaluatedState | None:
         """The state of least loss known within a limit."""
         within = [each for each in self.known if self.value(each) <= limit * (1.0 + SAME)]
         return min(within, key=lambda each: each.loss, default=None)

@@ -23,7 +23,7 @@ from openpoint.search.switching.periods import Alone, Run, Wanted
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
     GROUPS,
-    YearJudge,
+    YearEvaluator,
     YearTask,
     begin,
     first_states,
@@ -63,14 +63,14 @@ class BlockPeriods:
         self.tasks = [self._of_run((b, b + 1)) for b in range(len(blocks))]
         self.weights = np.array([float(each.hours.sum()) for each in self.tasks]) / float(task.hours.sum())
         self.least_violation: Bools | None = None
-        self._judges = [YearJudge(each, each.program.switching, 0) for each in self.tasks]
+        self._evaluators = [YearEvaluator(each, each.program.switching, 0) for each in self.tasks]
         self._exact = [dict[bytes, float]() for _ in self.tasks]
         self._few: list[_Few | None] = [None] * len(self.tasks)
         self._ratio = np.ones(len(self.tasks))
         self._searches = dict[Run, GroupedSearch]()
 
     @property
-    def judged(self) -> int:
+    def evaluated(self) -> int:
         """Exact values computed so far."""
         return sum(len(each) for each in self._exact)
 
@@ -120,7 +120,7 @@ class BlockPeriods:
     def _exact_of(self, t: int, state: Bools) -> float:
         known, key = self._exact[t], state.tobytes()
         if key not in known:
-            known[key] = float(self.weights[t]) * float(self._judges[t](state[None]).objective[0])
+            known[key] = float(self.weights[t]) * float(self._evaluators[t](state[None]).objective[0])
             rough = self._rough(t, state)
             if np.isfinite(known[key]) and np.isfinite(rough) and rough > 0.0:
                 self._ratio[t] = known[key] / rough
@@ -154,13 +154,13 @@ class BlockPeriods:
             limits = is_limited(task.network)
             asked = replace(task_of(program, program.ac), span=task.span(), limits=limits)
             self._searches[run] = GroupedSearch(
-                asked.built(), program.ac.objective.weights, program.must_close, _Judge(self, run)
+                asked.built(), program.ac.objective.weights, program.must_close, _LossOfRun(self, run)
             )
         return self._searches[run]
 
 
 @dataclass(frozen=True, eq=False)
-class _Judge:
+class _LossOfRun:
     """Exact mean loss of a state over the blocks of a run."""
 
     periods: BlockPeriods

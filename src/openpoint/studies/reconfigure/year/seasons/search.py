@@ -40,12 +40,12 @@ class PlanFound:
 
     Attributes:
         outcome: values are mean losses over the year, per unit. least_violation: state of least violation met in the
-            block that no state serves, None = none. judged: exact values of a state in a block.
+            block that no state serves, None = none. evaluated: exact values of a state in a block.
     """
 
     outcome: SwitchingOutcome
     least_violation: Bools | None
-    judged: int
+    evaluated: int
 
 
 def search_plan(
@@ -75,7 +75,7 @@ def search_plan(
     )
     told = None if progress is None else _Told(progress, task.network.s_base_kva)
     found = solve_switching(problem, periods=periods, gap=gap, progress=told, deadline=deadline)
-    return PlanFound(found, periods.least_violation, periods.judged)
+    return PlanFound(found, periods.least_violation, periods.evaluated)
 
 
 def _one_state(plan: PlanTask, gap: float, progress: Progress | None, deadline: Deadline) -> PlanFound:
@@ -102,7 +102,7 @@ def _one_state(plan: PlanTask, gap: float, progress: Progress | None, deadline: 
         nodes=0,
         seconds=outcome.seconds,
     )
-    return PlanFound(switched, least, found.judged)
+    return PlanFound(switched, least, found.evaluated)
 
 
 @dataclass(frozen=True)
