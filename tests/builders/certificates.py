@@ -41,9 +41,10 @@ def content(path: Path) -> Content:
         line, at = _line(text, at)
         if _has_multipliers(head, line):
             width = line.pop()
-            size = 2 * n * width
-            bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * n).T.copy()
-            line += np.cumsum(bytes_of.view(f"<i{width}").reshape(2, n), axis=1, dtype=np.int64).tolist()
+            count = head["junctions"] if line[0] == "paths" else n
+            size = 2 * count * width
+            bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * count).T.copy()
+            line += np.cumsum(bytes_of.view(f"<i{width}").reshape(2, count), axis=1, dtype=np.int64).tolist()
             at += size
         lines.append(line)
     return head, lines
@@ -146,7 +147,7 @@ def _head(
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 7",
+        "format": "openpoint certificate 8",
         "digest": digest(network, devices),
         "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
         "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],

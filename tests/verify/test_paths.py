@@ -148,18 +148,59 @@ def test_tampered_bounds_by_paths_are_refused(tmp_path: Path) -> None:
     assert [line[0] for line in lines] == ["paths"]
     found = verify_network(network, rewritten(tmp_path / "file", head, lines))
     assert "Checked: 1 node, 1 bound in integers (1 by paths), 0 radial states and the best one" in str(found)
-    before = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 6"}, lines)
-    assert verify_network(network, before).bounds == 1
     line = lines[0]
     for head_now, lines_now in (
         (head | {"bound": head["value"]}, lines),
+        (head | {"junctions": head["junctions"] + 1}, lines),
+        (head | {"format": "openpoint certificate 7"}, lines),
         (head, [[*line[:-2], [8 * y for y in line[-2]], line[-1]]]),
-        (head, [["paths", 41, *line[2:]]]),
+        (head, [["paths", [], [], 41, *line[-2:]]]),
+        (head, [["paths", [len(network.branch_names)], [], *line[3:]]]),
         (head | {"lines": 2}, [line, line]),
         (head | {"lines": 2}, [["split", 3], line]),
     ):
         with pytest.raises(CertificateError):
             verify_network(network, rewritten(tmp_path / "file", head_now, lines_now))
+
+
+def tree(seed: int, path: Path) -> tuple[Network, Content] | None:
+    """A certificate of a random grid with bounds by paths in its tree; None where there is none."""
+    rng = np.random.default_rng([seed, 45])
+    network = random_grid(rng, [(), ("locks",), ("stiff",)][seed % 3])
+    search_topologies(network, gap=float(rng.choice([1e-6, 1e-3, 1e-2])), certificate=path)
+    found = content(path) if path.exists() else None
+    return None if found is None or not any(line[0] == "paths" for line in found[1]) else (network, found)
+
+
+def test_what_a_line_by_paths_excludes_is_checked(tmp_path: Path) -> None:
+    """Each branch closed and each direction excluded is one that no state below the bound has, or it is refused."""
+    refused, tried, path = 0, 0, tmp_path / "file"
+    for seed in range(21):
+        if (found := tree(seed, path)) is None:
+            continue
+        network, (head, lines) = found
+        verify_network(network, path)
+        states = np.concatenate(list(topologies(network)))
+        flows = solve(network, states)
+        best = states[np.flatnonzero(flows.converged)[np.argmin(flows.loss[flows.converged])]]
+        for at in [k for k, line in enumerate(lines) if line[0] == "paths"][:2]:
+            word, closed, ways, *rest = lines[at]
+            free = [e for e in np.flatnonzero(~best).tolist() if e not in closed and network.switchable[e]]
+            ends = set(map(tuple, ways))
+            others = [w for e in range(len(best)) for w in ([e, 0], [e, 1]) if best[e] and tuple(w) not in ends]
+            for more in [([*closed, e], ways) for e in free[:1]] + [(closed, [*ways, way]) for way in others[:1]]:
+                now = [*lines[:at], [word, *more, *rest], *lines[at + 1 :]]
+                tried += 1
+                try:
+                    proven = verify_network(network, rewritten(path, head, now))
+                    assert proven.bound_kw <= flows.loss[flows.converged].min() * network.s_base_kva * (1 + 1e-9)
+                except CertificateError:
+                    refused += 1
+            if ways or closed:
+                without = [*lines[:at], [word, [], [], *rest], *lines[at + 1 :]]
+                with pytest.raises(CertificateError):
+                    verify_network(network, rewritten(path, head, without))
+    assert refused > 0.8 * tried > 10
 
 
 @pytest.mark.parametrize("left", [0.3, 0.6, 0.9, 0.99])
@@ -178,5 +219,6 @@ def test_a_bound_by_paths_of_a_grid_with_generation_is_refused_by_name(tmp_path:
     network = replace(network, s_power=np.where(np.arange(33) == 20, -0.01, network.s_power))
     head, lines = certified(network, tmp_path / "file")
     assert lines[-1][0] == "bound"
+    head["junctions"] = 1
     with pytest.raises(CertificateError, match="does not hold for a grid with generation"):
-        verify_network(network, rewritten(tmp_path / "file", head, [*lines[:-1], ["paths", *lines[-1][1:]]]))
+        verify_network(network, rewritten(tmp_path / "file", head, [*lines[:-1], ["paths", [], [], 8, [0], [0]]]))

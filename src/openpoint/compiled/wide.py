@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba.core import types
 from numba.core.typing import signature
@@ -33,3 +34,14 @@ def covers(_typing: Any, quotient: Any, divisor: Any, a: Any, b: Any) -> Any:
         return builder.icmp_signed(">=", builder.mul(quotient, divisor), squares)
 
     return signature(types.boolean, types.int64, types.int64, types.int64, types.int64), code
+
+
+if numba.config.DISABLE_JIT:
+
+    def product(a: int, b: int, digits: int) -> int:
+        """The same in Python."""
+        return int(a) * int(b) >> int(digits)
+
+    def covers(quotient: int, divisor: int, a: int, b: int) -> bool:
+        """The same in Python."""
+        return int(quotient) * int(divisor) >= int(a) ** 2 + int(b) ** 2

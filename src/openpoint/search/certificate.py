@@ -44,7 +44,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT = "openpoint certificate 7"
+FORMAT = "openpoint certificate 8"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -94,12 +94,48 @@ class Steps:
         now[0, bus], now[1, bus] = record.y[row], record.mu[row]
         before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
         self.last, self.bits = now, bits
+        steps, width = _packed(now - before)
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
         pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
-        steps = np.diff(now - before, axis=1, prepend=0)
-        width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
-        planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
-        return [bits, tops, *pairs, width], planes.tobytes()
+        return [bits, tops, *pairs, width], steps
+
+
+@dataclass
+class PathSteps:
+    """What lines by paths have: multipliers of junctions likewise, and what is excluded.
+
+    Attributes:
+        branch: (m) numbers of the branches in the grid. last: (2, J) of the line before, times 2^`bits`.
+    """
+
+    branch: Ints
+    last: Ints
+    bits: int = 0
+
+    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
+        """Branches to close, directions excluded, bits, and the bytes of a number; then y and μ by junction."""
+        bits, size = int(record.bits[row]), int(record.branch[row])
+        if self.last.shape[1] != size:
+            self.last = np.zeros((2, size), dtype=np.int64)
+        now = np.array([record.y[row, :size], record.mu[row, :size]])
+        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
+        self.last, self.bits = now, bits
+        numbers, width = _packed(now - before)
+        out = record.out[row]
+        closed = [int(self.branch[e]) for e in np.flatnonzero(out & 1)]
+        ways = [[int(self.branch[e]), side] for side in (0, 1) for e in np.flatnonzero(out & (2 << side))]
+        return [closed, ways, bits, width], numbers
+
+
+def _packed(steps: Ints) -> tuple[bytes, int]:
+    """The rows of `steps`, each number less the one before, in as few bytes a number as suffice; and how many.
+
+    The lowest bytes of all come first, then the next ones.
+    """
+    steps = np.diff(steps, axis=1, prepend=0)
+    width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
+    planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
+    return planes.tobytes(), width
 
 
 class Certificate:
@@ -136,6 +172,7 @@ class Certificate:
         self.file = self._append()
         self.lines = 0
         self.steps = Steps.of(numbering, len(model.p))
+        self.path_steps = PathSteps(numbering.branch, np.zeros((2, 0), dtype=np.int64))
         self.least = math.inf
         """Least bound of a state with outputs to choose, of which multipliers must be the proof."""
         self.lost: float | None = None
@@ -154,7 +191,7 @@ class Certificate:
                 line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
             numbers = b""
             if kind in (PROBE, BOUND, PATHS):
-                more, numbers = self.steps.to(self.record, row)
+                more, numbers = (self.path_steps if kind == PATHS else self.steps).to(self.record, row)
                 line += more
             self.write(line, numbers)
         self.record.size[0] = 0
@@ -181,11 +218,12 @@ class Certificate:
         self.file.close()
         size = self.body.stat().st_size
         self.file = self._append()
-        counts = np.array([size, self.lines, self.steps.bits])
+        counts = np.array([size, self.lines, self.steps.bits, self.path_steps.bits])
         kept = {"least": self.least, "lost": math.inf if self.lost is None else self.lost}
         return {
             "certificate": counts,
             "certificate_last": self.steps.last,
+            "certificate_paths": self.path_steps.last,
             **{f"certificate_{name}": np.array(value) for name, value in kept.items()},
         }
 
@@ -195,7 +233,8 @@ class Certificate:
         Raises:
             OptionError: the temporary file is missing or shorter than at the pause.
         """
-        size, self.lines, self.steps.bits = state["certificate"].tolist()
+        size, self.lines, self.steps.bits, self.path_steps.bits = state["certificate"].tolist()
+        self.path_steps.last = state["certificate_paths"]
         self.steps.last, self.least = state["certificate_last"], float(state["certificate_least"])
         self.lost = float(state["certificate_lost"])
         self.file.close()
@@ -256,9 +295,9 @@ class Certificate:
         if not math.isfinite(bound):
             self.drop()
             return
-        free, objective = self.devices.count > 0, self.objective
+        free, objective, junctions = self.devices.count > 0, self.objective, self.path_steps.last.shape[1]
         head = self.head(locks, changes, best.closed, (best.value, bound), gap)
-        head |= {"generation": [best.generation.real.tolist(), best.generation.imag.tolist()]}
+        head |= {"generation": [best.generation.real.tolist(), best.generation.imag.tolist()], "junctions": junctions}
         if self.lost is not None and math.isfinite(self.lost):
             head["voltage_loss"] = self.lost
         if free:

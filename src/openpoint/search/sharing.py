@@ -90,7 +90,9 @@ class Sharing:
         base = pool.base_y.copy(), pool.base_mu.copy()
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
         first = None if state.by_paths is None else state.by_paths.from_first()
-        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded)
+        certified = None if state.by_paths is None else state.by_paths.certified
+        checked = None if certified is None else certified.checked
+        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded, checked)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:
         counts = state.counts

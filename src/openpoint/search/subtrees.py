@@ -27,6 +27,7 @@ from openpoint.search.kernel.bookkeeping import (
     waiting,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, leave
+from openpoint.search.paths.certified import CheckedPaths
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.twostage.workers.pool import never
 
@@ -88,7 +89,7 @@ class SubtreeWork:
     Attributes:
         model: of the whole search, with the voltage bounds of its start. status: (m) states of the branches there.
         anchors, base_y, base_mu: of the pool. by_paths: `PathExplorer.from_first`, None without paths.
-        recorded: lines of a certificate that are held at a time; 0 without one.
+        recorded: lines of a certificate that are held at a time; 0 without one. checked: the paths of its checker.
     """
 
     model: Model
@@ -98,6 +99,7 @@ class SubtreeWork:
     base_mu: Floats
     by_paths: dict[str, Floats] | None
     recorded: int
+    checked: CheckedPaths | None
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Task], Answer]:
         """The function of a subtree."""
@@ -113,14 +115,16 @@ class _Explorer:
         self.work = work_for(self.model)
         self.work.status[:] = work.status
         self.first = {name: getattr(self.work, name).copy() for name in OF_NODE}
-        self.by_paths: PathExplorer | None = None
-        if work.by_paths is not None:
-            self.by_paths = PathExplorer(self.model, self.work)
-            self.by_paths.as_first(work.by_paths)
         self.pool = pool_for(self.model, PIECE, work.anchors if len(work.anchors.near) else None)
         for name in OF_BASE:
             getattr(self.pool, name)[:] = getattr(work, name)
         self.record = record_for(self.model, work.recorded)
+        self.by_paths: PathExplorer | None = None
+        if work.checked is not None:
+            self.by_paths = PathExplorer(self.model, self.work, work.checked, self.record)
+        elif work.by_paths is not None:
+            self.by_paths = PathExplorer(self.model, self.work)
+            self.by_paths.as_first(work.by_paths)
 
     def __call__(self, task: Task) -> Answer:
         """Explore a subtree."""

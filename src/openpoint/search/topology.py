@@ -43,8 +43,8 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.paths.build import obstacles
+from openpoint.search.paths.certified import checked_paths
 from openpoint.search.paths.explorer import PathExplorer
-from openpoint.search.paths.root_proof import prove_root
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -247,7 +247,6 @@ class _Run:
                 self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
             self.state.limits.go_on(saved)
-        prove_root(self.task, self.model, self.numbering, self.work, self.counts, self.certificate)
         self.checkpoint.begin(self.state)
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
@@ -279,13 +278,14 @@ class _Run:
         return self._result(reason)
 
     def _path_explorer(self) -> PathExplorer | None:
-        """The search with both bounds where that by paths holds; a certificate knows the first one only."""
-        if self.task.certifiable:
-            return None
+        """The search with both bounds where that by paths holds."""
         if why := obstacles(self.model):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return None
-        return PathExplorer(self.model, self.work)
+        if not self.task.certifiable:
+            return PathExplorer(self.model, self.work)
+        checked = checked_paths(self.network, self.model, self.numbering, self.locks)
+        return None if checked is None else PathExplorer(self.model, self.work, checked, self.record)
 
     def _explore_nodes(self, by_paths: PathExplorer | None, pool: Pool, most: int) -> int:
         if by_paths is None:
@@ -300,7 +300,7 @@ class _Run:
         if self.by_regions and self.decomposition.step(self.state.pool):
             self.state.by_paths = None
         shared = self.sharing is not None and self.sharing.due(self.state)
-        duels = math.inf if shared or self.certificate is not None else duel.pace(self.state)
+        duels = math.inf if shared or self.task.certifiable else duel.pace(self.state)
         kicks = max(1, self.incumbent.next_kicks - self.counts.nodes[0])
         most = int(min(chunk, self.decomposition.pace, kicks, duels))
         if duels <= 0:

@@ -30,9 +30,9 @@ from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
 
-FORMAT = "openpoint certificate 7"
+FORMAT = "openpoint certificate 8"
 READ = FORMAT, "openpoint certificate 6"
-"""Forms that are read; the one before has no bounds by paths."""
+"""Forms that are read; the older one has no bounds by paths."""
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
@@ -105,6 +105,7 @@ class Claim:
         fixed_open = np.flatnonzero(~net.switchable & ~net.closed).tolist()
         named_open = [name[n] for n in head["locked_open"]]
         self.locked = list(dict.fromkeys([*named_open, *fixed_open])), [name[n] for n in head["locked_closed"]]
+        self.junctions = int(head.get("junctions", 0))
         self.base: list[int | None] = head.get("base", [None] * net.n_terminals)
         self._read_best(head, name)
 

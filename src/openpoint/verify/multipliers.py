@@ -34,12 +34,20 @@ class Multipliers:
     def read(self, given: list[Any], file: IO[bytes]) -> None:
         """Go on to the multipliers of a line `[bits, roots, phi, near, width]` and the numbers after it in the file."""
         bits, tops, phi, near, width = given
+        self.take(bits, tops, phi, near, *self._steps(width, file))
+
+    def read_plain(self, bits: int, width: int, file: IO[bytes]) -> None:
+        """Go on to the multipliers of a line that has none of limits."""
+        self.take(bits, [], [], [], *self._steps(width, file))
+
+    def _steps(self, width: int, file: IO[bytes]) -> Ints:
+        """(2, n) numbers that follow a line, of so many bytes each."""
         n = len(self.y)
         if width not in WIDTHS:
             raise CertificateError(f"numbers of {width} bytes")
         block = np.frombuffer(file.read(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
-        steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}")[:, :, 0]
-        self.take(bits, tops, phi, near, *np.cumsum(steps, axis=1, dtype=np.int64))
+        steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}").reshape(2, n)
+        return np.cumsum(steps, axis=1, dtype=np.int64)
 
     def take(self, bits: int, tops: list[int], phi: Any, near: Any, y: Ints, mu: Ints) -> None:
         """Go on to other multipliers; `y` and `mu` are added to those so far."""

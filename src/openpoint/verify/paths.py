@@ -77,7 +77,7 @@ class _Path:
 
 
 @dataclass(frozen=True)
-class _Arc:
+class ClosedPath:
     """A closed path: least arrivals f, g, the coefficients of what it sends, and its least drop of squared voltage.
 
     p = f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and q likewise with s[4] to s[7].
@@ -131,19 +131,30 @@ class PathBound:
             y, mu: by bus, times 2^bits; what is < 0, or is at no junction, counts as 0.
             goal: a loss; a path that cannot be open costs `HUGE` times that open.
         """
-        node = _Node(self, status)
-        node.sweep()
+        node = self.swept(status)
         of = {-1: (0, 0)} | {j: (max(y[j], 0) << FINE - bits, max(mu[j], 0) << FINE - bits) for j in node.junctions}
         found = node.cost(of, math.floor(HUGE * goal * ONE))
         return None if found is None else Fraction(found, ONE)
+
+    def swept(self, status: list[int]) -> Swept:
+        """The paths of a node, with what is known of all of its radial states; `status`: of every branch."""
+        node = Swept(self, status)
+        node.sweep()
+        return node
 
 
 def _down(values: list[Fraction]) -> list[int]:
     return [(value.numerator << FINE) // value.denominator for value in values]
 
 
-class _Node:
-    """The paths of a node, and what is known of all of its radial states."""
+class Swept:
+    """The paths of a node, and what is known of all of its radial states.
+
+    Attributes:
+        junctions, paths: of the grid. load: (2) by bus, with the least that dangling trees draw; nominal: of active
+            power without losses. stubs: by path and branch at which it is open, least power drawn at both ends.
+        arcs: by path and end (0: u, 1: v) that it feeds.
+    """
 
     def __init__(self, of: PathBound, status: list[int]) -> None:
         self.of, self.status, self.graph = of, status, of.graph
@@ -161,7 +172,7 @@ class _Node:
         for bus, above, _ in self.trees:
             self.nominal[above] += self.nominal[bus]
         self.stubs: list[list[tuple[Pair, Pair]]] = []
-        self.arcs: dict[tuple[int, int], _Arc] = {}
+        self.arcs: dict[tuple[int, int], ClosedPath] = {}
 
     def _prune(self) -> None:
         """Find trees that dangle, farthest buses first, junctions, and the paths between these."""
@@ -178,7 +189,7 @@ class _Node:
                 waiting.append(above)
         self.junctions = [bus for bus in range(graph.n) if bus not in sources and len(left[bus]) > 2]
         stops, seen = {*self.junctions, *sources}, set()
-        for begin in stops:
+        for begin in sorted(stops):
             for first in left[begin]:
                 if first in seen:
                     continue
@@ -253,7 +264,7 @@ class _Node:
             for at in range(count)
         ]
 
-    def _closed(self, k: int, end: int, f: int, g: int) -> _Arc:
+    def _closed(self, k: int, end: int, f: int, g: int) -> ClosedPath:
         """Path k closed towards its end (0: u, 1: v), where at least f, g arrive."""
         path, of = self.paths[k], self.of
         buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
@@ -272,7 +283,7 @@ class _Node:
                 s[c + 3] += 2 * z * b // w
             l = (p * p + q * q) // w
             drop += (2 * (of.r[e] * p + of.x[e] * q) >> FINE) + (of.z2[e] * l >> FINE)
-        return _Arc(f, g, s, drop)
+        return ClosedPath(f, g, s, drop)
 
     def sweep(self) -> None:
         """Find the least power of all states of the paths, and the greatest voltages."""
@@ -346,10 +357,14 @@ class _Node:
             for bus in path.buses[1:-1]:
                 self.top[bus] = min(self.top[bus], ends)
 
+    def fixed(self) -> int:
+        """Least loss of the trees that dangle from junctions and sources."""
+        return sum(self.load[0][bus] - self.nominal[bus] for bus in (*self.junctions, *self.graph.sources))
+
     def cost(self, of: dict[int, Pair], huge: int) -> int | None:
         """The bound at multipliers by junction, -1 for sources."""
         load_p, load_q = self.load
-        total = sum(load_p[bus] - self.nominal[bus] for bus in (*self.junctions, *self.graph.sources))
+        total = self.fixed()
         total += sum(load_p[j] * of[j][0] + load_q[j] * of[j][1] for j in self.junctions) >> FINE
         arcs: list[Arc] = []
         for k, path in enumerate(self.paths):

@@ -33,7 +33,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
@@ -53,7 +53,7 @@ from openpoint.verify.fixed_point import fixed_point
 from openpoint.verify.futures import FuturesBounds
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.objective import Objective, least_losses
-from openpoint.verify.paths import PathBound, obstacles
+from openpoint.verify.path_lines import PathLines
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
@@ -172,7 +172,7 @@ class _State:
     Attributes:
         status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.
         closings: branches that cannot be open, to be closed together. opened: by branch that may not be, bounds of
-            futures with it open.
+            futures with it open. ways: states that paths may have (`openpoint.verify.path_node`); None: any.
         alive: whether a radial state is left.
     """
 
@@ -181,7 +181,12 @@ class _State:
     values: dict[int, int]
     closings: list[int]
     opened: dict[int, dict[int, int]]
+    ways: States | None = None
     alive: bool = True
+
+    def beside(self, status: States, spans: list[Span], values: dict[int, int]) -> _State:
+        """The other side of a branching."""
+        return _State(status, spans, values, [], {}, None if self.ways is None else self.ways.copy())
 
 
 class _Proof:
@@ -204,6 +209,7 @@ class _Proof:
         status = np.where(net.terminal_fr == net.terminal_to, OPEN, FREE).astype(np.int8)
         for state in (OPEN, CLOSED):
             status[claim.locked[state]] = state
+        self.first = status.copy()
         self.state: _State | None = None
         self._enter(_State(status, claim.places.whole, {}, [], {}))
         self.node = 1
@@ -239,11 +245,11 @@ class _Proof:
             other[rest[0]] = OPEN
             here.status[rest[0]] = CLOSED
             values = here.values | here.opened.get(rest[0], {})
-            self.waiting[self.node] = _State(other, here.spans, values, [], {})
+            self.waiting[self.node] = here.beside(other, here.spans, values)
             self._enter(here)
         elif word == "step":
             nearer, farther = self._divided(*rest)
-            self.waiting[self.node] = _State(here.status.copy(), farther, dict(here.values), [], {})
+            self.waiting[self.node] = here.beside(here.status.copy(), farther, dict(here.values))
             here.spans = nearer
             self._enter(here)
         elif word == "apply":
@@ -262,7 +268,6 @@ class _Proof:
             self.state = None
         elif word == "paths":
             self._bounded_by_paths(rest, file)
-            self.state = None
         elif word == "probe":
             self._bounded(self._with_open(rest[0]), rest[1:], file)
             self.state.closings.append(rest[0])
@@ -358,19 +363,21 @@ class _Proof:
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
     def _bounded_by_paths(self, line: list[Any], file: IO[bytes]) -> None:
-        """Check by the paths of the node that no radial state has a value below the claimed bound."""
-        assert self.state is not None
-        given, data, goal = self.multipliers, self.claim.data(), self.claim.goal
-        given.read(line, file)
+        """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
+        here, lines = self.state, self.path_lines
+        assert here is not None
         self.bounds += 1
         self.by_paths += 1
-        if why := obstacles(data):
-            raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
-        squares = {bus: high for bus, (_, high) in self.claim.places.squares_of(data).items()}
-        bound = PathBound(data, self.graph, squares)
-        found = bound.bound(self.state.status.tolist(), given.y.tolist(), given.mu.tolist(), given.bits, goal)
-        if found is None or found < goal:
-            raise CertificateError("the bound by paths of these multipliers does not reach the bound claimed")
+        here.ways = lines.nodes.table.may.copy() if here.ways is None else here.ways
+        if lines.take_out(line, file, here.status, here.ways):
+            self.state = None
+        else:
+            here.alive = self.graph.consequences(here.status)
+
+    @cached_property
+    def path_lines(self) -> PathLines:
+        """Made where there are any."""
+        return PathLines(self.claim, self.first)
 
     def end(self) -> Verified:
         """The result, after the last line."""

@@ -60,8 +60,8 @@ OF_ALL_ROWS = ("heap", "kept", "near", "far", "share", "base_y", "base_mu")
 PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP, PATHS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Lines of a record: a branch cannot be open; close all such branches; the bound of the node reaches the cutoff; the
 node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the other side
-of an earlier branching follows; the positions of a device are divided; the path bound of the node reaches the
-cutoff."""
+of an earlier branching follows; the positions of a device are divided; the path bound of the node reaches the cutoff,
+or excludes states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +69,14 @@ class Record(Table):
     """The lines of a certificate that are not written yet; with no rows, nothing is recorded.
 
     Attributes:
-        kind: (C) PROBE … PATHS. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
+        kind: (C) PROBE … PATHS. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device; of
+            PATHS the number of junctions.
         bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
         last: (C) of STEP, the last position of the lower side.
-        y, mu: (C, N) multipliers of PROBE, BOUND and PATHS, times 2^bits, y less `base`. phi: (C, N) times 2^PHI_BITS.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, y less `base`; of PATHS those of the junctions,
+            which come first. phi: (C, N) times 2^PHI_BITS.
+        out: (C, m) what PATHS excludes, as bits: 1 the branch is not open, 2 no power runs on its path as from its from
+            to its to bus, 4 none runs the other way.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
         base: (N) price of the source that is at the bus, or joined to it without impedance, else 0.
@@ -83,6 +87,7 @@ class Record(Table):
     branch: Indices
     last: Indices
     bits: States
+    out: States
     y: Ints
     mu: Ints
     phi: Ints
@@ -252,6 +257,7 @@ def record_for(model: Model, capacity: int) -> Record:
         branch=np.zeros(capacity, dtype=np.int32),
         last=np.zeros(capacity, dtype=np.int32),
         bits=np.zeros(capacity, dtype=np.int8),
+        out=np.zeros((capacity, len(model.fr)), dtype=np.int8),
         **wide,
         top=np.zeros((capacity, size), dtype=np.int8),
         base=prices_at_buses(model),

@@ -18,6 +18,8 @@ from openpoint.compiled.table import Table
 OPEN, FORTH, BACK = 1, 2, 4
 """States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
 ANY = OPEN | FORTH | BACK
+OF_NODE = ("mask", "y", "mu")
+"""What each node has of `PathWork`."""
 
 
 @dataclass(frozen=True, eq=False)

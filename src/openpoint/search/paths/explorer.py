@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from openpoint.arrays import Floats, Indices
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, raise_to, record_for, waiting
+from openpoint.search.kernel.bookkeeping import Counts, Pool, Record, raise_to, record_for, waiting
 from openpoint.search.kernel.entries import PAUSED
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import OPEN, enlarged, path_pool_for, path_work_for
+from openpoint.search.paths.arrays import OF_NODE, OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
+from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
 from openpoint.search.paths.root_parts import LEAST, RootParts
 
 _LOG = logging.getLogger(__name__)
 
-OF_NODE = ("mask", "y", "mu")
 FROM_FIRST = (
     *("first_p", "first_q", "first_w", "highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
@@ -35,22 +35,37 @@ class PathExplorer:
         pays: whether the bound by paths is the higher one at the first node.
     """
 
-    def __init__(self, model: Model, work: Work) -> None:
-        """`work`: with the branches that are decided in every state, as `propagate` leaves it."""
+    def __init__(
+        self, model: Model, work: Work, checked: CheckedPaths | None = None, record: Record | None = None
+    ) -> None:
+        """`work`: with the branches that are decided in every state, as `propagate` leaves it.
+
+        `checked`, `record`: for a certificate (`openpoint.search.paths.certified`).
+        """
         self.model, self.work, self.record = model, work, record_for(model, 0)
         self.paths = paths_of(model)
         self.of_paths = path_work_for(self.paths, len(model.p))
         self.pool = path_pool_for(self.of_paths, 1)
-        mask = self.of_paths.mask.copy()
-        entries.begin(model, self.paths, self.of_paths, work)
-        many = len(self.paths.u) >= LEAST
-        self.parts: RootParts | None = RootParts(model, self.paths, work.status, mask) if many else None
+        self.parts: RootParts | None = None
+        self.certified: CertifiedNodes | None = None
+        if checked is not None:
+            shared = model, work, self.paths, self.of_paths, checked
+            self.certified = CertifiedNodes(*shared, self.record if record is None else record)
+        else:
+            mask = self.of_paths.mask.copy()
+            entries.begin(self.model, self.paths, self.of_paths, work)
+            if len(self.paths.u) >= LEAST:
+                self.parts = RootParts(self.model, self.paths, work.status, mask)
         self.of_paths.y[:] = np.nan
         self.pays = True
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is judged."""
         self._make_room(pool)
+        if self.certified is not None:
+            event = self.certified.explore(pool, self.pool, counts, most)
+            self.pays = self.certified.pays
+            return event
         shared = self.model, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
         parts = np.inf if self.parts is None else self.parts.next

@@ -1,0 +1,63 @@
+"""The lines of a certificate with bounds by paths: what they take out of a node."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from openpoint.arrays import States
+from openpoint.verify.claim import Claim
+from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.path_node import EXCLUDED, REACHED
+from openpoint.verify.path_table import path_nodes
+from openpoint.verify.paths import PathBound, obstacles
+from openpoint.verify.verified import CertificateError
+from openpoint.verify.wires import CLOSED, FREE
+
+
+class PathLines:
+    """The paths of the grid at the first node, and the multipliers of the last line.
+
+    Attributes:
+        nodes: the bound at all nodes. multipliers: of the junctions.
+    """
+
+    def __init__(self, claim: Claim, status: States) -> None:
+        """`status`: of the branches at the first node, without what follows from these.
+
+        Raises:
+            CertificateError: the bound does not hold for the grid.
+        """
+        data = claim.data()
+        if why := obstacles(data):
+            raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
+        squares = {bus: high for bus, (_, high) in claim.places.squares_of(data).items()}
+        self.nodes = path_nodes(PathBound(data, claim.graph, squares), status.tolist())
+        if len(self.nodes.buses) != claim.junctions:
+            raise CertificateError(f"the paths of the grid have {len(self.nodes.buses)} junctions")
+        self.multipliers, self.goal = Multipliers(len(self.nodes.buses)), claim.goal
+
+    def take_out(self, line: list[Any], file: IO[bytes], status: States, ways: States) -> bool:
+        """Close the branches and exclude the directions of paths that a line names; whether it is all of the node.
+
+        Args:
+            line: branches, directions, bits, width. file: at the numbers that follow.
+            status, ways: (E) states of the branches, (K) states that paths may have; both are changed.
+
+        Raises:
+            CertificateError: the bound does not tell that no state of the node below the claimed bound has these.
+        """
+        closed, named, bits, width = line
+        given = self.multipliers
+        given.read_plain(bits, width, file)
+        lost, left = status.copy(), ways.copy()
+        found = self.nodes.judged(lost, left, given.y, given.mu, bits, self.goal)
+        turned = [self.nodes.way(*way) for way in named]
+        if not all(e in range(len(status)) and status[e] == FREE for e in closed):
+            raise CertificateError(f"of the branches {closed} one is none, or is decided already")
+        excluded = all(lost[e] == CLOSED for e in closed) and not any(left[k] & state for k, state in turned)
+        if not (found == REACHED or (found == EXCLUDED and excluded and turned + closed)):
+            raise CertificateError("the bound by paths of these multipliers does not reach the bound claimed")
+        status[closed] = CLOSED
+        for k, state in turned:
+            ways[k] &= ~state
+        return not turned + closed
