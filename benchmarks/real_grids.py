@@ -6,7 +6,8 @@
 
 Each net is written by pandapower and read by openpoint. Today's state is compared with `pandapower.runpp`; the state of
 least loss, in which limits that cannot be kept are broken least, is written back into the net, and `runpp` computes
-its loss. Exit status 1: a difference above 1e-6, or an answer that switches anything but lines.
+its loss. Faults of lines and transformers are judged in both states. Exit status 1: a difference above 1e-6, an answer
+that switches anything but lines, or one that opens a branch at the bus of a source.
 """
 
 from __future__ import annotations
@@ -30,7 +31,16 @@ from openpoint.io.write_back import write_back
 from . import tables, timing
 
 SIMBENCH = tuple(f"1-MV-{kind}--{year}-sw" for kind in ("rural", "semiurb", "urban", "comm") for year in range(3))
-PANDAPOWER = ("mv_oberrhein", "create_cigre_network_mv", "simple_mv_open_ring_net", "example_simple", "lv_schutterwald")
+PANDAPOWER = (
+    "mv_oberrhein",
+    "create_cigre_network_mv",
+    "simple_mv_open_ring_net",
+    "example_simple",
+    "case33bw",
+    "lv_schutterwald",
+)
+FAULTS = ("waiting today", "waiting after")
+"""Faults after which load waits for the repair, whichever tie is closed: headings of their columns."""
 SECONDS = 60.0
 EXACT = 1e-6
 """Largest difference from pandapower: of losses relative, of voltages in pu."""
@@ -84,9 +94,22 @@ def measured(name: str) -> dict[str, Any]:
         changes = write_back(file, copy, dict(answer.branches.select("name", "closed_after").iter_rows()))
         again, _ = by_pandapower(pp.from_json(str(copy)), answer)
         moved = {change.branch for change in changes}
-        kinds = answer.branches.filter(answer.branches["name"].is_in(list(moved)))["kind"].unique().to_list()
+        switched = answer.branches.filter(answer.branches["name"].is_in(list(moved)))
+        kinds = switched["kind"].unique().to_list()
+        at_sources = switched.filter(
+            ~switched["closed_after"],
+            switched["from_bus"].is_in(grid.sources["bus"].implode())
+            | switched["to_bus"].is_in(grid.sources["bus"].implode()),
+        )
+        doubts = [problem for problem in grid.problems() if problem.severity == "warning"]
+        begun = time.process_time()
+        faults = {"before": faults_in(searched, None), "after": faults_in(searched, answer.open_branches)}
         return {
             "grid": name,
+            "doubts": len(doubts) + len(grid.notes),
+            "faults": faults,
+            "faults_seconds": time.process_time() - begun,
+            "opened_at_sources": at_sources["name"].to_list(),
             "buses": grid.buses.height,
             "branches": grid.branches().height,
             "switchable": int(grid.branches()["switchable"].sum()),
@@ -104,14 +127,25 @@ def measured(name: str) -> dict[str, Any]:
         }
 
 
+def faults_in(grid: openpoint.Grid, open_branches: Any) -> list[int] | None:
+    """The number of faults, and of those that leave load without supply until the repair; None in a meshed state."""
+    try:
+        found = openpoint.secure(grid, open_branches=open_branches)
+    except openpoint.InputError as error:
+        if not all("closes a loop" in problem.message or "join" in problem.message for problem in error.problems):
+            raise
+        return None
+    return [found.faults.height, found.waiting.height]
+
+
 def net_named(name: str) -> Any:
-    """A net of SimBench or of pandapower; buses of one name get their number as name."""
+    """A net of SimBench or of pandapower; buses of one name, or with a number for one, get their number as name."""
     import pandapower.networks as networks
     import simbench
 
     made = getattr(networks, name, None)
     net = made() if made is not None else simbench.get_simbench_net(name)
-    if net.bus["name"].duplicated().any():
+    if net.bus["name"].duplicated().any() or not all(isinstance(name, str) for name in net.bus["name"]):
         net.bus["name"] = [f"bus {k}" for k in net.bus.index]
     return net
 
@@ -134,13 +168,13 @@ def by_pandapower(net: Any, answer: Any = None) -> tuple[float, dict[str, float]
 def is_fault(row: dict[str, Any]) -> bool:
     """Whether a figure differs from pandapower's, or a planner would not open what is opened."""
     differences = (row["loss_difference"], row["v_difference_pu"], row["written_difference"])
-    return max(differences) > EXACT or row["kinds"] not in ([], ["lines"])
+    return max(differences) > EXACT or row["kinds"] not in ([], ["lines"]) or bool(row["opened_at_sources"])
 
 
 def as_table(rows: list[dict[str, Any]]) -> list[list[str]]:
     """A line a net."""
     head = ["grid", "buses", "branches", "switchable", "loops that stay", "other loops", "today kW", "Δ loss", "Δ pu"]
-    lines = [[*head, "answer kW", "gap", "CPU s", "switchings", "of", "written back: Δ loss"]]
+    lines = [[*head, "answer kW", "gap", "CPU s", "switchings", "of", "written back: Δ loss", *FAULTS]]
     for row in rows:
         lines.append(
             [
@@ -155,6 +189,7 @@ def as_table(rows: list[dict[str, Any]]) -> list[list[str]]:
                 str(row["switchings"]),
                 ", ".join(row["kinds"]) or "-",
                 f"{row['written_difference']:.0e}",
+                *("meshed" if found is None else f"{found[1]} of {found[0]}" for found in row["faults"].values()),
             ]
         )
     return lines

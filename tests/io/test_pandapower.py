@@ -59,6 +59,37 @@ def test_flow_of_a_net_with_nearly_everything() -> None:
     assert own_flow(grid) == pytest.approx(solved(net), rel=1e-8)
 
 
+def with_tap_tables() -> Any:
+    """The net with taps of both transformers by tables: ratio, angle and impedance of each position."""
+    net = full_net()
+    net.trafo["tap_dependency_table"], net.trafo["id_characteristic_table"] = True, [0, 1]
+    rows = [
+        (0, -2, 0.96, 1.5, 10.2, 0.5),
+        (0, -1, 0.98, 0.8, 10.6, 0.45),
+        (1, 1, 1.03, 0.4, 6.3, 1.5),
+        (1, 2, 1.05, 0.7, 6.5, 1.6),
+    ]
+    columns = ["id_characteristic", "step", "voltage_ratio", "angle_deg", "vk_percent", "vkr_percent"]
+    net["trafo_characteristic_table"] = pd.DataFrame(rows, columns=columns)
+    return net
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_taps_by_tables_are_those_of_today() -> None:
+    import pandapower as pp
+
+    net = with_tap_tables()
+    grid = read(net)
+    assert own_flow(grid) == pytest.approx(solved(net), rel=1e-8)
+    flow = openpoint.run_powerflow(grid)
+    pp.runpp(net, tolerance_mva=1e-10, numba=False, calculate_voltage_angles=True)
+    angle = dict(flow.buses.select("name", "angle_degree").iter_rows())["LV"]
+    assert angle == pytest.approx(float(net.res_bus.va_degree[net.bus.index[net.bus["name"] == "LV"]].item()), abs=1e-6)
+    assert "stay at today's position" in " ".join(note.message for note in grid.notes)
+    net.trafo_characteristic_table = net.trafo_characteristic_table.iloc[1:]
+    assert faults(net) == [("trafo", "0 (T1)", "tap_dependency_table")]
+
+
 def network_named(name: str) -> Any:
     return copy.deepcopy(_network_named(name))
 
@@ -335,6 +366,7 @@ BREAKS: list[tuple[Callable[[Any], None], tuple[str, str, str]]] = [
     (_set("trafo", 0, "tap_pos", 0.5), ("trafo", "0 (T1)", "tap_pos")),
     (_set("trafo", 0, "tap_step_degree", 5.0), ("trafo", "0 (T1)", "tap_step_degree")),
     (_set("trafo", 0, "tap_dependency_table", True), ("trafo", "0 (T1)", "tap_dependency_table")),
+    (_set("trafo", 0, "tap_changer_type", "Tabular"), ("trafo", "0 (T1)", "tap_changer_type")),
     (_set("switch", 0, "et", "x"), ("switch", "0", "et")),
 ]
 

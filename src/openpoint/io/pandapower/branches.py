@@ -25,6 +25,7 @@ from typing import Any
 from openpoint.io.pandapower.geo import route_of
 from openpoint.io.pandapower.json import Net, Row, is_missing, truth
 from openpoint.io.pandapower.reading import NO_LIMIT_KA, Reading, names
+from openpoint.io.pandapower.tap_tables import at_todays_tap, note_tables
 
 SWITCH_RX_RATIO = 2.0
 _OUT_OF_SERVICE = "What may be switched needs a switch of type 'l' (lines) or 't' (transformers) and in_service"
@@ -53,6 +54,7 @@ def read_branches(reading: Reading) -> None:
     else:
         reading.left_out("line", _OUT_OF_SERVICE)
     reading.left_out("trafo", _OUT_OF_SERVICE)
+    note_tables(reading)
     old_routes = {row["index"]: row for row in net.rows("line_geodata")}
     for row in all_lines:
         state = _plain_state(row) if plain else _line_state(reading, row, lines.get(row["index"], []))
@@ -250,6 +252,7 @@ def _transformer(reading: Reading, row: Row, name: str, switches: list[Row]) -> 
     ends = _ends(reading, "trafo", row, "hv_bus", "lv_bus")
     if ends is None:
         return
+    row = at_todays_tap(reading, row)
     tap = _tap(reading, row)
     sn = reading.number("trafo", row, "sn_mva") or math.nan
     vn_hv, vn_lv = reading.number("trafo", row, "vn_hv_kv"), reading.number("trafo", row, "vn_lv_kv")
@@ -311,9 +314,10 @@ def _tap(reading: Reading, row: Row) -> Row:
     """The columns of the tap changer; none where it has none."""
     _second_tap(reading, row)
     kind = row.get("tap_changer_type")
-    if truth(row.get("tap_dependency_table"), instead=False) or kind == "Tabular":
-        remedy = "Give vk_percent, vkr_percent and the ratio of today's tap, and no table"
-        reading.fault("trafo", row, "tap_dependency_table", "transformers with tables are not read", remedy)
+    if kind == "Tabular":
+        message = "its taps are those of a table, but it names none"
+        remedy = "Name it in id_characteristic_table, and set tap_dependency_table"
+        reading.fault("trafo", row, "tap_changer_type", message, remedy)
     side = row.get("tap_side")
     if side not in ("hv", "lv") or is_missing(row.get("tap_pos")):
         return {}
