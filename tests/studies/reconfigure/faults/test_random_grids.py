@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from openpoint.arrays import Bools
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
 from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, told_limits
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.search import Found, search_loss
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
+from openpoint.studies.secure.model.tree import tree_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders.fault_tasks import Case, fault_case
@@ -45,13 +47,13 @@ def check_figures(case: Case) -> None:
 
 def check_bounds(case: Case, rng: np.random.Generator) -> None:
     """At partial states no completion has less than the bounds, and every fault named is unrestorable in all."""
-    e = case.network.n_conductors
+    e, fixed = case.network.n_conductors, ~case.network.switchable
     for sought in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
         bound = task_of(case, sought, unlimited(e)).bound
-        for share in (0.3, 0.6, 0.9, 1.0):
+        for share in (0.0, 0.3, 0.6, 0.9, 1.0, None, None, None):
             closed = case.states[rng.integers(len(case.states))]
-            status = np.where(rng.random(e) < share, np.where(closed, CLOSED, OPEN), UNDECIDED).astype(np.int8)
-            fixed = ~case.network.switchable
+            known = near_sources(case, closed, rng) if share is None else rng.random(e) < share
+            status = np.where(known, np.where(closed, CLOSED, OPEN), UNDECIDED).astype(np.int8)
             status[fixed] = np.where(case.network.closed, CLOSED, OPEN)[fixed]
             count = bound.faults(status, ENDLESS)
             fits = ~(case.states & (status == OPEN)).any(axis=1) & ~(~case.states & (status == CLOSED)).any(axis=1)
@@ -61,6 +63,15 @@ def check_bounds(case: Case, rng: np.random.Generator) -> None:
                     assert count <= figures.count
                     assert not (bound.work.lost & ~figures.unrestorable).any()
                     assert bound.interruptions <= figure_of(sought, figures) * (1.0 + 1e-9) + 1e-9
+
+
+def near_sources(case: Case, closed: Bools, rng: np.random.Generator) -> Bools:
+    """(E) branches decided where a search goes from the sources outwards: those at some buses that are fed first."""
+    tree = tree_of(case.network, closed)
+    assert tree is not None
+    first = tree.order[: rng.integers(1, len(tree.order) + 1)]
+    fr, to = case.network.terminal_fr, case.network.terminal_to
+    return (np.isin(fr, first) | np.isin(to, first)) & (rng.random(len(fr)) < 0.9)
 
 
 def check_optima(case: Case) -> int:

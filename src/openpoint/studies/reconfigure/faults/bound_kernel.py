@@ -9,9 +9,14 @@ from openpoint.powerflow.arrays import Wires
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.reconfigure.faults.arrays import FaultData
 from openpoint.studies.reconfigure.faults.partial import Least, PartialWork
-
-SAFE = 1e-9
-"""Relative margin for rounding."""
+from openpoint.studies.reconfigure.faults.region_kernel import (
+    SAFE,
+    counted,
+    find_regions,
+    find_tops,
+    hangs_below,
+    within_region,
+)
 
 
 @inlined
@@ -52,15 +57,6 @@ def attach(wires: Wires, data: FaultData, work: PartialWork) -> int:
 
 
 @inlined
-def counted(data: FaultData, least: Least, work: PartialWork, e: int) -> float:
-    """Faults of a branch that is not attached, unless they count with an attached section in which it hangs."""
-    if not data.fails[e] or (data.hangs[e] and work.live[data.of_branch[e]]):
-        return 0.0
-    rate: float = least.by_rate[e]
-    return rate
-
-
-@inlined
 def join_rest(wires: Wires, data: FaultData, least: Least, work: PartialWork) -> None:
     """The joined parts that are not attached: their first buses, faults within, and power that they may feed in."""
     n = len(data.load)
@@ -90,6 +86,7 @@ def join_rest(wires: Wires, data: FaultData, least: Least, work: PartialWork) ->
                     work.stack[depth] = other
                     depth += 1
         work.own[first] = faults if bare else 0.0
+        work.part_p[first], work.part_q[first] = max(p, 0.0), max(q, 0.0)
         work.help[0] += max(-p, 0.0)
         work.help[1] += max(-q, 0.0)
 
@@ -138,6 +135,9 @@ def sums(data: FaultData, least: Least, work: PartialWork, count: int) -> None:
             work.p_below[up] += work.p_below[bus]
             work.q_below[up] += work.q_below[bus]
             work.weight_below[up] += work.weight_below[bus]
+            work.hung[up] += work.hung[bus]
+            work.p_hung[up] += work.p_hung[bus]
+            work.q_hung[up] += work.q_hung[bus]
             work.load_below[up] += work.load_below[bus]
             work.customers_below[up] += work.customers_below[bus]
             work.need[up] = max(work.need[up], needed_above(data, least, work, bus))
@@ -146,7 +146,8 @@ def sums(data: FaultData, least: Least, work: PartialWork, count: int) -> None:
 @inlined
 def needed_above(data: FaultData, least: Least, work: PartialWork, bus: int) -> float:
     """Least squared voltage of the parent with which all attached below a bus keep their lower limits."""
-    p, q = max(work.p_below[bus] - work.help[0], 0.0), work.q_below[bus] - work.help[1]
+    p = max(work.p_below[bus] + work.p_hung[bus] - work.help[0], 0.0)
+    q = work.q_below[bus] + work.q_hung[bus] - work.help[1]
     return before(data, least, work.above[bus], bus, work.need[bus], p, q)
 
 
@@ -172,11 +173,11 @@ def voltage_at(data: FaultData, least: Least, work: PartialWork, y: int, top: in
     w = least.w_source[bus]
     for k in range(depth - 1, -1, -1):
         bus = work.stack[k]
-        p = work.p_below[bus] + work.p_below[head]
-        q = work.q_below[bus] + work.q_below[head]
+        p = work.p_below[bus] + work.p_hung[bus] + work.p_below[head] + work.p_hung[head]
+        q = work.q_below[bus] + work.q_hung[bus] + work.q_below[head] + work.q_hung[head]
         if below(work, bus, top):
-            p -= work.p_below[top]
-            q -= work.q_below[top]
+            p -= work.p_below[top] + work.p_hung[top]
+            q -= work.q_below[top] + work.q_hung[top]
         w = behind(data, least, work.above[bus], bus, w, max(p - work.help[0], 0.0), q - work.help[1])
         if w == 0.0:
             return 0.0
@@ -189,7 +190,7 @@ def may_feed(
 ) -> bool:
     """Whether branch f may feed all below `head` at bus x, with at most the squared voltage w at its other end."""
     e, bus, last = f, x, -1
-    p, q = work.p_below[head], work.q_below[head]
+    p, q = work.p_below[head] + work.p_hung[head], work.q_below[head] + work.q_hung[head]
     while True:
         w = behind(data, least, e, bus, w, max(p - work.help[0], 0.0), q - work.help[1])
         if w == 0.0:
@@ -215,6 +216,8 @@ def possible(wires: Wires, data: FaultData, least: Least, work: PartialWork, f: 
     if not below(work, head, x):
         x, y = y, x
     w = least.w_high[y]
+    if work.place[y] < 0 and hangs_below(work, head, work.region[y]):
+        return False
     if work.place[y] >= 0 and not below(work, top, y):
         w = voltage_at(data, least, work, y, top, head)
     return w > 0.0 and may_feed(wires, data, least, work, f, x, head, w)
@@ -269,12 +272,13 @@ def attach_all(wires: Wires, data: FaultData, least: Least, work: PartialWork) -
     """Find what is attached and what is not, and the sums below each bus; returns the number of attached buses."""
     count = attach(wires, data, work)
     join_rest(wires, data, least, work)
+    work.regions[0] = find_regions(wires, data, least, work)
     sums(data, least, work, count)
     return count
 
 
 @inlined
-def distances(data: FaultData, least: Least, work: PartialWork, count: int) -> float:
+def distances(wires: Wires, data: FaultData, least: Least, work: PartialWork, count: int) -> float:
     """Sum of the least interruptions of all buses by their weights.
 
     Requires in `distance` the interruptions that begin at each attached bus.
@@ -304,9 +308,16 @@ def distances(data: FaultData, least: Least, work: PartialWork, count: int) -> f
                 if reached < work.distance[j] * (1.0 - SAFE):
                     work.distance[j] = reached
                     again = True
+    find_tops(data, least, work, count)
     for bus in range(n):
-        if work.place[bus] < 0 and work.distance[work.part[bus]] < np.inf:
-            total += least.by_weight[bus] * work.distance[work.part[bus]]
+        work.group_of[bus] = -1
+    for r in range(work.regions[0]):
+        by_paths = 0.0
+        for k in range(work.begin[r], work.begin[r + 1]):
+            bus = work.rest[k]
+            if work.distance[work.part[bus]] < np.inf:
+                by_paths += least.by_weight[bus] * work.distance[work.part[bus]]
+        total += max(by_paths, within_region(wires, data, least, work, r)) if work.bare[r] else by_paths
     return total
 
 
@@ -346,7 +357,7 @@ def bound_faults(wires: Wires, data: FaultData, least: Least, work: PartialWork,
                 continue
             if least.valid and not restorable(wires, data, least, work, own, work.lower[at], head):
                 stuck = True
-                lost += repair * work.weight_below[head]
+                lost += repair * (work.weight_below[head] + work.hung[head])
         if stuck:
             faults += most + 1 if barred else failing
             for a in range(data.first[s], data.first[s + 1]):
@@ -354,5 +365,5 @@ def bound_faults(wires: Wires, data: FaultData, least: Least, work: PartialWork,
                 work.lost[e] = work.status[e] == CLOSED or data.hangs[e]
             if faults > most:
                 return faults
-    work.bound[0] = least.fixed + lost + distances(data, least, work, count)
+    work.bound[0] = least.fixed + lost + distances(wires, data, least, work, count)
     return faults

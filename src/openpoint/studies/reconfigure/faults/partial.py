@@ -12,6 +12,28 @@ is a shortest path (`bound_kernel.distances`). Added up over the buses, weighted
 What is isolated with a fault does not depend on the topology: a conductor in one section with a bus fails, whether it
 is closed or open.
 
+**Interruptions within a region.** What is not attached falls into *regions*, joined by closed and undecided branches
+without the attached part, each of some joined parts J of weight c_J. In every completion each part is entered by
+exactly one branch, each by another, so that with its own branches it brings at least ρ_J faults, where ρ_J is the sum
+of those within J and the least of a branch that may enter it. If no breaker stands in the region, the parts of a
+region fall into groups g, each of which trips as a whole with all faults of its parts: those fed over branches with a
+breaker, or from a source, each a group of its own, and those that hang at attached buses, one group with all attached
+below the same breaker. With d_g the interruptions of a group by what is attached, and t_g the attached weight below
+its breaker, C_g = Σ c_J and R_g = Σ ρ_J over its parts, the interruptions of the region's buses and of others by its
+faults are at least
+
+    Σ_g d_g C_g + t_g R_g + C_g R_g.
+
+The parts may be shared out among the groups in any way. By Cauchy and Schwarz C_g R_g ≥ S_g², S_g = Σ √(c_J ρ_J), and
+(t_g + C_g)(d_g + R_g) ≥ (√(t_g d_g) + S_g)². So two bounds follow that need only Σ_g S_g = S: each part by itself at
+the group where d_g c_J + t_g ρ_J is least, with Σ S_g² ≥ S² / number of groups; and the least of Σ (√(t_g d_g) + S_g)²
+− t_g d_g, in which all groups with parts reach one level. With one group the sum is exact. The greatest of these and
+of the shortest paths counts. Regions may share a group: what their faults do to each other is left out.
+
+What no completion restores after a fault waits for the repair, and so do all regions that hang below it in every
+completion: those whose branches to the attached part all end below it. If no open tie leads from such a region to
+elsewhere, it cannot feed what is above it after a fault, and its power P, Q adds to that of the part that it hangs at.
+
 **Faults that one tie cannot restore.** A fault of an attached branch leaves the part A below it without supply, and
 more in a completion. Whatever restores it feeds A over a branch f = (x, y) from y outside to x in A, in a radial state
 that keeps the limits. Either y is attached and not cut off by the fault; then f is the tie, since it would otherwise
@@ -35,7 +57,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Indices, States
+from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
 from openpoint.search.model.demand import demand
@@ -89,6 +111,14 @@ class PartialWork(Table):
         stack: (N + 1) memory. live: whether a section has an attached bus.
         lost: (E) faults that no completion restores. help: (2) P and Q that parts not attached may feed in.
         bound: (1) of the interruptions.
+        regions: (1) their number. begin, rest: (N + 1), (N) the buses of each. bare: (N) whether one has no breaker.
+        entry, part_weight: (N) of a part at its first bus: least faults of a branch that enters it, and its weight.
+        hung: (N) weight of the regions that hang below a bus in every completion. seen: (N) memory.
+        part_p, part_q: (N) of a part: what it takes at least, not below 0. region: (N) of a bus that is not attached.
+        low, high: (N) of a region: first and last place of attached buses that it may be fed from, also by a tie after
+            a fault. p_hung, q_hung: (N) power of the regions of which all these are below a bus.
+        top, group_of: (N) of an attached bus: the bus that trips with what hangs there, and the last region seen there.
+        group_weight, group_rate, group_root: (2E + 1) what a region may be tripped with.
     """
 
     status: States
@@ -112,6 +142,26 @@ class PartialWork(Table):
     lost: Bools
     help: Floats
     bound: Floats
+    regions: Ints
+    begin: Indices
+    rest: Indices
+    bare: Bools
+    entry: Floats
+    part_weight: Floats
+    hung: Floats
+    part_p: Floats
+    part_q: Floats
+    p_hung: Floats
+    q_hung: Floats
+    region: Indices
+    low: Indices
+    high: Indices
+    seen: Bools
+    top: Indices
+    group_of: Indices
+    group_weight: Floats
+    group_rate: Floats
+    group_root: Floats
 
 
 def least_for(network: Network, data: FaultData) -> Least:
@@ -169,11 +219,39 @@ def _least_of(load: Floats, low: Floats, high: Floats) -> Floats:
 def partial_work(data: FaultData) -> PartialWork:
     """Memory for partial states."""
     n, e = len(data.load), len(data.fr)
-    names = ("order", "place", "end", "above", "parent", "part", "stack")
+    names = (
+        "order",
+        "place",
+        "end",
+        "above",
+        "parent",
+        "part",
+        "stack",
+        "begin",
+        "rest",
+        "top",
+        "group_of",
+        "region",
+        "low",
+        "high",
+    )
     arrays: dict[str, Any] = {name: np.zeros(n + 1, dtype=np.int32) for name in names}
-    floats = ("p_below", "q_below", "weight_below", "load_below", "customers_below", "need", "own", "distance")
+    floats: tuple[str, ...] = (
+        "p_below",
+        "q_below",
+        "weight_below",
+        "load_below",
+        "customers_below",
+        "need",
+        "own",
+        "distance",
+    )
+    floats += ("entry", "part_weight", "hung", "part_p", "part_q", "p_hung", "q_hung")
     arrays |= {name: np.zeros(n) for name in floats}
     arrays |= {"lower": np.zeros(e, dtype=np.int32), "lost": np.zeros(e, dtype=np.bool_)}
     sections = int(max(data.of_bus.max(initial=0), data.of_branch.max(initial=0))) + 1
+    arrays |= {name: np.zeros(2 * e + 1) for name in ("group_weight", "group_rate", "group_root")}
+    arrays |= {name: np.zeros(n, dtype=np.bool_) for name in ("bare", "seen")}
+    arrays["regions"] = np.zeros(1, dtype=np.int64)
     arrays["live"] = np.zeros(sections, dtype=np.bool_)
     return PartialWork(status=np.zeros(e, dtype=np.int8), help=np.zeros(2), bound=np.zeros(1), **arrays)
