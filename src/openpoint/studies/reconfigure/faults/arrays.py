@@ -33,7 +33,6 @@ class FaultData(Table):
         load, customers: (N) of each bus. rate: (E) faults a year. remote: (E) operated by remote control.
         until, sooner, whole: (E) hours a year without supply of what is switched around on site, of what is so by
             remote control (as `until` where no branch at the section is remote), and of what waits for the repair.
-        one_time: whether `until` and `sooner` are equal everywhere.
         low, high: (N) voltages that keep the limits, after a fault. most: (E) currents.
         sources_hold: whether the sources' own voltages keep the limits. most_choices: see `Restoration.is_whole`.
     """
@@ -62,7 +61,6 @@ class FaultData(Table):
     until: Floats
     sooner: Floats
     whole: Floats
-    one_time: bool
     low: Floats
     high: Floats
     most: Floats
@@ -173,7 +171,6 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
         until=until,
         sooner=sooner,
         whole=rate * repair_h,
-        one_time=bool(np.array_equal(until, sooner)),
         low=low,
         high=high,
         most=np.sqrt(network.l_max) * (1.0 + TOLERANCE),

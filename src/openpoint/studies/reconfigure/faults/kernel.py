@@ -228,9 +228,9 @@ def attempt(
 
 @inlined
 def restore(
-    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, work: Work
+    wires: Wires, loads: Loads, data: FaultData, state: FaultWork, s: int, parts: int, bad: int, alike: bool, work: Work
 ) -> None:
-    """Find the best choice of ties and write it to `picked`."""
+    """Find the best choice of ties and write it to `picked`; `alike`: one tie for one part is as good as another."""
     all_load, all_customers, choices = 0.0, 0.0, 1
     for p in range(parts):
         all_load += load_below(state, state.head[p])
@@ -263,22 +263,38 @@ def restore(
         found, best, fewest, lowest = True, served, count, loss
         for p in range(parts):
             state.picked[p] = state.chosen[p]
-        # What waits is then the same for every tie; only times that differ need the one of least loss.
-        if parts == 1 and data.one_time:
+        if parts == 1 and alike:
             break
 
 
 @inlined
-def remote_only(data: FaultData, state: FaultWork, s: int, parts: int) -> tuple[bool, bool]:
-    """Whether all that isolates a section is operated by remote control, and whether the ties of `picked` are, too."""
-    isolated = True
+def isolated_remotely(data: FaultData, state: FaultWork, s: int) -> bool:
+    """Whether all that isolates a section is operated by remote control."""
     for a in range(data.start[s], data.start[s + 1]):
         e = data.touching[a]
-        isolated = isolated and (data.remote[e] or not state.closed[e])
-    tied = isolated
+        if state.closed[e] and not data.remote[e]:
+            return False
+    return True
+
+
+@inlined
+def equally_remote(data: FaultData, state: FaultWork, parts: int) -> bool:
+    """Whether the ties that are worth trying are all operated by remote control, or none of them."""
+    near, far = False, False
+    for k in range(state.first[parts]):
+        if not state.hopeless[k]:
+            near = near or data.remote[state.tie[k]]
+            far = far or not data.remote[state.tie[k]]
+    return not (near and far)
+
+
+@inlined
+def tied_remotely(data: FaultData, state: FaultWork, parts: int) -> bool:
+    """Whether the ties of `picked` are operated by remote control."""
+    tied = True
     for p in range(parts):
         tied = tied and (state.picked[p] < 0 or data.remote[state.picked[p]])
-    return isolated, tied
+    return tied
 
 
 @inlined
@@ -349,9 +365,12 @@ def evaluate_faults(
         parts = parts_of(data, state, s)
         at = top_branch(data, partial, s)
         sort_out(wires, data, least, partial, state, at, parts)
-        restore(wires, loads, data, state, s, parts, bad, work)
-        isolated, tied = remote_only(data, state, s, parts)
-        first, second = sooner if isolated else until, sooner if tied else until
+        isolated = isolated_remotely(data, state, s)
+        # The tie of least loss is needed only where the time that customers wait follows from which one it is.
+        alike = sooner == until or not isolated or equally_remote(data, state, parts)
+        restore(wires, loads, data, state, s, parts, bad, alike, work)
+        soon = isolated and tied_remotely(data, state, parts)
+        first, second = sooner if isolated else until, sooner if soon else until
         bus = tripped_at(data, partial, at, data.section[s])
         state.totals[0] += rate * customers_below(state, bus)
         fed, left = shared_out(state, parts, False)
