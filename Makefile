@@ -21,7 +21,7 @@ help:
 	@echo "make test    style, types and all tests"
 	@echo "make check   the same without the slow tests"
 	@echo "make coverage  which lines the quick tests reach"
-	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes an hour of processor time"
+	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes 20 minutes of processor time"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make docs    the site, in $(OUT)/docs"
 	@echo "make dist    the files for a package index, in $(OUT)/dist, once pyproject.toml names the repository"

@@ -19,6 +19,7 @@ import pytest
 import openpoint
 from openpoint.errors import pip_command
 from openpoint.studies.catalog import STUDIES, Study
+from tests import processor_time
 from tests.processor_time import listed, slow
 
 ROOT = Path(__file__).parents[1]
@@ -451,9 +452,11 @@ def test_the_list_of_slow_tests_is_not_stale() -> None:
 
 
 def test_slow_is_what_takes_long_alone_or_again() -> None:
-    seconds = {"a.py::x": 5.0, "a.py::y[1]": 1.0, "a.py::y[2]": 2.0, "a.py::z": 0.1, "b.py::u": 4.0, "b.py::v": 9.0}
+    alone, again, file = processor_time.ALONE_S, processor_time.AGAIN_S, processor_time.FILE_S
+    seconds = {"a.py::x": 2.0 * alone, "a.py::y[1]": 0.9 * alone, "a.py::y[2]": 0.9 * alone, "a.py::z": 0.5 * again}
+    seconds |= {"b.py::u": 0.9 * file, "b.py::v": 2.0 * file, "c.py::w[1]": 0.5 * again, "c.py::w[2]": 0.9 * again}
     assert slow(seconds) == ["a.py::x", "a.py::y[2]", "b.py::v"]
-    assert slow({"c.py::w": 7.0}) == ["c.py::w"]
+    assert slow({"c.py::w": 1.1 * file}) == ["c.py::w"]
 
 
 def test_every_extra_is_installed_by_the_names_of_its_packages() -> None:
