@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, States
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.search.kernel.arrays import OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.topology.program import LEAST_SQUARE
 from openpoint.studies.dispatch.day.topology.relaxation import LEAST_PRICE, DayRelaxation, NodeBound
@@ -42,15 +42,17 @@ def probe(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats
     conductance = np.where(status != OPEN, 0.5 / np.maximum(found.conductances.square, LEAST_SQUARE), 0.0)
     scheduled, free = relaxation.columns.owner < 0, _free(relaxation, found)
     held = [free, free & scheduled] if (free & ~scheduled).any() else [free]
-    ways = [[_inverse(relaxation, conductance, tie) for tie in _ties(relaxation, some, conductance)] for some in held]
+    undecided = np.flatnonzero(status == UNDECIDED)
+    potentials = _Potentials(relaxation, conductance, undecided)
+    ways = [[potentials.at(tie) for tie in _ties(relaxation, some, conductance)] for some in held]
     fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
     trial = status.copy()
-    for e in np.flatnonzero(status == UNDECIDED).tolist():
+    for k, e in enumerate(undecided.tolist()):
         trial[e] = OPEN
-        for inverse in ways:
+        for way in ways:
             moved = list[Floats]()
-            for matrix, flow in zip(inverse, (found.p, found.q), strict=True):
-                u = matrix[:, :, fr[e]] - matrix[:, :, to[e]]
+            for potential, flow in zip(way, (found.p, found.q), strict=True):
+                u = potential[:, :, k]
                 rest = np.maximum(1.0 - conductance[:, e] * (u[:, fr[e]] - u[:, to[e]]), LEAST_REST)
                 step = np.zeros((count, len(relaxation.bus)))
                 step[:, relaxation.bus[:n]] = -u[:, :n] * (flow[:, e] / rest)[:, None]
@@ -60,18 +62,34 @@ def probe(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats
     return bounds
 
 
-def _inverse(relaxation: DayRelaxation, conductance: Floats, ties: Floats) -> Floats:
-    """(K, n + 1, n + 1) inverses of the Laplacians of the copies with ties, the sources as the last bus."""
-    model, n = relaxation.model, relaxation.model.n
-    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
-    laplacian = np.zeros((len(conductance), n + 1, n + 1))
-    for a, b, sign in ((fr, fr, 1.0), (to, to, 1.0), (fr, to, -1.0), (to, fr, -1.0)):
-        np.add.at(laplacian.transpose(1, 2, 0), (a, b), (sign * conductance).T)
-    here = np.arange(n)
-    laplacian[:, here, here] += ties[:, relaxation.bus[:n]]
-    whole = np.zeros_like(laplacian)
-    whole[:, :n, :n] = np.linalg.inv(laplacian[:, :n, :n])
-    return whole
+class _Potentials:
+    """What a unit of power sent from one end of a branch to the other does to the multipliers, for some branches."""
+
+    def __init__(self, relaxation: DayRelaxation, conductance: Floats, branches: Ints) -> None:
+        """`conductance`: (K, m) of all branches in the copies. `branches`: (B) those that are asked for."""
+        model, n = relaxation.model, relaxation.model.n
+        fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+        self._laplacian = np.zeros((len(conductance), n + 1, n + 1))
+        for a, b, sign in ((fr, fr, 1.0), (to, to, 1.0), (fr, to, -1.0), (to, fr, -1.0)):
+            np.add.at(self._laplacian.transpose(1, 2, 0), (a, b), (sign * conductance).T)
+        self._sent = np.zeros((n + 1, len(branches)))
+        np.add.at(self._sent, (fr[branches], np.arange(len(branches))), 1.0)
+        np.add.at(self._sent, (to[branches], np.arange(len(branches))), -1.0)
+        self._bus = relaxation.bus[:n]
+        self._known = list[tuple[Floats, Floats]]()
+
+    def at(self, ties: Floats) -> Floats:
+        """(K, n + 1, B) with (K, N) conductances from the buses to the ground; the sources are the last bus."""
+        for before, potential in self._known:
+            if np.array_equal(before, ties):
+                return potential
+        n, here = len(self._bus), np.arange(len(self._bus))
+        tied = self._laplacian[:, :n, :n].copy()
+        tied[:, here, here] += ties[:, self._bus]
+        potential = np.zeros((len(tied), n + 1, self._sent.shape[1]))
+        potential[:, :n] = np.linalg.solve(tied, np.broadcast_to(self._sent[:n], (len(tied), *self._sent[:n].shape)))
+        self._known.append((ties, potential))
+        return potential
 
 
 def _free(relaxation: DayRelaxation, found: NodeBound) -> Bools:
