@@ -69,7 +69,9 @@ def _cases(result: DispatchDayResult) -> list[tuple[str, ...]]:
     for name, figure, unit in _FIGURES:
         digits = 4 if unit == "pu" else 1
         values = [result.total(figure, case) for case in CASES]
-        rows.append((name, *("-" if value is None else f"{value + 0.0:,.{digits}f} {unit}" for value in values)))
+        rows.append(
+            (name, *("-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f} {unit}" for value in values))
+        )
     return rows
 
 
