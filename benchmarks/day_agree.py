@@ -1,6 +1,6 @@
 """Whether the ways to the robust plan of a day agree, on random small days with everything that a day may hold.
 
-    python -m benchmarks.day_agree [--count 200] [--first 0] [--seconds 30] [--vertices 10000] [--json FILE]
+    python -m benchmarks.day_agree [--count 200] [--first 0] [--seconds 30] [--vertices 10000] [--least 1] [--json FILE]
                                    [--methods columns search ccg benders extensive late]
 
 Of every day all radial topologies and all vertices of the uncertainty set are tried (`tests.builders.day_oracle`), once
@@ -142,14 +142,16 @@ def main() -> int:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seconds", type=float, default=30.0, help="processor time limit of a method")
     parser.add_argument("--vertices", type=int, default=VERTICES_MOST, help="most vertices of a day that is solved")
+    parser.add_argument("--least", type=int, default=1, help="fewest vertices of such a day")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     wrong: list[str] = []
     for seed in range(arguments.first, arguments.first + arguments.count):
         asked = random_day(seed).question
-        if len(list(itertools.islice(days(asked.day.uncertain), arguments.vertices + 1))) > arguments.vertices:
-            counts["oracle"]["too many vertices"] += 1
+        there = len(list(itertools.islice(days(asked.day.uncertain), arguments.vertices + 1)))
+        if not arguments.least <= there <= arguments.vertices:
+            counts["oracle"]["too many vertices" if there >= arguments.least else "too few vertices"] += 1
             continue
         ways = {cadence: replace(asked, topology=cadence) for cadence in (Cadence.FIXED, Cadence.ONCE)}
         began = time.process_time()
