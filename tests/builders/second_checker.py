@@ -1,19 +1,22 @@
 """A second checker of certificates: small, slow, in fractions, from docs/formats.md alone.
 
 It covers grids of lines without charging or ratios, loads of constant power that take power, sources of one voltage,
-voltage limits, locks, prices of changes, and many futures. What it accepts was checked by nothing but what is here.
+voltage limits, locks, prices of changes, many futures, and bounds by paths (`tests.builders.second_paths`). What it
+accepts was checked by nothing but what is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from openpoint.network import Network
 from tests.builders.certificates import Line
+from tests.builders.second_paths import SecondPaths, Way
 
 Numbers = list[Fraction]
 OPEN, CLOSED, FREE = 0, 1, 2
@@ -72,6 +75,7 @@ class _Check:
         unavoidable = sum(self.closed) - (self.n - len(self.sources))
         self.goal = Fraction(head["bound"]) - self.cost * unavoidable
         self.risk = self._risk()
+        self.path_last: tuple[list[int], list[int], int] | None = None
         # y, μ, digits by future
         self.last = [([0] * self.n, [0] * self.n, 0) for _ in self.demands]
         name = {branch: e for e, branch in enumerate(network.branch_names)}
@@ -81,6 +85,7 @@ class _Check:
         for key, state in (("locked_open", OPEN), ("locked_closed", CLOSED)):
             for branch in head[key]:
                 self.first[name[branch]] = state
+        self.given = list(self.first)
         best = [CLOSED] * self.m
         for branch in head["open"]:
             best[name[branch]] = OPEN
@@ -232,11 +237,47 @@ class _Check:
         kept = missed <= Fraction(1) - Fraction(given["share"]) + Fraction(1, 10**9)
         return float(self.risk(losses) + self.cost * changes), kept
 
+    @cached_property
+    def paths(self) -> SecondPaths:
+        """The paths of the grid, for one demand."""
+        z = [(Fraction(v.real), Fraction(v.imag)) for v in self.z]
+        load = [(Fraction(s.real), Fraction(s.imag)) for s in map(complex, self.demands[0])]
+        ends = list(zip(self.fr, self.to, strict=True))
+        square = self.w_max[min(self.sources)]
+        return SecondPaths(ends, z, load, self.sources, square, list(self.given))
+
+    def take_out(self, status: list[int], excluded: set[Way], line: Line) -> bool:
+        """Close branches and exclude ways as a line by paths says; whether that is all of the node."""
+        closed, named, bits, y, mu = line[1:]
+        if self.cost:
+            raise Refused("paths with a price of changes")
+        last_y, last_mu, last = self.path_last or ([0] * len(y), [0] * len(y), 0)
+        shift = (lambda a: a << bits - last) if bits >= last else (lambda a: a >> last - bits)
+        y, mu = [shift(a) + b for a, b in zip(last_y, y)], [shift(a) + b for a, b in zip(last_mu, mu)]
+        self.path_last = y, mu, bits
+        pairs = zip(self.paths.junctions, y, mu, strict=True)
+        of = {j: (Fraction(max(a, 0), 1 << bits), Fraction(max(b, 0), 1 << bits)) for j, a, b in pairs}
+        opened, directed, reached = self.paths.judge(status, excluded, (of, self.goal))
+        turned = []
+        for e, side in named:
+            k, at = self.paths.of[e]
+            forth = self.paths.buses[k][at] == self.fr[e]
+            turned.append((k, 1 if forth == (side == 0) else 0))
+        for found in ([opened.get(e) for e in closed], [directed.get(way) for way in turned]):
+            if not reached and any(v is not None and v < self.goal for v in found):
+                raise Refused("paths")
+        if any(status[e] != FREE for e in closed) or not (reached or closed or named):
+            raise Refused("paths")
+        for e in closed:
+            status[e] = CLOSED
+        excluded.update(turned)
+        return not (closed or named)
+
     def all(self, lines: list[Line]) -> None:
         """Go through the tree."""
         many, number, waiting = "futures" in self.head, 1, {}
         unknown = -(Fraction(10) ** 30)
-        here: tuple[list[int], dict[int, Fraction]] | None = (list(self.first), {})
+        here: tuple[list[int], dict[int, Fraction], set[Way]] | None = (list(self.first), {}, set())
         alive, closing = self.consequences(self.first) and self.consequences(here[0]), list[int]()
         opened: dict[int, dict[int, Fraction]] = {}
 
@@ -251,7 +292,7 @@ class _Check:
                 here = waiting.pop(line[1])
             if here is None:
                 raise Refused("node is done")
-            status, values = here
+            status, values, excluded = here
             if word == "future":
                 k, branch = line[1:3]
                 there = list(status)
@@ -268,6 +309,11 @@ class _Check:
                 if not reached(values if many else {0: self.bound(status, line, 0)}):
                     raise Refused("bound")
                 here = None
+            elif word == "paths" and alive and not many:
+                if self.take_out(status, excluded, line):
+                    here = None
+                else:
+                    alive = self.consequences(status)
             elif word == "judged" and FREE not in status and alive:
                 value, kept = self.worth(status)
                 if kept and value < self.head["bound"] - 1e-8 * abs(self.head["bound"]) - 1e-14:
@@ -280,7 +326,7 @@ class _Check:
                     status[e] = CLOSED
             elif word == "split" and status[line[1]] == FREE:
                 other = [OPEN if e == line[1] else s for e, s in enumerate(status)]
-                waiting[number] = other, values | opened.get(line[1], {})
+                waiting[number] = other, values | opened.get(line[1], {}), set(excluded)
                 status[line[1]] = CLOSED
             elif word != "from":
                 raise Refused(word)

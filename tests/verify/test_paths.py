@@ -22,6 +22,7 @@ from openpoint.verify.graph import Graph
 from openpoint.verify.paths import PathBound, obstacles
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.certificates import Content, content, rewritten
+from tests.builders.second_checker import covered, second_check
 from tests.search.random_grids import random_grid
 
 BITS = 20
@@ -201,6 +202,38 @@ def test_what_a_line_by_paths_excludes_is_checked(tmp_path: Path) -> None:
                 with pytest.raises(CertificateError):
                     verify_network(network, rewritten(path, head, without))
     assert refused > 0.8 * tried > 10
+
+
+def test_a_second_checker_comes_to_the_same_end_and_neither_accepts_what_is_false(tmp_path: Path) -> None:
+    """A state that is not the best one, as if it were, with a bound above the best: lines changed to hide that."""
+    both, false, path = 0, 0, tmp_path / "file"
+    for seed in range(18):
+        if (found := tree(seed, path)) is None or not covered(found[0]):
+            continue
+        network, (head, lines) = found
+        second_check(network, head, lines)
+        both += 1
+        rng, states = np.random.default_rng([seed, 47]), np.concatenate(list(topologies(network)))
+        flows = solve(network, states)
+        loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
+        order = np.argsort(loss)
+        worse = next((k for k in order if loss[order[0]] * (1.0 + 1e-4) < loss[k] < np.inf), None)
+        if worse is None:
+            continue
+        named = [name for name, closed in zip(network.branch_names, states[worse], strict=True) if not closed]
+        worth = {"value": float(loss[worse]), "bound": float(loss[order[0]]) * (1.0 + 1e-5), "gap": 1.0}
+        hides = np.flatnonzero(~states[order[0]] & network.switchable).tolist()
+        for _ in range(2):
+            now = []
+            for line in lines:
+                more = [*line[1], int(rng.choice(hides))] if line[0] == "paths" else []
+                now.append(["paths", more, *line[2:]] if more and rng.random() < 0.6 else line)
+            claim = {key: value for key, value in head.items() if key != "voltage_loss"} | worth | {"open": named}
+            false += 1
+            with pytest.raises(CertificateError):
+                verify_network(network, rewritten(path, claim, now))
+    assert both > 4
+    assert false > 8
 
 
 @pytest.mark.parametrize("left", [0.3, 0.6, 0.9, 0.99])
