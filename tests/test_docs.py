@@ -71,6 +71,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "measured.csv").write_text(states[0], encoding="utf-8")
     years = [code for code in blocks(ROOT / "docs" / "year.md", "text") if code.startswith("hours,")]
     (folder / "profiles.csv").write_text(years[0], encoding="utf-8")
+    seasons = [code for code in blocks(ROOT / "docs" / "year.md", "text") if code.startswith("block,")]
+    (folder / "seasons.csv").write_text(seasons[0], encoding="utf-8")
     (folder / "options.toml").write_text(blocks(ROOT / "docs" / "commands.md", "toml")[0], encoding="utf-8")
     write_pandapower(folder / "net.json")
     return folder

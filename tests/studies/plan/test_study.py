@@ -93,6 +93,12 @@ def test_a_day_is_a_state_where_its_open_points_are_decided_once(topology: str, 
         assert op.switch_plan("baran33", day).open_after == BEST
 
 
+def test_a_year_in_blocks_is_no_state(tmp_path: Path) -> None:
+    (tmp_path / "year.json").write_text(json.dumps({"study": "year-blocks", "blocks": []}), encoding="utf-8")
+    with pytest.raises(OptionError, match="choose a block"):
+        op.switch_plan("baran33", tmp_path / "year.json")
+
+
 def test_it_is_written(tmp_path: Path) -> None:
     found = op.switch_plan("civanlar16", op.reconfigure("civanlar16", method=op.BranchExchange()).open_branches)
     document = json.loads(found.to_json())

@@ -117,6 +117,11 @@ def _open_in_result(path: Path, which: str) -> list[str] | None:
             f"{which}: {path} is a front, which has many states; choose one of its points, and name the branches that "
             "are open there (`open_branches` of the point), separated by commas"
         )
+    if document["study"] == "year-blocks":
+        raise OptionError(
+            f"{which}: {path} has open points for every block of a year; choose a block, and name the branches that "
+            "are open in it (`open_branches` of the block), separated by commas"
+        )
     if document.get("topology") == "hourly":
         raise OptionError(
             f"{which}: {path} is the plan of a day whose open points are decided for every period; choose a period, "

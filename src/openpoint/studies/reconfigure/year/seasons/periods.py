@@ -13,13 +13,13 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.powerflow.ensemble import is_limited
-from openpoint.powerflow.series import StepDemand, solve_series
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.grouped import GroupedSearch
 from openpoint.search.switching.period import Below
 from openpoint.search.switching.periods import Alone, Run, Wanted
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
     GROUPS,
@@ -33,7 +33,7 @@ from openpoint.studies.reconfigure.year.search import (
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
-OF_BLOCK = 64
+OF_BLOCK = 24
 """Groups of the steps of a block, at most."""
 OF_ESTIMATE = 16
 """Groups of the steps of a block by which energies are estimated."""
@@ -43,10 +43,10 @@ ALONE_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class _Few:
-    """Mean demands of groups of the steps of a block, and their hours."""
+    """Groups of the steps of a block: power flows of states under their mean demands, and their shares of its hours."""
 
-    demand: StepDemand
-    hours: Floats
+    ac: AcEvaluator
+    shares: Floats
 
 
 class BlockPeriods:
@@ -96,12 +96,9 @@ class BlockPeriods:
     def estimated(self, t: int, states: Bools) -> tuple[Floats, Bools]:
         known = self._exact[t]
         exact = np.array([state.tobytes() in known for state in states], dtype=np.bool_)
-        values = np.array(
-            [
-                known[state.tobytes()] if there else self._ratio[t] * self._rough(t, state)
-                for state, there in zip(states, exact, strict=True)
-            ]
-        )
+        values = np.empty(len(states))
+        values[~exact] = self._ratio[t] * self._rough(t, states[~exact])
+        values[exact] = [known[state.tobytes()] for state in states[exact]]
         return values, exact
 
     def below(self, run: Run, wanted: Wanted) -> Below:
@@ -121,24 +118,24 @@ class BlockPeriods:
         known, key = self._exact[t], state.tobytes()
         if key not in known:
             known[key] = float(self.weights[t]) * float(self._evaluators[t](state[None]).objective[0])
-            rough = self._rough(t, state)
+            rough = float(self._rough(t, state[None])[0])
             if np.isfinite(known[key]) and np.isfinite(rough) and rough > 0.0:
                 self._ratio[t] = known[key] / rough
         return known[key]
 
-    def _rough(self, t: int, state: Bools) -> float:
-        """The value in a block by groups of its steps."""
+    def _rough(self, t: int, states: Bools) -> Floats:
+        """(C) values of (C, E) states in a block by groups of its steps, inf where the mean of one breaks limits."""
         few = self._few[t]
         if few is None:
             task = self.tasks[t]
-            points = coordinates(task.demand.profile, loss_form(task.network, state, task.demand.shares), task.hours)
+            tree, shares = first_states(task)[1], task.demand.shares
+            points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
             label = group_steps(points, task.hours, OF_ESTIMATE, np.empty(0, dtype=np.int64))
             profile, hours = means(task.demand.profile, task.hours, label)
-            few = self._few[t] = _Few(replace(task.demand, profile=profile), hours)
-        flows = solve_series(self._task.network, state, few.demand, few.hours)
-        if flows.excess.any():
-            return np.inf
-        return float(self.weights[t]) * float(flows.loss @ few.hours) / float(few.hours.sum())
+            few = self._few[t] = _Few(replace(task.program.ac, demands=profile @ shares), hours / hours.sum())
+        loss, violation = few.ac.flows(states)
+        mean = loss @ few.shares / self._task.network.s_base_kva
+        return np.asarray(np.where(violation.any(axis=1), np.inf, float(self.weights[t]) * mean))
 
     def _of_run(self, run: Run) -> YearTask:
         steps = np.flatnonzero((self._of >= run[0]) & (self._of < run[1]))
