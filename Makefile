@@ -20,7 +20,7 @@ help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
 	@echo "make test    style, types and all tests"
 	@echo "make check   the same without the slow tests"
-	@echo "make coverage  which lines the quick tests reach"
+	@echo "make coverage  which lines the tests reach"
 	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes 20 minutes of processor time"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make docs    the site, in $(OUT)/docs"
@@ -61,7 +61,7 @@ test: lint compiled
 
 coverage: $(READY)
 	@rm -rf $(OUT)/coverage
-	@$(BIN)/coverage run -m pytest -n auto -m "not slow" -k "not at_once"
+	@$(BIN)/coverage run -m pytest -n auto -k "not at_once"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
