@@ -27,6 +27,8 @@ from openpoint.twostage.log import Termination
 
 ROOM = 4096
 """Rows of the pool at first."""
+NODES_A_STATE = 4
+"""Nodes for each state that is judged for better ones to be known: one takes about as long as so many nodes."""
 OPTIMAL = 1e-6
 """Relative gap below which a result counts as optimal."""
 
@@ -152,7 +154,7 @@ class LossSearch:
             self.exchange.offer(closed, 0)
         nodes = int(self.counts.nodes[0])
         if nodes >= 64 and nodes.bit_count() == 1:  # 64, 128, 256, …
-            self.exchange.kicks(self.exchange.patience)
+            self.exchange.kicks(min(self.exchange.patience, nodes // NODES_A_STATE))
         return event
 
     def _may_hold(self) -> bool:

@@ -33,6 +33,8 @@ SHARE = 1 / 8
 """Part of the time that is left for a turn of a search."""
 TURN = 1 / 100
 """Part of all time that a turn has at least."""
+EFFORT = 4
+"""How many times fewer states a search judges before it begins than the first one."""
 FOR_INDEX = 0.3
 """Part of all time for the search for the least index, after the others."""
 KICKS = 4
@@ -172,6 +174,8 @@ class FrontSearch:
         task = self.ready.task(Sought.LOSS, self.limits(limit))
         log = Log(self.ready.scale(Sought.LOSS), self.progress)
         search = LossSearch(replace(task, told=self._seen), self.gap, self.deadline, log.told)
+        if self.bounded:  # states are shared, so that no other search need look for many of its own
+            search.exchange.patience //= EFFORT
         self.bounded.append(Bounded(limit, search))
 
     def limits(self, limit: float) -> FaultLimits:
