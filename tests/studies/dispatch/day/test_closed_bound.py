@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
+from openpoint.studies.dispatch.day.closed_bound import closed_bound, with_closed_bound
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.twostage.deadline import Deadline
@@ -30,11 +30,21 @@ def test_it_is_below_the_verified_cost_and_near_it_where_no_limit_binds(seed: in
         assert outcome.upper_bound - outcome.closed_bound <= NEAR[seed] * abs(outcome.upper_bound)
 
 
+def test_the_multipliers_of_several_days_give_a_better_one_than_cuts_do() -> None:
+    question = replace(random_day(44).question, topology=Cadence.FIXED)
+    outcome = PeriodColumns(gap=1e-4).solve(question)
+    own, sought = closed_bound(question, outcome), closed_bound(question, replace(outcome, binding=()))
+    assert len(outcome.binding) > 1
+    assert sought < own <= outcome.upper_bound
+
+
 def test_it_needs_no_good_days_and_gives_way_to_none() -> None:
     question = replace(random_day(4).question, topology=Cadence.FIXED)
     outcome = PeriodColumns(gap=1e-4).solve(question)
     some = np.random.default_rng(1).uniform(0.9, 1.0, (2, *outcome.days[0].shape))
-    loose = with_closed_bound(question, replace(outcome, lower_bound=-math.inf, days=tuple(some)), Deadline())
+    loose = with_closed_bound(
+        question, replace(outcome, lower_bound=-math.inf, days=tuple(some), binding=()), Deadline()
+    )
     assert -math.inf < loose.lower_bound == loose.closed_bound < outcome.upper_bound
     assert with_closed_bound(replace(question, topology=Cadence.ONCE), outcome, Deadline()) is outcome
     empty = replace(outcome, days=())

@@ -12,14 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, search_model
-from openpoint.studies.dispatch.day.topology.weights import worst_mixture
+from openpoint.studies.dispatch.day.topology.weights import mixture, worst_mixture
 from openpoint.twostage.deadline import Deadline
 
 ACCURACY = 1e-8
@@ -38,14 +37,16 @@ def with_closed_bound(question: DayQuestion, outcome: DayOutcome, deadline: Dead
     if not given or question.recourse or not outcome.days or outcome.plan is None or deadline.over():
         return outcome
     try:
-        bound = min(closed_bound(question, outcome.days), outcome.upper_bound)
+        bound = min(closed_bound(question, outcome), outcome.upper_bound)
     except OptionError:  # nothing bounds a voltage from above
         return outcome
     return replace(outcome, closed_bound=bound, lower_bound=max(bound, outcome.lower_bound))
 
 
-def closed_bound(question: DayQuestion, days: tuple[Floats, ...]) -> float:
-    """No plan with today's topology costs less in the worst of these days (T, U); $.
+def closed_bound(question: DayQuestion, outcome: DayOutcome) -> float:
+    """No plan with today's topology costs less in the worst of the days of an outcome; $.
+
+    They have the weights that the method found where it found any; else these are sought.
 
     Raises:
         OptionError: nothing bounds a voltage from above.
@@ -54,7 +55,10 @@ def closed_bound(question: DayQuestion, days: tuple[Floats, ...]) -> float:
     once = replace(question, topology=Cadence.ONCE, max_changes=None, must_close=closed, must_open=~closed)
     _, branch, _ = search_model(once)
     status = np.where(closed[branch], CLOSED, OPEN).astype(np.int8)
-    mixed = worst_mixture(once, status, list(days))
+    if outcome.binding:
+        mixed = mixture([day for day, _ in outcome.binding], np.array([weight for _, weight in outcome.binding]))
+    else:
+        mixed = worst_mixture(once, status, list(outcome.days))
     relaxation = DayRelaxation(once, mixed.copies, mixed.weights, narrows=False, accuracy=ACCURACY)
     found = relaxation.bound(status, None, STEPS)
     return -np.inf if found is None else found.value
