@@ -104,7 +104,7 @@ class ColumnGeneration:
             tell(reached)
             new = known.add(found)
             if new:
-                known.improve()
+                known.improve(self.over)
             target = known.target(self.gap)
             near = max(self._accuracy(mix), EARLY * (target - mix.value) if math.isfinite(target) else 0.0)
             if reached >= target or mix.value - best.value <= near or (complete and not new and not gained):

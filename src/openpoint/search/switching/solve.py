@@ -122,7 +122,7 @@ class _Run:
                 known.add([found.closed])
         if p.before is not None:
             known.add_radial(p.before)
-        known.improve()
+        known.improve(self.deadline.over)
         self._note(float(known.least.sum()), "periods alone")
         return None
 

@@ -133,10 +133,10 @@ class KnownStates:
         self._expanded.update(state.tobytes() for state in states)
         return bool(states) and self.add(np.concatenate([exchanges(self._choices, state) for state in states]))
 
-    def improve(self) -> None:
-        """The best plan out of the states known and their exchanges, repeated as long as it gains."""
+    def improve(self, over: Callable[[], bool]) -> None:
+        """The best plan out of the states known and their exchanges, repeated as long as it gains; over: True stops."""
         while self.choose(self._promising(), self.values):
-            if not self.expand():
+            if over() or not self.expand():
                 return
 
     def choose(self, some: Bools, values: Floats) -> bool:
