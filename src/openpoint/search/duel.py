@@ -20,6 +20,7 @@ from openpoint.search.kernel.arrays import Model, work_for
 from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, raise_to, record_for
 from openpoint.search.kernel.entries import FULL, LEAF, explore
 from openpoint.search.memory import pool_within
+from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.saving import SearchState
 from openpoint.twostage.deadline import Deadline
 
@@ -29,6 +30,9 @@ AFTER, TIMES, DUELS = 64, 4, 4
 """Nodes bounded by paths before the first duel, the factor of this number from duel to duel, and most duels."""
 CLEAR = 0.8
 """Share of the gap of the search that the rival may have at the first duel to win it; later any smaller gap does."""
+EARLY = 4
+"""Part of the operations after which a rival whose gap is too large is given up: from then on its gap falls at best in
+proportion to the operations."""
 PIECE = 16
 """Nodes of the rival between two comparisons."""
 OF_BRANCH, OF_PAIR = 15, 3
@@ -40,12 +44,17 @@ def operations(model: Model, count: Counts, nodes: int) -> int:
     return (3 * nodes + int(count.probes[0]) + int(count.trials[0])) * (len(model.p) + len(model.fr))
 
 
+def of_a_node(by_paths: PathExplorer) -> int:
+    """About how many operations the bound by paths of a node takes."""
+    model, paths = by_paths.model, by_paths.paths
+    return OF_BRANCH * (len(model.p) + len(model.fr)) + OF_PAIR * len(paths.u) * paths.junctions
+
+
 def spent(state: SearchState) -> int:
     """Operations of a search with both bounds so far; what rivals and regions took is not counted."""
     assert state.by_paths is not None
-    model, paths, nodes = state.model, state.by_paths.paths, int(state.by_paths.of_paths.tally[0])
-    a_node = OF_BRANCH * (len(model.p) + len(model.fr)) + OF_PAIR * len(paths.u) * paths.junctions
-    return operations(model, state.counts, nodes) + a_node * nodes
+    nodes = int(state.by_paths.of_paths.tally[0])
+    return operations(state.model, state.counts, nodes) + nodes * of_a_node(state.by_paths)
 
 
 def pace(state: SearchState) -> float:
@@ -120,8 +129,8 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
         cutoff = rival.count.cutoff[0] = state.counts.cutoff[0]
         gap, used = cutoff - rival.bound, operations(state.model, rival.count, int(rival.count.nodes[0]))
         won = gap < share * (cutoff - bound)
-        # At best the gap falls in proportion to the operations.
-        if (not won and gap * min(used, most) >= share * (cutoff - bound) * most) or used >= most:
+        hopeless = EARLY * used >= most and gap * used >= share * (cutoff - bound) * most
+        if not won and (hopeless or used >= most):
             break
     state.duels += 1
     if won:

@@ -14,9 +14,9 @@ import numpy as np
 
 from openpoint.arrays import States
 from openpoint.search.incumbent import Incumbent
-from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
+from openpoint.search.kernel.arrays import UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest, record_for
-from openpoint.search.kernel.entries import take
+from openpoint.search.kernel.entries import propagate, take
 from openpoint.search.model.build import Numbering
 from openpoint.search.regions import Outcome, by_regions
 
@@ -24,6 +24,8 @@ _LOG = logging.getLogger(__name__)
 
 FIRST, TIMES = 1000, 8
 """Nodes after which regions are tried at the root, and the factor by which this number grows until the next try."""
+OPEN = 8
+"""Nodes so far for each one that waits, above which the search is about to end and regions are not tried."""
 WORTH = 0.05
 """Share of the gap left by the search that the regions of the root must close for it to restart."""
 MOST = 1000
@@ -74,6 +76,8 @@ class RegionDecomposition:
             return self.going
         if not self.going:
             self.patience = TIMES * int(counts.nodes[0])
+            if counts.nodes[0] > OPEN * counts.size[0]:
+                return False
             found, reached = self._of_root(), lowest(counts, pool)
             if found is None or counts.cutoff[0] - found.bound >= (1.0 - WORTH) * (counts.cutoff[0] - reached):
                 return False
@@ -105,10 +109,13 @@ class RegionDecomposition:
         """
         status = self.incumbent.exchange.status
         found = self._by_regions(status)
-        if found is None or found.bound >= self.counts.cutoff[0] or np.all(status == UNDECIDED):
+        if found is None or found.bound >= self.counts.cutoff[0]:
             return found
-        free = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may violate a lock
-        return free if free is not None and free.bound >= self.counts.cutoff[0] else found
+        free = work_for(self.model)
+        if propagate(self.model, free) and np.array_equal(free.status, status):
+            return found  # nothing is locked: it would be the same search
+        other = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may violate a lock
+        return other if other is not None and other.bound >= self.counts.cutoff[0] else found
 
     def _by_regions(self, status: States, *, offer: bool = True) -> Outcome | None:
         """Bound a node by its regions; with `offer`, the state made of their best ones is offered to the incumbent."""
