@@ -39,6 +39,9 @@ OF_ESTIMATE = 16
 """Groups of the steps of a block by which energies are estimated."""
 ALONE_SHARE = 0.5
 """Share of the gap asked for that the search of a block by itself may leave open."""
+LEFT = 3
+"""Parts of a limit of time for the blocks together, where each block by itself has one: a block that was not searched
+has hardly a bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,8 @@ class BlockPeriods:
         """Of a run of one block."""
         b, _ = run
         task, search = self.tasks[b], TopologySearch(gap=ALONE_SHARE * gap)
-        found = search_year(task, search, None, deadline, groups=self._groups, starts=list(starts[-2:]))
+        part = deadline.within(deadline.left() / (len(self.tasks) - b + LEFT))
+        found = search_year(task, search, None, part, groups=self._groups, starts=list(starts[-2:]))
         outcome, s = found.outcome, task.network.s_base_kva
         closed = None if outcome.decision is None else outcome.decision > 0.5
         if outcome.termination is Termination.INFEASIBLE and outcome.least_violation is not None:
