@@ -82,6 +82,35 @@ def sheets() -> dict[str, Sheet]:
     }
 
 
+SHEETS = {
+    "Nodes": "Knooppunten",
+    "Cables": "Kabels",
+    "Transformers": "Transformatoren",
+    "Sources": "Netvoedingen",
+    "Loads": "Belastingen",
+}
+HEADINGS = {"Number": "Nummer", "Name": "Naam", "Simultaneity": "Gelijktijdigheid", "Subnumber": "Subnummer"}
+HEADINGS |= {"From.Number": "Van.Nummer", "To.Number": "Naar.Nummer", "Node.Number": "Knooppunt.Nummer"}
+HEADINGS |= {"From.Switch state": "Van.Schakelstand", "To.Switch state": "Naar.Schakelstand"}
+HEADINGS |= {"Switch state": "Schakelstand", "Length": "Lengte", "Connection": "Schakeling", "Control": "Regeling"}
+HEADINGS |= {"Po": "Pnul", "Io": "Inul", "Tap side": "Trapzijde", "Tap": "Trapstand", "Tap size": "Trapgrootte"}
+HEADINGS |= {"Tap min": "Trapmin", "Tap nom": "Trapnom", "Tap max": "Trapmax", "Re1": "Ra1", "Xe1": "Xa1", "Re2": "Ra2"}
+HEADINGS |= {"Xe2": "Xa2", "Measuring side": "Meetzijde", "Behaviour": "Gedrag"}
+WORDS = {"off": "uit", "none": "geen", "Constant power": "Constant vermogen"}
+WORDS |= {"Constant impedance": "Constante impedantie"}
+
+
+def in_dutch(content: dict[str, Sheet]) -> dict[str, Sheet]:
+    """The same workbook with the sheets, headings and words of a Dutch export."""
+    return {
+        SHEETS[sheet]: [
+            tuple(HEADINGS.get(cell, cell) for cell in rows[0]),
+            *(tuple(WORDS.get(cell, cell) for cell in row) for row in rows[1:]),
+        ]
+        for sheet, rows in content.items()
+    }
+
+
 class Content(io.BytesIO):
     """A workbook in memory: the package would leave its file open."""
 
@@ -136,6 +165,23 @@ def test_voltages_are_those_of_power_grid_model(tmp_path: Path) -> None:
     inner = flow.branches.filter(flow.branches["name"] != "source HV")["loss_kw"].sum()
     assert inner == pytest.approx(lost / 1e3, rel=1e-6)
     assert flow.branches["loss_kw"].min() >= 0.0
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_dutch_workbook_is_the_same_grid_with_its_coordinates(tmp_path: Path) -> None:
+    content = sheets()
+    add(content["Nodes"], "GX", "m", 120_000, 120_400.5, 0, None)
+    add(content["Nodes"], "GY", "m", 480_000, 480_100, 0, 7)
+    english = openpoint.read(save(tmp_path, content))
+    dutch = openpoint.read(save(tmp_path, in_dutch(content)))
+    assert not dutch.notes
+    for kind in ("buses", "transformers", "loads", "sources"):
+        assert dutch.tables()[kind].equals(english.tables()[kind])
+    places = [(120_000.0, 480_000.0), (120_400.5, 480_100.0), (None, None), (None, None), (None, None)]
+    assert dutch.buses.select("x", "y").rows() == places
+    names = ["Out (Kabels 1)", "Out (Kabels 2)", "Kabels 3", "source HV"]
+    assert dutch.lines["name"].to_list() == names
+    assert dutch.lines.drop("name").equals(english.lines.drop("name"))
 
 
 @pytest.mark.usefixtures("installed")

@@ -4,6 +4,7 @@ power-grid-model-io makes input data of power-grid-model of them, which is read 
 
 - Names are those of the workbook: the name, else the ID, else sheet and numbers. Where elements of a kind share
   one, each gets sheet and numbers behind it.
+- Coordinates are the columns GX and GY of the nodes.
 - What that package does not read, sheets and columns with values, and what it assumes is told in warnings.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 import warnings
 import zipfile
@@ -37,7 +39,7 @@ _NO_FIGURE = re.compile(
     re.IGNORECASE,
 )
 """Columns of what an element is called, where it lies, how often it fails and which short circuit it bears."""
-_NOTHING = {"", "0", "0.0", "False", "none", "nan"}
+_NOTHING = {"", "0", "0.0", "False", "none", "geen", "nan"}
 _NAMED = ("name", "bus", "from_bus", "to_bus")
 _BRANCHES = ("line", "link", "generic_branch", "transformer", "three_winding_transformer")
 _ZERO_SEQUENCE = "0 replaced to nan"
@@ -73,13 +75,18 @@ def grid_from_workbook(content: bytes, file: str) -> Grid:
         InputError: with every fault, by component of power-grid-model and the name of the element.
         MissingExtraError: power-grid-model-io is not installed.
     """
-    text, names, notes = _converted(content, file)
+    text, names, notes, places = _converted(content, file)
     try:
         grid = grid_from_text(text, file)
     except InputError as error:
         raise InputError([_named(problem, names) for problem in error.problems]) from None
     notes = [*(_named(note, names) for note in grid.notes), *notes]
     tables = {kind: _with_names(table, names) for kind, table in grid.tables().items()}
+    x, y = ({names[key]: place[axis] for key, place in places.items()} for axis in (0, 1))
+    tables["buses"] = tables["buses"].with_columns(
+        pl.col("name").replace_strict(each, default=None, return_dtype=pl.Float64).alias(axis)
+        for axis, each in (("x", x), ("y", y))
+    )
     return Grid.from_tables(grid.name, tables, source=f"Vision workbook {file}", notes=notes)
 
 
@@ -91,8 +98,8 @@ def _named(problem: Problem, names: Mapping[str, str]) -> Problem:
     return dataclasses.replace(problem, row=", ".join(names.get(each, each) for each in problem.row.split(", ")))
 
 
-def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Problem]]:
-    """Input data of power-grid-model as JSON, names by id, and what the converter leaves out or assumes."""
+def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Problem], dict[str, tuple[float, float]]]:
+    """Input data of power-grid-model as JSON, names by id, what is left out or assumed, and coordinates by id."""
     try:
         from power_grid_model.utils import json_serialize  # type: ignore[attr-defined]
         from power_grid_model.validation import validate_input_data
@@ -119,6 +126,7 @@ def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Pro
             kinds = {str(row["id"]): str(kind.value) for kind, rows in data.items() for row in rows}
             wrong = validate_input_data(data) or []
             text = str(json_serialize(data))
+            by_number = _places(sheets)
     except Exception as error:  # the converter raises whatever it meets where a sheet is not whole
         message = f"power-grid-model-io cannot convert this workbook: {type(error).__name__}: {error}"
         raise InputError([Problem(file, "", "", message, _REMEDY)]) from error
@@ -129,7 +137,29 @@ def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Pro
     ]
     if faults:
         raise InputError(faults)
-    return text, names, [*left_out, *_told(logs, file)]
+    places = {
+        str(key): by_number[number]
+        for key, told in extra.items()
+        if told["id_reference"]["table"] in _LANGUAGES
+        and (number := next(iter(told["id_reference"]["key"].values()))) in by_number
+    }
+    return text, names, [*left_out, *_told(logs, file)], places
+
+
+def _places(sheets: Any) -> dict[Any, tuple[float, float]]:
+    """Coordinates by the number of the node: its columns GX and GY, those of a plane; 0 and 0 are none."""
+    for sheet in sheets.keys() & _LANGUAGES.keys():
+        table = sheets[sheet]
+        columns = table.columns.get_level_values(0)
+        number = next((name for name in ("Number", "Nummer") if name in columns), None)
+        if number is not None and {"GX", "GY"} <= set(columns):
+            values = zip(*(table[name].to_numpy().ravel().tolist() for name in (number, "GX", "GY")), strict=True)
+            return {
+                key: (float(x), float(y))
+                for key, x, y in values
+                if all(isinstance(each, (int, float)) and math.isfinite(each) for each in (x, y)) and (x or y)
+            }
+    return {}
 
 
 def _ids(ids: Any) -> str:
