@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.powerflow import check
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.check import check_flow
+from openpoint.powerflow.check import check_flow, check_flows
 from tests.powerflow.small_networks import Branch, make_network, random_network
 
 
@@ -43,6 +44,26 @@ def test_a_wrong_load_or_topology_is_seen() -> None:
     assert check_flow(network, dark, solve(network, dark).v[0]).max_mismatch < 1e-13
     assert check_flow(network, network.closed, np.full(4, np.nan + 0j)).max_mismatch == np.inf
     assert check_flow(network, network.closed, np.array([1.0, 1.0, 0.0, 0.0]) + 0j).max_mismatch > 0.1
+
+
+@pytest.mark.parametrize("at_once", [1, 10**6])
+def test_many_states_are_checked_as_each_by_itself(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right and wrong voltages, those of a flow that did not converge, own loads, in blocks of any size."""
+    monkeypatch.setattr(check, "ENTRIES_AT_ONCE", at_once)
+    rng = np.random.default_rng(5)
+    for network in (chain(v_limits=(0.95, 1.01)), random_network(7, 15, n_source=2)):
+        loads = network.s_power * rng.uniform(0.5, 1.5, (6, 1))
+        v = solve(network, network.closed, s_power=loads).v.copy()
+        v[1] *= 1.0 + 0.01 * rng.normal(size=v.shape[1])
+        v[2, -1], v[3] = 0.0, np.nan
+        together = check_flows(network, network.closed, v, loads, tolerance=1e-4)
+        for k, found in enumerate(together):
+            alone = check_flow(network, network.closed, v[k], s_power=loads[k], tolerance=1e-4)
+            assert found.max_mismatch == pytest.approx(alone.max_mismatch, rel=1e-12, abs=1e-13)
+            assert found.loss == pytest.approx(alone.loss, rel=1e-12, nan_ok=True)
+            for name in ("v_low", "v_high", "overloaded", "current"):
+                np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-12, atol=1e-14)
+        assert [found.max_mismatch < 1e-12 for found in together] == [True, False, False, False, True, True]
 
 
 def test_a_mismatch_hidden_by_a_switch_is_seen() -> None:

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -209,7 +210,7 @@ class Network:
         fr, to = (sp.csr_array(sp.diags_array(share) @ self.y_shunt) for share in (at_fr, 1.0 - at_fr))
         return fr, to
 
-    @property
+    @cached_property
     def is_balanced(self) -> bool:
         """Whether the grid is a balanced single-phase equivalent."""
         return all(p == "1" for p in self.terminal_phase)

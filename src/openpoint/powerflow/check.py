@@ -17,6 +17,9 @@ from openpoint.network import Network
 STIFF_PU = 1e-7
 """Below this impedance the current cannot be computed from the voltages of both ends in double precision."""
 
+ENTRIES_AT_ONCE = 1 << 18
+"""Branches times states that are checked together, so that many states of a large grid fit into memory."""
+
 
 @dataclass(frozen=True)
 class AcCheck:
@@ -69,53 +72,111 @@ def check_flow(
         OptionError: shapes do not fit, or the network has several phases.
     """
     _refuse_other_shapes(network, closed, v)
-    if not np.isfinite(v).all():  # a flow that did not converge
-        none, unknown = np.empty(0, dtype=np.int64), np.full(network.n_conductors, math.nan)
-        return AcCheck(max_mismatch=math.inf, loss=math.nan, v_low=none, v_high=none, overloaded=none, current=unknown)
+    given = (None if u is None else u[None] for u in (s_power, s_current, s_impedance, generation))
+    return check_flows(network, closed, v[None], *given, tolerance=tolerance, alive=alive)[0]
+
+
+def check_flows(
+    network: Network,
+    closed: Bools,
+    v: Complexes,
+    s_power: Complexes | None = None,
+    s_current: Complexes | None = None,
+    s_impedance: Complexes | None = None,
+    generation: Complexes | None = None,
+    *,
+    tolerance: float = 1e-6,
+    alive: Bools | None = None,
+) -> list[AcCheck]:
+    """`check_flow` of many states of one topology, a row of `v` each.
+
+    Args:
+        network: a balanced network. closed: (E). v: (K, N) voltages, pu.
+        s_power, s_current, s_impedance, generation: (K, N), (K, N), (K, N), (K, G); default: those of the network.
+        tolerance, alive: as of `check_flow`.
+    """
+    alive = energised_buses(network, closed) if alive is None else alive
     given = (s_power, s_current, s_impedance, generation)
     used = (network.s_power, network.s_current, network.s_impedance, network.generator_s)
-    scheduled = _injections(network, v, *(u if g is None else g for g, u in zip(given, used, strict=True)))
-    alive = energised_buses(network, closed) if alive is None else alive
+    drawn = [np.broadcast_to(u, (len(v), len(u))) if g is None else g for g, u in zip(given, used, strict=True)]
+    rows = max(1, ENTRIES_AT_ONCE // max(network.n_conductors, 1))
+    found: list[AcCheck] = []
+    for start in range(0, len(v), rows):
+        part = slice(start, start + rows)
+        scheduled = _injections(network, v[part], *(s[part] for s in drawn))
+        found += _checked(network, closed, alive, v[part].T, scheduled.T, tolerance)
+    return found
+
+
+def _checked(
+    network: Network, closed: Bools, alive: Bools, v: Complexes, scheduled: Complexes, tolerance: float
+) -> list[AcCheck]:
+    """Checks of (N, K) voltages, for which (N, K) injections are scheduled."""
+    finite: Bools = np.asarray(np.isfinite(v).all(axis=0))  # not where a flow did not converge
+    v = np.where(finite, v, 0.0)
     branch = np.flatnonzero(closed & alive[network.terminal_fr])
     fr, to = network.terminal_fr[branch], network.terminal_to[branch]
-    a = network.tap[branch] * np.exp(1j * network.shift[branch])
-    z = np.asarray(network.z.diagonal())[branch]
-    half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
+    a = (network.tap[branch] * np.exp(1j * network.shift[branch]))[:, None]
+    z = np.asarray(network.z.diagonal())[branch, None]
+    half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch, None]
     inner = v[fr] / a
-    stiff = np.abs(z) < STIFF_PU
-    through = np.divide(inner - v[to], z, out=np.zeros_like(z), where=~stiff)
+    stiff = np.abs(z[:, 0]) < STIFF_PU
+    through = np.divide(inner - v[to], z, out=np.zeros_like(inner), where=~stiff[:, None])
 
-    lost_open = 0.0
-    missing = np.where(alive, np.conj(np.divide(scheduled, v, out=np.zeros_like(v), where=v != 0)), 0.0)
+    missing = np.where(alive[:, None], np.conj(np.divide(scheduled, v, out=np.zeros_like(v), where=v != 0)), 0.0)
     np.subtract.at(missing, fr, (through + half * inner) / np.conj(a))
     np.subtract.at(missing, to, half * v[to] - through)
+    lost_open = np.zeros(v.shape[1])
     hangs = ~closed & network.hangs
     for end, y in ((network.terminal_fr, network.y_open_fr), (network.terminal_to, network.y_open_to)):
-        np.subtract.at(missing, end[hangs], np.where(alive[end[hangs]], y[hangs] * v[end[hangs]], 0.0))
-        lost_open += float((y[hangs].real * np.abs(v[end[hangs]]) ** 2).sum())
+        at, y_at = end[hangs], y[hangs, None]
+        np.subtract.at(missing, at, np.where(alive[at, None], y_at * v[at], 0.0))
+        lost_open += (y_at.real * np.abs(v[at]) ** 2).sum(axis=0)
     free = np.zeros(network.n_terminals, dtype=np.bool_)
     free[network.source_terminal] = True
-    through[stiff], unbalanced = _stiff_currents(fr[stiff], to[stiff], a[stiff], v, missing, free)
+    unbalanced = (v * np.conj(missing))[~free]
+    if stiff.any():
+        columns = [
+            _stiff_currents(fr[stiff], to[stiff], a[stiff, 0], v[:, k], missing[:, k], free) for k in range(v.shape[1])
+        ]
+        through[stiff] = np.array([current for current, _ in columns]).T
+        unbalanced = np.array([missed for _, missed in columns]).T
 
     faults = [
         np.abs(unbalanced),
-        np.abs(scheduled[alive & ~free & (v == 0)]),
+        np.where(v == 0, np.abs(scheduled), 0.0)[alive & ~free],
         np.abs(v[~alive]),
-        np.abs(v[network.source_terminal] - network.source_v),
+        np.abs(v[network.source_terminal] - network.source_v[:, None]),
         np.abs(inner - v[to] - z * through)[stiff],
     ]
-    current = np.zeros(network.n_conductors)
+    mismatch = np.max(np.concatenate(faults), axis=0, initial=0.0)
+    size = np.abs(v)
+    loss = (z.real * np.abs(through) ** 2 + half.real * (np.abs(inner) ** 2 + size[to] ** 2)).sum(axis=0) + lost_open
+    checked = (alive & ~free)[:, None]
+    low = checked & (size < np.sqrt(network.w_min)[:, None] * (1.0 - tolerance))
+    high = checked & (size > np.sqrt(network.w_max)[:, None] * (1.0 + tolerance))
+    current = np.zeros((network.n_conductors, v.shape[1]))
     current[branch] = np.abs(through)
-    loss = z.real * np.abs(through) ** 2 + half.real * (np.abs(inner) ** 2 + np.abs(v[to]) ** 2)
-    checked = alive & ~free
-    return AcCheck(
-        max_mismatch=float(np.max(np.concatenate(faults), initial=0.0)),
-        loss=float(loss.sum()) + lost_open,
-        v_low=np.flatnonzero(checked & (np.abs(v) < np.sqrt(network.w_min) * (1.0 - tolerance))),
-        v_high=np.flatnonzero(checked & (np.abs(v) > np.sqrt(network.w_max) * (1.0 + tolerance))),
-        overloaded=np.flatnonzero(current > np.sqrt(network.l_max) * (1.0 + tolerance)),
-        current=current,
-    )
+    over = current > np.sqrt(network.l_max)[:, None] * (1.0 + tolerance)
+    return [
+        AcCheck(
+            max_mismatch=float(mismatch[k]),
+            loss=float(loss[k]),
+            v_low=np.flatnonzero(low[:, k]),
+            v_high=np.flatnonzero(high[:, k]),
+            overloaded=np.flatnonzero(over[:, k]),
+            current=current[:, k].copy(),
+        )
+        if finite[k]
+        else _unknown(network)
+        for k in range(v.shape[1])
+    ]
+
+
+def _unknown(network: Network) -> AcCheck:
+    none = np.empty(0, dtype=np.int64)
+    unknown = np.full(network.n_conductors, math.nan)
+    return AcCheck(max_mismatch=math.inf, loss=math.nan, v_low=none, v_high=none, overloaded=none, current=unknown)
 
 
 def _refuse_other_shapes(network: Network, closed: Bools, v: Complexes) -> None:
@@ -136,11 +197,12 @@ def _injections(
     s_impedance: Complexes,
     generation: Complexes,
 ) -> Complexes:
-    """(N) power that loads and generators inject at these voltages."""
+    """(K, N) power that loads and generators inject at these voltages."""
     size = np.abs(v)
-    s = -(s_power + s_current * size + s_impedance * size**2)
-    np.add.at(s, network.generator_terminal, generation)
-    return np.asarray(s, dtype=np.complex128)
+    s = np.asarray(-(s_power + s_current * size + s_impedance * size**2), dtype=np.complex128)
+    for g, bus in enumerate(network.generator_terminal):
+        s[:, bus] += generation[:, g]
+    return s
 
 
 def energised_buses(network: Network, closed: Bools) -> Bools:

@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
 from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.check import AcCheck, check_flow, energised_buses
+from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
@@ -80,7 +80,11 @@ def evaluate_futures(
     inner = inner if len(inner) else np.arange(network.n_terminals)
     rated = np.isfinite(network.l_max)
     loading = 100.0 * i[:, rated] / np.sqrt(network.l_max[rated])
-    alive = energised_buses(network, closed)
+    good = np.flatnonzero(known)
+    checks = check_flows(
+        network, closed, flows.v[good], demand[good], generation=generation[good], tolerance=LIMIT_TOLERANCE
+    )
+    check_of = dict(zip(good.tolist(), checks, strict=True))
     return FuturesEvaluation(
         closed=closed,
         loss_kw=np.where(known, flows.loss, np.inf) * network.s_base_kva,
@@ -88,8 +92,7 @@ def evaluate_futures(
         i=i,
         loss=np.where(known[:, None], (flows.s_fr + flows.s_to).real, np.nan) * network.s_base_kva,
         states=tuple(
-            _state(network, closed, alive, flows, k, demand[k], generation[k]) if known[k] else None
-            for k in range(len(v))
+            _state(closed, flows, k, generation[k], check_of[k]) if k in check_of else None for k in range(len(v))
         ),
         v_min=v[:, inner].min(axis=1),
         v_max=v[:, inner].max(axis=1),
@@ -109,14 +112,10 @@ def violations(network: Network, names: tuple[str, ...], evaluation: FuturesEval
     return pl.DataFrame(rows, schema={key: pl.String if key in texts else pl.Float64 for key in order})
 
 
-def _state(
-    network: Network, closed: Bools, alive: Bools, flows: Flows, k: int, demand: Complexes, generation: Complexes
-) -> AcState:
+def _state(closed: Bools, flows: Flows, k: int, generation: Complexes, check: AcCheck) -> AcState:
     """Flow number k with its independent check."""
-    v, most = flows.v[k], LIMIT_TOLERANCE
-    check = check_flow(network, closed, v, s_power=demand, generation=generation, tolerance=most, alive=alive)
     ends = flows.i_series[k], flows.s_fr[k], flows.s_to[k]
-    return AcState(closed, generation, v, *ends, flows.source_s[k], float(flows.loss[k]), check)
+    return AcState(closed, generation, flows.v[k], *ends, flows.source_s[k], float(flows.loss[k]), check)
 
 
 def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Complexes:
