@@ -134,6 +134,16 @@ def test_a_set_is_the_net_that_pandapower_makes_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_set_without_a_reference_is_told_how_to_name_one(tmp_path: Path) -> None:
+    folder = ring().write(tmp_path / "ring")
+    text = (folder / "EQ.xml").read_text()
+    (folder / "EQ.xml").write_text(re.sub("<cim:ExternalNetworkInjection .*?</cim:ExternalNetworkInjection>", "", text))
+    grid = op.read(folder)
+    assert any((note.table, note.column) == ("SynchronousMachine", "referencePriority") for note in grid.notes)
+    assert ("sources", "error") in {(problem.table, problem.severity) for problem in grid.problems()}
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_what_is_no_such_set_is_said(tmp_path: Path) -> None:
     folder = ring().write(tmp_path / "ring")
     text = (folder / "EQ.xml").read_text()

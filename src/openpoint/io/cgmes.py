@@ -82,6 +82,10 @@ def _grid(files: Mapping[str, bytes], name: str) -> Grid:
         Problem(kind, ", ".join(names[:10]) + (" …" if len(names) > 10 else ""), "", message, remedy, "warning", True)
         for kind, names in _left_out(equipment, known).items()
     ]
+    if grid.sources.is_empty():
+        message = "no machine and no injection is the reference, so that the grid has no source"
+        remedy = "Write referencePriority 1 for one of them in the profile SSH; pypowsybl takes its referencePriorities"
+        notes.append(Problem("SynchronousMachine", "", "referencePriority", message, remedy, "warning"))
     return Grid.from_tables(grid.name, grid.tables(), title=grid.title, source=grid.source, notes=(*grid.notes, *notes))
 
 
