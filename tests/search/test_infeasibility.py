@@ -140,8 +140,8 @@ def test_no_clock_decides_when_it_has_its_turns(monkeypatch: pytest.MonkeyPatch,
     for seconds in (0.0, 1e9):
         monkeypatch.setattr(topology, "LOOK_UP", seconds)
         the_same(search_topologies(network), whole)
-    found, runs = in_pieces(network, tmp_path / "open", whole.nodes // 4)
-    assert runs > 3
+    found, runs = in_pieces(network, tmp_path / "open", whole.nodes // 8)
+    assert runs > 2
     the_same(found, whole)
 
 
