@@ -138,7 +138,7 @@ def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:
     for what in (b"", b"\x00\xff", b"some text\n" + good, good[20:]):
         file.write_bytes(what)
         refused("not a checkpoint")
-    file.write_bytes(good.replace(b"checkpoint 1", b"checkpoint 2", 1))
+    file.write_bytes(good.replace(b"checkpoint 2", b"checkpoint 1", 1))
     refused("another format")
     file.write_bytes(good)
     assert search_topologies(network, checkpoint=file).termination is Termination.OPTIMAL

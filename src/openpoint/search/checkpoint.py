@@ -1,6 +1,6 @@
 """Checkpoints: files with the state of an unfinished search, from which it is continued.
 
-The file is a line of text, `openpoint checkpoint 1` and the SHA-256 of the rest, and then NumPy's npz without Python
+The file is a line of text, `openpoint checkpoint 2` and the SHA-256 of the rest, and then NumPy's npz without Python
 objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint is written to a
 temporary file and then renamed, so that a complete file exists at any time. A continued search takes the same steps as
 one without interruption, with one exception: the outputs of dispatched generators depend slightly on the trees
@@ -31,7 +31,7 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged, waiting
 from openpoint.search.model.objective import Objective
 from openpoint.version import __version__
 
-FORMAT = "openpoint checkpoint 1"
+FORMAT = "openpoint checkpoint 2"
 OF_NODE = (
     *("status", "low", "high", "y", "mu", "phi", "w"),
     *("choice_p", "choice_q", "taken_p", "taken_q", "end_p", "end_q", "kappa"),

@@ -137,8 +137,8 @@ class PreparedSeasons:
             notes.append(why_no_loss(grid, " in any step"))
         if counts is not None and counts[0] and not asked.from_today:
             notes.append(
-                f"{counts[0]} operations from today's state to that of the first block do not count; from_today counts "
-                "them"
+                f"{counts[0]} operations from today's state to that of the first block do not count; --from-today (in "
+                "Python from_today) counts them"
             )
         if counts is not None and counts[2]:
             notes.append(
