@@ -49,8 +49,8 @@ def wait_and_see_bounds(
     """Lower and upper bounds of the wait-and-see values, where the risk is regret; else None.
 
     With a gap, the study may compute the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
-    does. Every realisation gets a part of the time left; bounds that do not reach the gap are still valid. After the
-    deadline the study is asked for any valid bounds.
+    does. Every realisation gets a part of the time left, and all of it where it has no answer after its part; bounds
+    that do not reach the gap are still valid. After the deadline the study is asked for any valid bounds.
 
     Raises:
         OpenpointError: a realisation has no solution even by itself.
@@ -66,13 +66,19 @@ def wait_and_see_bounds(
         least = gap if gap is None or not deadline.over() else math.inf
         if least is None or (known := single.deterministic_bounds(least, part)) is None:
             outcome = solve(single, part)
-            if outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED):
+            if _is_stopped(outcome) and not deadline.over():
+                outcome = solve(single, deadline)  # its part was too short for any answer, and there is time left
+            if _is_stopped(outcome):
                 raise StoppedError
             outcome = _with_solution(k, outcome)
             known = outcome.lower_bound, outcome.upper_bound
         bounds.append(known)
     lower, upper = np.array(bounds).T
     return lower, upper
+
+
+def _is_stopped(outcome: Outcome) -> bool:
+    return outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
 
 
 def _each_realisation(program: AnyProgram) -> Iterator[AnyProgram]:
