@@ -61,7 +61,8 @@ def measure(count: int, workers: int, folder: Path, time_limit_s: float) -> dict
     grids, out = folder / "grids", folder / "results"
     grids.mkdir(parents=True, exist_ok=True)
     for seed in range(count):
-        (grids / f"feeder{seed}.m").write_text(case_text(feeder(seed)), encoding="utf-8")
+        if not (file := grids / f"feeder{seed}.m").exists():
+            file.write_text(case_text(feeder(seed)), encoding="utf-8")
     openpoint.reconfigure(openpoint.read("civanlar16"), method=openpoint.TopologySearch())  # compiled from here on
     runs = []
     for word in ("first", "again"):
