@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.report.layout.forest import ends, source_buses
-from openpoint.report.scene import Scene, branch_lengths, numbers, over_phases, read_state
+from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
 from openpoint.results.violation import Violation
 
 _TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
@@ -76,22 +75,7 @@ def build_scene(result: Change) -> Scene:
         title = "Answer" if feasible else "Least violation met (not an answer)"
         broken = result.violations if feasible else result.least_violation
         states["after"] = read_state("after", title, result.loss_kw, closed, buses, branches, broken)
-    last = states.get("after", before)
-    return Scene(
-        grid=grid,
-        bus_names=tuple(grid.buses["name"]),
-        branch_names=names,
-        ends=ends(grid),
-        sources=source_buses(grid),
-        states=states,
-        opened=frozenset(np.flatnonzero(before.closed & ~last.closed).tolist()),
-        closed=frozenset(np.flatnonzero(~before.closed & last.closed).tolist()),
-        v_min=limits[0],
-        v_max=limits[1],
-        i_max=limits[2],
-        lengths=branch_lengths(grid),
-        feasible=feasible,
-    )
+    return scene_of(grid, names, states, limits, feasible=feasible)
 
 
 def _broken(buses: pl.DataFrame, branches: pl.DataFrame) -> tuple[Violation, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
-from openpoint.report.layout.forest import spanning_forest
+from openpoint.report.layout.forest import ends, source_buses, spanning_forest
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.results.violation import Violation
 
@@ -150,6 +151,40 @@ class Scene:
         after = self.states.get("after")
         shown = before if before.loss_kw is not None or after is None else after
         return [bool(c) for c in shown.closed]
+
+
+def scene_of(
+    grid: Grid,
+    branch_names: Iterable[str],
+    states: dict[str, State],
+    limits: tuple[Floats, Floats, Floats],
+    *,
+    feasible: bool,
+) -> Scene:
+    """The scene of states of one grid.
+
+    Args:
+        branch_names: in the order of the grid. states: `before` and those of the answer; a branch that it opens is open
+            in one of them, a branch that it closes is closed in one of them. limits: lowest and highest voltage in pu
+            (N), current in A (E). feasible: whether there is an answer that keeps them.
+    """
+    today = states["before"].closed
+    later = np.array([state.closed for key, state in states.items() if key != "before"] or [today])
+    return Scene(
+        grid=grid,
+        bus_names=tuple(grid.buses["name"]),
+        branch_names=tuple(branch_names),
+        ends=ends(grid),
+        sources=source_buses(grid),
+        states=states,
+        opened=frozenset(np.flatnonzero(today & ~later.all(axis=0)).tolist()),
+        closed=frozenset(np.flatnonzero(~today & later.any(axis=0)).tolist()),
+        v_min=limits[0],
+        v_max=limits[1],
+        i_max=limits[2],
+        lengths=branch_lengths(grid),
+        feasible=feasible,
+    )
 
 
 def lengths_known(grid: Grid) -> bool:

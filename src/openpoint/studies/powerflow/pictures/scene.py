@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from openpoint.report.layout.forest import ends, source_buses
-from openpoint.report.scene import Scene, branch_lengths, numbers, over_phases, read_state
+from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
 from openpoint.studies.powerflow.result import PowerflowResult
 
 # As the state of today is called in a result that also has an answer.
@@ -34,18 +33,5 @@ def powerflow_scene(result: PowerflowResult) -> Scene:
     branches = names.join(over_phases(tables[1], _BRANCH), on="name", how="left", maintain_order="left")
     closed = branches["closed_before"].to_numpy().astype(bool)
     state = read_state("before", "Today", result.loss_kw, closed, buses, branches, result.violations)
-    return Scene(
-        grid=grid,
-        bus_names=tuple(grid.buses["name"]),
-        branch_names=tuple(names["name"]),
-        ends=ends(grid),
-        sources=source_buses(grid),
-        states={"before": state},
-        opened=frozenset(),
-        closed=frozenset(),
-        v_min=numbers(buses, "lo"),
-        v_max=numbers(buses, "hi"),
-        i_max=numbers(branches, "i_max_a"),
-        lengths=branch_lengths(grid),
-        feasible=True,
-    )
+    limits = (numbers(buses, "lo"), numbers(buses, "hi"), numbers(branches, "i_max_a"))
+    return scene_of(grid, names["name"], {"before": state}, limits, feasible=True)

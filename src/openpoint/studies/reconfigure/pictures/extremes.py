@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
-from openpoint.report.layout.forest import ends, source_buses
-from openpoint.report.scene import Scene, State, branch_lengths, numbers
+from openpoint.report.scene import Scene, State, numbers, scene_of
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
 
@@ -38,22 +37,7 @@ def extremes_scene(
         key: _state(key, title, losses.get(key), buses, branches, limits, loss_column.format(key))
         for key, title in titles.items()
     }
-    before, last = states["before"], states.get("after", states["before"])
-    return Scene(
-        grid=grid,
-        bus_names=tuple(grid.buses["name"]),
-        branch_names=tuple(names["name"]),
-        ends=ends(grid),
-        sources=source_buses(grid),
-        states=states,
-        opened=frozenset(np.flatnonzero(before.closed & ~last.closed).tolist()),
-        closed=frozenset(np.flatnonzero(~before.closed & last.closed).tolist()),
-        v_min=limits[0],
-        v_max=limits[1],
-        i_max=limits[2],
-        lengths=branch_lengths(grid),
-        feasible=feasible,
-    )
+    return scene_of(grid, names["name"], states, limits, feasible=feasible)
 
 
 def _state(

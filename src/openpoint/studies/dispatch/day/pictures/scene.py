@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools
-from openpoint.report.layout.forest import ends, source_buses
-from openpoint.report.scene import Scene, State, branch_lengths, numbers
+from openpoint.report.scene import Scene, State, numbers, scene_of
 from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 
@@ -34,22 +33,8 @@ def day_scene(result: DispatchDayResult) -> Scene:
         when = "" if len(some) == len(periods) else f", {some[0]}" + (" …" if len(some) > 1 else "")
         key = "after" if number == 0 else f"after {number}"
         states[key] = _state(result, branches, case, key, f"Answer, {told}{when}", closed, some)
-    shut = np.array([state.closed for key, state in states.items() if key != "before"])
-    return Scene(
-        grid=grid,
-        bus_names=tuple(grid.buses["name"]),
-        branch_names=names,
-        ends=ends(grid),
-        sources=source_buses(grid),
-        states=states,
-        opened=frozenset(np.flatnonzero(today & ~shut.all(axis=0)).tolist()) if len(shut) else frozenset(),
-        closed=frozenset(np.flatnonzero(~today & shut.any(axis=0)).tolist()) if len(shut) else frozenset(),
-        v_min=numbers(limits, "low"),
-        v_max=numbers(limits, "high"),
-        i_max=numbers(branches, "i_max_a"),
-        lengths=branch_lengths(grid),
-        feasible=result.has_answer,
-    )
+    voltages = numbers(limits, "low"), numbers(limits, "high")
+    return scene_of(grid, names, states, (*voltages, numbers(branches, "i_max_a")), feasible=result.has_answer)
 
 
 def _topologies(result: DispatchDayResult) -> list[tuple[frozenset[str], list[str]]]:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from openpoint.arrays import Floats
 from openpoint.report.figure import style
+from openpoint.report.figure.open_points import OPEN_POINTS, draw_open_points, open_rows
 from openpoint.report.layout.labels import shorten
 from openpoint.report.scene import numbers
 from openpoint.studies.dispatch.day.result import DispatchDayResult
@@ -40,7 +41,8 @@ def timeline(result: DispatchDayResult) -> style.Picture:
     planned = result.voltages["v_forecast_pu"].is_not_null().any()
     uncertain = bool(result.uncertainty["deviates"].any())
     cases = ["forecast"] * planned + ["worst"] * (planned and uncertain) or ["today"]
-    rows = _rows(result)
+    states = [*(opened for _, opened in result.open_points), result.open_today]
+    rows = open_rows(result.grid, states, result.switches["name"].to_list(), ROWS)
     parts: list[tuple[Callable[[Axes], None], float]] = [(lambda axes: _price(axes, result), _SMALL)]
     parts += [(lambda axes, case=case: _stack(axes, result, case), _TALL) for case in cases]  # type: ignore[misc]
     if result.stores.height:
@@ -188,38 +190,11 @@ def _voltages(axes: Axes, result: DispatchDayResult, cases: list[str]) -> None:
     _head(axes, "lowest and highest voltage of all buses, pu (dashed: limits)")
 
 
-def _rows(result: DispatchDayResult) -> list[str]:
-    """Branches that are open at some time, in the order of the grid; of too many those that are switched."""
-    at_some_time = {name for _, opened in result.open_points for name in opened} | set(result.open_today)
-    moved = set(result.switches["name"])
-    chosen = at_some_time if len(at_some_time) <= ROWS else moved
-    return [name for name in result.grid.branches()["name"] if name in chosen][:ROWS]
-
-
 def _open(axes: Axes, result: DispatchDayResult, rows: list[str]) -> None:
-    """A row a branch; a bar while it is open."""
-    edges, before = _edges(result), set(result.open_today)
-    for k, name in enumerate(rows):
-        axes.axhline(-k - 0.5, color=style.PALE, lw=0.5, zorder=0)
-        was = name in before
-        for t, (_, opened) in enumerate(result.open_points):
-            now = name in opened
-            if now:
-                axes.broken_barh([(edges[t], edges[t + 1] - edges[t])], (-k - 0.78, 0.56), facecolor=style.LINE, lw=0)
-            if now != was:
-                colour = style.OPENS if now else style.CLOSES
-                axes.plot([edges[t]], [-k - 0.5], "o", ms=5.0, color=colour, clip_on=False, zorder=5,
-                          mfc="white" if now else colour, mew=1.3)  # fmt: skip
-            was = now
-    axes.set_ylim(-len(rows), 0.0)
-    axes.set_yticks([-k - 0.5 for k in range(len(rows))], [shorten(name, 14) for name in rows])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
-        label.set_fontsize(6.8)
-    axes.tick_params(axis="y", length=0)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    _head(axes, "open branches: a bar is open; ○ opens, ● closes")
+    """Open points of the plan."""
+    states = [opened for _, opened in result.open_points]
+    draw_open_points(axes, rows, _edges(result), states, result.open_today)
+    _head(axes, OPEN_POINTS)
 
 
 def _legend(figure: style.Picture, result: DispatchDayResult, height: float) -> None:

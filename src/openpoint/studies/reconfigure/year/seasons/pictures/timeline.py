@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from openpoint.arrays import Floats
 from openpoint.report.figure import style
+from openpoint.report.figure.open_points import OPEN_POINTS, draw_open_points, open_rows
 from openpoint.report.layout.labels import shorten
 from openpoint.report.scene import numbers
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
@@ -27,7 +28,8 @@ _ENERGIES = (
 
 def timeline(result: SeasonsResult) -> style.Picture:
     """The picture of a result; without an answer it shows what is lost by today's open points."""
-    rows = _rows(result)
+    states = [state.open_branches for state in result.states]
+    rows = open_rows(result.grid, states, result.switchings["name"].to_list(), ROWS)
     tall = len(rows) * _ROW
     height = _HEAD + _BARS + (_GAP + tall if rows else 0.0) + _FOOT
     figure = style.Picture(figsize=(_WIDTH, height))
@@ -43,7 +45,8 @@ def timeline(result: SeasonsResult) -> style.Picture:
     if rows:
         place = (_LEFT / _WIDTH, (top - _BARS - _GAP - tall) / height, share, tall / height)
         axes = figure.add_axes(place)
-        _open(axes, result, rows, edges)
+        draw_open_points(axes, rows, edges, states, result.open_before if result.from_today else None)
+        axes.set_title(OPEN_POINTS, fontsize=9.0, weight="normal", color=style.SOFT)
         axes.set_xlim(edges[0], edges[-1])
         _axis(axes, result, edges, named=True)
     return figure
@@ -102,38 +105,3 @@ def _energies(axes: Axes, result: SeasonsResult, edges: Floats) -> None:
     axes.grid(axis="y", color=style.PALE, lw=0.6)
     axes.set_title("mean loss of each block, kW", fontsize=9.0, weight="normal", color=style.SOFT)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8.0, borderaxespad=0.2)
-
-
-def _rows(result: SeasonsResult) -> list[str]:
-    """Branches that are open in some block, in the order of the grid; of too many those that are switched."""
-    somewhere = {name for state in result.states for name in state.open_branches}
-    moved = set(result.switchings["name"])
-    chosen = somewhere if len(somewhere) <= ROWS else moved
-    return [name for name in result.grid.branches()["name"] if name in chosen][:ROWS]
-
-
-def _open(axes: Axes, result: SeasonsResult, rows: list[str], edges: Floats) -> None:
-    """A row a branch; a bar while it is open."""
-    before = set(result.open_before)
-    for k, name in enumerate(rows):
-        axes.axhline(-k - 0.5, color=style.PALE, lw=0.5, zorder=0)
-        was = name in before
-        for b, state in enumerate(result.states):
-            now = name in state.open_branches
-            if now:
-                axes.broken_barh([(edges[b], edges[b + 1] - edges[b])], (-k - 0.74, 0.48), facecolor=style.LINE, lw=0)
-            if now != was and (b or result.from_today):
-                colour = style.OPENS if now else style.CLOSES
-                axes.plot([edges[b]], [-k - 0.5], "o", ms=5.2, color=colour, clip_on=False, zorder=5,
-                          mfc="white" if now else colour, mew=1.4)  # fmt: skip
-            was = now
-    axes.set_ylim(-len(rows), 0.0)
-    axes.set_yticks([-k - 0.5 for k in range(len(rows))], [shorten(name, 16) for name in rows])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
-        label.set_fontsize(7.5)
-    axes.tick_params(axis="y", length=0)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    told = "open branches: a bar is open; ○ opens, ● closes"
-    axes.set_title(told, fontsize=9.0, weight="normal", color=style.SOFT)
