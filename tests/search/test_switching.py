@@ -17,6 +17,7 @@ from openpoint.grid import builtin
 from openpoint.network import build_network
 from openpoint.network.operating_cost import least_loss
 from openpoint.search.enumeration import topologies
+from openpoint.search.switching.below import Wanted
 from openpoint.search.switching.joint import JointSearch
 from openpoint.search.switching.period import PeriodSearch
 from openpoint.search.switching.plans import best_plan, operations
@@ -146,7 +147,7 @@ def test_bounds_fall_with_the_number_of_operations() -> None:
     values = []
     for network, weight in zip(alone.networks, alone.weights, strict=True):
         search = PeriodSearch(network, must_close=alone.must_close, must_open=alone.must_open)
-        values.append(weight * search.below(np.zeros(network.n_conductors), 1.0, every=False).values.min())
+        values.append(weight * search.below(Wanted(prices=np.zeros(network.n_conductors), threshold=1.0)).values.min())
     assert last.upper_bound == pytest.approx(sum(values), rel=1e-4)
 
 
@@ -160,10 +161,10 @@ def test_all_states_below_a_threshold_are_found() -> None:
     for prices in (np.zeros(len(none)), *rng.normal(0.0, 0.01, (4, len(none)))):
         value = loss + states @ prices
         threshold = float(np.quantile(value[np.isfinite(value)], 0.3))
-        found = search.below(prices, threshold, every=True)
+        found = search.below(Wanted(prices=prices, threshold=threshold, every=True))
         assert found.complete
         assert sorted(map(bytes, found.states)) == sorted(map(bytes, states[value < threshold]))
-        best = search.below(prices, math.inf, every=False)
+        best = search.below(Wanted(prices=prices, threshold=math.inf))
         assert best.values.min() == pytest.approx(value.min(), rel=1e-9)
         assert best.lower_bound == pytest.approx(value.min(), rel=1e-8)
 
@@ -184,18 +185,20 @@ def test_states_that_serve_all_periods_are_those_of_all_states(kind: tuple[str, 
     priced = values.sum(axis=0) + states @ prices
     kept = priced[np.isfinite(priced)]
     least = np.where(np.isfinite(values), values, math.inf).min(axis=1, initial=1.0) * (1.0 - 1e-9)
-    search = JointSearch(searches, problem.weights, prices, least)
     threshold = float(np.quantile(kept, rng.random())) + 1e-9 * scale if len(kept) else scale
-    below = search.below(threshold, every=True)
+    wanted = Wanted(prices=prices, threshold=threshold, least=least, every=True)
+    below = JointSearch(searches, problem.weights, wanted).below()
     assert below.complete
     assert {s.tobytes() for s in below.states} == {s.tobytes() for s in states[priced < threshold]}
     assert np.sort(below.values) == pytest.approx(np.sort(priced[priced < threshold]), rel=1e-9, abs=1e-12)
     if len(kept):
         closed = states[int(np.argmin(priced))] & (rng.random(states.shape[1]) < 0.3)
-        best = search.below(float(kept.max()) + scale, every=False, given=(closed, np.zeros_like(closed)))
+        wanted = Wanted(prices=prices, threshold=float(kept.max()) + scale, least=least)
+        with_given = replace(wanted, given=(closed, np.zeros_like(closed)))
+        best = JointSearch(searches, problem.weights, with_given).below()
         assert best.values.min() == pytest.approx(kept.min(), rel=1e-9, abs=1e-12)
         assert best.lower_bound == pytest.approx(kept.min(), rel=1e-6, abs=1e-9)
-        short = search.below(float(kept.max()) + scale, every=False, most_nodes=1)
+        short = JointSearch(searches, problem.weights, replace(wanted, most_nodes=1)).below()
         assert short.lower_bound <= kept.min() + 1e-12
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.search.switching.period import Below
-from openpoint.search.switching.periods import SHARE, Run, Wanted
+from openpoint.search.switching.below import Below, Wanted
+from openpoint.search.switching.periods import SHARE, Run
 from openpoint.search.switching.relaxation import Mix, Multipliers, Relaxation, Restriction
 from openpoint.search.switching.states import KnownStates
 
@@ -159,9 +159,9 @@ class ColumnGeneration:
         if begin == 0 and p.before is not None and restriction.stays(0):
             given = p.before, ~p.before
         wanted = Wanted(
-            prices[begin] if end - begin == 1 else prices[begin:end].sum(axis=0),
-            threshold,
-            known.least,
+            prices=prices[begin] if end - begin == 1 else prices[begin:end].sum(axis=0),
+            threshold=threshold,
+            least=known.least,
             every=every,
             given=given,
             most_nodes=most_nodes,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.search.futures.arrays import UNKNOWN, Loads, loads_for
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
@@ -22,17 +22,8 @@ from openpoint.search.futures.search import FIRST, LATER, POPPED, spread
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
-from openpoint.search.switching.period import Below, priced
-
-
-@dataclass(order=True)
-class _Node:
-    """An open node: its bound, number, states (m) and bounds in every group (K)."""
-
-    bound: float
-    number: int
-    status: States = field(compare=False)
-    value: Floats = field(compare=False)
+from openpoint.search.switching.below import Below, OpenNode, Wanted, no_states, stacked
+from openpoint.search.switching.period import priced
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,32 +41,17 @@ class GroupedSearch:
     must_close: Bools
     evaluate: Callable[[Bools], float]
 
-    def below(
-        self,
-        prices: Floats,
-        threshold: float,
-        *,
-        every: bool,
-        given: tuple[Bools, Bools] | None = None,
-        most_nodes: int | None = None,
-        most_states: int | None = None,
-        over: Callable[[], bool] = lambda: False,
-    ) -> Below:
-        """As `PeriodSearch.below`, of the mean loss."""
+    def below(self, wanted: Wanted) -> Below:
+        """The states whose mean loss, prices included, lies below a threshold."""
+        prices, threshold = wanted.prices, wanted.threshold
         model, base = priced(self.built.model, self.must_close[self.built.numbering.branch], prices[self._branch])
-        run = None if model is None else _Run(self, model, prices, base, threshold - base, every)
-        if run is None or not run.start(given):
-            return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+        run = None if model is None else _Run(self, model, wanted, base)
+        if run is None or not run.start():
+            return no_states(len(prices))
         complete = True
-        while run.go_on():
-            if (
-                over()
-                or (most_nodes is not None and run.nodes >= most_nodes)
-                or (most_states is not None and len(run.states) > most_states)
-            ):
-                complete = False
-                break
-        states = np.array(run.states, dtype=np.bool_).reshape(len(run.states), len(prices))
+        while complete and run.go_on():
+            complete = not wanted.enough(run.nodes, len(run.states))
+        states = stacked(run.states, len(prices))
         values = base + np.array(run.values, dtype=np.float64)
         kept = values < threshold
         bound = run.cutoff if complete else min(run.cutoff, run.lowest())
@@ -89,22 +65,19 @@ class GroupedSearch:
 class _Run:
     """One search; values are without the cost of the cheapest tree."""
 
-    def __init__(
-        self, of: GroupedSearch, model: Model, prices: Floats, base: float, cutoff: float, every: bool
-    ) -> None:
-        self.of, self.model, self.prices, self.base, self.cutoff, self.every = of, model, prices, base, cutoff, every
+    def __init__(self, of: GroupedSearch, model: Model, wanted: Wanted, base: float) -> None:
+        self.of, self.model, self.wanted, self.base = of, model, wanted, base
+        self.cutoff = wanted.threshold - base
         self.work, self.record = work_for(model), record_for(model, 0)
         self.loads: Loads = loads_for(model, of.built.p, of.built.q)
-        self.heap, self.nodes, self.active, self.iterations = list[_Node](), 0, True, FIRST
+        self.heap, self.nodes, self.active, self.iterations = list[OpenNode](), 0, True, FIRST
         self.states, self.values = list[Bools](), list[float]()
 
-    def start(self, given: tuple[Bools, Bools] | None) -> bool:
+    def start(self) -> bool:
         """Bound the first node in all groups; False where there is no radial state."""
         work, loads, branch = self.work, self.loads, self.of._branch
         work.status[:] = np.where(self.of.must_close[branch], CLOSED, UNDECIDED)
-        if given is not None:
-            work.status[given[0][branch]] = CLOSED
-            work.status[given[1][branch]] = OPEN
+        self.wanted.give(work.status, branch)
         if not propagate(self.model, work):
             return False
         loads.y[:], loads.mu[:] = work.y, work.mu
@@ -144,7 +117,8 @@ class _Run:
         work, loads = self.work, self.loads
         work.status[branch] = OPEN
         bound = max(float(loads.reached[0]), float(loads.opening[0]))
-        heapq.heappush(self.heap, _Node(bound, self.nodes, work.status.copy(), np.maximum(loads.value, loads.opened)))
+        value = np.maximum(loads.value, loads.opened)  # (K) bounds in every group
+        heapq.heappush(self.heap, OpenNode(bound, self.nodes, work.status.copy(), value))
         loads.opened[:] = UNKNOWN
         work.status[branch] = CLOSED
 
@@ -152,7 +126,7 @@ class _Run:
         """Make the node of least bound the current one."""
         node, loads = heapq.heappop(self.heap), self.loads
         self.work.status[:] = node.status
-        loads.value[:] = np.maximum(node.value, self.root_value)
+        loads.value[:] = np.maximum(node.kept, self.root_value)
         loads.reached[0], self.iterations = node.bound, POPPED
         for mine, kept in zip((loads.y, loads.mu, loads.phi), self.root):
             mine[:] = kept
@@ -161,8 +135,8 @@ class _Run:
         """Evaluate the radial state that is left."""
         state = self.of.must_close.copy()
         state[self.of._branch] = self.work.status == CLOSED
-        value = self.of.evaluate(state) + float(self.prices[state].sum()) - self.base
+        value = self.of.evaluate(state) + float(self.wanted.prices[state].sum()) - self.base
         self.states.append(state)
         self.values.append(value)
-        if not self.every:
+        if not self.wanted.every:
             self.cutoff = min(self.cutoff, value)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.joint import bounded_with_estimates, close_some, probe_some
-from openpoint.search.switching.period import Below, PeriodSearch
+from openpoint.search.switching.below import Below, OpenNode, Wanted, no_states, stacked
+from openpoint.search.switching.period import PeriodSearch
 
 FIRST, LATER = 10, 2
 """Iterations of the fixed point at the first node, and at others."""
@@ -31,61 +31,37 @@ LEAST_GAIN = 0.01
 """Least gain that counts, as a share of the way to the threshold."""
 
 
-@dataclass(order=True)
-class _Node:
-    """An open node: its bound, states (m), and multipliers (T, 2, N) of the node above."""
-
-    bound: float
-    number: int
-    status: States = field(compare=False)
-    multipliers: Singles = field(compare=False)
-
-
 class JointSearch:
     """The search for states that serve several periods."""
 
-    def __init__(self, searches: Sequence[PeriodSearch], weights: Floats, prices: Floats, least: Floats) -> None:
+    def __init__(self, searches: Sequence[PeriodSearch], weights: Floats, wanted: Wanted) -> None:
         """Prepare it.
 
         Args:
-            searches: (T) the periods. weights: (T) prices of their values. prices: (E) of closed branches, of all
-                periods together. least: (T) lower bounds of the weighted values of the periods alone.
+            searches: (T) the periods. weights: (T) prices of their values. wanted: the states sought, with (T) lower
+                bounds of the weighted values of these periods.
         """
-        self._searches, self._weights, self._prices, self._least = searches, weights, prices, least
+        self._searches, self._weights, self._wanted = searches, weights, wanted
         branch = searches[0].branch
         without = np.zeros(len(branch))
         found = [search.priced(without) for search in searches]
-        found[0] = searches[0].priced(prices[branch] / weights[0])
+        found[0] = searches[0].priced(wanted.prices[branch] / weights[0])
         self._models = [model for model, _ in found if model is not None]
         self._base = weights[0] * found[0][1]
         self._branch = branch
 
-    def below(
-        self,
-        threshold: float,
-        *,
-        every: bool,
-        given: tuple[Bools, Bools] | None = None,
-        most_nodes: int | None = None,
-        most_states: int | None = None,
-        over: Callable[[], bool] = lambda: False,
-    ) -> Below:
-        """The states with a value, prices included, below a threshold; arguments as of `PeriodSearch.below`."""
-        size = len(self._prices)
+    def below(self) -> Below:
+        """The states whose weighted values, prices included, add up to less than the threshold."""
+        wanted, size = self._wanted, len(self._wanted.prices)
         if len(self._models) < len(self._searches):
-            return Below(np.zeros((0, size), dtype=np.bool_), np.empty(0), math.inf, True, 0)
-        run = _Run(self, threshold, every)
-        run.start(given)
-        while run.heap and run.heap[0].bound < run.cutoff:
-            if over() or (most_nodes is not None and run.nodes >= most_nodes):
-                break
-            if most_states is not None and len(run.states) > most_states:
-                break
+            return no_states(size)
+        run = _Run(self)
+        run.start()
+        while run.heap and run.heap[0].bound < run.cutoff and not wanted.enough(run.nodes, len(run.states)):
             run.step()
         complete = not run.heap or run.heap[0].bound >= run.cutoff
-        states = np.array(run.states, dtype=np.bool_).reshape(len(run.states), size)
-        values = np.array(run.values)
-        kept = values < threshold
+        states, values = stacked(run.states, size), np.array(run.values)
+        kept = values < wanted.threshold
         lower = min([run.cutoff, run.floor, *(node.bound for node in run.heap[:1])])
         return Below(states[kept], values[kept], lower, complete, run.nodes)
 
@@ -93,24 +69,24 @@ class JointSearch:
 class _Run:
     """One search; bounds are weighted, with prices."""
 
-    def __init__(self, of: JointSearch, threshold: float, every: bool) -> None:
-        self.of, self.cutoff, self.every = of, threshold, every
-        self.heap, self.floor, self.nodes, self._count = list[_Node](), math.inf, 0, 0
+    def __init__(self, of: JointSearch) -> None:
+        self.of, self.wanted, self.cutoff = of, of._wanted, of._wanted.threshold
+        self.heap, self.floor, self.nodes, self._count = list[OpenNode](), math.inf, 0, 0
         self.states, self.values = list[Bools](), list[float]()
-        spare = max(threshold - of._base - float(of._least.sum()), 0.0)
+        spare = max(self.cutoff - of._base - float(self.wanted.least.sum()), 0.0)
         self._models = [
             search.within(model, (least + spare) / weight)
-            for search, model, least, weight in zip(of._searches, of._models, of._least, of._weights, strict=True)
+            for search, model, least, weight in zip(
+                of._searches, of._models, self.wanted.least, of._weights, strict=True
+            )
         ]
         self._works = [work_for(model) for model in self._models]
         self._record = record_for(self._models[0], 0)
 
-    def start(self, given: tuple[Bools, Bools] | None) -> None:
+    def start(self) -> None:
         """The first node."""
         branch, status = self.of._branch, self.of._searches[0].first_status()
-        if given is not None:
-            status[given[0][branch]] = CLOSED
-            status[given[1][branch]] = OPEN
+        self.wanted.give(status, branch)
         first = np.array([(work.y, work.mu) for work in self._works], dtype=np.float32)
         self._push(-math.inf, status, first)
 
@@ -119,7 +95,7 @@ class _Run:
         node = heapq.heappop(self.heap)
         self.nodes += 1
         value, iterations = node.bound, FIRST if self.nodes == 1 else LATER
-        for work, (y, mu) in zip(self._works, node.multipliers, strict=True):
+        for work, (y, mu) in zip(self._works, node.kept, strict=True):
             n = self._models[0].n  # those of sources are given, and a node has half their digits
             work.y[:n], work.mu[:n] = y[:n], mu[:n]
         status = node.status
@@ -174,13 +150,13 @@ class _Run:
 
     def _leaf(self, status: States, value: float) -> None:
         """Evaluate a radial state exactly."""
-        of, state = self.of, np.zeros(len(self.of._prices), dtype=np.bool_)
+        of, state = self.of, np.zeros(len(self.wanted.prices), dtype=np.bool_)
         state[of._branch[status == CLOSED]] = True
         exact = sum(float(w * s.values(state[None])[0]) for s, w in zip(of._searches, of._weights, strict=True))
-        exact += float(of._prices[state].sum())
+        exact += float(self.wanted.prices[state].sum())
         self.states.append(state)
         self.values.append(exact)
-        if not self.every:
+        if not self.wanted.every:
             self.cutoff = min(self.cutoff, exact)
 
     def _divide(self, status: States, free: Bools, value: float, opened: Floats) -> None:
@@ -202,5 +178,6 @@ class _Run:
             self._push(bound, child, multipliers)
 
     def _push(self, bound: float, status: States, multipliers: Singles) -> None:
+        """Keep a node with the multipliers (T, 2, N) of the one above."""
         self._count += 1
-        heapq.heappush(self.heap, _Node(bound, self._count, status, multipliers))
+        heapq.heappush(self.heap, OpenNode(bound, self._count, status, multipliers))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,31 +13,15 @@ from openpoint.network.devices import no_devices
 from openpoint.network.operating_cost import OperatingCost, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.exchange.ac_check import AcEvaluator
-from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
+from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, work_for
 from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, span
 from openpoint.search.model.build import build_model
 from openpoint.search.model.objective import objective_of
+from openpoint.search.switching.below import Below, Wanted, no_states, stacked
 
 AT_ONCE = 50
 """Nodes between two looks at the clock."""
-
-
-@dataclass(frozen=True)
-class Below:
-    """What was found below a threshold.
-
-    Attributes:
-        states: (K, E), without an order. values: (K) with the prices. lower_bound: no state below the threshold but
-            those found has a lower value; the threshold itself where the search came to its end.
-        complete: whether it did. nodes: bounded.
-    """
-
-    states: Bools
-    values: Floats
-    lower_bound: float
-    complete: bool
-    nodes: int
 
 
 class PeriodSearch:
@@ -87,58 +69,34 @@ class PeriodSearch:
         value, violation = self.evaluator.evaluate(states)
         return np.where(violation == 0.0, value, np.inf)
 
-    def below(
-        self,
-        prices: Floats,
-        threshold: float,
-        *,
-        every: bool,
-        given: tuple[Bools, Bools] | None = None,
-        most_nodes: int | None = None,
-        most_states: int | None = None,
-        over: Callable[[], bool] = lambda: False,
-    ) -> Below:
-        """The states with a value, their prices included, below a threshold.
-
-        Args:
-            prices: (E) of closed branches, of any sign. threshold: of the value with prices.
-            every: all of them; else the threshold falls to the value of each state found, and the last is the best.
-            given: (E) and (E) branches that are closed, and that are open, beside those of the period itself.
-            most_nodes, most_states: nodes, and states found, after which to stop. over: called regularly; True stops.
-        """
+    def below(self, wanted: Wanted) -> Below:
+        """The states with a value, their prices included, below a threshold."""
+        prices, threshold = wanted.prices, wanted.threshold
         branch, found = self._numbering.branch, list[Bools]()
         model, base = self.priced(prices[branch])
         if model is None:
-            return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+            return no_states(len(prices))
         model = self.within(model, threshold - base)
         work, pool, count, record = work_for(model), pool_for(model, 256), counts(), record_for(model, 0)
         work.status[:] = self.first_status()
-        if given is not None:
-            work.status[given[0][branch]] = CLOSED
-            work.status[given[1][branch]] = OPEN
+        wanted.give(work.status, branch)
         if not propagate(model, work):
-            return Below(np.zeros((0, len(prices)), dtype=np.bool_), np.empty(0), math.inf, True, 0)
+            return no_states(len(prices))
         count.cutoff[0], count.active[0] = threshold - base, 1
         complete = True
-        while (event := explore(model, work, pool, count, record, AT_ONCE)) != EXHAUSTED:
+        while complete and (event := explore(model, work, pool, count, record, AT_ONCE)) != EXHAUSTED:
             if event == LEAF:
                 count.active[0] = 0
                 state = np.zeros(len(prices), dtype=np.bool_)
                 state[branch] = work.status == CLOSED
                 found.append(state)
-                if not every:
+                if not wanted.every:
                     value = float(self.values(state[None])[0] + prices[state].sum()) - base
                     count.cutoff[0] = min(count.cutoff[0], value)
             elif event == FULL:
                 pool = enlarged(pool)
-            if (
-                over()
-                or (most_nodes is not None and count.nodes[0] >= most_nodes)
-                or (most_states is not None and len(found) > most_states)
-            ):
-                complete = False
-                break
-        states = np.array(found, dtype=np.bool_).reshape(len(found), len(prices))
+            complete = not wanted.enough(int(count.nodes[0]), len(found))
+        states = stacked(found, len(prices))
         values = self.values(states) + states @ prices
         kept = values < threshold
         bound = float(count.cutoff[0]) if complete else min(float(count.cutoff[0]), lowest(count, pool))

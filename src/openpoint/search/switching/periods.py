@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
+from openpoint.search.switching.below import Below, Wanted
 from openpoint.search.switching.joint import JointSearch
-from openpoint.search.switching.period import Below, PeriodSearch
+from openpoint.search.switching.period import PeriodSearch
 from openpoint.search.switching.problem import SwitchingProblem
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.deadline import Deadline
@@ -20,26 +20,6 @@ SHARE = 0.1
 """Share of the gap asked for that the searches of the periods may leave open together."""
 Run = tuple[int, int]
 """First period and end of periods that share one state."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which states of a run are sought.
-
-    Attributes:
-        prices: (E) of closed branches, of all its periods together. threshold: of the weighted value with prices.
-        every, given, most_nodes, most_states, over: as of `PeriodSearch.below`.
-        least: (T) lower bounds of the weighted values of all periods, -inf where none is known.
-    """
-
-    prices: Floats
-    threshold: float
-    least: Floats
-    every: bool = False
-    given: tuple[Bools, Bools] | None = None
-    most_nodes: int | None = None
-    most_states: int | None = None
-    over: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -128,22 +108,6 @@ class SinglePeriods:
         begin, end = run
         if end - begin > 1:
             searches, weights = self._searches[begin:end], self._problem.weights[begin:end]
-            return JointSearch(searches, weights, wanted.prices, wanted.least[begin:end]).below(
-                wanted.threshold,
-                every=wanted.every,
-                given=wanted.given,
-                most_nodes=wanted.most_nodes,
-                most_states=wanted.most_states,
-                over=wanted.over,
-            )
+            return JointSearch(searches, weights, replace(wanted, least=wanted.least[begin:end])).below()
         weight = float(self._problem.weights[begin])
-        below = self._searches[begin].below(
-            wanted.prices / weight,
-            wanted.threshold / weight,
-            every=wanted.every,
-            given=wanted.given,
-            most_nodes=wanted.most_nodes,
-            most_states=wanted.most_states,
-            over=wanted.over,
-        )
-        return replace(below, values=weight * below.values, lower_bound=weight * below.lower_bound)
+        return self._searches[begin].below(wanted.divided(weight)).times(weight)

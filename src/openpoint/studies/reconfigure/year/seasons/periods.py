@@ -16,9 +16,9 @@ from openpoint.powerflow.ensemble import is_limited
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.methods import TopologySearch
+from openpoint.search.switching.below import Below, Wanted
 from openpoint.search.switching.grouped import GroupedSearch
-from openpoint.search.switching.period import Below
-from openpoint.search.switching.periods import Alone, Run, Wanted
+from openpoint.search.switching.periods import Alone, Run
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
@@ -107,16 +107,7 @@ class BlockPeriods:
 
     def below(self, run: Run, wanted: Wanted) -> Below:
         weight = float(self.weights[slice(*run)].sum())
-        below = self._search(run).below(
-            wanted.prices / weight,
-            wanted.threshold / weight,
-            every=wanted.every,
-            given=wanted.given,
-            most_nodes=wanted.most_nodes,
-            most_states=wanted.most_states,
-            over=wanted.over,
-        )
-        return replace(below, values=weight * below.values, lower_bound=weight * below.lower_bound)
+        return self._search(run).below(wanted.divided(weight)).times(weight)
 
     def _exact_of(self, t: int, state: Bools) -> float:
         known, key = self._exact[t], state.tobytes()
