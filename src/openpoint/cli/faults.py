@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from openpoint.studies.secure.model.assumptions import FaultArguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,6 @@ class FaultRules:
         ),
     ] = False
     lines_only: Annotated[bool, typer.Option("--lines-only", help="Transformers have no faults.")] = False
-
-    @property
-    def max_loading_percent(self) -> float:
-        """Most loading after a fault."""
-        return 100.0 if self.max_loading is None else self.max_loading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +59,17 @@ class YearOptions:
         float | None, typer.Option(metavar="HOURS", min=0.0, help="Time until a repair is done.  [default: 4]")
     ] = None
 
-    @property
-    def hours_to_switch(self) -> float:
-        """Time until a fault is isolated and ties are closed."""
-        return 1.0 if self.switching_h is None else self.switching_h
 
-    @property
-    def hours_to_repair(self) -> float:
-        """Time until a repair is done."""
-        return 4.0 if self.repair_h is None else self.repair_h
+def fault_arguments(rules: FaultRules, year: YearOptions) -> FaultArguments:
+    """These options as arguments of a question about faults."""
+    return {
+        "max_loading_percent": 100.0 if rules.max_loading is None else rules.max_loading,
+        "isolate_lines": rules.isolate_lines,
+        "transformers": not rules.lines_only,
+        "reliability": year.reliability,
+        "failures_per_km_year": year.failures_per_km,
+        "failures_per_branch_year": year.failures_per_branch,
+        "switching_h": 1.0 if year.switching_h is None else year.switching_h,
+        "remote_switching_h": year.remote_switching_h,
+        "repair_h": 4.0 if year.repair_h is None else year.repair_h,
+    }

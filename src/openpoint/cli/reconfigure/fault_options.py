@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openpoint.cli.faults import FaultRules, YearOptions
+from openpoint.cli.faults import FaultRules, YearOptions, fault_arguments
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -114,13 +114,5 @@ class FaultOptions(FaultRules, YearOptions):
             minimize=(self.minimize or Minimize.LOSS).value,
             restorable=int(wanted) if wanted is not None and wanted.isdigit() else wanted,
             at_most=self.at_most or {},
-            max_loading_percent=self.max_loading_percent,
-            isolate_lines=self.isolate_lines,
-            transformers=not self.lines_only,
-            reliability=self.reliability,
-            failures_per_km_year=self.failures_per_km,
-            failures_per_branch_year=self.failures_per_branch,
-            switching_h=self.hours_to_switch,
-            remote_switching_h=self.remote_switching_h,
-            repair_h=self.hours_to_repair,
+            **fault_arguments(self, self),
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from openpoint.cli.reconfigure.fault_options import FaultOptions
     from openpoint.grid.grid import Grid
+    from openpoint.studies.reconfigure.faults.options import FaultQuestion
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 
@@ -42,7 +43,7 @@ def reconfigure(
     grid = read_sound(source, asked)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     if faults.front is not None:
-        return _front(grid, options, faults, outputs, out)
+        return _front(grid, options, question, faults, outputs, out)
     from openpoint.studies.reconfigure.faults.study import secured
 
     with Progress(out) as progress:
@@ -54,13 +55,20 @@ def reconfigure(
     return result.termination.exit_code if good else NOT_WRITTEN
 
 
-def _front(grid: Grid, options: ReconfigureOptions, faults: FaultOptions, outputs: Outputs, out: Console) -> int:
+def _front(
+    grid: Grid,
+    options: ReconfigureOptions,
+    question: FaultQuestion,
+    faults: FaultOptions,
+    outputs: Outputs,
+    out: Console,
+) -> int:
     """Find the front, show and write it; the exit code."""
     from openpoint.studies.reconfigure.faults.front.study import front_of
 
     assert faults.front is not None
     with Progress(out) as progress:
-        result = front_of(grid, faults.front.value, faults.points, options, faults.question(), progress)
+        result = front_of(grid, faults.front.value, faults.points, options, question, progress)
     written, good = outputs.write(result)
     show_result(out, result)
     show_written(out, written)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.cli.config import configured
-from openpoint.cli.faults import FaultRules, YearOptions
+from openpoint.cli.faults import FaultRules, YearOptions, fault_arguments
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import GeojsonOption, GridArgument, GridOptions, LimitOptions, QuietOption
@@ -120,16 +120,8 @@ def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOp
     return SecureOptions(
         open_branches=named,
         limits=limits,
-        max_loading_percent=faults.max_loading_percent,
-        isolate_lines=faults.isolate_lines,
-        transformers=not faults.lines_only,
         switchings=restoration.switchings,
         any_switching=restoration.any_switching,
         time_limit_s=restoration.time_limit,
-        reliability=year.reliability,
-        failures_per_km_year=year.failures_per_km,
-        failures_per_branch_year=year.failures_per_branch,
-        switching_h=year.hours_to_switch,
-        remote_switching_h=year.remote_switching_h,
-        repair_h=year.hours_to_repair,
+        **fault_arguments(faults, year),
     )

@@ -14,7 +14,7 @@ from openpoint.results import ac_tables as states
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.secure.model.data import by_name, customers_of, failure_rates
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.indices import Interruptions, SwitchingTimes, interruptions
+from openpoint.studies.secure.model.indices import Interruptions, interruptions
 from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.switchings import Answer, Switching
 from openpoint.studies.secure.options import SecureOptions
@@ -45,9 +45,7 @@ def answer(
             restored,
             rates=rates,
             repair_h=repair_h,
-            switching_h=SwitchingTimes.of_options(
-                options.switching_h, options.remote_switching_h, grid.branches()["remote"].to_numpy()
-            ),
+            switching_h=options.switching(grid.branches()["remote"].to_numpy()),
             customers=customers,
             load_kw=load_kw,
         )

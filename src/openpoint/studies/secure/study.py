@@ -21,7 +21,6 @@ from openpoint.studies.secure.model.data import customers_of, load_of_buses, may
 from openpoint.studies.secure.model.faults import Fault, faults_of
 from openpoint.studies.secure.model.held import held_faults, sections_on_loops
 from openpoint.studies.secure.model.restoration import needs_of, restorations
-from openpoint.studies.secure.model.sections import every_line_alone, sections_of
 from openpoint.studies.secure.model.switchings import Asked, switchings_after, taken
 from openpoint.studies.secure.model.tree import Tree, tree_of
 from openpoint.studies.secure.options import SecureOptions
@@ -171,9 +170,7 @@ def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
 def _faults(grid: Grid, stations: Stations, tree: Tree, data: Reliability, options: SecureOptions) -> list[Fault]:
     """The faults of the branches of trees, and of those on held meshes."""
     network, opened = stations.whole, stations.opened
-    sections = sections_of(grid, network, dict(data.breakers.iter_rows()))
-    if options.isolate_lines:
-        sections = every_line_alone(sections)
+    sections = options.sections(grid, network, data)
     fails = may_fail(network, options.transformers)
     on_loop = sections_on_loops(network, sections, network.closed)[sections.of_branch]
     return [

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import final
 
-from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import all_checked, not_negative, numbers_by_name, of_kind
-from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
+from openpoint.grid.arguments import all_checked, numbers_by_name
 from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.secure.model.indices import SwitchingTimes, check_times
+from openpoint.studies.secure.model.assumptions import FaultAssumptions
 
 TODAY = "today"
 """No fault is less restorable than today."""
@@ -24,7 +20,7 @@ AtMost = str | Mapping[str, float]
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FaultQuestion:
+class FaultQuestion(FaultAssumptions):
     """The arguments of `openpoint.reconfigure_secure` about faults; see there.
 
     Raises:
@@ -34,27 +30,9 @@ class FaultQuestion:
     minimize: str = "loss"
     restorable: str | int | None = None
     at_most: AtMost = field(default_factory=dict)
-    max_loading_percent: float = 100.0
-    isolate_lines: bool = False
-    transformers: bool = True
-    reliability: ReliabilityLike | None = None
-    failures_per_km_year: float | None = None
-    failures_per_branch_year: float | None = None
-    switching_h: float = 1.0
-    remote_switching_h: float | None = None
-    repair_h: float = 4.0
 
     def __post_init__(self) -> None:
-        maybe = ("failures_per_km_year", "failures_per_branch_year", "remote_switching_h")
-        numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
-        all_checked(
-            lambda: self.sought,
-            self._check_restorable,
-            self._check_at_most,
-            self._check_loading,
-            lambda: check_times(self.switching_h, self.remote_switching_h),
-            *(lambda name=name: not_negative(name, getattr(self, name)) for name in numbers),
-        )
+        all_checked(lambda: self.sought, self._check_restorable, self._check_at_most, *self.checks())
 
     @property
     def sought(self) -> Sought:
@@ -78,15 +56,6 @@ class FaultQuestion:
     def indices(self) -> Mapping[Sought, float]:
         """The indices among them."""
         return {Sought(name): most for name, most in self.most.items() if name != UNRESTORABLE}
-
-    @property
-    def data(self) -> Reliability:
-        """Customers and rates, empty where none were given."""
-        return Reliability.of() if self.reliability is None else read_reliability(self.reliability)
-
-    def switching(self, remote: Bools) -> SwitchingTimes:
-        """The times of switching; `remote`: (E) branches operated by remote control."""
-        return SwitchingTimes.of_options(self.switching_h, self.remote_switching_h, remote)
 
     def check_with(self, options: ReconfigureOptions) -> None:
         """Refuse options of a reconfiguration that do not go with faults.
@@ -116,8 +85,3 @@ class FaultQuestion:
             raise OptionError(f"restorable and at_most both give a number of {UNRESTORABLE} faults; leave one out")
         if self.minimize in self.most:
             raise OptionError(f"{self.minimize} is what is least and bounded by at_most; leave one of both out")
-
-    def _check_loading(self) -> None:
-        of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
-        if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
-            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")

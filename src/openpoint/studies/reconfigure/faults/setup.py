@@ -22,7 +22,6 @@ from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import station_program
 from openpoint.studies.secure.model.data import by_name, failure_rates, load_of_buses, may_fail
 from openpoint.studies.secure.model.held import sections_on_loops
-from openpoint.studies.secure.model.sections import every_line_alone, sections_of
 from openpoint.studies.secure.model.tree import tree_of
 from openpoint.twostage.deadline import Deadline
 
@@ -119,9 +118,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
             "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"
         )
     whole, opened = stations.whole, stations.opened
-    sections = sections_of(grid, whole, dict(data.breakers.iter_rows()))
-    if question.isolate_lines:
-        sections = every_line_alone(sections)
+    sections = question.sections(grid, whole, data)
     held = whole.closed & ~whole.switchable
     on_loop = sections_on_loops(whole, sections, held)[sections.of_branch]
     fails = may_fail(whole, question.transformers)

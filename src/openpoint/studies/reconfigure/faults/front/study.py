@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import polars as pl
 
@@ -15,7 +15,6 @@ from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
-from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.faults.answer import secured_result, summary
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
@@ -26,6 +25,7 @@ from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
 from openpoint.studies.reconfigure.faults.study import GAP
 from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.secure.model.assumptions import FaultArguments
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress, Termination
 
@@ -33,20 +33,11 @@ POINTS = 9
 """Most points of an index, unless another number is asked for."""
 
 
-class FrontOptions(TypedDict, total=False):
+class FrontOptions(FaultArguments, total=False):
     """The options of `openpoint.reconfigure_secure` that all points share."""
 
     restorable: str | int | None
     at_most: AtMost
-    max_loading_percent: float
-    isolate_lines: bool
-    transformers: bool
-    reliability: ReliabilityLike | None
-    failures_per_km_year: float | None
-    failures_per_branch_year: float | None
-    switching_h: float
-    remote_switching_h: float | None
-    repair_h: float
 
 
 def reconfigure_front(

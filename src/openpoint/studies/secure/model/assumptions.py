@@ -1,0 +1,83 @@
+"""What every question about faults says of them: which there are, how they are isolated, how often they come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import TypedDict
+
+from openpoint.arrays import Bools
+from openpoint.errors import OptionError
+from openpoint.grid.arguments import not_negative, of_kind
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability
+from openpoint.studies.secure.model.indices import SwitchingTimes, check_times
+from openpoint.studies.secure.model.sections import Sections, every_line_alone, sections_of
+
+MULTIPLE_MOST = 2.0
+"""Up to this a loading in percent is taken for a multiple of the ratings that was meant, and is refused."""
+
+
+class FaultArguments(TypedDict, total=False):
+    """The fields of `FaultAssumptions`, as arguments."""
+
+    max_loading_percent: float
+    isolate_lines: bool
+    transformers: bool
+    reliability: ReliabilityLike | None
+    failures_per_km_year: float | None
+    failures_per_branch_year: float | None
+    switching_h: float
+    remote_switching_h: float | None
+    repair_h: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultAssumptions:
+    """The arguments of `openpoint.secure` that every question about faults has; see there."""
+
+    max_loading_percent: float = 100.0
+    isolate_lines: bool = False
+    transformers: bool = True
+    reliability: ReliabilityLike | None = None
+    failures_per_km_year: float | None = None
+    failures_per_branch_year: float | None = None
+    switching_h: float = 1.0
+    remote_switching_h: float | None = None
+    repair_h: float = 4.0
+
+    @property
+    def data(self) -> Reliability:
+        """Customers and rates, empty where none were given."""
+        return Reliability.of() if self.reliability is None else read_reliability(self.reliability)
+
+    def switching(self, remote: Bools) -> SwitchingTimes:
+        """The times of switching; `remote`: (E) branches operated by remote control."""
+        return SwitchingTimes.of_options(self.switching_h, self.remote_switching_h, remote)
+
+    def sections(self, grid: Grid, network: Network, data: Reliability) -> Sections:
+        """What is isolated together with the fault of a branch."""
+        found = sections_of(grid, network, dict(data.breakers.iter_rows()))
+        return every_line_alone(found) if self.isolate_lines else found
+
+    def checks(self) -> list[Callable[[], object]]:
+        """Checks of these arguments, each of which raises `OptionError` where one makes no sense."""
+        maybe = ("failures_per_km_year", "failures_per_branch_year", "remote_switching_h")
+        numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
+        return [
+            self._check_loading,
+            lambda: check_times(self.switching_h, self.remote_switching_h),
+            *(partial(not_negative, name, getattr(self, name)) for name in numbers),
+        ]
+
+    def _check_loading(self) -> None:
+        of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
+        if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
+            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")
+        if self.max_loading_percent <= MULTIPLE_MOST:
+            meant = f"for {self.max_loading_percent:g} times the ratings give {100.0 * self.max_loading_percent:g}"
+            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}, and is in percent; {meant}")
