@@ -23,7 +23,7 @@ GRIDS = ("baran33", "das70", "zhang118", "mantovani136")
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = parser_of(__doc__, "synthetic-quarters").parse_args()
     openpoint.reconfigure("civanlar16", year="synthetic-hours")  # compiles
     print("| grid | steps | today MWh | answer MWh | bound MWh | gap | nodes | s | one topology s |")
     for name in arguments.grids or GRIDS:
@@ -53,13 +53,14 @@ def _row(name: str, arguments: argparse.Namespace) -> str:
     )
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None, year: str) -> argparse.ArgumentParser:
+    """The arguments of a measurement of years; `year`: the one that is measured by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("grids", nargs="*", metavar="GRID", help="names or files")
-    parser.add_argument("--year", default="synthetic-quarters", help="a built-in year or tables")
+    parser.add_argument("--year", default=year, help="a built-in year or tables")
     parser.add_argument("--gap", type=float, default=1e-4)
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds for each grid")
-    return parser.parse_args()
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for each run")
+    return parser
 
 
 if __name__ == "__main__":

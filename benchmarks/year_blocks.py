@@ -10,16 +10,12 @@ seconds of the whole call without compiling. The limit is wall time.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+from benchmarks.year import GRIDS, parser_of  # first, since it sets the number of threads
 
-import polars as pl
-
-import openpoint
-
-GRIDS = ("baran33", "das70", "zhang118", "mantovani136")
+import openpoint  # isort: skip
+import polars as pl  # isort: skip
 
 
 def main() -> None:
@@ -50,13 +46,9 @@ def _row(name: str, most: str, arguments: argparse.Namespace) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("grids", nargs="*", metavar="GRID", help="names or files")
-    parser.add_argument("--year", default="synthetic-hours", help="a built-in year or tables")
+    parser = parser_of(__doc__, "synthetic-hours")
     parser.add_argument("--blocks", default="monthly", help="as of the command")
     parser.add_argument("--most", default="0,4,12,any", help="numbers of operations, comma-separated")
-    parser.add_argument("--gap", type=float, default=1e-4)
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds for each run")
     return parser.parse_args()
 
 

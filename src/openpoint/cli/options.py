@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -49,7 +49,29 @@ QuietOption = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
+MaxChangesOption = Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")]
 TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
+
+
+def gap_option(defaults: str) -> Any:
+    """The gap of a command whose methods have gaps of their own."""
+    help = f"Relative gap to prove; 1e-4 is 0.01 %.  [default: {defaults}]"
+    return typer.Option(metavar="FRACTION", min=0.0, help=help)
+
+
+def solver_option(default: str) -> Any:
+    """The solver of the extensive form."""
+    return typer.Option(metavar="NAME", help=f"Solver of --method extensive.  [default: {default}]")
+
+
+def iterations_option(method: str) -> Any:
+    """The most iterations of a method of the two-stage engine."""
+    return typer.Option(metavar="N", min=1, help=f"Stop then and keep the best ({method}).")
+
+
+def executor_option(what: str, default: str = "") -> Any:
+    """Where something is computed."""
+    return typer.Option(metavar="WHERE", help=f"Where {what}: serial, processes:4 or dask://host:port.{default}")
 
 
 @dataclass(frozen=True, kw_only=True)

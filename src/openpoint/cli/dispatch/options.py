@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openpoint.cli.options import TimeLimitOption
+from openpoint.cli.options import MaxChangesOption, TimeLimitOption, gap_option, solver_option
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class QuestionOptions:
             metavar="BOUNDS", help="What is kept beside the limits: the most of a criterion, as balance=0.8,changes=4."
         ),
     ] = None
-    max_changes: Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")] = None
+    max_changes: MaxChangesOption = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +74,8 @@ class MethodOptions:
             "a day what suits it]"
         ),
     ] = None
-    solver: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
-    ] = None
-    gap: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FRACTION",
-            min=0.0,
-            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search, 1e-4 by benders and extensive, "
-            "1e-3 of a day]",
-        ),
-    ] = None
+    solver: Annotated[str | None, solver_option("scip")] = None
+    gap: Annotated[float | None, gap_option("1e-6 by search, 1e-4 by benders and extensive, 1e-3 of a day")] = None
     time_limit: TimeLimitOption = None
 
     def chosen(self) -> Method | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openpoint.cli.options import GapOption, TimeLimitOption
+from openpoint.cli.options import GapOption, TimeLimitOption, executor_option, iterations_option, solver_option
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -134,21 +134,11 @@ class MethodOptions:
     """How the plan is found and proven."""
 
     method: Annotated[HardenMethod, typer.Option(help="How the optimum is found and proven.")] = HardenMethod.CCG
-    solver: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: highs]")
-    ] = None
+    solver: Annotated[str | None, solver_option("highs")] = None
     gap: GapOption = 1e-4
     time_limit: TimeLimitOption = None
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Where subproblems run (ccg): serial, processes:4 or dask://host:port.  [default: serial]",
-        ),
-    ] = None
-    max_iterations: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (ccg).")
-    ] = None
+    executor: Annotated[str | None, executor_option("subproblems run (ccg)", "  [default: serial]")] = None
+    max_iterations: Annotated[int | None, iterations_option("ccg")] = None
 
     def chosen(self) -> Method:
         """The method of that name with its options.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from openpoint.cli.options import TimeLimitOption
+from openpoint.cli.options import GapOption, TimeLimitOption, executor_option
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class MethodOptions:
     """How the plan is found and proven."""
 
     method: Annotated[PartitionMethod, typer.Option(help="How it is solved.")] = PartitionMethod.CCG
-    gap: Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove.")] = 1e-4
+    gap: GapOption = 1e-4
     time_limit: TimeLimitOption = None
 
     def chosen(self) -> Method:
@@ -161,13 +161,7 @@ class Sampling:
         ),
     ] = None
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the samples.")] = 0
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Where samples are judged: serial, processes:4 or dask://host:port.  [default: serial]",
-        ),
-    ] = None
+    executor: Annotated[str | None, executor_option("samples are evaluated", "  [default: serial]")] = None
 
     @property
     def wanted(self) -> int:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.cli.completion import complete_grids
-from openpoint.cli.options import TimeLimitOption
+from openpoint.cli.options import (
+    MaxChangesOption,
+    TimeLimitOption,
+    executor_option,
+    gap_option,
+    iterations_option,
+    solver_option,
+)
 from openpoint.cli.plan.options import SwitchingOptions
 from openpoint.errors import OptionError
 
@@ -106,32 +113,15 @@ class MethodOptions:
             "topologies are many]"
         ),
     ] = None
-    solver: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Solver of --method extensive.  [default: scip]")
-    ] = None
-    gap: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FRACTION",
-            min=0.0,
-            help="Relative gap to prove; 1e-4 is 0.01 %.  [default: 1e-6 by search for one demand, else 1e-4]",
-        ),
-    ] = None
+    solver: Annotated[str | None, solver_option("scip")] = None
+    gap: Annotated[float | None, gap_option("1e-6 by search for one demand, else 1e-4")] = None
     time_limit: TimeLimitOption = None
-    max_iterations: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop then and keep the best (benders).")
-    ] = None
+    max_iterations: Annotated[int | None, iterations_option("benders")] = None
     plain: Annotated[
         bool,
         typer.Option("--plain", help="Plain Benders, no relaxation of the physics in the master: slow, to compare."),
     ] = False
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHERE",
-            help="Where subproblems run (benders), or subtrees of a long search: serial, processes:4 or dask://host:port.",
-        ),
-    ] = None
+    executor: Annotated[str | None, executor_option("subproblems run (benders), or subtrees of a long search")] = None
 
     def named(self, name: MethodName | None) -> Method | None:
         """The method of that name with these options; None where the grid and the question choose it.
@@ -191,7 +181,7 @@ class MethodOptions:
 class ChangeOptions:
     """How far the answer may be from today's state."""
 
-    max_changes: Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")] = None
+    max_changes: MaxChangesOption = None
     change_cost: Annotated[
         float, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
     ] = 0.0

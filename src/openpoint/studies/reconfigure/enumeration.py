@@ -22,8 +22,8 @@ FLOWS = 4_000
 """Power flows between two looks at the clock."""
 
 
-class EnumeratedProgram(Protocol):
-    """What is needed of a program; see `RadialProgram`."""
+class SwitchedProgram(Protocol):
+    """What every method needs of a program whose first stage is a radial state; see `RadialProgram`."""
 
     @property
     def network(self) -> Network: ...
@@ -32,13 +32,18 @@ class EnumeratedProgram(Protocol):
     @property
     def must_open(self) -> Bools: ...
     @property
-    def risk(self) -> Risk: ...
-    @property
-    def uncertainty(self) -> Finite: ...
-    @property
     def choices(self) -> Choices: ...
     @property
     def ac(self) -> AcEvaluator: ...
+
+
+class EnumeratedProgram(SwitchedProgram, Protocol):
+    """What enumeration needs of it, too."""
+
+    @property
+    def risk(self) -> Risk: ...
+    @property
+    def uncertainty(self) -> Finite: ...
     def evaluate(self, decision: Floats, realisations: Floats, dispatch: None) -> ExactEvaluation:
         """Exact AC power flow in every future."""
         ...

@@ -17,9 +17,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, heaviest_tree
+from openpoint.formulations.radiality import heaviest_tree
 from openpoint.formulations.switching import Switching
-from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
@@ -29,6 +28,7 @@ from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
+from openpoint.studies.reconfigure.enumeration import SwitchedProgram
 from openpoint.studies.reconfigure.heuristics import PIECE
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
@@ -53,15 +53,9 @@ BEST = 12
 """Exchanges that are evaluated in all futures."""
 
 
-class SearchedFutures(Protocol):
-    """What is needed of a program; see `RadialProgram`."""
+class SearchedFutures(SwitchedProgram, Protocol):
+    """What the search of many futures needs of a program, too."""
 
-    @property
-    def network(self) -> Network: ...
-    @property
-    def must_close(self) -> Bools: ...
-    @property
-    def must_open(self) -> Bools: ...
     @property
     def max_changes(self) -> int | None: ...
     @property
@@ -71,11 +65,7 @@ class SearchedFutures(Protocol):
     @property
     def demands(self) -> Complexes: ...
     @property
-    def choices(self) -> Choices: ...
-    @property
     def switching(self) -> Switching: ...
-    @property
-    def ac(self) -> AcEvaluator: ...
     @property
     def futures_model(self) -> FuturesModel: ...
     @property
