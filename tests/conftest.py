@@ -1,7 +1,7 @@
 """Hypothesis draws the same examples in every run, so that a red test is about the change and not about luck.
 
-HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra runs on one thread a process: pytest has a process a core, and
-threads that wait for each other only burn processor time. The collector of garbage leaves alone what imports and the
+HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra and data frames run on one thread a process: pytest has a process a
+core, and threads that wait for each other only burn processor time. The collector of garbage leaves alone what imports and the
 collection of tests made, and looks at the rest more rarely.
 
 A run that leaves files in the working tree, or removes some, has failed.
@@ -14,6 +14,7 @@ import os
 from collections.abc import Generator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # a seventh of the processor time of a small grid's search
 
 import pytest
 from hypothesis import HealthCheck, settings
