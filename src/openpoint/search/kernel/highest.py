@@ -1,23 +1,26 @@
-"""Compiled: the highest voltages that any completion of a node can have, where all buses only take power.
+"""Compiled: the highest voltages that any completion of a node can have.
 
 The bound of the loss does not depend on voltage limits of buses that no closed branches connect to a source. The
-bounds here do, and use neither multipliers nor the loss. Let every bus draw at least P, Q >= 0, all r, x >= 0, without
-shunts, ratios or dispatchable generators. Power then flows from the sources outwards on every branch.
+bounds here do, and use neither multipliers nor the loss. Let every bus take at least p, q, of either sign, all r, x be
+at least 0, and no output be to be chosen. The states meant keep all limits, so that w is at most `w_max` everywhere.
+A branch a → b is directed away from the source. What arrives at b is what is taken there and beyond, and losses there,
+which are at least 0.
 
-1. *One branch*, a → b, at whose end at least p, q arrive: with s² = p² + q², w_a = f(w_b) = w_b + 2 (r p + x q) +
-   |z|² s² / w_b in a state in which just that arrives, and more in any other. So w_b is at most the greater root of
-   f(w_b) = w_a (`after`), which grows with w_a and falls with p and q; without a root there is no state. And if w_b is
-   to be at least `low`, w_a must be at least f(max(low, |z| s)), as f falls up to |z| s and rises from there
-   (`before`). What leaves a is p + r l, q + x l with l >= s² / w_max (`sent`). A rating below that forbids it.
+1. *One branch*: see `openpoint.search.kernel.drop`.
 2. *Parts.* Closed branches form a forest. In a part with a source all directions are known. A part without one is fed
    through a single undecided branch, entirely: at least all that it takes arrives there, and inside, a closed branch
    a → b carries at least what is on the side of b. What must be there for the part to keep its limits is known for
-   every bus at which it may be fed (`need`).
+   every bus at which it may be fed (`need`). Parts that hang on a part add at least `spare_p`, `spare_q`, which are
+   negative where parts may hang there that feed in (`openpoint.search.kernel.hanging`).
 3. *Dominators.* If all paths from the sources to a part pass a bus, or another part, all power of the part passes
-   there too, in every completion (immediate dominators as of Cooper, Harvey, Kennedy 2001).
+   there too, in every completion (immediate dominators as of Cooper, Harvey, Kennedy 2001). Of dominated parts what
+   they take counts, and all that parts feed in counts once (`pool`).
 4. Upper bounds of w are longest paths from the sources with `after` along branches. A branch into a part is used in
    that direction only if the voltage behind it is at least what the part needs there; otherwise the direction is
    *barred*. With barred directions there are fewer paths, so 3 and 4 are repeated until no more directions are barred.
+   Where less than nothing may arrive, the voltage may rise, and walks round a circle would rise without end. A path
+   enters each part without a source once: all such rises together (`rise`) are added where the path leaves the part
+   of the source, and none later. As `after` grows at least as fast as w_a, that is at least as much.
 
 A node is infeasible if the bound of a bus is below its lower limit, and a branch barred in both directions must open.
 On a full tree the bounds differ from the exact voltages by a term of second order in the losses.
@@ -25,117 +28,22 @@ On a full tree the bounds differ from the exact voltages by a term of second ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from openpoint.arrays import Floats, Indices, States
 from openpoint.compiled.jit import inlined
-from openpoint.compiled.table import Table
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
-
-SAFE = 1e-9
-"""Relative margin of limits, for rounding."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reach(Table):
-    """Arrays of the voltage bounds: data, memory and results of `reached`.
-
-    Attributes:
-        p, q: (N) the least that a bus takes. low: (N) squared voltage below which limits are missed for sure.
-        w: (N) the highest squared voltage. barred: (2 m) whether a branch is not fed from fr (2 e), from to (2 e + 1).
-        order, edge, parent: (N) forest, roots first in their parts. part: (N) root of a part without a source; the bus
-            itself in others. fed: (N) whether the bus is in a part with a source. size: (N) of the part, at its root.
-        fresh: (N) whether `w` has risen since it was handed on.
-        place: (N) of a bus in `order`.
-        p_down, q_down: (N) what arrives at a bus from its parent. p_up, q_up: (N) at the parent from the bus.
-        need: (N) what the bus must have if its parent feeds it. need_up: (N) the parent, if the bus feeds it.
-        queue, number, above: (N + 1) breadth first; numbers of buses and parts, and their immediate dominators.
-        p_more, q_more: (N + 1) what passes a bus or part on its way to others.
-    """
-
-    p: Floats
-    q: Floats
-    low: Floats
-    w: Floats
-    barred: States
-    order: Indices
-    edge: Indices
-    parent: Indices
-    part: Indices
-    fed: States
-    fresh: States
-    size: Indices
-    place: Indices
-    p_down: Floats
-    q_down: Floats
-    p_up: Floats
-    q_up: Floats
-    need: Floats
-    need_up: Floats
-    queue: Indices
-    number: Indices
-    above: Indices
-    p_more: Floats
-    q_more: Floats
+from openpoint.search.kernel.drop import SAFE, after, before, lost, ratio, rise_of, square
+from openpoint.search.kernel.hanging import hanging
+from openpoint.search.kernel.reach import Reach, reach_of, take
 
 
 def reach_for(model: Model) -> Reach | None:
-    """Arrays for a model; None where power may flow towards a source, or there are no lower voltage limits."""
-    size, m = len(model.p), len(model.fr)
+    """Arrays for a model; None where outputs or devices may be chosen, or there are no lower voltage limits."""
     low = model.w_min * (1.0 - SAFE)
-    v = np.sqrt(low)
-    p, q = model.p + model.p_v * v + model.p_w * low, model.q + model.q_v * v + model.q_w * low
-    taken = np.stack([model.p, model.q, model.p_v, model.q_v, model.p_w, model.q_w])[:, : model.n]
-    ratios = np.any(model.k_fr != 1.0) or np.any(model.k_to != 1.0)
-    shunts = any(part.any() for part in (model.g_fr, model.b_fr, model.g_to, model.b_to))
-    if model.dispatchable or model.devices or shunts or ratios or not np.any(low[: model.n] > 0.0):
+    chosen = model.dispatchable or model.devices
+    if chosen or not np.any(low[: model.n] > 0.0) or min(model.r.min(), model.x.min()) < 0.0:
         return None
-    if min(taken.min(), model.r.min(), model.x.min()) < 0.0:
-        return None
-    floats = ("w", "p_down", "q_down", "p_up", "q_up", "need", "need_up")
-    numbers = ("order", "edge", "parent", "part", "size", "place")
-    arrays: dict[str, Any] = {name: np.zeros(size) for name in floats}
-    arrays |= {name: np.zeros(size, dtype=np.int32) for name in numbers}
-    arrays |= {name: np.zeros(size + 1, dtype=np.int32) for name in ("queue", "number", "above")}
-    arrays |= {
-        "fed": np.zeros(size, dtype=np.int8),
-        "fresh": np.zeros(size, dtype=np.int8),
-        "barred": np.zeros(2 * m, dtype=np.int8),
-    }
-    return Reach(p=p, q=q, low=low, p_more=np.zeros(size + 1), q_more=np.zeros(size + 1), **arrays)
-
-
-@inlined
-def after(model: Model, e: int, w: float, p: float, q: float) -> float:
-    """The highest squared voltage at the far end of a branch; 0 where p, q cannot arrive there."""
-    half = 0.5 * w - model.r[e] * p - model.x[e] * q
-    rest = half * half - model.z2[e] * (p * p + q * q)
-    root: float = half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
-    return root
-
-
-@inlined
-def before(model: Model, e: int, low: float, p: float, q: float, w_max: float) -> float:
-    """The squared voltage needed at the near end of a branch; inf where its rating does not allow p, q."""
-    square = p * p + q * q
-    if square > model.l_max[e] * w_max * (1.0 + SAFE):
-        return np.inf
-    if square == 0.0:
-        return low
-    low = max(low, np.sqrt(model.z2[e] * square))
-    more: float = model.z2[e] * square / low if low > 0.0 else 0.0
-    needed: float = low + 2.0 * (model.r[e] * p + model.x[e] * q) + more
-    return needed
-
-
-@inlined
-def sent(model: Model, e: int, p: float, q: float, w_max: float) -> tuple[float, float]:
-    """Least power that enters a branch so that p, q arrive at its far end."""
-    l = (p * p + q * q) / w_max
-    return p + model.r[e] * l, q + model.x[e] * l
+    return reach_of(model, low)
 
 
 @inlined
@@ -180,7 +88,7 @@ def sums(model: Model, reach: Reach) -> None:
 
     In parts without a source both directions are computed.
     """
-    size, w_max = len(reach.order), model.w_max
+    size = len(reach.order)
     for j in range(size):
         reach.p_down[j] = reach.p[j]
         reach.q_down[j] = reach.q[j]
@@ -189,41 +97,50 @@ def sums(model: Model, reach: Reach) -> None:
         j = reach.order[k]
         e, i = reach.edge[j], reach.parent[j]
         if e >= 0:
-            p, q = reach.p_down[j], reach.q_down[j]
-            reach.need[i] = max(reach.need[i], before(model, e, reach.need[j], p, q, w_max[j]))
-            p, q = sent(model, e, p, q, w_max[j])
-            reach.p_down[i] += p
-            reach.q_down[i] += q
+            p, q = reach.p_down[j] + reach.p_spare[j], reach.q_down[j] + reach.q_spare[j]
+            reach.need[i] = max(reach.need[i], before(model, e, j, reach.need[j], p, q))
+            l = lost(model, e, j, p, q)
+            reach.p_down[i] += reach.p_down[j] + model.r[e] * l
+            reach.q_down[i] += reach.q_down[j] + model.x[e] * l
     for k in range(size):
         j = reach.order[k]
         e, i = reach.edge[j], reach.parent[j]
+        reach.p_tree[j] = reach.p_down[j]
+        reach.q_tree[j] = reach.q_down[j]
         if e < 0 or reach.fed[j]:
             continue
-        p, q = sent(model, e, reach.p_down[j], reach.q_down[j], w_max[j])
-        p, q = reach.p_down[i] - p, reach.q_down[i] - q
+        p, q = reach.p_down[j], reach.q_down[j]
+        l = lost(model, e, j, p + reach.p_spare[j], q + reach.q_spare[j])
+        p, q = reach.p_down[i] - p - model.r[e] * l, reach.q_down[i] - q - model.x[e] * l
         need = reach.low[i]
         if reach.edge[i] >= 0:
-            p_up, q_up = sent(model, reach.edge[i], reach.p_up[i], reach.q_up[i], w_max[reach.parent[i]])
+            p_up, q_up = from_above(model, reach, i)
             p += p_up
             q += q_up
             need = max(need, over(model, reach, i))
         for a in range(model.start[i], model.start[i + 1]):
             other = model.neighbour[a]
             if other != j and reach.edge[other] == model.via[a] and reach.parent[other] == i:
-                more = before(
-                    model, model.via[a], reach.need[other], reach.p_down[other], reach.q_down[other], w_max[other]
-                )
-                need = max(need, more)
-        reach.p_up[j] = max(p, 0.0)
-        reach.q_up[j] = max(q, 0.0)
+                p_down, q_down = reach.p_down[other] + reach.p_spare[i], reach.q_down[other] + reach.q_spare[i]
+                need = max(need, before(model, model.via[a], other, reach.need[other], p_down, q_down))
+        reach.p_up[j] = p if reach.feeds else max(p, 0.0)
+        reach.q_up[j] = q if reach.feeds else max(q, 0.0)
         reach.need_up[j] = need
+
+
+@inlined
+def from_above(model: Model, reach: Reach, j: int) -> tuple[float, float]:
+    """Least power that a bus of a part without a source sends to its parent, without what hangs there."""
+    e, p, q = reach.edge[j], reach.p_up[j], reach.q_up[j]
+    l = lost(model, e, reach.parent[j], p + reach.p_spare[j], q + reach.q_spare[j])
+    return p + model.r[e] * l, q + model.x[e] * l
 
 
 @inlined
 def over(model: Model, reach: Reach, j: int) -> float:
     """The squared voltage that a bus needs to feed its parent."""
-    i = reach.parent[j]
-    return before(model, reach.edge[j], reach.need_up[j], reach.p_up[j], reach.q_up[j], model.w_max[i])
+    p, q = reach.p_up[j] + reach.p_spare[j], reach.q_up[j] + reach.q_spare[j]
+    return before(model, reach.edge[j], reach.parent[j], reach.need_up[j], p, q)
 
 
 @inlined
@@ -294,41 +211,100 @@ def dominate(model: Model, work: Work, reach: Reach) -> bool:
         j = queue[k]
         if j >= n or reach.part[j] != j:
             continue
+        p, q = reach.p_more[j], reach.q_more[j]
         if reach.fed[j]:
-            reach.p_down[j] = reach.p[j] + reach.p_more[j]
-            reach.q_down[j] = reach.q[j] + reach.q_more[j]
-            p, q = sent(model, reach.edge[j], reach.p_down[j], reach.q_down[j], model.w_max[j])
-        else:
-            p, q = reach.p_more[j], reach.q_more[j]
-            for position in range(reach.place[j], reach.place[j] + reach.size[j]):
-                p += reach.p[reach.order[position]]  # the losses inside depend on where the part is fed
-                q += reach.q[reach.order[position]]
+            p += reach.p[j]
+            q += reach.q[j]
+            reach.p_down[j] = p
+            reach.q_down[j] = q
+            e = reach.edge[j]
+            l = lost(model, e, j, *arriving(reach, j))
+            p += model.r[e] * l
+            q += model.x[e] * l
+        else:  # the losses inside depend on where the part is fed
+            p += max(reach.p_whole[j], 0.0)
+            q += max(reach.q_whole[j], 0.0)
         reach.p_more[above[j]] += p
         reach.q_more[above[j]] += q
     return True
 
 
 @inlined
+def arriving(reach: Reach, j: int) -> tuple[float, float]:
+    """Least power that arrives at a fed bus from its parent."""
+    p = max(reach.p_down[j] + reach.pool_p[0], reach.p_tree[j] + reach.p_spare[j])
+    return p, max(reach.q_down[j] + reach.pool_q[0], reach.q_tree[j] + reach.q_spare[j])
+
+
+@inlined
+def entering(model: Model, reach: Reach, j: int) -> tuple[float, float, float]:
+    """Least power that arrives at a bus if its part, which has no source, is fed there, and the voltage needed."""
+    p, q, need, first = reach.p_down[j], reach.q_down[j], reach.need[j], reach.part[j]
+    if reach.edge[j] >= 0:
+        p_up, q_up = from_above(model, reach, j)
+        p += p_up
+        q += q_up
+        need = max(need, over(model, reach, j))
+    others_p, others_q = (
+        reach.pool_p[0] - min(reach.p_whole[first], 0.0),
+        reach.pool_q[0] - min(reach.q_whole[first], 0.0),
+    )
+    p += max(reach.p_more[first] + others_p, reach.p_spare[j])
+    q += max(reach.q_more[first] + others_q, reach.q_spare[j])
+    return p, q, need
+
+
+@inlined
 def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> float:
     """The highest squared voltage at j if the branch feeds it from a; 0 where that is too low for the part of j."""
-    w_max = model.w_max[j]
+    w_max, need, rise, w = model.w_max[j], 0.0, 0.0, reach.w[a]
+    limit = model.l_max[e] * ratio(model, e, j) * w_max * (1.0 + SAFE)
     if work.status[e] == CLOSED:
-        down = reach.edge[j] == e
-        p, q = (reach.p_down[j], reach.q_down[j]) if down else (reach.p_up[a], reach.q_up[a])
-        need = 0.0 if p * p + q * q <= model.l_max[e] * w_max * (1.0 + SAFE) else np.inf
+        if reach.fed[j]:
+            p, q = arriving(reach, j)
+        elif reach.edge[j] == e:
+            p, q = reach.p_down[j] + reach.p_spare[j], reach.q_down[j] + reach.q_spare[j]
+        else:
+            p, q = reach.p_up[a] + reach.p_spare[a], reach.q_up[a] + reach.q_spare[a]
     else:
-        p, q, need = reach.p_down[j], reach.q_down[j], reach.need[j]
-        if reach.edge[j] >= 0:
-            p_up, q_up = sent(model, reach.edge[j], reach.p_up[j], reach.q_up[j], model.w_max[reach.parent[j]])
-            p += p_up
-            q += q_up
-            need = max(need, over(model, reach, j))
-        p += reach.p_more[reach.part[j]]
-        q += reach.q_more[reach.part[j]]
-        if p * p + q * q > model.l_max[e] * w_max * (1.0 + SAFE):
-            need = np.inf
-    w = after(model, e, reach.w[a], p, q)
-    return w if w >= need * (1.0 - SAFE) else 0.0
+        p, q, need = entering(model, reach, j)
+    if square(p, q) > limit:
+        return 0.0
+    if not reach.fed[j]:
+        rise = reach.rise[0]
+        w += rise if reach.fed[a] else 0.0
+        p, q = max(p, 0.0), max(q, 0.0)
+    w = after(model, e, j, w, p, q)
+    if not reach.fed[j] and model.k_fr[e] != model.k_to[e] and w > 0.0:
+        w = w_max + rise
+    w = min(w, w_max + rise)
+    return w if min(w, w_max) >= need * (1.0 - SAFE) else 0.0
+
+
+@inlined
+def rises(model: Model, work: Work, reach: Reach) -> float:
+    """How much a squared voltage may rise at most on a path outside of the parts of the sources."""
+    n, total = model.n, 0.0
+    for first in range(n):
+        if reach.fed[first] or reach.part[first] != first:
+            continue
+        most = 0.0
+        for position in range(reach.place[first], reach.place[first] + reach.size[first]):
+            j = reach.order[position]
+            p, q, _ = entering(model, reach, j)
+            for k in range(model.start[j], model.start[j + 1]):
+                if p < 0.0 or q < 0.0:
+                    e, a = model.via[k], model.neighbour[k]
+                    a = a if a < n else (model.fr[e] if model.fr[e] >= n else model.to[e])
+                    if usable(model, work, reach, e, a):
+                        most = max(most, rise_of(model, e, p, q))
+            e = reach.edge[j]
+            if e >= 0:
+                down = rise_of(model, e, reach.p_down[j] + reach.p_spare[j], reach.q_down[j] + reach.q_spare[j])
+                up = rise_of(model, e, reach.p_up[j] + reach.p_spare[j], reach.q_up[j] + reach.q_spare[j])
+                total += max(down, up)
+        total += most
+    return total
 
 
 @inlined
@@ -338,7 +314,11 @@ def reached(model: Model, work: Work, reach: Reach) -> float:
     Requires the consequences of `propagate`. Writes `w` and `barred` to `reach`.
     """
     n, size, w = model.n, len(reach.order), reach.w
+    if reach.shunted:
+        take(model, work, reach)
     trees(model, work, reach)
+    reach.pool_p[0] = hanging(model, work, reach, reach.p, reach.p_whole, reach.p_spare)
+    reach.pool_q[0] = hanging(model, work, reach, reach.q, reach.q_whole, reach.q_spare)
     sums(model, reach)
     for a in range(len(reach.barred)):
         reach.barred[a] = 0
@@ -347,6 +327,7 @@ def reached(model: Model, work: Work, reach: Reach) -> float:
         again = False
         if not dominate(model, work, reach):
             return -1.0
+        reach.rise[0] = rises(model, work, reach) if reach.feeds else 0.0
         for j in range(size):
             w[j] = model.w_max[j] if j >= n else 0.0
             reach.fresh[j] = j >= n
@@ -380,6 +361,7 @@ def reached(model: Model, work: Work, reach: Reach) -> float:
                     reach.barred[2 * e + side] = 1
                     again = True
         for j in range(n):
+            w[j] = min(w[j], model.w_max[j])
             if w[j] < reach.low[j]:
                 return -1.0
     slack = np.inf
