@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,17 @@ def test_a_line_that_opens_at_one_end_is_told_with_its_bus(command: Command, tmp
     assert f"To open: B-C (at {bus['B-C'][0]})" in done.out.splitlines()
     changes = json.loads((tmp_path / "answer.json").read_text())["changes"]
     assert [(change["branch"], change["open_end"]) for change in changes] == [("C-S", "to"), ("B-C", "from")]
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_linear_algebra_has_one_thread_unless_asked_otherwise(
+    given: str | None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")  # restored at the end
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert command("reconfigure", "--help").code == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == (given or "1")
 
 
 @pytest.mark.parametrize("method", ["benders", "extensive", "enumeration"])

@@ -78,6 +78,15 @@ def test_hardening_keeps_a_verified_plan(
     assert not deaf
 
 
+def test_hardening_keeps_time_for_the_operating_points(zhang: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = held(monkeypatch, 0.01)
+    result = hardened(zhang, ColumnAndConstraint(gap=0.0, time_limit_s=2.0), value_of_information=False)
+    assert result.termination is Termination.TIME
+    assert 1.7 <= result.seconds <= 1.95  # of the method: a tenth is left, up to a few looks
+    assert result.buses["disaster"].n_unique() >= 2  # without, there is time for none, and one is shown all the same
+    assert clock.now <= 2.6
+
+
 def test_a_cost_that_a_limit_leaves_is_not_below_the_optimum(zhang: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     best = hardened(zhang, ColumnAndConstraint(), value_of_information=False)
     assert best.cost_usd is not None

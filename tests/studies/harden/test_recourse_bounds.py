@@ -61,6 +61,23 @@ def test_bounds_enclose_and_slopes_hold_at_every_decision(first: int) -> None:
     assert closed >= 10  # it does not only hold, it often says all
 
 
+def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = monotone_program(0)
+    disasters = np.tile(listed(program.uncertainty), (300, 1))
+    seconds, below = [0.0], RestorationBounds._below
+
+    def slow(self: RestorationBounds, *args: np.ndarray) -> float:
+        seconds[0] += 0.005
+        return below(self, *args)
+
+    monkeypatch.setattr(RestorationBounds, "_below", slow)
+    found = program.recourse_bounds(np.zeros(len(program.costs)), disasters, lambda: seconds[0] > 1.0)
+    assert found is not None
+    assert 1.0 < seconds[0] <= 1.2
+    assert np.isfinite(found.upper).all()
+    assert (found.lower <= found.upper).all()
+
+
 @pytest.mark.parametrize("first", [0, 10])
 def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
     for seed in range(first, first + 10):

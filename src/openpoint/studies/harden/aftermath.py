@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import cvxpy as cp
@@ -57,13 +58,18 @@ class AfterDisaster:
 class Aftermath:
     """What is done after disasters: the restoration of least cost with the fewest switchings, checked by AC.
 
-    Many ways of switching cost the same; a person wants to see what must be done and nothing else. Both models are
-    compiled once.
+    Many ways of switching cost the same; a person wants to see what must be done and nothing else. Each model is
+    compiled once, when it is first asked for.
     """
 
     def __init__(self, program: HardenProgram) -> None:
         self.model = RestorationModel(program)
-        self._quiet = RestorationModel(program, fewest_switchings, more=program.network.n_conductors + 1)
+
+    @cached_property
+    def _quiet(self) -> RestorationModel:
+        """The model with the fewest switchings; not compiled where the time is up before it is asked for."""
+        program = self.model.program
+        return RestorationModel(program, fewest_switchings, more=program.network.n_conductors + 1)
 
     def after(
         self,

@@ -30,7 +30,7 @@ VALUED_MOST = 50
 """Distinct disasters up to which the value of information is computed unasked: it takes a program for each."""
 SHOWN_MOST = 20
 """Disasters whose operating points are computed and shown: those that weigh most."""
-VERIFIED_S = 0.5
+VERIFIED_S = 0.2
 """Seconds for operating points in any case, also where the method has used up the time."""
 UNASKED_S = 30.0
 """Seconds that the value of information may take unasked, or as long as the plan itself took."""

@@ -28,7 +28,7 @@ from openpoint.studies.harden.trees import feeder_of, lifted, spanned
 from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
 
-PIECE = 200
+PIECE = 20
 """Disasters between two questions whether to stop."""
 
 

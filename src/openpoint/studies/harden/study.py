@@ -32,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 
 TELL_EVERY_S = 1.0
 """Seconds between words on what is done after the plan is found."""
+SHOWN_SHARE, SHOWN_S = 0.1, 2.0
+"""Share of the time limit, and SHOWN_S seconds at most, that are kept for the operating points of the plan."""
 
 
 def harden(
@@ -122,12 +124,18 @@ class Prepared:
         method, wanted = self.method, self.value_of_information
         _LOG.info("stated the problem; the method begins")
         with deadline_of(method.time_limit_s) as deadline:
-            found = method.solve(self.program, progress, deadline)
+            found = method.solve(self.program, progress, _of_method(deadline))
             outcome = _or_nothing(self.program, found, deadline)
             _LOG.info("the method ended")
             tell = _teller(outcome, progress, deadline)
             run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=deadline, tell=tell)
             return answer(self.grid, self.program, self.threat, outcome, run)
+
+
+def _of_method(deadline: Deadline) -> Deadline:
+    """The time of the method: some is left for the operating points of its plan, which take about as much."""
+    left = deadline.left()
+    return deadline if math.isinf(left) else deadline.within(left - min(SHOWN_SHARE * left, SHOWN_S))
 
 
 def _teller(outcome: Outcome, progress: Progress | None, deadline: Deadline) -> Callable[[str], None]:
