@@ -14,8 +14,8 @@ from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, meshes, unsupplied
 LOCKED_TOLD = 10
 """Locked branches that a note names."""
 MAY_STAY = (
-    "Only reconfiguration for one demand keeps loops, of couplers and of parallel branches that have one ratio; "
-    "`openpoint powerflow` solves any"
+    "Reconfiguration for one demand and dispatch of one hour keep loops of couplers and of parallel branches that have "
+    "one ratio; `openpoint powerflow` solves any"
 )
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import bridges, components, forest
 from openpoint.network.arrays import Network
 
@@ -39,25 +39,46 @@ class Stations:
             they consist of couplers and branches in parallel.
         dropped: (E) branches that are closed in `whole` and open in `opened`.
         unlimited: (E) couplers whose limit of current `opened` does not have.
+        carrier: (E) branch of `opened` that has the current of this one. share: (E) of which it carries this share.
+        couplers: (E) couplers in held loops, which in `opened` carry other currents.
     """
 
     whole: Network
     opened: Network
     dropped: Bools
     unlimited: Bools
+    carrier: Ints
+    share: Floats
+    couplers: Bools
+
+    @property
+    def joined(self) -> Bools:
+        """(E) branches in parallel for which one of them stands."""
+        return self.share < 1.0
+
+    def price_of_currents(self, price: Floats) -> Floats:
+        """(E) what squared currents of `opened` count, if those of `whole` count so; those of `couplers` count 0."""
+        found = np.zeros(len(price))
+        np.add.at(found, self.carrier, np.where(self.couplers, 0.0, price) * self.share**2)
+        return found
 
 
-def open_held_meshes(network: Network) -> Stations:
-    """The network with its held meshes opened; one of several phases stays as it is."""
-    nothing = np.zeros(network.n_conductors, dtype=np.bool_)
+def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
+    """The network with its held meshes opened; one of several phases stays as it is.
+
+    Args:
+        moving: terminals of sources whose voltage may be set, and which so share none with another; default: none.
+    """
+    nothing, carrier = np.zeros(network.n_conductors, dtype=np.bool_), np.arange(network.n_conductors)
+    share = np.ones(network.n_conductors)
     held = np.flatnonzero(network.closed & ~network.switchable)
     if not network.is_balanced or not len(held):
-        return Stations(network, network, nothing, nothing)
-    node = _one_node_a_voltage(network)
+        return Stations(network, network, nothing, nothing, carrier, share, nothing)
+    node = _one_node_a_voltage(network, set() if moving is None else set(moving.tolist()))
     n, fr, to = network.n_terminals, node[network.terminal_fr], node[network.terminal_to]
     looped = held[~bridges(n, fr[held], to[held])]
     if not len(looped):
-        return Stations(network, network, nothing, nothing)
+        return Stations(network, network, nothing, nothing, carrier, share, nothing)
     z, y = (np.asarray(matrix.diagonal()).copy() for matrix in (network.z, network.y_shunt))
     plain = (network.tap == 1.0) & (network.shift == 0.0)
     is_coupler = (z == 0) & (y == 0) & plain
@@ -69,14 +90,15 @@ def open_held_meshes(network: Network) -> Stations:
         first = beside[0]
         if group[fr[first]] == group[to[first]]:
             idle = beside[plain[beside]]
-            dropped[idle], at_fr[idle] = True, y[idle]
+            dropped[idle], at_fr[idle], share[idle] = True, y[idle], 0.0
         elif _have_one_ratio(network, group[fr], beside) and z[beside].all():
             z_all = 1.0 / (1.0 / z[beside]).sum()
-            l_max[first] = (network.l_max[beside] * np.abs(z[beside] / z_all) ** 2).min()
+            carrier[beside], share[beside] = first, np.abs(z_all / z[beside])
+            l_max[first] = (network.l_max[beside] / share[beside] ** 2).min()
             z[first], y[first] = z_all, y[beside].sum()
             dropped[beside[1:]], at_fr[beside[1:]] = True, 0.0
-    unlimited = nothing.copy()
-    unlimited[couplers] = np.isfinite(network.l_max[couplers])
+    unlimited, alike = nothing.copy(), nothing.copy()
+    unlimited[couplers], alike[couplers] = np.isfinite(network.l_max[couplers]), True
     l_max[couplers] = np.inf
     opened = replace(
         network,
@@ -87,15 +109,15 @@ def open_held_meshes(network: Network) -> Stations:
         y_open_fr=at_fr,
         y_open_to=np.where(dropped, 0.0, network.y_open_to),
     )
-    return Stations(network, opened, dropped, unlimited)
+    return Stations(network, opened, dropped, unlimited, carrier, share, alike)
 
 
-def _one_node_a_voltage(network: Network) -> Ints:
-    """(N) the terminal that stands for each; sources with the same voltage are one."""
+def _one_node_a_voltage(network: Network, moving: set[int]) -> Ints:
+    """(N) the terminal that stands for each; sources with the same voltage are one, but for those `moving`."""
     node = np.arange(network.n_terminals)
     first: dict[complex, int] = {}
     for terminal, v in zip(network.source_terminal.tolist(), network.source_v.tolist(), strict=True):
-        node[terminal] = first.setdefault(v, terminal)
+        node[terminal] = terminal if terminal in moving else first.setdefault(v, terminal)
     return node
 
 

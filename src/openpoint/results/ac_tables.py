@@ -11,6 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.stations import Stations
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.powerflow.state import AcState
 from openpoint.results.violation import Violation
@@ -170,6 +171,15 @@ def broken_limits(network: Network, v: Floats, i_a: Floats, low: Ints, high: Int
 def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
     """Names of the open branches, in the order of the grid."""
     return tuple(network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(~closed))
+
+
+def of_couplers(stations: Stations) -> tuple[str, ...]:
+    """What is to be said of limits that a search does not see."""
+    names = open_names(stations.whole, ~stations.unlimited)
+    if not names:
+        return ()
+    told = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return (f"limits of current of couplers in held loops are checked after the search only: {told}",)
 
 
 def generators(grid: Grid, network: Network, state: AcState | None) -> pl.DataFrame:

@@ -59,12 +59,13 @@ class Solved:
 
 def solved(question: Question, state: OperatingState | None) -> Solved:
     """The exact power flow of a state."""
-    net = question.network
+    stations = question.stations
+    net = stations.whole
     nothing = np.full(len(net.source_terminal), math.nan + 0j)
     if state is None:
         return Solved(None, net, None, nothing)
     net = with_positions(net, question.devices, state.positions)
-    radial = ac_state(net, state.closed, state.generation)
+    radial = ac_state(net, state.closed | stations.dropped, state.generation)
     if radial is None:
         return Solved(state, net, None, nothing)
     return Solved(state, net, radial, radial.source_s)
@@ -75,14 +76,15 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
     s = question.network.s_base_kva
     before, shown = solved(question, question.today), solved(question, found.shown)
     kept = found.best is not None
-    closed = question.network.closed if shown.radial is None else shown.radial.closed
+    network = question.stations.whole
+    closed = network.closed if shown.radial is None else shown.radial.closed
     today = _figures(question, before)
     answer = _figures(question, shown) if kept else {}
     points = {"_before": before.point, "_after": shown.point}
     broken = _broken(grid, question, shown)
     after = shown.point if kept else None
-    names = states.open_names(question.network, closed)
-    voltages = _voltages(question.network, before.point, after)
+    names = states.open_names(network, closed)
+    voltages = _voltages(network, before.point, after)
     range_pu = voltages["v_min_pu"], voltages["v_max_pu"]
     return DispatchResult(
         grid=grid,
@@ -97,16 +99,14 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         gap=found.gap,
         **_criteria_keys(today, answer),
         **voltages,
-        open_before=states.open_names(question.network, question.network.closed),
+        open_before=states.open_names(network, network.closed),
         open_branches=names if kept else (),
         ac_max_mismatch_pu=None if after is None else after.max_mismatch,
         violations=broken if kept else (),
         least_violation=() if kept else broken,
         least_violation_open=names if not kept and shown.radial is not None else (),
-        buses=states.bus_table(question.network, points),
-        branches=states.branch_table(
-            grid, question.network, {"closed_before": question.network.closed, "closed_after": closed}, points
-        ),
+        buses=states.bus_table(network, points),
+        branches=states.branch_table(grid, network, {"closed_before": network.closed, "closed_after": closed}, points),
         criteria=tables.criteria_table(question, today, answer),
         devices=tables.devices_table(question, found.best),
         sources=tables.sources_table(
@@ -119,7 +119,8 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         notes=(
             *grid.figure_notes,
             *locked_told(grid),
-            *unlimited_voltages(question.network, None, question.free, range_pu),
+            *states.of_couplers(question.stations),
+            *unlimited_voltages(network, None, question.free, range_pu),
             *_notes(grid, question, before, shown, found),
         ),
     )

@@ -11,7 +11,8 @@
 
 A *feeder head* is a branch at a source; where there is only one, the branches at the first fork behind it. The mean is
 the current that each head would carry if they shared the grid's load equally, so that the balance of H heads without
-ratings is about H where it is best.
+ratings is about H where it is best. A head that is a coupler in a loop that stays closed does not count, as the
+loop may not say what it carries.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.operating_cost import OperatingCost, least_loss
+from openpoint.network.stations import Stations
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,14 @@ CRITERIA: Mapping[str, Criterion] = {
 """The criteria by name."""
 
 
-def criterion_costs(network: Network, prices: OperatingCost | None) -> dict[str, OperatingCost]:
+def criterion_costs(stations: Stations, prices: OperatingCost | None) -> dict[str, OperatingCost]:
     """The operating cost that each criterion is, in its own unit per unit of `s_base_kva`.
 
     Args:
-        network: the network. prices: of sources and generators, $/h per unit; None where the grid has none, and then
-            no cost is among the criteria.
+        stations: the network, with held meshes opened. prices: of sources and generators, $/h per unit; None where the
+            grid has none, and then no cost is among the criteria.
     """
+    network = stations.whole
     nothing = replace(
         least_loss(len(network.generator_names), len(network.source_terminal), network.n_conductors), loss=0.0
     )
@@ -63,7 +66,7 @@ def criterion_costs(network: Network, prices: OperatingCost | None) -> dict[str,
     s = network.s_base_kva
     costs = {
         "losses": replace(nothing, loss=1.0),
-        "balance": replace(nothing, current=squared_loading(network) / s),
+        "balance": replace(nothing, current=stations.price_of_currents(squared_loading(network)) / s),
         "deviation": replace(nothing, deviation=1.0 / (inner * s)),
         "changes": replace(nothing, change=1.0 / s),
         "moves": replace(nothing, move=1.0 / s),

@@ -14,6 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.network.stations import Stations
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.enumeration import count_topologies
 from openpoint.search.kernel.arrays import Model
@@ -36,7 +37,7 @@ class Question:
     """What is asked of a balanced grid.
 
     Attributes:
-        network: with the limits to keep, the devices at today's positions.
+        stations: the network with the limits to keep, the devices at today's positions, and its held meshes.
         devices: those that are free. supply: limits of sources and generators.
         costs: the operating cost that each criterion is. weights: of those that are minimised, above 0.
         most: the most that a criterion may be, but for changes.
@@ -44,7 +45,7 @@ class Question:
         free: what is free, of `options.FREE`.
     """
 
-    network: Network
+    stations: Stations
     devices: Devices
     supply: SupplyLimits
     costs: Mapping[str, OperatingCost]
@@ -54,6 +55,11 @@ class Question:
     must_open: Bools
     max_changes: int | None
     free: tuple[str, ...]
+
+    @property
+    def network(self) -> Network:
+        """The network in which held meshes are opened; it has the voltages, the losses and the limits of the grid."""
+        return self.stations.opened
 
     @cached_property
     def cost(self) -> OperatingCost:

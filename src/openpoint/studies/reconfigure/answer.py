@@ -130,21 +130,12 @@ def radial_result(
         generators=states.generators(grid, network, after),
         fixed=False,
         choices=len(program.choices.free),
-        notes=_of_couplers(stations),
+        notes=states.of_couplers(stations),
         proven=True,
         objective_kw=finite(outcome.upper_bound),
         soft=soft,
     )
     return reconfigure_result(grid, network, method, found)
-
-
-def _of_couplers(stations: Stations) -> tuple[str, ...]:
-    """What is to be said of limits that the search does not see."""
-    names = states.open_names(stations.whole, ~stations.unlimited)
-    if not names:
-        return ()
-    told = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (f"limits of current of couplers in held loops are checked after the search only: {told}",)
 
 
 def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:
