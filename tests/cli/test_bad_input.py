@@ -10,6 +10,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid
+from openpoint.errors import MOST_LINES
 from tests.cli.desk import Command, Done, tables
 
 MATPOWER = """function mpc = three
@@ -96,6 +97,27 @@ def test_volts_taken_for_kilovolts_are_said(command: Command, tmp_path: Path) ->
     openpoint.write(Grid.from_tables("volts", broken(buses_vn_kv=[10_000.0] * 4)), tmp_path / "volts")
     done = command("reconfigure", "volts")
     assert "warning: buses, 4 rows (S, A, B and 1 more), vn_kv: 10000 kV is more than any grid" in done.err
+
+
+def test_more_faults_than_are_shown_are_followed_by_what_to_do(command: Command, tmp_path: Path) -> None:
+    """`openpoint check` knows the grid alone: it is named where the faults are the grid's, and nowhere else."""
+    faults = [f"{k}, 0.1, {'12x' * k}, {k}" for k in range(1, 3)]
+    columns = "".join(f",odd{k}" for k in range(25))
+    (tmp_path / "futures.csv").write_text(f"future,bus{columns}\n" + "\n".join(faults))
+    done = command("reconfigure", "baran33", "--futures", "futures.csv")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(" more; mend these first, and run it again")
+    openpoint.write(openpoint.read("baran33"), tmp_path / "odd")
+    (tmp_path / "odd" / "loads.csv").write_text(f"name,bus{columns}\n")
+    done = command("reconfigure", "odd")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(" more; openpoint check GRID shows them")
+    assert len(done.err.splitlines()) == MOST_LINES + 1
+
+
+def test_faults_of_a_file_of_steps_name_that_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "my_day.csv").write_text("step,hour\nnoon,1\n")
+    refused(command("partition", "ieee37-microgrids", "--steps", "my_day.csv"), "my_day.csv, line 1, hour: unknown")
 
 
 TEXTS = {

@@ -12,7 +12,7 @@ import polars as pl
 
 from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
-from openpoint.cli.guard import BAD_INPUT, show_problems
+from openpoint.cli.guard import BAD_INPUT, FaultyGridError, show_problems
 from openpoint.cli.options import GridOptions
 from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
@@ -38,7 +38,7 @@ CHECK_SHOWN = 50
 def info(source: str, *, branches: bool) -> int:
     """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
-    grid = io.read(source)
+    grid = _read(source)
     found = meshes(grid)[:LOOPS_TOLD]  # told below
     problems = grid.problems()
     sound = all(problem.severity != "error" for problem in problems)
@@ -108,7 +108,7 @@ def convert(
     if not force and (Path(path).is_file() or (Path(path) / HEAD).exists()):
         what = "is a file already" if Path(path).is_file() else "holds a grid already"
         raise OptionError(f"{path} {what}, which would be replaced; give another name, or --force to replace it")
-    grid = asked.applied(io.read(source, pv=asked.held, geojson=asked.options.geojson))
+    grid = asked.applied(_read(source, asked))
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())
     io.write(made, path, tables=tables)
@@ -201,15 +201,28 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
     """
     _LOG.info("loaded the libraries")
     asked = asked or Asked()
-    grid = io.read(source, pv=asked.held, geojson=asked.options.geojson)
+    grid = _read(source, asked)
     _LOG.info("read the grid")
     grid = asked.applied(grid)
     problems = grid.problems()
     _LOG.info("checked the grid")
     _show_doubts(problems, but=mesh_doubts(grid))
     if faults := [problem for problem in problems if problem.severity == "error"]:
-        raise InputError(faults)
+        raise FaultyGridError(faults)
     return grid
+
+
+def _read(source: str, asked: Asked | None = None) -> Grid:
+    """The grid as it stands in its file.
+
+    Raises:
+        FaultyGridError: it cannot be read.
+    """
+    asked = asked or Asked()
+    try:
+        return io.read(source, pv=asked.held, geojson=asked.options.geojson)
+    except InputError as error:
+        raise FaultyGridError(error.problems) from error
 
 
 def _show_doubts(problems: list[Problem], but: Iterable[Problem] = ()) -> None:

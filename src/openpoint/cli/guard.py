@@ -18,6 +18,11 @@ INTERNAL = 70
 NOT_WRITTEN = 74
 
 P = ParamSpec("P")
+_CHECK_SHOWS = "openpoint check GRID shows them"
+
+
+class FaultyGridError(InputError):
+    """A grid that cannot be used; `openpoint check` shows all its faults."""
 
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
@@ -47,7 +52,8 @@ def _run(command: Callable[[], int]) -> int:
 
 def _explain(error: Exception) -> int:
     if isinstance(error, InputError):
-        show_problems(error.problems, MOST_LINES)
+        of_grid = isinstance(error, FaultyGridError)
+        show_problems(error.problems, MOST_LINES, _CHECK_SHOWS if of_grid else "mend these first, and run it again")
         return BAD_INPUT
     if isinstance(error, OpenpointError):
         complain("error", str(error))
@@ -68,10 +74,13 @@ def complain(kind: str, message: str) -> None:
     typer.echo(f"{kind}: {safe(message)}", err=True)
 
 
-def show_problems(problems: Iterable[Problem], most: int) -> None:
-    """Faults and doubts of the input on standard error, alike ones together, in so many lines at most."""
+def show_problems(problems: Iterable[Problem], most: int, rest: str = _CHECK_SHOWS) -> None:
+    """Faults and doubts of the input on standard error, alike ones together, in so many lines at most.
+
+    `rest`: what to do about those that are not shown.
+    """
     lines = grouped(problems)
     for alike in lines[:most]:
         complain(alike.severity, str(alike))
     if len(lines) > most:
-        complain(lines[most].severity, f"{len(lines) - most} more; openpoint check GRID shows them")
+        complain(lines[most].severity, f"{len(lines) - most} more; {rest}")

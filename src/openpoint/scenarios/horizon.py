@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dataframely as dy
@@ -160,7 +160,13 @@ def read_horizon(path: HorizonLike) -> Horizon:
         raise InputError([Problem(str(path), "", "", message, remedy)])
     remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
     notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
-    return _horizon({kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}, notes)
+    read = {kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}
+    if not path.is_dir():  # its faults stand in the file that was given
+        read = {
+            kind: (frame, [replace(fault, table=path.name) if fault.table in files else fault for fault in faults])
+            for kind, (frame, faults) in read.items()
+        }
+    return _horizon(read, notes)
 
 
 def _from_workbook(content: bytes, file: str) -> Horizon:
