@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.network import Network, build_network
-from openpoint.network.stations import Stations, open_held_meshes
+from openpoint.network.stations import open_held_meshes, without_meshes
 from openpoint.search.enumeration import topologies
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
@@ -41,7 +41,7 @@ class Case:
             return None
         faults = faults_of(network, self.sections, tree, closed, self.fails)
         w = self.weights
-        restored = restorations(Stations(network, network, nothing, nothing), tree, faults, w.load, lambda _: None)
+        restored = restorations(without_meshes(network), tree, faults, w.load, lambda _: None)
         unrestorable = nothing.copy()
         for fault, restoration in zip(faults, restored, strict=True):
             served = restoration.served or (False,) * len(fault.parts)

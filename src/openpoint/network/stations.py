@@ -63,22 +63,28 @@ class Stations:
         return found
 
 
+def without_meshes(network: Network) -> Stations:
+    """A network without held meshes."""
+    nothing, count = np.zeros(network.n_conductors, dtype=np.bool_), network.n_conductors
+    return Stations(network, network, nothing, nothing, np.arange(count), np.ones(count), nothing)
+
+
 def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
     """The network with its held meshes opened; one of several phases stays as it is.
 
     Args:
         moving: terminals of sources whose voltage may be set, and which so share none with another; default: none.
     """
-    nothing, carrier = np.zeros(network.n_conductors, dtype=np.bool_), np.arange(network.n_conductors)
-    share = np.ones(network.n_conductors)
     held = np.flatnonzero(network.closed & ~network.switchable)
     if not network.is_balanced or not len(held):
-        return Stations(network, network, nothing, nothing, carrier, share, nothing)
+        return without_meshes(network)
     node = _one_node_a_voltage(network, set() if moving is None else set(moving.tolist()))
     n, fr, to = network.n_terminals, node[network.terminal_fr], node[network.terminal_to]
     looped = held[~bridges(n, fr[held], to[held])]
     if not len(looped):
-        return Stations(network, network, nothing, nothing, carrier, share, nothing)
+        return without_meshes(network)
+    nothing, carrier = np.zeros(network.n_conductors, dtype=np.bool_), np.arange(network.n_conductors)
+    share = np.ones(network.n_conductors)
     z, y = (np.asarray(matrix.diagonal()).copy() for matrix in (network.z, network.y_shunt))
     plain = (network.tap == 1.0) & (network.shift == 0.0)
     is_coupler = (z == 0) & (y == 0) & plain

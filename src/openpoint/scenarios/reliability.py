@@ -7,8 +7,9 @@ left out, but not all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dataframely as dy
@@ -20,6 +21,7 @@ from openpoint.grid.conform import conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
+from openpoint.grid.schemas import SCHEMAS
 from openpoint.io.workbook import read as workbook
 
 
@@ -115,11 +117,13 @@ def read_reliability(path: ReliabilityLike) -> Reliability:
     wanted = "Give a folder with customers.csv, rates.csv or breakers.csv, or a workbook with such sheets"
     try:
         if place.is_dir():
+            _refuse_others(place)
             files = {file.name: file.read_bytes() for file in sorted(place.iterdir()) if file.name in _FILES}
             found = {kind: table_from_files(kind, files, schema) for kind, schema in RELIABILITY_SCHEMAS.items()}
             given = bool(files)
         elif place.is_file() and place.suffix.lower() in workbook.ENDINGS:
             sheets = workbook.sheets_of(place.read_bytes(), place.name)
+            _refuse_slips(place, sheets)
             given = bool(sheets.keys() & RELIABILITY_SCHEMAS.keys())
             found = dict(workbook.tables_of(sheets, place.name, RELIABILITY_SCHEMAS))
         else:
@@ -130,6 +134,36 @@ def read_reliability(path: ReliabilityLike) -> Reliability:
     if not given:
         raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates nor breakers", wanted)])
     return _made(found)
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse tables of other names, which nothing would read; those of a grid may stand beside.
+
+    Raises:
+        InputError: naming each.
+    """
+    tables = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".csv", ".parquet"))
+    others = [file.name for file in tables if file.name not in _FILES and file.stem not in SCHEMAS]
+    if others:
+        remedy = f"Files are named {', '.join(_FILES[::2])}, or .parquet; rename it, or move it elsewhere"
+        message = "this file is no table of reliability data, and is not read"
+        remedies = [did_you_mean(name, _FILES, remedy) for name in others]
+        raise InputError([Problem(str(folder / name), "", "", message, way) for name, way in zip(others, remedies)])
+
+
+def _refuse_slips(place: Path, sheets: Iterable[str]) -> None:
+    """Refuse sheets whose name is nearly that of a table; others may hold anything.
+
+    Raises:
+        InputError: naming each.
+    """
+    found = []
+    for name in sheets:
+        remedy = did_you_mean(name, list(RELIABILITY_SCHEMAS), "")
+        if name not in RELIABILITY_SCHEMAS and remedy:
+            found.append(Problem(f"{place} ({name})", "", "", "this sheet is not read", remedy))
+    if found:
+        raise InputError(found)
 
 
 def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliability:

@@ -126,6 +126,52 @@ def test_faults_of_the_data_are_all_told(tmp_path: Path) -> None:
     assert "no line or transformer '222'" in str(caught.value)
 
 
+def test_tables_of_other_names_are_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text("bus,customers\n14,1\n")
+    (tmp_path / "lines.csv").write_text("a table of the grid\n")
+    (tmp_path / "notes.txt").write_text("anything\n")
+    assert openpoint.secure("baran33", reliability=tmp_path, failures_per_branch_year=0.1).saidi_h_per_year > 0.0
+    (tmp_path / "rate.csv").write_text("branch,failures_per_year\n2,0.1\n")
+    (tmp_path / "kunden.csv").write_text("bus,customers\n15,1\n")
+    with pytest.raises(InputError, match=r"kunden\.csv: .* is not read\. Files are named customers\.csv") as caught:
+        openpoint.secure("baran33", reliability=tmp_path)
+    assert "Did you mean 'rates.csv'" in str(caught.value)
+
+
+def test_a_sheet_whose_name_is_nearly_right_is_told(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "notes"
+    book.active.append(["anything"])
+    for title, rows in (("customers", [["bus", "customers"], ["14", 1]]), ("rate", [["branch"], ["2"]])):
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(tmp_path / "data.xlsx")
+    with pytest.raises(InputError, match=r"rate.*this sheet is not read\. Did you mean 'rates'"):
+        openpoint.secure("baran33", reliability=tmp_path / "data.xlsx")
+
+
+def test_only_the_loops_that_cannot_stay_are_told() -> None:
+    """Of two pairs of transformers in parallel, only the one with different ratios stops the study."""
+    unit = {"vn_from_kv": 110.0, "r_ohm": 0.1, "x_ohm": 2.0, "s_max_kva": 9000.0}
+    ends = [("like1", "A", 20.0), ("like2", "A", 20.0), ("other1", "B", 20.0), ("other2", "B", 20.5)]
+    grid = openpoint.Grid.from_tables(
+        "stations",
+        {
+            "buses": [{"name": name, "vn_kv": v} for name, v in (("H", 110.0), ("A", 20.0), ("B", 20.0))],
+            "transformers": [
+                {"name": name, "from_bus": "H", "to_bus": bus, "vn_to_kv": vn, **unit} for name, bus, vn in ends
+            ],
+            "sources": [{"name": "S", "bus": "H"}],
+            "loads": [{"name": bus, "bus": bus, "p_kw": 100.0} for bus in "AB"],
+        },
+    )
+    with pytest.raises(InputError, match="other") as caught:
+        openpoint.secure(grid)
+    assert "like" not in str(caught.value)
+
+
 def test_what_cannot_be_judged_is_refused() -> None:
     with pytest.raises(InputError, match="no such branch"):
         openpoint.secure("baran33", open_branches="77")

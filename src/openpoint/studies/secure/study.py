@@ -110,7 +110,8 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
     stations = open_held_meshes(network)
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # held meshes other than couplers and branches in parallel
-        raise InputError([mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]])
+        left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
+        raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_TOLD]])
     found = _faults(grid, stations, tree, data, options)
 
     def tell(done: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 import openpoint
 from openpoint import OptionError, Termination
 from openpoint.studies.catalog import published
+from openpoint.studies.reconfigure.faults.front.pictures.figures import widened
 from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.front.view import view
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
@@ -134,6 +135,13 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
     page = Page(render(front))
     assert f"no state has fewer than {counts[-1]} unrestorable faults" in page.text
     assert "infeasible" in page.text
+
+
+def test_the_axes_of_one_point_are_long_enough_for_ticks() -> None:
+    low, high = widened(139.5513, 139.5514)
+    assert high - low == pytest.approx(1.395514)
+    assert (low + high) / 2 == pytest.approx(139.55135)
+    assert widened(139.0, 202.0) == (139.0, 202.0)
 
 
 def test_a_stopped_front_keeps_what_it_has() -> None:

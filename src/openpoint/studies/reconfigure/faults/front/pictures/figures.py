@@ -38,6 +38,9 @@ def draw(result: ReconfigureFront) -> Figure:
         axes.set_xlabel(_title(result))
         axes.set_ylabel("loss, kW")
         axes.margins(0.08)
+        axes.ticklabel_format(useOffset=False)
+        axes.set_xlim(widened(*axes.get_xlim()))
+        axes.set_ylim(widened(*axes.get_ylim()))
         axes.grid(color=style.PALE, lw=0.6)
         axes.set_axisbelow(True)
         axes.legend(loc="best", fontsize=8.5)
@@ -76,9 +79,18 @@ def chart(result: ReconfigureFront) -> Chart | None:
         layers.append(Dots(numbers(at[0]), numbers(at[1]), 9.0, "@before", "square", name="today"))
         seen_x.append(at[0])
         seen_y.append(at[1])
-    return axes_chart(
-        360, span(np.concatenate(seen_x)), _title(result), span(np.concatenate(seen_y)), "loss, kW", layers
-    )
+    across, up = widened(*span(np.concatenate(seen_x))), widened(*span(np.concatenate(seen_y)))
+    return axes_chart(360, across, _title(result), up, "loss, kW", layers)
+
+
+LEAST_SHARE = 0.01
+"""Length of an axis, as a share of the greatest value on it, below which its ticks would all read the same."""
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """The range of an axis, no shorter than that its ticks can be told apart: of a front of one point, say."""
+    missing = max(LEAST_SHARE * max(abs(low), abs(high)) - (high - low), 0.0)
+    return low - 0.5 * missing, high + 0.5 * missing
 
 
 def _title(result: ReconfigureFront) -> str:
