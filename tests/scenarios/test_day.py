@@ -258,6 +258,25 @@ def test_a_day_is_written_and_read_back(tmp_path: Path) -> None:
     assert "letter.txt: this file is not read" in told(list(read_day(tmp_path / "mine").notes))
 
 
+@pytest.mark.parametrize(
+    ("limits", "fault"),
+    [("bus,v_min_pu\n18,low\n", "'low' is not a number"), ("bus,v_min_pu\nX,0.9\n", "there is no bus 'X'")],
+)
+def test_a_file_that_is_not_read_is_told_beside_the_faults(tmp_path: Path, limits: str, fault: str) -> None:
+    (tmp_path / "periods.csv").write_text("period\na\n", encoding="utf-8")
+    (tmp_path / "storage.csv").write_text("name\n", encoding="utf-8")
+    (tmp_path / "limits.csv").write_text(limits, encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        grid_of_day("baran33", read_day(tmp_path))
+    assert fault in str(refused.value)
+    assert "storage.csv: this file is not read" in str(refused.value)
+    (tmp_path / "periods.csv").rename(tmp_path / "period.csv")
+    with pytest.raises(InputError) as refused:
+        read_day(tmp_path)
+    for text in ("no table of the periods", "period.csv: this file is not read", "storage.csv: this file is not"):
+        assert text in str(refused.value)
+
+
 def test_a_table_of_nothing_but_defaults_is_not_written(tmp_path: Path) -> None:
     plain = pl.DataFrame({"bus": [None], "v_min_pu": [None]}, schema={"bus": pl.String, "v_min_pu": pl.Float64})
     day(limits=plain).write(tmp_path)

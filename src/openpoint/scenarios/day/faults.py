@@ -26,7 +26,7 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
     """The grid with what the day brings (`equipped`), without faults, and what is told of the day: its warnings.
 
     Raises:
-        InputError: with every fault of the day, and of the grid with what the day brings.
+        InputError: with every fault of the day, and of the grid with what the day brings, and the reader's notes.
         OptionError: the grid has several phases.
     """
     grid = read(grid)
@@ -36,7 +36,7 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
         with_day = with_day.with_tables(buses=grid.buses)
     of_grid = [problem for problem in with_day.problems() if problem.severity == "error"]
     if faults := [*of_grid, *(problem for problem in found if problem.severity == "error")]:
-        raise InputError(faults)
+        raise InputError([*faults, *day.notes])  # a table of another file name may be why a name is not known
     if not set(grid.buses["phases"]) <= {"1"}:
         raise OptionError(f"a day is planned in balanced grids (phases '1'); {HAS_PHASES}")
     return with_day, tuple(found)

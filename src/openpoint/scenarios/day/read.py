@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import resources
@@ -76,14 +76,15 @@ def _built_in(name: str) -> Day:
 def _from_folder(path: Path) -> Day:
     files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in DAY_FILES}
     strange = sorted(p.name for p in path.iterdir() if p.name not in DAY_FILES and not p.name.startswith("."))
+    remedy = f"Tables are named {', '.join(DAY_SCHEMAS)}, with the ending .csv or .parquet"
+    notes = [
+        Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True) for name in strange
+    ]
+    faults = list[Problem]()
     if not files.keys() & {"periods.csv", "periods.parquet"}:
         message, remedy = "there is no table of the periods", "Give periods.csv, or a folder that holds it"
-        raise InputError([Problem(str(path), "", "", message, remedy)])
-    remedy = f"Tables are named {', '.join(DAY_SCHEMAS)}, with the ending .csv or .parquet"
-    return day_from_files(
-        files,
-        [Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True) for name in strange],
-    )
+        faults.append(Problem(str(path), "", "", message, remedy))
+    return day_from_files(files, notes, faults)
 
 
 def _from_file(path: Path) -> Day:
@@ -96,14 +97,15 @@ def _from_file(path: Path) -> Day:
     return day_from_files({f"periods{ending}": content})
 
 
-def day_from_files(files: Mapping[str, bytes], notes: list[Problem] | None = None) -> Day:
-    """The day in files by name, with the notes of who read them.
+def day_from_files(files: Mapping[str, bytes], notes: Iterable[Problem] = (), faults: Iterable[Problem] = ()) -> Day:
+    """The day in files by name, with notes and faults that whoever gathered the files found.
 
     Raises:
         InputError: with every fault of every file.
     """
     schemas = {**DAY_SCHEMAS, "profiles": profile_schema(_profile_columns(files))}
-    return day_of({kind: table_from_files(kind, files, schema) for kind, schema in schemas.items()}, notes=notes or [])
+    read = {kind: table_from_files(kind, files, schema) for kind, schema in schemas.items()}
+    return day_of(read, faults=faults, notes=notes)
 
 
 def _from_workbook(content: bytes, file: str) -> Day:
@@ -111,13 +113,14 @@ def _from_workbook(content: bytes, file: str) -> Day:
     sheets = workbook.sheets_of(content, file)
     if len(sheets) == 1 and not sheets.keys() & DAY_SCHEMAS.keys():
         sheets = {"periods": next(iter(sheets.values()))}
+    faults = list[Problem]()
     if "periods" not in sheets:
         remedy = f"Name the sheets {', '.join(DAY_SCHEMAS)}"
-        raise InputError([Problem(file, "", "", "there is no sheet of the periods", remedy)])
+        faults.append(Problem(file, "", "", "there is no sheet of the periods", remedy))
     header = [name or "" for name in sheets["profiles"][0][1]] if "profiles" in sheets else []
     schemas: dict[str, type[dy.Schema]] = {**DAY_SCHEMAS, "profiles": profile_schema(header)}
     tables = workbook.tables_of(sheets, file, schemas)
-    return day_of(tables, notes=workbook.not_read(sheets, file, [*DAY_SCHEMAS]))
+    return day_of(tables, faults=faults, notes=workbook.not_read(sheets, file, [*DAY_SCHEMAS]))
 
 
 def _profile_columns(files: Mapping[str, bytes]) -> list[str]:

@@ -123,11 +123,12 @@ def day_of(
     """The day of tables that were read, each with its faults.
 
     Raises:
-        InputError: with all faults.
+        InputError: with all faults, and the notes.
     """
+    notes = tuple(notes)
     if found := [*faults, *(fault for _, found in read.values() for fault in found)]:
-        raise InputError(found)
-    return Day(**{kind: frame for kind, (frame, _) in read.items()}, notes=tuple(notes))
+        raise InputError([*found, *notes])
+    return Day(**{kind: frame for kind, (frame, _) in read.items()}, notes=notes)
 
 
 def _conformed(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:

@@ -184,6 +184,32 @@ def test_all_faults_of_a_state_are_told_at_once() -> None:
         assert text in at[place], place
 
 
+def test_a_fault_of_a_state_is_told_once(tmp_path: Path) -> None:
+    """What the reader says of a cell is not said again by the check of what may be."""
+    lines = ["store,battery,much,", "store,late,-1,", "generator,pv,,some", "quantity,lod,,", "quantity,sun,,"]
+    (tmp_path / "state.csv").write_text("\n".join(["kind,name,energy_kwh,p_kw", *lines]), encoding="utf-8")
+    with pytest.raises(InputError) as told:
+        ready(now="12", state=tmp_path / "state.csv")
+    found = [(problem.row.partition(" in ")[0].strip("'"), problem.column) for problem in told.value.problems]
+    assert len(found) == len(set(found))
+    assert set(found) == {
+        ("battery", "energy_kwh"),
+        ("late", "energy_kwh"),
+        ("pv", "p_kw"),
+        ("lod", "deviated_hours"),
+        ("lod", "name"),
+        ("sun", "deviated_hours"),
+        ("sun", "name"),
+    }
+    assert "Did you mean 'load'" in str(told.value)
+
+
+def test_periods_that_deviated_are_told_to_count_for_nothing_where_nothing_is_uncertain() -> None:
+    row = {"kind": "quantity", "name": "load", "deviated_hours": 1.0}
+    certain, uncertain = (ready(now="12", state=[row], **more) for more in ({}, {"uncertain": "load=0.1"}))
+    assert [any("count for nothing" in note for note in each.asked.notes) for each in (certain, uncertain)] == [1, 0]
+
+
 def test_states_of_no_time_or_another_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="give now, the time, too"):
         DayOptions(state=[])

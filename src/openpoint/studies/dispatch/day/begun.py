@@ -15,8 +15,9 @@ from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.network.day_demand import nominal_load
 from openpoint.network.device_tables import build_devices
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.scenarios.day.rows import at
+from openpoint.scenarios.day.rows import at, told_of
 from openpoint.scenarios.day.schemas import MEASURED
+from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.rolling import (
     ROUNDING,
@@ -92,7 +93,8 @@ class Begun:
                 faults = _branch_faults(self.grid, row)
             else:
                 faults = checks[row["kind"]](question, self.period, row)
-            found += [at("state", self.measured, n, *fault) for fault in faults]
+            fresh = (fault for fault in faults if not told_of(self.faults, row["name"], fault[0]))
+            found += [at("state", self.measured, n, *fault) for fault in fresh]
         if found:
             raise InputError(found)
 
@@ -181,6 +183,12 @@ class Begun:
         unknown = [name for name, ramp in zip(net.generator_names, linked) if ramp and name not in told["generator"]]
         if unknown:
             yield f"{names_in_words(unknown)}: not measured at {self.name}; no ramp binds in the first period"
+        unused = [] if day.uncertain.count else self.measured.filter(kind="quantity")["name"].to_list()
+        if unused:
+            yield (
+                f"{names_in_words(unused)}: periods in which it deviated count for nothing, as no quantity is "
+                "uncertain in the rest"
+            )
         most, asked = reachable(day, state), day.stores.energy_end
         for b in np.flatnonzero((day.stores.last > t) & (most < asked * (1.0 - ROUNDING))):
             yield (
@@ -282,7 +290,16 @@ def _bus_faults(question: DayQuestion, t: int, row: dict[str, Any]) -> Iterator[
 
 
 def _quantity_faults(question: DayQuestion, _t: int, row: dict[str, Any]) -> Iterator[Fault]:
-    names = question.day.uncertain.names
-    if names and row["name"] not in names:
-        remedy = did_you_mean(row["name"], names, f"The uncertain quantities are {names_in_words(list(names))}")
+    names, name = question.day.uncertain.names, row["name"]
+    if names and name not in names:
+        remedy = did_you_mean(name, names, f"The uncertain quantities are {names_in_words(list(names))}")
         yield "name", "there is no uncertain quantity of this name", remedy
+    elif not names and name not in (known := _may_be_uncertain(question)):
+        remedy = did_you_mean(name, known, f"Leave the row out: nothing is uncertain; groups are {', '.join(GROUPS)}")
+        yield "name", "the day has no quantity of this name that could be uncertain", remedy
+
+
+def _may_be_uncertain(question: DayQuestion) -> list[str]:
+    """Names that quantities of the day have where they are uncertain: of groups, loads and renewable sources."""
+    net, day = question.network, question.day
+    return [*GROUPS, *(f"load at {net.bus_names[bus]}" for bus in net.terminal_bus), *day.renewables.names]
