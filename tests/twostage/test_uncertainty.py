@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
-from openpoint.twostage.uncertainty import Box, Budget, Polyhedral, Scenarios, centre, listed
+from openpoint.twostage.uncertainty import BLOCK, Box, Budget, Polyhedral, Scenarios, centre, listed, listed_until
 
 sizes = st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=1, max_size=5)
 
@@ -102,3 +102,18 @@ def test_what_is_no_set_is_refused() -> None:
 def test_too_many_vertices_are_refused_with_the_way_out() -> None:
     with pytest.raises(OptionError, match="dual"):
         listed(Box(np.zeros(40), np.ones(40)))
+
+
+def test_a_list_of_vertices_stops_when_asked() -> None:
+    box, asked = Box(np.zeros(15), np.ones(15)), list[int]()
+
+    def after(most: int) -> bool:
+        asked.append(1)
+        return len(asked) > most
+
+    assert listed_until(box, lambda: after(3)) is None
+    assert len(asked) == 4  # not the 32,768 / BLOCK that all of them take
+    assert 4 < 2**15 / BLOCK
+    whole = listed_until(box, lambda: False)
+    assert whole is not None
+    assert len(np.unique(whole, axis=0)) == 2**15

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from openpoint.twostage.ambiguity import Ambiguity, check_probabilities
 
 VERTICES_MOST = 2_000_000
 """Most vertices of a polyhedral set that is listed."""
+BLOCK = 4_096
+"""Vertices that are listed, or evaluated, between two questions whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -214,15 +216,32 @@ def listed(uncertainty: Uncertainty) -> Floats:
     Raises:
         OptionError: there are too many to list.
     """
+    found = listed_until(uncertainty, lambda: False)
+    assert found is not None
+    return found
+
+
+def listed_until(uncertainty: Uncertainty, stop: Callable[[], bool]) -> Floats | None:
+    """As `listed`; None where stopped before.
+
+    Raises:
+        OptionError: there are too many to list.
+    """
     if not isinstance(uncertainty, Box | Budget):
         return uncertainty.values
     if (count := uncertainty.count()) > VERTICES_MOST:
         power = math.log10(count)
         raise OptionError(
-            f"the uncertainty set has 10^{power:.0f} vertices, too many to list; separate the worst case by `dual`, or "
-            "let fewer entries deviate"
+            f"the uncertainty set has 10^{power:.0f} vertices, too many to list; let fewer entries deviate, or, for a "
+            "recourse without cones and integers, separate the worst case by `dual`"
         )
-    return np.array(list(uncertainty.vertices()), dtype=np.float64)
+    vertices, blocks = uncertainty.vertices(), list[Floats]()
+    while not stop():
+        block = list(itertools.islice(vertices, BLOCK))
+        if not block:
+            return np.concatenate(blocks)
+        blocks.append(np.array(block, dtype=np.float64))
+    return None
 
 
 def centre(uncertainty: Uncertainty) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
@@ -9,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
@@ -19,6 +21,7 @@ from openpoint.twostage.risk import WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Uncertainty, listed
 from openpoint.twostage.workers.executors import InProcess, Processes
 from openpoint.twostage.worst_case import linear_worst as linear_worst_module
+from openpoint.twostage.worst_case import worst as worst_module
 from openpoint.twostage.worst_case.affine import worst_by_policy
 from openpoint.twostage.worst_case.climbing import LinearRecourse, starting_points, vertex_along
 from openpoint.twostage.worst_case.linear_worst import BLOCK, EvaluatedRealisation, LinearWorst, decided, linear_worst
@@ -209,6 +212,23 @@ def test_a_search_that_is_stopped_claims_nothing(way: str) -> None:
                         "vertices": lambda: worst.by_vertices(decision, vertices, workers, stop),  # noqa: B023
                     }[way]()
                 assert found is None or found[0] >= exact[0] - 1e-6
+
+
+def test_a_set_of_many_vertices_ends_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recourse with cones is solved in every vertex, block by block; the clock here counts how often it is asked."""
+    monkeypatch.setattr(worst_module, "BLOCK", 4)
+    mean = np.full(3, 1.5)
+    program = depots(1, cones=True)
+    program = replace(program, uncertainty=Budget(mean, mean / 2, mean / 2, 2), risk=WorstCase())
+    every = ColumnAndConstraint(gap=1e-4, separation="vertices").solve(program)
+    assert every.termination in (Termination.OPTIMAL, Termination.GAP)
+    for seconds in (3, 10, 40):
+        ticks = itertools.count()
+        limit = Deadline(float(seconds), clock=lambda ticks=ticks: float(next(ticks)))  # type: ignore[misc]
+        cut = ColumnAndConstraint(gap=1e-4, separation="vertices").solve(program, None, limit)
+        assert cut.termination is Termination.TIME
+        assert cut.lower_bound <= every.upper_bound * (1.0 + 1e-6)
+        assert next(ticks) <= seconds + 30
 
 
 def test_a_tolerant_recourse_is_what_cvxpy_makes_of_it() -> None:

@@ -22,7 +22,7 @@ from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import AnyProgram, ExactEvaluation
 from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
-from openpoint.twostage.uncertainty import Box, Budget, centre, listed
+from openpoint.twostage.uncertainty import BLOCK, Box, Budget, centre, listed_until
 from openpoint.twostage.workers.pool import never
 from openpoint.twostage.worst_case.linear_worst import LinearWorst, WorstFindings, linear_worst
 
@@ -94,7 +94,9 @@ class WorstCaseEvaluator:
             if not cost:
                 found = linear.violation(decision, stop)
             elif way == "vertices":
-                found = linear.by_vertices(decision, self._listed(), self.recourse.workers, stop)
+                vertices = self._listed(stop)
+                workers = self.recourse.workers
+                found = None if vertices is None else linear.by_vertices(decision, vertices, workers, stop)
             else:
                 found = linear.by_dual(decision, stop) if way == "dual" else linear.by_climbing(decision, stop)
             if found is not None or stop():
@@ -115,17 +117,24 @@ class WorstCaseEvaluator:
             self._linear = linear_worst(self.recourse, n, uncertainty.polyhedral())
         return self._linear
 
-    def _listed(self) -> Floats:
+    def _listed(self, stop: Callable[[], bool]) -> Floats | None:
+        """(K, m) all vertices; None where stopped."""
         if self._vertices is None:
-            self._vertices = listed(self.program.uncertainty)
+            self._vertices = listed_until(self.program.uncertainty, stop)
         return self._vertices
 
     def _by_vertices(self, decision: Floats, stop: Callable[[], bool]) -> WorstFindings | None:
-        vertices = self._listed()
-        answers = self.recourse.solve(self.objective.goal, decision, list(vertices), stop)
-        if answers is None:
-            return None
-        # A realisation that the cone solver could not solve has no known upper bound.
-        values = np.array([math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers])
-        k = int(np.argmax(values))
-        return float(values[k]), (Finding(0, vertices[k], answers[k]),)
+        """The worst of all vertices, block by block: what all of them answer may not fit into memory."""
+        vertices, worst, most = self._listed(stop), None, -math.inf
+        for first in range(0, 0 if vertices is None else len(vertices), BLOCK):
+            assert vertices is not None
+            some = list(vertices[first : first + BLOCK])
+            answers = self.recourse.solve(self.objective.goal, decision, some, stop)
+            if answers is None:
+                return None
+            # A realisation that the cone solver could not solve has no known upper bound.
+            values = [math.inf if not r.feasible or math.isnan(r.reached) else r.reached for r in answers]
+            k = int(np.argmax(values))
+            if worst is None or values[k] > most:
+                worst, most = Finding(0, some[k], answers[k]), float(values[k])
+        return None if worst is None else (most, (worst,))
