@@ -21,7 +21,7 @@ from openpoint.studies.dispatch.day.topology.tree import loops
 from openpoint.studies.dispatch.day.topology.weights import forecast, mixture, worst_mixture
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import Iteration, Termination
 from tests.builders.small_days import PERIODS, small_day
 from tests.powerflow.small_networks import Branch, make_network
 
@@ -213,6 +213,55 @@ def test_an_interrupted_search_keeps_its_bound() -> None:
     assert outcome.termination is Termination.INTERRUPTED
     assert np.isfinite(outcome.lower_bound)
     assert outcome.lower_bound <= outcome.upper_bound
+
+
+def test_a_plan_with_todays_topology_is_there_early() -> None:
+    """A search that ends before any exchange has a plan, whose worst case is verified."""
+    question, interrupt = two_loops(1), Interrupt()
+
+    def until_today(line: Iteration) -> None:
+        interrupt.requested |= line.verdict == "today"
+
+    cut = DayTopologySearch().solve(question, until_today, Deadline(None, interrupt=interrupt))
+    assert cut.termination is Termination.INTERRUPTED
+    assert cut.plan is not None
+    assert cut.worst is not None
+    np.testing.assert_array_equal(cut.plan.closed[0], question.network.closed)
+    assert not cut.worst.violations.any()
+    whole = DayTopologySearch().solve(question)
+    assert cut.lower_bound <= whole.upper_bound * (1.0 + 1e-6)
+    assert cut.upper_bound >= whole.lower_bound * (1.0 - 1e-6)
+
+
+def test_no_early_plan_with_a_topology_that_is_not_allowed() -> None:
+    question = two_loops(0)
+    locked = question.network.closed & question.network.switchable & (np.arange(question.network.n_conductors) > 0)
+    must_open = np.zeros_like(locked)
+    must_open[np.flatnonzero(locked)[0]] = True
+    found = DayTopologySearch().solve(replace(question, must_open=must_open))
+    assert found.plan is not None
+    assert not (found.plan.closed[0] & must_open).any()
+    assert "today" not in [line.verdict for line in found.log]
+    assert "today" in [line.verdict for line in DayTopologySearch().solve(question).log]
+
+
+def test_bounds_of_opened_branches_are_those_of_one_after_another() -> None:
+    """All at once, and each by itself at the multipliers of the same node; a cutoff leaves out second tries."""
+    question = two_loops(1)
+    relaxation = DayRelaxation(question, *_copies(question))
+    status = first_status(question, relaxation)
+    found = relaxation.bound(status, None, 2)
+    assert found is not None
+    at = np.flatnonzero(status == UNDECIDED)
+    more = np.random.default_rng(0).normal(0.0, 1e-3, (2, len(at), *found.y.shape))
+    together = relaxation.values_opened(status, found, at, more[0], more[1])
+    alone = [relaxation.values_opened(status, found, at[k : k + 1], *more[:, k : k + 1])[0] for k in range(len(at))]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+    every = probe(relaxation, status, found)
+    cutoff = float(np.median(every[at]))
+    some = probe(relaxation, status, found, cutoff)
+    np.testing.assert_allclose(some[every < cutoff], every[every < cutoff], rtol=1e-12)
+    assert (some[every >= cutoff] >= cutoff * (1.0 - 1e-12)).all()
 
 
 def test_loops_are_those_of_branches_that_are_not_open() -> None:

@@ -88,11 +88,13 @@ class PeriodColumns:
     Attributes:
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop with the best verified plan.
         max_iterations: iterations after which to stop.
+        soon: end with the first plan, its worst case by operations at hand; nothing where that breaks limits.
     """
 
     gap: float = 1e-3
     time_limit_s: float | None = None
     max_iterations: int = 100
+    soon: bool = False
 
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
@@ -187,6 +189,8 @@ class _Run:
                 return self._without(answer.status)
             self.binding = _binding(self.master, answer) or self.binding
             values, choice = self._evaluated(self.master.plan(answer), answer)
+            if self.method.soon:
+                return self._outcome(Termination.ITERATIONS)
             learned = self._learn(values, choice)
             if self._gap() <= self.method.gap:
                 return self._outcome(Termination.OPTIMAL if self._gap() <= PROVEN_GAP else Termination.GAP)
@@ -235,7 +239,8 @@ class _Run:
             total, choice = self.worst.of(_finite(values.costs))
             value = values.schedule_cost + total
             unsolved = [(t, int(v)) for t, v in enumerate(choice) if not values.solved[t][v]]
-            if not unsolved or relative_gap(self.lower, value) <= 0.5 * self.method.gap or self.deadline.over():
+            close = self.method.soon or relative_gap(self.lower, value) <= 0.5 * self.method.gap
+            if not unsolved or close or self.deadline.over():
                 break
             for t, v in unsolved:
                 values.solve(t, v)
@@ -303,7 +308,9 @@ class _Run:
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
         if status is Status.INFEASIBLE and self.best is None:
-            plan, forecast, worst = least_violation(self.master, self.finder, self.vertices)
+            plan = forecast = worst = None
+            if not self.method.soon:
+                plan, forecast, worst = least_violation(self.master, self.finder, self.vertices)
             seconds = self.deadline.passed() - self.began
             end = Termination.INFEASIBLE
             return DayOutcome(end, plan, forecast, worst, math.inf, math.inf, tuple(self.log), seconds)
@@ -325,7 +332,7 @@ class _Run:
             values, zero = self.best.values, np.zeros(self.question.day.periods, dtype=np.int64)
             plan = values.plan
             for t in range(self.question.day.periods):
-                if not self.deadline.over():
+                if not (self.deadline.over() or self.method.soon):
                     values.solve(t, 0)
             forecast, worst = (
                 operation(self.finder.evaluator, plan, self.vertices.day(choice), values.recourse(choice))

@@ -44,6 +44,10 @@ class Faced(Protocol):
         """A bound of a radial state (m) beside that of the tree, before it is solved."""
         ...
 
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        """A plan of a topology (E), soon and not the best; None = none is found sooner than the best."""
+        ...
+
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
         """The best plan of a topology (E)."""
         ...
@@ -72,6 +76,10 @@ class FacedSet:
 
     def bound(self, state: States) -> float:
         return -np.inf
+
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        """The plan that is best on the days known so far, at first the forecast alone."""
+        return PeriodColumns(soon=True).solve(self.question, None, deadline, closed=closed, experience=self.experience)
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
         method, known = PeriodColumns(gap=gap), self.experience
@@ -114,6 +122,9 @@ class FacedFutures:
     def bound(self, state: States) -> float:
         found = None if self.whole is None else self.whole.bound(state.copy(), None, ITERATIONS)
         return -np.inf if found is None else found.value
+
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        return None
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
         method = PeriodScenarios(gap=gap)

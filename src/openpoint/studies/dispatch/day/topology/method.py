@@ -1,9 +1,9 @@
 """Topology decided once for a day, with proof: branch and bound over topologies, plans by a method for given ones.
 
-1. Exchanges of branches find a good radial state for the forecast, or the mean of the futures; the worst days of this
-   state, or the futures, give the weights of the bound, and its best plan is found by the method for a given topology:
-   the first upper bound.
-2. Branch and bound proves that no topology costs less by more than the gap (`tree`). The method for a given topology
+1. One plan with today's topology, good or not, is there early, so that a limit does not leave nothing.
+2. Exchanges of branches find a good radial state for the forecast, or the mean of the futures; the worst days of this
+   state, or the futures, give the weights of the bound, and its best plan is found by the method for a given topology.
+3. Branch and bound proves that no topology costs less by more than the gap (`tree`). The method for a given topology
    solves each radial state that is left, with a lower bound of its own.
 
 The lower bound holds for every plan with every topology and AC operation that keep the limits; the upper bound is that
@@ -35,6 +35,8 @@ EVERY = 20
 """Nodes between two lines of the log."""
 SHARE = 0.2
 """Gap to which the plan of a topology is found, as a share of the gap asked for."""
+EARLY_SHARE = 0.25
+"""Share of the time that is left in which the first plan, with today's topology, has to be found."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class _Run:
             return self._outcome(Termination.INFEASIBLE, math.inf)
         self.root = root.value
         self._tell("root", math.inf, interim=True)
+        self._early(relaxation, decided)
         state = self._start(relaxation, decided, root)
         if state is not None:
             self._solve_state(relaxation.branch, state, -math.inf)
@@ -125,6 +128,25 @@ class _Run:
         self.tree = TopologyTree(relaxation, self.cutoff)
         self.tree.start(decided, self.root)
         return self._search()
+
+    def _early(self, relaxation: DayRelaxation, decided: States) -> None:
+        """A plan with today's topology, if that is allowed: radial, and with the locked branches as they must be."""
+        closed = self.question.network.closed
+        state = np.where(closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
+        known = np.zeros_like(closed)
+        known[relaxation.branch[state == CLOSED]] = True
+        kept = (decided == UNDECIDED) | (decided == state)
+        if self.deadline.over() or not (kept.all() and np.array_equal(known, closed) and relaxation.propagate(state)):
+            return
+        found = self.faced.early(closed, self.deadline.within(EARLY_SHARE * self.deadline.left()))
+        if found is not None and found.plan is not None and math.isfinite(found.upper_bound):
+            self.best = found
+            self._tell("today", found.upper_bound, interim=True)
+
+    def _keep(self, outcome: DayOutcome) -> None:
+        """Make an outcome the best if it is."""
+        if outcome.plan is not None and (self.best is None or _rank(outcome) < _rank(self.best)):
+            self.best = outcome
 
     def _weighed(self, relaxation: DayRelaxation, state: States, decided: States) -> DayRelaxation:
         """The program with the weights of the days that this state says, and a better state by them, if there is time.
@@ -183,8 +205,7 @@ class _Run:
             return
         outcome = self.faced.solve(closed, SHARE * self.gap, self.deadline, self.cutoff)
         self.lowers[key] = max(value, outcome.lower_bound)
-        if outcome.plan is not None and (self.best is None or _rank(outcome) < _rank(self.best)):
-            self.best = outcome
+        self._keep(outcome)
         self._tell("topology", outcome.upper_bound)
 
     @property

@@ -13,6 +13,8 @@ not tied. Both are tried, and the greater bound counts: it is rigorous at any mu
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
@@ -31,64 +33,65 @@ TIED = 1e4
 """Conductance that holds a multiplier, in units of the largest of a branch."""
 
 
-def probe(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats:
+def probe(relaxation: DayRelaxation, status: States, found: NodeBound, cutoff: float = math.inf) -> Floats:
     """(m) bounds with an undecided branch open; inf where no radial state is left.
 
     Args:
-        status: (m) of the node. found: its bound.
+        status: (m) of the node. found: its bound. cutoff: a bound that reaches it need not be the greater of the two.
     """
     bounds = np.full(len(status), found.value)
     count, model, n = len(relaxation.scale), relaxation.model, relaxation.model.n
     conductance = np.where(status != OPEN, 0.5 / np.maximum(found.conductances.square, LEAST_SQUARE), 0.0)
     scheduled, free = relaxation.columns.owner < 0, _free(relaxation, found)
     held = [free, free & scheduled] if (free & ~scheduled).any() else [free]
-    undecided = np.flatnonzero(status == UNDECIDED)
-    potentials = _Potentials(relaxation, conductance, undecided)
-    ways = [[potentials.at(tie) for tie in _ties(relaxation, some, conductance)] for some in held]
+    potentials = _Potentials(relaxation, conductance)
     fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
-    trial = status.copy()
-    for k, e in enumerate(undecided.tolist()):
-        trial[e] = OPEN
-        for way in ways:
-            moved = list[Floats]()
-            for potential, flow in zip(way, (found.p, found.q), strict=True):
-                u = potential[:, :, k]
-                rest = np.maximum(1.0 - conductance[:, e] * (u[:, fr[e]] - u[:, to[e]]), LEAST_REST)
-                step = np.zeros((count, len(relaxation.bus)))
-                step[:, relaxation.bus[:n]] = -u[:, :n] * (flow[:, e] / rest)[:, None]
-                moved.append(step)
-            bounds[e] = max(bounds[e], relaxation.value_at(trial, found, moved[0], moved[1]))
-        trial[e] = UNDECIDED
+    inner = relaxation.bus[:n]
+    for some in held:
+        left = np.flatnonzero((status == UNDECIDED) & (bounds < cutoff))
+        if not len(left):
+            break
+        moved = list[Floats]()
+        for tie, flow in zip(_ties(relaxation, some, conductance), (found.p, found.q), strict=True):
+            u = potentials.at(tie, left)  # (K, n + 1, B)
+            here = np.arange(len(left))
+            rest = np.maximum(1.0 - conductance[:, left] * (u[:, fr[left], here] - u[:, to[left], here]), LEAST_REST)
+            step = np.zeros((len(left), count, len(relaxation.bus)))
+            step[:, :, inner] = (-u[:, :n] * (flow[:, left] / rest)[:, None]).transpose(2, 0, 1)
+            moved.append(step)
+        bounds[left] = np.maximum(bounds[left], relaxation.values_opened(status, found, left, moved[0], moved[1]))
     return bounds
 
 
 class _Potentials:
-    """What a unit of power sent from one end of a branch to the other does to the multipliers, for some branches."""
+    """What a unit of power sent from one end of a branch to the other does to the multipliers."""
 
-    def __init__(self, relaxation: DayRelaxation, conductance: Floats, branches: Ints) -> None:
-        """`conductance`: (K, m) of all branches in the copies. `branches`: (B) those that are asked for."""
+    def __init__(self, relaxation: DayRelaxation, conductance: Floats) -> None:
+        """`conductance`: (K, m) of all branches in the copies."""
         model, n = relaxation.model, relaxation.model.n
-        fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+        self._ends = np.minimum(model.fr, n), np.minimum(model.to, n)
+        fr, to = self._ends
         self._laplacian = np.zeros((len(conductance), n + 1, n + 1))
         for a, b, sign in ((fr, fr, 1.0), (to, to, 1.0), (fr, to, -1.0), (to, fr, -1.0)):
             np.add.at(self._laplacian.transpose(1, 2, 0), (a, b), (sign * conductance).T)
-        self._sent = np.zeros((n + 1, len(branches)))
-        np.add.at(self._sent, (fr[branches], np.arange(len(branches))), 1.0)
-        np.add.at(self._sent, (to[branches], np.arange(len(branches))), -1.0)
         self._bus = relaxation.bus[:n]
-        self._known = list[tuple[Floats, Floats]]()
+        self._known = list[tuple[Floats, Ints, Floats]]()
 
-    def at(self, ties: Floats) -> Floats:
-        """(K, n + 1, B) with (K, N) conductances from the buses to the ground; the sources are the last bus."""
-        for before, potential in self._known:
-            if np.array_equal(before, ties):
+    def at(self, ties: Floats, branches: Ints) -> Floats:
+        """(K, n + 1, B) for some branches, with (K, N) conductances from the buses to the ground; the sources are the
+        last bus."""
+        for before, of, potential in self._known:
+            if np.array_equal(of, branches) and np.array_equal(before, ties):
                 return potential
         n, here = len(self._bus), np.arange(len(self._bus))
+        sent, (fr, to) = np.zeros((n + 1, len(branches))), self._ends
+        np.add.at(sent, (fr[branches], np.arange(len(branches))), 1.0)
+        np.add.at(sent, (to[branches], np.arange(len(branches))), -1.0)
         tied = self._laplacian[:, :n, :n].copy()
         tied[:, here, here] += ties[:, self._bus]
-        potential = np.zeros((len(tied), n + 1, self._sent.shape[1]))
-        potential[:, :n] = np.linalg.solve(tied, np.broadcast_to(self._sent[:n], (len(tied), *self._sent[:n].shape)))
-        self._known.append((ties, potential))
+        potential = np.zeros((len(tied), n + 1, len(branches)))
+        potential[:, :n] = np.linalg.solve(tied, np.broadcast_to(sent[:n], (len(tied), *sent[:n].shape)))
+        self._known.append((ties, branches, potential))
         return potential
 
 

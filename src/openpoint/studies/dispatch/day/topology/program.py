@@ -20,6 +20,9 @@ from openpoint.studies.dispatch.day.topology.columns import Columns
 
 ACCURACY = 1e-5
 """Accuracy of the quadratic program, relative."""
+REFINED = 1e-6
+"""Accuracy from which on the solver refines its linear systems: for multipliers of a search, of which any give a bound,
+that takes a fifth of the time and changes the bound by 1e-8."""
 LEAST_SQUARE = 1e-9
 """Least coefficient of squared flows in the quadratic program."""
 
@@ -126,6 +129,7 @@ class NodeProgram:
         settings = clarabel.DefaultSettings()
         settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
         settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = self.accuracy
+        settings.iterative_refinement_enable = self.accuracy <= REFINED
         cones = [clarabel.ZeroConeT(self.n_zero), clarabel.NonnegativeConeT(len(b) - self.n_zero)]
         if self.solver is None:
             self.solver = clarabel.DefaultSolver(quadratic, linear, a, b, cones, settings)

@@ -35,7 +35,7 @@ from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import without_generators
 from openpoint.network.day import load_factors
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.search.kernel.arrays import CLOSED, Model, work_for
+from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
@@ -88,6 +88,7 @@ class DayRelaxation:
         self.accuracy = accuracy
         net, day = question.network, question.day
         self.question = question
+        self._t = np.array([c.period for c in copies])
         self._estimated = columns(question, copies)
         none = np.where(self._estimated.banks, 0.0, 1.0)
         self.columns: Columns = replace(
@@ -207,32 +208,44 @@ class DayRelaxation:
             mu[lost] = np.clip(mu, -0.1 * y, 0.1 * y)[lost] if tried == 0 else 0.0
         y[:, self.bus], mu[:, self.bus] = periods.y, periods.mu
         nu = np.where(np.arange(len(nu)) < self.columns.n_zero, nu, np.maximum(nu, 0.0))
-        total = changes + self._total(float(self.scale @ periods.value), y, mu, nu)
+        flows = np.array([self.scale @ periods.value])
+        total = changes + float(self._total(flows, y[None], mu[None], nu[None])[0])
         terms = Conductances(periods.square.copy(), periods.slope.copy(), periods.current.copy(), periods.down.copy())
         return NodeBound(total, terms, x, p, q, y, mu, nu)
 
-    def value_at(self, status: States, found: NodeBound, y_more: Floats, mu_more: Floats) -> float:
-        """The bound of states (m) at the multipliers of another node's bound and more."""
+    def values_opened(self, status: States, found: NodeBound, opened: Ints, y_more: Floats, mu_more: Floats) -> Floats:
+        """(B) bounds of states (m) with one more branch open, for B branches, each at the multipliers of another node's
+        bound and (B, K, N) more of them."""
         y, mu = self._at_sources(found.y + y_more, found.mu + mu_more)
-        status = status.copy()
-        if not self.propagate(status):
-            return math.inf
-        self.periods.y[:], self.periods.mu[:] = y[:, self.bus], mu[:, self.bus]
-        total = sum_of_periods(self.model, self.work, self.periods)
-        y[:, self.bus], mu[:, self.bus] = self.periods.y, self.periods.mu
-        return self._changes(status) + self._total(total, y, mu, found.nu.copy()) if math.isfinite(total) else -math.inf
+        flows, changes = np.empty(len(opened)), np.empty(len(opened))
+        for k, e in enumerate(opened.tolist()):
+            trial = status.copy()
+            trial[e] = OPEN
+            flows[k] = math.inf
+            if self.propagate(trial):
+                self.periods.y[:], self.periods.mu[:] = y[k][:, self.bus], mu[k][:, self.bus]
+                flows[k] = sum_of_periods(self.model, self.work, self.periods)
+                flows[k] = flows[k] if math.isfinite(flows[k]) else -math.inf
+                y[k][:, self.bus], mu[k][:, self.bus] = self.periods.y, self.periods.mu
+                changes[k] = self._changes(trial)
+        at, values = np.flatnonzero(np.isfinite(flows)), flows.copy()
+        if not len(at):
+            return values
+        nu = np.repeat(found.nu[None, :], len(at), axis=0)
+        values[at] = changes[at] + self._total(flows[at], y[at], mu[at], nu)
+        return values
 
-    def _total(self, flows: float, y: Floats, mu: Floats, nu: Floats) -> float:
-        """The bound with that of the flows, see the module."""
+    def _total(self, flows: Floats, y: Floats, mu: Floats, nu: Floats) -> Floats:
+        """(B) bounds with those of the flows (B), see the module, at multipliers (B, K, N) and (B, rows)."""
         program = self.columns
-        prices = np.concatenate([y, mu], axis=1) * self.scale[:, None]
-        reduced = self.cost + self._from_prices @ prices.ravel() + self._from_rows @ nu
+        prices = (np.concatenate([y, mu], axis=2) * self.scale[:, None]).reshape(len(flows), -1)
+        reduced = self.cost + (self._from_prices @ prices.T + self._from_rows @ nu.T).T
         for moves in program.moves:
             self._even(moves, reduced, nu)
         at = _where_least(reduced, self.square, program.lower, program.upper)
-        total = self.constant + flows + float((prices * program.fixed).sum())
-        total += float(reduced @ at + self.square @ at**2) - float(nu @ program.b)
-        return total - 1e-9 * abs(total)
+        total = self.constant + flows + prices @ program.fixed.ravel()
+        total += np.einsum("bn,bn->b", reduced, at) + at**2 @ self.square - nu @ program.b
+        return np.asarray(total - 1e-9 * np.abs(total))
 
     def _even(self, moves: Moves, reduced: Floats, nu: Floats) -> None:
         """Give the rows of load that moves their best multipliers: with ν, columns are worth Σ min (r + sign ν) x.
@@ -241,15 +254,16 @@ class DayRelaxation:
         """
         program, sign = self.columns, moves.sign
         at = moves.columns
-        own = reduced[at] - sign * nu[moves.rows, None]
+        own = reduced[:, at] - sign * nu[:, moves.rows, None]
         breaks = -own * sign
-        order = np.argsort(breaks, axis=1)
+        order = np.argsort(breaks, axis=2)
         most = np.where(sign > 0.0, program.upper[at], -program.lower[at]).sum(axis=1)
-        width = np.take_along_axis(program.upper[at] - program.lower[at], order, axis=1)
-        first = np.argmax(np.cumsum(width, axis=1) >= most[:, None], axis=1)
-        best = np.take_along_axis(np.take_along_axis(breaks, order, axis=1), first[:, None], axis=1)
-        nu[moves.rows] = best[:, 0]
-        reduced[at] = own + sign * best
+        span = np.broadcast_to(program.upper[at] - program.lower[at], order.shape)
+        width = np.take_along_axis(span, order, axis=2)
+        first = np.argmax(np.cumsum(width, axis=2) >= most[:, None], axis=2)
+        best = np.take_along_axis(np.take_along_axis(breaks, order, axis=2), first[..., None], axis=2)
+        nu[:, moves.rows] = best[..., 0]
+        reduced[:, at] = own + sign * best
 
     def reduced(self, found: NodeBound) -> Floats:
         """(n) what a unit of each column adds to the bound, squares aside."""
@@ -266,18 +280,17 @@ class DayRelaxation:
     def _at_sources(self, y: Floats, mu: Floats) -> tuple[Floats, Floats]:
         """Multipliers at which the power of sources without limits costs nothing more or less."""
         day, supply, at = self.question.day, self.question.supply, self.question.network.source_terminal
-        t = np.array([c.period for c in self.columns.copies])
         for s, bus in enumerate(at):
             if np.isinf(supply.s_max[s]) and np.isinf(supply.p_max[s]) and np.isinf(supply.p_min[s]):
-                y[:, bus] = np.clip(y[:, bus], day.export_price[t, s], day.source_price[t, s])
+                low, high = day.export_price[self._t, s], day.source_price[self._t, s]
+                y[..., bus] = np.clip(y[..., bus], low, high)
             if np.isinf(supply.s_max[s]) and np.isinf(supply.q_max[s]) and np.isinf(supply.q_min[s]):
-                mu[:, bus] = 0.0
+                mu[..., bus] = 0.0
         return y, mu
 
     def price(self) -> Floats:
         """(K) mean price of the sources."""
-        t = np.array([c.period for c in self.columns.copies])
-        return np.asarray(self.question.day.source_price[t].mean(axis=1))
+        return np.asarray(self.question.day.source_price[self._t].mean(axis=1))
 
     def _first(self) -> Conductances:
         """Terms before anything is known: loss at the price of the sources, nominal voltage."""

@@ -86,7 +86,7 @@ class TopologyTree:
                 leaf = Leaf(value, status, found)
                 self.leaves.append(leaf)
                 return leaf
-            bounds = np.maximum(probe(self.relaxation, status, found), value)
+            bounds = np.maximum(probe(self.relaxation, status, found, self.cutoff), value)
             sure = np.flatnonzero((status == UNDECIDED) & (bounds >= self.cutoff))
             if not len(sure):
                 break
