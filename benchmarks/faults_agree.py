@@ -3,7 +3,7 @@
     python -m benchmarks.faults_agree --count 300 [--first 0]
 
 The grids are those of the tests: stations, switches at ends, customers, at most 10 buses. On each the compiled
-judgement of every radial state is compared with the model of `openpoint secure`, the bounds at random partial states
+evaluation of every radial state is compared with the model of `openpoint secure`, the bounds at random partial states
 with all completions, and the least loss, SAIFI, SAIDI and ENS under each kind of limit with the best of all states.
 Prints every difference, and at the end how many grids, states and optima there were.
 """

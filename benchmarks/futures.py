@@ -1,11 +1,11 @@
-"""What planning for many futures buys over planning for their mean, judged by futures that nobody planned for.
+"""What planning for many futures buys over planning for their mean, tested in futures that nobody planned for.
 
     python -m benchmarks.futures                                     all grids and studies
     python -m benchmarks.futures --quick                             one small grid, few futures
     python -m benchmarks.futures --cases baran33 --studies solar80 --json docs/futures.json --merge
     python -m benchmarks.futures --from docs/futures.json --markdown docs/futures.md
 
-Each study draws futures with one seed, finds the topology with the least risk of loss, and judges it, today's topology
+Each study draws futures with one seed, finds the topology with the least risk of loss, and tests it, today's topology
 and the best one for the mean future alone by futures drawn with another seed. Every figure is an exact AC power flow.
 """
 
@@ -31,7 +31,7 @@ from .timing import machine
 BEGIN, END = "<!-- begin of the generated study -->", "<!-- end of the generated study -->"
 CASES = ("civanlar16", "baran33", "das70")
 SEEDS = (1, 2)
-"""Of the futures planned for, and of those that judge."""
+"""Of the futures planned for, and of those to test in."""
 NONE = Limits(voltage=False, current=False, v_max_pu=1.2)
 """No limits but one that nothing reaches: where buses feed back, the proof needs some upper bound of voltages."""
 
@@ -177,10 +177,10 @@ def voltage_table(rows: Sequence[Row]) -> list[list[str]]:
 def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Title and table of what was measured."""
     rows = [Row.from_dict(row) for row in record["rows"]]
-    size = f"{rows[0].planned} futures planned for, {rows[0].sample} others to judge by" if rows else ""
+    size = f"{rows[0].planned} futures planned for, {rows[0].sample} others to test in" if rows else ""
     return [
         (f"Losses in kW ({size})", losses_table(rows)),
-        ("Voltages in the futures that judge", voltage_table(rows)),
+        ("Voltages in the futures to test in", voltage_table(rows)),
     ]
 
 
@@ -228,10 +228,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", metavar="GRID", help=f"default: {' '.join(CASES)}")
     parser.add_argument("--studies", nargs="+", choices=list(STUDIES), default=list(STUDIES), help="default: all")
     parser.add_argument("--planned", type=int, metavar="N", help="futures planned for (default 200)")
-    parser.add_argument("--sample", type=int, metavar="N", help="futures to judge by (default 1000)")
+    parser.add_argument("--sample", type=int, metavar="N", help="futures to test in (default 1000)")
     parser.add_argument("--gap", type=float, default=1e-3, help="relative gap of every answer (default 1e-3)")
     parser.add_argument("--time-limit", type=float, default=180.0, metavar="S", help="of every answer (default 180)")
-    parser.add_argument("--quick", action="store_true", help="one small grid, 20 futures planned for, 100 to judge by")
+    parser.add_argument("--quick", action="store_true", help="one small grid, 20 futures planned for, 100 to test in")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--merge", action="store_true", help="keep what FILE holds of other grids and studies")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, show the figures of this file")

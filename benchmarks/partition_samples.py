@@ -2,7 +2,7 @@
 
     python -m benchmarks.partition_samples [--count 10000] [--processes N] [--markdown] [--json FILE]
 
-For each level and set of uncertain loads the robust plan and the plan for nominal loads are judged in the same samples:
+For each level and set of uncertain loads the robust plan and the plan for nominal loads are tested in the same samples:
 whether generators can follow in the linear model, and whether exact AC power flow keeps all limits. `alone` leaves what
 the linear model does not see to the grid-forming generator, `AC` lets the others help. Shares with 95 % intervals.
 """
@@ -59,7 +59,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="samples")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="where samples are judged")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="where samples are evaluated")
     parser.add_argument("--markdown", action="store_true", help="a table for the documentation")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()

@@ -6,7 +6,7 @@
 
 Each net is written by pandapower and read by openpoint. Today's state is compared with `pandapower.runpp`; the state of
 least loss, in which limits that cannot be kept are broken least, is written back into the net, and `runpp` computes
-its loss. Faults of lines and transformers are judged in both states. Exit status 1: a difference above 1e-6, an answer
+its loss. Faults of lines and transformers are checked in both states. Exit status 1: a difference above 1e-6, an answer
 that switches anything but lines, or one that opens a branch at the bus of a source.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openpoint.grid.table_text import told_columns
+from openpoint.grid.table_text import written_columns
 from openpoint.scenarios.day.read import built_in_days, read_day
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
 from openpoint.scenarios.day.tables import Day
@@ -102,10 +102,10 @@ def section(name: str) -> str:
 def columns(day: Day, kind: str) -> list[tuple[str, list[object]]]:
     """The columns that hold anything but their default; those of the profiles stand beside the periods."""
     frame = day.tables()[kind]
-    told = told_columns(kind, frame, DAY_SCHEMAS[kind])
+    told = written_columns(kind, frame, DAY_SCHEMAS[kind])
     if kind == "periods" and day.profiles.height:
         profiles = frame.select("period").join(day.profiles, on="period", how="left", maintain_order="left")
-        told += told_columns("profiles", profiles, profile_schema(profiles.columns))[1:]
+        told += written_columns("profiles", profiles, profile_schema(profiles.columns))[1:]
     return told
 
 

@@ -1,4 +1,4 @@
-"""Names of the arrays that functions take and give; what an axis stands for is said in each docstring."""
+"""Names of the arrays that functions take and give; each docstring names its axes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Literal
 MOST_LINES = 20
 """Lines of problems in the text of an error."""
 ROWS_NAMED = 3
-"""Rows named of problems that are told together."""
+"""Rows named of problems that are listed together."""
 _VALUE = re.compile(r"'[^']*'|[-+]?\d[\w.+-]*")
 
 

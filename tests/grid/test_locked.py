@@ -8,7 +8,7 @@ import pytest
 
 import openpoint as op
 from openpoint.errors import InputError
-from openpoint.grid.today import as_asked, locked_told
+from openpoint.grid.today import as_asked, locked_note
 from openpoint.io.write_back import write_back
 from openpoint.network import build_network
 from tests.grid.small import grid, tables
@@ -26,8 +26,8 @@ def test_a_locked_branch_is_not_switchable_anywhere() -> None:
     locked = _locked()
     assert dict(locked.branches().select("name", "switchable").iter_rows())["ab"] is False
     assert not build_network(locked).switchable[0]
-    assert locked_told(locked) == (f"locked as today: ab closed ({WHY})",)
-    assert locked_told(grid(tables())) == ()
+    assert locked_note(locked) == (f"locked as today: ab closed ({WHY})",)
+    assert locked_note(grid(tables())) == ()
 
 
 def test_the_columns_survive_a_folder(tmp_path: Path) -> None:

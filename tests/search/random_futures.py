@@ -89,7 +89,7 @@ def random_task(seed: int) -> tuple[FuturesTask, Bools, str]:
         must_close=network.closed & ~network.switchable,
         must_open=~network.closed & ~network.switchable,
         probabilities=probabilities,
-        alone=judge.alone,
+        wait_and_see=judge.alone,
         evaluate=judge,
         max_changes=most,
         change_cost=cost,

@@ -52,7 +52,7 @@ def bounds_at_random_nodes(task: FuturesTask, states: Bools, values: Floats, see
             0.0, rng.choice([0.01, 0.3]), (2, len(built.p), model.n)
         )
         weight = task.probabilities.worst(rng.random(len(built.p)))[1]
-        loads.weight[0], loads.offset[0], loads.rows[0] = weight, weight @ task.alone, 1
+        loads.weight[0], loads.offset[0], loads.rows[0] = weight, weight @ task.wait_and_see, 1
         counting = np.flatnonzero(weight > 0.0)
         loads.order[: len(counting)], loads.used[0] = counting, len(counting)
         tree = inside[int(rng.integers(len(inside)))]

@@ -125,7 +125,7 @@ def test_many_futures_end_with_a_judged_topology(risk: Risk, deaf: list[str], mo
     assert result.lower_bound_kw <= result.objective_kw
     assert result.ac_max_mismatch_pu is not None
     assert result.ac_max_mismatch_pu <= 1e-6
-    assert "the time was up before the answer was judged in the sample: it is left out" in result.notes
+    assert "the time was up before the answer was evaluated in the sample: it is left out" in result.notes
     assert not result.sample.height
     assert clock.now <= 20.5 + 60.0
     assert not deaf

@@ -35,7 +35,7 @@ def written(task: FuturesTask, states: np.ndarray, path: Path, share: float = 1.
     """The certificate of a search; None where it ends without an answer."""
     built, count = task.built(by_loss=False), len(task.demands)
     weights = np.full(count, 1.0 / count)
-    claim = FuturesClaim(task.demands, task.probabilities, task.alone, weights, share if task.limits else 0.0)
+    claim = FuturesClaim(task.demands, task.probabilities, task.wait_and_see, weights, share if task.limits else 0.0)
     certificate = FuturesCertificate(path, task.network, built, claim)
     search_futures(task, gap=1e-6, deadline=Deadline(math.inf), starts=states[:1], built=built, certificate=certificate)
     return path if path.exists() else None
@@ -77,7 +77,7 @@ def plain_task() -> tuple[FuturesTask, np.ndarray]:
         must_close=network.closed & fixed,
         must_open=~network.closed & fixed,
         probabilities=probabilities,
-        alone=np.zeros(6),
+        wait_and_see=np.zeros(6),
         evaluate=judge,
     )
     return task, np.concatenate(list(topologies(network)))
@@ -266,7 +266,7 @@ def test_probabilities_by_moments_are_refused_by_name(tmp_path: Path) -> None:
     count = len(task.demands)
     moments = Moments(np.ones((count, 1)), np.ones(1), np.ones(1)).around(None, count)
     with pytest.raises(OptionError, match="by their moments"):
-        FuturesClaim(task.demands, moments, task.alone, np.ones(count), 1.0).head()
+        FuturesClaim(task.demands, moments, task.wait_and_see, np.ones(count), 1.0).head()
 
 
 def test_a_file_of_the_version_before_is_refused_with_a_way_out(

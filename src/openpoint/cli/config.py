@@ -133,8 +133,8 @@ def _strangers(read: _File, commands: Mapping[str, Mapping[str, Any]]) -> Iterat
             continue
         for key in given:
             if _plain(key) not in commands[table]:
-                told = _nearest(_plain(key), commands[table])
-                yield f"{read.place(table, key)}: {table} has no option {key}{told}"
+                nearest = _nearest(_plain(key), commands[table])
+                yield f"{read.place(table, key)}: {table} has no option {key}{nearest}"
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

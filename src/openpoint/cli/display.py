@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from openpoint.cli.guard import complain
-from openpoint.cli.verbose import is_told
+from openpoint.cli.verbose import is_verbose
 from openpoint.report.terminal import words
 from openpoint.report.terminal.render import show, show_rows
 
@@ -78,14 +78,14 @@ class Progress:
             self._line(self._last)
 
     def __call__(self, iteration: Iteration) -> None:
-        news = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
+        improved = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
         self._last = iteration
         due = iteration.seconds - self._printed_at >= LINE_EVERY_S
-        if iteration.number <= FIRST_LINES or news or due or is_told():
+        if iteration.number <= FIRST_LINES or improved or due or is_verbose():
             self._line(iteration)
 
     def _compiles(self, name: str, finished: bool) -> None:
-        """A function is being compiled, which is said once, or has been."""
+        """A function is being compiled, which is shown once, or has been."""
         if not finished and not self._compiled:
             self._out.print(COMPILING)
         self._compiling = "" if finished else name
@@ -110,10 +110,10 @@ class Progress:
         last, passed = self._last, time.perf_counter() - self._start
         if self._compiling:
             return Text(f"compiling {self._compiling} (function {self._compiled}) … {passed:.0f} s", "dim")
-        standing = "starting" if last is None else f"iteration {last.number}: {last.verdict}"
+        state = "starting" if last is None else f"iteration {last.number}: {last.verdict}"
         if last is not None and math.isfinite(last.gap):
-            standing += f", gap {words.percent(last.gap)} %"
-        return Text(f"{standing} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
+            state += f", gap {words.percent(last.gap)} %"
+        return Text(f"{state} … {passed:.0f} s  (Ctrl-C keeps the best)", "dim")
 
 
 class Counting:

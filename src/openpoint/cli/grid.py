@@ -1,4 +1,4 @@
-"""The grid that a command is asked about: read, checked and told, shown, converted. Commands return the exit code."""
+"""The grid that a command is asked about: read, checked, shown, converted. Commands return the exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Pro
 from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.banks import kvar_today
 from openpoint.grid.files import HEAD
-from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
+from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
 
@@ -39,7 +39,7 @@ def info(source: str, *, branches: bool) -> int:
     """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
     grid = _read(source)
-    found = meshes(grid)[:LOOPS_TOLD]  # told below
+    found = meshes(grid)[:LOOPS_SHOWN]  # shown below
     problems = grid.problems()
     sound = all(problem.severity != "error" for problem in problems)
     _show_doubts(problems, but=mesh_doubts(grid))
@@ -62,14 +62,14 @@ def info(source: str, *, branches: bool) -> int:
         ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if is_radial_today(grid) else "no"),
-        *(("stays closed" if mesh.is_held else "meshed today", _told(mesh)) for mesh in found),
+        *(("stays closed" if mesh.is_held else "meshed today", _in_words(mesh)) for mesh in found),
         *(("note", note) for note in grid.figure_notes),
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
 
 
-def _told(mesh: Mesh) -> str:
+def _in_words(mesh: Mesh) -> str:
     """A loop of today and the way to open it."""
     return f"{mesh}, of which no branch is switchable" if mesh.is_held else f"{mesh}. {mesh.remedy}"
 
@@ -136,10 +136,10 @@ def _show_unbalance(grid: Grid, made: Grid) -> None:
     for name, each in (("with its phases", grid), ("balanced", made)):
         try:
             found = run_powerflow(each)
-            told = f"loss {found.loss_kw:.3f} kW, lowest voltage {found.v_min_pu:.5f} pu"
+            figures = f"loss {found.loss_kw:.3f} kW, lowest voltage {found.v_min_pu:.5f} pu"
         except OpenpointError as error:
-            told = str(error)
-        console().print(f"today, {name}: {words.safe(told)}")
+            figures = str(error)
+        console().print(f"today, {name}: {words.safe(figures)}")
 
 
 def cases() -> int:

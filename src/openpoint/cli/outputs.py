@@ -102,7 +102,7 @@ class Outputs:
         """Write everything asked for, each on its own: one that fails does not stop the others.
 
         Returns:
-            The files and folders written, and whether all went well; what failed is said on standard error.
+            The files and folders written, and whether all went well; what failed is named on standard error.
         """
         written, good = [], True
         for option, path, write in self._writers(result):
@@ -179,8 +179,8 @@ def _refuse_ending(option: str, path: Path) -> None:
     """Refuse a file name whose ending says that it holds something else."""
     ending = path.suffix.lower()
     if ending in _OTHERS and not (path.exists() and not path.is_file()):  # a device or pipe may have any name
-        told = f"; {_OTHERS[ending]} writes {ending}" if _OTHERS[ending] else ""
-        raise OptionError(f"{option} {path}: what it writes is no {ending} file; give another ending{told}")
+        text = f"; {_OTHERS[ending]} writes {ending}" if _OTHERS[ending] else ""
+        raise OptionError(f"{option} {path}: what it writes is no {ending} file; give another ending{text}")
 
 
 def _check_folder(option: str, folder: Path) -> None:

@@ -72,8 +72,8 @@ def _run(study: Study, source: str, options: Any, outputs: Outputs, *, quiet: bo
         show_result(out, result)
     else:
         out.print(words.safe(result.headline))
-        for what, told in result.facts().items():
-            out.print(f"  {words.safe(what)}: {words.safe(told)}")
+        for what, value in result.facts().items():
+            out.print(f"  {words.safe(what)}: {words.safe(value)}")
     show_written(out, written)
     code = result.termination.exit_code if isinstance(result, Answer) else 0
     return code if good else NOT_WRITTEN

@@ -25,7 +25,7 @@ class _Steps(logging.Handler):
 
 @contextmanager
 def telling(*, to_stderr: bool) -> Iterator[None]:
-    """Within it the steps are told, and every line of the progress is."""
+    """Within it the steps are shown, and every line of the progress is."""
     handler, level = _Steps(to_stderr=to_stderr), _ALL.level
     _ALL.addHandler(handler)
     _ALL.setLevel(logging.INFO)
@@ -36,6 +36,6 @@ def telling(*, to_stderr: bool) -> Iterator[None]:
         _ALL.setLevel(level)
 
 
-def is_told() -> bool:
-    """Whether the steps are being told."""
+def is_verbose() -> bool:
+    """Whether the steps are being shown."""
     return _ALL.isEnabledFor(logging.INFO)

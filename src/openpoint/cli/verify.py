@@ -1,4 +1,4 @@
-"""The command `verify`, and what is said of the files that topology search writes by itself."""
+"""The command `verify`, and a line about the files that topology search writes by itself."""
 
 from __future__ import annotations
 

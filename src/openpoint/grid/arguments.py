@@ -88,14 +88,14 @@ def all_checked(*checks: Callable[[], object]) -> None:
     Raises:
         OptionError: with the messages of all checks that raise one.
     """
-    said = []
+    messages = []
     for check in checks:
         try:
             check()
         except OptionError as error:
-            said.append(str(error))
-    if said:
-        raise OptionError(". Also: ".join(said))
+            messages.append(str(error))
+    if messages:
+        raise OptionError(". Also: ".join(messages))
 
 
 def numbers_by_name(given: Any, what: str, known: Sequence[str], noun: str, default: float | None) -> dict[str, float]:

@@ -217,7 +217,7 @@ def _transformer(row: _Row) -> _Row:
 
 def _neglected(grid: Grid) -> str:
     """What the equivalent neglects, in words."""
-    told = []
+    texts = []
     if not _alike(grid):
         totals = dict.fromkeys(_PHASES, 0.0)
         for phases, power in grid.loads.select("phases", "p_kw").iter_rows():
@@ -226,13 +226,13 @@ def _neglected(grid: Grid) -> str:
         whole = sum(totals.values()) or 1.0
         shares = ", ".join(f"{phase} {100.0 * power / whole:.1f} %" for phase, power in totals.items())
         partial = sum((grid.tables()[kind]["phases"] != _PHASES).sum() for kind in BRANCH_TABLES)
-        told.append(
+        texts.append(
             "unbalance is neglected, and with it part of the losses and of the voltage drops "
             f"(load on {shares}; {partial} branches have fewer than three phases)"
         )
     if banded := _banded(grid):
-        told.append(
+        texts.append(
             f"{banded} loads keep their model at every voltage, though the grid makes impedances of them outside of "
             "v_min_pu to v_max_pu"
         )
-    return f"balanced equivalent: {'; '.join(told)}"
+    return f"balanced equivalent: {'; '.join(texts)}"

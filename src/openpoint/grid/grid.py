@@ -173,8 +173,8 @@ class Grid:
         """
         from openpoint.grid.rules.load_doubts import load_doubts
 
-        told = (*self.notes, *load_doubts(self))
-        return tuple(str(alike) for alike in grouped(note for note in told if note.changes_figures))
+        notes = (*self.notes, *load_doubts(self))
+        return tuple(str(alike) for alike in grouped(note for note in notes if note.changes_figures))
 
     def problems(self) -> list[Problem]:
         """All faults and doubts of the grid, errors first, then what changes the meaning of figures; empty if none."""
@@ -224,7 +224,7 @@ class Grid:
             "branches": f"{closed} closed, {self.branches().height - closed} open",
             "doubts": f"{len(self.notes)} while reading, in <code>notes</code>" if self.notes else "",
         }
-        cells = [f"<tr><td>{key}</td><td>{told}</td></tr>" for key, told in rows.items() if told]
+        cells = [f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in rows.items() if value]
         title = f"<p><strong>{escape(self.title or self.name)}</strong></p>"
         return f"<div>{title}<table>{''.join(cells)}</table></div>"
 
@@ -237,11 +237,11 @@ def more_faults(read: Mapping[str, Read]) -> list[Problem]:
     Args:
         read: every table of a grid, with the faults of its form.
     """
-    from openpoint.grid.rules.problems import judged
+    from openpoint.grid.rules.problems import problems_of
 
     filled = fill(read)
     return filled.errors_elsewhere(
-        judged(Grid(name="", title="", source="", notes=(), **filled.frames), filled.unknown)
+        problems_of(Grid(name="", title="", source="", notes=(), **filled.frames), filled.unknown)
     )
 
 

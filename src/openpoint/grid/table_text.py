@@ -36,19 +36,21 @@ Row = tuple[int, list[str | None]]
 
 def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None) -> str:
     """The table as CSV; `frame` has the columns of its schema, by default that of the grid's table of this kind."""
-    told = told_columns(kind, frame, schema)
-    rows = zip(*([_cell(value) for value in values] for _, values in told))
-    return "".join(",".join(row) + "\n" for row in [[name for name, _ in told], *rows])
+    columns = written_columns(kind, frame, schema)
+    rows = zip(*([_cell(value) for value in values] for _, values in columns))
+    return "".join(",".join(row) + "\n" for row in [[name for name, _ in columns], *rows])
 
 
-def told_columns(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None) -> list[tuple[str, list[Any]]]:
+def written_columns(
+    kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None
+) -> list[tuple[str, list[Any]]]:
     """Name and values of the columns that hold anything but their default."""
-    told = []
+    columns = []
     for name, column in (schema or SCHEMAS[kind]).columns().items():
         values, metadata = frame[name].to_list(), column.metadata or {}
         if not ("default" in metadata and all(_same(v, metadata["default"]) for v in values)):
-            told.append((name, values))
-    return told
+            columns.append((name, values))
+    return columns
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -120,8 +122,8 @@ def table_from_rows(
     types = empty_table(schema).schema
     known = [k for k, name in enumerate(names) if name in types and names.index(name) == k]
     numbers = [k for k in known if types[names[k]] == pl.Float64 or isinstance(types[names[k]], pl.List)]
-    told = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in sound for k in numbers)
-    decimal, found = decimal_of(told, separator, file)
+    cells_read = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in sound for k in numbers)
+    decimal, found = decimal_of(cells_read, separator, file)
     if found:
         return empty_table(schema), [*faults, *found]
     columns: list[pl.Series] = []
@@ -136,9 +138,9 @@ def table_from_rows(
                 faults.append(Problem(file, place, name, f"{cells[k]!r} is not {wanted}", "Correct the cell"))
         columns.append(pl.Series(name, [value for value, _ in read], dtype=types[name]))
     frame, found = conform(kind, pl.DataFrame(columns), schema)
-    told_already = {(problem.row, problem.column) for problem in faults}
+    known_already = {(problem.row, problem.column) for problem in faults}
     more = [_in_file(problem, file, sound, label) for problem in found]
-    faults += [problem for problem in more if (problem.row, problem.column) not in told_already]
+    faults += [problem for problem in more if (problem.row, problem.column) not in known_already]
     return _without(frame, lost, rows=len(body)), faults
 
 

@@ -9,9 +9,9 @@ import polars as pl
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid, refuse_locked
-from openpoint.grid.rules.wiring import LOOPS_TOLD, Mesh, meshes, unsupplied
+from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, meshes, unsupplied
 
-LOCKED_TOLD = 10
+LOCKED_SHOWN = 10
 """Locked branches that a note names."""
 MAY_STAY = (
     "Reconfiguration for one demand and dispatch of one hour keep loops of couplers and of parallel branches that have "
@@ -63,7 +63,7 @@ def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:
     kept = set(held)
     found = meshes(grid.with_closed({name: name in kept for name in grid.branches()["name"]}))
     if found:
-        raise InputError([_held_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+        raise InputError([_held_problem(mesh) for mesh in found[:LOOPS_SHOWN]])
 
 
 def _held_problem(mesh: Mesh) -> Problem:
@@ -83,21 +83,21 @@ def why_no_loss(grid: Grid, where: str = "") -> str:
     if dark := unsupplied(grid):
         more = f" and {len(dark) - 10} more" if len(dark) > 10 else ""
         return f"no loss before: in today's state no source reaches the buses {', '.join(dark[:10])}{more}"
-    if told := loops_today(grid):
-        return f"no loss before: today's state is meshed, and the loss is that of radial states ({told})"
+    if loops := loops_today(grid):
+        return f"no loss before: today's state is meshed, and the loss is that of radial states ({loops})"
     return f"no loss before: the power flow of today's state has no solution{where}"
 
 
-def locked_told(grid: Grid) -> tuple[str, ...]:
+def locked_note(grid: Grid) -> tuple[str, ...]:
     """The branches that keep their state because they are locked, with their reasons, as a note; none where none is."""
     rows = grid.branches().filter(pl.col("locked_reason") != "").select("name", "closed", "locked_reason").rows()
-    told = [f"{name} {'closed' if closed else 'open'} ({why})" for name, closed, why in rows]
-    more = f" and {len(told) - LOCKED_TOLD} more" if len(told) > LOCKED_TOLD else ""
-    return (f"locked as today: {', '.join(told[:LOCKED_TOLD])}{more}",) if told else ()
+    texts = [f"{name} {'closed' if closed else 'open'} ({why})" for name, closed, why in rows]
+    more = f" and {len(texts) - LOCKED_SHOWN} more" if len(texts) > LOCKED_SHOWN else ""
+    return (f"locked as today: {', '.join(texts[:LOCKED_SHOWN])}{more}",) if texts else ()
 
 
 def loops_today(grid: Grid) -> str:
     """The loops and joined sources of today's state that do not stay closed, in words; empty where there is none."""
     found = [mesh for mesh in meshes(grid) if not mesh.is_held]
-    more = f"; and {len(found) - LOOPS_TOLD} more" if len(found) > LOOPS_TOLD else ""
-    return "; ".join(str(mesh) for mesh in found[:LOOPS_TOLD]) + more
+    more = f"; and {len(found) - LOOPS_SHOWN} more" if len(found) > LOOPS_SHOWN else ""
+    return "; ".join(str(mesh) for mesh in found[:LOOPS_SHOWN]) + more

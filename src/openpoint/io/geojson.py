@@ -84,8 +84,13 @@ def with_geojson(grid: Grid, path: str | os.PathLike[str]) -> Grid:
     lines = [one for one in file.features if not one.is_bus and one.name in ends]
     for one in lines:
         if missing := [bus for bus in ends[one.name] if bus not in known]:
-            told = names_in_words(missing)
-            file.fault(one.row, "", f"it leads to {told}, without coordinates", "Give every bus at its ends as a Point")
+            buses = names_in_words(missing)
+            file.fault(
+                one.row,
+                "",
+                f"it leads to {buses}, without coordinates",
+                "Give every bus at its ends as a Point",
+            )
     if file.faults:
         raise InputError(file.faults)
     routes = {one.name: between(one.points, [known[bus] for bus in ends[one.name]]) for one in lines}
@@ -201,8 +206,8 @@ def _refuse_unknown(file: _File, grid: Grid) -> None:
 def _has_degrees(content: dict[str, Any], features: Iterable[_Feature]) -> bool:
     """Whether coordinates are degrees: as the file says (`crs`), else whether those of most features can be."""
     crs = content.get("crs")
-    told = crs.get("properties") if isinstance(crs, dict) else None
-    system = told.get("name") if isinstance(told, dict) else None
+    about = crs.get("properties") if isinstance(crs, dict) else None
+    system = about.get("name") if isinstance(about, dict) else None
     if isinstance(system, str):
         return system.endswith(_DEGREES)
     can_be = [not _beyond(one) for one in features]

@@ -5,7 +5,7 @@ power-grid-model-io makes input data of power-grid-model of them, which is read 
 - Names are those of the workbook: the name, else the ID, else sheet and numbers. Where elements of a kind share
   one, each gets sheet and numbers behind it.
 - Coordinates are the columns GX and GY of the nodes.
-- What that package does not read, sheets and columns with values, and what it assumes is told in warnings.
+- What that package does not read, sheets and columns with values, and what it assumes: warnings name it.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Pro
     except Exception as error:  # the converter raises whatever it meets where a sheet is not whole
         message = f"power-grid-model-io cannot convert this workbook: {type(error).__name__}: {error}"
         raise InputError([Problem(file, "", "", message, _REMEDY)]) from error
-    names = _names({str(key): told for key, told in extra.items()}, kinds)
+    names = _names({str(key): about for key, about in extra.items()}, kinds)
     faults = [
         _named(Problem(each.component_str, _ids(each.ids), each.field_str, str(each).rstrip("."), _REMEDY), names)
         for each in wrong
@@ -139,11 +139,11 @@ def _converted(content: bytes, file: str) -> tuple[str, dict[str, str], list[Pro
         raise InputError(faults)
     places = {
         str(key): by_number[number]
-        for key, told in extra.items()
-        if told["id_reference"]["table"] in _LANGUAGES
-        and (number := next(iter(told["id_reference"]["key"].values()))) in by_number
+        for key, about in extra.items()
+        if about["id_reference"]["table"] in _LANGUAGES
+        and (number := next(iter(about["id_reference"]["key"].values()))) in by_number
     }
-    return text, names, [*left_out, *_told(logs, file)], places
+    return text, names, [*left_out, *_reader_warnings(logs, file)], places
 
 
 def _places(sheets: Any) -> dict[Any, tuple[float, float]]:
@@ -171,9 +171,9 @@ def _names(extra: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str]) -> 
     """Names by id, each once among the nodes, the branches and the elements at nodes."""
     wanted = {}
     for key in kinds:
-        told = extra[key]
-        given = (str(told[column]).strip() for column in _NAMES if column in told)
-        wanted[key] = next((name for name in given if name), _place(told["id_reference"]))
+        about = extra[key]
+        given = (str(about[column]).strip() for column in _NAMES if column in about)
+        wanted[key] = next((name for name in given if name), _place(about["id_reference"]))
     group = {key: "branch" if kind in _BRANCHES else kind for key, kind in kinds.items()}
     often = Counter((group[key], name) for key, name in wanted.items())
     names = {
@@ -240,7 +240,7 @@ def _behaviours(sheets: Any, layout: Mapping[str, Any], words: Mapping[str, Mapp
                 yield Problem(sheet, "", column, message, remedy, "warning", True)
 
 
-def _told(logs: list[Any], file: str) -> Iterator[Problem]:
+def _reader_warnings(logs: list[Any], file: str) -> Iterator[Problem]:
     """The warnings of the converter itself, each once."""
     loud = (each for each in logs if each["log_level"] in ("warning", "error") and each["event"] != _ZERO_SEQUENCE)
     texts = dict.fromkeys(

@@ -112,7 +112,7 @@ def _is_simbench(source: Path) -> bool:
 
 
 def _simbench(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]) -> tuple[Change, ...]:
-    """Copy a folder with another Switch.csv. Judged first in a folder for the time being, without its profiles."""
+    """Copy a folder with another Switch.csv. Checked first in a temporary folder, without its profiles."""
     table, changes = simbench.changed_table(origin, wanted, states)
     files = [path for path in sorted(origin.iterdir()) if path.is_file()]
     there = {path.name for path in target.iterdir()} if target.is_dir() else set()

@@ -185,7 +185,7 @@ class DayArrays:
         unit_available: (T, G) share of the upper limit of active power that a generator has.
         stores, renewables, units, demand: see there.
         uncertain: what is uncertain; U = 0 where all is certain.
-        starts_at: (T) what the clock says when each period starts; None = not told.
+        starts_at: (T) what the clock says when each period starts; None = not given.
         passed: hours of the day before the first period: more than 0 of the rest of a day.
     """
 

@@ -140,7 +140,7 @@ def _checked(
             _stiff_currents(fr[stiff], to[stiff], a[stiff, 0], v[:, k], missing[:, k], free) for k in range(v.shape[1])
         ]
         through[stiff] = np.array([current for current, _ in columns]).T
-        unbalanced = np.array([missed for _, missed in columns]).T
+        unbalanced = np.array([missing for _, missing in columns]).T
 
     faults = [
         np.abs(unbalanced),

@@ -50,7 +50,7 @@ class Found(Table):
     """What is kept of T flows over N buses and E branches; per unit.
 
     Attributes:
-        hours: (T) length of each step. w_min, w_max, l_max: (N), (N), (E) limits by which flows are judged, with the
+        hours: (T) length of each step. w_min, w_max, l_max: (N), (N), (E) limits to which flows are compared, with the
             tolerance in them; no limits at sources.
         loss: (T) active power lost, inf where no flow exists. low, high: (T) least and greatest squared voltage of any
             bus but the sources. excess: (T) sum of the excesses of the limits, as `ensemble.excesses`.

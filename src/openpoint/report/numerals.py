@@ -59,14 +59,14 @@ def method_words(method: str) -> str:
     name, _, rest = method.partition("(")
     if name not in _METHODS:
         return method
-    said = _METHODS[name]
+    text = _METHODS[name]
     for option in rest.rstrip(")").split(", "):
         key, _, value = option.partition("=")
         if key == "solver":
-            said += f", solved by {value}"
+            text += f", solved by {value}"
         elif key == "gap":
-            said += f", to {figures(100.0 * float(value))} %"
-    return said
+            text += f", to {figures(100.0 * float(value))} %"
+    return text
 
 
 def mismatch_words(mismatch_pu: float | None) -> str:

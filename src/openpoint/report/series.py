@@ -73,8 +73,8 @@ def unit_of(log: pl.DataFrame) -> tuple[str, str]:
 
 def gap_text(gap: float, termination: Termination) -> str:
     """The gap in words, also where there is none."""
-    told = "no gap" if not math.isfinite(gap) else f"gap {gap:.2%}" if gap >= 5e-5 else "gap 0"
-    return f"{termination.value}: {told}"
+    text = "no gap" if not math.isfinite(gap) else f"gap {gap:.2%}" if gap >= 5e-5 else "gap 0"
+    return f"{termination.value}: {text}"
 
 
 def loading_rows(scene: Scene, keys: list[str], most: int) -> tuple[list[int], int]:

@@ -148,8 +148,8 @@ class Result:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.facts().items())
-        return f"{type(self).__name__}({self.subject!r}: {told})"
+        text = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        return f"{type(self).__name__}({self.subject!r}: {text})"
 
     def _repr_html_(self) -> str:
         from openpoint.results.notebook import notebook_html

@@ -71,8 +71,8 @@ def _branches(
         if not closed:
             end = ends.get(row["name"], "both")
             place = {"from": fr, "to": to}.get(end) or middle(way)
-            told = {"kind": "open point", "name": row["name"], "open_end": end, "changed": known["changed"]}
-            yield _feature("Point", place, told)
+            about = {"kind": "open point", "name": row["name"], "open_end": end, "changed": known["changed"]}
+            yield _feature("Point", place, about)
 
 
 def _feature(shape: str, coordinates: Any, properties: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class SwitchedResult(Answer):
     buses: pl.DataFrame
     branches: pl.DataFrame
 
-    def violations_told(self) -> pl.DataFrame:
+    def violations_listed(self) -> pl.DataFrame:
         """Limits that the answer breaks, or without an answer the state of least violation."""
         raise NotImplementedError
 
@@ -122,7 +122,7 @@ class LossResult(SwitchedResult):
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_told())
+        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_listed())
 
 
 def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:

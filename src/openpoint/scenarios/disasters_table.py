@@ -108,8 +108,8 @@ def _rows_of_text(text: str, table: str) -> list[Row]:
         elif cells and not faults:
             rows.append(Row(f"line {line}", *(cells[header.index(name)] for name in COLUMNS)))
         line = reader.line_num + 1
-    told = ((row.place, "probability", str(row.probability)) for row in rows)
-    decimal, found = (".", faults) if faults else decimal_of(told, separator, table)
+    numbers_read = ((row.place, "probability", str(row.probability)) for row in rows)
+    decimal, found = (".", faults) if faults else decimal_of(numbers_read, separator, table)
     if found:
         raise InputError(found)
     return [replace(row, probability=with_point(str(row.probability), decimal)) for row in rows]
@@ -243,13 +243,13 @@ class _Reading:
 
     def faults(self) -> list[Problem]:
         """Every fault; of a frequent kind the first ones, and the number of the others."""
-        told: list[Problem] = []
+        found: list[Problem] = []
         for same in self.found.values():
-            told += same[:_MOST]
+            found += same[:_MOST]
             if len(same) > _MOST:
                 message = f"{len(same) - _MOST} more rows have this fault: {same[-1].message}"
-                told.append(Problem(self.table, "", same[-1].column, message, "Correct them alike"))
-        return told
+                found.append(Problem(self.table, "", same[-1].column, message, "Correct them alike"))
+        return found
 
     def _fault(self, kind: str, row: _Text | None, column: str, message: str, remedy: str) -> None:
         place = "" if row is None else ", ".join(filter(None, (row.place, f"disaster {row.disaster!r}")))

@@ -37,7 +37,7 @@ class Columns:
     Attributes:
         key: column of what a row is about, beside its future. key_meaning: in words. rows: what rows there have to be.
         twice: why a key stands in one row of a future. numbers: those that may be there, with their meaning in words.
-        needed: those that must be. told: all of them in a line, where they are too many to be listed.
+        needed: those that must be. listed: all of them in a line, where they are too many to be listed.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Columns:
     twice: str
     numbers: Mapping[str, str]
     needed: tuple[str, ...] = ()
-    told: str = ""
+    listed: str = ""
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -129,14 +129,14 @@ class LongTable:
     def _has_columns(self) -> bool:
         """Whether there are rows, with all columns that must be there."""
         meaning = self.columns.meaning
-        told = self.columns.told or ", ".join(meaning)
+        columns = self.columns.listed or ", ".join(meaning)
         for column in self.raw.columns:
             if column not in meaning:
-                remedy = did_you_mean(column, tuple(meaning), f"Remove it; the columns are {told}")
+                remedy = did_you_mean(column, tuple(meaning), f"Remove it; the columns are {columns}")
                 self.fault("", column, "unknown column", remedy)
         missing = [name for name in (*self.columns.texts, *self.columns.needed) if name not in self.raw.columns]
         for column in missing:
-            self.fault("", column, "column is missing", f"Add {meaning[column]}; the columns are {told}")
+            self.fault("", column, "column is missing", f"Add {meaning[column]}; the columns are {columns}")
         if self.raw.is_empty():
             self.fault("", "", "the table has no rows", f"Give {self.columns.rows}")
         return not missing and not self.raw.is_empty()
@@ -267,8 +267,8 @@ def _from_csv(text: str, file: str, columns: Columns) -> pl.DataFrame:
         frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
         numbers = [name for name in frame.columns if name in columns.numbers or name == PROBABILITY]
         rows = enumerate(frame.select(numbers).iter_rows(), start=2)
-        told = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
-        decimal, faults = decimal_of(told, separator, file)
+        cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
+        decimal, faults = decimal_of(cells, separator, file)
         if not faults:
             return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
     raise InputError(faults)

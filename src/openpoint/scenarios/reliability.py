@@ -200,5 +200,5 @@ def _unknown(frame: pl.DataFrame, kind: str, key: str, known: list[str], what: s
     there = set(known)
     for name in frame[key]:
         if name not in there:
-            told = did_you_mean(name, known, "Use names of the grid; `openpoint info GRID` shows them")
-            yield Problem(kind, name, key, f"the grid has no {what} {name!r}", told)
+            advice = did_you_mean(name, known, "Use names of the grid; `openpoint info GRID` shows them")
+            yield Problem(kind, name, key, f"the grid has no {what} {name!r}", advice)

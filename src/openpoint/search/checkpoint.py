@@ -162,8 +162,8 @@ def candidate_of(state: Arrays) -> Candidate | None:
     """The best radial state in a checkpoint; None if there is none."""
     if "best_closed" not in state:
         return None
-    value, miss = float(state["best_value"]), float(state["best_miss"])
-    return Candidate(state["best_closed"], value, miss, state["best_generation"], state["best_positions"])
+    value, violation = float(state["best_value"]), float(state["best_miss"])
+    return Candidate(state["best_closed"], value, violation, state["best_generation"], state["best_positions"])
 
 
 def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:

@@ -116,7 +116,7 @@ class Enumeration:
         """Try all, or as many as fit the time limit, or until Ctrl-C.
 
         Args:
-            program: what to solve. progress: told of the end. deadline: in place of the time limit.
+            program: what to solve. progress: called at the end. deadline: in place of the time limit.
 
         Raises:
             OptionError: too many states, or generators to dispatch, which a power flow cannot do.
@@ -127,14 +127,14 @@ class Enumeration:
 
 @dataclass
 class Log:
-    """Lines of the log out of what a search tells; it looks up far more often than a person reads."""
+    """The log of a search, which reports its progress far more often than a person reads."""
 
     s_base_kva: float
     progress: Progress | None
     lines: list[Iteration] = field(default_factory=list)
 
-    def told(self, now: SearchProgress) -> None:
-        """News of the search."""
+    def on_progress(self, now: SearchProgress) -> None:
+        """Add a line, at most one in `LOG_EVERY_S` seconds."""
         if self.lines and now.seconds - self.lines[-1].seconds < LOG_EVERY_S:
             return
         words = "exchange"

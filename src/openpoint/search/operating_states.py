@@ -62,7 +62,7 @@ class Enumerated:
 
 
 class StateEvaluator(Protocol):
-    """What judges operating states, such as an `OperatingPointEvaluator`."""
+    """The evaluator of operating states, such as an `OperatingPointEvaluator`."""
 
     @property
     def network(self) -> Network: ...

@@ -38,10 +38,10 @@ def _best(evaluator: AcEvaluator, candidate: Candidate, positions: Ints) -> Cand
     """The best of (K, D) positions on the candidate's tree; None if the candidate itself is not worse."""
     if not len(positions):
         return None
-    value, miss = evaluator.evaluate_at(np.repeat(candidate.closed[None, :], len(positions), axis=0), positions)
-    best = int(np.lexsort((value, miss))[0])
+    value, violation = evaluator.evaluate_at(np.repeat(candidate.closed[None, :], len(positions), axis=0), positions)
+    best = int(np.lexsort((value, violation))[0])
     generation = evaluator.running(evaluator.outputs, positions[best])
-    found = Candidate(candidate.closed, float(value[best]), float(miss[best]), generation, positions[best])
+    found = Candidate(candidate.closed, float(value[best]), float(violation[best]), generation, positions[best])
     ahead = (found.violation, found.value) < (candidate.violation, candidate.value - 1e-9 * abs(candidate.value))
     return found if ahead else None
 

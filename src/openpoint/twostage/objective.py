@@ -63,8 +63,8 @@ class Objective:
 
     def many(self, costs: Floats, values: Floats, violations: Floats) -> Floats:
         """(C) the same for C decisions: first-stage costs (C), recourse costs and violations (C, K)."""
-        missed = (violations > 0.0) @ self.weights
-        good = (missed <= 1.0 - self.share + SHARE_TOLERANCE) & np.isfinite(costs)
+        violated = (violations > 0.0) @ self.weights
+        good = (violated <= 1.0 - self.share + SHARE_TOLERANCE) & np.isfinite(costs)
         total = np.full(len(costs), np.inf)
         finite = good & np.isfinite(values).all(axis=1)
         if self.probabilities.only is not None:

@@ -245,7 +245,7 @@ class TwoStageProgram(Protocol[F, S]):
 
     @property
     def integer_recourse(self) -> bool | None:
-        """Whether the recourse has integers; None where it is not said, and the model is built once to ask it."""
+        """Whether the recourse has integers; None: it is not declared, and the model is built once to ask it."""
         ...
 
     def first_stage(self, *, with_recourse: bool) -> F:
@@ -343,7 +343,7 @@ class PlainRecourse:
 
     @property
     def integer_recourse(self) -> bool | None:
-        """None: it is not said."""
+        """None: it is not declared."""
         return None
 
     def recourse_bounds(

@@ -71,9 +71,9 @@ class Futures:
         """Whether the limits are kept in enough of the futures."""
         if self.limited:
             return all(kept)
-        missed = sum(Fraction(w) for w, there in zip(self.weights, kept, strict=True) if not there)
+        violated = sum(Fraction(w) for w, there in zip(self.weights, kept, strict=True) if not there)
         whole = sum(map(Fraction, self.weights))
-        return missed <= (1 - Fraction(self.share) + ROUNDING) * whole
+        return violated <= (1 - Fraction(self.share) + ROUNDING) * whole
 
     def at(self, network: Network, k: int) -> Network:
         """The network in a future."""

@@ -50,7 +50,7 @@ class PathLines:
         given = self.multipliers
         given.read_plain(bits, width, file)
         lost, left = status.copy(), ways.copy()
-        found = self.nodes.judged(lost, left, given.y, given.mu, bits, self.goal)
+        found = self.nodes.decided(lost, left, given.y, given.mu, bits, self.goal)
         turned = [self.nodes.way(*way) for way in named]
         if not all(e in range(len(status)) and status[e] == FREE for e in closed):
             raise CertificateError(f"of the branches {closed} one is none, or is decided already")

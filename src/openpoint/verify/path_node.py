@@ -312,8 +312,8 @@ def exclude(table: PathTable, room: PathRoom, status: States, mask: States, base
 
 
 @lean
-def judge(table: PathTable, room: PathRoom, status: States, mask: States, goal: int) -> int:
-    """What the bound of a node says at the multipliers in `room`; excluded states are taken out of the node.
+def decide(table: PathTable, room: PathRoom, status: States, mask: States, goal: int) -> int:
+    """What the bound of a node decides at the multipliers in `room`; excluded states are taken out of the node.
 
     Args:
         status: (E) states of the branches. mask: (K) states that paths may have. goal: times 2^d.

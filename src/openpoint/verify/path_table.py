@@ -15,7 +15,7 @@ import numpy as np
 
 from openpoint.arrays import Ints, States
 from openpoint.verify.multipliers import MOST_BITS
-from openpoint.verify.path_node import BACK, BROKEN, FORTH, NEITHER, PathRoom, PathTable, judge
+from openpoint.verify.path_node import BACK, BROKEN, FORTH, NEITHER, PathRoom, PathTable, decide
 from openpoint.verify.paths import FINE, PathBound, Swept
 
 GREATEST = 4
@@ -47,8 +47,8 @@ class PathNodes:
     def __reduce__(self) -> tuple[type[PathNodes], tuple[PathTable, Ints, dict[int, bool]]]:
         return PathNodes, (replace(self.table), self.buses, self.along)
 
-    def judged(self, status: States, mask: States, y: Ints, mu: Ints, bits: int, goal: Fraction) -> int:
-        """What the bound of a node says: `REACHED`, `EXCLUDED` or `NEITHER`.
+    def decided(self, status: States, mask: States, y: Ints, mu: Ints, bits: int, goal: Fraction) -> int:
+        """What the bound of a node decides: `REACHED`, `EXCLUDED` or `NEITHER`.
 
         Args:
             status, mask: (E) states of the branches, (K) states that paths may have; what is excluded is taken out.
@@ -60,7 +60,7 @@ class PathNodes:
             return NEITHER
         for to, given in ((room.y, y), (room.mu, mu)):
             to[:-1] = np.clip(given, 0, GREATEST << bits) << (table.d - bits)
-        return int(judge(table, room, status, mask, math.ceil(goal * one)))
+        return int(decide(table, room, status, mask, math.ceil(goal * one)))
 
     def way(self, branch: int, side: int) -> tuple[int, int]:
         """The path of a branch, and its state with power as from the from to the to bus (side 0), or the other way.

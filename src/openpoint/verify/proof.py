@@ -122,7 +122,7 @@ def verify_network(
 
 
 def _has_futures(path: Path | str) -> bool:
-    """Whether a file is a certificate of many futures; whatever is wrong with it is told later."""
+    """Whether a file is a certificate of many futures; whatever is wrong with it is found later."""
     try:
         with gzip.open(path) as file:
             return "futures" in json.loads(file.readline())

@@ -96,8 +96,8 @@ def prices_in_words(objective: Objective, asked: Objective | None, s_base_kva: f
         ("squared currents", cost.current * s_base_kva, "per unit"),
         ("a device moved", np.array([cost.move]) * s_base_kva, ""),
     )
-    told = [f"{name} {_span(values)} {unit}".rstrip() for name, values, unit in parts if np.any(values != 0.0)]
-    return f"at the prices in the file ({', '.join(told)})"
+    prices = [f"{name} {_span(values)} {unit}".rstrip() for name, values, unit in parts if np.any(values != 0.0)]
+    return f"at the prices in the file ({', '.join(prices)})"
 
 
 def _span(values: np.ndarray) -> str:

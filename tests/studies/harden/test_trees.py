@@ -16,7 +16,7 @@ from openpoint.formulations.lindistflow import lindistflow, nominal_demand
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.studies.harden.trees import Feeder, feeder_of, flow, lifted, missed, shed_on, spanned, walk
+from openpoint.studies.harden.trees import Feeder, feeder_of, flow, lifted, shed_on, spanned, violation, walk
 
 NETWORK = build_network(builtin.load("baran33"))
 NONE = np.empty(0, dtype=np.int64)
@@ -105,7 +105,7 @@ def test_shedding_keeps_the_limits_and_costs_little_more_than_the_least(
     tree, cost, shed = lifted(grid, live, first, 0, grid.p, grid.q)
     assert not np.any(tree & ~live)
     assert tree.sum() == first.sum()
-    assert missed(grid, tree, 0, grid.p * (1 - shed), grid.q * (1 - shed)) <= 1e-7
+    assert violation(grid, tree, 0, grid.p * (1 - shed), grid.q * (1 - shed)) <= 1e-7
     assert cost == pytest.approx(float(price @ (np.maximum(grid.p, 0.0) * shed)))
     assert cost <= shed_on(grid, first, 0, grid.p, grid.q)[0] + 1e-9
     least = least_on(network, tree, price)

@@ -39,7 +39,7 @@ def test_the_plan_is_that_of_the_result_whose_answer_it_leads_to() -> None:
     expected = result.switch_plan(manual_minutes=12.0)
     assert found.plan.steps.equals(expected.steps)
     assert found.plan.in_short == expected.in_short
-    assert found.plan.notes == ("every state is judged at the demand of the grid's tables", *expected.notes)
+    assert found.plan.notes == ("every state is evaluated at the demand of the grid's tables", *expected.notes)
     assert op.switch_plan("civanlar16", "civanlar16").plan.in_short == "Nothing to switch."
 
 

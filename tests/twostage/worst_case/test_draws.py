@@ -75,5 +75,5 @@ def test_many_entries_with_a_small_budget_take_no_time() -> None:
 
 def test_certain_loads_have_one_realisation_and_scenarios_are_not_drawn_from() -> None:
     assert draw(Certain(np.array([1.0, 2.0])), 10, 0).tolist() == [[1.0, 2.0]]
-    with pytest.raises(OptionError, match="judge each"):
+    with pytest.raises(OptionError, match="evaluate each"):
         draw(Scenarios(np.zeros((2, 1)), np.full(2, 0.5)), 10, 0)

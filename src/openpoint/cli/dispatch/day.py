@@ -131,7 +131,7 @@ class OverDay:
         typer.Option(
             metavar="N",
             min=1,
-            help="Judge the plan in so many days drawn at random, beside today's and the one that is best as forecast.",
+            help="Test the plan in so many days drawn at random, beside today's and the one that is best as forecast.",
         ),
     ] = None
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Equal seeds draw equal days.")] = None
@@ -247,7 +247,7 @@ def dispatch_day(source: str, day: str, asked: Asked, options: DayOptions, *, ou
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source, asked)
     prepared = prepare_day(grid, day, options)
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\n{words.safe(prepared.told)}")
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\n{words.safe(prepared.summary)}")
     out.print(f"method: {prepared.asked.method}, because {prepared.asked.why}\n")
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)

@@ -150,7 +150,7 @@ class MethodOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Loads to be drawn at random, 0 or more, and where they are judged."""
+    """Loads to be drawn at random, 0 or more, and where they are evaluated."""
 
     samples: Annotated[
         int | None,
@@ -169,7 +169,7 @@ class Sampling:
         return SAMPLES if self.samples is None else self.samples
 
     def where(self) -> Choice:
-        """Where they are judged.
+        """Where they are evaluated.
 
         Raises:
             OptionError: no such place.

@@ -46,7 +46,7 @@ def partition(
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     levels = question.levels
-    sampling.where()  # a wrong one is told before the work begins
+    sampling.where()  # a wrong one is refused before the work begins
     if over.steps is not None and sampling.samples:
         raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
     if over.steps is not None and len(levels) > 1:
@@ -135,12 +135,12 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline
             seed=sampling.seed,
             executor=sampling.where(),
             time_limit_s=None if math.isinf(left := deadline.left()) else max(left, LEAST_S),
-            progress=lambda done, of: status.update(f"samples: {done} of {of} judged  (Ctrl-C keeps these)"),
+            progress=lambda done, of: status.update(f"samples: {done} of {of} evaluated  (Ctrl-C keeps these)"),
         )
     assert sampled.samples is not None
     if (stopped := sampled.samples.stopped) is not None:
-        said = f"{sampled.samples.judged} of {sampled.samples.asked} samples were judged"
-        complain("interrupted" if stopped is Termination.INTERRUPTED else "time limit", said)
+        text = f"{sampled.samples.judged} of {sampled.samples.asked} samples were evaluated"
+        complain("interrupted" if stopped is Termination.INTERRUPTED else "time limit", text)
     return sampled
 
 
@@ -154,11 +154,11 @@ def _solved(out: Console, prepared: PreparedLevels) -> PartitionLevels:
     with Progress(out, unit="$") as progress:
         last: float | None = None
 
-        def told(level: float, iteration: Iteration) -> None:
+        def on_iteration(level: float, iteration: Iteration) -> None:
             nonlocal last
             if level != last:
                 out.print(f"loads ± {100.0 * level:g} %")
                 last = level
             progress(iteration)
 
-        return prepared.solve(told)
+        return prepared.solve(on_iteration)

@@ -57,13 +57,13 @@ class BlockOptions:
         """
         from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
 
-        told = {
+        given = {
             "--switchings-a-year": self.switchings_a_year,
             "--switching-kwh": self.switching_kwh,
             "--from-today": self.from_today or None,
         }
         if self.blocks is None:
-            if named := [option for option, value in told.items() if value is not None]:
+            if named := [option for option, value in given.items() if value is not None]:
                 raise OptionError(
                     f"{named[0]} is about the blocks of a year; give them, too: --year YEAR --blocks monthly"
                 )

@@ -70,7 +70,7 @@ A topology for each month or season of a year, with few switch operations betwee
   openpoint reconfigure my_grid.m --year profiles.csv --blocks seasons.csv --switching-kwh 200 --report seasons.html
 
 \b
-Faults as a limit or an objective, as openpoint secure judges them:
+Faults as a limit or an objective, as openpoint secure evaluates them:
   openpoint reconfigure my_grid.json --restorable today --time-limit 60
   openpoint reconfigure my_grid.json --at-most saidi=0.5,unrestorable=40 --reliability data/ --failures-per-km 0.05
   openpoint reconfigure my_grid.json --front unrestorable --time-limit 300 --report front.html

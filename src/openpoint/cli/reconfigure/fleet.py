@@ -82,16 +82,16 @@ class _Lines:
         if row.error is None and self._printed >= FIRST_LINES and now - self._printed_at < LINE_EVERY_S:
             return
         self._printed, self._printed_at = self._printed + 1, now
-        told = row.error.partition("\n")[0] if row.error is not None else _told(row)
+        outcome = row.error.partition("\n")[0] if row.error is not None else _in_words(row)
         style = "red" if row.error is not None else ""
-        self._out.print(Text(f"{done:>{len(str(count))}}/{count}  {words.safe(f'{row.name}: {told}')}", style))
+        self._out.print(Text(f"{done:>{len(str(count))}}/{count}  {words.safe(f'{row.name}: {outcome}')}", style))
 
     def _status(self) -> Text:
         passed = time.perf_counter() - self._start
         return Text(f"{self._done} of {self._count} grids … {passed:.0f} s  (Ctrl-C keeps what is finished)", "dim")
 
 
-def _told(row: FleetRow) -> str:
+def _in_words(row: FleetRow) -> str:
     """The losses of a grid, why its run ended, and how long it took."""
     kept = ", kept of an earlier run" if row.status == "kept" else f", {row.seconds or 0.0:.2f} s"
     return f"{words.kw(row.loss_before_kw)} → {words.kw(row.loss_kw)} kW, {row.termination}{kept}"

@@ -44,7 +44,7 @@ def reconfigure(
     grid = read_sound(source, asked)
     planned, sample = many.of(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
-    others = "" if sample is None else f", judged also by {words.count(len(sample), 'other')}"
+    others = "" if sample is None else f", tested also in {words.count(len(sample), 'other')}"
     prepared = prepare_futures(grid, options, FuturesQuestion(planned, risk, ambiguity, many.share, sample))
     out.print(f"futures: {len(planned)}{others}\nmethod: {prepared.method}\n")
     with Progress(out) as progress:

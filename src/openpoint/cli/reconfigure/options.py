@@ -221,7 +221,7 @@ class PlanOptions(SwitchingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class FuturesOptions:
-    """The futures to plan for and to judge by, and how they count; or a year."""
+    """The futures to plan for, those to test the answer in, and how they count; or a year."""
 
     futures: Annotated[
         Path | None,
@@ -260,7 +260,7 @@ class FuturesOptions:
     ] = None
     sample: Annotated[
         str | None,
-        typer.Option(metavar="N|TABLE", help="Judge the answer also by so many others (with --grow), or by a table."),
+        typer.Option(metavar="N|TABLE", help="Test the answer also in so many others (with --grow), or in a table's."),
     ] = None
     year: Annotated[
         str | None,
@@ -310,7 +310,7 @@ class FuturesOptions:
         return self
 
     def of(self, grid: Grid) -> tuple[Futures, Futures | None]:
-        """Those to plan for and those to judge by."""
+        """Those to plan for, and those to test the answer in."""
         from openpoint.scenarios.futures import read_futures
         from openpoint.scenarios.growth import grow
 

@@ -35,10 +35,10 @@ Examples:
 
 \b
 Exit codes:
-   0  every fault was judged; those not decided by the time limit or Ctrl-C are told as unknown
+   0  every fault was evaluated; those not decided by the time limit or Ctrl-C are listed as unknown
    2  bad input or usage; the message names the place and the remedy
   70  internal error: please report it
-  74  judged, but a file asked for could not be written"""
+  74  evaluated, but a file asked for could not be written"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class FaultOptions(FaultRules):
     open: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAMES", help="Judge the state with these branches open, as 7,9; repeatable.  [default: today's]"
+            metavar="NAMES", help="Evaluate the state with these branches open, as 7,9; repeatable.  [default: today's]"
         ),
     ] = None
 
@@ -76,7 +76,7 @@ class RestorationOptions:
     ] = False
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.0, help="Stop then; what is not decided is told as unknown."),
+        typer.Option(metavar="SECONDS", min=0.0, help="Stop then; what is not decided is listed as unknown."),
     ] = None
 
 

@@ -1,4 +1,4 @@
-"""What the command `secure` does: read the grid, judge every fault, show and write the result."""
+"""What the command `secure` does: read the grid, evaluate every fault, show and write the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def secure(source: str, asked: Asked, options: SecureOptions, outputs: Outputs, *, quiet: bool) -> int:
-    """Read the grid, judge its faults, show and write the result."""
+    """Read the grid, evaluate its faults, show and write the result."""
     from openpoint.studies.secure import study
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)

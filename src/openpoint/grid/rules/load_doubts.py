@@ -26,13 +26,13 @@ def load_doubts(grid: Tables) -> Iterator[Problem]:
     """What the loads as a whole leave in doubt; it changes what every figure means."""
     loads = grid.loads
     if grid.buses.is_empty():
-        return  # told as a fault
+        return  # listed as a fault
     if loads.is_empty():
         yield _doubt("", "the table has no rows, so figures are of a grid without load", f"Add the loads, {_MEANT}")
         return
     kva = (loads["p_kw"] ** 2 + loads["q_kvar"] ** 2).sqrt()
     if not kva.is_finite().all():
-        return  # told as a fault
+        return  # listed as a fault
     if kva.max() == 0:
         yield _doubt("p_kw", "all loads are 0, so figures are of a grid without load", f"Give the loads, {_MEANT}")
     elif _are_too_small(grid, kva):

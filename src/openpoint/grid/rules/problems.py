@@ -43,10 +43,10 @@ def find_problems(grid: Tables) -> list[Problem]:
 
     Wiring (loops, joined sources, buses out of reach) is checked on the branches without faults of their own.
     """
-    return judged(grid, frozenset())
+    return problems_of(grid, frozenset())
 
 
-def judged(grid: Tables, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
+def problems_of(grid: Tables, unknown: frozenset[tuple[str, str]]) -> list[Problem]:
     """Every fault and doubt of a grid in which some cells are unknown and hold stand-ins; see `find_problems`.
 
     Args:

@@ -25,9 +25,9 @@ from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.schemas import Tables
 
 # So many loops are spelt out; the others are counted.
-LOOPS_TOLD = 20
+LOOPS_SHOWN = 20
 # So many branches of a loop are named.
-MOST_TOLD = 12
+NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Mesh:
         return self.is_fixed and not self.is_held and not self.transformers
 
     def __str__(self) -> str:
-        way = _in_words(list(self.branches), MOST_TOLD)
+        way = _in_words(list(self.branches), NAMES_SHOWN)
         return f"sources {' and '.join(map(repr, self.sources))} are joined by {way}" if self.sources else f"loop {way}"
 
     @property
@@ -205,10 +205,10 @@ def meshes(grid: Tables) -> list[Mesh]:
 def mesh_doubts(grid: Tables) -> Iterator[Problem]:
     """Warnings: today's state is meshed, and could be opened."""
     found = [mesh for mesh in meshes(grid) if not (mesh.is_fault or mesh.is_held)]
-    for mesh in found[:LOOPS_TOLD]:
+    for mesh in found[:LOOPS_SHOWN]:
         yield mesh_problem(mesh, "warning")
-    if len(found) > LOOPS_TOLD:
-        message = f"today {len(found) - LOOPS_TOLD} more loops are closed, or sources joined"
+    if len(found) > LOOPS_SHOWN:
+        message = f"today {len(found) - LOOPS_SHOWN} more loops are closed, or sources joined"
         yield Problem(
             "branches", "", "closed", message, "Open branches, or let `openpoint reconfigure` choose", "warning"
         )
@@ -219,9 +219,9 @@ def mesh_problem(mesh: Mesh, severity: Literal["error", "warning"] = "error") ->
     (kind, name), *others = mesh.branches
     if mesh.sources:
         first, other = mesh.sources
-        message = f"today closed branches join it to source {first!r}: {_in_words(list(mesh.branches), MOST_TOLD)}"
+        message = f"today closed branches join it to source {first!r}: {_in_words(list(mesh.branches), NAMES_SHOWN)}"
         return Problem("sources", other, "", message, mesh.remedy, severity)
-    message = f"today it closes a loop with {_in_words(others, MOST_TOLD)}"
+    message = f"today it closes a loop with {_in_words(others, NAMES_SHOWN)}"
     return Problem(kind, name, "closed", message, mesh.remedy, severity)
 
 
@@ -244,8 +244,8 @@ def _meshes(wires: _Wires) -> list[Mesh]:
     extra = {wires.branch[closed[e]]: int(e) for e in np.flatnonzero(~in_tree)[::-1]}
     usable = in_tree.copy()
     for e in reversed(extra.values()):
-        told = len(found) < LOOPS_TOLD
-        found.append(mesh(np.flatnonzero(usable) if told else closed[:0], int(fr[e]), int(to[e]), (e,)))
+        is_shown = len(found) < LOOPS_SHOWN
+        found.append(mesh(np.flatnonzero(usable) if is_shown else closed[:0], int(fr[e]), int(to[e]), (e,)))
         usable[e] = True  # so that the next loop is as short as it can be
     island = components(wires.n, fr, to)
     tree = np.flatnonzero(in_tree)
@@ -271,12 +271,12 @@ def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
             message = f"closed branches that cannot be opened join it to source {mesh.sources[0]!r}: {way}"
             remedy = "Make one of these branches switchable, or drop a source"
             yield Problem("sources", mesh.sources[1], "", message, remedy)
-    for mesh in loops[:LOOPS_TOLD]:
+    for mesh in loops[:LOOPS_SHOWN]:
         (kind, name), *others = mesh.branches
         message = f"it closes a loop that no switch can open, with {_in_words(others)}"
         yield Problem(kind, name, "switchable", message, mesh.remedy)
-    if len(loops) > LOOPS_TOLD:
-        message = f"{len(loops) - LOOPS_TOLD} more loops are closed that no switch can open"
+    if len(loops) > LOOPS_SHOWN:
+        message = f"{len(loops) - LOOPS_SHOWN} more loops are closed that no switch can open"
         yield Problem("branches", "", "switchable", message, "Make branches switchable, or open some")
 
 
@@ -288,13 +288,13 @@ def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
     for i, p in enumerate(part.tolist()):
         if p not in fed:
             lost.setdefault(p, []).append(i)
-    told: set[str] = set()
+    known: set[str] = set()
     shut = [e for e in np.flatnonzero(~usable) if wires.branch[e][0] == "transformers"]
     for p, members in lost.items():
-        buses = [b for b in dict.fromkeys(wires.terminals[i][0] for i in members) if b not in told]
+        buses = [b for b in dict.fromkeys(wires.terminals[i][0] for i in members) if b not in known]
         if not buses:
             continue
-        told.update(buses)
+        known.update(buses)
         phase = wires.terminals[members[0]][1]
         where = "" if phase == "1" else f" on phase {phase!r}"
         more = f", nor can {_names(buses[1:])}" if len(buses) > 1 else ""

@@ -145,6 +145,6 @@ def numbers_of(engine: Any, name: str) -> list[float]:
 
 def _fault(statement: Statement, error: Exception) -> Problem:
     message = str(error.args[-1] if error.args else error)
-    told = message.replace("\r", "\n").rpartition("Error Description:")[2].strip()
-    words = " ".join(told.split("\n")[0].split()).rstrip(".")
+    text = message.replace("\r", "\n").rpartition("Error Description:")[2].strip()
+    words = " ".join(text.split("\n")[0].split()).rstrip(".")
     return fault(statement.file.name, statement.line, "", f"OpenDSS: {words}", "Correct the statement")

@@ -80,14 +80,14 @@ class _Process:
             self._send(request)
             while line := cast(IO[bytes], self._process.stdout).readline():
                 watch.hear()
-                said = json.loads(line)
-                if isinstance(said, dict):
+                answer = json.loads(line)
+                if isinstance(answer, dict):
                     self.answers += 1
-                    return said
-                if isinstance(said, list):
-                    faults.append(Problem(*said))
+                    return answer
+                if isinstance(answer, list):
+                    faults.append(Problem(*answer))
                 else:
-                    begun = said
+                    begun = answer
         finally:
             watch.stop()
         code = self._process.wait()

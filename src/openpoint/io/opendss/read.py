@@ -53,12 +53,12 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
     script = read_script(path)
     places, notes = _places(script)
     found = run_script("grid", path.name, script, places=places, solve=solve)
-    told = [Problem(*parts) for parts in found["notes"]]
+    problems = [Problem(*parts) for parts in found["notes"]]
     return Grid.from_tables(
         found["name"],
         found["tables"],
         source=f"OpenDSS file {path.name}",
-        notes=[*notes, *told, *script.notes, *_left_out_note(path.name, script)],
+        notes=[*notes, *problems, *script.notes, *_left_out_note(path.name, script)],
     )
 
 

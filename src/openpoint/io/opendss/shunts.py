@@ -231,8 +231,8 @@ def read_capacitor(reading: Reading, element: str) -> None:
         reading.note(element, message, "Write a capacitor for each size", changes_figures=True)
         kvar = [kvar[0]] * len(kvar)
     # Where it is given in µF or as a matrix, kvar is not valid. The engine counts the second step of a delta twice.
-    if (said := sum(v for v, is_on in zip(kvar, on) if is_on)) and not (connection == "delta" and sum(on) > 1):
-        kvar = [v * _kvar_of_admittance(reading, n, nominal, delta and n == 3) / said for v in kvar]
+    if (rated := sum(v for v, is_on in zip(kvar, on) if is_on)) and not (connection == "delta" and sum(on) > 1):
+        kvar = [v * _kvar_of_admittance(reading, n, nominal, delta and n == 3) / rated for v in kvar]
     place = {"bus": bus, "phases": phases, "connection": connection}
     size = {"q_kvar": sum(kvar), "steps": len(kvar), "steps_on": sum(on)}
     reading.add("capacitors", name=reading.name(element), **place, **size)

@@ -344,7 +344,7 @@ def _tap(reading: Reading, row: Row) -> Row:
 
 
 def _tells_on_load(reading: Reading) -> bool:
-    """Whether the net marks on-load tap changers; pandapower writes `oltc` false where nothing is said."""
+    """Whether the net marks on-load tap changers; pandapower writes `oltc` false by default."""
     return any(truth(row.get("oltc"), instead=False) for row in reading.net.rows("trafo"))
 
 

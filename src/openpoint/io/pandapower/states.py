@@ -124,8 +124,8 @@ def _as_before(before: str, value: bool) -> str:
 def _in_words(net: Net, cell: Cell) -> str:
     """What is changed, with its name and place."""
     name = text_of(cell.row.get("name"))
-    told = f"{cell.table} {cell.row['index']}" + (f" ({name})" if name else "")
+    text = f"{cell.table} {cell.row['index']}" + (f" ({name})" if name else "")
     if cell.table == "switch":
         buses = {row["index"]: text_of(row.get("name")) or f"bus {row['index']}" for row in net.rows("bus")}
-        told += f" at {buses.get(cell.row.get('bus'), '')}"
-    return f"{told}, {cell.column}"
+        text += f" at {buses.get(cell.row.get('bus'), '')}"
+    return f"{text}, {cell.column}"

@@ -287,8 +287,8 @@ class _Making:
         """What is not read."""
         notes = []
         if self.found.others:
-            told = ", ".join(f"{name}.csv" for name in self.found.others)
-            message = f"not read: {told}; powers are the rated ones of the element tables"
+            files = ", ".join(f"{name}.csv" for name in self.found.others)
+            message = f"not read: {files}; powers are the rated ones of the element tables"
             notes.append(Problem("folder", "", "", message, "Give a time series by --day or --futures", "warning"))
         if any(row.get("autoTap", "0") in ("1", "1.0", "True") for row in self.rows("Transformer")):
             message = "automatic tap changers (autoTap) are not modelled; taps stay at tappos"

@@ -105,8 +105,8 @@ def frame_of(rows: list[Row], file: str) -> pl.DataFrame:
         raise InputError([Problem(file, f"line {first}", twice[0], "the column is given more than once", "Keep one")])
     by_line = dict(body)
     blank: list[str | None] = [None] * len(names)
-    told = [by_line.get(line, blank) for line in range(first + 1, (body[-1][0] if body else first) + 1)]
-    return pl.DataFrame(told, schema=dict.fromkeys(names, pl.String), orient="row")
+    table_rows = [by_line.get(line, blank) for line in range(first + 1, (body[-1][0] if body else first) + 1)]
+    return pl.DataFrame(table_rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
 
 def sheets_of(content: bytes, file: str) -> Sheets:

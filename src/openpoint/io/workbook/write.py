@@ -13,7 +13,7 @@ from xlsxwriter.worksheet import Worksheet
 from openpoint.errors import InputError, Problem
 from openpoint.grid.files import FORMAT
 from openpoint.grid.grid import Grid
-from openpoint.grid.table_text import number_text, told_columns
+from openpoint.grid.table_text import number_text, written_columns
 from openpoint.io.workbook.read import HEAD_KEYS, HEAD_SHEET, NOTE_FIELDS, NOTES_SHEET
 
 MOST_ROWS = 2**20 - 1
@@ -26,8 +26,8 @@ class _Exact(Worksheet):  # type: ignore[misc]
     """A sheet whose numbers have as many digits as it takes to read them back; the library writes sixteen."""
 
     def _xml_number_element(self, number: float, attributes: list[tuple[str, Any]] | None = None) -> None:
-        told = "".join(f' {key}="{value}"' for key, value in attributes or [])
-        self.fh.write(f"<c{told}><v>{number!r}</v></c>")
+        text = "".join(f' {key}="{value}"' for key, value in attributes or [])
+        self.fh.write(f"<c{text}><v>{number!r}</v></c>")
 
 
 def workbook_from_grid(grid: Grid) -> bytes:
@@ -38,7 +38,7 @@ def workbook_from_grid(grid: Grid) -> bytes:
     """
     sheets: dict[str, list[tuple[str, list[Any]]]] = {
         HEAD_SHEET: [("key", ["format", *HEAD_KEYS]), ("value", [FORMAT, grid.name, grid.title, grid.source])],
-        **{kind: told_columns(kind, frame) for kind, frame in grid.tables().items() if frame.height},
+        **{kind: written_columns(kind, frame) for kind, frame in grid.tables().items() if frame.height},
     }
     if grid.notes:
         sheets[NOTES_SHEET] = [(name, [getattr(note, name) for note in grid.notes]) for name in NOTE_FIELDS]

@@ -35,9 +35,9 @@ def voltage_chart(scene: Scene) -> Chart | None:
         ]
         layers.append(Lines(feeders, _COLOUR[key], 1.3, opacity=0.75, name=state.title))
         buses = np.flatnonzero(fed)
-        told = tuple(_voltage_text(scene, state, int(i), float(distance[i])) for i in buses)
+        hovers = tuple(_voltage_text(scene, state, int(i), float(distance[i])) for i in buses)
         layers.append(
-            Dots(numbers(distance[buses]), numbers(state.v[buses]), 5.0, _COLOUR[key], name=state.title, hover=told)
+            Dots(numbers(distance[buses]), numbers(state.v[buses]), 5.0, _COLOUR[key], name=state.title, hover=hovers)
         )
     if not seen:
         return None
@@ -69,8 +69,10 @@ def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
     names = [shorten(scene.branch_names[e], 40) for e in rows]
     for key in keys:
         title = scene.states[key].title
-        told = tuple(f"branch {name}\n{title}: {figures(v)} {unit}" for name, v in zip(names, values[key], strict=True))
-        layers.append(Dots(numbers(values[key]), numbers(at), 9.0, _COLOUR[key], name=title, hover=told))
+        hovers = tuple(
+            f"branch {name}\n{title}: {figures(v)} {unit}" for name, v in zip(names, values[key], strict=True)
+        )
+        layers.append(Dots(numbers(values[key]), numbers(at), 9.0, _COLOUR[key], name=title, hover=hovers))
     highest = max(float(v.max()) for v in values.values())
     rules = [Rule("x", 100.0)] if scene.rated and highest > 70 else []
     x = span(np.array([highest, *(rule.at for rule in rules)]), from_zero=True)
@@ -96,15 +98,15 @@ def convergence_chart(curve: Convergence) -> Chart | None:
     for values, colour, name in ((curve.upper, "@opens", "upper bound"), (curve.lower, "@after", "lower bound")):
         known = np.isfinite(values)
         if known.any():
-            told = tuple(f"{name} {figures(v, 6)} {curve.unit}\n{curve.x_label} {figures(t)}"
+            hovers = tuple(f"{name} {figures(v, 6)} {curve.unit}\n{curve.x_label} {figures(t)}"
                          for t, v in zip(curve.x[known], values[known], strict=True))  # fmt: skip
             layers.append(Lines(steps(curve.x, values), colour, 2.0, name=name))
-            layers.append(Dots(numbers(curve.x[known]), numbers(values[known]), 4.0, colour, name=name, hover=told))
+            layers.append(Dots(numbers(curve.x[known]), numbers(values[known]), 4.0, colour, name=name, hover=hovers))
     tried = np.isfinite(curve.value)
     if tried.any():
-        told = tuple(f"decision tried: {figures(v, 6)} {curve.unit}" for v in curve.value[tried])
+        hovers = tuple(f"decision tried: {figures(v, 6)} {curve.unit}" for v in curve.value[tried])
         places = numbers(curve.x[tried]), numbers(curve.value[tried])
-        layers.append(Dots(*places, 5.0, "@soft", name="decision tried", hover=told))
+        layers.append(Dots(*places, 5.0, "@soft", name="decision tried", hover=hovers))
     x = span(curve.x, from_zero=True)
     return axes_chart(320, x, curve.x_label, curve.window, curve.unit, layers)
 

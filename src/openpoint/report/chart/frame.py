@@ -71,8 +71,8 @@ class GridFrame:
         if not len(chosen):
             return []
         ways = [flat(self.layout.ways[e], self.digits) for e in chosen]
-        told = at(hover, chosen) if hover else ()
-        return [Lines(ways, colour, round(width, 2), dash=dash, opacity=opacity, hover=told)]
+        hovers = at(hover, chosen) if hover else ()
+        return [Lines(ways, colour, round(width, 2), dash=dash, opacity=opacity, hover=hovers)]
 
     def places(self, chosen: Sequence[int]) -> tuple[list[float | None], list[float | None]]:
         """x and y of the buses `chosen`."""

@@ -96,7 +96,7 @@ def _bus_layers(scene: Scene, state: State, frame: GridFrame, loads: Loads, brok
     )
     for buses, shape, larger in shapes:
         if buses:
-            told = tuple(_bus_text(scene, state, loads, i) for i in buses)
+            hovers = tuple(_bus_text(scene, state, loads, i) for i in buses)
             layers.append(
                 Dots(
                     *frame.places(buses),
@@ -105,7 +105,7 @@ def _bus_layers(scene: Scene, state: State, frame: GridFrame, loads: Loads, brok
                     shape,
                     edge="@ink",
                     width=round(frame.fine, 1),
-                    hover=told,
+                    hover=hovers,
                 )
             )
     return layers

@@ -40,7 +40,7 @@ _Packed = tuple[_Block, dict[int, int]]
 class _Packer:
     """Packs the rows of one forest for given sides.
 
-    What a feeder takes is kept until `forget` is told that a lateral in it has moved: a move concerns only the feeders
+    What a feeder takes is kept until a lateral in it moves (`forget`): a move concerns only the feeders
     between it and the source.
     """
 

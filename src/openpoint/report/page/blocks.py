@@ -190,7 +190,7 @@ def _grid_tools(block: GridTools) -> str:
         '<div class="tools"><label><input type="checkbox" id="names" checked> bus names</label>'
         '<label>Show bus or branch <input type="search" id="find" autocomplete="off"></label>'
         '<output id="found" aria-live="polite"></output>'
-        f"<span>{text(f'{block.told} {_MOVES}'.strip())}</span></div>"
+        f"<span>{text(f'{block.note} {_MOVES}'.strip())}</span></div>"
     )
 
 

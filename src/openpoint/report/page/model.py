@@ -121,9 +121,9 @@ class Panels:
 
 @dataclass(frozen=True)
 class GridTools:
-    """How pictures of the grid are moved and whether buses are named; `told` says what they show."""
+    """How pictures of the grid are moved and whether buses are named; `note` says what they show."""
 
-    told: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

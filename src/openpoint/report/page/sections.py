@@ -43,8 +43,8 @@ STATES = ("before", "mean", "after")
 """Words in the names of columns that tell one quantity in several states."""
 
 
-def banner(result: Answer, *, answered: bool, none: str, told: str | None = None) -> m.Banner:
-    """How the run ended; `none` says that there is no answer, `told` what is said instead of what the answer does."""
+def banner(result: Answer, *, answered: bool, none: str, text: str | None = None) -> m.Banner:
+    """How the run ended; `none` says that there is no answer, `text` stands in place of what the answer does."""
     why = result.termination
     kind: Literal["good", "warn", "bad"] = "bad"
     if not answered:
@@ -56,7 +56,7 @@ def banner(result: Answer, *, answered: bool, none: str, told: str | None = None
     else:
         kind, lead = "warn", "Stopped early"
     reason = f"{lead} ({why.value})." if lead.lower() != why.value else f"{lead}."
-    return m.Banner(kind, reason, result.in_short if told is None else told)
+    return m.Banner(kind, reason, result.in_short if text is None else text)
 
 
 def remarks(notes: Iterable[str]) -> m.Remarks | None:
@@ -119,10 +119,10 @@ def frame_table(
 
 def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool = False) -> list[str]:
     """Names of the numbers with a heading; those of one quantity in several states stand next to each other."""
-    told = {name: declared[name].metadata or {} for name in frame.columns if name in declared}
+    metadata = {name: declared[name].metadata or {} for name in frame.columns if name in declared}
     shown = [
         name
-        for name, about in told.items()
+        for name, about in metadata.items()
         if "digits" in about and about["heading"]
         if blank or not declared[name].nullable or frame[name].is_not_null().any()
     ]
@@ -132,8 +132,8 @@ def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool =
 
 def _column(name: str, declared: columns.Table) -> m.Column:
     """What is declared of a column; the heading of one that is not is its name."""
-    told = (declared[name].metadata if name in declared else None) or {"heading": ""}
-    return m.Column(told["heading"] or name.replace("_", " "), told.get("digits"))
+    about = (declared[name].metadata if name in declared else None) or {"heading": ""}
+    return m.Column(about["heading"] or name.replace("_", " "), about.get("digits"))
 
 
 def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.DataFrame) -> list[m.Section]:
@@ -141,7 +141,7 @@ def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.D
     phase = ["phase"] if scene.has_phases else []
     states = [name for name in branches.columns if name.startswith("closed")]
     words = [pl.when(pl.col(c)).then(pl.lit("closed")).when(~pl.col(c)).then(pl.lit("open")).alias(c) for c in states]
-    told = branches.with_columns(
+    shown = branches.with_columns(
         pl.col("kind").replace_strict(KINDS),
         pl.when("switchable").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("switchable"),
         *words,
@@ -150,7 +150,7 @@ def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.D
     own, other = shape.tables["buses"], shape.tables["branches"]
     listed = (
         frame_table("buses", f"{len(scene.bus_names)} buses", buses, own, ["name", *phase], search=True),
-        frame_table("branches", f"{len(scene.branch_names)} branches", told, other, texts, search=True),
+        frame_table("branches", f"{len(scene.branch_names)} branches", shown, other, texts, search=True),
     )
     return [m.section(heading, each, long=True) for heading, each in zip(("Buses", "Branches"), listed, strict=True)]
 
@@ -175,13 +175,13 @@ def still(grid: Grid | None, figure: Callable[[], Figure], alt: str) -> m.Still:
     return m.Still(alt, encode(figure(), "svg") if drawn else None)
 
 
-def grid_section(scene: Scene, picture: m.Still, extremes: str = "", told: str = "") -> m.Section:
+def grid_section(scene: Scene, picture: m.Still, extremes: str = "", note: str = "") -> m.Section:
     """The pictures of all states.
 
     Args:
         scene: the states. picture: for readers without scripts.
-        extremes: what colours a bus where a state stands for several; its loads are then not told.
-        told: above the pictures.
+        extremes: what colours a bus where a state stands for several; its loads are then left out.
+        note: above the pictures.
     """
     loads: dict[int, tuple[float, float]] = {}
     number_of = {name: i for i, name in enumerate(scene.bus_names)}
@@ -192,10 +192,10 @@ def grid_section(scene: Scene, picture: m.Still, extremes: str = "", told: str =
     for key, state in scene.states.items():
         loss = f", loss {number(state.loss_kw)} kW" if state.loss_kw is not None else ""
         n = int((~state.closed).sum())
-        said = f"{extremes}{loss}." if extremes else f"voltage, {n} open branches{loss}. Tables below."
-        said = f"{state.title}: {len(scene.bus_names)} buses coloured by {said}"
-        shown.append(m.Panel(f"grid-{key}", plots.grid_chart(scene, state, loads), f"{state.title}{loss}", said))
-    return m.section("Grid", m.GridTools(told), panels(shown, scene.layout), legend(scene), picture)
+        text = f"{extremes}{loss}." if extremes else f"voltage, {n} open branches{loss}. Tables below."
+        text = f"{state.title}: {len(scene.bus_names)} buses coloured by {text}"
+        shown.append(m.Panel(f"grid-{key}", plots.grid_chart(scene, state, loads), f"{state.title}{loss}", text))
+    return m.section("Grid", m.GridTools(note), panels(shown, scene.layout), legend(scene), picture)
 
 
 def legend(scene: Scene) -> m.Legend:
@@ -228,13 +228,13 @@ def switching(scene: Scene, current: str = "current") -> m.Section | None:
             a, b = (scene.bus_names[i] for i in scene.ends[e])
             name = scene.branch_names[e]
             rows.append((action, name, KINDS[kind[name]], a, b, *(_current(state, e) for state in (before, after))))
-    told = "The list holds what differs between the two states, not an order of switching."
+    text = "The list holds what differs between the two states, not an order of switching."
     if not scene.feasible:
-        told = "This is the state of least violation met, not an answer. " + told
+        text = "This is the state of least violation met, not an answer. " + text
     caption = f"{len(scene.closed)} to close, {len(scene.opened)} to open"
     currents = (m.Column(f"{current} today, A", 2), m.Column(f"{current} after, A", 2))
     return m.section(
-        "Switching list", table("switching", caption, [*columns, *currents], rows), m.Words(told, small=True)
+        "Switching list", table("switching", caption, [*columns, *currents], rows), m.Words(text, small=True)
     )
 
 
@@ -246,8 +246,8 @@ def profiles(scene: Scene) -> list[m.Section]:
     """The voltages over the distance to the source, and the most loaded branches."""
     parts = []
     if voltage := plotcharts.voltage_chart(scene):
-        told = "Voltage of every bus over the distance to its source"
-        parts.append(m.section("Voltage profile", m.Panel("voltage", voltage, "", told)))
+        text = "Voltage of every bus over the distance to its source"
+        parts.append(m.section("Voltage profile", m.Panel("voltage", voltage, "", text)))
     if loading := plotcharts.loading_chart(scene):
         made, left = loading
         what = "Branch loading" if scene.rated else "Branch current"
@@ -261,8 +261,8 @@ def convergence_panel(
 ) -> m.Panel | None:
     """The bounds over time; None where none was logged. `name` is its caption, None where the heading says it."""
     made = plotcharts.convergence_chart(convergence(log, verdict))
-    said = f"Lower and upper bound over time, {name or verdict}"
-    return None if made is None else m.Panel(identity, made, name or "", said)
+    text = f"Lower and upper bound over time, {name or verdict}"
+    return None if made is None else m.Panel(identity, made, name or "", text)
 
 
 def convergence_section(result: Answer) -> m.Section | None:

@@ -93,7 +93,7 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
     customers = None
     if options.reliability is not None:
         customers = _by_bus(network, read_reliability(options.reliability).checked(grid).customers, "customers")
-    return _told(grid, question, order, customers, options)
+    return _result_of(grid, question, order, customers, options)
 
 
 def _by_bus(network: Network, table: pl.DataFrame, column: str) -> Floats:
@@ -105,7 +105,7 @@ def _by_bus(network: Network, table: pl.DataFrame, column: str) -> Floats:
     return total
 
 
-def _told(
+def _result_of(
     grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: PlanOptions
 ) -> SwitchPlan:
     ac, network = AcStates(question.stations), question.stations.whole
@@ -218,8 +218,8 @@ def _notes(question: PlanQuestion, order: Order, options: PlanOptions) -> tuple[
     if not order.proven:
         notes += ("the order is a good one, not proven to be the best: too many exchanges, or the time was up",)
     if order.allowed > 0.0:
-        told = f"today's state or the last one breaks a limit by {100.0 * order.allowed:.2f} %"
-        notes += (f"{told}; states on the way may break limits by as much",)
+        breach = f"today's state or the last one breaks a limit by {100.0 * order.allowed:.2f} %"
+        notes += (f"{breach}; states on the way may break limits by as much",)
     if question.stations.unlimited.any():
         notes += ("limits of current of couplers in held loops are not checked on the way",)
     return notes

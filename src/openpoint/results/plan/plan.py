@@ -97,18 +97,18 @@ class SwitchPlan:
 
     @property
     def in_short(self) -> str:
-        """The plan in a sentence: `8 operations (5 manual), no fewer are possible; limits kept in every state.`"""
+        """The plan in a text: `8 operations (5 manual), no fewer are possible; limits kept in every state.`"""
         if not self.found:
             return "No order was found in which every state has a power flow."
         if not self.operations:
             return "Nothing to switch."
         more = self.operations - self.fewest_operations
-        said = f"{count_words(self.operations, 'operation')} ({self.manual_operations} manual)"
-        said += f", {more} more than the branches that differ" if more else ", no fewer are possible"
-        said += "; limits kept in every state" if self.excess_percent == 0.0 else f"; {self._excess()}"
+        text = f"{count_words(self.operations, 'operation')} ({self.manual_operations} manual)"
+        text += f", {more} more than the branches that differ" if more else ", no fewer are possible"
+        text += "; limits kept in every state" if self.excess_percent == 0.0 else f"; {self._excess()}"
         off = self.steps.filter(pl.col("off_kw") > 0.0).height
-        said += f"; {count_words(off, 'interruption')}, {self.not_supplied_kwh:.1f} kWh" if off else "; no interruption"
-        return f"{said}. {'Proven best' if self.proven else 'Not proven best'}."
+        text += f"; {count_words(off, 'interruption')}, {self.not_supplied_kwh:.1f} kWh" if off else "; no interruption"
+        return f"{text}. {'Proven best' if self.proven else 'Not proven best'}."
 
     def _excess(self) -> str:
         by = f"by at most {self.excess_percent:.2f} %"

@@ -166,9 +166,9 @@ def _terminals(rows: list[dict[str, Any]], network: Network) -> Ints:
 
 
 def _units(day: Day, grid: Grid, network: Network) -> UnitLinks:
-    told = {row["generator"]: row for row in day.units.iter_rows(named=True)}
+    by_name = {row["generator"]: row for row in day.units.iter_rows(named=True)}
     rows = {row["name"]: row for row in grid.generators.iter_rows(named=True)}
-    units = [told.get(name, {}) for name in network.generator_names]
+    units = [by_name.get(name, {}) for name in network.generator_names]
     base = network.s_base_kva
 
     def numbers(column: str, instead: float) -> Floats:

@@ -17,7 +17,7 @@ _WITH_OFFSET = "Where clocks change, write the offset from UTC, such as 2026-03-
 
 
 def clock_problems(periods: pl.DataFrame) -> Iterator[Problem]:
-    """Faults of `starts_at`, and what is told of a day with a clock change."""
+    """Faults of `starts_at`, and the warning of a day with a clock change."""
     given = periods["starts_at"].to_list()
     hours = [float(h) for h in periods["hours"]]
     if all(text is None for text in given):
@@ -63,10 +63,10 @@ def _step_fault(passed: float, hours: float, before: str | None, after: str | No
     beyond = passed - hours
     if not math.isfinite(beyond) or abs(beyond) <= _TOLERANCE_H:
         return None
-    told = f"{after} is {passed:g} h after {before}, a period of {hours:g} h"
+    text = f"{after} is {passed:g} h after {before}, a period of {hours:g} h"
     if beyond > 0:
-        return f"a gap of {beyond:g} h: {told}", f"Add the period that is missing, or correct hours. {_WITH_OFFSET}"
-    return f"an overlap of {-beyond:g} h: {told}", f"Remove a period, or correct hours. {_WITH_OFFSET}"
+        return f"a gap of {beyond:g} h: {text}", f"Add the period that is missing, or correct hours. {_WITH_OFFSET}"
+    return f"an overlap of {-beyond:g} h: {text}", f"Remove a period, or correct hours. {_WITH_OFFSET}"
 
 
 def _is_clock_time(text: str | None) -> bool:

@@ -23,7 +23,7 @@ from openpoint.scenarios.day.tables import Day
 
 
 def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
-    """The grid with what the day brings (`equipped`), without faults, and what is told of the day: its warnings.
+    """The grid with what the day brings (`equipped`), without faults, and the warnings of the day.
 
     Raises:
         InputError: with every fault of the day, and of the grid with what the day brings, and the reader's notes.
@@ -32,7 +32,7 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
     grid = read(grid)
     with_day = equipped(grid, day)
     found = _problems(day, grid, with_day)
-    if any(problem.table == "limits" for problem in found):  # told once, not for every bus
+    if any(problem.table == "limits" for problem in found):  # listed once, not for every bus
         with_day = with_day.with_tables(buses=grid.buses)
     of_grid = [problem for problem in with_day.problems() if problem.severity == "error"]
     if faults := [*of_grid, *(problem for problem in found if problem.severity == "error")]:

@@ -100,14 +100,14 @@ def _columns(grid: Grid, day: Day) -> Columns:
         rows="a row for each future and each period of the day",
         twice="a future has one row for every period",
         numbers=dict.fromkeys(names, share),
-        told=f"future, period, {', '.join(groups)}, a renewable source by its name, {LOAD_AT}BUS, probability",
+        listed=f"future, period, {', '.join(groups)}, a renewable source by its name, {LOAD_AT}BUS, probability",
     )
 
 
 def _check(table: LongTable, quantities: tuple[str, ...], periods: list[str]) -> None:
     """Faults of what was read: nothing that differs, numbers below 0, periods that are missing."""
     if not quantities:
-        remedy = f"Add one; the columns are {table.columns.told}"
+        remedy = f"Add one; the columns are {table.columns.listed}"
         table.fault("", "", "no column says what differs from the forecast", remedy)
     for name in quantities:
         negative = (table.rows[name] < 0.0).fill_null(False)
@@ -180,7 +180,7 @@ def realisations_of(futures: DayFutures, uncertain: Uncertain) -> Floats:
 
 
 def futures_notes(futures: DayFutures, uncertain: Uncertain) -> tuple[str, ...]:
-    """What is told of futures beyond the rating of a source."""
+    """The warning of futures beyond the rating of a source."""
     beyond = (futures.factors > 1.0 + uncertain.up + 1e-9) & (uncertain.down + uncertain.up > 0.0)
     return tuple(
         f"{name} exceeds the rated power of its sources in {count} rows of the futures, and ends there"

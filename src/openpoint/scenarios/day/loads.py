@@ -67,11 +67,11 @@ def demand_of(day: Day, grid: Grid, network: Network) -> Demand:
     def mean(values: Floats, weight: Floats) -> Floats:
         total, whole = np.zeros(network.n_terminals), np.zeros(network.n_terminals)
         least, most = np.full(network.n_terminals, np.inf), np.full(network.n_terminals, -np.inf)
-        told = weight > 0
+        has_weight = weight > 0
         np.add.at(total, at, values * weight)
         np.add.at(whole, at, weight)
-        np.minimum.at(least, at[told], values[told])
-        np.maximum.at(most, at[told], values[told])
+        np.minimum.at(least, at[has_weight], values[has_weight])
+        np.maximum.at(most, at[has_weight], values[has_weight])
         means = np.divide(total, whole, out=np.zeros_like(total), where=whole > 0)
         return np.where(whole > 0, np.clip(means, least, most), 0.0)  # exactly the number where all have the same
 

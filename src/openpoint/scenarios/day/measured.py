@@ -61,7 +61,7 @@ def _row_faults(frame: pl.DataFrame) -> Iterator[Problem]:
     cells = [name for name in ranges if name not in ("period", "kind", "name")]
     for n, row in enumerate(frame.iter_rows(named=True)):
         kind = row["kind"]
-        if kind is None:  # told by the reader
+        if kind is None:  # the reader reports it
             continue
         if kind not in MEASURED:
             yield at("state", frame, n, "kind", f"{kind!r} is not known", f"Write {', '.join(MEASURED)}")

@@ -30,7 +30,7 @@ def period_at(now: NowLike, names: Sequence[str], hours: Sequence[float], starts
         now: a name of a period, or a time. names: of the periods. hours: their lengths. starts_at: when they start.
 
     Raises:
-        OptionError: no period begins then, told with the nearest; or several do.
+        OptionError: no period begins then, named with the nearest; or several do.
     """
     if not isinstance(now, str | int) or isinstance(now, bool):
         raise OptionError(f"now is {now!r}; give the name of a period, an hour such as 13, or a time such as 13:00")
@@ -42,19 +42,19 @@ def period_at(now: NowLike, names: Sequence[str], hours: Sequence[float], starts
     if len(found) == 1:
         return found.pop()
     if found:
-        told = " and ".join(_called(n, names, moments) for n in sorted(found))
-        raise OptionError(f"now is {text!r}, which may be {told}; give the time with its offset from UTC, or hh:mm")
+        these = " and ".join(_called(n, names, moments) for n in sorted(found))
+        raise OptionError(f"now is {text!r}, which may be {these}; give the time with its offset from UTC, or hh:mm")
     raise OptionError(f"now is {text!r}: {_why(text, names, hours, moments)}")
 
 
 def _moments(
     names: Sequence[str], hours: Sequence[float], starts_at: Sequence[str | None]
 ) -> list[datetime.datetime] | None:
-    """When the periods start; None where no clock is told."""
+    """When the periods start; None where no clock is given."""
     passed = [0.0, *accumulate(hours)][: len(names)]
-    told = [text for text in starts_at if text is not None]
-    if len(told) == len(names):
-        read = [moment_of(text) for text in told]
+    given = [text for text in starts_at if text is not None]
+    if len(given) == len(names):
+        read = [moment_of(text) for text in given]
         known = [moment for moment in read if moment is not None]
         if len(known) < len(names):
             return None
@@ -100,22 +100,22 @@ def _why(text: str, names: Sequence[str], hours: Sequence[float], moments: Seque
         return f"no period has this name, and the periods have no clock (starts_at is not given). {remedy}"
     at = _starting(text, moments)
     if at is None:
-        return f"this is no name of a period and no time of this day; give one such as {_told(0, names, moments)}"
+        return f"this is no name of a period and no time of this day; give one such as {_shown(0, names, moments)}"
     nearest = min(range(len(at)), key=lambda n: abs(at[n]))
     for n, away in enumerate(at):
         after = away % _DAY_S if _clock(text) is not None else away
         if 0.0 < after < 3600.0 * hours[n]:
-            nexts = f" or {_told(n + 1, names, moments)}" if n + 1 < len(names) else ""
-            return f"it is within {_called(n, names, moments)}; give {_told(n, names, moments)}{nexts}"
+            nexts = f" or {_shown(n + 1, names, moments)}" if n + 1 < len(names) else ""
+            return f"it is within {_called(n, names, moments)}; give {_shown(n, names, moments)}{nexts}"
     return f"it is outside the day; the nearest is {_called(nearest, names, moments)}"
 
 
 def _called(n: int, names: Sequence[str], moments: Sequence[datetime.datetime] | None) -> str:
     """A period in words."""
-    return f"period {names[n]!r}" + ("" if moments is None else f" from {_told(n, names, moments)}")
+    return f"period {names[n]!r}" + ("" if moments is None else f" from {_shown(n, names, moments)}")
 
 
-def _told(n: int, names: Sequence[str], moments: Sequence[datetime.datetime]) -> str:
+def _shown(n: int, names: Sequence[str], moments: Sequence[datetime.datetime]) -> str:
     """When a period starts, so that it is understood again."""
     moment = moments[n]
     return f"{moment:%H:%M}" if moment.tzinfo is None else moment.isoformat(timespec="minutes")

@@ -28,8 +28,8 @@ def unknown(table: str, frame: pl.DataFrame, column: str, known: Iterable[str], 
     there = set(names)
     for n, name in enumerate(frame[column]):
         if name is not None and name not in there:
-            told = did_you_mean(name, names, remedy)
-            yield at(table, frame, n, column, f"there is no {column} {name!r}", told)
+            advice = did_you_mean(name, names, remedy)
+            yield at(table, frame, n, column, f"there is no {column} {name!r}", advice)
 
 
 def duplicates(table: str, frame: pl.DataFrame, *columns: str) -> Iterator[Problem]:
@@ -37,8 +37,8 @@ def duplicates(table: str, frame: pl.DataFrame, *columns: str) -> Iterator[Probl
     first: dict[tuple[str | None, ...], int] = {}
     for n, key in enumerate(frame.select(columns).iter_rows()):
         if (before := first.setdefault(key, n)) != n:
-            told = " ".join(map(repr, filter(None, key))) or "a row for all others"
-            message = f"{told} stands in row number {before + 1}, too"
+            name = " ".join(map(repr, filter(None, key))) or "a row for all others"
+            message = f"{name} stands in row number {before + 1}, too"
             yield at(table, frame, n, columns[0], message, "Keep one of the rows")
 
 

@@ -53,7 +53,7 @@ class Periods(dy.Schema):
 
     period = _text("name of the period, unique")
     hours = _number("how long it is", "h", above=0.0, default=1.0)
-    starts_at = _reference("when it starts: 2026-03-29T01:00+01:00, 2026-03-29 01:00 or 01:00; empty = not told")
+    starts_at = _reference("when it starts: 2026-03-29T01:00+01:00, 2026-03-29 01:00 or 01:00; empty = not given")
     price_usd_per_kwh = _optional(
         "price of the energy of the sources; empty = that of each source in the grid", "$/kWh"
     )

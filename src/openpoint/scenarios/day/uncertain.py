@@ -228,7 +228,7 @@ def uncertain_of(
 
 
 def deviation_notes(uncertain: Uncertain) -> tuple[str, ...]:
-    """What is told of upward deviations that end at the rating of a source."""
+    """The warning of upward deviations that end at the rating of a source."""
     notes = []
     for u, name in enumerate(uncertain.names):
         if count := int((uncertain.up[:, u] < uncertain.down[:, u]).sum()):

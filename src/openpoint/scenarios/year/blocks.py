@@ -108,10 +108,10 @@ def _of_calendar(name: str, year: Year) -> Blocks:
             "equal parts, or a table block,start,end with numbers of steps"
         )
     months = name == "monthly"
-    told = [f"{m:%Y-%m}" if months else f"{m.year} Q{(m.month + 2) // 3}" for m in moments]
-    names = tuple(dict.fromkeys(told))
+    labels = [f"{m:%Y-%m}" if months else f"{m.year} Q{(m.month + 2) // 3}" for m in moments]
+    names = tuple(dict.fromkeys(labels))
     number = {each: n for n, each in enumerate(names)}
-    return Blocks(names, np.array([number[each] for each in told], dtype=np.int64))
+    return Blocks(names, np.array([number[each] for each in labels], dtype=np.int64))
 
 
 def _moments(year: Year) -> list[datetime.datetime] | None:
@@ -162,7 +162,9 @@ class _Reading:
     def _places(self, column: str) -> list[float]:
         """Where the cells of a column lie; nan, with a fault, where one cannot be read."""
         places, texts, bad = list[float](), self.table.texts(column), list[bool]()
-        told = _AS_TIMES if self.moments is not None else "Steps have no times in this year: give the number of a step"
+        remedy = (
+            _AS_TIMES if self.moments is not None else "Steps have no times in this year: give the number of a step"
+        )
         for n, cell in enumerate(texts):
             place = None if cell is None else self._place(cell.strip())
             bad.append(place is None)
@@ -170,7 +172,7 @@ class _Reading:
             if place is not None and place == -np.inf:
                 message = f"{cell!r} has an offset from UTC, and the times of the year have none"
                 self.table.fault(self.table.row(n), column, message, "Leave the offset out")
-        self.table.at(column, bad, "{} is no time" if self.moments is not None else "{} is no number of a step", told)
+        self.table.at(column, bad, "{} is no time" if self.moments is not None else "{} is no number of a step", remedy)
         return places
 
     def _place(self, cell: str) -> float | None:
@@ -199,15 +201,15 @@ class _Reading:
                 table.fault(table.row(n), END, message, "Let end be where the next block starts")
         self._raise()
         for before, n in itertools.pairwise(order):
-            told = f"block {names[n]!r} starts at {self._cell(START, n)}"
+            text = f"block {names[n]!r} starts at {self._cell(START, n)}"
             other = f"block {names[before]!r} ends at {self._cell(END, before)}"
             if start[n] > end[before]:
                 table.fault(
-                    table.row(n), START, f"a gap: {told}, and {other}", "Let one block start where another ends"
+                    table.row(n), START, f"a gap: {text}, and {other}", "Let one block start where another ends"
                 )
             elif start[n] < end[before]:
                 remedy = "Let one block start where another ends"
-                table.fault(table.row(n), START, f"an overlap: {told}, and {other}", remedy)
+                table.fault(table.row(n), START, f"an overlap: {text}, and {other}", remedy)
         first, last = order[0], max(order, key=lambda n: end[n])
         if start[first] > steps[0]:
             message = f"the year starts at {self.year.names[0]}, before the first block {names[first]!r}"

@@ -66,15 +66,15 @@ def _check_steps(table: Table, passed: Floats, hours: Floats) -> None:
     starts = table.texts(STARTS)
     beyond = passed - hours[:-1]
     for n in np.flatnonzero(np.abs(beyond) > TOLERANCE_H):
-        row, told = table.row(int(n) + 1), f"{starts[n + 1]} is {passed[n]:g} h after {starts[n]}"
+        row, passage = table.row(int(n) + 1), f"{starts[n + 1]} is {passed[n]:g} h after {starts[n]}"
         start = moment_of(starts[n])
         turned = start is not None and start.tzinfo is None and abs(abs(beyond[n]) - 1.0) <= TOLERANCE_H
         clock = " as where clocks change" if turned else ""
         if beyond[n] > 0.0:
-            message = f"a gap of {beyond[n]:g} h{clock}: {told}, a step of {hours[n]:g} h"
+            message = f"a gap of {beyond[n]:g} h{clock}: {passage}, a step of {hours[n]:g} h"
             table.fault(row, STARTS, message, f"Add the steps that are missing. {OFFSET}")
         else:
-            message = f"an overlap of {-beyond[n]:g} h{clock}: {told}, a step of {hours[n]:g} h"
+            message = f"an overlap of {-beyond[n]:g} h{clock}: {passage}, a step of {hours[n]:g} h"
             table.fault(row, STARTS, message, f"Remove the steps that are double. {OFFSET}")
 
 

@@ -36,7 +36,7 @@ def read_year(source: YearLike, grid: GridLike) -> Year:
     of 8760 or 8784 h. Every other column is a profile: what a load or generator takes, a share of its
     power in the grid (1 = that of the grid, active and reactive alike; 0 or more).
 
-    **Who follows which profile** is told by the tables `load_profiles` (load, profile; a row without a load is for all
+    **Who follows which profile** is given by the tables `load_profiles` (load, profile; a row without a load is for all
     others) and `generator_profiles` (generator, profile) beside it in the folder or workbook. Without them a profile
     is for the load, the bus with all its loads, or the generator whose name it has; one that is alone and has no such
     name is for all loads. Loads and generators that follow none keep the power that they have in the grid.
@@ -123,22 +123,22 @@ class _Reading:
         """The profiles of loads and generators."""
         loads, generators = (self.grid.loads["name"].to_list(), self.grid.generators["name"].to_list())
         if "load_profiles" in self.tables or "generator_profiles" in self.tables:
-            of_loads = dict(self._told("load_profiles", "load", loads))
+            of_loads = dict(self._followers("load_profiles", "load", loads))
             others = of_loads.pop("", None)
             if others is not None:
                 of_loads = {name: of_loads.get(name, others) for name in loads}
-            found = of_loads, dict(self._told("generator_profiles", "generator", generators))
+            found = of_loads, dict(self._followers("generator_profiles", "generator", generators))
             for name in self.columns:
                 if name not in {*found[0].values(), *found[1].values()}:
                     self.notes.append(f"nothing follows the profile {name}")
         else:
             found = self._by_name(loads, generators)
         if kept := [name for name in loads if name not in found[0]]:
-            told = ", ".join(kept[:5]) + (f" and {len(kept) - 5} more" if len(kept) > 5 else "")
-            self.notes.append(f"these loads follow no profile and keep today's power in every step: {told}")
+            text = ", ".join(kept[:5]) + (f" and {len(kept) - 5} more" if len(kept) > 5 else "")
+            self.notes.append(f"these loads follow no profile and keep today's power in every step: {text}")
         return found
 
-    def _told(self, name: str, what: str, known: list[str]) -> Iterator[tuple[str, str]]:
+    def _followers(self, name: str, what: str, known: list[str]) -> Iterator[tuple[str, str]]:
         """Rows of a table of followers: name, "" for all others, and profile."""
         table = self.tables.get(name)
         if table is None:

@@ -146,8 +146,8 @@ def _from_csv(text: str, file: str) -> pl.DataFrame:
         if separator == "," or not numbers:
             return frame
         rows = enumerate(frame.select(numbers).iter_rows(), start=2)
-        told = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
-        decimal, faults = decimal_of(told, separator, file)
+        cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
+        decimal, faults = decimal_of(cells, separator, file)
         if not faults:
             return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
     raise InputError(faults)

@@ -85,20 +85,20 @@ class AcEvaluator:
         low, high, most = self._accepted
         if not (np.any(low > 0.0) or np.any(high < np.inf) or np.any(most < np.inf)):
             loss = losses(net, closed)[0]
-            miss = np.where(np.isfinite(loss), 0.0, np.inf)
+            violation = np.where(np.isfinite(loss), 0.0, np.inf)
         else:
             flows = solve(net, closed)
             loss = flows.loss
             w, l = (part.real**2 + part.imag**2 for part in (flows.v, flows.i_series))
-            miss = np.where(flows.converged, 0.0, np.inf)
+            violation = np.where(flows.converged, 0.0, np.inf)
             if (under := w < low).any():
-                miss += np.where(under, 1.0 - w / np.where(low > 0.0, net.w_min, 1.0), 0.0).sum(axis=1)
+                violation += np.where(under, 1.0 - w / np.where(low > 0.0, net.w_min, 1.0), 0.0).sum(axis=1)
             if (over := w > high).any():
-                miss += np.where(over, w / net.w_max - 1.0, 0.0).sum(axis=1)
+                violation += np.where(over, w / net.w_max - 1.0, 0.0).sum(axis=1)
             if (hot := l > most).any():
-                miss += np.where(hot, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0).sum(axis=1)
+                violation += np.where(hot, l / np.maximum(net.l_max, 1e-12) - 1.0, 0.0).sum(axis=1)
         changes = np.sum(closed != net.closed, axis=1) if self.change_cost else 0.0
-        return np.asarray(loss + self.change_cost * changes), np.asarray(miss)
+        return np.asarray(loss + self.change_cost * changes), np.asarray(violation)
 
     def ranked_by(self, model: Model) -> Model:
         """The model whose resistances are those by which exchanges are ranked: with the prices of loss and current."""
@@ -168,11 +168,11 @@ class Exchange:
         if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
             return None
         state = self.full(closed[None, :])
-        value, miss = self.evaluator.evaluate(state)
+        value, violation = self.evaluator.evaluate(state)
         if not np.isfinite(value[0]):
             return None
         generation, positions = self.evaluator.network.generator_s, self.evaluator.positions
-        return Candidate(state[0], float(value[0]), float(miss[0]), generation, positions)
+        return Candidate(state[0], float(value[0]), float(violation[0]), generation, positions)
 
     def at(self, candidate: Candidate, generation: Complexes) -> Candidate | None:
         """The candidate with other generator outputs; later states are evaluated with these and its positions too."""
@@ -242,10 +242,10 @@ class Exchange:
             near[np.arange(len(some)), some[:, 0]] = True
             near[np.arange(len(some)), some[:, 1]] = False
             near = self.full(near)
-            value, miss = self.evaluator.evaluate(near)
+            value, violation = self.evaluator.evaluate(near)
             self.evaluations += len(near)
-            best = int(np.lexsort((value, miss))[0])
-            found = replace(candidate, closed=near[best], value=float(value[best]), violation=float(miss[best]))
+            best = int(np.lexsort((value, violation))[0])
+            found = replace(candidate, closed=near[best], value=float(value[best]), violation=float(violation[best]))
             if found.violation < candidate.violation or (
                 found.violation == candidate.violation and found.value < candidate.value - 1e-9 * abs(candidate.value)
             ):

@@ -20,7 +20,7 @@ from openpoint.search.model.build import TOLERANCE, Numbering
 
 @dataclass(frozen=True, eq=False)
 class Rules(Table):
-    """What may be exchanged on a grid of N buses and E branches, and by what states are judged.
+    """What may be exchanged on a grid of N buses and E branches, and by what states are evaluated.
 
     Attributes:
         fr, to: (E) ends. source: (N) number of the source that holds the bus, -1 = none. free: (E) may be exchanged.
@@ -56,8 +56,8 @@ class Tree(Table):
         queue, queued: (E) open branches whose exchanges are to be tried, a ring, and which ones are in it. first,
             waiting: (1) its first place and its length.
         candidate, change: (N) branches to open and the estimated change of the loss, of the loop at hand.
-        loss, miss, closings: (2) changes of loss and of violation so far, and branches closed that are open today; of
-            the state and of that kept. kept: (1) whether one is. closed_kept, feeder_kept: the state that is kept.
+        loss, violation, closings: (2) changes of loss and of violation so far, and branches closed that are open
+            today; of the state and of that kept. kept: (1) whether one is. closed_kept, feeder_kept: the state kept.
         buses, flows: (1) buses of all flows computed, and their number. found: (1) buses when a state was kept.
         random: (1) the last random number.
     """
@@ -71,7 +71,7 @@ class Tree(Table):
     candidate: Indices
     change: Floats
     loss: Floats
-    miss: Floats
+    violation: Floats
     closings: Ints
     kept: Ints
     closed_kept: Bools
@@ -124,4 +124,4 @@ def tree_for(rules: Rules) -> Tree:
     numbers = ("first", "waiting", "kept", "buses", "flows", "found")
     arrays |= {name: np.zeros(1, dtype=np.int64) for name in numbers}
     arrays |= {"queue": np.zeros(size, dtype=np.int32), "change": np.zeros(n_bus), "closings": np.zeros(2, np.int64)}
-    return Tree(loss=np.zeros(2), miss=np.zeros(2), random=np.ones(1, dtype=np.int64), **arrays)
+    return Tree(loss=np.zeros(2), violation=np.zeros(2), random=np.ones(1, dtype=np.int64), **arrays)

@@ -37,7 +37,7 @@ def begin(wires: Wires, rules: Rules, tree: Tree, work: Work) -> bool:
     tree.closings[0], tree.first[0], tree.waiting[0], tree.kept[0] = 0, 0, 0, 0
     for now in (0, 1):
         tree.loss[now] = 0.0
-        tree.miss[now] = 0.0
+        tree.violation[now] = 0.0
     n, radial = kernel.grow(wires, tree.closed, work)
     if radial:
         label(wires, rules, tree, len(wires.source), n, work)
@@ -90,10 +90,10 @@ def try_loop(wires: Wires, loads: Loads, rules: Rules, tree: Tree, work: Work, p
     e = dequeue(tree)
     if tree.closed[e]:
         return
-    roots, n, loss, miss = flow(wires, loads, rules, tree, e, work)
-    count = rank(rules, tree, e, roots, work, ALL if miss > 0.0 or rules.change_cost > 0.0 else promising)
+    roots, n, loss, violation = flow(wires, loads, rules, tree, e, work)
+    count = rank(rules, tree, e, roots, work, ALL if violation > 0.0 or rules.change_cost > 0.0 else promising)
     forget(n, work)
-    best, lowest, chosen, in_vain = loss - least, miss, -1, 0
+    best, lowest, chosen, in_vain = loss - least, violation, -1, 0
     tree.closed[e] = True
     for c in range(count):
         k = tree.candidate[c]
@@ -110,7 +110,7 @@ def try_loop(wires: Wires, loads: Loads, rules: Rules, tree: Tree, work: Work, p
                 break
     tree.closed[e] = False
     if chosen >= 0:
-        exchange(wires, loads, rules, tree, work, e, chosen, loss, miss)
+        exchange(wires, loads, rules, tree, work, e, chosen, loss, violation)
 
 
 @inlined
@@ -123,11 +123,11 @@ def exchange(
     close: int,
     away: int,
     loss: float,
-    miss: float,
+    violation: float,
 ) -> None:
     """Close one branch and open another, unless there is no flow then.
 
-    loss, miss: of the feeders at both ends of the first one before.
+    loss, violation: of the feeders at both ends of the first one before.
     """
     tree.closed[close] = True
     tree.closed[away] = False
@@ -135,7 +135,7 @@ def exchange(
     if other < np.inf:
         label(wires, rules, tree, roots, n, work)
         tree.loss[0] += other + cost(rules, close, away) - loss
-        tree.miss[0] += over - miss
+        tree.violation[0] += over - violation
         tree.closings[0] += int(rules.swap[close]) - int(rules.swap[away])
     else:
         tree.closed[close] = False
@@ -146,19 +146,19 @@ def exchange(
 @inlined
 def accept(tree: Tree, least: float) -> None:
     """Keep a local optimum if it is better than the one kept, else return to that one."""
-    slack = ROUNDING * abs(tree.miss[1])
-    lower = tree.miss[0] < tree.miss[1] - slack
-    better = lower or (tree.miss[0] <= tree.miss[1] + slack and tree.loss[0] < tree.loss[1] - least)
+    slack = ROUNDING * abs(tree.violation[1])
+    lower = tree.violation[0] < tree.violation[1] - slack
+    better = lower or (tree.violation[0] <= tree.violation[1] + slack and tree.loss[0] < tree.loss[1] - least)
     if tree.kept[0] == 0 or better:
         tree.found[0] = tree.buses[0]
         copy_values(tree.closed, tree.closed_kept)
         copy_values(tree.feeder, tree.feeder_kept)
-        tree.loss[1], tree.miss[1] = tree.loss[0], tree.miss[0]
+        tree.loss[1], tree.violation[1] = tree.loss[0], tree.violation[0]
         tree.kept[0], tree.closings[1] = 1, tree.closings[0]
     else:
         copy_values(tree.closed_kept, tree.closed)
         copy_values(tree.feeder_kept, tree.feeder)
-        tree.loss[0], tree.miss[0] = tree.loss[1], tree.miss[1]
+        tree.loss[0], tree.violation[0] = tree.loss[1], tree.violation[1]
         tree.closings[0] = tree.closings[1]
 
 
@@ -169,13 +169,13 @@ def kick(wires: Wires, loads: Loads, rules: Rules, tree: Tree, work: Work) -> No
     while tree.closed[e] or not rules.free[e]:
         e = draw(tree, len(tree.closed))
     for _ in range(1 + draw(tree, KICK)):
-        roots, n, loss, miss = flow(wires, loads, rules, tree, e, work)
+        roots, n, loss, violation = flow(wires, loads, rules, tree, e, work)
         count = rank(rules, tree, e, roots, work, ALL)
         forget(n, work)
         if count == 0:
             break
         away = tree.candidate[min(draw(tree, count), draw(tree, count))]
-        exchange(wires, loads, rules, tree, work, e, away, loss, miss)
+        exchange(wires, loads, rules, tree, work, e, away, loss, violation)
         if tree.waiting[0] == 0:
             break
         e = tree.queue[(tree.first[0] + draw(tree, tree.waiting[0])) % len(tree.queue)]

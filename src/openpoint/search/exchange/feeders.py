@@ -65,19 +65,19 @@ def forget(n: int, work: Work) -> None:
 @inlined
 def excess(rules: Rules, roots: int, n: int, work: Work) -> float:
     """Sum of the excesses of squared voltages and currents relative to their limits, 0 where all count as kept."""
-    miss = 0.0
+    violation = 0.0
     for k in range(roots, n):
         bus, e = work.order[k], work.edge[k]
         w = work.size[k] * (work.u_re[k] ** 2 + work.u_im[k] ** 2)
         at = work.parent[k] if work.flipped[k] else k
         l = (work.j_re[k] ** 2 + work.j_im[k] ** 2) / work.size[at]
         if w < rules.low[bus]:
-            miss += 1.0 - w / rules.w_min[bus]
+            violation += 1.0 - w / rules.w_min[bus]
         if w > rules.high[bus]:
-            miss += w / rules.w_max[bus] - 1.0
+            violation += w / rules.w_max[bus] - 1.0
         if l > rules.most[e]:
-            miss += l / max(rules.l_max[e], 1e-12) - 1.0
-    return miss
+            violation += l / max(rules.l_max[e], 1e-12) - 1.0
+    return violation
 
 
 @inlined

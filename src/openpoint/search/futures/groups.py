@@ -66,14 +66,14 @@ def coordinates(profile: Floats, form: Floats, hours: Floats) -> Floats:
     return np.asarray(points @ axes[:, beyond >= KEPT * beyond[-1]])
 
 
-def group_steps(points: Floats, hours: Floats, count: int, alone: Ints) -> Ints:
-    """(T) number of the group of each step: each of `alone` by itself, the others in at most `count` groups.
+def group_steps(points: Floats, hours: Floats, count: int, single: Ints) -> Ints:
+    """(T) number of the group of each step: each of `single` by itself, the others in at most `count` groups.
 
     Args:
         points: (T, k) coordinates of the steps. hours: (T) their lengths. alone: steps that are groups of their own.
     """
     label = np.full(len(points), -1, dtype=np.int64)
-    label[alone] = np.arange(len(alone))
+    label[single] = np.arange(len(single))
     rest = np.flatnonzero(label < 0)
     made = itertools.count()
     heap = [_measured(points, hours, rest, next(made))] if len(rest) else []
@@ -87,7 +87,7 @@ def group_steps(points: Floats, hours: Floats, count: int, alone: Ints) -> Ints:
         for part in (members[upper], members[~upper]):
             heapq.heappush(heap, _measured(points, hours, part, next(made)))
     for number, (_, _, members, _) in enumerate(heap):
-        label[members] = len(alone) + number
+        label[members] = len(single) + number
     return label
 
 

@@ -69,7 +69,7 @@ class FuturesTask:
         network: with the limits. demands: (K, N) constant power.
         must_close, must_open: (E) branches whose state is given.
         probabilities: the set over which the risk is the worst expectation.
-        alone: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
+        wait_and_see: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
         evaluate: exact evaluation of states.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each.
         limits: whether the limits are kept in every future. span: of all demands that those given stand for, where
@@ -81,7 +81,7 @@ class FuturesTask:
     must_close: Bools
     must_open: Bools
     probabilities: ProbabilitySet
-    alone: Floats
+    wait_and_see: Floats
     evaluate: StateEvaluator
     max_changes: int | None = None
     change_cost: float = 0.0
@@ -180,7 +180,7 @@ class _Run:
     def cutoff(self) -> float:
         """The bound at which a node is done."""
         if math.isinf(self.value):
-            return self.built.most + float(self.model.price.sum()) - float(self.task.alone.min(initial=0.0))
+            return self.built.most + float(self.model.price.sum()) - float(self.task.wait_and_see.min(initial=0.0))
         return self.value - self.numbering.fixed_cost - self.tolerance
 
     @property
@@ -295,7 +295,7 @@ class _Run:
             elif found.violation[c] < self.violation:
                 self.violation, self.best_violation = float(found.violation[c]), closed[c]
             if self.task.probabilities.only is None and np.isfinite(found.losses[c]).all():
-                self._add_row(self.task.probabilities.worst(found.losses[c] - self.task.alone)[1])
+                self._add_row(self.task.probabilities.worst(found.losses[c] - self.task.wait_and_see)[1])
         return bool(np.isfinite(found.losses).all())
 
     def _add_row(self, weight: Floats) -> None:
@@ -306,7 +306,7 @@ class _Run:
         loads, rows = self.loads, len(self.kept)
         loads.rows[0] = rows
         loads.weight[:rows] = self.kept
-        loads.offset[:rows] = self.kept @ self.task.alone
+        loads.offset[:rows] = self.kept @ self.task.wait_and_see
         counts: Bools = np.any(self.kept > 0.0, axis=0)
         fresh = self.spread[(counts & (self.root_value <= UNKNOWN))[self.spread]]
         if len(fresh):

@@ -17,7 +17,7 @@ LIMIT_BUSES = 6
 """Buses at which a node's bound is raised by multipliers of their voltage limits."""
 BELOW_MOST = 5
 """Steps of the fixed point in a row with a bound below the best one, at most."""
-LEAST_MISS = 1e-6
+LEAST_VIOLATION = 1e-6
 """Power by which a source misses its limits, below which its multipliers stay as they are."""
 STEPS: Any = np.int64(2)
 """Iterations of the fixed point of a node but the first one; a plain number would be compiled by itself."""
@@ -76,11 +76,11 @@ def dual_ascent(model: Model, work: Work, most: int, cutoff: float) -> float:
 @inlined
 def worst_voltage(model: Model, work: Work) -> tuple[int, float]:
     """The bus with the largest violation of its voltage limits in the relaxation, and the violation; > 0: too low."""
-    bus, miss = -1, 1e-4
+    bus, violation = -1, 1e-4
     for j in range(model.n):
         under, over = model.w_min[j] - work.w[j], work.w[j] - model.w_max[j]
-        if max(under, over) > miss * model.w_max[j]:
-            bus, miss = j, max(under, over) / model.w_max[j]
+        if max(under, over) > violation * model.w_max[j]:
+            bus, violation = j, max(under, over) / model.w_max[j]
     if bus < 0:
         return -1, 0.0
     return bus, model.w_min[bus] - work.w[bus] if work.w[bus] < model.w_min[bus] else model.w_max[bus] - work.w[bus]
@@ -94,10 +94,10 @@ def ascend_limit_multipliers(model: Model, work: Work, value: float, cutoff: flo
     """
     for _ in range(LIMIT_BUSES):
         estimate_voltages(model, work)
-        j, miss = worst_voltage(model, work)
+        j, violation = worst_voltage(model, work)
         if j < 0 or value >= cutoff:
             break
-        step = 0.5 * (cutoff - value) / miss
+        step = 0.5 * (cutoff - value) / violation
         before = value
         for _ in range(6):
             phi = work.phi[j]
@@ -130,22 +130,22 @@ def ascend_source_multipliers(model: Model, work: Work, value: float, cutoff: fl
     The excess of power is the derivative of the bound; steps along it as in `ascend_limit_multipliers`.
     """
     for _ in range(LIMIT_BUSES):
-        chosen, source, p_miss, q_miss, miss = -1, -1, 0.0, 0.0, LEAST_MISS
+        chosen, source, p_excess, q_excess, violation = -1, -1, 0.0, 0.0, LEAST_VIOLATION
         for g in range(model.first_source, len(model.generator_at)):
             p, q = excess_of_source(model, work, g)
-            if np.sqrt(p * p + q * q) > miss:
-                chosen, source, p_miss, q_miss, miss = model.generator_at[g], g, p, q, np.sqrt(p * p + q * q)
+            if np.sqrt(p * p + q * q) > violation:
+                chosen, source, p_excess, q_excess, violation = model.generator_at[g], g, p, q, np.sqrt(p * p + q * q)
         if chosen < 0 or value >= cutoff:
             break
-        step = 0.5 * (cutoff - value) / (miss * miss)
+        step = 0.5 * (cutoff - value) / (violation * violation)
         before = value
         for _ in range(6):
             y, mu = work.y[chosen], work.mu[chosen]
             copy_values(work.y, work.y_kept)
             copy_values(work.mu, work.mu_kept)
             p_ends, q_ends = (model.p_low[source], model.p_high[source]), (model.q_low[source], model.q_high[source])
-            work.y[chosen] = allowed(y + step * p_miss, model.output_price[source], p_ends[0], p_ends[1])
-            work.mu[chosen] = allowed(mu + step * q_miss, 0.0, q_ends[0], q_ends[1])
+            work.y[chosen] = allowed(y + step * p_excess, model.output_price[source], p_ends[0], p_ends[1])
+            work.mu[chosen] = allowed(mu + step * q_excess, 0.0, q_ends[0], q_ends[1])
             higher = dual_ascent(model, work, STEPS, cutoff)
             if higher > value:
                 value = higher

@@ -74,12 +74,12 @@ class CheckedPaths:
     forth: Bools
     junction: Ints
 
-    def judged(self, status: States, mask: States, y: Ints, mu: Ints, bits: int, goal: float) -> int:
-        """`PathNodes.judged` for (m) states of branches and (K) states of paths of the search, and its junctions."""
+    def decided(self, status: States, mask: States, y: Ints, mu: Ints, bits: int, goal: float) -> int:
+        """`PathNodes.decided` for (m) states of branches and (K) states of paths of the search, and its junctions."""
         whole = np.full(self.branches, IS_OPEN, dtype=np.int8)
         whole[self.branch] = status
         own = _turned(mask[self.path], self.flipped)
-        found = self.nodes.judged(whole, own, y[self.junction], mu[self.junction], bits, Fraction(goal))
+        found = self.nodes.decided(whole, own, y[self.junction], mu[self.junction], bits, Fraction(goal))
         status[:], mask[self.path] = whole[self.branch], _turned(own, self.flipped)
         return found
 
@@ -169,10 +169,10 @@ class CertifiedNodes:
                     getattr(of, f"{mine}_{part}")[at] = getattr(table, f"{theirs}_{part}")[here] / one
 
     def explore(self, pool: Pool, more: PathPool, counts: Counts, most: int) -> int:
-        """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is judged anew."""
+        """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is asked anew."""
         record, due = self.record, self._due()
         if most == 0:  # to compile
-            self.checked.judged(self.work.status.copy(), self.of_paths.mask.copy(), *self._rounded(BITS), BITS, 1.0)
+            self.checked.decided(self.work.status.copy(), self.of_paths.mask.copy(), *self._rounded(BITS), BITS, 1.0)
             entries.restricted(self.paths, self.of_paths, self.work)
             entries.raised(self.model, self.paths, self.of_paths, self.work, 1.0, 1.0, 0)
             return explore(self.model, self.work, pool, counts, record, 0)
@@ -198,7 +198,7 @@ class CertifiedNodes:
         return PAUSED
 
     def _due(self) -> int:
-        """Number of nodes bounded by paths at which it is judged next whether that pays."""
+        """Number of nodes bounded by paths at which it is asked next whether that pays."""
         bounded = int(self.of_paths.tally[0])
         return 1 if bounded == 0 else ENOUGH * (bounded // ENOUGH + 1)
 
@@ -269,7 +269,7 @@ class CertifiedNodes:
         of, work = self.of_paths, self.work
         for bits in (8, 14, 20, BITS) if value >= cutoff else (BITS,):
             status, mask = work.status.copy(), of.mask.copy()
-            found = self.checked.judged(status, mask, *self._rounded(bits), bits, cutoff)
+            found = self.checked.decided(status, mask, *self._rounded(bits), bits, cutoff)
             if found == REACHED or bits == BITS:
                 break
         if found != NEITHER:

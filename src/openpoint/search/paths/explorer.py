@@ -60,7 +60,7 @@ class PathExplorer:
         self.pays = True
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
-        """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is judged."""
+        """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is asked."""
         self._make_room(pool)
         if self.certified is not None:
             event = self.certified.explore(pool, self.pool, counts, most)

@@ -1,4 +1,4 @@
-"""The best order of switching: shortest paths over states, each arc judged by exact AC power flows.
+"""The best order of switching: shortest paths over states, each arc evaluated by exact AC power flows.
 
 A plan is worse the larger, in this order,
 

@@ -71,7 +71,8 @@ class ColumnGeneration:
         """The best bound of a node, None where it is to stop.
 
         Args:
-            restriction: of the node. centre: good multipliers. inherited: a bound of the node. tell: told of bounds.
+            restriction: of the node. centre: good multipliers. inherited: a bound of the node.
+            tell: called with bounds.
         """
         known, p, best = self.known, self.known.problem, None
         self._relaxation.choose(restriction)

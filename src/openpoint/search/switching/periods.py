@@ -23,7 +23,7 @@ Run = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Alone:
+class BestOfRun:
     """The best state of a run by itself: why the search stopped, the state, a bound of its weighted value, nodes."""
 
     termination: Termination
@@ -40,7 +40,7 @@ class Periods(Protocol):
         """No states that keep the limits cost more in all periods together."""
         ...
 
-    def alone(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> Alone:
+    def best_of_run(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> BestOfRun:
         """The best state of a run; gap: of the whole, relative. starts: (S, E) states to begin with."""
         ...
 
@@ -83,7 +83,7 @@ class SinglePeriods:
         weights = self._problem.weights
         return sum(float(w) * s.greatest for w, s in zip(weights, self._searches, strict=True))
 
-    def alone(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> Alone:
+    def best_of_run(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> BestOfRun:
         """Of a run of one period."""
         p, (t, _) = self._problem, run
         found = search_topologies(
@@ -96,7 +96,7 @@ class SinglePeriods:
             starts=starts[-1:] if len(starts) else None,
             deadline=deadline,
         )
-        return Alone(found.termination, found.closed, float(p.weights[t]) * found.lower_bound, found.nodes)
+        return BestOfRun(found.termination, found.closed, float(p.weights[t]) * found.lower_bound, found.nodes)
 
     def exact(self, t: int, states: Bools) -> Floats:
         return float(self._problem.weights[t]) * self._searches[t].values(states)

@@ -67,7 +67,7 @@ def solve_switching(
 
     Args:
         problem: what to solve. periods: its periods, where their values are not those of one demand each.
-        gap: at which to stop. progress: told of every line of the log.
+        gap: at which to stop. progress: called with every line of the log.
         deadline: when to stop with the best plan and the bound.
 
     Raises:
@@ -113,7 +113,7 @@ class _Run:
         """The best state of every period alone, and a first plan; returns a period that no state serves."""
         p, known = self.problem, self.known
         for t in range(p.periods):
-            found = known.periods.alone((t, t + 1), self.gap, known.states, self.deadline)
+            found = known.periods.best_of_run((t, t + 1), self.gap, known.states, self.deadline)
             self.nodes += found.nodes
             if found.termination is Termination.INFEASIBLE:
                 return t
@@ -139,7 +139,7 @@ class _Run:
         while heap and heap[0].bound < known.target(self.gap) and not self.deadline.over():
             node = heapq.heappop(heap)
             rest = min([floor, *(other.bound for other in heap)])
-            tell = _Told(self, rest)
+            tell = _Reporter(self, rest)
             bound = columns.bound(node.restriction, node.centre, node.bound, tell)
             self.nodes = before + columns.nodes
             if bound is None:
@@ -190,8 +190,8 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """Notes the bounds of a node, of the whole the least with the `rest`."""
+class _Reporter:
+    """Logs the bound of a node; that of the whole is the least of it and the `rest`."""
 
     run: _Run
     rest: float

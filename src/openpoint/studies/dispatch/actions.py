@@ -54,14 +54,14 @@ def _in_order(grid: Grid, open_after: Collection[str]) -> Iterator[tuple[str, st
     names, closed = branches["name"].to_list(), branches["closed"].to_numpy().copy()
     after = np.array([name not in open_after for name in names], dtype=np.bool_)
 
-    def told(closed: Bools) -> str:
+    def in_words(closed: Bools) -> str:
         if not energised(len(number), fr, to, closed, sources).all():
             return "dead buses"
         return "radial" if is_radial(len(number), fr, to, closed, sources) else "loop"
 
     for e in exchange_order(len(number), fr, to, closed, after, sources):
         closed[e] = not closed[e]
-        yield names[e], told(closed)
+        yield names[e], in_words(closed)
 
 
 def _positions(devices: pl.DataFrame) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import locked_told, loops_today, why_no_loss
+from openpoint.grid.today import locked_note, loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.state import AcState, ac_state
@@ -118,7 +118,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         iterations=iterations_table(found.log, ITERATIONS),
         notes=(
             *grid.figure_notes,
-            *locked_told(grid),
+            *locked_note(grid),
             *states.of_couplers(question.stations),
             *unlimited_voltages(network, None, question.free, range_pu),
             *_notes(grid, question, before, shown, found),
@@ -185,8 +185,8 @@ def _notes(grid: Grid, question: Question, before: Solved, shown: Solved, found:
         )
     if before.radial is None:
         yield why_no_loss(grid)
-    elif told := loops_today(grid):
-        yield f"today's state is not radial, and its figures are those with its loops closed ({told})"
+    elif loops := loops_today(grid):
+        yield f"today's state is not radial, and its figures are those with its loops closed ({loops})"
     if found.termination is Termination.INFEASIBLE and shown.radial is None:
         yield "no radial state has a power flow solution: the grid cannot carry its load; check loads and units"
     if found.best is None and shown.state is not None:

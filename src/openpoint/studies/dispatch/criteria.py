@@ -1,4 +1,4 @@
-"""Criteria: the quantities by which an operating state is judged, each a cost of it, so that weights and limits add up.
+"""Criteria: quantities by which operating states are compared, each a cost, so that weights and limits add up.
 
 | criterion | unit | definition |
 |---|---|---|
@@ -30,7 +30,7 @@ from openpoint.network.stations import Stations
 
 @dataclass(frozen=True)
 class Criterion:
-    """A quantity by which an operating state is judged.
+    """A quantity by which operating states are compared.
 
     Attributes:
         unit: of its figures; empty for a plain number. text: what it is.

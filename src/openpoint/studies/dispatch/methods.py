@@ -28,11 +28,11 @@ def quickest(question: Question, gap: float | None, time_limit_s: float | None) 
     why_not = question.unsearchable()
     if not why_not:
         search = TopologySearch(time_limit_s=time_limit_s)
-        told = "what is sought has a bound in closed form"
-        return search if gap is None else replace(search, gap=gap), told
+        text = "what is sought has a bound in closed form"
+        return search if gap is None else replace(search, gap=gap), text
     if not question.dispatches and question.states <= FEW:
-        told = f"{question.states:,} states are few enough to try all (not topology search: {why_not})"
-        return Enumeration(time_limit_s=time_limit_s), told
+        text = f"{question.states:,} states are few enough to try all (not topology search: {why_not})"
+        return Enumeration(time_limit_s=time_limit_s), text
     benders = Benders(time_limit_s=time_limit_s)
     return benders if gap is None else replace(benders, gap=gap), f"topology search cannot take it: {why_not}"
 

@@ -68,8 +68,8 @@ class DispatchOptions:
     @property
     def most_changes(self) -> int | None:
         """The most switches whose state may change: the less of `max_changes` and what `at_most` says."""
-        said = [self.max_changes, self.most.get("changes")]
-        return min((int(most) for most in said if most is not None), default=None)
+        bounds = [self.max_changes, self.most.get("changes")]
+        return min((int(most) for most in bounds if most is not None), default=None)
 
     def _check_free(self) -> None:
         if self.free is None:

@@ -34,5 +34,5 @@ class Found:
 
     @property
     def shown(self) -> OperatingState | None:
-        """The state that is told: the answer, or that of least violation."""
+        """The state that is shown: the answer, or that of least violation."""
         return self.best or self.least

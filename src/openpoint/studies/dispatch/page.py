@@ -93,9 +93,9 @@ def _actions(result: DispatchResult) -> m.Section | None:
     if result.actions.is_empty():
         return m.section("What to do", m.Words("Nothing: today's state is the answer."))
     kinds = {**s.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
-    told = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
+    shown = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
     texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
-    listed = s.frame_table("actions", f"{told.height} steps", told, result.shape.tables["actions"], texts)
+    listed = s.frame_table("actions", f"{shown.height} steps", shown, result.shape.tables["actions"], texts)
     return m.section("What to do", listed, long=True)
 
 
@@ -116,8 +116,8 @@ def _supply(result: DispatchResult) -> list[m.Section | None]:
 def _limits(result: DispatchResult, scene: Scene) -> m.Section | None:
     parts: list[m.Words] = []
     if result.least_violation:
-        told = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
-        parts.append(m.Words(told, ", ".join(result.least_violation_open)))
+        advice = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
+        parts.append(m.Words(advice, ", ".join(result.least_violation_open)))
     broken = [
         s.violation_table("broken", "Limits broken by the answer", result.violations),
         s.violation_table("least", "Limits broken at the least violation met", result.least_violation),

@@ -1,4 +1,4 @@
-"""The question of dispatch as numbers: what may move, what is sought, what is kept, and the exact judgement of it."""
+"""The question of dispatch as numbers: what may move, what is sought, what is kept, and the exact evaluation of it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Question:
             max_changes=self.max_changes,
             gap=search.gap,
             deadline=deadline,
-            progress=log.told,
+            progress=log.on_progress,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
             memory=1e6 * search.memory_mb,
@@ -199,8 +199,8 @@ class Question:
         found = self.found(why, end.best, math.inf if end.complete else -math.inf, (), deadline.passed() - began)
         if end.complete and found.best is None:
             found = replace(found, termination=Termination.INFEASIBLE)
-        told = f"{end.states:,} states" + ("" if end.complete else f" of {self.states:,}")
-        last = Iteration(1, found.seconds, found.lower_bound, found.upper_bound, found.upper_bound, told)
+        text = f"{end.states:,} states" + ("" if end.complete else f" of {self.states:,}")
+        last = Iteration(1, found.seconds, found.lower_bound, found.upper_bound, found.upper_bound, text)
         if progress is not None:
             progress(last)
         return replace(found, log=(last,))

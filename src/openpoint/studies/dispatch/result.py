@@ -70,9 +70,9 @@ class DispatchResult(SwitchedResult):
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective, self.lower_bound, self.objective_unit, self.violations_told())
+        return self._head(self.objective, self.lower_bound, self.objective_unit, self.violations_listed())
 
-    def violations_told(self) -> pl.DataFrame:
+    def violations_listed(self) -> pl.DataFrame:
         return violations_table(self.violations or self.least_violation)
 
     @property
@@ -96,11 +96,11 @@ class DispatchResult(SwitchedResult):
     def to_do(self) -> str:
         if not self.has_answer:
             return ""
-        told = [switching_words([action for _, action in self.switching])] if self.switching else []
-        told += [count_words(self.moves.height, "device")] if self.moves.height else []
+        texts = [switching_words([action for _, action in self.switching])] if self.switching else []
+        texts += [count_words(self.moves.height, "device")] if self.moves.height else []
         settings = self.actions.filter(pl.col("quantity").is_in(["active power", "reactive power"]))["name"].n_unique()
-        told += [f"new output of {count_words(settings, 'generator')}"] if settings else []
-        return ", ".join(told) or "nothing to move"
+        texts += [f"new output of {count_words(settings, 'generator')}"] if settings else []
+        return ", ".join(texts) or "nothing to move"
 
     def answer_facts(self) -> dict[str, str]:
         loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"

@@ -132,8 +132,8 @@ def free_kinds(network: Network, every: Devices, options: DispatchOptions) -> tu
             raise OptionError(f"nothing may move in this grid. What would: {needed}")
         return tuple(kind for kind in FREE if kind in there)
     if missing := [kind for kind in options.free if kind not in there]:
-        told = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
-        raise OptionError(f"free names what this grid has none of: {told}")
+        text = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
+        raise OptionError(f"free names what this grid has none of: {text}")
     return tuple(kind for kind in FREE if kind in options.free)
 
 

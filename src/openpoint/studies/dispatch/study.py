@@ -43,7 +43,7 @@ def dispatch(
         s.t. radial; exact AC power flow; limits of voltages, currents, sources and generators; bounded criteria
 
     Steps and taps are whole numbers. In grids of phases a, b, c regulators, capacitors and switches are set for least
-    losses or, with one price for all sources, least cost: OpenDSS judges every state, a linear model proposes, and
+    losses or, with one price for all sources, least cost: OpenDSS evaluates every state, a linear model proposes, and
     nothing is proven unless states are few enough to try all. The criteria, with their units and definitions, are those
     of `openpoint.studies.dispatch.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
 
@@ -61,7 +61,7 @@ def dispatch(
         max_changes: most switches whose state may differ from today's.
         method: how the optimum is found and proven: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or
             `Enumeration()`; default: the quickest that can take the question.
-        progress: told of every iteration.
+        progress: called with every iteration.
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or the cost is asked of a grid without prices.

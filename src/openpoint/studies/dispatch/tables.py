@@ -111,7 +111,7 @@ def generators_table(grid: Grid, question: Question, answer: OperatingState | No
         after = None if answer is None else complex(output.get(row["name"], before))
         runs = None if after is None else bool(on.get(row["name"], True)) and not (row["may_stop"] and after == 0)
         cost = None if after is None else _hourly_cost(row, after.real) if runs else 0.0
-        told = {
+        figures = {
             "on_before": before != 0 or not row["may_stop"],
             "on_after": runs,
             "p_before_kw": before.real,
@@ -120,7 +120,7 @@ def generators_table(grid: Grid, question: Question, answer: OperatingState | No
             "q_after_kvar": None if after is None else after.imag,
             "cost_after_usd_per_h": cost,
         }
-        rows.append([{**row, **told}[name] for name in GENERATORS])
+        rows.append([{**row, **figures}[name] for name in GENERATORS])
     return pl.DataFrame(rows, schema=c.dtypes(GENERATORS), orient="row")
 
 

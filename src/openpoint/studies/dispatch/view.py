@@ -16,8 +16,8 @@ def view(result: DispatchResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
     lines = [*v.stop(result), *_answer(result)]
     if result.ac_max_mismatch_pu is not None:
-        told = v.violated(len(result.violations))
-        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}"))
+        check = v.violated(len(result.violations))
+        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {check}"))
     lines += v.violations("Limits violated", result.violations)
     lines += v.violations("Least violation met", result.least_violation)
     if result.least_violation_open:

@@ -43,7 +43,7 @@ class Run:
     Attributes:
         method: name and options, for people. gap: of the method. took_s: seconds that it took.
         wanted: whether the value of information is wanted; None = where there are few disasters.
-        deadline: of the whole study. tell: told what is being computed.
+        deadline: of the whole study. tell: called with what is being computed.
     """
 
     method: str

@@ -77,13 +77,13 @@ def _plan(result: HardenResult) -> m.Section | None:
 def _violations(result: HardenResult) -> m.Section | None:
     if result.violations.is_empty():
         return None
-    told = (
+    text = (
         "The plan is optimal for a linear power flow without losses; the exact AC power flow shows what that leaves "
         "out. Tighter limits or a smaller generator leave room for it."
     )
     declared, names = result.shape.tables["violations"], ["disaster", "kind", "name", "value", "limit", "unit"]
     caption = f"{result.violations.height} limits that the AC power flow breaks"
-    return m.section("Limits", m.Words(told), s.frame_table("broken", caption, result.violations, declared, names))
+    return m.section("Limits", m.Words(text), s.frame_table("broken", caption, result.violations, declared, names))
 
 
 def _disasters(result: HardenResult) -> m.Section | None:
@@ -93,9 +93,9 @@ def _disasters(result: HardenResult) -> m.Section | None:
     hidden = {"weight"} if frame["weight"].equals(frame["probability"]) else set()
     hidden |= set() if (frame["count"] > 1).any() else {"count"}
     caption = f"{frame.height} distinct disasters" if result.any_lines is None else "The worst attack on the plan"
-    told = "The weight is the probability that counts: the worst that the ambiguity allows."
+    text = "The weight is the probability that counts: the worst that the ambiguity allows."
     weighed = "weight" not in hidden and bool(frame["weight"].is_not_null().any())
-    more = m.Words(told, small=True) if weighed else None
+    more = m.Words(text, small=True) if weighed else None
     declared, shown = result.shape.tables["disasters"], frame.drop(hidden)
     texts, last = ["disaster"], ["broken"]
     listed = s.frame_table("disasters", caption, shown, declared, texts, last=last, search=frame.height > 12)
@@ -107,9 +107,9 @@ def _pictures(result: HardenResult, scene: HardenScene) -> m.Section | None:
         return None
     shown = []
     for k, after in enumerate(scene.after[:PICTURES]):
-        told = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
+        text = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
         caption = f"{after.headline}, ${number(after.cost_usd, 2)}"
-        shown.append(m.Panel(f"grid-{k}", after_chart(scene, after), caption, told))
+        shown.append(m.Panel(f"grid-{k}", after_chart(scene, after), caption, text))
     left = len(scene.after) - PICTURES
     more = m.Words(f"{left} disasters that weigh less are in the tables only.", small=True) if left > 0 else None
     title = headline(result, result.grid.title or result.grid.name)
@@ -156,10 +156,10 @@ def _switching(scene: HardenScene) -> m.Section | None:
     if not rows:
         return None
     columns = ("disaster", "action", "branch or unit", "from bus", "to bus, or power")
-    told = "After a disaster: isolate what is broken, then do this. The list is no order of switching."
+    text = "After a disaster: isolate what is broken, then do this. The list is no order of switching."
     caption = f"{len(rows)} actions after {len({row[0] for row in rows})} disasters"
     listed = s.table("switching", caption, columns, rows, search=len(rows) > 12, low=True)
-    return m.section("What to do after a disaster", listed, m.Words(told, small=True), long=len(rows) > 30)
+    return m.section("What to do after a disaster", listed, m.Words(text, small=True), long=len(rows) > 30)
 
 
 def _value(result: HardenResult) -> m.Section | None:

@@ -71,7 +71,7 @@ def plan_value(
         cost_usd: RP.
         gap: relative gap of the programs that are solved on the way.
         deadline: when to stop.
-        tell: told what is being computed.
+        tell: called with what is being computed.
 
     Raises:
         StoppedError: before all was known.

@@ -72,7 +72,7 @@ def harden(
         method: `ColumnAndConstraint()` (default), `ExtensiveForm(solver="highs")` or `Benders()`.
         value_of_information: whether to compute what the plan is worth (see `studies.plan_value`); default: if there
             are at most 50 distinct disasters and it takes no longer than half a minute, or than the plan itself.
-        progress: told of every iteration.
+        progress: called with every iteration.
 
     Raises:
         InputError: the grid has faults.
@@ -140,13 +140,13 @@ def _of_method(deadline: Deadline) -> Deadline:
 
 def _teller(outcome: Outcome, progress: Progress | None, deadline: Deadline) -> Callable[[str], None]:
     """Tells, at most every second, what is done after the plan is found."""
-    ended, told_at = deadline.passed(), -math.inf
+    ended, shown_at = deadline.passed(), -math.inf
 
     def tell(word: str) -> None:
-        nonlocal told_at
+        nonlocal shown_at
         now = deadline.passed()
-        if progress is not None and outcome.log and now - told_at >= TELL_EVERY_S:
-            told_at, last = now, outcome.log[-1]
+        if progress is not None and outcome.log and now - shown_at >= TELL_EVERY_S:
+            shown_at, last = now, outcome.log[-1]
             spent = outcome.seconds + now - ended
             progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
 

@@ -2,7 +2,7 @@
 places from below.
 
 A generator that stands in the part of the grid that still has its source holds up voltages there, and no cut of the
-places chosen says how much others would help. What it can do anywhere is said by generators that are scattered: so
+places chosen says how much others would help. What it can do anywhere follows from generators that are scattered: so
 many of them, each of which may stand at several places in shares, and serve buses that are cut off without any branch
 between them. Every plan with so many generators, wherever they stand, is a point of that:
 

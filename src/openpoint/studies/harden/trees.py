@@ -157,7 +157,7 @@ def flow(feeder: Feeder, order: Ints, parent: Ints, edge: Ints, p: Floats, q: Fl
 
 
 @compiled
-def missed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
+def violation(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
     """By how much limits are missed where a tree serves all that it reaches, summed up."""
     order, parent, edge = walk(feeder, tree, root)
     w, p, q = flow(feeder, order, parent, edge, p, q)
@@ -232,7 +232,7 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
         the tree, cost of what is shed on it (`inf` where none was found that keeps the limits), and the share shed (N).
     """
     tree = tree.copy()
-    best = missed(feeder, tree, root, p, q)
+    best = violation(feeder, tree, root, p, q)
     for pricing in range(2):
         if best <= KEPT:
             return tree, 0.0, np.zeros(len(p))
@@ -258,7 +258,7 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
                     if feeder.fixed[opened]:
                         continue
                     tree[opened] = False
-                    found = shed_on(feeder, tree, root, p, q)[0] if pricing else missed(feeder, tree, root, p, q)
+                    found = shed_on(feeder, tree, root, p, q)[0] if pricing else violation(feeder, tree, root, p, q)
                     tree[opened] = True
                     if found < best:
                         best, closing, opening = found, tie, opened

@@ -79,8 +79,8 @@ def _value(result: HardenResult) -> View:
 def _check(result: HardenResult) -> View:
     if result.ac_max_mismatch_pu is None:
         return []
-    told = violated(result.violations.height)
-    check = Line(f"\nAC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}")
+    limits = violated(result.violations.height)
+    check = Line(f"\nAC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {limits}")
     return [check, *violation_rows(result.violations, "after", "disaster")]
 
 

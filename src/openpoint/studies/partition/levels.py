@@ -52,7 +52,7 @@ def partition_levels(
     Args:
         grid: the grid, a path or a name that `read` takes.
         levels: largest deviations of an uncertain load, shares of its power, in any order; or one of them.
-        progress: told of every iteration, with its level.
+        progress: called with every iteration, with its level.
         options: those of `openpoint.partition`; a time limit is that of all levels, each of which may take its equal
             part of what is left.
 
@@ -102,11 +102,11 @@ class PreparedLevels:
             left = len(self.by_level) - number
             part = None if method.time_limit_s is None else max(deadline.left() / left, LEAST_S)
 
-            def told(iteration: Iteration, level: float = level) -> None:
+            def on_iteration(iteration: Iteration, level: float = level) -> None:
                 if progress is not None:
                     progress(level, iteration)
 
-            found[level] = replace(prepared, method=replace(method, time_limit_s=part)).solve(told)
+            found[level] = replace(prepared, method=replace(method, time_limit_s=part)).solve(on_iteration)
             if found[level].termination is Termination.INTERRUPTED:
                 break
         return PartitionLevels(found)

@@ -55,12 +55,12 @@ def page(result: PartitionResult | PartitionLevels) -> m.Page:
     plans = Plans("level" if isinstance(result, PartitionLevels) else "", {k: v.tables() for k, v in found.items()})
     # The worst end speaks for all.
     worst = max(found.values(), key=lambda each: each.termination.exit_code)
-    told = worst.termination.remedy if len(found) > 1 else None
+    remedy = worst.termination.remedy if len(found) > 1 else None
     alt = "The islands; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(scene, result), alt) if scene.plan_views else None
     logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
     parts = [
-        s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", told=told),
+        s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
         s.remarks(dict.fromkeys(note for each in found.values() for note in each.notes)),
         _levels(found, result) if isinstance(result, PartitionLevels) else _cards(result),
         pictures(scene, picture),
@@ -142,8 +142,8 @@ def pictures(scene: PartitionScene, picture: m.Still | None) -> m.Section | None
         return None
     shown = []
     for k, view in enumerate(scene.plan_views[:PICTURES]):
-        told = f"{view.headline} in {len(view.islands)} islands. The tables below hold all numbers."
-        shown.append(m.Panel(f"grid-{k}", plan_chart(scene, view), view.headline, told))
+        text = f"{view.headline} in {len(view.islands)} islands. The tables below hold all numbers."
+        shown.append(m.Panel(f"grid-{k}", plan_chart(scene, view), view.headline, text))
     left = len(scene.plan_views) - PICTURES
     more = m.Words(f"{left} more are in the tables only.", small=True) if left > 0 else None
     return m.section("Islands", m.GridTools(), _LEGEND, s.panels(shown, scene.layout), more, picture)
@@ -189,10 +189,10 @@ def switches(plans: Plans) -> m.Section:
     if frame.is_empty():
         return m.section("Switches to operate", m.Words("None: all switches stay as they are today."))
     before = "the step before" if plans.heading == "step" else "today's state"
-    told = f"From {before}: open first, so that nothing is joined that the plan keeps apart; then close."
+    text = f"From {before}: open first, so that nothing is joined that the plan keeps apart; then close."
     texts, n = ["action", "name", "from_block", "to_block"], frame.height
     listed = plans.table("switches", f"{n} actions", frame, texts, identity="switching", search=n > 12)
-    return m.section("Switches to operate", m.Words(told, small=True), listed)
+    return m.section("Switches to operate", m.Words(text, small=True), listed)
 
 
 def generators(plans: Plans) -> m.Section:
@@ -218,7 +218,7 @@ def _samples(plans: Plans) -> m.Section | None:
     frame = plans.frame("samples").with_columns(pl.col("^.*_(share|low)$") * 100.0)
     if frame.is_empty():
         return None
-    told = (
+    text = (
         "Share of the samples in which the generators can follow the loads and all limits hold: in the linear model, "
         "in exact AC power flow where all generators share what the linear model misses, and where those that form "
         "the grid make up for it alone. Deterministic is the plan made for nominal loads; at least: 95 % confidence."
@@ -229,12 +229,12 @@ def _samples(plans: Plans) -> m.Section | None:
     caption, n = f"{failures.height} limits that break in some sample", failures.height
     texts = ["plan", "shared", "kind", "element", "phase"]
     failed = plans.table("failures", caption, failures, texts, last=["unit"], search=n > 12) if n else None
-    return m.section("Checked by samples", m.Words(told, small=True), listed, failed, long=True)
+    return m.section("Checked by samples", m.Words(text, small=True), listed, failed, long=True)
 
 
 def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Section:
     """How each plan was proven: its log, and the gap at the end in words."""
-    told = (
+    text = (
         "Each iteration takes the best plan for the realisations of the loads that are known to matter, and then looks "
         "for realisations that it cannot follow or that cost more. The lower bound is what no plan can cost less than; "
         "the upper bound is what the best plan costs in its worst realisation. Both are those of a linear three-phase "
@@ -248,7 +248,7 @@ def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Secti
     n = frame.height
     listed = plans.table("iterations", f"{n} iterations", frame, [], last=ends, low=n > 12)
     drawn = s.panels([panel for panel in shown if panel is not None])
-    return m.section("How it was proven", m.Words(told), drawn, listed, long=True)
+    return m.section("How it was proven", m.Words(text), drawn, listed, long=True)
 
 
 html = html_for(page)

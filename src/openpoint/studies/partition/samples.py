@@ -31,12 +31,12 @@ from openpoint.twostage.worst_case.draws import draw
 BATCH = 100
 """Samples that are evaluated in one go, from a fresh start."""
 WAVE = 16
-"""Batches after which progress is told."""
+"""Batches after which progress is called."""
 FEW = 20
 """Samples that are evaluated also where the time is up."""
 
 SampleProgress = Callable[[int, int], None]
-"""Told how many of how many samples are evaluated."""
+"""Called with how many of how many samples are evaluated."""
 
 
 def sample_partition(
@@ -68,7 +68,7 @@ def sample_partition(
         deterministic: whether to find and evaluate the plan for nominal loads, too.
         executor: where samples are evaluated: in this process (default), `Processes(n)` or `Cluster(address)`.
         time_limit_s: seconds after which to stop; a few samples are evaluated in any case. None = none.
-        progress: told after some samples.
+        progress: called after some samples.
 
     Returns:
         the result with `samples`; after the time limit or Ctrl-C of what was evaluated by then.
@@ -83,7 +83,7 @@ def sample_partition(
         raise OptionError(f"the seed is {seed}; give 0 or more")
     plan = result.plan
     if plan is None:
-        raise OptionError("there is no plan to be judged; give `partition` more time")
+        raise OptionError("there is no plan to be evaluated; give `partition` more time")
     check_stops(0.0, time_limit_s)
     realisations = draw(plan.program.uncertainty, count, seed)
     with (executor or InProcess()).open() as workers, deadline_of(time_limit_s) as deadline:
@@ -106,15 +106,15 @@ def sample_partition(
             if deadline.over():
                 break
         seconds, why = deadline.passed() - start, deadline.why
-    said = [evaluator.said() for evaluator in evaluators]
+    drawn = [evaluator.samples() for evaluator in evaluators]
     samples = PartitionSamples(
         asked=len(realisations),
-        judged=said[0].linear.of,
+        judged=drawn[0].linear.of,
         seed=seed,
-        robust=said[0],
-        deterministic=said[1] if len(said) > 1 else None,
+        robust=drawn[0],
+        deterministic=drawn[1] if len(drawn) > 1 else None,
         seconds=seconds,
-        stopped=why if said[0].linear.of < len(realisations) else None,
+        stopped=why if drawn[0].linear.of < len(realisations) else None,
     )
     return replace(result, samples=samples)
 
@@ -149,8 +149,8 @@ class _PlanEvaluator:
             return [SampleEvaluations.nothing(len(batch)) for batch in wave]
         return workers.run(self._work, wave, stop)
 
-    def said(self) -> PlanSamples:
-        """All of it."""
+    def samples(self) -> PlanSamples:
+        """What all samples together say of the plan."""
         program, outcome = (
             self.plan.program,
             reduce(SampleEvaluations.and_more, self.found, SampleEvaluations.nothing(0)),

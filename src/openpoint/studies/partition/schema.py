@@ -92,7 +92,7 @@ _TABLES: dict[str, c.Table] = {
         "plan": c.text("the plan asked about, or that for nominal loads", options=["robust", "deterministic"]),
         "seed": c.whole("of the samples"),
         "asked": c.whole("samples asked for"),
-        "judged": c.whole("samples judged before Ctrl-C, if it came", "samples"),
+        "judged": c.whole("samples evaluated before Ctrl-C, if it came", "samples"),
         "served_kw": c.number("nominal load of the energised blocks, kW", "served, kW", 1),
         "energised_blocks": c.whole("their number"),
         **_share("linear", "linear, %", "generators can follow the loads in the linear model"),

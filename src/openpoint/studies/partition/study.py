@@ -61,7 +61,7 @@ def partition(
         limits: limits to keep; default: those of the grid.
         method: `ColumnAndConstraint()` (default), `Benders(relaxation=False)`, which is the cutting plane of the
             publication, or `ExtensiveForm(solver="highs")` for few uncertain loads.
-        progress: told of every iteration.
+        progress: called with every iteration.
 
     Raises:
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.

@@ -11,14 +11,14 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
 from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import LOOPS_TOLD, meshes, unsupplied
+from openpoint.grid.rules.wiring import LOOPS_SHOWN, meshes, unsupplied
 from openpoint.io import GridLike, read
 
 State = GridLike | Names
 """A grid in this state; the JSON file of a result, whose open points count; or the names of the open branches."""
 NONE = "none"
 """The state in which no branch is open."""
-TOLD = 10
+SHOWN = 10
 _OBJECTIVES = ("objective", "objective_kw", "objective_usd")
 """Keys of results, one in each; null where there is no answer."""
 
@@ -57,10 +57,10 @@ def check_state(grid: Grid, which: str) -> None:
         Problem("branches", mesh.names[0], "", f"{which}: not radial, {mesh}", remedy)
         for mesh in meshes(grid)
         if not mesh.is_held
-    ][:LOOPS_TOLD]
+    ][:LOOPS_SHOWN]
     if dark := unsupplied(grid):
         message = f"{which}: no source reaches them"
-        problems.append(Problem("buses", ", ".join(dark[:TOLD]), "", message, "Close a branch to them in this state"))
+        problems.append(Problem("buses", ", ".join(dark[:SHOWN]), "", message, "Close a branch to them in this state"))
     if problems:
         raise InputError(problems)
 
@@ -91,7 +91,7 @@ def _as_in(grid: Grid, other: Grid, which: str) -> Grid:
     own = set(grid.branches()["name"])
     remedy = "Give the same grid in another state, or the names of its open branches"
     problems = [
-        Problem("branches", ", ".join(sorted(some)[:TOLD]), which, message, remedy)
+        Problem("branches", ", ".join(sorted(some)[:SHOWN]), which, message, remedy)
         for some, message in (
             (own.difference(closed), "branches of the grid that are not in this state"),
             (set(closed).difference(own), "branches of this state that are not in the grid"),

@@ -18,7 +18,7 @@ from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.plan.result import SwitchPlanResult
 from openpoint.studies.plan.states import State, check_state, in_state
 
-DEMAND = "every state is judged at the demand of the grid's tables"
+DEMAND = "every state is evaluated at the demand of the grid's tables"
 """What belongs to every plan: the states may have been found for another demand."""
 
 
@@ -40,7 +40,7 @@ def switch_plan(
 
     Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits, that
     with the closed loop included. Where different sources may not be joined the opening comes first. Every state is
-    judged at the demand of the grid's tables. What is best is in `openpoint.search.plan.order`.
+    evaluated at the demand of the grid's tables. What is best is in `openpoint.search.plan.order`.
 
     Args:
         grid: a balanced grid, a path or a name that `read` takes.

@@ -38,7 +38,7 @@ class PowerflowResult(Result):
         sources: name, bus, p_kw, q_kvar delivered by all phases.
         generators: name, bus, p_kw, q_kvar, v_pu (to be held; null: none), holds (whether it is; else a limit of
             reactive power came first, q_kvar is that limit).
-        notes: what changes the meaning of the figures, as the reader of the grid told it.
+        notes: what changes the meaning of the figures, from the reader of the grid.
     """
 
     grid: Grid

@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes
+from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes
 from openpoint.grid.today import loops_today
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
@@ -209,11 +209,11 @@ def _refuse_meshes_that_hold(grid: Grid) -> None:
         remedy = "Read them with another output (--pv-as-pq), or open the loops"
         holders = ", ".join(grid.generators.filter(pl.col("v_pu").is_not_null())["name"].to_list()[:10])
         message = "generators hold voltages in radial states only, and today's is not"
-        loops = [mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_TOLD]]
+        loops = [mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_SHOWN]]
         raise InputError([Problem("generators", holders, "v_pu", message, remedy), *loops])
 
 
 def _of_loops(grid: Grid) -> tuple[str, ...]:
     """That today's state is not radial, with its loops."""
-    told = loops_today(grid)
-    return (f"today's state is not radial: {told}",) if told else ()
+    loops = loops_today(grid)
+    return (f"today's state is not radial: {loops}",) if loops else ()

@@ -20,12 +20,12 @@ def view(result: PowerflowResult) -> View:
         ("delivered", f"{words.kw(float(result.sources['p_kw'].sum()))} kW"),
         ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
     ]
-    told = "{} does not hold {:g} pu at {}: {:.1f} kvar is a limit of it"
+    text = "{} does not hold {:g} pu at {}: {:.1f} kvar is a limit of it"
     not_holding = result.generators.filter(~pl.col("holds")).select("name", "bus", "q_kvar", "v_pu").iter_rows()
     return [
         Remarks(result.notes),
         Rows(figures),
-        *(Line(told.format(words.safe(name), v, words.safe(bus), q), "yellow") for name, bus, q, v in not_holding),
+        *(Line(text.format(words.safe(name), v, words.safe(bus), q), "yellow") for name, bus, q, v in not_holding),
         *violations("Limits violated", result.violations),
         Line(f"{violated(len(result.violations)).capitalize()}."),
     ]

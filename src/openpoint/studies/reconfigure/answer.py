@@ -1,4 +1,4 @@
-"""The answer of a reconfiguration as a result: tables under the grid's own names, and what is to be said of it."""
+"""The answer of a reconfiguration as a result: tables under the grid's own names, and notes on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.arrays import Bools
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import locked_told, loops_today, why_no_loss
+from openpoint.grid.today import locked_note, loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import AcState, ac_state
@@ -35,7 +35,7 @@ class Findings:
         before: the state of today; None where it has none. shown: that of the answer, or of the least violation.
         closed: (E) conductors that are closed in it. kept: whether it is an answer.
         open_before, open_after: names of the branches open today and in what is shown.
-        broken, missed: limits that the answer breaks; limits that break at the least violation.
+        broken, least_violation: limits that the answer breaks; limits that break at the least violation.
         generators: their output. fixed: whether they are not chosen about, though there are any.
         choices: number of branches that may be chosen about.
         notes: for the user. proven: whether the bounds are those of the AC power flow.
@@ -50,7 +50,7 @@ class Findings:
     open_before: tuple[str, ...]
     open_after: tuple[str, ...]
     broken: tuple[Violation, ...]
-    missed: tuple[Violation, ...]
+    least_violation: tuple[Violation, ...]
     generators: pl.DataFrame
     fixed: bool
     choices: int
@@ -88,13 +88,13 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
         v_min_before_phase=low_before_phase,
         ac_max_mismatch_pu=None if after is None else after.max_mismatch,
         violations=found.broken,
-        least_violation=found.missed,
+        least_violation=found.least_violation,
         least_violation_open=found.open_after if after is None and found.shown is not None else (),
         buses=states.bus_table(network, points),
         branches=states.branch_table(grid, network, closed, points),
         generators=found.generators,
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *locked_told(grid), *_of_states(grid, found), *found.notes, *_of_limits(found)),
+        notes=(*grid.figure_notes, *locked_note(grid), *_of_states(grid, found), *found.notes, *_of_limits(found)),
         bound_of=bound_of,
         linear_kw=None if found.proven else finite(outcome.upper_bound),
         soft_limits=found.soft,
@@ -126,7 +126,7 @@ def radial_result(
         open_before=states.open_names(network, network.closed),
         open_after=states.open_names(network, closed),
         broken=states.violations(network, after),
-        missed=states.violations(network, least),
+        least_violation=states.violations(network, least),
         generators=states.generators(grid, network, after),
         fixed=False,
         choices=len(program.choices.free),
@@ -139,10 +139,10 @@ def radial_result(
 
 
 def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:
-    """What is to be said where a state is missing."""
+    """A note where a state is missing."""
     notes: tuple[str, ...] = () if found.before is not None else (why_no_loss(grid),)
-    if found.before is not None and (told := loops_today(grid)):
-        notes = (f"today's state is not radial, and its loss is that with its loops closed ({told})",)
+    if found.before is not None and (loops := loops_today(grid)):
+        notes = (f"today's state is not radial, and its loss is that with its loops closed ({loops})",)
     if found.fixed:
         notes += ("generators keep the output that they have today; their limits are not used",)
     if found.outcome.termination is Termination.INFEASIBLE and found.shown is None:
@@ -151,8 +151,8 @@ def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:
 
 
 def _of_limits(found: Findings) -> tuple[str, ...]:
-    """What is to be said of limits that are not kept."""
+    """A note on limits that are not kept."""
     if found.soft is not None:
         return (not_kept(found.broken, found.soft),)
     proven = found.proven and found.outcome.termination is Termination.INFEASIBLE
-    return ways_on(found.missed, found.choices, proven=proven)
+    return ways_on(found.least_violation, found.choices, proven=proven)

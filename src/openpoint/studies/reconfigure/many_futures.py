@@ -87,7 +87,7 @@ def task_of(program: SearchedFutures, ac: AcEvaluator) -> FuturesTask:
         must_close=program.must_close,
         must_open=program.must_open,
         probabilities=ac.objective.probabilities,
-        alone=ac.objective.wait_and_see_upper / s,
+        wait_and_see=ac.objective.wait_and_see_upper / s,
         evaluate=partial(_verdicts, ac),
         max_changes=program.max_changes,
         change_cost=program.change_cost_kw / s,
@@ -123,7 +123,7 @@ def search_many(
     gap = max(ALONE_GAP * search.gap, FINEST)
     by_itself = replace(search, gap=gap, certificate=None)
     try:
-        alone = wait_and_see_bounds(
+        values = wait_and_see_bounds(
             program.any,
             lambda single, part: by_itself.solve(cast(Searched[Outcome], single), None, part),
             deadline,
@@ -131,7 +131,7 @@ def search_many(
         )
     except StoppedError:
         return nothing_yet(deadline)
-    ac = program.ac if alone is None else replace(program.ac, objective=objective_of(program.any, wait_and_see=alone))
+    ac = program.ac if values is None else replace(program.ac, objective=objective_of(program.any, wait_and_see=values))
     began = deadline.passed()
     starts, least, hopeless = _starts(program, ac, deadline)
     if hopeless:
@@ -144,7 +144,7 @@ def search_many(
             gap=search.gap,
             deadline=deadline,
             starts=starts,
-            progress=log.told,
+            progress=log.on_progress,
             built=built,
             certificate=certificate,
         )
@@ -159,7 +159,8 @@ def _certificate(
     program: SearchedFutures, ac: AcEvaluator, task: FuturesTask, built: FuturesModel, path: Path
 ) -> FuturesCertificate:
     risk, weights, share = task.probabilities, ac.objective.weights, program.limits_share
-    return FuturesCertificate(path, task.network, built, FuturesClaim(task.demands, risk, task.alone, weights, share))
+    claim = FuturesClaim(task.demands, risk, task.wait_and_see, weights, share)
+    return FuturesCertificate(path, task.network, built, claim)
 
 
 def infeasible(least: Bools | None, seconds: float) -> SearchResult:
@@ -172,7 +173,7 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
     net, choices = program.network, program.choices
     today = heaviest_tree(choices, net.closed.astype(float)) > 0.5
     states = [today, heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5]
-    mean = alone_answer(
+    mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )
     states += [mean.closed] if mean is not None and mean.closed is not None else []
@@ -189,7 +190,7 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
     return np.array(states), least, hopeless
 
 
-def alone_answer(
+def answer_for(
     program: SearchedFutures, demand: Complexes, deadline: Deadline, gap: float = 1e-4
 ) -> SearchResult | None:
     """The answer for one demand; None where topology search cannot take it."""
@@ -215,16 +216,16 @@ def _ask_futures(
     if not is_limited(program.network):
         return False, found
     violation = ac.flows(np.array(states))[1].min(axis=0)
-    weights, missed, share = ac.objective.weights, 0.0, 1.0 - program.limits_share + SHARE_TOLERANCE
+    weights, violated, share = ac.objective.weights, 0.0, 1.0 - program.limits_share + SHARE_TOLERANCE
     for k in np.argsort(-violation, kind="stable"):
         if violation[k] <= 0.0 or deadline.over():
             break
-        answer = alone_answer(program, program.demands[k], deadline, gap=0.5)
+        answer = answer_for(program, program.demands[k], deadline, gap=0.5)
         if answer is None:
             break
         if answer.termination is Termination.INFEASIBLE:
-            missed += float(weights[k])
-            if missed > share:
+            violated += float(weights[k])
+            if violated > share:
                 return True, found
         elif answer.closed is not None:
             found.append(answer.closed)

@@ -53,7 +53,7 @@ class BranchExchange:
                 max_changes=program.max_changes,
                 change_cost=program.change_cost_kw / net.s_base_kva,
                 deadline=until,
-                progress=log.told,
+                progress=log.on_progress,
             )
         return program.outcome_of(found, log)
 

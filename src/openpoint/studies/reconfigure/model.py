@@ -294,7 +294,7 @@ class RadialProgram(PlainRecourse):
             change_cost=self.change_cost_kw / net.s_base_kva,
             gap=search.gap,
             deadline=deadline,
-            progress=log.told,
+            progress=log.on_progress,
             certificate=search.certificate,
             checkpoint=search.checkpoint,
             memory=1e6 * search.memory_mb,

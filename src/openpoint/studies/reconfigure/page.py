@@ -62,7 +62,7 @@ def _cards(result: TopologyResult) -> m.Cards:
 
 
 def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, ...]]:
-    """The losses, and what is said of them."""
+    """The losses in words."""
     if after is None:
         today = f"Today {number(before)} kW." if before is not None else "No loss is known for today's state."
         return "–", ("No topology that keeps the limits was found.", today)
@@ -76,24 +76,24 @@ def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, 
 
 def _bound(result: TopologyResult) -> str:
     """What the bounds enclose."""
-    said = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
+    text = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
     if result.linear_kw is not None:
-        said += f" of the linear model, its best {number(result.linear_kw)} kW"
+        text += f" of the linear model, its best {number(result.linear_kw)} kW"
     objective, loss = result.objective_kw, result.loss_kw
     if objective is not None and loss is not None and abs(objective - loss) > 1e-9 * max(1.0, abs(loss)):
-        said += f", objective with costs of changes {number(objective)} kW"
-    return said
+        text += f", objective with costs of changes {number(objective)} kW"
+    return text
 
 
 def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
     parts = []
     if result.least_violation:
-        told = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
-        parts.append(m.Words(told, ", ".join(result.least_violation_open)))
+        advice = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
+        parts.append(m.Words(advice, ", ".join(result.least_violation_open)))
     if result.soft_limits is not None:
         proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
-        said = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
-        parts.append(m.Words(said, ", ".join(str(limit) for limit in result.soft_limits.relaxed)))
+        relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
+        parts.append(m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed)))
     broken = [
         s.violation_table("broken", "Limits broken by the answer", result.violations),
         s.violation_table("least", "Limits broken at the least violation met", result.least_violation),

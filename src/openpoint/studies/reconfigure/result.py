@@ -92,7 +92,7 @@ class TopologyResult(LossResult):
     soft_limits: SoftLimits | None = None
     plan: SwitchPlan | None = None
 
-    def violations_told(self) -> pl.DataFrame:
+    def violations_listed(self) -> pl.DataFrame:
         return violation_table(self.violations or self.least_violation)
 
     def answer_facts(self) -> dict[str, str]:

@@ -146,7 +146,7 @@ def reconfigure(
     over all steps, and the limits hold in every step (`openpoint.search.futures.groups`); of its blocks, each has a
     topology of its own (`openpoint.search.switching`). With futures one topology serves them all, and ρ says how their
     losses become one number (`openpoint.search.futures`); where generators are dispatched in every future, a
-    mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013) judges it and
+    mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013) values it and
     answers with cuts (`openpoint.twostage.methods.benders`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
@@ -159,7 +159,7 @@ def reconfigure(
             future would lose had it been known; `Regret(Expectation())` is the mean of those.
         ambiguity: a set of probabilities, or a recipe of `scenarios.ambiguity` for one; ρ is the worst expectation.
         limits_share: share of the futures, by probability, in which the limits must be kept.
-        sample: other futures by which to judge the answer, such as `grow` draws with another seed.
+        sample: other futures in which to evaluate the answer, such as `grow` draws with another seed.
         year: steps of a year (what `read_year` takes), in place of futures.
         blocks: parts of the year, such as `monthly`, with a topology each (`openpoint.scenarios.year.blocks`).
         switchings_a_year: most switch operations between the blocks, an opening and a closing one each; default: any.
@@ -173,7 +173,7 @@ def reconfigure(
         max_changes: most branches whose state may differ from today's. change_cost_kw: cost of each, in kW of loss.
         soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses
             least, and with `Termination.SOFT` (`openpoint.studies.reconfigure.soft.limits`).
-        progress: told of every iteration.
+        progress: called with every iteration.
 
     Returns:
         `ReconfigureResult`; with futures, `FuturesResult`; with a year, `YearResult`; with its blocks, `SeasonsResult`.

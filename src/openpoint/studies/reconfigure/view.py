@@ -17,8 +17,8 @@ def view(result: TopologyResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
     lines = [*v.stop(result), *_answer(result)]
     if result.ac_max_mismatch_pu is not None:
-        told = v.violated(len(result.violations))
-        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {told}"))
+        check = v.violated(len(result.violations))
+        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {check}"))
     lines += v.violations("Limits violated", result.violations)
     if result.soft_limits is not None:
         lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))

@@ -19,7 +19,7 @@ from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.switchings import Answer, Switching
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.tables import Told, bus_table, fault_table, switching_table
+from openpoint.studies.secure.tables import Evaluated, bus_table, fault_table, switching_table
 
 
 def answer(
@@ -49,7 +49,7 @@ def answer(
             customers=customers,
             load_kw=load_kw,
         )
-    told = Told(network, faults, restored, switched, load_kw, customers if known else None, rates, times)
+    figures = Evaluated(network, faults, restored, switched, load_kw, customers if known else None, rates, times)
     asked = np.concatenate([fault.branches for fault in faults]) if faults else np.zeros(0, dtype=np.int64)
     broken = states.violations(network, state)
     saifi, saidi = _indices(times, customers) if known else (None, None)
@@ -63,9 +63,9 @@ def answer(
         saidi_h_per_year=saidi,
         caidi_h=saidi / saifi if saifi and saidi is not None else None,
         not_supplied_kwh_per_year=None if times is None else float(times.kwh.sum()),
-        faults=fault_table(grid, told),
-        switchings=switching_table(told),
-        buses=bus_table(state, told),
+        faults=fault_table(grid, figures),
+        switchings=switching_table(figures),
+        buses=bus_table(state, figures),
         broken=broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options),

@@ -104,9 +104,9 @@ def _map(result: SecureResult) -> m.Section | None:
     if result.grid.buses.height > DRAWN:
         return None
     figure = draw(result)
-    told = "The grid, its branches by what switching does after their fault; the tables hold all."
+    text = "The grid, its branches by what switching does after their fault; the tables hold all."
     width = int(72 * figure.get_size_inches()[0])
-    return m.section("Grid", m.Drawing("Faults", told, encode(figure, "svg"), width))
+    return m.section("Grid", m.Drawing("Faults", text, encode(figure, "svg"), width))
 
 
 html = html_for(page)

@@ -92,8 +92,11 @@ _KEYS: dict[str, Schema] = {
     "loss_kw": number("its active power lost, kW"),
     "faults_count": whole("branches whose fault was asked about"),
     "waiting_count": whole("of these: leave load without supply until the repair"),
-    **{f"{name.replace(' ', '_')}_count": whole(f"of these: {told}") for name, told in VERDICTS.items()},
-    **{f"restorable_{word}_count": whole(f"of these, of what can be fed: {told}") for word, told in RESTORABLE.items()},
+    **{f"{name.replace(' ', '_')}_count": whole(f"of these: {words}") for name, words in VERDICTS.items()},
+    **{
+        f"restorable_{word}_count": whole(f"of these, of what can be fed: {words}")
+        for word, words in RESTORABLE.items()
+    },
     "not_restored_count": whole("of these with a tie to what is cut off: not restored, or in part only"),
     "largest_lost_kw": number("most load that a fault leaves without supply until the repair, kW"),
     "largest_lost_branch": maybe("string", "the branch at fault then"),

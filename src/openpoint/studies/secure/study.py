@@ -9,7 +9,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import Names
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import LOOPS_TOLD, mesh_problem, meshes, unsupplied
+from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -51,8 +51,8 @@ def secure(
 
     A fault takes down its section, all that stays joined to it when every switch around it is opened, and trips what is
     fed through the breaker above it. Once the section is isolated, each part that was fed through it may be fed by one
-    tie: every choice of ties is judged by its exact AC power flow, and of those within the limits the one that restores
-    most is taken, then that of fewest ties and of least loss. Generation inside a part is no source of its own.
+    tie: every choice of ties is checked by its exact AC power flow, and of those within the limits the one that
+    restores most is taken, then that of fewest ties and of least loss. Generation inside a part is no source.
 
     Args:
         grid: a balanced grid, a path or a name that `read` takes.
@@ -73,7 +73,7 @@ def secure(
             rate. Without any there are no indices.
         switching_h: time until the section is isolated and the ties are closed; remote_switching_h: where all that has
             to be operated for it is `remote` (default: the same). repair_h: until the repair.
-        progress: called with the number of faults judged, and of all; then with those searched for more than ties, and
+        progress: called with the number of faults decided, and of all; then with those searched for more than ties, and
             of all of these.
 
     Raises:
@@ -146,7 +146,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
             raise InputError([Problem("branches", name, "", "no such branch in this grid", remedy) for name in unknown])
         grid = grid.with_closed({name: name not in options.state for name in names})
     if found := [mesh for mesh in meshes(grid) if not mesh.is_held]:
-        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_TOLD]])
+        raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_SHOWN]])
     if dark := unsupplied(grid):
         remedy = "Close a branch to them, or let `openpoint reconfigure` choose it"
         raise InputError([Problem("buses", ", ".join(dark[:10]), "", "no source reaches them without a fault", remedy)])

@@ -24,12 +24,12 @@ from openpoint.studies.secure.schema import SECURE
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the tables tell of a network.
+class Evaluated:
+    """The evaluated faults of a network, of which the tables are made.
 
     Attributes:
         faults, restored, switched: of one state, in the same order. load_kw, customers: (N) of each bus; None where
-            nobody said how many customers there are. rates: (E) faults a year. times: what they do in a year.
+            the number of customers is unknown. rates: (E) faults a year. times: what they do in a year.
     """
 
     network: Network
@@ -42,19 +42,19 @@ class Told:
     times: Interruptions | None
 
 
-def fault_table(grid: Grid, told: Told) -> pl.DataFrame:
+def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
     """A row a branch, those of most load without supply until the repair first."""
-    network, load_kw, customers, times = told.network, told.load_kw, told.customers, told.times
+    network, load_kw, customers, times = evaluated.network, evaluated.load_kw, evaluated.customers, evaluated.times
     places = grid.branches().select("kind", "name", "from_bus", "to_bus").to_dicts()
     rows = []
-    for fault, restoration, switching in zip(told.faults, told.restored, told.switched, strict=True):
+    for fault, restoration, switching in zip(evaluated.faults, evaluated.restored, evaluated.switched, strict=True):
         dark = dark_buses(fault, restoration)
         best = restoration.best
         shown = best or restoration.nearest
         ties, then = ([], ()) if best is None else (closed_ties(best.ties), best.opened)
         common = {
             "verdict": _verdict(fault, restoration, load_kw, customers),
-            **_restorable(told, fault, switching),
+            **_restorable(evaluated, fault, switching),
             "tripped_kw": float(load_kw[fault.tripped].sum()),
             "isolated_kw": float(load_kw[fault.isolated].sum()),
             "lost_kw": float(load_kw[dark].sum() - load_kw[fault.isolated].sum()),
@@ -71,7 +71,7 @@ def fault_table(grid: Grid, told: Told) -> pl.DataFrame:
         for e in fault.branches.tolist():
             by_customers = None if times is None or customers is None else float(times.customer_hours[e])
             figures = {
-                "failures_per_year": None if told.rates is None else float(told.rates[e]),
+                "failures_per_year": None if evaluated.rates is None else float(evaluated.rates[e]),
                 "customer_hours_per_year": by_customers,
                 "not_supplied_kwh_per_year": None if times is None else float(times.kwh[e]),
             }
@@ -80,7 +80,7 @@ def fault_table(grid: Grid, told: Told) -> pl.DataFrame:
     return table.sort(pl.col("lost_kw") + pl.col("isolated_kw"), descending=True, maintain_order=True)
 
 
-def _restorable(told: Told, fault: Fault, switching: Switching) -> dict[str, object]:
+def _restorable(evaluated: Evaluated, fault: Fault, switching: Switching) -> dict[str, object]:
     """What any switching, or as many as were asked for, can do."""
     cut = None
     if switching.reached is not None:
@@ -96,15 +96,15 @@ def _restorable(told: Told, fault: Fault, switching: Switching) -> dict[str, obj
         "restorable": word,
         "closings": switching.closings,
         "is_fewest": switching.is_fewest,
-        "cut_off_kw": None if cut is None else float(told.load_kw[cut].sum()),
-        "cut_off": join_names(told.network.bus_names[n] for n in ([] if cut is None else cut)),
+        "cut_off_kw": None if cut is None else float(evaluated.load_kw[cut].sum()),
+        "cut_off": join_names(evaluated.network.bus_names[n] for n in ([] if cut is None else cut)),
     }
 
 
-def switching_table(told: Told) -> pl.DataFrame:
+def switching_table(evaluated: Evaluated) -> pl.DataFrame:
     """A row a branch after whose fault more than ties restores the supply."""
-    names, rows = told.network.branch_names, []
-    for fault, restoration, switching in zip(told.faults, told.restored, told.switched, strict=True):
+    names, rows = evaluated.network.branch_names, []
+    for fault, restoration, switching in zip(evaluated.faults, evaluated.restored, evaluated.switched, strict=True):
         if (state := switching.state) is None:
             continue
         rows += [
@@ -118,7 +118,7 @@ def switching_table(told: Told) -> pl.DataFrame:
                 "then_open": join_names(names[k] for k in state.opened),
                 "v_min_pu": c.finite(state.figures.v_min),
                 "loading_percent": c.finite(100.0 * state.figures.loading),
-                "loss_kw": state.figures.loss * told.network.s_base_kva,
+                "loss_kw": state.figures.loss * evaluated.network.s_base_kva,
             }
             for e in fault.branches.tolist()
         ]
@@ -153,17 +153,17 @@ def _limit(network: Network, state: Figures) -> str:
     return f"{kind} at {network.bus_names[network.terminal_bus[number]]}: {v:.5f} pu"
 
 
-def bus_table(state: AcState, told: Told) -> pl.DataFrame:
+def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
     """A row a bus."""
-    network, customers, times = told.network, told.customers, told.times
+    network, customers, times = evaluated.network, evaluated.customers, evaluated.times
     tripping, dark = (np.zeros(network.n_terminals, dtype=np.int64) for _ in range(2))
-    for fault, restoration in zip(told.faults, told.restored, strict=True):
+    for fault, restoration in zip(evaluated.faults, evaluated.restored, strict=True):
         tripping[fault.tripped] += len(fault.branches)
         dark[dark_buses(fault, restoration)] += len(fault.branches)
     nothing = [None] * network.n_terminals
     columns = {
         "name": list(network.bus_names),
-        "load_kw": told.load_kw,
+        "load_kw": evaluated.load_kw,
         "customers": nothing if customers is None else customers,
         "v_pu": np.abs(state.v),
         "tripping_faults": tripping,

@@ -108,11 +108,11 @@ def _plain(part: str, name: str, variables: Sequence[cp.Variable]) -> Iterator[F
         if not isinstance(variable, cp.Variable):
             yield Fault(part, f"{name}: {_shaped(variable)} is no variable", "Give variables, not parts of one")
         elif any(variable.attributes.values()):
-            said = ", ".join(
+            kinds = ", ".join(
                 key for key, value in variable.attributes.items() if value is not False and value is not None
             )
             remedy = "Leave it out: write signs as constraints, and name integer variables in `integers` alone"
-            yield Fault(part, f"{name}: {variable.name()} is declared as {said} in CVXPY", remedy)
+            yield Fault(part, f"{name}: {variable.name()} is declared as {kinds} in CVXPY", remedy)
 
 
 def _limit(limit: Limit, together: str) -> Iterator[Fault]:

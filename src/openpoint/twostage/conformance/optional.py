@@ -89,9 +89,9 @@ def _elsewhere(samples: Samples, found: RecourseBounds, x: Floats) -> Fault | No
             here, there = samples.exact(x, u), samples.exact(other, u)
             if here is None or there is None:
                 continue
-            said = float(found.lower[k] + found.slope[k] @ (other - x))
-            if not _no_more(said, there, there):
-                message = f"a slope says {said:g} at another decision, which costs {there:g}"
+            by_slope = float(found.lower[k] + found.slope[k] @ (other - x))
+            if not _no_more(by_slope, there, there):
+                message = f"a slope says {by_slope:g} at another decision, which costs {there:g}"
                 return Fault("recourse_bounds", message, "Steepen the slope downwards")
             if (other >= x - 0.5).all() and not _no_more(there, here, here):
                 message = f"a decision with more ones costs {there:g}, one with fewer {here:g}"

@@ -18,10 +18,10 @@ from openpoint.twostage.recourse.compile import compile_model
 def first_stage_cost(samples: Samples) -> Iterator[Fault]:
     """f at a decision is what the expression of the first stage says."""
     for number, (decision, cost) in enumerate(zip(samples.decisions, samples.costs)):
-        said = samples.program.first_stage_cost(decision)
-        if not np.isclose(said, cost, rtol=TOLERANCE, atol=TOLERANCE):
+        stated = samples.program.first_stage_cost(decision)
+        if not np.isclose(stated, cost, rtol=TOLERANCE, atol=TOLERANCE):
             remedy = "Make the number and the cost of `first_stage` the same f(x)"
-            yield Fault("first_stage_cost", f"{said:g} at decision {number}, where the model says {cost:g}", remedy)
+            yield Fault("first_stage_cost", f"{stated:g} at decision {number}, where the model says {cost:g}", remedy)
 
 
 def binary(samples: Samples) -> Iterator[Fault]:

@@ -70,11 +70,11 @@ def cuts(samples: Samples) -> Iterator[Fault]:
         response, other = samples.respond(*at), samples.respond(*there)
         if response.rough or other.rough or not other.feasible:
             continue
-        said = response.value + response.slope @ (there[0] - at[0]) + response.slope_u @ (there[1] - at[1])
+        by_cut = response.value + response.slope @ (there[0] - at[0]) + response.slope_u @ (there[1] - at[1])
         known = other.reached if response.feasible else 0.0
-        if said > known + _slack(response, known):
+        if by_cut > known + _slack(response, known):
             remedy = "Write the recourse affine in decision, realisation and own variables together"
-            yield Fault("recourse", f"a cut says {said:g} where it costs {known:g}", remedy)
+            yield Fault("recourse", f"a cut says {by_cut:g} where it costs {known:g}", remedy)
             return
 
 
@@ -132,9 +132,9 @@ def valid_inequalities(samples: Samples) -> Iterator[Fault]:
             if cost is None or not np.isfinite(cost):
                 continue
             most = samples.program.first_stage_cost(x) + cost
-            said = _with_inequalities(samples, x, u, most + TOLERANCE * max(1.0, abs(most)))
-            if said is not None and said > cost + TOLERANCE * max(1.0, abs(cost)):
-                what = "they leave it no recourse" if np.isinf(said) else f"with them it costs {said:g}"
+            least = _with_inequalities(samples, x, u, most + TOLERANCE * max(1.0, abs(most)))
+            if least is not None and least > cost + TOLERANCE * max(1.0, abs(cost)):
+                what = "they leave it no recourse" if np.isinf(least) else f"with them it costs {least:g}"
                 remedy = "Leave out the inequality that cuts it off, or make it weaker"
                 yield Fault("valid_inequalities", f"decision {number} costs {cost:g}, but {what}", remedy)
                 return

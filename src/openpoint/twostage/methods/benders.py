@@ -131,8 +131,8 @@ def add_cuts(master: Master, proposal: Proposal, evaluation: Evaluation) -> list
         response = finding.response
         if response.feasible and proposal.point is not None:
             estimate = master.recourse_estimates(proposal.point)[finding.k]
-            said = response.value + float(response.slope @ away)
-            if said <= estimate + CUT_GAIN_MIN * max(1.0, abs(response.value)):
+            by_cut = response.value + float(response.slope @ away)
+            if by_cut <= estimate + CUT_GAIN_MIN * max(1.0, abs(response.value)):
                 continue
         words.append(master.add_cut(finding.k, evaluation.decision, response))
     return list(dict.fromkeys(words))

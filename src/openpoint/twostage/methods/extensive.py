@@ -244,12 +244,12 @@ class _MonolithicModel:
         exact = verdict is None
         if verdict is None:
             verdict = ExactEvaluation(theta, theta if violation else np.zeros(len(theta)), None, False)
-        judged = verdict
+        evaluated = verdict
         if violation:
-            judged = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
-        value = objective.value(cost, judged)
-        settled = objective.bound(cost, judged.values) if np.isfinite(value) else math.inf
-        return _Solution(decision, value, known, settled, judged.values, verdict.state, verdict.final, exact)
+            evaluated = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
+        value = objective.value(cost, evaluated)
+        settled = objective.bound(cost, evaluated.values) if np.isfinite(value) else math.inf
+        return _Solution(decision, value, known, settled, evaluated.values, verdict.state, verdict.final, exact)
 
     def forbid(self, decision: Floats, cost: float) -> None:
         """Add a no-good cut of a decision as one more inequality."""

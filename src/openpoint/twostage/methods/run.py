@@ -196,12 +196,12 @@ class Run:
     def _lower_bound_at(self, decision: Floats, evaluation: Evaluation) -> float:
         """A lower bound of the objective of a decision, by the cuts of the evaluation of another."""
         objective = self.evaluator.objective
-        said = np.full(objective.count, objective.floor)
+        lowest = np.full(objective.count, objective.floor)
         for finding in evaluation.findings:
             if finding.response.feasible:
                 value = finding.response.value + float(finding.response.slope @ (decision - evaluation.decision))
-                said[finding.k] = max(said[finding.k], value)
-        return objective.bound(objective.first_stage_cost(self.program, decision), said)
+                lowest[finding.k] = max(lowest[finding.k], value)
+        return objective.bound(objective.first_stage_cost(self.program, decision), lowest)
 
     def _learn(self, master: Master, proposal: Proposal, evaluation: Evaluation, *, again: bool) -> list[str]:
         """Update incumbent, master and log by an evaluation; the master only where there is time to solve it again."""

@@ -148,19 +148,19 @@ class FiniteSetEvaluator:
         exact = verdict is None
         if verdict is None:
             verdict = evaluation_by_recourse(answers, goal)
-        said = list(enumerate(answers))
+        answered = list(enumerate(answers))
         if goal is Goal.WITHOUT_LIMITS:
             asked = [k for k, violation in enumerate(verdict.violations) if exact or violation > 0.0]
             more = self.recourse.solve(Goal.VIOLATION, decision, [objective.realisations[k] for k in asked], stop)
             if more is None:
                 return None
             if exact:  # violations are not in the recourse without limits
-                missed = np.array([r.value if r.value > VIOLATION_MIN else 0.0 for r in more])
-                verdict = ExactEvaluation(verdict.values, missed, None, False)
-            said += [
+                violations = np.array([r.value if r.value > VIOLATION_MIN else 0.0 for r in more])
+                verdict = ExactEvaluation(verdict.values, violations, None, False)
+            answered += [
                 (k, _as_feasibility_cut(r)) for k, r in zip(asked, more) if r.value > (VIOLATION_MIN if exact else 0.0)
             ]
-        findings = tuple(Finding(k, objective.realisations[k], response) for k, response in said)
+        findings = tuple(Finding(k, objective.realisations[k], response) for k, response in answered)
         return evaluation_of(self.program, objective, decision, verdict, findings, exact=exact)
 
     def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
@@ -180,23 +180,23 @@ def evaluation_of(
     """The evaluation made of exact evaluation and findings; `least` (K) are further lower bounds of the costs."""
     violation = objective.goal is Goal.VIOLATION
     cost = objective.first_stage_cost(program, decision)
-    judged = verdict
+    evaluated = verdict
     if violation:
-        judged = ExactEvaluation(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
+        evaluated = ExactEvaluation(verdict.violations, np.zeros(len(verdict.violations)), verdict.state, verdict.final)
     known = -np.inf
     if findings and not any(finding.response.rough for finding in findings):
-        said = np.full(objective.count, objective.floor)
+        lowest = np.full(objective.count, objective.floor)
         for finding in findings:
             if finding.response.feasible:
-                said[finding.k] = max(said[finding.k], finding.response.value)
+                lowest[finding.k] = max(lowest[finding.k], finding.response.value)
             elif objective.goal is Goal.COST:
-                said[finding.k] = np.inf
-        known = objective.bound(cost, said)
-    value = objective.value(cost, judged)
+                lowest[finding.k] = np.inf
+        known = objective.bound(cost, lowest)
+    value = objective.value(cost, evaluated)
     if least is None and verdict.final:
-        least = judged.values if np.isfinite(value) else np.full(objective.count, np.inf)
+        least = evaluated.values if np.isfinite(value) else np.full(objective.count, np.inf)
     settled = known if least is None else objective.bound(cost, least)
-    return Evaluation(decision, value, known, settled, judged.values, verdict, findings, exact)
+    return Evaluation(decision, value, known, settled, evaluated.values, verdict, findings, exact)
 
 
 def evaluation_by_recourse(answers: Sequence[Response], goal: Goal) -> ExactEvaluation:

@@ -110,8 +110,8 @@ class SolutionPool:
         held = self._a_x @ decision
         for used, cost in zip(self._used, self._cost):
             slack = self._b - held - used
-            missed = np.where(self._equal, np.abs(slack), -slack) > self._tolerance
-            if missed[self._still].any():
+            violated = np.where(self._equal, np.abs(slack), -slack) > self._tolerance
+            if violated[self._still].any():
                 continue
             room = slack[self._moving] - self._shift
             equal = self._equal[self._moving]
@@ -143,9 +143,9 @@ class CutPool:
         if not self._responses:
             return np.full(count, floor), np.full(count, -1)
         slopes = np.array([response.slope for response in self._responses])
-        said = np.array(self._by_realisation) + (np.array(self._constant) + slopes @ decision)[:, None]
-        best = np.argmax(said, axis=0)
-        value = said[best, np.arange(count)]
+        by_cut = np.array(self._by_realisation) + (np.array(self._constant) + slopes @ decision)[:, None]
+        best = np.argmax(by_cut, axis=0)
+        value = by_cut[best, np.arange(count)]
         return np.maximum(value, floor), np.where(value > floor, best, -1)
 
     def at(self, cut: int, value: float) -> Response:
@@ -220,8 +220,8 @@ class MixedIntegerEvaluator:
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
         if bounds is None:
-            said, which = cuts.lower_bounds(decision, objective.floor)
-            findings += [Finding(k, realisations[k], cuts.at(int(c), said[k])) for k, c in enumerate(which) if c >= 0]
+            lowest, which = cuts.lower_bounds(decision, objective.floor)
+            findings += [Finding(k, realisations[k], cuts.at(int(c), lowest[k])) for k, c in enumerate(which) if c >= 0]
         else:
             saved = self._savings(decision, least, bounds, stop) if with_savings else None
             findings += _monotone_cuts(decision, realisations, least, bounds, objective.floor, saved)

@@ -119,7 +119,7 @@ class Pool:
         size = -(-len(arguments) // (CHUNKS_PER_WORKER * count))
         chunks: list[_Chunk[A, B]] = [_Chunk(k, arguments[k : k + size]) for k in range(0, len(arguments), size)]
         waiting, flying = deque(chunks), dict[Future[Any], _Chunk[A, B]]()
-        heard = time.monotonic()
+        last_answer = time.monotonic()
         try:
             while waiting or flying:
                 if stop():
@@ -132,10 +132,10 @@ class Pool:
                     for chunk in flying.values():
                         chunk.in_company = True
                 landed = wait(flying, POLL_S, FIRST_COMPLETED).done
-                if not landed and time.monotonic() - heard > EXAMINE_S:
+                if not landed and time.monotonic() - last_answer > EXAMINE_S:
                     self._backend.examine()
-                if landed or time.monotonic() - heard > EXAMINE_S:
-                    heard = time.monotonic()
+                if landed or time.monotonic() - last_answer > EXAMINE_S:
+                    last_answer = time.monotonic()
                 for future in landed:
                     self._land(future, flying.pop(future), waiting, len(arguments))
         finally:

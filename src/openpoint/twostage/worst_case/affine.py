@@ -168,8 +168,8 @@ def _solved(a: Floats, b: Floats, moved: Floats, finite: np.ndarray) -> _Solved 
     sides = np.column_stack([both, a[:, rest]])
     answer = np.asarray(np.linalg.lstsq(a[:, basis], sides, rcond=None)[0], dtype=np.float64)
     k = both.shape[1]
-    missed = np.abs(a[:, basis] @ answer[:, :k] - both).max(initial=0.0)
-    if missed > 1e-8 * max(1.0, float(np.abs(both).max(initial=0.0))):
+    residual = np.abs(a[:, basis] @ answer[:, :k] - both).max(initial=0.0)
+    if residual > 1e-8 * max(1.0, float(np.abs(both).max(initial=0.0))):
         return None
     return _Solved(basis, rest, _clean(answer[:, k:]), answer[:, 0], _clean(answer[:, 1:k]))
 
@@ -209,11 +209,11 @@ def _policy(piece: Reduced, rows: Floats, upper: Floats, stop: Callable[[], bool
     cap = n_t * (1 + n_a)
     model = _start(cap + 1, float(-np.abs(piece.cost).sum() * 1e3 - 1e6))
     held = np.zeros(len(h), dtype=np.bool_)
-    news = np.array([len(h) - 1])
+    added = np.array([len(h) - 1])
     for _ in range(ROUNDS):
-        for row in news:
+        for row in added:
             _take_in(model, g[row], h[row], by[row], rows, upper, cap if row == len(h) - 1 else -1, 1.0 / scale[row])
-        held[news] = True
+        held[added] = True
         answer = model.solve(integral=False, presolve=bool(held.sum() < 200), stop=stop)
         if answer.status is Status.INFEASIBLE or answer.x is None or stop():
             return None
@@ -222,7 +222,7 @@ def _policy(piece: Reduced, rows: Floats, upper: Floats, stop: Callable[[], bool
         wrong = np.flatnonzero((over > VIOLATED * np.maximum(1.0, np.abs(h))) & ~held)
         if not len(wrong):
             return float(answer.x[cap])
-        news = wrong[np.argsort(-over[wrong], kind="stable")][: max(20, len(wrong) // 3)]
+        added = wrong[np.argsort(-over[wrong], kind="stable")][: max(20, len(wrong) // 3)]
     return None
 
 

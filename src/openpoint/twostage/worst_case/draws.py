@@ -43,7 +43,7 @@ def draw(uncertainty: Uncertainty, count: int, seed: int) -> Floats:
                 share = _shares(len(members), most, count, rng)
                 realisations[:, members] += share * np.where(rises, up[members], -down[members])
             return realisations
-    raise OptionError("these realisations are finitely many; judge each of them instead of drawing some")
+    raise OptionError("these realisations are finitely many; evaluate each of them instead of drawing some")
 
 
 def _shares(m: int, most: int, count: int, rng: np.random.Generator) -> Floats:

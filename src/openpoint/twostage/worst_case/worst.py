@@ -75,8 +75,8 @@ class WorstCaseEvaluator:
             return None
         bound, findings = found
         values = np.array([bound])
-        missed = np.where(np.isfinite(values), 0.0, np.inf)
-        verdict = ExactEvaluation(values, missed, findings[0].realisation, False)
+        violations = np.where(np.isfinite(values), 0.0, np.inf)
+        verdict = ExactEvaluation(values, violations, findings[0].realisation, False)
         if self.objective.goal is Goal.VIOLATION:
             verdict = ExactEvaluation(np.zeros(1), values, findings[0].realisation, False)
         return evaluation_of(self.program, self.objective, decision, verdict, findings, exact=True)

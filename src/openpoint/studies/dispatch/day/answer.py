@@ -65,7 +65,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
     checks = [check for flow in flows for check in flow.checks if check is not None]
     network, plan = question.network, outcome.plan
     first = network.closed if plan is None else plan.closed[0]
-    told_open = states.open_names(network, first) if plan is not None else ()
+    first_open = states.open_names(network, first) if plan is not None else ()
     periods, planned = tables.periods(shown), _planned(asked, question, plan)
     return DispatchDayResult(
         grid=asked.grid,
@@ -86,7 +86,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         gap=outcome.gap,
         totals=_totals(shown, periods),
         open_today=states.open_names(network, network.closed),
-        open_branches=told_open,
+        open_branches=first_open,
         operations=0 if plan is None else int(operations(question, plan.closed).sum()),
         max_changes=question.max_changes,
         violations=broken,

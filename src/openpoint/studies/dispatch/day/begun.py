@@ -85,7 +85,7 @@ class Begun:
         }
         devices, found = build_devices(self.grid, question.network), list(self.faults)
         for n, row in enumerate(self.measured.iter_rows(named=True)):
-            if row["kind"] not in MEASURED or row["name"] is None:  # told by the reader
+            if row["kind"] not in MEASURED or row["name"] is None:  # the reader reports it
                 continue
             if row["kind"] in _KIND:
                 faults = _device_faults(devices, row)
@@ -104,15 +104,15 @@ class Begun:
         grid = self.grid.with_closed(dict(rows.select("name", "closed").iter_rows()))
         for name, kind in _KIND.items():
             table, column = _TABLE[kind]
-            frame, told = grid.tables()[table], self.measured.filter(kind=name)
-            if told.height:
-                new = frame.select("name").join(told, on="name", how="left", maintain_order="left")["position"]
+            frame, measured = grid.tables()[table], self.measured.filter(kind=name)
+            if measured.height:
+                new = frame.select("name").join(measured, on="name", how="left", maintain_order="left")["position"]
                 values = new.cast(frame.schema[column]).fill_null(frame[column])
                 grid = grid.with_tables(**{table: frame.with_columns(values.alias(column))})
         return grid
 
     def rest_of(self, question: DayQuestion) -> tuple[DayQuestion, Rest, tuple[str, ...]]:
-        """The question of the rest of the day, what it starts from, and what is to be told of it.
+        """The question of the rest of the day, what it starts from, and notes on it.
 
         Args:
             question: of the whole day, on the grid as it is now.
@@ -172,15 +172,15 @@ class Begun:
             question: of the whole day. state: of the period.
         """
         day, net, t = question.day, question.network, self.period
-        told = {kind: set(self.measured.filter(kind=kind)["name"]) for kind in ("store", "generator")}
+        known = {kind: set(self.measured.filter(kind=kind)["name"]) for kind in ("store", "generator")}
         there = (day.stores.first < t) & (t < day.stores.last)
-        if names := [name for name, here in zip(day.stores.names, there) if here and name not in told["store"]]:
+        if names := [name for name, here in zip(day.stores.names, there) if here and name not in known["store"]]:
             yield (
                 f"{names_in_words(names)}: not measured at {self.name}; taken to hold what they hold at the start of "
                 "the day, or on arrival"
             )
         linked = np.isfinite(day.units.ramp_up) | np.isfinite(day.units.ramp_down) if t else np.zeros(0)
-        unknown = [name for name, ramp in zip(net.generator_names, linked) if ramp and name not in told["generator"]]
+        unknown = [name for name, ramp in zip(net.generator_names, linked) if ramp and name not in known["generator"]]
         if unknown:
             yield f"{names_in_words(unknown)}: not measured at {self.name}; no ramp binds in the first period"
         unused = [] if day.uncertain.count else self.measured.filter(kind="quantity")["name"].to_list()

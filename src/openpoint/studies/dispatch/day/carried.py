@@ -138,8 +138,8 @@ class Planned:
             mine = np.array([name in each for each in zip(some.names, some.group, strict=True)])
             if not mine.any():
                 known = list(dict.fromkeys([*some.group, *some.names]))
-                told = did_you_mean(name, known, f"There are {names_in_words(known)}")
-                raise OptionError(f"came has {name!r}, of which the day has none. {told}")
+                advice = did_you_mean(name, known, f"There are {names_in_words(known)}")
+                raise OptionError(f"came has {name!r}, of which the day has none. {advice}")
             if not isinstance(value, Real) or not math.isfinite(value) or value < 0.0:
                 raise OptionError(f"came has {value!r} for {name!r}; give a share of its forecast, such as 1.05")
             values[mine] = float(value)

@@ -56,7 +56,7 @@ def compare(
 
     Args:
         question: whose quantities are drawn. plans: to compare. sampling: of the days.
-        bounded: the same with the budgeted set in which the worst case of each plan is told; None = not told.
+        bounded: the same with the budgeted set in which the worst case of each plan is found; None = none.
         deadline: of the run. today: whether the day as it is today comes first.
     """
     days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed, correlation=sampling.correlation)

@@ -26,7 +26,7 @@ def decided(question: DayQuestion) -> pl.DataFrame:
     """A row for every kind of decision that the day has."""
     now = {"fixed": "as it is now", "once": _WHEN["once"].replace("the day", "the rest of the day")}
     words = {**_WHEN, **(now if question.day.passed else {})}
-    rows = [(what, when, told or words[when]) for what, when, told in _decisions(question)]
+    rows = [(what, when, stated or words[when]) for what, when, stated in _decisions(question)]
     return pl.DataFrame(rows, schema=c.dtypes(DECIDED), orient="row")
 
 
@@ -75,7 +75,7 @@ def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
     if question.scenarios is not None:
         return tuple(_futures_words(question.scenarios, some))
     at_once = dict(some.groups)
-    told = []
+    texts = []
     for group in dict.fromkeys(some.group):
         mine = np.flatnonzero(np.array(some.group) == group)
         down, up = 100.0 * some.down[:, mine].max(initial=0.0), 100.0 * some.up[:, mine].max(initial=0.0)
@@ -83,9 +83,9 @@ def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
         hours = sorted(set(some.hours[mine].tolist()))
         budget = f"in at most {hours[0]}" if len(hours) == 1 else f"in at most {hours[0]} to {hours[-1]}"
         who = "" if len(mine) == 1 else f", {len(mine)} quantities each"
-        told.append(f"{group} {spread} {budget} of {question.day.periods} periods{who}"
+        texts.append(f"{group} {spread} {budget} of {question.day.periods} periods{who}"
                     + (f", at most {at_once[group]} at once" if group in at_once else ""))  # fmt: skip
-    return tuple(told)
+    return tuple(texts)
 
 
 def _futures_words(days: ScenarioDays, some: Uncertain) -> Iterator[str]:

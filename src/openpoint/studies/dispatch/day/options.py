@@ -180,7 +180,7 @@ class DayOptions:
             return
         items = read_compare(self.compare)
         if not self.samples:
-            raise OptionError("compare judges plans in days drawn at random; give samples, too, such as 1000")
+            raise OptionError("compare tests plans in days drawn at random; give samples, too, such as 1000")
         object.__setattr__(self, "compare", items)
 
     def _check_share(self, name: str) -> None:

@@ -23,7 +23,7 @@ def page(result: DispatchDayResult) -> m.Page:
     """The report of a result."""
     scene = day_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
-    told = "Voltages are the lowest, currents the highest of the day."
+    text = "Voltages are the lowest, currents the highest of the day."
     parts = [
         s.banner(result, answered=result.has_answer, none="No plan found"),
         s.remarks(result.notes),
@@ -33,7 +33,7 @@ def page(result: DispatchDayResult) -> m.Page:
         _costs(result),
         _decided(result),
         _switching(result),
-        s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), told=told),
+        s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), note=text),
         _futures(result),
         _uncertainty(result),
         _samples(result),
@@ -102,7 +102,7 @@ def _switching(result: DispatchDayResult) -> m.Section | None:
         return None
     if result.switches.is_empty():
         return m.section("Switching list", m.Words("Nothing to switch: the open points stay where they are all day."))
-    told = result.switches.with_columns(
+    shown = result.switches.with_columns(
         pl.col("kind").replace_strict(s.KINDS), pl.col("action").replace_strict({"close": "closes", "open": "opens"})
     )
     texts = {
@@ -113,8 +113,8 @@ def _switching(result: DispatchDayResult) -> m.Section | None:
         "from_bus": "from bus",
         "to_bus": "to bus",
     }
-    caption = f"{told.height} operations, the first period against today"
-    listed = s.frame_table("switches", caption, told, result.shape.tables["switches"], texts)
+    caption = f"{shown.height} operations, the first period against today"
+    listed = s.frame_table("switches", caption, shown, result.shape.tables["switches"], texts)
     return m.section("Switching list", listed, m.Words("Not an order of switching within a period.", small=True))
 
 
@@ -169,8 +169,8 @@ def _limits(result: DispatchDayResult) -> m.Section | None:
         "unit",
     ]
     caption = "Limits broken by the answer" if result.has_answer else "Limits broken by the plan of least violation"
-    told = m.Words("Relax these limits, free more, or reinforce here.")
-    return m.section("Limits", told, s.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True)
+    text = m.Words("Relax these limits, free more, or reinforce here.")
+    return m.section("Limits", text, s.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True)
 
 
 def _tables(result: DispatchDayResult) -> list[m.Section | None]:

@@ -31,11 +31,11 @@ def remarks(shown: Shown, outcome: DayOutcome) -> Iterator[str]:
     if question.scenarios is not None and outcome.plan is not None:
         yield (
             "the answer is best for these futures and keeps the limits in each of them; another day may cost more or "
-            "break limits: judge the plan on sampled days, too"
+            "break limits: test the plan in sampled days, too"
         )
     elif question.day.uncertain.count and outcome.plan is not None:
         yield (
-            "the worst case is that of the budgeted set: a day outside it may cost more or break limits; judge the "
+            "the worst case is that of the budgeted set: a day outside it may cost more or break limits; test the "
             "plan on sampled days, too"
         )
     if math.isfinite(outcome.lower_bound):

@@ -173,12 +173,12 @@ class DispatchDayResult(Answer):
     def to_do(self) -> str:
         if not self.has_answer:
             return ""
-        told = [count_words(self.operations, "switch operation")]
+        texts = [count_words(self.operations, "switch operation")]
         started = self.generators.filter("on")["name"].n_unique()
-        told += [f"{count_words(started, 'generator')} running" if started else ""]
+        texts += [f"{count_words(started, 'generator')} running" if started else ""]
         used = self.stores.filter((pl.col("charge_kw") > 1e-6) | (pl.col("discharge_kw") > 1e-6))["name"].n_unique()
-        told += [f"{count_words(used, 'store')} in use" if used else ""]
-        return ", ".join(filter(None, told)) or "nothing to schedule: the day as today"
+        texts += [f"{count_words(used, 'store')} in use" if used else ""]
+        return ", ".join(filter(None, texts)) or "nothing to schedule: the day as today"
 
     def answer_facts(self) -> dict[str, str]:
         cost = " / ".join(

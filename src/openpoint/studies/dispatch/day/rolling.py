@@ -142,8 +142,8 @@ def store_problem(question: DayQuestion, b: int, content: float) -> tuple[str, s
     slack, base = ROUNDING * max(most, 1.0), question.network.s_base_kva
     if least - slack <= content <= most + slack:
         return None
-    told = f"It holds {base * least:.4g} to {base * most:.4g} kWh; measure again or correct the store"
-    return f"a content of {base * content:.4g} kWh", told
+    advice = f"It holds {base * least:.4g} to {base * most:.4g} kWh; measure again or correct the store"
+    return f"a content of {base * content:.4g} kWh", advice
 
 
 def running_now(question: DayQuestion, positions: Ints) -> Bools:

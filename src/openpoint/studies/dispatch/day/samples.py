@@ -19,7 +19,7 @@ SHED = 1e-4
 SAMPLED = 1e-3
 """Tolerance of the recourses of sampled days: they then cost less than 0.1 % more than the best ones on average."""
 TAIL = 0.95
-"""The quantile of the costs that is told beside their mean."""
+"""The quantile of the costs that is shown beside their mean."""
 
 
 def sample_days(uncertain: Uncertain, count: int, *, seed: int = 0, correlation: float = 0.0) -> Floats:

@@ -41,7 +41,7 @@ PERIODS: c.Table = {
     "period": _PERIOD,
     "case": _CASE,
     "start_h": c.number("hours from the start of the day to that of the period", "from, h", 2),
-    "starts_at": c.text("what the clock says then; null: not told", "starts at", nullable=True),
+    "starts_at": c.text("what the clock says then; null: not given", "starts at", nullable=True),
     "hours": c.number("how long it is", "hours", 2),
     "price_usd_per_kwh": c.number("price of the energy of the sources, $/kWh; of several, the mean", "$/kWh", 4),
     "load_kw": c.maybe_number("demand, with what is moved, before anything is shed, kW", "load, kW", 1),

@@ -85,7 +85,7 @@ def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArray
         return None
     if len(names) > FUTURES_MOST:
         raise OptionError(
-            f"{len(names):,} futures are too many to operate and keep; give at most {FUTURES_MOST:,}, and judge the "
+            f"{len(names):,} futures are too many to operate and keep; give at most {FUTURES_MOST:,}, and test the "
             "plan on more days by samples"
         )
     if probabilities is None and not isinstance(options.measure, WorstCase):

@@ -40,11 +40,11 @@ def state_frame(question: DayQuestion, states: Sequence[DayState], measured: pl.
     """
     given = [] if measured is None else [
         row for row in measured.iter_rows(named=True) if row["kind"] in (*_SET, "branch")]  # fmt: skip
-    told = {row["name"] for row in given if row["kind"] == "branch"}
+    in_any_case = {row["name"] for row in given if row["kind"] == "branch"}
     names, rows = (*question.day.names, None), list[dict[str, Any]]()
     for state in states:
         known = {(row["kind"], row["name"]): row for row in given}
-        known |= {(row["kind"], row["name"]): row for row in _rows(question, states, state, told)}
+        known |= {(row["kind"], row["name"]): row for row in _rows(question, states, state, in_any_case)}
         rows += [{**row, "period": names[state.period]} for row in known.values()]
     return pl.DataFrame(rows, schema=c.dtypes(STATES), orient="row")
 
@@ -53,9 +53,9 @@ _SET = tuple(KINDS[kind][0] for kind in (DeviceKind.BANK, DeviceKind.VOLTAGE, De
 
 
 def _rows(
-    question: DayQuestion, states: Sequence[DayState], state: DayState, told: set[str]
+    question: DayQuestion, states: Sequence[DayState], state: DayState, in_any_case: set[str]
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a state; `states`: of all periods; `told`: branches that have a row in any case."""
+    """The rows of a state; `states`: of all periods; `in_any_case`: branches that always have a row."""
     net, day, base, t = question.network, question.day, question.network.s_base_kva, state.period
     there = (day.stores.first <= t) & (t < day.stores.last + (t == day.periods))
     for b in np.flatnonzero(there):
@@ -69,7 +69,7 @@ def _rows(
             power = {"p_kw": float(p), "q_kvar": float(q)} if np.isfinite(p) else {}
         yield {"kind": "generator", "name": name, "on": bool(on[g]), **power}
     for e, name in enumerate(net.branch_names):
-        if name in told or any(each.operations[e] for each in states):
+        if name in in_any_case or any(each.operations[e] for each in states):
             did = int(state.operations[e])
             yield {"kind": "branch", "name": name, "closed": bool(state.closed[e]), "operations": did}
     for d, name in enumerate(question.devices.names):

@@ -107,14 +107,14 @@ def dispatch_day(
         limits: of voltage and current to keep; default: those of the grid and the day.
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
-        samples: days drawn at random in which plans are judged by AC. seed: of them, and of futures that are drawn.
+        samples: days drawn at random in which plans are evaluated by AC. seed: of them, and of futures that are drawn.
         compare: with plans for other budgets in periods and by risks of futures: `"0,1,2,expected,cvar:0.9"`.
         now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
             All figures are of the rest alone. `once` is then once for the rest.
         state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
             What has no row is taken as at the start of the day. `DispatchDayResult.state_at` gives that of a plan.
         method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
-        gap: relative gap at which to stop. time_limit_s: seconds after which to stop. progress: told of iterations.
+        gap: relative gap at which to stop. time_limit_s: seconds to stop after. progress: called with every iteration.
 
     Raises:
         InputError: the grid or the day has faults, or a locked branch is unknown.
@@ -137,7 +137,7 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
         InputError, OptionError: as `dispatch_day`.
     """
     tables = read_day(day)
-    with_day, told = grid_of_day(grid, tables)
+    with_day, warnings = grid_of_day(grid, tables)
     with_day = as_asked(with_day, options.switchable, options.locked_open, options.locked_closed)
     futures = None
     if options.futures is not None and not isinstance(options.futures, int):
@@ -149,7 +149,7 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
         with_day = begun.grid_now()
         bare, arrays = _laid(with_day, tables, options, futures)
     name = "day" if isinstance(day, Day) else os.path.basename(os.fspath(day).rstrip("/")) or "day"
-    notes = tuple(str(each) for each in told)
+    notes = tuple(str(each) for each in warnings)
     notes += deviation_notes(arrays.uncertain) if futures is None else futures_notes(futures, arrays.uncertain)
     return prepare_arrays(with_day, bare, arrays, name, options, notes, begun, futures)
 
@@ -209,7 +209,7 @@ class OutOfSample:
 
     Attributes:
         sampling: days drawn at random. others: plans with which it is compared.
-        bounded: with the budgeted set in which the worst case of each is told; None = none.
+        bounded: with the budgeted set in which the worst case of each is found; None = none.
     """
 
     sampling: Sampling
@@ -244,7 +244,7 @@ class PreparedDay:
     asked: Asked
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The day in a line."""
         day = self.question.day
         batteries, vehicles = int((~day.stores.vehicle).sum()), int(day.stores.vehicle.sum())

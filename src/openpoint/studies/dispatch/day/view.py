@@ -44,8 +44,8 @@ def view(result: DispatchDayResult) -> v.View:
         gap = f"{words.percent(result.gap)} % of {objective} (bound {words.usd(result.lower_bound_usd)})"
     lines.append(v.Line(f"Gap: {gap}"))
     balance = "" if result.balance_max_kw is None else f", energy balance to {words.small(result.balance_max_kw)} kW"
-    told = v.violated(len(result.violations))
-    lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu{balance}, {told}"))
+    check = v.violated(len(result.violations))
+    lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu{balance}, {check}"))
     return lines
 
 
@@ -57,7 +57,7 @@ def _rest(result: DispatchDayResult) -> v.View:
 
 
 def _decided(result: DispatchDayResult) -> v.View:
-    rows = [(f"  {what}", f"{when}: {told}") for what, when, told in result.decided.iter_rows()]
+    rows = [(f"  {what}", f"{when}: {stated}") for what, when, stated in result.decided.iter_rows()]
     uncertain = "; ".join(result.uncertain) or "nothing: all comes as forecast"
     return [v.Line("Decided:"), v.Rows(rows), v.Line(f"Uncertain: {words.safe(uncertain)}")]
 
@@ -92,9 +92,9 @@ def _periods(result: DispatchDayResult) -> v.View:
             "loss_kw")]  # fmt: skip
         shown = ["-" if value is None else f"{round(value) + 0:,}" for value in powers]
         low = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f}"
-        told = words.safe(deviating.get(row["period"], ""))
+        deviations = words.safe(deviating.get(row["period"], ""))
         rows.append((words.safe(row["period"]), f"{row['price_usd_per_kwh']:.4f}", *shown, low,
-                     words.usd(row["cost_usd"]), told))  # fmt: skip
+                     words.usd(row["cost_usd"]), deviations))  # fmt: skip
     what = "The rest of the day" if result.hours_passed else "The day"
     worst = "dearest future" if result.futures.height else "worst realisation"
     title = f"{what} in its {worst}, kW:" if case == "worst" else f"{what} as forecast, kW:"
@@ -113,8 +113,8 @@ def _futures(result: DispatchDayResult) -> v.View:
         rows.append((words.safe(row["future"]), shown, words.usd(row["cost_usd"]), *powers, f"{row['v_min_pu']:.4f}"))
     lowest, highest = words.usd(costs.min()), words.usd(costs.max())  # type: ignore[arg-type]
     title = f"{words.count(len(costs), 'future')}, {result.risk} {words.usd(result.objective_usd)}"
-    told = f"costs from {lowest} to {highest}, load shed in {shed}; the dearest:"
-    return [v.Line(f"{title}: {told}", "bold"), v.Rows(rows, range(1, 6), head=True), v.Line()]
+    text = f"costs from {lowest} to {highest}, load shed in {shed}; the dearest:"
+    return [v.Line(f"{title}: {text}", "bold"), v.Rows(rows, range(1, 6), head=True), v.Line()]
 
 
 def _samples(result: DispatchDayResult) -> v.View:

@@ -13,15 +13,15 @@ from openpoint.studies.dispatch.front.result import DispatchFront
 def page(result: DispatchFront) -> m.Page:
     """The report of a result."""
     drawn = chart(result)
-    told = f"The least {result.sought} at each bound of {result.kept}, and the bound that is proven of it"
-    picture = None if drawn is None else m.Panel("front", drawn, "", told)
+    text = f"The least {result.sought} at each bound of {result.kept}, and the bound that is proven of it"
+    picture = None if drawn is None else m.Panel("front", drawn, "", text)
     meant = [
         m.Words(f"{name}: {CRITERIA[name].text}.", small=True)
         for name in (result.sought, result.kept)
         if name in CRITERIA
     ]
     listed = s.frame_table(
-        "points", told, result.points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
+        "points", text, result.points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
     )
     parts = [
         s.remarks(result.notes),

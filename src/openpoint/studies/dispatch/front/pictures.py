@@ -35,8 +35,8 @@ def draw(result: DispatchFront) -> Figure:
         axes.plot(x, y, "o", ms=6, color=style.OPENS, label="answer, verified by AC", zorder=3)
         for row in found.iter_rows(named=True):
             at = (row["kept"], row["sought"])
-            told = f"gap {percent(row['gap'], 3)}"
-            axes.annotate(told, at, xytext=(6, 6), textcoords="offset points", fontsize=7.5, color=style.SOFT)
+            text = f"gap {percent(row['gap'], 3)}"
+            axes.annotate(text, at, xytext=(6, 6), textcoords="offset points", fontsize=7.5, color=style.SOFT)
         axes.set_xlabel(x_title)
         axes.set_ylabel(y_title)
         axes.margins(0.12)
@@ -62,14 +62,14 @@ def chart(result: DispatchFront) -> Chart | None:
         return None
     x, y, bound = (found[column].to_numpy() for column in ("kept", "sought", "lower_bound"))
     gaps = [[a, low, a, high] for a, low, high in zip(x.tolist(), bound.tolist(), y.tolist())]
-    told = tuple(
+    hovers = tuple(
         f"{result.sought} {figures(row['sought'], 6)} {result.sought_unit}\n{result.kept} {figures(row['kept'], 6)} "
         f"{result.kept_unit}\nproven bound {figures(row['lower_bound'], 6)}, gap {percent(row['gap'], 4)}"
         for row in found.iter_rows(named=True)
     )
     layers: list[Layer] = [
         Lines(gaps, "@after", 2.0, name="gap to the proven bound"),
-        Dots(numbers(x), numbers(y), 8.0, "@opens", name="answer, verified by AC", hover=told),
+        Dots(numbers(x), numbers(y), 8.0, "@opens", name="answer, verified by AC", hover=hovers),
     ]
     return axes_chart(360, span(x), x_title, span(np.concatenate([y, bound])), y_title, layers)
 

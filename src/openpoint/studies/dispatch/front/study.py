@@ -65,7 +65,7 @@ def dispatch_front(
         criteria: two, as `"losses,changes"`: the first is minimised, the second bounded. The second may be `v_min`,
             the lowest voltage, which is bounded from below.
         points: most points.
-        progress: told of every iteration, with the bound of its point.
+        progress: called with every iteration, with the bound of its point.
         options: those of `openpoint.dispatch`; a time limit is that of each point.
 
     Returns:
@@ -196,8 +196,8 @@ class PreparedFront:
     def _solved(
         self, prepared: Prepared | PreparedPhases, limit: float | None, progress: FrontProgress | None
     ) -> DispatchResult:
-        def told(iteration: Iteration) -> None:
+        def on_iteration(iteration: Iteration) -> None:
             if progress is not None:
                 progress(limit, iteration)
 
-        return prepared.solve(told)
+        return prepared.solve(on_iteration)

@@ -27,5 +27,5 @@ def view(result: DispatchFront) -> v.View:
                 row["termination"],
             )
         )
-    told = f"\nThe least {result.sought} at each bound of {result.kept}: {words.count(result.point_count, 'point')}."
-    return [v.Line(told, "bold"), Remarks(result.notes), v.Rows(rows, (1, 2, 3, 4, 5, 6), head=True)]
+    text = f"\nThe least {result.sought} at each bound of {result.kept}: {words.count(result.point_count, 'point')}."
+    return [v.Line(text, "bold"), Remarks(result.notes), v.Rows(rows, (1, 2, 3, 4, 5, 6), head=True)]

@@ -33,7 +33,7 @@ from openpoint.twostage.log import Progress, Termination
 
 
 def has_phases(grid: Grid) -> bool:
-    """Whether a grid has phases a, b, c; a faulty grid is said to have none."""
+    """Whether a grid has phases a, b, c; a faulty grid counts as having none."""
     return bool((grid.buses["phases"] != "1").any())
 
 
@@ -233,9 +233,9 @@ def _devices_table(asked: PreparedPhases, after: Grid | None) -> pl.DataFrame:
         kind, column = ("transformers", "tap_pos") if is_tap else ("capacitors", "steps_on")
         row = asked.grid.tables()[kind].row(int(devices.row[d]), named=True)
         place = f"{row['from_bus']} – {row['to_bus']}" if is_tap else row["bus"]
-        told = ("tap changer", name, place, "tap position") if is_tap else ("capacitor bank", name, place, "steps on")
+        about = ("tap changer", name, place, "tap position") if is_tap else ("capacitor bank", name, place, "steps on")
         now = None if after is None else float(after.tables()[kind][column][int(devices.row[d])])
-        rows.append((*told, "", float(devices.low[d]), float(devices.high[d]), float(devices.today[d]), now))
+        rows.append((*about, "", float(devices.low[d]), float(devices.high[d]), float(devices.today[d]), now))
     return pl.DataFrame(rows, schema=c.dtypes(DEVICES), orient="row")
 
 
@@ -259,7 +259,7 @@ def _generators(grid: Grid, *, kept: bool) -> pl.DataFrame:
             + row["cost_usd_per_kwh"] * row["p_kw"]
             + row["cost_usd_per_kw2h"] * row["p_kw"] ** 2
         )
-        told = {
+        figures = {
             "on_before": on,
             "on_after": after(on),
             "p_before_kw": row["p_kw"],
@@ -268,7 +268,7 @@ def _generators(grid: Grid, *, kept: bool) -> pl.DataFrame:
             "q_after_kvar": after(row["q_kvar"]),
             "cost_after_usd_per_h": after(cost if on else 0.0),
         }
-        rows.append([{**row, **told}[name] for name in GENERATORS])
+        rows.append([{**row, **figures}[name] for name in GENERATORS])
     return pl.DataFrame(rows, schema=c.dtypes(GENERATORS), orient="row")
 
 
@@ -278,7 +278,7 @@ def _linear_notes(found: PhasesDispatch) -> list[str]:
     if not math.isfinite(linear.bound_kw):
         return []
     what = "losses" if found.sought is Sought.LOSS else "power of the sources"
-    told = f"in the linear model the least {what} is at least {linear.bound_kw:.3f} kW"
+    text = f"in the linear model the least {what} is at least {linear.bound_kw:.3f} kW"
     if math.isfinite(linear.answer_kw):
-        told += f", and the answer comes to {linear.answer_kw:.3f} kW there ({100.0 * linear.gap:.3f} % above)"
-    return [told]
+        text += f", and the answer comes to {linear.answer_kw:.3f} kW there ({100.0 * linear.gap:.3f} % above)"
+    return [text]

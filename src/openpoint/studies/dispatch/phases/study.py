@@ -262,8 +262,8 @@ class _Run:
         if model.devices.count < self.evaluator.devices.count:
             notes = ["regulators in an open delta stay as they are in the linear model, so that there is no bound"]
         if answer.bound_kw == math.inf:
-            said = "this keeps them" if best.violation == 0.0 else "nothing that was tried does either"
-            notes.append(f"in the linear model nothing keeps the limits; by exact power flow {said}")
+            text = "this keeps them" if best.violation == 0.0 else "nothing that was tried does either"
+            notes.append(f"in the linear model nothing keeps the limits; by exact power flow {text}")
         return notes
 
     def _why(self, answer: LinearAnswer, best: EvaluatedState) -> Termination:

@@ -155,8 +155,8 @@ def _names(axes: Axes, scene: HardenScene, after: After, plan: Plan, dot: float)
         for n, name in enumerate(scene.bus_names)
     ]
     for n in shed:
-        told = f"{names[n].text}  −{figures(after.shed[n], 3)} kW"
-        names[n] = BusName(told, style.BROKEN, names[n].bold, away=(6.0, 6.0))
+        text = f"{names[n].text}  −{figures(after.shed[n], 3)} kW"
+        names[n] = BusName(text, style.BROKEN, names[n].bold, away=(6.0, 6.0))
     first = [*scene.generators, *scene.sources, *sorted(shed, key=lambda n: -after.shed[n])]
     return draw_bus_names(axes, scene.layout, names, first, plan, dot)
 
@@ -214,8 +214,8 @@ def _legend(figure: style.Picture, scene: HardenScene, plan: Plan) -> None:
         columnspacing=1.3,
         borderaxespad=0.0,
     )
-    told = "A colour is an island; the wider a line, the more power it carries; a hollow generator stands still."
+    text = "A colour is an island; the wider a line, the more power it carries; a hollow generator stands still."
     left = len(scene.after) - PANELS
     if left > 0:
-        told += f" {left} more disasters that weigh less are not drawn."
-    figure.text(0.42 / width, 0.1 / height, told, fontsize=7.5, color=style.SOFT, va="center")
+        text += f" {left} more disasters that weigh less are not drawn."
+    figure.text(0.42 / width, 0.1 / height, text, fontsize=7.5, color=style.SOFT, va="center")

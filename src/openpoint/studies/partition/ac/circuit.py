@@ -1,9 +1,9 @@
 """A plan in exact AC power flow: every island a circuit of OpenDSS around its grid-forming generator.
 
-A grid-forming generator holds the voltage and delivers what its island needs; all others deliver what they are told,
-each phase by itself. What the grid-forming ones deliver in each phase is told by the equations of the network, which
+A grid-forming generator holds the voltage and delivers what its island needs; all others deliver their set-points,
+each phase by itself. What the grid-forming ones deliver in each phase follows from the equations of the network, which
 share nothing with OpenDSS and check it at all other terminals. Of one that lies between phases they tell no more than
-what it delivers in all: by how much that differs from what it was told is spread evenly.
+what it delivers in all: by how much that differs from its set-point is spread evenly.
 
 Behind a delta no neutral is: a generator there feeds in between phases, with the currents that the linear model has of
 it, and voltages count from where they have no zero sequence.
@@ -57,8 +57,8 @@ class PlanFlows:
 
     Attributes:
         converged: (K). excess: (K, L) by how much each limit is missed, negative where it is kept; inf without a flow.
-        beside: (K, 2 H) active and reactive power of the parts of the grid-forming generators beyond what they were
-            told, per unit.
+        beside: (K, 2 H) active and reactive power of the parts of the grid-forming generators beyond their
+            set-points, per unit.
         mismatch: (K) of the equations of the network, per unit of a phase, and between what they and OpenDSS say that
             the grid-forming generators deliver; nan without a flow.
         v: (K, served terminals) magnitudes of voltages, per unit. loss_kw: (K) of all branches.
@@ -126,14 +126,14 @@ class PlanCircuit:
         loads = np.tile(self._load_kva, (len(realisations), 1))
         if len(self._uncertain):
             loads[:, self._uncertain] *= 1.0 + realisations
-        told = self._set + changes
-        p, q = np.split(told, 2, axis=1)
-        table, told_kva = self._grid.generators, (p + 1j * q) * self._base_kw
+        set_points = self._set + changes
+        p, q = np.split(set_points, 2, axis=1)
+        table, set_kva = self._grid.generators, (p + 1j * q) * self._base_kw
         made = np.tile(table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy(), (len(loads), 1))
         moved = np.diff(self._feeds.indptr) > 0
-        made[:, moved] = (self._feeds[moved] @ told_kva.T).T
+        made[:, moved] = (self._feeds[moved] @ set_kva.T).T
         flows = self._circuit.solve(loads_kva=loads, generators_kva=made)
-        said = balances(
+        balance = balances(
             self._grid,
             self._circuit.network,
             flows.v,
@@ -143,20 +143,20 @@ class PlanCircuit:
             loads_kva=loads,
             generators_kva=made,
         )
-        delivered = said.missing[:, self._led_at]
+        delivered = balance.missing[:, self._led_at]
         by_engine = flows.source_kva[:, self._grid.sources.height :] / self._base_kw
         apart = np.abs(delivered @ self._of_unit - by_engine).max(axis=1, initial=0.0)
         beside = delivered - (p + 1j * q)[:, self.parts]
         beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
-        output = told[:, self._led] + np.hstack([beside.real, beside.imag])
+        output = set_points[:, self._led] + np.hstack([beside.real, beside.imag])
         v = np.abs(self._to_neutral(flows.v))
         i = np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))[:, self._conductors]
         measured = np.hstack([v[:, self._terminals], i, output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf
-        mismatch = np.maximum(said.mismatch, apart)
+        mismatch = np.maximum(balance.mismatch, apart)
         return PlanFlows(
-            flows.converged, excess, output - told[:, self._led], mismatch, v[:, self._served], flows.loss_kw
+            flows.converged, excess, output - set_points[:, self._led], mismatch, v[:, self._served], flows.loss_kw
         )
 
     def _to_neutral(self, v: Complexes) -> Complexes:

@@ -2,7 +2,7 @@
 
 Of several dispatches that are as cheap, as many are where all generators cost the same, the one is taken that leaves
 the grid-forming generators most room within their limits and ramps, by the share of their range in the worst phase:
-they take up what the linear model does not see, such as losses. Once an AC flow has told how much that is, the
+they take up what the linear model does not see, such as losses. Once an AC flow has shown how much that is, the
 recourse may be asked again with this difference as power that they must deliver beside; then the others follow, too.
 """
 
@@ -29,7 +29,7 @@ ROOM_USD = 1e-3
 def leading(program: PartitionProgram, decision: Floats) -> Ints:
     """Numbers among `may_form` of the generator that forms the grid of each island; of several the largest.
 
-    In AC flow it holds the voltage and the others deliver what they are told: two stiff sources would exchange power.
+    In AC flow it holds the voltage and the others deliver their set-points: two stiff sources would exchange power.
     """
     closed, _, forming, _, _ = program.parted(decision)
     units, chosen = program.generators, np.flatnonzero(forming > 0.5)

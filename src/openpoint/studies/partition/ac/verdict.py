@@ -84,12 +84,12 @@ class PartitionSamples:
     """What `sample_partition` answers.
 
     Attributes:
-        asked, judged: samples asked for, and those that were judged before the time limit or Ctrl-C, if one came.
+        asked, judged: samples asked for, and those that were evaluated before the time limit or Ctrl-C, if one came.
         seed: of the samples.
         robust: of the plan asked about. deterministic: of the plan made for nominal loads, in the same samples; None
             where it was not wanted or not found.
-        seconds: of judging.
-        stopped: why not all were judged; None where they were.
+        seconds: of evaluation.
+        stopped: why not all were evaluated; None where they were.
     """
 
     asked: int
@@ -102,7 +102,7 @@ class PartitionSamples:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the time limit or Ctrl-C came before all samples were judged."""
+        """Whether the time limit or Ctrl-C came before all samples were evaluated."""
         return self.judged < self.asked
 
     @property

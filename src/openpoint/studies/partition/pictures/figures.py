@@ -124,9 +124,9 @@ def _panel(axes: Axes, scene: PartitionScene, view: PlanView, plan: Plan) -> Non
 
 def _listed(view: PlanView) -> list[tuple[int, str]]:
     """The islands in words, after their numbers."""
-    told = [(each.number, each.words) for each in view.islands[:_LISTED]]
+    listed = [(each.number, each.words) for each in view.islands[:_LISTED]]
     left = len(view.islands) - _LISTED
-    return [*told, (0, f"and {left} more")] if left > 0 else told
+    return [*listed, (0, f"and {left} more")] if left > 0 else listed
 
 
 def _list(axes: Axes, view: PlanView, plan: Plan) -> None:
@@ -257,8 +257,8 @@ def _legend(figure: style.Picture, scene: PartitionScene, plan: Plan) -> None:
         columns = len(entries) if width > 11.5 else 5 if width > 6.6 else 4
         at = (0.3 / width, (plan.strip + 0.2) / height)
         figure.legend(handles, names, loc="lower left", bbox_to_anchor=at, ncols=columns, **more)
-    told = "A colour and a number are an island. Generators: set-point of what they have, kW."
-    figure.text(0.42 / width, (plan.strip + 0.1) / height, told, fontsize=7.5, color=style.SOFT, va="center")
+    text = "A colour and a number are an island. Generators: set-point of what they have, kW."
+    figure.text(0.42 / width, (plan.strip + 0.1) / height, text, fontsize=7.5, color=style.SOFT, va="center")
 
 
 def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
@@ -269,7 +269,7 @@ def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
     cost = np.array([np.nan if each.cost_usd is None else each.cost_usd for each in result.results])
     served = np.array([each.served_kw for each in result.results])
     each_wide = (width - 2 * MARGIN - 1.5) / 2
-    for k, (title, values, told) in enumerate(
+    for k, (title, values, form) in enumerate(
         (("load served, kW", served, "{:,.0f}"), ("cost at worst, $ an hour", cost, "{:,.0f}"))
     ):
         left = MARGIN + 0.55 + k * (each_wide + 0.8)
@@ -282,7 +282,7 @@ def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
         axes.tick_params(labelsize=8)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         for x, y in zip(share, values, strict=True):
-            axes.annotate(told.format(y), (x, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5)
+            axes.annotate(form.format(y), (x, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5)
         if k == 0:
             axes.axhline(total, color=style.SOFT, lw=0.9, ls=(0, (4, 3)))
             at: dict[str, Any] = {

@@ -101,8 +101,8 @@ def _buses(scene: PartitionScene, view: PlanView, frame: GridFrame) -> list[Laye
     for buses, shape, larger in shapes:
         edges = tuple("@broken" if i in lost else "@ink" if view.island[i] else "@loose" for i in buses)
         fills = tuple(_colour(int(view.island[i])) if view.island[i] else "@paper" for i in buses)
-        told = tuple(_bus_text(scene, view, i) for i in buses)
-        layers.append(Dots(*frame.places(buses), size + larger, fills, shape, edge=edges, width=1.4, hover=told))
+        hovers = tuple(_bus_text(scene, view, i) for i in buses)
+        layers.append(Dots(*frame.places(buses), size + larger, fills, shape, edge=edges, width=1.4, hover=hovers))
     return layers
 
 

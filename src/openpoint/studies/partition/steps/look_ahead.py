@@ -115,10 +115,10 @@ class _RollingSolution:
         return whole.within(whole.left() / (len(self._program.steps) - t))
 
     def _solve(self, program: PartitionProgram, name: str, deadline: Deadline) -> Outcome:
-        """What the method says in its part of the time; its lines are told under the name of a step."""
+        """What the method says in its part of the time; its lines are logged under the name of a step."""
         began = self._seconds()
 
-        def told(line: Iteration) -> None:
+        def on_line(line: Iteration) -> None:
             lower, upper = self._lower, self._upper
             if not name:  # all steps at once
                 lower, upper = max(lower, min(line.lower_bound, upper)), min(upper, line.upper_bound)
@@ -127,7 +127,7 @@ class _RollingSolution:
                 dataclasses.replace(moved, interim=True, verdict=f"{name}: {line.verdict}") if name else moved
             )
 
-        return self._method.solve(program, told, deadline)
+        return self._method.solve(program, on_line, deadline)
 
     def _log_line(self, line: Iteration) -> None:
         line = dataclasses.replace(line, number=len(self._log) + 1)

@@ -202,8 +202,8 @@ def _units(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list[
                 hatch=hatch,
                 alpha=0.8,
             )
-            told = f"{p:,.0f}" if abs(p) > RUNS_KW else ""
-            text = f"◆ {told}" if cell["forms_grid"] else told
+            power = f"{p:,.0f}" if abs(p) > RUNS_KW else ""
+            text = f"◆ {power}" if cell["forms_grid"] else power
             axes.text((x + y) / 2, -k - 0.5, text, ha="center", va="center", fontsize=7, bbox=VEIL if text else None)
         axes.text(1.01, -k - 0.5, f"{most:,.0f} kW", transform=axes.get_yaxis_transform(), fontsize=7, va="center")
 
@@ -219,8 +219,8 @@ def _stores(axes: Axes, result: PartitionStepsResult, edges: Floats, names: list
         axes.fill_between(edges, -k - 1.0, level, color=style.AFTER, alpha=0.25, lw=0)
         axes.plot(edges, level, color=style.AFTER, lw=1.4)
         for x, y, kwh in zip(edges[1:], level[1:], energy[1:], strict=True):
-            told: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "ha": "right", "va": "center"}
-            axes.annotate(f"{kwh:,.0f}", (x, max(y, -k - 0.7)), xytext=(-3, -4), **told)
+            look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "ha": "right", "va": "center"}
+            axes.annotate(f"{kwh:,.0f}", (x, max(y, -k - 0.7)), xytext=(-3, -4), **look)
         axes.text(
             1.01, -k - 0.5, f"{capacity[name]:,.0f} kWh", transform=axes.get_yaxis_transform(), fontsize=7, va="center"
         )

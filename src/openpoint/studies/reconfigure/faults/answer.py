@@ -53,14 +53,14 @@ def secured_result(
 
 def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
     """What faults may do at most."""
-    told = []
+    texts = []
     if not limits.may.all():
-        told.append("no fault less restorable than today")
+        texts.append("no fault less restorable than today")
     if limits.most < ENDLESS:
-        told.append(f"at most {limits.most} unrestorable faults")
+        texts.append(f"at most {limits.most} unrestorable faults")
     for index, most in limits.at_most.items():
-        told.append(f"{index.name} at most {prepared.scale(index) * most:.6g} {UNITS[index]}")
-    return ", ".join(told)
+        texts.append(f"{index.name} at most {prepared.scale(index) * most:.6g} {UNITS[index]}")
+    return ", ".join(texts)
 
 
 def summary(prepared: Prepared, figures: FaultFigures | None) -> FaultSummary:

@@ -1,6 +1,6 @@
 """The arrays of the compiled evaluation of faults.
 
-What is said here of sections, parts, ties and breakers is that of `openpoint.studies.secure.model`.
+Sections, parts, ties and breakers are those of `openpoint.studies.secure.model`.
 """
 
 from __future__ import annotations

@@ -77,18 +77,18 @@ class FaultExchange:
         near = self._near(state.closed)
         if not len(near):
             return None
-        loss, miss = self.task.ac.evaluate(near)
+        loss, violation = self.task.ac.evaluate(near)
         by_loss = self.task.sought is Sought.LOSS
-        for k in np.lexsort((loss, miss)).tolist():
-            if miss[k] > state.merit[0] or not np.isfinite(loss[k]):
+        for k in np.lexsort((loss, violation)).tolist():
+            if violation[k] > state.merit[0] or not np.isfinite(loss[k]):
                 return None
-            same = miss[k] == state.merit[0] and state.merit[1] == 0.0
+            same = violation[k] == state.merit[0] and state.merit[1] == 0.0
             if same and loss[k] >= state.loss * (1.0 - 1e-9 if by_loss else 1.0 + HOPELESS):
                 return None
             if self.evaluations >= until or self.over():
                 return None
             self.evaluations += 1
-            found = self.task.evaluated(near[k], float(loss[k]), float(miss[k]))
+            found = self.task.evaluated(near[k], float(loss[k]), float(violation[k]))
             if found is not None and found.merit < state.merit:
                 self._keep(found)
                 return found

@@ -60,24 +60,26 @@ def floors_of(task: FaultTask, starts: list[Bools], gap: float, deadline: Deadli
 
 def none_keeps(task: FaultTask, floors: list[Floor], seconds: float) -> Found | None:
     """What a search finds where a limit lies below the floor of its index; None where none does."""
-    missed = next((each for each in floors if each.is_above), None)
-    if missed is None:
+    unkept = next((each for each in floors if each.is_above), None)
+    if unkept is None:
         return None
-    best = None if missed.best is None else task.state(missed.best.closed)
+    best = None if unkept.best is None else task.state(unkept.best.closed)
     nodes = sum(each.nodes for each in floors)
     last = SearchProgress(seconds, nodes, 0, 0, math.inf, math.inf, 1.0)
     return Found(best, ended(task, best, Termination.INFEASIBLE, last))
 
 
-def told_limits(task: FaultTask, found: Found, floors: list[Floor], told: dict[Sought, tuple[float, str]]) -> list[str]:
-    """What is said of limits that no state keeps; `told`: factor and unit of each index."""
+def unkept_limits(
+    task: FaultTask, found: Found, floors: list[Floor], units: dict[Sought, tuple[float, str]]
+) -> list[str]:
+    """Notes on limits that no state keeps; `units`: factor and unit of each index."""
     if found.result.termination is not Termination.INFEASIBLE:
         return []
     best, most = found.best, task.limits.most
     for each in floors:
         if not each.is_above:
             continue
-        factor, unit = told[each.index]
+        factor, unit = units[each.index]
         if math.isinf(each.least):
             return ["no state keeps the limits beside that of " + each.index.name]
         known = (

@@ -49,7 +49,7 @@ class FaultQuestion(FaultAssumptions):
 
     @property
     def most(self) -> Mapping[str, float]:
-        """What is at most so much, by its name, in the unit in which it is told."""
+        """What is at most so much, by its name, in the unit in which it is shown."""
         return numbers_by_name(self.at_most, "at_most", FIGURES, "figures of faults", None)
 
     @property

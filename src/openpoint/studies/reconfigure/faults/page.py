@@ -33,8 +33,8 @@ def _faults(result: SecuredResult) -> m.Section:
     asked = f"Limit of faults: {result.fault_limit}. " if result.fault_limit else ""
     value, bound = figure(result.minimized_value), figure(result.minimized_bound)
     least = f"Least {result.minimized}: {value} {result.minimized_unit}; proven: no state has less than {bound}. "
-    told = "Restorable: one tie for each part feeds all that is cut off and not isolated, within the limits."
-    return m.section("Faults", m.Words(asked + least + told), compared, listed, long=True)
+    text = "Restorable: one tie for each part feeds all that is cut off and not isolated, within the limits."
+    return m.section("Faults", m.Words(asked + least + text), compared, listed, long=True)
 
 
 html = html_for(page)

@@ -65,7 +65,7 @@ class SecuredResult(TopologyResult):
 
     @property
     def head(self) -> Head:
-        return self._head(self.minimized_value, self.minimized_bound, self.minimized_unit, self.violations_told())
+        return self._head(self.minimized_value, self.minimized_bound, self.minimized_unit, self.violations_listed())
 
     def answer_facts(self) -> dict[str, str]:
         loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"

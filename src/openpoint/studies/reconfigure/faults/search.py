@@ -28,7 +28,7 @@ from openpoint.twostage.log import Termination
 ROOM = 4096
 """Rows of the pool at first."""
 NODES_A_STATE = 4
-"""Nodes for each state that is judged for better ones to be known: one takes about as long as so many nodes."""
+"""Nodes for each state that is evaluated for better ones to be known: one takes about as long as so many nodes."""
 OPTIMAL = 1e-6
 """Relative gap below which a result counts as optimal."""
 

@@ -171,7 +171,7 @@ def _notes(held: int, unrated: int, today: FaultFigures | None) -> tuple[str, ..
     found = []
     if held:
         found.append(
-            f"faults of {held} branches on loops that stay closed are left out; `openpoint secure` judges them"
+            f"faults of {held} branches on loops that stay closed are left out; `openpoint secure` evaluates them"
         )
     if unrated:
         found.append(f"{unrated} branches have no rate of faults and count as never failing in all figures of a year")

@@ -12,7 +12,7 @@ from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.faults.answer import secured_result
-from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, told_limits
+from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, unkept_limits
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
 from openpoint.studies.reconfigure.faults.result import UNITS, SecuredResult
@@ -75,7 +75,7 @@ def reconfigure_secure(
             to be operated for it is `remote` (default: the same). repair_h: until the repair.
         limits, locked_open, locked_closed, switchable, max_changes, change_cost_kw: as of `reconfigure`.
         gap: relative gap at which to stop; default: 1e-4. time_limit_s: seconds after which to stop with the best.
-        progress: told of the search.
+        progress: called with every line of the log.
 
     Raises:
         InputError: the grid has faults, or a name is unknown; faults of the reliability data; `"today"` where today's
@@ -119,15 +119,15 @@ def secured(
     with deadline_of(options.time_limit_s) as deadline:
         task = ready.task(question.sought, limits)
         gap = GAP if options.gap is None else options.gap
-        found, log, told = searched(ready, task, gap, deadline, progress)
+        found, log, notes = searched(ready, task, gap, deadline, progress)
         result = secured_result(ready, task, found, log, before)
-        return replace(result, notes=(*result.notes, *told))
+        return replace(result, notes=(*result.notes, *notes))
 
 
 def searched(
     ready: Prepared, task: FaultTask, gap: float, deadline: Deadline, progress: Progress | None
 ) -> tuple[Found, Log, list[str]]:
-    """What the search for the figure sought finds, its log, and what is to be said of limits that no state keeps."""
+    """What the search for the figure sought finds, its log, and notes on limits that no state keeps."""
     sought, log = task.sought, Log(ready.scale(task.sought), progress)
     with deadline.uncounted():  # compiles branch exchange, which takes milliseconds by itself
         starts = ready.starts(deadline)
@@ -137,9 +137,9 @@ def searched(
     if found is None:
         known = [*starts, *(each.best.closed for each in floors if each.best is not None)]
         if sought is Sought.LOSS:
-            found = search_loss(task, known, gap=gap, deadline=deadline, progress=log.told)
+            found = search_loss(task, known, gap=gap, deadline=deadline, progress=log.on_progress)
         else:
-            found = IndexSearch(task, gap, deadline, log.told).solve(known)
+            found = IndexSearch(task, gap, deadline, log.on_progress).solve(known)
     units = {each.index: (ready.scale(each.index), UNITS[each.index]) for each in floors}
     shown = log if sought is Sought.LOSS else replace(log, s_base_kva=ready.scale(Sought.LOSS))
-    return found, shown, told_limits(task, found, floors, units)
+    return found, shown, unkept_limits(task, found, floors, units)

@@ -96,8 +96,8 @@ class EvaluatedState:
         return self.merit[:2] == (0.0, 0.0)
 
 
-def _nobody(_: EvaluatedState) -> None:
-    """Nobody is told."""
+def _ignore(_: EvaluatedState) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class FaultTask:
         network: with the limits without a fault, its held meshes opened. must_close, must_open: (E) branches whose
             state is given. max_changes: most branches that differ from today. change_cost: of each, per unit.
         faults: evaluates faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
-        told: called with every state that is evaluated.
+        on_state: called with every state that is evaluated.
     """
 
     network: Network
@@ -119,7 +119,7 @@ class FaultTask:
     faults: FaultEvaluator
     sought: Sought
     limits: FaultLimits
-    told: Callable[[EvaluatedState], None] = _nobody
+    on_state: Callable[[EvaluatedState], None] = _ignore
 
     @cached_property
     def ac(self) -> AcEvaluator:
@@ -164,20 +164,20 @@ class FaultTask:
         )
         return PartialBound(self.faults.wires, data, least)
 
-    def evaluated(self, closed: Bools, loss: float, miss: float) -> EvaluatedState | None:
-        """A state with its faults; None where they cannot be evaluated. `loss`, `miss`: as `ac` found them."""
+    def evaluated(self, closed: Bools, loss: float, violation: float) -> EvaluatedState | None:
+        """A state with its faults; None where they cannot be evaluated. `loss`, `violation`: as `ac` found them."""
         figures = self.faults.figures(closed)
         if figures is None or not np.isfinite(loss):
             return None
         value = loss if self.sought is Sought.LOSS else figure_of(self.sought, figures)
-        state = EvaluatedState(closed, (miss, self.limits.excess(figures), value, loss), loss, figures)
-        self.told(state)
+        state = EvaluatedState(closed, (violation, self.limits.excess(figures), value, loss), loss, figures)
+        self.on_state(state)
         return state
 
     def state(self, closed: Bools) -> EvaluatedState | None:
         """A state, with its loss and its faults."""
-        loss, miss = self.ac.evaluate(closed[None, :])
-        return self.evaluated(closed, float(loss[0]), float(miss[0]))
+        loss, violation = self.ac.evaluate(closed[None, :])
+        return self.evaluated(closed, float(loss[0]), float(violation[0]))
 
 
 def weights_of(sought: Sought, data: FaultData) -> tuple[Floats, Floats, Floats]:

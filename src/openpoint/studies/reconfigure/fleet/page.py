@@ -78,8 +78,8 @@ def _cards(result: FleetResult) -> m.Cards:
 
 def _table(result: FleetResult) -> m.Table:
     """A row a grid; those that were not come to have no numbers."""
-    told = [GRIDS[name].metadata or {} for name in _NUMBERS]
-    numbers = [m.Column(each["heading"], each["digits"]) for each in told]
+    about = [GRIDS[name].metadata or {} for name in _NUMBERS]
+    numbers = [m.Column(each["heading"], each["digits"]) for each in about]
     heads: list[s.Heading] = ["grid", "status", "ended", *numbers, "file"]
     rows = [
         (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
@@ -96,8 +96,8 @@ def _named(row: FleetRow) -> m.Cell:
 
 
 def _texts(heading: str, rows: list[tuple[FleetRow, str | None]]) -> m.Section | None:
-    """What is said of some of the grids, a line a sentence."""
-    lines = [f"{row.name} ({row.source}): {line}" for row, said in rows for line in (said or "").splitlines()]
+    """Messages of some of the grids, a line each."""
+    lines = [f"{row.name} ({row.source}): {line}" for row, message in rows for line in (message or "").splitlines()]
     return m.section(heading, m.Bullets(tuple(lines)), long=True) if lines else None
 
 

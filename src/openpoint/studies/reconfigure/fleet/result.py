@@ -163,8 +163,8 @@ class FleetResult(Result):
     @property
     def in_short(self) -> str:
         counts = ((self.solved, SOLVED), (self.kept, "kept of an earlier run"), (self.failed, FAILED))
-        told = [f"{number} {word}" for number, word in (*counts, (self.not_run, NOT_RUN)) if number]
-        return f"{count_words(self.grid_count, 'grid') or 'no grid'} ({', '.join(told)}), {self.proven} proven."
+        texts = [f"{number} {word}" for number, word in (*counts, (self.not_run, NOT_RUN)) if number]
+        return f"{count_words(self.grid_count, 'grid') or 'no grid'} ({', '.join(texts)}), {self.proven} proven."
 
     def facts(self) -> dict[str, str]:
         gap = "not known" if self.gap_percent is None else f"{self.gap_percent:.4f} % at most"

@@ -36,7 +36,7 @@ class Source:
 
 
 def find_sources(given: Paths) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """The grids in what is named, each once, in the order named; and what must be told about what was left out.
+    """The grids in what is named, each once, in the order named; and notes on what was left out.
 
     A folder with `grid.toml` is a grid. Of any other folder the files `.m`, `.json`, `.pos` and `.xlsx` in it are, and
     the folders in it that are grids; OpenDSS circuits are not, because a folder does not tell which of its `.dss` files

@@ -42,7 +42,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def naming_file(path: Path) -> Iterator[None]:
     """Within it an error of the disk says which file it concerns and what to do.
 
     Raises:
@@ -61,7 +61,7 @@ def save(folder: Path, digest: str, row: FleetRow, files: Mapping[str, str]) -> 
     Raises:
         NotWrittenError: one cannot be written.
     """
-    with told(folder):
+    with naming_file(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
         for name, content in files.items():

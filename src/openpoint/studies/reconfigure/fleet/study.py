@@ -21,7 +21,7 @@ from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
 from openpoint.studies.reconfigure.fleet.sources import Paths, Source, find_sources
-from openpoint.studies.reconfigure.fleet.store import GRIDS, told, write_whole
+from openpoint.studies.reconfigure.fleet.store import GRIDS, naming_file, write_whole
 from openpoint.studies.reconfigure.fleet.task import FleetTask
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -31,7 +31,7 @@ from openpoint.twostage.workers.apart import Lost, run_apart
 from openpoint.twostage.workers.executors import InProcess
 
 FleetProgress = Callable[[FleetRow, int, int], None]
-"""Told of every grid that is finished: its row, how many are, and how many there are."""
+"""Called with every grid that is finished: its row, how many are, and how many there are."""
 
 PAGE, TABLE, DOCUMENT = "index.html", "fleet", "fleet.json"
 
@@ -69,7 +69,7 @@ def reconfigure_fleet(
     options or version of openpoint are others than those of which the digest stands beside the result.
 
     A grid with faults does not stop the others: its row says all of them. Where a process ends, as without memory, its
-    grid is tried once more and then told as failed. Ctrl-C keeps all that is finished.
+    grid is tried once more and then listed as failed. Ctrl-C keeps all that is finished.
 
     Args:
         grids: files, folders with grids, patterns, or names of built-in grids: one of them, or several.
@@ -78,7 +78,7 @@ def reconfigure_fleet(
             `if __name__ == "__main__":`.
         reports: whether each grid has a report; without them a run is quicker and takes less room.
         pv: generators that hold a voltage, as of `read`.
-        progress: told of every grid that is finished.
+        progress: called with every grid that is finished.
         options: those of `openpoint.reconfigure`, for every grid; `gap` and `time_limit_s` are those of the method
             where none is named. A time limit is that of each grid.
 
@@ -131,7 +131,7 @@ class PreparedFleet:
     """A fleet, ready to be solved.
 
     Attributes:
-        sources: the grids. notes: what is to be told of them. task: what is asked of each. workers: processes.
+        sources: the grids. notes: on them. task: what is asked of each. workers: processes.
     """
 
     sources: tuple[Source, ...]
@@ -156,7 +156,7 @@ class PreparedFleet:
         interrupted = False
         with listening() as interrupt:
             try:
-                with told(self.task.out):
+                with naming_file(self.task.out):
                     (self.task.out / GRIDS).mkdir(parents=True, exist_ok=True)
                 with closing(self._answers(interrupt)) as answers:
                     for number, row in answers:
@@ -212,8 +212,8 @@ class PreparedFleet:
 def _lost(source: Source, lost: Lost) -> FleetRow:
     """The row of a grid whose process ended."""
     how = f"by signal {-lost.exit_code}" if lost.exit_code < 0 else f"with code {lost.exit_code}"
-    said = f"its process ended {how}, twice. Most likely it ran out of memory: take fewer workers, or a time limit"
-    return FleetRow(name=source.name, source=source.place, status=FAILED, error=said)
+    text = f"its process ended {how}, twice. Most likely it ran out of memory: take fewer workers, or a time limit"
+    return FleetRow(name=source.name, source=source.place, status=FAILED, error=text)
 
 
 def write_fleet(result: FleetResult) -> Sequence[Path]:
@@ -230,7 +230,7 @@ def write_fleet(result: FleetResult) -> Sequence[Path]:
         DOCUMENT: result.to_json().encode(),
         PAGE: report_html(result).encode(),
     }
-    with told(result.out):
+    with naming_file(result.out):
         for name, content in contents.items():
             write_whole(result.out / name, content)
     return [result.out / name for name in contents]

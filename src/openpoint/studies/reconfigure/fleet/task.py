@@ -53,14 +53,14 @@ class FleetTask:
         except NotWrittenError:
             raise
         except InputError as error:
-            said = "\n".join(str(alike) for alike in grouped(error.problems))
+            text = "\n".join(str(alike) for alike in grouped(error.problems))
         except OpenpointError as error:
-            said = str(error)
+            text = str(error)
         except OSError as error:
-            said = f"{error.filename or source.place} cannot be read: {error.strerror or error}"
+            text = f"{error.filename or source.place} cannot be read: {error.strerror or error}"
         except Exception as error:  # a fault of this package at one grid must not stop the others
-            said = f"internal error, {type(error).__name__}: {error}. Please report it with the grid"
-        return FleetRow(name=source.name, source=source.place, status=FAILED, error=said)
+            text = f"internal error, {type(error).__name__}: {error}. Please report it with the grid"
+        return FleetRow(name=source.name, source=source.place, status=FAILED, error=text)
 
     def _run(self, source: Source) -> FleetRow:
         began = time.perf_counter()

@@ -22,7 +22,7 @@ Row = dict[str, object]
 def page(result: FuturesResult) -> m.Page:
     """The report of a result."""
     scene = futures_scene(result)
-    told = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
+    text = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
     alt = "The grid today and with the answer; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
@@ -32,7 +32,7 @@ def page(result: FuturesResult) -> m.Page:
         _comparison(result),
         _spread(result),
         _violations(result),
-        s.grid_section(scene, picture, "their lowest voltage in any future", told),
+        s.grid_section(scene, picture, "their lowest voltage in any future", text),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         _tables(result),
@@ -98,9 +98,9 @@ def _comparison(result: FuturesResult) -> m.Section:
     )
     declared, texts = result.shape.tables["plans"], ["futures", "topology"]
     caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
-    told = m.Words(against_mean(result), small=True)
+    compared = m.Words(against_mean(result), small=True)
     return m.section(
-        "Three topologies", told, s.frame_table("plans", caption, frame, declared, texts, last=["open_branches"])
+        "Three topologies", compared, s.frame_table("plans", caption, frame, declared, texts, last=["open_branches"])
     )
 
 

@@ -1,4 +1,4 @@
-"""The result of reconfiguring for many futures: one topology, judged in every future next to two others."""
+"""The result of reconfiguring for many futures: one topology, evaluated in every future next to two others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FuturesResult(LossResult):
         ac_max_mismatch_pu: largest power mismatch in any future of the answer by an independent check.
         plans: one row each for the topologies in the futures planned for (`set` planned), and in those of the sample
             (`set` sample). loss_cvar90_kw is the mean of the worst tenth; risk_kw is of the losses, by the risk asked
-            for, where it can be told; unsolved counts futures without a power flow.
+            for, where it is defined; unsolved counts futures without a power flow.
         futures: one row a future planned for; `weight` is the probability that counts for the answer under the risk.
         sample: the same of the sample, without weight; empty if there is none.
         violations: limits that the answer breaks in futures planned for.
@@ -53,7 +53,7 @@ class FuturesResult(LossResult):
     shape: ClassVar[Shape] = FUTURES
     place: ClassVar[str] = "openpoint.studies.reconfigure.futures"
 
-    def violations_told(self) -> pl.DataFrame:
+    def violations_listed(self) -> pl.DataFrame:
         return self.violations
 
     def answer_facts(self) -> dict[str, str]:
@@ -66,7 +66,7 @@ class FuturesResult(LossResult):
 
     @property
     def sample_count(self) -> int:
-        """Number of other futures by which the answer is judged."""
+        """Number of other futures in which the answer is evaluated."""
         return self.sample.height
 
     @property

@@ -76,7 +76,7 @@ _TABLES: dict[str, c.Table] = {
         "loss_cvar90_kw": c.maybe_number("mean loss of the worst tenth of the futures, kW", "worst 10 %", 2),
         "loss_worst_kw": c.maybe_number("largest loss of any future, kW", "worst", 2),
         "worst_future": c.text("where that is"),
-        "risk_kw": c.maybe_number("the risk asked for, of these losses, kW; null where it cannot be told"),
+        "risk_kw": c.maybe_number("the risk asked for, of these losses, kW; null where it is not defined"),
         "limits_kept_share": c.number("share of the futures in which all limits hold", "limits hold in", 3),
         "unsolved": c.whole("futures without a power flow solution"),
         "v_lowest_pu": c.maybe_number("lowest voltage in any future, pu", "lowest voltage", 4),
@@ -89,7 +89,7 @@ _TABLES: dict[str, c.Table] = {
         "future": _SAMPLE["future"],
         "probability": _SAMPLE["probability"],
         "weight": c.maybe_number(
-            "probability that counts for the answer under the risk; null where it is not told", "weight", 5
+            "probability that counts for the answer under the risk; null where there is none", "weight", 5
         ),
         "demand_kw": _SAMPLE["demand_kw"],
         **_STATES,
@@ -114,7 +114,7 @@ _TABLES: dict[str, c.Table] = {
 _KEYS: dict[str, Schema] = {
     **run_keys("of the method for the answer, without imports, reading and comparison"),
     "futures_count": whole("number of futures planned for"),
-    "sample_count": whole("number of other futures by which the answer is judged"),
+    "sample_count": whole("number of other futures in which the answer is evaluated"),
     "risk": text("how the losses of the futures become one number"),
     "ambiguity": maybe("string", "how the probabilities may be wrong; null where they are taken as they are"),
     "limits_share": number("share of the futures in which the limits had to be kept"),

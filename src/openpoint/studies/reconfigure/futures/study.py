@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import locked_told, why_no_loss
+from openpoint.grid.today import locked_note, why_no_loss
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
@@ -85,7 +85,7 @@ class Faced:
         return replace(program, futures=uncertainty, risk=self.risk, limits_share=self.limits_share)
 
     def sampled(self, s_base_kva: float) -> Finite | None:
-        """The sample as realisations; None where the risk cannot be told of it."""
+        """The sample as realisations; None where the risk is not defined on it."""
         if self.sample is None or self.ambiguity is not None:
             return None
         if self.sample.probabilities is None and isinstance(_inner(self.risk), Expectation | CVaR):
@@ -104,7 +104,7 @@ def reconfigure_futures(
 
     Args:
         grid: the grid. program: its program under today's demand. faced: the futures.
-        method: as of `openpoint.reconfigure`. progress: told of every iteration.
+        method: as of `openpoint.reconfigure`. progress: called with every iteration.
 
     Raises:
         OptionError: futures of another grid, branch exchange, or a share of kept limits where generators can be
@@ -140,7 +140,7 @@ def reconfigure_futures(
             sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
         elif faced.sample is not None:
             what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
-            notes.append(f"{what} before the answer was judged in the sample: it is left out")
+            notes.append(f"{what} before the answer was evaluated in the sample: it is left out")
         return _result(grid, uncertain, faced, method, outcome, planned, sampled, notes)
 
 
@@ -279,7 +279,7 @@ def _result(
         buses=tables.buses(network, planned),
         branches=tables.branches(grid, network, planned, futures.weights),
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*grid.figure_notes, *locked_told(grid), *notes),
+        notes=(*grid.figure_notes, *locked_note(grid), *notes),
     )
 
 

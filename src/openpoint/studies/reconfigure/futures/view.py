@@ -51,9 +51,9 @@ def _check(result: FuturesResult) -> View:
     if result.ac_max_mismatch_pu is None:
         return []
     broken = result.violations
-    told = violated(broken.height)
+    text = violated(broken.height)
     if broken.height:
-        told += f" in {words.count(broken['future'].n_unique(), 'future')}"
+        text += f" in {words.count(broken['future'].n_unique(), 'future')}"
     mismatch = words.small(result.ac_max_mismatch_pu)
-    check = Line(f"AC check of every future: largest mismatch {mismatch} pu, {told}")
+    check = Line(f"AC check of every future: largest mismatch {mismatch} pu, {text}")
     return [check, *violation_rows(broken, "in", "future")]

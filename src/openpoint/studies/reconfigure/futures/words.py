@@ -47,29 +47,29 @@ def against_mean(result: FuturesResult) -> str:
         return (
             "The best topology for the mean future alone is the same: planning for many futures changes nothing here."
         )
-    said = []
+    texts = []
     for name, words in _SETS.items():
         plans = {row["topology"]: row for row in result.plans.filter(set=name).iter_rows(named=True)}
         if not {"mean", "after"} <= set(plans):
             continue
         saved = [_less(plans["mean"][key], plans["after"][key]) for key in ("loss_expected_kw", "loss_worst_kw")]
         if all(saved):
-            said.append(f"{saved[0]} on average and {saved[1]} in the worst of {words}")
-    if not said:
+            texts.append(f"{saved[0]} on average and {saved[1]} in the worst of {words}")
+    if not texts:
         return "The topology of the mean future has no power flow solution in some futures."
-    return f"Against the best topology for the mean future alone, the answer loses {', '.join(said)}."
+    return f"Against the best topology for the mean future alone, the answer loses {', '.join(texts)}."
 
 
 def _way_out(result: FuturesResult) -> str:
     """What to ask for where no topology keeps the limits in enough futures."""
     proven = result.termination is Termination.INFEASIBLE
-    said = "No topology keeps" if proven else "None that was looked at keeps"
-    said += " the limits in as many futures as asked for."
+    text = "No topology keeps" if proven else "None that was looked at keeps"
+    text += " the limits in as many futures as asked for."
     known = result.plans.filter(set="planned").sort("limits_kept_share", descending=True).row(0, named=True)
     if (share := math.floor(100 * known["limits_kept_share"]) / 100) <= 0.0:
-        return f"{said} Other limits may do: --v-min, --v-max."
+        return f"{text} Other limits may do: --v-min, --v-max."
     of = {"before": "today's", "mean": "that of the mean future", "after": "that of least violation"}[known["topology"]]
-    return f"{said} Of the topologies here, {of} keeps them in most: --limits-share {share:g} has an answer."
+    return f"{text} Of the topologies here, {of} keeps them in most: --limits-share {share:g} has an answer."
 
 
 def _less(other: float | None, mine: float | None) -> str:

@@ -56,7 +56,7 @@ def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswe
         open_before=open_branches(network, program.today),
         open_after=open_branches(network, closed),
         broken=broken if kept else (),
-        missed=() if kept else broken,
+        least_violation=() if kept else broken,
         generators=states.generators(grid, network, None),
         fixed=len(network.generator_names) > 0,
         choices=len(program.choices.free),

@@ -177,10 +177,10 @@ class EvaluationLog:
     def write_line(self, best: EvaluatedTopology | None, *, interim: bool = False) -> None:
         """A line."""
         self.last_s = self.deadline.passed()
-        missed = 0.0 if best is None else best.violation
-        value = math.inf if best is None or missed > 0.0 else best.value_kw
+        violation = 0.0 if best is None else best.violation
+        value = math.inf if best is None or violation > 0.0 else best.value_kw
         words = f"{self.what}, {self.evaluator.count:,} topolog{'ies' if self.evaluator.count != 1 else 'y'}"
-        self._add(Iteration(0, self.last_s, self.lower, self.upper, value, words, missed, "", interim))
+        self._add(Iteration(0, self.last_s, self.lower, self.upper, value, words, violation, "", interim))
 
     def add_line(self, line: Iteration) -> None:
         """A line of a method that runs now."""

@@ -11,7 +11,15 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer
 from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
-from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
+from openpoint.studies.reconfigure.soft.limits import (
+    Reply,
+    Softened,
+    as_met,
+    as_soft_limits,
+    relaxed,
+    shares_of,
+    soften,
+)
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
@@ -78,4 +86,4 @@ def _answer(
             upper_bound=found.best.value_kw if found.exact else math.inf,
             seconds=seconds,
         )
-    return replace(found, outcome=outcome, notes=first.notes, soft=told(evaluator.program.network, softened))
+    return replace(found, outcome=outcome, notes=first.notes, soft=as_soft_limits(evaluator.program.network, softened))

@@ -54,7 +54,7 @@ PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Terminatio
 
 
 def has_phases(grid: Grid) -> bool:
-    """Whether a grid has phases a, b, c; a faulty grid is said to have none."""
+    """Whether a grid has phases a, b, c; a faulty grid counts as having none."""
     return bool((grid.buses["phases"] != "1").any())
 
 
@@ -224,8 +224,8 @@ def _by_linear_model(
 def _differs(evaluator: PhasesAcEvaluator, outcome: Outcome, linear: Bools, best: EvaluatedTopology) -> tuple[str, ...]:
     """Where the linear model says something else than the answer."""
     if outcome.decision is None:
-        said = "by the linear model nothing keeps the limits; by AC power flow "
-        return (said + ("this does" if best.violation == 0.0 else "nothing did that branch exchange tried"),)
+        text = "by the linear model nothing keeps the limits; by AC power flow "
+        return (text + ("this does" if best.violation == 0.0 else "nothing did that branch exchange tried"),)
     if np.array_equal(linear, best.closed):
         return ()
     names = ", ".join(open_branches(evaluator.program.network, linear)) or "none"

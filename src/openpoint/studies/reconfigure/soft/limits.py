@@ -30,7 +30,7 @@ from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits
 from openpoint.twostage.log import Termination
 
 STEP = 1e-3
-"""Shares of a limit are told apart by this: 0.1 %."""
+"""Shares of a limit are distinguished by this: 0.1 %."""
 ROUNDING = 1e-9
 """Of a share."""
 MOST = 20
@@ -251,7 +251,7 @@ def _worst(shares: Floats | None) -> float:
     return math.inf if shares is None else float(shares.max())
 
 
-def told(network: Network, softened: Softened[Payload]) -> SoftLimits:
+def as_soft_limits(network: Network, softened: Softened[Payload]) -> SoftLimits:
     """Which limits were relaxed, in the words of a result."""
     found = []
     for kind, place in (("voltage low", LOW), ("voltage high", HIGH)):
@@ -291,16 +291,16 @@ def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tu
     worst = max(violations, key=lambda each: each.excess)
     more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
     none = "no radial state keeps all limits" if proven else "no state that was met keeps all limits"
-    said = [f"{none}; the least violation met: {_with_percent(worst)}{more}"]
+    texts = [f"{none}; the least violation met: {_with_percent(worst)}{more}"]
     if not free:
-        said.append("no switching can help: there is one radial state only. Reinforce there, or relax the limits")
+        texts.append("no switching can help: there is one radial state only. Reinforce there, or relax the limits")
     ways = ["--soft-limits (soft_limits=True) answers with the state that breaks them least"]
     kinds = {each.kind for each in violations}
     if kinds == {"current"}:
         ways.append("--no-current-limits (Limits(current=False)) alone would do")
     elif "current" not in kinds:
         ways.append("--no-voltage-limits (Limits(voltage=False)) alone would do")
-    return (*said, "; ".join(ways))
+    return (*texts, "; ".join(ways))
 
 
 def _with_percent(violation: Violation) -> str:

@@ -13,7 +13,15 @@ from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.methods import BranchExchange, Method
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import SoftLimits
-from openpoint.studies.reconfigure.soft.limits import Reply, Softened, as_met, relaxed, shares_of, soften, told
+from openpoint.studies.reconfigure.soft.limits import (
+    Reply,
+    Softened,
+    as_met,
+    as_soft_limits,
+    relaxed,
+    shares_of,
+    soften,
+)
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 
@@ -32,7 +40,7 @@ def soften_radial(
     """The outcome with the state of least violation as its decision, where no state was found that keeps the limits.
 
     Args:
-        program: with the limits to keep. method: by which `outcome` came. progress: told of the last question.
+        program: with the limits to keep. method: by which `outcome` came. progress: called in the last question.
         deadline: of the study.
     """
     first = _shares(program, outcome)
@@ -53,7 +61,7 @@ def soften_radial(
     # Without a proof that limits cannot be kept there is nothing to go on with: what was met is all that is known.
     softened = soften(reply, ask) if outcome.termination is Termination.INFEASIBLE else as_met(reply)
     best = _outcome(program, softened)
-    return replace(best, seconds=outcome.seconds + deadline.passed() - began), told(program.network, softened)
+    return replace(best, seconds=outcome.seconds + deadline.passed() - began), as_soft_limits(program.network, softened)
 
 
 def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:

@@ -21,7 +21,7 @@ MOST_ROWS = 1000
 def page(result: YearResult) -> m.Page:
     """The report of a result."""
     scene = year_scene(result)
-    told = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
+    text = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
     alt = "The grid today and with the answer; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
@@ -30,7 +30,7 @@ def page(result: YearResult) -> m.Page:
         _cards(result),
         violation_section(result.violations, result.shape.tables["violations"], _whose(result)),
         duration_section(result),
-        s.grid_section(scene, picture, "their lowest voltage in any step", told),
+        s.grid_section(scene, picture, "their lowest voltage in any step", text),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         _tables(result),

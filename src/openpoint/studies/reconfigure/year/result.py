@@ -46,7 +46,7 @@ class YearResult(LossResult):
     shape: ClassVar[Shape] = YEAR
     place: ClassVar[str] = "openpoint.studies.reconfigure.year"
 
-    def violations_told(self) -> pl.DataFrame:
+    def violations_listed(self) -> pl.DataFrame:
         return self.violations
 
     def answer_facts(self) -> dict[str, str]:

@@ -30,7 +30,7 @@ from openpoint.studies.reconfigure.many_futures import (
     MEAN_S,
     MEAN_SHARE,
     Screened,
-    alone_answer,
+    answer_for,
     infeasible,
     least_violation,
     task_of,
@@ -137,7 +137,7 @@ class YearFound:
 
     outcome: Outcome
     groups: int
-    alone: int
+    single: int
     evaluated: int
 
 
@@ -160,21 +160,22 @@ def search_year(
     net = task.network
     began = deadline.passed()
     first = [*first_states(task), *starts]
-    alone, tree = begin(task, first)
-    program = grouped(task, alone, tree, groups)
+    single, tree = begin(task, first)
+    program = grouped(task, single, tree, groups)
     log = Log(net.s_base_kva, progress)
-    evaluator = YearEvaluator(task, program.switching, len(program.demands), alone.tolist())
-    states, hopeless = _starts(task, program, first, evaluator, alone, deadline)
+    evaluator = YearEvaluator(task, program.switching, len(program.demands), single.tolist())
+    states, hopeless = _starts(task, program, first, evaluator, single, deadline)
     if hopeless:
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
     else:
         asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))
-        found = search_futures(asked, gap=search.gap, deadline=deadline, starts=states, progress=log.told)
+        found = search_futures(asked, gap=search.gap, deadline=deadline, starts=states, progress=log.on_progress)
     if found.closed is None and not deadline.over():
         start = found.least_violation if found.least_violation is not None else first[0]
         found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
     found = replace(found, seconds=deadline.passed() - began)
-    return YearFound(_outcome(program, found, log), len(program.demands) - len(alone), len(alone), evaluator.evaluated)
+    several = len(program.demands) - len(single)
+    return YearFound(_outcome(program, found, log), several, len(single), evaluator.evaluated)
 
 
 def first_states(task: YearTask) -> list[Bools]:
@@ -186,22 +187,22 @@ def first_states(task: YearTask) -> list[Bools]:
 
 def begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
     """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by."""
-    alone, best, tree = [int(task.sizes().argmax())], math.inf, states[0]
+    single, best, tree = [int(task.sizes().argmax())], math.inf, states[0]
     for state in states:
         flows = task.flows(state)
         if float(flows.loss @ task.hours) < best:
             best, tree = float(flows.loss @ task.hours), state
         broken = np.flatnonzero(flows.excess > 0.0)
-        alone += broken[np.argsort(-flows.excess[broken], kind="stable")][:WORST].tolist()
-        alone += [int(np.argmin(task.sizes()))] if not len(broken) and is_limited(task.network) else []
-    return np.array(list(dict.fromkeys(alone)), dtype=np.int64), tree
+        single += broken[np.argsort(-flows.excess[broken], kind="stable")][:WORST].tolist()
+        single += [int(np.argmin(task.sizes()))] if not len(broken) and is_limited(task.network) else []
+    return np.array(list(dict.fromkeys(single)), dtype=np.int64), tree
 
 
-def grouped(task: YearTask, alone: Ints, tree: Bools, groups: int) -> RadialProgram:
+def grouped(task: YearTask, single: Ints, tree: Bools, groups: int) -> RadialProgram:
     """The program with the mean demands of groups as its futures; the steps that are alone come first."""
     shares = task.demand.shares
     points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
-    label = group_steps(points, task.hours, groups, alone)
+    label = group_steps(points, task.hours, groups, single)
     profile, hours = means(task.demand.profile, task.hours, label)
     futures = Scenarios(as_realisation(profile @ shares), hours / hours.sum())
     return replace(task.program, futures=futures, risk=Expectation(), limits_share=1.0)
@@ -212,19 +213,19 @@ def _starts(
     program: RadialProgram,
     first: list[Bools],
     evaluator: YearEvaluator,
-    alone: Ints,
+    single: Ints,
     deadline: Deadline,
 ) -> tuple[Bools, bool]:
     """(S, E) states to begin with, and whether some step has no state that keeps its limits."""
     states, ac = list(first), program.ac
     part = deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
-    mean = alone_answer(program, ac.objective.weights @ program.demands, part)
+    mean = answer_for(program, ac.objective.weights @ program.demands, part)
     states += [mean.closed] if mean is not None and mean.closed is not None else []
     verdicts = evaluator(np.array(states))
     if not np.isfinite(verdicts.objective).any() and is_limited(task.network):
         part = deadline.within(ASKED_S)
-        for row in program.demands[: len(alone)]:
-            answer = None if part.over() else alone_answer(program, row, part, gap=0.5)
+        for row in program.demands[: len(single)]:
+            answer = None if part.over() else answer_for(program, row, part, gap=0.5)
             if answer is not None and answer.termination is Termination.INFEASIBLE:
                 return np.array(states), True
             states += [answer.closed] if answer is not None and answer.closed is not None else []

@@ -15,8 +15,8 @@ def view(result: YearResult) -> View:
     lines = stop(result)
     if result.has_answer:
         less = saving(result.energy_before_mwh, result.energy_mwh)
-        told = f"\nEnergy lost {energy(result.energy_before_mwh)} → {energy(result.energy_mwh)}{less}"
-        lines.append(Line(told, "bold"))
+        text = f"\nEnergy lost {energy(result.energy_before_mwh)} → {energy(result.energy_mwh)}{less}"
+        lines.append(Line(text, "bold"))
     else:
         lines.append(Line(f"No topology was found that keeps the limits in every step ({bound})."))
     lines += [Rows(_before_after(result), head=True), Line(f"Open today: {words.names(result.open_before)}")]

@@ -51,10 +51,10 @@ def sections_of(grid: Grid, network: Network, breakers: Mapping[str, str] | None
     breaker_fr |= np.array([end in ("both", "from") for end in trips], dtype=np.bool_)
     breaker_to |= np.array([end in ("both", "to") for end in trips], dtype=np.bool_)
     ends = _switch_ends(grid)
-    told = [ends.get(name, "both") for name in network.branch_names]
+    switch_ends = [ends.get(name, "both") for name in network.branch_names]
     idle = lines & ~network.switchable & ~network.closed  # out of service: joins nothing
-    switch_fr = breaker_fr | idle | np.array([end in ("both", "from") for end in told], dtype=np.bool_)
-    switch_to = breaker_to | idle | np.array([end in ("both", "to") for end in told], dtype=np.bool_)
+    switch_fr = breaker_fr | idle | np.array([end in ("both", "from") for end in switch_ends], dtype=np.bool_)
+    switch_to = breaker_to | idle | np.array([end in ("both", "to") for end in switch_ends], dtype=np.bool_)
     conductor = n + np.arange(e)
     fr = np.concatenate([network.terminal_fr[~switch_fr], network.terminal_to[~switch_to]])
     to = np.concatenate([conductor[~switch_fr], conductor[~switch_to]])

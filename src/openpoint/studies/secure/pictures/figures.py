@@ -71,17 +71,17 @@ def _dark(result: SecureResult) -> dict[str, tuple[str, float]]:
 
 
 def _branches(axes: Axes, result: SecureResult, layout: Layout) -> None:
-    told = _dark(result)
-    most = max((kw for _, kw in told.values()), default=0.0) or 1.0
+    shown = _dark(result)
+    most = max((kw for _, kw in shown.values()), default=0.0) or 1.0
     for verdict, (colour, dash) in LOOKS.items():
-        rows = [e for e, name in enumerate(result.grid.branches()["name"]) if told.get(name, ("", 0.0))[0] == verdict]
+        rows = [e for e, name in enumerate(result.grid.branches()["name"]) if shown.get(name, ("", 0.0))[0] == verdict]
         names = result.grid.branches()["name"]
-        widths = [1.2 + 4.0 * told[names[e]][1] / most for e in rows]
+        widths = [1.2 + 4.0 * shown[names[e]][1] / most for e in rows]
         lines = LineCollection(
             [layout.ways[e] for e in rows], colors=colour, linewidths=widths, linestyles=[dash], zorder=2
         )
         axes.add_collection(lines)
-    rest = result.grid.branches().with_row_index("row").filter(~result.grid.branches()["name"].is_in(list(told)))
+    rest = result.grid.branches().with_row_index("row").filter(~result.grid.branches()["name"].is_in(list(shown)))
     for row, closed in rest.select("row", "closed").iter_rows():
         dash = "-" if closed else (0, (3.5, 2.2))
         axes.add_collection(
@@ -138,5 +138,5 @@ def _legend(figure: style.Picture, result: SecureResult, plan: Plan) -> None:
         borderaxespad=0.0,
     )
     most = max((kw for _, kw in _dark(result).values()), default=0.0)
-    told = f"The wider a branch, the more load waits for its repair: up to {figures(most, 3)} kW."
-    figure.text(0.42 / width, 0.14 / height, told, fontsize=7.5, color=style.SOFT, va="center")
+    text = f"The wider a branch, the more load waits for its repair: up to {figures(most, 3)} kW."
+    figure.text(0.42 / width, 0.14 / height, text, fontsize=7.5, color=style.SOFT, va="center")

@@ -68,8 +68,8 @@ class Answers:
         """
         cheaper = np.isfinite(self._missed) & (self._missed_cost < self.costs) & (self.violations == 0.0)
         rows = np.flatnonzero(self.open & cheaper)
-        kept, missed = self._excess[rows], self._missed_excess[rows]
-        over = np.maximum(missed, 0.0)
+        kept, violated = self._excess[rows], self._missed_excess[rows]
+        over = np.maximum(violated, 0.0)
         way = np.divide(over, over - kept, out=np.zeros_like(over), where=over > LIMIT_TOLERANCE).max(
             axis=1, initial=0.0
         )

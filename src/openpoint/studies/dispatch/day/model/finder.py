@@ -182,7 +182,7 @@ class HourRecourseFinder:
             violation = float(evaluation.violations[0])
             if violation < least or best is None:
                 best, least = rule, violation
-            if violation == 0.0 or first.missed > LEAST_POWER * 1e-2:
+            if violation == 0.0 or first.excess > LEAST_POWER * 1e-2:
                 break
             tight = tight + np.maximum(evaluation.excess[0, [LIMITS.index(name) for name in names]], 0.0)
         if first is None or best is None:

@@ -150,12 +150,12 @@ class GroupedScenarios:
 
     def _tighten(self, values: PlanValues) -> bool:
         """Tighten the limits of periods in which some operation breaks them."""
-        missed = [float(part[:-1][np.isfinite(part[:-1])].max(initial=0.0)) for part in values.violations]
+        excesses = [float(part[:-1][np.isfinite(part[:-1])].max(initial=0.0)) for part in values.violations]
         self.tightened += 1
-        for t, excess in enumerate(missed):
+        for t, excess in enumerate(excesses):
             if excess > 0.0:
                 self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
-        return self.tightened <= TIGHTENED_MOST and max(missed) > 0.0
+        return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
 
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
@@ -166,9 +166,9 @@ class GroupedScenarios:
         return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, tuple(self.log), seconds)
 
     def _tell(self, plan: _Plan, word: str) -> None:
-        seconds, missed = self.deadline.passed() - self.began, sum(float(p.max()) for p in plan.values.violations)
+        seconds, excesses = self.deadline.passed() - self.began, sum(float(p.max()) for p in plan.values.violations)
         bounds = min(self.lower, self.upper), self.upper, plan.value
-        line = Iteration(len(self.log) + 1, seconds, *bounds, word or "no copy", missed, "", interim=False)
+        line = Iteration(len(self.log) + 1, seconds, *bounds, word or "no copy", excesses, "", interim=False)
         self.log.append(line)
         if self.progress is not None:
             self.progress(line)

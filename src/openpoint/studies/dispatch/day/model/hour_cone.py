@@ -38,12 +38,12 @@ class HourSolution:
 
     Attributes:
         value: lower bound of the cost in $. slope: (H) of the value in the numbers of the period, see `HourNumbers`.
-        missed: sum of the excesses of the limits. recourse: K = 1.
+        excess: sum of the excesses of the limits. recourse: K = 1.
     """
 
     value: float
     slope: Floats
-    missed: float
+    excess: float
     recourse: HourRecourse
 
 

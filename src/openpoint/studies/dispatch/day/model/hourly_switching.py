@@ -54,7 +54,7 @@ class HourlySwitching:
 
         Args:
             question: a day on which nothing but branches is to be decided, see `also_decided`.
-            progress: told of every line of the log. deadline: in place of the time limit.
+            progress: called with every line of the log. deadline: in place of the time limit.
 
         Raises:
             OptionError: something else is to be decided, or a price is not above 0; all faults at once.
@@ -66,12 +66,12 @@ class HourlySwitching:
             raise OptionError("hourly switching decides switches alone on a certain day: " + "; ".join(faults))
         day = _Day(question)
 
-        def told(line: Iteration) -> None:
+        def on_line(line: Iteration) -> None:
             if progress is not None:
                 progress(day.shifted(line))
 
         with deadline_of(self.time_limit_s, deadline) as until:
-            found = solve_switching(day.problem, gap=self.gap, progress=told, deadline=until)
+            found = solve_switching(day.problem, gap=self.gap, progress=on_line, deadline=until)
         return day.outcome(found)
 
 

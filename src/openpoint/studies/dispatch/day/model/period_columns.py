@@ -296,8 +296,8 @@ class _Run:
 
     def _tighten(self, values: PlanValues) -> bool:
         """Tighten the limits of periods in which the exact flow breaks those that the relaxation keeps."""
-        missed = [float(part[np.isfinite(part)].max(initial=0.0)) for part in values.violations]
-        some = [(t, excess) for t, excess in enumerate(missed) if excess > 0.0]
+        excesses = [float(part[np.isfinite(part)].max(initial=0.0)) for part in values.violations]
+        some = [(t, excess) for t, excess in enumerate(excesses) if excess > 0.0]
         if not some or self.tightened >= TIGHTENED_MOST:
             return False
         self.tightened += 1

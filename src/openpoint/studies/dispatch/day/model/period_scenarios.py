@@ -135,12 +135,12 @@ class _Run:
     def _tighten(self) -> bool:
         """Tighten the limits of periods in which some operation breaks them."""
         assert self.values is not None
-        missed = [float(part[np.isfinite(part)].max(initial=0.0)) for part in self.values.violations]
+        excesses = [float(part[np.isfinite(part)].max(initial=0.0)) for part in self.values.violations]
         self.tightened += 1
-        for t, excess in enumerate(missed):
+        for t, excess in enumerate(excesses):
             if excess > 0.0:
                 self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
-        return self.tightened <= TIGHTENED_MOST and max(missed) > 0.0
+        return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
 
     def _outcome(self, progress: Progress | None, *, infeasible: bool = False) -> DayOutcome:
         seconds = self.deadline.passed() - self.began
@@ -150,8 +150,8 @@ class _Run:
             return DayOutcome(Termination.INFEASIBLE if infeasible else end, None, None, None, *bounds, (), seconds)
         values, lower = self.values, min(self.lower, self.upper)
         *operated, forecast = operations(self.finder.evaluator, values, self.rows)
-        gap, missed = relative_gap(lower, self.upper), sum(float(part.max()) for part in values.violations)
-        line = Iteration(1, seconds, lower, self.upper, self.upper, "copy", missed, "", interim=False)
+        gap, excesses = relative_gap(lower, self.upper), sum(float(part.max()) for part in values.violations)
+        line = Iteration(1, seconds, lower, self.upper, self.upper, "copy", excesses, "", interim=False)
         if progress is not None:
             progress(line)
         end = Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP

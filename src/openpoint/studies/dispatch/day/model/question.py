@@ -98,7 +98,7 @@ class DayQuestion:
         max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
             topology most switch operations over the day, the first period against today's. None = any number.
         recourse: what is decided after the realisation is known. Stores and shifts then see the whole day: an
-            optimistic assumption, to be told beside the figure.
+            optimistic assumption, to be shown beside the figure.
         day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
     """
 

@@ -27,12 +27,12 @@ def day_scene(result: DispatchDayResult) -> Scene:
     periods = [period for period, _ in result.open_points]
     states = {"before": _state(result, branches, "today", "before", "Today, as forecast", today, periods)}
     case = "worst" if result.voltages["v_worst_pu"].is_not_null().any() else "forecast"
-    told = "at worst" if result.uncertainty["deviates"].any() else "as forecast"
+    text = "at worst" if result.uncertainty["deviates"].any() else "as forecast"
     for number, (opened, some) in enumerate(_topologies(result)[:MOST]):
         closed = np.array([name not in opened for name in names], dtype=np.bool_)
         when = "" if len(some) == len(periods) else f", {some[0]}" + (" …" if len(some) > 1 else "")
         key = "after" if number == 0 else f"after {number}"
-        states[key] = _state(result, branches, case, key, f"Answer, {told}{when}", closed, some)
+        states[key] = _state(result, branches, case, key, f"Answer, {text}{when}", closed, some)
     voltages = numbers(limits, "low"), numbers(limits, "high")
     return scene_of(grid, names, states, (*voltages, numbers(branches, "i_max_a")), feasible=result.has_answer)
 

@@ -52,7 +52,7 @@ def timeline(result: DispatchDayResult) -> style.Picture:
         parts.append((lambda axes: _open(axes, result, rows), max(len(rows) * _ROW, 0.3)))
     height = _HEAD + _FOOT + sum(inches for _, inches in parts) + _GAP * (len(parts) - 1)
     figure = style.Picture(figsize=(_WIDTH, height))
-    title = f"{result.grid.title or result.grid.name}, {result.day}: {_told(result)}"
+    title = f"{result.grid.title or result.grid.name}, {result.day}: {_summary(result)}"
     size = min(12.5, (_WIDTH - 0.6) * 72.0 / (0.62 * len(title)))
     figure.text(0.25 / _WIDTH, 1 - 0.2 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     edges, top = _edges(result), height - _HEAD
@@ -67,7 +67,7 @@ def timeline(result: DispatchDayResult) -> style.Picture:
     return figure
 
 
-def _told(result: DispatchDayResult) -> str:
+def _summary(result: DispatchDayResult) -> str:
     if not result.has_answer:
         return result.termination.value
     return f"${result.objective_usd:,.2f}" + (f", {result.objective_means}" if result.uncertain else "")
@@ -132,12 +132,12 @@ def _mark_deviations(axes: Axes, result: DispatchDayResult, edges: Floats) -> No
     names = result.periods.filter(case="today")["period"].to_list()
     moved = result.uncertainty.filter("deviates").with_columns(up=pl.col("worst") > 1.0)
     for t, name in enumerate(names):
-        told = dict.fromkeys(f"{group}{'↑' if up else '↓'}" for group, up in
+        marks = dict.fromkeys(f"{group}{'↑' if up else '↓'}" for group, up in
                              moved.filter(period=name).select("group", "up").iter_rows())  # fmt: skip
-        if told:
+        if marks:
             axes.axvspan(edges[t], edges[t + 1], color=style.OPENS, alpha=0.09, zorder=0, lw=0)
             words: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 6.0, "color": style.OPENS}
-            axes.text((edges[t] + edges[t + 1]) / 2, axes.get_ylim()[1] * 0.985, "\n".join(told), **words)
+            axes.text((edges[t] + edges[t + 1]) / 2, axes.get_ylim()[1] * 0.985, "\n".join(marks), **words)
 
 
 def _stores(axes: Axes, result: DispatchDayResult) -> None:
@@ -205,8 +205,8 @@ def _legend(figure: style.Picture, result: DispatchDayResult, height: float) -> 
         else Patch(facecolor=colour, alpha=0.85, label=label)
         for name, label, colour in used
     ]
-    told = "below 0: it charges, or flows back into the sources"
+    text = "below 0: it charges, or flows back into the sources"
     place = (_LEFT / _WIDTH, 0.30 / height)
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=place, ncols=len(handles), fontsize=8,
                   borderaxespad=0.0, columnspacing=1.2, handlelength=1.4)  # fmt: skip
-    figure.text(_LEFT / _WIDTH, 0.14 / height, told, fontsize=7.5, color=style.SOFT)
+    figure.text(_LEFT / _WIDTH, 0.14 / height, text, fontsize=7.5, color=style.SOFT)

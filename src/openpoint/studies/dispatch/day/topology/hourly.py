@@ -6,7 +6,7 @@
 
 Each turn may only keep what is better, so that this ends, in general not at the best plan of all. The lower bound is
 that of a node in which every branch is undecided (`relaxation`): each copy of the recourse has a topology of its own
-there. How far the plan may be from the best is told by the gap alone.
+there. Only the gap says how far the plan may be from the best.
 """
 
 from __future__ import annotations

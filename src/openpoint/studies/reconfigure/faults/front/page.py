@@ -15,12 +15,12 @@ from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 def page(result: ReconfigureFront) -> m.Page:
     """The report of a result."""
     drawn = chart(result)
-    told = f"The least loss over {result.kept_words}, and what is proven to be empty"
-    picture = None if drawn is None else m.Panel("front", drawn, "", told)
+    text = f"The least loss over {result.kept_words}, and what is proven to be empty"
+    picture = None if drawn is None else m.Panel("front", drawn, "", text)
     shape, proven_least = result.shape.tables, least(result)
     ended = f"{result.termination.value}: {result.termination.remedy}"
     texts = ["to_close", "to_open", "open_branches", "termination"]
-    points = s.frame_table("points", told, result.points, shape["points"], [], last=texts)
+    points = s.frame_table("points", text, result.points, shape["points"], [], last=texts)
     searches = "What is proven, a row a search"
     declared = shape["bounds"]
     if result.kept == UNRESTORABLE:

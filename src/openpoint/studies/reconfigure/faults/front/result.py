@@ -117,8 +117,8 @@ class ReconfigureFront(Result):
 
     def facts(self) -> dict[str, str]:
         ends = {id(each): each for each in (*self.results[:1], *self.results[-1:])}.values()
-        told = {f"{self.kept} {figure_in(each.after, self.kept):.5g}": f"{each.loss_kw:.6g} kW" for each in ends}
-        return {"ended": self.termination.value, "points": str(self.point_count), **told}
+        figures = {f"{self.kept} {figure_in(each.after, self.kept):.5g}": f"{each.loss_kw:.6g} kW" for each in ends}
+        return {"ended": self.termination.value, "points": str(self.point_count), **figures}
 
     def plot(self) -> Figure:
         """A picture for notebooks: the points, what is proven to be empty, and today's state."""

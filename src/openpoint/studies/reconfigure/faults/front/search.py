@@ -34,7 +34,7 @@ SHARE = 1 / 8
 TURN = 1 / 100
 """Part of all time that a turn has at least."""
 EFFORT = 4
-"""How many times fewer states a search judges before it begins than the first one."""
+"""How many times fewer states a search evaluates before it begins than the first one."""
 FOR_INDEX = 0.3
 """Part of all time for the search for the least index, after the others."""
 KICKS = 4
@@ -173,7 +173,7 @@ class FrontSearch:
     def _add(self, limit: float) -> None:
         task = self.ready.task(Sought.LOSS, self.limits(limit))
         log = Log(self.ready.scale(Sought.LOSS), self.progress)
-        search = LossSearch(replace(task, told=self._seen), self.gap, self.deadline, log.told)
+        search = LossSearch(replace(task, on_state=self._seen), self.gap, self.deadline, log.on_progress)
         if self.bounded:  # states are shared, so that no other search need look for many of its own
             search.exchange.patience //= EFFORT
         self.bounded.append(Bounded(limit, search))
@@ -238,7 +238,7 @@ class FrontSearch:
 
     def _exchange(self, kept: Sought) -> None:
         """States of a small index, by exchange alone."""
-        task = replace(self.ready.task(kept, self.base), told=self._seen)
+        task = replace(self.ready.task(kept, self.base), on_state=self._seen)
         exchange = FaultExchange(task, self.deadline.over, lambda _: None)
         for closed in (*self.starts, *(state.closed for state in self.known)):
             exchange.offer(closed, exchange.patience)
@@ -248,10 +248,10 @@ class FrontSearch:
         """Prove what no state is below."""
         if self.deadline.over():
             return
-        task = replace(self.ready.task(kept, self.base), told=self._seen)
-        told: Callable[..., None] = Log(self.ready.scale(kept), None).told
+        task = replace(self.ready.task(kept, self.base), on_state=self._seen)
+        on_progress: Callable[..., None] = Log(self.ready.scale(kept), None).on_progress
         start = min(self.known, key=self.value)
-        found = IndexSearch(task, self.gap, self.deadline, told).solve([start.closed])
+        found = IndexSearch(task, self.gap, self.deadline, on_progress).solve([start.closed])
         self.least = found.result.lower_bound
         self.index_proven = found.result.termination in (Termination.OPTIMAL, Termination.GAP)
 

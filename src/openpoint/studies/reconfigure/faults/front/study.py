@@ -68,7 +68,7 @@ def reconfigure_front(
         limits, locked_open, locked_closed, switchable, max_changes: as of `reconfigure`.
         gap: relative gap of the loss at which a point is proven; default: 1e-4.
         time_limit_s: seconds after which to stop, of all points together; what was found is kept, with its gap.
-        progress: told of the searches.
+        progress: called with every line of the logs of the searches.
         options: those of `openpoint.reconfigure_secure` about faults; `restorable` and `at_most` hold at every point.
 
     Raises:

@@ -23,8 +23,8 @@ def view(result: ReconfigureFront) -> v.View:
         Remarks(result.notes),
     ]
     if not result.results:
-        told = "No radial state that keeps all limits was found; reconfigure without --front names the least violation."
-        return [*lines, v.Line(told)]
+        text = "No radial state that keeps all limits was found; reconfigure without --front names the least violation."
+        return [*lines, v.Line(text)]
     title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
     rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
     rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
@@ -34,9 +34,9 @@ def view(result: ReconfigureFront) -> v.View:
         rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
     proven_all = "" if why.exit_code == 0 else " known"
     count = words.count(result.point_count, "point")
-    told = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {count}."
-    bound = [v.Line(told_bound)] if (told_bound := least(result)) else []
-    return [*lines, v.Line(told, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
+    text = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {count}."
+    bound = [v.Line(lowest)] if (lowest := least(result)) else []
+    return [*lines, v.Line(text, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
 
 
 def least(result: ReconfigureFront) -> str:

@@ -54,7 +54,7 @@ def saving_chart(all_of: list[Spread]) -> Chart | None:
         share = (np.arange(len(saved)) + 0.5) / max(len(saved), 1)
         name = f"against {each.title}"
         layers.append(Lines(curve(share, saved), _NAMES[each.key], 2.0, dash=_DASH[each.key], name=name))
-        layers += _told(share, saved, [f"{name}: {kw:,.2f} kW" for kw in saved], name)
+        layers += _points(share, saved, [f"{name}: {kw:,.2f} kW" for kw in saved], name)
     y = span(np.concatenate([saved for _, saved in found]), from_zero=True)
     rules = [Rule("y", 0.0, "", "@soft")]
     titles = ("futures, from least to most saved", "saved by the answer, kW")
@@ -65,10 +65,10 @@ def _stairs(each: Spread, values: Floats, what: str, unit: str, digits: int, das
     x, share = cumulative(values, each.weights)
     words = [f"{each.title}: {what} up to {v:,.{digits}f} {unit} in {s:.1%}" for v, s in zip(x[1::2], share[1::2])]
     line = Lines(curve(x, share), _NAMES[each.key], 2.0, dash=dash, name=each.title)
-    return [line, *_told(x[1::2], share[1::2], words, each.title)]
+    return [line, *_points(x[1::2], share[1::2], words, each.title)]
 
 
-def _told(x: Floats, y: Floats, texts: list[str], name: str) -> list[Layer]:
+def _points(x: Floats, y: Floats, texts: list[str], name: str) -> list[Layer]:
     """Texts along a line, without anything drawn."""
     step = max(1, -(-len(texts) // _HOVERED))
     return [Dots(numbers(x[::step]), numbers(y[::step]), 0.0, "", name=name, hover=tuple(texts[::step]))]

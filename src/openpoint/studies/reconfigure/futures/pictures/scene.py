@@ -40,7 +40,7 @@ class Spread:
 
 
 def spreads(result: FuturesResult, table: pl.DataFrame) -> list[Spread]:
-    """Those of the topologies that differ; one that equals the answer is told in its title.
+    """Those of the topologies that differ; one that equals the answer is named in its title.
 
     Args:
         result: the result. table: its `futures` or its `sample`.

@@ -66,13 +66,13 @@ def _timeline(result: SeasonsResult) -> m.Section:
 
 
 def _blocks(result: SeasonsResult) -> m.Section:
-    told = "An opening and a closing are one operation each, so that an exchange of two branches is two."
+    text = "An opening and a closing are one operation each, so that an exchange of two branches is two."
     texts = {"block": "block", "first_step": "from"}
     last = ["to_close", "to_open", "open_branches"]
     listed = s.frame_table(
         "blocks", f"{result.blocks.height} blocks", result.blocks, result.shape.tables["blocks"], texts, last=last
     )
-    return m.section("Blocks in numbers", listed, m.Words(told, small=True), long=True)
+    return m.section("Blocks in numbers", listed, m.Words(text, small=True), long=True)
 
 
 def _switchings(result: SeasonsResult) -> m.Section | None:
@@ -83,8 +83,8 @@ def _switchings(result: SeasonsResult) -> m.Section | None:
     declared = result.shape.tables["switchings"]
     caption = f"{result.switchings.height} operations; in a block first what is closed"
     listed = s.frame_table("switchings", caption, result.switchings, declared, texts, search=True)
-    told = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
-    return m.section("Switchings", listed, m.Words(told, small=True), long=True)
+    text = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
+    return m.section("Switchings", listed, m.Words(text, small=True), long=True)
 
 
 html = html_for(page)

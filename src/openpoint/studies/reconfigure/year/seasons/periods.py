@@ -18,7 +18,7 @@ from openpoint.search.futures.groups import coordinates, group_steps, loss_form,
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.below import Below, Wanted
 from openpoint.search.switching.grouped import GroupedSearch
-from openpoint.search.switching.periods import Alone, Run
+from openpoint.search.switching.periods import BestOfRun, Run
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
@@ -82,7 +82,7 @@ class BlockPeriods:
         most = [self._search((b, b + 1)).built.most for b in range(len(self.tasks))]
         return float(self.weights @ np.array(most)) * (1.0 + 1e-9)
 
-    def alone(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> Alone:
+    def best_of_run(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> BestOfRun:
         """Of a run of one block."""
         b, _ = run
         task, search = self.tasks[b], TopologySearch(gap=ALONE_SHARE * gap)
@@ -92,7 +92,7 @@ class BlockPeriods:
         closed = None if outcome.decision is None else outcome.decision > 0.5
         if outcome.termination is Termination.INFEASIBLE and outcome.least_violation is not None:
             self.least_violation = outcome.least_violation > 0.5
-        return Alone(outcome.termination, closed, float(self.weights[b]) * outcome.lower_bound / s, 0)
+        return BestOfRun(outcome.termination, closed, float(self.weights[b]) * outcome.lower_bound / s, 0)
 
     def exact(self, t: int, states: Bools) -> Floats:
         return np.array([self._exact_of(t, state) for state in states])
@@ -140,9 +140,9 @@ class BlockPeriods:
         """The search of blocks that share one state."""
         if run not in self._searches:
             task = self._of_run(run)
-            alone, tree = begin(task, first_states(task))
+            single, tree = begin(task, first_states(task))
             groups = min(self._groups * (run[1] - run[0]), max(GROUPS, self._groups))
-            program = grouped(task, alone, tree, groups)
+            program = grouped(task, single, tree, groups)
             limits = is_limited(task.network)
             asked = replace(task_of(program, program.ac), span=task.span(), limits=limits)
             self._searches[run] = GroupedSearch(

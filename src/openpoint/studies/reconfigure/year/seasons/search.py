@@ -73,8 +73,8 @@ def search_plan(
         change=plan.change,
         most=plan.most,
     )
-    told = None if progress is None else _Told(progress, task.network.s_base_kva)
-    found = solve_switching(problem, periods=periods, gap=gap, progress=told, deadline=deadline)
+    in_periods = None if progress is None else _InKw(progress, task.network.s_base_kva)
+    found = solve_switching(problem, periods=periods, gap=gap, progress=in_periods, deadline=deadline)
     return PlanFound(found, periods.least_violation, periods.evaluated)
 
 
@@ -106,8 +106,8 @@ def _one_state(plan: PlanTask, gap: float, progress: Progress | None, deadline: 
 
 
 @dataclass(frozen=True)
-class _Told:
-    """Tells a line of the log in kW."""
+class _InKw:
+    """Passes a line of the log on with its values in kW."""
 
     progress: Progress
     s_base_kva: float

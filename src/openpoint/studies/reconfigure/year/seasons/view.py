@@ -33,8 +33,8 @@ def view(result: SeasonsResult) -> View:
     lines.append(Line(f"Gap: {words.percent(result.gap)} % ({bound})"))
     steps = f"{words.count(result.steps_count, 'step')} by AC power flow"
     mismatch = f"largest mismatch {words.small(result.ac_max_mismatch_pu)} pu in {result.checked_steps} of them"
-    told = f"All {steps}, {mismatch}, {violated(result.violations.height)}"
-    return [*lines, Line(told), *violation_rows(result.violations, "in", "step")]
+    check = f"All {steps}, {mismatch}, {violated(result.violations.height)}"
+    return [*lines, Line(check), *violation_rows(result.violations, "in", "step")]
 
 
 def _blocks(result: SeasonsResult) -> list[tuple[str, ...]]:
@@ -47,10 +47,10 @@ def _blocks(result: SeasonsResult) -> list[tuple[str, ...]]:
         moved = [
             f"{do} {words.names(some)}" for do, some in (("close", state.to_close), ("open", state.to_open)) if some
         ]
-        told = f"open {words.names(state.open_branches)}" if n == 0 else ", ".join(moved) or "as before"
+        text = f"open {words.names(state.open_branches)}" if n == 0 else ", ".join(moved) or "as before"
         kept = _figure(row["energy_staying_mwh"]) + ("*" if row["staying_broken"] else "")
         rows.append(
-            (words.safe(state.block), _figure(row["energy_before_mwh"]), kept, _figure(row["energy_mwh"]), told)
+            (words.safe(state.block), _figure(row["energy_before_mwh"]), kept, _figure(row["energy_mwh"]), text)
         )
     return rows
 

@@ -62,7 +62,7 @@ def chart(result: ReconfigureFront) -> Chart | None:
         return None
     x, y, bound = _places(result)
     gaps = [[a, low, a, high] for a, low, high in zip(x.tolist(), bound.tolist(), y.tolist(), strict=True)]
-    told = tuple(
+    hovers = tuple(
         f"point {number}\nloss {figures(high, 6)} kW, proven bound {figures(low, 6)} kW, gap {percent(each.gap, 4)}\n"
         f"{result.kept_words} {figures(a, 6)} {result.kept_unit}"
         for number, (each, a, low, high) in enumerate(zip(result.results, x, bound, y, strict=True), start=1)
@@ -71,7 +71,7 @@ def chart(result: ReconfigureFront) -> Chart | None:
     layers: list[Layer] = [
         Lines(curve(edge[:, 0], edge[:, 1]), "@after", 1.5, name="no state below or left, proven"),
         Lines(gaps, "@after", 2.0, name="gap to the proven bound"),
-        Dots(numbers(x), numbers(y), 8.0, "@opens", name="point, verified by AC", hover=told),
+        Dots(numbers(x), numbers(y), 8.0, "@opens", name="point, verified by AC", hover=hovers),
     ]
     seen_x, seen_y = [x, edge[:, 0]], [y, bound]
     if result.kept_before is not None and result.loss_before_kw is not None:
