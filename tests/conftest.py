@@ -1,8 +1,8 @@
 """Hypothesis draws the same examples in every run, so that a red test is about the change and not about luck.
 
-HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra and data frames run on one thread a process: pytest has a process a
-core, and threads that wait for each other only burn processor time. The collector of garbage leaves alone what imports and the
-collection of tests made, and looks at the rest more rarely.
+HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra and data frames run on one thread a process: pytest has a
+process a core, and threads that wait for each other only burn processor time. The collector of garbage leaves alone
+what imports and the collection of tests made, and looks at the rest more rarely.
 
 A run that leaves files in the working tree, or removes some, has failed.
 """

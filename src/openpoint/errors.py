@@ -1,4 +1,4 @@
-"""Every error that openpoint raises on purpose. Each names the place and says what to do."""
+"""Every error that openpoint raises on purpose. Each names the place and the remedy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """Problems that say the same of several rows; at least one."""
+    """Problems that are alike in several rows; at least one."""
 
     problems: tuple[Problem, ...]
 

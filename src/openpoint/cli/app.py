@@ -166,7 +166,7 @@ def check(
     grid: GridArgument,
     every: Annotated[bool, typer.Option("--all", help="A line for every row, also where many say the same.")] = False,
 ) -> int:
-    """List every fault and doubt of a grid, those that say the same of many rows together.
+    """List every fault and doubt of a grid, those that are alike in many rows together.
 
     The exit code is 2 if there is a fault, 0 if there are only doubts (warnings) or none.
     """

@@ -1,4 +1,4 @@
-"""What a person sees of a run: the size of the problem, the bounds closing, and the state before and after."""
+"""What is shown of a run: size of the problem, bounds as they close, the states before and after."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Counting:
 
 
 def show_result(out: Console, result: Result) -> None:
-    """A result as its study tells it in a terminal."""
+    """Show a result in the lines of its study's view."""
     show(out, import_module(f"{result.place}.view").view(result), show_notes)
 
 

@@ -194,7 +194,7 @@ def _each(option: str, text: str) -> str:
 
 
 def read_sound(source: str, asked: Asked | None = None) -> Grid:
-    """The grid, its doubts shown but for loops of today, of which each study says what they mean to it.
+    """The grid, its doubts shown but for loops of today, which each study handles in its own way.
 
     Raises:
         InputError: it cannot be read, or has faults.

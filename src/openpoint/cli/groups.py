@@ -37,7 +37,7 @@ def grouped(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_parameters(run: Callable[..., int], parameters: Sequence[inspect.Parameter]) -> Callable[..., int]:
-    """The function, which says that it takes these parameters; Typer makes the options of them."""
+    """The function with a signature of these parameters, of which Typer makes the options."""
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": int}
     return run

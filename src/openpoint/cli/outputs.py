@@ -176,7 +176,7 @@ def _check_tables(option: str, folder: Path, given: list[Path]) -> None:
 
 
 def _refuse_ending(option: str, path: Path) -> None:
-    """Refuse a file name whose ending says that it holds something else."""
+    """Refuse a file name with the ending of another kind of file."""
     ending = path.suffix.lower()
     if ending in _OTHERS and not (path.exists() and not path.is_file()):  # a device or pipe may have any name
         text = f"; {_OTHERS[ending]} writes {ending}" if _OTHERS[ending] else ""

@@ -44,7 +44,7 @@ def register_plain(app: typer.Typer, study: Study) -> None:
 
 
 def _shown(options: type[Any]) -> type[Any]:
-    """The options with what Typer asks of them."""
+    """The options with the annotations of Typer."""
     hints = get_type_hints(options, include_extras=True)
     members = []
     for each in fields(options):

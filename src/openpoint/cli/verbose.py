@@ -1,4 +1,4 @@
-"""What `--verbose` tells: the steps of a run, each with the seconds from the start to its end."""
+"""What `--verbose` shows: the steps of a run, each with the seconds from the start to its end."""
 
 from __future__ import annotations
 

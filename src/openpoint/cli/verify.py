@@ -22,7 +22,7 @@ REFUSED = 5
 
 
 def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None, workers: int = 1, quiet: bool) -> int:
-    """Read the grid and its futures, check the certificate, say what it proves."""
+    """Read the grid and its futures, check the certificate, show what it proves."""
     grid = read_sound(source, asked)
     known = None
     if futures is not None:

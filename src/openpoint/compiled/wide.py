@@ -15,7 +15,7 @@ _WIDE = ir.IntType(128)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def product(_typing: Any, a: Any, b: Any, digits: Any) -> Any:
-    """a b / 2^digits, rounded downwards; the caller sees to it that this fits in 64 bits."""
+    """a b / 2^digits, rounded downwards; the caller makes sure that this fits in 64 bits."""
 
     def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         a, b, digits = (builder.sext(arg, _WIDE) for arg in args)

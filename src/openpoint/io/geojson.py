@@ -136,7 +136,7 @@ def _read_features(file: _File, features: Iterable[Any]) -> None:
 
 
 def _feature(file: _File, number: int, feature: Any) -> _Feature | None:
-    """A feature; None where it has a fault, or nothing to tell."""
+    """A feature; None where it has a fault or is empty."""
     row = f"feature {number}"
     properties = feature.get("properties") if isinstance(feature, dict) else None
     known = properties if isinstance(properties, dict) else {}

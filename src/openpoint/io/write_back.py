@@ -90,7 +90,7 @@ def write_back(
 
 
 def refuse_other_format(source: Path, target: Path) -> None:
-    """Refuse a format that cannot be written back, and a name that says that it holds another one.
+    """Refuse a format that cannot be written back, and a name with the ending of another one.
 
     Raises:
         OptionError: with what can be written.

@@ -115,7 +115,7 @@ def _summed(group: Ints, values: Complexes, count: int) -> Complexes:
 
 
 def _admittances(network: Network, closed: Bools, paths: _Paths, group: Ints, count: int) -> sp.csr_array:
-    """(groups, groups) of the closed branches, of lines that hang on one end, and of loads of constant impedance."""
+    """(groups, groups) of the closed branches, of lines open at one end, and of loads of constant impedance."""
     real = ~paths.ideal
     fr, to = group[paths.fr[real]], group[paths.to[real]]
     series, half, ratio = 1.0 / paths.z[real], paths.half[real], paths.ratio[real]

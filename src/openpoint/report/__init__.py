@@ -1,1 +1,1 @@
-"""The kit of reports: layouts, figures, charts and pages. It knows no study."""
+"""Layouts, figures, charts and pages, of which studies make their reports."""

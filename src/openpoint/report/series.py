@@ -85,7 +85,7 @@ def loading_rows(scene: Scene, keys: list[str], most: int) -> tuple[list[int], i
 
 
 def shown_limits(scene: Scene, v: Floats) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """Voltage limits within sight of the voltages v, and those too far off to be worth the room."""
+    """Voltage limits near the voltages v, which are drawn, and those too far off."""
     lo, hi = float(v.min()), float(v.max())
     reach = 0.6 * max(hi - lo, 0.01)
     found: list[tuple[str, float]] = []

@@ -312,7 +312,7 @@ class Certificate:
         worth: tuple[float, float],
         gap: float,
     ) -> dict[str, Any]:
-        """What every head says; `worth`: of the best state, and the bound."""
+        """What every head holds; `worth`: of the best state, and the bound."""
         net, names, (value, bound) = self.network, self.network.branch_names, worth
         return {
             "format": FORMAT,

@@ -1,4 +1,4 @@
-"""The incumbent: the best radial state that a search knows, improved by branch exchange and dispatch."""
+"""The incumbent: the best radial state found so far, improved by branch exchange and dispatch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods that know a grid, as what a caller names: topology search, and the enumeration of all states.
+"""Methods for grids alone, as values that a caller gives: topology search, and the enumeration of all states.
 
 What they solve says itself what is searched and enumerated in it: open points alone, or devices, too.
 """

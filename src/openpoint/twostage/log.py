@@ -11,7 +11,7 @@ from openpoint.arrays import Floats
 
 
 class Termination(enum.StrEnum):
-    """Why a run ended. `remedy` says what the user can do about it."""
+    """Why a run ended. `remedy`: what the user can do about it."""
 
     OPTIMAL = "optimal"
     GAP = "gap"

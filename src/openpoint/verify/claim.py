@@ -1,4 +1,4 @@
-"""What the head of a certificate says of a grid: limits, locks, prices, futures, and the best state, which is checked.
+"""The head of a certificate: limits, locks, prices, futures of a grid, and the best state, which is checked.
 
 A radial state is evaluated by its power flow, a sweep in floating point; under many futures in each of them.
 """
@@ -41,7 +41,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Asked:
-    """What a reader knows beside the grid: prices and limits of supply; (K, N) demands and (K) probabilities."""
+    """What is given to a reader beside the grid: prices and limits of supply; (K, N) demands and (K) probabilities."""
 
     objective: Objective | None = None
     futures: tuple[Complexes, Floats] | None = None
@@ -117,7 +117,7 @@ class Claim:
         return lost
 
     def _read_best(self, head: dict[str, Any], name: dict[str, int]) -> None:
-        """The best state, which is worth what the file says; `name`: numbers of the branches."""
+        """The best state, whose value is that of the file; `name`: numbers of the branches."""
         net, free = self.net, self.devices
         self.best = [CLOSED] * len(name)
         for branch in head["open"]:

@@ -1,4 +1,4 @@
-"""What the command `reconfigure` does with many grids: ask the study, tell what is finished, show the table."""
+"""What the command `reconfigure` does with many grids: ask the study, name what is finished, show the table."""
 
 from __future__ import annotations
 

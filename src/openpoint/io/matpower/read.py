@@ -69,7 +69,7 @@ def grid_from_text(text: str, file: str) -> Grid:
 
 
 def _title(text: str) -> str:
-    """The line of a case file that says what it is: `%CASE33BW  Power flow data for …`."""
+    """The line of a case file that describes it: `%CASE33BW  Power flow data for …`."""
     match = re.search(r"^function[^\n]*\n%[ \t]*[A-Z][A-Z0-9_]*[ \t]+(\S.*)$", text, re.MULTILINE | re.ASCII)
     return match.group(1).strip() if match else ""
 

@@ -47,7 +47,7 @@ class Reading:
         self.tables.setdefault(kind, []).append(row)
 
     def count(self, elements: list[str]) -> None:
-        """Count the names, so that `name` knows which are given once."""
+        """Count the names, of which `name` takes those that are given once as they are."""
         for element in elements:
             kind, _, name = element.partition(".")
             self.often[room(kind), name] += 1

@@ -138,7 +138,7 @@ def _loading(reading: Reading, table: str, row: Row) -> float:
 
 
 def _line_ends(reading: Reading, row: Row, name: str, state: Row) -> tuple[str, str] | None:
-    """The buses of a line. An end whose bus is out of service gets one of its own: there the line is open for good."""
+    """The buses of a line. An end whose bus is out of service gets one of its own: there the line is always open."""
     known = [reading.bus("line", row, column) for column in ("from_bus", "to_bus")]
     buses = ["" if bus is None else reading.bus_names[bus] for bus in known]
     live = [bus for bus in known if bus is not None]

@@ -35,7 +35,7 @@ class GridFrame:
 
     @cached_property
     def digits(self) -> int:
-        """Decimals of a place that the eye can tell apart."""
+        """Decimals of a place that make a visible difference."""
         x0, x1, y0, y1 = self.layout.extent
         return max(0, math.ceil(-math.log10(max(x1 - x0, y1 - y0, 1e-6) * _FINE)))
 

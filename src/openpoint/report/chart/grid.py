@@ -26,7 +26,7 @@ def colour_stops() -> list[tuple[float, str]]:
 
 
 def grid_chart(scene: Scene, state: State, loads: Loads) -> Chart:
-    """One state of the grid; hovering a bus or a branch says all about it."""
+    """One state of the grid; hovering a bus or a branch shows its figures."""
     frame = grid_frame(scene.layout, 760)
     at_bus, at_branch = scene.violated(state)
     texts = [_branch_text(scene, state, e) for e in range(len(scene.branch_names))]

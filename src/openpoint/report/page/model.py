@@ -45,7 +45,7 @@ class Remarks:
 
 @dataclass(frozen=True)
 class Card:
-    """A headline figure: what it is, the figure, and lines that say more; empty lines are left out."""
+    """A headline figure: what it is, the figure, and further lines; empty lines are left out."""
 
     what: str
     figure: str
@@ -234,7 +234,7 @@ class Page:
 
 
 def page_of(grid: Grid, study: str, parts: Iterable[Part | Sequence[Part] | None], *, physics: str = EXACT) -> Page:
-    """The page about a grid, of those parts that there are: None stands for one that has nothing to say."""
+    """The page about a grid, of those parts that there are: None stands for an empty one."""
     found: list[Part] = []
     for part in parts:
         found += [] if part is None else part if isinstance(part, Sequence) else [part]

@@ -285,7 +285,7 @@ def log_section(result: Answer, hidden: str = "") -> m.Section | None:
 
 
 def effort_card(result: Answer, *more: str) -> m.Card:
-    """The method, how long it took, and what more there is to say of that."""
+    """The method, how long it took, and remarks on it."""
     return m.Card("Method", method_words(result.method), (", ".join([f"{figures(result.seconds, 3)} s", *more]),))
 
 

@@ -191,7 +191,7 @@ def _limit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
 
 
 def _replaced(day: Day, grid: Grid) -> Iterator[Problem]:
-    """What the day says of generators of the grid that it stands for."""
+    """The rows of the day that replace generators of the grid."""
     bus = dict(grid.generators.select("name", "bus").iter_rows())
     for kind in ("generators", "renewables", "storages", "vehicles"):
         frame = day.tables()[kind]

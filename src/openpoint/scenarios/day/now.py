@@ -1,4 +1,4 @@
-"""Which period of a day begins at a time: by its name, or by what the clock says at its start."""
+"""Which period of a day begins at a time: by its name, or by the time of the clock at its start."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _clock(text: str) -> datetime.timedelta | None:
 
 
 def _away(clock: datetime.timedelta, moment: datetime.datetime) -> float:
-    """Seconds from what the clock says at a moment to a time of day: −12 h to 12 h."""
+    """Seconds from the time of the clock at a moment to a time of day: −12 h to 12 h."""
     own = datetime.timedelta(hours=moment.hour, minutes=moment.minute, seconds=moment.second)
     return ((clock - own).total_seconds() + _DAY_S / 2.0) % _DAY_S - _DAY_S / 2.0
 

@@ -124,7 +124,7 @@ def _from_workbook(content: bytes, file: str) -> Day:
 
 
 def _profile_columns(files: Mapping[str, bytes]) -> list[str]:
-    """The columns of the table of profiles; none where it cannot be read, which its reader tells."""
+    """The columns of the table of profiles; none where it cannot be read, which its reader reports."""
     if (content := files.get("profiles.csv")) is not None:
         text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
         separator, _ = separator_of(text, "profiles.csv")

@@ -19,7 +19,7 @@ STARTS, HOURS = "starts_at", "hours"
 
 
 def hours_of(table: Table) -> Floats | None:
-    """(T) length of every step; None where nothing tells it, with a fault in the table for everything that is wrong."""
+    """(T) length of every step; None where not given, with a fault in the table for all that is wrong."""
     given = table.numbers(HOURS, above=0.0) if table.has(HOURS) else None
     passed = _passed(table) if table.has(STARTS) else None
     if given is None and not table.has(STARTS):

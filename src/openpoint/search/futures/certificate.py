@@ -32,7 +32,7 @@ SPARE = 8
 
 @dataclass(frozen=True)
 class FuturesClaim:
-    """What a certificate says of its futures.
+    """What a certificate claims of its futures.
 
     Attributes:
         demands: (K, N). probabilities: the set over which the risk is the worst expectation. reference: (K) loss of

@@ -70,7 +70,7 @@ def group_steps(points: Floats, hours: Floats, count: int, single: Ints) -> Ints
     """(T) number of the group of each step: each of `single` by itself, the others in at most `count` groups.
 
     Args:
-        points: (T, k) coordinates of the steps. hours: (T) their lengths. alone: steps that are groups of their own.
+        points: (T, k) coordinates of the steps. hours: (T) their lengths. single: steps that are groups of their own.
     """
     label = np.full(len(points), -1, dtype=np.int64)
     label[single] = np.arange(len(single))

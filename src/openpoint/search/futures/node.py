@@ -176,7 +176,7 @@ def drop(loads: Loads, covered: float, gap: float, v: int) -> bool:
 
 @inlined
 def probe_futures(model: Model, work: Work, loads: Loads, record: Record, cutoff: float) -> None:
-    """Probe promising branches in one future after another, as long as it pays; sets `loads.closing`."""
+    """Probe promising branches in one future after another, while it gains enough; sets `loads.closing`."""
     v = highest(loads)
     gap = cutoff - loads.total[v]
     left = False

@@ -299,7 +299,7 @@ class _Run:
         return bool(np.isfinite(found.losses).all())
 
     def _add_row(self, weight: Floats) -> None:
-        """Let a probability vector count; the oldest goes if there is no room."""
+        """Add a probability vector; the oldest is dropped where there is no space."""
         if any(np.abs(weight - row).max() < 1e-12 for row in self.kept):
             return
         self.kept = np.vstack([self.kept, weight])[-ROWS:]

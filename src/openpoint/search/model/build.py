@@ -156,7 +156,7 @@ def of_sections(z: Complexes, tap: Floats, price: Floats, shunts: tuple[Complexe
 
 
 def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints, Indices, list[Indices]]:
-    """Buses in the order of elimination, sources last; the place of each; the later neighbours of each when it goes."""
+    """Buses in the order of elimination, sources last; the place of each; the later neighbours of each."""
     order, columns = eliminate(fr, to, source)
     bus = np.concatenate([np.array(order, dtype=np.int64), network.source_terminal])
     number = np.empty(network.n_terminals, dtype=np.int32)

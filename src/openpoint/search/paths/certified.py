@@ -265,7 +265,7 @@ class CertifiedNodes:
         return False, helped, value
 
     def _judged(self, cutoff: float, value: float) -> int:
-        """What the checker says, which is written unless it says nothing."""
+        """The checker's verdict, which is written where it has one."""
         of, work = self.of_paths, self.work
         for bits in (8, 14, 20, BITS) if value >= cutoff else (BITS,):
             status, mask = work.status.copy(), of.mask.copy()

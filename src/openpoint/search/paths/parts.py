@@ -115,7 +115,7 @@ class Part:
         return metric
 
     def _fill(self, paths: Paths, work: PathWork, buses: Ints, at: Ints) -> None:
-        """What the node knows of these paths."""
+        """What the node has decided of these paths."""
         own, some, count = self.work, self.some, len(self.some)
         own.highest[:] = work.top[buses]
         own.known_w[:] = work.top[paths.bus[self.met[:-1]]]

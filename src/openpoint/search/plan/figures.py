@@ -1,4 +1,4 @@
-"""What an exact AC power flow says of a state of a switch plan: limits, loading, voltages."""
+"""Limits, loading and voltages of a state of a switch plan, by exact AC power flow."""
 
 from __future__ import annotations
 

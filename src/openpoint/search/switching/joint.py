@@ -135,7 +135,7 @@ class _Run:
         return float(total)
 
     def _opened(self, free: Bools, value: float) -> Floats:
-        """(m) bounds with an undecided branch open, where an estimate promises much; estimates less half elsewhere."""
+        """(m) bounds with an undecided branch open, where an estimate is high; the node's bound elsewhere."""
         guess = self._sum("guess")
         some = free & (guess >= value + PROBE_SHARE * (self.cutoff - value))
         some[np.where(free, guess, -math.inf).argmax()] = True

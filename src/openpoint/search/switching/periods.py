@@ -1,4 +1,4 @@
-"""What switching asks of its periods, and periods of one demand each."""
+"""The interface of periods to switching, and periods of one demand each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a dispatch, in the order in which an engineer asks: what, how good, what to do, where."""
+"""The report of a dispatch, in this order: the answer, its proof, what to do, where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid after a disaster under its own names and units: what is switched, which islands live, and what AC says."""
+"""The grid after a disaster under its own names and units: switchings, energised islands, AC power flow."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Aftermath:
         return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
 
     def _least(self, decision: Floats, broken: Floats, deadline: Deadline) -> Plan:
-        """The restoration of least cost with the fewest switchings, as far as the time goes."""
+        """The restoration of least cost with the fewest switchings, as far as the time allows."""
         timed = deadline.over() or math.isfinite(deadline.left())
         least = self._quick(decision, broken) if timed else None
         if not deadline.over():

@@ -212,7 +212,7 @@ def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str])
 
 
 def _doubts(outcome: Outcome, shown: Sequence[AfterDisaster]) -> list[str]:
-    """What a person must know of the answer."""
+    """Notes on the answer."""
     doubts = []
     if outcome.termination is Termination.INFEASIBLE:
         doubts.append(

@@ -154,7 +154,7 @@ class HardenProgram(PlainProgram):
 
     @cached_property
     def always_open(self) -> Bools:
-        """(E) branches that nobody can close."""
+        """(E) branches that cannot be closed."""
         return np.asarray(~self.network.closed & ~self.network.switchable)
 
     @cached_property
@@ -341,7 +341,7 @@ class HardenProgram(PlainProgram):
         return ReducedProgram(here.tobytes(), few, np.concatenate([decision[:count], decision[count:][here]]))
 
     def deferred_entries(self) -> Bools | None:
-        """Generators, where lines alone are the quicker search and its cuts say something of them."""
+        """Generators, where searching lines alone is quicker and its cuts bound them, too."""
         if not self.generators_most or not self.monotone or self.closed_line_usd or not self.integral:
             return None
         return np.arange(len(self.costs)) >= len(self.lines)

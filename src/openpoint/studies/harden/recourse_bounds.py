@@ -1,4 +1,4 @@
-"""What hardening knows of its recourse without solving it.
+"""Bounds of the recourse of hardening without solving it.
 
 From below: in a part of the grid that whole branches do not connect to a source, no more is served than its backup
 generators and its own infeed give. The part stays so until a branch that leaves it is hardened, so with V the value of

@@ -227,7 +227,7 @@ def _numbered(net: Network, closed: Bools, roots: Ints) -> Ints:
 
 
 def _alive(program: HardenProgram, closed: Bools, roots: Ints, *, serves: Bools) -> tuple[Bools, Ints]:
-    """States and islands without what is idle: roots that serve nobody, branches closed where nothing is energised."""
+    """States and islands without what is idle: roots that serve no load, branches closed where nothing is energised."""
     net = program.network
     island = _numbered(net, closed, roots)
     busy = np.isin(np.arange(len(roots)), island[serves])

@@ -214,7 +214,7 @@ def blocks(plans: Plans) -> m.Section:
 
 
 def _samples(plans: Plans) -> m.Section | None:
-    """What samples of the loads say, where any were drawn."""
+    """The results of samples of the loads, where any were drawn."""
     frame = plans.frame("samples").with_columns(pl.col("^.*_(share|low)$") * 100.0)
     if frame.is_empty():
         return None

@@ -49,7 +49,7 @@ def sample_partition(
     time_limit_s: float | None = None,
     progress: SampleProgress | None = None,
 ) -> PartitionResult:
-    """Draw loads from the uncertainty set of a plan and see whether it holds, in the linear model and in exact AC.
+    """Draw loads from the uncertainty set of a plan and check whether it holds, in the linear model and in exact AC.
 
     Loads are uniform in the set, a box or a budget set (`openpoint.twostage.worst_case.draws`). For each sample the
     generators follow within their ramps by the cheapest recourse of the linear model
@@ -144,13 +144,13 @@ class _PlanEvaluator:
         self._work = EvaluatePlan(self.result.grid, program, decision)
 
     def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[SampleEvaluations] | None:
-        """What samples say; None if stopped. Where everything is dead, nothing breaks."""
+        """Results of samples; None if stopped. Where everything is dead, no limit is broken."""
         if not self._live.any():
             return [SampleEvaluations.nothing(len(batch)) for batch in wave]
         return workers.run(self._work, wave, stop)
 
     def samples(self) -> PlanSamples:
-        """What all samples together say of the plan."""
+        """The results of all samples together."""
         program, outcome = (
             self.plan.program,
             reduce(SampleEvaluations.and_more, self.found, SampleEvaluations.nothing(0)),

@@ -19,7 +19,7 @@ from openpoint.studies.partition.schema import PARTITION
 
 @dataclass(frozen=True)
 class StepTables:
-    """What a decision says of a step; columns as in `openpoint.studies.partition.result.PartitionResult`."""
+    """A step of a decision as tables; columns as in `openpoint.studies.partition.result.PartitionResult`."""
 
     blocks: pl.DataFrame
     islands: pl.DataFrame

@@ -1,4 +1,4 @@
-"""Topology search for many futures: what it asks of a program, the states that it begins with, and its outcome.
+"""Topology search for many futures: what a program provides for it, the states that it begins with, and its outcome.
 
 The search is `openpoint.search.futures.search`. Where no state is known that keeps the limits, single futures are asked
 first, those whose limits are broken most: as soon as more of them than may miss their limits have no state of their

@@ -1,4 +1,4 @@
-"""The report of a reconfiguration, in the order in which an engineer asks: what, how good, where, how to switch."""
+"""The report of a reconfiguration, in this order: the answer, its proof, where, how to switch."""
 
 from __future__ import annotations
 

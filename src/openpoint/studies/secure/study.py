@@ -111,7 +111,7 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # held meshes other than couplers and branches in parallel
         left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
-        raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_TOLD]])
+        raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
     found = _faults(grid, stations, tree, data, options)
 
     def tell(done: int) -> None:

@@ -16,7 +16,7 @@ from openpoint.twostage.recourse.compile import compile_model
 
 
 def first_stage_cost(samples: Samples) -> Iterator[Fault]:
-    """f at a decision is what the expression of the first stage says."""
+    """f at a decision equals the expression of the first stage."""
     for number, (decision, cost) in enumerate(zip(samples.decisions, samples.costs)):
         stated = samples.program.first_stage_cost(decision)
         if not np.isclose(stated, cost, rtol=TOLERANCE, atol=TOLERANCE):
@@ -25,7 +25,7 @@ def first_stage_cost(samples: Samples) -> Iterator[Fault]:
 
 
 def binary(samples: Samples) -> Iterator[Fault]:
-    """Decisions are of zeros and ones where the first stage says so."""
+    """Decisions are of zeros and ones where the first stage declares it."""
     if not samples.first.stage.binary:
         return
     for number, decision in enumerate(samples.decisions):
@@ -37,7 +37,7 @@ def binary(samples: Samples) -> Iterator[Fault]:
 
 
 def distance(samples: Samples) -> Iterator[Fault]:
-    """No two decisions differ in fewer entries than the program says."""
+    """No two decisions differ in fewer entries than the program declares."""
     if not samples.first.stage.binary:
         return
     for decision in samples.decisions[:2]:

@@ -53,7 +53,7 @@ def numbers_as_variables(samples: Samples) -> Iterator[Fault]:
 
 
 def lower_bound(samples: Samples) -> Iterator[Fault]:
-    """No recourse costs less than the program says."""
+    """No recourse costs less than the lower bound of the program."""
     least = samples.program.recourse_lower_bound
     for place, x, u in _pairs(samples):
         cost = samples.exact(x, u)

@@ -30,7 +30,7 @@ def reached(question: DayQuestion, plan: DayPlan, start: DayState) -> list[DaySt
 
 
 def state_frame(question: DayQuestion, states: Sequence[DayState], measured: pl.DataFrame | None) -> pl.DataFrame:
-    """A row for every store that is there, generator, device, and branch, bus or quantity with something to tell.
+    """A row for every store that is there, generator, device, and branch, bus or quantity that is not as by default.
 
     What has a row in one state has one in every state, stores apart.
 

@@ -273,7 +273,7 @@ def _generators(grid: Grid, *, kept: bool) -> pl.DataFrame:
 
 
 def _linear_notes(found: PhasesDispatch) -> list[str]:
-    """What the linear model says of the answer, in its own terms."""
+    """Bound and value of the answer in the linear model."""
     linear = found.linear
     if not math.isfinite(linear.bound_kw):
         return []

@@ -57,7 +57,7 @@ class LinearState:
 
 @dataclass(frozen=True)
 class LinearAnswer:
-    """What the linear model says.
+    """Bound and value in the linear model.
 
     Attributes:
         bound_kw: lower bound of its optimum; inf where nothing keeps the limits in it.

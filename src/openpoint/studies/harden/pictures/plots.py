@@ -16,7 +16,7 @@ _SHAPES: dict[str, Shape] = {"x": "cross", "P": "plus", "o": "circle"}
 
 
 def after_chart(scene: HardenScene, after: After) -> Chart:
-    """The grid after one disaster; hovering a bus or a branch says all about it."""
+    """The grid after one disaster; hovering a bus or a branch shows its figures."""
     frame = grid_frame(scene.layout, 620)
     texts = [_branch_text(scene, after, e) for e in range(len(scene.branch_names))]
     shed = np.flatnonzero(after.shed > SHED_KW).tolist()

@@ -38,7 +38,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class SampleEvaluations:
-    """What K samples say of a plan.
+    """The evaluations of K samples of a plan.
 
     Attributes:
         linear: (K) whether generators can follow in the linear model.

@@ -1,4 +1,4 @@
-"""What samples of the loads say of plans: shares with their confidence, and the limits that break."""
+"""Results of samples of the loads for plans: shares with their confidence, and the limits that break."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True)
 class PlanSamples:
-    """What the samples say of one plan.
+    """The results of samples for one plan.
 
     Attributes:
         served_kw: nominal load of the energised blocks. energised_blocks: their number.

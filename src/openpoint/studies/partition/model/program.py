@@ -230,7 +230,7 @@ class PartitionProgram(PlainProgram):
         return Following(constraints, (), kept, sum((stage.cost for stage in stages), cp.Constant(0.0)), ramp=ramp)
 
     def _recourse(self, t: int, decision: cp.Expression, realisation: cp.Expression) -> Following:
-        """That of one step; it knows no other."""
+        """That of one step, independent of the others."""
         step, parts = self.steps[t], self.sizes[3]
         at = np.cumsum([0, *self._lengths])
         closed, live, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))

@@ -23,7 +23,7 @@ def _colour(number: int) -> str:
 
 
 def plan_chart(scene: PartitionScene, view: PlanView) -> Chart:
-    """One plan; hovering a bus or a branch says all about it."""
+    """One plan; hovering a bus or a branch shows its figures."""
     frame = grid_frame(scene.layout, 620 if len(scene.plan_views) > 1 else 860)
     texts = [_branch_text(scene, view, e) for e in range(len(scene.branch_names))]
     names = [shorten(name) for name in scene.bus_names]

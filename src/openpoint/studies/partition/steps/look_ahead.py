@@ -115,7 +115,7 @@ class _RollingSolution:
         return whole.within(whole.left() / (len(self._program.steps) - t))
 
     def _solve(self, program: PartitionProgram, name: str, deadline: Deadline) -> Outcome:
-        """What the method says in its part of the time; its lines are logged under the name of a step."""
+        """The outcome of the method in its part of the time; its lines are logged under the name of a step."""
         began = self._seconds()
 
         def on_line(line: Iteration) -> None:

@@ -12,7 +12,7 @@ _STORAGE = ("storage", "step", "p kW", "at the end kWh", "reserve kW")
 
 
 def view(result: PartitionStepsResult) -> View:
-    """What each step serves and switches, what is in store, and what the AC power flow says."""
+    """What each step serves and switches, what is in store, and the AC power flow."""
     lines = [*stop(result), *costs(result, "kWh", result.served_kwh, result.total_kwh)]
     return lines if result.cost_usd is None else [*lines, _steps(result), *_storage(result)]
 

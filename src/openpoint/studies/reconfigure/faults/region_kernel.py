@@ -19,7 +19,7 @@ SAFE = 1e-9
 
 @inlined
 def counted(data: FaultData, least: Least, work: PartialWork, e: int) -> float:
-    """Faults of a branch that is not attached, unless they count with an attached section in which it hangs."""
+    """Faults of a branch that is not attached, unless they count with an attached section that it is part of."""
     if not data.fails[e] or (data.hangs[e] and work.live[data.of_branch[e]]):
         return 0.0
     rate: float = least.by_rate[e]
@@ -39,14 +39,14 @@ def lowest_above(work: PartialWork, low: int, high: int) -> int:
 
 @inlined
 def hangs_below(work: PartialWork, head: int, r: int) -> bool:
-    """Whether a region hangs below a bus in every completion, and no tie leads from it to elsewhere."""
+    """Whether a region lies below a bus in every completion, and no tie leads from it to elsewhere."""
     inside: bool = work.place[head] <= work.low[r] and work.high[r] < work.end[head]
     return inside
 
 
 @inlined
 def hang_powers(data: FaultData, work: PartialWork, regions: int) -> None:
-    """Add the power of the regions that hang below a bus in every completion, and that no tie feeds from elsewhere."""
+    """Add the power of the regions that lie below a bus in every completion, and that no tie feeds from elsewhere."""
     for e in range(len(data.fr)):
         fr, to = data.fr[e], data.to[e]
         if work.status[e] != OPEN or not data.tie[e] or work.place[fr] >= 0 or work.place[to] >= 0:
@@ -66,7 +66,7 @@ def hang_powers(data: FaultData, work: PartialWork, regions: int) -> None:
 
 @inlined
 def find_regions(wires: Wires, data: FaultData, least: Least, work: PartialWork) -> int:
-    """Find the regions, and what hangs below which attached bus in every completion; returns their number."""
+    """Find the regions, and what lies below which attached bus in every completion; returns their number."""
     n = len(data.load)
     for bus in range(n):
         work.hung[bus], work.p_hung[bus], work.q_hung[bus] = 0.0, 0.0, 0.0
@@ -120,7 +120,7 @@ def find_regions(wires: Wires, data: FaultData, least: Least, work: PartialWork)
 
 @inlined
 def find_tops(data: FaultData, least: Least, work: PartialWork, count: int) -> None:
-    """The bus of each attached bus that trips with all faults that hang there: that below the first breaker above."""
+    """The bus of each attached bus that trips with all faults below: that below the first breaker above."""
     for k in range(count):
         bus = work.order[k]
         up = work.parent[bus]

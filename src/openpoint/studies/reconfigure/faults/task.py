@@ -134,7 +134,7 @@ class FaultTask:
 
     @property
     def bound(self) -> PartialBound:
-        """The bound of the index sought, or of the first one limited; of the unrestorable faults all say the same."""
+        """The bound of the index sought, or of the first one limited; of the unrestorable faults all are equal."""
         return next(iter(self.bounds.values()))
 
     def least(self, status: States) -> float | None:

@@ -91,7 +91,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _names(places: list[str]) -> list[str]:
-    """A name for each place, after its file; where two would be alike, with the folders that tell them apart."""
+    """A name for each place, after its file; where two would be alike, with the folders by which they differ."""
     shown = [
         [_UNFIT.sub("_", part) for part in Path(place).parts if part not in (os.sep, "..", ".")] for place in places
     ]

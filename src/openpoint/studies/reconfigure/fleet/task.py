@@ -1,4 +1,4 @@
-"""One grid of a fleet: solved and written, or kept from an earlier run, or a row that says why not."""
+"""One grid of a fleet: solved and written, or kept from an earlier run, or a row with the reason why not."""
 
 from __future__ import annotations
 

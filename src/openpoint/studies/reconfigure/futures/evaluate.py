@@ -1,4 +1,4 @@
-"""One topology in many futures: exact AC states, each verified on its own, and what a person wants to know of them."""
+"""One topology in many futures: exact AC states, each verified on its own, and their figures."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class PreparedPhases:
             return phases_result(evaluator, str(self.method), answer)
 
     def _answer(self, evaluator: PhasesAcEvaluator, progress: Progress, deadline: Deadline) -> PhasesAnswer:
-        """What the method says."""
+        """The outcome of the method."""
         if isinstance(self.method, Enumeration):
             return _enumerate(evaluator, self.method, progress, deadline)
         start = balanced_start(self.grid, self.options, deadline)
@@ -222,7 +222,7 @@ def _by_linear_model(
 
 
 def _differs(evaluator: PhasesAcEvaluator, outcome: Outcome, linear: Bools, best: EvaluatedTopology) -> tuple[str, ...]:
-    """Where the linear model says something else than the answer."""
+    """A note where the linear model contradicts the answer."""
     if outcome.decision is None:
         text = "by the linear model nothing keeps the limits; by AC power flow "
         return (text + ("this does" if best.violation == 0.0 else "nothing did that branch exchange tried"),)

@@ -43,7 +43,7 @@ Payload = TypeVar("Payload")
 
 @dataclass(frozen=True)
 class Reply(Generic[Payload]):
-    """What a method says of relaxed limits.
+    """The answer of a method for relaxed limits.
 
     Attributes:
         termination: why it stopped; only INFEASIBLE proves that nothing keeps them.
@@ -130,7 +130,7 @@ class _Search(Generic[Payload]):
         return bool((self.met <= shares + ROUNDING).all(axis=1).any())
 
     def some_state(self, shares: Floats) -> bool:
-        """Whether any state keeps the limits relaxed so; where the method does not know, as if none did."""
+        """Whether any state keeps the limits relaxed so; where the method does not decide it, as if none did."""
         if self.met_within(shares):
             return True
         if self.stopped is not None or any((shares <= other).all() for other in (*self.refused, *self.open)):

@@ -1,4 +1,4 @@
-"""What every question about faults says of them: which there are, how they are isolated, how often they come."""
+"""Assumptions of every question about faults: which there are, how they are isolated, how often they come."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def feeders_of(network: Network, tree: Tree) -> Ints:
 
 
 def excerpt_of(network: Network, feeder: Ints, chosen: Ints) -> Excerpt:
-    """The feeders `chosen`, with all sources, and what hangs at them by open branches."""
+    """The feeders `chosen`, with all sources, and what open branches connect to them."""
     fr, to = network.terminal_fr, network.terminal_to
     inside = np.isin(feeder, chosen)
     inside[network.source_terminal] = True

@@ -73,7 +73,7 @@ def _with_fixed_outputs(network: Network) -> Network:
 
 
 def _with_hanging(network: Network, inside: Bools) -> Network:
-    """The network with the admittances of open branches that are not `inside` as loads of the buses they hang at."""
+    """The network with the admittances of open branches that are not `inside` as loads of the buses at their ends."""
     load = network.s_impedance.copy()
     outside = ~inside
     np.add.at(load, network.terminal_fr[outside], network.y_open_fr[outside].conj())

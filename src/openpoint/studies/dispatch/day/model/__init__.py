@@ -1,1 +1,1 @@
-"""The mathematical model of dispatch over a day, and the methods that know it."""
+"""The mathematical model of dispatch over a day, and the methods that use its structure."""

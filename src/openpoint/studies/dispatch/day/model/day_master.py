@@ -73,7 +73,7 @@ class HourTemplates:
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the recourse of a period; its squared currents have ceilings where losses pay, from `ranges`.
+    """A copy of the recourse of a period; its squared currents have upper bounds where losses pay, from `ranges`.
 
     `mean`: it stands for all realisations of which it has the mean, and has no ceilings: its cost, convex in the
     realisation, is then at most the mean of theirs.
@@ -169,7 +169,7 @@ class DayMaster:
         return template, self._blocks[t]
 
     def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats) -> Answer:
-        """The recourse of a period alone in a realisation (U) of a plan, of which the period sees a slice (width)."""
+        """The recourse of a period in a realisation (U) of a plan, of which a slice (width) appears in the period."""
         _, block = self.block(t)
         side = block.b - block.a_x @ seen - block.a_u @ realisation
         ceiling = self._ceiling(t, self._ranges(t, realisation, plan))
@@ -204,7 +204,7 @@ class DayMaster:
     def _ranges(
         self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
     ) -> FlowRanges | None:
-        """Ranges of the flows for all plans or for one; None where losses do not pay."""
+        """Ranges of the flows for all plans or for one; None where energy lost is worth nothing."""
         if self.templates.soft or not self._ceilings.pays(t):
             return None
         return self._ceilings.ranges(t, self.closed[t], realisation, plan, boxes)

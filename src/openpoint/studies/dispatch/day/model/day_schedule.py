@@ -1,4 +1,4 @@
-"""The first stage of a day as arrays: what is scheduled, and which of its columns a period sees.
+"""The first stage of a day as arrays: what is scheduled, and which of its columns appear in a period.
 
 Where the recourse of a period knows no other period, the first stage is all that links them: contents of stores,
 ramps, starts, and demand that moves in time. It is that of `first_stage`, with inverters as cones, compiled once for
@@ -176,7 +176,7 @@ def plan_of(question: DayQuestion, schedule: DaySchedule, x: Floats) -> DayPlan:
 
 
 def slices_of(question: DayQuestion, plan: DayPlan) -> Floats:
-    """(T, width) what the periods see of a plan."""
+    """(T, width) the entries of a plan that appear in each period."""
     some, devices = hour_device_numbers(question), hour_devices(question)
     chosen = np.array([devices.one_hot(positions[some]) for positions in plan.positions])
     p, q = plan.generation.real, plan.generation.imag

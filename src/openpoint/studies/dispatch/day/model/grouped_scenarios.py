@@ -125,7 +125,7 @@ class GroupedScenarios:
         return _Plan(values, costs, value)
 
     def _learned(self, answer: MasterAnswer, plan: _Plan) -> str:
-        """What the master has to know more after a plan, in words; empty where it learns nothing."""
+        """What is added to the master after a plan, in words; empty where nothing is."""
         words, forecast = list[str](), len(self.days.names)
         more = {(t, v) for t, v in plan.values.impossible if v != forecast} - self.alone
         if more:

@@ -34,7 +34,7 @@ from openpoint.twostage.recourse.compile import compile_model
 
 @dataclass(frozen=True)
 class Slice:
-    """What a period sees of the first stage: the numbers of its entries in a row of `width`.
+    """What appears of the first stage in a period: the numbers of its entries in a row of `width`.
 
     Attributes:
         closed: (E). chosen: (K) positions one-hot of the devices. p, q: (G) of generators.
@@ -65,12 +65,12 @@ def slice_of(question: DayQuestion) -> Slice:
 
 
 def hour_device_numbers(question: DayQuestion) -> Ints:
-    """Numbers of the devices that the flow of a period sees: all but units, whose output is scheduled."""
+    """Numbers of the devices in the flow of a period: all but units, whose output is scheduled."""
     return np.flatnonzero(question.devices.kind != DeviceKind.UNIT)
 
 
 def hour_devices(question: DayQuestion) -> Devices:
-    """The devices that the flow of a period sees."""
+    """The devices in the flow of a period."""
     return question.devices.only(hour_device_numbers(question))
 
 

@@ -204,7 +204,7 @@ class _Run:
                 return self._outcome(Termination.ITERATIONS)
 
     def _divided(self, answer: MasterAnswer, cutoff: float) -> DayOutcome:
-        """The end where the master learns nothing more: where losses pay, its flows are divided (`division`)."""
+        """The end where nothing is added to the master: where losses pay, flows are divided (`division`)."""
         nodes, least = Division(), LEFT_OPEN * self.method.gap * max(1.0, abs(self.upper))
         if not self.tightened and math.isfinite(self.upper):
             nodes.divide(self.master, answer, self.lower, {}, least)

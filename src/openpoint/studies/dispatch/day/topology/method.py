@@ -149,7 +149,7 @@ class _Run:
             self.best = outcome
 
     def _weighed(self, relaxation: DayRelaxation, state: States, decided: States) -> DayRelaxation:
-        """The program with the weights of the days that this state says, and a better state by them, if there is time.
+        """The program with the weights of the days by this state, and a better state by them, if there is time.
 
         Nothing of it looks at the clock but between programs, so that it is not begun when the time is up.
         """

@@ -88,7 +88,7 @@ def _axis(axes: Axes, result: SeasonsResult, edges: Floats, *, named: bool) -> N
 
 
 def _energies(axes: Axes, result: SeasonsResult, edges: Floats) -> None:
-    """Mean power lost in each block: of blocks of different lengths the energies tell little."""
+    """Mean power lost in each block: energies of blocks of different lengths cannot be compared."""
     hours = numbers(result.blocks, "hours")
     highest = 0.0
     for column, colour, label in _ENERGIES:
