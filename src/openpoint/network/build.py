@@ -261,6 +261,8 @@ def rated_kv(connection: str, phases: str, vn_kv: float) -> float:
 
 def _matrix(real: list[float], imaginary: list[float], n: int) -> Complexes:
     """Symmetric n × n matrix from its lower triangles row by row; an empty list is zero."""
+    if n == 1:  # each branch of a balanced grid
+        return np.array([[complex(sum(real), sum(imaginary))]])
     full = np.zeros((n, n), dtype=np.complex128)
     rows, columns = np.tril_indices(n)
     for part, unit in ((real, 1.0), (imaginary, 1j)):

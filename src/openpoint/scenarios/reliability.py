@@ -174,19 +174,25 @@ def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliabilit
         ("rates", "branch", ("failures_per_year", "repair_h")),
     ):
         frame = found[kind][0]
+        if frame.is_empty():
+            continue
         faults += [fault for number in numbers for fault in _negative(frame, kind, key, number)]
         for name in frame.filter(pl.col(key).is_duplicated())[key].drop_nulls().unique(maintain_order=True):
             faults.append(Problem(kind, name, key, f"this {key} has more than one row", "Keep one of the rows"))
     breakers = found["breakers"][0]
-    for name, end in breakers.iter_rows():
-        if end is not None and end not in _ENDS:
-            faults.append(Problem("breakers", name, "end", f"{end!r} is no end of a line", "Write from, to or both"))
-    for name in breakers.filter(pl.col("branch").is_duplicated())["branch"].drop_nulls().unique(maintain_order=True):
-        remedy = "Keep one of the rows; `both` stands for a breaker at either end"
-        faults.append(Problem("breakers", name, "branch", "this branch has more than one row", remedy))
+    faults += [] if breakers.is_empty() else _of_breakers(breakers)
     if faults:
         raise InputError(faults)
     return Reliability(found["customers"][0], found["rates"][0], breakers)
+
+
+def _of_breakers(breakers: pl.DataFrame) -> Iterator[Problem]:
+    for name, end in breakers.iter_rows():
+        if end is not None and end not in _ENDS:
+            yield Problem("breakers", name, "end", f"{end!r} is no end of a line", "Write from, to or both")
+    for name in breakers.filter(pl.col("branch").is_duplicated())["branch"].drop_nulls().unique(maintain_order=True):
+        remedy = "Keep one of the rows; `both` stands for a breaker at either end"
+        yield Problem("breakers", name, "branch", "this branch has more than one row", remedy)
 
 
 def _negative(frame: pl.DataFrame, kind: str, key: str, column: str) -> Iterator[Problem]:

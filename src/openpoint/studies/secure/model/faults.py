@@ -91,7 +91,9 @@ def _fault(
     feeding = opened[tree.lower[opened] >= 0]
     lower = tree.lower[feeding]
     heads = lower[sections.of_bus[lower] != section]
-    sound = ties[~np.isin(ties, touching)]
+    beside = np.zeros(network.n_conductors, dtype=np.bool_)
+    beside[touching] = True
+    sound = ties[~beside[ties]]
     parts = []
     for head in heads.tolist():
         inside_fr, inside_to = tree.feeds(head, fr[sound]), tree.feeds(head, to[sound])
@@ -121,7 +123,8 @@ def touching_branches(network: Network, sections: Sections) -> list[Ints]:
     """The branches with the conductor or a bus in each section."""
     e, fr, to = np.arange(network.n_conductors), network.terminal_fr, network.terminal_to
     section = np.concatenate([sections.of_branch, sections.of_bus[fr], sections.of_bus[to]])
-    return [np.unique(found) for found in _grouped(section, sections.count, np.tile(e, 3))]
+    pairs = np.unique(section * len(e) + np.tile(e, 3))
+    return _grouped(pairs // len(e), sections.count, pairs % len(e))
 
 
 def _grouped(group: Ints, count: int, values: Ints | None = None) -> list[Ints]:

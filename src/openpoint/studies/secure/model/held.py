@@ -42,8 +42,10 @@ def held_faults(network: Network, sections: Sections, closed: Bools, fails: Bool
     """
     live = _live(network, closed)
     fr, to = network.terminal_fr, network.terminal_to
-    touching, ties = touching_branches(network, sections), np.flatnonzero(network.switchable & ~closed)
     found = by_section(sections, np.flatnonzero(fails & closed & live[fr] & live[to]))
+    if not found:
+        return []
+    touching, ties = touching_branches(network, sections), np.flatnonzero(network.switchable & ~closed)
     faults = []
     for section, branches in found.items():
         own = np.flatnonzero(sections.of_bus == section)
