@@ -39,7 +39,7 @@ class Stations:
             they consist of couplers and branches in parallel.
         dropped: (E) branches that are closed in `whole` and open in `opened`.
         unlimited: (E) couplers whose limit of current `opened` does not have.
-        carrier: (E) branch of `opened` that has the current of this one. share: (E) of which it carries this share.
+        carrier: (E) branch of `opened` in whose place it stands. share: (E) of whose current it carries this share.
         couplers: (E) couplers in held loops, which in `opened` carry other currents.
     """
 
@@ -48,25 +48,30 @@ class Stations:
     dropped: Bools
     unlimited: Bools
     carrier: Ints
-    share: Floats
+    share: Complexes
     couplers: Bools
 
     @property
     def joined(self) -> Bools:
         """(E) branches in parallel for which one of them stands."""
-        return self.share < 1.0
+        return np.asarray(self.share != 1.0)
 
     def price_of_currents(self, price: Floats) -> Floats:
         """(E) what squared currents of `opened` count, if those of `whole` count so; those of `couplers` count 0."""
         found = np.zeros(len(price))
-        np.add.at(found, self.carrier, np.where(self.couplers, 0.0, price) * self.share**2)
+        np.add.at(found, self.carrier, np.where(self.couplers, 0.0, price) * np.abs(self.share) ** 2)
+        return found
+
+    def currents(self, i: Complexes) -> Complexes:
+        """(E) currents of `whole` where those of `opened` are `i`; nan for `couplers`."""
+        found: Complexes = np.where(self.couplers, np.nan, self.share * i[self.carrier])
         return found
 
 
 def without_meshes(network: Network) -> Stations:
     """A network without held meshes."""
     nothing, count = np.zeros(network.n_conductors, dtype=np.bool_), network.n_conductors
-    return Stations(network, network, nothing, nothing, np.arange(count), np.ones(count), nothing)
+    return Stations(network, network, nothing, nothing, np.arange(count), np.ones(count, dtype=complex), nothing)
 
 
 def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
@@ -84,7 +89,7 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
     if not len(looped):
         return without_meshes(network)
     nothing, carrier = np.zeros(network.n_conductors, dtype=np.bool_), np.arange(network.n_conductors)
-    share = np.ones(network.n_conductors)
+    share = np.ones(network.n_conductors, dtype=np.complex128)
     z, y = (np.asarray(matrix.diagonal()).copy() for matrix in (network.z, network.y_shunt))
     plain = (network.tap == 1.0) & (network.shift == 0.0)
     is_coupler = (z == 0) & (y == 0) & plain
@@ -99,8 +104,9 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
             dropped[idle], at_fr[idle], share[idle] = True, y[idle], 0.0
         elif _have_one_ratio(network, group[fr], beside) and z[beside].all():
             z_all = 1.0 / (1.0 / z[beside]).sum()
-            carrier[beside], share[beside] = first, np.abs(z_all / z[beside])
-            l_max[first] = (network.l_max[beside] / share[beside] ** 2).min()
+            way = np.where(group[fr[beside]] == group[fr[first]], 1.0, -1.0)
+            carrier[beside], share[beside] = first, way * z_all / z[beside]
+            l_max[first] = (network.l_max[beside] / np.abs(share[beside]) ** 2).min()
             z[first], y[first] = z_all, y[beside].sum()
             dropped[beside[1:]], at_fr[beside[1:]] = True, 0.0
     unlimited, alike = nothing.copy(), nothing.copy()

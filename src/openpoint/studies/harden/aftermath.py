@@ -17,6 +17,7 @@ from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import dtypes
 from openpoint.results.violation import Violation
@@ -148,15 +149,19 @@ def _violations(program: HardenProgram, plan: Plan, check: PlanCheck) -> tuple[V
     if not check.converged:
         return ()
     net = program.network
+    held = program.stations or without_meshes(net)
     v = np.abs(check.v)
     found: list[Violation] = []
     for kind, numbers, square in (("voltage low", check.v_low, net.w_min), ("voltage high", check.v_high, net.w_max)):
         limit = np.sqrt(square)
         worst = numbers[np.argsort(-np.abs(v[numbers] - limit[numbers]), kind="stable")]
         found += [Violation(kind, _bus(net, n), float(v[n]), float(limit[n])) for n in worst if np.isfinite(limit[n])]
-    i, rating = np.abs(check.i), np.sqrt(net.l_max)
-    over = check.overloaded
-    for e in over[np.argsort(-i[over] / rating[over], kind="stable")]:
+    i, rating = np.abs(held.currents(check.i)), np.sqrt(held.whole.l_max)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        full = np.nan_to_num(i / rating)
+    # Of branches in parallel, the fullest is as full as the one that stands for them.
+    over = np.array([max(np.flatnonzero(held.carrier == e), key=full.__getitem__) for e in check.overloaded], dtype=int)
+    for e in over[np.argsort(-full[over], kind="stable")]:
         base = float(net.i_base_a[e])
         found.append(Violation("current", net.branch_names[e], float(i[e]) * base, float(rating[e]) * base))
     output = backup_output(program, plan, check)
@@ -214,11 +219,12 @@ def bus_table(program: HardenProgram, after: AfterDisaster) -> pl.DataFrame:
 
 def branch_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl.DataFrame:
     """The branches after a disaster, and what must be switched: nothing where no end is energised."""
-    net, plan = program.network, after.plan
+    held, plan = program.stations or without_meshes(program.network), after.plan
+    net, closes = held.whole, plan.closed | held.dropped
     today, live = net.closed, plan.island >= 0
-    seen = (live[net.terminal_fr] | live[net.terminal_to]) & ~plan.broken & (plan.closed != today)
+    seen = (live[net.terminal_fr] | live[net.terminal_to]) & ~plan.broken & (closes != today)
     # A dead branch keeps today's state: nobody need drive out for it.
-    closed = np.where(seen, plan.closed, today & ~plan.broken)
+    closed = np.where(seen, closes, today & ~plan.broken)
     table = grid.branches()
     return states.frame(
         {
@@ -228,25 +234,25 @@ def branch_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
             "hardened": program.hardened(plan.decision),
             "switching": np.where(seen, np.where(closed, "close", "open"), ""),
             "i_max_a": states.current_limits(net),
-            **_flows(net, after.check, plan.closed),
+            **_flows(net, after.check.v, held.currents(after.check.i), closes, converged=after.check.converged),
         }
     )
 
 
-def _flows(net: Network, check: PlanCheck, closed: Bools) -> dict[str, Floats]:
-    """Current, loading, power at the from end and loss of every branch; nan without an AC state."""
-    if not check.converged:
+def _flows(net: Network, v: Complexes, i: Complexes, closed: Bools, *, converged: bool) -> dict[str, Floats]:
+    """Current, loading, power at the from end and loss of every branch; nan without an AC state, or if unknown."""
+    if not converged:
         blank = np.full(net.n_conductors, np.nan)
         return dict.fromkeys(("i_a", "loading_percent", "p_from_kw", "q_from_kvar", "loss_kw"), blank)
     half = 0.5 * (net.g + 1j * net.b)
-    inner, v_to = check.v[net.terminal_fr] / (net.tap * np.exp(1j * net.shift)), check.v[net.terminal_to]
-    carries = closed & ((np.abs(check.i) > 0.0) | (np.abs(half) > 0.0))
-    s_fr = np.where(carries, inner * np.conj(check.i + half * inner), 0.0) * net.s_base_kva
-    s_to = np.where(carries, v_to * np.conj(half * v_to - check.i), 0.0) * net.s_base_kva
+    inner, v_to = v[net.terminal_fr] / (net.tap * np.exp(1j * net.shift)), v[net.terminal_to]
+    carries = closed & ((np.abs(i) != 0.0) | (np.abs(half) > 0.0))
+    s_fr = np.where(carries, inner * np.conj(i + half * inner), 0.0) * net.s_base_kva
+    s_to = np.where(carries, v_to * np.conj(half * v_to - i), 0.0) * net.s_base_kva
     rated = np.isfinite(net.l_max)
     return {
-        "i_a": np.abs(check.i) * net.i_base_a,
-        "loading_percent": np.where(rated, 100.0 * np.abs(check.i) / np.sqrt(np.where(rated, net.l_max, 1.0)), np.nan),
+        "i_a": np.abs(i) * net.i_base_a,
+        "loading_percent": np.where(rated, 100.0 * np.abs(i) / np.sqrt(np.where(rated, net.l_max, 1.0)), np.nan),
         "p_from_kw": s_fr.real,
         "q_from_kvar": s_fr.imag,
         "loss_kw": (s_fr + s_to).real,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
+from openpoint.names import join_names
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.harden import tables
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
@@ -110,8 +111,16 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         sources=after["sources"],
         violations=after["violations"],
         iterations=iterations_table(outcome.log, HARDEN.tables["iterations"]),
-        notes=(*grid.figure_notes, *notes),
+        notes=(*grid.figure_notes, *_of_couplers(program), *notes),
     )
+
+
+def _of_couplers(program: HardenProgram) -> Iterator[str]:
+    """What is to be said of limits that nothing checks."""
+    held = program.stations
+    if held is not None and held.unlimited.any():
+        names = [held.whole.branch_names[e] for e in np.flatnonzero(held.unlimited)]
+        yield f"limits of current of couplers in loops that stay closed are not checked: {join_names(names)}"
 
 
 def _bought(program: HardenProgram, decision: Floats) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -27,6 +27,7 @@ from openpoint.formulations.islands import Islands, islands
 from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
 from openpoint.graph import bridges, components
 from openpoint.network import Network
+from openpoint.network.stations import Stations
 from openpoint.studies.harden import constraints as block
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.studies.harden.rounding import BudgetRounding
@@ -93,7 +94,7 @@ class HardenProgram(PlainProgram):
     """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
 
     Attributes:
-        network: the grid with the limits to keep.
+        network: the grid with the limits to keep, its held meshes opened.
         uncertainty: broken branches, realisations of (E) zeros and ones in the order of the network's branches.
         risk: how the costs of the disasters become one.
         lines: (H) branches that may be hardened. line_usd: (H) cost of each.
@@ -107,6 +108,7 @@ class HardenProgram(PlainProgram):
         scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
             shares, see `supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
         integral: whether the recourse has its integers; without them it is a relaxation, and convex in the disaster.
+        stations: the held meshes; None where there are none.
     """
 
     network: Network
@@ -125,6 +127,7 @@ class HardenProgram(PlainProgram):
     deep: bool = False
     scattered: int = 0
     integral: bool = True
+    stations: Stations | None = None
 
     recourse_lower_bound = 0.0
 

@@ -6,11 +6,13 @@ import logging
 
 import numpy as np
 
-from openpoint.errors import OptionError
+from openpoint.arrays import Bools
+from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
-from openpoint.network import Network, build_network
+from openpoint.network import build_network
 from openpoint.network.limits import Limits
+from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.scenarios.disasters import read_disasters
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.options import HardenCosts, HardenOptions
@@ -34,19 +36,43 @@ def harden_program(grid: Grid, options: HardenOptions) -> tuple[HardenProgram, T
     _LOG.info("built the network")
     disasters = None if options.disasters is None else read_disasters(options.disasters, grid)
     threat = threat_of(network, disasters, options.any_lines, options.ambiguity)
-    return _program(Limits.given(options.limits).applied(network), threat, options), threat
+    # Sources count as several: the opened network does not say how those that one mesh joins share the load.
+    stations = open_held_meshes(Limits.given(options.limits).applied(network), network.source_terminal)
+    _refuse_breaks(stations, threat)
+    return _program(stations, threat, options), threat
 
 
-def _program(network: Network, threat: Threat, options: HardenOptions) -> HardenProgram:
+def _refuse_breaks(stations: Stations, threat: Threat) -> None:
+    """Refuse that branches of held meshes break: what is left of a mesh is another network.
+
+    Raises:
+        InputError: naming each.
+    """
+    names, breaks = stations.whole.branch_names, _breaking(threat)
+    found = np.flatnonzero(breaks & (stations.joined | stations.couplers | stations.dropped))
+    if len(found):
+        message = "it may break, and is part of a loop that stays closed"
+        remedy = "Let a branch of the loop be switched (`openpoint convert --switchable`), or leave it whole always"
+        raise InputError([Problem("branches", names[e], "", message, remedy) for e in found])
+
+
+def _breaking(threat: Threat) -> Bools:
+    """(E) branches that may break."""
+    uncertainty = threat.uncertainty
+    found = uncertainty.up > 0.0 if isinstance(uncertainty, Budget) else uncertainty.values.any(axis=0)
+    return np.asarray(found, dtype=np.bool_)
+
+
+def _program(stations: Stations, threat: Threat, options: HardenOptions) -> HardenProgram:
     """The program of a network with its limits. Lines that never break are not worth hardening and are left out."""
-    uncertainty, costs = threat.uncertainty, options.costs or HardenCosts()
-    breaks = uncertainty.up > 0.0 if isinstance(uncertainty, Budget) else uncertainty.values.any(axis=0)
-    lines = np.flatnonzero(breaks & np.array([kind == "lines" for kind in network.branch_kinds]))
+    network, uncertainty, costs = stations.opened, threat.uncertainty, options.costs or HardenCosts()
+    lines = np.flatnonzero(_breaking(threat) & np.array([kind == "lines" for kind in network.branch_kinds]))
     buses = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     lines = lines[:0] if options.max_lines == 0 else lines
     buses = buses[:0] if options.max_generators == 0 else buses
     return HardenProgram(
         network=network,
+        stations=stations,
         uncertainty=uncertainty,
         risk=WorstCase() if isinstance(uncertainty, Budget) else Expectation(),
         lines=lines,
