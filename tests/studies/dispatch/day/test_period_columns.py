@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.studies.dispatch.day.model import period_columns
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterDay
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
@@ -62,6 +63,20 @@ def test_the_worst_day_is_the_worst_of_all(question: DayQuestion) -> None:
     assert not outcome.worst.violations.any()
     assert outcome.forecast is not None
     assert outcome.forecast.costs.sum() < outcome.upper_bound
+
+
+def test_a_next_day_changes_no_bound_and_saves_iterations(
+    question: DayQuestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for more in (0, 1):
+        monkeypatch.setattr(period_columns, "NEXT_DAYS", more)
+        found.append(PeriodColumns(gap=1e-5).solve(question))
+    alone, both = found
+    assert both.gap <= 1e-5
+    assert both.upper_bound == pytest.approx(alone.upper_bound, rel=2e-5)
+    assert len(both.days) >= len(alone.days) or len(both.log) < len(alone.log)
+    assert len(both.log) <= len(alone.log)
 
 
 def test_the_days_that_bind_prove_the_bound_alone_and_as_one_mixture(question: DayQuestion) -> None:
