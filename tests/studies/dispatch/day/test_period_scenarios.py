@@ -8,7 +8,8 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.solvers.base import Status
+from openpoint.studies.dispatch.day.model.day_master import HourTemplates, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
@@ -16,6 +17,7 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioD
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.studies.dispatch.day.topology.weights import grouped
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase
 from tests.builders.small_days import PERIODS, small_day
@@ -52,6 +54,33 @@ def test_the_value_is_the_risk_of_the_verified_costs(risk: Risk) -> None:
     assert outcome.worst.costs.sum() == pytest.approx(costs.max(), rel=1e-4)
     assert [float(each.costs.sum()) for each in outcome.scenarios] == pytest.approx(costs, rel=1e-4)
     assert all((each.violations == 0.0).all() for each in outcome.scenarios)
+
+
+def test_a_plan_for_groups_is_there_before_the_program_of_all_days_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    days, clock = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (9, PERIODS, 2)), [0.0]
+    names = tuple(f"{k}" for k in range(9))
+    question = with_scenarios(small_day(), ScenarioDays(names, days, np.full(9, 1.0 / 9.0), Expectation()))
+    whole = PeriodScenarios(gap=1e-4).solve(question)
+
+    class NeverInTime:
+        def __init__(self, *_: object) -> None:
+            clock[0] = 100.0
+
+        def solve(self, _: Deadline) -> MasterAnswer:
+            return MasterAnswer(Status.LIMIT, -np.inf, None, np.empty(0), ())
+
+    monkeypatch.setattr("openpoint.studies.dispatch.day.model.period_scenarios.WholeMaster", NeverInTime)
+    none = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(clock=lambda: clock[0]))
+    assert none.plan is None
+    clock[0] = 0.0
+    found = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(50.0, clock=lambda: clock[0]))
+    assert found.termination is Termination.TIME
+    assert found.plan is not None
+    assert found.lower_bound <= whole.upper_bound * (1.0 + 1e-6)
+    assert found.upper_bound >= whole.lower_bound * (1.0 - 1e-6)
+    assert found.gap < 0.5
+    assert len(found.scenarios) == 9
+    assert all((each.violations == 0.0).all() for each in found.scenarios)
 
 
 def test_less_risk_costs_more_in_the_mean() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day import two_stage
 from openpoint.studies.dispatch.day.methods import MethodName, choose, method_of
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
+from openpoint.studies.dispatch.day.model.program import DayProgram
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.two_stage import TwoStageDay
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.risk import Expectation
@@ -73,6 +78,33 @@ def test_what_is_decided_late_costs_no_more_and_agrees_with_all_days_in_one_prog
     for operation in (found.forecast, found.worst):
         assert schedule_faults(question, operation.plan) == []
         assert imbalance_of(question, operation) <= 1e-9
+
+
+def test_a_limit_leaves_a_plan_and_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its share of the time is too short for the plan that decides all beforehand, it has all of the time."""
+    question, known, limit, clock = small_day(*Resource), of_all_days(*Resource), 5.0, [0.0]
+    plan, bound = PeriodColumns.solve, two_stage.least_of_all
+
+    def slow_plan(self: PeriodColumns, *args: Any, **options: Any) -> DayOutcome:
+        clock[0] += 2.0
+        if args[2].over():
+            return DayOutcome(Termination.TIME, None, None, None, -np.inf, np.inf, (), 2.0)
+        return plan(self, *args, **options)
+
+    def slow_bound(program: DayProgram, days: list[np.ndarray], *rest: Any) -> float:
+        clock[0] += len(days)
+        return bound(program, days, *rest)
+
+    monkeypatch.setattr(PeriodColumns, "solve", slow_plan)
+    monkeypatch.setattr(two_stage, "least_of_all", slow_bound)
+    method = TwoStageDay(ColumnAndConstraint(gap=1e-9))
+    found = method.solve(question, None, Deadline(limit, clock=lambda: clock[0]))
+    assert found.termination is Termination.TIME
+    assert clock[0] <= limit + 1.0
+    assert found.plan is not None
+    assert found.lower_bound <= known * (1.0 + 1e-6)
+    assert found.upper_bound >= known * (1.0 - 1e-6)
+    assert found.gap < 1.0
 
 
 def test_futures_agree_and_cost_no_more_where_stores_are_late() -> None:

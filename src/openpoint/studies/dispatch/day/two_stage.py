@@ -21,9 +21,10 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.studies.dispatch.day.model.day_master import HourTemplates
 from openpoint.studies.dispatch.day.model.evaluated_days import EvaluatedDays
-from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_scenarios import EARLY_GAP, PeriodScenarios
 from openpoint.studies.dispatch.day.model.program import FLOOR_MARGIN, DayProgram, robust_day, stochastic_day
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.realisations import days
@@ -38,13 +39,17 @@ from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import Subproblem
+from openpoint.twostage.risk import Expectation
+from openpoint.twostage.uncertainty import Certain
 
 DAYS_MOST = 2_000
 """Most vertices of an uncertainty set that are listed: each is a day that every iteration solves."""
 RELAXED_MOST = 12
 """Most scenario days of which the lower bound of any recourse is found at once."""
-START_SHARE = 0.3
-"""Share of the time for the plan that decides all beforehand."""
+START_SHARE, MANY_SHARE = 0.3, 0.6
+"""Share of the time for the plan that decides all beforehand; where no other is sought, the rest is for its bound."""
+LONGER = 1.5
+"""Days together take so many times as long as each by itself."""
 BEFOREHAND = (
     "In the plan shown all is decided beforehand, which is one way to decide it later: no better was found, and the "
     "gap says how much one could save."
@@ -90,8 +95,8 @@ class TwoStageDay:
         with deadline_of(self.method.time_limit_s, deadline) as limit:
             if not question.recourse:
                 return self._by_engine(question, progress, limit)
-            before = self._beforehand(question, limit.within((1.0 if many else START_SHARE) * limit.left()))
-            if many and not math.isfinite(before.upper_bound):
+            before = self._beforehand(question, limit, MANY_SHARE if many else START_SHARE)
+            if many and not math.isfinite(before.upper_bound) and not limit.over():
                 raise OptionError(
                     f"no plan was found that decides all beforehand and keeps the limits; to look further, {TOO_MANY}"
                 )
@@ -99,6 +104,8 @@ class TwoStageDay:
                 notes = (*before.notes, FEW_DAYS) if many else before.notes
                 why = limit.why if limit.over() else Termination.RELAXATION
                 return self._ended(replace(before, notes=notes), why)
+            if limit.over():
+                return self._ended(before, limit.why)
             found = self._by_engine(question, progress, limit)
             if found.termination is Termination.INFEASIBLE and math.isfinite(before.upper_bound):
                 return self._ended(before, Termination.ACCURACY)  # a verified plan refutes it
@@ -109,8 +116,10 @@ class TwoStageDay:
 
     def _by_engine(self, question: DayQuestion, progress: Progress | None, limit: Deadline) -> DayOutcome:
         """What the method finds."""
-        program, some = robust_day(question, listed=True), question.scenarios
-        if some is not None:
+        some = question.scenarios
+        if some is None:
+            program = robust_day(question, listed=True)
+        else:
             program = stochastic_day(question, some.realisations, some.probabilities, some.risk)
         found = self.method.solve(program, progress, limit)
         outcome = DayOutcome(
@@ -132,25 +141,32 @@ class TwoStageDay:
             outcome, plan=known.plans[0], forecast=forecast, worst=known.operation(known.worst), scenarios=operated
         )
 
-    def _beforehand(self, question: DayQuestion, part: Deadline) -> DayOutcome:
+    def _beforehand(self, question: DayQuestion, limit: Deadline, share: float) -> DayOutcome:
         """The best plan that decides all beforehand, with today's topology where it is free; its lower bound is that of
-        any recourse: in two days of a set, in all scenario days where they are few."""
+        any recourse: in two days of a set, in all scenario days where they are few.
+
+        It has a share of the time, and all of it until there is a plan.
+        """
         fixed, some = replace(question, recourse=frozenset(), topology=Cadence.FIXED), question.scenarios
+        part, templates = limit.within(share * limit.left()), HourTemplates(fixed)
+        known, found, lower = Experience(templates), None, -math.inf
+        for gap, until in ((self.method.gap, part), (max(EARLY_GAP, self.method.gap), limit)):
+            if found is None or (math.isinf(found.upper_bound) and part.over() and not limit.over()):
+                if some is not None:
+                    found = PeriodScenarios(gap=gap).solve(fixed, None, until, templates=templates)
+                else:
+                    found = PeriodColumns(gap=gap).solve(fixed, None, until, experience=known)
+        assert found is not None
         if some is not None:
-            found = PeriodScenarios(gap=self.method.gap).solve(fixed, None, part)
-            lower = -math.inf
-            if len(some.names) <= RELAXED_MOST and not part.over():
-                lower = least_of_all(robust_day(question), list(some.realisations), some.weights)
+            if len(some.names) <= RELAXED_MOST:
+                mean = some.nominal @ some.realisations.reshape(len(some.names), -1)
+                lower = least_in_time(question, list(some.realisations), some.weights, mean, limit)
             return replace(found, lower_bound=lower)
-        found = verified(fixed, PeriodColumns(gap=self.method.gap).solve(fixed, None, part), part)
-        if found.worst is None or found.forecast is None or not math.isfinite(found.upper_bound) or part.over():
-            return replace(found, lower_bound=-math.inf)
-        return replace(
-            found,
-            lower_bound=least_of_all(
-                robust_day(question), [found.forecast.realisation, found.worst.realisation], all_of(2)
-            ),
-        )
+        found = verified(fixed, found, part)
+        if found.worst is not None and found.forecast is not None and math.isfinite(found.upper_bound):
+            two = [found.forecast.realisation, found.worst.realisation]
+            lower = least_in_time(question, two, all_of(2), two[0].ravel(), limit)
+        return replace(found, lower_bound=lower)
 
     def _ended(self, outcome: DayOutcome, why: Termination) -> DayOutcome:
         """A plan that decides all beforehand, with bounds of any recourse."""
@@ -159,15 +175,38 @@ class TwoStageDay:
         return replace(outcome, termination=end, lower_bound=lower, notes=(*outcome.notes, BEFOREHAND))
 
 
-def least_of_all(program: DayProgram, realisations: list[Floats], weights: ProbabilitySet) -> float:
-    """A lower bound in $ of the risk of days (T, U), whole numbers relaxed; −inf where the solver fails."""
+def least_in_time(
+    question: DayQuestion, realisations: list[Floats], weights: ProbabilitySet, expected: Floats, deadline: Deadline
+) -> float:
+    """`least_of_all`; where there is a limit, first of the expected day alone, then of all if there is time for them.
+
+    The cost of a day is convex in what comes, so that the expected day costs at most the mean of the days, and that is
+    at most their risk. A day that is among those whose worst counts costs at most that.
+    """
+    program = DayProgram(question, Certain(np.ones(len(expected))), Expectation())  # the vertices are not listed
+    if math.isinf(deadline.left()):
+        return least_of_all(program, realisations, weights)
+    if deadline.over():
+        return -math.inf
+    began = deadline.passed()
+    lower = least_of_all(program, [expected], all_of(1), deadline.left())
+    if LONGER * len(realisations) * (deadline.passed() - began) >= deadline.left():
+        return lower
+    return max(lower, least_of_all(program, realisations, weights, deadline.left()))
+
+
+def least_of_all(
+    program: DayProgram, realisations: list[Floats], weights: ProbabilitySet, seconds: float = math.inf
+) -> float:
+    """A lower bound in $ of the risk of days (T, U), whole numbers relaxed; −inf where the solver fails or the time in
+    seconds is up."""
     first, theta = program.first_stage(with_recourse=True), cp.Variable(len(realisations))
     rho, constraints = weights.block(theta)
     constraints = [*constraints, *first.constraints]
     for k, one in enumerate(realisations):
         stage = program.recourse(first.decision, cp.Constant(one.ravel()), limits=True).hard()
         constraints += [*stage.constraints, *(cone.constraint() for cone in stage.cones), theta[k] >= stage.cost]
-    answer = ClarabelModel(compile_model(first.cost + rho, constraints)).solve()
+    answer = ClarabelModel(compile_model(first.cost + rho, constraints), seconds=seconds).solve()
     if answer.status is not Status.OPTIMAL:
         return -math.inf
     least = min(answer.value, answer.bound)

@@ -10,7 +10,7 @@ groups (`grouped_scenarios`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 
 TOGETHER_MOST = 40
 """Most scenario days that are in one program, each with copies of its own."""
+EARLY_GAP, EARLY_SHARE = 0.5, 0.5
+"""Gap of the plan that is found first where there is a time limit, and the share of the time that it may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class PeriodScenarios:
         *,
         closed: Bools | None = None,
         templates: HourTemplates | None = None,
+        early: bool = True,
     ) -> DayOutcome:
         """The best plan of a topology; `worst` of the outcome is its operation on the dearest scenario day.
 
@@ -72,19 +75,40 @@ class PeriodScenarios:
             question: with scenario days, its recourse as by default. progress: called with every line of the log.
             deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
             templates: compiled recourses of the same question.
+            early: whether a plan for groups of the days comes first where there is a limit: the program of all of them
+                may have none when the time is up.
 
         Raises:
             OptionError: there are no scenario days; generators, stores or shifts are recourse; the risk is a regret.
         """
         states, days = states_of(question, closed), scenarios_of(question)
+        templates = templates or HourTemplates(question)
         with deadline_of(self.time_limit_s, deadline) as limit:
             if len(days.names) > TOGETHER_MOST:
                 master = DayMaster(question, states, templates=templates)
                 return GroupedScenarios(self.gap, master, days, limit, progress).execute()
+            first: DayOutcome | None = None
+            if early and math.isfinite(limit.left()):
+                master = DayMaster(question, states, templates=templates)
+                part = limit.within(EARLY_SHARE * limit.left())
+                first = GroupedScenarios(max(EARLY_GAP, self.gap), master, days, part, None).execute()
+                if first.termination is Termination.INFEASIBLE or first.gap <= self.gap or limit.over():
+                    return first
             master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
             for day in days.realisations:
                 master.add_day(day)
-            return _Run(self, master, days, limit).execute(progress)
+            found = _Run(self, master, days, limit).execute(progress)
+            return found if first is None else _better(found, first, self.gap)
+
+
+def _better(found: DayOutcome, first: DayOutcome, gap: float) -> DayOutcome:
+    """The plan of all days, or that of their groups where it costs less; both bounds hold for the same question."""
+    seconds, log = first.seconds + found.seconds, found.log or first.log
+    if found.upper_bound <= first.upper_bound:
+        return replace(found, seconds=seconds)
+    lower = min(max(found.lower_bound, first.lower_bound), first.upper_bound)
+    why = Termination.GAP if relative_gap(lower, first.upper_bound) <= gap else found.termination
+    return replace(first, termination=why, lower_bound=lower, log=log, seconds=seconds)
 
 
 class _Run:

@@ -127,8 +127,9 @@ class FacedFutures:
         return None
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
-        method = PeriodScenarios(gap=gap)
-        self.last = method.solve(self.question, None, deadline, closed=closed, templates=self.templates)
+        method, known = PeriodScenarios(gap=gap), self.templates
+        early = self.last is None  # later ones can only improve on a plan that is there
+        self.last = method.solve(self.question, None, deadline, closed=closed, templates=known, early=early)
         return self.last
 
 
