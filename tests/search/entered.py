@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numba
 
+from openpoint.compiled.jit import lean
+
 
 @cache
 def entered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A way in from Python to a compiled function that has none, or to a plain one, compiled once for all files."""
-    inner = function if isinstance(function, numba.core.dispatcher.Dispatcher) else numba.njit(function)
+    """A way in from Python to a compiled function that has none, or to a plain one, once for all files.
 
-    @numba.njit(error_model="numpy")
-    def outside(*arguments):  # type: ignore[no-untyped-def]
-        return inner(*arguments)
+    Its machine code is kept as that of the package, so that only the first run compiles it.
+    """
+    if not isinstance(function, numba.core.dispatcher.Dispatcher):
+        return lean(function)
+    # Of the code below a function for each inner one: the cache tells functions by name and by what they call.
+    code, name = _outside.__code__, f"{_outside.__name__}_{function.__module__}.{function.__name__}".replace(".", "_")
+    known = {"inner": function, "__name__": __name__}
+    return lean(FunctionType(code.replace(co_name=name, co_qualname=name), known, name))
 
-    result: Callable[..., Any] = outside
-    return result
+
+def _outside(*arguments: Any) -> Any:
+    return inner(*arguments)  # type: ignore[name-defined]  # noqa: F821  # given in `entered`
