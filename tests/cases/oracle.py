@@ -17,16 +17,17 @@ def pandapower_loss(grid: Grid) -> tuple[float, float]:
         import pandapower as pp
 
         net = pp.create_empty_network()
-        bus = {r["name"]: pp.create_bus(net, vn_kv=r["vn_kv"]) for r in grid.buses.iter_rows(named=True)}
+        buses = pp.create_buses(net, len(grid.buses), vn_kv=grid.buses["vn_kv"].to_numpy())
+        bus = dict(zip(grid.buses["name"], buses, strict=True))
         for r in grid.sources.iter_rows(named=True):
             pp.create_ext_grid(net, bus[r["bus"]], vm_pu=r["v_pu"])
-        for r in grid.lines.filter(grid.lines["closed"]).iter_rows(named=True):
-            ends = bus[r["from_bus"]], bus[r["to_bus"]]
-            pp.create_line_from_parameters(net, *ends, 1.0, r["r_ohm"][0], r["x_ohm"][0], 0.0, 1e3)
-        for r in grid.loads.iter_rows(named=True):
-            pp.create_load(net, bus[r["bus"]], r["p_kw"] / 1e3, r["q_kvar"] / 1e3)
-        for r in grid.generators.iter_rows(named=True):
-            pp.create_sgen(net, bus[r["bus"]], r["p_kw"] / 1e3, r["q_kvar"] / 1e3)
+        lines = grid.lines.filter(grid.lines["closed"])
+        fr, to = ([bus[name] for name in lines[end]] for end in ("from_bus", "to_bus"))
+        z = {f"{part}_ohm_per_km": lines[f"{part}_ohm"].list.first().to_numpy() for part in "rx"}
+        pp.create_lines_from_parameters(net, fr, to, length_km=1.0, **z, c_nf_per_km=0.0, max_i_ka=1e3)
+        for table, create in ((grid.loads, pp.create_loads), (grid.generators, pp.create_sgens)):
+            p_mw, q_mvar = (table[column].to_numpy() / 1e3 for column in ("p_kw", "q_kvar"))
+            create(net, [bus[name] for name in table["bus"]], p_mw=p_mw, q_mvar=q_mvar)
         for r in grid.capacitors.iter_rows(named=True):
             levels = r["levels_kvar"] or [r["q_kvar"] * k / r["steps"] for k in range(1, r["steps"] + 1)]
             pp.create_shunt(net, bus[r["bus"]], q_mvar=-[0.0, *levels][r["steps_on"]] / 1e3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,35 @@ from openpoint.verify import verify
 REAL = {"mv_oberrhein": (946.632, 1_000), "1-MV-urban--0-sw": (247.871, 1_000), "1-MV-comm--0-sw": (179.346, 1_000)}
 
 
-def net_named(name: str) -> Any:
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SimBench's tables, with the first day of its profiles: no grid reads of the year, and pandas takes seconds."""
+    from simbench.networks.extract_simbench_grids_from_csv import complete_data_path
+
+    folder = tmp_path_factory.mktemp("simbench")
+    for file in Path(complete_data_path(0)).glob("*.csv"):
+        if "Profile" in file.name:
+            with file.open(encoding="utf-8") as lines:
+                (folder / file.name).write_text("".join(itertools.islice(lines, 1 + 96)), encoding="utf-8")
+        else:
+            (folder / file.name).symlink_to(file)
+    return folder
+
+
+def net_named(name: str, tables: Path) -> Any:
     import pandapower.networks as networks
     import simbench
 
     made = getattr(networks, name, None)
-    return made() if made is not None else simbench.get_simbench_net(name)
+    return made() if made is not None else simbench.get_simbench_net(name, str(tables))
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", REAL)
-def test_least_loss_and_pandapowers_own_flow_of_it(name: str, tmp_path: Path) -> None:
+def test_least_loss_and_pandapowers_own_flow_of_it(name: str, tables: Path, tmp_path: Path) -> None:
     import pandapower as pp
 
-    net = net_named(name)
+    net = net_named(name, tables)
     grid = grid_from_text(pp.to_json(net), "net.json")
     result = reconfigure(grid, method=TopologySearch(gap=1e-5, certificate=tmp_path / "file"))
     loss_kw, most = REAL[name]
