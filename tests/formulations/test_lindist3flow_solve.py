@@ -25,7 +25,7 @@ from openpoint.formulations.lindist3flow_solve import (
     phasors,
 )
 from openpoint.grid import Grid
-from openpoint.network import Network, build_network
+from openpoint.network import Network, build_network, load_shares
 from openpoint.powerflow.opendss import OpenDssCircuit
 from tests.formulations.three_phase import CONNECTIONS, random_tree, two_buses, without_zero_sequence
 
@@ -46,29 +46,32 @@ def test_derivatives_by_every_load_are_those_of_the_exact_power_flow(
 ) -> None:
     """Of the voltages by `phasors`, and of the squared ones by `evaluate`; a floating neutral has no say."""
     wye_behind = {"delta-wye": not turned, "wye-delta": turned}.get(case[:9], CONNECTIONS[case][2])
-    step = 20.0 * (1 + 0.5j)
-    for connection, phases in SINGLE:
-        if connection == "wye" and not wye_behind:
-            continue
-        load = {"name": "l", "bus": "B", "phases": phases, "connection": connection, "p_kw": 20.0, "q_kvar": 10.0}
-        grid = two_buses(case, [load], turned=turned, tap=tap, idle=idle)
-        network, sizes = build_network(grid), np.array([[0.0], [1.0], [-1.0]])
-        exact = OpenDssCircuit(grid, tolerance=1e-12).solve(loads_kva=sizes * step)
-        assert exact.converged.all()
-        s, s_delta = loads_at_nominal(network)
-        closed = today(network)
-        v = phasors(network, closed, sizes * s, sizes * s_delta)
-        reference = no_load(network, closed)
-        w = evaluate(network, closed, sizes * s, sizes * s_delta, reference=reference).w
-        if not wye_behind and case != "open delta":  # the open delta holds one phase, so that its neutral is known
-            exact_v, v = without_zero_sequence(network, exact.v), without_zero_sequence(network, v)
-        else:
-            exact_v = exact.v
-        np.testing.assert_allclose(v[0], exact_v[0], atol=1e-7)
-        slopes = [(each[1] - each[2]) / 2 for each in (v, exact_v, w, np.abs(exact_v) ** 2)]
-        assert np.abs(slopes[0] - slopes[1]).max() < 2e-5 * np.abs(slopes[1]).max()
-        # Magnetising currents make the flow lossy before there is any load.
-        assert np.abs(slopes[2] - slopes[3]).max() < (2e-5 if not idle else 1e-2) * np.abs(slopes[3]).max()
+    singles = [(connection, phases) for connection, phases in SINGLE if connection == "delta" or wye_behind]
+    loads = [
+        {"name": f"l{k}", "bus": "B", "phases": phases, "connection": connection, "p_kw": 20.0, "q_kvar": 10.0}
+        for k, (connection, phases) in enumerate(singles)
+    ]
+    grid = two_buses(case, loads, turned=turned, tap=tap, idle=idle)
+    network, shares, alone = build_network(grid), load_shares(grid), np.eye(len(loads))
+    sizes = 20.0 * (1 + 0.5j) * np.concatenate([0.0 * alone[:1], alone, -alone])  # none, then each load alone
+    exact = OpenDssCircuit(grid, tolerance=1e-12).solve(loads_kva=sizes)
+    assert exact.converged.all()
+    s, s_delta = ((part @ sizes.T).T for part in (shares.wye, shares.delta))
+    closed = today(network)
+    v = phasors(network, closed, s, s_delta)
+    reference = no_load(network, closed)
+    w = evaluate(network, closed, s, s_delta, reference=reference).w
+    if not wye_behind and case != "open delta":  # the open delta holds one phase, so that its neutral is known
+        exact_v, v = without_zero_sequence(network, exact.v), without_zero_sequence(network, v)
+    else:
+        exact_v = exact.v
+    np.testing.assert_allclose(v[0], exact_v[0], atol=1e-7)
+    more, less = slice(1, 1 + len(loads)), slice(1 + len(loads), None)
+    slopes = [(each[more] - each[less]) / 2 for each in (v, exact_v, w, np.abs(exact_v) ** 2)]
+    most = [np.abs(slope).max(axis=1) for slope in slopes]
+    assert (np.abs(slopes[0] - slopes[1]).max(axis=1) < 2e-5 * most[1]).all()
+    # Magnetising currents make the flow lossy before there is any load.
+    assert (np.abs(slopes[2] - slopes[3]).max(axis=1) < (2e-5 if not idle else 1e-2) * most[3]).all()
 
 
 @pytest.mark.parametrize("turned", [False, True])
