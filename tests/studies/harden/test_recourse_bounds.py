@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ def monotone_program(seed: int) -> HardenProgram:
     return dataclasses.replace(program, uncertainty=Scenarios(np.array(broken), np.full(2, 0.5)))
 
 
+@cache
 def sampled(seed: int) -> tuple[HardenProgram, np.ndarray, list[np.ndarray], np.ndarray]:
     """A program, its disasters, some decisions, and the exact cost of each in each disaster."""
     program = monotone_program(seed)

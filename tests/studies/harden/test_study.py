@@ -51,10 +51,10 @@ def case2(zhang: Grid) -> HardenResult:
 @pytest.mark.parametrize("method", [EXACT, ExtensiveForm(solver="highs", gap=1e-6)], ids=str)
 def test_a_certain_attack_costs_what_is_published(zhang: Grid, method: ColumnAndConstraint | ExtensiveForm) -> None:
     attack = of(zhang, attack=(1.0, ["2", "6", "11", "15"]))
-    two = harden(zhang, disasters=attack, max_lines=2, max_generators=0, method=method)
+    two = harden(zhang, disasters=attack, max_lines=2, max_generators=0, method=method, value_of_information=False)
     assert cost(two) == pytest.approx(800.0, abs=0.005)
     assert two.shed_kw == {"attack": 0.0}
-    both = harden(zhang, disasters=attack, max_lines=1, max_generators=1, method=method)
+    both = harden(zhang, disasters=attack, max_lines=1, max_generators=1, method=method, value_of_information=False)
     assert cost(both) == pytest.approx(400.0 + 150.0 + 14.0 * 371.0, abs=0.005)
 
 
@@ -176,26 +176,20 @@ def test_any_line_is_the_worst_of_all_attacks(zhang: Grid) -> None:
     assert nothing.wait_and_see_usd is None
     one = harden(zhang, any_lines=1, max_lines=1, max_generators=0, method=EXACT)
     assert one.hardened_branches == ("1",)
-    alone = [cost_of(zhang, [name], hardened="1") for name in zhang.branches()["name"]]
-    assert cost(one) == pytest.approx(400.0 + max(alone), abs=0.01)
-
-
-def cost_of(grid: Grid, broken: list[str], *, hardened: str) -> float:
-    """Cost of an attack on a grid where one line cannot break."""
-    rest = [name for name in broken if name != hardened]
-    if not rest:
-        return 0.0
-    threat = of(grid, attack=(1.0, rest))
-    return cost(harden(grid, disasters=threat, budget_usd=0.0, method=EXACT, value_of_information=False))
+    # Without money each disaster costs what it costs alone, whatever the others are.
+    rest = [name for name in zhang.branches()["name"] if name != "1"]
+    every = of(zhang, **{name: (1.0 / len(rest), [name]) for name in rest})
+    alone = harden(zhang, disasters=every, budget_usd=0.0, method=EXACT, value_of_information=False)
+    assert alone.disasters.height == len(rest)
+    assert cost(one) == pytest.approx(400.0 + max(alone.disasters["cost_usd"]), abs=0.01)
 
 
 def test_ambiguity_costs_between_the_expectation_and_the_worst_disaster(zhang: Grid, case2: HardenResult) -> None:
     threat = of(zhang, B=(0.9, B), C=(0.1, C))
 
-    def least(ambiguity: Any) -> HardenResult:
-        return harden(
-            zhang, disasters=threat, max_lines=1, max_generators=1, costs=CENT, ambiguity=ambiguity, method=EXACT
-        )
+    def least(ambiguity: Any, **options: Any) -> HardenResult:
+        given = {"max_lines": 1, "max_generators": 1, "costs": CENT, "method": EXACT, **options}
+        return harden(zhang, disasters=threat, ambiguity=ambiguity, **given)
 
     plain, same = case2, least(moved(0.0))
     assert cost(same) == pytest.approx(cost(plain), abs=0.01)
@@ -203,7 +197,7 @@ def test_ambiguity_costs_between_the_expectation_and_the_worst_disaster(zhang: G
         pytest.approx(plain.wait_and_see_usd, abs=0.01),
         pytest.approx(plain.mean_value_plan_usd, abs=0.01),
     )
-    sizes = [cost(least(TotalVariation(radius))) for radius in (0.05, 0.3)]
+    sizes = [cost(least(TotalVariation(radius), value_of_information=False)) for radius in (0.05, 0.3)]
     worst = least(moved(1.0))
     assert cost(plain) <= sizes[0] + 1e-6 <= sizes[1] + 2e-6 <= cost(worst) + 3e-6
     # Whatever the odds: the plan whose worst disaster costs least.
@@ -239,14 +233,15 @@ def test_equal_disasters_are_one(zhang: Grid) -> None:
         of(zhang, B=(0.5, B), C=(0.5, C)).broken[[0, 0, 1]],
     )
     once = of(zhang, first=(0.5, B), third=(0.5, C))
-    few, many = (harden(zhang, disasters=each, max_lines=1, max_generators=1, costs=CENT) for each in (once, twice))
+    asked: dict[str, Any] = {"max_lines": 1, "costs": CENT, "value_of_information": False}
+    few, many = (harden(zhang, disasters=each, max_generators=1, **asked) for each in (once, twice))
     assert cost(few) == pytest.approx(cost(many), abs=0.2)
     assert many.disasters["count"].to_list() == [2, 1]
     assert many.disasters["disaster"].to_list() == ["first", "third"]
     # A finished set speaks of the disasters as they were given.
     features = np.array([[1.0], [0.0], [0.0]])
     own = Moments(features, np.array([0.2]), np.array([0.3]))
-    kept = harden(zhang, disasters=twice, max_lines=1, max_generators=0, costs=CENT, ambiguity=own)
+    kept = harden(zhang, disasters=twice, max_generators=0, ambiguity=own, **asked)
     assert kept.disasters.height == 3
 
 
