@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cache, cached_property
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from openpoint.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.dispatch.phases.devices import PhaseDevices, phase_devices
-from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator, Sought
+from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator, Sought, excess
 
 from .meshed import meshed
 
@@ -71,11 +72,28 @@ class SmallCase:
     def evaluator(self, sought: Sought) -> PhasesEvaluator:
         return PhasesEvaluator(self.grid, self.network, self.devices, sought, self.switching)
 
+    @cached_property
+    def best(self) -> dict[Sought, EvaluatedState | None]:
+        """The best of all operating states by exact power flow, for all that is sought; each is computed once."""
+        evaluator, best = self.evaluator(Sought.LOSS), dict[Sought, EvaluatedState | None].fromkeys(Sought)
+        for closed, positions in self.states():
+            flows = evaluator.flows(closed, positions)
+            if not (flows.converged[0] and flows.energised.all()):
+                continue
+            violation = excess(self.network, flows)
+            values = {Sought.LOSS: flows.loss_kw[0], Sought.SOURCE: flows.source_kva[0].real.sum()}
+            for sought, value in values.items():
+                found = EvaluatedState(closed, positions, violation, float(value))
+                if found.better(best[sought]):
+                    best[sought] = found
+        return best
+
     def least(self, sought: Sought) -> EvaluatedState | None:
         """The best of all operating states by exact power flow."""
-        evaluator, best = self.evaluator(sought), None
-        for closed, positions in self.states():
-            found = evaluator.evaluate(closed, positions)
-            if found is not None and found.better(best):
-                best = found
-        return best
+        return self.best[sought]
+
+
+@cache
+def small_case(seed: int, *, topology: bool = True) -> SmallCase:
+    """The case of a seed; the same one at each call, so that its states are computed once."""
+    return SmallCase(seed, topology=topology)

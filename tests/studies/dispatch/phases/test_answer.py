@@ -15,11 +15,11 @@ from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch.phases.evaluation import Sought
 from openpoint.twostage.log import Termination
-from tests.builders.phase_devices import LIMITS, SmallCase
+from tests.builders.phase_devices import LIMITS, small_case
 
 
 def test_its_answer_is_the_best_of_all_states() -> None:
-    case = SmallCase(3, topology=False)
+    case = small_case(3, topology=False)
     least = case.least(Sought.LOSS)
     assert least is not None
     result = openpoint.dispatch(case.grid, free="taps,capacitors", limits=LIMITS)
@@ -37,7 +37,7 @@ def test_its_answer_is_the_best_of_all_states() -> None:
 
 
 def test_the_cost_of_sources_is_their_power_at_its_price() -> None:
-    case = SmallCase(3, topology=False)
+    case = small_case(3, topology=False)
     least = case.least(Sought.SOURCE)
     assert least is not None
     priced = case.grid.with_tables(sources=case.grid.sources.with_columns(price_usd_per_kwh=pl.lit(0.2)))

@@ -21,7 +21,7 @@ from openpoint.studies.dispatch.phases.devices import phase_devices
 from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought
 from openpoint.studies.dispatch.phases.study import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
-from tests.builders.phase_devices import LIMITS, SmallCase
+from tests.builders.phase_devices import LIMITS, small_case
 
 NONE = Limits(voltage=False, current=False)
 FIXED = ("taps", "capacitors")
@@ -30,7 +30,7 @@ FIXED = ("taps", "capacitors")
 @pytest.mark.parametrize("seed", [1, 3, 4, 5, 6])
 @pytest.mark.parametrize("sought", list(Sought))
 def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Sought) -> None:
-    case = SmallCase(seed, topology=False)
+    case = small_case(seed, topology=False)
     least = case.least(sought)
     assert least is not None
     found = dispatch_phases(case.grid, free=FIXED, sought=sought, limits=LIMITS, few=0)
@@ -42,7 +42,7 @@ def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Soug
 
 
 def test_few_states_are_all_tried() -> None:
-    case = SmallCase(2, topology=False)
+    case = small_case(2, topology=False)
     least = case.least(Sought.SOURCE)
     assert least is not None
     found = dispatch_phases(case.grid, free=FIXED, sought="source power", limits=LIMITS)
@@ -56,7 +56,7 @@ def test_few_states_are_all_tried() -> None:
 
 
 def test_switches_are_exchanged_as_well() -> None:
-    case = SmallCase(1)
+    case = small_case(1)
     least = case.least(Sought.LOSS)
     assert least is not None
     found = dispatch_phases(case.grid, limits=LIMITS, few=0)
@@ -67,7 +67,7 @@ def test_switches_are_exchanged_as_well() -> None:
 
 
 def test_no_more_switches_change_than_are_allowed() -> None:
-    case, free = SmallCase(1), ("topology", "capacitors")
+    case, free = small_case(1), ("topology", "capacitors")
     case.devices = phase_devices(case.grid, taps=False)
     evaluator = case.evaluator(Sought.LOSS)
     tried = [evaluator.evaluate(*state) for state in case.states() if (state[0] != case.today).sum() <= 2]
