@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -87,12 +88,17 @@ def test_nobody_has_more_than_one(some: Grid, seed: int, growth: Growth) -> None
     assert (futures.p_kw <= base + (growth.ev_kw + growth.heat_pump_kw) * customers + 1e-6).all()
 
 
+@cache
+def grown(growth: Growth, count: int, seed: int) -> Futures:
+    """Futures of baran33; drawn once for all that look at them."""
+    return grow(openpoint.read("baran33"), count=count, seed=seed, growth=growth)
+
+
 def devices(growth: Growth, name: str, mean: float, count: int = 400, seed: int = 1) -> Floats:
     """(count, buses with customers) share of the customers of baran33 that use a technology of 1 kW."""
     grid = openpoint.read("baran33")
     only = replace(growth, **{name: mean}, pv_kw=1.0, ev_kw=1.0, heat_pump_kw=1.0)
-    none = grow(grid, count=count, seed=seed, growth=growth)
-    used = np.abs(grow(grid, count=count, seed=seed, growth=only).p_kw - none.p_kw)
+    used = np.abs(grown(only, count, seed).p_kw - grown(growth, count, seed).p_kw)
     customers = np.round(at_buses(grid, grid.loads).real / growth.customer_kw)
     return used[:, customers > 0] / customers[customers > 0]
 

@@ -156,6 +156,8 @@ class Growth:
 ROUNDING = 1e-12
 # With 10 000 customers a smaller spread has no visible effect, and its quantiles are inaccurate.
 NO_SPREAD = 1e-4
+# Futures worked out together: the memory is that of a few arrays of so many rows.
+BLOCK = 256
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("customer_kw",), lambda v: 0.0 < v < math.inf, "above 0"),
     (("pv_kw", "ev_kw", "heat_pump_kw", "load_growth_spread"), lambda v: 0.0 <= v < math.inf, "0 or more"),
@@ -204,43 +206,71 @@ def grow(grid: GridLike, *, count: int, seed: int, growth: Growth = Growth()) ->
     of_kind(growth, Growth, "growth", "Growth() or Growth.solar()")
     load, generation = constant_power_kva(grid)
     customers = np.round(at_buses(grid, grid.loads).real.clip(min=0.0) / growth.customer_kw)
-    names = []
-    demand = np.empty((count, len(load)), dtype=np.complex128)
-    for k in range(count):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(k,))))
-        snapshot, demand[k] = _draw(rng, growth, load, generation, customers)
-        names.append(f"{k + 1} {snapshot.name}")
+    names, demand = list[str](), np.empty((count, len(load)), dtype=np.complex128)
+    for first in range(0, count, BLOCK):
+        block = range(first, min(first + BLOCK, count))
+        drawn = _Drawn.of([np.random.SeedSequence(seed, spawn_key=(k,)) for k in block], len(load))
+        snapshots, demand[block] = _futures(drawn, growth, load, generation, customers)
+        names += [f"{k + 1} {snapshot.name}" for k, snapshot in zip(block, snapshots)]
     probabilities = np.full(count, 1.0 / count)
     return Futures(tuple(names), probabilities, tuple(grid.buses["name"]), demand.real, demand.imag)
 
 
-def _draw(
-    rng: np.random.Generator, growth: Growth, load: Complexes, generation: Complexes, customers: Floats
-) -> tuple[Snapshot, Complexes]:
-    """One future: its snapshot and the (N) net demand in kVA."""
-    n = len(load)
-    # All numbers are drawn first, always the same count, so that no parameter changes those of another quantity.
-    moment, common, own = rng.random(), rng.standard_normal(4), rng.standard_normal(n)
-    places, owners, charging = rng.random((3, n)), rng.random((3, n)), rng.random(n)
+@dataclass(frozen=True)
+class _Drawn:
+    """The random numbers of K futures, always the same count, so that no parameter changes those of another quantity.
 
+    Attributes:
+        moment: (K). common: (K, 4) standard normal numbers of a whole future. own: (K, N) of its loads.
+        places, owners, charging: (3, K, N), (3, K, N), (K, N) uniform numbers.
+    """
+
+    moment: Floats
+    common: Floats
+    own: Floats
+    places: Floats
+    owners: Floats
+    charging: Floats
+
+    @classmethod
+    def of(cls, seeds: list[np.random.SeedSequence], n: int) -> _Drawn:
+        """The numbers for N buses, of one stream a future."""
+        drawn = []
+        for seed in seeds:
+            rng = np.random.Generator(np.random.PCG64(seed))
+            drawn.append(
+                (
+                    *(rng.random(), rng.standard_normal(4), rng.standard_normal(n)),
+                    *(rng.random((3, n)), rng.random((3, n)), rng.random(n)),
+                )
+            )
+        moment, common, own, places, owners, charging = (np.array(each) for each in zip(*drawn))
+        return cls(moment, common, own, places.swapaxes(0, 1), owners.swapaxes(0, 1), charging)
+
+
+def _futures(
+    drawn: _Drawn, growth: Growth, load: Complexes, generation: Complexes, customers: Floats
+) -> tuple[list[Snapshot], Complexes]:
+    """K futures: their snapshots and the (K, N) net demand in kVA."""
     shares = np.cumsum([snapshot.share for snapshot in growth.snapshots])
-    snapshot = growth.snapshots[min(int(np.searchsorted(shares, moment, side="right")), len(shares) - 1)]
+    at = np.minimum(np.searchsorted(shares, drawn.moment, side="right"), len(shares) - 1)
+    snapshots = [growth.snapshots[k] for k in at]
+    of_load, sun, charging, heat = np.array([(s.load, s.sun, s.charging, s.heat) for s in snapshots]).T[:, :, None]
     means = (growth.pv_adoption, growth.ev_adoption, growth.heat_pump_adoption)
-    penetration = [
-        float(_beta(mean, growth.adoption_spread, u))
-        for mean, u in zip(means, special.ndtr(_copula(growth, common[:3])))
-    ]
     pv, ev, pumps = (
-        _binomial(customers, _beta(share, growth.adoption_spread_bus, at_bus), u)
-        for share, at_bus, u in zip(penetration, places, owners)
+        _binomial(customers, _beta(_beta(mean, growth.adoption_spread, u), growth.adoption_spread_bus, at_bus), owners)
+        for mean, u, at_bus, owners in zip(
+            means, special.ndtr(_copula(growth, drawn.common[:, :3].T))[:, :, None], drawn.places, drawn.owners
+        )
     )
-    on_charger = _binomial(ev, np.full(n, growth.ev_coincidence * snapshot.charging), charging)
+    on_charger = _binomial(ev, growth.ev_coincidence * charging, drawn.charging)
     rho = growth.load_growth_correlation
     sigma = math.sqrt(math.log1p(growth.load_growth_spread**2))
-    factor = np.exp(sigma * (math.sqrt(rho) * common[3] + math.sqrt(1.0 - rho) * own) - sigma**2 / 2.0)
-    pv_kw = snapshot.sun * growth.pv_kw * pv
+    together = math.sqrt(rho) * drawn.common[:, 3:] + math.sqrt(1.0 - rho) * drawn.own
+    factor = np.exp(sigma * together - sigma**2 / 2.0)
+    pv_kw = sun * growth.pv_kw * pv
     ev_kw = growth.ev_kw * on_charger
-    pumps_kw = snapshot.heat * growth.heat_pump_kw * pumps
+    pumps_kw = heat * growth.heat_pump_kw * pumps
     p = pumps_kw + ev_kw - pv_kw
     q = sum(
         part * math.tan(math.acos(power_factor))
@@ -250,11 +280,11 @@ def _draw(
             (pumps_kw, growth.heat_pump_power_factor),
         )
     )
-    return snapshot, snapshot.load * (1.0 + growth.load_growth) * factor * load - generation + p + 1j * q
+    return snapshots, of_load * (1.0 + growth.load_growth) * factor * load - generation + p + 1j * q
 
 
 def _copula(growth: Growth, z: Floats) -> Floats:
-    """(3) standard normal numbers with the correlations of the technologies, by the Cholesky factor."""
+    """(3, …) standard normal numbers with the correlations of the technologies, by the Cholesky factor."""
     a, b, c = growth.pv_ev_correlation, growth.pv_heat_pump_correlation, growth.ev_heat_pump_correlation
     down = math.sqrt(1.0 - a * a)
     across = (c - a * b) / down if down > ROUNDING else 0.0
@@ -262,12 +292,15 @@ def _copula(growth: Growth, z: Floats) -> Floats:
     return np.array([z[0], a * z[0] + down * z[1], b * z[0] + across * z[1] + rest * z[2]])
 
 
-def _beta(mean: float, spread: float, u: float | Floats) -> Floats:
+def _beta(mean: float | Floats, spread: float, u: Floats) -> Floats:
     """Quantiles of the beta distribution with standard deviation spread · √(mean (1 − mean))."""
-    if spread < NO_SPREAD or mean < ROUNDING or mean > 1.0 - ROUNDING:
-        return np.full(np.shape(u), mean)
-    weight = 1.0 / spread**2 - 1.0
-    return np.asarray(special.betaincinv(mean * weight, (1.0 - mean) * weight, u))
+    mean, u = np.broadcast_arrays(mean, u)
+    inner = (mean >= ROUNDING) & (mean <= 1.0 - ROUNDING) & (spread >= NO_SPREAD)
+    value = mean.copy()
+    if inner.any():
+        weight = 1.0 / spread**2 - 1.0
+        value[inner] = special.betaincinv(mean[inner] * weight, (1.0 - mean[inner]) * weight, u[inner])
+    return value
 
 
 def _binomial(count: Floats, probability: Floats, u: Floats) -> Floats:
