@@ -9,8 +9,10 @@ import pytest
 
 from openpoint.arrays import Bools
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.reconfigure.faults import index_search
 from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
-from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, told_limits
+from openpoint.studies.reconfigure.faults.exchange import FaultExchange
+from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, unkept_limits
 from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.search import Found, search_loss
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
@@ -102,6 +104,29 @@ def check_optima(case: Case) -> int:
     return len(asked)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = fault_case(seed)
+    assert case is not None
+    monkeypatch.setattr(index_search, "QUICK", 1)
+    task, whole = task_of(case, Sought.SAIDI, unlimited(case.network.n_conductors)), list[int]()
+    monkeypatch.setattr(IndexSearch, "_branch", lambda search, *_: setattr(search, "nodes", search.nodes + 1))
+    monkeypatch.setattr(FaultExchange, "kicks", lambda *_: None)
+    search = IndexSearch(task, 0.0, Deadline(), lambda _: whole.append(1))
+    found = search.solve([])  # no state to begin with, and no node that says anything
+    _, miss = task.ac.evaluate(case.states)
+    kept = [each for each, over in zip(case.figures, miss, strict=True) if each and over == 0.0]
+    values = [figure_of(Sought.SAIDI, each) for each in kept]
+    assert whole
+    if not values:
+        assert found.result.termination is Termination.INFEASIBLE
+        return
+    assert found.best is not None
+    assert found.best.merit[2] == pytest.approx(min(values), rel=1e-12)
+    assert found.result.termination is Termination.OPTIMAL
+    assert found.result.lower_bound == pytest.approx(min(values), rel=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_floors_are_those_of_all_states(seed: int) -> None:
     """A limit just below the least of all states is proven to be kept by none, and one just above it is kept."""
@@ -126,7 +151,7 @@ def test_floors_are_those_of_all_states(seed: int) -> None:
             found = none_keeps(task, [floor], 0.0)
             assert (found is None) == (factor > 1.0)
             if found is not None:
-                (told,) = told_limits(task, found, [floor], {index: (1.0, "units")})
+                (told,) = unkept_limits(task, found, [floor], {index: (1.0, "units")})
                 assert told.startswith(f"{index.name}: no state has less than {floor.least:.6g} units, proven")
 
 

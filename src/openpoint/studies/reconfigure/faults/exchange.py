@@ -57,10 +57,11 @@ class FaultExchange:
     def _evaluate(self, closed: Bools) -> EvaluatedState | None:
         self.evaluations += 1
         state = self.task.state(closed)
-        self._keep(state)
+        self.keep(state)
         return state
 
-    def _keep(self, state: EvaluatedState | None) -> None:
+    def keep(self, state: EvaluatedState | None) -> None:
+        """Take a state as the best, if it is better than all before."""
         if state is not None and (self.best is None or state.merit < self.best.merit):
             self.best = state
             self.better(state)
@@ -90,7 +91,7 @@ class FaultExchange:
             self.evaluations += 1
             found = self.task.evaluated(near[k], float(loss[k]), float(violation[k]))
             if found is not None and found.merit < state.merit:
-                self._keep(found)
+                self.keep(found)
                 return found
         return None
 

@@ -4,7 +4,8 @@ Best-first branch and bound on the states of branches, by the bound of the inter
 (`openpoint.studies.reconfigure.faults.partial`). The branch is decided whose two sides raise the bound most, by the
 product of both gains (Achterberg, Koch, Martin 2005). Radial states are evaluated exactly, their limits without a fault
 included. Where no limit binds and breakers stand at the feeders' heads alone, what is left open is mainly what faults
-leave without supply until the repair, of which the bound knows only what no completion restores.
+leave without supply until the repair, of which the bound knows only what no completion restores: then many nodes have
+one bound. Where radial states are few, all are evaluated after `QUICK` nodes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Bools, Ints, States
+from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
@@ -31,6 +33,10 @@ TRIES = 12
 """Branches tried at a node, at most."""
 MORE = 500
 """Nodes for how low the index may be, at least, where it is proven that it may not be as low as is asked for."""
+QUICK, MOST_STATES, MOST_LOOPS = 200, 100_000, 8
+"""Nodes after which all radial states are evaluated; how many these may be, and loops with which they are counted."""
+CHUNK = 256
+"""States whose losses are computed at a time."""
 LEAST_GAIN = 1e-6
 """Least gain of a side in the score, relative to the bound; with a gain of 0 the product of both would be 0."""
 
@@ -86,6 +92,9 @@ class IndexSearch:
                 self.floor, self.heap = min(self.floor, bound), []
                 break
             self._branch(bound, status)
+            if self.nodes == QUICK and self._has_few_states() and self._evaluate_all():
+                self.floor, self.heap = math.inf, []
+                break
             if self.progress is not None:
                 self.progress(self._progress())
             if self.nodes >= 64 and self.nodes.bit_count() == 1:  # 64, 128, 256, …
@@ -127,6 +136,39 @@ class IndexSearch:
         for side in chosen:
             if side is not None:
                 self._push(max(bound, side[0]), side[1])
+
+    def _has_few_states(self) -> bool:
+        """Whether radial states are so few that all can be evaluated."""
+        task, network = self.task, self.task.network
+        loops = int((~task.must_open).sum()) - network.n_terminals + len(network.source_terminal)
+        if loops > MOST_LOOPS:
+            return False
+        return count_topologies(network, locked_closed=task.must_close, locked_open=task.must_open) <= MOST_STATES
+
+    def _evaluate_all(self) -> bool:
+        """Evaluate all radial states; whether that was done."""
+        task = self.task
+        every = topologies(task.network, locked_closed=task.must_close, locked_open=task.must_open, chunk=CHUNK)
+        for states in every:
+            loss, violation = task.ac.evaluate(states)
+            for closed, each, miss in zip(states, loss.tolist(), violation.tolist(), strict=True):
+                if self._is_enough or self.deadline.over():
+                    return False
+                if self._may_be_better(closed, miss):
+                    self.exchange.keep(task.evaluated(closed, each, miss))
+            if self.progress is not None:
+                self.progress(self._progress())
+        return True
+
+    def _may_be_better(self, closed: Bools, violation: float) -> bool:
+        """Whether a radial state may be better than the best one, by its bound and its limits without a fault."""
+        task, best = self.task, self.exchange.best
+        if task.max_changes is not None and np.sum(closed != task.network.closed) > task.max_changes:
+            return False
+        if best is None or not best.holds:
+            return best is None or violation <= best.merit[0]
+        bound = None if violation > 0.0 else task.least(np.where(closed, CLOSED, OPEN).astype(np.int8))
+        return bound is not None and bound < best.merit[2]
 
     def _gain(self, bound: float, side: tuple[float, States] | None) -> float:
         most = self.cutoff if math.isfinite(self.cutoff) else 2.0 * bound + 1.0
