@@ -233,6 +233,16 @@ def test_a_plan_with_todays_topology_is_there_early() -> None:
     assert cut.upper_bound >= whole.lower_bound * (1.0 - 1e-6)
 
 
+def test_nothing_is_compiled_once_the_time_is_up() -> None:
+    question = two_loops(1)
+    known = Experience(HourTemplates(question))
+    cut = DayTopologySearch().solve(question, None, Deadline(0.0), experience=known)
+    assert cut.termination is Termination.TIME
+    assert cut.plan is None
+    assert np.isfinite(cut.lower_bound)
+    assert not known.templates._kept
+
+
 def test_no_early_plan_with_a_topology_that_is_not_allowed() -> None:
     question = two_loops(0)
     locked = question.network.closed & question.network.switchable & (np.arange(question.network.n_conductors) > 0)

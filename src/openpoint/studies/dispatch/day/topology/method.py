@@ -35,8 +35,6 @@ EVERY = 20
 """Nodes between two lines of the log."""
 SHARE = 0.2
 """Gap to which the plan of a topology is found, as a share of the gap asked for."""
-EARLY_SHARE = 0.25
-"""Share of the time that is left in which the first plan, with today's topology, has to be found."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,8 @@ class _Run:
         self.root = root.value
         self._tell("root", math.inf, interim=True)
         self._early(relaxation, decided)
+        if self.deadline.over():  # nothing dear is begun any more
+            return self._outcome(self.deadline.why, self._lower())
         state = self._start(relaxation, decided, root)
         if state is not None:
             self._solve_state(relaxation.branch, state, -math.inf)
@@ -138,7 +138,7 @@ class _Run:
         kept = (decided == UNDECIDED) | (decided == state)
         if self.deadline.over() or not (kept.all() and np.array_equal(known, closed) and relaxation.propagate(state)):
             return
-        found = self.faced.early(closed, self.deadline.within(EARLY_SHARE * self.deadline.left()))
+        found = self.faced.early(closed, self.deadline)
         if found is not None and found.plan is not None and math.isfinite(found.upper_bound):
             self.best = found
             self._tell("today", found.upper_bound, interim=True)
