@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.plans import operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
-from openpoint.studies.reconfigure.year.search import YearTask, search_year
+from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
 from openpoint.studies.reconfigure.year.seasons.periods import BlockPeriods
 from openpoint.studies.reconfigure.year.seasons.search import PlanTask, search_plan
 from openpoint.twostage.deadline import Deadline
@@ -115,6 +116,28 @@ def test_equals_all_plans(seed: int) -> None:
     except OptionError:
         pytest.skip("nothing bounds the voltages of this grid")
     check(plan, states, value, found)
+
+
+@pytest.mark.parametrize("seed", [2, 4, 8])
+def test_blocks_are_not_searched_once_the_time_is_up(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, states, value = random_plan(seed)
+    best, clock, searched = least_of_all(plan, states, value), [0.0], [0]
+
+    def slow(*args: Any, **options: Any) -> YearFound:
+        searched[0] += 1
+        clock[0] += 1.0
+        return search_year(*args, **options)
+
+    monkeypatch.setattr("openpoint.studies.reconfigure.year.seasons.periods.search_year", slow)
+    found = search_plan(plan, GAP, None, Deadline(0.5, clock=lambda: clock[0])).outcome
+    assert (found.termination, searched[0]) == (Termination.TIME, 1)
+    assert len(plan.blocks) > 1
+    assert 0.0 <= found.lower_bound <= best
+    assert best * (1.0 - 1e-9) <= found.upper_bound < math.inf
+    assert found.closed is not None
+    number = {state.tobytes(): k for k, state in enumerate(states)}
+    mine = [value[b, number[state.tobytes()]] for b, state in enumerate(found.closed)]
+    assert sum(mine) <= found.upper_bound * (1.0 + 1e-9)
 
 
 def test_the_method_itself_finds_one_state_for_all_blocks() -> None:

@@ -73,6 +73,12 @@ class BlockPeriods:
         self._searches = dict[Run, GroupedSearch]()
 
     @property
+    def _floor(self) -> float:
+        """No state loses less: nothing, unless branches could feed in."""
+        net = self._task.network
+        return 0.0 if (net.r >= 0.0).all() and (net.g >= 0.0).all() else -np.inf
+
+    @property
     def evaluated(self) -> int:
         """Exact values computed so far."""
         return sum(len(each) for each in self._exact)
@@ -83,8 +89,10 @@ class BlockPeriods:
         return float(self.weights @ np.array(most)) * (1.0 + 1e-9)
 
     def best_of_run(self, run: Run, gap: float, starts: Bools, deadline: Deadline) -> BestOfRun:
-        """Of a run of one block."""
+        """Of a run of one block; once the time is up nothing is searched where the last start keeps the limits."""
         b, _ = run
+        if deadline.over() and len(starts) and np.isfinite(self._exact_of(b, starts[-1])):
+            return BestOfRun(deadline.why, None, self._floor, 0)
         task, search = self.tasks[b], TopologySearch(gap=ALONE_SHARE * gap)
         part = deadline.within(deadline.left() / (len(self.tasks) - b + LEFT))
         found = search_year(task, search, None, part, groups=self._groups, starts=list(starts[-2:]))
