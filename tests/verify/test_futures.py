@@ -212,7 +212,7 @@ def test_limits_that_are_kept_in_a_share_of_the_futures_are_said(
     task: tuple[FuturesTask, np.ndarray], tmp_path: Path
 ) -> None:
     some = replace(task[0], limits=False)
-    claim = FuturesClaim(some.demands, some.probabilities, some.alone, np.full(6, 1.0 / 6.0), 0.5)
+    claim = FuturesClaim(some.demands, some.probabilities, some.wait_and_see, np.full(6, 1.0 / 6.0), 0.5)
     built = some.built(by_loss=False)
     certificate = FuturesCertificate(tmp_path / "file", some.network, built, claim)
     search_futures(
