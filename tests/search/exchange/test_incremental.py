@@ -59,7 +59,7 @@ def check_walk(exchange: Exchange, first: Candidate, steps: int) -> int:
         assert now is not None
         np.testing.assert_array_equal(now.closed, before)
         assert first.value + tree.loss[0] == pytest.approx(now.value, rel=1e-9, abs=1e-12)
-        assert first.violation + tree.miss[0] == pytest.approx(now.violation, rel=1e-9, abs=1e-9)
+        assert first.violation + tree.violation[0] == pytest.approx(now.violation, rel=1e-9, abs=1e-9)
     return made
 
 
