@@ -32,11 +32,13 @@ class Holding:
 
     Attributes:
         q: (H) reactive power, per unit. holds: (H) whether the voltage is held; else a limit came first, or there is
-            nothing between the bus and a source, which holds the voltage itself.
+            nothing between the bus and a source, which holds the voltage itself. v: (N) all voltages, of a meshed
+            state; None of a radial one.
     """
 
     q: Floats
     holds: Bools
+    v: Complexes | None = None
 
 
 def hold_voltages(
@@ -81,6 +83,15 @@ def hold_voltages(
 def with_reactive(network: Network, terminal: Ints, q: Floats) -> Network:
     """The network with this additional reactive power fed in at these terminals, (H)."""
     return replace(network, s_power=_drawn(network, terminal, q[None, :])[0])
+
+
+def shared(q: float, low: Floats, high: Floats) -> Floats:
+    """Reactive power of those who share it: the same part of each range, or equal parts of those without limits."""
+    span = high - low
+    if np.isfinite(span).all():
+        return np.asarray(low + (q - low.sum()) * span / (span.sum() or 1.0))
+    part = np.clip(np.zeros(len(low)), low, high)
+    return np.asarray(part + np.where(np.isinf(span), (q - part.sum()) / np.isinf(span).sum(), 0.0))
 
 
 def _look(network: Network, closed: Bools, terminal: Ints, q: Floats) -> tuple[Floats | None, Floats | None]:

@@ -5,7 +5,12 @@ admittance matrix of the closed branches and i(v) = conj(s_power / v) + conj(s_c
 the current of the loads. i is no analytic function of v, so that a step needs the derivatives by v and by conj(v).
 Buses that branches without impedance join are one bus in Y. The currents of these branches follow from the balances of
 their ends; where they form loops, from equal small impedances. The first voltages are those without load, so that
-phase shifts of transformers need no search.
+phase shifts of transformers need no search; their sizes are kept near 1, since the charging of long lines lifts them
+so far that a solution beyond the one in which a grid is run would be found.
+
+Reactive power that holds the voltage of a bus is one more unknown, and the square of that voltage one more equation;
+at a limit of the reactive power it is that limit instead (a semismooth Newton method, as in
+`openpoint.powerflow.holding`).
 
 One state takes milliseconds and not microseconds: the sweep of `openpoint.powerflow.balanced` is for radial states.
 """
@@ -14,20 +19,25 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import MatrixRankWarning, spsolve
 
-from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components, energised
 from openpoint.network import Network
 
 ITERATIONS = 40
 STEP = 1e-12
 """Largest change of any voltage in the last step of Newton's method, pu."""
+STEP_OF_Q = 1e-9
+"""Largest change of reactive power that holds a voltage in the last step, of its size and per unit."""
 LOWEST_PU = 0.1
 """A solution with a voltage below this is not the one in which a grid is run."""
+FIRST_PU = (0.9, 1.1)
+"""Sizes of the first voltages; those without load beyond are set to these."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,47 @@ class _Paths:
     ideal: Bools
 
 
-def solve_meshed(network: Network, closed: Bools, generation: Complexes | None = None) -> MeshedFlow | None:
+@dataclass(frozen=True)
+class Held:
+    """Buses whose voltage is held by reactive power.
+
+    Attributes:
+        at: (H) groups of buses, each once and none with a source. v: (H) voltage to hold. q_min, q_max: (H) limits.
+        scale: (H) reactive power per unit of squared voltage by which a breach of one is weighed against the other.
+        q: (H) first reactive power; default 0.
+    """
+
+    at: Ints
+    v: Floats
+    q_min: Floats
+    q_max: Floats
+    scale: Floats
+    q: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What Newton's method solves: the current balance of groups of buses that branches without impedance join.
+
+    Attributes:
+        group: (N) group of each bus. y: (groups, groups) admittances. source: groups with a source. v: (groups)
+            voltages of the sources, 0 elsewhere. s_power, s_current: (groups) loads. paths: the branches. power: (N)
+            load of constant power less generation.
+    """
+
+    group: Ints
+    y: sp.csr_array
+    source: Bools
+    v: Complexes
+    s_power: Complexes
+    s_current: Complexes
+    paths: _Paths
+    power: Complexes
+
+
+def solve_meshed(
+    network: Network, closed: Bools, generation: Complexes | None = None, start: Complexes | None = None
+) -> MeshedFlow | None:
     """The power flow of one state; None where none is found.
 
     None, too, where a bus is without supply, where a transformer without impedance is closed, or where branches
@@ -68,8 +118,17 @@ def solve_meshed(network: Network, closed: Bools, generation: Complexes | None =
 
     Args:
         network: a balanced network. closed: (E) state of the branches. generation: (G) injection of the dispatchable
-            generators; default: that of the network.
+            generators; default: that of the network. start: (N) first voltages; default: near those without load.
     """
+    balance = balance_of(network, closed, generation)
+    if balance is None:
+        return None
+    found = newton(balance, start=start)
+    return None if found is None else _flow(network, closed, balance.paths, balance.power, found[0][balance.group])
+
+
+def balance_of(network: Network, closed: Bools, generation: Complexes | None = None) -> Balance | None:
+    """The equations of one state; None where `solve_meshed` says that there is no flow."""
     n, source = network.n_terminals, network.source_terminal
     paths = _paths(network, closed)
     if not energised(n, network.terminal_fr, network.terminal_to, closed, source).all():
@@ -84,13 +143,7 @@ def solve_meshed(network: Network, closed: Bools, generation: Complexes | None =
     y = _admittances(network, closed, paths, group, count)
     held, v = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.complex128)
     held[group[source]], v[group[source]] = True, network.source_v
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", MatrixRankWarning)
-        try:
-            found = _newton(y, held, v, s_power, s_current)
-        except MatrixRankWarning:
-            return None
-    return None if found is None else _flow(network, closed, paths, power, found[group])
+    return Balance(group, y, held, v, s_power, s_current, paths, power)
 
 
 def _paths(network: Network, closed: Bools) -> _Paths:
@@ -130,30 +183,77 @@ def _admittances(network: Network, closed: Bools, paths: _Paths, group: Ints, co
     return sp.csr_array(sp.coo_array(entries, shape=(count, count)))
 
 
-def _newton(y: sp.csr_array, held: Bools, v: Complexes, s_power: Complexes, s_current: Complexes) -> Complexes | None:
-    """(groups) voltages; `v` holds those of the sources."""
-    free = np.flatnonzero(~held)
+def newton(
+    balance: Balance, held: Held | None = None, start: Complexes | None = None
+) -> tuple[Complexes, Floats] | None:
+    """(groups) voltages, and (H) reactive power that holds some; None where no solution is found."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MatrixRankWarning)
+        try:
+            return _newton(balance, held, start)
+        except MatrixRankWarning:
+            return None
+
+
+def _newton(balance: Balance, held: Held | None, start: Complexes | None) -> tuple[Complexes, Floats] | None:
+    y, free, v = balance.y, np.flatnonzero(~balance.source), balance.v.copy()
     inner, fed = sp.csc_array(y[free][:, free]), y[free] @ v
-    p, c = np.conj(s_power[free]), np.conj(s_current[free])
-    if len(free):
-        v[free] = np.asarray(spsolve(inner, -fed))
-    for _ in range(ITERATIONS):
+    p, c = np.conj(balance.s_power[free]), np.conj(balance.s_current[free])
+    at = np.searchsorted(free, held.at) if held is not None else np.zeros(0, dtype=np.int64)
+    q = np.zeros(len(at)) if held is None or held.q is None else held.q
+    if start is not None:
+        v[balance.group[~balance.source[balance.group]]] = start[~balance.source[balance.group]]
+    elif len(free):
+        v[free] = _near_one(np.asarray(spsolve(inner, -fed)))
+    for _ in range(ITERATIONS if len(free) else 0):
         u = v[free]
         size = np.abs(u)
         if not np.isfinite(u).all() or (size == 0).any():
             return None
-        missing = inner @ u + fed + p / np.conj(u) + c * u / size
+        drawn = p.copy()
+        np.add.at(drawn, at, 1j * q)
+        missing = inner @ u + fed + drawn / np.conj(u) + c * u / size
         by_v = inner + sp.diags_array(0.5 * c / size)
-        by_conj = sp.diags_array(-p / np.conj(u) ** 2 - 0.5 * c * u**2 / size**3)
-        jacobian = sp.block_array(
-            [[(by_v + by_conj).real, (by_conj - by_v).imag], [(by_v + by_conj).imag, (by_v - by_conj).real]],
-            format="csc",
-        )
-        step = spsolve(jacobian, -np.concatenate([missing.real, missing.imag])) if len(free) else np.zeros(0)
-        v[free] = u + step[: len(free)] + 1j * step[len(free) :]
-        if np.abs(step).max(initial=0.0) <= STEP:
-            return v if (np.abs(v) > LOWEST_PU).all() else None
-    return None
+        by_conj = sp.diags_array(-drawn / np.conj(u) ** 2 - 0.5 * c * u**2 / size**3)
+        real, imaginary = by_v + by_conj, by_v - by_conj
+        blocks: list[list[Any]] = [[real.real, -imaginary.imag], [real.imag, imaginary.real]]
+        rest = [missing.real, missing.imag]
+        if held is not None:
+            more, side, beyond = _holding(held, at, u, q)
+            blocks = [[*blocks[0], more[0]], [*blocks[1], more[1]], side]
+            rest.append(beyond)
+        step = spsolve(sp.block_array(blocks, format="csc"), -np.concatenate(rest))
+        m = len(free)
+        v[free] = u + step[:m] + 1j * step[m : 2 * m]
+        q = q + step[2 * m :]
+        settled = np.abs(step[2 * m :]) <= STEP_OF_Q * (1.0 + np.abs(q))
+        if np.abs(step[: 2 * m]).max(initial=0.0) <= STEP and settled.all():
+            return (v, q) if (np.abs(v) > LOWEST_PU).all() else None
+    return None if len(free) else (v, q)
+
+
+def _near_one(v: Complexes) -> Complexes:
+    """The voltages with their sizes within `FIRST_PU`."""
+    size = np.abs(v)
+    return np.asarray(v * np.clip(size, *FIRST_PU) / np.where(size > 0.0, size, 1.0))
+
+
+def _holding(
+    held: Held, at: Ints, u: Complexes, q: Floats
+) -> tuple[tuple[sp.coo_array, sp.coo_array], list[sp.coo_array], Floats]:
+    """Columns of the reactive power, rows of the voltages that it holds, and what is missing in these rows."""
+    m, h, row = len(u), len(at), np.arange(len(at))
+    low, high = held.q_min, held.q_max
+    missing = held.v**2 - np.abs(u[at]) ** 2
+    wanted = q + held.scale * missing
+    ends = np.clip(wanted, low, high)
+    is_free = ends == wanted
+    current = 1j / np.conj(u[at])
+    columns = tuple(sp.coo_array((part, (at, row)), shape=(m, h)) for part in (current.real, current.imag))
+    parts = (u[at].real, u[at].imag)
+    sides = [sp.coo_array((np.where(is_free, 2.0 * part, 0.0), (row, at)), shape=(h, m)) for part in parts]
+    own = sp.coo_array((np.where(is_free, 0.0, 1.0), (row, row)), shape=(h, h))
+    return (columns[0], columns[1]), [*sides, own], np.where(is_free, -missing, q - ends)
 
 
 def _flow(network: Network, closed: Bools, paths: _Paths, power: Complexes, v: Complexes) -> MeshedFlow:

@@ -33,15 +33,18 @@ class AcState:
     check: AcCheck
 
 
-def ac_state(network: Network, closed: Bools, generation: Complexes | None = None) -> AcState | None:
+def ac_state(
+    network: Network, closed: Bools, generation: Complexes | None = None, start: Complexes | None = None
+) -> AcState | None:
     """Exact AC state of a topology, verified; None where a bus is without supply or no solution exists.
 
-    A radial state is solved by the sweep, another one by Newton's method (`openpoint.powerflow.meshed`).
+    A radial state is solved by the sweep, another one by Newton's method (`openpoint.powerflow.meshed`), which
+    may `start` at given voltages (N).
     """
     generation = network.generator_s if generation is None else generation
     flows = solve(network, closed, generation=generation)
     if flows.status[0] == FlowStatus.NOT_RADIAL:
-        meshed = solve_meshed(network, closed, generation)
+        meshed = solve_meshed(network, closed, generation, start)
         if meshed is None:
             return None
         v, ends, source_s, loss = meshed.v, (meshed.i_series, meshed.s_fr, meshed.s_to), meshed.source_s, meshed.loss

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes
+from openpoint.grid.rules.wiring import meshes
 from openpoint.grid.today import loops_today
 from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
-from openpoint.powerflow.holding import hold_voltages, with_reactive
+from openpoint.powerflow.holding import hold_voltages, shared, with_reactive
+from openpoint.powerflow.meshed_holding import hold_voltages_meshed
 from openpoint.powerflow.phase_state import phase_state
 from openpoint.powerflow.state import ac_state
 from openpoint.results import ac_tables as states
@@ -30,18 +31,17 @@ def run_powerflow(grid: GridLike) -> PowerflowResult:
     """Exact AC power flow of the grid in today's state.
 
     Balanced grids are solved by the radial sweep, those with loops or joined sources by Newton's method
-    (`powerflow.meshed`), and checked by the admittances of the grid; in a radial one generators with `v_pu` hold the
-    voltage of their bus while their reactive power stays within its limits (`powerflow.holding`). Grids of several
-    phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor steps and
-    switches stay as they are.
+    (`powerflow.meshed`), and checked by the admittances of the grid. Generators with `v_pu` hold the voltage of their
+    bus while their reactive power stays within its limits (`powerflow.holding`, `powerflow.meshed_holding`). Grids of
+    several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
+    steps and switches stay as they are.
 
     Args:
         grid: the grid, a path or a name that `read` takes.
 
     Raises:
         InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
-            voltages of generators; generators hold voltages in a grid with loops; a grid of several phases has
-            something that OpenDSS does not have.
+            voltages of generators; a grid of several phases has something that OpenDSS does not have.
     """
     grid = read(grid)
     network = Limits().applied(build_network(grid, holds_voltages=True))
@@ -51,12 +51,10 @@ def run_powerflow(grid: GridLike) -> PowerflowResult:
 def _balanced(grid: Grid, network: Network) -> PowerflowResult:
     flows = solve(network, network.closed)
     is_meshed = flows.status[0] == FlowStatus.NOT_RADIAL
-    if is_meshed:
-        _refuse_meshes_that_hold(grid)
     _refuse_dark(network, flows.energised[0], "Close a branch to them, or let `openpoint reconfigure` choose it")
-    held = _held(grid, network)
+    held = _held(grid, network, is_meshed=is_meshed)
     network = held.network
-    state = ac_state(network, network.closed)
+    state = ac_state(network, network.closed, start=held.v)
     if state is None:
         raise _no_solution(joined=is_meshed and any(mesh.sources for mesh in meshes(grid)))
     return _result(
@@ -72,10 +70,11 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
 
 @dataclass(frozen=True)
 class _Held:
-    """A network whose generators hold their voltages, and the table of generators."""
+    """A network whose generators hold their voltages, the table of generators, and all voltages of a meshed state."""
 
     network: Network
     generators: pl.DataFrame
+    v: Complexes | None = None
 
 
 def _given(grid: Grid) -> pl.DataFrame:
@@ -83,7 +82,7 @@ def _given(grid: Grid) -> pl.DataFrame:
     return grid.generators.select("name", "bus", "p_kw", "q_kvar", "v_pu", pl.lit(None, pl.Boolean).alias("holds"))
 
 
-def _held(grid: Grid, network: Network) -> _Held:
+def _held(grid: Grid, network: Network, *, is_meshed: bool) -> _Held:
     """The reactive power of generators that hold a voltage; those of a bus share it by their ranges.
 
     Raises:
@@ -101,7 +100,10 @@ def _held(grid: Grid, network: Network) -> _Held:
     v = np.zeros(len(buses))
     v[at] = rows["v_pu"].to_numpy()
     # Today's reactive power is in the loads of the network already.
-    found = hold_voltages(network, network.closed, buses, v, 0.0 * today, least - today, most - today)
+    if is_meshed:
+        found = hold_voltages_meshed(network, network.closed, buses, v, least - today, most - today)
+    else:
+        found = hold_voltages(network, network.closed, buses, v, 0.0 * today, least - today, most - today)
     if found is None:
         remedy = "Check v_pu against the voltage of the source and the loads, or leave it empty"
         names = ", ".join(rows["name"].to_list()[:10])
@@ -109,20 +111,11 @@ def _held(grid: Grid, network: Network) -> _Held:
         raise InputError([Problem("generators", names, "v_pu", message, remedy)])
     shares = np.zeros(rows.height)
     for bus, q in enumerate((found.q + today) * s):
-        shares[at == bus] = _shared(q, low[at == bus], high[at == bus])
+        shares[at == bus] = shared(q, low[at == bus], high[at == bus])
     table = _given(grid)
     table[rows["row"].to_list(), "q_kvar"] = pl.Series(shares)
     table[rows["row"].to_list(), "holds"] = pl.Series(found.holds[at])
-    return _Held(with_reactive(network, buses, found.q), table)
-
-
-def _shared(q: float, low: Floats, high: Floats) -> Floats:
-    """Reactive power of the generators of a bus: the same share of their ranges, or by those that have no limit."""
-    span = high - low
-    if np.isfinite(span).all():
-        return np.asarray(low + (q - low.sum()) * span / (span.sum() or 1.0))
-    part = np.clip(np.zeros(len(low)), low, high)
-    return np.asarray(part + np.where(np.isinf(span), (q - part.sum()) / np.isinf(span).sum(), 0.0))
+    return _Held(with_reactive(network, buses, found.q), table, found.v)
 
 
 def _phases(grid: Grid, network: Network) -> PowerflowResult:
@@ -197,20 +190,6 @@ def _result(
         generators=generators,
         notes=(*grid.figure_notes, *notes),
     )
-
-
-def _refuse_meshes_that_hold(grid: Grid) -> None:
-    """Refuse generators that hold voltages in a state of today that is not radial.
-
-    Raises:
-        InputError: naming every loop, and what joins sources.
-    """
-    if grid.generators["v_pu"].null_count() < grid.generators.height:
-        remedy = "Read them with another output (--pv-as-pq), or open the loops"
-        holders = ", ".join(grid.generators.filter(pl.col("v_pu").is_not_null())["name"].to_list()[:10])
-        message = "generators hold voltages in radial states only, and today's is not"
-        loops = [mesh_problem(mesh) for mesh in meshes(grid)[:LOOPS_SHOWN]]
-        raise InputError([Problem("generators", holders, "v_pu", message, remedy), *loops])
 
 
 def _of_loops(grid: Grid) -> tuple[str, ...]:
