@@ -59,7 +59,7 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
         n, fr, to = network.n_terminals, network.terminal_fr.tolist(), network.terminal_to.tolist()
         graph = Graph(n, fr, to, set(network.source_terminal.tolist()), set(), math.inf)
         unavoidable = int(network.closed.sum()) - (n - len(graph.sources))
-        for _ in range(8):
+        for _ in range(5):
             tree = states[rng.choice(np.flatnonzero(np.isfinite(value)))]
             known = rng.random(len(tree)) < rng.choice([0.0, 0.4, 0.8, 1.0])
             status = np.where(known, np.where(tree, CLOSED, OPEN), FREE).astype(np.int8)
@@ -74,26 +74,29 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
             if found is None:
                 continue
             exact, quick = found
-            size = rng.choice([1e-4, 1e-2, 0.1])
-            y, mu = ([int(k) for k in np.rint(rng.normal(0.5 * size, size, n) * 2**COARSE)] for _ in range(2))
-            for bus in graph.sources:
-                y[bus] = mu[bus] = 0
-            phi = {int(bus): int(rng.normal(0, size) * 2**PHI) for bus in rng.integers(0, n, 2)}
-            near = {bus: int(rng.uniform(0.7, 1.2) * 2**NEAR) for bus in range(n) if rng.random() < 0.7}
-            tops = rng.integers(0, n, 2).tolist()
-            order = graph.directed(status, set(tops), y)
-            assert not exact.reached(status, order, y, mu, phi, near, []), seed
-            given = Multipliers(n)
-            given.take(COARSE, tops, phi.items(), near.items(), np.array(y), np.array(mu))
-            assert not quick.reached(status, given), seed
-            whole, below = exact.bound(status, order, y, mu, phi, near, []), quick.bound(status, given)
-            if below is not None and whole is not None:
-                rest = Fraction(whole, 1 << exact.k + exact.fine) - below
-                assert rest > -1e-15, seed  # σ and tangents, which may be anything, may be a little better
-                seen["equal"] += rest < 1e-11
-            seen["above"] += 1
-            exact.goal -= int(10 * size * 2 ** (exact.k + 96))
-            seen["far below"] += exact.reached(status, order, y, mu, phi, near, [])
+            plain_goal = exact.goal
+            for _ in range(2):
+                exact.goal = plain_goal
+                size = rng.choice([1e-4, 1e-2, 0.1])
+                y, mu = ([int(k) for k in np.rint(rng.normal(0.5 * size, size, n) * 2**COARSE)] for _ in range(2))
+                for bus in graph.sources:
+                    y[bus] = mu[bus] = 0
+                phi = {int(bus): int(rng.normal(0, size) * 2**PHI) for bus in rng.integers(0, n, 2)}
+                near = {bus: int(rng.uniform(0.7, 1.2) * 2**NEAR) for bus in range(n) if rng.random() < 0.7}
+                tops = rng.integers(0, n, 2).tolist()
+                order = graph.directed(status, set(tops), y)
+                assert not exact.reached(status, order, y, mu, phi, near, []), seed
+                given = Multipliers(n)
+                given.take(COARSE, tops, phi.items(), near.items(), np.array(y), np.array(mu))
+                assert not quick.reached(status, given), seed
+                whole, below = exact.bound(status, order, y, mu, phi, near, []), quick.bound(status, given)
+                if below is not None and whole is not None:
+                    rest = Fraction(whole, 1 << exact.k + exact.fine) - below
+                    assert rest > -1e-15, seed  # σ and tangents, which may be anything, may be a little better
+                    seen["equal"] += rest < 1e-11
+                seen["above"] += 1
+                exact.goal -= int(10 * size * 2 ** (exact.k + 96))
+                seen["far below"] += exact.reached(status, order, y, mu, phi, near, [])
     assert seen["above"] >= 40
     assert seen["equal"] >= 40
     assert seen["far below"] >= 5  # these are bounds, though weak ones
