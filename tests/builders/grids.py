@@ -75,8 +75,8 @@ def all_topologies(network: Network) -> Bools:
 
 def build(rng: random.Random, flavour: Flavour) -> Grid:
     """A random grid of the flavour."""
-    grid = Grid.from_tables("random", _tables(rng, flavour)).check()
-    return _limited(rng, grid).check() if flavour.limits else grid
+    grid = Grid.from_tables("random", _tables(rng, flavour))
+    return (_limited(rng, grid) if flavour.limits else grid).check()
 
 
 def _tables(rng: random.Random, flavour: Flavour) -> dict[str, Rows]:
