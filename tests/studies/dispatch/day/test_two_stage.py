@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day import two_stage
 from openpoint.studies.dispatch.day.methods import MethodName, choose, method_of
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.program import DayProgram
+from openpoint.studies.dispatch.day.model.program import DayProgram, robust_day
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.two_stage import TwoStageDay
@@ -21,6 +22,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.risk import Expectation
+from openpoint.twostage.uncertainty import Scenarios
 from tests.builders.day_oracle import imbalance_of, oracle, schedule_faults
 from tests.builders.random_days import random_day
 
@@ -105,6 +107,25 @@ def test_a_limit_leaves_a_plan_and_a_gap(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.lower_bound <= known * (1.0 + 1e-6)
     assert found.upper_bound >= known * (1.0 - 1e-6)
     assert found.gap < 1.0
+
+
+def test_an_exact_evaluation_that_is_stopped_is_none() -> None:
+    program = robust_day(small_day(), listed=True)
+    days = program.uncertainty
+    assert isinstance(days, Scenarios)
+    asked, decision = [0], np.zeros(program.layout.size)
+
+    def stop() -> bool:
+        asked[0] += 1
+        return asked[0] > 2
+
+    stopped = replace(program, stop=stop).evaluate(decision, days.values, None)
+    assert stopped.state is None
+    assert np.isinf(stopped.values).all()
+    assert asked[0] == 3  # of a day of three periods
+    assert program.evaluate(decision, days.values, None).state is not None
+    copied = pickle.loads(pickle.dumps(replace(program, stop=stop)))  # the question itself stays in this process
+    assert not copied.stop()
 
 
 def test_futures_agree_and_cost_no_more_where_stores_are_late() -> None:

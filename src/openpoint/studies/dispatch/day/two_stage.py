@@ -48,6 +48,8 @@ RELAXED_MOST = 12
 """Most scenario days of which the lower bound of any recourse is found at once."""
 START_SHARE, MANY_SHARE = 0.3, 0.6
 """Share of the time for the plan that decides all beforehand; where no other is sought, the rest is for its bound."""
+LEAST_LEFT = 0.5
+"""Least time left, relative to that spent, with which the method itself is begun: to compile whole days takes long."""
 LONGER = 1.5
 """Days together take so many times as long as each by itself."""
 BEFOREHAND = (
@@ -104,9 +106,9 @@ class TwoStageDay:
                 notes = (*before.notes, FEW_DAYS) if many else before.notes
                 why = limit.why if limit.over() else Termination.RELAXATION
                 return self._ended(replace(before, notes=notes), why)
-            if limit.over():
+            if limit.left() < LEAST_LEFT * limit.passed():
                 return self._ended(before, limit.why)
-            found = self._by_engine(question, progress, limit)
+            found = self._by_engine(question, progress, limit, math.isfinite(before.upper_bound))
             if found.termination is Termination.INFEASIBLE and math.isfinite(before.upper_bound):
                 return self._ended(before, Termination.ACCURACY)  # a verified plan refutes it
             lower = max(found.lower_bound, min(before.lower_bound, found.upper_bound))
@@ -114,14 +116,16 @@ class TwoStageDay:
                 return self._ended(replace(before, lower_bound=lower, log=found.log), found.termination)
             return replace(found, lower_bound=lower)
 
-    def _by_engine(self, question: DayQuestion, progress: Progress | None, limit: Deadline) -> DayOutcome:
-        """What the method finds."""
+    def _by_engine(
+        self, question: DayQuestion, progress: Progress | None, limit: Deadline, has_plan: bool = False
+    ) -> DayOutcome:
+        """What the method finds; `has_plan`: there is a plan, so that none need be evaluated beyond the limit."""
         some = question.scenarios
         if some is None:
             program = robust_day(question, listed=True)
         else:
             program = stochastic_day(question, some.realisations, some.probabilities, some.risk)
-        found = self.method.solve(program, progress, limit)
+        found = self.method.solve(replace(program, stop=limit.over) if has_plan else program, progress, limit)
         outcome = DayOutcome(
             found.termination, None, None, None, found.lower_bound, found.upper_bound, found.log, found.seconds
         )

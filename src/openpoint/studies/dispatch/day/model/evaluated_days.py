@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.studies.dispatch.day.model.finder import HourAnswers, HourRecourseFinder
 from openpoint.studies.dispatch.day.outcome import Operation
+from openpoint.twostage.workers.pool import never
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,24 @@ class EvaluatedDays:
         return Operation(self.plans[k], self.realisations[k], recourse, self.costs[k], self.violations[k])
 
 
-def evaluated_days(finder: HourRecourseFinder, plans: Sequence[DayPlan], realisations: Floats) -> EvaluatedDays:
-    """The best operation found in each of the days (K, T, U); `plans` has one for each, or one for all."""
+def evaluated_days(
+    finder: HourRecourseFinder,
+    plans: Sequence[DayPlan],
+    realisations: Floats,
+    stop: Callable[[], bool] = never,
+) -> EvaluatedDays | None:
+    """The best operation found in each of the days (K, T, U); None where stopped before all were found.
+
+    Args:
+        finder: of recourses. plans: one for each day, or one for all. stop: asked between periods.
+    """
     if len(plans) == 1:
-        return _of_one_plan(finder, plans[0], realisations)
-    days = [_of_one_plan(finder, plan, day[None]) for plan, day in zip(plans, realisations, strict=True)]
+        return _of_one_plan(finder, plans[0], realisations, stop)
+    days = list[EvaluatedDays]()
+    for plan, realisation in zip(plans, realisations, strict=True):
+        if (day := _of_one_plan(finder, plan, realisation[None], stop)) is None:
+            return None
+        days.append(day)
     return EvaluatedDays(
         tuple(plans),
         realisations,
@@ -59,10 +73,14 @@ def evaluated_days(finder: HourRecourseFinder, plans: Sequence[DayPlan], realisa
     )
 
 
-def _of_one_plan(finder: HourRecourseFinder, plan: DayPlan, realisations: Floats) -> EvaluatedDays:
+def _of_one_plan(
+    finder: HourRecourseFinder, plan: DayPlan, realisations: Floats, stop: Callable[[], bool]
+) -> EvaluatedDays | None:
     """Realisations that share that of a period share its recourse."""
     answers, rows = list[HourAnswers](), list[Ints]()
     for t in range(realisations.shape[1]):
+        if stop():
+            return None
         some, at = np.unique(realisations[:, t], axis=0, return_inverse=True)
         answers.append(finder.best(plan, t, some))
         rows.append(at)

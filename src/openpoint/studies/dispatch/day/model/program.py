@@ -15,7 +15,7 @@ against.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
@@ -43,6 +43,7 @@ from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, Plain
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import Expectation, Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Uncertainty
+from openpoint.twostage.workers.pool import never
 
 FLOOR_MARGIN = 1e-6
 """Relative margin by which the lower bound of all recourse costs is lowered: the accuracy of the cone solver."""
@@ -76,14 +77,20 @@ class DayProgram(PlainProgram):
         risk: of the costs in them.
         directions: whether whole numbers keep a store from charging and discharging within one period. Without, both
             may share the period, which is a relaxation.
+        stop: asked between the periods of an exact evaluation, whose decision then counts as not evaluated.
     """
 
     question: DayQuestion
     uncertainty: Uncertainty
     risk: Risk = field(default_factory=WorstCase)
     directions: bool = True
+    stop: Callable[[], bool] = never
 
     integer_recourse = False
+
+    def __getstate__(self) -> dict[str, object]:
+        """What goes to another process: not whether to stop, which is asked in this one."""
+        return {**self.__dict__, "stop": never}
 
     @cached_property
     def layout(self) -> DayLayout:
@@ -281,8 +288,9 @@ class DayProgram(PlainProgram):
         Other recourses may cost less, so that this is no more than an upper bound.
         """
         layout, day, count = self.layout, self.question.day, len(realisations)
+        unknown = ExactEvaluation(np.full(count, np.inf), np.full(count, np.inf), None, False)
         if any(layout.late) and dispatch is None:
-            return ExactEvaluation(np.full(count, np.inf), np.full(count, np.inf), None, False)
+            return unknown
         plan = layout.plan(decision)
         plans = (
             [plan] if not any(layout.late) or dispatch is None else [layout.completed(plan, own) for own in dispatch]
@@ -291,7 +299,10 @@ class DayProgram(PlainProgram):
             self._finder,
             [tidied(self.question, each) for each in plans],
             realisations.reshape(count, day.periods, day.uncertain.count),
+            self.stop,
         )
+        if days is None:
+            return unknown
         costs = days.costs.sum(axis=1) - self.first_stage_cost(decision)
         return ExactEvaluation(costs, days.violations.sum(axis=1), days, False)
 
