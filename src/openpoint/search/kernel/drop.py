@@ -20,21 +20,22 @@ SAFE = 1e-9
 
 
 @inlined
-def ratio(model: Model, e: int, j: int) -> float:
-    """Squared voltage at the impedance per squared voltage of the bus, at the end of a branch that is at j."""
-    found: float = model.k_to[e] if model.to[e] == j else model.k_fr[e]
-    return found
+def ratios(model: Model, e: int, j: int) -> tuple[float, float]:
+    """Squared voltage at the impedance per squared voltage of the bus, at the near end of a branch and at its end j."""
+    if model.to[e] == j:
+        return model.k_fr[e], model.k_to[e]
+    return model.k_to[e], model.k_fr[e]
 
 
 @inlined
 def after(model: Model, e: int, j: int, w: float, p: float, q: float) -> float:
     """The highest squared voltage at the far end j of a branch; 0 where p, q cannot arrive there."""
-    far = ratio(model, e, j)
-    w *= model.k_fr[e] * model.k_to[e] / far
+    near, far = ratios(model, e, j)
+    w *= near
     half = 0.5 * w - model.r[e] * p - model.x[e] * q
     rest = half * half - model.z2[e] * square(p, q)
-    root: float = (half + np.sqrt(rest)) / far if half > 0.0 and rest >= 0.0 else 0.0
-    return root
+    root: float = half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
+    return root if far == 1.0 else root / far
 
 
 @inlined
@@ -47,20 +48,21 @@ def square(p: float, q: float) -> float:
 @inlined
 def before(model: Model, e: int, j: int, low: float, p: float, q: float) -> float:
     """The squared voltage needed at the near end of a branch to j; inf where its rating does not allow p, q."""
-    far, flow = ratio(model, e, j), square(p, q)
+    near, far = ratios(model, e, j)
+    flow = square(p, q)
     if flow > model.l_max[e] * far * model.w_max[j] * (1.0 + SAFE):
         return np.inf
     low = max(low * far, np.sqrt(model.z2[e] * flow))
     more: float = model.z2[e] * flow / low if low > 0.0 else 0.0
     needed: float = low + 2.0 * (model.r[e] * p + model.x[e] * q) + more
-    needed *= far / (model.k_fr[e] * model.k_to[e])
-    return needed
+    return needed if near == 1.0 else needed / near
 
 
 @inlined
 def lost(model: Model, e: int, j: int, p: float, q: float) -> float:
     """Least squared current of a branch at whose end j at least p, q arrive."""
-    least: float = square(p, q) / (ratio(model, e, j) * model.w_max[j])
+    _, far = ratios(model, e, j)
+    least: float = square(p, q) / (far * model.w_max[j])
     return least
 
 

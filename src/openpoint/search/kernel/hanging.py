@@ -33,11 +33,12 @@ def hanging(model: Model, work: Work, reach: Reach, taken: Floats, whole: Floats
     """
     n, givers, pool = model.n, 0, 0.0
     for j in range(n):
-        whole[j] = 0.0
-        spare[j] = 0.0
+        whole[j] = spare[j] = 0.0
     for j in range(n):
         if not reach.fed[j]:
             whole[reach.part[j]] += taken[j]
+    if not reach.feeds:
+        return 0.0
     for j in range(n):
         if whole[j] < 0.0:  # at roots only
             if givers < MOST_GIVERS:

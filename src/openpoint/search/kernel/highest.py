@@ -32,7 +32,7 @@ import numpy as np
 
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
-from openpoint.search.kernel.drop import SAFE, after, before, lost, ratio, rise_of, square
+from openpoint.search.kernel.drop import SAFE, after, before, lost, ratios, rise_of, square
 from openpoint.search.kernel.hanging import hanging
 from openpoint.search.kernel.reach import Reach, reach_of, take
 
@@ -258,7 +258,7 @@ def entering(model: Model, reach: Reach, j: int) -> tuple[float, float, float]:
 def along(model: Model, work: Work, reach: Reach, a: int, e: int, j: int) -> float:
     """The highest squared voltage at j if the branch feeds it from a; 0 where that is too low for the part of j."""
     w_max, need, rise, w = model.w_max[j], 0.0, 0.0, reach.w[a]
-    limit = model.l_max[e] * ratio(model, e, j) * w_max * (1.0 + SAFE)
+    limit = model.l_max[e] * ratios(model, e, j)[1] * w_max * (1.0 + SAFE)
     if work.status[e] == CLOSED:
         if reach.fed[j]:
             p, q = arriving(reach, j)
