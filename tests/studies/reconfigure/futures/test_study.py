@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonschema
@@ -181,8 +181,10 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Truth, Floats], Floats], tuple[
 @pytest.mark.parametrize("case", CASES)
 def test_the_answer_is_that_of_brute_force(case: str) -> None:
     options, measure, flavours = CASES[case]
-    for seed, flavour in enumerate(flavours * (2 if case == "expected" else 1)):
-        grid = random_grid(4000 + seed, flavour)
+    # In the smallest grids one topology is often the best in every future, and there is no regret.
+    buses, times = ((5, 8), 1) if case == "regret" else ((3, 7), 2)
+    for seed, flavour in enumerate(flavours * times):
+        grid = random_grid(4000 + seed, replace(flavour, buses=buses))
         futures = futures_of(grid, seed)
         result = openpoint.reconfigure(grid, futures=futures, method=METHOD, **options)
         agree(grid, futures, result, measure)
@@ -213,8 +215,8 @@ def test_enumeration_gives_the_same(options: dict[str, Any]) -> None:
 
 
 def test_the_one_piece_program_gives_the_same() -> None:
-    for seed in (0, 2):  # 3 and 5 take SCIP more than half a minute
-        grid = random_grid(4300 + seed, PLAIN)
+    for seed in range(5):
+        grid = random_grid(4300 + seed, replace(PLAIN, buses=(3, 5)))  # of ten buses one can take half a minute
         futures = futures_of(grid, seed, count=3)
         result = openpoint.reconfigure(grid, futures=futures, method=ExtensiveForm(gap=GAP))
         agree(grid, futures, result, expected)
@@ -357,13 +359,15 @@ def test_an_infeasible_problem_names_the_least_violation() -> None:
 
 
 def test_generators_are_dispatched_in_every_future() -> None:
-    grid = random_grid(1003, DISPATCH)
-    result = solved(grid, futures_of(grid, 1, count=3), limits=openpoint.Limits(voltage=False, current=False))
-    assert result.objective_kw is not None
-    plans = {row["topology"]: row for row in result.plans.iter_rows(named=True)}
-    assert plans["after"]["loss_expected_kw"] == pytest.approx(result.objective_kw, rel=1e-6)
-    # Today's topology gets the best dispatch too, so that it is not beaten by a dispatch alone.
-    assert plans["before"]["loss_expected_kw"] >= result.lower_bound_kw * (1.0 - GAP)
+    for seed in range(1003, 1007):
+        grid = random_grid(seed, replace(DISPATCH, buses=(3, 6)))
+        result = solved(grid, futures_of(grid, 1, count=3), limits=openpoint.Limits(voltage=False, current=False))
+        assert result.objective_kw is not None
+        plans = {row["topology"]: row for row in result.plans.iter_rows(named=True)}
+        assert plans["after"]["loss_expected_kw"] == pytest.approx(result.objective_kw, rel=1e-6)
+        # Today's topology gets the best dispatch too, so that it is not beaten by a dispatch alone.
+        before = plans["before"]["loss_expected_kw"]
+        assert before is None or before >= result.lower_bound_kw * (1.0 - GAP)
 
 
 def test_a_share_of_limits_is_refused_where_generators_are_dispatched() -> None:
