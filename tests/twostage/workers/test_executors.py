@@ -94,6 +94,10 @@ class Picky:
         return x
 
 
+LARGE = 30_000_000
+"""Bytes that take milliseconds to send, far more than a pipe holds."""
+
+
 @dataclass(frozen=True)
 class Large:
     """Large answers; the first worker dies in the middle of sending one."""
@@ -107,7 +111,7 @@ class Large:
         if x == 1 and not self.file.exists():
             self.file.touch()
             threading.Thread(target=self.die_sending, daemon=True).start()
-        return bytes([x]) * 100_000_000
+        return bytes([x]) * LARGE
 
     def die_sending(self) -> None:
         main = threading.main_thread().ident
@@ -229,39 +233,36 @@ def test_answers_that_are_there_are_not_thrown_away_by_a_late_stop(workers: Work
     assert asked
 
 
-@pytest.mark.parametrize("deadly", [(5,), tuple(range(0, 50, 10))])
-def test_a_process_that_dies_is_replaced_and_its_work_redone(tmp_path: Path, deadly: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("deadly", [(5,), (0, 24, 48)])
+def test_a_process_that_dies_is_replaced_and_its_work_redone(
+    pool: Workers, tmp_path: Path, deadly: tuple[int, ...]
+) -> None:
     work = Tracked(tmp_path, deadly=deadly)
-    with Processes(2).open() as workers:
-        assert workers.run(work, range(50)) == [x * x for x in range(50)]
+    assert pool.run(work, range(50)) == [x * x for x in range(50)]
+    assert all(work.tried(x) >= 2 for x in deadly)
 
 
-def test_a_process_that_dies_while_it_sends_is_replaced(tmp_path: Path) -> None:
-    with Processes(2).open() as workers:
-        answers = workers.run(Large(tmp_path / "died"), range(3))
+def test_a_process_that_dies_while_it_sends_is_replaced(pool: Workers, tmp_path: Path) -> None:
+    answers = pool.run(Large(tmp_path / "died"), range(3))
     assert answers is not None
-    assert [(len(answer), answer[0]) for answer in answers] == [(100_000_000, x) for x in range(3)]
+    assert [(len(answer), answer[0]) for answer in answers] == [(LARGE, x) for x in range(3)]
 
 
-def test_an_idle_process_that_dies_is_replaced(tmp_path: Path) -> None:
+def test_an_idle_process_that_dies_is_replaced(pool: Workers, tmp_path: Path) -> None:
     work = Tracked(tmp_path, seconds=0.01)
-    with Processes(2).open() as workers:
-        workers.run(work, range(8))
-        for pid in set(work.prepared()):
-            os.kill(int(pid), signal.SIGKILL)
-        assert workers.run(work, range(8)) == [x * x for x in range(8)]
+    pool.run(work, range(8))
+    for pid in set(work.prepared()):
+        os.kill(int(pid), signal.SIGKILL)
+    assert pool.run(work, range(8)) == [x * x for x in range(8)]
 
 
-def test_work_that_always_kills_its_process_is_named(tmp_path: Path) -> None:
+def test_work_that_always_kills_its_process_is_named(pool: Workers, tmp_path: Path) -> None:
     """One argument a chunk: number 4 of 32 is the culprit, and no other is blamed or lost to the next run."""
     work = Tracked(tmp_path, deadly=(3,), deaths=99)
-    with Processes(2).open() as workers:
-        with pytest.raises(
-            OpenpointError, match=r"processes:2: workers died again and again on subproblem 4 of 32\. Most"
-        ):
-            workers.run(work, range(2 * CHUNKS_PER_WORKER))
-        assert work.tried(3) == 4
-        assert workers.run(work, [1, 2]) == [1, 4]
+    with pytest.raises(OpenpointError, match=r"processes:2: workers died again and again on subproblem 4 of 32\. Most"):
+        pool.run(work, range(2 * CHUNKS_PER_WORKER))
+    assert work.tried(3) == 4
+    assert pool.run(work, [1, 2]) == [1, 4]
 
 
 def test_a_pool_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
