@@ -94,11 +94,11 @@ def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tupl
     assert float(weight @ heaviest_tree(choices, weight)) == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3000, 3024))
+@pytest.mark.parametrize("seed", range(3000, 3036))
 def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
     """Without physics, every binary state of the branches is feasible if and only if it is a tree."""
-    program = program_of(random_grid(seed, Flavour(buses=(3, 6), rich=False) if seed % 2 else PLAIN))
-    if len(program.choices.free) > 9:
+    program = program_of(random_grid(seed, Flavour(buses=(3, 6), rich=False)))
+    if len(program.choices.free) > 8:
         pytest.skip("too many states to try one by one")
     first = program.first_stage(with_recourse=False)
     trees = {row.tobytes() for row in all_topologies(program.network)}
