@@ -128,6 +128,7 @@ def search_many(
             lambda single, part: by_itself.solve(cast(Searched[Outcome], single), None, part),
             deadline,
             gap,
+            partial(_any_bounds, program),
         )
     except StoppedError:
         return nothing_yet(deadline)
@@ -155,6 +156,23 @@ def search_many(
     return program.evaluated(replace(found, seconds=deadline.passed() - began), log)
 
 
+def _any_bounds(program: SearchedFutures) -> tuple[Floats, Floats]:
+    """(K) bounds in kW of the least loss of every future alone, from two trees; the upper one inf where both break
+    limits."""
+    states = np.array(_trees(program))
+    loss, violation = program.ac.flows(states)
+    cost = np.where(program.switching.allowed(states), program.switching.cost(states), np.inf)
+    upper = np.where(violation > 0.0, np.inf, loss + cost[:, None]).min(axis=0)
+    return np.zeros(len(upper)), upper
+
+
+def _trees(program: SearchedFutures) -> list[Bools]:
+    """The trees most like today's state, and of least impedance."""
+    net = program.network
+    weights = net.closed.astype(float), -np.abs(net.z.diagonal())
+    return [heaviest_tree(program.choices, weight) > 0.5 for weight in weights]
+
+
 def _certificate(
     program: SearchedFutures, ac: AcEvaluator, task: FuturesTask, built: FuturesModel, path: Path
 ) -> FuturesCertificate:
@@ -170,9 +188,7 @@ def infeasible(least: Bools | None, seconds: float) -> SearchResult:
 
 def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tuple[Bools, Bools | None, bool]:
     """(S, E) states to begin with, the one of least violation if none keeps the limits, and whether none can."""
-    net, choices = program.network, program.choices
-    today = heaviest_tree(choices, net.closed.astype(float)) > 0.5
-    states = [today, heaviest_tree(choices, -np.abs(net.z.diagonal())) > 0.5]
+    choices, states = program.choices, _trees(program)
     mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )

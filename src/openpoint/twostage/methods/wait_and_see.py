@@ -44,13 +44,18 @@ def wait_and_see(program: AnyProgram, solve: Solve) -> list[Outcome]:
 
 
 def wait_and_see_bounds(
-    program: AnyProgram, solve: SolveWithin, deadline: Deadline, gap: float | None = None
+    program: AnyProgram,
+    solve: SolveWithin,
+    deadline: Deadline,
+    gap: float | None = None,
+    any_bounds: Callable[[], tuple[Floats, Floats]] | None = None,
 ) -> tuple[Floats, Floats] | None:
     """Lower and upper bounds of the wait-and-see values, where the risk is regret; else None.
 
     With a gap, the study may compute the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
     does. Every realisation gets a part of the time left, and all of it where it has no answer after its part; bounds
-    that do not reach the gap are still valid. After the deadline the study is asked for any valid bounds.
+    that do not reach the gap are still valid. After the deadline `any_bounds` gives valid bounds of all realisations at
+    once, inf where it has none; without it the study is asked for those of one after another.
 
     Raises:
         OpenpointError: a realisation has no solution even by itself.
@@ -61,7 +66,13 @@ def wait_and_see_bounds(
     bounds: list[tuple[float, float]] = []
     singles = list(_each_realisation(program))
     whole = deadline.within(WAIT_AND_SEE_SHARE * deadline.left())
+    spare: tuple[Floats, Floats] | None = None
     for k, single in enumerate(singles):
+        if any_bounds is not None and deadline.over():
+            spare = any_bounds() if spare is None else spare
+            if np.isfinite(spare[1][k]):
+                bounds.append((float(spare[0][k]), float(spare[1][k])))
+                continue
         part = whole.within(whole.left() / (len(singles) - k))
         least = gap if gap is None or not deadline.over() else math.inf
         if least is None or (known := single.deterministic_bounds(least, part)) is None:

@@ -26,6 +26,7 @@ from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.uncertainty import Certain
 from tests.builders.grids import (
@@ -463,3 +464,28 @@ def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
     any_bounds = single.deterministic_bounds(math.inf)
     assert any_bounds is not None
     assert any_bounds[0] <= best.upper_bound <= any_bounds[1] * (1 + 1e-9)
+
+
+def test_futures_that_are_left_at_the_limit_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regret: a search of each future alone would go on beyond the limit by as much as all of them take."""
+    grid = openpoint.read("civanlar16")
+    futures, clock, asked = openpoint.grow(grid, count=12, seed=1), [0.0], [0]
+    free = openpoint.Limits(voltage=False, current=False)
+    best = openpoint.reconfigure(grid, futures=futures, risk=Regret(), limits=free)
+    bounds = RadialProgram.deterministic_bounds
+
+    def slow(self: RadialProgram, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
+        asked[0] += 1
+        clock[0] += 1.0
+        return bounds(self, gap, deadline)
+
+    monkeypatch.setattr(RadialProgram, "deterministic_bounds", slow)
+    monkeypatch.setattr("openpoint.twostage.deadline.perf_counter", lambda: clock[0])
+    method = openpoint.TopologySearch(time_limit_s=4.5)
+    cut = openpoint.reconfigure(grid, futures=futures, risk=Regret(), limits=free, method=method)
+    assert asked[0] == 5
+    assert cut.termination is Termination.TIME
+    assert cut.objective_kw is not None
+    assert best.objective_kw is not None
+    assert cut.lower_bound_kw <= best.objective_kw * (1.0 + 1e-6)
+    assert cut.objective_kw >= best.lower_bound_kw * (1.0 - 1e-6)
