@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, 
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status
 from openpoint.studies.dispatch.day.topology.probes import probe
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
-from openpoint.studies.dispatch.day.topology.tree import loops
+from openpoint.studies.dispatch.day.topology.tree import in_series, loops
 from openpoint.studies.dispatch.day.topology.weights import forecast, mixture, worst_mixture
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
@@ -282,6 +283,42 @@ def test_loops_are_those_of_branches_that_are_not_open() -> None:
     assert {(1, 3, 6), (2, 4, 5, 6)} <= found
     status[relaxation.branch == 6] = OPEN
     assert {tuple(relaxation.branch[loop].tolist()) for loop in loops(relaxation, status)} == {(1, 2, 3, 4, 5)}
+
+
+def test_branches_in_series_are_in_the_same_loops() -> None:
+    """On random graphs: the loops found from one branch of each series are as short as those from every branch."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(4, 9))
+        tree = [(int(rng.integers(0, k)), k) for k in range(1, n)]
+        more = [tuple(rng.choice(n, 2, replace=False).tolist()) for _ in range(int(rng.integers(1, 4)))]
+        fr, to = (np.array(side) for side in zip(*tree, *more, strict=True))
+        series = in_series(fr, to, np.arange(len(fr)))
+        for a, b in itertools.combinations(range(len(fr)), 2):
+            without_a, without_b = (bridges(fr, to, n, e) for e in (a, b))
+            both_in_loops = not (without_a[a] or without_b[b])
+            if both_in_loops and series[a] == series[b]:  # opening one leaves the other in no loop
+                assert without_a[b]
+                assert without_b[a]
+
+
+def bridges(fr: np.ndarray, to: np.ndarray, n: int, opened: int) -> np.ndarray:
+    """Whether a branch is in no loop, once another is open; of that one, whether it was in none before."""
+    kept = [e for e in range(len(fr)) if e != opened]
+
+    def joined(without: set[int]) -> bool:
+        group = list(range(n))
+        for e in range(len(fr)):
+            if e not in without:
+                old, new = group[fr[e]], group[to[e]]
+                group = [new if g == old else g for g in group]
+        return len(set(group)) == 1
+
+    found = np.zeros(len(fr), dtype=np.bool_)
+    for e in kept:
+        found[e] = not joined({e, opened})
+    found[opened] = not joined({opened})
+    return found
 
 
 def test_questions_that_it_does_not_answer() -> None:

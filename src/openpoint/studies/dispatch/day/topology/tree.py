@@ -148,11 +148,37 @@ def loops(relaxation: DayRelaxation, status: States) -> list[Ints]:
         around[fr[e]].append((int(to[e]), int(e)))
         around[to[e]].append((int(fr[e]), int(e)))
     found: dict[tuple[int, ...], Ints] = {}
-    for e in np.flatnonzero(status == UNDECIDED):
+    undecided = np.flatnonzero(status == UNDECIDED)
+    series = in_series(fr, to, np.flatnonzero(status != OPEN))
+    _, first = np.unique(series[undecided], return_index=True)
+    for e in undecided[np.sort(first)]:
         some = _shortest(around, status, int(fr[e]), int(to[e]), int(e))
         if some is not None:
             found[tuple(sorted(some))] = np.array(sorted(some))
     return list(found.values())
+
+
+def in_series(fr: Ints, to: Ints, live: Ints) -> Ints:
+    """(m) numbers that branches share which lie in series, so that every loop through one is a loop through all."""
+    at: list[set[int]] = [set() for _ in range(int(max(fr.max(), to.max())) + 1)]
+    for e in live.tolist():
+        at[fr[e]].add(e)
+        at[to[e]].add(e)
+    ends = [bus for bus, some in enumerate(at) if len(some) == 1]
+    while ends:  # what hangs off a loop is in none
+        some = at[ends.pop()]
+        if some:
+            e = some.pop()
+            for bus in (int(fr[e]), int(to[e])):
+                at[bus].discard(e)
+                if len(at[bus]) == 1:
+                    ends.append(bus)
+    number = np.arange(len(fr))
+    for some in at:
+        if len(some) == 2:
+            a, b = some
+            number[number == number[b]] = number[a]
+    return number
 
 
 def _shortest(
