@@ -62,6 +62,15 @@ def test_a_longer_series_begins_with_the_shorter_one() -> None:
     assert not np.array_equal(storms(BARAN, count=20, seed=8).broken, short.broken)
 
 
+@pytest.mark.parametrize("numbers", [1, 100, 777])
+def test_storms_do_not_depend_on_how_many_are_worked_out_together(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = storms(ZHANG, count=30, seed=7)
+    monkeypatch.setattr("openpoint.scenarios.storms._NUMBERS_BLOCK", numbers)
+    np.testing.assert_array_equal(storms(ZHANG, count=30, seed=7).broken, whole.broken)
+
+
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**64),

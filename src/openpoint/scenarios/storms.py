@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of
 from openpoint.grid.grid import Grid
@@ -45,6 +45,8 @@ Kind = Literal["lines", "switches", "transformers"]
 # The mean wind is fitted to storms of another seed: it must not depend on the storms that are asked for. Their number,
 # smaller where they would have more than so many numbers.
 _FITTING_SEED, _FITTED, _FITTED_NUMBERS = 0, 5000, 5_000_000
+# Numbers that a storm takes beside one a branch, in the mean rounded up, and numbers that are worked out together.
+_NUMBERS_STORM, _NUMBERS_BLOCK = 6, 1_000_000
 # Least width of a storm, as a share of the grid's diagonal; the inverse is the greatest.
 _NARROWEST = 1e-3
 # Bisections of the range of the wind. With more, the result would depend on the order of a sum.
@@ -96,12 +98,12 @@ def storms(
         raise OptionError(f"mean_broken is {mean_broken:g}; give a number between 0 and {most}, as many can break")
     rng = np.random.Generator(np.random.PCG64(_FITTING_SEED))
     fitted = min(_FITTED, max(500, _FITTED_NUMBERS // len(map_.weight)))
-    scale = _fitted_scale(np.array([_storm(map_, rng, width, spread)[0] for _ in range(fitted)]), mean_broken)
+    odds_fitted = [odds for odds, _ in _storms(map_, rng, width, spread, fitted)]
+    scale = _fitted_scale(np.concatenate(odds_fitted), mean_broken)
     rng = np.random.Generator(np.random.PCG64(seed))
     broken = np.zeros((count, len(map_.can_break)), dtype=np.bool_)
-    for k in range(count):
-        odds, chance = _storm(map_, rng, width, spread)
-        broken[k, map_.can_break] = chance < _probability(scale * odds)
+    drawn = [chance < _probability(scale * odds) for odds, chance in _storms(map_, rng, width, spread, count)]
+    broken[:, map_.can_break] = np.concatenate(drawn)
     return Disasters(tuple(f"storm {k + 1}" for k in range(count)), np.full(count, 1.0 / count), broken)
 
 
@@ -148,18 +150,51 @@ def _map(grid: Grid, kinds: Sequence[str], per_length: bool) -> _Map:
     return found
 
 
-def _storm(map_: _Map, rng: np.random.Generator, width: float, spread: float) -> tuple[Floats, Floats]:
-    """(B) odds p / (1 − p) of breaking in one storm where the mean wind is one, and (B) uniform numbers."""
-    point = map_.low + rng.random(2) * (map_.high - map_.low)
-    while True:  # a uniform point of the disc has a uniform direction, without sine and cosine
-        x, y = (2.0 * rng.random(2) - 1.0).tolist()
-        if 0.01 < x * x + y * y <= 1.0:
-            break
-    wind = 1.0 + spread * (2.0 * rng.random() - 1.0)
-    offset = map_.middle - point
-    d = (offset[:, 0] * x + offset[:, 1] * y) / (math.sqrt(x * x + y * y) * width * map_.diagonal)
+def _storms(
+    map_: _Map, rng: np.random.Generator, width: float, spread: float, count: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """Blocks of K storms: (K, B) odds p / (1 − p) of breaking where the mean wind is one, and (K, B) uniform numbers.
+
+    Each storm takes from one stream a point, pairs until one is a direction, a wind, and B numbers more.
+    """
+    b = len(map_.middle)
+    drawn, block = np.empty(0), max(1, _NUMBERS_BLOCK // b)
+    for begun in range(0, count, block):
+        size = min(block, count - begun)
+        drawn = np.append(drawn, rng.random(max(0, size * (b + _NUMBERS_STORM) - len(drawn))))
+        is_direction, at = _directions(drawn), 0
+        first, pair = np.empty((2, size), dtype=np.int64)
+        for k in range(size):
+            first[k], pair[k] = at, at + 2
+            while True:
+                if pair[k] + 3 + b > len(drawn):
+                    drawn = np.append(drawn, rng.random(b + _NUMBERS_STORM))
+                    is_direction = _directions(drawn)
+                if is_direction[pair[k]]:
+                    break
+                pair[k] += 2
+            at = int(pair[k]) + 3 + b
+        yield _odds(map_, drawn, first, pair, width, spread), drawn[(pair + 3)[:, None] + np.arange(b)]
+        drawn = drawn[at:]
+
+
+def _odds(map_: _Map, drawn: Floats, first: Ints, pair: Ints, width: float, spread: float) -> Floats:
+    """(K, B) odds in the storms whose points begin at `first` and whose directions at `pair` of the numbers drawn."""
+    points = map_.low + drawn[first[:, None] + np.arange(2)] * (map_.high - map_.low)
+    x, y = (2.0 * drawn[pair + k][:, None] - 1.0 for k in (0, 1))
+    wind = 1.0 + spread * (2.0 * drawn[pair + 2][:, None] - 1.0)
+    offset = map_.middle - points[:, None, :]
+    d = (offset[:, :, 0] * x + offset[:, :, 1] * y) / (np.sqrt(x * x + y * y) * width * map_.diagonal)
     square = wind * wind / (1.0 + d * d)
-    return map_.weight * (square * square * square), rng.random(len(d))
+    return np.asarray(map_.weight * (square * square * square))
+
+
+def _directions(drawn: Floats) -> Bools:
+    """Whether each number and the next are a direction: a uniform point of the disc has one that is uniform, without
+    sine and cosine."""
+    x, y = 2.0 * drawn[:-1] - 1.0, 2.0 * drawn[1:] - 1.0
+    square = x * x + y * y
+    return np.asarray((square > 0.01) & (square <= 1.0))
 
 
 def _probability(odds: Floats) -> Floats:
