@@ -48,6 +48,12 @@ def test_more_futures_begin_with_the_fewer(some: Grid, seed: int, growth: Growth
     assert grow(some, count=count, seed=seed, growth=growth).equals(few)
 
 
+def test_futures_do_not_depend_on_how_many_are_worked_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = grow(openpoint.read("baran33"), count=20, seed=4)
+    monkeypatch.setattr("openpoint.scenarios.growth.BLOCK", 3)
+    assert grow(openpoint.read("baran33"), count=20, seed=4).equals(whole)
+
+
 @settings(max_examples=25)
 @given(some_grids, seeds, st.floats(-0.9, 3.0), st.sampled_from((WINTER_EVENING, SUMMER_NOON)))
 def test_without_adoption_loads_only_grow(some: Grid, seed: int, more: float, snapshot: Snapshot) -> None:
