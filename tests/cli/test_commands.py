@@ -71,6 +71,10 @@ def test_every_method_gives_the_same_answer(method: str, command: Command, ring:
     assert json.loads(done.out)["open_branches"] == ["B-C"]
 
 
+def test_the_method_is_named_in_words(command: Command, ring: Path) -> None:
+    assert "method: benders decomposition, to 0.01 %\n" in command("reconfigure", ring, "--method", "benders").out
+
+
 def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> None:
     done = command("reconfigure", ring, "--json", "-")
     jsonschema.validate(json.loads(done.out), published("result"))

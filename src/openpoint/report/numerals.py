@@ -51,6 +51,11 @@ _METHODS = {
     "Benders": "Benders decomposition",
     "ColumnAndConstraint": "Column-and-constraint generation",
     "ExtensiveForm": "One program for all",
+    "PeriodColumns": "Column-and-constraint generation by period",
+    "PeriodScenarios": "Scenario days, by period",
+    "DayTopologySearch": "Topology search of a day",
+    "HourlyTopologies": "Resources and hourly topologies by turns",
+    "HourlySwitching": "Dynamic programming over proven topologies",
 }
 
 
@@ -66,6 +71,8 @@ def method_words(method: str) -> str:
             text += f", solved by {value}"
         elif key == "gap":
             text += f", to {figures(100.0 * float(value))} %"
+        elif key == "plain":
+            text += ", plain"
     return text
 
 

@@ -20,7 +20,7 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
-from openpoint.studies.dispatch.front import pictures
+from openpoint.studies.dispatch.front import page, pictures
 from openpoint.studies.dispatch.front.result import DispatchFront
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.setup import question_of
@@ -120,3 +120,9 @@ def test_what_is_no_pair_of_criteria_is_refused(criteria: str) -> None:
 def test_a_front_of_one_point_is_refused() -> None:
     with pytest.raises(OptionError, match="give 2 or more"):
         openpoint.dispatch_front(ring(), "losses,changes", points=1)
+
+
+def test_the_page_names_methods_in_words() -> None:
+    text = page.html(front("losses,changes", 3))
+    assert "Topology search, to " in text
+    assert "TopologySearch(" not in text

@@ -248,7 +248,7 @@ def dispatch_day(source: str, day: str, asked: Asked, options: DayOptions, *, ou
     grid = read_sound(source, asked)
     prepared = prepare_day(grid, day, options)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n{words.safe(prepared.summary)}")
-    out.print(f"method: {prepared.asked.method}, because {prepared.asked.why}\n")
+    out.print(f"method: {words.method(prepared.asked.method)}, because {prepared.asked.why}\n")
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)

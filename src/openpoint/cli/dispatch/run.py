@@ -30,7 +30,7 @@ def dispatch(
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     prepared = prepare(read_sound(source, asked), options)
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}")
-    out.print(f"free: {', '.join(prepared.free)}\nmethod: {prepared.method}, because {prepared.why}\n")
+    out.print(f"free: {', '.join(prepared.free)}\nmethod: {words.method(prepared.method)}, because {prepared.why}\n")
     with Progress(out, unit=prepared.unit) as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)

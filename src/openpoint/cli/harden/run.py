@@ -51,7 +51,7 @@ def harden(
         value_of_information=value_of_information,
     )
     prepared = prepare(grid, options)
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {prepared.method}\n")
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)

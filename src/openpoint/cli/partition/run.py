@@ -86,7 +86,7 @@ def _plan(out: Console, grid: Grid, options: PartitionOptions, sampling: Samplin
 
 
 def _tell(out: Console, grid: Grid, method: Method) -> None:
-    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {method}\n")
+    out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {words.method(method)}\n")
 
 
 def _steps(out: Console, grid: Grid, steps: Path, options: PartitionOptions, outputs: Outputs) -> int:

@@ -46,7 +46,8 @@ def reconfigure(
         reports=not fleet.no_reports,
         pv=asked.held,
     )
-    out.print(f"{words.count(len(prepared.sources), 'grid')}, workers: {prepared.workers}\nmethod: {prepared.method}\n")
+    counted = words.count(len(prepared.sources), "grid")
+    out.print(f"{counted}, workers: {prepared.workers}\nmethod: {words.method(prepared.method)}\n")
     try:
         with _Lines(out, len(prepared.sources)) as progress:
             result = prepared.solve(progress)

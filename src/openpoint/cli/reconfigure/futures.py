@@ -46,7 +46,7 @@ def reconfigure(
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", tested also in {words.count(len(sample), 'other')}"
     prepared = prepare_futures(grid, options, FuturesQuestion(planned, risk, ambiguity, many.share, sample))
-    out.print(f"futures: {len(planned)}{others}\nmethod: {prepared.method}\n")
+    out.print(f"futures: {len(planned)}{others}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)

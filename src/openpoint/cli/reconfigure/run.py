@@ -38,7 +38,7 @@ def reconfigure(
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     prepared = prepare(read_sound(source, asked), options)
     customers = plan.reliability(prepared.grid)
-    out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\nmethod: {prepared.method}\n")
+    out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
     if plan.any and result.has_answer:

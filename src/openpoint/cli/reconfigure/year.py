@@ -41,7 +41,7 @@ def reconfigure(
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     prepared = prepare_year(grid, options, year)
     steps = words.count(len(prepared.year), "step")
-    out.print(f"year: {steps}, {prepared.year.hours.sum():,.0f} h\nmethod: {prepared.method}\n")
+    out.print(f"year: {steps}, {prepared.year.hours.sum():,.0f} h\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)
@@ -70,7 +70,7 @@ def _of_blocks(
     prepared = prepare_seasons(grid, options, year, cut)
     steps, method = words.count(len(prepared.of_year.year), "step"), prepared.of_year.method
     hours = f"{prepared.of_year.year.hours.sum():,.0f} h"
-    out.print(f"year: {steps}, {hours}, {words.count(len(prepared.blocks), 'block')}\nmethod: {method}\n")
+    out.print(f"year: {steps}, {hours}, {words.count(len(prepared.blocks), 'block')}\nmethod: {words.method(method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
     written, good = outputs.write(result)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from openpoint.names import join_names
+from openpoint.report.numerals import method_words
 
 
 def safe(text: str) -> str:
@@ -61,3 +62,9 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
         cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))]
         lines.append("   ".join(cells).rstrip())
     return lines
+
+
+def method(made: object) -> str:
+    """A method in words, as in reports, in the middle of a line."""
+    text = method_words(str(made))
+    return text[:1].lower() + text[1:] if text != str(made) else text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polars as pl
+
+from openpoint.report.numerals import method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
@@ -20,8 +23,9 @@ def page(result: DispatchFront) -> m.Page:
         for name in (result.sought, result.kept)
         if name in CRITERIA
     ]
+    points = result.points.with_columns(pl.col("method").map_elements(method_words, pl.String))
     listed = s.frame_table(
-        "points", text, result.points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
+        "points", text, points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
     )
     parts = [
         s.remarks(result.notes),
