@@ -108,7 +108,7 @@ class TwoStageDay:
                 return self._ended(replace(before, notes=notes), why)
             if limit.left() < LEAST_LEFT * limit.passed():
                 return self._ended(before, limit.why)
-            found = self._by_engine(question, progress, limit, math.isfinite(before.upper_bound))
+            found = self._by_engine(question, progress, limit)
             if found.termination is Termination.INFEASIBLE and math.isfinite(before.upper_bound):
                 return self._ended(before, Termination.ACCURACY)  # a verified plan refutes it
             lower = max(found.lower_bound, min(before.lower_bound, found.upper_bound))
@@ -116,16 +116,15 @@ class TwoStageDay:
                 return self._ended(replace(before, lower_bound=lower, log=found.log), found.termination)
             return replace(found, lower_bound=lower)
 
-    def _by_engine(
-        self, question: DayQuestion, progress: Progress | None, limit: Deadline, has_plan: bool = False
-    ) -> DayOutcome:
-        """What the method finds; `has_plan`: there is a plan, so that none need be evaluated beyond the limit."""
+    def _by_engine(self, question: DayQuestion, progress: Progress | None, limit: Deadline) -> DayOutcome:
+        """What the method finds. Where all could be decided beforehand there was a plan to be had sooner, so that none
+        is evaluated beyond the limit."""
         some = question.scenarios
         if some is None:
             program = robust_day(question, listed=True)
         else:
             program = stochastic_day(question, some.realisations, some.probabilities, some.risk)
-        found = self.method.solve(replace(program, stop=limit.over) if has_plan else program, progress, limit)
+        found = self.method.solve(replace(program, stop=limit.over) if question.recourse else program, progress, limit)
         outcome = DayOutcome(
             found.termination, None, None, None, found.lower_bound, found.upper_bound, found.log, found.seconds
         )
@@ -155,7 +154,7 @@ class TwoStageDay:
         part, templates = limit.within(share * limit.left()), HourTemplates(fixed)
         known, found, lower = Experience(templates), None, -math.inf
         for gap, until in ((self.method.gap, part), (max(EARLY_GAP, self.method.gap), limit)):
-            if found is None or (math.isinf(found.upper_bound) and part.over() and not limit.over()):
+            if found is None or (_is_stopped(found) and math.isfinite(limit.left()) and not limit.over()):
                 if some is not None:
                     found = PeriodScenarios(gap=gap).solve(fixed, None, until, templates=templates)
                 else:
@@ -177,6 +176,11 @@ class TwoStageDay:
         lower = min(outcome.lower_bound, outcome.upper_bound)
         end = Termination.GAP if relative_gap(lower, outcome.upper_bound) <= self.method.gap else why
         return replace(outcome, termination=end, lower_bound=lower, notes=(*outcome.notes, BEFOREHAND))
+
+
+def _is_stopped(outcome: DayOutcome) -> bool:
+    """Whether there is no plan though one may exist: a solver that has a limit of its own ends a little before it."""
+    return math.isinf(outcome.upper_bound) and outcome.termination is not Termination.INFEASIBLE
 
 
 def least_in_time(
