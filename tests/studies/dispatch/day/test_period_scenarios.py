@@ -14,6 +14,7 @@ from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
+from openpoint.studies.dispatch.day.topology.faced import FacedFutures
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.studies.dispatch.day.topology.weights import grouped
@@ -81,6 +82,21 @@ def test_a_plan_for_groups_is_there_before_the_program_of_all_days_ends(monkeypa
     assert found.gap < 0.5
     assert len(found.scenarios) == 9
     assert all((each.violations == 0.0).all() for each in found.scenarios)
+
+
+def test_a_bound_that_takes_longer_than_the_time_left_is_not_begun() -> None:
+    """Programs of the bound of a radial state with all futures cannot be stopped."""
+    faced, clock, closed = FacedFutures(scenarios(Expectation())), [0.0], scenarios(Expectation()).network.closed
+    faced.solve(closed, 1e-3, Deadline(), np.inf)
+    relaxation = DayRelaxation(faced.question, faced.first().copies, faced.first().weights)
+    state = np.where(closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
+    assert faced.weighed(state, Deadline()) is not None
+    faced.takes_s = 2.0
+    ending = Deadline(3.0, clock=lambda: clock[0])
+    assert np.isfinite(faced.bound(state, ending))
+    faced.takes_s, clock[0] = 2.0, 1.5
+    assert faced.bound(state, ending) == -np.inf
+    assert np.isfinite(faced.bound(state, Deadline()))
 
 
 def test_less_risk_costs_more_in_the_mean() -> None:

@@ -27,6 +27,8 @@ GROUPS_MOST = 40
 """Groups of a radial state that is left; fewer futures are there each by itself."""
 ITERATIONS = 3
 """Programs for the bound of such a state."""
+AS_LONG = 5.0
+"""Time of these programs before any is solved, relative to that in which they are set up."""
 
 
 class Faced(Protocol):
@@ -40,8 +42,8 @@ class Faced(Protocol):
         """Weights for which the bound of a radial state (m) that was solved last is high; None = those at hand."""
         ...
 
-    def bound(self, state: States) -> float:
-        """A bound of a radial state (m) beside that of the tree, before it is solved."""
+    def bound(self, state: States, deadline: Deadline) -> float:
+        """A bound of a radial state (m) beside that of the tree, before it is solved; -inf where there is no time."""
         ...
 
     def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
@@ -74,7 +76,7 @@ class FacedSet:
         days = [day for day in self.experience.days if allowed(vertices, day)]
         return worst_mixture(self.question, state, days, deadline.over) if days else None
 
-    def bound(self, state: States) -> float:
+    def bound(self, state: States, deadline: Deadline) -> float:
         return -np.inf
 
     def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
@@ -101,6 +103,7 @@ class FacedFutures:
     templates: HourTemplates = field(init=False)
     last: DayOutcome | None = None
     whole: DayRelaxation | None = None
+    takes_s: float = 0.0  # seconds that a bound of `whole` takes
 
     def __post_init__(self) -> None:
         self.templates = HourTemplates(self.question)
@@ -114,13 +117,19 @@ class FacedFutures:
         days = scenarios_of(self.question)
         if self.last is None or self.last.weights is None or not self.last.scenarios:
             return None
+        began = deadline.passed()
         costs, weights = np.array([each.costs for each in self.last.scenarios]), days.allowed(self.last.weights)
         every = grouped(days.realisations, weights, costs, min(len(weights), GROUPS_MOST))
         self.whole = DayRelaxation(self.question, every.copies, every.weights)
+        self.takes_s = AS_LONG * (deadline.passed() - began)
         return grouped(days.realisations, weights, costs, GROUPS)
 
-    def bound(self, state: States) -> float:
-        found = None if self.whole is None else self.whole.bound(state.copy(), None, ITERATIONS)
+    def bound(self, state: States, deadline: Deadline) -> float:
+        if self.whole is None or deadline.left() < self.takes_s:
+            return -np.inf
+        began = deadline.passed()
+        found = self.whole.bound(state.copy(), None, ITERATIONS)
+        self.takes_s = deadline.passed() - began
         return -np.inf if found is None else found.value
 
     def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:

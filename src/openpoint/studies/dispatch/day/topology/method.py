@@ -199,7 +199,7 @@ class _Run:
             return
         closed = np.zeros(self.question.network.n_conductors, dtype=np.bool_)
         closed[branch[state == CLOSED]] = True
-        value = max(value, self.faced.bound(state))
+        value = max(value, self.faced.bound(state, self.deadline))
         if value >= self.cutoff:
             self.lowers[key] = value
             return
