@@ -40,12 +40,16 @@ def test_the_shell_is_offered_commands_options_and_grids() -> None:
     assert "--max-changes" in complete("openpoint reconfigure baran33 --max")
 
 
-def test_completion_is_shown_where_it_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        ("bash", "complete -o default -F _openpoint_completion openpoint"),
+        ("zsh", "compdef _openpoint_completion openpoint"),
+        ("fish", "complete --command openpoint"),
+    ],
+)
+def test_completion_is_shown_of_the_shell_that_is_named(shell: str, said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "openpoint", "--show-completion", "bash"],
-        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},  # tests may run below no shell
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-m", "openpoint", "--show-completion", shell], capture_output=True, text=True, check=True
     )
-    assert "complete -o default -F _openpoint_completion openpoint" in done.stdout
+    assert said in done.stdout

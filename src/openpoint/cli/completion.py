@@ -9,12 +9,19 @@ from pathlib import Path
 ASKED = ("--install-completion", "--show-completion")
 ASKING = "_OPENPOINT_COMPLETE"
 """The variable by which the script of a shell asks for completions."""
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+# The variable by which Typer reads the shell from the command line; it else takes the one that the command runs in,
+# and ignores what is named.
+_NAMED = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 _ENDINGS = (".m", ".dss", ".json", ".pos")
 
 
 def wanted() -> bool:
-    """Whether this run is about completion, which costs each start half as much again."""
-    return ASKING in os.environ or any(option in sys.argv[1:2] for option in ASKED)
+    """Whether this run is about completion, which costs each start half as much again; a shell may be named."""
+    asked = any(option in sys.argv[1:2] for option in ASKED)
+    if asked and sys.argv[2:3] and sys.argv[2] in SHELLS:
+        os.environ[_NAMED] = "1"
+    return ASKING in os.environ or asked
 
 
 def complete_grids(incomplete: str) -> list[str]:
