@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from openpoint.report.page import blocks
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from tests.builders.pages import render
 
@@ -88,3 +89,18 @@ def test_a_reader_can_use_the_page(make_result: Callable[..., ReconfigureResult]
     assert found["pressed"] == "false"
     assert found["shown"] == 1
     assert found["sought"] == ["c-e", ""]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_packed_data_are_drawn(
+    make_result: Callable[..., ReconfigureResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "PACKED_FROM", 1000)
+    page = render(make_result())
+    assert "application/gzip" in page
+    file = tmp_path / "page.html"
+    file.write_text(page, encoding="utf-8")
+    command = [str(BROWSER), *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'data-ready="yes"' in done.stdout
+    assert len(re.findall("<canvas", done.stdout)) == 5

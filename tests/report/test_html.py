@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import math
@@ -18,7 +19,7 @@ import polars as pl
 from openpoint.errors import Problem
 from openpoint.report.chart.drawing import SHAPES
 from openpoint.report.page import model as m
-from openpoint.report.page.blocks import MOST_ROWS, html_of
+from openpoint.report.page.blocks import MOST_ROWS, PACKED_FROM, html_of
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
@@ -225,6 +226,18 @@ def test_rows_of_a_long_table_are_data_for_the_script() -> None:
     assert {row[2] for row in stored["rows"]} == {None}
     assert 'data-table="buses"' in html  # what is not drawn can be searched
     assert "data-rows" not in html_of(m.Table("buses", "Buses", columns, tuple(rows[:MOST_ROWS])))
+
+
+def test_long_data_are_packed_and_hold_the_same() -> None:
+    names = [f"<b>bus {k}" for k in range(PACKED_FROM // 15)]
+    table = m.Table("buses", "Buses", (m.Column("bus"), m.Column("kW", 1)), tuple((name, 1.5) for name in names))
+    html = html_of(table)
+    data = re.search(r'<script type="application/gzip" data-rows="buses">([A-Za-z0-9+/=]*)</script>', html)
+    assert data is not None
+    assert len(html) < PACKED_FROM / 2
+    stored = json.loads(gzip.decompress(base64.b64decode(data[1])))
+    assert stored == {"digits": [None, 1], "rows": [[name, 1.5] for name in names]}
+    assert html_of(table) == html
 
 
 def test_a_link_leads_to_its_page_whatever_its_name_holds() -> None:

@@ -11,7 +11,7 @@ from string import Template
 from typing import TypeVar
 
 from openpoint.report.chart.drawing import as_data
-from openpoint.report.page.blocks import html_of, in_script, text
+from openpoint.report.page.blocks import data_script, html_of, text
 from openpoint.report.page.model import Page
 
 Answered = TypeVar("Answered")
@@ -39,7 +39,7 @@ def render(page: Page) -> str:
         subtitle=text(page.subtitle),
         body="\n".join(map(html_of, page.parts)),
         footer=text(f"Written by openpoint {_version()}. {page.physics}"),
-        charts=in_script({name: as_data(chart) for name, chart in page.charts.items()}),
+        charts=data_script('id="charts"', {name: as_data(chart) for name, chart in page.charts.items()}),
         script=script,
     )
 

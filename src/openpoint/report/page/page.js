@@ -1,6 +1,18 @@
 // The page: its charts, tables that are sorted and searched, and the change to paper and back.
-(() => {
-  const charts = Object.entries(JSON.parse(document.getElementById("charts").textContent)).map(
+(async () => {
+  // The data in an element; long ones are compressed.
+  async function read(element) {
+    if (element.type === "application/json") return JSON.parse(element.textContent);
+    if (!window.DecompressionStream) {
+      const note = document.createElement("p");
+      note.textContent = "The pictures and long tables of this page need a browser of 2023 or later.";
+      document.querySelector("main").prepend(note);
+    }
+    const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+
+  const charts = Object.entries(await read(document.getElementById("charts"))).map(
     ([id, data]) => new Chart(document.getElementById(id), data),
   );
   const redraw = () => charts.forEach((chart) => chart.draw());
@@ -59,9 +71,9 @@
     };
   }
 
-  function handy(table) {
+  async function handy(table) {
     const data = document.querySelector(`script[data-rows="${table.id}"]`);
-    const model = data ? stored(table, JSON.parse(data.textContent)) : standing(table);
+    const model = data ? stored(table, await read(data)) : standing(table);
     const input = document.querySelector(`input[data-table="${table.id}"]`);
     let ordered = model.rows, lower = null;
     const show = () => {
@@ -117,7 +129,7 @@
     });
   }
 
-  document.querySelectorAll("table.sortable").forEach(handy);
+  await Promise.all(Array.from(document.querySelectorAll("table.sortable"), handy));
   if (find) {
     document.querySelectorAll("table.sortable").forEach(leading);
     find.addEventListener("change", () => seek(find.value.trim()));
