@@ -53,14 +53,14 @@ class Day:
         return feeder.grid().with_closed({f"l{k}": False for k in self.open_today})
 
 
-def random_day(rng: random.Random, steps: int, *, stored: bool, switches: int = 5) -> tuple[Feeder, Day]:
-    """A feeder with at most so many switches, with a store at most four, and a day on it."""
+def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder, Day]:
+    """A feeder with at most five switches and a day on it."""
     while True:
         feeder = random_feeder(rng)
         moving = [k for k, line in enumerate(feeder.lines) if line[3]]
         fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
         loops = any(sum({*feeder.lines[k][:2]} <= part for k in fixed) >= len(part) for part in reached(feeder, fixed))
-        if len(moving) <= min(switches, 4 if stored else 5) and not loops:
+        if len(moving) <= (4 if stored else 5) and not loops:
             break
     events = []
     for k in rng.sample(range(len(feeder.lines)), rng.randint(0, 2)):
