@@ -11,9 +11,11 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import HourTemplates, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.faced import FacedFutures
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
@@ -82,6 +84,33 @@ def test_a_plan_for_groups_is_there_before_the_program_of_all_days_ends(monkeypa
     assert found.gap < 0.5
     assert len(found.scenarios) == 9
     assert all((each.violations == 0.0).all() for each in found.scenarios)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_program_of_all_days_is_not_begun_where_the_plan_took_longer_than_is_left(
+    interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the end is that of the run, not that of the gap at which the plan for groups ends."""
+    days, clock = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (9, PERIODS, 2)), [0.0]
+    question = with_scenarios(small_day(), ScenarioDays(tuple("abcdefghi"), days, np.full(9, 1.0 / 9.0), Expectation()))
+    execute, limit = GroupedScenarios.execute, Deadline(50.0, clock=lambda: clock[0])
+
+    def slow(run: GroupedScenarios) -> DayOutcome:
+        found = execute(run)
+        clock[0] = 1.0 if interrupted else 26.0
+        if interrupted:
+            monkeypatch.setattr(limit, "interrupted", lambda: True)
+            monkeypatch.setattr(limit, "over", lambda: True)
+        assert found.termination is Termination.GAP
+        return found
+
+    monkeypatch.setattr(GroupedScenarios, "execute", slow)
+    program = "openpoint.studies.dispatch.day.model.period_scenarios.WholeMaster"
+    monkeypatch.setattr(program, lambda *_: pytest.fail("begun"))
+    found = PeriodScenarios(gap=1e-7).solve(question, None, limit)
+    assert found.termination is (Termination.INTERRUPTED if interrupted else Termination.TIME)
+    assert found.plan is not None
+    assert 1e-7 < found.gap < 0.5
 
 
 def test_a_bound_that_takes_longer_than_the_time_left_is_not_begun() -> None:

@@ -76,7 +76,8 @@ class PeriodScenarios:
             deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
             templates: compiled recourses of the same question.
             early: whether a plan for groups of the days comes first where there is a limit: the program of all of them
-                may have none when the time is up.
+                may have none when the time is up. That is not begun where the plan took longer than is left: it has
+                more copies, and evaluates the same days.
 
         Raises:
             OptionError: there are no scenario days; generators, stores or shifts are recourse; the risk is a regret.
@@ -90,10 +91,13 @@ class PeriodScenarios:
             first: DayOutcome | None = None
             if early and math.isfinite(limit.left()):
                 master = DayMaster(question, states, templates=templates)
-                part = limit.within(EARLY_SHARE * limit.left())
+                left = limit.left()
+                part = limit.within(EARLY_SHARE * left)
                 first = GroupedScenarios(max(EARLY_GAP, self.gap), master, days, part, None).execute()
-                if first.termination is Termination.INFEASIBLE or first.gap <= self.gap or limit.over():
+                if first.termination is Termination.INFEASIBLE or first.gap <= self.gap:
                     return first
+                if limit.over() or (first.plan is not None and limit.left() < left - limit.left()):
+                    return replace(first, termination=limit.why)  # not that of the early gap
             master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
             for day in days.realisations:
                 master.add_day(day)
