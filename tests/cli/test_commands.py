@@ -305,7 +305,11 @@ def test_transformers_are_opened_where_they_are_named(command: Command, tmp_path
         assert len(opened) == 2
         assert {"T1", "T 2"} & set(opened)
     done = command("harden", folder, "--any-lines", "1", "--max-lines", "1", "--max-generators", "0")
-    assert (done.code, "openpoint convert --switchable" in done.err) == (2, True)
+    assert done.code == 0, done.err  # transformers do not break
+    storm = tmp_path / "storm.csv"
+    storm.write_text("disaster,probability,branch\nstorm,1.0,T1\n")
+    done = command("harden", folder, "--disasters", storm, "--max-lines", "1", "--max-generators", "0")
+    assert (done.code, "openpoint convert --switchable" in done.err) == (2, True), done.err
     command("convert", folder, "asked", "--switchable", "T1,T 2")
     assert openpoint.read("asked").transformers["switchable"].to_list() == [True, True]
     done = command("reconfigure", folder, "--switchable", "T1,T3")
