@@ -173,13 +173,13 @@ def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
     return tuple(network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(~closed))
 
 
-def of_couplers(stations: Stations) -> tuple[str, ...]:
-    """What is to be said of limits that a search does not see."""
+def of_couplers(stations: Stations, what: str = "in held loops are checked after the search only") -> tuple[str, ...]:
+    """The note of couplers whose limits of current the opened network does not have, and `what` is done with them."""
     names = open_names(stations.whole, ~stations.unlimited)
     if not names:
         return ()
-    told = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (f"limits of current of couplers in held loops are checked after the search only: {told}",)
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return (f"limits of current of couplers {what}: {shown}",)
 
 
 def generators(grid: Grid, network: Network, state: AcState | None) -> pl.DataFrame:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
-from openpoint.names import join_names
+from openpoint.network.stations import without_meshes
+from openpoint.results.ac_tables import of_couplers
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.harden import tables
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
@@ -80,6 +81,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
     lower = outcome.lower_bound if cost_usd is None else min(outcome.lower_bound, cost_usd)
     hardened, generators = ((), ()) if costed is None else _bought(program, costed.decision)
     names = program.network.branch_names
+    held = program.stations or without_meshes(program.network)
     attack = shown[0].plan.broken if shown and threat.disasters is None else np.zeros(len(names), dtype=np.bool_)
     after = tables.after_disasters(program, grid, shown)
     return HardenResult(
@@ -111,16 +113,8 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         sources=after["sources"],
         violations=after["violations"],
         iterations=iterations_table(outcome.log, HARDEN.tables["iterations"]),
-        notes=(*grid.figure_notes, *_of_couplers(program), *notes),
+        notes=(*grid.figure_notes, *of_couplers(held, "in loops that stay closed are not checked"), *notes),
     )
-
-
-def _of_couplers(program: HardenProgram) -> Iterator[str]:
-    """What is to be said of limits that nothing checks."""
-    held = program.stations
-    if held is not None and held.unlimited.any():
-        names = [held.whole.branch_names[e] for e in np.flatnonzero(held.unlimited)]
-        yield f"limits of current of couplers in loops that stay closed are not checked: {join_names(names)}"
 
 
 def _bought(program: HardenProgram, decision: Floats) -> tuple[tuple[str, ...], tuple[str, ...]]:
