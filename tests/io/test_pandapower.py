@@ -342,10 +342,10 @@ def test_unreachable_buses_are_left_out_with_a_note() -> None:
     assert any("'" not in n.message and "bus 5" in n.message for n in grid.notes)
 
 
-def _trafo3w(net: Any) -> None:
+def _direct_current(net: Any) -> None:
     import pandapower as pp
 
-    pp.create_impedance(net, 1, 2, 0.01, 0.01, 10.0)
+    pp.create_dcline(net, 1, 2, 0.1, 1.0, 0.0, 1.0, 1.0)
 
 
 def _set(table: str, row: int, column: str, value: Any) -> Callable[[Any], None]:
@@ -357,7 +357,7 @@ def _set(table: str, row: int, column: str, value: Any) -> Callable[[Any], None]
 
 
 BREAKS: list[tuple[Callable[[Any], None], tuple[str, str, str]]] = [
-    (_trafo3w, ("impedance", "", "")),
+    (_direct_current, ("dcline", "", "")),
     (_set("load", 0, "p_mw", None), ("load", "0 (town)", "p_mw")),
     (_set("load", 0, "bus", 77), ("load", "0 (town)", "bus")),
     (_set("line", 0, "to_bus", None), ("line", "0 (L)", "to_bus")),

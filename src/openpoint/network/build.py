@@ -13,6 +13,7 @@ from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.grid.banks import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.held import refuse_held
+from openpoint.grid.rules.negative import refuse_negative
 from openpoint.grid.rules.windings import line_windings
 from openpoint.network.arrays import DeltaLoads, LineWindings, Network
 from openpoint.network.load_shares import (
@@ -29,7 +30,7 @@ from openpoint.network.load_shares import (
 _MODELS = ("power", "current", "impedance")
 
 
-def build_network(grid: Grid, *, holds_voltages: bool = False) -> Network:
+def build_network(grid: Grid, *, for_powerflow: bool = False) -> Network:
     """The arrays of a grid.
 
     They do not contain the voltage band of a load (`v_min_pu`, `v_max_pu`): its model is assumed to hold at every
@@ -37,14 +38,17 @@ def build_network(grid: Grid, *, holds_voltages: bool = False) -> Network:
 
     Args:
         grid: the grid.
-        holds_voltages: the caller computes the reactive power of generators with `v_pu` itself.
+        for_powerflow: the caller computes the reactive power of generators with `v_pu` itself, and no bound that
+            transformers of negative impedance would break.
 
     Raises:
-        InputError: the grid has faults (`Grid.check`), or generators that hold a voltage and a caller that does not.
+        InputError: the grid has faults (`Grid.check`), or what only a power flow takes, and another caller.
     """
-    if not holds_voltages:
+    grid.check()
+    if not for_powerflow:
         refuse_held(grid)
-    return _Builder(grid.check()).build()
+        refuse_negative(grid)
+    return _Builder(grid).build()
 
 
 class _Builder:

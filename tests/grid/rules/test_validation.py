@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openpoint.errors import InputError, Problem
 from openpoint.grid import Grid
 from openpoint.grid.rules.wiring import is_radial_today, meshes
+from openpoint.network import build_network
 from tests.grid.small import grid, tables
 from tests.grid.strategies import grids
 
@@ -76,7 +77,6 @@ FAULTS: list[tuple[str, int, dict[str, Any], tuple[str, str, str]]] = [
     ("transformers", 0, {"tap_pos": 3}, ("transformers", "de", "tap_pos")),
     ("transformers", 0, {"tap_step_percent": -100.0, "tap_pos": 1}, ("transformers", "de", "tap_step_percent")),
     ("transformers", 0, {"r_ohm": 0.0, "x_ohm": 0.0}, ("transformers", "de", "r_ohm")),
-    ("transformers", 0, {"x_ohm": -0.1}, ("transformers", "de", "x_ohm")),
     ("transformers", 0, {"vn_to_kv": 0.0}, ("transformers", "de", "vn_to_kv")),
     ("transformers", 0, {"s_max_kva": 0.0}, ("transformers", "de", "s_max_kva")),
     ("sources", 0, {"v_pu": 0.0}, ("sources", "grid", "v_pu")),
@@ -121,6 +121,17 @@ def test_an_empty_grid_misses_a_bus_and_a_source() -> None:
 def test_zero_impedance_points_to_the_switches() -> None:
     (problem,) = problems(("lines", 0, {"r_ohm": 0.0, "x_ohm": 0.0}))
     assert "switches" in problem.remedy
+
+
+@pytest.mark.parametrize("column", ["r_ohm", "x_ohm"])
+def test_a_transformer_of_negative_impedance_is_for_the_power_flow_only(column: str) -> None:
+    made = tables()
+    made["transformers"][0][column] = -0.1
+    (problem,) = grid(made).problems()
+    assert (problem.row, problem.column, problem.severity) == ("de", column, "warning")
+    build_network(grid(made), for_powerflow=True)
+    with pytest.raises(InputError, match=r"-0\.1 ohm is negative, with which only"):
+        build_network(grid(made))
 
 
 def test_one_limit_of_a_generator_alone_is_fine() -> None:

@@ -13,6 +13,7 @@ from openpoint.grid.rules.connections import connection_faults
 from openpoint.grid.rules.device_rules import set_voltage_faults
 from openpoint.grid.rules.held import held_faults
 from openpoint.grid.rules.load_doubts import load_doubts
+from openpoint.grid.rules.negative import negative_doubts
 from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
@@ -69,6 +70,7 @@ def _checks() -> Iterator[tuple[Callable[[Tables], Iterable[Problem]], tuple[tup
     yield _word_faults, ()
     yield connection_faults, (*buses, *ends)
     yield value_faults, ()
+    yield negative_doubts, ()
     yield _voltage_level_faults, (*buses, ("buses", "vn_kv"))
     limits = tuple(("buses", column) for column in ("name", "v_min_pu", "v_max_pu"))
     yield set_voltage_faults, (*limits, ("sources", "bus"), ("sources", "v_pu"))

@@ -89,8 +89,16 @@ RULES = (
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),
     positive("transformers", "s_max_kva"),
-    not_negative("transformers", "r_ohm"),
-    not_negative("transformers", "x_ohm"),
+    *(
+        Rule(
+            "transformers",
+            column,
+            (pl.col(column) < 0) & (pl.col("phases") != "1"),
+            "{value} is negative, which is modelled in balanced grids only",
+            "Give zero or a positive number",
+        )
+        for column in ("r_ohm", "x_ohm")
+    ),
     not_negative("transformers", "g_us"),
     Rule("transformers", "r_ohm", (pl.col("r_ohm") == 0) & (pl.col("x_ohm") == 0), _ZERO, _GIVE_Z),
     Rule(

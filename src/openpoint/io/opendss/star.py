@@ -12,6 +12,7 @@ from typing import Any
 
 from openpoint.io.opendss.branches import TAP_ACCURACY, Winding, is_closed, read_transformer, winding_of
 from openpoint.io.opendss.reading import Reading
+from openpoint.io.star import star_of
 
 _WITH_IDLE = 2
 
@@ -43,7 +44,7 @@ def _read_star(reading: Reading, element: str) -> None:
         reading.fault(element, "it has three windings and is open", "Disable it, or write transformers of two windings")
         return
     xhl, xht, xlt = (numbers / 100.0 for numbers in _reactances(engine))
-    reactances = ((xhl + xht - xlt) / 2.0, (xhl + xlt - xht) / 2.0, (xht + xlt - xhl) / 2.0)
+    reactances = star_of(xhl, xlt, xht)
     if min(reactances) < 0:
         shown = ", ".join(f"{100.0 * x:g} %" for x in reactances)
         message = f"its three windings are a star of the reactances {shown}, and none may be negative"

@@ -10,22 +10,24 @@
 - A bus-bus switch is a switch without impedance, or a line of its `z_ohm`, split with pandapower's r/x ratio of 2. It
   is switchable if it is the switch of one line: the bus at one of its ends has this line and nothing else. Any other
   one couples busbars, or leads to a transformer or source, and keeps its state unless it is asked for by name.
-- Taps may be set by a decision; where any transformer is marked as `oltc`, those of the marked ones only.
-- A transformer goes from its high- to its low-voltage bus. Its T circuit is turned into the equal pi section, so power
-  flows agree with `pandapower.runpp` and its defaults.
+
+Transformers are in `openpoint.io.pandapower.transformers`, impedances between buses in `equivalents`.
 """
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections import Counter
 from typing import Any
 
+from openpoint.io.pandapower.equivalents import read_impedance
 from openpoint.io.pandapower.geo import route_of
-from openpoint.io.pandapower.json import Net, Row, is_missing, truth
+from openpoint.io.pandapower.json import Net, Row, truth
 from openpoint.io.pandapower.reading import NO_LIMIT_KA, Reading, names
-from openpoint.io.pandapower.tap_tables import at_todays_tap, note_tables
+from openpoint.io.pandapower.switches import is_closed, state_of, switches_of
+from openpoint.io.pandapower.tap_tables import note_tables
+from openpoint.io.pandapower.three_windings import SIDES, leg_name, read_three_windings
+from openpoint.io.pandapower.transformers import read_transformer
 
 SWITCH_RX_RATIO = 2.0
 _OUT_OF_SERVICE = "What may be switched needs a switch of type 'l' (lines) or 't' (transformers) and in_service"
@@ -54,6 +56,8 @@ def read_branches(reading: Reading) -> None:
     else:
         reading.left_out("line", _OUT_OF_SERVICE)
     reading.left_out("trafo", _OUT_OF_SERVICE)
+    reading.left_out("trafo3w", _OUT_OF_SERVICE)
+    reading.left_out("impedance", _OUT_OF_SERVICE)
     note_tables(reading)
     old_routes = {row["index"]: row for row in net.rows("line_geodata")}
     for row in all_lines:
@@ -65,12 +69,19 @@ def read_branches(reading: Reading) -> None:
         _coupler(reading, row, named["switch", row["index"]], ends_of_lines)
     trafos = switches_of(net, "t")
     for row in net.live("trafo"):
-        _transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"], []))
+        read_transformer(reading, row, named["trafo", row["index"]], trafos.get(row["index"], []))
+    read_three_windings(reading, named)
+    for row in net.live("impedance"):
+        read_impedance(reading, row, named["impedance", row["index"]])
 
 
 def branch_names(net: Net) -> dict[tuple[str, int], str]:
-    """The names of branches by table and index."""
-    return names([("line", _lines(net)), ("switch", _couplers(net)), ("trafo", net.live("trafo"))])
+    """The names of branches by table and index; the legs of three windings have the tables `trafo3w hv` and so on."""
+    tables = [(table, net.live(table)) for table in ("trafo", "trafo3w", "impedance")]
+    named = names([("line", _lines(net)), ("switch", _couplers(net)), *tables])
+    whole = {key: name for key, name in named.items() if key[0] == "trafo3w"}
+    legs = {(f"trafo3w {side}", index): leg_name(name, side) for (_, index), name in whole.items() for side in SIDES}
+    return {key: name for key, name in named.items() if key not in whole} | legs
 
 
 def _lines(net: Net) -> list[Row]:
@@ -80,24 +91,6 @@ def _lines(net: Net) -> list[Row]:
 
 def _couplers(net: Net) -> list[Row]:
     return [row for row in net.rows("switch") if row.get("et") == "b"]
-
-
-def switches_of(net: Net, et: str) -> dict[Any, list[Row]]:
-    """The switches of a branch, by its index; `et`: l for lines, t for transformers."""
-    found: dict[Any, list[Row]] = {}
-    for row in net.rows("switch"):
-        if row.get("et") == et and isinstance(row.get("element"), (int, float)):
-            found.setdefault(row["element"], []).append(row)
-    return found
-
-
-def is_closed(row: Row) -> bool:
-    """Whether a switch is closed."""
-    return truth(row.get("closed"), instead=True) and truth(row.get("in_service"), instead=True)
-
-
-def _state(switches: list[Row]) -> Row:
-    return {"switchable": bool(switches), "closed": all(is_closed(row) for row in switches)}
 
 
 def _plain_state(row: Row) -> Row:
@@ -112,7 +105,7 @@ def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
         if row.get("bus") not in ends:
             message = f"bus {row.get('bus')} is at no end of line {line['index']}"
             reading.fault("switch", row, "bus", message, "Name the bus at the end of the line where the switch is")
-    state = _state(switches)
+    state = state_of(switches)
     places = {ends[row["bus"]] for row in switches if row.get("bus") in ends}
     state["switch_ends"] = "both" if len(places) == 2 else next(iter(places), "none")
     opening = switches if state["closed"] else [row for row in switches if not is_closed(row)]
@@ -122,19 +115,6 @@ def _line_state(reading: Reading, line: Row, switches: list[Row]) -> Row:
     elif "to" in at and (state["closed"] or len(at) == 1):
         state["open_end"] = "to"
     return state
-
-
-def _ends(reading: Reading, table: str, row: Row, fr: str, to: str) -> tuple[int, int] | None:
-    """Both end buses, None where one is out of service or unknown."""
-    ends = reading.bus(table, row, fr), reading.bus(table, row, to)
-    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
-
-
-def _loading(reading: Reading, table: str, row: Row) -> float:
-    """How much of the rating may be used: derating, parallel systems, permitted loading."""
-    percent = reading.optional(table, row, "max_loading_percent")
-    share = 1.0 if percent is None else percent / 100.0
-    return share * reading.number(table, row, "df", 1.0) * reading.number(table, row, "parallel", 1.0)
 
 
 def _line_ends(reading: Reading, row: Row, name: str, state: Row) -> tuple[str, str] | None:
@@ -165,7 +145,7 @@ def _line(reading: Reading, row: Row, name: str, state: Row, old: Row | None) ->
     b = omega * reading.number("line", row, "c_nf_per_km", 0.0) * 1e-3 * km * parallel
     g = reading.number("line", row, "g_us_per_km", 0.0) * km * parallel
     i_ka = reading.optional("line", row, "max_i_ka")
-    limit = None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0 * _loading(reading, "line", row)
+    limit = None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0 * reading.loading("line", row)
     reading.add(
         "lines",
         name=name,
@@ -228,7 +208,7 @@ def _ends_of_lines(reading: Reading, lines: list[Row]) -> set[Any]:
 
 
 def _coupler(reading: Reading, row: Row, name: str, ends_of_lines: set[Any]) -> None:
-    ends = _ends(reading, "switch", row, "bus", "element")
+    ends = reading.ends("switch", row, "bus", "element")
     if ends is None:
         return
     z = reading.number("switch", row, "z_ohm", 0.0)
@@ -246,110 +226,3 @@ def _coupler(reading: Reading, row: Row, name: str, ends_of_lines: set[Any]) -> 
     else:
         x = z / math.hypot(SWITCH_RX_RATIO, 1.0)
         reading.add("lines", **common, r_ohm=[SWITCH_RX_RATIO * x], x_ohm=[x], length_km=0.0)
-
-
-def _transformer(reading: Reading, row: Row, name: str, switches: list[Row]) -> None:
-    ends = _ends(reading, "trafo", row, "hv_bus", "lv_bus")
-    if ends is None:
-        return
-    row = at_todays_tap(reading, row)
-    tap = _tap(reading, row)
-    sn = reading.number("trafo", row, "sn_mva") or math.nan
-    vn_hv, vn_lv = reading.number("trafo", row, "vn_hv_kv"), reading.number("trafo", row, "vn_lv_kv")
-    z, y = _circuit(reading, row, sn, vn_lv * _lv_step(tap))
-    reading.add(
-        "transformers",
-        name=name,
-        from_bus=reading.bus_names[ends[0]],
-        to_bus=reading.bus_names[ends[1]],
-        vn_from_kv=vn_hv,
-        vn_to_kv=vn_lv,
-        s_max_kva=sn * 1000.0 * _loading(reading, "trafo", row),
-        r_ohm=z.real,
-        x_ohm=z.imag,
-        g_us=y.real * 1e6,
-        b_us=y.imag * 1e6,
-        shift_degree=reading.number("trafo", row, "shift_degree", 0.0),
-        **tap,
-        closed=_state(switches)["closed"],
-    )
-
-
-def _lv_step(tap: Row) -> float:
-    """Today's factor of the low-voltage winding."""
-    if tap.get("tap_side") != "to":
-        return 1.0
-    return 1.0 + float((tap["tap_pos"] - tap["tap_neutral"]) * tap["tap_step_percent"]) / 100.0
-
-
-def _circuit(reading: Reading, row: Row, sn_mva: float, v_kv: float) -> tuple[complex, complex]:
-    """Series impedance (ohm) and shunt admittance (S) of the pi section on the low-voltage side.
-
-    Args:
-        v_kv: rated low voltage at today's tap; as in pandapower the impedance follows it.
-    """
-    parallel = reading.number("trafo", row, "parallel", 1.0) or math.nan
-    base = v_kv * v_kv / sn_mva
-    vk = reading.number("trafo", row, "vk_percent") / 100.0
-    vkr = reading.number("trafo", row, "vkr_percent") / 100.0
-    if abs(vkr) > abs(vk):
-        message = f"vkr_percent {vkr * 100.0:g} is above vk_percent {vk * 100.0:g}"
-        reading.fault("trafo", row, "vkr_percent", message, "Correct the two short-circuit voltages")
-        return complex(math.nan, math.nan), 0j
-    z = complex(vkr, math.copysign(math.sqrt(vk * vk - vkr * vkr), vk)) * base / parallel
-    iron = reading.number("trafo", row, "pfe_kw", 0.0) / (sn_mva * 1000.0)
-    idle = reading.number("trafo", row, "i0_percent", 0.0) / 100.0
-    if not iron and not idle:
-        return z, 0j
-    # The shunt refers to the low voltage at the neutral tap, as the T circuit of pandapower's default.
-    y = complex(iron, -math.sqrt(max(idle * idle - iron * iron, 0.0))) / (base or math.nan) * parallel
-    for column in ("leakage_resistance_ratio_hv", "leakage_reactance_ratio_hv"):
-        if reading.number("trafo", row, column, 0.5) != 0.5:
-            reading.fault("trafo", row, column, "only one half is read", "Leave it out, or write 0.5")
-    factor = 1.0 + z * y / 4.0
-    return (z * factor, y / factor) if cmath.isfinite(factor) and factor else (z, y)
-
-
-def _tap(reading: Reading, row: Row) -> Row:
-    """The columns of the tap changer; none where it has none."""
-    _second_tap(reading, row)
-    kind = row.get("tap_changer_type")
-    if kind == "Tabular":
-        message = "its taps are those of a table, but it names none"
-        remedy = "Name it in id_characteristic_table, and set tap_dependency_table"
-        reading.fault("trafo", row, "tap_changer_type", message, remedy)
-    side = row.get("tap_side")
-    if side not in ("hv", "lv") or is_missing(row.get("tap_pos")):
-        return {}
-    # Without a type pandapower >= 3 has no tap changer, whatever the other columns say.
-    if "tap_changer_type" in row and is_missing(kind):
-        return {}
-    neutral = reading.whole("trafo", row, "tap_neutral", 0)
-    position = reading.whole("trafo", row, "tap_pos", neutral)
-    shifting = kind == "Ideal" or truth(row.get("tap_phase_shifter"), instead=False)
-    if position != neutral and (shifting or reading.number("trafo", row, "tap_step_degree", 0.0) != 0):
-        remedy = "Only taps that change the ratio are read; give the shift of today's tap in shift_degree"
-        reading.fault("trafo", row, "tap_step_degree", "this tap changer shifts the phase", remedy)
-    if shifting:
-        return {}
-    return {
-        "tap_side": "from" if side == "hv" else "to",
-        "tap_pos": position,
-        "tap_neutral": neutral,
-        "tap_min": reading.whole("trafo", row, "tap_min", position),
-        "tap_max": reading.whole("trafo", row, "tap_max", position),
-        "tap_step_percent": reading.number("trafo", row, "tap_step_percent", 0.0),
-        "controllable": truth(row.get("oltc"), instead=False) or not _tells_on_load(reading),
-    }
-
-
-def _tells_on_load(reading: Reading) -> bool:
-    """Whether the net marks on-load tap changers; pandapower writes `oltc` false by default."""
-    return any(truth(row.get("oltc"), instead=False) for row in reading.net.rows("trafo"))
-
-
-def _second_tap(reading: Reading, row: Row) -> None:
-    second = row.get("tap2_pos")
-    if not is_missing(second) and second != row.get("tap2_neutral"):
-        message = "a second tap changer off its neutral position is not read"
-        reading.fault("trafo", row, "tap2_pos", message, "Put its ratio into vn_hv_kv or vn_lv_kv")

@@ -16,6 +16,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.io.text import fault
 
 Row = dict[str, Any]
+_RESULTS = ("res_gen", "res_xward")  # what generators and extended wards that hold a voltage gave
 _HELP = "Write the file with pandapower.to_json(net, path), without encryption"
 
 
@@ -60,7 +61,7 @@ def net_from_text(text: str, file: str) -> Net:
     net, faults = Net(), []
     for name, value in content.items():
         if isinstance(value, dict) and value.get("_class") == "DataFrame":
-            if name.startswith(("res_", "_")) and name != "res_gen":  # what generators that hold a voltage gave
+            if name.startswith(("res_", "_")) and name not in _RESULTS:
                 continue
             try:
                 net.tables[name] = _rows(value)

@@ -10,7 +10,7 @@ The file names Python classes, but none is instantiated: only its tables are dec
 - Limits of power of external grids are those of the sources. Costs are read of them and of dispatchable generators.
 - Elements out of service are left out, and so are buses that no source can reach then, with a note.
 
-See `openpoint.io.pandapower.branches` for lines, transformers and switches.
+See `openpoint.io.pandapower.branches` for lines and switches, and `transformers` and `equivalents` there.
 """
 
 from __future__ import annotations
@@ -25,18 +25,14 @@ from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import read_branches
 from openpoint.io.pandapower.costs import generator_costs, limits_of, note_costs, supply_of
+from openpoint.io.pandapower.equivalents import read_wards
 from openpoint.io.pandapower.geo import place_of
 from openpoint.io.pandapower.json import Net, Row, net_from_text, truth
 from openpoint.io.pandapower.reading import Reading, names, text_of
 
 # Tables of elements that have no place in a Grid, and what to do about them.
 _REFUSED = {
-    "trafo3w": "Replace each by three two-winding transformers around a star bus",
-    "impedance": "Replace them by lines",
-    "ward": "Replace them by loads and shunts",
-    "xward": "Replace them by loads and shunts",
     "dcline": "Replace them by loads and static generators",
-    "motor": "Replace them by loads",
     "asymmetric_load": "Replace them by loads (the read net is balanced)",
     "asymmetric_sgen": "Replace them by static generators (the read net is balanced)",
     **dict.fromkeys(("svc", "ssc", "tcsc"), "Replace them by shunts or static generators"),
@@ -69,9 +65,10 @@ def grid_from_net(net: Net, file: str, *, source: str) -> Grid:
     _loads(reading)
     _generators(reading)
     _shunts(reading)
+    read_wards(reading)
     note_costs(reading)
     if reading.faults:
-        raise InputError(reading.faults)
+        raise InputError(list(dict.fromkeys(reading.faults)))
     _drop_unreachable(reading)
     title = text_of(reading.net.values.get("name", ""))
     return Grid.from_tables(

@@ -82,6 +82,17 @@ class Reading:
             return None
         return int(value) if int(value) in self.bus_names else None
 
+    def ends(self, table: str, row: Row, fr: str, to: str) -> tuple[int, int] | None:
+        """Both end buses, None where one is out of service or unknown."""
+        ends = self.bus(table, row, fr), self.bus(table, row, to)
+        return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+
+    def loading(self, table: str, row: Row) -> float:
+        """How much of the rating may be used: derating, parallel systems, permitted loading."""
+        percent = self.optional(table, row, "max_loading_percent")
+        share = 1.0 if percent is None else percent / 100.0
+        return share * self.number(table, row, "df", 1.0) * self.number(table, row, "parallel", 1.0)
+
     def left_out(self, table: str, remedy: str = "Set in_service to keep them") -> None:
         """Note which rows of a table are out of service."""
         rows = [row for row in self.net.rows(table) if not truth(row.get("in_service"), instead=True)]

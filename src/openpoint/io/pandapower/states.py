@@ -11,13 +11,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from openpoint.grid.grid import Grid
-from openpoint.io.pandapower.branches import branch_names, is_closed, switches_of
+from openpoint.io.pandapower.branches import branch_names
 from openpoint.io.pandapower.json import Net, Row, net_from_text, truth
 from openpoint.io.pandapower.reading import text_of
+from openpoint.io.pandapower.switches import is_closed, switches_of
 from openpoint.io.switch_states.edit import Change, Edit, cannot_write
 from openpoint.io.switch_states.places import offsets, span
 
-_KIND = {"l": "line", "t": "trafo"}
+_SWITCH = {"line": "l", "trafo": "t", "trafo3w": "t3", "impedance": ""}
+"""The type of the switches at the elements of a table."""
+_NO_SWITCH = {
+    "trafo3w": ("no switch stands at this winding", "Add a switch of type 't3' in pandapower"),
+    "impedance": ("an impedance has no switch", "Open what is beside it, or change the file in pandapower"),
+}
 
 
 class Cell(NamedTuple):
@@ -67,8 +73,13 @@ def cells_of(net: Net, file: str, branch: str, word: str, index: int, closed: bo
         row = next(row for row in net.rows("switch") if row["index"] == index)
         yield from _of_switch(branch, closed, row)
         return
-    row = next(row for row in net.rows(word) if row["index"] == index)
-    at = switches_of(net, "l" if word == "line" else "t").get(index, [])
+    table, _, side = word.partition(" ")
+    row = next(row for row in net.rows(table) if row["index"] == index)
+    at = switches_of(net, _SWITCH[table]).get(index, [])
+    if side:
+        at = [switch for switch in at if switch.get("bus") == row.get(f"{side}_bus")]
+    if table in _NO_SWITCH and not at:
+        raise cannot_write(file, branch, *_NO_SWITCH[table])
     if not at:
         if "in_service" not in row:
             raise cannot_write(file, branch, "it has no switch and no cell in_service", "Add a switch in pandapower")

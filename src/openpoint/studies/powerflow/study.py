@@ -44,7 +44,7 @@ def run_powerflow(grid: GridLike) -> PowerflowResult:
             voltages of generators; a grid of several phases has something that OpenDSS does not have.
     """
     grid = read(grid)
-    network = Limits().applied(build_network(grid, holds_voltages=True))
+    network = Limits().applied(build_network(grid, for_powerflow=True))
     return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
 
 
