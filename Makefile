@@ -76,6 +76,10 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.dispatch --json $(OUT)/dispatch.json
 	@$(BIN)/python -m benchmarks.dispatch_phases
 	@$(BIN)/python -m benchmarks.day_speed
+	@$(BIN)/python -m benchmarks.secure
+	@$(BIN)/python -m benchmarks.secure mv_oberrhein --switchings 1 --isolate-lines --limit 60
+	@$(BIN)/python -m benchmarks.secure --restorable today --isolate-lines
+	@$(BIN)/python -m benchmarks.year
 
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
