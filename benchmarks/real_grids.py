@@ -14,8 +14,9 @@ finds a fault.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ import numpy as np
 
 import openpoint
 from openpoint import TopologySearch
+from openpoint.cli.app import run_app
 from openpoint.grid.rules.wiring import meshes
 from openpoint.io.write_back import write_back
 
@@ -156,7 +158,12 @@ def answered(file: Path) -> dict[str, Any]:
 
 def is_accepted(command: str, file: Path) -> bool:
     """Whether a command of openpoint takes the file."""
-    return subprocess.run([sys.executable, "-m", "openpoint", command, str(file)], capture_output=True).returncode == 0
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            run_app([command, str(file)])
+        except SystemExit as left:
+            return not left.code
+    return True
 
 
 def faults_in(grid: openpoint.Grid, open_branches: Any) -> list[int] | None:
