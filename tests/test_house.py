@@ -15,8 +15,10 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+from typer.main import get_command
 
 import openpoint
+from openpoint.cli.app import Commands, app
 from openpoint.errors import pip_command
 from openpoint.studies.catalog import STUDIES, Study
 from tests import processor_time
@@ -313,6 +315,26 @@ def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:
         "with contextlib.suppress(SystemExit): main()"
     )
     assert not imported_by(code) & {"cvxpy", "highspy", "clarabel", "numba", "scipy.stats", "openpoint.studies"}
+
+
+def test_the_list_of_commands_opens_no_study() -> None:
+    code = (
+        "import sys, contextlib; sys.argv = ['openpoint', '--help']\n"
+        "from openpoint.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()"
+    )
+    assert {name for name in imported_by(code) if name.startswith("openpoint.studies.")} == {
+        "openpoint.studies.catalog"
+    }
+
+
+def test_the_list_of_commands_has_the_first_sentence_of_their_help() -> None:
+    group = get_command(app)
+    assert isinstance(group, Commands)
+    for name, sentence in group.sentences().items():
+        assert group.load(name).help.partition("\n\n")[0] == sentence.partition("\n\n")[0]
+    listed = [name for study in STUDIES for name in study.commands]
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

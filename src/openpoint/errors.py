@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from typing import Literal
 
 MOST_LINES = 20
@@ -122,6 +121,8 @@ def pip_command(extra: str) -> str:
 
     The packages are named themselves: pip knows an openpoint by its name only where an index has it.
     """
+    from importlib import metadata  # takes a tenth of the time of `openpoint --help`
+
     found = []
     lines: list[str] = []
     with suppress(metadata.PackageNotFoundError):  # run from its source, not installed

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from importlib import import_module
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from openpoint.cli.completion import wanted
 from openpoint.cli.groups import grouped
@@ -62,46 +63,49 @@ class Tables(StrEnum):
 class Commands(TyperGroup):
     """The commands of this module, and those that the catalogue of studies brings.
 
-    The catalogue is opened when a command is asked for that is not here, or all are listed.
+    A study is opened when its command is asked for; the list of the help takes the sentences of the catalogue.
     """
 
     def load(self, name: str) -> Any:
-        """The command of that name, if there is one; of the studies only the one that it is called after is opened."""
-        if name not in self.commands:
-            from openpoint.studies.catalog import STUDIES
+        """The command of that name, if there is one."""
+        if name in self.commands:
+            return self.commands[name]
+        from openpoint.studies.catalog import STUDIES
 
-            places = [study.command for study in STUDIES if study.command.endswith(f".{name}.command")]
-            if places:
-                alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-                import_module(places[0]).register(alone)
-                return typer.main.get_group(alone).commands[name]
-            self._open_catalog()
-        return self.commands.get(name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        for study in STUDIES:
+            if name in study.commands:
+                import_module(study.command).register(alone)
+            elif study.run and name == study.name:
+                import_module("openpoint.cli.plain").register_plain(alone, study)
+        if name == SCHEMA:
+            import_module("openpoint.cli.schema").register(alone)
+        return typer.main.get_group(alone).commands[name] if alone.registered_commands else None
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return self.load(cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        self._open_catalog()
-        return list(self.commands)
+        return list(self.sentences())
 
-    def _open_catalog(self) -> None:
-        if SCHEMA in self.commands:
-            return
-        from openpoint.cli import plain, schema
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        listed: dict[str, Any] = {
+            name: TyperCommand(name, help=sentence) for name, sentence in self.sentences().items()
+        }
+        TyperGroup(commands=listed).format_commands(ctx, formatter)
+
+    def sentences(self) -> dict[str, str]:
+        """What each command does, in a sentence, in the order in which they are listed."""
         from openpoint.studies.catalog import STUDIES
 
-        others = typer.Typer(add_completion=False, rich_markup_mode=None)
+        found: dict[str, str] = {}
         for study in STUDIES:
-            if study.command:
-                import_module(study.command).register(others)
-            elif study.run:
-                plain.register_plain(others, study)
-        found = typer.main.get_group(others).commands
-        last = typer.Typer(add_completion=False, rich_markup_mode=None)
-        schema.register(last)
-        every = {**found, **self.commands, SCHEMA: typer.main.get_command(last)}
-        self.commands = {name: every[name] for name in sorted(every, key=_rank)}
+            found |= study.commands
+            if study.run:
+                found[study.name] = getdoc(study.function) or ""
+        found |= {name: command.help or "" for name, command in self.commands.items()}
+        found[SCHEMA] = "Print the JSON Schema of a result or of a grid."
+        return {name: found[name] for name in sorted(found, key=_rank)}
 
 
 def _rank(name: str) -> int:

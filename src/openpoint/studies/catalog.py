@@ -5,8 +5,8 @@ Nothing of a study is imported before it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ class Study:
         result: name of the class of its result, in the module `result` of the folder.
         schema: name of the shape of the result in the module `schema` of the folder, or as `module:name`.
         name: by which its JSON Schema is asked for, that of the shape.
-        command: module of the command line that adds its commands by `register(app)`; empty where another row does.
+        commands: its commands, each with the first sentence of its help; none where another row has them.
+        command: module of the command line that adds these by `register(app)`.
         run: name of the function that takes a grid and options, in the module `study` of the folder, for a study
             without a command of its own: the command line makes one of the options, called `name`.
     """
@@ -37,6 +38,7 @@ class Study:
     result: str
     schema: str
     name: str
+    commands: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     run: str = ""
 
@@ -63,53 +65,44 @@ class Study:
 _HERE = "openpoint.studies"
 
 
-def _study(folder: str, result: str, schema: str, name: str, title: str, *, command: bool = True) -> Study:
-    """A study of this package; its command is in the folder of the same name of the command line."""
-    module = f"openpoint.cli.{folder}.command" if command else ""
-    return Study(title, f"{_HERE}.{folder}", result, schema, name, module)
+def _study(folder: str, result: str, schema: str, name: str, title: str, **commands: str) -> Study:
+    """A study of this package; its commands are in the folder of the same name of the command line."""
+    module = f"openpoint.cli.{folder}.command" if commands else ""
+    return Study(title, f"{_HERE}.{folder}", result, schema, name, commands, module)
 
 
 STUDIES = (
-    _study("reconfigure", "ReconfigureResult", "RECONFIGURE", "result", "Result of `openpoint reconfigure`"),
+    _study(
+        "reconfigure",
+        "ReconfigureResult",
+        "RECONFIGURE",
+        "result",
+        "Result of `openpoint reconfigure`",
+        reconfigure="Find the radial state of least loss that keeps the limits, today, over a year or in many futures.",
+        futures="Draw futures of a grid and write them as a table.",
+    ),
     _study(
         "reconfigure.futures",
         "FuturesResult",
         "FUTURES",
         "futures",
         "Result of `openpoint reconfigure` for many futures",
-        command=False,
     ),
-    _study(
-        "reconfigure.year",
-        "YearResult",
-        "YEAR",
-        "year",
-        "Result of `openpoint reconfigure` for a year",
-        command=False,
-    ),
+    _study("reconfigure.year", "YearResult", "YEAR", "year", "Result of `openpoint reconfigure` for a year"),
     _study(
         "reconfigure.year.seasons",
         "SeasonsResult",
         "SEASONS",
         "year-blocks",
         "Result of `openpoint reconfigure` for a year in blocks",
-        command=False,
     ),
-    _study(
-        "reconfigure.fleet",
-        "FleetResult",
-        "FLEET",
-        "fleet",
-        "Result of `openpoint reconfigure` for many grids",
-        command=False,
-    ),
+    _study("reconfigure.fleet", "FleetResult", "FLEET", "fleet", "Result of `openpoint reconfigure` for many grids"),
     _study(
         "reconfigure.faults",
         "SecuredResult",
         "SECURED",
         "reconfigure-secure",
         "Result of `openpoint reconfigure --restorable`, `--at-most` and `--minimize`",
-        command=False,
     ),
     _study(
         "reconfigure.faults.front",
@@ -117,37 +110,63 @@ STUDIES = (
         "FRONT",
         "reconfigure-front",
         "Result of `openpoint reconfigure --front`",
-        command=False,
-    ),
-    _study("dispatch", "DispatchResult", "DISPATCH", "dispatch", "Result of `openpoint dispatch`"),
-    _study(
-        "dispatch.front",
-        "DispatchFront",
-        "FRONT",
-        "dispatch-front",
-        "Result of `openpoint dispatch --pareto`",
-        command=False,
     ),
     _study(
-        "dispatch.day",
-        "DispatchDayResult",
-        "DAY",
-        "dispatch-day",
-        "Result of `openpoint dispatch --day`",
-        command=False,
+        "dispatch",
+        "DispatchResult",
+        "DISPATCH",
+        "dispatch",
+        "Result of `openpoint dispatch`",
+        dispatch="Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.",
     ),
-    _study("powerflow", "PowerflowResult", "POWERFLOW", "powerflow", "Result of `openpoint powerflow`"),
-    _study("secure", "SecureResult", "SECURE", "secure", "Result of `openpoint secure`"),
-    _study("plan", "SwitchPlanResult", "PLAN", "plan", "Result of `openpoint plan`"),
-    _study("harden", "HardenResult", "HARDEN", "harden", "Result of `openpoint harden`"),
-    _study("partition", "PartitionResult", "PARTITION", "partition", "Result of `openpoint partition`"),
+    _study("dispatch.front", "DispatchFront", "FRONT", "dispatch-front", "Result of `openpoint dispatch --pareto`"),
+    _study("dispatch.day", "DispatchDayResult", "DAY", "dispatch-day", "Result of `openpoint dispatch --day`"),
+    _study(
+        "powerflow",
+        "PowerflowResult",
+        "POWERFLOW",
+        "powerflow",
+        "Result of `openpoint powerflow`",
+        powerflow="Compute the exact AC power flow of today's state.",
+    ),
+    _study(
+        "secure",
+        "SecureResult",
+        "SECURE",
+        "secure",
+        "Result of `openpoint secure`",
+        secure="Find which faults switching restores, and what a year of faults does to customers.",
+    ),
+    _study(
+        "plan",
+        "SwitchPlanResult",
+        "PLAN",
+        "plan",
+        "Result of `openpoint plan`",
+        plan="Find an order of switching from one state to another, with the exact state after every step.",
+    ),
+    _study(
+        "harden",
+        "HardenResult",
+        "HARDEN",
+        "harden",
+        "Result of `openpoint harden`",
+        harden="Choose lines to harden and places for backup generators before a disaster.",
+    ),
+    _study(
+        "partition",
+        "PartitionResult",
+        "PARTITION",
+        "partition",
+        "Result of `openpoint partition`",
+        partition="Cut a grid that lost its substation into microgrids that serve most load.",
+    ),
     _study(
         "partition",
         "PartitionLevels",
         "LEVELS",
         "partition-levels",
         "Results of `openpoint partition` at several levels",
-        command=False,
     ),
     _study(
         "partition.steps",
@@ -155,7 +174,6 @@ STUDIES = (
         f"{_HERE}.partition.schema:STEPS",
         "partition-steps",
         "Result of `openpoint partition --steps`",
-        command=False,
     ),
 )
 
