@@ -233,12 +233,13 @@ class Page:
         return {panel.identity: panel.chart for part in self.parts for panel in _panels(part)}
 
 
-def page_of(grid: Grid, study: str, parts: Iterable[Part | Sequence[Part] | None], *, physics: str = EXACT) -> Page:
+def page_of(
+    grid: Grid, study: str, parts: Iterable[Part | Sequence[Part | None] | None], *, physics: str = EXACT
+) -> Page:
     """The page about a grid, of those parts that there are: None stands for an empty one."""
-    found: list[Part] = []
-    for part in parts:
-        found += [] if part is None else part if isinstance(part, Sequence) else [part]
-    return Page(grid.title or grid.name, _subtitle(grid), study, tuple(found), physics)
+    several = (part if isinstance(part, Sequence) else [part] for part in parts)
+    found = tuple(part for some in several for part in some if part is not None)
+    return Page(grid.title or grid.name, _subtitle(grid), study, found, physics)
 
 
 def _subtitle(grid: Grid) -> str:

@@ -6,7 +6,7 @@ How the run ended, pictures of the grid, the switching list, profiles, broken li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ from openpoint.report.page import model as m
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
 from openpoint.results import columns
-from openpoint.results.base import Answer
+from openpoint.results.base import Answer, Result
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
@@ -59,9 +59,31 @@ def banner(result: Answer, *, answered: bool, none: str, text: str | None = None
     return m.Banner(kind, reason, result.in_short if text is None else text)
 
 
+def answer_page(
+    result: Answer,
+    study: str,
+    parts: Iterable[m.Part | Sequence[m.Part | None] | None],
+    *,
+    none: str = "No answer found",
+    log: bool = True,
+    hidden: str = "",
+    physics: str = m.EXACT,
+) -> m.Page:
+    """The page of an optimisation: how it ended, what to know, `parts`, doubts about the grid, and the log.
+
+    Args:
+        result: the result. study: what was asked, for the title. parts: what the study shows.
+        none: that there is no answer, in words. physics: where the figures come from.
+        log: whether the log has a section of its own; but for the column `hidden`.
+    """
+    ended = banner(result, answered=bool(result.to_do()), none=none)
+    last = [doubts(result.grid.notes), log_section(result, hidden) if log else None]
+    return m.page_of(result.grid, study, [ended, remarks(result.notes), *parts, *last], physics=physics)
+
+
 def remarks(notes: Iterable[str]) -> m.Remarks | None:
-    """What changes the meaning of the figures."""
-    found = tuple(notes)
+    """What changes the meaning of the figures, each remark once."""
+    found = tuple(dict.fromkeys(notes))
     return m.Remarks(found) if found else None
 
 
@@ -69,6 +91,11 @@ def doubts(notes: Iterable[Problem]) -> m.Section | None:
     """Doubts about the grid, alike ones together; remarks stand above the figures."""
     items = tuple(str(alike) for alike in grouped(p for p in notes if not p.changes_figures))
     return m.section("Doubts about the grid", m.Bullets(items)) if items else None
+
+
+def whose(result: Answer) -> str:
+    """What broken limits are of."""
+    return "answer" if result.to_do() else "state of least violation met"
 
 
 def check_card(mismatch_pu: float | None, *more: str) -> m.Card:
@@ -115,6 +142,60 @@ def frame_table(
     names = [*texts, *numbers, *last]
     heads = [m.Column(own[name]) if name in own else _column(name, declared) for name in names]
     return table(identity, caption, heads, frame.select(names).iter_rows(), search=search, low=low)
+
+
+def listed(
+    result: Result,
+    name: str,
+    caption: str,
+    texts: Mapping[str, str] | Sequence[str],
+    *,
+    frame: pl.DataFrame | None = None,
+    identity: str = "",
+    **options: Any,
+) -> m.Table | None:
+    """A table of a result; None where it has no row.
+
+    Args:
+        result, name: whose, and which of its tables. caption: above it; `{}` stands for the number of rows.
+        texts: as in `frame_table`, like the `options`.
+        frame: its rows, where they are not shown as they are. identity: of its place, where that is not the name.
+    """
+    rows: pl.DataFrame = getattr(result, name) if frame is None else frame
+    if rows.is_empty():
+        return None
+    declared = result.shape.tables[name]
+    return frame_table(identity or name, caption.replace("{}", str(rows.height)), rows, declared, texts, **options)
+
+
+def table_section(
+    heading: str,
+    result: Result,
+    name: str,
+    caption: str,
+    texts: Mapping[str, str] | Sequence[str],
+    *,
+    above: m.Block | None = None,
+    below: m.Block | None = None,
+    long: bool = True,
+    **options: Any,
+) -> m.Section | None:
+    """A section of a table of a result, with what is above and below it; None where it has no row.
+
+    `long` as in `Section`, the rest as in `listed`.
+    """
+    made = listed(result, name, caption, texts, **options)
+    return None if made is None else m.section(heading, above, made, below, long=long)
+
+
+def extremes_tables(result: SwitchedResult, everywhere: str) -> list[m.Section | None]:
+    """All buses and all branches of one topology in many states, `everywhere` in words: their extremes."""
+    buses = result.buses.drop("vn_kv", "v_min_pu", "v_max_pu")
+    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
+    return [
+        table_section(f"Buses, {everywhere}", result, "buses", "{} rows", {"name": "name"}, frame=buses, search=True),
+        table_section(f"Branches, {everywhere}", result, "branches", "{} rows", ends, search=True),
+    ]
 
 
 def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool = False) -> list[str]:
@@ -173,6 +254,11 @@ def still(grid: Grid | None, figure: Callable[[], Figure], alt: str) -> m.Still:
     """The picture of a grid for readers without scripts; none where the grid is too large for it, or not given."""
     drawn = grid is not None and grid.buses.height <= _STILL
     return m.Still(alt, encode(figure(), "svg") if drawn else None)
+
+
+def drawing(label: str, figure: Figure, alt: str, pixels: float = 84.0) -> m.Drawing:
+    """A figure as a wide picture; `pixels` of an inch."""
+    return m.Drawing(label, alt, encode(figure, "svg"), round(pixels * figure.get_figwidth()))
 
 
 def grid_section(scene: Scene, picture: m.Still, extremes: str = "", note: str = "") -> m.Section:

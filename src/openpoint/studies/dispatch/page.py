@@ -24,22 +24,26 @@ def page(result: DispatchResult) -> m.Page:
     limits = _limits(result, scene)
     urgent = bool(result.violations or result.least_violation)
     parts = [
-        s.banner(result, answered=result.has_answer, none="No answer found"),
-        s.remarks(result.notes),
         _cards(result),
         limits if urgent else None,
-        _criteria(result),
+        s.table_section(
+            "What is sought and kept",
+            result,
+            "criteria",
+            "Today and in the answer",
+            ["name", "unit"],
+            last=["definition"],
+            long=False,
+        ),
         _actions(result),
         s.grid_section(scene, s.still(result.grid, lambda: draw_scene(result, scene), alt)),
         None if urgent else limits,
         s.profiles(scene),
         s.convergence_section(result),
-        *_supply(result),
+        _supply(result),
         s.place_tables(scene, result.shape, result.buses, result.branches),
-        s.doubts(result.grid.notes),
-        s.log_section(result),
     ]
-    return m.page_of(result.grid, "dispatch", parts)
+    return s.answer_page(result, "dispatch", parts)
 
 
 def _cards(result: DispatchResult) -> m.Cards:
@@ -79,14 +83,6 @@ def _figure_card(row: dict[str, float]) -> m.Card:
     )
 
 
-def _criteria(result: DispatchResult) -> m.Section:
-    declared = result.shape.tables["criteria"]
-    listed = s.frame_table(
-        "criteria", "Today and in the answer", result.criteria, declared, ["name", "unit"], last=["definition"]
-    )
-    return m.section("What is sought and kept", listed)
-
-
 def _actions(result: DispatchResult) -> m.Section | None:
     if not result.has_answer:
         return None
@@ -95,21 +91,14 @@ def _actions(result: DispatchResult) -> m.Section | None:
     kinds = {**s.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
     shown = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
     texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
-    listed = s.frame_table("actions", f"{shown.height} steps", shown, result.shape.tables["actions"], texts)
-    return m.section("What to do", listed, long=True)
+    return s.table_section("What to do", result, "actions", "{} steps", texts, frame=shown)
 
 
 def _supply(result: DispatchResult) -> list[m.Section | None]:
-    declared = result.shape.tables
-    found = [
-        ("Devices", "devices", result.devices, ["kind", "name", "place", "quantity", "unit"]),
-        ("Sources", "sources", result.sources, ["name", "bus"]),
-        ("Generators", "generators", result.generators, ["name", "bus"]),
-    ]
     return [
-        m.section(heading, s.frame_table(name, f"{frame.height} rows", frame, declared[name], texts), long=True)
-        for heading, name, frame, texts in found
-        if frame.height
+        s.table_section("Devices", result, "devices", "{} rows", ["kind", "name", "place", "quantity", "unit"]),
+        s.table_section("Sources", result, "sources", "{} rows", ["name", "bus"]),
+        s.table_section("Generators", result, "generators", "{} rows", ["name", "bus"]),
     ]
 
 

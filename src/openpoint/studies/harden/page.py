@@ -21,8 +21,6 @@ def page(result: HardenResult) -> m.Page:
     """The report of a result."""
     scene = build_harden_scene(result)
     parts = [
-        s.banner(result, answered=result.cost_usd is not None, none="No plan found"),
-        s.remarks(result.notes),
         _cards(result),
         _plan(result),
         _violations(result),
@@ -32,10 +30,8 @@ def page(result: HardenResult) -> m.Page:
         _value(result),
         s.convergence_section(result),
         _tables(result),
-        s.doubts(result.grid.notes),
-        s.log_section(result),
     ]
-    return m.page_of(result.grid, "hardening", parts)
+    return s.answer_page(result, "hardening", parts, none="No plan found")
 
 
 def _cards(result: HardenResult) -> m.Cards:
@@ -75,31 +71,34 @@ def _plan(result: HardenResult) -> m.Section | None:
 
 
 def _violations(result: HardenResult) -> m.Section | None:
-    if result.violations.is_empty():
-        return None
     text = (
         "The plan is optimal for a linear power flow without losses; the exact AC power flow shows what that leaves "
         "out. Tighter limits or a smaller generator leave room for it."
     )
-    declared, names = result.shape.tables["violations"], ["disaster", "kind", "name", "value", "limit", "unit"]
-    caption = f"{result.violations.height} limits that the AC power flow breaks"
-    return m.section("Limits", m.Words(text), s.frame_table("broken", caption, result.violations, declared, names))
+    caption, names = "{} limits that the AC power flow breaks", ["disaster", "kind", "name", "value", "limit", "unit"]
+    return s.table_section(
+        "Limits", result, "violations", caption, names, identity="broken", above=m.Words(text), long=False
+    )
 
 
 def _disasters(result: HardenResult) -> m.Section | None:
     frame = result.disasters
-    if frame.is_empty():
-        return None
     hidden = {"weight"} if frame["weight"].equals(frame["probability"]) else set()
     hidden |= set() if (frame["count"] > 1).any() else {"count"}
-    caption = f"{frame.height} distinct disasters" if result.any_lines is None else "The worst attack on the plan"
+    caption = "{} distinct disasters" if result.any_lines is None else "The worst attack on the plan"
     text = "The weight is the probability that counts: the worst that the ambiguity allows."
     weighed = "weight" not in hidden and bool(frame["weight"].is_not_null().any())
-    more = m.Words(text, small=True) if weighed else None
-    declared, shown = result.shape.tables["disasters"], frame.drop(hidden)
-    texts, last = ["disaster"], ["broken"]
-    listed = s.frame_table("disasters", caption, shown, declared, texts, last=last, search=frame.height > 12)
-    return m.section("Disasters", more, listed, long=True)
+    return s.table_section(
+        "Disasters",
+        result,
+        "disasters",
+        caption,
+        ["disaster"],
+        frame=frame.drop(hidden),
+        last=["broken"],
+        search=frame.height > 12,
+        above=m.Words(text, small=True) if weighed else None,
+    )
 
 
 def _pictures(result: HardenResult, scene: HardenScene) -> m.Section | None:
@@ -187,26 +186,20 @@ def _value(result: HardenResult) -> m.Section | None:
     return m.section("What the plan is worth", s.table("value", "Costs in all disasters", columns, rows))
 
 
-def _tables(result: HardenResult) -> list[m.Section]:
+def _tables(result: HardenResult) -> list[m.Section | None]:
     flows = ["i_a", "loading_percent", "loss_kw"]  # behind the powers
-    branches = result.branches.select(pl.exclude(flows), *flows)
     named = {"disaster": "disaster", "name": "name"}
     ends = {"from_bus": "from bus", "to_bus": "to bus", "state": "state", "switching": "switching"}
     sources = {"disaster": "disaster", "kind": "kind", "name": "name", "bus": "bus"}
     frames = (
         ("buses", result.buses, named),
-        ("branches", branches, named | ends),
+        ("branches", result.branches.select(pl.exclude(flows), *flows), named | ends),
         ("sources", result.sources, sources),
     )
-    caption, tables = "{} rows, exact AC power flow", result.shape.tables
+    caption = "{} rows, exact AC power flow"
     return [
-        m.section(
-            name.capitalize(),
-            s.frame_table(name, caption.format(frame.height), frame, tables[name], texts, search=True),
-            long=True,
-        )
+        s.table_section(name.capitalize(), result, name, caption, texts, frame=frame, search=True)
         for name, frame, texts in frames
-        if not frame.is_empty()
     ]
 
 

@@ -61,7 +61,7 @@ def page(result: PartitionResult | PartitionLevels) -> m.Page:
     logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
     parts = [
         s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
-        s.remarks(dict.fromkeys(note for each in found.values() for note in each.notes)),
+        s.remarks(note for each in found.values() for note in each.notes),
         _levels(found, result) if isinstance(result, PartitionLevels) else _cards(result),
         pictures(scene, picture),
         islands(plans),

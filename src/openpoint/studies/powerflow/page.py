@@ -16,9 +16,6 @@ def page(result: PowerflowResult) -> m.Page:
     """The report of a result."""
     scene = powerflow_scene(result)
     broken = s.violation_table("broken", "Limits broken", result.violations)
-    sources = s.frame_table(
-        "sources", "What they deliver", result.sources, result.shape.tables["sources"], ["name", "bus"]
-    )
     picture = s.still(result.grid, lambda: draw_scene(result, scene), "The grid; the tables hold all.")
     parts = [
         _banner(len(result.violations)),
@@ -28,7 +25,7 @@ def page(result: PowerflowResult) -> m.Page:
         s.grid_section(scene, picture),
         s.profiles(scene),
         s.place_tables(scene, result.shape, result.buses, result.branches),
-        m.section("Sources", sources),
+        s.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "power flow", parts)

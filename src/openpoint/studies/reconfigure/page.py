@@ -23,8 +23,6 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     limits = _limits(result, scene)
     urgent = bool(result.violations or result.least_violation)
     parts = [
-        s.banner(result, answered=result.loss_kw is not None, none="No answer found"),
-        s.remarks(result.notes),
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         limits if urgent else None,
@@ -34,13 +32,13 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
         None if urgent else limits,
         s.profiles(scene),
         s.convergence_section(result),
-        _phases(result) if scene.has_phases else None,
+        s.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
+        if scene.has_phases
+        else None,
         s.place_tables(scene, result.shape, result.buses, result.branches),
-        _generators(result),
-        s.doubts(result.grid.notes),
-        s.log_section(result),
+        s.table_section("Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]),
     ]
-    return m.page_of(result.grid, "open points", parts)
+    return s.answer_page(result, "open points", parts)
 
 
 def _cards(result: TopologyResult) -> m.Cards:
@@ -100,21 +98,6 @@ def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
         s.violation_table("today", "Limits broken today", scene.states["before"].violations),
     ]
     return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
-
-
-def _phases(result: TopologyResult) -> m.Section:
-    """The range of voltages by phase."""
-    phases = result.phases
-    listed = s.frame_table("phases", "To neutral", phases, result.shape.tables["phases"], phases.columns)
-    return m.section("Voltages by phase", listed)
-
-
-def _generators(result: TopologyResult) -> m.Section | None:
-    if not result.generators.height:
-        return None
-    declared, names = result.shape.tables["generators"], ["name", "bus", "p_kw", "q_kvar"]
-    listed = s.frame_table("generators", "Output of the answer", result.generators, declared, names)
-    return m.section("Generators", listed, long=True)
 
 
 html = html_for(page)

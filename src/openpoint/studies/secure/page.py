@@ -17,17 +17,8 @@ DRAWN = 1500
 
 def page(result: SecureResult) -> m.Page:
     """The report of a result."""
-    tables = result.shape.tables
-    faults = s.frame_table(
-        "faults",
-        f"{result.faults.height} faults, those that leave most load without supply first",
-        result.faults,
-        tables["faults"],
-        ["name", "verdict"],
-        last=["to_open", "to_close", "then_open", "limit", "cut_off"],
-        search=True,
-    )
-    buses = s.frame_table("buses", f"{result.buses.height} buses", result.buses, tables["buses"], ["name"], search=True)
+    caption = "{} faults, those that leave most load without supply first"
+    last = ["to_open", "to_close", "then_open", "limit", "cut_off"]
     broken = s.violation_table("broken", "Limits broken without a fault", result.broken)
     parts = [
         _banner(result),
@@ -38,8 +29,8 @@ def page(result: SecureResult) -> m.Page:
         m.section("Limits broken without a fault", broken, long=True) if broken else None,
         m.section("After switching", _verdicts(result)),
         _beyond_ties(result),
-        m.section("Faults", faults, long=True),
-        m.section("Buses", buses, long=True),
+        s.table_section("Faults", result, "faults", caption, ["name", "verdict"], last=last, search=True),
+        s.table_section("Buses", result, "buses", "{} buses", ["name"], search=True),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "faults and restoration", parts)
@@ -92,12 +83,10 @@ def _beyond_ties(result: SecureResult) -> m.Section | None:
         ["restorable by", m.Column("faults", 0), "that is"],
         rows,
     )
-    some = result.switchings
-    title = f"{some.height} faults after which more than ties restores the supply"
-    last = ["to_open", "to_close", "then_open"]
-    shape = result.shape.tables["switchings"]
-    switchings = s.frame_table("switchings", title, some, shape, ["name"], last=last, search=True)
-    return m.section("More than ties", counts, *([switchings] if some.height else []))
+    caption, last = "{} faults after which more than ties restores the supply", ["to_open", "to_close", "then_open"]
+    return m.section(
+        "More than ties", counts, s.listed(result, "switchings", caption, ["name"], last=last, search=True)
+    )
 
 
 def _map(result: SecureResult) -> m.Section | None:

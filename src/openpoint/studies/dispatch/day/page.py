@@ -6,7 +6,6 @@ import math
 
 import polars as pl
 
-from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -16,21 +15,18 @@ from openpoint.studies.dispatch.day.pictures.scene import day_scene
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import CASES
 
-_PIXELS = 84.0  # of an inch
-
 
 def page(result: DispatchDayResult) -> m.Page:
     """The report of a result."""
     scene = day_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
     text = "Voltages are the lowest, currents the highest of the day."
+    day = "Price, supply, stores, voltages and open branches by period; the tables below hold all numbers."
     parts = [
-        s.banner(result, answered=result.has_answer, none="No plan found"),
-        s.remarks(result.notes),
         _cards(result),
         _limits(result),
-        _timeline(result),
-        _costs(result),
+        m.section("Timeline", s.drawing("Timeline", draw(result), day), long=True),
+        s.table_section("Cost by part", result, "costs", "Of the day", ["part"], last=["definition"], long=False),
         _decided(result),
         _switching(result),
         s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), note=text),
@@ -38,12 +34,10 @@ def page(result: DispatchDayResult) -> m.Page:
         _uncertainty(result),
         _samples(result),
         s.convergence_section(result),
-        *_tables(result),
-        s.doubts(result.grid.notes),
-        s.log_section(result),
+        _tables(result),
     ]
     what = f"dispatch over the rest of a day, from {result.now} on" if result.hours_passed else "dispatch over a day"
-    return m.page_of(result.grid, what, parts)
+    return s.answer_page(result, what, parts, none="No plan found")
 
 
 def _cards(result: DispatchDayResult) -> m.Cards:
@@ -78,20 +72,6 @@ def _not_served(result: DispatchDayResult) -> str:
     return f"at worst {number(shed, 1)} kWh of load shed, {number(lost, 1)} kWh of renewables not taken"
 
 
-def _timeline(result: DispatchDayResult) -> m.Section:
-    figure = draw(result)
-    alt = "Price, supply, stores, voltages and open branches by period; the tables below hold all numbers."
-    width = round(_PIXELS * figure.get_figwidth())
-    return m.section("Timeline", m.Drawing("Timeline", alt, encode(figure, "svg"), width), long=True)
-
-
-def _costs(result: DispatchDayResult) -> m.Section:
-    declared = result.shape.tables["costs"]
-    return m.section(
-        "Cost by part", s.frame_table("costs", "Of the day", result.costs, declared, ["part"], last=["definition"])
-    )
-
-
 def _decided(result: DispatchDayResult) -> m.Section:
     listed = s.table("decided", "What is decided when", ["what", "when", "in words"], result.decided.iter_rows())
     return m.section("What is decided when", listed)
@@ -113,44 +93,38 @@ def _switching(result: DispatchDayResult) -> m.Section | None:
         "from_bus": "from bus",
         "to_bus": "to bus",
     }
-    caption = f"{shown.height} operations, the first period against today"
-    listed = s.frame_table("switches", caption, shown, result.shape.tables["switches"], texts)
-    return m.section("Switching list", listed, m.Words("Not an order of switching within a period.", small=True))
+    caption = "{} operations, the first period against today"
+    below = m.Words("Not an order of switching within a period.", small=True)
+    return s.table_section("Switching list", result, "switches", caption, texts, frame=shown, below=below, long=False)
 
 
 def _uncertainty(result: DispatchDayResult) -> m.Section | None:
     deviating = result.uncertainty.filter("deviates")
     if not result.uncertainty.height:
         return None
-    declared = result.shape.tables["uncertainty"]
     title = "The dearest future" if result.futures.height else "The worst realisation"
     if deviating.is_empty():
         return m.section(title, m.Words("Nothing deviates in it, or there is no plan."))
-    listed = s.frame_table("uncertainty", "What deviates", deviating, declared, ["period", "quantity", "group"])
-    return m.section(title, listed, long=True)
+    texts = ["period", "quantity", "group"]
+    return s.table_section(title, result, "uncertainty", "What deviates", texts, frame=deviating)
 
 
 def _futures(result: DispatchDayResult) -> m.Section | None:
     if result.futures.is_empty():
         return None
-    figure = draw(result, kind="futures")
     alt = "The costs of the futures in order; the table below holds all numbers."
-    width = round(_PIXELS * figure.get_figwidth())
+    drawn = s.drawing("Futures", draw(result, kind="futures"), alt)
     caption = f"The answer in each future, by exact AC power flow; minimised: {result.risk}"
-    listed = s.frame_table("futures", caption, result.futures, result.shape.tables["futures"], ["future"], search=True)
-    return m.section("Futures", m.Drawing("Futures", alt, encode(figure, "svg"), width), listed, long=True)
+    return s.table_section("Futures", result, "futures", caption, ["future"], search=True, above=drawn)
 
 
 def _samples(result: DispatchDayResult) -> m.Section | None:
     if result.samples.is_empty():
         return None
-    declared = result.shape.tables["samples"]
-    figure = draw(result, kind="samples")
     alt = "Costs of the plans, and shares of days with load shed or limits broken; the table below holds all numbers."
-    drawing = m.Drawing("Out of sample", alt, encode(figure, "svg"), round(_PIXELS * figure.get_figwidth()))
+    drawn = s.drawing("Out of sample", draw(result, kind="samples"), alt)
     caption = "Each plan operated in the same days drawn at random, whatever the budget is, by exact AC power flow"
-    listed = s.frame_table("samples", caption, result.samples, declared, ["plan"])
-    return m.section("Out of sample", drawing, listed, long=True)
+    return s.table_section("Out of sample", result, "samples", caption, ["plan"], above=drawn)
 
 
 def _limits(result: DispatchDayResult) -> m.Section | None:
@@ -174,23 +148,18 @@ def _limits(result: DispatchDayResult) -> m.Section | None:
 
 
 def _tables(result: DispatchDayResult) -> list[m.Section | None]:
-    declared = result.shape.tables
-    used = result.stores.filter(pl.col("present"))
-    found = [
+    shown: tuple[tuple[str, str, pl.DataFrame, list[str]], ...] = (
         ("Periods", "periods", result.periods, ["period", "case"]),
-        ("Stores", "stores", used, ["period", "name", "kind", "bus"]),
+        ("Stores", "stores", result.stores.filter("present"), ["period", "name", "kind", "bus"]),
         ("Generators", "generators", result.generators.filter("on"), ["period", "name", "bus"]),
         ("Renewable sources", "renewables", result.renewables, ["period", "case", "name", "kind", "bus"]),
         ("Sources", "sources", result.sources, ["period", "case", "name", "bus"]),
         ("Devices", "devices", result.devices, ["period", "kind", "name"]),
         ("Branches", "branches", result.branches, ["name", "from_bus", "to_bus"]),
-    ]
+    )
     return [
-        m.section(
-            heading, s.frame_table(name, f"{frame.height} rows", frame, declared[name], texts, search=True), long=True
-        )
-        for heading, name, frame, texts in found
-        if frame.height
+        s.table_section(heading, result, name, "{} rows", texts, frame=frame, search=True)
+        for heading, name, frame, texts in shown
     ]
 
 

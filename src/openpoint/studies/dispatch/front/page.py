@@ -24,13 +24,11 @@ def page(result: DispatchFront) -> m.Page:
         if name in CRITERIA
     ]
     points = result.points.with_columns(pl.col("method").map_elements(method_words, pl.String))
-    listed = s.frame_table(
-        "points", text, points, result.shape.tables["points"], ["open_branches"], last=["termination", "method"]
-    )
+    last = ["termination", "method"]
     parts = [
         s.remarks(result.notes),
         m.section(f"{result.sought.capitalize()} and {result.kept}", picture, *meant),
-        m.section("Points", listed, long=True),
+        s.table_section("Points", result, "points", text, ["open_branches"], frame=points, last=last),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "front of dispatch", parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -13,7 +12,6 @@ from openpoint.studies.partition.steps.pictures import draw, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
 _LINEAR = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
-_PIXELS = 84.0  # of an inch
 
 
 def page(result: PartitionStepsResult) -> m.Page:
@@ -24,22 +22,20 @@ def page(result: PartitionStepsResult) -> m.Page:
         "step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps}
     )
     log = {"": (result.iterations, gap_text(result.gap, result.termination))}
+    text, stored = "Nominal loads; AC power flow of the islands", "Energy, and power held back for loads that deviate"
     parts = [
-        s.banner(result, answered=result.cost_usd is not None, none="No plan found"),
-        s.remarks(dict.fromkeys(result.notes)),
         _cards(result),
         _timeline(result),
-        _steps(result),
+        s.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
         moment.pictures(steps_scene(result), None),
         moment.switches(plans),
         moment.islands(plans),
         moment.generators(plans),
-        _storage(result),
+        s.table_section("In store", result, "storage", stored, ["step", "generator"], long=False),
         moment.blocks(plans),
         moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
-        s.doubts(result.grid.notes),
     ]
-    return m.page_of(result.grid, "microgrids over time", parts, physics=_LINEAR)
+    return s.answer_page(result, "microgrids over time", parts, none="No plan found", log=False, physics=_LINEAR)
 
 
 def _cards(result: PartitionStepsResult) -> m.Cards:
@@ -61,25 +57,8 @@ def _cards(result: PartitionStepsResult) -> m.Cards:
 def _timeline(result: PartitionStepsResult) -> m.Section | None:
     if result.cost_usd is None:
         return None
-    figure = draw(result)
     alt = "Blocks, switches, generators and stores, step by step; the tables below hold all numbers."
-    width = round(_PIXELS * figure.get_figwidth())
-    return m.section("Timeline", m.Drawing("Timeline", alt, encode(figure, "svg"), width), long=True)
-
-
-def _steps(result: PartitionStepsResult) -> m.Section:
-    caption = "Nominal loads; AC power flow of the islands"
-    return m.section(
-        "Steps", s.frame_table("steps", caption, result.steps, result.shape.tables["steps"], ["step"], blank=True)
-    )
-
-
-def _storage(result: PartitionStepsResult) -> m.Section | None:
-    if result.storage.is_empty():
-        return None
-    declared, caption = result.shape.tables["storage"], "Energy, and power held back for loads that deviate"
-    listed = s.frame_table("storage", caption, result.storage, declared, ["step", "generator"])
-    return m.section("In store", listed)
+    return m.section("Timeline", s.drawing("Timeline", draw(result), alt), long=True)
 
 
 html = html_for(page)

@@ -22,14 +22,8 @@ def _faults(result: SecuredResult) -> m.Section:
     """What faults do, and the branches whose fault it is."""
     rows = fault_rows(result)
     compared = s.table("fault-figures", "Figures of all faults", ["", "today", "answer"], rows)
-    listed = s.frame_table(
-        "faults",
-        f"{result.faults.height} branches that may have a fault, those first whose verdict differs",
-        result.faults,
-        result.shape.tables["faults"],
-        ["name"],
-        search=True,
-    )
+    caption = "{} branches that may have a fault, those first whose verdict differs"
+    listed = s.listed(result, "faults", caption, ["name"], search=True)
     asked = f"Limit of faults: {result.fault_limit}. " if result.fault_limit else ""
     value, bound = figure(result.minimized_value), figure(result.minimized_bound)
     least = f"Least {result.minimized}: {value} {result.minimized_unit}; proven: no state has less than {bound}. "

@@ -26,8 +26,6 @@ def page(result: FuturesResult) -> m.Page:
     alt = "The grid today and with the answer; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
-        s.banner(result, answered=result.objective_kw is not None, none="No answer found"),
-        s.remarks(result.notes),
         _cards(result),
         _comparison(result),
         _spread(result),
@@ -36,10 +34,8 @@ def page(result: FuturesResult) -> m.Page:
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         _tables(result),
-        s.doubts(result.grid.notes),
-        s.log_section(result, hidden="violation"),
     ]
-    return m.page_of(result.grid, "open points for many futures", parts)
+    return s.answer_page(result, "open points for many futures", parts, hidden="violation")
 
 
 def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:
@@ -96,12 +92,9 @@ def _comparison(result: FuturesResult) -> m.Section:
         topology=pl.Series([titles[each] for each in states], dtype=pl.String),
         open_branches=pl.Series([", ".join(opens[each]) for each in states], dtype=pl.String),
     )
-    declared, texts = result.shape.tables["plans"], ["futures", "topology"]
     caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
-    compared = m.Words(against_mean(result), small=True)
-    return m.section(
-        "Three topologies", compared, s.frame_table("plans", caption, frame, declared, texts, last=["open_branches"])
-    )
+    listed = s.listed(result, "plans", caption, ["futures", "topology"], frame=frame, last=["open_branches"])
+    return m.section("Three topologies", m.Words(against_mean(result), small=True), listed)
 
 
 def _spread(result: FuturesResult) -> list[m.Section]:
@@ -127,33 +120,17 @@ def _spread(result: FuturesResult) -> list[m.Section]:
 
 
 def _violations(result: FuturesResult) -> m.Section | None:
-    if result.violations.is_empty():
-        return None
-    whose = "answer" if result.objective_kw is not None else "state of least violation met"
-    caption = f"Limits broken by the {whose} ({result.violations.height})"
+    caption = f"Limits broken by the {s.whose(result)} ({{}})"
     names = ["future", "kind", "name", "value", "limit", "unit"]
-    declared = result.shape.tables["violations"]
-    return m.section(
-        "Limits", s.frame_table("broken", caption, result.violations, declared, names, low=True, search=True), long=True
-    )
+    return s.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
 
 
-def _tables(result: FuturesResult) -> list[m.Section]:
-    everywhere = "over all futures planned for"
-    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
-    frames = (
-        ("futures", "Futures planned for", result.futures, {"future": "future"}),
-        ("sample", "Other futures", result.sample, {"future": "future"}),
-        ("buses", f"Buses, {everywhere}", result.buses.drop("vn_kv", "v_min_pu", "v_max_pu"), {"name": "name"}),
-        ("branches", f"Branches, {everywhere}", result.branches, ends),
-    )
-    tables = result.shape.tables
+def _tables(result: FuturesResult) -> list[m.Section | None]:
+    future = {"future": "future"}
     return [
-        m.section(
-            heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
-        )
-        for name, heading, frame, texts in frames
-        if not frame.is_empty()
+        s.table_section("Futures planned for", result, "futures", "{} rows", future, search=True),
+        s.table_section("Other futures", result, "sample", "{} rows", future, search=True),
+        *s.extremes_tables(result, "over all futures planned for"),
     ]
 
 

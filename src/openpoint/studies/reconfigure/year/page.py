@@ -8,7 +8,7 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
-from openpoint.results import columns
+from openpoint.results.base import Answer
 from openpoint.studies.reconfigure.year.pictures.curves import Stepped, year_chart, year_scene
 from openpoint.studies.reconfigure.year.pictures.figures import draw_scene
 from openpoint.studies.reconfigure.year.result import YearResult
@@ -25,19 +25,16 @@ def page(result: YearResult) -> m.Page:
     alt = "The grid today and with the answer; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
-        s.banner(result, answered=result.has_answer, none="No answer found"),
-        s.remarks(result.notes),
         _cards(result),
-        violation_section(result.violations, result.shape.tables["violations"], _whose(result)),
+        violation_section(result, s.whose(result)),
         duration_section(result),
         s.grid_section(scene, picture, "their lowest voltage in any step", text),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
-        _tables(result),
-        s.doubts(result.grid.notes),
-        s.log_section(result, hidden="violation"),
+        steps_section(result, result.steps),
+        s.extremes_tables(result, "over all steps"),
     ]
-    return m.page_of(result.grid, "open points for a year", parts)
+    return s.answer_page(result, "open points for a year", parts, hidden="violation")
 
 
 def _cards(result: YearResult) -> m.Cards:
@@ -62,10 +59,6 @@ def _cards(result: YearResult) -> m.Cards:
     )
 
 
-def _whose(result: YearResult) -> str:
-    return "answer" if result.has_answer else "state of least violation met"
-
-
 def duration_section(result: Stepped) -> m.Section | None:
     """The duration curves of losses and voltages."""
     shown = []
@@ -80,44 +73,21 @@ def duration_section(result: Stepped) -> m.Section | None:
     return m.section("Over the year, in order of size", s.panels(shown)) if shown else None
 
 
-def violation_section(violations: pl.DataFrame, declared: columns.Table, whose: str) -> m.Section | None:
+def violation_section(result: Answer, whose: str) -> m.Section | None:
     """Limits that are broken; `whose`: by what."""
-    if violations.is_empty():
-        return None
-    caption = f"Limits broken by the {whose} ({violations.height}), each in its worst step"
+    caption = f"Limits broken by the {whose} ({{}}), each in its worst step"
     names = ["kind", "name", "value", "limit", "unit", "step"]
-    return m.section(
-        "Limits", s.frame_table("broken", caption, violations, declared, names, low=True, search=True), long=True
-    )
+    return s.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
 
 
-def steps_section(steps: pl.DataFrame, declared: columns.Table) -> m.Section:
+def steps_section(result: Answer, steps: pl.DataFrame) -> m.Section | None:
     """The steps, of many those of the largest loss."""
-    heading, count = "Steps", steps.height
-    if count > MOST_ROWS:
+    heading = "Steps"
+    if steps.height > MOST_ROWS:
         order = "loss_after_kw" if steps["loss_after_kw"].is_not_null().any() else "loss_before_kw"
         steps = steps.sort(order, descending=True, nulls_last=True).head(MOST_ROWS)
         heading = "Steps, those of the largest loss first"
-    listed = s.frame_table("steps", f"{len(steps)} rows", steps, declared, {"step": "step"}, search=True)
-    return m.section(heading, listed, long=True)
-
-
-def _tables(result: YearResult) -> list[m.Section]:
-    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
-    frames = (
-        ("buses", "Buses, over all steps", result.buses.drop("vn_kv", "v_min_pu", "v_max_pu"), {"name": "name"}),
-        ("branches", "Branches, over all steps", result.branches, ends),
-    )
-    tables = result.shape.tables
-    return [
-        steps_section(result.steps, tables["steps"]),
-        *(
-            m.section(
-                heading, s.frame_table(name, f"{len(frame)} rows", frame, tables[name], texts, search=True), long=True
-            )
-            for name, heading, frame, texts in frames
-        ),
-    ]
+    return s.table_section(heading, result, "steps", "{} rows", {"step": "step"}, frame=steps, search=True)
 
 
 html = html_for(page)

@@ -17,12 +17,11 @@ def page(result: ReconfigureFront) -> m.Page:
     drawn = chart(result)
     text = f"The least loss over {result.kept_words}, and what is proven to be empty"
     picture = None if drawn is None else m.Panel("front", drawn, "", text)
-    shape, proven_least = result.shape.tables, least(result)
+    proven_least = least(result)
     ended = f"{result.termination.value}: {result.termination.remedy}"
     texts = ["to_close", "to_open", "open_branches", "termination"]
-    points = s.frame_table("points", text, result.points, shape["points"], [], last=texts)
     searches = "What is proven, a row a search"
-    declared = shape["bounds"]
+    declared = result.shape.tables["bounds"]
     if result.kept == UNRESTORABLE:
         declared = {**declared, "limit": c.maybe_number("most unrestorable faults", "limit")}
     proven = s.frame_table("bounds", searches, result.bounds, declared, [], last=["termination"])
@@ -34,7 +33,7 @@ def page(result: ReconfigureFront) -> m.Page:
             m.Words(f"Ended: {ended}"),
             m.Words(proven_least, small=True) if proven_least else None,
         ),
-        m.section("Points", points, m.Words(HOW, small=True), long=True),
+        s.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
         m.section("Bounds", proven),
         s.doubts(result.grid.notes),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -17,23 +16,21 @@ _PIXELS = 96
 
 def page(result: SeasonsResult) -> m.Page:
     """The report of a result."""
-    shape = result.shape.tables
     whose = "plan" if result.has_answer else "state of least violation met"
+    alt = "The mean loss of every block and its open branches; the tables below hold all numbers."
     parts = [
-        s.banner(result, answered=result.has_answer, none="No plan found"),
-        s.remarks(result.notes),
         _cards(result),
-        violation_section(result.violations, shape["violations"], whose),
-        _timeline(result),
+        violation_section(result, whose),
+        m.section("The blocks", s.drawing("The blocks", draw(result), alt, _PIXELS), long=True),
         _blocks(result),
         _switchings(result),
         duration_section(result),
         s.convergence_section(result),
-        steps_section(result.steps, shape["steps"]),
-        s.doubts(result.grid.notes),
-        s.log_section(result, hidden="violation"),
+        steps_section(result, result.steps),
     ]
-    return m.page_of(result.grid, "open points for the blocks of a year", parts)
+    return s.answer_page(
+        result, "open points for the blocks of a year", parts, none="No plan found", hidden="violation"
+    )
 
 
 def _cards(result: SeasonsResult) -> m.Cards:
@@ -58,33 +55,22 @@ def _cards(result: SeasonsResult) -> m.Cards:
     )
 
 
-def _timeline(result: SeasonsResult) -> m.Section:
-    figure = draw(result)
-    alt = "The mean loss of every block and its open branches; the tables below hold all numbers."
-    width = round(_PIXELS * figure.get_figwidth())
-    return m.section("The blocks", m.Drawing("The blocks", alt, encode(figure, "svg"), width), long=True)
-
-
-def _blocks(result: SeasonsResult) -> m.Section:
-    text = "An opening and a closing are one operation each, so that an exchange of two branches is two."
+def _blocks(result: SeasonsResult) -> m.Section | None:
+    text = m.Words(
+        "An opening and a closing are one operation each, so that an exchange of two branches is two.", small=True
+    )
     texts = {"block": "block", "first_step": "from"}
     last = ["to_close", "to_open", "open_branches"]
-    listed = s.frame_table(
-        "blocks", f"{result.blocks.height} blocks", result.blocks, result.shape.tables["blocks"], texts, last=last
-    )
-    return m.section("Blocks in numbers", listed, m.Words(text, small=True), long=True)
+    return s.table_section("Blocks in numbers", result, "blocks", "{} blocks", texts, last=last, below=text)
 
 
 def _switchings(result: SeasonsResult) -> m.Section | None:
-    if result.switchings.is_empty():
-        return None
     texts = {"block": "block", "step": "from", "action": "action", "name": "branch", "from_bus": "from bus",
              "to_bus": "to bus"}  # fmt: skip
-    declared = result.shape.tables["switchings"]
-    caption = f"{result.switchings.height} operations; in a block first what is closed"
-    listed = s.frame_table("switchings", caption, result.switchings, declared, texts, search=True)
+    caption = "{} operations; in a block first what is closed"
     text = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
-    return m.section("Switchings", listed, m.Words(text, small=True), long=True)
+    below = m.Words(text, small=True)
+    return s.table_section("Switchings", result, "switchings", caption, texts, search=True, below=below)
 
 
 html = html_for(page)
