@@ -38,11 +38,15 @@ class Result:
 
     Class attributes:
         shape: the keys and tables that are written.
-        place: the folder of the study, which has the modules `page`, `view` and `pictures`.
+        place: the folder of the study, that of the class; it has the modules `page`, `view` and `pictures`.
     """
 
     shape: ClassVar[Shape]
     place: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.place = cls.__module__.rpartition(".")[0]
 
     if TYPE_CHECKING:
 

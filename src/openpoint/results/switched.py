@@ -121,6 +121,11 @@ class LossResult(SwitchedResult):
     lower_bound_kw: float
 
     @property
+    def has_answer(self) -> bool:
+        """Whether a topology was found that keeps the limits as asked."""
+        return self.objective_kw is not None
+
+    @property
     def head(self) -> Head:
         return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_listed())
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -16,6 +16,10 @@ from openpoint.results.schema import Schema
 def phase_words(phase: str | None) -> str:
     """The phase in words, for messages after the name of a bus or branch; empty in a balanced grid."""
     return "" if phase in ("1", None) else f", phase {phase}"
+
+
+POWERS = {"active power": "kW", "reactive power": "kvar"}
+"""Limits of a generator, with their units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Violation:
 
     @property
     def unit(self) -> str:
-        return {"current": "A", "active power": "kW", "reactive power": "kvar"}.get(self.kind, "pu")
+        return {"current": "A", **POWERS}.get(self.kind, "pu")
 
     @property
     def excess(self) -> float:
@@ -59,18 +63,44 @@ class Violation:
 
 
 PHASE = c.text("1 in a balanced grid, else a, b or c", options=["1", "a", "b", "c"])
-VIOLATIONS: c.Table = {
-    "kind": c.text("what is broken", "limit broken", options=["voltage low", "voltage high", "current"]),
-    "name": c.text("bus or branch", "bus or branch"),
-    "phase": PHASE,
-    "value": c.number("what the AC power flow gives", "value", 4),
-    "limit": c.number("what is allowed", "limit", 4),
-    "unit": c.text("of value and limit", options=["pu", "A"]),
-}
+
+
+def violation_columns(of_powers: Mapping[str, str], where: str, heading: str = "where") -> c.Table:
+    """The columns of violations.
+
+    Args:
+        of_powers: limits of powers that may be broken beside those of voltage and current, each with its unit.
+        where: what it may be broken at. heading: of that.
+    """
+    kinds = ["voltage low", "voltage high", "current", *of_powers]
+    units = ["pu", "A", *dict.fromkeys(of_powers.values())]
+    return {
+        "kind": c.text("what is broken", "limit broken", options=kinds),
+        "name": c.text(where, heading),
+        "phase": PHASE,
+        "value": c.number("what the AC power flow gives", "value", 4),
+        "limit": c.number("what is allowed", "limit", 4),
+        "unit": c.text("of value and limit", options=units),
+    }
+
+
+def without_phase(table: c.Table) -> c.Table:
+    """The columns of a balanced grid."""
+    return {name: column for name, column in table.items() if name != "phase"}
+
+
+VIOLATIONS = violation_columns({}, "bus or branch", "bus or branch")
 VIOLATION: Schema = c.rows_schema("violations", VIOLATIONS)["items"]
 """The JSON Schema of one."""
 
 
-def violation_table(violations: Iterable[Violation]) -> pl.DataFrame:
+class Row(Protocol):
+    """A violation as it is written."""
+
+    @property
+    def row(self) -> dict[str, Any]: ...
+
+
+def violation_table(violations: Iterable[Row], columns: c.Table = VIOLATIONS) -> pl.DataFrame:
     """The table of violations, one row for each."""
-    return pl.DataFrame([each.row for each in violations], schema=c.dtypes(VIOLATIONS))
+    return pl.DataFrame([each.row for each in violations], schema=c.dtypes(columns))

@@ -208,6 +208,8 @@ class Section:
 
 
 Part = Banner | Remarks | Cards | Section
+Offered = Part | Sequence[Part | None] | None
+"""What may be handed over for a page: None is left out."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +235,7 @@ class Page:
         return {panel.identity: panel.chart for part in self.parts for panel in _panels(part)}
 
 
-def page_of(
-    grid: Grid, study: str, parts: Iterable[Part | Sequence[Part | None] | None], *, physics: str = EXACT
-) -> Page:
+def page_of(grid: Grid, study: str, parts: Iterable[Offered], *, physics: str = EXACT) -> Page:
     """The page about a grid, of those parts that there are: None stands for an empty one."""
     several = (part if isinstance(part, Sequence) else [part] for part in parts)
     found = tuple(part for some in several for part in some if part is not None)

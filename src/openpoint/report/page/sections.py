@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from openpoint.errors import Problem, grouped
 from openpoint.grid.grid import Grid
+from openpoint.report.change import Change
 from openpoint.report.chart import charts as plotcharts
 from openpoint.report.chart import grid as plots
 from openpoint.report.chart.frame import is_wide
@@ -62,7 +63,7 @@ def banner(result: Answer, *, answered: bool, none: str, text: str | None = None
 def answer_page(
     result: Answer,
     study: str,
-    parts: Iterable[m.Part | Sequence[m.Part | None] | None],
+    parts: Iterable[m.Offered],
     *,
     none: str = "No answer found",
     log: bool = True,
@@ -234,6 +235,21 @@ def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.D
         frame_table("branches", f"{len(scene.branch_names)} branches", shown, other, texts, search=True),
     )
     return [m.section(heading, each, long=True) for heading, each in zip(("Buses", "Branches"), listed, strict=True)]
+
+
+def limits_section(result: Change, scene: Scene, advice: str, *more: m.Words) -> m.Section | None:
+    """The limits that the answer, the least violation and today's state break, each where there are any.
+
+    `advice` goes before the open points of the least violation; `more` stands above the tables.
+    """
+    least = m.Words(advice, ", ".join(result.least_violation_open)) if result.least_violation else None
+    broken = [
+        violation_table("broken", "Limits broken by the answer", result.violations),
+        violation_table("least", "Limits broken at the least violation met", result.least_violation),
+        violation_table("today", "Limits broken today", scene.states["before"].violations),
+    ]
+    found = [block for block in (least, *more, *broken) if block is not None]
+    return m.section("Limits", *found, long=True) if found else None
 
 
 def violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> m.Table | None:

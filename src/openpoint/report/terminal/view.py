@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from openpoint.report.change import Change
 from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
-from openpoint.results.violation import Violation
 
 VIOLATIONS_SHOWN = 10
 
@@ -63,7 +64,28 @@ def violated(count: int) -> str:
     return f"{words.count(count, 'limit')} violated" if count else "no limit violated"
 
 
-def violations(title: str, found: tuple[Violation, ...]) -> View:
+def ac_check(mismatch_pu: float | None, count: int, more: str = "") -> View:
+    """What the AC power flow of the answer leaves over, and how many limits it breaks; nothing without an answer."""
+    if mismatch_pu is None:
+        return []
+    return [Line(f"AC check: largest mismatch {words.small(mismatch_pu)} pu{more}, {violated(count)}")]
+
+
+def proof(gap: float, bound: str, of: str = "") -> Line:
+    """The gap, of what, and the bound that proves it."""
+    known = f"{words.percent(gap)} %{of} ({bound})"
+    return Line(f"Gap: {known if math.isfinite(gap) else 'not known, no bound is proven'}")
+
+
+def least_violation(result: Change) -> View:
+    """The limits that break at the least violation met, and what is open there."""
+    lines = violations("Least violation met", result.least_violation)
+    if result.least_violation_open:
+        lines.append(Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
+    return lines
+
+
+def violations(title: str, found: Sequence[object]) -> View:
     """The first of them under a title; nothing where there are none."""
     return [Line(f"{title}:"), *_first([str(each) for each in found])] if found else []
 

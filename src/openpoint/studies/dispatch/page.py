@@ -11,7 +11,6 @@ from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
-from openpoint.report.scene import Scene
 from openpoint.studies.dispatch.pictures.figures import draw_scene
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
@@ -21,7 +20,8 @@ def page(result: DispatchResult) -> m.Page:
     """The report of a result."""
     scene = build_scene(result)
     alt = "The grid today and with the answer; the tables below hold all numbers."
-    limits = _limits(result, scene)
+    advice = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
+    limits = s.limits_section(result, scene, advice)
     urgent = bool(result.violations or result.least_violation)
     parts = [
         _cards(result),
@@ -100,19 +100,6 @@ def _supply(result: DispatchResult) -> list[m.Section | None]:
         s.table_section("Sources", result, "sources", "{} rows", ["name", "bus"]),
         s.table_section("Generators", result, "generators", "{} rows", ["name", "bus"]),
     ]
-
-
-def _limits(result: DispatchResult, scene: Scene) -> m.Section | None:
-    parts: list[m.Words] = []
-    if result.least_violation:
-        advice = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
-        parts.append(m.Words(advice, ", ".join(result.least_violation_open)))
-    broken = [
-        s.violation_table("broken", "Limits broken by the answer", result.violations),
-        s.violation_table("least", "Limits broken at the least violation met", result.least_violation),
-        s.violation_table("today", "Limits broken today", scene.states["before"].violations),
-    ]
-    return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
 
 
 html = html_for(page)

@@ -9,13 +9,12 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.results import columns
 from openpoint.results.base import Head, count_words, in_kw, switching_words
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SwitchedResult, with_output
-from openpoint.results.violation import Violation
+from openpoint.results.violation import Violation, violation_table
 from openpoint.studies.dispatch.actions import actions_table
-from openpoint.studies.dispatch.schema import DISPATCH, VIOLATIONS
+from openpoint.studies.dispatch.schema import DISPATCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,14 +65,13 @@ class DispatchResult(SwitchedResult):
     generators: pl.DataFrame
 
     shape: ClassVar[Shape] = DISPATCH
-    place: ClassVar[str] = "openpoint.studies.dispatch"
 
     @property
     def head(self) -> Head:
         return self._head(self.objective, self.lower_bound, self.objective_unit, self.violations_listed())
 
     def violations_listed(self) -> pl.DataFrame:
-        return violations_table(self.violations or self.least_violation)
+        return violation_table(self.violations or self.least_violation)
 
     @property
     def has_answer(self) -> bool:
@@ -133,13 +131,8 @@ class DispatchResult(SwitchedResult):
         return grid
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violations_table(self.violations)}
+        return {**super()._special_tables(), "violations": violation_table(self.violations)}
 
     def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
         """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
         return self._draw(kind=kind)
-
-
-def violations_table(violations: tuple[Violation, ...]) -> pl.DataFrame:
-    """The table of violations, one row for each."""
-    return pl.DataFrame([each.row for each in violations], schema=columns.dtypes(VIOLATIONS))

@@ -8,24 +8,13 @@ from openpoint.results.iterations import iteration_columns
 from openpoint.results.schema import Schema, listing, maybe, names, text
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
-from openpoint.results.violation import PHASE
+from openpoint.results.violation import POWERS, violation_columns
 from openpoint.studies.dispatch.criteria import CRITERIA
 
 DEVICE_KINDS = ("capacitor bank", "source voltage", "tap changer", "generator")
 QUANTITIES = ("steps on", "voltage", "tap position", "on")
 
-VIOLATIONS: c.Table = {
-    "kind": c.text(
-        "what is broken",
-        "limit broken",
-        options=["voltage low", "voltage high", "current", "active power", "reactive power", "apparent power"],
-    ),
-    "name": c.text("bus, branch, source or generator", "where"),
-    "phase": PHASE,
-    "value": c.number("what the AC power flow gives", "value", 4),
-    "limit": c.number("what is allowed", "limit", 4),
-    "unit": c.text("of value and limit", options=["pu", "A", "kW", "kvar", "kVA"]),
-}
+VIOLATIONS = violation_columns({**POWERS, "apparent power": "kVA"}, "bus, branch, source or generator")
 _VIOLATION = c.rows_schema("violations", VIOLATIONS)["items"]
 CRITERIA_TABLE: c.Table = {
     "name": c.text("name of the criterion", "criterion", options=list(CRITERIA)),

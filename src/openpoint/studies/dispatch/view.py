@@ -14,15 +14,13 @@ _MOST_ACTIONS = 30
 
 def view(result: DispatchResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
-    lines = [*v.stop(result), *_answer(result)]
-    if result.ac_max_mismatch_pu is not None:
-        check = v.violated(len(result.violations))
-        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {check}"))
-    lines += v.violations("Limits violated", result.violations)
-    lines += v.violations("Least violation met", result.least_violation)
-    if result.least_violation_open:
-        lines.append(v.Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
-    return lines
+    return [
+        *v.stop(result),
+        *_answer(result),
+        *v.ac_check(result.ac_max_mismatch_pu, len(result.violations)),
+        *v.violations("Limits violated", result.violations),
+        *v.least_violation(result),
+    ]
 
 
 def _answer(result: DispatchResult) -> v.View:
@@ -32,10 +30,9 @@ def _answer(result: DispatchResult) -> v.View:
     bound = f"bound {figure(result.lower_bound, result.objective_unit)}"
     if result.objective is None:
         return [free, v.Line(f"No state that keeps the limits was found ({bound}).")]
-    gap = "not known, no bound is proven"
-    if math.isfinite(result.gap):
-        gap = f"{words.percent(result.gap)} % of {figure(result.objective, result.objective_unit)} ({bound})"
-    return [free, v.Line(), v.Rows(_before_after(result), (1, 2), head=True), *_actions(result), v.Line(f"Gap: {gap}")]
+    rows = v.Rows(_before_after(result), (1, 2), head=True)
+    objective = f" of {figure(result.objective, result.objective_unit)}"
+    return [free, v.Line(), rows, *_actions(result), v.proof(result.gap, bound, objective)]
 
 
 def _before_after(result: DispatchResult) -> list[tuple[str, ...]]:

@@ -62,7 +62,6 @@ class HardenResult(Answer):
     violations: pl.DataFrame
 
     shape: ClassVar[Shape] = HARDEN
-    place: ClassVar[str] = "openpoint.studies.harden"
 
     @property
     def head(self) -> Head:

@@ -7,6 +7,7 @@ from openpoint.results.common import ENDS, run_keys
 from openpoint.results.iterations import iteration_columns
 from openpoint.results.schema import Schema, maybe, names, text
 from openpoint.results.shape import Shape
+from openpoint.results.violation import POWERS, violation_columns, without_phase
 
 _DISASTER: c.Table = {"disaster": c.text("name of the disaster")}
 
@@ -83,15 +84,7 @@ _TABLES: dict[str, c.Table] = {
     },
     "violations": {
         **_DISASTER,
-        "kind": c.text(
-            "what is broken",
-            "limit broken",
-            options=["voltage low", "voltage high", "current", "active power", "reactive power"],
-        ),
-        "name": c.text("bus or branch", "where"),
-        "value": c.number("what the AC power flow gives", "value", 4),
-        "limit": c.number("what is allowed", "limit", 4),
-        "unit": c.text("of value and limit", options=["pu", "A", "kW", "kvar"]),
+        **without_phase(violation_columns(POWERS, "bus or branch")),
     },
     "iterations": iteration_columns(
         "usd",

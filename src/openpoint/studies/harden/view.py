@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, stop, violated, violation_rows
+from openpoint.report.terminal.view import Line, Rows, View, ac_check, stop, violation_rows
 from openpoint.studies.harden.result import HardenResult
 
 DISASTERS_SHOWN = 12
@@ -26,7 +26,10 @@ def view(result: HardenResult) -> View:
     if result.worst_attack:
         lines.append(Line(f"Worst attack after that: {words.names(result.worst_attack)}"))
     lines.append(Line(f"Gap: {words.percent(result.gap)} % ({bound})"))
-    return [*lines, *_disasters(result), *_value(result), *_check(result)]
+    lines += [*_disasters(result), *_value(result)]
+    if result.ac_max_mismatch_pu is not None:
+        lines += [Line(), *ac_check(result.ac_max_mismatch_pu, result.violations.height)]
+    return [*lines, *violation_rows(result.violations, "after", "disaster")]
 
 
 def _sums(result: HardenResult, cost_usd: float, investment_usd: float) -> list[tuple[str, str]]:
@@ -74,14 +77,6 @@ def _value(result: HardenResult) -> View:
         ),
     ]
     return [Line("\nWhat the plan is worth", "bold"), Rows(rows, (1,))]
-
-
-def _check(result: HardenResult) -> View:
-    if result.ac_max_mismatch_pu is None:
-        return []
-    limits = violated(result.violations.height)
-    check = Line(f"\nAC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {limits}")
-    return [check, *violation_rows(result.violations, "after", "disaster")]
 
 
 def _share(probability: float | None) -> str:

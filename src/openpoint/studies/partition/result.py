@@ -109,7 +109,6 @@ class PartitionResult(PlanResult):
     samples: PartitionSamples | None = None
 
     shape: ClassVar[Shape] = PARTITION
-    place: ClassVar[str] = "openpoint.studies.partition"
 
     def answer_facts(self) -> dict[str, str]:
         return {
@@ -148,7 +147,6 @@ class PartitionLevels(Result):
     by_level: Mapping[float, PartitionResult]
 
     shape: ClassVar[Shape] = LEVELS
-    place: ClassVar[str] = "openpoint.studies.partition"
 
     @property
     def results(self) -> tuple[PartitionResult, ...]:

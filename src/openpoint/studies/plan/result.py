@@ -38,7 +38,6 @@ class SwitchPlanResult(Result):
     plan: SwitchPlan
 
     shape: ClassVar[Shape] = PLAN
-    place: ClassVar[str] = "openpoint.studies.plan"
 
     @property
     def in_short(self) -> str:

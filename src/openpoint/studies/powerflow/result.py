@@ -58,7 +58,6 @@ class PowerflowResult(Result):
     notes: tuple[str, ...] = ()
 
     shape: ClassVar[Shape] = POWERFLOW
-    place: ClassVar[str] = "openpoint.studies.powerflow"
 
     @property
     def in_short(self) -> str:

@@ -84,20 +84,13 @@ def _bound(result: TopologyResult) -> str:
 
 
 def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
-    parts = []
-    if result.least_violation:
-        advice = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
-        parts.append(m.Words(advice, ", ".join(result.least_violation_open)))
-    if result.soft_limits is not None:
-        proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
-        relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
-        parts.append(m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed)))
-    broken = [
-        s.violation_table("broken", "Limits broken by the answer", result.violations),
-        s.violation_table("least", "Limits broken at the least violation met", result.least_violation),
-        s.violation_table("today", "Limits broken today", scene.states["before"].violations),
-    ]
-    return m.section("Limits", *parts, *broken, long=True) if parts or any(broken) else None
+    advice = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
+    if result.soft_limits is None:
+        return s.limits_section(result, scene, advice)
+    proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
+    relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
+    limits = m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed))
+    return s.limits_section(result, scene, advice, limits)
 
 
 html = html_for(page)

@@ -250,4 +250,3 @@ class ReconfigureResult(TopologyResult):
     """
 
     shape: ClassVar[Shape] = RECONFIGURE
-    place: ClassVar[str] = "openpoint.studies.reconfigure"

@@ -15,19 +15,13 @@ from openpoint.studies.reconfigure.result import SoftLimits, TopologyResult
 
 def view(result: TopologyResult) -> v.View:
     """Why the run stopped, and the grid before and after."""
-    lines = [*v.stop(result), *_answer(result)]
-    if result.ac_max_mismatch_pu is not None:
-        check = v.violated(len(result.violations))
-        lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu, {check}"))
+    lines = [*v.stop(result), *_answer(result), *v.ac_check(result.ac_max_mismatch_pu, len(result.violations))]
     lines += v.violations("Limits violated", result.violations)
     if result.soft_limits is not None:
         lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
     if result.plan is not None:
         lines += plan_view(result.plan)
-    lines += v.violations("Least violation met", result.least_violation)
-    if result.least_violation_open:
-        lines.append(v.Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
-    return lines
+    return [*lines, *v.least_violation(result)]
 
 
 def _answer(result: TopologyResult) -> v.View:
@@ -39,15 +33,12 @@ def _answer(result: TopologyResult) -> v.View:
     objective = "" if is_loss else f" of {words.kw(result.objective_kw)} kW with changes"
     if result.linear_kw is not None:
         bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
-    gap = "not known, no bound is proven"
-    if math.isfinite(result.gap):
-        gap = f"{words.percent(result.gap)} %{objective} ({bound})"
     return [
         v.Line(f"\nLoss {losses}{_saving(result)}", "bold"),
         v.Rows(before_after(result), head=True),
         v.Line(f"Open today: {words.names(result.open_before)}"),
         *v.switching(result, places(result)),
-        v.Line(f"Gap: {gap}"),
+        v.proof(result.gap, bound, objective),
     ]
 
 

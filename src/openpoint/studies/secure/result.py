@@ -56,7 +56,6 @@ class SecureResult(Result):
     notes: tuple[str, ...]
 
     shape: ClassVar[Shape] = SECURE
-    place: ClassVar[str] = "openpoint.studies.secure"
 
     @cached_property
     def counts(self) -> dict[str, int]:

@@ -10,9 +10,9 @@ import polars as pl
 
 from openpoint.errors import OptionError
 from openpoint.names import join_names
-from openpoint.results import columns
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
+from openpoint.results.violation import violation_table
 from openpoint.scenarios.day.now import NowLike, period_at
 from openpoint.studies.dispatch.day.carried import CarriedOut, Planned
 from openpoint.studies.dispatch.day.limits import DayViolation
@@ -90,11 +90,10 @@ class DispatchDayResult(Answer):
     samples: pl.DataFrame
 
     shape: ClassVar[Shape] = DAY
-    place: ClassVar[str] = "openpoint.studies.dispatch.day"
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_usd, self.lower_bound_usd, "$", violations_table(self.violations))
+        return self._head(self.objective_usd, self.lower_bound_usd, "$", violation_table(self.violations, VIOLATIONS))
 
     @property
     def has_answer(self) -> bool:
@@ -195,14 +194,9 @@ class DispatchDayResult(Answer):
         return {**super()._special_values(), **self.totals, "violations": broken}
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violations_table(self.violations)}
+        return {**super()._special_tables(), "violations": violation_table(self.violations, VIOLATIONS)}
 
     def plot(self, kind: Literal["day", "grid", "convergence", "futures", "samples"] = "day") -> Figure:
         """A picture for notebooks: the day as a timeline, the grid with its open points, the bounds closing, the costs
         of the futures, or plans in days drawn at random."""
         return self._draw(kind=kind)
-
-
-def violations_table(violations: tuple[DayViolation, ...]) -> pl.DataFrame:
-    """The table of violations, one row for each."""
-    return pl.DataFrame([each.row for each in violations], schema=columns.dtypes(VIOLATIONS))

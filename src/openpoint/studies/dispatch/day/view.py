@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import polars as pl
 
 from openpoint.report.terminal import view as v
@@ -29,24 +27,15 @@ _FIGURES = (
 def view(result: DispatchDayResult) -> v.View:
     """Why the run stopped, and the day as today, as forecast and at worst."""
     lines = [*v.stop(result), *_rest(result), *_decided(result)]
-    if result.violations:
-        lines.append(v.Line("Limits violated:" if result.has_answer else "Least violation met:"))
-        lines += [v.Line(f"  {words.safe(str(each))}") for each in result.violations[: v.VIOLATIONS_SHOWN]]
-        if (more := len(result.violations) - v.VIOLATIONS_SHOWN) > 0:
-            lines.append(v.Line(f"  and {more} more; --json, --csv and --report list all"))
+    lines += v.violations("Limits violated" if result.has_answer else "Least violation met", result.violations)
     if not result.has_answer:
         return [*lines, v.Line(f"No plan that keeps all limits was found (bound {words.usd(result.lower_bound_usd)}).")]
     lines += [v.Line(), v.Rows(_cases(result), (1, 2, 3), head=True), v.Line(), *_periods(result), *_switching(result)]
     lines += [*_futures(result), *_samples(result)]
-    gap = "not known, no bound is proven"
-    if math.isfinite(result.gap):
-        objective = words.usd(result.objective_usd)
-        gap = f"{words.percent(result.gap)} % of {objective} (bound {words.usd(result.lower_bound_usd)})"
-    lines.append(v.Line(f"Gap: {gap}"))
+    bound, objective = f"bound {words.usd(result.lower_bound_usd)}", f" of {words.usd(result.objective_usd)}"
     balance = "" if result.balance_max_kw is None else f", energy balance to {words.small(result.balance_max_kw)} kW"
-    check = v.violated(len(result.violations))
-    lines.append(v.Line(f"AC check: largest mismatch {words.small(result.ac_max_mismatch_pu)} pu{balance}, {check}"))
-    return lines
+    check = v.ac_check(result.ac_max_mismatch_pu, len(result.violations), balance)
+    return [*lines, v.proof(result.gap, bound, objective), *check]
 
 
 def _rest(result: DispatchDayResult) -> v.View:

@@ -39,7 +39,6 @@ class DispatchFront(Result):
     notes: tuple[str, ...] = ()
 
     shape: ClassVar[Shape] = FRONT
-    place: ClassVar[str] = "openpoint.studies.dispatch.front"
 
     @property
     def sought_unit(self) -> str:

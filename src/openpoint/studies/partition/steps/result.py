@@ -47,7 +47,6 @@ class PartitionStepsResult(PlanResult):
     priorities: pl.DataFrame
 
     shape: ClassVar[Shape] = STEPS
-    place: ClassVar[str] = "openpoint.studies.partition.steps"
     island_key: ClassVar[tuple[str, ...]] = ("step", "island")
 
     def answer_facts(self) -> dict[str, str]:

@@ -56,7 +56,6 @@ class SecuredResult(TopologyResult):
     faults: pl.DataFrame
 
     shape: ClassVar[Shape] = SECURED
-    place: ClassVar[str] = "openpoint.studies.reconfigure.faults"
 
     @property
     def minimized_unit(self) -> str:

@@ -77,7 +77,6 @@ class FleetResult(Result):
     notes: tuple[str, ...] = ()
 
     shape: ClassVar[Shape] = FLEET
-    place: ClassVar[str] = "openpoint.studies.reconfigure.fleet"
 
     @property
     def subject(self) -> str:

@@ -25,7 +25,7 @@ def page(result: FuturesResult) -> m.Page:
     text = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
     alt = "The grid today and with the answer; the tables below hold all numbers."
     picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
-    parts = [
+    parts: list[m.Offered] = [
         _cards(result),
         _comparison(result),
         _spread(result),

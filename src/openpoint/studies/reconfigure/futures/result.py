@@ -51,7 +51,6 @@ class FuturesResult(LossResult):
     violations: pl.DataFrame
 
     shape: ClassVar[Shape] = FUTURES
-    place: ClassVar[str] = "openpoint.studies.reconfigure.futures"
 
     def violations_listed(self) -> pl.DataFrame:
         return self.violations
@@ -68,11 +67,6 @@ class FuturesResult(LossResult):
     def sample_count(self) -> int:
         """Number of other futures in which the answer is evaluated."""
         return self.sample.height
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether a topology was found that keeps the limits in the share of futures asked for."""
-        return self.objective_kw is not None
 
     def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
         """A picture for notebooks: the grid before and after, or how losses or voltages spread over the futures."""

@@ -11,7 +11,7 @@ from openpoint.results.common import BRANCH, BUS, run_keys
 from openpoint.results.schema import Schema, listing, maybe, names, number, text, whole
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
-from openpoint.results.violation import VIOLATIONS
+from openpoint.results.violation import VIOLATIONS, without_phase
 from openpoint.studies.reconfigure.schema import ITERATIONS
 
 TOPOLOGIES = ("before", "mean", "after")
@@ -106,7 +106,7 @@ _TABLES: dict[str, c.Table] = {
     },
     "violations": {
         "future": _SAMPLE["future"],
-        **{name: column for name, column in VIOLATIONS.items() if name != "phase"},
+        **without_phase(VIOLATIONS),
     },
     "iterations": ITERATIONS,
 }

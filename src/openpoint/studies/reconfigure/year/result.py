@@ -44,7 +44,6 @@ class YearResult(LossResult):
     violations: pl.DataFrame
 
     shape: ClassVar[Shape] = YEAR
-    place: ClassVar[str] = "openpoint.studies.reconfigure.year"
 
     def violations_listed(self) -> pl.DataFrame:
         return self.violations
@@ -57,11 +56,6 @@ class YearResult(LossResult):
     def steps_count(self) -> int:
         """Number of steps."""
         return self.steps.height
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether a topology was found that keeps the limits in every step."""
-        return self.objective_kw is not None
 
     def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
         """A picture for notebooks: the grid at its extremes, or losses or voltages of all steps in order of size."""

@@ -7,7 +7,7 @@ from openpoint.results.common import BRANCH, BUS, both, run_keys
 from openpoint.results.schema import Schema, listing, maybe, names, number, whole
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
-from openpoint.results.violation import VIOLATIONS
+from openpoint.results.violation import VIOLATIONS, without_phase
 from openpoint.studies.reconfigure.schema import ITERATIONS
 
 
@@ -48,7 +48,7 @@ _TABLES: dict[str, c.Table] = {
     },
     "violations": {
         "step": c.text("step in which it is broken most"),
-        **{name: column for name, column in VIOLATIONS.items() if name != "phase"},
+        **without_phase(VIOLATIONS),
     },
     "iterations": ITERATIONS,
 }

@@ -47,7 +47,6 @@ class ReconfigureFront(Result):
     notes: tuple[str, ...] = ()
 
     shape: ClassVar[Shape] = FRONT
-    place: ClassVar[str] = "openpoint.studies.reconfigure.faults.front"
 
     @property
     def kept_words(self) -> str:

@@ -77,7 +77,6 @@ class SeasonsResult(Answer):
     violations: pl.DataFrame
 
     shape: ClassVar[Shape] = SEASONS
-    place: ClassVar[str] = "openpoint.studies.reconfigure.year.seasons"
 
     @property
     def head(self) -> Head:
