@@ -15,7 +15,8 @@ from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.layout.labels import shorten
 from openpoint.report.scene import Scene
-from openpoint.report.series import Convergence, loading_rows, shown_limits
+from openpoint.report.series import Convergence, convergence, gap_text, loading_rows, shown_limits
+from openpoint.results.base import Answer
 
 _COLOUR = {"before": style.BEFORE, "after": style.AFTER}
 
@@ -113,6 +114,12 @@ def loading_figure(scene: Scene, keys: list[str], title: str, most: int = 30) ->
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="upper right", ncols=2, fontsize=8.5, bbox_to_anchor=(0.985, 0.99))
     return figure
+
+
+def convergence_picture(result: Answer) -> style.Picture:
+    """The bounds of a result over time."""
+    curve = convergence(result.head.log, gap_text(result.gap, result.termination))
+    return convergence_figure(curve, result.grid.title or result.grid.name)
 
 
 def convergence_figure(curve: Convergence, title: str) -> style.Picture:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 
+Drawn = TypeVar("Drawn")
+How = ParamSpec("How")
 _FORMATS = ("png", "svg", "pdf")
 
 
@@ -25,6 +27,20 @@ def check_kind(kind: str, kinds: Sequence[str]) -> None:
     """
     if kind not in kinds:
         raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(kinds)}")
+
+
+def saver(
+    draw: Callable[Concatenate[Drawn, How], Figure],
+) -> Callable[Concatenate[Drawn, str | Path, How], Path]:
+    """The function that writes a picture of a result, of the one that draws it.
+
+    The extension of the path says how (`.png`, `.svg` or `.pdf`); another is an OptionError.
+    """
+
+    def save(result: Drawn, path: str | Path, /, *args: How.args, **how: How.kwargs) -> Path:
+        return write_figure(draw(result, *args, **how), path)
+
+    return save
 
 
 def write_figure(figure: Figure, path: str | Path) -> Path:

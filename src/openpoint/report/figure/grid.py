@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
-from matplotlib.lines import Line2D
 
 from openpoint.arrays import Floats
 from openpoint.report.figure import style
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
-from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
+from openpoint.report.figure.panels import Plan, dot_size, draw_legend, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.numerals import figures
 from openpoint.report.scene import Scene, State
@@ -134,18 +133,7 @@ def _foot(figure: style.Picture, scene: Scene, keys: list[str], plan: Plan, colo
         value = scene.stress_max * share
         if value > 1e-6:
             entries.append((f"{figures(value, 3)} {unit}", {"color": style.LINE, "lw": 0.8 + 3.4 * share}))
-    handles = [Line2D([0, 1], [0, 0], **kw) for _, kw in entries]
-    figure.legend(
-        handles,
-        [name for name, _ in entries],
-        loc="lower left",
-        bbox_to_anchor=(0.3 / width, 0.46 / height),
-        ncols=len(entries),
-        fontsize=8,
-        handlelength=1.7,
-        columnspacing=1.3,
-        borderaxespad=0.0,
-    )
+    draw_legend(figure, entries, (0.3 / width, 0.46 / height), ncols=len(entries))
     if any(np.isfinite(scene.states[k].v).any() for k in keys):
         bar_width = min(3.4, width - 2.4)
         axes = figure.add_axes((1.55 / width, 0.32 / height, bar_width / width, 0.09 / height))

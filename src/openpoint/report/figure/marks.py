@@ -29,6 +29,13 @@ VEIL: dict[str, Any] = {"boxstyle": "square,pad=0.02", "fc": "white", "ec": "non
 _LETTER = 0.057  # inches
 
 
+SWITCHED: dict[str, dict[str, Any]] = {
+    "close": {"marker": "o", "ms": 6.5, "mfc": style.CLOSES, "mec": style.CLOSES, "mew": 1.4},
+    "open": {"marker": "o", "ms": 6.5, "mfc": "white", "mec": style.OPENS, "mew": 1.6},
+}
+"""How a branch is marked that is to be closed or opened."""
+
+
 @dataclass(frozen=True)
 class BusName:
     """What stands at the upper right of a bus; `away` in points."""

@@ -6,9 +6,11 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from openpoint.report.figure import style
 from openpoint.report.layout.labels import NAMED_BUSES, crowding, name_boxes, shorten
@@ -106,6 +108,16 @@ def start_figure(plan: Plan, title: str) -> tuple[style.Picture, list[Axes]]:
     figure.text(MARGIN / width, 1 - 0.22 / height, title, fontsize=size, weight="bold", va="center", parse_math=False)
     boxes = [(left / width, bottom / height, w / width, h / height) for left, bottom, w, h in plan.panels]
     return figure, [figure.add_axes(box) for box in boxes]
+
+
+def draw_legend(
+    figure: style.Picture, entries: Sequence[tuple[str, dict[str, Any]]], at: tuple[float, float], **more: Any
+) -> None:
+    """Symbols in words: each name with the look of a line; `at`: the lower left corner in shares of the figure."""
+    handles = [Line2D([0, 1], [0, 0], **look) for _, look in entries]
+    look: dict[str, Any] = {"fontsize": 8, "handlelength": 1.7, "columnspacing": 1.3, "borderaxespad": 0.0}
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": at}
+    figure.legend(handles, [name for name, _ in entries], **where | look | more)
 
 
 def start_panel(axes: Axes, layout: Layout, plan: Plan, title: str) -> None:

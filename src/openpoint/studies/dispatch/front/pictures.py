@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import polars as pl
@@ -13,7 +11,7 @@ from openpoint.report.chart.charts import axes_chart
 from openpoint.report.chart.drawing import Chart, Dots, Layer, Lines, numbers, span
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import single_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import saver
 from openpoint.report.numerals import figures, percent
 from openpoint.studies.dispatch.front.result import DispatchFront
 
@@ -46,13 +44,7 @@ def draw(result: DispatchFront) -> Figure:
         return figure
 
 
-def save(result: DispatchFront, path: str | Path) -> Path:
-    """Write the picture; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension.
-    """
-    return write_figure(draw(result), path)
+save = saver(draw)
 
 
 def chart(result: DispatchFront) -> Chart | None:

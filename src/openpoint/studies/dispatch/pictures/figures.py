@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
@@ -10,11 +9,10 @@ from matplotlib.figure import Figure
 
 from openpoint.report.change import build_scene
 from openpoint.report.figure import style
-from openpoint.report.figure.charts import convergence_figure, loading_figure, voltage_figure
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.charts import convergence_picture, loading_figure, voltage_figure
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
-from openpoint.report.series import convergence, gap_text
 from openpoint.studies.dispatch.result import DispatchResult
 
 Kind = Literal["grid", "voltage", "loading", "convergence"]
@@ -48,13 +46,7 @@ def draw_scene(result: DispatchResult, scene: Scene, *, kind: Kind = "grid") -> 
             return voltage_figure(scene, keys, title)
         if kind == "loading":
             return loading_figure(scene, keys, title)
-        return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
+        return convergence_picture(result)
 
 
-def save(result: DispatchResult, path: str | Path, *, kind: Kind = "grid") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)

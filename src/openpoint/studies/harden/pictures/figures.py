@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import matplotlib as mpl
@@ -10,18 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
-from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.files import check_kind, write_figure
-from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
-from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
+from openpoint.report.figure.charts import convergence_picture
+from openpoint.report.figure.files import check_kind, saver
+from openpoint.report.figure.marks import SWITCHED, BusName, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.figure.panels import Plan, dot_size, draw_legend, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
 from openpoint.report.numerals import figures
-from openpoint.report.series import convergence, gap_text
 from openpoint.studies.harden.pictures.scene import SHED_KW, After, HardenScene, build_harden_scene
 from openpoint.studies.harden.result import HardenResult
 
@@ -46,11 +43,10 @@ def draw(result: HardenResult, *, kind: Kind = "grid") -> Figure:
         OptionError: an unknown `kind`, or no plan to draw.
     """
     check_kind(kind, get_args(Kind))
-    title = result.grid.title or result.grid.name
     if kind == "convergence":
         with mpl.rc_context(style.RC):
-            return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
-    return draw_scene(build_harden_scene(result), headline(result, title))
+            return convergence_picture(result)
+    return draw_scene(build_harden_scene(result), headline(result, result.grid.title or result.grid.name))
 
 
 def draw_scene(scene: HardenScene, title: str) -> Figure:
@@ -68,13 +64,7 @@ def draw_scene(scene: HardenScene, title: str) -> Figure:
     return figure
 
 
-def save(result: HardenResult, path: str | Path, *, kind: Kind = "grid") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)
 
 
 def headline(result: HardenResult, title: str) -> str:
@@ -174,10 +164,8 @@ def symbol(after: After, e: int, *, hardened: bool) -> dict[str, Any]:
     """How a branch is marked."""
     if after.broken[e]:
         return {"marker": "x", "ms": 6.0, "mfc": "none", "mec": style.BROKEN, "mew": 2.0}
-    if after.switching[e] == "close":
-        return {"marker": "o", "ms": 6.5, "mfc": style.CLOSES, "mec": style.CLOSES, "mew": 1.4}
-    if after.switching[e] == "open":
-        return {"marker": "o", "ms": 6.5, "mfc": "white", "mec": style.OPENS, "mew": 1.6}
+    if after.switching[e]:
+        return SWITCHED[after.switching[e]]
     if hardened and after.closed[e]:
         return {"marker": "P", "ms": 6.5, "mfc": style.HARDENED, "mec": style.HARDENED, "mew": 0.6}
     return {"marker": "o", "ms": 5.2, "mfc": "white", "mec": style.SOFT, "mew": 1.2}
@@ -201,19 +189,7 @@ def _legend(figure: style.Picture, scene: HardenScene, plan: Plan) -> None:
         ("load shed", point("o", style.BROKEN, "none", 9)),
         ("without supply", point("o", style.DEAD, "white")),
     ]
-    handles = [Line2D([0, 1], [0, 0], **kw) for _, kw in entries]
-    columns = len(entries) if width > 9.5 else 5
-    figure.legend(
-        handles,
-        [name for name, _ in entries],
-        loc="lower left",
-        bbox_to_anchor=(0.3 / width, 0.2 / height),
-        ncols=columns,
-        fontsize=8,
-        handlelength=1.7,
-        columnspacing=1.3,
-        borderaxespad=0.0,
-    )
+    draw_legend(figure, entries, (0.3 / width, 0.2 / height), ncols=len(entries) if width > 9.5 else 5)
     text = "A colour is an island; the wider a line, the more power it carries; a hollow generator stands still."
     left = len(scene.after) - PANELS
     if left > 0:

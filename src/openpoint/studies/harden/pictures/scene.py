@@ -13,6 +13,7 @@ from openpoint.grid.grid import Grid
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
+from openpoint.report.scene import numbers
 from openpoint.studies.harden.result import HardenResult
 
 SHED_KW = 0.05
@@ -157,23 +158,19 @@ def _after(result: HardenResult, row: dict[str, object], bus: dict[str, int]) ->
         shed_kw=known("shed_kw"),
         shed_percent=known("shed_percent"),
         island=buses["island"].to_numpy().astype(np.int64),
-        load=_numbers(buses, "load_kw"),
-        shed=_numbers(buses, "shed_kw"),
-        v=_numbers(buses, "v_pu"),
+        load=numbers(buses, "load_kw"),
+        shed=numbers(buses, "shed_kw"),
+        v=numbers(buses, "v_pu"),
         closed=(branches["state"] == "closed").to_numpy().astype(np.bool_),
         broken=(branches["state"] == "broken").to_numpy().astype(np.bool_),
         switching=tuple(branches["switching"]),
-        i=_numbers(branches, "i_a"),
-        loading=_numbers(branches, "loading_percent"),
-        p=_numbers(branches, "p_from_kw"),
-        q=_numbers(branches, "q_from_kvar"),
+        i=numbers(branches, "i_a"),
+        loading=numbers(branches, "loading_percent"),
+        p=numbers(branches, "p_from_kw"),
+        q=numbers(branches, "q_from_kvar"),
         units=tuple(
             Unit(bus[at], p or 0.0, q or 0.0, forms)
             for at, p, q, forms in units.select("bus", "p_kw", "q_kvar", "forms_grid").iter_rows()
         ),
         violations={(kind, at): (value, limit, unit) for kind, at, value, limit, unit in violations.iter_rows()},
     )
-
-
-def _numbers(frame: pl.DataFrame, column: str) -> Floats:
-    return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import matplotlib as mpl
@@ -11,17 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
-from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.files import check_kind, write_figure
-from openpoint.report.figure.marks import BusName, Mark, branch_marks, draw_bus_names, draw_marks
-from openpoint.report.figure.panels import MARGIN, Plan, dot_size, plan_panels, start_figure, start_panel
+from openpoint.report.figure.charts import convergence_picture
+from openpoint.report.figure.files import check_kind, saver
+from openpoint.report.figure.marks import SWITCHED, BusName, Mark, branch_marks, draw_bus_names, draw_marks
+from openpoint.report.figure.panels import MARGIN, Plan, dot_size, draw_legend, plan_panels, start_figure, start_panel
 from openpoint.report.layout.labels import shorten
-from openpoint.report.series import convergence, gap_text
 from openpoint.studies.partition.pictures.scene import (
     PartitionScene,
     PlanView,
@@ -57,10 +54,7 @@ def draw(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> F
         if isinstance(result, PartitionLevels):
             raise OptionError("Levels are solved one by one: draw the convergence of one of result.by_level")
         with mpl.rc_context(style.RC):
-            return convergence_figure(
-                convergence(result.iterations, gap_text(result.gap, result.termination)),
-                result.grid.title or result.grid.name,
-            )
+            return convergence_picture(result)
     return draw_scene(build_partition_scene(result), result)
 
 
@@ -88,13 +82,7 @@ def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels)
     return figure
 
 
-def save(result: PartitionResult | PartitionLevels, path: str | Path, *, kind: Kind = "grid") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)
 
 
 def headline(result: PartitionResult | PartitionLevels) -> str:
@@ -197,10 +185,8 @@ def unit_words(unit: Unit) -> str:
 
 def switch_look(view: PlanView, e: int) -> dict[str, Any]:
     """How a switch is marked."""
-    if view.switching[e] == "close":
-        return {"marker": "o", "ms": 6.5, "mfc": style.CLOSES, "mec": style.CLOSES, "mew": 1.4}
-    if view.switching[e] == "open":
-        return {"marker": "o", "ms": 6.5, "mfc": "white", "mec": style.OPENS, "mew": 1.6}
+    if view.switching[e]:
+        return SWITCHED[view.switching[e]]
     return {"marker": "o", "ms": 5.2, "mfc": style.SOFT if view.closed[e] else "white", "mec": style.SOFT, "mew": 1.2}
 
 
@@ -246,17 +232,14 @@ def _legend(figure: style.Picture, scene: PartitionScene, plan: Plan) -> None:
         ("to be closed", point("o", style.CLOSES, style.CLOSES)),
         ("to be opened", point("o", style.OPENS, "white")),
     ]
-    more: dict[str, Any] = {"fontsize": 8, "handlelength": 1.7, "columnspacing": 1.3, "borderaxespad": 0.0}
-    handles = [Line2D([0, 1], [0, 0], **look) for _, look in entries]
-    names = [name for name, _ in entries]
     grid = scene.layout.extent[1] * plan.scale[0] - plan.left + 0.6  # inches, the grid with the names at its right
     if len(plan.panels) == 1 and width - grid > 2.4:
         at = (1 - 0.25 / width, 1 - (0.55 + plan.above) / height)
-        figure.legend(handles, names, loc="upper right", bbox_to_anchor=at, **more)
+        draw_legend(figure, entries, at, loc="upper right")
     else:
         columns = len(entries) if width > 11.5 else 5 if width > 6.6 else 4
         at = (0.3 / width, (plan.strip + 0.2) / height)
-        figure.legend(handles, names, loc="lower left", bbox_to_anchor=at, ncols=columns, **more)
+        draw_legend(figure, entries, at, ncols=columns)
     text = "A colour and a number are an island. Generators: set-point of what they have, kW."
     figure.text(0.42 / width, (plan.strip + 0.1) / height, text, fontsize=7.5, color=style.SOFT, va="center")
 

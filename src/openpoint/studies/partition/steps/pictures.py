@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +15,7 @@ from matplotlib.patches import Patch
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import saver
 from openpoint.report.figure.marks import VEIL
 from openpoint.report.layout.labels import shorten
 from openpoint.studies.partition.pictures.scene import RUNS_KW, PartitionScene, island_colour, plans_scene
@@ -86,13 +85,7 @@ def steps_scene(result: PartitionStepsResult) -> PartitionScene:
     return plans_scene(result.grid, plans)
 
 
-def save(result: PartitionStepsResult, path: str | Path) -> Path:
-    """Write the timeline; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result), path)
+save = saver(draw)
 
 
 def _changing(frame: pl.DataFrame, key: str, columns: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import loading_figure, voltage_figure
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.studies.powerflow.pictures.scene import powerflow_scene
@@ -47,10 +46,4 @@ def draw_scene(result: PowerflowResult, scene: Scene, *, kind: Kind = "grid") ->
         return voltage_figure(scene, keys, title) if kind == "voltage" else loading_figure(scene, keys, title)
 
 
-def save(result: PowerflowResult, path: str | Path, *, kind: Kind = "grid") -> Path:
-    """Write a picture of a power flow; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)

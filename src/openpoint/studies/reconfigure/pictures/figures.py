@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
@@ -12,11 +11,10 @@ from matplotlib.figure import Figure
 from openpoint.errors import OptionError
 from openpoint.report.change import build_scene
 from openpoint.report.figure import style
-from openpoint.report.figure.charts import convergence_figure, loading_figure, voltage_figure
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.charts import convergence_picture, loading_figure, voltage_figure
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
-from openpoint.report.series import convergence, gap_text
 from openpoint.studies.reconfigure.result import TopologyResult
 
 Kind = Literal["grid", "voltage", "loading", "convergence"]
@@ -57,18 +55,10 @@ def draw_scene(result: TopologyResult, scene: Scene, *, which: Which = "both", k
             return voltage_figure(scene, keys, title)
         if kind == "loading":
             return loading_figure(scene, keys, title)
-        return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
+        return convergence_picture(result)
 
 
-def save(result: TopologyResult, path: str | Path, *, which: Which = "both", kind: Kind = "grid") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Text in SVG and PDF stays text, so that names can be searched. The same result gives the same bytes.
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, which=which, kind=kind), path)
+save = saver(draw)
 
 
 def headline(result: TopologyResult, title: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from openpoint.arrays import Floats
 from openpoint.report.figure import style
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import saver
 from openpoint.report.figure.marks import BusName, branch_marks, draw_bus_names, draw_marks
 from openpoint.report.figure.panels import Plan, dot_size, plan_panels, start_figure, start_panel
 from openpoint.report.layout.forest import source_buses
@@ -55,13 +54,7 @@ def draw(result: SecureResult) -> Figure:
     return figure
 
 
-def save(result: SecureResult, path: str | Path) -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension.
-    """
-    return write_figure(draw(result), path)
+save = saver(draw)
 
 
 def _dark(result: SecureResult) -> dict[str, tuple[str, float]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from openpoint.report.figure import style
-from openpoint.report.figure.charts import convergence_figure
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.charts import convergence_picture
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.report.figure.grid import grid_figure
-from openpoint.report.series import convergence, gap_text
 from openpoint.studies.dispatch.day.pictures.futures import futures_figure
 from openpoint.studies.dispatch.day.pictures.samples import samples_figure
 from openpoint.studies.dispatch.day.pictures.scene import day_scene
@@ -49,13 +47,7 @@ def draw(result: DispatchDayResult, *, kind: Kind = "day") -> Figure:
         if kind == "grid":
             scene = day_scene(result)
             return grid_figure(scene, list(scene.states), f"{title}: {result.to_do() or result.termination.value}")
-        return convergence_figure(convergence(result.iterations, gap_text(result.gap, result.termination)), title)
+        return convergence_picture(result)
 
 
-def save(result: DispatchDayResult, path: str | Path, *, kind: Kind = "day") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)

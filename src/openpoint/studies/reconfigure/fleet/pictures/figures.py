@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import single_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import saver
 from openpoint.report.layout.labels import shorten
 from openpoint.studies.reconfigure.fleet.result import FleetResult
 
@@ -40,10 +38,4 @@ def draw(result: FleetResult) -> Figure:
         return figure
 
 
-def save(result: FleetResult, path: str | Path) -> Path:
-    """Write the picture; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension.
-    """
-    return write_figure(draw(result), path)
+save = saver(draw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
@@ -11,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import single_figure
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.report.figure.grid import grid_figure
 from openpoint.report.scene import Scene
 from openpoint.studies.reconfigure.year.pictures.curves import Stepped, durations, year_scene
@@ -63,13 +62,7 @@ def draw_scene(result: YearResult, scene: Scene) -> Figure:
         return grid_figure(scene, list(scene.states), headline(result))
 
 
-def save(result: YearResult, path: str | Path, *, kind: Kind = "grid") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)
 
 
 def headline(result: YearResult) -> str:

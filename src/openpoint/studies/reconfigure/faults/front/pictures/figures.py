@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +11,7 @@ from openpoint.report.chart.charts import axes_chart
 from openpoint.report.chart.drawing import Chart, Dots, Layer, Lines, curve, numbers, span
 from openpoint.report.figure import style
 from openpoint.report.figure.charts import single_figure
-from openpoint.report.figure.files import write_figure
+from openpoint.report.figure.files import saver
 from openpoint.report.numerals import figures, percent
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
 
@@ -47,13 +45,7 @@ def draw(result: ReconfigureFront) -> Figure:
         return figure
 
 
-def save(result: ReconfigureFront, path: str | Path) -> Path:
-    """Write the picture; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension.
-    """
-    return write_figure(draw(result), path)
+save = saver(draw)
 
 
 def chart(result: ReconfigureFront) -> Chart | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from openpoint.report.figure import style
-from openpoint.report.figure.files import check_kind, write_figure
+from openpoint.report.figure.files import check_kind, saver
 from openpoint.studies.reconfigure.year.pictures.figures import duration_figure
 from openpoint.studies.reconfigure.year.seasons.pictures.timeline import headline, timeline
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
@@ -38,10 +37,4 @@ def draw(result: SeasonsResult, *, kind: Kind = "blocks") -> Figure:
         return duration_figure(result, kind, headline(result))
 
 
-def save(result: SeasonsResult, path: str | Path, *, kind: Kind = "blocks") -> Path:
-    """Write a picture of a result; the extension says how (`.png`, `.svg` or `.pdf`).
-
-    Raises:
-        OptionError: another extension, and as `draw`.
-    """
-    return write_figure(draw(result, kind=kind), path)
+save = saver(draw)
