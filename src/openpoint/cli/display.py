@@ -6,9 +6,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from openpoint.cli.guard import complain
+from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.verbose import is_verbose
 from openpoint.report.terminal import words
 from openpoint.report.terminal.render import show, show_rows
@@ -150,8 +153,36 @@ class Counting:
 
 
 def show_result(out: Console, result: Result) -> None:
-    """Show a result in the lines of its study's view."""
-    show(out, import_module(f"{result.place}.view").view(result), show_notes)
+    """Show a result in the lines of its study's view, or without one in its facts."""
+    if find_spec(f"{result.place}.view") is not None:
+        show(out, import_module(f"{result.place}.view").view(result), show_notes)
+        return
+    out.print(words.safe(result.headline))
+    for what, value in result.facts().items():
+        out.print(f"  {words.safe(what)}: {words.safe(value)}")
+
+
+def write_and_show(
+    out: Console, outputs: Outputs, result: Result, code: int, *, more: Sequence[Writing] = (), hint: str = ""
+) -> int:
+    """Write a result and show it; `code`, or another exit code where something could not be written.
+
+    Args:
+        out: where people read. outputs: what is asked for. result: the result. code: that of the run.
+        more: what is written beside the outputs. hint: where more can be found, below the figures.
+    """
+    written, good = outputs.write(result, more)
+    show_result(out, result)
+    if hint:
+        out.print(Text(f"\n{hint}", "dim"))
+    show_written(out, written)
+    return code if good else NOT_WRITTEN
+
+
+def show_written(out: Console, written: list[Path]) -> None:
+    """The names of the files."""
+    if written:
+        out.print(f"\nwritten: {words.safe(', '.join(str(path) for path in written))}")
 
 
 def show_notes(out: Console, notes: Iterable[str]) -> None:

@@ -23,8 +23,6 @@ from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from openpoint.grid import Grid
     from openpoint.grid.pv_generators import Held
 
@@ -266,8 +264,3 @@ def _load(grid: Grid) -> str:
 
 def _power(frame: pl.DataFrame) -> str:
     return f"{frame['p_kw'].sum():.1f} kW + {frame['q_kvar'].sum():.1f} kvar"
-
-
-def show_written(out: Console, written: list[Path]) -> None:
-    if written:
-        out.print(f"\nwritten: {words.safe(', '.join(str(path) for path in written))}")

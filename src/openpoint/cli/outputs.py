@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 STDOUT = Path("-")
+Writing = tuple[str, Path, Callable[[Path], object]]
+"""An option, where it writes, and how."""
 # Endings that say what a file holds, and the option that writes such a file.
 _OTHERS = {
     ".csv": "--csv FOLDER",
@@ -98,14 +100,14 @@ class Outputs:
                 _refuse_ending(option, path)
         return self
 
-    def write(self, result: Result) -> tuple[list[Path], bool]:
-        """Write everything asked for, each on its own: one that fails does not stop the others.
+    def write(self, result: Result, more: Iterable[Writing] = ()) -> tuple[list[Path], bool]:
+        """Write everything asked for, and `more`, each on its own: one that fails does not stop the others.
 
         Returns:
             The files and folders written, and whether all went well; what failed is named on standard error.
         """
         written, good = [], True
-        for option, path, write in self._writers(result):
+        for option, path, write in (*self._writers(result), *more):
             try:
                 write(path)
             except (OSError, OpenpointError) as error:
@@ -120,7 +122,7 @@ class Outputs:
                     written.append(path)
         return written, good
 
-    def _writers(self, result: Result) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    def _writers(self, result: Result) -> Iterator[Writing]:
         from openpoint.results import export
 
         if self.json is not None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from dataclasses import field as member
 from dataclasses import fields, make_dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from openpoint.cli.config import configured
 from openpoint.cli.groups import grouped, with_parameters
-from openpoint.cli.guard import NOT_WRITTEN, guarded
+from openpoint.cli.guard import guarded
 from openpoint.cli.options import GridArgument, QuietOption
 from openpoint.cli.outputs import Outputs
 
@@ -58,8 +57,8 @@ def _shown(options: type[Any]) -> type[Any]:
 
 def _run(study: Study, source: str, options: Any, outputs: Outputs, *, quiet: bool) -> int:
     """Read the grid, run the study, show and write the result."""
-    from openpoint.cli.display import console, show_result
-    from openpoint.cli.grid import read_sound, show_written, size
+    from openpoint.cli.display import console, write_and_show
+    from openpoint.cli.grid import read_sound, size
     from openpoint.report.terminal import words
     from openpoint.results.base import Answer
 
@@ -67,13 +66,4 @@ def _run(study: Study, source: str, options: Any, outputs: Outputs, *, quiet: bo
     grid = read_sound(source)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     result = study.function(grid, options)
-    written, good = outputs.write(result)
-    if find_spec(f"{study.place}.view") is not None:
-        show_result(out, result)
-    else:
-        out.print(words.safe(result.headline))
-        for what, value in result.facts().items():
-            out.print(f"  {words.safe(what)}: {words.safe(value)}")
-    show_written(out, written)
-    code = result.termination.exit_code if isinstance(result, Answer) else 0
-    return code if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, result.termination.exit_code if isinstance(result, Answer) else 0)

@@ -238,9 +238,8 @@ def day_options(
 
 def dispatch_day(source: str, day: str, asked: Asked, options: DayOptions, *, outputs: Outputs, quiet: bool) -> int:
     """Read grid and day, plan the day, show and write the result; the exit code."""
-    from openpoint.cli.display import Progress, console, show_result
-    from openpoint.cli.grid import read_sound, show_written, size
-    from openpoint.cli.guard import NOT_WRITTEN
+    from openpoint.cli.display import Progress, console, write_and_show
+    from openpoint.cli.grid import read_sound, size
     from openpoint.report.terminal import words
     from openpoint.studies.dispatch.day.study import prepare_day
 
@@ -251,7 +250,4 @@ def dispatch_day(source: str, day: str, asked: Asked, options: DayOptions, *, ou
     out.print(f"method: {words.method(prepared.asked.method)}, because {prepared.asked.why}\n")
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, result.termination.exit_code)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpoint import io
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN, complain
-from openpoint.cli.outputs import Outputs
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
+from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.verify import tell_of_search
-from openpoint.errors import OpenpointError, OptionError
+from openpoint.errors import OptionError
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
 
@@ -33,18 +33,12 @@ def dispatch(
     out.print(f"free: {', '.join(prepared.free)}\nmethod: {words.method(prepared.method)}, because {prepared.why}\n")
     with Progress(out, unit=prepared.unit) as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
+    state: list[Writing] = []
     if new_state is not None and (grid := result.grid_after) is not None:
-        try:
-            io.write(grid, new_state)
-            written.append(Path(new_state))
-        except OpenpointError as error:
-            complain("error", f"--out {new_state} was not written: {error}")
-            good = False
-    show_result(out, result)
-    show_written(out, written)
+        state = [("--out", Path(new_state), partial(io.write, grid))]
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=state)
     tell_of_search(outputs, out)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return code
 
 
 def front(
@@ -66,13 +60,10 @@ def front(
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\n")
     with Progress(out, unit=CRITERIA[prepared.sought].unit) as progress:
         result = prepared.solve(lambda _, iteration: progress(iteration))
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
     # Bounds that nothing keeps end the front, and are no failure of it.
     ends = [each.termination.exit_code for each in result.results[:1]]
     ends += [each.termination.exit_code for each in result.results[1:] if each.has_answer]
-    return max(ends) if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, max(ends))
 
 
 def check_new_state(source: str, place: str | None) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import read_sound, size
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal import words
 
@@ -54,10 +51,8 @@ def harden(
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
+    hint = ""
     if result.cost_usd is not None:
         more = "; --report FILE.html draws every disaster" if outputs.report is None else ""
-        out.print(Text(f"\nWhat to switch after each disaster: --json or --csv, table branches{more}.", "dim"))
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+        hint = f"What to switch after each disaster: --json or --csv, table branches{more}."
+    return write_and_show(out, outputs, result, result.termination.exit_code, hint=hint)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import read_sound, size
+from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
@@ -79,10 +79,7 @@ def _plan(out: Console, grid: Grid, options: PartitionOptions, sampling: Samplin
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
     result = _sampled(out, result, sampling, deadline)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return _exit_code(result) if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, _exit_code(result))
 
 
 def _tell(out: Console, grid: Grid, method: Method) -> None:
@@ -98,10 +95,7 @@ def _steps(out: Console, grid: Grid, steps: Path, options: PartitionOptions, out
     _tell(out, grid, prepared.method)
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, result.termination.exit_code)
 
 
 def _levels(out: Console, grid: Grid, options: PartitionOptions, sampling: Sampling, outputs: Outputs) -> int:
@@ -116,10 +110,7 @@ def _levels(out: Console, grid: Grid, options: PartitionOptions, sampling: Sampl
         complain("interrupted", f"not computed: {', '.join(f'{level:g}' for level in missing)}")
     sampled = {level: _sampled(out, each, sampling, deadline) for level, each in found.by_level.items()}
     found = replace(found, by_level=sampled)
-    written, good = outputs.write(found)
-    show_result(out, found)
-    show_written(out, written)
-    return max(_exit_code(each) for each in found.results) if good else NOT_WRITTEN
+    return write_and_show(out, outputs, found, max(_exit_code(each) for each in found.results))
 
 
 def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline: Deadline) -> PartitionResult:

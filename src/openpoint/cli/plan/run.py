@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.display import console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.options import GridOptions
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.plan.options import SwitchingOptions
-from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 from openpoint.twostage.log import Termination
 
@@ -48,16 +46,8 @@ def plan(
         time_limit_s=time_limit_s,
     )
     result = planned(grid, before, after, limits, options)
-    written, good = outputs.write(result)
-    if how.checklist is not None:
-        try:
-            written.append(result.write_checklist(how.checklist))
-        except OptionError as error:
-            complain("error", f"--checklist {how.checklist} was not written: {error}")
-            good = False
-    show_result(out, result)
-    show_written(out, written)
-    return _exit_code(result) if good else NOT_WRITTEN
+    checklist = [] if how.checklist is None else [("--checklist", how.checklist, result.write_checklist)]
+    return write_and_show(out, outputs, result, _exit_code(result), more=checklist)
 
 
 def _exit_code(result: SwitchPlanResult) -> int:

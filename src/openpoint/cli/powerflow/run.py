@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from openpoint.cli.display import console, show_result
-from openpoint.cli.grid import read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.display import console, write_and_show
+from openpoint.cli.grid import read_sound, size
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal import words
 
@@ -17,7 +16,4 @@ def powerflow(source: str, outputs: Outputs, *, quiet: bool) -> int:
     grid = read_sound(source)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     result = study.run_powerflow(grid)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return 0 if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, 0)

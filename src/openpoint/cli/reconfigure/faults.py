@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
@@ -48,11 +48,8 @@ def reconfigure(
 
     with Progress(out) as progress:
         result = secured(grid, options, question, progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    good &= write_copy(out, source, copy, result, found=result.loss_kw is not None)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    code = write_and_show(out, outputs, result, result.termination.exit_code)
+    return code if write_copy(out, source, copy, result, found=result.loss_kw is not None) else NOT_WRITTEN
 
 
 def _front(
@@ -69,7 +66,4 @@ def _front(
     assert faults.front is not None
     with Progress(out) as progress:
         result = front_of(grid, faults.front.value, faults.points, options, question, progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, result.termination.exit_code)

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from openpoint.cli.display import FIRST_LINES, LINE_EVERY_S, console, show_result
-from openpoint.cli.grid import Asked, show_written
+from openpoint.cli.display import FIRST_LINES, LINE_EVERY_S, console, show_result, show_written
+from openpoint.cli.grid import Asked
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import NotWrittenError, OptionError

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from openpoint.cli.display import Progress, console, show_pairs, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
+from openpoint.cli.display import Progress, console, show_pairs, show_written, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
@@ -49,12 +49,9 @@ def reconfigure(
     out.print(f"futures: {len(planned)}{others}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
+    code = write_and_show(out, outputs, result, result.termination.exit_code)
     tell_of_search(outputs, out)
-    good &= write_copy(out, source, copy, result, found=result.objective_kw is not None)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 
 def draw(

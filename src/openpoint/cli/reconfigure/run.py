@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
+from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
 from openpoint.cli.verify import tell_of_search
@@ -43,13 +44,10 @@ def reconfigure(
         result = prepared.solve(progress)
     if plan.any and result.has_answer:
         result = result.with_plan(_planned(result, asked, plan, customers))
-    written, good = outputs.write(result)
-    good &= _write_checklist(result, plan, written)
-    show_result(out, result)
-    show_written(out, written)
+    checklist = [] if plan.checklist is None else [("--checklist", plan.checklist, partial(_write_checklist, result))]
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=checklist)
     tell_of_search(outputs, out)
-    good &= write_copy(out, source, copy, result, found=result.loss_kw is not None)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 
 def _planned(result: ReconfigureResult, asked: Asked, plan: PlanOptions, customers: Reliability | None) -> SwitchPlan:
@@ -63,18 +61,14 @@ def _planned(result: ReconfigureResult, asked: Asked, plan: PlanOptions, custome
     )
 
 
-def _write_checklist(result: ReconfigureResult, plan: PlanOptions, written: list[Path]) -> bool:
-    """Write the checklist, if one is asked for; whether that went well."""
-    if plan.checklist is None:
-        return True
-    if result.plan is None:
-        complain("error", f"--checklist {plan.checklist} was not written: there is no answer")
-        return False
+def _write_checklist(result: ReconfigureResult, path: Path) -> None:
+    """Write the checklist.
+
+    Raises:
+        OptionError: there is no answer, another ending, or a path that cannot be written.
+    """
     from openpoint.report.plan.show import write_checklist
 
-    try:
-        written.append(write_checklist(result.grid, result.plan, plan.checklist))
-    except OptionError as error:
-        complain("error", f"--checklist {plan.checklist} was not written: {error}")
-        return False
-    return True
+    if result.plan is None:
+        raise OptionError("there is no answer")
+    write_checklist(result.grid, result.plan, path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import Progress, console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
+from openpoint.cli.display import Progress, console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
@@ -44,11 +44,8 @@ def reconfigure(
     out.print(f"year: {steps}, {prepared.year.hours.sum():,.0f} h\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    good &= write_copy(out, source, copy, result, found=result.has_answer)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    code = write_and_show(out, outputs, result, result.termination.exit_code)
+    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 
 def _of_blocks(
@@ -73,7 +70,4 @@ def _of_blocks(
     out.print(f"year: {steps}, {hours}, {words.count(len(prepared.blocks), 'block')}\nmethod: {words.method(method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
-    show_written(out, written)
-    return result.termination.exit_code if good else NOT_WRITTEN
+    return write_and_show(out, outputs, result, result.termination.exit_code)

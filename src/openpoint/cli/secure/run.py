@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openpoint.cli.display import Counting, console, show_result
-from openpoint.cli.grid import Asked, read_sound, show_written, size
-from openpoint.cli.guard import NOT_WRITTEN
+from openpoint.cli.display import Counting, console, write_and_show
+from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal import words
 
@@ -23,10 +22,8 @@ def secure(source: str, asked: Asked, options: SecureOptions, outputs: Outputs, 
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     with Counting(out, "faults") as progress:
         result = study.secured(grid, options, progress)
-    written, good = outputs.write(result)
-    show_result(out, result)
+    hint = ""
     if result.counts["restored"] or result.counts["partly restored"]:
         more = "; --report FILE.html draws the grid" if outputs.report is None else ""
-        out.print(f"\nWhat to switch after each fault: --json or --csv, table faults{more}.", style="dim", markup=False)
-    show_written(out, written)
-    return 0 if good else NOT_WRITTEN
+        hint = f"What to switch after each fault: --json or --csv, table faults{more}."
+    return write_and_show(out, outputs, result, 0, hint=hint)
