@@ -31,8 +31,8 @@ def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None
     out = console(quiet=quiet)
     try:
         with out.status("checking …") as status:
-            tell = partial(_tell, status)
-            found = checked(grid, file, tell, futures=known, workers=workers)
+            progress = partial(_show_progress, status)
+            found = checked(grid, file, progress, futures=known, workers=workers)
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
@@ -41,11 +41,11 @@ def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None
     return 0
 
 
-def _tell(status: Status, done: int, whole: int) -> None:
+def _show_progress(status: Status, done: int, whole: int) -> None:
     status.update(f"checking … line {done:,} of {whole:,}")
 
 
-def tell_of_search(outputs: Outputs, out: Console) -> None:
+def show_proof_files(outputs: Outputs, out: Console) -> None:
     """Say whether the search wrote its certificate, and whether it left a checkpoint."""
     if outputs.certificate is not None:
         if outputs.certificate.exists():

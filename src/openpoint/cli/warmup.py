@@ -31,13 +31,13 @@ def warmup(*, quiet: bool) -> int:
     with Bar(*columns, console=out, transient=True) as bar:
         task = bar.add_task("compiling", total=len(STEPS))
 
-        def tell(name: str, finished: bool) -> None:
+        def report(name: str, finished: bool) -> None:
             if finished:
                 compiled.append(name)
             else:
                 bar.update(task, description=f"compiling {name}")
 
-        with while_compiling(tell):
+        with while_compiling(report):
             for run in STEPS:
                 run()
                 bar.advance(task)

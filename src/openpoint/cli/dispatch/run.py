@@ -10,7 +10,7 @@ from openpoint import io
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs, Writing
-from openpoint.cli.verify import tell_of_search
+from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
@@ -37,7 +37,7 @@ def dispatch(
     if new_state is not None and (grid := result.grid_after) is not None:
         state = [("--out", Path(new_state), partial(io.write, grid))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=state)
-    tell_of_search(outputs, out)
+    show_proof_files(outputs, out)
     return code
 
 

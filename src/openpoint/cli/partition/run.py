@@ -74,7 +74,7 @@ def _plan(out: Console, grid: Grid, options: PartitionOptions, sampling: Samplin
     from openpoint.studies.partition.study import prepare
 
     prepared = prepare(grid, options)
-    _tell(out, grid, prepared.method)
+    _show_question(out, grid, prepared.method)
     deadline = Deadline(prepared.method.time_limit_s)
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
@@ -82,7 +82,7 @@ def _plan(out: Console, grid: Grid, options: PartitionOptions, sampling: Samplin
     return write_and_show(out, outputs, result, _exit_code(result))
 
 
-def _tell(out: Console, grid: Grid, method: Method) -> None:
+def _show_question(out: Console, grid: Grid, method: Method) -> None:
     out.print(f"{words.safe(grid.name)}: {size(grid)}\nmethod: {words.method(method)}\n")
 
 
@@ -92,7 +92,7 @@ def _steps(out: Console, grid: Grid, steps: Path, options: PartitionOptions, out
     from openpoint.studies.partition.steps.study import prepare_steps
 
     prepared = prepare_steps(grid, read_horizon(steps), options)
-    _tell(out, grid, prepared.method)
+    _show_question(out, grid, prepared.method)
     with Progress(out, unit="$") as progress:
         result = prepared.solve(progress)
     return write_and_show(out, outputs, result, result.termination.exit_code)
@@ -103,7 +103,7 @@ def _levels(out: Console, grid: Grid, options: PartitionOptions, sampling: Sampl
     from openpoint.studies.partition.levels import prepare_levels
 
     prepared = prepare_levels(grid, options)
-    _tell(out, grid, prepared.method)
+    _show_question(out, grid, prepared.method)
     deadline = Deadline(prepared.method.time_limit_s)
     found = _solved(out, prepared)
     if missing := sorted(set(prepared.by_level) - set(found.by_level)):

@@ -11,7 +11,7 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
-from openpoint.cli.verify import tell_of_search
+from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
@@ -46,7 +46,7 @@ def reconfigure(
         result = result.with_plan(_planned(result, asked, plan, customers))
     checklist = [] if plan.checklist is None else [("--checklist", plan.checklist, partial(_write_checklist, result))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=checklist)
-    tell_of_search(outputs, out)
+    show_proof_files(outputs, out)
     return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 

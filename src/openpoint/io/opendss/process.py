@@ -79,7 +79,7 @@ class _Process:
         try:
             self._send(request)
             while line := cast(IO[bytes], self._process.stdout).readline():
-                watch.hear()
+                watch.begin_step()
                 answer = json.loads(line)
                 if isinstance(answer, dict):
                     self.answers += 1
@@ -114,12 +114,12 @@ class _Watch:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.hung = False
-        self._process, self._heard, self._done = process, time.monotonic(), threading.Event()
+        self._process, self._last_step, self._done = process, time.monotonic(), threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def hear(self) -> None:
-        self._heard = time.monotonic()
+    def begin_step(self) -> None:
+        self._last_step = time.monotonic()
 
     def stop(self) -> None:
         self._done.set()
@@ -127,7 +127,7 @@ class _Watch:
 
     def _watch(self) -> None:
         while not self._done.wait(min(_CHECK_S, SILENCE_S)):
-            if time.monotonic() - self._heard > SILENCE_S:
+            if time.monotonic() - self._last_step > SILENCE_S:
                 self.hung = True
                 self._process.kill()
                 return

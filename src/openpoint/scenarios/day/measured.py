@@ -14,7 +14,7 @@ from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.io.workbook import read as workbook
-from openpoint.scenarios.day.rows import at, duplicates, told_of
+from openpoint.scenarios.day.rows import at, duplicates, has_fault
 from openpoint.scenarios.day.schemas import MEASURED, NEEDED, MeasuredState
 
 StateLike = RawTable | str | os.PathLike[str]
@@ -34,7 +34,7 @@ def read_measured(given: StateLike, period: str) -> tuple[pl.DataFrame, list[Pro
         known = frame["period"].drop_nulls().unique(maintain_order=True).to_list()
         message = f"there is no row of period {period!r}, only of {names_in_words(known)}"
         faults.append(Problem("state", "", "period", message, "Measure then, or plan from one of these"))
-    more = [fault for fault in _row_faults(rows) if not told_of(faults, fault.row, fault.column)]
+    more = [fault for fault in _row_faults(rows) if not has_fault(faults, fault.row, fault.column)]
     return rows, [*faults, *more, *duplicates("state", rows, "kind", "name")]
 
 

@@ -42,7 +42,7 @@ def duplicates(table: str, frame: pl.DataFrame, *columns: str) -> Iterator[Probl
             yield at(table, frame, n, columns[0], message, "Keep one of the rows")
 
 
-def told_of(faults: Iterable[Problem], name: str | None, column: str) -> bool:
+def has_fault(faults: Iterable[Problem], name: str | None, column: str) -> bool:
     """Whether one of the faults is of a cell: of a column, in the row of a name, as readers of tables and files say."""
     row = (fault.row for fault in faults if fault.column == column)
     return name is not None and any(place == name or place.startswith(f"{name!r} in line ") for place in row)

@@ -232,7 +232,7 @@ class _Run:
             else:
                 depth += 1
                 self._push(branch, depth)
-            self._tell(depth)
+            self._report(depth)
         return self._result(Termination.OPTIMAL, complete=True)
 
     def _process(self, iterations: int) -> int:
@@ -350,7 +350,7 @@ class _Run:
         open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
         return min(min(open_nodes) + fixed, self.least, self.value)
 
-    def _tell(self, depth: int) -> None:
+    def _report(self, depth: int) -> None:
         if self.progress is None:
             return
         seconds = self.deadline.passed() - self.began

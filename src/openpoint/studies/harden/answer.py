@@ -45,7 +45,7 @@ class Run:
     Attributes:
         method: name and options, for people. gap: of the method. took_s: seconds that it took.
         wanted: whether the value of information is wanted; None = where there are few disasters.
-        deadline: of the whole study. tell: called with what is being computed.
+        deadline: of the whole study. report: called with what is being computed.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Run:
     took_s: float
     wanted: bool | None
     deadline: Deadline
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
         return None
     decision = np.round(outcome.decision)
     if threat.disasters is None:
-        run.tell("operating point after the worst attack")
+        run.report("operating point after the worst attack")
         after, worst = _worst_attack(aftermath, decision, outcome.values, run.deadline)
         return _Costed(decision, program.first_stage_cost(decision) + worst, np.array([worst]), None, (after,))
     uncertainty, values = program.uncertainty, outcome.values.copy()
@@ -149,7 +149,7 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
     for k in sorted(chosen, key=lambda k: -weight[k]):
         if found and late.over():
             break
-        run.tell(f"operating points after the disasters: {len(found) + 1} of {len(chosen)}")
+        run.report(f"operating points after the disasters: {len(found) + 1} of {len(chosen)}")
         part = run.deadline.within(run.deadline.left() / (len(chosen) - len(found)))
         found[k] = aftermath.after(decision, uncertainty.values[k], threat.disasters.names[k], int(k), part)
         values[k] = min(values[k], found[k].plan.cost_usd)
@@ -203,9 +203,9 @@ def _value(model: RestorationModel, cost_usd: float, run: Run, notes: list[str])
     without: float | None = None
     deadline = run.deadline if wanted else run.deadline.within(max(UNASKED_S, run.took_s))
     try:
-        run.tell("value of information: no plan")
+        run.report("value of information: no plan")
         without = plan_cost(model, np.zeros(len(program.costs)), deadline)
-        return plan_value(model, cost_usd, gap=0.1 * run.gap, deadline=deadline, tell=run.tell), without
+        return plan_value(model, cost_usd, gap=0.1 * run.gap, deadline=deadline, report=run.report), without
     except StoppedError:
         notes.append(
             "the value of information was stopped by Ctrl-C, by the time limit, or because nobody asked for it and it "

@@ -62,7 +62,7 @@ def plan_value(
     *,
     gap: float,
     deadline: Deadline,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> PlanValue:
     """The figures for a program with finitely many disasters whose best plan costs `cost_usd`.
 
@@ -71,20 +71,20 @@ def plan_value(
         cost_usd: RP.
         gap: relative gap of the programs that are solved on the way.
         deadline: when to stop.
-        tell: called with what is being computed.
+        report: called with what is being computed.
 
     Raises:
         StoppedError: before all was known.
     """
     program, uncertainty = model.program, model.program.uncertainty
     assert isinstance(uncertainty, Scenarios | AmbiguousScenarios)
-    solve = _solver(gap, deadline, tell, len(uncertainty.values))
+    solve = _solver(gap, deadline, report, len(uncertainty.values))
     outcomes = wait_and_see(program, solve)
     waiting = _rho(program, np.array([outcome.upper_bound for outcome in outcomes]))
     probabilities = uncertainty.probabilities
     assert probabilities is not None
     likely = outcomes[int(np.argmax(probabilities))].decision
-    tell("value of information: mean-value plan")
+    report("value of information: mean-value plan")
     mean = np.asarray(probabilities @ uncertainty.values)
     middle = solve(relaxed(program).with_uncertainty(Certain(mean), Expectation())).decision
     assert likely is not None
@@ -114,7 +114,7 @@ def relaxed(program: HardenProgram) -> HardenProgram:
     return dataclasses.replace(program, integral=False)
 
 
-def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: int) -> Solve:
+def _solver(gap: float, deadline: Deadline, report: Callable[[str], None], count: int) -> Solve:
     """One disaster is one mixed-integer program: the one-piece form, with nothing to decompose."""
     solved = 0
 
@@ -122,7 +122,7 @@ def _solver(gap: float, deadline: Deadline, tell: Callable[[str], None], count: 
         nonlocal solved
         solved += 1
         if solved <= count:
-            tell(f"value of information: disaster {solved} of {count}")
+            report(f"value of information: disaster {solved} of {count}")
         if deadline.over():
             raise StoppedError
         outcome = ExtensiveForm(solver="highs", gap=gap).solve(program, None, deadline)

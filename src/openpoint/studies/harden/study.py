@@ -30,7 +30,7 @@ from openpoint.twostage.uncertainty import Box, Budget
 
 _LOG = logging.getLogger(__name__)
 
-TELL_EVERY_S = 1.0
+REPORT_EVERY_S = 1.0
 """Seconds between words on what is done after the plan is found."""
 SHOWN_SHARE, SHOWN_S = 0.1, 2.0
 """Share of the time limit, and SHOWN_S seconds at most, that are kept for the operating points of the plan."""
@@ -127,8 +127,8 @@ class Prepared:
             found = method.solve(self.program, progress, _of_method(deadline))
             outcome = _or_nothing(self.program, found, deadline)
             _LOG.info("the method ended")
-            tell = _teller(outcome, progress, deadline)
-            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=deadline, tell=tell)
+            report = _reporter(outcome, progress, deadline)
+            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=deadline, report=report)
             return answer(self.grid, self.program, self.threat, outcome, run)
 
 
@@ -138,19 +138,19 @@ def _of_method(deadline: Deadline) -> Deadline:
     return deadline if math.isinf(left) else deadline.within(left - min(SHOWN_SHARE * left, SHOWN_S))
 
 
-def _teller(outcome: Outcome, progress: Progress | None, deadline: Deadline) -> Callable[[str], None]:
-    """Tells, at most every second, what is done after the plan is found."""
+def _reporter(outcome: Outcome, progress: Progress | None, deadline: Deadline) -> Callable[[str], None]:
+    """Reports, at most every second, what is done after the plan is found."""
     ended, shown_at = deadline.passed(), -math.inf
 
-    def tell(word: str) -> None:
+    def report(word: str) -> None:
         nonlocal shown_at
         now = deadline.passed()
-        if progress is not None and outcome.log and now - shown_at >= TELL_EVERY_S:
+        if progress is not None and outcome.log and now - shown_at >= REPORT_EVERY_S:
             shown_at, last = now, outcome.log[-1]
             spent = outcome.seconds + now - ended
             progress(replace(last, seconds=spent, verdict=word, value=math.inf, mark="", interim=True))
 
-    return tell
+    return report
 
 
 def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) -> Outcome:

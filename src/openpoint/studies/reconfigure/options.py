@@ -95,5 +95,5 @@ class FuturesQuestion:
     @property
     def counted(self) -> bool:
         """Whether an option of how futures count is given."""
-        unsaid = self.risk is None and self.ambiguity is None and self.limits_share == 1.0 and self.sample is None
-        return not unsaid
+        default = self.risk is None and self.ambiguity is None and self.limits_share == 1.0 and self.sample is None
+        return not default

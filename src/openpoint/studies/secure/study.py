@@ -114,17 +114,17 @@ def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], N
         raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
     found = _faults(grid, stations, tree, data, options)
 
-    def tell(done: int) -> None:
+    def on_progress(done: int) -> None:
         if progress is not None:
             progress(done, len(found))
 
-    tell(0)
+    on_progress(0)
     load_kw, customers = load_of_buses(grid, network), customers_of(network, data)
     needs = [needs_of(fault, load_kw, customers) for fault in found]
     asked = Asked(options.switchings, options.any_switching)
     with deadline_of(options.time_limit_s) as deadline:
-        restored = restorations(stations, tree, found, load_kw, tell)  # all of them, also if the time is up
-        tell(len(found))
+        restored = restorations(stations, tree, found, load_kw, on_progress)  # all of them, also if the time is up
+        on_progress(len(found))
         switched = switchings_after(stations, found, restored, needs, asked, deadline, progress or (lambda *_: None))
     restored = [taken(*each) for each in zip(restored, switched, strict=True)]
     return answer(grid, network, state, found, restored, switched, load_kw, data, options)

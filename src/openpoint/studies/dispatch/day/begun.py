@@ -15,7 +15,7 @@ from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.network.day_demand import nominal_load
 from openpoint.network.device_tables import build_devices
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.scenarios.day.rows import at, told_of
+from openpoint.scenarios.day.rows import at, has_fault
 from openpoint.scenarios.day.schemas import MEASURED
 from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -93,7 +93,7 @@ class Begun:
                 faults = _branch_faults(self.grid, row)
             else:
                 faults = checks[row["kind"]](question, self.period, row)
-            fresh = (fault for fault in faults if not told_of(self.faults, row["name"], fault[0]))
+            fresh = (fault for fault in faults if not has_fault(self.faults, row["name"], fault[0]))
             found += [at("state", self.measured, n, *fault) for fault in fresh]
         if found:
             raise InputError(found)

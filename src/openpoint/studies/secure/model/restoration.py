@@ -48,14 +48,14 @@ def needs_of(fault: Fault, load: Floats, customers: Floats | None) -> list[bool]
 
 
 def restorations(
-    stations: Stations, tree: Tree, faults: Sequence[Fault], load: Floats, tell: Callable[[int], None]
+    stations: Stations, tree: Tree, faults: Sequence[Fault], load: Floats, on_progress: Callable[[int], None]
 ) -> list[Restoration]:
     """The restoration of each fault.
 
     Args:
         stations: the network with the limits of an emergency, and the one with its held meshes opened, both in the
             state before. tree: of the latter. faults: in this state.
-        load: (N) of each bus, of which most is to be restored. tell: called with the number of faults evaluated.
+        load: (N) of each bus, of which most is to be restored. on_progress: called with the number of faults evaluated.
     """
     asked: list[list[Choice]] = [_choices([[int(t) for t in part.ties] for part in fault.parts]) for fault in faults]
     for fault, choices in zip(faults, asked):
@@ -63,7 +63,7 @@ def restorations(
             choices.append((None,) * len(fault.parts))
     whole = [len(choices) < MOST or _count(fault) <= MOST for choices, fault in zip(asked, faults)]
     states = States(stations, tree)
-    evaluated = states.evaluated(faults, asked, tell)
+    evaluated = states.evaluated(faults, asked, on_progress)
     for k in (k for k, done in enumerate(whole) if not done):
         good = [[j for j in evaluated[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
         least = [sorted(some, key=lambda j: j.figures.loss)[:FEW] for some in good]

@@ -95,12 +95,12 @@ class States:
     tree: Tree
 
     def evaluated(
-        self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], tell: Callable[[int], None]
+        self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], on_progress: Callable[[int], None]
     ) -> list[list[EvaluatedState]]:
         """Each choice as a state; those that join a part to nothing, or close a loop, are left out.
 
         Args:
-            faults: F. asked: (F) choices of each. tell: called with the number of faults evaluated.
+            faults: F. asked: (F) choices of each. on_progress: called with the number of faults evaluated.
         """
         result: list[list[EvaluatedState]] = [[] for _ in faults]
         groups: dict[tuple[int, ...], list[tuple[int, Choice]]] = {}
@@ -120,7 +120,7 @@ class States:
                     if found is not None:
                         result[k].append(found)
             done += len(todo)
-            tell(done * len(faults) // sum(map(len, groups.values())))
+            on_progress(done * len(faults) // sum(map(len, groups.values())))
         return result
 
     def _feeders(self, fault: Fault, ties: Choice) -> tuple[int, ...]:

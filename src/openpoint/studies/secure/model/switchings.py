@@ -90,28 +90,28 @@ def switchings_after(
     needs: Sequence[Sequence[bool]],
     asked: Asked,
     deadline: Deadline,
-    tell: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> list[Switching]:
     """What switching can restore after each fault.
 
     Args:
         stations: see `openpoint.studies.secure.model.restoration`. restorations: by ties, of the faults.
         needs: for each fault, which parts need supply. deadline: what is not decided then stays unknown.
-        tell: called with the number of faults searched, and of all that ties do not restore.
+        on_progress: called with the number of faults searched, and of all that ties do not restore.
     """
     result = [_by_ties(*each) for each in zip(faults, restorations, needs, strict=True)]
     open_ones = [k for k, found in enumerate(result) if found.by_any is Answer.UNKNOWN] if asked.beyond_ties else []
     known: list[Bools] = []
     for _ in range(2):  # what needs more than its share of the time is searched again in the time that is left
         for done, k in enumerate(open_ones):
-            tell(done, len(open_ones))
+            on_progress(done, len(open_ones))
             if deadline.over():
                 break
             share = deadline.within(deadline.left() / (len(open_ones) - done))
             result[k], closed = _searched(stations, faults[k], restorations[k], needs[k], asked, share, known)
             known += [] if closed is None else [closed]
         if open_ones:
-            tell(len(open_ones), len(open_ones))
+            on_progress(len(open_ones), len(open_ones))
         open_ones = [k for k in open_ones if _is_open(result[k], asked)]
         if deadline.over() or math.isinf(deadline.left()):
             break

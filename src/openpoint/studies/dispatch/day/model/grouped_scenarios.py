@@ -101,7 +101,7 @@ class GroupedScenarios:
             if self.best is None or plan.value <= self.best.value:
                 self.best = plan
             word = self._learned(answer, plan)
-            self._tell(plan, word)
+            self._report(plan, word)
             if relative_gap(self.lower, self.upper) <= self.gap:
                 return self._outcome(Termination.GAP)
             if self.deadline.over():
@@ -165,7 +165,7 @@ class GroupedScenarios:
         seconds = self.deadline.passed() - self.began
         return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, tuple(self.log), seconds)
 
-    def _tell(self, plan: _Plan, word: str) -> None:
+    def _report(self, plan: _Plan, word: str) -> None:
         seconds, excesses = self.deadline.passed() - self.began, sum(float(p.max()) for p in plan.values.violations)
         bounds = min(self.lower, self.upper), self.upper, plan.value
         line = Iteration(len(self.log) + 1, seconds, *bounds, word or "no copy", excesses, "", interim=False)

@@ -117,7 +117,7 @@ class _Run:
         if root is None:
             return self._outcome(Termination.INFEASIBLE, math.inf)
         self.root = root.value
-        self._tell("root", math.inf, interim=True)
+        self._report("root", math.inf, interim=True)
         self._early(relaxation, decided)
         if self.deadline.over():  # nothing dear is begun any more
             return self._outcome(self.deadline.why, self._lower())
@@ -141,7 +141,7 @@ class _Run:
         found = self.faced.early(closed, self.deadline)
         if found is not None and found.plan is not None and math.isfinite(found.upper_bound):
             self.best = found
-            self._tell("today", found.upper_bound, interim=True)
+            self._report("today", found.upper_bound, interim=True)
 
     def _keep(self, outcome: DayOutcome) -> None:
         """Make an outcome the best if it is."""
@@ -184,7 +184,7 @@ class _Run:
                 self._solve_state(tree.relaxation.branch, leaf.status, leaf.value)
                 tree.cutoff = self.cutoff
             elif tree.nodes % EVERY == 0:
-                self._tell("bound", math.inf, interim=True)
+                self._report("bound", math.inf, interim=True)
         lower, upper = self._lower(), self._upper()
         if math.isinf(upper):
             return self._outcome(Termination.INFEASIBLE if math.isinf(lower) else Termination.LIMITS, lower)
@@ -206,7 +206,7 @@ class _Run:
         outcome = self.faced.solve(closed, SHARE * self.gap, self.deadline, self.cutoff)
         self.lowers[key] = max(value, outcome.lower_bound)
         self._keep(outcome)
-        self._tell("topology", outcome.upper_bound)
+        self._report("topology", outcome.upper_bound)
 
     @property
     def cutoff(self) -> float:
@@ -222,7 +222,7 @@ class _Run:
             return self.root
         return max(self.root, min(self.tree.lowest, min(self.lowers.values(), default=math.inf)))
 
-    def _tell(self, verdict: str, value: float, *, interim: bool = False) -> None:
+    def _report(self, verdict: str, value: float, *, interim: bool = False) -> None:
         number = sum(not line.interim for line in self.log) + (not interim)
         seconds, upper = self.deadline.passed() - self.began, self._upper()
         line = Iteration(number, seconds, min(self._lower(), upper), upper, value, verdict, interim=interim)
