@@ -20,6 +20,7 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.switching.below import Wanted
 from openpoint.search.switching.joint import JointSearch
 from openpoint.search.switching.period import PeriodSearch
+from openpoint.search.switching.periods import SinglePeriods
 from openpoint.search.switching.plans import best_plan, operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
@@ -224,6 +225,29 @@ def test_stops_with_the_best_plan_and_a_bound() -> None:
     assert found.termination is Termination.INTERRUPTED
     check(problem, found)
     assert 0.0 < found.lower_bound <= found.upper_bound
+
+
+def test_states_are_evaluated_in_pieces_so_that_the_limit_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, clock, piece = of_classes("baran33", most=2), [0.0], 10
+    size = problem.networks[0].n_terminals * problem.periods
+    monkeypatch.setattr("openpoint.search.switching.states.PIECE", piece * size)
+    estimated = SinglePeriods.estimated
+
+    def slow(self: SinglePeriods, t: int, states: Bools) -> tuple[Floats, Bools]:
+        clock[0] += len(states) / problem.periods
+        return estimated(self, t, states)
+
+    monkeypatch.setattr(SinglePeriods, "estimated", slow)
+    whole = solve_switching(problem, gap=0.0, deadline=Deadline(clock=lambda: clock[0]))
+    evaluated = clock[0]
+    assert evaluated > 20 * piece
+    for share in (0.1, 0.6):
+        clock[0] = 0.0
+        found = solve_switching(problem, gap=0.0, deadline=Deadline(share * evaluated, clock=lambda: clock[0]))
+        assert found.termination is Termination.TIME
+        assert clock[0] <= share * evaluated + 2 * piece
+        check(problem, found)
+        assert found.lower_bound <= whole.upper_bound * (1.0 + 1e-9)
 
 
 def test_names_what_it_cannot_do() -> None:

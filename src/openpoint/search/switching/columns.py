@@ -103,7 +103,7 @@ class ColumnGeneration:
             best = replace(best, mix=mix)
             reached = max(best.value, inherited)
             tell(reached)
-            new = known.add(found)
+            new = known.add(found, self.over)
             if new:
                 known.improve(self.over)
             target = known.target(self.gap)
@@ -129,7 +129,9 @@ class ColumnGeneration:
             self.nodes += below.nodes
             if not below.complete:
                 return None
-            known.add(below.states)
+            known.add(below.states, self.over)
+            if self.over():
+                return None
             for t in range(*run):
                 known.settle(t, known.numbers(below.states))
         priced = self._priced(restriction, prices)
@@ -224,8 +226,8 @@ class ColumnGeneration:
                 if math.isfinite(row.min()):
                     start = known.states[int(row.argmin())]
                     usable = _Usable(restriction, t)
-                    state = known.descended(t, start, prices[t], usable)
-                    again |= known.add([state])
+                    state = known.descended(t, start, prices[t], usable, self.over)
+                    again |= known.add([state], self.over)
         return mix
 
     def _accuracy_of(self, value: float) -> float:

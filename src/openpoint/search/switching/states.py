@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,13 @@ from openpoint.search.switching.problem import SwitchingProblem
 
 MOST_STATES = 600
 """States among which a plan is sought while no prices choose them."""
+PIECE = 50_000
+"""Buses of states times periods that are evaluated at a time: a fraction of a second, so that time limits are met."""
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
 
 
 class KnownStates:
@@ -42,23 +49,34 @@ class KnownStates:
         self.exact = np.zeros((problem.periods, 0), dtype=np.bool_)
         self.least = np.full(problem.periods, -np.inf)
         self._number, self._expanded = dict[bytes, int](), set[bytes]()
+        self._piece = max(1, PIECE // (first.n_terminals * problem.periods))
         self.upper, self.plan = math.inf, None  # type: tuple[float, Bools | None]
 
-    def add(self, states: Iterable[Bools]) -> bool:
-        """Evaluate states in all periods and keep them; returns whether any is new."""
-        fresh = []
-        for state in states:
-            if state.tobytes() not in self._number:
+    def add(self, states: Iterable[Bools], over: Callable[[], bool] = never) -> bool:
+        """Evaluate states in all periods and keep them; returns whether any new one was.
+
+        over: asked before every piece of them; True leaves out the rest.
+        """
+        added, fresh = (
+            False,
+            list({state.tobytes(): state for state in states if state.tobytes() not in self._number}.values()),
+        )
+        for piece in self._pieces(fresh):
+            if over():
+                break
+            for state in piece:
                 self._number[state.tobytes()] = len(self._number)
-                fresh.append(state)
-        if not fresh:
-            return False
-        new = np.array(fresh)
-        found = [self._evaluated(t, new) for t in range(self.problem.periods)]
-        self.states = np.concatenate([self.states, new])
-        self.values = np.concatenate([self.values, np.stack([values for values, _ in found])], axis=1)
-        self.exact = np.concatenate([self.exact, np.stack([exact for _, exact in found])], axis=1)
-        return True
+            found = [self._evaluated(t, piece) for t in range(self.problem.periods)]
+            self.states = np.concatenate([self.states, piece])
+            self.values = np.concatenate([self.values, np.stack([values for values, _ in found])], axis=1)
+            self.exact = np.concatenate([self.exact, np.stack([exact for _, exact in found])], axis=1)
+            added = True
+        return added
+
+    def _pieces(self, states: Sequence[Bools]) -> Iterator[Bools]:
+        """States of as many as are evaluated at a time."""
+        for at in range(0, len(states), self._piece):
+            yield np.array(states[at : at + self._piece])
 
     def numbers(self, states: Bools) -> Ints:
         """(K) numbers of states that are known."""
@@ -87,13 +105,17 @@ class KnownStates:
             values = np.where((states != p.before).sum(axis=1) > p.most, math.inf, values)
         return values
 
-    def descended(self, t: int, state: Bools, prices: Floats, usable: Callable[[Bools], Bools]) -> Bools:
+    def descended(
+        self, t: int, state: Bools, prices: Floats, usable: Callable[[Bools], Bools], over: Callable[[], bool]
+    ) -> Bools:
         """The state that the best exchanges lead to in a period, with prices of closed branches, one after another.
 
-        usable: (K) which of (K, E) states count.
+        usable: (K) which of (K, E) states count. over: asked before every exchange; True ends with the state so far.
         """
         value = self._evaluated(t, state[None])[0][0] + float(prices[state].sum())
         while True:
+            if over():
+                return state
             near = exchanges(self._choices, state)
             near = near[usable(near)]
             if not len(near):
@@ -125,18 +147,18 @@ class KnownStates:
         if given and joined and forest(net.n_terminals, *ends).all():
             self.add([state])
 
-    def expand(self) -> bool:
-        """Add all states one exchange away from those of the plan; returns whether any is new."""
+    def expand(self, over: Callable[[], bool]) -> bool:
+        """Add the states one exchange away from those of the plan, as `add`; returns whether any is new."""
         if self.plan is None:
             return False
         states = [state for state in np.unique(self.plan, axis=0) if state.tobytes() not in self._expanded]
         self._expanded.update(state.tobytes() for state in states)
-        return bool(states) and self.add(np.concatenate([exchanges(self._choices, state) for state in states]))
+        return bool(states) and self.add(np.concatenate([exchanges(self._choices, state) for state in states]), over)
 
     def improve(self, over: Callable[[], bool]) -> None:
         """The best plan out of the states known and their exchanges, repeated as long as it gains; over: True stops."""
         while self.choose(self._promising(), self.values):
-            if over() or not self.expand():
+            if over() or not self.expand(over):
                 return
 
     def choose(self, some: Bools, values: Floats) -> bool:
