@@ -7,7 +7,7 @@ declarations. The unit is the ending of a column's name. What reports show has a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import dataframely as dy
 import polars as pl
@@ -69,6 +69,19 @@ def dtypes(table: Table) -> dict[str, pl.DataType]:
 def empty(table: Table) -> pl.DataFrame:
     """The table without a row."""
     return pl.DataFrame(schema=dtypes(table))
+
+
+def frame(table: Table, rows: Iterable[Mapping[str, object] | Sequence[object]]) -> pl.DataFrame:
+    """The table of rows: records by name, of which other names are left out, or values in the order of the columns."""
+    cells = [[row.get(name) for name in table] if isinstance(row, Mapping) else row for row in rows]
+    return pl.DataFrame(cells, schema=dtypes(table), orient="row")
+
+
+def filled(table: Table, columns: Mapping[str, object]) -> pl.DataFrame:
+    """The table of columns by name, the first of which is there; one that is missing is null, and so is nan."""
+    height = len(columns[next(iter(table))])  # type: ignore[arg-type]
+    given = {name: columns.get(name, [None] * height) for name in table}
+    return pl.DataFrame(given, schema=dtypes(table)).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def checker(name: str, table: Table) -> type[dy.Schema]:

@@ -46,4 +46,4 @@ def iterations_table(log: tuple[Iteration, ...], table: c.Table) -> pl.DataFrame
         )
         for i in log
     ]
-    return pl.DataFrame(rows, schema=c.dtypes(table), orient="row")
+    return c.frame(table, rows)

@@ -103,4 +103,4 @@ class Row(Protocol):
 
 def violation_table(violations: Iterable[Row], columns: c.Table = VIOLATIONS) -> pl.DataFrame:
     """The table of violations, one row for each."""
-    return pl.DataFrame([each.row for each in violations], schema=c.dtypes(columns))
+    return c.frame(columns, (each.row for each in violations))

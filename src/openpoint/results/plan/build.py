@@ -136,7 +136,7 @@ def _result_of(
             }
         )
         flow = now
-    steps = pl.DataFrame([{key: row[key] for key in STEPS} for row in rows], schema=c.dtypes(STEPS))
+    steps = c.frame(STEPS, rows)
     return SwitchPlan(
         steps=steps,
         found=True,

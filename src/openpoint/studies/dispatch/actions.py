@@ -42,7 +42,7 @@ def actions_table(
         )
         rows.append((row["action"], row["kind"], row["name"], place, "state", *state, "", then))
     numbered = [(number, *row) for number, row in enumerate(rows, start=1)]
-    return pl.DataFrame(numbered, schema=c.dtypes(ACTIONS), orient="row")
+    return c.frame(ACTIONS, numbered)
 
 
 def _in_order(grid: Grid, open_after: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,7 @@ def criteria_table(question: Question, today: dict[str, float], answer: dict[str
         for name in CRITERIA
         if name in question.costs
     ]
-    return pl.DataFrame(rows, schema=c.dtypes(CRITERIA_TABLE), orient="row")
+    return c.frame(CRITERIA_TABLE, rows)
 
 
 def devices_table(question: Question, answer: OperatingState | None) -> pl.DataFrame:
@@ -58,7 +58,7 @@ def devices_table(question: Question, answer: OperatingState | None) -> pl.DataF
         now = None if answer is None else float(shown[answer.positions[d]])
         unit, today = "pu" if quantity == "voltage" else "", float(shown[devices.today[d]])
         rows.append((kind, name, _place(question, d), quantity, unit, shown.min(), shown.max(), today, now))
-    return pl.DataFrame(rows, schema=c.dtypes(DEVICES), orient="row")
+    return c.frame(DEVICES, rows)
 
 
 def shown_positions(devices: Devices, d: int) -> Floats:
@@ -121,7 +121,7 @@ def generators_table(grid: Grid, question: Question, answer: OperatingState | No
             "cost_after_usd_per_h": cost,
         }
         rows.append([{**row, **figures}[name] for name in GENERATORS])
-    return pl.DataFrame(rows, schema=c.dtypes(GENERATORS), orient="row")
+    return c.frame(GENERATORS, rows)
 
 
 def _hourly_cost(row: dict[str, float], p_kw: float) -> float:

@@ -19,7 +19,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
-from openpoint.results.columns import dtypes
+from openpoint.results.columns import frame
 from openpoint.results.violation import Violation
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
@@ -278,12 +278,10 @@ def source_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
         row("backup", f"backup at {_bus(net, bus)}", bus, output[place], forms=bool(bus in plan.roots))
     for unit, at, s in zip(net.generator_names, net.generator_terminal, plan.generation):
         row("generator", unit, int(at), s, forms=False)
-    return pl.DataFrame(rows, schema=dtypes(HARDEN.tables["sources"]), orient="row").with_columns(
-        pl.col("p_kw", "q_kvar").fill_nan(None)
-    )
+    return frame(HARDEN.tables["sources"], rows).with_columns(pl.col("p_kw", "q_kvar").fill_nan(None))
 
 
 def violation_table(after: AfterDisaster) -> pl.DataFrame:
     """The limits that the AC state breaks."""
     rows = [(after.name, v.kind, v.name, v.value, v.limit, v.unit) for v in after.violations]
-    return pl.DataFrame(rows, schema=dtypes(HARDEN.tables["violations"]), orient="row")
+    return frame(HARDEN.tables["violations"], rows)

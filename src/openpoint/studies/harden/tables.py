@@ -10,14 +10,12 @@ import polars as pl
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.results.columns import dtypes, finite
+from openpoint.results.columns import dtypes, finite, frame
 from openpoint.studies.harden import aftermath as single
 from openpoint.studies.harden.aftermath import AfterDisaster
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.schema import HARDEN
 from openpoint.studies.harden.threat import Threat
-
-_TYPES = {name: dtypes(table) for name, table in HARDEN.tables.items()}
 
 
 def disasters(
@@ -34,7 +32,7 @@ def disasters(
             _row(program, (each.name, 1, None, None, _names(program, each.plan.broken)), each.plan.cost_usd, each)
             for each in shown
         ]
-        return pl.DataFrame(rows, schema=_TYPES["disasters"], orient="row")
+        return frame(HARDEN.tables["disasters"], rows)
     by_number = {each.number: each for each in shown}
     rows = []
     for k, name in enumerate(given.names):
@@ -43,7 +41,7 @@ def disasters(
         probability = float(given.probabilities[k])
         head = (name, int(threat.count[k]), probability, weight, _names(program, given.broken[k]))
         rows.append(_row(program, head, cost, by_number.get(k)))
-    return pl.DataFrame(rows, schema=_TYPES["disasters"], orient="row")
+    return frame(HARDEN.tables["disasters"], rows)
 
 
 def _row(
@@ -81,5 +79,5 @@ def after_disasters(program: HardenProgram, grid: Grid, shown: Sequence[AfterDis
 
 
 def _all(name: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
-    schema = _TYPES[name]
+    schema = dtypes(HARDEN.tables[name])
     return pl.concat([pl.DataFrame(schema=schema), *(frame.cast(pl.Schema(schema)) for frame in frames)])

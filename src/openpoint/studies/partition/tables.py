@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.results.columns import dtypes
+from openpoint.results.columns import frame
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.loads import block_loads_kw, terminal_base_kw
 from openpoint.studies.partition.model.program import PartitionProgram
@@ -122,7 +122,7 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
                 "generation_kw": float(own["p_kw"].sum()),
             }
         )
-    return pl.DataFrame(rows, schema=dtypes(PARTITION.tables["islands"]))
+    return frame(PARTITION.tables["islands"], rows)
 
 
 def switch_table(program: PartitionProgram, shut: Bools, before: Bools) -> pl.DataFrame:

@@ -76,7 +76,7 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
                 "not_supplied_kwh_per_year": None if times is None else float(times.kwh[e]),
             }
             rows.append({**places[e], **common, **figures})
-    table = pl.DataFrame(rows, schema=c.dtypes(SECURE.tables["faults"]))
+    table = c.frame(SECURE.tables["faults"], rows)
     return table.sort(pl.col("lost_kw") + pl.col("isolated_kw"), descending=True, maintain_order=True)
 
 
@@ -122,7 +122,7 @@ def switching_table(evaluated: Evaluated) -> pl.DataFrame:
             }
             for e in fault.branches.tolist()
         ]
-    return pl.DataFrame(rows, schema=c.dtypes(SECURE.tables["switchings"])).sort("closings", maintain_order=True)
+    return c.frame(SECURE.tables["switchings"], rows).sort("closings", maintain_order=True)
 
 
 def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers: Floats | None) -> str:

@@ -62,7 +62,7 @@ def compare(
     days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed, correlation=sampling.correlation)
     finder = HourRecourseFinder(question, SAMPLED)
     every = [*([Planned("today", as_today(question))] if today else []), *plans]
-    return pl.DataFrame(list(_rows(finder, every, days, bounded, deadline)), schema=c.dtypes(SAMPLES), orient="row")
+    return c.frame(SAMPLES, list(_rows(finder, every, days, bounded, deadline)))
 
 
 def _rows(

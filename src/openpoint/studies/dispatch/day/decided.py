@@ -27,7 +27,7 @@ def decided(question: DayQuestion) -> pl.DataFrame:
     now = {"fixed": "as it is now", "once": _WHEN["once"].replace("the day", "the rest of the day")}
     words = {**_WHEN, **(now if question.day.passed else {})}
     rows = [(what, when, stated or words[when]) for what, when, stated in _decisions(question)]
-    return pl.DataFrame(rows, schema=c.dtypes(DECIDED), orient="row")
+    return c.frame(DECIDED, rows)
 
 
 def _decisions(question: DayQuestion) -> Iterator[tuple[str, str, str]]:

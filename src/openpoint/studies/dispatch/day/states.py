@@ -46,7 +46,7 @@ def state_frame(question: DayQuestion, states: Sequence[DayState], measured: pl.
         known = {(row["kind"], row["name"]): row for row in given}
         known |= {(row["kind"], row["name"]): row for row in _rows(question, states, state, in_any_case)}
         rows += [{**row, "period": names[state.period]} for row in known.values()]
-    return pl.DataFrame(rows, schema=c.dtypes(STATES), orient="row")
+    return c.frame(STATES, rows)
 
 
 _SET = tuple(KINDS[kind][0] for kind in (DeviceKind.BANK, DeviceKind.VOLTAGE, DeviceKind.TAP))

@@ -59,7 +59,7 @@ class Shown:
 
     def rows(self, table: c.Table, rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
         """A table of rows, nan read as missing."""
-        found = pl.DataFrame(rows, schema=c.dtypes(table), orient="row")
+        found = c.frame(table, rows)
         return found.with_columns(pl.selectors.float().fill_nan(None))
 
 
@@ -257,7 +257,7 @@ def voltages(shown: Shown) -> pl.DataFrame:
             for case in schema.CASES
         },
     }
-    return pl.DataFrame(columns, schema=c.dtypes(schema.VOLTAGES)).with_columns(pl.selectors.float().fill_nan(None))
+    return c.filled(schema.VOLTAGES, columns)
 
 
 def branches(shown: Shown) -> pl.DataFrame:
@@ -278,7 +278,7 @@ def branches(shown: Shown) -> pl.DataFrame:
         columns[f"i_{case}_a"] = _by_case(shown, case, E, lambda flow: np.abs(flow.i).max(axis=0) * net.i_base_a)
     for case in schema.CASES:
         columns[f"loss_{case}_kwh"] = _by_case(shown, case, E, lambda flow: day.hours @ flow.losses * s)
-    return pl.DataFrame(columns, schema=c.dtypes(schema.BRANCHES)).with_columns(pl.selectors.float().fill_nan(None))
+    return c.filled(schema.BRANCHES, columns)
 
 
 def _by_case(shown: Shown, case: str, size: int, of: Callable[[DayFlow], Floats]) -> Floats:

@@ -74,7 +74,7 @@ class DispatchFront(Result):
             )
             for number, (limit, each) in enumerate(zip(self.limits, self.results, strict=True), start=1)
         ]
-        return pl.DataFrame(rows, schema=columns.dtypes(POINTS), orient="row")
+        return columns.frame(POINTS, rows)
 
     @property
     def in_short(self) -> str:

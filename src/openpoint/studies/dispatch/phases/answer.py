@@ -221,7 +221,7 @@ def _criteria_table(asked: PreparedPhases, today: dict[str, float], answer: dict
         for name in CRITERIA
         if name != "balance" and (name != "cost" or asked.price is not None)
     ]
-    return pl.DataFrame(rows, schema=c.dtypes(CRITERIA_TABLE), orient="row")
+    return c.frame(CRITERIA_TABLE, rows)
 
 
 def _devices_table(asked: PreparedPhases, after: Grid | None) -> pl.DataFrame:
@@ -236,7 +236,7 @@ def _devices_table(asked: PreparedPhases, after: Grid | None) -> pl.DataFrame:
         about = ("tap changer", name, place, "tap position") if is_tap else ("capacitor bank", name, place, "steps on")
         now = None if after is None else float(after.tables()[kind][column][int(devices.row[d])])
         rows.append((*about, "", float(devices.low[d]), float(devices.high[d]), float(devices.today[d]), now))
-    return pl.DataFrame(rows, schema=c.dtypes(DEVICES), orient="row")
+    return c.frame(DEVICES, rows)
 
 
 def _sources(grid: Grid, found: PhasesDispatch, *, kept: bool) -> pl.DataFrame:
@@ -269,7 +269,7 @@ def _generators(grid: Grid, *, kept: bool) -> pl.DataFrame:
             "cost_after_usd_per_h": after(cost if on else 0.0),
         }
         rows.append([{**row, **figures}[name] for name in GENERATORS])
-    return pl.DataFrame(rows, schema=c.dtypes(GENERATORS), orient="row")
+    return c.frame(GENERATORS, rows)
 
 
 def _linear_notes(found: PhasesDispatch) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 import scipy.stats
 
-from openpoint.results.columns import dtypes, empty
+from openpoint.results.columns import empty, frame
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import Termination
 
@@ -120,7 +120,7 @@ def samples_table(samples: PartitionSamples | None) -> pl.DataFrame:
         judged = [x for share in (each.linear, each.ac, each.ac_alone) for x in (share.share, *share.interval)]
         drawn = samples.seed, samples.asked, samples.judged
         rows.append((name, *drawn, each.served_kw, each.energised_blocks, *judged, each.unsolved, each.max_mismatch_pu))
-    return pl.DataFrame(rows, schema=dtypes(PARTITION.tables["samples"]), orient="row")
+    return frame(PARTITION.tables["samples"], rows)
 
 
 def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:

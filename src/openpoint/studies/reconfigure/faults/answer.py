@@ -92,6 +92,6 @@ def _fault_table(prepared: Prepared, figures: FaultFigures | None) -> pl.DataFra
             at_fault = state is not None and closed is not None and bool(closed[e] or data.hangs[e])
             row[f"restorable_{when}"] = not state.unrestorable[e] if at_fault and state is not None else None
         rows.append(row)
-    table = pl.DataFrame(rows, schema=c.dtypes(FAULTS))
+    table = c.frame(FAULTS, rows)
     differs = pl.col("restorable_before").fill_null(True) != pl.col("restorable_after").fill_null(True)
     return table.sort(differs, descending=True, maintain_order=True)

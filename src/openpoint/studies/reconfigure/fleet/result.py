@@ -87,7 +87,7 @@ class FleetResult(Result):
         """A row a grid: today, the answer, what it saves, its gap, why it ended, or its error."""
         names = [field.name for field in fields(FleetRow)]
         rows = [[getattr(row, name) for name in names] for row in self.rows]
-        return pl.DataFrame(rows, schema=columns.dtypes(GRIDS), orient="row")
+        return columns.frame(GRIDS, rows)
 
     @property
     def grid_count(self) -> int:

@@ -13,7 +13,7 @@ from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.results import ac_tables as states
-from openpoint.results.columns import dtypes
+from openpoint.results.columns import empty, filled, frame
 from openpoint.scenarios.futures import Futures
 from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation
 from openpoint.studies.reconfigure.futures.schema import FUTURES, TOPOLOGIES
@@ -22,7 +22,7 @@ from openpoint.twostage.ambiguity import tail_of
 TAIL = 0.9
 """Level of the conditional value at risk that every result tells."""
 
-_TYPES = {name: dtypes(table) for name, table in FUTURES.tables.items()}
+_TABLES = FUTURES.tables
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Compared:
 def futures(given: Futures | None, compared: Compared | None, weights: Floats | None) -> pl.DataFrame:
     """A row a future; none at all where none are given."""
     if given is None or compared is None:
-        return pl.DataFrame(schema=_TYPES["futures"])
+        return empty(_TABLES["futures"])
     columns: dict[str, object] = {
         "future": list(given.names),
         "probability": given.probabilities,
@@ -57,9 +57,7 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
                 f"loading_{which}_percent": evaluation.loading,
                 f"violations_{which}": evaluation.broken,
             }
-    blank = [None] * len(given)
-    filled = {name: blank if columns.get(name) is None else columns[name] for name in _TYPES["futures"]}
-    return pl.DataFrame(filled, schema=_TYPES["futures"]).with_columns(pl.selectors.float().fill_nan(None))
+    return filled(_TABLES["futures"], {name: values for name, values in columns.items() if values is not None})
 
 
 def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats], float]) -> pl.DataFrame:
@@ -85,7 +83,7 @@ def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats]
             "loading_highest_percent": _extreme(evaluation.loading, np.max),
         }
         rows.append(row)
-    return pl.DataFrame(rows, schema=_TYPES["plans"]).with_columns(pl.selectors.float().fill_nan(None))
+    return frame(_TABLES["plans"], rows).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def buses(network: Network, compared: Compared) -> pl.DataFrame:

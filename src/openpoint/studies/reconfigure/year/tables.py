@@ -13,11 +13,11 @@ from openpoint.network import Network
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results import ac_tables as states
-from openpoint.results.columns import dtypes
+from openpoint.results.columns import empty, filled, frame
 from openpoint.scenarios.year.model import Year
 from openpoint.studies.reconfigure.year.schema import YEAR
 
-_TYPES = {name: dtypes(table) for name, table in YEAR.tables.items()}
+_TABLES = YEAR.tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def steps(year: Year, network: Network, both: Two) -> pl.DataFrame:
             columns[f"loss_{key}_kw"] = np.where(np.isfinite(loss), loss, np.nan)
             columns |= {f"v_min_{key}_pu": shown.flows.v_low, f"v_max_{key}_pu": shown.flows.v_high}
             columns[f"broken_{key}"] = shown.broken
-    return _framed("steps", columns)
+    return filled(_TABLES["steps"], columns)
 
 
 def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
             columns[f"v_highest_{key}_pu"] = np.where(np.isfinite(at_sources), at_sources, flows.v_high_of)
             columns[f"v_lowest_{key}_step"] = _names(year, flows.v_low_at)
             columns[f"v_highest_{key}_step"] = _names(year, flows.v_high_at)
-    return _framed("buses", columns)
+    return filled(_TABLES["buses"], columns)
 
 
 def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) -> pl.DataFrame:
@@ -89,13 +89,13 @@ def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) 
             columns[f"i_highest_{key}_step"] = _names(year, shown.flows.i_at)
             columns[f"loading_highest_{key}_percent"] = 100.0 * shown.flows.i_of / rating
             columns[f"energy_lost_{key}_kwh"] = shown.flows.energy * network.s_base_kva
-    return _framed("branches", columns)
+    return filled(_TABLES["branches"], columns)
 
 
 def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFrame:
     """Limits that are broken, each in the step in which it is broken most."""
     if shown is None:
-        return pl.DataFrame(schema=_TYPES["violations"])
+        return empty(_TABLES["violations"])
     flows = shown.flows
     low = np.flatnonzero(flows.v_low_of**2 < network.w_min * (1.0 - LIMIT_TOLERANCE) ** 2)
     high = np.flatnonzero(flows.v_high_of**2 > network.w_max * (1.0 + LIMIT_TOLERANCE) ** 2)
@@ -111,14 +111,8 @@ def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFram
         place = network.branch_names if kind == "current" else network.bus_names
         step = {place[int(n)]: year.names[int(at[n])] for n in np.concatenate(numbers)}
         rows += [{**each.row, "step": step[each.name]} for each in states.broken_limits(network, v, i_a, *numbers)]
-    return pl.DataFrame([{key: row[key] for key in _TYPES["violations"]} for row in rows], schema=_TYPES["violations"])
+    return frame(_TABLES["violations"], rows)
 
 
 def _names(year: Year, at: Ints) -> list[str | None]:
     return [year.names[n] if n >= 0 else None for n in at.tolist()]
-
-
-def _framed(name: str, columns: dict[str, object]) -> pl.DataFrame:
-    height = len(next(iter(columns.values())))  # type: ignore[arg-type]
-    filled = {key: columns.get(key, [None] * height) for key in _TYPES[name]}
-    return pl.DataFrame(filled, schema=_TYPES[name]).with_columns(pl.selectors.float().fill_nan(None))

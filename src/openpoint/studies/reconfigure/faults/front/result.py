@@ -108,7 +108,7 @@ class ReconfigureFront(Result):
             }
             for number, each in enumerate(self.results, start=1)
         ]
-        return pl.DataFrame(rows, schema=columns.dtypes(POINTS))
+        return columns.frame(POINTS, rows)
 
     @property
     def in_short(self) -> str:

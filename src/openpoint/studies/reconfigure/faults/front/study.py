@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
-import polars as pl
-
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
@@ -142,7 +140,7 @@ def _result(ready: Prepared, kept: str, search: FrontSearch, front: Front) -> Re
         grid=ready.grid,
         kept=kept,
         results=tuple(results),
-        bounds=pl.DataFrame(rows, schema=c.dtypes(BOUNDS)),
+        bounds=c.frame(BOUNDS, rows),
         kept_bound=unit * front.least,
         before=summary(ready, ready.today),
         loss_before_kw=None if before is None else scale * before.loss,

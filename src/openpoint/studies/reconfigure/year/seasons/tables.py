@@ -12,7 +12,7 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows
-from openpoint.results.columns import dtypes
+from openpoint.results.columns import dtypes, frame
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.scenarios.year.model import Year
 from openpoint.studies.reconfigure.year import tables as of_year
@@ -123,8 +123,8 @@ def blocks(
                 "v_max_pu": float(np.nanmax(flows.v_high)),
                 "loading_highest_percent": None if np.isnan(loading).all() else float(np.nanmax(loading)),
             }
-        rows.append({name: row.get(name) for name in _TYPES["blocks"]})
-    return pl.DataFrame(rows, schema=_TYPES["blocks"])
+        rows.append(row)
+    return frame(SEASONS.tables["blocks"], rows)
 
 
 def switchings(
