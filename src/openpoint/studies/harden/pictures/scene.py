@@ -39,21 +39,18 @@ class After:
     """The grid after one disaster, over N buses and E branches; NaN where a number is unknown.
 
     Attributes:
-        name: of the disaster. probability, weight: None for an attack.
-        cost_usd, shed_kw, shed_percent: of the outage.
+        name: of the disaster. probability: None for an attack.
+        cost_usd, shed_kw: of the outage.
         island: (N) its number, 0 = dead. load, shed: (N) kW. v: (N) pu.
         closed, broken: (E). switching: (E) `close`, `open` or empty.
         i, loading, p, q: (E) current in A, loading in %, power at the from end in kW and kvar.
         units: backup generators.
-        violations: (kind, name) -> (value, limit, unit) that the exact AC flow breaks.
     """
 
     name: str
     probability: float | None
-    weight: float | None
     cost_usd: float
     shed_kw: float
-    shed_percent: float
     island: Ints
     load: Floats
     shed: Floats
@@ -66,7 +63,6 @@ class After:
     p: Floats
     q: Floats
     units: tuple[Unit, ...]
-    violations: dict[tuple[str, str], tuple[float, float, str]]
 
     @property
     def headline(self) -> str:
@@ -143,20 +139,17 @@ def _after(result: HardenResult, row: dict[str, object], bus: dict[str, int]) ->
     here = pl.col("disaster") == name
     buses, branches = result.buses.filter(here), result.branches.filter(here)
     units = result.sources.filter(here & (pl.col("kind") == "backup"))
-    violations = result.violations.filter(here).select("kind", "name", "value", "limit", "unit")
 
     def known(key: str) -> float:
         value = row[key]
         return float(value) if isinstance(value, float | int) else float("nan")
 
-    probability, weight = row["probability"], row["weight"]
+    probability = row["probability"]
     return After(
         name=name,
         probability=float(probability) if isinstance(probability, float) else None,
-        weight=float(weight) if isinstance(weight, float) else None,
         cost_usd=known("cost_usd"),
         shed_kw=known("shed_kw"),
-        shed_percent=known("shed_percent"),
         island=buses["island"].to_numpy().astype(np.int64),
         load=numbers(buses, "load_kw"),
         shed=numbers(buses, "shed_kw"),
@@ -172,5 +165,4 @@ def _after(result: HardenResult, row: dict[str, object], bus: dict[str, int]) ->
             Unit(bus[at], p or 0.0, q or 0.0, forms)
             for at, p, q, forms in units.select("bus", "p_kw", "q_kvar", "forms_grid").iter_rows()
         ),
-        violations={(kind, at): (value, limit, unit) for kind, at, value, limit, unit in violations.iter_rows()},
     )
