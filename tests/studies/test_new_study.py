@@ -81,7 +81,7 @@ def demand(grid: Grid, options: Options = Options()) -> DemandResult:
 PAGE = '''
 from openpoint.report.page.html import html_for
 from openpoint.report.page.model import Card, Cards, Column, Page, page_of, section
-from openpoint.report.page.sections import table
+from openpoint.report.page.tables import table
 from openpoint.studies.demand.result import DemandResult
 
 

@@ -5,8 +5,8 @@ How the run ended, pictures of the grid, the switching list, profiles, broken li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,26 +22,19 @@ from openpoint.report.figure.files import encode
 from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, number, percent
 from openpoint.report.page import model as m
+from openpoint.report.page import tables as t
 from openpoint.report.scene import Scene, State
 from openpoint.report.series import convergence, gap_text
-from openpoint.results import columns
-from openpoint.results.base import Answer, Result
-from openpoint.results.shape import Shape
+from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
 from openpoint.twostage.log import Termination
 
-KINDS = {"lines": "line", "switches": "switch", "transformers": "transformer"}
 SOURCE: m.Symbol = (m.Square("@ink", "none", 1.5),)
 OPEN_POINT: m.Symbol = (m.Stroke("@loose", 1.4, "4 3"), m.Ring("@soft", "@paper", 4))
 OPENS: m.Symbol = (m.Ring("@opens", "@paper"),)
 CLOSES: m.Symbol = (m.Ring("@closes", "@closes"),)
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
-
-Heading = str | m.Column
-"""A column of texts by its heading alone, or a column."""
-STATES = ("before", "mean", "after")
-"""Words in the names of columns that tell one quantity in several states."""
 
 
 def banner(result: Answer, *, answered: bool, none: str, text: str | None = None) -> m.Banner:
@@ -104,139 +97,6 @@ def check_card(mismatch_pu: float | None, *more: str) -> m.Card:
     return m.Card("AC check, largest mismatch", mismatch_words(mismatch_pu), more)
 
 
-def table(
-    identity: str,
-    caption: str,
-    columns: Iterable[Heading],
-    rows: Iterable[Sequence[m.Cell]],
-    *,
-    search: bool = False,
-    low: bool = False,
-) -> m.Table:
-    """A table; a column of texts is given by its heading alone."""
-    heads = tuple(m.Column(column) if isinstance(column, str) else column for column in columns)
-    return m.Table(identity, caption, heads, tuple(map(tuple, rows)), search, low)
-
-
-def frame_table(
-    identity: str,
-    caption: str,
-    frame: pl.DataFrame,
-    declared: columns.Table,
-    texts: Mapping[str, str] | Sequence[str],
-    *,
-    last: Sequence[str] = (),
-    blank: bool = False,
-    search: bool = False,
-    low: bool = False,
-) -> m.Table:
-    """A table of a result: the columns `texts`, all numbers that are declared with a heading, and the columns `last`.
-
-    Args:
-        identity: of its place. caption: above it. frame: the rows. declared: its columns, as the study declares them.
-        texts: names, or names with headings in place of those declared. last: names.
-        blank: whether numbers are shown, too, that no row has: one without ratings has no loading.
-        search, low: as in `Table`.
-    """
-    own = dict(texts) if isinstance(texts, Mapping) else {}
-    numbers = [each for each in shown_numbers(frame, declared, blank=blank) if each not in {*texts, *last}]
-    names = [*texts, *numbers, *last]
-    heads = [m.Column(own[name]) if name in own else _column(name, declared) for name in names]
-    return table(identity, caption, heads, frame.select(names).iter_rows(), search=search, low=low)
-
-
-def listed(
-    result: Result,
-    name: str,
-    caption: str,
-    texts: Mapping[str, str] | Sequence[str],
-    *,
-    frame: pl.DataFrame | None = None,
-    identity: str = "",
-    **options: Any,
-) -> m.Table | None:
-    """A table of a result; None where it has no row.
-
-    Args:
-        result, name: whose, and which of its tables. caption: above it; `{}` stands for the number of rows.
-        texts: as in `frame_table`, like the `options`.
-        frame: its rows, where they are not shown as they are. identity: of its place, where that is not the name.
-    """
-    rows: pl.DataFrame = getattr(result, name) if frame is None else frame
-    if rows.is_empty():
-        return None
-    declared = result.shape.tables[name]
-    return frame_table(identity or name, caption.replace("{}", str(rows.height)), rows, declared, texts, **options)
-
-
-def table_section(
-    heading: str,
-    result: Result,
-    name: str,
-    caption: str,
-    texts: Mapping[str, str] | Sequence[str],
-    *,
-    above: m.Block | None = None,
-    below: m.Block | None = None,
-    long: bool = True,
-    **options: Any,
-) -> m.Section | None:
-    """A section of a table of a result, with what is above and below it; None where it has no row.
-
-    `long` as in `Section`, the rest as in `listed`.
-    """
-    made = listed(result, name, caption, texts, **options)
-    return None if made is None else m.section(heading, above, made, below, long=long)
-
-
-def extremes_tables(result: SwitchedResult, everywhere: str) -> list[m.Section | None]:
-    """All buses and all branches of one topology in many states, `everywhere` in words: their extremes."""
-    buses = result.buses.drop("vn_kv", "v_min_pu", "v_max_pu")
-    ends = {"name": "name", "from_bus": "from bus", "to_bus": "to bus"}
-    return [
-        table_section(f"Buses, {everywhere}", result, "buses", "{} rows", {"name": "name"}, frame=buses, search=True),
-        table_section(f"Branches, {everywhere}", result, "branches", "{} rows", ends, search=True),
-    ]
-
-
-def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool = False) -> list[str]:
-    """Names of the numbers with a heading; those of one quantity in several states stand next to each other."""
-    metadata = {name: declared[name].metadata or {} for name in frame.columns if name in declared}
-    shown = [
-        name
-        for name, about in metadata.items()
-        if "digits" in about and about["heading"]
-        if blank or not declared[name].nullable or frame[name].is_not_null().any()
-    ]
-    quantities = [[part for part in name.split("_") if part not in STATES] for name in shown]
-    return [shown[i] for i in sorted(range(len(shown)), key=lambda i: quantities.index(quantities[i]))]
-
-
-def _column(name: str, declared: columns.Table) -> m.Column:
-    """What is declared of a column; the heading of one that is not is its name."""
-    about = (declared[name].metadata if name in declared else None) or {"heading": ""}
-    return m.Column(about["heading"] or name.replace("_", " "), about.get("digits"))
-
-
-def place_tables(scene: Scene, shape: Shape, buses: pl.DataFrame, branches: pl.DataFrame) -> list[m.Section]:
-    """All buses and all branches, with their states in words."""
-    phase = ["phase"] if scene.has_phases else []
-    states = [name for name in branches.columns if name.startswith("closed")]
-    words = [pl.when(pl.col(c)).then(pl.lit("closed")).when(~pl.col(c)).then(pl.lit("open")).alias(c) for c in states]
-    shown = branches.with_columns(
-        pl.col("kind").replace_strict(KINDS),
-        pl.when("switchable").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("switchable"),
-        *words,
-    )
-    texts = ["name", *phase, "kind", "from_bus", "to_bus", "switchable", *states]
-    own, other = shape.tables["buses"], shape.tables["branches"]
-    listed = (
-        frame_table("buses", f"{len(scene.bus_names)} buses", buses, own, ["name", *phase], search=True),
-        frame_table("branches", f"{len(scene.branch_names)} branches", shown, other, texts, search=True),
-    )
-    return [m.section(heading, each, long=True) for heading, each in zip(("Buses", "Branches"), listed, strict=True)]
-
-
 def limits_section(result: Change, scene: Scene, advice: str, *more: m.Words) -> m.Section | None:
     """The limits that the answer, the least violation and today's state break, each where there are any.
 
@@ -256,9 +116,9 @@ def violation_table(identity: str, caption: str, violations: tuple[Violation, ..
     """The limits that a state breaks; None where there are none."""
     if not violations:
         return None
-    columns: list[Heading] = ["limit", "bus or branch", m.Column("value", 4), m.Column("limit is", 4), "unit"]
+    columns: list[t.Heading] = ["limit", "bus or branch", m.Column("value", 4), m.Column("limit is", 4), "unit"]
     rows = [(v.kind, v.place, v.value, v.limit, v.unit) for v in violations]
-    return table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
+    return t.table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
 
 
 def panels(shown: Sequence[m.Panel], layout: Layout | None = None) -> m.Panels:
@@ -329,14 +189,14 @@ def switching(scene: Scene, current: str = "current") -> m.Section | None:
         for e in sorted(chosen):
             a, b = (scene.bus_names[i] for i in scene.ends[e])
             name = scene.branch_names[e]
-            rows.append((action, name, KINDS[kind[name]], a, b, *(_current(state, e) for state in (before, after))))
+            rows.append((action, name, t.KINDS[kind[name]], a, b, *(_current(state, e) for state in (before, after))))
     text = "The list holds what differs between the two states, not an order of switching."
     if not scene.feasible:
         text = "This is the state of least violation met, not an answer. " + text
     caption = f"{len(scene.closed)} to close, {len(scene.opened)} to open"
     currents = (m.Column(f"{current} today, A", 2), m.Column(f"{current} after, A", 2))
     return m.section(
-        "Switching list", table("switching", caption, [*columns, *currents], rows), m.Words(text, small=True)
+        "Switching list", t.table("switching", caption, [*columns, *currents], rows), m.Words(text, small=True)
     )
 
 
@@ -380,7 +240,7 @@ def log_section(result: Answer, hidden: str = "") -> m.Section | None:
     if not log.height:
         return None
     caption, declared = f"{log.height} iterations", result.shape.tables["iterations"]
-    listed = frame_table(
+    listed = t.frame_table(
         "iterations", caption, log.drop(hidden, strict=False), declared, [], last=["verdict", "mark"], blank=True
     )
     return m.section("Log of the method", listed, long=True)

@@ -10,7 +10,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.report.page import model as m
-from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import render
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
@@ -36,7 +36,7 @@ def plan_section(plan: SwitchPlan | None) -> m.Section | None:
     notes = [m.Words(f"{note[0].upper()}{note[1:]}.", small=True) for note in plan.notes]
     last = ["v_min_bus", "loading_branch", "limit", "off_buses"]
     texts = {"step": "step", "action": "action", "name": "switch", "bus": "at"}
-    listed = s.frame_table("plan", "One switch operation a row", plan.steps, STEPS, texts, last=last)
+    listed = t.frame_table("plan", "One switch operation a row", plan.steps, STEPS, texts, last=last)
     return m.section("Switch plan", m.Words(plan.in_short), *notes, listed if plan.operations else None, long=True)
 
 
@@ -64,7 +64,7 @@ def checklist_html(grid: Grid, plan: SwitchPlan) -> str:
     rows = [(*row, *_place(step), "") for row, step in zip(_rows(plan), plan.steps.iter_rows(named=True))]
     heads = [*_HEAD, "place", "limit broken", "done at, by"]
     notes = [m.Words(f"{note[0].upper()}{note[1:]}.", small=True) for note in plan.notes]
-    steps = s.table("checklist", "Tick each step before the next one", heads, rows)
+    steps = t.table("checklist", "Tick each step before the next one", heads, rows)
     found = m.section("Switch plan", m.Words(plan.in_short), *notes, steps, long=True)
     return render(m.page_of(grid, "switch plan", [found]))
 

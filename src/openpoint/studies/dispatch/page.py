@@ -10,6 +10,7 @@ from openpoint.report.change import build_scene
 from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.dispatch.pictures.figures import draw_scene
 from openpoint.studies.dispatch.result import DispatchResult
@@ -26,7 +27,7 @@ def page(result: DispatchResult) -> m.Page:
     parts = [
         _cards(result),
         limits if urgent else None,
-        s.table_section(
+        t.table_section(
             "What is sought and kept",
             result,
             "criteria",
@@ -41,7 +42,7 @@ def page(result: DispatchResult) -> m.Page:
         s.profiles(scene),
         s.convergence_section(result),
         _supply(result),
-        s.place_tables(scene, result.shape, result.buses, result.branches),
+        t.place_tables(scene, result.shape, result.buses, result.branches),
     ]
     return s.answer_page(result, "dispatch", parts)
 
@@ -88,17 +89,17 @@ def _actions(result: DispatchResult) -> m.Section | None:
         return None
     if result.actions.is_empty():
         return m.section("What to do", m.Words("Nothing: today's state is the answer."))
-    kinds = {**s.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
+    kinds = {**t.KINDS, **{kind: kind for kind in DEVICE_KINDS}}
     shown = result.actions.with_columns(pl.col("kind").replace_strict(kinds))
     texts = ["action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
-    return s.table_section("What to do", result, "actions", "{} steps", texts, frame=shown)
+    return t.table_section("What to do", result, "actions", "{} steps", texts, frame=shown)
 
 
 def _supply(result: DispatchResult) -> list[m.Section | None]:
     return [
-        s.table_section("Devices", result, "devices", "{} rows", ["kind", "name", "place", "quantity", "unit"]),
-        s.table_section("Sources", result, "sources", "{} rows", ["name", "bus"]),
-        s.table_section("Generators", result, "generators", "{} rows", ["name", "bus"]),
+        t.table_section("Devices", result, "devices", "{} rows", ["kind", "name", "place", "quantity", "unit"]),
+        t.table_section("Sources", result, "sources", "{} rows", ["name", "bus"]),
+        t.table_section("Generators", result, "generators", "{} rows", ["name", "bus"]),
     ]
 
 

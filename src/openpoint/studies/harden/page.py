@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import names_and_more, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.harden.pictures.figures import draw_scene, headline
 from openpoint.studies.harden.pictures.plots import after_chart
@@ -67,7 +68,7 @@ def _plan(result: HardenResult) -> m.Section | None:
     if not rows:
         return m.section("Plan", m.Words("Nothing: no investment pays for itself within the limits given."))
     caption = f"{len(rows)} to buy, {usd(result.investment_usd)}"
-    return m.section("Plan", s.table("plan", caption, ("what to do", "where", "buses"), rows))
+    return m.section("Plan", t.table("plan", caption, ("what to do", "where", "buses"), rows))
 
 
 def _violations(result: HardenResult) -> m.Section | None:
@@ -76,7 +77,7 @@ def _violations(result: HardenResult) -> m.Section | None:
         "out. Tighter limits or a smaller generator leave room for it."
     )
     caption, names = "{} limits that the AC power flow breaks", ["disaster", "kind", "name", "value", "limit", "unit"]
-    return s.table_section(
+    return t.table_section(
         "Limits", result, "violations", caption, names, identity="broken", above=m.Words(text), long=False
     )
 
@@ -88,7 +89,7 @@ def _disasters(result: HardenResult) -> m.Section | None:
     caption = "{} distinct disasters" if result.any_lines is None else "The worst attack on the plan"
     text = "The weight is the probability that counts: the worst that the ambiguity allows."
     weighed = "weight" not in hidden and bool(frame["weight"].is_not_null().any())
-    return s.table_section(
+    return t.table_section(
         "Disasters",
         result,
         "disasters",
@@ -157,7 +158,7 @@ def _switching(scene: HardenScene) -> m.Section | None:
     columns = ("disaster", "action", "branch or unit", "from bus", "to bus, or power")
     text = "After a disaster: isolate what is broken, then do this. The list is no order of switching."
     caption = f"{len(rows)} actions after {len({row[0] for row in rows})} disasters"
-    listed = s.table("switching", caption, columns, rows, search=len(rows) > 12, low=True)
+    listed = t.table("switching", caption, columns, rows, search=len(rows) > 12, low=True)
     return m.section("What to do after a disaster", listed, m.Words(text, small=True), long=len(rows) > 30)
 
 
@@ -182,8 +183,8 @@ def _value(result: HardenResult) -> m.Section | None:
     if result.without_plan_usd is not None:
         plans.append(("no plan", result.without_plan_usd, "nothing is bought"))
     rows = [(plan, usd_, None if usd_ is None else usd_ - cost, what) for plan, usd_, what in plans]
-    columns: list[s.Heading] = ["plan", m.Column("cost, $", 2), m.Column("against this plan, $", 2), "what that is"]
-    return m.section("What the plan is worth", s.table("value", "Costs in all disasters", columns, rows))
+    columns: list[t.Heading] = ["plan", m.Column("cost, $", 2), m.Column("against this plan, $", 2), "what that is"]
+    return m.section("What the plan is worth", t.table("value", "Costs in all disasters", columns, rows))
 
 
 def _tables(result: HardenResult) -> list[m.Section | None]:
@@ -198,7 +199,7 @@ def _tables(result: HardenResult) -> list[m.Section | None]:
     )
     caption = "{} rows, exact AC power flow"
     return [
-        s.table_section(name.capitalize(), result, name, caption, texts, frame=frame, search=True)
+        t.table_section(name.capitalize(), result, name, caption, texts, frame=frame, search=True)
         for name, frame, texts in frames
     ]
 

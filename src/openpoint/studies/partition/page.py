@@ -14,6 +14,7 @@ import polars as pl
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.series import gap_text
 from openpoint.studies.partition.pictures.figures import draw_scene
@@ -45,7 +46,7 @@ class Plans:
         """A table of all plans; `texts`, `more` as in `frame_table`."""
         heads = [self.heading, *texts] if self.heading else texts
         identity = more.pop("identity", name)
-        return s.frame_table(identity, caption, frame, PARTITION.tables[name], heads, blank=True, **more)
+        return t.frame_table(identity, caption, frame, PARTITION.tables[name], heads, blank=True, **more)
 
 
 def page(result: PartitionResult | PartitionLevels) -> m.Page:
@@ -110,7 +111,7 @@ def uncertain_card(result: PlanResult) -> m.Card:
 
 
 def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> m.Section:
-    rows: list[dict[s.Heading, m.Cell]] = [
+    rows: list[dict[t.Heading, m.Cell]] = [
         {
             "level": level,
             m.Column("served, kW", 1): each.served_kw,
@@ -127,7 +128,7 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> m.
         for level, each in found.items()
     ]
     cells = [tuple(row.values()) for row in rows]
-    listed = s.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
+    listed = t.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
     made = level_charts(result)
     served = m.Panel(
         "served", made["served"], "Load served", "Load served over the uncertainty; the table has the numbers"

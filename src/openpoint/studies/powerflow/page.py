@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.violation import phase_words
 from openpoint.studies.powerflow.pictures.figures import draw_scene
@@ -24,8 +25,8 @@ def page(result: PowerflowResult) -> m.Page:
         m.section("Limits", broken, long=True) if broken else None,
         s.grid_section(scene, picture),
         s.profiles(scene),
-        s.place_tables(scene, result.shape, result.buses, result.branches),
-        s.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),
+        t.place_tables(scene, result.shape, result.buses, result.branches),
+        t.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "power flow", parts)

@@ -8,6 +8,7 @@ from openpoint.report.change import build_scene
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.plan.show import plan_section
 from openpoint.report.scene import Scene
@@ -32,11 +33,11 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
         None if urgent else limits,
         s.profiles(scene),
         s.convergence_section(result),
-        s.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
+        t.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
         if scene.has_phases
         else None,
-        s.place_tables(scene, result.shape, result.buses, result.branches),
-        s.table_section("Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]),
+        t.place_tables(scene, result.shape, result.buses, result.branches),
+        t.table_section("Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]),
     ]
     return s.answer_page(result, "open points", parts)
 

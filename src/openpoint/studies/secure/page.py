@@ -6,6 +6,7 @@ from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.secure.pictures.figures import draw
 from openpoint.studies.secure.result import SecureResult
@@ -29,8 +30,8 @@ def page(result: SecureResult) -> m.Page:
         m.section("Limits broken without a fault", broken, long=True) if broken else None,
         m.section("After switching", _verdicts(result)),
         _beyond_ties(result),
-        s.table_section("Faults", result, "faults", caption, ["name", "verdict"], last=last, search=True),
-        s.table_section("Buses", result, "buses", "{} buses", ["name"], search=True),
+        t.table_section("Faults", result, "faults", caption, ["name", "verdict"], last=last, search=True),
+        t.table_section("Buses", result, "buses", "{} buses", ["name"], search=True),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "faults and restoration", parts)
@@ -64,7 +65,7 @@ def _cards(result: SecureResult) -> m.Cards:
 
 def _verdicts(result: SecureResult) -> m.Table:
     rows = [(name, count, VERDICTS[name]) for name, count in result.counts.items()]
-    return s.table(
+    return t.table(
         "verdicts",
         "Branches by what switching does after their fault",
         ["after switching", m.Column("faults", 0), "that is"],
@@ -77,7 +78,7 @@ def _beyond_ties(result: SecureResult) -> m.Section | None:
     if not result.beyond_ties:
         return None
     rows = [(word, count, RESTORABLE[word]) for word, count in result.restorable_counts.items()]
-    counts = s.table(
+    counts = t.table(
         "restorable",
         "Branches by what restores all that a path leads to after their fault",
         ["restorable by", m.Column("faults", 0), "that is"],
@@ -85,7 +86,7 @@ def _beyond_ties(result: SecureResult) -> m.Section | None:
     )
     caption, last = "{} faults after which more than ties restores the supply", ["to_open", "to_close", "then_open"]
     return m.section(
-        "More than ties", counts, s.listed(result, "switchings", caption, ["name"], last=last, search=True)
+        "More than ties", counts, t.listed(result, "switchings", caption, ["name"], last=last, search=True)
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from openpoint.report.numerals import number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.dispatch.day.pictures.figures import draw
 from openpoint.studies.dispatch.day.pictures.scene import day_scene
@@ -26,7 +27,7 @@ def page(result: DispatchDayResult) -> m.Page:
         _cards(result),
         _limits(result),
         m.section("Timeline", s.drawing("Timeline", draw(result), day), long=True),
-        s.table_section("Cost by part", result, "costs", "Of the day", ["part"], last=["definition"], long=False),
+        t.table_section("Cost by part", result, "costs", "Of the day", ["part"], last=["definition"], long=False),
         _decided(result),
         _switching(result),
         s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), note=text),
@@ -73,7 +74,7 @@ def _not_served(result: DispatchDayResult) -> str:
 
 
 def _decided(result: DispatchDayResult) -> m.Section:
-    listed = s.table("decided", "What is decided when", ["what", "when", "in words"], result.decided.iter_rows())
+    listed = t.table("decided", "What is decided when", ["what", "when", "in words"], result.decided.iter_rows())
     return m.section("What is decided when", listed)
 
 
@@ -83,7 +84,7 @@ def _switching(result: DispatchDayResult) -> m.Section | None:
     if result.switches.is_empty():
         return m.section("Switching list", m.Words("Nothing to switch: the open points stay where they are all day."))
     shown = result.switches.with_columns(
-        pl.col("kind").replace_strict(s.KINDS), pl.col("action").replace_strict({"close": "closes", "open": "opens"})
+        pl.col("kind").replace_strict(t.KINDS), pl.col("action").replace_strict({"close": "closes", "open": "opens"})
     )
     texts = {
         "period": "period",
@@ -95,7 +96,7 @@ def _switching(result: DispatchDayResult) -> m.Section | None:
     }
     caption = "{} operations, the first period against today"
     below = m.Words("Not an order of switching within a period.", small=True)
-    return s.table_section("Switching list", result, "switches", caption, texts, frame=shown, below=below, long=False)
+    return t.table_section("Switching list", result, "switches", caption, texts, frame=shown, below=below, long=False)
 
 
 def _uncertainty(result: DispatchDayResult) -> m.Section | None:
@@ -106,7 +107,7 @@ def _uncertainty(result: DispatchDayResult) -> m.Section | None:
     if deviating.is_empty():
         return m.section(title, m.Words("Nothing deviates in it, or there is no plan."))
     texts = ["period", "quantity", "group"]
-    return s.table_section(title, result, "uncertainty", "What deviates", texts, frame=deviating)
+    return t.table_section(title, result, "uncertainty", "What deviates", texts, frame=deviating)
 
 
 def _futures(result: DispatchDayResult) -> m.Section | None:
@@ -115,7 +116,7 @@ def _futures(result: DispatchDayResult) -> m.Section | None:
     alt = "The costs of the futures in order; the table below holds all numbers."
     drawn = s.drawing("Futures", draw(result, kind="futures"), alt)
     caption = f"The answer in each future, by exact AC power flow; minimised: {result.risk}"
-    return s.table_section("Futures", result, "futures", caption, ["future"], search=True, above=drawn)
+    return t.table_section("Futures", result, "futures", caption, ["future"], search=True, above=drawn)
 
 
 def _samples(result: DispatchDayResult) -> m.Section | None:
@@ -124,7 +125,7 @@ def _samples(result: DispatchDayResult) -> m.Section | None:
     alt = "Costs of the plans, and shares of days with load shed or limits broken; the table below holds all numbers."
     drawn = s.drawing("Out of sample", draw(result, kind="samples"), alt)
     caption = "Each plan operated in the same days drawn at random, whatever the budget is, by exact AC power flow"
-    return s.table_section("Out of sample", result, "samples", caption, ["plan"], above=drawn)
+    return t.table_section("Out of sample", result, "samples", caption, ["plan"], above=drawn)
 
 
 def _limits(result: DispatchDayResult) -> m.Section | None:
@@ -133,7 +134,7 @@ def _limits(result: DispatchDayResult) -> m.Section | None:
     rows = [
         (each.case, each.period, each.kind, each.name, each.value, each.limit, each.unit) for each in result.violations
     ]
-    columns: list[s.Heading] = [
+    columns: list[t.Heading] = [
         "case",
         "period",
         "limit",
@@ -144,7 +145,7 @@ def _limits(result: DispatchDayResult) -> m.Section | None:
     ]
     caption = "Limits broken by the answer" if result.has_answer else "Limits broken by the plan of least violation"
     text = m.Words("Relax these limits, free more, or reinforce here.")
-    return m.section("Limits", text, s.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True)
+    return m.section("Limits", text, t.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True)
 
 
 def _tables(result: DispatchDayResult) -> list[m.Section | None]:
@@ -158,7 +159,7 @@ def _tables(result: DispatchDayResult) -> list[m.Section | None]:
         ("Branches", "branches", result.branches, ["name", "from_bus", "to_bus"]),
     )
     return [
-        s.table_section(heading, result, name, "{} rows", texts, frame=frame, search=True)
+        t.table_section(heading, result, name, "{} rows", texts, frame=frame, search=True)
         for heading, name, frame, texts in shown
     ]
 

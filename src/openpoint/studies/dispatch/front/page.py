@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.front.pictures import chart
@@ -28,7 +29,7 @@ def page(result: DispatchFront) -> m.Page:
     parts = [
         s.remarks(result.notes),
         m.section(f"{result.sought.capitalize()} and {result.kept}", picture, *meant),
-        s.table_section("Points", result, "points", text, ["open_branches"], frame=points, last=last),
+        t.table_section("Points", result, "points", text, ["open_branches"], frame=points, last=last),
         s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "front of dispatch", parts)

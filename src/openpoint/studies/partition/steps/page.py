@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.series import gap_text
 from openpoint.studies.partition import page as moment
@@ -26,12 +27,12 @@ def page(result: PartitionStepsResult) -> m.Page:
     parts = [
         _cards(result),
         _timeline(result),
-        s.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
+        t.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
         moment.pictures(steps_scene(result), None),
         moment.switches(plans),
         moment.islands(plans),
         moment.generators(plans),
-        s.table_section("In store", result, "storage", stored, ["step", "generator"], long=False),
+        t.table_section("In store", result, "storage", stored, ["step", "generator"], long=False),
         moment.blocks(plans),
         moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
     ]

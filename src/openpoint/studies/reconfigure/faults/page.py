@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openpoint.report.page import model as m
-from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.view import fault_rows, figure
@@ -21,9 +21,9 @@ def page(result: SecuredResult, *, picture: bool = True) -> m.Page:
 def _faults(result: SecuredResult) -> m.Section:
     """What faults do, and the branches whose fault it is."""
     rows = fault_rows(result)
-    compared = s.table("fault-figures", "Figures of all faults", ["", "today", "answer"], rows)
+    compared = t.table("fault-figures", "Figures of all faults", ["", "today", "answer"], rows)
     caption = "{} branches that may have a fault, those first whose verdict differs"
-    listed = s.listed(result, "faults", caption, ["name"], search=True)
+    listed = t.listed(result, "faults", caption, ["name"], search=True)
     asked = f"Limit of faults: {result.fault_limit}. " if result.fault_limit else ""
     value, bound = figure(result.minimized_value), figure(result.minimized_bound)
     least = f"Least {result.minimized}: {value} {result.minimized_unit}; proven: no state has less than {bound}. "

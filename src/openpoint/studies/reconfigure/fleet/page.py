@@ -8,6 +8,7 @@ from urllib.parse import quote
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.base import count_words
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
@@ -80,12 +81,12 @@ def _table(result: FleetResult) -> m.Table:
     """A row a grid; those that were not come to have no numbers."""
     about = [GRIDS[name].metadata or {} for name in _NUMBERS]
     numbers = [m.Column(each["heading"], each["digits"]) for each in about]
-    heads: list[s.Heading] = ["grid", "status", "ended", *numbers, "file"]
+    heads: list[t.Heading] = ["grid", "status", "ended", *numbers, "file"]
     rows = [
         (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
         for row in result.rows
     ]
-    return s.table("grids", f"{result.grid_count} grids", heads, rows, search=True)
+    return t.table("grids", f"{result.grid_count} grids", heads, rows, search=True)
 
 
 def _named(row: FleetRow) -> m.Cell:

@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
 from openpoint.studies.reconfigure.futures.pictures.figures import draw_scene
@@ -93,7 +94,7 @@ def _comparison(result: FuturesResult) -> m.Section:
         open_branches=pl.Series([", ".join(opens[each]) for each in states], dtype=pl.String),
     )
     caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
-    listed = s.listed(result, "plans", caption, ["futures", "topology"], frame=frame, last=["open_branches"])
+    listed = t.listed(result, "plans", caption, ["futures", "topology"], frame=frame, last=["open_branches"])
     return m.section("Three topologies", m.Words(against_mean(result), small=True), listed)
 
 
@@ -122,15 +123,15 @@ def _spread(result: FuturesResult) -> list[m.Section]:
 def _violations(result: FuturesResult) -> m.Section | None:
     caption = f"Limits broken by the {s.whose(result)} ({{}})"
     names = ["future", "kind", "name", "value", "limit", "unit"]
-    return s.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
+    return t.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
 
 
 def _tables(result: FuturesResult) -> list[m.Section | None]:
     future = {"future": "future"}
     return [
-        s.table_section("Futures planned for", result, "futures", "{} rows", future, search=True),
-        s.table_section("Other futures", result, "sample", "{} rows", future, search=True),
-        *s.extremes_tables(result, "over all futures planned for"),
+        t.table_section("Futures planned for", result, "futures", "{} rows", future, search=True),
+        t.table_section("Other futures", result, "sample", "{} rows", future, search=True),
+        *t.extremes_tables(result, "over all futures planned for"),
     ]
 
 

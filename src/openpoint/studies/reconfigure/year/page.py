@@ -7,6 +7,7 @@ import polars as pl
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.base import Answer
 from openpoint.studies.reconfigure.year.pictures.curves import Stepped, year_chart, year_scene
@@ -32,7 +33,7 @@ def page(result: YearResult) -> m.Page:
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         steps_section(result, result.steps),
-        s.extremes_tables(result, "over all steps"),
+        t.extremes_tables(result, "over all steps"),
     ]
     return s.answer_page(result, "open points for a year", parts, hidden="violation")
 
@@ -77,7 +78,7 @@ def violation_section(result: Answer, whose: str) -> m.Section | None:
     """Limits that are broken; `whose`: by what."""
     caption = f"Limits broken by the {whose} ({{}}), each in its worst step"
     names = ["kind", "name", "value", "limit", "unit", "step"]
-    return s.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
+    return t.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
 
 
 def steps_section(result: Answer, steps: pl.DataFrame) -> m.Section | None:
@@ -87,7 +88,7 @@ def steps_section(result: Answer, steps: pl.DataFrame) -> m.Section | None:
         order = "loss_after_kw" if steps["loss_after_kw"].is_not_null().any() else "loss_before_kw"
         steps = steps.sort(order, descending=True, nulls_last=True).head(MOST_ROWS)
         heading = "Steps, those of the largest loss first"
-    return s.table_section(heading, result, "steps", "{} rows", {"step": "step"}, frame=steps, search=True)
+    return t.table_section(heading, result, "steps", "{} rows", {"step": "step"}, frame=steps, search=True)
 
 
 html = html_for(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.pictures import chart
@@ -24,7 +25,7 @@ def page(result: ReconfigureFront) -> m.Page:
     declared = result.shape.tables["bounds"]
     if result.kept == UNRESTORABLE:
         declared = {**declared, "limit": c.maybe_number("most unrestorable faults", "limit")}
-    proven = s.frame_table("bounds", searches, result.bounds, declared, [], last=["termination"])
+    proven = t.frame_table("bounds", searches, result.bounds, declared, [], last=["termination"])
     parts = [
         s.remarks(result.notes),
         m.section(
@@ -33,7 +34,7 @@ def page(result: ReconfigureFront) -> m.Page:
             m.Words(f"Ended: {ended}"),
             m.Words(proven_least, small=True) if proven_least else None,
         ),
-        s.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
+        t.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
         m.section("Bounds", proven),
         s.doubts(result.grid.notes),
     ]

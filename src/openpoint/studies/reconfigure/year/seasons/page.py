@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.year.page import duration_section, steps_section, violation_section
 from openpoint.studies.reconfigure.year.seasons.pictures.figures import draw
@@ -61,7 +62,7 @@ def _blocks(result: SeasonsResult) -> m.Section | None:
     )
     texts = {"block": "block", "first_step": "from"}
     last = ["to_close", "to_open", "open_branches"]
-    return s.table_section("Blocks in numbers", result, "blocks", "{} blocks", texts, last=last, below=text)
+    return t.table_section("Blocks in numbers", result, "blocks", "{} blocks", texts, last=last, below=text)
 
 
 def _switchings(result: SeasonsResult) -> m.Section | None:
@@ -70,7 +71,7 @@ def _switchings(result: SeasonsResult) -> m.Section | None:
     caption = "{} operations; in a block first what is closed"
     text = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
     below = m.Words(text, small=True)
-    return s.table_section("Switchings", result, "switchings", caption, texts, search=True, below=below)
+    return t.table_section("Switchings", result, "switchings", caption, texts, search=True, below=below)
 
 
 html = html_for(page)
