@@ -52,6 +52,21 @@ def test_clarabel_keeps_the_conditions_of_optimality(seed: int) -> None:
     assert_optimal(form, ClarabelModel(form).solve(), tolerance=1e-6)
 
 
+def test_clarabel_stops_when_it_is_told_and_solves_again() -> None:
+    cost, constraints, cone, _ = cone_model(1)
+    form, asked = compile_model(cost, [*constraints, cone.constraint()]), list[int]()
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    model = ClarabelModel(form)
+    stopped = model.solve(stop=stop)
+    assert (stopped.status, stopped.x, stopped.bound, len(asked)) == (Status.LIMIT, None, -np.inf, 3)
+    assert_optimal(form, model.solve(), tolerance=1e-6)
+    assert len(asked) == 3
+
+
 @given(seeds)
 @settings(max_examples=15, deadline=None)
 def test_an_update_in_place_equals_a_new_model(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import clarabel
 import numpy as np
@@ -26,6 +27,7 @@ _STATUS = {
     clarabel.SolverStatus.DualInfeasible: Status.UNBOUNDED,
     clarabel.SolverStatus.AlmostDualInfeasible: Status.UNBOUNDED,
     clarabel.SolverStatus.MaxTime: Status.LIMIT,
+    clarabel.SolverStatus.CallbackTerminated: Status.LIMIT,
     clarabel.SolverStatus.MaxIterations: Status.FAILED,
 }
 
@@ -68,11 +70,14 @@ class ClarabelModel:
             sp.csc_matrix((n, n)), form.c, sp.csc_matrix(form.a), self._b, cones, settings
         )
 
-    def solve(self, head: Floats | None = None) -> Answer:
-        """Solve with the first entries of b replaced by `head`."""
+    def solve(self, head: Floats | None = None, stop: Callable[[], bool] | None = None) -> Answer:
+        """Solve with the first entries of b replaced by `head`; `stop`: asked in every iteration, True ends it."""
         if head is not None:
             self._b[: len(head)] = head
             self._solver.update(b=self._b)
+        self._solver.unset_termination_callback()
+        if stop is not None:
+            self._solver.set_termination_callback(lambda _: stop())
         solution = self._solver.solve()
         status = _STATUS.get(solution.status, Status.FAILED)
         x, z = np.array(solution.x), np.array(solution.z)

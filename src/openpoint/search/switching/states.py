@@ -14,16 +14,12 @@ from openpoint.search.exchange.pairs import exchanges
 from openpoint.search.switching.periods import Periods
 from openpoint.search.switching.plans import best_plan
 from openpoint.search.switching.problem import SwitchingProblem
+from openpoint.twostage.workers.pool import never
 
 MOST_STATES = 600
 """States among which a plan is sought while no prices choose them."""
 PIECE = 50_000
 """Buses of states times periods that are evaluated at a time: a fraction of a second, so that time limits are met."""
-
-
-def never() -> bool:
-    """Do not stop."""
-    return False
 
 
 class KnownStates:

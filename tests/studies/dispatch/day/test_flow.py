@@ -19,10 +19,13 @@ from openpoint.studies.dispatch.day.flow import (
     forecast_of,
     untouched,
 )
+from openpoint.studies.dispatch.day.future_tables import future_flows
 from openpoint.studies.dispatch.day.limits import violations
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.question import DayQuestion
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.tables import Shown
+from openpoint.twostage.log import Termination
 from tests.builders.dispatch_grids import ring
 from tests.builders.ring_days import HOURS, PROFILE, prepared
 
@@ -62,6 +65,26 @@ def test_energy_balances_in_every_period(question: DayQuestion) -> None:
     assert flow.is_complete
     assert np.abs(flow.balance(question)).max() < 1e-9
     assert max(check.max_mismatch for check in flow.checks if check is not None) < 1e-9
+
+
+def test_many_days_at_once_are_each_day_by_itself(question: DayQuestion) -> None:
+    plan, realisation, recourse = scheduled(question, np.random.default_rng(2))
+    other = replace(plan, positions=plan.positions.copy())
+    operations, none = list[Operation](), np.zeros(len(realisation))
+    for each, factor in ((plan, 0.0), (other, 1.0), (plan, 2.0), (plan, -1e5)):  # the last draws what no grid carries
+        operations.append(Operation(each, realisation, replace(recourse, shed=factor * recourse.shed), none, none))
+    days = DayOutcome(Termination.GAP, plan, None, None, 0.0, 0.0, (), 0.0, scenarios=tuple(operations))
+    found = future_flows(question, days)
+    assert not found[-1].is_complete
+    assert found[0].is_complete
+    for each, flow in zip(operations, found, strict=True):
+        alone = day_flow(question, each.plan, each.realisation, each.recourse)
+        assert flow.plan is each.plan
+        for name in ("v", "i", "losses", "source_s", "load", "shed", "fixed", "costs"):
+            np.testing.assert_array_equal(getattr(flow, name), getattr(alone, name))
+        for check, own in zip(flow.checks, alone.checks, strict=True):
+            assert (check is None) == (own is None)
+            assert check is None or own is None or check.max_mismatch == pytest.approx(own.max_mismatch, abs=1e-15)
 
 
 def test_a_period_is_the_power_flow_of_the_grid_with_all_that_is_decided(question: DayQuestion) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenar
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
+from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.faced import FacedFutures
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
@@ -32,6 +35,13 @@ def scenarios(risk: Risk) -> DayQuestion:
     """A small day with three scenario days."""
     days = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (3, PERIODS, 2))
     return with_scenarios(small_day(), ScenarioDays(("a", "b", "c"), days, PROBABILITIES, risk))
+
+
+def nine_days() -> DayQuestion:
+    """A small day with nine scenario days."""
+    days = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (9, PERIODS, 2))
+    names = tuple("abcdefghi")
+    return with_scenarios(small_day(), ScenarioDays(names, days, np.full(9, 1.0 / 9.0), Expectation()))
 
 
 @pytest.mark.parametrize("risk", [Expectation(), CVaR(0.6), WorstCase()], ids=str)
@@ -60,9 +70,7 @@ def test_the_value_is_the_risk_of_the_verified_costs(risk: Risk) -> None:
 
 
 def test_a_plan_for_groups_is_there_before_the_program_of_all_days_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    days, clock = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (9, PERIODS, 2)), [0.0]
-    names = tuple(f"{k}" for k in range(9))
-    question = with_scenarios(small_day(), ScenarioDays(names, days, np.full(9, 1.0 / 9.0), Expectation()))
+    question, clock = nine_days(), [0.0]
     whole = PeriodScenarios(gap=1e-4).solve(question)
 
     class NeverInTime:
@@ -91,8 +99,7 @@ def test_the_program_of_all_days_is_not_begun_where_the_plan_took_longer_than_is
     interrupted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the end is that of the run, not that of the gap at which the plan for groups ends."""
-    days, clock = 1.0 + np.random.default_rng(3).uniform(-0.2, 0.2, (9, PERIODS, 2)), [0.0]
-    question = with_scenarios(small_day(), ScenarioDays(tuple("abcdefghi"), days, np.full(9, 1.0 / 9.0), Expectation()))
+    question, clock = nine_days(), [0.0]
     execute, limit = GroupedScenarios.execute, Deadline(50.0, clock=lambda: clock[0])
 
     def slow(run: GroupedScenarios) -> DayOutcome:
@@ -111,6 +118,38 @@ def test_the_program_of_all_days_is_not_begun_where_the_plan_took_longer_than_is
     assert found.termination is (Termination.INTERRUPTED if interrupted else Termination.TIME)
     assert found.plan is not None
     assert 1e-7 < found.gap < 0.5
+
+
+def test_the_plan_for_groups_may_take_all_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    question, clock, solve = nine_days(), [0.0], WholeMaster.solve
+
+    def slow(whole: WholeMaster, deadline: Deadline) -> MasterAnswer:
+        clock[0] += 30.0
+        return MasterAnswer(Status.LIMIT, -np.inf, None, np.empty(0), ()) if deadline.over() else solve(whole, deadline)
+
+    monkeypatch.setattr(WholeMaster, "solve", slow)
+    found = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(50.0, clock=lambda: clock[0]))
+    assert (found.termination, clock[0]) == (Termination.TIME, 30.0)
+    assert found.plan is not None
+    assert found.gap < 0.5
+
+
+@pytest.mark.parametrize("limit", [0.5, 2.5])
+def test_operations_are_not_improved_once_the_time_is_up(limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    question, clock, solve = nine_days(), [0.0], HourRecourseFinder._solve
+    best = PeriodScenarios(gap=1e-4).solve(question)
+
+    def slow(*given: Any) -> bool:
+        clock[0] += 1.0
+        return solve(*given)
+
+    monkeypatch.setattr(HourRecourseFinder, "_solve", slow)
+    found = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(limit, clock=lambda: clock[0]))
+    assert found.termination is Termination.TIME
+    assert limit < clock[0] <= limit + 1.0
+    assert best.lower_bound * (1.0 - 1e-9) <= found.upper_bound < np.inf
+    assert found.lower_bound <= best.upper_bound
+    assert all((each.violations == 0.0).all() for each in found.scenarios)
 
 
 def test_a_bound_that_takes_longer_than_the_time_left_is_not_begun() -> None:

@@ -8,17 +8,18 @@ factor of the bus.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors, network_of_period
+from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import tangent
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.check import AcCheck, check_flow
+from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, moves
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -89,51 +90,74 @@ def day_flow(question: DayQuestion, plan: DayPlan, realisation: Floats, recourse
     Args:
         question: of the day. plan: what was decided before. realisation: (T, U). recourse: of the T periods, K = T.
     """
-    day, net = question.day, question.network
+    return day_flows(question, plan, [(realisation, recourse)])[0]
+
+
+def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats, HourRecourse]]) -> list[DayFlow]:
+    """`day_flow` of one plan on K days, each a realisation and its recourse."""
+    day, net, K = question.day, question.network, len(days)
     T, N, S, E = day.periods, net.n_terminals, len(net.source_terminal), net.n_conductors
-    v, i = np.full((T, N), np.nan + 0j), np.full((T, E), np.nan + 0j)
-    losses, source_s = np.full((T, E), np.nan), np.full((T, S), np.nan + 0j)
-    load, fixed = np.full((T, N), np.nan + 0j), np.full((T, N), np.nan + 0j)
-    checks: list[AcCheck | None] = []
-    shed = recourse.shed * (1.0 + 1j * np.array([tangent(day, t) for t in range(T)]))
+    v, i = np.full((K, T, N), np.nan + 0j), np.full((K, T, E), np.nan + 0j)
+    losses, source_s = np.full((K, T, E), np.nan), np.full((K, T, S), np.nan + 0j)
+    load, fixed = np.full((K, T, N), np.nan + 0j), np.full((K, T, N), np.nan + 0j)
+    checks: list[list[AcCheck | None]] = [[None] * T for _ in range(K)]
     on = running(question, plan)
     for t in range(T):
-        here = period_network(question, plan, t, realisation[t], recourse)
+        base, drawn, factor = _drawn(question, plan, t, days)
+        power, current, impedance = drawn
         output = np.where(on[t], plan.generation[t], 0.0)
-        found = solve(here, plan.closed[t], generation=output)
-        if not (found.converged[0] and found.energised[0].all()):
-            checks.append(None)
-            continue
-        v[t], i[t], source_s[t] = found.v[0], found.i_series[0], found.source_s[0]
-        losses[t] = (found.s_fr[0] + found.s_to[0]).real
-        checks.append(check_flow(here, plan.closed[t], v[t], generation=output, tolerance=LIMIT_TOLERANCE))
-        size = np.abs(v[t])
-        load[t] = _demand(day, t, realisation[t], size) + moved(day, plan, recourse, t)
-        base = with_positions(net, question.devices, plan.positions[t])
-        fixed[t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
-    flow = DayFlow(plan, realisation, recourse, v, i, losses, source_s, load, shed, fixed, tuple(checks), parts={})
-    return replace(flow, parts=_parts(question, flow))
+        found = solve(base, plan.closed[t], s_power=power, s_current=current, s_impedance=impedance, generation=output)
+        held = np.flatnonzero(found.converged & found.energised.all(axis=1))
+        own = (*(values[held] for values in drawn), np.broadcast_to(output, (len(held), len(output))))
+        checked = check_flows(base, plan.closed[t], found.v[held], *own, tolerance=LIMIT_TOLERANCE)
+        size = np.abs(found.v[held])
+        v[held, t], i[held, t], source_s[held, t] = found.v[held], found.i_series[held], found.source_s[held]
+        losses[held, t] = (found.s_fr[held] + found.s_to[held]).real
+        fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
+        asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
+        load[held, t] = asked * factor[held]
+        for k, check in zip(held.tolist(), checked, strict=True):
+            checks[k][t] = check
+            load[k, t] += moved(day, plan, days[k][1], t)
+    angle, flows = 1.0 + 1j * np.array([tangent(day, t) for t in range(T)]), list[DayFlow]()
+    for k, (realisation, recourse) in enumerate(days):
+        states = v[k], i[k], losses[k], source_s[k], load[k], recourse.shed * angle, fixed[k], tuple(checks[k])
+        flow = DayFlow(plan, realisation, recourse, *states, parts={})
+        flows.append(replace(flow, parts=_parts(question, flow)))
+    return flows
 
 
 def period_network(
     question: DayQuestion, plan: DayPlan, t: int, realisation: Floats, recourse: HourRecourse
 ) -> Network:
-    """The network of a period with all that is decided as part of the demand, but for dispatchable generators."""
+    """The network of a period with all that is decided as part of the demand, but for dispatchable generators.
+
+    Arguments as of `day_flow`, beside the period.
+    """
+    base, drawn, _ = _drawn(question, plan, t, [(realisation, recourse)])
+    p_max = np.maximum(base.p_min, base.p_max * question.day.unit_available[t])
+    power, current, impedance = (values[0] for values in drawn)
+    return replace(base, p_max=p_max, s_power=power, s_current=current, s_impedance=impedance)
+
+
+def _drawn(
+    question: DayQuestion, plan: DayPlan, t: int, days: Sequence[tuple[Floats, HourRecourse]]
+) -> tuple[Network, tuple[Complexes, Complexes, Complexes], Floats]:
+    """The network of a period without the loads of the day; (K, N) what is drawn on K days as constant power, with all
+    that is decided but dispatchable generators, as constant current and as constant impedance; (K, N) the factors of
+    the loads."""
     day = question.day
-    here = network_of_period(question.network, day, t, realisation)
-    here = with_positions(here, question.devices, plan.positions[t])
-    drawn = here.s_power + moved(day, plan, recourse, t)
-    drawn = drawn - recourse.shed[t] * (1.0 + 1j * tangent(day, t))
+    base = with_positions(question.network, question.devices, plan.positions[t])
+    factor = load_factors(day, np.array([realisation[t] for realisation, _ in days]))
+    power = base.s_power + day.load_power[t] * factor
     stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
-    np.add.at(drawn, day.stores.terminal, stores)
-    np.subtract.at(drawn, day.renewables.terminal, recourse.renewable[t])
-    return replace(here, s_power=drawn)
-
-
-def _demand(day: DayArrays, t: int, realisation: Floats, size: Floats) -> Complexes:
-    """(N) what the loads draw at voltages of this size."""
-    drawn = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
-    return np.asarray(drawn * load_factors(day, realisation))
+    for row, (_, recourse) in zip(power, days, strict=True):
+        row += moved(day, plan, recourse, t)
+        row -= recourse.shed[t] * (1.0 + 1j * tangent(day, t))
+        np.add.at(row, day.stores.terminal, stores)
+        np.subtract.at(row, day.renewables.terminal, recourse.renewable[t])
+    current = base.s_current + day.load_current[t] * factor
+    return base, (power, current, base.s_impedance + day.load_impedance[t] * factor), factor
 
 
 def moved(day: DayArrays, plan: DayPlan, recourse: HourRecourse, t: int) -> Complexes:

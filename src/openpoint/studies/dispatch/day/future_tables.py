@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
-from openpoint.studies.dispatch.day.flow import DayFlow, available_all, day_flow
+from openpoint.studies.dispatch.day.flow import DayFlow, available_all, day_flows
 from openpoint.studies.dispatch.day.limits import broken_limits
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -19,7 +19,13 @@ from openpoint.studies.dispatch.day.tables import Shown, total_kwh
 
 def future_flows(question: DayQuestion, outcome: DayOutcome) -> list[DayFlow]:
     """The flows of the plan in every future, apart from the method that found it."""
-    return [day_flow(question, each.plan, each.realisation, each.recourse) for each in outcome.scenarios]
+    found = dict[int, DayFlow]()
+    plans = [id(each.plan) for each in outcome.scenarios]  # with a late recourse every future has its own
+    for first in dict.fromkeys(plans):
+        some = [k for k, plan in enumerate(plans) if plan == first]
+        days = [(outcome.scenarios[k].realisation, outcome.scenarios[k].recourse) for k in some]
+        found |= zip(some, day_flows(question, outcome.scenarios[some[0]].plan, days), strict=True)
+    return [found[k] for k in range(len(plans))]
 
 
 def futures(shown: Shown, flows: Sequence[DayFlow]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Bools, Floats
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import LEAST_POWER
 from openpoint.results import ac_tables as states
@@ -52,13 +52,15 @@ def violations(shown: Shown, case: str) -> list[DayViolation]:
 
 def broken_limits(shown: Shown, case: str, flow: DayFlow) -> list[DayViolation]:
     """All limits that a flow breaks, which is called by a case."""
-    names = shown.question.day.names
-    found = list[DayViolation]()
+    question = shown.question
+    held, there = contents(question.day, flow.plan), question.day.stores.present(question.day.periods)
+    balance = flow.balance(question)
+    names, found = question.day.names, list[DayViolation]()
     for t, name in enumerate(names):
         if flow.checks[t] is None:
             found.append(DayViolation(case, name, "no power flow", "", None, None, ""))
             continue
-        for kind, place, value, limit, unit in _of_period(shown, flow, t):
+        for kind, place, value, limit, unit in _of_period(shown, flow, t, (there[t], held[t + 1]), float(balance[t])):
             found.append(DayViolation(case, name, kind, place, float(value), float(limit), unit))
     return found
 
@@ -67,7 +69,8 @@ Broken = Iterator[tuple[str, str, float, float, str]]
 """Kind, name, value, limit and unit."""
 
 
-def _of_period(shown: Shown, flow: DayFlow, t: int) -> Broken:
+def _of_period(shown: Shown, flow: DayFlow, t: int, stores: tuple[Bools, Floats], error: float) -> Broken:
+    """`stores`: (B) which are there, and what they hold after the period. error: of the energy balance."""
     net, check = shown.question.network, flow.checks[t]
     assert check is not None
     amps = np.abs(flow.i[t]) * net.i_base_a
@@ -75,8 +78,7 @@ def _of_period(shown: Shown, flow: DayFlow, t: int) -> Broken:
         yield each.kind, each.name, each.value, each.limit, each.unit
     yield from _of_sources(shown, flow, t)
     yield from _of_generators(shown, flow, t)
-    yield from _of_stores(shown, flow, t)
-    error = flow.balance(shown.question)[t]
+    yield from _of_stores(shown, flow, t, *stores)
     if abs(error) > BALANCE_KW:
         yield "energy balance", "", error * shown.base_kw, 0.0, "kW"
 
@@ -108,10 +110,9 @@ def _of_generators(shown: Shown, flow: DayFlow, t: int) -> Broken:
     yield from _beyond("ramp", "kW/h", names, np.where(free, 0.0, rate), -down, up, s)
 
 
-def _of_stores(shown: Shown, flow: DayFlow, t: int) -> Broken:
+def _of_stores(shown: Shown, flow: DayFlow, t: int, there: Bools, held: Floats) -> Broken:
     day, plan, s = shown.question.day, flow.plan, shown.base_kw
-    some, there, names = day.stores, day.stores.present(day.periods)[t], list(day.stores.names)
-    held = contents(day, plan)[t + 1]
+    some, names = day.stores, list(day.stores.names)
     low = np.where(some.last == t + 1, np.maximum(some.energy_min, some.energy_end), some.energy_min)
     yield from _beyond("energy in store", "kWh", names, np.where(there, held, low), low, some.energy_max, s)
     most = np.where(there, some.charge_max, 0.0), np.where(there, some.discharge_max, 0.0)

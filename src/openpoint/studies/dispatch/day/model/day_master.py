@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,6 +39,7 @@ from openpoint.studies.dispatch.day.model.hour_block import (
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet
+from openpoint.twostage.workers.pool import never
 
 TOLERANCE = 1e-8
 """Feasibility and gap of the cone programs, relative."""
@@ -247,17 +248,16 @@ class DayMaster:
         """Forget all days and copies; what is compiled stays."""
         self.copies, self.days, self._number = [], [], {}
 
-    def solve(self, seconds: float = math.inf, fixed: Mapping[int, float] | None = None) -> MasterAnswer:
-        """Solve the cone program; its dual value is the bound.
-
-        Args:
-            seconds: time limit. fixed: values of columns of the first stage.
-        """
+    def solve(self, over: Callable[[], bool] = never, fixed: Mapping[int, float] | None = None) -> MasterAnswer:
+        """Solve the cone program, whose dual value is the bound, with values of columns of the first stage `fixed`;
+        `over` is asked often, True ends it without a solution."""
         layout = self._layout()
         form = self._form(layout, fixed or {})
-        answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds).solve()
+        if over():
+            return MasterAnswer(Status.LIMIT, -math.inf, None, np.empty(0), ())
+        answer = ClarabelModel(form, tolerance=TOLERANCE).solve(stop=over)
         if answer.status is Status.FAILED:
-            answer = ClarabelModel(form, tolerance=TOLERANCE, seconds=seconds, regularization=REGULAR).solve()
+            answer = ClarabelModel(form, tolerance=TOLERANCE, regularization=REGULAR).solve(stop=over)
         if answer.x is None:
             return MasterAnswer(answer.status, self._unknown(answer), None, np.empty(0), ())
         x = answer.x

@@ -9,6 +9,7 @@ themselves.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,11 +109,19 @@ class HourRecourseFinder:
         self._tolerance = tolerance
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
-    def best(self, plan: DayPlan, t: int, realisations: Floats, tolerance: float | None = None) -> HourAnswers:
+    def best(
+        self,
+        plan: DayPlan,
+        t: int,
+        realisations: Floats,
+        tolerance: float | None = None,
+        over: Callable[[], bool] | None = None,
+    ) -> HourAnswers:
         """Recourses of period t of a plan in K realisations (K, U) of that period.
 
         Args:
             plan: of the day. t: period. realisations: (K, U). tolerance: in place of the finder's; 0 solves each.
+            over: asked before each realisation that is solved; True ends with what is known.
         """
         known = self._of(plan, t)
         if not known.realisations:
@@ -127,7 +136,7 @@ class HourRecourseFinder:
                     self._try(answers, known.rules[m], plan, t, rows[order[rows, rank] == m])
             self._between(answers, plan, t)
         own = known.holds(realisations)
-        while (left := answers.open & ~own).any():
+        while (left := answers.open & ~own).any() and not (over is not None and over()):
             k = int(np.argmax(np.where(left, answers.gaps, -np.inf)))
             own[k] = True
             if self._solve(known, plan, t, realisations[k]):

@@ -65,14 +65,23 @@ class GroupedScenarios:
     """One run; the forecast is a further realisation of every period, after those of the scenario days."""
 
     def __init__(
-        self, gap: float, master: DayMaster, days: ScenarioDays, deadline: Deadline, progress: Progress | None
+        self,
+        gap: float,
+        master: DayMaster,
+        days: ScenarioDays,
+        deadline: Deadline,
+        progress: Progress | None,
+        *,
+        enough: Deadline | None = None,
     ) -> None:
         """Nothing is known yet.
 
         Args:
             gap: relative, at which to stop. master: without copies. days: that may come.
             deadline: after which to stop. progress: called with every line of the log.
+            enough: after which to stop with a plan that keeps the limits, if there is one.
         """
+        self.enough = enough or deadline
         self.gap, self.master, self.days, self.deadline, self.progress = gap, master, days, deadline, progress
         self.began, self.finder = deadline.passed(), HourRecourseFinder(master.question)
         self.whole = WholeMaster(master, MASTER_SHARE * gap)
@@ -104,7 +113,7 @@ class GroupedScenarios:
             self._report(plan, word)
             if relative_gap(self.lower, self.upper) <= self.gap:
                 return self._outcome(Termination.GAP)
-            if self.deadline.over():
+            if self.deadline.over() or (self.enough.over() and math.isfinite(self.upper)):
                 return self._outcome(self.deadline.why)
             if not word:
                 return self._outcome(Termination.RELAXATION)
@@ -117,7 +126,8 @@ class GroupedScenarios:
         reached = relative_gap(self.lower, self.upper) if math.isfinite(self.upper) else math.inf
         tolerance = max(min(FIRST_TOLERANCE, OF_GAP * reached), min(TOLERANCE, OF_GAP * self.gap))
         for t in range(len(self.rows)):
-            values.improve(t, tolerance)
+            if not self.deadline.over():  # every future has an operation already, not the best
+                values.improve(t, self.deadline.over, tolerance)
         values.mend()
         costs = np.column_stack([part[:-1] for part in values.costs])  # the forecast need not keep the limits
         finite = bool(np.isfinite(costs).all())
@@ -160,7 +170,7 @@ class GroupedScenarios:
     def _without(self, status: Status) -> DayOutcome:
         """The end where the master has no solution."""
         if self.tightened or math.isfinite(self.upper) or status is not Status.INFEASIBLE:
-            end = self.deadline.why if self.deadline.over() else Termination.ACCURACY
+            end = self.deadline.why if self.deadline.over() or status is Status.LIMIT else Termination.ACCURACY
             return self._outcome(Termination.RELAXATION if self.tightened else end)
         seconds = self.deadline.passed() - self.began
         return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, tuple(self.log), seconds)

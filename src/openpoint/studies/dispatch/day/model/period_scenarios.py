@@ -39,7 +39,8 @@ from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 TOGETHER_MOST = 40
 """Most scenario days that are in one program, each with copies of its own."""
 EARLY_GAP, EARLY_SHARE = 0.5, 0.5
-"""Gap of the plan that is found first where there is a time limit, and the share of the time that it may take."""
+"""Gap of the plan that is found first where there is a time limit, and the share of the time after which it need not be
+that small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,10 @@ class PeriodScenarios:
                 master = DayMaster(question, states, templates=templates)
                 left = limit.left()
                 part = limit.within(EARLY_SHARE * left)
-                first = GroupedScenarios(max(EARLY_GAP, self.gap), master, days, part, None).execute()
+                first = GroupedScenarios(max(EARLY_GAP, self.gap), master, days, limit, None, enough=part).execute()
                 if first.termination is Termination.INFEASIBLE or first.gap <= self.gap:
                     return first
-                if limit.over() or (first.plan is not None and limit.left() < left - limit.left()):
+                if limit.over() or limit.left() < left - limit.left():
                     return replace(first, termination=limit.why)  # not that of the early gap
             master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
             for day in days.realisations:
@@ -134,7 +135,7 @@ class _Run:
             if not self.tightened:
                 self.lower = answer.bound
             if answer.x is None:
-                return self._outcome(progress, infeasible=answer.status is Status.INFEASIBLE)
+                return self._outcome(progress, answer.status)
             self._evaluate(answer)
             if math.isfinite(self.upper) or self.deadline.over() or not self._tighten():
                 return self._outcome(progress)
@@ -145,9 +146,11 @@ class _Run:
         values.mend()
         self.values, self.weights, forecast = values, answer.weights, len(self.days.names)
         for t in range(len(self.rows)):
+            if self.deadline.over():
+                break
             values.solve(t, forecast)
             if self.days.weights.only is None:  # the program is careless with days that do not count
-                values.improve(t)
+                values.improve(t, self.deadline.over)
         self.upper = self._risk(values)
         if relative_gap(self.lower, self.upper) > self.method.gap:
             for t, v in np.ndindex(len(self.rows), forecast):
@@ -170,10 +173,11 @@ class _Run:
                 self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
         return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
 
-    def _outcome(self, progress: Progress | None, *, infeasible: bool = False) -> DayOutcome:
-        seconds = self.deadline.passed() - self.began
+    def _outcome(self, progress: Progress | None, status: Status | None = None) -> DayOutcome:
+        """status: of the program, where it has no solution."""
+        seconds, infeasible = self.deadline.passed() - self.began, status is Status.INFEASIBLE
         if self.values is None:
-            end = self.deadline.why if self.deadline.over() else Termination.ACCURACY
+            end = self.deadline.why if self.deadline.over() or status is Status.LIMIT else Termination.ACCURACY
             bounds = (math.inf, math.inf) if infeasible else (self.lower, math.inf)
             return DayOutcome(Termination.INFEASIBLE if infeasible else end, None, None, None, *bounds, (), seconds)
         values, lower = self.values, min(self.lower, self.upper)

@@ -8,7 +8,7 @@ bound. Which realisations these are, the caller knows: those of the worst day by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -86,9 +86,10 @@ class PlanValues:
             recourse = recourse_of(self._master.question, template, block, answer.x)
             self._offer(t, np.array([v]), recourse)
 
-    def improve(self, t: int, tolerance: float | None = None) -> None:
-        """Offer what the finder does in every realisation of a period, to its tolerance or to another."""
-        found = self._finder.best(self.plan, t, self._realisations[t], tolerance)
+    def improve(self, t: int, over: Callable[[], bool], tolerance: float | None = None) -> None:
+        """Offer what the finder does in every realisation of a period, to its tolerance or to another; `over`: as of
+        the finder."""
+        found = self._finder.best(self.plan, t, self._realisations[t], tolerance, over)
         self._offer(t, np.arange(len(self._realisations[t])), found.recourse)
 
     def mend(self) -> None:

@@ -45,7 +45,7 @@ class WholeMaster:
 
         Where the time is up before a point is found, the answer has none.
         """
-        root = self.master.solve(deadline.left())
+        root = self.master.solve(deadline.over)
         if root.x is None or not self.open(root.x):
             return root
         search = _Search(self, deadline, root)
@@ -115,7 +115,7 @@ class _Search:
     def try_whole(self, fixed: _Fixed) -> None:
         """Solve with these numbers held, and with more of them while something is not whole."""
         while fixed and not self._done() and not self.deadline.over():
-            answer = self.whole.master.solve(self.deadline.left(), fixed)
+            answer = self.whole.master.solve(self.deadline.over, fixed)
             if answer.x is None or not self.whole.open(answer.x):
                 self._offer(answer)
                 return
@@ -132,7 +132,7 @@ class _Search:
             _, branches = max(self.whole.open(answer.x), key=lambda each: each[0])
             for more in branches:
                 held = {**fixed, **more}
-                self._push(held, self.whole.master.solve(self.deadline.left(), held), bound)
+                self._push(held, self.whole.master.solve(self.deadline.over, held), bound)
             if self._count % 8 == 0:
                 self.try_whole({**self.whole.rounded(answer.x), **fixed})
         bound = self._bound()

@@ -172,7 +172,7 @@ class _Run:
         day, base = question.day, question.network.s_base_kva
         output = np.where(running(question, plan), plan.generation, 0.0)
         networks = tuple(
-            _with_outputs(period_network(question, plan, t, worst.realisation[t], worst.recourse), output[t])
+            _with_outputs(period_network(question, plan, t, worst.realisation, worst.recourse), output[t])
             for t in range(day.periods)
         )
         price = np.maximum(day.source_price.mean(axis=1) + question.cost.loss, LEAST_WEIGHT)
