@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import openpoint
+from openpoint.studies.secure.model import switchings
+from tests.builders.clock import held
 from tests.builders.rerouted import restorable
 from tests.builders.secured import random_secured
 
@@ -57,3 +61,22 @@ def test_the_time_limit_leaves_faults_unknown_and_counts_them_as_neither() -> No
     assert result.restorable_counts["unknown"] + result.restorable_counts["more"] == 10
     assert result.restorable_counts["none"] == 0
     assert "not known" in result.notes[0]
+
+
+def test_states_are_not_counted_once_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, count = held(monkeypatch, 0.0), switchings.count_topologies
+
+    def slow(*given: Any, **options: Any) -> int:
+        clock.now += 1.0
+        return count(*given, **options)
+
+    monkeypatch.setattr(switchings, "count_topologies", slow)
+    whole = openpoint.secure("baran33", switchings=3)
+    assert clock.now > 100.0
+    clock.now = 0.0
+    cut = openpoint.secure("baran33", switchings=3, time_limit_s=20.5)
+    assert 20.0 < clock.now <= 23.0
+    assert cut.restorable_counts["unknown"] + cut.restorable_counts["more"] > 0
+    known = dict(whole.faults.select("name", "restorable").iter_rows())
+    for name, word in cut.faults.select("name", "restorable").iter_rows():
+        assert word in (known[name], "more", "unknown")

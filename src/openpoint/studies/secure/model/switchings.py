@@ -29,6 +29,7 @@ from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.states import CELLS, EvaluatedState, closed_ties, figures_of, keeping
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
+from openpoint.twostage.workers.pool import never
 
 KNOWN = 2
 """Restored states of other faults from which a search starts: those found last."""
@@ -196,9 +197,10 @@ class _Search:
 
     def _searched(self, closings: int | None) -> tuple[Answer, EvaluatedState | None]:
         """Whether a state with at most so many closings keeps the limits, and one that does."""
-        if not self.left.is_radial:
+        if not self.left.is_radial or self.deadline.over():
             return Answer.UNKNOWN, None
-        some = closings is not None and states_of(self.left, closings, MOST_STATES) <= MOST_STATES
+        over = self.deadline.over
+        some = closings is not None and states_of(self.left, closings, MOST_STATES, over) <= MOST_STATES
         found = self._by_search(closings, QUICK if some else None)
         if found[0] is Answer.UNKNOWN and some and closings is not None:
             return self._by_enumeration(closings)
@@ -249,13 +251,18 @@ def ties_of(left: Remainder, closings: int) -> Iterator[tuple[int, ...]]:
     return itertools.combinations(np.flatnonzero(network.switchable & ~network.closed).tolist(), closings)
 
 
-def states_of(left: Remainder, closings: int, most: int) -> int:
-    """How many states have exactly so many closings; a number above `most` where there are more."""
+def states_of(left: Remainder, closings: int, most: int, over: Callable[[], bool] = never) -> int:
+    """How many states have exactly so many closings; a number above `most` where there are more, or where `over`."""
     network = left.part.network
     if math.comb(int((network.switchable & ~network.closed).sum()), closings) > most // FEW_STATES:
         return most + 1
-    locks = (_locks(network, ties) for ties in ties_of(left, closings))
-    return sum(count_topologies(network, locked_closed=closed, locked_open=opened) for closed, opened in locks)
+    count = 0
+    for ties in ties_of(left, closings):
+        if count > most or over():
+            return most + 1
+        closed, opened = _locks(network, ties)
+        count += count_topologies(network, locked_closed=closed, locked_open=opened)
+    return count
 
 
 def _locks(network: Network, ties: tuple[int, ...]) -> tuple[Bools, Bools]:
