@@ -123,8 +123,9 @@ def test_scip_takes_cones_and_integers(seed: int) -> None:
     cost, constraints, cone, on = cone_model(seed)
     form = compile_model(cost, constraints, (on,))
     rotated = [tuple(form.of(part) for part in parts(cone))]
-    answer = solve_scip(form, rotated, gap=0.0, time_limit_s=30.0)
+    answer = solve_scip(form, rotated, gap=0.0, time_limit_s=30.0, of_processor=bool(seed % 2))
     assert_solved(form, answer, tolerance=1e-6, integral=True)
+    assert solve_scip(form, rotated, gap=0.0, time_limit_s=0.0, of_processor=True).status is Status.LIMIT
     with_cones = compile_model(cost, [*constraints, cone.constraint()])
     model = ClarabelModel(with_cones.with_coupling(with_cones.of(on)))
     k = len(with_cones.of(on))

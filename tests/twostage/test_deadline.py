@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 
 import pytest
 
@@ -20,6 +21,12 @@ def test_the_time_that_is_left_runs_out() -> None:
     assert deadline.over()
     assert deadline.why is Termination.TIME
     assert not deadline.interrupted()
+
+
+def test_seconds_of_the_processor_are_known_as_such() -> None:
+    assert Deadline(1.0, clock=time.process_time).within(0.5).of_processor
+    assert not Deadline(1.0).of_processor
+    assert not Deadline(1.0, clock=Clock(1.0)).of_processor
 
 
 def test_without_a_limit_only_a_wish_ends_it() -> None:

@@ -49,8 +49,14 @@ def solve_scip(
     gap: float,
     time_limit_s: float | None,
     tolerance: float | None = None,
+    of_processor: bool = False,
 ) -> Answer:
     """Solve a model with, beside its own cones, rotated cones Σ u² ≤ s t given by their columns (u…, s, t).
+
+    Args:
+        form: the model. rotated: its further cones.
+        gap: relative, at which to stop. time_limit_s: seconds after which to stop. tolerance: of feasibility.
+        of_processor: whether these are seconds of the processor, not of the clock on the wall.
 
     Raises:
         MissingExtraError: PySCIPOpt is not installed.
@@ -64,6 +70,8 @@ def solve_scip(
     model.setParam("numerics/feastol", FEASIBILITY if tolerance is None else tolerance)
     if time_limit_s is not None:
         model.setParam("limits/time", time_limit_s)
+    if of_processor:
+        model.setParam("timing/clocktype", 1)
     x = _linear_part(model, form)
     _cones(model, x, form)
     for columns in rotated:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Termination
@@ -63,6 +63,11 @@ class Deadline:
     def over(self) -> bool:
         """Whether to stop now: the time is up, or the user asked."""
         return self.interrupted() or (math.isfinite(self._seconds) and self.left() <= 0.0)
+
+    @property
+    def of_processor(self) -> bool:
+        """Whether the seconds are those of the processor, which a solver with a clock of its own is to count, too."""
+        return self._watch.clock is process_time
 
     @property
     def why(self) -> Termination:

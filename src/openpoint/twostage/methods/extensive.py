@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cvxpy as cp
@@ -115,7 +114,7 @@ class ExtensiveForm:
         lower, log = -math.inf, list[Iteration]()
         best: _Solution | None = None
         while True:
-            answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline.over)
+            answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline)
             if answer.status is Status.INFEASIBLE and best is not None:
                 lower = best.value
             elif math.isfinite(answer.bound):
@@ -222,13 +221,14 @@ class _MonolithicModel:
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
-    def solve(self, gap: float, seconds: float, stop: Callable[[], bool]) -> Answer:
-        """Solve with the no-good cuts so far; HiGHS calls `stop`, other solvers react to Ctrl-C themselves."""
+    def solve(self, gap: float, seconds: float, deadline: Deadline) -> Answer:
+        """Solve with the no-good cuts so far; HiGHS asks the deadline, other solvers react to Ctrl-C themselves."""
         if self._rotated:
             limit = None if math.isinf(seconds) else seconds
-            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit)
+            of_processor = deadline.of_processor
+            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit, of_processor=of_processor)
         if self._solver == HIGHS.name:
-            return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=stop)
+            return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=deadline.over)
         return self._solve(self._form, gap=gap, seconds=seconds)
 
     def found(self, answer: Answer) -> _Solution:
