@@ -35,3 +35,20 @@ def test_few_realisations_are_solved_and_no_cost_is_below_that_of_the_best_opera
     for t, some in enumerate(vertices.realisations):
         best = finder.best(plan, t, some).costs
         assert (values.costs[t] >= best - 1e-6 * np.abs(best)).all()
+
+
+def test_the_guess_is_that_of_a_copy_that_counts() -> None:
+    question = windy([1.0, 0.7], v_min=0.8)
+    master, vertices = DayMaster(question, np.tile(question.network.closed, (2, 1))), vertices_of(question.day)
+    master.add_day(np.ones((2, 3)))
+    dear = np.tile([1.1, 0.7, 0.7], (2, 1))  # costs more than the forecast whatever the plan is
+    master.add_day(dear)
+    answer = master.solve()
+    assert answer.weights is not None
+    assert answer.weights[0] < 1e-6 < answer.weights[1]
+    values = PlanValues(master, answer, master.plan(answer), HourRecourseFinder(question), vertices.realisations)
+    guesses = [costs.copy() for costs in values.costs]
+    for t, some in enumerate(vertices.realisations):
+        for v in range(len(some)):
+            values.solve(t, v)
+        assert (guesses[t] <= values.costs[t] + 0.005 * np.abs(values.costs[t]).max()).all()

@@ -1,9 +1,10 @@
 """What a plan costs in every realisation of every period: an operation, verified by exact AC flow, and a lower bound.
 
-An operation is first guessed by that of another realisation of the period: nothing more is curtailed or shed, the
-reactive power stays. A guess is an upper bound of the cost, good enough wherever it does not decide. What may decide is
-solved by the cone program of the period, with the plan as numbers; its recourse is an operation, and its dual value a
-bound. Which realisations these are, the caller knows: those of the worst day by the bounds at hand.
+An operation is first guessed by that of another realisation of the period, of the copy that counts most in the master:
+nothing more is curtailed or shed, the reactive power stays. A guess is an upper bound of the cost, good enough wherever
+it does not decide. What may decide is solved by the cone program of the period, with the plan as numbers; its recourse
+is an operation, and its dual value a bound. Which realisations these are, the caller knows: those of the worst day by
+the bounds at hand.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ class PlanValues:
         self.impossible: list[tuple[int, int]] = []
         self.schedule_cost = float(finder.evaluator.schedule_costs(plan).sum())
         guides: dict[int, tuple[Floats, HourRecourse]] = {}
-        for copy, own in zip(master.copies, answer.own, strict=True):
+        binding, best = _binding(master, answer), dict[int, float]()
+        for copy, own, weight in zip(master.copies, answer.own, binding, strict=True):
             recourse = recourse_of(master.question, copy.template, copy.block, own)
-            guides.setdefault(copy.t, (copy.realisation, recourse))
+            if weight > best.get(copy.t, -1.0):
+                best[copy.t], guides[copy.t] = float(weight), (copy.realisation, recourse)
             same = np.flatnonzero((realisations[copy.t] == copy.realisation).all(axis=1))
             self._offer(copy.t, same, _repeated(recourse, len(same)))
         for t, some in enumerate(realisations):
@@ -194,6 +197,18 @@ def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock,
 
 def _repeated(recourse: HourRecourse, count: int) -> HourRecourse:
     return HourRecourse(*(np.repeat(part, count, axis=0) for part in vars(recourse).values()))
+
+
+def _binding(master: DayMaster, answer: MasterAnswer) -> Floats:
+    """How much each copy counts in a solution of the master: the weights of the days that have it.
+
+    What a copy that does not count has for a recourse is not its best, only one that costs no more than is allowed.
+    """
+    weights = np.zeros(len(answer.own))
+    if answer.weights is not None:
+        for day, weight in zip(master.days, answer.weights, strict=True):
+            weights[list(day.copies)] += max(float(weight), 0.0) * np.array(day.shares)
+    return weights
 
 
 def _guess(
