@@ -19,7 +19,9 @@ branches is two. The proof is a branch and bound:
    least j + 2, so that at most k − j − 2 of its k are left after it.
 4. Where no operation is divided, the gap Δ of a node is closed by *all* states of a period whose value, with its
    prices, lies within Δ of the least: a better plan consists of such states alone, and the dynamic programme over them
-   is exact. Where they are many, the node is divided by a branch that is closed, or open, in a period.
+   is exact. Where they are many, and two operations are left, all plans with one exchange are looked at
+   (`openpoint.search.switching.exchange_once`); else the node is divided by a branch that is closed, or open, in a
+   period.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openpoint.search.switching.columns import ColumnGeneration
+from openpoint.search.switching.exchange_once import ExchangeOnce, exchange_periods
 from openpoint.search.switching.periods import Periods, SinglePeriods
 from openpoint.search.switching.plans import operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
@@ -43,6 +46,8 @@ WHOLE = 0.02
 """By how much sums of a mix may differ from whole numbers and count as whole."""
 FEW, MANY = 200, 2000
 """States within the gap of a node up to which they are collected before it is divided by a branch, and at last."""
+MOST = 20_000
+"""States of one search for plans with one exchange, up to which these are listed."""
 
 
 @dataclass(order=True)
@@ -151,6 +156,8 @@ class _Run:
                 children = _by_operations(node.restriction, bound.mix, odd)
                 closed = None if children else columns.collected(node.restriction, bound, FEW)
                 if not children and closed is None:
+                    closed = self._exchanged_once(node.restriction, columns)
+                if not children and closed is None:
                     children = _by_branch(node.restriction, bound.mix)
                     closed = None if children else columns.collected(node.restriction, bound, MANY)
                 value = value if closed is None else max(value, closed)
@@ -160,6 +167,19 @@ class _Run:
                 heapq.heappush(heap, _Node(value, number, restriction, bound.multipliers))
                 number += 1
             self._note(min([floor, *(other.bound for other in heap)]), f"{number} nodes, {len(heap)} open")
+
+    def _exchanged_once(self, restriction: Restriction, columns: ColumnGeneration) -> float | None:
+        """The bound of a node whose plans make one exchange at most, by all of them; None where that is too much."""
+        p, known = self.problem, self.known
+        if p.before is not None or not isinstance(known.periods, SinglePeriods):
+            return None
+        periods = exchange_periods(restriction, p.periods)
+        if periods is None:
+            return None
+        once = ExchangeOnce(known, self.gap, MOST, self.deadline.over)
+        value = once.bound(periods)
+        columns.nodes += once.nodes
+        return value
 
     def _note(self, lower: float, words: str) -> None:
         """A line of the log."""

@@ -78,6 +78,10 @@ class KnownStates:
         """(K) numbers of states that are known."""
         return np.array([self._number[state.tobytes()] for state in states], dtype=np.int64)
 
+    def exchanges(self, state: Bools) -> Bools:
+        """(K, E) radial states one exchange away from a radial state."""
+        return exchanges(self._choices, state)
+
     def settle(self, t: int, numbers: Ints) -> bool:
         """Make the values of some states exact in a period; returns whether any was not."""
         rows = numbers[~self.exact[t, numbers]]
@@ -112,7 +116,7 @@ class KnownStates:
         while True:
             if over():
                 return state
-            near = exchanges(self._choices, state)
+            near = self.exchanges(state)
             near = near[usable(near)]
             if not len(near):
                 return state
@@ -149,7 +153,7 @@ class KnownStates:
             return False
         states = [state for state in np.unique(self.plan, axis=0) if state.tobytes() not in self._expanded]
         self._expanded.update(state.tobytes() for state in states)
-        return bool(states) and self.add(np.concatenate([exchanges(self._choices, state) for state in states]), over)
+        return bool(states) and self.add(np.concatenate([self.exchanges(state) for state in states]), over)
 
     def improve(self, over: Callable[[], bool]) -> None:
         """The best plan out of the states known and their exchanges, repeated as long as it gains; over: True stops."""
