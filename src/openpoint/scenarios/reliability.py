@@ -87,13 +87,8 @@ class Reliability:
         Raises:
             InputError: with every name that is unknown.
         """
-        branches = grid.branches().filter(pl.col("kind") != "switches")["name"].to_list()
-        faults = [
-            *_unknown(self.customers, "customers", "bus", grid.buses["name"].to_list(), "bus"),
-            *_unknown(self.rates, "rates", "branch", branches, "line or transformer"),
-            *_unknown(self.breakers, "breakers", "branch", grid.lines["name"].to_list(), "line"),
-        ]
-        if faults:
+        tables = {"customers": self.customers, "rates": self.rates, "breakers": self.breakers}
+        if faults := _strangers(tables, grid):
             raise InputError(faults)
         return self
 
@@ -102,17 +97,20 @@ ReliabilityLike = Reliability | str | os.PathLike[str]
 """What stands for reliability data: a `Reliability`, or the path of a folder or workbook."""
 
 
-def read_reliability(path: ReliabilityLike) -> Reliability:
+def read_reliability(path: ReliabilityLike, grid: Grid | None = None) -> Reliability:
     """Reliability data from a folder with `customers`, `rates` and `breakers` (.csv or .parquet), or from a workbook.
 
     A `Reliability` is returned as it is.
 
+    Args:
+        path: of the data. grid: whose names must be known, see `Reliability.checked`; None: they are not looked up.
+
     Raises:
-        InputError: it cannot be read, holds none of the tables, or with every fault of both.
+        InputError: it cannot be read, holds none of the tables, or with every fault of these.
         OptionError: an argument that is no path.
     """
     if isinstance(path, Reliability):
-        return path
+        return path if grid is None else path.checked(grid)
     place = path_of(path, "the reliability data", "a Reliability, or the path of a folder or workbook")
     wanted = "Give a folder with customers.csv, rates.csv or breakers.csv, or a workbook with such sheets"
     try:
@@ -133,7 +131,7 @@ def read_reliability(path: ReliabilityLike) -> Reliability:
         raise InputError([Problem(str(place), "", "", message, "Check the path and its rights")]) from error
     if not given:
         raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates nor breakers", wanted)])
-    return _made(found)
+    return _made(found, grid)
 
 
 def _refuse_others(folder: Path) -> None:
@@ -166,8 +164,8 @@ def _refuse_slips(place: Path, sheets: Iterable[str]) -> None:
         raise InputError(found)
 
 
-def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliability:
-    """The data in tables, if they have no faults."""
+def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]], grid: Grid | None = None) -> Reliability:
+    """The data in tables, if they have no faults, names that a grid does not have among them."""
     faults = [fault for _, own in found.values() for fault in own]
     for kind, key, numbers in (
         ("customers", "bus", ("customers",)),
@@ -181,6 +179,7 @@ def _made(found: Mapping[str, tuple[pl.DataFrame, list[Problem]]]) -> Reliabilit
             faults.append(Problem(kind, name, key, f"this {key} has more than one row", "Keep one of the rows"))
     breakers = found["breakers"][0]
     faults += [] if breakers.is_empty() else _of_breakers(breakers)
+    faults += [] if grid is None else _strangers({kind: frame for kind, (frame, _) in found.items()}, grid)
     if faults:
         raise InputError(faults)
     return Reliability(found["customers"][0], found["rates"][0], breakers)
@@ -202,9 +201,25 @@ def _negative(frame: pl.DataFrame, kind: str, key: str, column: str) -> Iterator
             yield Problem(kind, row, column, f"{value:g} is no number from 0 on", "Give 0 or more")
 
 
+def _strangers(tables: Mapping[str, pl.DataFrame], grid: Grid) -> list[Problem]:
+    """Names in tables that a grid does not have."""
+    branches = grid.branches().filter(pl.col("kind") != "switches")["name"].to_list()
+    known = {
+        "customers": ("bus", grid.buses["name"].to_list(), "bus"),
+        "rates": ("branch", branches, "line or transformer"),
+        "breakers": ("branch", grid.lines["name"].to_list(), "line"),
+    }
+    return [
+        fault
+        for kind, (key, names, what) in known.items()
+        if not tables[kind].is_empty()
+        for fault in _unknown(tables[kind], kind, key, names, what)
+    ]
+
+
 def _unknown(frame: pl.DataFrame, kind: str, key: str, known: list[str], what: str) -> Iterator[Problem]:
     there = set(known)
     for name in frame[key]:
-        if name not in there:
+        if name is not None and name not in there:
             advice = did_you_mean(name, known, "Use names of the grid; `openpoint info GRID` shows them")
             yield Problem(kind, name, key, f"the grid has no {what} {name!r}", advice)

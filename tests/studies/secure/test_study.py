@@ -110,7 +110,7 @@ def test_breakers_that_are_wrong_are_told() -> None:
 def test_faults_of_the_data_are_all_told(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "customers.csv").write_text("bus,customers\n14,-1\n14,x\n")
+    (folder / "customers.csv").write_text("bus,customers\n14,-1\n14,x\n99,3\n")
     (folder / "rates.csv").write_text("branch,failures_per_year,repair_h\n2,-0.1,4\n")
     with pytest.raises(InputError) as caught:
         openpoint.secure("baran33", reliability=folder)
@@ -119,6 +119,7 @@ def test_faults_of_the_data_are_all_told(tmp_path: Path) -> None:
     assert "-1 is no number from 0 on" in told
     assert "this bus has more than one row" in told
     assert "-0.1 is no number from 0 on" in told
+    assert "the grid has no bus '99'" in told
     (folder / "customers.csv").write_text("bus,customers\n144,1\n")
     (folder / "rates.csv").write_text("branch,failures_per_year\n222,1\n")
     with pytest.raises(InputError, match="the grid has no bus '144'") as caught:

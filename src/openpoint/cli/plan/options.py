@@ -55,4 +55,4 @@ class SwitchingOptions:
         """
         from openpoint.scenarios.reliability import read_reliability
 
-        return None if self.customers is None else read_reliability(self.customers).checked(grid)
+        return None if self.customers is None else read_reliability(self.customers, grid)

@@ -92,7 +92,7 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
         return SwitchPlan(c.empty(STEPS), False, len(question.differing), False, math.inf, 0.0, False, None, ())
     customers = None
     if options.reliability is not None:
-        customers = _by_bus(network, read_reliability(options.reliability).checked(grid).customers, "customers")
+        customers = _by_bus(network, read_reliability(options.reliability, grid).customers, "customers")
     return _result_of(grid, question, order, customers, options)
 
 

@@ -104,7 +104,7 @@ def secure(
 
 def secured(grid: Grid, options: SecureOptions, progress: Callable[[int, int], None] | None = None) -> SecureResult:
     """As `secure`, for a grid and options at hand."""
-    data = options.data.checked(grid)
+    data = options.data(grid)
     grid = _as_asked(grid, options)
     network, state = _state(grid, options)
     stations = open_held_meshes(network)

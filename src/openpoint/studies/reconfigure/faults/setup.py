@@ -110,7 +110,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
         OptionError: options that do not go together, several phases, generators to dispatch, or an index without data.
     """
     question.check_with(options)
-    data = question.data.checked(grid)
+    data = question.data(grid)
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     program, stations = station_program(grid, options)
     if len(program.network.generator_names):

@@ -50,10 +50,13 @@ class FaultAssumptions:
     remote_switching_h: float | None = None
     repair_h: float = 4.0
 
-    @property
-    def data(self) -> Reliability:
-        """Customers and rates, empty where none were given."""
-        return Reliability.of() if self.reliability is None else read_reliability(self.reliability)
+    def data(self, grid: Grid) -> Reliability:
+        """Customers and rates, empty where none were given.
+
+        Raises:
+            InputError: with every fault, names that the grid does not have among them.
+        """
+        return Reliability.of() if self.reliability is None else read_reliability(self.reliability, grid)
 
     def switching(self, remote: Bools) -> SwitchingTimes:
         """The times of switching; `remote`: (E) branches operated by remote control."""
