@@ -37,11 +37,11 @@ def content(path: Path) -> Content:
         count = head["futures"]["count"]
         head["demands"] = np.frombuffer(text[at : at + 16 * count * n], dtype="<f8").reshape(2, count, n)
         at += 16 * count * n
+    numbers = _Numbers(head)
     while at < len(text):
         line, at = _line(text, at)
-        if _has_multipliers(head, line):
+        if (count := numbers.after(line)) is not None:
             width = line.pop()
-            count = head["junctions"] if line[0] == "paths" else n
             size = 2 * count * width
             bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * count).T.copy()
             line += np.cumsum(bytes_of.view(f"<i{width}").reshape(2, count), axis=1, dtype=np.int64).tolist()
@@ -50,8 +50,23 @@ def content(path: Path) -> Content:
     return head, lines
 
 
-def _has_multipliers(head: dict[str, Any], line: Line) -> bool:
-    return line[0] == "future" if "futures" in head else line[0] in ("probe", "bound", "paths")
+class _Numbers:
+    """How many numbers follow a line, in each of two lists."""
+
+    def __init__(self, head: dict[str, Any]) -> None:
+        self.head, self.buses, self.open = head, len(head["least_squared_voltage"]), 0
+        self.of_region = 0
+
+    def after(self, line: Line) -> int | None:
+        """Go on to the next line; None where none follow."""
+        word, buses = line[0], self.of_region if self.open else self.buses
+        if word == "region":
+            self.of_region, self.open = line[1], 1
+        elif self.open:  # nodes of the region that are not done
+            self.open += (word == "split") - (word in ("bound", "none"))
+        if word == "paths":
+            return int(self.head["junctions"])
+        return buses if word in (("future",) if "futures" in self.head else ("probe", "bound", "regions")) else None
 
 
 def _line(text: bytes, at: int) -> tuple[Any, int]:
@@ -63,9 +78,10 @@ def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
     head = dict(head)
     demands = np.array(head.pop("demands", []), dtype="<f8")
     parts = [json.dumps(head).encode(), b"\n", demands.tobytes()]
+    followed = _Numbers(head)
     for line in lines:
         numbers = b""
-        if _has_multipliers(head, line):
+        if followed.after(line) is not None:
             steps = np.concatenate([np.diff(np.array(part, dtype=np.int64), prepend=0) for part in line[-2:]])
             numbers = np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T).tobytes()
             line = [*line[:-2], 8]
@@ -147,7 +163,7 @@ def _head(
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 8",
+        "format": "openpoint certificate 9",
         "digest": digest(network, devices),
         "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
         "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],

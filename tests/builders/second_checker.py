@@ -1,12 +1,13 @@
 """A second checker of certificates: small, slow, in fractions, from docs/formats.md alone.
 
 It covers grids of lines without charging or ratios, loads of constant power that take power, sources of one voltage,
-voltage limits, locks, prices of changes, many futures, and bounds by paths (`tests.builders.second_paths`). What it
-accepts was checked by nothing but what is here.
+voltage limits, locks, prices of changes, many futures, bounds by paths (`tests.builders.second_paths`), and regions
+(`tests.builders.second_regions`). What it accepts was checked by nothing but what is here.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
@@ -17,13 +18,11 @@ import numpy as np
 from openpoint.network import Network
 from tests.builders.certificates import Line
 from tests.builders.second_paths import SecondPaths, Way
+from tests.builders.second_regions import Refused as Refused
+from tests.builders.second_regions import follow
 
 Numbers = list[Fraction]
 OPEN, CLOSED, FREE = 0, 1, 2
-
-
-class Refused(Exception):
-    """The certificate proves nothing."""
 
 
 def covered(network: Network) -> bool:
@@ -75,6 +74,8 @@ class _Check:
         unavoidable = sum(self.closed) - (self.n - len(self.sources))
         self.goal = Fraction(head["bound"]) - self.cost * unavoidable
         self.risk = self._risk()
+        self.worth_of = [Fraction(0)] * self.n
+        self.held = {bus: (Fraction(0), Fraction(0)) for bus in self.sources}
         self.path_last: tuple[list[int], list[int], int] | None = None
         # y, μ, digits by future
         self.last = [([0] * self.n, [0] * self.n, 0) for _ in self.demands]
@@ -161,8 +162,17 @@ class _Check:
         phi = {bus: Fraction(a, 1 << 20) for bus, a in phis}
         if any(y[bus] or mu[bus] for bus in self.sources):
             raise Refused("multipliers at a source")
+        for bus, (active, reactive) in self.held.items():
+            y[bus], mu[bus] = active, reactive
+        return self.bound_at(status, (y, mu, phi), tops, k)
+
+    def bound_at(
+        self, status: list[int], multipliers: tuple[Numbers, Numbers, dict[int, Fraction]], tops: list[int], k: int
+    ) -> Fraction:
+        """The bound of a node at multipliers y, μ, φ."""
+        y, mu, phi = multipliers
         demand = self.demands[k]
-        taken = [Fraction(0)] * self.n
+        taken = [-price for price in self.worth_of]
         total = sum((Fraction(p) * a for p, a in zip(demand.real.tolist(), y)), Fraction(0))
         total += sum((Fraction(q) * a for q, a in zip(demand.imag.tolist(), mu)), Fraction(0))
 
@@ -273,6 +283,22 @@ class _Check:
         excluded.update(turned)
         return not (closed or named)
 
+    def part(self, buses: list[int], sources: set[int], branches: list[int]) -> _Check:
+        """A part of the grid with sources of its own, numbered within it."""
+        number = {bus: k for k, bus in enumerate(buses)}
+        found = copy.copy(self)
+        found.n, found.m = len(buses), len(branches)
+        found.fr, found.to = ([number[end[e]] for e in branches] for end in (self.fr, self.to))
+        found.r, found.x, found.price = ([of[e] for e in branches] for of in (self.r, self.x, self.price))
+        found.w_min, found.w_max, found.worth_of = (
+            [of[bus] for bus in buses] for of in (self.w_min, self.w_max, self.worth_of)
+        )
+        found.sources = {number[bus] for bus in sources}
+        found.demands = [self.demands[0][buses]]
+        found.held = {bus: (Fraction(0), Fraction(0)) for bus in found.sources}
+        found.last = [([0] * found.n, [0] * found.n, 0)]
+        return found
+
     def all(self, lines: list[Line]) -> None:
         """Go through the tree."""
         many, number, waiting = "futures" in self.head, 1, {}
@@ -284,7 +310,8 @@ class _Check:
         def reached(values: dict[int, Fraction]) -> bool:
             return self.risk([values.get(k, unknown) for k in range(len(self.demands))]) >= self.goal
 
-        for line in lines:
+        rest = iter(lines)
+        for line in rest:
             word = line[0]
             if word == "from":
                 if here is not None:
@@ -308,6 +335,9 @@ class _Check:
             elif word == "bound":
                 if not reached(values if many else {0: self.bound(status, line, 0)}):
                     raise Refused("bound")
+                here = None
+            elif word == "regions" and alive:
+                follow(self, status, line, rest)
                 here = None
             elif word == "paths" and alive and not many:
                 if self.take_out(status, excluded, line):

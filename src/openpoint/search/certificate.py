@@ -12,39 +12,25 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.search.certificate_lines import Line, PathSteps, Steps, of_record
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import (
-    APPLY,
-    BOUND,
-    FROM,
-    JUDGED,
-    NONE,
-    PATHS,
-    PROBE,
-    SPLIT,
-    STEP,
-    Counts,
-    Pool,
-    Record,
-    record_for,
-)
+from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for
 from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT = "openpoint certificate 8"
+FORMAT = "openpoint certificate 9"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -53,89 +39,6 @@ ROUNDING = 1e-14
 """What rounding adds to a bound, relative to what no state of interest exceeds."""
 MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
-WORDS = {
-    PROBE: "probe",
-    APPLY: "apply",
-    BOUND: "bound",
-    NONE: "none",
-    SPLIT: "split",
-    JUDGED: "judged",
-    FROM: "from",
-    STEP: "step",
-    PATHS: "paths",
-}
-
-
-@dataclass
-class Steps:
-    """The multipliers of lines as differences from those of the line before.
-
-    Attributes:
-        bus: (N) numbers of the buses in the grid. last: (2, N) y and μ of the line before. bits: their digits.
-    """
-
-    bus: Ints
-    last: Ints
-    bits: int = 0
-
-    @staticmethod
-    def of(numbering: Numbering, size: int) -> Steps:
-        """Before the first line; `size`: number of buses."""
-        return Steps(numbering.bus, np.zeros((2, size), dtype=np.int64))
-
-    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
-        """Bits, roots, φ, w, and the bytes of a number; then y and μ by bus, as differences from the last line's.
-
-        Each of these lacks the one before it in its list, since buses that follow each other differ little, and all are
-        numbers modulo 2^64. The lowest bytes of all come first, then the next ones.
-        """
-        bus, bits = self.bus, int(record.bits[row])
-        now = np.empty_like(self.last)
-        now[0, bus], now[1, bus] = record.y[row], record.mu[row]
-        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
-        self.last, self.bits = now, bits
-        steps, width = _packed(now - before)
-        tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
-        pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
-        return [bits, tops, *pairs, width], steps
-
-
-@dataclass
-class PathSteps:
-    """What lines by paths have: multipliers of junctions likewise, and what is excluded.
-
-    Attributes:
-        branch: (m) numbers of the branches in the grid. last: (2, J) of the line before, times 2^`bits`.
-    """
-
-    branch: Ints
-    last: Ints
-    bits: int = 0
-
-    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
-        """Branches to close, directions excluded, bits, and the bytes of a number; then y and μ by junction."""
-        bits, size = int(record.bits[row]), int(record.branch[row])
-        if self.last.shape[1] != size:
-            self.last = np.zeros((2, size), dtype=np.int64)
-        now = np.array([record.y[row, :size], record.mu[row, :size]])
-        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
-        self.last, self.bits = now, bits
-        numbers, width = _packed(now - before)
-        out = record.out[row]
-        closed = [int(self.branch[e]) for e in np.flatnonzero(out & 1)]
-        ways = [[int(self.branch[e]), side] for side in (0, 1) for e in np.flatnonzero(out & (2 << side))]
-        return [closed, ways, bits, width], numbers
-
-
-def _packed(steps: Ints) -> tuple[bytes, int]:
-    """The rows of `steps`, each number less the one before, in as few bytes a number as suffice; and how many.
-
-    The lowest bytes of all come first, then the next ones.
-    """
-    steps = np.diff(steps, axis=1, prepend=0)
-    width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
-    planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
-    return planes.tobytes(), width
 
 
 class Certificate:
@@ -180,23 +83,20 @@ class Certificate:
 
     def take(self) -> None:
         """Write the recorded lines to the file and empty the record."""
-        for row in range(int(self.record.size[0])):
-            kind = int(self.record.kind[row])
-            line: list[Any] = [WORDS[kind]]
-            if kind in (PROBE, SPLIT):
-                line.append(int(self.numbering.branch[self.record.branch[row]]))
-            elif kind == FROM:
-                line.append(int(self.record.branch[row]))
-            elif kind == STEP:
-                line += [int(part[row]) for part in (self.record.branch, self.record.last, self.record.bits)]
-            numbers = b""
-            if kind in (PROBE, BOUND, PATHS):
-                more, numbers = (self.path_steps if kind == PATHS else self.steps).to(self.record, row)
-                line += more
+        for line, numbers in of_record(self.record, self.numbering.branch, self.steps, self.path_steps):
             self.write(line, numbers)
-        self.record.size[0] = 0
 
-    def write(self, line: list[Any], numbers: bytes = b"") -> None:
+    def begin_anew(self) -> None:
+        """Drop all lines."""
+        self.record.size[0] = 0
+        self.file.close()
+        self.body.unlink()
+        self.file = self._append()
+        self.lines, self.least = 0, math.inf
+        self.steps = Steps.of(self.numbering, self.steps.last.shape[1])
+        self.path_steps = PathSteps(self.numbering.branch, np.zeros((2, 0), dtype=np.int64))
+
+    def write(self, line: Line, numbers: bytes = b"") -> None:
         """Write a line, and the numbers that follow it."""
         self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
         self.lines += 1

@@ -3,6 +3,8 @@
 After a number of nodes the root is bounded by its regions (`openpoint.search.regions`). If this bound closes a part of
 the gap that the search has left, the search restarts, without the bound by paths, and every node is first bounded by
 its regions. A node that this does not prune is branched as usual. While few nodes are pruned so, few are tried.
+
+In a certificate nodes are ended by their regions or left as they are, and a restart drops the lines written so far.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from openpoint.arrays import States
+from openpoint.arrays import Bools, States
+from openpoint.search.certificate import Certificate
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest, record_for
 from openpoint.search.kernel.entries import propagate, take
 from openpoint.search.model.build import Numbering
+from openpoint.search.region_lines import searched_by_regions
 from openpoint.search.regions import Outcome, by_regions
 
 _LOG = logging.getLogger(__name__)
@@ -40,24 +44,37 @@ class RegionDecomposition:
     Attributes:
         going: whether nodes are bounded by their regions. patience: number of nodes after which the root is tried, or
             the next node while few are pruned. tried, done: nodes that were tried, and nodes of these that were pruned.
+            more: nodes beside those that are counted: of a certificate those of regions, and before a restart.
     """
 
     def __init__(
-        self, model: Model, numbering: Numbering, work: Work, counts: Counts, best: Incumbent, over: Callable[[], bool]
+        self,
+        model: Model,
+        numbering: Numbering,
+        work: Work,
+        counts: Counts,
+        best: Incumbent,
+        over: Callable[[], bool],
+        certificate: Certificate | None = None,
     ) -> None:
         self.model, self.numbering, self.work, self.counts = model, numbering, work, counts
-        self.incumbent, self.over = best, over
-        self.record = record_for(model, 0)
-        self.going, self.patience, self.tried, self.done = False, FIRST, 0, 0
+        self.incumbent, self.over, self.certificate = best, over, certificate
+        self.record = record_for(model, 0) if certificate is None else certificate.record
+        self.going, self.patience, self.tried, self.done, self.more = False, FIRST, 0, 0, 0
 
     @property
-    def state(self) -> tuple[bool, int, int, int]:
+    def state(self) -> tuple[bool, int, int, int, int]:
         """The state for a checkpoint."""
-        return self.going, self.patience, self.tried, self.done
+        return self.going, self.patience, self.tried, self.done, self.more
 
     @state.setter
-    def state(self, state: tuple[bool, int, int, int]) -> None:
-        self.going, self.patience, self.tried, self.done = state
+    def state(self, state: tuple[bool, int, int, int, int]) -> None:
+        self.going, self.patience, self.tried, self.done, self.more = state
+
+    @property
+    def nodes(self) -> int:
+        """All nodes so far."""
+        return int(self.counts.nodes[0]) + self.more
 
     @property
     def pace(self) -> float:
@@ -84,11 +101,18 @@ class RegionDecomposition:
             _LOG.info("nodes are bounded by regions: at the root they close more of the gap")
             self.going, self.patience = True, 0
             begin_anew(counts, -np.inf)
-            self._settle(found)
+            if self.certificate is None:
+                self._settle(found)
+            else:
+                self._begin_lines_anew(self.certificate)
         while (counts.active[0] or counts.size[0]) and not self.over():
             if not counts.active[0]:
                 take(self.model, self.work, pool, counts, self.record)
             if counts.bound[0] >= counts.cutoff[0]:
+                break
+            if self.certificate is not None:
+                if self._ended(self.certificate):
+                    continue
                 break
             found = self._by_regions(self.work.status.copy())
             if self.tried >= PAYING * (self.done + PAYING):
@@ -99,6 +123,48 @@ class RegionDecomposition:
             if counts.active[0]:
                 break
         return True
+
+    def _begin_lines_anew(self, certificate: Certificate) -> None:
+        """Make the root the first node of an empty certificate, which numbers nodes by their count."""
+        counts, work = self.counts, self.work
+        self.more += int(counts.nodes[0])
+        counts.nodes[0] = 0
+        certificate.begin_anew()
+        work.status[:] = self.incumbent.exchange.status
+        for values, first in ((work.y, self.model.y_first), (work.mu, 0.0), (work.phi, 0.0)):
+            values[:] = first
+
+    def _ended(self, certificate: Certificate) -> bool:
+        """End the current node by its regions, with their lines; whether they do."""
+        counts, best = self.counts, self.incumbent.candidate
+        if best is None or not propagate(self.model, self.work):
+            return False
+        self.tried += 1
+        known = best.closed[self.numbering.branch], best.value - self.numbering.fixed_cost
+        status, cutoff = self.work.status.copy(), float(counts.cutoff[0])
+        found = searched_by_regions(self.model, self.numbering, status, known, cutoff, MOST, self.over)
+        if self.tried >= PAYING * (self.done + PAYING):
+            self.patience = int(counts.nodes[0]) + REST
+        if found is None:
+            return False
+        self.more += found.nodes - 1
+        self._offer(found.closed)
+        self.work.status[:] = status
+        if found.bound < counts.cutoff[0]:
+            return False
+        certificate.take()
+        for line, numbers in found.lines():
+            certificate.write(line, numbers)
+        self.done += 1
+        counts.nodes[0] += 1
+        counts.active[0], counts.floor[0] = 0, min(counts.floor[0], found.bound)
+        return True
+
+    def _offer(self, closed: Bools) -> None:
+        """Offer a state made of the best ones of regions, if it is better than the best one known."""
+        candidate = self.incumbent.exchange.candidate(closed)
+        if candidate is not None and candidate.beats(self.incumbent.candidate):
+            self.incumbent.offer(candidate)
 
     def _of_root(self) -> Outcome | None:
         """Bound the root by its regions; where that does not end the search, also with all branches undecided.
@@ -125,12 +191,12 @@ class RegionDecomposition:
         value, cutoff = best.value - self.numbering.fixed_cost, float(self.counts.cutoff[0])
         loss, tree = self.numbering.loss_at(value), best.closed[self.numbering.branch]
         found = by_regions(self.model, status, tree, value, loss, cutoff, MOST, self.over)
-        if found is not None:
+        if found is not None and self.certificate is None:
             self.counts.nodes[0] += found.nodes
+        elif found is not None:
+            self.more += found.nodes
         if found is not None and offer:
-            candidate = self.incumbent.exchange.candidate(found.closed)
-            if candidate is not None and candidate.beats(best):
-                self.incumbent.offer(candidate)
+            self._offer(found.closed)
         return found
 
     def _settle(self, found: Outcome) -> None:

@@ -21,11 +21,6 @@ those of a tree (its best multipliers, and κ = A there) the sum over its own st
 the sum stays below by what other states of a region gain at these prices, which is little where the supplied part is
 strong: that is near the sources, and there most of the power flows.
 
-**Ranges.** Down the supplied part w falls by 2 (r p + x q) − |z|² l. What arrives at the far end of a branch is at
-least the least demand that may lie beyond it, what leaves at the near end at most the greatest and the losses, which
-the value of the best state known limits. A region counts whole where all its hubs lie beyond the branch, else for any
-part of its buses. Hubs whose range is too wide are left to the regions.
-
 **Decided branches.** A state of one region is of interest only if it exceeds the region's minimum by no more than the
 difference between the cutoff and the sum. Probes with this cutoff decide branches for the whole search.
 """
@@ -38,11 +33,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
-from openpoint.graph import components
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for, states_of
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
+from openpoint.search.region_parts import Parts, parts_of, voltages
 
 WIDE = 1e-3
 """Loss at a hub per squared voltage, times its range, above which the hub joins the regions; share of the value."""
@@ -52,6 +47,8 @@ AS_IT_STANDS = -1e300
 """Cutoff that every bound reaches, so that a node is bounded and nothing else is done."""
 CHUNK = 64
 """Nodes between two looks at the clock."""
+ROUNDING = 1e-12
+"""By how much ranges of squared voltages are wider for a certificate, whose checker works them out for itself."""
 BY_BRANCH = ("r", "x", "z2", "k_fr", "k_to", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "current_price", "swap")
 BY_BUS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
@@ -91,106 +88,6 @@ def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cu
     if count.size[0]:
         found[states_of(pool, pool.heap[0], len(found)) != found] = UNDECIDED
     return Node(work, float(count.bound[0]), found)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The supplied part and the regions of a node.
-
-    Attributes:
-        supplied: (N) buses of the supplied part. region: (N) number of the region, -1 in the supplied part.
-        count: number of regions.
-    """
-
-    supplied: Bools
-    region: Ints
-    count: int
-
-    def branches(self, model: Model, status: States) -> list[Bools]:
-        """(m) branches of each region that are not open, including those to its hubs."""
-        one = np.maximum(self.region[model.fr], self.region[model.to])
-        return [(status != OPEN) & (one == k) for k in range(self.count)]
-
-    def hubs(self, model: Model, branches: Ints) -> Ints:
-        """Buses of the supplied part at these branches."""
-        ends = np.unique(np.concatenate([model.fr[branches], model.to[branches]]))
-        return np.asarray(ends[self.supplied[ends]], dtype=np.int64)
-
-
-def parts_of(model: Model, status: States, usable: Bools) -> Parts:
-    """The parts of a node; the supplied part contains only buses that are `usable`, (N), or reached from such."""
-    n, size = model.n, len(model.p)
-    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
-    through = (status == CLOSED) & usable[model.fr] & usable[model.to]
-    label = components(size, fr[through], to[through])
-    supplied = label == label[n]
-    supplied[n:] = True
-    apart = (status != OPEN) & ~supplied[model.fr] & ~supplied[model.to]
-    label = components(size, model.fr[apart], model.to[apart])
-    region = np.full(size, -1)
-    names, number = np.unique(label[~supplied], return_inverse=True)
-    region[~supplied] = number
-    return Parts(supplied, region, len(names))
-
-
-def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, loss: float) -> tuple[Floats, Floats]:
-    """(N) least and greatest squared voltages in the supplied part, in any completion with a loss of at most `loss`.
-
-    Args:
-        branches: of each region. tree: a completion of the node, with its forest.
-    """
-    ends = np.concatenate([model.fr, model.to])
-    low, high = np.zeros((2, len(model.p))), np.zeros((2, len(model.p)))
-    v = np.sqrt(model.w_max)
-    by_bus = ((model.p, model.p_span, model.p_v, model.p_w), (model.q, model.q_span, model.q_v, model.q_w))
-    for k, (power, more, current, steady) in enumerate(by_bus):
-        low[k] = power + np.minimum(0.0, current) * v + np.minimum(0.0, steady) * model.w_max
-        high[k] = power + more + np.maximum(0.0, current) * v + np.maximum(0.0, steady) * model.w_max
-        at_fr, at_to = ((model.g_fr, model.g_to), (-model.b_fr, -model.b_to))[k]
-        taken = np.concatenate([at_fr * model.k_fr, at_to * model.k_to]) * model.w_max[ends]
-        np.add.at(low[k], ends, np.minimum(0.0, taken))
-        np.add.at(high[k], ends, np.maximum(0.0, taken))
-    lossy = np.divide(model.x, model.r, out=np.where(model.x > 0.0, np.inf, 0.0), where=model.r > 0.0)
-    lost = np.array([loss, loss * float(lossy.max(initial=0.0))]) if loss > 0.0 else np.zeros(2)
-    least, most = model.w_min.copy(), model.w_max.copy()
-    if not model.passive:
-        return least, most
-    hubs = [parts.hubs(model, some) for some in branches]
-    # Beyond a bus: least and greatest demand of the supplied part, and the number of hubs of each region.
-    beyond_low, beyond_high = low.T * parts.supplied[:, None], high.T * parts.supplied[:, None]
-    met: list[dict[int, int]] = [{} for _ in model.p]
-    for k, some in enumerate(hubs):
-        for hub in some.tolist():
-            met[hub][k] = 1
-    inside = [parts.region == k for k in range(parts.count)]
-    whole = [(low[:, some].sum(axis=1), high[:, some].sum(axis=1)) for some in inside]
-    any_part = [
-        (np.minimum(low[:, some], 0.0).sum(axis=1), np.maximum(high[:, some], 0.0).sum(axis=1)) for some in inside
-    ]
-    order = [bus for bus in tree.order.tolist() if parts.supplied[bus]]
-    for bus in reversed(order):
-        if (above := int(tree.parent[bus])) >= 0:
-            beyond_low[above] += beyond_low[bus]
-            beyond_high[above] += beyond_high[bus]
-            for k, number in met[bus].items():
-                met[above][k] = met[above].get(k, 0) + number
-    for bus in order:
-        if (above := int(tree.parent[bus])) < 0:
-            continue
-        e = int(tree.edge[bus])
-        down = model.fr[e] == above
-        k_above, k_bus = (model.k_fr[e], model.k_to[e]) if down else (model.k_to[e], model.k_fr[e])
-        some, all_of = beyond_low[bus].copy(), beyond_high[bus] + lost
-        for k, number in met[bus].items():
-            few, many = whole[k] if number == len(hubs[k]) else any_part[k]
-            some += few
-            all_of += many
-        z = model.r[e], model.x[e]
-        greatest = sum(2.0 * a * float(b) for a, b in zip(z, all_of) if a > 0.0)  # the losses may be unbounded
-        smallest = sum(2.0 * a * float(b) for a, b in zip(z, some))
-        least[bus] = max(least[bus], (k_above * least[above] - greatest) / k_bus)
-        most[bus] = min(most[bus], (k_above * most[above] - smallest) / k_bus)
-    return least, most
 
 
 def restrict(
@@ -280,6 +177,82 @@ class Region:
         return None if node.bound >= cutoff else node.status
 
 
+@dataclass(frozen=True)
+class Division:
+    """A node that is divided, with the multipliers of a tree held in its supplied part.
+
+    Attributes:
+        parts: of the node. apart: (N) buses that are left to regions, though closed branches join them to the sources.
+        regions: of `parts`, in this order. supplied: the supplied part, bounded. buses: (N') its buses in the whole
+            model. held: the tree whose multipliers are held. tree: (m) the same.
+    """
+
+    parts: Parts
+    apart: Bools
+    regions: list[Region]
+    supplied: Node
+    buses: Ints
+    held: Node
+    tree: Bools
+
+
+def divided(
+    model: Model, root: Node, closed: Bools, value: float, loss: float, digits: tuple[int, int] | None = None
+) -> Division | None:
+    """Divide a node; None where it has fewer than two regions with anything to decide.
+
+    Args:
+        closed, value, loss: as of `by_regions`. digits: binary digits of multipliers that are held, and of prices at
+            hubs, for a certificate, in which ranges are a little wider, too.
+    """
+    size = len(model.p)
+    nothing = np.zeros(size), np.zeros(size), np.zeros(size)
+    work = work_for(model)
+    work.status[:] = root.status
+    if not span(model, work, np.argsort(~closed, kind="stable").astype(np.int32)):
+        return None
+    tree = work.status == CLOSED
+    state = np.where(tree, CLOSED, OPEN).astype(np.int8)
+    held = process(model, state, *nothing, value + abs(value))
+    for values in (held.work.y, held.work.mu):  # open nodes store half the digits; these must not change
+        values[:] = (values if digits is None else _rounded(values, digits[0])).astype(np.float32)
+
+    usable = np.ones(size, dtype=np.bool_)
+    while True:
+        parts = parts_of(model, root.status, usable)
+        branches = [np.flatnonzero(some) for some in parts.branches(model, root.status)]
+        w = voltages(model, parts, branches, held.work, loss)
+        wide = parts.supplied & (np.abs(held.work.gain) * (w[1] - w[0]) > WIDE * abs(value))
+        wide[model.n :] = False
+        if not wide.any():
+            break
+        usable &= ~wide
+    loose = [bool(np.any(root.status[some] == UNDECIDED)) for some in branches]
+    if sum(loose) < 2:
+        return None
+    if digits is not None:
+        inner = np.arange(size) < model.n
+        w = np.where(inner, w[0] - ROUNDING, w[0]), np.where(inner, w[1] + ROUNDING, w[1])
+
+    regions: list[Region] = []
+    worth, own = np.zeros(size), np.where(parts.supplied, 0.0, model.worth)
+    for k, some in enumerate(branches):
+        buses, hubs = np.flatnonzero(parts.region == k), parts.hubs(model, some)
+        part, bus = restrict(model, buses, hubs, some, own, w)
+        there = process(part, state[some], *_multipliers(held, bus), AS_IT_STANDS).work.gain
+        there = there if digits is None else _rounded(there, digits[1])
+        at_hubs = np.arange(len(bus)) >= part.n
+        worth[bus[at_hubs]] += there[at_hubs]
+        regions.append(
+            Region(replace(part, worth=np.where(at_hubs, there, part.worth)), bus, some, root, held, abs(value))
+        )
+    inside = np.flatnonzero((root.status == CLOSED) & parts.supplied[model.fr] & parts.supplied[model.to])
+    buses, sources = np.flatnonzero(parts.supplied[: model.n]), np.arange(model.n, size)
+    part, bus = restrict(model, buses, sources, inside, model.worth - worth, (model.w_min, model.w_max))
+    supplied = process(part, state[inside], *_multipliers(held, bus), AS_IT_STANDS)
+    return Division(parts, ~usable, regions, supplied, bus, held, tree)
+
+
 def by_regions(
     model: Model,
     status: States,
@@ -298,58 +271,21 @@ def by_regions(
         cutoff: states of interest have a lower value.
         most: most nodes of the search in one region. over: called regularly; True stops.
     """
-    size = len(model.p)
-    nothing = np.zeros(size), np.zeros(size), np.zeros(size)
-    root = process(model, status, *nothing, cutoff)
+    nothing = np.zeros(len(model.p))
+    root = process(model, status, nothing, nothing, nothing, cutoff)
     if root.bound >= cutoff:
         return Outcome(root.bound, root, closed, 1)
-    work = work_for(model)
-    work.status[:] = root.status
-    if not span(model, work, np.argsort(~closed, kind="stable").astype(np.int32)):
+    division = divided(model, root, closed, value, loss)
+    if division is None:
         return None
-    tree = work.status == CLOSED
-    state = np.where(tree, CLOSED, OPEN).astype(np.int8)
-    held = process(model, state, *nothing, value + abs(value))
-    for values in (held.work.y, held.work.mu):  # open nodes store half the digits; these must not change
-        values[:] = values.astype(np.float32)
-
-    usable = np.ones(size, dtype=np.bool_)
-    while True:
-        parts = parts_of(model, root.status, usable)
-        branches = [np.flatnonzero(some) for some in parts.branches(model, root.status)]
-        w = voltages(model, parts, branches, held.work, loss)
-        wide = parts.supplied & (np.abs(held.work.gain) * (w[1] - w[0]) > WIDE * abs(value))
-        wide[model.n :] = False
-        if not wide.any():
-            break
-        usable &= ~wide
-    loose = [bool(np.any(root.status[some] == UNDECIDED)) for some in branches]
-    if sum(loose) < 2:
-        return None
-
-    regions: list[Region] = []
-    worth, own = np.zeros(size), np.where(parts.supplied, 0.0, model.worth)
-    for k, some in enumerate(branches):
-        buses, hubs = np.flatnonzero(parts.region == k), parts.hubs(model, some)
-        part, bus = restrict(model, buses, hubs, some, own, w)
-        there = process(part, state[some], *_multipliers(held, bus), AS_IT_STANDS).work.gain
-        at_hubs = np.arange(len(bus)) >= part.n
-        worth[bus[at_hubs]] += there[at_hubs]
-        regions.append(
-            Region(replace(part, worth=np.where(at_hubs, there, part.worth)), bus, some, root, held, abs(value))
-        )
-    inside = np.flatnonzero((root.status == CLOSED) & parts.supplied[model.fr] & parts.supplied[model.to])
-    buses, sources = np.flatnonzero(parts.supplied[: model.n]), np.arange(model.n, size)
-    part, bus = restrict(model, buses, sources, inside, model.worth - worth, (model.w_min, model.w_max))
-    bound = process(part, state[inside], *_multipliers(held, bus), AS_IT_STANDS).bound
-
+    bound, regions = division.supplied.bound, division.regions
     tolerance = SHARE * (value - cutoff) / len(regions)
     for region in sorted(regions, key=lambda region: len(region.branches)):
         region.search(tolerance, most, over)
     bound += sum(region.bound for region in regions)
     if not np.isfinite(bound):  # some part is not bounded by any multipliers
         return None
-    found, chosen = root.status.copy(), tree.copy()
+    found, chosen = root.status.copy(), division.tree.copy()
     for region in regions:
         chosen[region.branches] = region.closed
         decided = region.decide(cutoff - bound + region.bound)
@@ -359,6 +295,11 @@ def by_regions(
         found[region.branches] = decided
     nodes = 1 + sum(region.nodes for region in regions)
     return Outcome(bound, replace(root, status=found), chosen, nodes)
+
+
+def _rounded(values: Floats, digits: int) -> Floats:
+    """The nearest multiples of 2^-`digits`."""
+    return np.asarray(np.rint(np.ldexp(values, digits)) * 2.0**-digits, dtype=np.float64)
 
 
 def _multipliers(node: Node, bus: Ints) -> tuple[Floats, Floats, Floats]:

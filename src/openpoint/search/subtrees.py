@@ -216,5 +216,5 @@ def written(record: Record) -> dict[str, npt.NDArray[Any]]:
     """The lines of a record by the names of its arrays; it is empty then."""
     size = int(record.size[0])
     record.size[0] = 0
-    names = [field.name for field in fields(record) if field.name not in ("base", "size")]
+    names = [field.name for field in fields(record) if field.name not in ("base", "base_mu", "size")]
     return {name: getattr(record, name)[:size].copy() for name in names}

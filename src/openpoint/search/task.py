@@ -11,6 +11,7 @@ from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.objective import Objective
 
 
@@ -35,6 +36,13 @@ class SearchTask:
         objective = self.objective or Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
         cost = replace(objective.cost, change=self.changes[1])
         return OperatingPointEvaluator(net, self.devices, cost, objective.supply)
+
+    def divisible(self, model: Model, *, written: bool) -> bool:
+        """Whether its nodes may be divided into regions; `written`: whether a certificate is, which covers less."""
+        if model.costly or bool(model.y_first.any()):
+            return False
+        plain = self.objective is None and model.passive and not model.spans and not bool(self.network.hangs.any())
+        return not self.certifiable or (written and plain)
 
 
 def check_options(gap: float, max_changes: int | None, change_cost: float) -> None:

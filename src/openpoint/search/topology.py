@@ -167,7 +167,7 @@ class _Run:
         self.numbering = numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
         self.dispatcher = Dispatcher(self.model, self.numbering, network, cone, most)
-        self.by_regions = not task.certifiable and not self.model.costly and not self.model.y_first.any()
+        self.by_regions = task.divisible(self.model, written=certificate is not None)
         self.work = work_for(self.model)
         self.work.status[locks[0][self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()
@@ -226,7 +226,7 @@ class _Run:
             *(self.changes[1], states, self.gap, over, report_progress, not self.task.certifiable),
         )
         shared_parts = self.model, self.numbering, self.work, self.counts, self.incumbent
-        self.decomposition = RegionDecomposition(*shared_parts, over)
+        self.decomposition = RegionDecomposition(*shared_parts, over, self.certificate)
         parts = (self.model, self.work, pool, self.counts, self.incumbent, self.decomposition, self.certificate)
         self.state = SearchState(*parts, by_paths=by_paths)
         if not joined:
@@ -367,7 +367,7 @@ class _Run:
         )
 
     def _nodes(self) -> int:
-        return int(self.counts.nodes[0]) + (0 if self.state.limits is None else self.state.limits.nodes)
+        return self.decomposition.nodes + (0 if self.state.limits is None else self.state.limits.nodes)
 
     def _seconds(self) -> float:
         """Seconds of the search, including the time before it was continued from a checkpoint."""

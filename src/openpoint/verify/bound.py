@@ -21,6 +21,7 @@ its power has no limit. What generators with prices and sources with limits add 
 3. Let A_j collect what is taken per w_j. Leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above;
    −A_j w_j stays at a root. A larger A_j or ν is always a lower bound, hence the rounding. For w take the limit, or
    what no state exceeds (`openpoint.verify.caps`), that makes it least.
+   A part of a grid has a cost h_j w_j in addition (`openpoint.verify.regions`), so that A_j begins with −h_j.
 4. A load of constant current adds c √w, c = y p + μ q: at least c times a line below √w between the limits if c > 0,
    else c times a tangent. Where P + s may be drawn with 0 <= s <= S, y (P + s) >= y P + S min(0, y).
 
@@ -30,6 +31,7 @@ What devices with an interval of positions add is in `openpoint.verify.devices`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 from operator import add, mul
@@ -44,6 +46,14 @@ FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
 the price of losses or of a source has more, y and μ have as many, and A, ν and roots as many more."""
 
 
+@dataclass(frozen=True)
+class Held:
+    """By bus the multipliers that a part of a grid has at its sources, times 2^`COARSE`; 0 at all others."""
+
+    y: list[int]
+    mu: list[int]
+
+
 class Exact:
     """The bound on one grid.
 
@@ -51,8 +61,10 @@ class Exact:
     The sum that is the bound carries k and `fine`, and is rounded downwards.
     """
 
-    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places) -> None:
-        """`goal`: the value that every bound must reach. places: of the devices."""
+    def __init__(
+        self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, held: Held | None = None
+    ) -> None:
+        """`goal`: the value that every bound must reach. places: of the devices. held: of a part of a grid."""
         self.graph, self.places, (self.at, self.k) = graph, places, data.whole()
         at, k = self.at, self.k
         self.coarse = max(COARSE, *(price.denominator.bit_length() - 1 for price in (*data.loss, *data.source)))
@@ -62,7 +74,10 @@ class Exact:
         limited = {output.bus for output in self.outputs[places.generators :]}
         self.prices = [(price << self.coarse) >> k for price in at.source]
         self.loss: int = (at.loss[0] << self.coarse) >> k
-        self.given = [(s, y) for s, y in zip(places.sources, self.prices, strict=True) if s not in limited]
+        if held is None:
+            self.given = [(s, y, 0) for s, y in zip(places.sources, self.prices, strict=True) if s not in limited]
+        else:
+            self.given = [(s, held.y[s], held.mu[s]) for s in sorted(graph.sources)]
         self.z2 = [a * a + b * b for a, b in zip(at.r, at.x, strict=True)]
         self.ratio = [0 if t == 1 << k and e not in places.tapped else t * t for e, t in enumerate(at.tap)]
         self.boxes, self.steady = (
@@ -74,6 +89,7 @@ class Exact:
             for e, (fr, g_fr, b_fr, to, g_to, b_to) in enumerate(open_parts)
             if g_fr or b_fr or g_to or b_to
         }
+        self.less = [-(worth << self.fine >> k) for worth in at.worth]
         self.currents = [j for j in range(graph.n) if at.p_v[j] or at.q_v[j]]
         # A lower bound of √w: since √w is concave, a line below it at both ends of a range is below it on the range.
         self.chord = {}
@@ -114,7 +130,7 @@ class Exact:
             phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
             spans: the positions that each device may have.
         """
-        if any(y[bus] != price or mu[bus] for bus, price in self.given) or any(w <= 0 for w in near.values()):
+        if any((y[bus], mu[bus]) != (a, b) for bus, a, b in self.given) or any(w <= 0 for w in near.values()):
             return None
         node = _Node(self, y, mu, near, self.places.reach(self.at, spans))
         node.add_loads()
@@ -132,7 +148,7 @@ class _Node:
         self.y, self.mu, self.near, self.reach = y, mu, near, reach
         self.coarse, self.fine = exact.coarse, exact.fine
         self.total = 0
-        self.gain = [0] * len(y)
+        self.gain = exact.less.copy()
 
     def add_loads(self) -> None:
         """Add the terms of the loads, including voltage-dependent parts, and of devices that moved."""

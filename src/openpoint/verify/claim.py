@@ -30,9 +30,9 @@ from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
 
-FORMAT = "openpoint certificate 8"
-READ = FORMAT, "openpoint certificate 6"
-"""Forms that are read; the older one has no bounds by paths."""
+FORMAT = "openpoint certificate 9"
+READ = FORMAT, "openpoint certificate 8", "openpoint certificate 6"
+"""Forms that are read; version 8 has no regions, 6 no bounds by paths either."""
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12

@@ -27,7 +27,8 @@ class Data(Generic[Number]):
             b_open_to: its admittance at its from and to bus while it is open. l_max: greatest squared current, 0 if
             there is no limit. price: cost of closing it.
         p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
-            squared voltage. w_min, w_max: bounds of the squared voltages.
+            squared voltage. w_min, w_max: bounds of the squared voltages. worth: cost per squared voltage, of a part of
+            a grid (`openpoint.verify.regions`).
         loss, move: one number each, the price of losses and of a device in another position than today's. source: by
             source the price of its power. current: by branch the price of its squared current.
         value: by position, one device after another: of a bank how much more it feeds in per squared voltage than
@@ -59,6 +60,7 @@ class Data(Generic[Number]):
     q_w: list[Number]
     w_min: list[Number]
     w_max: list[Number]
+    worth: list[Number]
     value: list[Number]
     loss: list[Number]
     move: list[Number]
@@ -128,6 +130,7 @@ def read(
         q_w=taken(net.s_impedance.imag),
         w_min=[],
         w_max=[],
+        worth=exact(nothing),
         value=[value for d in range(devices.count) for value in _worth(devices, d)],
         loss=[Fraction(cost.loss)],
         move=[Fraction(cost.move)],

@@ -23,7 +23,7 @@ from openpoint.arrays import Bools, Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.compiled.wide import covers, product
-from openpoint.verify.bound import NEAR, PHI
+from openpoint.verify.bound import COARSE, NEAR, PHI
 from openpoint.verify.wires import CLOSED, FREE
 
 HEADROOM = 3
@@ -40,10 +40,11 @@ class Numbers(Table):
         r, x, z2, g, b, g_open_fr, b_open_fr, g_open_to, b_open_to, l_max: (2, E) as in `Data`; z2 = r² + x². square,
             inverse: (2, E) tap² and its inverse. price: (E) of closing, at least. spared_fr, spared_to: (E) the
             same by the greatest squared voltage at the from and the to bus.
-        p, q, p_span, q_span, p_v, q_v, p_w, q_w, w_min, w_max: (2, n) as in `Data`. chord, slope: (n) a line
+        p, q, p_span, q_span, p_v, q_v, p_w, q_w, w_min, w_max, worth: (2, n) as in `Data`. chord, slope: (n) a line
             that is below √w between the limits.
         tapped, hanging, shunted, rated: (E) whether a branch has a ratio, a part that stays while it is open, a shunt,
-            a limit. held: (n) whether a source holds the voltage. d: digits.
+            a limit. held: (n) whether a source holds the voltage. held_y, held_mu: (n) multipliers at sources, times
+            2^COARSE, 0 at all others. firm: the largest of these. d: digits.
         fr, to: (E). begin: (n + 1) where the branches at a bus begin in `via`, and in `far`, their other ends.
     """
 
@@ -77,6 +78,7 @@ class Numbers(Table):
     q_w: Ints
     w_min: Ints
     w_max: Ints
+    worth: Ints
     chord: Ints
     slope: Ints
     tapped: Bools
@@ -84,6 +86,9 @@ class Numbers(Table):
     shunted: Bools
     rated: Bools
     held: Bools
+    held_y: Ints
+    held_mu: Ints
+    firm: int
     d: int
 
 
@@ -200,7 +205,7 @@ def add_loads(numbers: Numbers, node: Node, f: int) -> bool:
         y, mu = node.y[j], node.mu[j]
         total += down(numbers.p, j, y, d) + down(numbers.q, j, mu, d)
         total += down(numbers.p_span, j, min(0, y), d) + down(numbers.q_span, j, min(0, mu), d)
-        gain = -down(numbers.p_w, j, y, d) - down(numbers.q_w, j, mu, d)
+        gain = -down(numbers.p_w, j, y, d) - down(numbers.q_w, j, mu, d) - (numbers.worth[0, j] >> d - f)
         c = down(numbers.p_v, j, y, d) + down(numbers.q_v, j, mu, d)
         if c > 0:
             total += product(numbers.chord[j], c, d)
@@ -329,17 +334,21 @@ def digits(numbers: Numbers, node: Node, bits: int) -> int:
     for j in range(len(node.y)):
         largest = max(largest, abs(node.given_y[j]), abs(node.given_mu[j]))
         highest = max(highest, abs(node.given_phi[j]))
-    f = d - HEADROOM
-    while f >= bits and largest >> (d - 1 - f + bits) > 0:
+    f, most = d - HEADROOM, d - 2 if numbers.firm > 0 else d - 1
+    while f >= bits and (largest >> (most - f + bits) > 0 or numbers.firm >> (most - f + COARSE) > 0):
         f -= 1
-    if f < max(bits, PHI) or highest >> (d - 1 - f + PHI) > 0:
+    if f < max(bits, PHI) or (numbers.firm > 0 and f < COARSE) or highest >> (d - 1 - f + PHI) > 0:
         return 0
     for j in range(len(node.y)):
         node.y[j] = node.given_y[j] << f - bits
         node.mu[j] = node.given_mu[j] << f - bits
         node.phi[j] = node.given_phi[j] << f - PHI
-        if numbers.held[j] and (node.y[j] != 0 or node.mu[j] != 0):
-            return 0
+        if numbers.held[j]:
+            if node.y[j] != 0 or node.mu[j] != 0:
+                return 0
+            if numbers.firm > 0:
+                node.y[j] = numbers.held_y[j] << f - COARSE
+                node.mu[j] = numbers.held_mu[j] << f - COARSE
     return f
 
 

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from openpoint.arrays import Ints, States
+from openpoint.verify.bound import Held
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
 from openpoint.verify.fixed_bound import Node, Numbers, bound
@@ -22,7 +23,7 @@ MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
 BETWEEN = (
     *("r", "x", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max"),
-    *("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w", "w_min", "w_max"),
+    *("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w", "w_min", "w_max", "worth"),
 )
 """Data that may have more digits, and are between two integers."""
 WHOLE = ("given_y", "given_mu", "given_phi", "near", "y", "mu", "phi", "gain")
@@ -72,7 +73,9 @@ class FixedPoint:
         return bound(self.numbers, node, given.bits)
 
 
-def fixed_point(data: Data[Fraction], graph: Graph, goal: Fraction, places: Places) -> FixedPoint | None:
+def fixed_point(
+    data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, held: Held | None = None
+) -> FixedPoint | None:
     """The bound in fixed-point numbers; None where it does not cover a grid, or where numba does not compile."""
     plain = data.loss == [1] and not any((*data.source, *data.current, *data.output))
     if numba.config.DISABLE_JIT or not plain or places.kinds or places.fed:
@@ -81,9 +84,9 @@ def fixed_point(data: Data[Fraction], graph: Graph, goal: Fraction, places: Plac
     z2 = (float(r * r + x * x) for r, x in zip(data.r, data.x, strict=True))
     most = max(most, *(float(max(t, 1 / t)) ** 2 for t in data.tap), *z2, 1.0)
     low = min((float(w) for w in data.w_max), default=1.0)
-    most = max(most, *((1.0 + float(price)) / low for price in data.price)) if low > 0.0 else math.inf
+    most = max([most, *((1.0 + float(price)) / low for price in data.price)]) if low > 0.0 else math.inf
     d = MOST_DIGITS - math.frexp(most)[1] if most < math.inf else 0
-    return FixedPoint(_numbers(data, graph, d), goal) if d >= LEAST_DIGITS else None
+    return FixedPoint(_numbers(data, graph, d, held or Held([], [])), goal) if d >= LEAST_DIGITS else None
 
 
 def _least(values: list[Fraction], d: int) -> Ints:
@@ -94,7 +97,7 @@ def _pair(values: list[Fraction], d: int) -> Ints:
     return np.array([_least(values, d), [math.ceil(value * (1 << d)) for value in values]])
 
 
-def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
+def _numbers(data: Data[Fraction], graph: Graph, d: int, firm: Held) -> Numbers:
     one = 1 << d
 
     n, m = graph.n, len(graph.fr)
@@ -134,5 +137,8 @@ def _numbers(data: Data[Fraction], graph: Graph, d: int) -> Numbers:
         shunted=np.array([bool(g or b) for g, b in zip(data.g, data.b, strict=True)]),
         rated=np.array([l > 0 for l in data.l_max]),
         held=np.array([bus in graph.sources for bus in range(n)]),
+        held_y=np.array(firm.y or [0] * n, dtype=np.int64),
+        held_mu=np.array(firm.mu or [0] * n, dtype=np.int64),
+        firm=max((abs(value) for value in (*firm.y, *firm.mu)), default=0),
         d=d,
     )

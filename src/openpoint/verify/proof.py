@@ -32,7 +32,6 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,15 +44,15 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import Devices
-from openpoint.verify.bound import Exact
 from openpoint.verify.claim import EXACT, Asked, Claim
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.devices import Span, running
-from openpoint.verify.fixed_point import fixed_point
 from openpoint.verify.futures import FuturesBounds
-from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.path_lines import PathLines
+from openpoint.verify.regions import Regions
+from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
@@ -146,7 +145,7 @@ def _checked(
             proof = _Proof(Claim(network, devices, head, asked, file), part)
             while text := file.readline():
                 proof.lines += 1
-                proof.step(json.loads(text), file)
+                proof.line(json.loads(text), file)
                 if progress is not None:
                     progress(proof.lines, proof.claim.declared)
             return proof.end()
@@ -162,165 +161,118 @@ def _checked(
 
 
 def _where(proof: _Proof | None) -> str:
-    return f"line {proof.lines + 1}, node {proof.node}" if proof is not None and proof.lines else "head"
-
-
-@dataclass
-class _State:
-    """What is known at a node.
-
-    Attributes:
-        status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.
-        closings: branches that cannot be open, to be closed together. opened: by branch that may not be, bounds of
-            futures with it open. ways: states that paths may have (`openpoint.verify.path_node`); None: any.
-        alive: whether a radial state is left.
-    """
-
-    status: States
-    spans: list[Span]
-    values: dict[int, int]
-    closings: list[int]
-    opened: dict[int, dict[int, int]]
-    ways: States | None = None
-    alive: bool = True
-
-    def beside(self, status: States, spans: list[Span], values: dict[int, int]) -> _State:
-        """The other side of a branching."""
-        return _State(status, spans, values, [], {}, None if self.ways is None else self.ways.copy())
+    return f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
 
 
 class _Proof:
-    """The state of a check: the current node, and the open sides still to be checked."""
+    """The state of a check of a file."""
 
     def __init__(self, claim: Claim, part: tuple[int, int]) -> None:
         """`part`: (k, n) of the bounds for one demand only every n-th is worked out, from k on."""
-        self.claim, self.graph, self.part = claim, claim.graph, part
-        self.lines, self.node, self.bounds, self.judged, self.by_paths = 0, 1, 0, 0, 0
-        net, data, goal = claim.net, claim.data(), claim.goal
-        self.exact = Exact(data, self.graph, goal, claim.places)
-        self.fixed_point, self.futures = None, None
+        self.claim, self.part = claim, part
+        self.lines, self.bounds, self.judged, self.by_paths, self.by_regions = 0, 0, 0, 0, 0
+        net, self.data, goal = claim.net, claim.data(), claim.goal
+        self.bound, self.futures = None, None
         if claim.futures is None:
-            self.fixed_point = fixed_point(data, self.graph, goal, claim.places)
+            self.bound = NodeBound(self.data, claim.graph, goal, claim.places)
+            self.bound.base = self._base(claim.base, self.bound.exact.prices)
         else:
-            self.futures = FuturesBounds(data, self.graph, goal, claim.places, claim.futures)
-        self.base = self._base(claim.base)
-        self.waiting: dict[int, _State] = {}
-        self.multipliers = Multipliers(net.n_terminals)
+            self.futures = FuturesBounds(self.data, claim.graph, goal, claim.places, claim.futures)
         status = np.where(net.terminal_fr == net.terminal_to, OPEN, FREE).astype(np.int8)
         for state in (OPEN, CLOSED):
             status[claim.locked[state]] = state
         self.first = status.copy()
-        self.state: _State | None = None
-        self._enter(_State(status, claim.places.whole, {}, [], {}))
-        self.node = 1
+        self.regions: Regions | None = None
+        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, [], {}))
 
-    def _base(self, given: list[int | None]) -> list[int]:
+    def _base(self, given: list[int | None], prices: list[int]) -> list[int]:
         """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
-        prices, sources = self.exact.prices, self.claim.places.sources
-        own = dict(zip(sources, prices, strict=True))
-        if len(given) != self.graph.n or any(s is not None and s not in range(len(prices)) for s in given):
+        own = dict(zip(self.claim.places.sources, prices, strict=True))
+        if len(given) != self.claim.graph.n or any(s is not None and s not in range(len(prices)) for s in given):
             raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
         return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
-    def step(self, line: list[Any], file: IO[bytes]) -> None:
+    def line(self, line: list[Any], file: IO[bytes]) -> None:
         """Check one line of the file, which is read up to its end, and what belongs to it after that."""
         word, *rest = line
-        if (self.state is None) != (word == "from"):
-            raise CertificateError(f"'{word}' where a node {'is done' if self.state is None else 'is not'}")
-        if word == "from":
-            if rest[0] not in self.waiting:
-                raise CertificateError(f"node {rest[0]} has no open side left")
-            self._enter(self.waiting.pop(rest[0]))
+        if self.regions is not None:
+            self._in_regions(word, rest, file)
+        elif self.tree.step(word, rest):
             return
-        assert self.state is not None
-        here = self.state
-        if not here.alive and word != "none":
-            raise CertificateError("no radial state is left here, and the line says otherwise")
-        if word in ("probe", "split") and not self._is_free(rest[0]):
-            raise CertificateError(f"there is no branch {rest[0]}, or it is decided already")
-        if word == "none" and not here.alive:
-            self.state = None
-        elif word == "split":
-            other = here.status.copy()
-            other[rest[0]] = OPEN
-            here.status[rest[0]] = CLOSED
-            values = here.values | here.opened.get(rest[0], {})
-            self.waiting[self.node] = here.beside(other, here.spans, values)
-            self._enter(here)
         elif word == "step":
             nearer, farther = self._divided(*rest)
-            self.waiting[self.node] = here.beside(here.status.copy(), farther, dict(here.values))
+            here = self.tree.here
+            other = here.beside(here.status.copy(), farther, dict(here.values))
             here.spans = nearer
-            self._enter(here)
-        elif word == "apply":
-            here.status[here.closings] = CLOSED
-            here.closings, here.opened, here.alive = [], {}, self.graph.consequences(here.status)
-        elif word == "judged" and not np.any(here.status == FREE) and (only := self._only()) is not None:
+            self.tree.leave(other)
+        elif word == "judged" and self.tree.decided and (only := self._only()) is not None:
             self._judge(*only)
         elif not (self._step_one(word, rest, file) if self.futures is None else self._step_many(word, rest, file)):
             raise CertificateError(f"'{word}' does not hold here")
 
     def _step_one(self, word: str, rest: list[Any], file: IO[bytes]) -> bool:
         """A line with a bound for one demand; whether it is one."""
-        assert self.state is not None
         if word == "bound":
-            self._bounded(self.state.status, rest, file)
-            self.state = None
+            self._bounded(self.tree.here.status, rest, file)
+            self.tree.state = None
         elif word == "paths":
             self._bounded_by_paths(rest, file)
+        elif word == "regions":
+            self.bounds += 1
+            self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, file)
         elif word == "probe":
-            self._bounded(self._with_open(rest[0]), rest[1:], file)
-            self.state.closings.append(rest[0])
-        return word in ("bound", "paths", "probe")
+            self._bounded(self.tree.with_open(rest[0]), rest[1:], file)
+            self.tree.here.closings.append(rest[0])
+        return word in ("bound", "paths", "regions", "probe")
+
+    def _in_regions(self, word: str, rest: list[Any], file: IO[bytes]) -> None:
+        """A line of the tree of a region; after the last one the node is done."""
+        assert self.regions is not None
+        if self.regions.line(word, rest, file, self._is_mine):
+            self.by_regions += self.regions.nodes
+            self.regions, self.tree.state = None, None
+
+    def _is_mine(self) -> bool:
+        """Count a bound; whether it is worked out here."""
+        rank, count = self.part
+        self.bounds += 1
+        return self.bounds % count == rank
 
     def _step_many(self, word: str, rest: list[Any], file: IO[bytes]) -> bool:
         """A line with a bound under many futures; whether it is one."""
-        here, futures = self.state, self.futures
-        assert here is not None and futures is not None
+        here, futures = self.tree.here, self.futures
+        assert futures is not None
         if word == "future":
             k, branch, *given = rest
-            if k not in range(len(futures.multipliers)) or not (branch == -1 or self._is_free(branch)):
+            if k not in range(len(futures.multipliers)) or not (branch == -1 or self.tree.is_free(branch)):
                 raise CertificateError(f"there is no future {k}, or branch {branch} is decided already")
             futures.multipliers[k].read(given, file)
             self.bounds += 1
             known = here.values if branch == -1 else here.opened.setdefault(branch, {})
-            found = futures.bound(k, here.status if branch == -1 else self._with_open(branch))
+            found = futures.bound(k, here.status if branch == -1 else self.tree.with_open(branch))
             known[k] = max([found, *(values[k] for values in (known, here.values) if k in values)])
         elif word in ("bound", "probe"):
             values = here.values if word == "bound" else here.values | here.opened.get(rest[0], {})
             if not futures.reached(values):
                 raise CertificateError("the bounds of the futures do not reach the bound claimed")
             if word == "bound":
-                self.state = None
+                self.tree.state = None
             else:
                 here.closings.append(rest[0])
         return word in ("future", "bound", "probe")
 
-    def _is_free(self, branch: Any) -> bool:
-        assert self.state is not None
-        status = self.state.status
-        return branch in range(len(status)) and bool(status[branch] == FREE)
-
-    def _with_open(self, branch: int) -> States:
-        assert self.state is not None
-        status = self.state.status.copy()
-        status[branch] = OPEN
-        return status
-
     def _judge(self, positions: list[int], outputs: Complexes) -> None:
         """Accept a radial state that misses a limit or is worth at least what is claimed."""
-        assert self.state is not None
         claim = self.claim
         self.judged += 1
-        found = claim.worth(self.state.status.tolist(), positions, outputs, -EXACT)
+        found = claim.worth(self.tree.here.status.tolist(), positions, outputs, -EXACT)
         if not math.isfinite(found.value) or (found.kept and found.value < claim.bound - EXACT * claim.size):
             raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
-        self.state = None
+        self.tree.state = None
 
     def _divided(self, d: int, k: int, side: int) -> tuple[list[Span], list[Span]]:
         """The intervals of the node that follows and of the one that waits: a device is split after position k."""
-        assert self.state is not None
-        spans = self.state.spans
+        spans = self.tree.here.spans
         if d not in range(len(spans)) or side not in (0, 1) or not spans[d][0] <= k < spans[d][1]:
             raise CertificateError(f"device {d} cannot be split after position {k} with side {side}")
         first, last = spans[d]
@@ -330,49 +282,31 @@ class _Proof:
 
     def _only(self) -> tuple[list[int], Complexes] | None:
         """The positions of the devices and the outputs of the generators; None if there is any choice."""
-        assert self.state is not None
-        if any(first < last for first, last in self.state.spans):
+        if any(first < last for first, last in self.tree.here.spans):
             return None
-        claim, positions = self.claim, [first for first, _ in self.state.spans]
+        claim, positions = self.claim, [first for first, _ in self.tree.here.spans]
         on = running(claim.net, claim.devices, positions)
         if np.any(on & claim.ranged):
             return None
         return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
-    def _enter(self, state: _State) -> None:
-        self.node += 1
-        self.state = state
-        state.closings, state.opened, state.alive = [], {}, self.graph.consequences(state.status)
-
     def _bounded(self, status: States, line: list[Any], file: IO[bytes]) -> None:
         """Check that no state with these states of the branches has a value below the claimed bound."""
-        given = self.multipliers
-        given.read(line, file)
-        self.bounds += 1
-        rank, count = self.part
-        if self.bounds % count != rank:
-            return
-        if self.fixed_point is not None and self.fixed_point.reached(status, given):
-            return
-        assert self.state is not None
-        up = self.exact.coarse - given.bits
-        y = [(k << up) + price for k, price in zip(given.y.tolist(), self.base, strict=True)]
-        mu, states = [k << up for k in given.mu.tolist()], status.tolist()
-        orders = self.graph.directed(states, set(given.tops), y)
-        if not self.exact.reached(states, orders, y, mu, given.phi, given.near, self.state.spans):
+        assert self.bound is not None
+        self.bound.read(line, file)
+        if self._is_mine() and not self.bound.reached(status, self.tree.here.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
     def _bounded_by_paths(self, line: list[Any], file: IO[bytes]) -> None:
         """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
-        here, lines = self.state, self.path_lines
-        assert here is not None
+        here, lines = self.tree.here, self.path_lines
         self.bounds += 1
         self.by_paths += 1
         here.ways = lines.nodes.table.may.copy() if here.ways is None else here.ways
         if lines.take_out(line, file, here.status, here.ways):
-            self.state = None
+            self.tree.state = None
         else:
-            here.alive = self.graph.consequences(here.status)
+            here.alive = self.tree.graph.consequences(here.status)
 
     @cached_property
     def path_lines(self) -> PathLines:
@@ -381,6 +315,6 @@ class _Proof:
 
     def end(self) -> Verified:
         """The result, after the last line."""
-        if self.state is not None or self.waiting or self.lines != self.claim.declared:
+        if not self.tree.done or self.lines != self.claim.declared:
             raise CertificateError(f"the file ends with nodes left, or has not {self.claim.declared} lines")
-        return self.claim.proven(self.node, self.bounds, self.judged, self.by_paths)
+        return self.claim.proven(self.tree.node, self.bounds, self.judged, self.by_paths)

@@ -18,7 +18,8 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
-from openpoint.search.certificate import Certificate, Steps
+from openpoint.search.certificate import Certificate
+from openpoint.search.certificate_lines import Steps
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.twostage.ambiguity import Between, ProbabilitySet

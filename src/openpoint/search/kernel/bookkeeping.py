@@ -73,13 +73,14 @@ class Record(Table):
             PATHS the number of junctions.
         bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
         last: (C) of STEP, the last position of the lower side.
-        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, y less `base`; of PATHS those of the junctions,
-            which come first. phi: (C, N) times 2^PHI_BITS.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, less `base` and `base_mu`; of PATHS those of the
+            junctions, which come first. phi: (C, N) times 2^PHI_BITS.
         out: (C, m) what PATHS excludes, as bits: 1 the branch is not open, 2 no power runs on its path as from its from
             to its to bus, 4 none runs the other way.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
-        base: (N) price of the source that is at the bus, or joined to it without impedance, else 0.
+        base: (N) price of the source that is at the bus, or joined to it without impedance, else 0; in a region the
+            multiplier at a hub. base_mu: (N) in a region the same, else 0.
         size: lines in use, an array of one.
     """
 
@@ -94,6 +95,7 @@ class Record(Table):
     w: Ints
     top: States
     base: Floats
+    base_mu: Floats
     size: Ints
 
 
@@ -261,5 +263,6 @@ def record_for(model: Model, capacity: int) -> Record:
         **wide,
         top=np.zeros((capacity, size), dtype=np.int8),
         base=prices_at_buses(model),
+        base_mu=np.zeros(size),
         size=np.zeros(1, dtype=np.int64),
     )

@@ -83,9 +83,9 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
     if model.rated or model.currents:
         for k in range(len(y)):
             work.w[k] = max(np.rint(work.w[k] * 2.0**W_BITS), 1.0) / 2.0**W_BITS
-    largest, base = 0.0, record.base
+    largest, base, base_mu = 0.0, record.base, record.base_mu
     for k in range(len(y)):
-        largest = max(largest, abs(y[k] - base[k]), abs(mu[k]))
+        largest = max(largest, abs(y[k] - base[k]), abs(mu[k] - base_mu[k]))
         if not abs(work.phi[k]) * 2.0**PHI_BITS < LARGEST:
             return False
     bits = 6
@@ -95,12 +95,12 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
         share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
         for k in range(len(y)):
             work.y_kept[k] = base[k] + np.rint(share * (y[k] - base[k]) * scale) / scale
-            work.mu_kept[k] = np.rint(share * mu[k] * scale) / scale
+            work.mu_kept[k] = base_mu[k] + np.rint(share * (mu[k] - base_mu[k]) * scale) / scale
         value = bound(model, work, work.y_kept, work.mu_kept)
         if value - RECORDED * abs(value) >= cutoff:
             for k in range(len(y)):
                 record.y[row, k] = int(np.rint(share * (y[k] - base[k]) * scale))
-                record.mu[row, k] = int(work.mu_kept[k] * scale)
+                record.mu[row, k] = int(np.rint(share * (mu[k] - base_mu[k]) * scale))
                 record.phi[row, k] = int(work.phi[k] * 2.0**PHI_BITS)
                 record.w[row, k] = int(work.w[k] * 2.0**W_BITS) if work.used[k] else 0
                 record.top[row, k] = 0

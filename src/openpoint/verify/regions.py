@@ -1,0 +1,337 @@
+"""Regions: a node whose parts are bounded one by one, each by a tree of its own.
+
+Buses that closed branches join to the sources are *supplied*, as far as they are asked to be. The branches that are not
+open at other buses fall into *regions*, whose only common buses are supplied ones, their *hubs*. As the supplied part
+is one tree, the radial states of the node are all combinations of one state for each region, radial if its hubs are
+taken for one bus.
+
+**The bound.** The bound of `openpoint.verify.bound` adds terms of branches and of buses. Give all supplied buses h
+multipliers y_h, μ_h once for all states, and regions k at their hubs prices κ_kh of w_h, which are added in the region
+and subtracted in the supplied part. So for every state of the node
+
+    loss = g_0 + Σ g_k      g_k >= the bound of region k with any multipliers of its own, its hubs being sources with
+                                   y_h, μ_h, where −A_h w_h is −(A_h − κ_kh) w_h, w_h in its range
+                            g_0 >= the same of the supplied part, where −A_h w_h is −(A_h + Σ κ_kh) w_h
+
+and bounds of the regions, each valid for all its states, add up: g_0 + Σ_k min g_k is a bound of the node.
+
+**Ranges at hubs.** It suffices that no state with a loss below the bound claimed, L, has less. Let κ_j w_j = κ_i w_i −
+2 (r p + x q) + |z|² l at a branch of the supplied part from i down to j, where p − r l and q − x l arrive. It falls by
+2 (r (p − r l) + x (q − x l)) + |z|² l, so by 2 (r P + x Q) at least, P and Q the least that may be drawn beyond; and by
+2 (r p + x q) at most, p and q the most that may be drawn beyond and all losses, of which the active ones are L at most,
+the reactive ones L max x / r. Beyond are the supplied buses below, and of each region all buses, if all its hubs are
+below, or any of them. This requires r, x, g >= 0.
+
+Covered are losses without devices, without outputs to choose, and without lines that are open at one end only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import isqrt
+from typing import IO, Any
+
+import numpy as np
+
+from openpoint.arrays import States
+from openpoint.verify.bound import COARSE, Held
+from openpoint.verify.claim import Claim
+from openpoint.verify.data import Data
+from openpoint.verify.graph import Graph
+from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.node_bound import NodeBound
+from openpoint.verify.tree import State, Tree
+from openpoint.verify.verified import CertificateError
+from openpoint.verify.wires import CLOSED, OPEN
+
+DIGITS = 64
+"""Binary digits of rounded voltages."""
+Pair = tuple[Fraction, Fraction]
+BY_BRANCH = ("r", "x", "tap", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max", "price", "current")
+LOADS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
+
+
+def obstacles(claim: Claim, data: Data[Fraction]) -> list[str]:
+    """What a grid has for which no regions are covered."""
+    hanging = (*data.g_open_fr, *data.b_open_fr, *data.g_open_to, *data.b_open_to)
+    found = {
+        "something else to minimise than losses": not claim.objective.by_loss,
+        "devices to set": bool(claim.devices.count),
+        "outputs to choose": bool(data.box) or any((*data.p_span, *data.q_span)),
+        "lines open at one end": any(hanging),
+        "negative resistances, reactances or conductances": min((*data.r, *data.x, *data.g), default=0) < 0,
+    }
+    return [what for what, there in found.items() if there]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The supplied part of a node and its regions.
+
+    Attributes:
+        supplied: numbers of its buses, ascending. inside: of its branches, all of them closed. region: by bus the
+            number of its region, -1 in the supplied part. buses, hubs, branches: by region, ascending; regions are
+            numbered by their first bus.
+    """
+
+    supplied: list[int]
+    inside: list[int]
+    region: list[int]
+    buses: list[list[int]]
+    hubs: list[list[int]]
+    branches: list[list[int]]
+
+
+def parts_of(graph: Graph, status: Sequence[int], apart: set[int]) -> Parts:
+    """The parts of a node; buses in `apart`, and what is joined to the sources through them only, are not supplied.
+
+    Raises:
+        CertificateError: a branch between supplied buses is undecided, or a region has no hub.
+    """
+    live = [e for e, state in enumerate(status) if state != OPEN]
+    ends = graph.around([e for e in live if status[e] == CLOSED])
+    supplied, waiting = set(graph.sources), sorted(graph.sources)
+    while waiting:
+        for _, other in ends[waiting.pop()]:
+            if other not in supplied and other not in apart:
+                supplied.add(other)
+                waiting.append(other)
+    ways = graph.around([e for e in live if graph.fr[e] not in supplied and graph.to[e] not in supplied])
+    region, buses = [-1] * graph.n, list[list[int]]()
+    for first in range(graph.n):
+        if first in supplied or region[first] >= 0:
+            continue
+        region[first], some = len(buses), [first]
+        for bus in some:
+            for _, other in ways[bus]:
+                if region[other] < 0:
+                    region[other] = len(buses)
+                    some.append(other)
+        buses.append(sorted(some))
+    inside, branches = list[int](), [list[int]() for _ in buses]
+    hubs = [set[int]() for _ in buses]
+    for e in live:
+        a, b = graph.fr[e], graph.to[e]
+        k = max(region[a], region[b])
+        if k < 0:
+            inside.append(e)
+            continue
+        branches[k].append(e)
+        hubs[k].update({a, b} & supplied)
+    if any(status[e] != CLOSED for e in inside) or not all(hubs):
+        raise CertificateError("a branch between supplied buses is undecided, or a region has no hub")
+    return Parts(sorted(supplied), inside, region, buses, [sorted(some) for some in hubs], branches)
+
+
+def ranges(data: Data[Fraction], graph: Graph, parts: Parts, lost: Fraction) -> list[Pair]:
+    """By bus the least and greatest squared voltages of the states with a loss of at most `lost`."""
+    live = [*parts.inside, *(e for some in parts.branches for e in some)]
+    zero = Fraction(0)
+    roots = [_root(w) for w in data.w_max]
+    drawn: list[list[Pair]] = []
+    for power, current, steady, shunts in (
+        (data.p, data.p_v, data.p_w, data.g),
+        (data.q, data.q_v, data.q_w, [-b for b in data.b]),
+    ):
+        terms = [[current[j] * roots[j], steady[j] * data.w_max[j]] for j in range(graph.n)]
+        for e in live:
+            for bus, square in ((graph.fr[e], data.tap[e] ** 2), (graph.to[e], Fraction(1))):
+                if shunts[e]:
+                    terms[bus].append(_up(shunts[e] * data.w_max[bus] / square, shunts[e] > 0))
+        drawn.append(
+            [
+                (power[j] + sum((min(t, zero) for t in some), zero), power[j] + sum((max(t, zero) for t in some), zero))
+                for j, some in enumerate(terms)
+            ]
+        )
+    lossy = [_up(data.x[e] / data.r[e]) if data.r[e] else None for e in live if data.r[e] or data.x[e]]
+    known = None not in lossy  # else reactive losses have no bound
+    more = lost, lost * max((rate for rate in lossy if rate is not None), default=zero)
+    whole = [[_sums([side[j] for j in some]) for some in parts.buses] for side in drawn]
+    some_of = [
+        [_sums([(min(side[j][0], zero), max(side[j][1], zero)) for j in some]) for some in parts.buses]
+        for side in drawn
+    ]
+    below = [{j: side[j] for j in parts.supplied} for side in drawn]
+    met: dict[int, dict[int, int]] = {j: {} for j in parts.supplied}
+    for k, hubs in enumerate(parts.hubs):
+        for hub in hubs:
+            met[hub][k] = 1
+    states = [OPEN] * len(graph.fr)
+    for e in parts.inside:
+        states[e] = CLOSED
+    order = [row for row in graph.directed(states, set(), [0] * graph.n) if row[1] >= 0]
+    for bus, above, _ in reversed(order):
+        for side in below:
+            side[above] = _sums([side[above], side[bus]])
+        for k, number in met[bus].items():
+            met[above][k] = met[above].get(k, 0) + number
+    found = list(zip(data.w_min, data.w_max, strict=True))
+    for bus, above, e in order:
+        fall_least, fall_most = zero, zero
+        for z, side, all_of, any_of, extra in zip((data.r[e], data.x[e]), below, whole, some_of, more, strict=True):
+            pairs = [side[bus], *((all_of if n == len(parts.hubs[k]) else any_of)[k] for k, n in met[bus].items())]
+            least, most = _sums(pairs)
+            fall_least += 2 * z * least
+            fall_most += 2 * z * (most + extra)
+        square = data.tap[e] ** 2
+        k_above, k_bus = (1 / square, Fraction(1)) if graph.fr[e] == above else (Fraction(1), 1 / square)
+        low, high = found[bus]
+        if known or not data.x[e]:
+            low = max(low, _up((k_above * found[above][0] - fall_most) / k_bus, above=False))
+        found[bus] = low, min(high, _up((k_above * found[above][1] - fall_least) / k_bus))
+    return found
+
+
+def _sums(pairs: list[Pair]) -> Pair:
+    zero = Fraction(0)
+    return sum((low for low, _ in pairs), zero), sum((high for _, high in pairs), zero)
+
+
+def _up(value: Fraction, above: bool = True) -> Fraction:
+    """Rounded up, or down."""
+    scaled = value * (1 << DIGITS)
+    return Fraction(math.ceil(scaled) if above else math.floor(scaled), 1 << DIGITS)
+
+
+def _root(square: Fraction) -> Fraction:
+    """The square root, rounded up."""
+    return Fraction(isqrt(math.ceil(square * (1 << 2 * DIGITS))) + 1, 1 << DIGITS)
+
+
+def part_of(
+    data: Data[Fraction], graph: Graph, buses: list[int], sources: list[int], branches: list[int]
+) -> tuple[Data[Fraction], Graph]:
+    """The data and the graph of some branches and buses, which are numbered within the part, ascending."""
+    bus = sorted([*buses, *sources])
+    number = {j: k for k, j in enumerate(bus)}
+    columns: dict[str, Any] = {name: [getattr(data, name)[e] for e in branches] for name in BY_BRANCH}
+    columns |= {name: [getattr(data, name)[j] for j in bus] for name in (*LOADS, "w_min", "w_max", "worth")}
+    fr, to = ([number[side[e]] for e in branches] for side in (graph.fr, graph.to))
+    fresh = {k for k, e in enumerate(branches) if e in graph.fresh}
+    within = Graph(len(bus), fr, to, {number[j] for j in sources}, fresh, graph.most)
+    return replace(data, **columns, source=[]), within
+
+
+class Region:
+    """The tree of a region, in which branches and buses are numbered within it.
+
+    Attributes:
+        bound: what no state of the region has less than, once the tree is done. tree: its nodes.
+    """
+
+    def __init__(self, bound: NodeBound, goal: Fraction, status: States) -> None:
+        self.bounds, self.bound = bound, goal
+        self.tree = Tree(bound.graph, State(status, [], {}, [], {}))
+
+    def line(self, word: str, rest: list[Any], file: IO[bytes], is_mine: Callable[[], bool]) -> None:
+        """Check a line of the tree."""
+        tree = self.tree
+        if tree.step(word, rest):
+            return
+        if word not in ("bound", "probe"):
+            raise CertificateError(f"'{word}' does not hold in a region")
+        status = tree.here.status if word == "bound" else tree.with_open(rest[0])
+        self.bounds.read(rest if word == "bound" else rest[1:], file)
+        if is_mine() and not self.bounds.reached(status, []):
+            raise CertificateError("the bound of these multipliers does not reach the bound claimed of the region")
+        if word == "bound":
+            tree.state = None
+        else:
+            tree.here.closings.append(rest[0])
+
+
+class Regions:
+    """The parts of a node, whose regions follow one after the other.
+
+    Attributes:
+        nodes: of all their trees.
+    """
+
+    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: list[Any], file: IO[bytes]) -> None:
+        """`line`: buses that are not supplied, and multipliers of all buses, as numbers that follow in the file.
+
+        Raises:
+            CertificateError: regions do not cover the grid, or the parts are none.
+        """
+        if why := obstacles(claim, data):
+            raise CertificateError(f"regions do not cover a grid with {', '.join(why)}")
+        apart, *given = line
+        self.claim, self.data, self.status, self.nodes = claim, data, status, 0
+        self.parts = parts_of(claim.graph, status.tolist(), set(apart))
+        self.held = Multipliers(claim.graph.n)
+        self.held.read(given, file)
+        self.w = ranges(data, claim.graph, self.parts, max(claim.goal, Fraction(0)))
+        self.worth = [Fraction(0)] * claim.graph.n
+        self.total, self.begun = Fraction(0), 0
+        self.region: Region | None = None
+
+    def line(self, word: str, rest: list[Any], file: IO[bytes], is_mine: Callable[[], bool]) -> bool:
+        """Check a line; whether it is the last one, and the bounds add up to the one claimed.
+
+        Raises:
+            CertificateError: it does not hold, or they do not.
+        """
+        if self.region is None:
+            if word != "region":
+                raise CertificateError(f"'{word}' where a region begins")
+            self.region = self._region(*rest)
+            return False
+        self.region.line(word, rest, file, is_mine)
+        if not self.region.tree.done:
+            return False
+        self.total += self.region.bound
+        self.nodes += self.region.tree.node
+        self.region, self.begun = None, self.begun + 1
+        if self.begun < len(self.parts.buses):
+            return False
+        if self.total + self._supplied() < self.claim.goal:
+            raise CertificateError("the bounds of the regions do not add up to the bound claimed")
+        return True
+
+    def _region(self, count: Any, bound: Any, prices: list[Any]) -> Region:
+        """The next region; `count`: of its buses and hubs. prices: of the hubs, times 2^`COARSE`."""
+        k, goal = self.begun, Fraction(float(bound))
+        buses, hubs, branches = self.parts.buses[k], self.parts.hubs[k], self.parts.branches[k]
+        if count != len(buses) + len(hubs):
+            raise CertificateError(f"the region has {len(buses)} buses and {len(hubs)} hubs, not {count}")
+        kappa = {hub: Fraction(int(price), 1 << COARSE) for hub, price in zip(hubs, prices, strict=True)}
+        for hub, price in kappa.items():
+            self.worth[hub] -= price
+        data, n = self.data, self.claim.graph.n
+        columns: dict[str, Any] = {
+            name: [Fraction(0) if j in kappa else value for j, value in enumerate(getattr(data, name))]
+            for name in LOADS
+        }
+        columns |= {
+            name: [self.w[j][side] if j in kappa else value for j, value in enumerate(getattr(data, name))]
+            for side, name in enumerate(("w_min", "w_max"))
+        }
+        columns["worth"] = [kappa.get(j, Fraction(0)) for j in range(n)]
+        part, graph = part_of(replace(data, **columns), self.claim.graph, buses, hubs, branches)
+        up = COARSE - self.held.bits
+        firm = [
+            [int(values[j]) << up if j in kappa else 0 for j in sorted([*buses, *hubs])]
+            for values in (self.held.y, self.held.mu)
+        ]
+        of = NodeBound(part, graph, goal, self.claim.places, Held(*firm))
+        return Region(of, goal, self.status[branches].copy())
+
+    def _supplied(self) -> Fraction:
+        """The bound of the supplied part."""
+        graph, parts, held = self.claim.graph, self.parts, self.held
+        sources = sorted(graph.sources)
+        buses = [j for j in parts.supplied if j not in graph.sources]
+        part, within = part_of(replace(self.data, worth=self.worth), graph, buses, sources, parts.inside)
+        nothing = Held([0] * within.n, [0] * within.n)
+        of = NodeBound(part, within, self.claim.goal, self.claim.places, nothing)
+        number = {j: k for k, j in enumerate(parts.supplied)}
+        phi, near = ([(number[j], value) for j, value in some.items() if j in number] for some in (held.phi, held.near))
+        of.given.take(held.bits, [], phi, near, held.y[parts.supplied], held.mu[parts.supplied])
+        found = of.value(np.full(len(parts.inside), CLOSED, dtype=np.int8))
+        if found is None:
+            raise CertificateError("the supplied part has no bound")
+        return found
