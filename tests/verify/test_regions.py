@@ -61,6 +61,13 @@ def written(path: Path, first: int, count: int, patch: pytest.MonkeyPatch, kinds
             yield rng, network, (states, value, least), content(path)
 
 
+def test_multipliers_at_which_the_supplied_part_has_no_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded ones: a branch without resistance in it."""
+    for _, network, (_, _, least), _ in written(tmp_path / "file", 42_960, 1, monkeypatch, FEATURES):
+        proven = verify_network(network, tmp_path / "file")
+        assert proven.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE)
+
+
 def has_regions(file: Content) -> bool:
     return any(line[0] == "region" for line in file[1])
 

@@ -250,6 +250,8 @@ def divided(
     buses, sources = np.flatnonzero(parts.supplied[: model.n]), np.arange(model.n, size)
     part, bus = restrict(model, buses, sources, inside, model.worth - worth, (model.w_min, model.w_max))
     supplied = process(part, state[inside], *_multipliers(held, bus), AS_IT_STANDS)
+    if not all(np.array_equal(a, b) for a, b in zip(_multipliers(supplied, slice(None)), _multipliers(held, bus))):
+        return None  # no bound at these multipliers, so that others were tried, which the regions do not have
     return Division(parts, ~usable, regions, supplied, bus, held, tree)
 
 
@@ -302,6 +304,6 @@ def _rounded(values: Floats, digits: int) -> Floats:
     return np.asarray(np.rint(np.ldexp(values, digits)) * 2.0**-digits, dtype=np.float64)
 
 
-def _multipliers(node: Node, bus: Ints) -> tuple[Floats, Floats, Floats]:
+def _multipliers(node: Node, bus: Ints | slice) -> tuple[Floats, Floats, Floats]:
     """Multipliers of some buses at a node."""
     return node.work.y[bus], node.work.mu[bus], node.work.phi[bus]
