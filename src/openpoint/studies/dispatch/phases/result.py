@@ -35,11 +35,10 @@ class LinearFigures:
 
     Attributes:
         bound_kw: lower bound of its optimum; -inf where there is none, inf where nothing keeps the limits in it.
-        best_kw: least value known in it. answer_kw: that of the answer, inf where it breaks a limit in it.
+        answer_kw: value of the answer in it, inf where it breaks a limit there.
     """
 
     bound_kw: float
-    best_kw: float
     answer_kw: float
 
     @property

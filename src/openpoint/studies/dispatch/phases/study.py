@@ -134,9 +134,9 @@ class _Run:
                 best = near if near.better(best) else best
                 self._line("local search", best)
         notes += self._notes(model, answer, best)
-        linear = LinearFigures(answer.bound_kw, answer.value_kw, math.inf)
+        linear = LinearFigures(answer.bound_kw, math.inf)
         if model is not None and model.devices.count < self.evaluator.devices.count:
-            linear = LinearFigures(-math.inf, math.inf, math.inf)
+            linear = LinearFigures(-math.inf, math.inf)
         elif model is not None and is_radial_state(model.network, best.closed):
             linear = replace(linear, answer_kw=self._linear(model, best).value_kw)
         return self._result(best, linear, self._why(answer, best), tuple(notes))
@@ -172,7 +172,7 @@ class _Run:
             self.lower = self.upper = best.value_kw
         self._line("all states", best)
         notes = (f"all {len(states):,} operating states were tried by exact power flow",) if complete else ()
-        nothing = LinearFigures(-math.inf, math.inf, math.inf)
+        nothing = LinearFigures(-math.inf, math.inf)
         return self._result(best, nothing, why if complete else self.deadline.why, notes)
 
     def _start(self) -> EvaluatedState:

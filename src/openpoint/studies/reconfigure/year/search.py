@@ -131,13 +131,12 @@ class YearFound:
     """What was found.
 
     Attributes:
-        outcome: of the mean loss over the steps, kW. groups: number of groups of several steps, alone: steps that are
-            groups of their own. evaluated: states that were computed in all steps.
+        outcome: of the mean loss over the steps, kW. groups: number of groups of several steps.
+        evaluated: states that were computed in all steps.
     """
 
     outcome: Outcome
     groups: int
-    single: int
     evaluated: int
 
 
@@ -175,7 +174,7 @@ def search_year(
         found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
     found = replace(found, seconds=deadline.passed() - began)
     several = len(program.demands) - len(single)
-    return YearFound(_outcome(program, found, log), several, len(single), evaluator.evaluated)
+    return YearFound(_outcome(program, found, log), several, evaluator.evaluated)
 
 
 def first_states(task: YearTask) -> list[Bools]:
