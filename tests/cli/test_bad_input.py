@@ -174,6 +174,12 @@ def test_futures_do_not_replace_a_table_of_a_grid(command: Command, ring: Path) 
     assert command("futures", ring, "--count", 3, "-o", ring / "futures.csv").code == 0
 
 
+def test_a_text_with_very_many_names_is_not_repeated(command: Command, ring: Path) -> None:
+    answer = command("reconfigure", ring, "--open", ",".join(map(str, range(1, 1502))))
+    refused(answer, "1,2,3,… (1501 names): no such branch", "--open 1 --open 2 --open 3 …")
+    assert len(answer.err) < 400
+
+
 @pytest.mark.parametrize("option", ["--open", "--close"])
 def test_several_locks_in_one_text_are_told_how(option: str, command: Command, ring: Path) -> None:
     remedy = f"Give it once for each: {option} S-A {option} A-B"

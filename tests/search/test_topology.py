@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from openpoint.search import incumbent as keeping
 from openpoint.search import topology
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.methods import Log
 from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
@@ -228,3 +230,11 @@ def test_a_grid_without_load_loses_nothing() -> None:
     found = search_topologies(network)
     assert found.termination is Termination.OPTIMAL
     assert found.value == found.lower_bound == 0.0
+
+
+def test_one_node_is_one_in_words() -> None:
+    log, shown = Log(1.0, None), SearchProgress(1.0, 1, 2, 0, 0.0, 1.0, 0.5)
+    log.on_progress(shown)
+    log.on_progress(replace(shown, seconds=99.0, nodes=1200))
+    assert [line.verdict.partition(",")[0] for line in log.lines] == ["1 node", "1"]
+    assert log.lines[1].verdict.startswith("1,200 nodes, 2 open")

@@ -177,7 +177,7 @@ class Asked:
         given = self.options.switchable or ()
         parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in given]
         several = [
-            Problem("branches", text, "", f"no such branch in this grid, and {option} takes one", _each(option, text))
+            Problem("branches", shortened(text), "", _ONE.format(option), _each(option, text))
             for option, texts in (("--open", self.locked_open), ("--close", self.locked_closed))
             for text in texts
             if text not in known and "," in text
@@ -187,8 +187,21 @@ class Asked:
         return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
 
 
+_ONE = "no such branch in this grid, and {} takes one: a name may hold a comma"
+SHOWN = 3
+"""Names of a text that a message repeats."""
+
+
+def shortened(text: str) -> str:
+    """A text with many names, the first of them only."""
+    names = text.split(",")
+    return text if len(names) <= SHOWN else f"{','.join(names[:SHOWN])},… ({len(names)} names)"
+
+
 def _each(option: str, text: str) -> str:
-    return "Give it once for each: " + " ".join(f"{option} {part.strip()}" for part in text.split(","))
+    names = text.split(",")
+    more = " …" if len(names) > SHOWN else ""
+    return "Give it once for each: " + " ".join(f"{option} {name.strip()}" for name in names[:SHOWN]) + more
 
 
 def read_sound(source: str, asked: Asked | None = None) -> Grid:

@@ -140,7 +140,7 @@ class Log:
         words = "exchange"
         if now.nodes:
             words = (
-                f"{now.nodes:,} nodes, {now.open_nodes:,} open, depth {now.depth}, "
+                f"{_nodes(now.nodes)}, {now.open_nodes:,} open, depth {now.depth}, "
                 f"{math.floor(1000.0 * now.explored) / 10.0:.1f} % explored"
             )
         lower, value = now.lower_bound * self.s_base_kva, now.value * self.s_base_kva
@@ -150,7 +150,7 @@ class Log:
 
     def end(self, found: SearchResult, lower: float, value: float) -> None:
         """The last line."""
-        words = f"{found.nodes:,} nodes" if found.nodes else "exchange"
+        words = _nodes(found.nodes) if found.nodes else "exchange"
         if found.by_cone:
             words += f", trees bounded by the cone program: {found.by_cone:,}"
         self._log_line(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
@@ -159,3 +159,7 @@ class Log:
         self.lines.append(line)
         if self.progress is not None:
             self.progress(line)
+
+
+def _nodes(number: int) -> str:
+    return "1 node" if number == 1 else f"{number:,} nodes"

@@ -210,3 +210,18 @@ def test_the_page_says_what_the_result_says() -> None:
     for said in ("11 of 32 faults leave load without supply.", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
         assert said in page.text
     assert "None" not in page.text
+
+
+def test_wrong_numbers_and_unknown_names_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text("bus,customers\n2,-5\n99,3\n")
+    (tmp_path / "rates.csv").write_text("branch,failures_per_year\n1,-1\nzz,1\n")
+    (tmp_path / "breakers.csv").write_text("branch,end\n1,middle\n")
+    with pytest.raises(InputError) as caught:
+        openpoint.secure("baran33", reliability=tmp_path)
+    assert [(each.table, each.row) for each in caught.value.problems] == [
+        ("customers", "2"),
+        ("rates", "1"),
+        ("breakers", "1"),
+        ("customers", "99"),
+        ("rates", "zz"),
+    ]

@@ -81,7 +81,9 @@ class Mesh:
             return "Open one of these branches, or let `openpoint reconfigure` choose"
         several = shlex.quote(",".join(reversed(names)))  # a pair in the order of the grid
         choice = f", or --switchable {several} to let it choose" if len(names) > 1 else ""
-        return f"Ask `openpoint reconfigure` to open a transformer: --open {shlex.quote(names[0])}{choice}"
+        return (
+            f"Ask `openpoint reconfigure`, or `dispatch`, to open a transformer: --open {shlex.quote(names[0])}{choice}"
+        )
 
 
 @dataclass(frozen=True)
