@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -176,14 +177,32 @@ def test_futures_do_not_replace_a_table_of_a_grid(command: Command, ring: Path) 
 
 def test_a_text_with_very_many_names_is_not_repeated(command: Command, ring: Path) -> None:
     answer = command("reconfigure", ring, "--open", ",".join(map(str, range(1, 1502))))
-    refused(answer, "1,2,3,… (1501 names): no such branch", "--open 1 --open 2 --open 3 …")
+    refused(answer, "1501 rows (1, 2, 3 and 1498 more): no such branch")
     assert len(answer.err) < 400
 
 
+@pytest.mark.parametrize("study", ["reconfigure", "dispatch"])
 @pytest.mark.parametrize("option", ["--open", "--close"])
-def test_several_locks_in_one_text_are_told_how(option: str, command: Command, ring: Path) -> None:
-    remedy = f"Give it once for each: {option} S-A {option} A-B"
-    refused(command("reconfigure", ring, option, "S-A, A-B"), f"{option} takes one", remedy)
+def test_several_locks_in_one_text_are_several(study: str, option: str, command: Command, ring: Path) -> None:
+    refused(command(study, ring, option, "S-A, Z"), "branches, row Z", "no such branch")
+    locks = ("--open", "C-S") if option == "--open" else ("--close", "S-A, A-B")
+    done = command(study, ring, *locks, "--json", "-", "--quiet")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["open_branches"] == (["C-S"] if option == "--open" else ["B-C"])
+
+
+def test_a_name_with_a_comma_is_one_name(command: Command, tmp_path: Path) -> None:
+    made = tables()
+    made["lines"]["name"][2] = "B, C"
+    openpoint.write(Grid.from_tables("ring", made), tmp_path / "ring")
+    done = command("reconfigure", tmp_path / "ring", "--open", "B, C", "--json", "-", "--quiet")
+    assert json.loads(done.out)["open_branches"] == ["B, C"]
+
+
+@pytest.mark.parametrize("option", ["--remote-min", "--manual-min"])
+def test_minutes_without_a_plan_are_refused(option: str, command: Command, ring: Path) -> None:
+    refused(command("reconfigure", ring, option, 3), f"{option} goes with --plan or --checklist")
+    assert command("reconfigure", ring, option, 3, "--plan").code == 0
 
 
 def test_a_folder_with_a_spoiled_table(command: Command, ring: Path) -> None:

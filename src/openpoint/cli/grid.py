@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import polars as pl
 
@@ -25,6 +25,9 @@ from openpoint.report.terminal import words
 if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.grid.pv_generators import Held
+    from openpoint.studies.dispatch.day.options import DayOptions
+    from openpoint.studies.dispatch.options import DispatchOptions
+    from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -148,6 +151,9 @@ def cases() -> int:
     return 0
 
 
+Options = TypeVar("Options", "ReconfigureOptions", "DispatchOptions", "DayOptions")
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a command changes of a grid: branches that it gives to the choice by name, generators, coordinates.
@@ -173,35 +179,23 @@ class Asked:
         """
         from openpoint.grid.today import as_asked
 
-        known = set(grid.branches()["name"])
-        given = self.options.switchable or ()
-        parts = [[text] if text in known else [part.strip() for part in text.split(",")] for text in given]
-        several = [
-            Problem("branches", shortened(text), "", _ONE.format(option), _each(option, text))
-            for option, texts in (("--open", self.locked_open), ("--close", self.locked_closed))
-            for text in texts
-            if text not in known and "," in text
-        ]
-        if several:
-            raise InputError(several)
-        return as_asked(grid, [name for part in parts for name in part], self.locked_open, self.locked_closed)
+        return as_asked(grid, _split(grid, self.options.switchable or ()), *self.locks(grid))
+
+    def locks(self, grid: Grid) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The branches of the grid that are locked open, and those locked closed; see `_split`."""
+        return _split(grid, self.locked_open), _split(grid, self.locked_closed)
+
+    def locked(self, options: Options, grid: Grid) -> Options:
+        """The options of a study with these branches."""
+        locked_open, locked_closed = self.locks(grid)
+        return replace(options, locked_open=locked_open, locked_closed=locked_closed)
 
 
-_ONE = "no such branch in this grid, and {} takes one: a name may hold a comma"
-SHOWN = 3
-"""Names of a text that a message repeats."""
-
-
-def shortened(text: str) -> str:
-    """A text with many names, the first of them only."""
-    names = text.split(",")
-    return text if len(names) <= SHOWN else f"{','.join(names[:SHOWN])},… ({len(names)} names)"
-
-
-def _each(option: str, text: str) -> str:
-    names = text.split(",")
-    more = " …" if len(names) > SHOWN else ""
-    return "Give it once for each: " + " ".join(f"{option} {name.strip()}" for name in names[:SHOWN]) + more
+def _split(grid: Grid, texts: Iterable[str]) -> tuple[str, ...]:
+    """The names in texts, each of which is a branch of the grid, or several with commas between."""
+    known = set(grid.branches()["name"])
+    parts = ([text] if text in known else [part.strip() for part in text.split(",")] for text in texts)
+    return tuple(name for part in parts for name in part)
 
 
 def read_sound(source: str, asked: Asked | None = None) -> Grid:

@@ -147,10 +147,11 @@ class LockOptions:
     """Branches whose state is given."""
 
     locked_open: Annotated[
-        list[str] | None, typer.Option("--open", metavar="BRANCH", help="This branch stays open; repeatable.")
+        list[str] | None, typer.Option("--open", metavar="NAMES", help="These branches stay open, as 7,9; repeatable.")
     ] = None
     locked_closed: Annotated[
-        list[str] | None, typer.Option("--close", metavar="BRANCH", help="This branch stays closed; repeatable.")
+        list[str] | None,
+        typer.Option("--close", metavar="NAMES", help="These branches stay closed, as 7,9; repeatable."),
     ] = None
 
 

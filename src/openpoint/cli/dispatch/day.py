@@ -245,6 +245,7 @@ def dispatch_day(source: str, day: str, asked: Asked, options: DayOptions, *, ou
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source, asked)
+    options = asked.locked(options, grid)
     prepared = prepare_day(grid, day, options)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n{words.safe(prepared.summary)}")
     out.print(f"method: {words.method(prepared.asked.method)}, because {prepared.asked.why}\n")

@@ -28,14 +28,15 @@ def dispatch(
     from openpoint.studies.dispatch.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    prepared = prepare(read_sound(source, asked), options)
+    grid = read_sound(source, asked)
+    prepared = prepare(grid, asked.locked(options, grid))
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}")
     out.print(f"free: {', '.join(prepared.free)}\nmethod: {words.method(prepared.method)}, because {prepared.why}\n")
     with Progress(out, unit=prepared.unit) as progress:
         result = prepared.solve(progress)
     state: list[Writing] = []
-    if new_state is not None and (grid := result.grid_after) is not None:
-        state = [("--out", Path(new_state), partial(io.write, grid))]
+    if new_state is not None and (after := result.grid_after) is not None:
+        state = [("--out", Path(new_state), partial(io.write, after))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=state)
     show_proof_files(outputs, out)
     return code
@@ -56,7 +57,8 @@ def front(
     from openpoint.studies.dispatch.front.study import prepare_front
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    prepared = prepare_front(read_sound(source, asked), criteria, options, points)
+    grid = read_sound(source, asked)
+    prepared = prepare_front(grid, criteria, asked.locked(options, grid), points)
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\n")
     with Progress(out, unit=CRITERIA[prepared.sought].unit) as progress:
         result = prepared.solve(lambda _, iteration: progress(iteration))

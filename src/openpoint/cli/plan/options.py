@@ -25,15 +25,25 @@ class SwitchingOptions:
         bool, typer.Option("--parallel-sources", help="The plan may join different sources for a moment.")
     ] = False
     remote_min: Annotated[
-        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation by remote control takes.")
-    ] = 5.0
+        float | None,
+        typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation by remote control takes.  [default: 5]"),
+    ] = None
     manual_min: Annotated[
-        float, typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation on site takes.")
-    ] = 30.0
+        float | None,
+        typer.Option(metavar="MIN", min=0.0, help="Minutes that an operation on site takes.  [default: 30]"),
+    ] = None
     customers: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Customers by bus: a folder with the table customers, or a workbook."),
     ] = None
+
+    @property
+    def remote_minutes(self) -> float:
+        return 5.0 if self.remote_min is None else self.remote_min
+
+    @property
+    def manual_minutes(self) -> float:
+        return 30.0 if self.manual_min is None else self.manual_min
 
     def check_checklist(self) -> None:
         """Refuse a checklist that cannot be written.

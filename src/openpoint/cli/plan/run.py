@@ -39,8 +39,8 @@ def plan(
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     options = PlanOptions(
         parallel=how.parallel_sources,
-        remote_minutes=how.remote_min,
-        manual_minutes=how.manual_min,
+        remote_minutes=how.remote_minutes,
+        manual_minutes=how.manual_minutes,
         keep=keep,
         reliability=how.reliability(grid),
         time_limit_s=time_limit_s,

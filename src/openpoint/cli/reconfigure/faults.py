@@ -41,6 +41,7 @@ def reconfigure(
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     question = faults.question()
     grid = read_sound(source, asked)
+    options = asked.locked(options, grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}\n")
     if faults.front is not None:
         return _front(grid, options, question, faults, outputs, out)

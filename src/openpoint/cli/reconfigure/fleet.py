@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,11 +38,15 @@ def reconfigure(
         raise OptionError("--geojson is for one grid; leave it out, or --out")
     assert fleet.out is not None
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    named = [part.strip() for text in asked.options.switchable or () for part in text.split(",")]
     prepared = prepare_fleet(
         grids,
         fleet.out,
-        replace(options, switchable=named),
+        replace(
+            options,
+            switchable=_names(asked.options.switchable or ()),
+            locked_open=_names(asked.locked_open),
+            locked_closed=_names(asked.locked_closed),
+        ),
         workers=fleet.workers or 1,
         reports=not fleet.no_reports,
         pv=asked.held,
@@ -58,6 +63,11 @@ def reconfigure(
     show_result(out, result)
     show_written(out, [fleet.out / PAGE, *written])
     return result.exit_code if good else NOT_WRITTEN
+
+
+def _names(texts: Iterable[str]) -> tuple[str, ...]:
+    """The names in texts, with commas between them."""
+    return tuple(part.strip() for text in texts for part in text.split(","))
 
 
 class _Lines:

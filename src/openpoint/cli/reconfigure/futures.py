@@ -42,6 +42,7 @@ def reconfigure(
     risk = None if many.risk is None else read_risk(many.risk)
     ambiguity = None if many.ambiguity is None else read_futures_ambiguity(many.ambiguity)
     grid = read_sound(source, asked)
+    options = asked.locked(options, grid)
     planned, sample = many.of(grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     others = "" if sample is None else f", tested also in {words.count(len(sample), 'other')}"

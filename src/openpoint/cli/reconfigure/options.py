@@ -215,8 +215,16 @@ class PlanOptions(SwitchingOptions):
                 "--plan and --checklist are for one grid and the demand of today; leave them out, and give the answer "
                 "to `openpoint plan`: openpoint plan GRID RESULT.json"
             )
-        if not self.any and (self.parallel_sources or self.customers is not None):
-            raise OptionError("--parallel-sources and --customers go with --plan or --checklist; add one of them")
+        about = {
+            "--parallel-sources": self.parallel_sources or None,
+            "--remote-min": self.remote_min,
+            "--manual-min": self.manual_min,
+            "--customers": self.customers,
+        }
+        given = [option for option, value in about.items() if value is not None]
+        if given and not self.any:
+            goes = "goes" if len(given) == 1 else "go"
+            raise OptionError(f"{' and '.join(given)} {goes} with --plan or --checklist; add one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,26 +38,30 @@ def reconfigure(
     from openpoint.studies.reconfigure.study import prepare
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
-    prepared = prepare(read_sound(source, asked), options)
+    grid = read_sound(source, asked)
+    prepared = prepare(grid, asked.locked(options, grid))
     customers = plan.reliability(prepared.grid)
     out.print(f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
     if plan.any and result.has_answer:
-        result = result.with_plan(_planned(result, asked, plan, customers))
+        locked = [name for names in asked.locks(grid) for name in names]
+        result = result.with_plan(_planned(result, locked, plan, customers))
     checklist = [] if plan.checklist is None else [("--checklist", plan.checklist, partial(_write_checklist, result))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=checklist)
     show_proof_files(outputs, out)
     return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 
-def _planned(result: ReconfigureResult, asked: Asked, plan: PlanOptions, customers: Reliability | None) -> SwitchPlan:
+def _planned(
+    result: ReconfigureResult, locked: Sequence[str], plan: PlanOptions, customers: Reliability | None
+) -> SwitchPlan:
     """The switch plan; what is locked for the answer is not operated on the way either."""
     return result.switch_plan(
         parallel=plan.parallel_sources,
-        remote_minutes=plan.remote_min,
-        manual_minutes=plan.manual_min,
-        keep=(*asked.locked_open, *asked.locked_closed),
+        remote_minutes=plan.remote_minutes,
+        manual_minutes=plan.manual_minutes,
+        keep=locked,
         reliability=customers,
     )
 

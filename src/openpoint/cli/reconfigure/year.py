@@ -38,6 +38,7 @@ def reconfigure(
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source, asked)
+    options = asked.locked(options, grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     prepared = prepare_year(grid, options, year)
     steps = words.count(len(prepared.year), "step")
@@ -63,6 +64,7 @@ def _of_blocks(
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     grid = read_sound(source, asked)
+    options = asked.locked(options, grid)
     out.print(f"{words.safe(grid.name)}: {size(grid)}")
     prepared = prepare_seasons(grid, options, year, cut)
     steps, method = words.count(len(prepared.of_year.year), "step"), prepared.of_year.method
