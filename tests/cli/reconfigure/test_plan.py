@@ -23,7 +23,8 @@ def test_a_plan_is_told_and_written(command: Command, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--checklist", "list.pdf"], "the name must end in .html"),
-        (["--parallel-sources"], "go with --plan or --checklist"),
+        (["--parallel-sources"], "goes with --plan or --checklist"),
+        (["--customers", "x", "--remote-min", "3"], "--remote-min and --customers go with --plan or --checklist"),
         (["--plan", "--grow", "5"], "for one grid and the demand of today"),
         (["--plan", "--customers", "nowhere"], "there is no such folder or workbook"),
     ],

@@ -41,6 +41,14 @@ def test_one_profile_is_for_all_loads(grid: Grid) -> None:
     assert not year.notes
 
 
+@pytest.mark.parametrize("factor", [100.0, 2000.0])
+def test_percentages_and_kilowatts_in_place_of_shares_are_doubted_beside_the_figures(factor: float, grid: Grid) -> None:
+    share = 0.5 * factor
+    year = read_year(pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.1, share]}), grid)
+    assert [note for note in year.notes if f"profile all goes up to {share:g} times the power" in note] == [*year.notes]
+    assert len(year.notes) == 1
+
+
 def test_columns_are_loads_buses_or_generators_and_others_stay(grid: Grid) -> None:
     load, bus = grid.loads["name"][0], grid.loads["bus"][1]
     year = read_year(pl.DataFrame({"hours": [8760.0], load: [0.0], bus: [2.0]}), grid)

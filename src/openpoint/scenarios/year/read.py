@@ -79,6 +79,14 @@ def _tables(source: YearLike, grid: Grid) -> dict[str, Table]:
     raise InputError([Problem(name, "", "", "there is no such file or folder, and no built-in year", remedy)])
 
 
+UNLIKELY = 10.0
+"""A profile that is greater than this is hardly a share of the power in the grid."""
+_MUCH = (
+    "profile {} goes up to {:g} times the power in the grid: a profile is a share of that power (1 = as in the grid), "
+    "no percentage and no kW; divide it if it is one of those"
+)
+
+
 class _Reading:
     """A year while it is read."""
 
@@ -105,6 +113,7 @@ class _Reading:
         if faults:
             raise InputError(faults)
         assert hours is not None
+        self.notes += [_MUCH.format(name, v.max()) for name, v in zip(self.columns, values) if v.max() > UNLIKELY]
         bus, follows, kva = self._shares(loads, generators)
         names = table.texts(STARTS) if table.has(STARTS) else [str(n + 1) for n in range(len(table))]
         return Year(
