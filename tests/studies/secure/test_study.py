@@ -225,3 +225,13 @@ def test_wrong_numbers_and_unknown_names_are_told_at_once(tmp_path: Path) -> Non
         ("customers", "99"),
         ("rates", "zz"),
     ]
+
+
+def test_switching_that_takes_longer_than_a_repair_is_doubted() -> None:
+    options = {"failures_per_branch_year": 0.1, "switching_h": 60.0}
+    told = [note for note in openpoint.secure("baran33", **options).notes if "hours, not minutes" in note]
+    assert len(told) == 1
+    assert "switching takes 60 h and a repair 4 h" in told[0]
+    assert not any("hours" in note for note in openpoint.secure("baran33", failures_per_branch_year=0.1).notes)
+    lowest = openpoint.reconfigure_secure("baran33", minimize="ens", time_limit_s=0.0, **options)
+    assert sum("hours, not minutes" in note for note in lowest.notes) == 1

@@ -69,7 +69,7 @@ def answer(
         broken=broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options),
-        notes=(*grid.figure_notes, *notes),
+        notes=(*grid.figure_notes, *notes, *(options.doubts if times is not None else ())),
     )
 
 

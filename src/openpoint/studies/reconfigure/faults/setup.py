@@ -144,6 +144,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
     today = evaluator.figures(opened.closed) if tree_of(opened, opened.closed) is not None else None
     known = float(weights.customers.sum()) if data.customers.height else None
     notes = _notes(int(np.sum(fails & on_loop)), 0 if rates is None else int(np.sum(unrated & fails)), today)
+    notes += () if rates is None else question.doubts
     return Prepared(grid, program, stations, question, evaluator, today, known, rates is not None, notes)
 
 

@@ -62,6 +62,14 @@ class FaultAssumptions:
         """The times of switching; `remote`: (E) branches operated by remote control."""
         return SwitchingTimes.of_options(self.switching_h, self.remote_switching_h, remote)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What makes these arguments look like a slip, as notes beside the figures."""
+        if self.switching_h <= self.repair_h:
+            return ()
+        times = f"switching takes {self.switching_h:g} h and a repair {self.repair_h:g} h"
+        return (f"{times}: where a repair ends first, ties shorten no interruption; both are hours, not minutes",)
+
     def sections(self, grid: Grid, network: Network, data: Reliability) -> Sections:
         """What is isolated together with the fault of a branch."""
         found = sections_of(grid, network, dict(data.breakers.iter_rows()))
