@@ -17,13 +17,16 @@ import openpoint
 from openpoint import Limits, OptionError
 from openpoint.network import build_network
 from openpoint.search.enumeration import topologies
+from openpoint.search.methods import TopologySearch
 from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
 from openpoint.studies.dispatch.front import page, pictures
 from openpoint.studies.dispatch.front.result import DispatchFront
+from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.setup import question_of
+from tests.builders.clock import held
 from tests.builders.dispatch_grids import ring
 
 
@@ -126,3 +129,25 @@ def test_the_page_names_methods_in_words() -> None:
     text = page.html(front("losses,changes", 3))
     assert "Topology search, to " in text
     assert "TopologySearch(" not in text
+
+
+@pytest.mark.parametrize("kept", ["moves", "v_min"])
+def test_a_time_limit_is_that_of_all_points(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = held(monkeypatch, 0.1)
+    found = prepare_front(ring(), f"losses,{kept}", DispatchOptions(time_limit_s=3.0)).solve()
+    assert found.cut
+    assert "all points together" in found.notes[-1]
+    assert 1 <= len(found.results) < len(front(f"losses,{kept}").results)
+    assert clock.now <= 6.0  # the looks after the limit, too
+
+
+@pytest.mark.parametrize("kept", ["moves", "v_min"])
+def test_a_front_within_its_time_is_whole(kept: str) -> None:
+    found = prepare_front(ring(), f"losses,{kept}", DispatchOptions(time_limit_s=1e6)).solve()
+    assert not found.cut
+    assert found.points["sought"].to_list() == pytest.approx(front(f"losses,{kept}").points["sought"].to_list())
+
+
+def test_the_range_of_a_criterion_is_found_by_whatever_method_can() -> None:
+    found = openpoint.dispatch_front(ring(), "losses,changes", method=TopologySearch())
+    assert found.points["sought"].to_list() == pytest.approx(front("losses,changes").points["sought"].to_list())

@@ -70,7 +70,7 @@ def dispatch(
             metavar="A,B",
             help="Draw the front of two criteria, each point proven: the least of A at several bounds of B, as "
             "losses,changes; B may be v_min, the lowest voltage. In place of --minimize; a --time-limit is that of "
-            "each point.",
+            "all points together.",
         ),
     ] = None,
     points: Annotated[int, typer.Option(metavar="N", min=2, help="Most points of --pareto.")] = 9,

@@ -14,6 +14,7 @@ from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
+from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     from openpoint.studies.dispatch.options import DispatchOptions
@@ -65,6 +66,7 @@ def front(
     # Bounds that nothing keeps end the front, and are no failure of it.
     ends = [each.termination.exit_code for each in result.results[:1]]
     ends += [each.termination.exit_code for each in result.results[1:] if each.has_answer]
+    ends += [Termination.TIME.exit_code] * result.cut
     return write_and_show(out, outputs, result, max(ends))
 
 

@@ -17,7 +17,7 @@ from openpoint.studies.dispatch.phases.answer import PreparedPhases, has_phases,
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import asked_otherwise, question_of
-from openpoint.twostage.deadline import deadline_of
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -134,11 +134,11 @@ class Prepared:
             return _with_method(self.grid, question_of(self.grid, options), options)
         return _with_method(self.grid, asked_otherwise(self.question, options), options)
 
-    def solve(self, progress: Progress | None = None) -> DispatchResult:
-        """The result, verified by exact AC power flow."""
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchResult:
+        """The result, verified by exact AC power flow. `deadline`: in place of the method's own."""
         self.question.today  # noqa: B018 compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
-        with deadline_of(self.method.time_limit_s) as deadline:
+        with deadline_of(self.method.time_limit_s, deadline) as deadline:
             found = solve(self.method, self.question, progress, deadline)
             _LOG.info("the method ended")
             return dispatch_result(self.grid, self.question, str(self.method), self.why, found)

@@ -28,7 +28,7 @@ class DispatchFront(Result):
     Attributes:
         grid: the grid as given. sought: criterion that is minimised. kept: criterion that is bounded.
         limits: bound of each point, None = none. results: the answers to them.
-        notes: warnings that belong to the front.
+        notes: warnings that belong to the front. cut: whether the time limit ended it before its last point.
     """
 
     grid: Grid
@@ -37,6 +37,7 @@ class DispatchFront(Result):
     limits: tuple[float | None, ...]
     results: tuple[DispatchResult, ...]
     notes: tuple[str, ...] = ()
+    cut: bool = False
 
     shape: ClassVar[Shape] = FRONT
 

@@ -25,6 +25,7 @@ from openpoint.studies.dispatch.options import DispatchOptions, Weights
 from openpoint.studies.dispatch.phases.answer import PreparedPhases
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.study import Prepared, prepare
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Termination
 
 FrontProgress = Callable[[float | None, Iteration], None]
@@ -66,10 +67,11 @@ def dispatch_front(
             the lowest voltage, which is bounded from below.
         points: most points.
         progress: called with every iteration, with the bound of its point.
-        options: those of `openpoint.dispatch`; a time limit is that of each point.
+        options: those of `openpoint.dispatch`; a time limit is that of all points together.
 
     Returns:
-        A result with a table of the points, and the whole answer of each; where the user interrupts, those up to then.
+        A result with a table of the points, and the whole answer of each; where the user interrupts, or the time is up,
+        those up to then.
 
     Raises:
         InputError, OptionError: as `openpoint.dispatch`; criteria that are not two, or fewer than two points.
@@ -118,12 +120,16 @@ class PreparedFront:
         limits: list[float | None] = []
         found: list[DispatchResult] = []
         notes: list[str] = []
-        for limit, result in self._points(progress):
-            limits.append(limit)
-            found.append(result)
-            if result.termination is Termination.INTERRUPTED:
-                notes.append("interrupted: the points up to then are shown")
-                break
+        with deadline_of(self._seconds) as deadline:
+            run = _Run(deadline, progress, self.points - (self.kept == V_MIN))
+            for limit, result in self._points(run):
+                limits.append(limit)
+                found.append(result)
+                if result.termination is Termination.INTERRUPTED:
+                    notes.append("interrupted: the points up to then are shown")
+                    break
+        if run.cut:
+            notes.append("the time limit, which is that of all points together, ended the front before its last point")
         return DispatchFront(
             grid=self.grid,
             sought=self.sought,
@@ -131,35 +137,45 @@ class PreparedFront:
             limits=tuple(limits),
             results=tuple(found),
             notes=(*self.grid.figure_notes, *notes),
+            cut=run.cut,
         )
 
-    def _points(self, progress: FrontProgress | None) -> Iterator[tuple[float | None, DispatchResult]]:
-        first = self._solved(self.first, None, progress)
+    @property
+    def _seconds(self) -> float | None:
+        """The time limit of all points."""
+        method = self.options.method
+        return self.options.time_limit_s if method is None else method.time_limit_s
+
+    def _points(self, run: _Run) -> Iterator[tuple[float | None, DispatchResult]]:
+        first = run.solved(self.first, None, share=0.5)  # without it there is no other point
         yield None, first
         known = figure_of(first, self.kept)
         if known is None:
             return
         if self.kept == V_MIN:
-            yield from self._raised(known, first.v_max_pu or known, progress)
+            yield from self._raised(known, first.v_max_pu or known, run)
             return
-        for limit in self._limits(known, progress):
+        for limit in self._limits(known, run):
             if limit >= known:
+                run.left -= 1
                 continue  # what is known keeps it
-            result = self._solved(self._asked(self._bounded(limit)), limit, progress)
+            if run.over():
+                return
+            result = run.solved(self._asked(self._bounded(limit)), limit)
             yield limit, result
             reached = figure_of(result, self.kept)
             if reached is None:
                 return
             known = reached
 
-    def _raised(
-        self, known: float, most: float, progress: FrontProgress | None
-    ) -> Iterator[tuple[float | None, DispatchResult]]:
+    def _raised(self, known: float, most: float, run: _Run) -> Iterator[tuple[float | None, DispatchResult]]:
         """Points of higher and higher lowest voltages; where nothing keeps one, the step is halved."""
         step = (most - known) / self.points
         for _ in range(self.points - 1):
+            if run.over():
+                return
             limit = known + step
-            result = self._solved(self._asked(self._bounded(limit)), limit, progress)
+            result = run.solved(self._asked(self._bounded(limit)), limit)
             reached = figure_of(result, self.kept)
             if reached is None:
                 step /= 2.0
@@ -167,10 +183,12 @@ class PreparedFront:
             yield limit, result
             known = reached
 
-    def _limits(self, known: float, progress: FrontProgress | None) -> list[float]:
+    def _limits(self, known: float, run: _Run) -> list[float]:
         """The bounds from what is known to the least that is possible."""
-        alone = self._solved(self._asked(replace(self.options, minimize=self.kept)), None, progress)
-        least = figure_of(alone, self.kept)
+        if run.over():
+            return []
+        alone = replace(self.options, minimize=self.kept, method=None)  # a method asked for is that of the points
+        least = figure_of(run.solved(self._asked(alone), None), self.kept)
         if least is None:
             return []
         if self.kept in _WHOLE:
@@ -193,11 +211,36 @@ class PreparedFront:
             return replace(options, limits=replace(Limits.given(options.limits), v_min_pu=limit))
         return replace(options, at_most={**options.most, self.kept: limit})
 
-    def _solved(
-        self, prepared: Prepared | PreparedPhases, limit: float | None, progress: FrontProgress | None
-    ) -> DispatchResult:
-        def on_iteration(iteration: Iteration) -> None:
-            if progress is not None:
-                progress(limit, iteration)
 
-        return prepared.solve(on_iteration)
+@dataclass
+class _Run:
+    """The time that a front has left.
+
+    Attributes:
+        deadline: of all points. progress: of the front. left: questions after the first that are not asked, at most.
+        cut: whether one was not asked because the time was up.
+    """
+
+    deadline: Deadline
+    progress: FrontProgress | None
+    left: int
+    cut: bool = False
+
+    def over(self) -> bool:
+        """Whether no further question is asked."""
+        self.cut |= self.deadline.over() and not self.deadline.interrupted()
+        return self.deadline.over()
+
+    def solved(
+        self, prepared: Prepared | PreparedPhases, limit: float | None, share: float | None = None
+    ) -> DispatchResult:
+        """The answer to a question, which gets a share of the time that is left: by default the same for each."""
+
+        def on_iteration(iteration: Iteration) -> None:
+            if self.progress is not None:
+                self.progress(limit, iteration)
+
+        if share is None:
+            share = 1.0 / max(self.left, 1)
+            self.left -= 1
+        return prepared.solve(on_iteration, self.deadline.within(share * self.deadline.left()))

@@ -29,6 +29,7 @@ from openpoint.studies.dispatch.remarks import unlimited_voltages
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, ITERATIONS
 from openpoint.studies.dispatch.tables import sources_table
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress, Termination
 
 
@@ -58,9 +59,10 @@ class PreparedPhases:
         """Of what is minimised."""
         return "kW"
 
-    def solve(self, progress: Progress | None = None) -> DispatchResult:
-        """The result, verified by exact AC power flow."""
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchResult:
+        """The result, verified by exact AC power flow. `deadline`: not after it, either."""
         options = self.options
+        limit = options.time_limit_s or TIME_LIMIT_S
         found = dispatch_phases(
             self.grid,
             free=self.free,
@@ -70,8 +72,9 @@ class PreparedPhases:
             locked_closed=options.locked_closed,
             max_changes=options.most_changes,
             gap=options.gap or GAP,
-            time_limit_s=options.time_limit_s or TIME_LIMIT_S,
+            time_limit_s=limit,
             progress=progress,
+            deadline=None if deadline is None else deadline.within(limit),
         )
         return _result(self, found)
 

@@ -67,6 +67,7 @@ def dispatch_phases(
     gap: float = GAP,
     time_limit_s: float | None = TIME_LIMIT_S,
     progress: Progress | None = None,
+    deadline: Deadline | None = None,
 ) -> PhasesDispatch:
     """The best switches, taps and capacitor steps that are found for a grid of any phases under today's demand.
 
@@ -76,7 +77,7 @@ def dispatch_phases(
         limits: default: those of the grid. locked_open, locked_closed: branches that stay so.
         max_changes: most switches whose state may differ from today's; default: any number.
         few: operating states up to which all of them are tried. gap: of the linear model.
-        time_limit_s: of all; None = none. progress: called with every line of the log.
+        time_limit_s: of all; None = none. progress: called with every line of the log. deadline: in place of it.
 
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or locks leave no radial state.
@@ -96,7 +97,7 @@ def dispatch_phases(
     devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
     switching = Switching(today, max_changes, 0.0)
     evaluator = PhasesEvaluator(grid, network, devices, Sought(sought), switching)
-    with deadline_of(time_limit_s) as deadline:
+    with deadline_of(time_limit_s, deadline) as deadline:
         return _Run(evaluator, choices, today, few, gap, deadline, progress or _silent).solve()
 
 
