@@ -40,6 +40,22 @@ def test_without_a_limit_only_a_wish_ends_it() -> None:
     assert deadline.why is Termination.INTERRUPTED
 
 
+def test_an_early_part_ends_with_the_whole_where_it_may() -> None:
+    clock, may = Clock(0.0), [False]
+    whole = Deadline(10.0, clock=clock)
+    part = whole.early(4.0, unless=lambda: may[0])
+    clock.now += 3.0
+    assert part.left() == 1.0
+    clock.now += 3.0
+    assert part.over()
+    may[0] = True
+    assert part.left() == 4.0
+    assert part.within(1.0).left() == 1.0
+    clock.now += 5.0
+    assert part.over()
+    assert whole.over()
+
+
 def test_a_part_ends_with_the_whole_and_hears_the_same_wish() -> None:
     wish, clock = Interrupt(), Clock(0.0)
     whole = Deadline(10.0, interrupt=wish, clock=clock)

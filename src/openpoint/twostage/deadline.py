@@ -47,6 +47,7 @@ class Deadline:
         self._watch = _Watch(clock or perf_counter)
         self._interrupt = interrupt or Interrupt()
         self._began, self._seconds = self._watch.time(), math.inf if seconds is None else seconds
+        self._longer: tuple[float, Callable[[], bool]] | None = None
 
     def passed(self) -> float:
         """Seconds since the start."""
@@ -54,7 +55,10 @@ class Deadline:
 
     def left(self) -> float:
         """Seconds until the limit, not below 0; inf where there is none."""
-        return math.inf if math.isinf(self._seconds) else max(self._seconds - self.passed(), 0.0)
+        seconds = self._seconds
+        if self._longer is not None and self._longer[1]():
+            seconds = self._longer[0]
+        return math.inf if math.isinf(seconds) else max(seconds - self.passed(), 0.0)
 
     def interrupted(self) -> bool:
         """Whether the user asked to stop."""
@@ -62,7 +66,7 @@ class Deadline:
 
     def over(self) -> bool:
         """Whether to stop now: the time is up, or the user asked."""
-        return self.interrupted() or (math.isfinite(self._seconds) and self.left() <= 0.0)
+        return self.interrupted() or self.left() <= 0.0
 
     @property
     def of_processor(self) -> bool:
@@ -78,7 +82,13 @@ class Deadline:
         """A deadline that ends so many seconds from now, but not after this one; clock and interrupt are shared."""
         part = Deadline.__new__(Deadline)
         part._watch, part._interrupt, part._began = self._watch, self._interrupt, self._watch.time()
-        part._seconds = min(seconds, self.left())
+        part._seconds, part._longer = min(seconds, self.left()), None
+        return part
+
+    def early(self, seconds: float, unless: Callable[[], bool]) -> Deadline:
+        """As `within`; but as long as `unless` says True it ends with this one."""
+        part = self.within(seconds)
+        part._longer = self.left(), unless
         return part
 
     def after(self, seconds: float) -> Deadline:

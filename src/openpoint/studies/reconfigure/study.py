@@ -28,7 +28,7 @@ from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOp
 from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program, station_program
-from openpoint.studies.reconfigure.soft.radial import soften_radial
+from openpoint.studies.reconfigure.soft.radial import solve_softly
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
@@ -252,10 +252,11 @@ class Prepared:
         program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
         with deadline_of(method.time_limit_s) as deadline:
-            outcome, soft = method.solve(program, progress, deadline), None
-            _LOG.info("the method ended")
             if self.soft_limits:
-                outcome, soft = soften_radial(program, method, outcome, progress, deadline)
+                outcome, soft = solve_softly(program, method, progress, deadline)
+            else:
+                outcome, soft = method.solve(program, progress, deadline), None
+            _LOG.info("the method ended")
             return radial_result(self.grid, program, self.stations, str(method), before, outcome, soft)
 
 

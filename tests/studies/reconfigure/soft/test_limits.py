@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -18,7 +19,11 @@ from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.studies.catalog import published
-from openpoint.studies.reconfigure.study import Method
+from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.reconfigure.soft.radial import Seen, soften_radial
+from openpoint.studies.reconfigure.study import Method, prepare
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration
 from tests.builders.grids import PLAIN, RICH, all_topologies, random_grid
 
 STEP = 1e-3
@@ -115,6 +120,34 @@ def test_what_gives_way_and_what_is_lost_is_that_of_brute_force(method: Method, 
     """Seed 2 and most from 8 on keep their limits in no state, where up to seven of them give way."""
     broken = [agrees(*tightened(random_grid(seed, (PLAIN, RICH)[seed % 2]), seed), method) for seed in seeds]
     assert sum(broken) > len(broken) / 2
+
+
+@pytest.mark.parametrize("seed", [2, 20, 25, 37])
+def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_not_proven(seed: int) -> None:
+    grid, limits = tightened(random_grid(seed, (PLAIN, RICH)[seed % 2]), seed)
+    best = brute_force(grid, limits)
+    assert best is not None
+    prepared = prepare(grid, ReconfigureOptions(limits=limits, method=TopologySearch()))
+    whole = prepared.method.solve(prepared.program, None, Deadline())
+    assert whole.termination is Termination.INFEASIBLE
+    stopped = replace(whole, termination=Termination.TIME)
+    outcome, soft = soften_radial(prepared.program, prepared.method, stopped, None, Deadline())
+    assert outcome.termination is Termination.TIME
+    assert soft is not None
+    assert not soft.proven
+    assert {(r.kind, r.name): pytest.approx(r.percent) for r in soft.relaxed} == best[0]
+    assert outcome.upper_bound == pytest.approx(best[1], rel=2e-4)
+
+
+def test_the_method_has_all_of_the_time_once_it_knows_a_state() -> None:
+    line = Iteration(1, 0.0, 0.0, math.inf, math.inf, "")
+    told: list[Iteration] = []
+    seen = Seen(told.append)
+    seen(line)
+    assert not seen.any
+    seen(replace(line, upper_bound=1.0))
+    assert seen.any
+    assert len(told) == 2
 
 
 def hot(i_max_a: float = 80.0) -> Grid:

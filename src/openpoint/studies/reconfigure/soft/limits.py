@@ -172,15 +172,17 @@ def as_met(reply: Reply[Payload]) -> Softened[Payload]:
 
 
 def soften(first: Reply[Payload], ask: Callable[[Floats, bool], Reply[Payload]]) -> Softened[Payload]:
-    """The state of least violation and then of least loss, where nothing keeps the limits.
+    """The state of least violation and then of least loss, where nothing keeps the limits, or nothing is known to.
 
     Args:
-        first: a state that breaks limits.
+        first: a state that breaks limits; unless it ended as infeasible, nothing that follows is proven.
         ask: a method; of shares, and whether the least loss is wanted or any state that keeps them.
     """
     assert first.shares is not None
     search = _Search(ask, [first])
     size = len(first.shares)
+    if first.termination is not Termination.INFEASIBLE:
+        search.reject(first.termination, np.zeros(size))
     steps = search.least(lambda k: np.full(size, k * STEP), 0, _steps(float(first.shares.max())))
     box = np.full(size, steps * STEP)
     ideal = _ideal(search, box, steps)

@@ -23,7 +23,7 @@ from openpoint.studies.reconfigure.soft.limits import (
     soften,
 )
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 
 ANY = 0.99
 """Gap at which a method that is asked for any state stops at the first."""
@@ -31,7 +31,34 @@ ASK_S = 30.0
 """Seconds of a question at most: near the least violation the proof may take far longer than the answer is worth."""
 ASKING = 0.6
 """Share of a limit of time that questions may take; the rest is for the least loss."""
+FIRST = 0.4
+"""Share of a limit of time after which states that break limits are asked for, where none that keeps them is known."""
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
+
+
+def solve_softly(
+    program: RadialProgram, method: Method, progress: Progress | None, deadline: Deadline
+) -> tuple[Outcome, SoftLimits | None]:
+    """What a method finds; with the state of least violation where it finds none that keeps the limits.
+
+    Within a limit of time the method has all of it as soon as it knows a state that keeps them, else `FIRST` of it.
+    """
+    seen = Seen(progress)
+    limit = deadline.left()
+    first = deadline if math.isinf(limit) else deadline.early(FIRST * limit, unless=lambda: seen.any)
+    return soften_radial(program, method, method.solve(program, seen, first), progress, deadline)
+
+
+class Seen:
+    """Progress that is passed on, and whether a state that keeps the limits is known."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.any, self._progress = False, progress
+
+    def __call__(self, line: Iteration) -> None:
+        self.any |= math.isfinite(line.upper_bound)
+        if self._progress is not None:
+            self._progress(line)
 
 
 def soften_radial(
@@ -58,9 +85,16 @@ def soften_radial(
         return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
 
     reply = Reply(outcome.termination, first, outcome)
-    # Without a proof that limits cannot be kept there is nothing to go on with: what was met is all that is known.
-    softened = soften(reply, ask) if outcome.termination is Termination.INFEASIBLE else as_met(reply)
+    undecided = outcome.termination is Termination.TIME
+    asks = outcome.termination is Termination.INFEASIBLE or (undecided and not deadline.over())
+    softened = soften(reply, ask) if asks else as_met(reply)
+    kept = softened.reply.payload
+    if not softened.relaxed.any() and kept.decision is not None:  # a state that keeps them, met by the questions
+        kept = kept if softened.least_lost else replace(kept, termination=softened.stopped or deadline.why)
+        return replace(kept, seconds=outcome.seconds + deadline.passed() - began), None
     best = _outcome(program, softened)
+    if undecided:  # that nothing keeps the limits is not known
+        best = replace(best, termination=Termination.TIME)
     return replace(best, seconds=outcome.seconds + deadline.passed() - began), as_soft_limits(program.network, softened)
 
 
