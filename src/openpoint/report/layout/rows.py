@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import sub
 
 import numpy as np
 
@@ -19,15 +20,19 @@ from openpoint.report.layout.forest import Forest
 _Move = tuple[str, int, int]
 # Layouts tried, and buses placed in them: fixed numbers, so that a picture never depends on the clock.
 _TRIES, _WORK = 800, 150_000
+_FREE = 10**6
 
 
 @dataclass
 class _Block:
-    """The space that a feeder with its laterals takes: lowest and highest row in every column from `first` on."""
+    """The space that a feeder with its laterals takes: lowest and highest row in every column from `first` on.
+
+    Lists, because most have a few columns, for which arrays take several times as long.
+    """
 
     first: int
-    up: Ints
-    down: Ints
+    up: list[int]
+    down: list[int]
 
     def copy(self) -> _Block:
         return _Block(self.first, self.up.copy(), self.down.copy())
@@ -126,10 +131,10 @@ class _Packer:
             return self._packed[head]
         feeder = self.feeder[head]
         first = self.forest.hops[head]
-        block = _Block(first, np.zeros(len(feeder), dtype=np.int64), np.zeros(len(feeder), dtype=np.int64))
+        block = _Block(first, [0] * len(feeder), [0] * len(feeder))
         offset: dict[int, int] = {}
         for laterals in self._leaving[head]:
-            for child in sorted(laterals, key=rank.__getitem__):
+            for child in sorted(laterals, key=rank.__getitem__) if len(laterals) > 1 else laterals:
                 lateral, _ = self._block(child, side, rank)
                 offset[child] = self._push(block, lateral, side[child], extra=1)
         self._packed[head] = block, offset
@@ -146,17 +151,17 @@ class _Packer:
         if hi > len(block.up):
             # Columns to the right of everything so far are free: a neutral value that no lateral is stopped by.
             pad = hi - len(block.up)
-            block.up = np.concatenate([block.up, np.full(pad, 10**6, dtype=np.int64)])
-            block.down = np.concatenate([block.down, np.full(pad, -(10**6), dtype=np.int64)])
+            block.up += [_FREE] * pad
+            block.down += [-_FREE] * pad
         up, down = block.up[lo:hi], block.down[lo:hi]
         if side > 0:
-            row = int((down - lateral.up).max()) + 1
-            row = max(row, int(block.down[lo - 1]) + 1) if extra else row
+            row: int = max(map(sub, down, lateral.up)) + 1
+            row = max(row, block.down[lo - 1] + 1) if extra else row
         else:
-            row = int((up - lateral.down).min()) - 1
-            row = min(row, int(block.up[lo - 1]) - 1) if extra else row
-        np.minimum(up, lateral.up + row, out=up)
-        np.maximum(down, lateral.down + row, out=down)
+            row = min(map(sub, up, lateral.down)) - 1
+            row = min(row, block.up[lo - 1] - 1) if extra else row
+        block.up[lo:hi] = [a if a < b + row else b + row for a, b in zip(up, lateral.up)]
+        block.down[lo:hi] = [a if a > b + row else b + row for a, b in zip(down, lateral.down)]
         if extra:
             block.up[lo - 1] = min(block.up[lo - 1], row)
             block.down[lo - 1] = max(block.down[lo - 1], row)
