@@ -25,7 +25,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from math import isfinite
@@ -204,10 +204,9 @@ def generated(buses: int, ties: int, seed: int) -> openpoint.Grid:
             },
         )
 
-    scale = 1.0
+    scale, network = 1.0, build_network(grid(1.0))
     for _ in range(20):  # the drop is nearly linear in the impedance
-        network = build_network(grid(scale))
-        flows = solve(network, network.closed)
+        flows = solve(replace(network, z=network.z * scale), network.closed)
         drop = 1.0 - float(np.abs(flows.v[0]).min()) if flows.converged.all() else 0.5
         scale *= 0.05 / drop
     return grid(scale)
