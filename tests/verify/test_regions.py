@@ -15,6 +15,7 @@ from openpoint.network import Network
 from openpoint.search import region_decomposition, regions
 from openpoint.search.regions import Outcome
 from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.data import digest
 from tests.builders.certificates import Content, changes, content, rewritten
@@ -160,6 +161,26 @@ def test_a_second_checker_comes_to_the_same_end(tmp_path: Path, monkeypatch: pyt
 def divided(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Network, Content]:
     """The first grid whose certificate has regions."""
     return next((net, file) for _, net, _, file in written(path, 0, 100, monkeypatch, []) if has_regions(file))
+
+
+def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region_decomposition, "FIRST", 0)
+    path, checkpoint, found = tmp_path / "file", tmp_path / "checkpoint", 0
+    for seed in range(700, 760):
+        network = random_regions(np.random.default_rng(seed), [])
+        whole = search_topologies(network, gap=1e-4, certificate=path)
+        head, lines = content(path)
+        for limit in range(1, 200):
+            part = search_topologies(network, gap=1e-4, certificate=path, checkpoint=checkpoint, node_limit=limit)
+            if part.termination is not Termination.ITERATIONS:
+                break
+        assert part.value == whole.value
+        assert [line[0] for line in content(path)[1]] == [line[0] for line in lines]
+        assert verify_network(network, path).nodes <= len(lines)
+        found += has_regions((head, lines))
+    assert found >= 5
 
 
 def test_what_is_no_region_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
