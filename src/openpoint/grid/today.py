@@ -14,7 +14,7 @@ from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, meshes, unsupplied
 LOCKED_SHOWN = 10
 """Locked branches that a note names."""
 MAY_STAY = (
-    "Reconfiguration for one demand, dispatch of one hour and hardening keep loops of couplers and of parallel "
+    "Reconfiguration for one demand, dispatch and hardening keep loops of couplers and of parallel "
     "branches that have one ratio; `openpoint powerflow` solves any"
 )
 

@@ -26,8 +26,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.errors import InputError, Problem
 from openpoint.graph import bridges, components, forest
 from openpoint.network.arrays import Network
+from openpoint.network.devices import DeviceKind, Devices
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,23 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
         y_open_to=np.where(dropped, 0.0, network.y_open_to),
     )
     return Stations(network, opened, dropped, unlimited, carrier, share, alike)
+
+
+def refuse_shared_taps(stations: Stations, devices: Devices, otherwise: str) -> None:
+    """Refuse that the taps of transformers in parallel move, which share their current by their ratios.
+
+    Args:
+        stations: of the network. devices: whose positions are decided. otherwise: what to ask for instead.
+
+    Raises:
+        InputError: naming each.
+    """
+    taps = devices.of(DeviceKind.TAP)
+    found = [devices.names[d] for d in taps.tolist() if stations.joined[devices.place[d]]]
+    if found:
+        message = "it stands in parallel with others in a loop that stays closed, and its taps are free to move"
+        remedy = f"{otherwise}, or open the loop (--open, or --switchable)"
+        raise InputError([Problem("transformers", name, "", message, remedy) for name in found])
 
 
 def _one_node_a_voltage(network: Network, moving: set[int]) -> Ints:

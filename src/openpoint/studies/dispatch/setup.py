@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import OptionError
 from openpoint.formulations.locks import locks, refuse_impossible
 from openpoint.formulations.radiality import contract
 from openpoint.grid.balanced import HAS_PHASES
@@ -17,7 +17,7 @@ from openpoint.network.device_tables import build_devices, build_prices, build_s
 from openpoint.network.devices import DeviceKind, Devices, off_today, with_outputs_held
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost
-from openpoint.network.stations import Stations, open_held_meshes
+from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.studies.dispatch.criteria import criterion_costs
 from openpoint.studies.dispatch.options import FREE, DispatchOptions
 from openpoint.studies.dispatch.question import Question
@@ -60,7 +60,7 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
     network = with_outputs_held(network, every, ranged="generators" not in free, off="commitment" not in free)
     devices = every.only(np.flatnonzero([FREED_BY[DeviceKind(kind)] in free for kind in every.kind]))
     stations = _with_stations(network, devices)
-    _refuse_shared_taps(stations, devices)
+    refuse_shared_taps(stations, devices, "Leave taps out of what is free (--free)")
     switchable = network.switchable & ("topology" in free)
     must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
     must_close, must_open = must_close & ~stations.dropped, must_open | stations.dropped
@@ -95,20 +95,6 @@ def asked_otherwise(question: Question, options: DispatchOptions) -> Question:
 def _with_stations(network: Network, devices: Devices) -> Stations:
     """The network with its held meshes opened, as far as that holds for all positions of the devices."""
     return open_held_meshes(network, network.source_terminal[devices.place[devices.of(DeviceKind.VOLTAGE)]])
-
-
-def _refuse_shared_taps(stations: Stations, devices: Devices) -> None:
-    """Refuse that the taps of transformers in parallel move, which share their current by their ratios.
-
-    Raises:
-        InputError: naming each.
-    """
-    taps = devices.of(DeviceKind.TAP)
-    found = [devices.names[d] for d in taps.tolist() if stations.joined[devices.place[d]]]
-    if found:
-        message = "it stands in parallel with others in a loop that stays closed, and its taps are free to move"
-        remedy = "Leave taps out of what is free (--free), or open the loop (--open, or --switchable)"
-        raise InputError([Problem("transformers", name, "", message, remedy) for name in found])
 
 
 def _most(options: DispatchOptions) -> dict[str, float]:

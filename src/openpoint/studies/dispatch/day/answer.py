@@ -57,6 +57,8 @@ class Asked:
 
 def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples: pl.DataFrame) -> DispatchDayResult:
     """The result of a method; `samples`: plans in days drawn at random."""
+    planned, stations = _planned(asked, question, outcome.plan), question.stations
+    question, outcome = question.whole, outcome.with_plans(question.in_whole)
     shown = Shown(asked.grid, question, _flows(question, outcome))
     answered = outcome.plan is not None and math.isfinite(outcome.upper_bound)
     in_futures = future_flows(question, outcome)
@@ -66,7 +68,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
     network, plan = question.network, outcome.plan
     first = network.closed if plan is None else plan.closed[0]
     first_open = states.open_names(network, first) if plan is not None else ()
-    periods, planned = tables.periods(shown), _planned(asked, question, plan)
+    periods = tables.periods(shown)
     return DispatchDayResult(
         grid=asked.grid,
         method=asked.method,
@@ -111,7 +113,13 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         futures=futures(shown, in_futures),
         samples=samples,
         iterations=iterations_table(outcome.log, ITERATIONS),
-        notes=(*asked.grid.figure_notes, *asked.notes, *remarks(shown, outcome), *outcome.notes),
+        notes=(
+            *asked.grid.figure_notes,
+            *asked.notes,
+            *(() if stations is None else states.of_couplers(stations)),
+            *remarks(shown, outcome),
+            *outcome.notes,
+        ),
     )
 
 

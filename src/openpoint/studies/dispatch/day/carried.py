@@ -116,7 +116,9 @@ class Planned:
             recourse,
             **{name: _with_row(part, t, getattr(answer.recourse, name)[0]) for name, part in vars(recourse).items()},
         )
-        shown = Shown(self.grid, question, {CASE: day_flow(question, self.plan, realisation, recourse)})
+        whole = question.whole
+        flow = day_flow(whole, question.in_whole(self.plan), realisation, recourse)
+        shown = Shown(self.grid, whole, {CASE: flow})
         name = day.names[t]
         figures = shown.rows(PERIODS, [tables.period_row(shown, CASE, t)])
         more = np.zeros(day.uncertain.count - len(self.start.deviated))

@@ -18,9 +18,10 @@ from openpoint.network import Network
 from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import tangent
 from openpoint.network.devices import with_positions
-from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.powerflow.meshed import solve_meshed
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, moves
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
@@ -88,7 +89,8 @@ def day_flow(question: DayQuestion, plan: DayPlan, realisation: Floats, recourse
     """The exact power flow of every period.
 
     Args:
-        question: of the day. plan: what was decided before. realisation: (T, U). recourse: of the T periods, K = T.
+        question: of the day. plan: what was decided before; loops that it leaves closed are solved as they are.
+        realisation: (T, U). recourse: of the T periods, K = T.
     """
     return day_flows(question, plan, [(realisation, recourse)])[0]
 
@@ -104,15 +106,13 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     on = running(question, plan)
     for t in range(T):
         base, drawn, factor = _drawn(question, plan, t, days)
-        power, current, impedance = drawn
         output = np.where(on[t], plan.generation[t], 0.0)
-        found = solve(base, plan.closed[t], s_power=power, s_current=current, s_impedance=impedance, generation=output)
-        held = np.flatnonzero(found.converged & found.energised.all(axis=1))
+        held, (v_held, i_held, s_fr, s_to, s_source) = _solved(base, plan.closed[t], drawn, output)
         own = (*(values[held] for values in drawn), np.broadcast_to(output, (len(held), len(output))))
-        checked = check_flows(base, plan.closed[t], found.v[held], *own, tolerance=LIMIT_TOLERANCE)
-        size = np.abs(found.v[held])
-        v[held, t], i[held, t], source_s[held, t] = found.v[held], found.i_series[held], found.source_s[held]
-        losses[held, t] = (found.s_fr[held] + found.s_to[held]).real
+        checked = check_flows(base, plan.closed[t], v_held, *own, tolerance=LIMIT_TOLERANCE)
+        size = np.abs(v_held)
+        v[held, t], i[held, t], source_s[held, t] = v_held, i_held, s_source
+        losses[held, t] = (s_fr + s_to).real
         fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
         asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
         load[held, t] = asked * factor[held]
@@ -125,6 +125,30 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
         flow = DayFlow(plan, realisation, recourse, *states, parts={})
         flows.append(replace(flow, parts=_parts(question, flow)))
     return flows
+
+
+def _solved(
+    base: Network, closed: Bools, drawn: tuple[Complexes, Complexes, Complexes], output: Complexes
+) -> tuple[Ints, tuple[Complexes, ...]]:
+    """Which of K days have a flow in a period, and of these voltages, series currents, powers into the branches at
+    their ends and of the sources. Loops that are closed are solved by Newton's method, day by day.
+
+    Args:
+        base: network of the period. closed: (E). drawn: (K, N) demands. output: (G) of the generators.
+    """
+    power, current, impedance = drawn
+    found = solve(base, closed, s_power=power, s_current=current, s_impedance=impedance, generation=output)
+    if found.status[0] != FlowStatus.NOT_RADIAL:
+        held = np.flatnonzero(found.converged & found.energised.all(axis=1))
+        parts = found.v, found.i_series, found.s_fr, found.s_to, found.source_s
+        return held, tuple(part[held] for part in parts)
+    days = [replace(base, s_power=p, s_current=c, s_impedance=z) for p, c, z in zip(*drawn, strict=True)]
+    states = [solve_meshed(here, closed, output) for here in days]
+    some = [(k, state) for k, state in enumerate(states) if state is not None]
+    rows = [(state.v, state.i_series, state.s_fr, state.s_to, state.source_s) for _, state in some]
+    sizes = base.n_terminals, *(3 * [base.n_conductors]), len(base.source_terminal)
+    empty = tuple(np.empty((0, size), dtype=np.complex128) for size in sizes)
+    return np.array([k for k, _ in some], dtype=np.int64), tuple(map(np.array, zip(*rows))) if rows else empty
 
 
 def period_network(

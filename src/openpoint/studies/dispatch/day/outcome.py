@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from openpoint.arrays import Floats
 from openpoint.network.day import DayPlan, HourRecourse
@@ -65,3 +66,14 @@ class DayOutcome:
     @property
     def gap(self) -> float:
         return relative_gap(self.lower_bound, self.upper_bound)
+
+    def with_plans(self, of: Callable[[DayPlan], DayPlan]) -> DayOutcome:
+        """The same with other plans, each made of the one that is there."""
+        operated = [each and replace(each, plan=of(each.plan)) for each in (self.forecast, self.worst, *self.scenarios)]
+        return replace(
+            self,
+            plan=self.plan and of(self.plan),
+            forecast=operated[0],
+            worst=operated[1],
+            scenarios=tuple(each for each in operated[2:] if each is not None),
+        )

@@ -108,12 +108,18 @@ def rest_of_question(
     others = np.flatnonzero(devices.kind != DeviceKind.UNIT)
     net = with_positions(net, devices.only(others), state.positions[others])
     known = np.isfinite(state.generation)
-    net = replace(net, closed=state.closed, generator_s=np.where(known, state.generation, net.generator_s))
+    output = np.where(known, state.generation, net.generator_s)
+    net, stations = replace(net, closed=state.closed, generator_s=output), question.stations
+    if stations is not None:
+        closed = state.closed | stations.dropped
+        whole = with_positions(stations.whole, devices.only(others), state.positions[others])
+        stations = replace(stations, whole=replace(whole, closed=closed, generator_s=output), opened=net)
     left = None if question.max_changes is None else max(question.max_changes - int(state.operations.sum()), 0)
     once = {Cadence.ONCE: Cadence.FIXED} if state.period and not decide_again else {}
     return replace(
         question,
         network=net,
+        stations=stations,
         devices=replace(devices, today=state.positions),
         topology=once.get(question.topology, question.topology),
         positions=once.get(question.positions, question.positions),

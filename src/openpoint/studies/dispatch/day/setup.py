@@ -15,9 +15,10 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Demand
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind
+from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.scenarios.day.futures import DayFutures, realisations_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.options import DayOptions
@@ -51,11 +52,14 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
         )
     switchable = network.switchable & (options.cadence is not Cadence.FIXED)
     must_close, must_open = locks(network, network.closed, switchable, options.locked_open, options.locked_closed)
+    stations = _with_stations(network, every if positions is not Cadence.FIXED else None)
+    if stations is not None:
+        must_close, must_open = must_close & ~stations.dropped, must_open | stations.dropped
     ends = network.terminal_fr, network.terminal_to, network.source_terminal
     refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
     _LOG.info("laid the day on the network")
     return DayQuestion(
-        network=network,
+        network=network if stations is None else stations.opened,
         devices=every.only(np.arange(every.count) if positions is not Cadence.FIXED else np.flatnonzero(kept)),
         supply=_supply(grid, network, options.source_max_kw),
         cost=_prices(grid, network, options),
@@ -66,7 +70,25 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
         max_changes=options.max_changes,
         recourse=options.resources,
         day=replace(day, demand=_demand(day, options)),
+        stations=stations,
     )
+
+
+def _with_stations(network: Network, moving: Devices | None) -> Stations | None:
+    """The network with its held meshes opened; None where it has none.
+
+    Each source stays by itself, also where several hold one voltage, since each has its price and its limits.
+
+    Args:
+        moving: devices whose positions are decided; None = none.
+
+    Raises:
+        InputError: taps of transformers in parallel that may move.
+    """
+    stations = open_held_meshes(network, network.source_terminal)
+    if moving is not None:
+        refuse_shared_taps(stations, moving, "Decide no positions (--positions fixed)")
+    return stations if stations.dropped.any() else None
 
 
 def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArrays) -> ScenarioDays | None:

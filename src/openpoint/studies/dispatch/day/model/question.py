@@ -9,9 +9,10 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
-from openpoint.network.day import DayArrays
+from openpoint.network.day import DayArrays, DayPlan
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.network.stations import Stations
 from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.risk import CVaR, Expectation, Risk, probability_set
 from openpoint.twostage.uncertainty import Scenarios
@@ -100,6 +101,7 @@ class DayQuestion:
         recourse: what is decided after the realisation is known. Stores and shifts then see the whole day: an
             optimistic assumption, to be shown beside the figure.
         day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
+        stations: the grid with the held meshes that `network` has opened; None where it has none.
     """
 
     network: Network
@@ -114,6 +116,16 @@ class DayQuestion:
     recourse: frozenset[Resource]
     day: DayArrays
     scenarios: ScenarioDays | None = None
+    stations: Stations | None = None
+
+    @property
+    def whole(self) -> DayQuestion:
+        """The question on the grid with its held meshes closed: for figures of plans, not for methods."""
+        return self if self.stations is None else replace(self, network=self.stations.whole, stations=None)
+
+    def in_whole(self, plan: DayPlan) -> DayPlan:
+        """A plan on the grid with its held meshes closed."""
+        return plan if self.stations is None else replace(plan, closed=plan.closed | self.stations.dropped)
 
     @property
     def by_period(self) -> bool:
