@@ -70,7 +70,10 @@ cloudy,evening,1.08,1,0.3
 | `probability` | the same in all rows of a future, sums to one over the futures; `--risk worst` needs none |
 
 Columns that are left out are as forecast. No source has more than its rating. Prices are those of the day in all
-futures: a column `price` is refused.
+futures: a column `price` is refused. With a price in what comes, the cost of a period is the product of two things that
+come, price and power, and no longer convex in them. Then a copy at the mean of a group of futures is no bound of their
+mean cost (Jensen), and the bound of a topology, linear in what comes at given multipliers, has to be derived anew. Only
+the program that has all futures would still hold.
 
 ## The built-in days
 
