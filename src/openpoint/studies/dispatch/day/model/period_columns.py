@@ -58,7 +58,7 @@ MARGIN_LEAST = 1e-5
 """Least share by which limits are tightened where the exact flow breaks them."""
 TIGHTENED_MOST = 10
 """Iterations in which limits may be tightened."""
-DIVIDED_MOST = 200
+DIVIDED_MOST = 1_500
 """Parts into which flows are divided where losses pay."""
 BINDS = 1e-3
 """Multiplier from which a day counts as binding."""
