@@ -66,7 +66,7 @@ def test_random_grids(won: list[bool], clear: float, wins: bool, monkeypatch: py
         return event
 
     monkeypatch.setattr(PathExplorer, "explore", both)
-    for seed in range(60):
+    for seed in range(100):  # most end at the first node
         network = random_grid(np.random.default_rng([seed, 33]), [(), ("locks",), ("stiff",)][seed % 3])
         bounds: list[float] = []
 

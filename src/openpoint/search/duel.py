@@ -35,7 +35,7 @@ EARLY = 4
 proportion to the operations."""
 PIECE = 16
 """Nodes of the rival between two comparisons."""
-OF_BRANCH, OF_PAIR = 15, 3
+OF_BRANCH, OF_PAIR = 40, 5
 """Operations of the bound by paths at a node: for each bus and branch, and for each pair of a path and a junction."""
 
 

@@ -107,6 +107,20 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
             continue
         largest = float(rng.choice([0.0, 0.05, 0.2, 1.0]))
         for _ in range(4):
+            # About other flows than the least ones, and with prices of voltages where paths are decided.
+            of_paths.about_p[:], of_paths.about_q[:] = rng.choice([0.0, 0.5, 2.0]) * rng.random((2, 2 * len(paths.u)))
+            entries.prepared(model, paths, of_paths, work)
+            of_paths.y[:-1], of_paths.mu[:-1] = largest * rng.random((2, paths.junctions))
+            entries.price_voltages(model, paths, of_paths)
+            for _ in range(3):
+                bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
+                bounds += 1
+                if bound > best * (1.0 + 1e-9) + 1e-15:
+                    found.append(f"bound {bound:.9g} above {best:.9g} with prices of voltages")
+                step = rng.choice([0.1, 0.3, 1.0]) * paths.metric
+                of_paths.y[:-1] = np.maximum(0.0, of_paths.y[:-1] + step @ of_paths.residual_p)
+                of_paths.mu[:-1] = np.maximum(0.0, of_paths.mu[:-1] + step @ of_paths.residual_q)
+            entries.prepared(model, paths, of_paths, work)
             of_paths.y[:-1], of_paths.mu[:-1] = largest * rng.random((2, paths.junctions))
             bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
             bounds += 1

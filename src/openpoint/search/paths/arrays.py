@@ -72,9 +72,17 @@ class PathWork(Table):
         known_w, first_w: (J) the same of upper bounds of the squared voltages of junctions.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
             arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
+        about_p, about_q: (2K) flow about which these are best; first_about_p, first_about_q: that of the first node.
         drop: (2K) least drop of the squared voltage then.
         least_p, least_q: (2K) least power drawn from end u and end v in any state that does not feed that end.
         recv_p, recv_q, chain: (B) of one sweep: power and squared voltage at the far end of each branch.
+        power_about, chain_about: (B, 6), (B, 3) the same of a sweep about a flow: p, q and w with their slopes by f and
+            g. sent_about: (6) p, q sent.
+        arrive: (2K, 3) greatest squared voltage where the path ends, as an affine function of what arrives.
+        kappa: (J + 1) prices of squared voltages (`openpoint.search.paths.chains`). order: arcs on which these are
+            priced, the first `priced` ones. w_tail: (J + 1) about the squared voltages at their near ends.
+        chain_y, chain_mu, chain_nu: (B) multipliers within these. sent_p, sent_q: (2K) what is sent there.
+        square: (2K) what the squared distance to the flow of least cost costs at least; −1 where voltages are priced.
         place: (K) best branch to open, its position. open_cost: (K) least cost where open. cost: (2K) of the arcs.
         toll: (2K) what is taken off the costs of arcs, of which others keep account (`openpoint.search.paths.parts`).
         flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
@@ -111,12 +119,30 @@ class PathWork(Table):
     known_w: Floats
     first_w: Floats
     send: Floats
+    about_p: Floats
+    about_q: Floats
+    first_about_p: Floats
+    first_about_q: Floats
     drop: Floats
     least_p: Floats
     least_q: Floats
     recv_p: Floats
     recv_q: Floats
     chain: Floats
+    power_about: Floats
+    chain_about: Floats
+    sent_about: Floats
+    arrive: Floats
+    kappa: Floats
+    w_tail: Floats
+    order: Indices
+    priced: Ints
+    chain_y: Floats
+    chain_mu: Floats
+    chain_nu: Floats
+    square: Floats
+    sent_p: Floats
+    sent_q: Floats
     place: Indices
     open_cost: Floats
     cost: Floats
@@ -157,9 +183,16 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
     arrays |= {name: np.zeros(k) for name in ("inner", "open_cost")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
-    arrays |= {name: np.zeros(2 * k) for name in (*by_arc, "known_p", "known_q", "first_p", "first_q")}
+    arrays |= {name: np.zeros(j + 1) for name in ("kappa", "w_tail")}
+    arrays |= {name: np.zeros(b) for name in ("chain_y", "chain_mu", "chain_nu")}
+    arrays |= {name: np.zeros(2 * k) for name in ("square", "sent_p", "sent_q")}
+    arrays |= {"arrive": np.zeros((2 * k, 3)), "order": np.zeros(k, dtype=np.int32)}
+    arrays["priced"] = np.zeros(1, dtype=np.int64)
+    by_state = [f"{name}_{part}" for name in ("known", "first", "about", "first_about") for part in "pq"]
+    arrays |= {name: np.zeros(2 * k) for name in (*by_arc, *by_state)}
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
     arrays |= {name: np.full(j, np.inf) for name in ("known_w", "first_w")}
+    arrays |= {"power_about": np.zeros((b, 6)), "chain_about": np.zeros((b, 3)), "sent_about": np.zeros(6)}
     arrays |= {"send": np.zeros((2 * k, 8)), "share": np.zeros((k, 3)), "forced": np.zeros((k, 3))}
     arrays |= {name: np.zeros(2 * k, dtype=np.int32) for name in ("left", "right")}
     nodes = ("heap", "arc", "leader", "tree", "seen", "trail")

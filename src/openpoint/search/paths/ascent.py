@@ -145,8 +145,7 @@ def tighten(paths: Paths, work: PathWork, cutoff: float, margin: float) -> bool:
             continue
         forced = work.forced[k, 2 if d % 2 else 1]
         slack = cutoff - (forced - margin * abs(forced))
-        near = paths.v[k] if d % 2 else paths.u[k]
-        square = (1.0 + work.y[near]) * work.send[d, 1] + work.mu[near] * work.send[d, 5]
+        square = work.square[d]
         if slack <= 0.0 or square <= 0.0:
             continue
         most = np.sqrt(slack / square)

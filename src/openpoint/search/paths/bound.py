@@ -32,6 +32,7 @@ from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.paths.arborescence import arborescence
 from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork
+from openpoint.search.paths.chains import follow_voltages, priced_arc
 from openpoint.search.paths.node import may_open
 from openpoint.search.paths.sweeps import sent
 
@@ -40,21 +41,50 @@ HUGE = 1e3
 
 
 @inlined
-def least_arc(work: PathWork, d: int, tail: tuple[float, float], head: tuple[float, float], load: float) -> float:
-    """Least cost of a closed path between multipliers y, μ at both ends, nan if unbounded; writes what arrives then."""
-    s, (y, mu), (y_far, mu_far) = work.send, tail, head
+def least_arc(paths: Paths, work: PathWork, d: int) -> float:
+    """Least cost of a closed path at the multipliers, nan if unbounded; writes what arrives then."""
+    k, s = d // 2, work.send
+    near, far = (paths.v[k], paths.u[k]) if d % 2 else (paths.u[k], paths.v[k])
+    y, mu, kappa = work.y[near], work.mu[near], work.kappa[far]
     square = (1.0 + y) * s[d, 1] + mu * s[d, 5]
-    by_f = (1.0 + y) * (1.0 + s[d, 2]) + mu * s[d, 6] - (1.0 + y_far)
-    by_g = (1.0 + y) * s[d, 3] + mu * (1.0 + s[d, 7]) - mu_far
+    by_f = (1.0 + y) * (1.0 + s[d, 2]) + mu * s[d, 6] - (1.0 + work.y[far]) - kappa * work.arrive[d, 1]
+    by_g = (1.0 + y) * s[d, 3] + mu * (1.0 + s[d, 7]) - work.mu[far] - kappa * work.arrive[d, 2]
     f, g = work.end_p[d], work.end_q[d]
+    work.square[d] = square
     if square > 0.0:
         f, g = max(f, -0.5 * by_f / square), max(g, -0.5 * by_g / square)
     elif by_f < 0.0 or by_g < 0.0:
         return np.nan
     work.flow_p[d] = f
     work.flow_q[d] = g
-    cost: float = (1.0 + y) * s[d, 0] + mu * s[d, 4] - load + square * (f * f + g * g) + by_f * f + by_g * g
+    cost: float = (1.0 + y) * s[d, 0] + mu * s[d, 4] - work.inner[k] - kappa * work.arrive[d, 0]
+    cost += square * (f * f + g * g) + by_f * f + by_g * g
     return cost
+
+
+@inlined
+def arcs(model: Model, paths: Paths, work: PathWork) -> bool:
+    """Costs of closed paths, first of those on which voltages are priced; False where one is unbounded."""
+    for j in range(paths.junctions + 1):
+        work.kappa[j] = 0.0
+    for d in range(len(work.cost)):
+        work.cost[d] = np.inf
+        work.square[d] = 0.0
+    for t in range(work.priced[0]):
+        d = work.order[t]
+        cost = priced_arc(model, paths, work, d)
+        if not np.isnan(cost):
+            work.cost[d] = cost
+            work.square[d] = -1.0
+    for d in range(len(work.cost)):
+        k, bit = d // 2, BACK if d % 2 else FORTH
+        if work.square[d] == 0.0 and work.mask[k] & bit != 0 and paths.start[k] < paths.start[k + 1]:
+            work.cost[d] = least_arc(paths, work, d)
+            if np.isnan(work.cost[d]):
+                return False
+    if work.priced[0] > 0:
+        follow_voltages(paths, work)
+    return True
 
 
 @inlined
@@ -62,6 +92,8 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
     """Costs of open paths and of arcs; returns the sum of all that no arc is part of, nan where an arc is unbounded."""
     y, mu = work.y, work.mu
     total = 0.0
+    if not arcs(model, paths, work):
+        return np.nan
     for j in range(paths.junctions):
         total += work.load_p[paths.bus[j]] * y[j] + work.load_q[paths.bus[j]] * mu[j]
     for k in range(len(work.mask)):
@@ -70,7 +102,6 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
         if paths.start[k] == paths.start[k + 1]:  # it stands for what feeds its end v from outside of a part
             work.open_cost[k] = 0.0
             work.cost[2 * k] = 0.0 if work.mask[k] & FORTH != 0 else np.inf
-            work.cost[2 * k + 1] = np.inf
             continue
         work.open_cost[k] = huge
         if work.mask[k] & OPEN != 0:
@@ -85,16 +116,9 @@ def costs(model: Model, paths: Paths, work: PathWork, status: Any, huge: float) 
                         work.place[k] = position
             work.open_cost[k] = least - load
         total += work.open_cost[k]
-        work.cost[2 * k] = np.inf
-        work.cost[2 * k + 1] = np.inf
-        if work.mask[k] & FORTH != 0:
-            work.cost[2 * k] = least_arc(work, 2 * k, (y[u], mu[u]), (y[v], mu[v]), load) - work.open_cost[k]
-        if work.mask[k] & BACK != 0:
-            work.cost[2 * k + 1] = least_arc(work, 2 * k + 1, (y[v], mu[v]), (y[u], mu[u]), load) - work.open_cost[k]
-        if np.isnan(work.cost[2 * k]) or np.isnan(work.cost[2 * k + 1]):
-            return np.nan
-        work.cost[2 * k] -= work.toll[2 * k]
-        work.cost[2 * k + 1] -= work.toll[2 * k + 1]
+        for d in range(2 * k, 2 * k + 2):
+            if work.cost[d] < np.inf:
+                work.cost[d] -= work.open_cost[k] + work.toll[d]
     return total
 
 
@@ -151,7 +175,9 @@ def residuals(paths: Paths, work: PathWork) -> None:
             continue
         d = 2 * k if work.state[k] == FORTH else 2 * k + 1
         tail, head = (u, v) if work.state[k] == FORTH else (v, u)
-        p_sent, q_sent = sent(work, d, work.flow_p[d], work.flow_q[d])
+        p_sent, q_sent = work.sent_p[d], work.sent_q[d]
+        if work.square[d] >= 0.0:
+            p_sent, q_sent = sent(work, d, work.flow_p[d], work.flow_q[d])
         if tail < root:
             p[tail] += p_sent
             q[tail] += q_sent

@@ -8,7 +8,7 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
 from openpoint.search.kernel.node import MARGIN
 from openpoint.search.kernel.waiting import free_row, next_row, pop, push
-from openpoint.search.paths import arborescence, ascent, bound, node, routes, search
+from openpoint.search.paths import arborescence, ascent, bound, chains, node, routes, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 
 
@@ -41,6 +41,12 @@ def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge:
     value = bound.path_bound(model, paths, of_paths, work.status, huge)
     bound.residuals(paths, of_paths)
     return value
+
+
+@lean
+def price_voltages(model: Model, paths: Paths, of_paths: PathWork) -> None:
+    """`openpoint.search.paths.chains.order_decided`, after `prepared`."""
+    chains.order_decided(model, paths, of_paths)
 
 
 @lean

@@ -13,7 +13,7 @@ from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model
 from openpoint.search.kernel.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork
-from openpoint.search.paths.sweeps import ROUNDS, closed, dangle, sent, stubs
+from openpoint.search.paths.sweeps import ROUNDS, closed, closed_about, dangle, sent, stubs
 
 TURNS = 2
 """Turns of dangling trees, stubs, least flows and highest voltages before the first node."""
@@ -224,6 +224,16 @@ def all_closed(model: Model, paths: Paths, work: PathWork) -> None:
 
 
 @inlined
+def about_flows(model: Model, paths: Paths, work: PathWork) -> None:
+    """`closed_about` of all paths in the directions that they may have, about the flows of least cost last found."""
+    for d in range(len(work.about_p)):
+        if work.mask[d // 2] & (BACK if d % 2 else FORTH) != 0:
+            work.about_p[d] = work.flow_p[d]
+            work.about_q[d] = work.flow_q[d]
+            closed_about(model, paths, work, d // 2, d % 2 == 0)
+
+
+@inlined
 def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
     """The least power of closed paths at the node, and the highest voltages of junctions."""
     for j in range(len(work.top)):
@@ -239,3 +249,7 @@ def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
     all_closed(model, paths, work)
     highest_voltages(paths, work)
     all_closed(model, paths, work)
+    work.priced[0] = 0
+    for d in range(len(work.about_p)):
+        if work.mask[d // 2] & (BACK if d % 2 else FORTH) != 0:
+            closed_about(model, paths, work, d // 2, d % 2 == 0)

@@ -126,6 +126,7 @@ class Part:
         moved = self.paths.start[:count] - paths.start[some]
         own.opened[:count] = np.where(work.opened[some] >= 0, work.opened[some] + moved, -1)
         own.known_p[: 2 * count], own.known_q[: 2 * count] = work.end_p[self.arcs], work.end_q[self.arcs]
+        own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
 
     def adds(self, work: PathWork, toll: Floats, huge: float, target: float, nodes: int) -> float:

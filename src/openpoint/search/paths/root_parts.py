@@ -70,6 +70,7 @@ class RootParts:
         for name, values in first.items():
             getattr(of, name)[:] = values
         of.known_p[:], of.known_q[:], of.known_w[:] = of.first_p, of.first_q, of.first_w
+        of.about_p[:], of.about_q[:] = of.first_about_p, of.first_about_q
         of.mask[:], work.status[:] = self.mask, self.status
         of.y[:], of.mu[:] = y, mu
         if not entries.prepared(self.model, self.paths, of, work):

@@ -29,19 +29,11 @@ FALL = 2e-4
 
 
 @inlined
-def square_of(paths: Paths, work: PathWork, d: int) -> float:
-    """What the squared distance to the flow of least cost costs in arc d."""
-    near = paths.v[d // 2] if d % 2 else paths.u[d // 2]
-    square: float = (1.0 + work.y[near]) * work.send[d, 1] + work.mu[near] * work.send[d, 5]
-    return square
-
-
-@inlined
 def suitable(paths: Paths, work: PathWork, slack: float) -> float:
     """The multiplier that suits a route of one path of average curvature; 0 where there is none."""
     total, count = 0.0, 0
     for d in range(len(work.cost)):
-        square = square_of(paths, work, d)
+        square = work.square[d]
         if work.cost[d] < np.inf and square > 0.0:
             total += (paths.r[d // 2] ** 2 + paths.x[d // 2] ** 2) / square
             count += 1
@@ -52,13 +44,13 @@ def suitable(paths: Paths, work: PathWork, slack: float) -> float:
 @inlined
 def least_drop(paths: Paths, work: PathWork, d: int, theta: float, rest: float) -> float:
     """Least drop of the squared voltage on arc d plus `theta` times its cost."""
-    r, x, square = paths.r[d // 2], paths.x[d // 2], square_of(paths, work, d)
+    r, x, square = paths.r[d // 2], paths.x[d // 2], work.square[d]
     f, g = work.end_p[d], work.end_q[d]
     if square > 0.0:
         f = max(f, work.flow_p[d] - r / (theta * square))
         g = max(g, work.flow_q[d] - x / (theta * square))
-    cost = rest + square * ((f - work.flow_p[d]) ** 2 + (g - work.flow_q[d]) ** 2)
-    length: float = work.drop[d] + 2.0 * (r * (f - work.end_p[d]) + x * (g - work.end_q[d])) + theta * cost
+        rest += square * ((f - work.flow_p[d]) ** 2 + (g - work.flow_q[d]) ** 2)
+    length: float = work.drop[d] + 2.0 * (r * (f - work.end_p[d]) + x * (g - work.end_q[d])) + theta * rest
     return length
 
 

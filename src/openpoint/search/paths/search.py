@@ -22,13 +22,15 @@ from openpoint.search.kernel.waiting import free_row, push
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 from openpoint.search.paths.ascent import ascend, fix, force, tighten
 from openpoint.search.paths.bound import HUGE, path_bound
-from openpoint.search.paths.node import begin, from_branches, one_feeder, sums, to_branches
+from openpoint.search.paths.chains import order_decided
+from openpoint.search.paths.node import about_flows, begin, from_branches, one_feeder, sums, to_branches
 from openpoint.search.paths.routes import lower_voltages
 
 DONE, LEAF = -2, -1
 NOTHING, FIXED, TIGHTER = 0, 1, 2
-FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
-"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others."""
+FIRST, ANEW, NEXT, AGAIN, MORE = 100, 40, 12, 4, 6
+"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others; and
+each time that the costs of closed paths were improved."""
 SURE = 0.98
 """Share of the most frequent state of a path above which the relaxation is sure of it."""
 
@@ -51,21 +53,39 @@ def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
 
 @inlined
 def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
-    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING."""
+    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING.
+
+    First about the flows of the first node, then about those found, then with prices of voltages on decided paths.
+    """
     cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
+    goal = cutoff * (1.0 + 2.0 * MARGIN)
+    fixed, tighter, best = False, False, -np.inf
     sums(model, paths, of_paths, work.status)
-    ascend(model, paths, of_paths, work.status, huge, cutoff * (1.0 + 2.0 * MARGIN), most)
-    value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
-    if value == -np.inf:
+    for turn in range(3):
+        if turn == 1:
+            about_flows(model, paths, of_paths)
+        elif turn == 2:
+            order_decided(model, paths, of_paths)
+            if of_paths.priced[0] == 0:
+                break
+        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE)
+        value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
+        if value == -np.inf:
+            break
+        best = max(best, value)
+        counts.bound[0] = max(counts.bound[0], safe(value) if value < np.inf else value)
+        if counts.bound[0] >= cutoff:
+            return DONE
+        if turn == 0:
+            continue
+        force(paths, of_paths, value)
+        fixed |= fix(model, paths, of_paths, work.status, cutoff, MARGIN)
+        if turn == 1:
+            tighter |= tighten(paths, of_paths, cutoff, MARGIN)
+            tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
+    if best == -np.inf:
         return NOTHING
-    counts.bound[0] = max(counts.bound[0], safe(value) if value < np.inf else value)
-    if counts.bound[0] >= cutoff:
-        return DONE
-    of_paths.both[0] = value
-    force(paths, of_paths, value)
-    fixed = fix(model, paths, of_paths, work.status, cutoff, MARGIN)
-    tighter = tighten(paths, of_paths, cutoff, MARGIN)
-    tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
+    of_paths.both[0] = best
     if fixed:
         return FIXED
     return TIGHTER if tighter else NOTHING
@@ -85,6 +105,8 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     copy_values(of_paths.first_p, of_paths.known_p)
     copy_values(of_paths.first_q, of_paths.known_q)
     copy_values(of_paths.first_w, of_paths.known_w)
+    copy_values(of_paths.first_about_p, of_paths.about_p)
+    copy_values(of_paths.first_about_q, of_paths.about_q)
     first = counts.nodes[0] == 1 and counts.depth[0] == 0
     helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
     while True:
@@ -126,6 +148,8 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         copy_values(of_paths.known_p, of_paths.first_p)
         copy_values(of_paths.known_q, of_paths.first_q)
         copy_values(of_paths.known_w, of_paths.first_w)
+        copy_values(of_paths.about_p, of_paths.first_about_p)
+        copy_values(of_paths.about_q, of_paths.first_about_q)
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0

@@ -15,6 +15,22 @@ between and the losses that belong to the least f, g. The power sent is at least
     f + s0 + s1 (f² + g²) + s2 f + s3 g
     s0 = Σ (load + r (a² + b²) / w)    s1 = Σ r / w    s2 = 2 Σ r a / w    s3 = 2 Σ r b / w
 
+That is best at the least flow. About another flow F₀ = (f₀, g₀), nowhere less than that, there is a better bound
+(`closed_about`), as more power lowers the voltages within the path. Let F and w be power and squared voltage at the far
+end of a branch when F₀ + δ arrives at the end of the path, and t >= 0 two numbers. Since |F − t w|² >= 0,
+
+    l = |F|² / w >= 2 t·F − |t|² w
+
+So with affine functions of δ, F_ of which F is never below and w_ of which w is never above, l is never below the
+affine 2 t·F_ − |t|² w_. By the balances and the voltage law, both are passed on: from branch to branch up to the
+sender, and then down with the voltages. Every sweep starts and ends with bounds; t = F_ / w_ at δ = 0 is the best
+there. Where F_ >= 0 at the least flow, and so everywhere, since no slope of it is negative,
+
+    l >= |F_|² / w_ = 2 t·F_ − |t|² w_ + |F_ − t w_|² / w_ >= 2 t·F_ − |t|² w_ + σ |δ|² / w_max
+
+with D the slope of F_ − t w_, which is 0 at δ = 0, σ the least eigenvalue of DᵀD, and w_max the value of w_ at the
+least flow.
+
 **Least flows.** A junction is fed by one path. What arrives there is at least its own load and what every other path
 at it draws in each of its possible states but those that feed the junction.
 
@@ -31,6 +47,9 @@ from openpoint.search.paths.arrays import Paths, PathWork
 
 SWEEPS = 3
 """Sweeps up and down along a path."""
+SOUND = 0.1
+"""Where the flow on a branch about which a path is bounded is so near its greatest possible one that less than this is
+left of the slope of its voltage, the voltage is only known to be at most the sender's."""
 ROUNDS = 8
 """Rounds of least flows over all paths."""
 
@@ -153,6 +172,100 @@ def closed(model: Model, paths: Paths, work: PathWork, k: int, forth: bool) -> N
             send[d, 4 * c + 3] += 2.0 * z * b
         drop += 2.0 * (model.r[e] * p + model.x[e] * q) + model.z2[e] * (p * p + q * q) / w_far
     work.drop[d] = drop
+
+
+@inlined
+def least_square(a: float, b: float, c: float, d: float) -> float:
+    """Least eigenvalue of DᵀD of a matrix D = (a b; c d)."""
+    half, det = 0.5 * (a * a + b * b + c * c + d * d), a * d - b * c
+    least: float = half - np.sqrt(max(half * half - det * det, 0.0))
+    return max(least, 0.0)
+
+
+@inlined
+def affine_up(model: Model, paths: Paths, work: PathWork, k: int, forth: bool, f: float, g: float) -> None:
+    """Least power at the far ends of a closed path, and what is sent, as affine functions; see `closed_about`."""
+    begin, end, chain, power = paths.start[k], paths.start[k + 1], work.chain_about, work.power_about
+    p, p_f, p_g, q, q_f, q_g = f, 1.0, 0.0, g, 0.0, 1.0
+    for step in range(end - begin):
+        position = end - 1 - step if forth else begin + step
+        if step > 0:
+            bus = paths.beyond[position] if forth else paths.beyond[position - 1]
+            p += work.load_p[bus]
+            q += work.load_q[bus]
+        power[position, 0], power[position, 1], power[position, 2] = p, p_f, p_g
+        power[position, 3], power[position, 4], power[position, 5] = q, q_f, q_g
+        e, w = paths.branch[position], chain[position, 0]
+        t_p, t_q = p / w, q / w
+        square = t_p * t_p + t_q * t_q
+        l = t_p * p + t_q * q
+        l_f = 2.0 * (t_p * p_f + t_q * q_f) - square * chain[position, 1]
+        l_g = 2.0 * (t_p * p_g + t_q * q_g) - square * chain[position, 2]
+        p, p_f, p_g = p + model.r[e] * l, p_f + model.r[e] * l_f, p_g + model.r[e] * l_g
+        q, q_f, q_g = q + model.x[e] * l, q_f + model.x[e] * l_f, q_g + model.x[e] * l_g
+    sent = work.sent_about
+    sent[0], sent[1], sent[2], sent[3], sent[4], sent[5] = p, p_f, p_g, q, q_f, q_g
+
+
+@inlined
+def affine_down(model: Model, paths: Paths, work: PathWork, k: int, forth: bool, w: float) -> None:
+    """Highest voltages at the far ends of a closed path as affine functions, after `affine_up`."""
+    begin, end, chain, power = paths.start[k], paths.start[k + 1], work.chain_about, work.power_about
+    highest, w_f, w_g = w, 0.0, 0.0
+    for step in range(end - begin):
+        position = begin + step if forth else end - 1 - step
+        e = paths.branch[position]
+        r, x, z2 = model.r[e], model.x[e], model.z2[e]
+        p, q = power[position, 0], power[position, 3]
+        half = 0.5 * w - r * p - x * q
+        w = lower_end(w, r, x, z2, p, q)
+        rest = 1.0 - z2 * (p * p + q * q) / (w * w)
+        if half * half < z2 * (p * p + q * q) or half <= 0.0 or rest < SOUND:
+            w, w_f, w_g = highest, 0.0, 0.0
+        else:
+            by_p, by_q = 2.0 * (r + z2 * p / w), 2.0 * (x + z2 * q / w)
+            w_f = (w_f - by_p * power[position, 1] - by_q * power[position, 4]) / rest
+            w_g = (w_g - by_p * power[position, 2] - by_q * power[position, 5]) / rest
+        chain[position, 0], chain[position, 1], chain[position, 2] = w, w_f, w_g
+
+
+@inlined
+def closed_about(model: Model, paths: Paths, work: PathWork, k: int, forth: bool) -> None:
+    """Coefficients of the power sent into a closed path that are best about the flow `about_p`, `about_q`."""
+    begin, end = paths.start[k], paths.start[k + 1]
+    d = 2 * k if forth else 2 * k + 1
+    f, g = max(work.about_p[d], work.end_p[d]), max(work.about_q[d], work.end_q[d])
+    less_f, less_g = f - work.end_p[d], g - work.end_q[d]
+    w = work.top[paths.u_bus[k] if forth else paths.v_bus[k]]
+    chain, power, sent = work.chain_about, work.power_about, work.sent_about
+    for position in range(begin, end):
+        chain[position, 0], chain[position, 1], chain[position, 2] = w, 0.0, 0.0
+    for _ in range(SWEEPS):
+        affine_up(model, paths, work, k, forth, f, g)
+        affine_down(model, paths, work, k, forth, w)
+    affine_up(model, paths, work, k, forth, f, g)
+    by_r, by_x = 0.0, 0.0
+    for position in range(begin, end):
+        p, p_f, p_g = power[position, 0], power[position, 1], power[position, 2]
+        q, q_f, q_g = power[position, 3], power[position, 4], power[position, 5]
+        if p < p_f * less_f + p_g * less_g or q < q_f * less_f + q_g * less_g:
+            continue
+        here, w_f, w_g = chain[position, 0], chain[position, 1], chain[position, 2]
+        t_p, t_q, highest = p / here, q / here, here - w_f * less_f - w_g * less_g
+        least = least_square(p_f - t_p * w_f, p_g - t_p * w_g, q_f - t_q * w_f, q_g - t_q * w_g)
+        e = paths.branch[position]
+        by_r += model.r[e] * least / highest
+        by_x += model.x[e] * least / highest
+    far = end - 1 if forth else begin
+    work.arrive[d, 0] = chain[far, 0] - chain[far, 1] * f - chain[far, 2] * g
+    work.arrive[d, 1] = chain[far, 1]
+    work.arrive[d, 2] = chain[far, 2]
+    for c in range(2):
+        square, by_f, by_g = by_r if c == 0 else by_x, sent[3 * c + 1], sent[3 * c + 2]
+        work.send[d, 4 * c] = sent[3 * c] - by_f * f - by_g * g + square * (f * f + g * g)
+        work.send[d, 4 * c + 1] = square
+        work.send[d, 4 * c + 2] = by_f - (1.0 if c == 0 else 0.0) - 2.0 * square * f
+        work.send[d, 4 * c + 3] = by_g - (0.0 if c == 0 else 1.0) - 2.0 * square * g
 
 
 @inlined
