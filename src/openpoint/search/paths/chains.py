@@ -151,8 +151,9 @@ def meet_far_end(
         rho = model.r[e] * (1.0 + work.chain_y[position]) + model.x[e] * work.chain_mu[position] - model.z2[e] * nu
         so_far += 2.0 * rho / w
         w = work.chain[position]
-        work.chain_y[position] += by_y * so_far / slope
-        work.chain_mu[position] += by_mu * so_far / slope
+        # Loads within are known from below only: 1 + y and μ may not be negative.
+        work.chain_y[position] = max(-1.0, work.chain_y[position] + by_y * so_far / slope)
+        work.chain_mu[position] = max(0.0, work.chain_mu[position] + by_mu * so_far / slope)
 
 
 @inlined
