@@ -31,8 +31,10 @@ AFTER, TIMES, DUELS = 64, 4, 5
 CLEAR = 0.8
 """Share of the gap of the search that the rival may have at the first duel to win it; later any smaller gap does."""
 EARLY = 4
-"""Part of the operations after which a rival whose gap is too large is given up: from then on its gap falls with the
-square of the operations at best. In proportion to them would be too little: the last tenths of a search go quickly."""
+"""Part of the operations after which a rival whose gap is too large is given up: from then on its gap falls at best in
+proportion to the operations, and in duels of many nodes with their square: the last tenths of a search go quickly."""
+MANY = 1000
+"""Nodes bounded by paths from which on a duel has many."""
 PIECE = 16
 """Nodes of the rival between two comparisons."""
 OF_BRANCH, OF_PAIR = 40, 5
@@ -115,7 +117,8 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
     if 2 * state.counts.size[0] > state.counts.room[0]:
         state.duels = DUELS
         return
-    share = CLEAR if state.duels == 0 else 1.0
+    assert state.by_paths is not None
+    share, power = CLEAR if state.duels == 0 else 1.0, 2 if state.by_paths.of_paths.tally[0] >= MANY else 1
     most, current = spent(state), state.work.status.copy()
     rival, bound = Rival(state, memory), lowest(state.counts, state.pool)
     with deadline.uncounted():  # time to compile does not count
@@ -129,7 +132,7 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
         cutoff = rival.count.cutoff[0] = state.counts.cutoff[0]
         gap, used = cutoff - rival.bound, operations(state.model, rival.count, int(rival.count.nodes[0]))
         won = gap < share * (cutoff - bound)
-        hopeless = EARLY * used >= most and gap * used**2 >= share * (cutoff - bound) * most**2
+        hopeless = EARLY * used >= most and gap * (used / most) ** power >= share * (cutoff - bound)
         if not won and (hopeless or used >= most):
             break
     state.duels += 1
