@@ -26,7 +26,7 @@ from openpoint.twostage.deadline import Deadline
 
 _LOG = logging.getLogger(__name__)
 
-AFTER, TIMES, DUELS = 64, 4, 5
+AFTER, TIMES, DUELS = 16, 4, 6
 """Nodes bounded by paths before the first duel, the factor of this number from duel to duel, and most duels."""
 CLEAR = 0.8
 """Share of the gap of the search that the rival may have at the first duel to win it; later any smaller gap does."""
