@@ -22,18 +22,8 @@ from openpoint.search.paths.root_parts import LEAST, RootParts
 _LOG = logging.getLogger(__name__)
 
 FROM_FIRST = (
-    *(
-        "first_p",
-        "first_q",
-        "first_w",
-        "first_about_p",
-        "first_about_q",
-        "highest",
-        "load_p",
-        "load_q",
-        "nominal",
-        "inner",
-    ),
+    *("first_p", "first_q", "first_w", "first_about_p", "first_about_q"),
+    *("highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
 )
 OF_ALL = ("tally", *FROM_FIRST)

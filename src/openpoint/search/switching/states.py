@@ -53,11 +53,8 @@ class KnownStates:
 
         over: asked before every piece of them; True leaves out the rest.
         """
-        added, fresh = (
-            False,
-            list({state.tobytes(): state for state in states if state.tobytes() not in self._number}.values()),
-        )
-        for piece in self._pieces(fresh):
+        added, fresh = False, {state.tobytes(): state for state in states if state.tobytes() not in self._number}
+        for piece in self._pieces(list(fresh.values())):
             if over():
                 break
             for state in piece:
