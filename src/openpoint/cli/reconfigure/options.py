@@ -90,9 +90,16 @@ class FleetOptions:
         """The one grid where only one is asked about; None for a fleet.
 
         Raises:
-            OptionError: options of a fleet without its folder, or several grids without one.
+            OptionError: options of a fleet without its folder, several grids without one, or a file in its place.
         """
+        from openpoint.io.places import file_ending
+
         if self.out is not None:
+            if ending := file_ending(self.out):
+                raise OptionError(
+                    f"--out {self.out}: it writes a folder of results, not one {ending} file; one result is written by "
+                    "--json, --report, --csv, and the grid in its new state by --write"
+                )
             return None
         if self.workers is not None or self.no_reports:
             raise OptionError("--workers and --no-reports are options of --out, the folder of many results; give it")
