@@ -11,7 +11,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.search.futures.arrays import UNKNOWN, loads_for
 from openpoint.search.futures.node import DONE, process_futures
-from openpoint.search.futures.search import FuturesTask, search_futures
+from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.task import FuturesTask
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.result import SearchResult

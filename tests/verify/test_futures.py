@@ -18,7 +18,8 @@ from openpoint.grid import builtin
 from openpoint.network import build_network
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
-from openpoint.search.futures.search import FuturesTask, search_futures
+from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.task import FuturesTask
 from openpoint.twostage.ambiguity import Moments, ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Verified, verify_network

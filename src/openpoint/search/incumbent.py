@@ -57,11 +57,12 @@ class Incumbent:
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
         raises: bool = True,
+        kicks: bool = True,
     ) -> None:
         """`states`: evaluates states; None without devices that may be set where the loss is all that counts.
 
         `over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state.
-        `raises`: whether every better state raises the lower bounds of voltages.
+        `raises`: whether every better state raises the lower bounds of voltages. `kicks`: whether there are any.
         """
         # With outputs to choose, these may leave the bound of a state lower than it is without them.
         self.raises = raises and not model.dispatchable
@@ -81,7 +82,7 @@ class Incumbent:
         evaluator = AcEvaluator(network, change_cost, states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
         self.briefly = START_EVALUATIONS / len(numbering.bus)
-        self.next_kicks = 1
+        self.next_kicks = 1 if kicks else math.inf
 
     @property
     def value(self) -> float:

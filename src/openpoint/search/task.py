@@ -27,6 +27,7 @@ class SearchTask:
     gap: float
     memory: float
     certifiable: bool
+    kicks: bool = True
 
     @property
     def evaluator(self) -> OperatingPointEvaluator:

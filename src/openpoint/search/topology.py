@@ -87,10 +87,9 @@ def search_topologies(
     supply: SupplyLimits | None = None,
     memory: float = MEMORY,
     executor: Choice | None = None,
+    kicks: bool = True,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
-
-    Grids on which cone solvers do not finish take milliseconds to seconds. Strong reverse flow weakens the bound.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
@@ -104,7 +103,7 @@ def search_topologies(
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
-        built: the result of `build_model` for these arguments, if it is available; it is not changed.
+        built: the result of `build_model` for these arguments, not changed. kicks: whether they look for better states.
         devices: those that may be set; the network has them at today's positions.
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
@@ -134,7 +133,7 @@ def search_topologies(
         objective=objective,
     )
     given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
-    task = SearchTask(network, *given, certifiable or certificate is not None)
+    task = SearchTask(network, *given, certifiable or certificate is not None, kicks)
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
     run = _Run(task, model, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
     try:
@@ -208,9 +207,8 @@ class _Run:
         joined = not self.contradictory and propagate(self.model, self.work)
         with self.deadline.uncounted():  # time to compile does not count
             by_paths = self._path_explorer() if joined else None
-            pool = pool_for(self.model, 1)
-            if joined:
-                pool = pool_within(self.task.memory, self.model, by_paths, self.counts)
+            shared_memory = self.task.memory, self.model, by_paths, self.counts
+            pool = pool_within(*shared_memory) if joined else pool_for(self.model, 1)
             self._explore_nodes(by_paths, pool, 0)
 
         def over() -> bool:
@@ -223,7 +221,9 @@ class _Run:
         states = self.task.evaluator if self.devices.count or self.objective is not None else None
         self.incumbent = Incumbent(
             *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
-            *(self.changes[1], states, self.gap, over, report_progress, not self.task.certifiable),
+            *(self.changes[1], states, self.gap, over, report_progress),
+            raises=not self.task.certifiable,
+            kicks=self.task.kicks,
         )
         shared_parts = self.model, self.numbering, self.work, self.counts, self.incumbent
         self.decomposition = RegionDecomposition(*shared_parts, over, self.certificate)

@@ -59,6 +59,12 @@ class FuturesModel:
         return replace(self.model, p=self.p[k].copy(), q=self.q[k].copy(), w_max=self.model.w_max.copy())
 
 
+def without_limits(network: Network) -> Network:
+    """The network with any voltage and any current allowed."""
+    free = np.full(network.n_terminals, np.inf)
+    return replace(network, w_min=np.zeros(network.n_terminals), w_max=free, l_max=np.full_like(network.l_max, np.inf))
+
+
 def futures_model(
     network: Network,
     demands: Complexes,
@@ -88,10 +94,7 @@ def futures_model(
     if len(network.generator_names):
         raise OptionError("the search for many futures does not dispatch generators; clear their limits to fix them")
     if not limits:
-        free = np.full(network.n_terminals, np.inf)
-        network = replace(
-            network, w_min=np.zeros(network.n_terminals), w_max=free, l_max=np.full_like(network.l_max, np.inf)
-        )
+        network = without_limits(network)
     span = Span.of(demands) if span is None else span
     least, greatest = replace(network, s_power=span.least), replace(network, s_power=span.greatest)
     model, numbering = build_model(

@@ -12,99 +12,28 @@ import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats, Ints, States
-from openpoint.network import Network
+from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.search.futures.alone import Alone
 from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.certified import CertifiedNodes
-from openpoint.search.futures.model import FuturesModel, Span, futures_model
+from openpoint.search.futures.model import FuturesModel
 from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
+from openpoint.search.futures.task import FuturesTask
 from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.topology import OPTIMAL
-from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
 
 FIRST, LATER, POPPED = 10, 2, 3
 """Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What C radial states are worth, by exact AC power flow; per unit.
-
-    Attributes:
-        objective: (C) risk of the losses and cost of changes, inf where the limits are not kept.
-        bound: (C) the same with the most that each future may lose alone, where that counts; finite without limits.
-        losses: (C, K). violation: (C) of the limits in all futures.
-    """
-
-    objective: Floats
-    bound: Floats
-    losses: Floats
-    violation: Floats
-
-
-class StateEvaluator(Protocol):
-    """Exact evaluation of radial states in all futures."""
-
-    def __call__(self, closed: Bools) -> Verdicts:
-        """Of (C, E) states."""
-        ...
-
-
-@dataclass(frozen=True)
-class FuturesTask:
-    """What is searched: the radial state of least risk; per unit.
-
-    Attributes:
-        network: with the limits. demands: (K, N) constant power.
-        must_close, must_open: (E) branches whose state is given.
-        probabilities: the set over which the risk is the worst expectation.
-        wait_and_see: (K) what each future loses at best, from above, where the risk is that of the regret; else 0.
-        evaluate: exact evaluation of states.
-        max_changes: most branches whose state may differ from today's. change_cost: cost of each.
-        limits: whether the limits are kept in every future. span: of all demands that those given stand for, where
-            they are means of groups (`openpoint.search.futures.groups`); None = they are all.
-    """
-
-    network: Network
-    demands: Complexes
-    must_close: Bools
-    must_open: Bools
-    probabilities: ProbabilitySet
-    wait_and_see: Floats
-    evaluate: StateEvaluator
-    max_changes: int | None = None
-    change_cost: float = 0.0
-    limits: bool = True
-    span: Span | None = None
-
-    def built(self, *, by_loss: bool = True) -> FuturesModel:
-        """The search model; `by_loss` as of `futures_model`, False for a certificate.
-
-        Raises:
-            OptionError: the bound is not valid for the grid.
-        """
-        return futures_model(
-            self.network,
-            self.demands,
-            must_close=self.must_close,
-            must_open=self.must_open,
-            max_changes=self.max_changes,
-            change_cost=self.change_cost,
-            limits=self.limits,
-            span=self.span,
-            by_loss=by_loss,
-        )
 
 
 @dataclass(order=True)
@@ -173,6 +102,8 @@ class _Run:
         self.kept = np.zeros((0, len(task.demands)))
         self.root_value = np.full(len(task.demands), UNKNOWN)
         self.limits: InfeasibilitySearch | None = None
+        self.alone = None if certificate is not None else task.alone(gap, built)
+        self.floor = -math.inf  # of the risk of every state, by the futures alone
         self.began = deadline.passed()
         self.spread = spread(np.abs(task.demands).sum(axis=1))
 
@@ -220,6 +151,11 @@ class _Run:
                 return self._result(self.deadline.why, complete=False, rest=rest)
             if self._hopeless():
                 return self._result(Termination.INFEASIBLE, complete=True)
+            if self.alone is not None and self.loads.refreshed[0] >= self.alone.due:
+                self._bound_alone(self.alone, depth)
+                if self.floor >= self.value - self.tolerance:
+                    return self._result(Termination.OPTIMAL, complete=True)
+                continue
             if not active:
                 depth, iterations = self._pop(), POPPED
             self.nodes += 1
@@ -326,6 +262,24 @@ class _Run:
         self.loads.order[: len(order)] = order
         self.loads.used[0], self.loads.turn[0] = len(order), 0
 
+    def _bound_alone(self, each: Alone, depth: int) -> None:
+        """Bound the futures by themselves, in a round that is due; no more where the search has the higher bound."""
+        reached = self._bound([float(self.loads.reached[0])]) if math.isfinite(self.value) else -math.inf
+        status = self.work.status.copy()
+        starts = np.zeros((0, len(self.task.must_close)), dtype=bool) if self.closed is None else self.closed[None, :]
+
+        def tell() -> None:
+            if self.task.probabilities.only is not None:
+                self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
+            self._report(depth)
+
+        each.round(starts, self.deadline, tell)
+        self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
+        each.ended |= self.floor <= reached
+        if each.states:
+            self._evaluate(np.unique(np.array(each.states), axis=0))
+        self.work.status[:] = status
+
     def _look_for_infeasibility(self) -> None:
         """Prepare the proof that the limits cannot be kept in the future that is heaviest."""
         heaviest = int(np.abs(self.task.demands).sum(axis=1).argmax())
@@ -348,7 +302,7 @@ class _Run:
         """Lower bound of the whole search."""
         fixed = self.numbering.fixed_cost
         open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
-        return min(min(open_nodes) + fixed, self.least, self.value)
+        return min(max(min(open_nodes) + fixed, self.floor), self.least, self.value)
 
     def _report(self, depth: int) -> None:
         if self.progress is None:

@@ -23,7 +23,8 @@ from openpoint.powerflow.ensemble import is_limited
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
 from openpoint.search.futures.model import FuturesModel
-from openpoint.search.futures.search import FuturesTask, Verdicts, search_futures
+from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.task import FuturesTask, Verdicts
 from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
@@ -45,6 +46,8 @@ FINEST = 1e-8
 """Least gap of these losses; the bound has a margin of 1e-9."""
 ASKED_S = 20.0
 """Seconds of all questions whether a future has a state of its own that keeps the limits."""
+EXCHANGE_SHARE = 0.3
+"""Share of the time left for branch exchange in all futures, which on large grids would take all of it."""
 EXPLAIN_S = 20.0
 """Seconds for the state of least violation."""
 SCREEN = 8
@@ -202,7 +205,8 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
         values = ac.objectives(np.array(states))
     if not hopeless and np.isfinite(values).any():
         best = states[int(np.argmin(values))]
-        states.append(descend(choices, best, Screened(ac, best), stop=deadline.over)[1])
+        part = deadline.within(EXCHANGE_SHARE * deadline.left())
+        states.append(descend(choices, best, Screened(ac, best), stop=part.over)[1])
     return np.array(states), least, hopeless
 
 

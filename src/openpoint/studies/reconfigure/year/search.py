@@ -22,11 +22,13 @@ from openpoint.powerflow.series import SeriesFlows, StepDemand, solve_series
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span
-from openpoint.search.futures.search import Verdicts, search_futures
+from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.task import Verdicts
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (
     ASKED_S,
+    EXCHANGE_SHARE,
     MEAN_S,
     MEAN_SHARE,
     Screened,
@@ -231,7 +233,8 @@ def _starts(
     values = ac.objectives(np.array(states))
     if np.isfinite(values).any():
         best = states[int(np.argmin(values))]
-        states.append(descend(program.choices, best, Screened(ac, best), stop=deadline.over)[1])
+        part = deadline.within(EXCHANGE_SHARE * deadline.left())
+        states.append(descend(program.choices, best, Screened(ac, best), stop=part.over)[1])
     return np.array(states), False
 
 
