@@ -18,9 +18,10 @@ grows in l, and each feasible point has l >= F(l). So its l is at least the leas
 from 0 reaches: the exact flow. Together θ(m_g) = L(m_g) <= mean of L(s_t) <= mean of θ(s_t). What a state loses at the
 mean is bounded without limits here, since a state that keeps them in all steps might break them at the mean.
 
-**Turns.** A round bounds every future by a search of at most so many nodes, later rounds by four times as many. It is
-due when the search for all futures has had as many operations, and there are no more as soon as that search has the
-higher bound by then: so a search takes at most about twice as long, and no clock decides.
+**Turns.** A round bounds every future by a search of at most so many nodes, later rounds by sixteen times as many. It
+is due when the search for all futures has had as many operations, or up to a quarter of these where its gap is larger
+by as much. There are no more as soon as that search has the higher bound. Operations are counted, so that no clock
+decides.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 
-FIRST, TIMES = 1, 4
+FIRST, TIMES = 1, 16
 """Nodes of a future's search in the first round, and the factor from round to round."""
 SETTING_UP, MORE, A_NODE = 300, 20_000, 2
 """Futures that the search for all futures bounds at its nodes in the time that the search for one takes to begin: so
 many, and `MORE` by the number of buses; and that it takes for a node."""
+SOONER = 4.0
+"""By how much sooner a round is due at most."""
 SHARPER = 0.1
 """Gap to which one future is bounded, relative to that which is asked for."""
 
@@ -75,14 +78,14 @@ class Alone:
         self.gap = SHARPER * gap
         self.least: Floats = np.zeros(len(demands))
         self.states: list[Bools] = []
-        self.nodes, self.ended = FIRST, False
+        self.nodes, self.ended, self.sooner = FIRST, False, 1.0
         self._proven: Bools = np.zeros(len(demands), dtype=bool)
 
     @property
     def due(self) -> float:
         """Futures that the search for all has bounded, at nodes of its own, when the next round is due."""
         count, buses = self.demands.shape
-        return math.inf if self.ended else count * (SETTING_UP + MORE / buses + A_NODE * self.nodes)
+        return math.inf if self.ended else count * (SETTING_UP + MORE / buses + A_NODE * self.nodes) / self.sooner
 
     def round(self, starts: Bools, deadline: Deadline, tell: Callable[[], None]) -> None:
         """Bound the futures that are not proven yet, heavy ones first; those for which the deadline leaves time.
@@ -120,6 +123,13 @@ class Alone:
                 break
         self.nodes *= TIMES
         self.ended = bool(self._proven.all()) or math.isinf(self.least.max())
+
+    def judge(self, bound: float, together: float, value: float) -> None:
+        """Whether there are more rounds, and how soon; `bound`: of the futures alone, `together`: of the search for
+        all, `value`: of the best state, inf where there is none."""
+        self.ended |= bound <= together
+        left = value - bound
+        self.sooner = min(max((value - together) / left, 1.0), SOONER) if 0.0 < left < math.inf else 1.0
 
     def bound(self, risk: ProbabilitySet, wait_and_see: Floats) -> float:
         """The wait-and-see bound."""

@@ -9,6 +9,7 @@ that have a weight in one of them are bounded.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from openpoint.search.result import SearchProgress, SearchResult, gap_between
 from openpoint.search.topology import OPTIMAL
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
+
+_LOG = logging.getLogger(__name__)
 
 FIRST, LATER, POPPED = 10, 2, 3
 """Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
@@ -263,22 +266,21 @@ class _Run:
         self.loads.used[0], self.loads.turn[0] = len(order), 0
 
     def _bound_alone(self, each: Alone, depth: int) -> None:
-        """Bound the futures by themselves, in a round that is due; no more where the search has the higher bound."""
-        reached = self._bound([float(self.loads.reached[0])]) if math.isfinite(self.value) else -math.inf
-        status = self.work.status.copy()
-        starts = np.zeros((0, len(self.task.must_close)), dtype=bool) if self.closed is None else self.closed[None, :]
+        """Bound the futures by themselves, in a round that is due, and judge whether there are more and when."""
 
         def tell() -> None:
             if self.task.probabilities.only is not None:
                 self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
             self._report(depth)
 
+        starts = np.zeros((0, len(self.task.must_close)), dtype=bool) if self.closed is None else self.closed[None, :]
         each.round(starts, self.deadline, tell)
         self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
-        each.ended |= self.floor <= reached
         if each.states:
             self._evaluate(np.unique(np.array(each.states), axis=0))
-        self.work.status[:] = status
+        together = self._by_nodes([float(self.loads.reached[0])])
+        each.judge(self.floor, together, self.value)
+        _LOG.info("every future by itself: %.6g pu at least, by nodes for all %.6g pu", self.floor, together)
 
     def _look_for_infeasibility(self) -> None:
         """Prepare the proof that the limits cannot be kept in the future that is heaviest."""
@@ -298,11 +300,14 @@ class _Run:
             self._evaluate(self._full(self.limits.work.status)[None, :])
         return event == entries.EXHAUSTED and math.isinf(self.value)
 
+    def _by_nodes(self, rest: list[float]) -> float:
+        """Lower bound of the whole search by its nodes."""
+        open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
+        return min(open_nodes) + self.numbering.fixed_cost
+
     def _bound(self, rest: list[float]) -> float:
         """Lower bound of the whole search."""
-        fixed = self.numbering.fixed_cost
-        open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
-        return min(max(min(open_nodes) + fixed, self.floor), self.least, self.value)
+        return min(max(self._by_nodes(rest), self.floor), self.least, self.value)
 
     def _report(self, depth: int) -> None:
         if self.progress is None:
