@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError, proof, verify, verify_network
 
 COUNT = 60
 
@@ -87,6 +88,23 @@ def test_no_damage_proves_what_is_false(network: Network, text: bytes, tmp_path:
         path.write_bytes(gzip.compress(damaged(np.random.default_rng([seed, 1]), claim, begin), 1))
         with pytest.raises(CertificateError):
             verify_network(network, path)
+
+
+def test_the_number_of_processes_reaches_the_check(
+    text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools, pool = [], proof.ProcessPoolExecutor
+
+    def counted(workers: int, context: Any) -> Any:
+        pools.append(workers)
+        return pool(workers, context)
+
+    monkeypatch.setattr(proof, "ProcessPoolExecutor", counted)
+    path = tmp_path / "file"
+    path.write_bytes(gzip.compress(text, 1))
+    grid = builtin.load("civanlar16")
+    assert verify(grid, path, workers=2) == verify(grid, path)
+    assert pools == [1]
 
 
 def test_two_processes_have_the_verdict_of_one(network: Network, text: bytes, tmp_path: Path) -> None:

@@ -89,7 +89,15 @@ def verify(
         cost = build_prices(grid, network)
     devices = build_devices(grid, network)
     known = None if futures is None else (futures[0] / network.s_base_kva, futures[1])
-    return verify_network(network, path, progress, devices=devices, objective=Objective(cost, supply), futures=known)
+    return verify_network(
+        network,
+        path,
+        progress,
+        devices=devices,
+        objective=Objective(cost, supply),
+        futures=known,
+        workers=workers,
+    )
 
 
 def verify_network(
