@@ -178,11 +178,16 @@ def demand_no_limits(head: dict[str, Any], lines: list[Line]) -> None:
     head["futures"]["share"] = 2.0
 
 
+def bound_voltages_by_a_loss(head: dict[str, Any], lines: list[Line]) -> None:
+    head["voltage_loss"] = head["value"]
+
+
 TAMPERINGS = [
     *(raise_the_bound, grow_a_demand, swap_futures, lower_a_loss_of_reference, widen_the_probabilities),
     *(narrow_the_probabilities, probabilities_that_do_not_sum_to_one, negative_probabilities, a_future_less),
     *(drop_bounds, drop_half_of_the_bounds, scale_multipliers, name_a_future_that_is_not_there, name_another_future),
     *(open_a_branch_that_is_decided, say_that_none_is_left, forget_a_side, demand_no_limits),
+    bound_voltages_by_a_loss,
 ]
 
 

@@ -112,6 +112,7 @@ class Claim:
     def _known_loss(self, given: Any) -> float | None:
         """The loss by which voltages are bounded from below; None where they are not."""
         lost, plain = None if given is None else float(given), self.objective.by_loss and not self.devices.count
+        plain = plain and self.futures is None  # of many the loss of one is not known
         if lost is not None and not (plain and self.value <= lost < math.inf):
             raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
         return lost
