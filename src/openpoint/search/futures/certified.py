@@ -170,6 +170,12 @@ class CertifiedNodes:
             self.certificate.reached()
         return done
 
+    def _heaviest(self) -> list[int]:
+        """The futures that count, those first that lose most by their probability, and so gain most."""
+        loads, used = self.loads, self.loads.order[: self.loads.used[0]]
+        share = loads.weight[: loads.rows[0]].max(axis=0) * np.maximum(self.written, 0.0)
+        return [int(k) for k in used[np.argsort(-share[used], kind="stable")]]
+
     def _most(self, goal: float) -> Floats:
         """(K) bounds above which nothing is gained: those with which a future alone makes the node reach the goal."""
         loads, rows = self.loads, self.loads.rows[0]
@@ -185,7 +191,7 @@ class CertifiedNodes:
         loads, most = self.loads, self._most(goal)
         opened = {int(e): self.written.copy() for e in np.flatnonzero(closing)}
         left = set(opened)
-        for k in (int(k) for k in loads.order[: loads.used[0]]):
+        for k in self._heaviest():
             loads.closing[:] = False
             loads.closing[list(left)] = True
             self._stage(WRITE_OPEN, k, 0, float(most[k]))
