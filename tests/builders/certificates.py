@@ -27,7 +27,7 @@ ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
 def content(path: Path) -> Content:
     """The head and the lines, with the numbers that follow a line as two lists at its end instead of their width.
 
-    The demands of futures are in the head, as active and reactive power.
+    The demands of futures are in the head, as active and reactive power, and the groups of the steps of a year.
     """
     text = gzip.decompress(path.read_bytes())
     head, at = _line(text, 0)
@@ -37,6 +37,10 @@ def content(path: Path) -> Content:
         count = head["futures"]["count"]
         head["demands"] = np.frombuffer(text[at : at + 16 * count * n], dtype="<f8").reshape(2, count, n)
         at += 16 * count * n
+    if "year" in head:
+        count = head["year"]["steps"]
+        head["groups"] = np.frombuffer(text[at : at + 4 * count], dtype="<i4")
+        at += 4 * count
     numbers = _Numbers(head)
     while at < len(text):
         line, at = _line(text, at)
@@ -66,7 +70,8 @@ class _Numbers:
             self.open += (word == "split") - (word in ("bound", "none"))
         if word == "paths":
             return int(self.head["junctions"])
-        return buses if word in (("future",) if "futures" in self.head else ("probe", "bound", "regions")) else None
+        many = "futures" in self.head or "year" in self.head
+        return buses if word in (("future",) if many else ("probe", "bound", "regions")) else None
 
 
 def _line(text: bytes, at: int) -> tuple[Any, int]:
@@ -77,7 +82,8 @@ def _line(text: bytes, at: int) -> tuple[Any, int]:
 def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
     head = dict(head)
     demands = np.array(head.pop("demands", []), dtype="<f8")
-    parts = [json.dumps(head).encode(), b"\n", demands.tobytes()]
+    groups = np.array(head.pop("groups", []), dtype="<i4")
+    parts = [json.dumps(head).encode(), b"\n", demands.tobytes(), groups.tobytes()]
     followed = _Numbers(head)
     for line in lines:
         numbers = b""

@@ -1,8 +1,8 @@
 """A second checker of certificates: small, slow, in fractions, from docs/formats.md alone.
 
 It covers grids of lines without charging or ratios, loads of constant power that take power, sources of one voltage,
-voltage limits, locks, prices of changes, many futures, bounds by paths (`tests.builders.second_paths`), and regions
-(`tests.builders.second_regions`). What it accepts was checked by nothing but what is here.
+voltage limits, locks, prices of changes, many futures, years, bounds by paths (`tests.builders.second_paths`), and
+regions (`tests.builders.second_regions`). What it accepts was checked by nothing but what is here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from openpoint.network import Network
+from openpoint.verify.steps import Steps
 from tests.builders.certificates import Line
 from tests.builders.second_paths import SecondPaths, Way
 from tests.builders.second_regions import Refused as Refused
 from tests.builders.second_regions import follow
+from tests.builders.second_year import demands_of, mean_of, of_groups
 
 Numbers = list[Fraction]
 OPEN, CLOSED, FREE = 0, 1, 2
@@ -35,17 +37,17 @@ def covered(network: Network) -> bool:
     return plain and one and not np.isfinite(network.l_max).any()
 
 
-def second_check(network: Network, head: dict[str, Any], lines: list[Line]) -> None:
-    """Check the lines of a certificate, as `content` reads it.
+def second_check(network: Network, head: dict[str, Any], lines: list[Line], steps: Steps | None = None) -> None:
+    """Check the lines of a certificate, as `content` reads it; `steps`: of the year.
 
     Raises:
         Refused: it does not hold.
     """
-    _Check(network, head).all(lines)
+    _Check(network, head, steps).all(lines)
 
 
 class _Check:
-    def __init__(self, network: Network, head: dict[str, Any]) -> None:
+    def __init__(self, network: Network, head: dict[str, Any], steps: Steps | None) -> None:
         if not covered(network) or head["max_changes"] is not None:
             raise NotImplementedError
         self.head, self.n, self.m = head, network.n_terminals, network.n_conductors
@@ -69,6 +71,11 @@ class _Check:
         self.demands: list[Any] = (
             [network.s_power] if "demands" not in head else list(head["demands"][0] + 1j * head["demands"][1])
         )
+        self.weight = [Fraction(1)] * len(self.demands)
+        parts = ((demand.real.tolist(), demand.imag.tolist()) for demand in self.demands)
+        self.drawn = [([Fraction(v) for v in p], [Fraction(v) for v in q]) for p, q in parts]
+        if steps is not None:
+            self._take(steps)
         if any(part.min() < 0.0 for d in self.demands for part in (d.real, d.imag)):
             raise NotImplementedError
         unavoidable = sum(self.closed) - (self.n - len(self.sources))
@@ -78,7 +85,7 @@ class _Check:
         self.held = {bus: (Fraction(0), Fraction(0)) for bus in self.sources}
         self.path_last: tuple[list[int], list[int], int] | None = None
         # y, μ, digits by future
-        self.last = [([0] * self.n, [0] * self.n, 0) for _ in self.demands]
+        self.last = [([0] * self.n, [0] * self.n, 0) for _ in self.drawn]
         name = {branch: e for e, branch in enumerate(network.branch_names)}
         self.first = [OPEN if a == b else FREE for a, b in zip(self.fr, self.to)]
         for e in np.flatnonzero(~network.switchable & ~network.closed).tolist():
@@ -94,7 +101,15 @@ class _Check:
         if not kept or abs(value - head["value"]) > 1e-8 * abs(head["value"]) + 1e-14:
             raise Refused("best state")
 
+    def _take(self, steps: Steps) -> None:
+        """The steps of the year, and their groups as what is bounded."""
+        every, self.weight = demands_of(steps), [Fraction(h) for h in steps.hours.tolist()]
+        self.demands = [np.array(p, dtype=float) + 1j * np.array(q, dtype=float) for p, q in every]
+        self.drawn, self.by_group = of_groups(every, self.weight, self.head["groups"], self.head["year"]["groups"])
+
     def _risk(self) -> Callable[[Numbers], Fraction]:
+        if "year" in self.head:
+            return lambda values: mean_of([[value] for value in values], self.by_group)[0]
         if "futures" not in self.head:
             return lambda values: values[0]
         given = self.head["futures"]["measure"]
@@ -171,10 +186,10 @@ class _Check:
     ) -> Fraction:
         """The bound of a node at multipliers y, μ, φ."""
         y, mu, phi = multipliers
-        demand = self.demands[k]
+        active, reactive = self.drawn[k]
         taken = [-price for price in self.worth_of]
-        total = sum((Fraction(p) * a for p, a in zip(demand.real.tolist(), y)), Fraction(0))
-        total += sum((Fraction(q) * a for q, a in zip(demand.imag.tolist(), mu)), Fraction(0))
+        total = sum((p * a for p, a in zip(active, y)), Fraction(0))
+        total += sum((q * a for q, a in zip(reactive, mu)), Fraction(0))
 
         def steep(e: int, i: int, j: int, nu: Fraction) -> Fraction:
             r, x = self.r[e], self.x[e]
@@ -221,7 +236,7 @@ class _Check:
         """The value of a radial state by sweeps, and whether it keeps the limits within 1e-8."""
         order = self.directed(status, [], [Fraction(0)] * self.n)
         losses, missed = [], Fraction(0)
-        given = self.head.get("futures", {"weights": [1.0], "share": 1.0})
+        given = self.head.get("futures", {"weights": self.weight, "share": 1.0})
         for k, demand in enumerate(self.demands):
             v, loss = [self.v] * self.n, 0.0
             for _ in range(200):
@@ -245,7 +260,9 @@ class _Check:
             missed += 0 if good else Fraction(given["weights"][k])
         changes = sum(a != b for a, b in zip(status, self.closed))
         kept = missed <= Fraction(1) - Fraction(given["share"]) + Fraction(1, 10**9)
-        return float(self.risk(losses) + self.cost * changes), kept
+        by_hours = "year" in self.head
+        mean = mean_of([[loss] for loss in losses], self.weight)[0] if by_hours else self.risk(losses)
+        return float(mean + self.cost * changes), kept
 
     @cached_property
     def paths(self) -> SecondPaths:
@@ -294,21 +311,22 @@ class _Check:
             [of[bus] for bus in buses] for of in (self.w_min, self.w_max, self.worth_of)
         )
         found.sources = {number[bus] for bus in sources}
-        found.demands = [self.demands[0][buses]]
+        p, q = ([part[bus] for bus in buses] for part in self.drawn[0])
+        found.drawn = [(p, q)]
         found.held = {bus: (Fraction(0), Fraction(0)) for bus in found.sources}
         found.last = [([0] * found.n, [0] * found.n, 0)]
         return found
 
     def all(self, lines: list[Line]) -> None:
         """Go through the tree."""
-        many, number, waiting = "futures" in self.head, 1, {}
+        many, number, waiting = not {"futures", "year"}.isdisjoint(self.head), 1, {}
         unknown = -(Fraction(10) ** 30)
         here: tuple[list[int], dict[int, Fraction], set[Way]] | None = (list(self.first), {}, set())
         alive, closing = self.consequences(self.first) and self.consequences(here[0]), list[int]()
         opened: dict[int, dict[int, Fraction]] = {}
 
         def reached(values: dict[int, Fraction]) -> bool:
-            return self.risk([values.get(k, unknown) for k in range(len(self.demands))]) >= self.goal
+            return self.risk([values.get(k, unknown) for k in range(len(self.drawn))]) >= self.goal
 
         rest = iter(lines)
         for line in rest:

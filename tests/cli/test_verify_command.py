@@ -47,6 +47,40 @@ def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Com
     assert "(not those of the table)" in command("verify", ring, "proof.gz", "--futures", "others.csv").out
 
 
+def test_a_certificate_of_a_year_is_verified_with_its_profiles(command: Command, ring: Path) -> None:
+    Path("year.csv").write_text("hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,1\n", encoding="utf-8")
+    Path("other.csv").write_text("hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,0.9\n", encoding="utf-8")
+    done = command("reconfigure", ring, "--year", "year.csv", "--certificate", "proof.gz", "--no-current-limits")
+    assert done.code == 0, done.err
+    assert "certificate: proof.gz" in done.out
+    done = command("verify", ring, "proof.gz", "--year", "year.csv")
+    assert done.code == 0, done.err
+    assert "As loss counts the mean over the 3 steps of the year" in done.out
+    assert "No radial state with the voltage limits of the grid" in done.out
+    assert "in every step loses less than" in done.out
+    assert "In the 8,760 h of the year it loses" in done.out
+    assert command("verify", ring, "proof.gz", "--year", "year.csv", "--workers", 2).out == done.out
+    for options, message in (
+        ((), "give the table of its profiles (--year)"),
+        (("--year", "other.csv"), "it is about another year"),
+    ):
+        refused = command("verify", ring, "proof.gz", *options)
+        assert (refused.code, refused.out) == (5, "")
+        assert message in refused.err
+    command("reconfigure", ring, "--certificate", "today.gz", "--no-current-limits")
+    refused = command("verify", ring, "today.gz", "--year", "year.csv")
+    assert refused.code == 5
+    assert "it is not about a year" in refused.err
+
+
+def test_a_year_in_blocks_has_no_certificate(command: Command, ring: Path) -> None:
+    Path("year.csv").write_text("hours,a,b,c\n4000,1,0.5,0.2\n4760,0.3,0.5,1\n", encoding="utf-8")
+    done = command("reconfigure", ring, "--year", "year.csv", "--blocks", 2, "--certificate", "proof.gz")
+    assert done.code == 2
+    assert "certificates are for one topology of a year" in done.err
+    assert not Path("proof.gz").exists()
+
+
 def test_only_a_search_writes_certificates(command: Command, ring: Path) -> None:
     done = command("reconfigure", ring, "--certificate", "proof.gz", "--method", "benders")
     assert done.code == 2

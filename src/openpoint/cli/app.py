@@ -45,6 +45,7 @@ Examples:
   openpoint reconfigure baran33 --certificate proof.gz
   openpoint verify baran33 proof.gz
   openpoint verify my_grid.m proof.gz --futures futures.csv
+  openpoint verify my_grid.m proof.gz --year profiles.csv
 
 \b
 Exit codes:
@@ -139,6 +140,13 @@ def verify(
         Path | None,
         typer.Option(metavar="TABLE", help="Say whether the futures in the certificate are those of this table."),
     ] = None,
+    year: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YEAR",
+            help="The year that reconfigure --year had, if the certificate is about one; its demands are read there.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the bounds.")] = 1,
     changed: GridOptions,
     quiet: QuietOption = False,
@@ -147,7 +155,7 @@ def verify(
     from openpoint.cli import verify as command
     from openpoint.cli.grid import Asked
 
-    return command.verify(grid, file, Asked(changed), futures=futures, workers=workers, quiet=quiet)
+    return command.verify(grid, file, Asked(changed), futures=futures, year=year, workers=workers, quiet=quiet)
 
 
 @app.command()

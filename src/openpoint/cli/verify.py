@@ -15,24 +15,35 @@ from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import read_futures
+from openpoint.scenarios.year.read import read_year
 from openpoint.verify import CertificateError
 from openpoint.verify import verify as checked
 
 REFUSED = 5
 
 
-def verify(source: str, file: Path, asked: Asked, *, futures: Path | None = None, workers: int = 1, quiet: bool) -> int:
-    """Read the grid and its futures, check the certificate, show what it proves."""
+def verify(
+    source: str,
+    file: Path,
+    asked: Asked,
+    *,
+    futures: Path | None = None,
+    year: str | None = None,
+    workers: int = 1,
+    quiet: bool,
+) -> int:
+    """Read the grid and its futures or its year, check the certificate, show what it proves."""
     grid = read_sound(source, asked)
     known = None
     if futures is not None:
         table = read_futures(futures, grid)
         known = np.asarray(table.p_kw + 1j * table.q_kvar, dtype=np.complex128), table.weights
+    steps = None if year is None else read_year(year, grid)
     out = console(quiet=quiet)
     try:
         with out.status("checking …") as status:
             progress = partial(_show_progress, status)
-            found = checked(grid, file, progress, futures=known, workers=workers)
+            found = checked(grid, file, progress, futures=known, year=steps, workers=workers)
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED

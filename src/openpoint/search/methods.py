@@ -49,7 +49,7 @@ class TopologySearch:
     Generators are dispatched by the same bound; where limits bind on a tree, the cone program may have the word on it:
     the last line of the log tells on how many trees the bound is that of its solver.
 
-    Many futures take no checkpoint, and no generators to dispatch.
+    Many futures and years take no checkpoint, and no generators to dispatch; years in blocks no certificate either.
 
     Attributes:
         gap: relative gap at which to stop.

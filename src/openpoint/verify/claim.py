@@ -21,14 +21,16 @@ from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, read
 from openpoint.verify.devices import Places, running, within, without
 from openpoint.verify.flow import flow
-from openpoint.verify.futures import of_least_demands, read_futures, voltages_in_all
+from openpoint.verify.futures import Bounded, of_least_demands, read_futures, voltages_in_all
 from openpoint.verify.graph import Graph
 from openpoint.verify.objective import Objective, objective_of
 from openpoint.verify.ranges import greatest_voltages
+from openpoint.verify.steps import Steps
 from openpoint.verify.subject import as_meant, with_locks
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
+from openpoint.verify.year import Ranges, read_year
 
 FORMAT = "openpoint certificate 9"
 READ = FORMAT, "openpoint certificate 8", "openpoint certificate 6"
@@ -41,10 +43,12 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Asked:
-    """What is given to a reader beside the grid: prices and limits of supply; (K, N) demands and (K) probabilities."""
+    """What is given to a reader beside the grid: prices and limits of supply; (K, N) demands and (K) probabilities; the
+    steps of a year."""
 
     objective: Objective | None = None
     futures: tuple[Complexes, Floats] | None = None
+    steps: Steps | None = None
 
 
 class _Worth(NamedTuple):
@@ -75,8 +79,12 @@ class Claim:
         net, free, self.held = as_meant(net, devices, names, head["digest"])
         self.net, self.objective, self.asked = net, objective_of(head, net), asked
         self.futures = read_futures(head, net.n_terminals, file)
-        if self.futures is not None and not (self.objective.by_loss and not names and not len(net.generator_names)):
+        self.year = read_year(head, asked.steps, file)
+        self.every: Bounded | None = self.futures or self.year
+        if self.every is not None and not (self.objective.by_loss and not names and not len(net.generator_names)):
             raise CertificateError("many futures are for losses, without devices or generators to choose")
+        if self.year is not None and (self.futures is not None or self.objective.supply_given):
+            raise CertificateError("a year is for losses, without other futures, and without limits of supply")
         self.devices, self.places, self.others = free, Places(net, free, self.objective), without(devices, free)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
@@ -112,7 +120,7 @@ class Claim:
     def _known_loss(self, given: Any) -> float | None:
         """The loss by which voltages are bounded from below; None where they are not."""
         lost, plain = None if given is None else float(given), self.objective.by_loss and not self.devices.count
-        plain = plain and self.futures is None  # of many the loss of one is not known
+        plain = plain and self.every is None  # of many the loss of one is not known
         if lost is not None and not (plain and self.value <= lost < math.inf):
             raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
         return lost
@@ -155,7 +163,7 @@ class Claim:
     @property
     def size(self) -> float:
         """What tolerances of values are relative to; regret is a small difference of losses."""
-        reference = () if self.futures is None else (0.01 * abs(loss) for loss in self.futures.reference)
+        reference = () if self.every is None else (0.01 * abs(loss) for loss in self.every.reference)
         return max(abs(self.value), NOTHING, *reference)
 
     @property
@@ -165,8 +173,8 @@ class Claim:
 
     def data(self) -> Data[Fraction]:
         """The data of the grid, with the ranges of the voltages of states better than the best one."""
-        places, futures = self.places, self.futures
-        limited = futures is None or futures.limited
+        places, futures = self.places, self.every
+        limited = self.futures is None or self.futures.limited
         n, m = self.net.n_terminals, len(self.graph.fr)
         w_min, w_max, l_max = (
             (self.w_min, self.w_max, self.l_max) if limited else ([0.0] * n, [math.inf] * n, [math.inf] * m)
@@ -203,6 +211,9 @@ class Claim:
             raise CertificateError("a state that should be radial is not")
         placed = with_positions(net, self.devices, np.array(positions)) if positions else net
         cost = self.price * int(np.sum(np.array(status) != net.closed))
+        if self.year is not None:
+            loss, kept = self.year.loss(placed, order, self._ranges(beyond))
+            return _Worth(loss + cost, loss, kept)
         if self.futures is None:
             found = self._in_one(placed, order, positions, generation, beyond)
             return found._replace(value=found.value + cost)
@@ -213,6 +224,16 @@ class Claim:
             return _Worth(math.inf, math.inf, False)
         value = self.futures.worth(losses)
         return _Worth(value + cost, value, self.futures.enough([found.kept for found in every]))
+
+    def _ranges(self, beyond: float) -> Ranges:
+        """The limits that there are, wider by `beyond`, a share of each."""
+        w = enumerate(zip(self.w_min, self.w_max, strict=True))
+        inner = {bus: ends for bus, ends in w if bus not in self.source and ends != (0.0, math.inf)}
+        return Ranges(
+            {bus: low * (1 - beyond) for bus, (low, _) in inner.items()},
+            {bus: high * (1 + beyond) for bus, (_, high) in inner.items()},
+            {e: limit * (1 + beyond) for e, limit in enumerate(self.l_max) if limit < math.inf},
+        )
 
     def _in_one(
         self,
@@ -250,6 +271,8 @@ class Claim:
         limits = limits_in_words(net, set(self.source), self.w_min, self.w_max, self.l_max)
         if self.futures is not None and not self.futures.limited:
             limits = [f"{' and '.join(limits)} in at least {self.futures.share:.4g} of the futures"]
+        elif self.year is not None:
+            limits = [f"{' and '.join(limits)} in every step"]
         if self.objective.supply_given or (self.asked.objective is not None and self.asked.objective.supply_given):
             limits.append(supply_in_words(self.objective, self.asked.objective))
         limits += [self.held] if self.held else []
@@ -274,5 +297,13 @@ class Claim:
             positions=tuple(zip(self.devices.names, (self.devices.first + self.positions).tolist(), strict=True)),
             limits=", ".join(limits) + ("," if len(limits) > 1 else ""),
             prices="" if plain else prices_in_words(self.objective, self.asked.objective, net.s_base_kva),
-            measure="" if self.futures is None else futures_in_words(self.futures, self.asked.futures),
+            measure=self._measure(),
+            steps=0 if self.year is None else len(self.year.label),
+            hours=0.0 if self.year is None else float(self.year.steps.hours.sum()),
         )
+
+    def _measure(self) -> str:
+        """What of the losses counts, in words; empty for one demand."""
+        if self.year is not None:
+            return f"mean over the {len(self.year.label):,} steps of the year, in {self.year.count:,} groups"
+        return "" if self.futures is None else futures_in_words(self.futures, self.asked.futures)

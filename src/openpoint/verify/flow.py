@@ -1,69 +1,158 @@
-"""AC power flow of a radial state by backward and forward sweeps, in floating point."""
+"""AC power flow of a radial state by backward and forward sweeps, in floating point: of one demand, and of many steps.
+
+Both sweep by the same formulas, with numbers for one demand and with arrays of a number for each of many.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Complexes
+from openpoint.arrays import Complexes, Floats
 from openpoint.network import Network
+
+SWEEPS = 2000
+"""Sweeps, at most."""
+FINE, ENOUGH, WILD = 1e-13, 1e-11, 1e3
+"""Changes of a voltage in a sweep: at which to stop, up to which there is a flow, and from which on there is none."""
+
+Order = list[tuple[int, int, int]]
+"""(bus, parent bus, branch to it), parents first, -1 at sources."""
+ByBus = dict[int, Any]
+"""By number of a bus or a branch a number, or an array with one for each step."""
+
+
+class _Sweeps:
+    """A radial state that is swept.
+
+    Attributes:
+        v: by bus. series: by closed branch its current. current: by bus what is drawn there and beyond.
+    """
+
+    def __init__(self, net: Network, order: Order) -> None:
+        self.z, self.half = net.z.diagonal().tolist(), (0.5 * net.y_shunt.diagonal()).tolist()
+        self.tap = net.tap.tolist()
+        self.drawn = list(zip(net.s_current.tolist(), net.s_impedance.tolist(), strict=True))
+        used = {e for _, above, e in order if above >= 0}
+        self.hung = [
+            (bus, complex(y))
+            for ends, parts in ((net.terminal_fr, net.y_open_fr), (net.terminal_to, net.y_open_to))
+            for e, (bus, y) in enumerate(zip(ends.tolist(), parts.tolist(), strict=True))
+            if y and e not in used
+        ]
+        for bus, y in self.hung:  # an open branch is a load of constant impedance, and its power counts as loss
+            by_v, by_w = self.drawn[bus]
+            self.drawn[bus] = by_v, by_w + y.conjugate()
+        self.below = [(bus, above, e, net.terminal_fr[e] == above) for bus, above, e in order if above >= 0]
+        self.v: ByBus = dict(zip(net.source_terminal.tolist(), net.source_v.tolist(), strict=True))
+        for bus, above, e, forth in self.below:
+            self.v[bus] = self.v[above] / self.tap[e] if forth else self.v[above] * self.tap[e]
+        self.series: ByBus = {}
+        self.current: ByBus = dict.fromkeys(self.v, 0j)
+
+    def backward(self, power: Any) -> None:
+        """Currents at the voltages so far; `power`: constant power by bus."""
+        v, current = self.v, ByBus()
+        for bus, u in v.items():
+            by_v, by_w = self.drawn[bus]
+            drawn = power[bus] + abs(u) * (by_v + abs(u) * by_w) if by_v or by_w else power[bus]
+            current[bus] = (drawn / u).conjugate()
+        for bus, above, e, forth in reversed(self.below):
+            # The ratio is at the from bus, the shunt behind it; phase shifts change only voltage angles.
+            half, tap = self.half[e], self.tap[e]
+            if not half and tap == 1.0:
+                self.series[e] = current[bus]
+                current[above] = current[above] + current[bus]
+            elif forth:
+                self.series[e] = current[bus] + half * v[bus]
+                current[above] = current[above] + (self.series[e] + half * v[above] / tap) / tap
+            else:
+                self.series[e] = tap * current[bus] + half * v[bus] / tap
+                current[above] = current[above] + (self.series[e] + half * v[above])
+        self.current = current
+
+    def ends(self, bus: int, above: int, e: int, forth: bool) -> tuple[Any, Any]:
+        """The voltages at both ends of the impedance of a branch, of the upper and of the lower one."""
+        far = self.v[above] / self.tap[e] if forth else self.v[above]
+        return far, far - self.z[e] * self.series[e]
+
+    def loss(self) -> Any:
+        """The loss of the state as it is."""
+        total: Any = sum(y.real * abs(self.v[bus]) ** 2 for bus, y in self.hung)
+        for bus, above, e, forth in self.below:
+            total = total + self.z[e].real * abs(self.series[e]) ** 2
+            if self.half[e].real:
+                far, near = self.ends(bus, above, e, forth)
+                total = total + self.half[e].real * (abs(near) ** 2 + abs(far) ** 2)
+        return total
+
+    def forward(self) -> ByBus:
+        """Voltages at the currents so far; by how much each of them changed."""
+        moved = ByBus()
+        for bus, above, e, forth in self.below:
+            _, near = self.ends(bus, above, e, forth)
+            new = near if forth else near * self.tap[e]
+            moved[bus], self.v[bus] = new - self.v[bus], new
+        return moved
 
 
 def flow(
-    net: Network, order: list[tuple[int, int, int]], generation: Complexes
+    net: Network, order: Order, generation: Complexes
 ) -> tuple[float, dict[int, float], dict[int, float], dict[int, complex]]:
     """Loss, inf where the sweeps diverge; squared voltages by bus, squared currents by closed branch, power by source.
 
     Args:
-        order: (bus, parent bus, branch to it), parents first, -1 at sources. generation: (G).
+        generation: (G).
     """
     power = net.s_power.copy()
     np.subtract.at(power, net.generator_terminal, generation)
-    drawn = list(zip(power.tolist(), net.s_current.tolist(), net.s_impedance.tolist(), strict=True))
-    z, half, tap = net.z.diagonal().tolist(), (0.5 * net.y_shunt.diagonal()).tolist(), net.tap.tolist()
-    used = {e for _, above, e in order if above >= 0}
-    hung = [
-        (bus, complex(y))
-        for ends, parts in ((net.terminal_fr, net.y_open_fr), (net.terminal_to, net.y_open_to))
-        for e, (bus, y) in enumerate(zip(ends.tolist(), parts.tolist(), strict=True))
-        if y and e not in used
-    ]
-    for bus, y in hung:  # an open branch is a load of constant impedance, and its power counts as loss
-        constant, by_v, by_w = drawn[bus]
-        drawn[bus] = constant, by_v, by_w + y.conjugate()
-    below = [(bus, above, e, net.terminal_fr[e] == above) for bus, above, e in order if above >= 0]
-    v = dict(zip(net.source_terminal.tolist(), net.source_v.tolist(), strict=True))
-    for bus, above, e, forth in below:
-        v[bus] = v[above] / tap[e] if forth else v[above] * tap[e]
-    series: dict[int, complex] = {}
-    step = loss = math.inf
-    current: dict[int, complex] = dict.fromkeys(v, 0j)
-    for _ in range(2000):
-        if not all(v.values()):
+    drawn, state, step = power.tolist(), _Sweeps(net, order), math.inf
+    for _ in range(SWEEPS):
+        if not all(state.v.values()):
             break
-        current = {}
-        for bus, u in v.items():
-            constant, by_v, by_w = drawn[bus]
-            current[bus] = ((constant + abs(u) * (by_v + abs(u) * by_w)) / u).conjugate()
-        for bus, above, e, forth in reversed(below):
-            # The ratio is at the from bus, the shunt behind it; phase shifts change only voltage angles.
-            if forth:
-                series[e] = current[bus] + half[e] * v[bus]
-                current[above] += (series[e] + half[e] * v[above] / tap[e]) / tap[e]
-            else:
-                series[e] = tap[e] * current[bus] + half[e] * v[bus] / tap[e]
-                current[above] += series[e] + half[e] * v[above]
-        step = loss = 0.0
-        for bus, above, e, forth in below:
-            far = v[above] / tap[e] if forth else v[above]
-            near = far - z[e] * series[e]
-            new = near if forth else near * tap[e]
-            step, v[bus] = max(step, abs(new - v[bus])), new
-            loss += z[e].real * abs(series[e]) ** 2 + half[e].real * (abs(near) ** 2 + abs(far) ** 2)
-        loss += sum(y.real * abs(v[bus]) ** 2 for bus, y in hung)
-        if not step > 1e-13 or not step < 1e3:
+        state.backward(drawn)
+        step = max(map(abs, state.forward().values()), default=0.0)
+        if not step > FINE or not step < WILD:
             break
-    squares = {bus: abs(u) ** 2 for bus, u in v.items()}, {e: abs(i) ** 2 for e, i in series.items()}
-    delivered = {bus: v[bus] * current[bus].conjugate() for bus in net.source_terminal.tolist()}
-    return (loss if step <= 1e-11 else math.inf), *squares, delivered
+    squares = _squares(state.v), _squares(state.series)
+    sources = net.source_terminal.tolist()
+    delivered = {bus: state.v[bus] * state.current[bus].conjugate() for bus in sources}
+    return (float(state.loss()) if step <= ENOUGH else math.inf), *squares, delivered
+
+
+class StepFlows(NamedTuple):
+    """The flows of t steps: (t) loss, inf where the sweeps diverge; by bus and by closed branch (t) squares."""
+
+    loss: Floats
+    w: dict[int, Floats]
+    l: dict[int, Floats]
+
+
+def flows(net: Network, order: Order, power: Complexes) -> StepFlows:
+    """The same as `flow` of many steps, each by itself.
+
+    Args:
+        net: without generators to choose. power: (t, N) constant power of every bus in every step.
+    """
+    state = _Sweeps(net, order)
+    state.v = {bus: np.full(len(power), v) for bus, v in state.v.items()}
+    drawn, step = list(np.ascontiguousarray(power.T)), np.full(len(power), math.inf)
+    parts = np.empty(2 * len(power))  # of changes, a real and an imaginary one of each step
+    with np.errstate(all="ignore"):  # of a step that diverges
+        for _ in range(SWEEPS):
+            state.backward(drawn)
+            parts[:] = 0.0
+            for moved in state.forward().values():
+                change = moved.view(np.float64)
+                np.maximum(parts, np.abs(change, out=change), out=parts)
+            step = parts.reshape(-1, 2).max(axis=1)
+            if not np.any((step > FINE) & (step < WILD)):
+                break
+        loss = np.zeros(len(power)) + state.loss()
+        return StepFlows(np.where(step <= ENOUGH, loss, math.inf), _squares(state.v), _squares(state.series))
+
+
+def _squares(of: ByBus) -> ByBus:
+    return {key: value.real**2 + value.imag**2 for key, value in of.items()}

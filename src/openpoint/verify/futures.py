@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
-from openpoint.arrays import Complexes, States
+from openpoint.arrays import Complexes, Floats, States
 from openpoint.network import Network
 from openpoint.verify.bound import Exact
 from openpoint.verify.caps import caps
@@ -35,6 +35,34 @@ ROUNDING = Fraction(1, 10**9)
 """By how much the share of futures that miss their limits may exceed what is allowed: sums of probabilities."""
 MOST = 1_000_000
 """Futures, at most."""
+
+
+class Bounded(Protocol):
+    """Load vectors, called futures here, each of which has bounds of its own."""
+
+    @property
+    def count(self) -> int:
+        """Their number K."""
+        ...
+
+    @property
+    def measure(self) -> Measure:
+        """Of their losses less `reference`."""
+        ...
+
+    @property
+    def reference(self) -> list[float]:
+        """(K)."""
+        ...
+
+    @property
+    def ends(self) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+        """Of active and of reactive power by bus: nothing that they stand for has less, and nothing has more."""
+        ...
+
+    def demand(self, k: int) -> tuple[list[Fraction], list[Fraction]]:
+        """Active and reactive power of every bus in one of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,16 @@ class Futures:
         whole = sum(map(Fraction, self.weights))
         return violated <= (1 - Fraction(self.share) + ROUNDING) * whole
 
+    @property
+    def ends(self) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+        """The least and the greatest demand of any future at every bus."""
+        parts = self.demands.real, self.demands.imag
+        return [_exact(part.min(axis=0)) for part in parts], [_exact(part.max(axis=0)) for part in parts]
+
+    def demand(self, k: int) -> tuple[list[Fraction], list[Fraction]]:
+        """The demand of a future."""
+        return _exact(self.demands[k].real), _exact(self.demands[k].imag)
+
     def at(self, network: Network, k: int) -> Network:
         """The network in a future."""
         return replace(network, s_power=self.demands[k])
@@ -109,9 +147,9 @@ def read_futures(head: dict[str, Any], n: int, file: IO[bytes]) -> Futures | Non
     return Futures(demands[0] + 1j * demands[1], measure, reference, weights, share)
 
 
-def of_least_demands(data: Data[Fraction], futures: Futures) -> Data[Fraction]:
+def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:
     """The data with the least demand of any future at every bus, at which voltages are highest."""
-    return _with_demands(data, futures.demands.real.min(axis=0), futures.demands.imag.min(axis=0))
+    return _with_demands(data, *futures.ends[0])
 
 
 def voltages_in_all(
@@ -125,8 +163,21 @@ def voltages_in_all(
     return [min(cap, limit) for cap, limit in zip(caps(data, graph, usable, None, top), limits, strict=True)]
 
 
-def _with_demands(data: Data[Fraction], p: Any, q: Any) -> Data[Fraction]:
-    return replace(data, p=[Fraction(v) for v in p.tolist()], q=[Fraction(v) for v in q.tolist()])
+def _exact(part: Floats) -> list[Fraction]:
+    return [Fraction(value) for value in part.tolist()]
+
+
+def _with_demands(data: Data[Fraction], p: list[Fraction], q: list[Fraction]) -> Data[Fraction]:
+    """The data with these demands; one that is no binary fraction is between two."""
+    (p, p_span), (q, q_span) = _between(p), _between(q)
+    return replace(data, p=p, q=q, p_span=p_span, q_span=q_span)
+
+
+def _between(values: list[Fraction]) -> tuple[list[Fraction], list[Fraction]]:
+    """Binary fractions that are not more than these numbers, and widths by which the numbers may be more."""
+    binary = [value.denominator & (value.denominator - 1) == 0 for value in values]
+    low = [v if exact else Fraction(_floor(v), 1 << DIGITS) for v, exact in zip(values, binary, strict=True)]
+    return low, [Fraction(0) if exact else Fraction(1, 1 << DIGITS) for exact in binary]
 
 
 class FuturesBounds:
@@ -136,12 +187,12 @@ class FuturesBounds:
         goal: the measure of the bounds that every node has to reach, times 2^`DIGITS`.
     """
 
-    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, futures: Futures) -> None:
+    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, futures: Bounded) -> None:
         """`data`: with the ranges of voltages that hold in all futures."""
         self.data, self.graph, self.places, self.futures = data, graph, places, futures
         self.goal, self.minus = goal * (1 << DIGITS), [-_floor(-Fraction(w)) for w in futures.reference]
         self.multipliers = [Multipliers(graph.n) for _ in range(futures.count)]
-        sizes = [np.abs(part).max(axis=0) for part in (futures.demands.real, futures.demands.imag)]
+        sizes = [[max(-low, high) for low, high in zip(*ends, strict=True)] for ends in zip(*futures.ends, strict=True)]
         self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal, places)
         self.quick: dict[int, FixedPoint] = {}
         self.exact: dict[int, Exact] = {}
@@ -150,8 +201,7 @@ class FuturesBounds:
         """The bound of future k at its multipliers, times 2^`DIGITS`; UNKNOWN where there is none."""
         if self.fixed is not None:
             if k not in self.quick:
-                data = self._data(k)
-                self.quick[k] = self.fixed.with_demands(data.p, data.q)
+                self.quick[k] = self.fixed.with_demands(*self.futures.demand(k))
             found = self.quick[k].bound(status, self.multipliers[k])
             if found is not None:
                 return _floor(found)
@@ -160,17 +210,14 @@ class FuturesBounds:
     def _exactly(self, k: int, status: States) -> int:
         """The same in whole numbers of any length."""
         if k not in self.exact:
-            self.exact[k] = Exact(self._data(k), self.graph, Fraction(0), self.places)
+            data = _with_demands(self.data, *self.futures.demand(k))
+            self.exact[k] = Exact(data, self.graph, Fraction(0), self.places)
         given, there, states = self.multipliers[k], self.exact[k], status.tolist()
         up = there.coarse - given.bits
         y, mu = ([v << up for v in part.tolist()] for part in (given.y, given.mu))
         order = self.graph.directed(states, set(given.tops), y)
         whole = there.bound(states, order, y, mu, given.phi, given.near, [])
         return UNKNOWN if whole is None else _floor(Fraction(whole, 1 << there.k + there.fine))
-
-    def _data(self, k: int) -> Data[Fraction]:
-        demand = self.futures.demands[k]
-        return _with_demands(self.data, demand.real, demand.imag)
 
     def reached(self, values: dict[int, int]) -> bool:
         """Whether the measure of bounds reaches the goal; `values`: by future, those that are known."""

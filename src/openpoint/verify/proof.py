@@ -11,15 +11,15 @@ loops and bridges and its own count of closings. It accepts
   evaluated in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded to the
   safe side;
 - that a node contains no radial state, only by the graph;
-- a radial state by its power flow, a sweep in floating point: the only place where rounding enters. With dispatchable
-  generators it accepts a radial state by a lower bound only. The limits in the file are 1e-6 wider than those of the
-  grid. A state within 1e-8 of such a limit counts neither as keeping nor as violating it: the best state may be one,
-  and other such states may have less loss;
+- a radial state by its power flow, a sweep in floating point, of a year one in every step: the only place where
+  rounding enters. With dispatchable generators it accepts a radial state by a lower bound only. The limits in the file
+  are 1e-6 wider than those of the grid. A state within 1e-8 of such a limit counts neither as keeping nor as violating
+  it: the best state may be one, and other such states may have less loss;
 - the end of the file, when both sides of every branching are done.
 
 The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.verify.paths`; the head is checked in
 `openpoint.verify.claim`. Under many futures a node has a bound for each of them, and their measure is the bound
-(`openpoint.verify.futures`).
+(`openpoint.verify.futures`); of a year the bounds of groups of steps are those of futures (`openpoint.verify.year`).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.path_lines import PathLines
 from openpoint.verify.regions import Regions
+from openpoint.verify.steps import Steps, YearLike
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
@@ -68,6 +69,7 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     *,
     futures: tuple[Complexes, Floats] | None = None,
+    year: YearLike | None = None,
     workers: int = 1,
 ) -> Verified:
     """Check a certificate against a grid.
@@ -75,10 +77,11 @@ def verify(
     Args:
         progress: called with the number of lines checked and their total number.
         futures: (K, N) demand of constant power in kVA and (K) probabilities; those in the file are compared with them.
-        workers: processes that share the bounds of the file; under many futures there is one.
+        year: what `openpoint.read_year` reads from the table that the search had; a certificate of a year needs it.
+        workers: processes that share the bounds of the file; under many futures and for a year there is one.
 
     Raises:
-        InputError: the grid has faults. OSError: the file cannot be read.
+        InputError: the grid has faults. OptionError: the year is of another grid. OSError: the file cannot be read.
         CertificateError: the file is no certificate of this grid, is damaged, or a step in it does not hold.
     """
     network = build_network(grid)
@@ -96,6 +99,7 @@ def verify(
         devices=devices,
         objective=Objective(cost, supply),
         futures=known,
+        steps=None if year is None else Steps.of(year, network),
         workers=workers,
     )
 
@@ -108,15 +112,16 @@ def verify_network(
     devices: Devices = NO_DEVICES,
     objective: Objective | None = None,
     futures: tuple[Complexes, Floats] | None = None,
+    steps: Steps | None = None,
     workers: int = 1,
 ) -> Verified:
     """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`.
 
     `objective`: the prices and limits of supply of the grid, with which those in the file are compared. `futures`: the
-    same, with demands per unit.
+    same, with demands per unit. `steps`: of the year.
     """
-    check = partial(_checked, network, path, devices, Asked(objective, futures))
-    if workers == 1 or _has_futures(path):
+    check = partial(_checked, network, path, devices, Asked(objective, futures, steps))
+    if workers == 1 or _has_many(path):
         return check((0, 1), progress)
     with ProcessPoolExecutor(workers - 1, get_context("spawn")) as pool:
         others = [pool.submit(check, (k, workers)) for k in range(1, workers)]
@@ -128,11 +133,11 @@ def verify_network(
     return check((0, 1), progress)  # refused: the words are those of one process
 
 
-def _has_futures(path: Path | str) -> bool:
-    """Whether a file is a certificate of many futures; whatever is wrong with it is found later."""
+def _has_many(path: Path | str) -> bool:
+    """Whether a file is a certificate of many futures or of a year; whatever is wrong with it is found later."""
     try:
         with gzip.open(path) as file:
-            return "futures" in json.loads(file.readline())
+            return not {"futures", "year"}.isdisjoint(json.loads(file.readline()))
     except (*UNREADABLE, OSError, TypeError, ValueError):
         return False
 
@@ -181,11 +186,11 @@ class _Proof:
         self.lines, self.bounds, self.judged, self.by_paths, self.by_regions = 0, 0, 0, 0, 0
         net, self.data, goal = claim.net, claim.data(), claim.goal
         self.bound, self.futures = None, None
-        if claim.futures is None:
+        if claim.every is None:
             self.bound = NodeBound(self.data, claim.graph, goal, claim.places)
             self.bound.base = self._base(claim.base, self.bound.exact.prices)
         else:
-            self.futures = FuturesBounds(self.data, claim.graph, goal, claim.places, claim.futures)
+            self.futures = FuturesBounds(self.data, claim.graph, goal, claim.places, claim.every)
         status = np.where(net.terminal_fr == net.terminal_to, OPEN, FREE).astype(np.int8)
         for state in (OPEN, CLOSED):
             status[claim.locked[state]] = state

@@ -27,6 +27,8 @@ class Verified:
         limits: text that describes the limits that the states keep. measure: text that describes what of the losses in
             many futures counts; `loss_kw` is this then. Empty for one demand.
         by_paths: how many of `bounds` are those of `openpoint.verify.paths`.
+        steps, hours: of a year their number and their length together, else 0; losses, values and bounds are means over
+            them then.
     """
 
     loss_kw: float
@@ -46,6 +48,18 @@ class Verified:
     prices: str = ""
     measure: str = ""
     by_paths: int = 0
+    steps: int = 0
+    hours: float = 0.0
+
+    @property
+    def energy_mwh(self) -> float:
+        """Of a year the energy that the best state loses; else 0."""
+        return self.loss_kw * self.hours / 1000.0
+
+    @property
+    def energy_bound_mwh(self) -> float:
+        """Of a year no radial state loses less energy, its changes with their cost all the time; else 0."""
+        return self.bound_kw * self.hours / 1000.0
 
     def __str__(self) -> str:
         words = ("stays open", "stays closed")
@@ -63,11 +77,19 @@ class Verified:
             worth += f" and has {self.changes} changes, {self.value_kw:.6f} kW in all"
         by_paths = f" ({self.by_paths:,} by paths)" if self.by_paths else ""
         what = f"As loss counts the {self.measure}. " if self.measure else ""
+        energy, power_flow = "", "AC power flow"
+        if self.steps:
+            with_changes = ", with the price of its changes" if self.change_cost_kw else ""
+            energy = (
+                f" In the {self.hours:,.6g} h of the year it loses {self.energy_mwh:,.3f} MWh, and no such state less "
+                f"than {self.energy_bound_mwh:,.3f} MWh{with_changes}."
+            )
+            power_flow += " in every step"
         return (
             f"Verified: {what}{'N' if what else 'n'}o radial state with {self.limits}{where} {less}{price}; that "
-            f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}). Checked: "
-            f"{_count(self.nodes, 'node')}, {_count(self.bounds, 'bound')} in integers{by_paths}, "
-            f"{_count(self.judged, 'radial state')} and the best one by AC power flow."
+            f"with {', '.join(self.open_branches) or 'nothing'} open{placed} {worth} (gap {self.gap:.2g}).{energy} "
+            f"Checked: {_count(self.nodes, 'node')}, {_count(self.bounds, 'bound')} in integers{by_paths}, "
+            f"{_count(self.judged, 'radial state')} and the best one by {power_flow}."
         )
 
 

@@ -63,7 +63,7 @@ def test_faults_of_the_year_are_told_with_row_and_remedy(command: Command, ring:
     assert "8000 h together" in done.err
 
 
-@pytest.mark.parametrize("option", ["--soft-limits", "--certificate=p.gz", "--checkpoint=c.search"])
+@pytest.mark.parametrize("option", ["--soft-limits", "--checkpoint=c.search"])
 def test_options_of_one_demand_are_refused(command: Command, ring: Path, table: Path, option: str) -> None:
     done = command("reconfigure", ring, "--year", table, option)
     assert done.code == 2

@@ -63,6 +63,7 @@ One topology for many futures, a table with the columns future, bus, p_kw, q_kva
 One topology for a year, least energy lost, limits kept in every step:
   openpoint reconfigure my_grid.m --year profiles.csv --report year.html
   openpoint reconfigure baran33 --year synthetic-quarters
+  openpoint reconfigure baran33 --year synthetic-hours --certificate proof.gz
 
 \b
 A topology for each month or season of a year, with few switch operations between them:
@@ -155,7 +156,7 @@ def reconfigure(
     outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year, blocks.blocks)
     cut = blocks.question(many.year, changes.max_changes, changes.change_cost, write)
     check_copy(grid, write)
-    many.check(others=soft_limits or proof.any or grid is None)
+    many.check(others=soft_limits or proof.checkpoint is not None or grid is None)
     plan.check(others=many.any or many.year is not None or grid is None)
     faults.check(alone=grid is not None and not (many.any or many.year is not None or proof.any or plan.any))
     _check_together(grid, many, proof, soft_limits)

@@ -304,8 +304,7 @@ class FuturesOptions:
         """
         if self.year is not None and (self.any or others):
             raise OptionError(
-                "--year is a question of its own: leave out futures, --soft-limits, --certificate, --checkpoint and "
-                "--out"
+                "--year is a question of its own: leave out futures, --soft-limits, --checkpoint and --out"
             )
         if self.futures is not None and self.grow is not None:
             raise OptionError("--futures and --grow both say what the futures are; leave one out")

@@ -10,6 +10,7 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.verify import show_proof_files
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def reconfigure(
     with Progress(out) as progress:
         result = prepared.solve(progress)
     code = write_and_show(out, outputs, result, result.termination.exit_code)
+    show_proof_files(outputs, out)
     return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -31,6 +31,23 @@ SPARE = 8
 """Rows of the record beyond one for each branch."""
 
 
+class Claim(Protocol):
+    """What a certificate claims of the load vectors that it bounds."""
+
+    @property
+    def key(self) -> str:
+        """Under which it stands in the head of the file."""
+        ...
+
+    def head(self) -> dict[str, Any]:
+        """As it stands in the head of the file."""
+        ...
+
+    def numbers(self) -> bytes:
+        """What follows the head."""
+        ...
+
+
 @dataclass(frozen=True)
 class FuturesClaim:
     """What a certificate claims of its futures.
@@ -46,6 +63,8 @@ class FuturesClaim:
     reference: Floats
     weights: Floats
     share: float
+
+    key: ClassVar[str] = "futures"
 
     def head(self) -> dict[str, Any]:
         """As it stands in the head of the file.
@@ -73,6 +92,10 @@ class FuturesClaim:
             "share": self.share,
         }
 
+    def numbers(self) -> bytes:
+        """The demands, active power first."""
+        return np.array([self.demands.real, self.demands.imag]).astype("<f8").tobytes()
+
 
 class FuturesCertificate:
     """A certificate that is being written during a search for many futures.
@@ -82,7 +105,7 @@ class FuturesCertificate:
         broken: whether something could not be proven, so that no file is left.
     """
 
-    def __init__(self, path: Path, network: Network, built: FuturesModel, claim: FuturesClaim) -> None:
+    def __init__(self, path: Path, network: Network, built: FuturesModel, claim: Claim) -> None:
         self.lines = Certificate(path, network, no_devices(), built.model, built.numbering)
         self.network, self.numbering = network, built.numbering
         self.record = record_for(built.model, len(built.model.fr) + SPARE)
@@ -147,6 +170,5 @@ class FuturesCertificate:
         self.lines.file.close()
         head = self.lines.head(locks, changes, closed, (value, min(bound, value)), gap)
         none = np.zeros(len(self.network.generator_names))
-        head |= {"generation": [none.tolist(), none.tolist()], "futures": self.of_futures}
-        demands = self.claim.demands
-        self.lines.close(head, np.array([demands.real, demands.imag]).astype("<f8").tobytes())
+        head |= {"generation": [none.tolist(), none.tolist()], self.claim.key: self.of_futures}
+        self.lines.close(head, self.claim.numbers())

@@ -62,7 +62,7 @@ def mean_losses(task: YearTask, states: Bools) -> Floats:
 
 def grouped(task: YearTask, groups: int) -> FuturesTask:
     """The groups of a year as what the search for many futures takes."""
-    program = year.grouped(task, np.array([int(task.sizes().argmax())]), task.network.closed, groups)
+    program, _ = year.grouped(task, np.array([int(task.sizes().argmax())]), task.network.closed, groups)
     return replace(task_of(program, program.ac), span=task.span(), limits=is_limited(task.network))
 
 

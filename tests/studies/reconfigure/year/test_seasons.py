@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,7 @@ def test_stopped_at_once_it_keeps_a_bound_and_what_it_has() -> None:
         ({"max_changes": 2}, "switchings_a_year and switching_kwh"),
         ({"soft_limits": True}, "soft limits"),
         ({"method": openpoint.Benders()}, "TopologySearch only"),
+        ({"method": openpoint.TopologySearch(certificate=Path("x.gz"))}, "for one topology of a year"),
         ({"blocks": 17}, "give 1 to 16"),
     ],
 )

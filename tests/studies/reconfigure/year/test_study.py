@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ import openpoint
 from openpoint.errors import OptionError
 from openpoint.powerflow.balanced import solve
 from openpoint.studies.reconfigure.year.result import YearResult
+from openpoint.verify import verify
 
 
 def months() -> pl.DataFrame:
@@ -76,13 +78,49 @@ def test_loads_of_a_year_that_stay_as_they_are_give_the_answer_of_today() -> Non
     [
         ({"soft_limits": True}, "soft limits"),
         ({"method": openpoint.Benders()}, "TopologySearch only"),
-        ({"method": openpoint.TopologySearch(certificate=Path("x.gz"))}, "certificates"),
+        ({"method": openpoint.TopologySearch(checkpoint=Path("x.search"))}, "checkpoints are for one demand"),
         ({"futures": "futures.csv"}, "two questions"),
     ],
 )
 def test_what_does_not_go_with_a_year_is_refused(options: dict[str, object], told: str) -> None:
     with pytest.raises(OptionError, match=told):
         openpoint.reconfigure("civanlar16", year=months(), **options)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"change_cost_kw": 2.0}, {"max_changes": 2}, {"limits": openpoint.Limits(v_min_pu=0.965)}]
+)
+def test_the_certificate_says_what_the_result_says(options: dict[str, Any], tmp_path: Path) -> None:
+    grid = openpoint.read("civanlar16")
+    year = openpoint.read_year(months().rename({"2": "4", "18": "16"}), grid)
+    path = tmp_path / "proof.gz"
+    method = openpoint.TopologySearch(gap=1e-6, certificate=path)
+    found = openpoint.reconfigure(grid, year=year, method=method, **options)
+    proven = verify(grid, path, year=year)
+    assert set(proven.open_branches) == set(found.open_branches)
+    assert proven.energy_mwh == pytest.approx(found.energy_mwh, rel=1e-8)
+    assert proven.value_kw == pytest.approx(found.objective_kw, rel=1e-8)
+    assert proven.energy_bound_mwh == pytest.approx(found.energy_bound_mwh, rel=2e-6)
+    assert proven.energy_bound_mwh <= found.energy_bound_mwh * (1.0 + 1e-9)
+    assert proven.changes == len(found.changes)
+    assert f"{found.energy_mwh:,.3f} MWh" in str(proven)
+
+
+def test_a_certificate_of_a_year_of_another_grid_is_refused(tmp_path: Path) -> None:
+    year = openpoint.read_year("synthetic-hours", "civanlar16")
+    with pytest.raises(OptionError, match="another grid"):
+        verify(openpoint.read("baran33"), tmp_path / "proof.gz", year=year)
+
+
+def test_no_certificate_is_left_where_nothing_keeps_the_limits(tmp_path: Path) -> None:
+    path = tmp_path / "proof.gz"
+    path.write_bytes(b"of an earlier run")
+    method, limits = openpoint.TopologySearch(certificate=path), openpoint.Limits(v_min_pu=0.999)
+    found = openpoint.reconfigure(
+        "civanlar16", year=months().rename({"2": "4", "18": "16"}), method=method, limits=limits
+    )
+    assert found.termination is openpoint.Termination.INFEASIBLE
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_year_of_another_grid_is_refused() -> None:

@@ -20,10 +20,12 @@ from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
 from openpoint.powerflow.series import SeriesFlows, StepDemand, solve_series
 from openpoint.search.exchange.pairs import descend
+from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span
 from openpoint.search.futures.search import search_futures
 from openpoint.search.futures.task import Verdicts
+from openpoint.search.futures.year_claim import YearClaim
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (
@@ -93,6 +95,9 @@ class YearTask:
 class YearEvaluator:
     """Mean loss of radial states over the steps by exact AC power flow, inf where limits break in any step.
 
+    Losses of groups are not worked out: they are 0, or inf where steps have no flow and those that have one break no
+    limits, so that no power flow shows that the state is none of interest.
+
     Attributes:
         task: what is asked. switching: number and cost of changes. futures: number of groups.
         watched: steps that are looked at first. evaluated: states so far, in all steps.
@@ -107,25 +112,34 @@ class YearEvaluator:
     def __call__(self, closed: Bools) -> Verdicts:
         """Of (C, E) states."""
         value, violation = np.full(len(closed), np.inf), np.full(len(closed), np.inf)
+        losses = np.zeros((len(closed), self.futures))
         s, hours = self.task.network.s_base_kva, self.task.hours
         for c in np.flatnonzero(self.switching.allowed(closed)):
             if self.watched:
-                violation[c] = float(self.task.flows(closed[c], np.array(self.watched)).excess.sum())
-                if violation[c] > 0.0:
+                excess = self.task.flows(closed[c], np.array(self.watched)).excess
+                violation[c] = float(excess.sum())
+                if violation[c] > 0.0 and not _unexplained(excess):
                     continue
             flows = self.task.flows(closed[c])
             self.evaluated += 1
             violation[c] = float(flows.excess.sum())
+            if _unexplained(flows.excess):
+                losses[c] = np.inf
             if violation[c] == 0.0:
                 value[c] = float(flows.loss @ hours) / float(hours.sum()) + float(self.switching.cost(closed[c])) / s
             else:
                 self.watch(int(flows.excess.argmax()))
-        return Verdicts(value, value, np.zeros((len(closed), self.futures)), violation)
+        return Verdicts(value, value, losses, violation)
 
     def watch(self, step: int) -> None:
         """Look at a step first from now on."""
         if step not in self.watched:
             self.watched = [step, *self.watched][:WATCHED]
+
+
+def _unexplained(excess: Floats) -> bool:
+    """Whether steps have no flow, and no step that has one breaks limits."""
+    return bool(np.isinf(excess).any()) and not bool(np.any((excess > 0.0) & np.isfinite(excess)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +174,11 @@ def search_year(
     """
     net = task.network
     began = deadline.passed()
+    if search.certificate is not None:
+        search.certificate.unlink(missing_ok=True)
     first = [*first_states(task), *starts]
     single, tree = begin(task, first)
-    program = grouped(task, single, tree, groups)
+    program, label = grouped(task, single, tree, groups)
     log = Log(net.s_base_kva, progress)
     evaluator = YearEvaluator(task, program.switching, len(program.demands), single.tolist())
     states, hopeless = _starts(task, program, first, evaluator, single, deadline)
@@ -170,7 +186,19 @@ def search_year(
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
     else:
         asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))
-        found = search_futures(asked, gap=search.gap, deadline=deadline, starts=states, progress=log.on_progress)
+        built, certificate = asked.built(by_loss=search.certificate is None), None
+        if search.certificate is not None:
+            claim = YearClaim(task.demand, task.hours, label)
+            certificate = FuturesCertificate(search.certificate, net, built, claim)
+        found = search_futures(
+            asked,
+            gap=search.gap,
+            deadline=deadline,
+            starts=states,
+            progress=log.on_progress,
+            built=built,
+            certificate=certificate,
+        )
     if found.closed is None and not deadline.over():
         start = found.least_violation if found.least_violation is not None else first[0]
         found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
@@ -199,14 +227,17 @@ def begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
     return np.array(list(dict.fromkeys(single)), dtype=np.int64), tree
 
 
-def grouped(task: YearTask, single: Ints, tree: Bools, groups: int) -> RadialProgram:
-    """The program with the mean demands of groups as its futures; the steps that are alone come first."""
+def grouped(task: YearTask, single: Ints, tree: Bools, groups: int) -> tuple[RadialProgram, Ints]:
+    """The program with the mean demands of groups as its futures, and (T) the group of each step.
+
+    The steps that are alone come first.
+    """
     shares = task.demand.shares
     points = coordinates(task.demand.profile, loss_form(task.network, tree, shares), task.hours)
     label = group_steps(points, task.hours, groups, single)
     profile, hours = means(task.demand.profile, task.hours, label)
     futures = Scenarios(as_realisation(profile @ shares), hours / hours.sum())
-    return replace(task.program, futures=futures, risk=Expectation(), limits_share=1.0)
+    return replace(task.program, futures=futures, risk=Expectation(), limits_share=1.0), label
 
 
 def _starts(

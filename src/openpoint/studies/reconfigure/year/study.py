@@ -58,8 +58,8 @@ def prepare_year(
         method = TopologySearch(gap=gap, time_limit_s=options.time_limit_s)
     if not isinstance(method, TopologySearch):
         raise OptionError(f"a year is searched by TopologySearch only, not by {method}; leave the method out")
-    if method.certificate is not None or method.checkpoint is not None:
-        raise OptionError("certificates and checkpoints are for one demand; leave them out, or the year")
+    if method.checkpoint is not None:
+        raise OptionError("checkpoints are for one demand; leave them out, or the year")
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
         raise OptionError(f"a year is for balanced grids (phases '1'); {HAS_PHASES}")

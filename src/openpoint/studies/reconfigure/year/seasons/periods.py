@@ -150,7 +150,7 @@ class BlockPeriods:
             task = self._of_run(run)
             single, tree = begin(task, first_states(task))
             groups = min(self._groups * (run[1] - run[0]), max(GROUPS, self._groups))
-            program = grouped(task, single, tree, groups)
+            program, _ = grouped(task, single, tree, groups)
             limits = is_limited(task.network)
             asked = replace(task_of(program, program.ac), span=task.span(), limits=limits)
             self._searches[run] = GroupedSearch(

@@ -42,7 +42,7 @@ def prepare_seasons(
 
     Raises:
         InputError: the grid, the year or the blocks have faults, or a locked branch is unknown.
-        OptionError: as of `prepare_year`, and changes limited or priced from today's state.
+        OptionError: as of `prepare_year`, changes limited or priced from today's state, a certificate.
     """
     if options.max_changes is not None or options.change_cost_kw > 0.0:
         raise OptionError(
@@ -52,6 +52,11 @@ def prepare_seasons(
     if question.blocks is None:
         raise OptionError("there are no blocks; give blocks, such as 'monthly'")
     prepared = prepare_year(grid, options, year, many)
+    if prepared.method.certificate is not None:
+        raise OptionError(
+            "certificates are for one topology of a year: the bound of a year in blocks is that of multipliers between "
+            "them, for which a certificate has no lines; leave it out, or the blocks"
+        )
     return PreparedSeasons(prepared, read_blocks(question.blocks, prepared.year), question)
 
 

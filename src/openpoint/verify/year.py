@@ -1,0 +1,203 @@
+"""A year in a certificate: groups of its steps, whose bounds together are a bound of the energy lost.
+
+**Theorem.** Let x be a radial state that keeps the limits in every step t, with demand s_t, hours h_t > 0 and loss
+θ_t(x), prices of changes included. Let the steps be divided into groups g, each step in one, with H_g = Σ h_t and mean
+demand m_g = Σ h_t s_t / H_g. Let b(s; λ) be the bound of `openpoint.verify.bound` at a node that x is below, at
+multipliers λ. If b(s_t; λ) <= θ_t(x) in every step t, then for any multipliers λ_g, one set for each group,
+
+    Σ_g H_g b(m_g; λ_g) <= Σ_t h_t θ_t(x).
+
+*Proof.* At given multipliers b is affine in the demand: b = Σ_j (P_j y_j + Q_j μ_j) + c(λ), where c has the
+multipliers, the data of the grid, the limits and the ranges of the voltages, and neither P nor Q (points 1 to 4 there:
+A, ν, ρ, α and β have none). So H_g b(m_g; λ_g) = Σ_{t in g} h_t b(s_t; λ_g), which is at most Σ_{t in g} h_t θ_t(x);
+add the groups.
+
+*Its conditions*, and where they are seen to. The ranges of the voltages in c must hold for x in every step: upper ends
+are the limits, or what no state exceeds at the least active and reactive power that a bus has in any step, without a
+word on the loss (`openpoint.verify.caps` grows with what is fed in); lower ends are the limits; a loss that bounds
+voltages from below is refused. Loads of constant current and impedance, capacitors, ratios and the voltages of sources
+are the same in every step; generators and devices to choose, prices and limits of supply are refused. Nothing is
+assumed of signs of demands or of convexity, and of groups only that each step is in one. Where the mean of a group is
+no binary fraction it is between two, and the bound holds for all between them (point 4 there).
+
+The mean demands are worked out here in whole numbers from the table of the user. A bound of a group is a bound of the
+mean loss over its steps, in this node and below; their mean by the hours H_g is compared with what is claimed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from openpoint.arrays import Floats, Ints
+from openpoint.network import Network
+from openpoint.verify.flow import Order, flows
+from openpoint.verify.measure import Between
+from openpoint.verify.steps import Steps
+from openpoint.verify.verified import CertificateError
+
+WATCHED = 64
+"""Steps in which limits were missed that are looked at before all others, at most."""
+DIGITS = 53
+"""Binary digits of a number in floating point."""
+
+
+class Ranges(NamedTuple):
+    """Least and greatest squared voltages by bus that is no source, greatest squared currents by branch."""
+
+    low: dict[int, float]
+    high: dict[int, float]
+    current: dict[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Year:
+    """The groups of the T steps of a year.
+
+    Attributes:
+        steps: of the table. label: (T) number of the group of each step, from 0.
+        watched: steps that are looked at first.
+    """
+
+    steps: Steps
+    label: Ints
+    watched: list[int]
+
+    limited = True
+    share = 1.0
+
+    @cached_property
+    def count(self) -> int:
+        """Number of groups."""
+        return int(self.label.max()) + 1
+
+    @property
+    def reference(self) -> list[float]:
+        """By group what is subtracted from its loss: nothing."""
+        return [0.0] * self.count
+
+    @cached_property
+    def measure(self) -> Between:
+        """The mean over the groups by their hours."""
+        hours = self._sums(np.full(len(self.label), 1, dtype=object))
+        return Between(hours, hours, sum(hours))
+
+    @cached_property
+    def ends(self) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+        """Of active and of reactive power by bus: no step has less, and none has more."""
+        low, high = self.steps.ends
+        return _parts(low), _parts(high)
+
+    @cached_property
+    def _hours(self) -> npt.NDArray[np.object_]:
+        """(T) hours in whole numbers of one unit."""
+        return _whole(self.steps.hours)[0]
+
+    def _sums(self, values: npt.NDArray[np.object_]) -> list[int]:
+        """By group the sum of whole numbers of each step times its hours."""
+        order = np.argsort(self.label, kind="stable")
+        begin = np.searchsorted(self.label[order], np.arange(self.count))
+        return [int(total) for total in np.add.reduceat((self._hours * values)[order], begin)]
+
+    @cached_property
+    def _profiles(self) -> list[tuple[list[int], int]]:
+        """By profile the sum over each group of its value times hours, times 2^k, and k."""
+        whole = [_whole(column) for column in self.steps.profile.T]
+        return [(self._sums(values), k) for values, k in whole]
+
+    @cached_property
+    def _shares(self) -> list[list[tuple[int, Fraction, Fraction]]]:
+        """By bus the profiles that it follows, with the active and the reactive power that follow them."""
+        found: list[list[tuple[int, Fraction, Fraction]]] = [[] for _ in range(self.steps.n)]
+        rows = zip(self.steps.bus.tolist(), self.steps.follows.tolist(), self.steps.power.tolist(), strict=True)
+        for bus, profile, power in rows:
+            found[bus].append((profile, Fraction(power.real), Fraction(power.imag)))
+        return found
+
+    def demand(self, k: int) -> tuple[list[Fraction], list[Fraction]]:
+        """The mean active and reactive power of every bus in a group."""
+        hours = self.measure.lower[k]
+        means = [Fraction(sums[k], hours << digits) for sums, digits in self._profiles]
+        p, q = (
+            [sum((share[part] * means[share[0]] for share in shares), Fraction(0)) for shares in self._shares]
+            for part in (1, 2)
+        )
+        return p, q
+
+    def loss(self, net: Network, order: Order, ranges: Ranges) -> tuple[float, bool]:
+        """Mean loss of a radial state over the steps, and whether it is within the ranges in each of them.
+
+        The loss is inf where a step has no flow. Where a step with a flow is out of the ranges the others do not
+        matter, nor does the loss, which is 0 then.
+        """
+        parts = [np.array(self.watched, dtype=np.int64)] if self.watched else []
+        every = [np.arange(len(self.label))[piece] for piece in self.steps.pieces()]
+        total = 0.0
+        for number, part in enumerate([*parts, *every]):
+            found = flows(net, order, self.steps.rows(part))
+            missed = out_of(ranges, found.w, found.l) & np.isfinite(found.loss)
+            if missed.any():
+                self.watched[:] = [*{*self.watched, int(part[missed.argmax()])}][-WATCHED:]
+                return 0.0, False
+            if number >= len(parts):
+                total += float(found.loss @ self.steps.hours[part])
+        return total / float(self.steps.hours.sum()), True
+
+
+def out_of(ranges: Ranges, w: dict[int, Floats], l: dict[int, Floats]) -> npt.NDArray[np.bool_]:
+    """(t) whether any square is out of its range."""
+    some = next(iter(w.values()))
+    missed = np.zeros(len(some), dtype=np.bool_)
+    for bus, square in w.items():
+        if bus in ranges.low:
+            missed |= (square < ranges.low[bus]) | (square > ranges.high[bus])
+    for e, square in l.items():
+        if e in ranges.current:
+            missed |= square > ranges.current[e]
+    return missed
+
+
+def _parts(power: Any) -> list[list[Fraction]]:
+    return [[Fraction(value) for value in part.tolist()] for part in (power.real, power.imag)]
+
+
+def _whole(values: Floats) -> tuple[npt.NDArray[np.object_], int]:
+    """Numbers times 2^k, all of them whole, and k."""
+    mantissa, exponent = np.frexp(values)
+    k = max(0, DIGITS - int(exponent.min(initial=DIGITS)))
+    found = np.ldexp(mantissa, DIGITS).astype(np.int64).astype(object) << (exponent.astype(object) - DIGITS + k)
+    return found, k
+
+
+def read_year(head: dict[str, Any], steps: Steps | None, file: IO[bytes]) -> Year | None:
+    """The year of a certificate, whose groups follow its head in the file; None where it is of none.
+
+    Raises:
+        CertificateError: it is of another year than the one given, or of none; its groups are damaged.
+    """
+    given = head.get("year")
+    if given is None:
+        if steps is not None:
+            raise CertificateError("it is not about a year; leave the year out")
+        return None
+    if steps is None:
+        raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
+    if given["digest"] != steps.digest():
+        raise CertificateError(
+            "it is about another year: the profiles, who follows them, or the lengths of the steps are not those that "
+            "the search had (digest). Give that table, of the same grid"
+        )
+    count, groups = len(steps.hours), int(given["groups"])
+    block = file.read(4 * count)
+    label = np.frombuffer(block, dtype="<i4").astype(np.int64)
+    if len(label) != count or hashlib.sha256(block).hexdigest() != given["groups_digest"]:
+        raise CertificateError("the groups of the steps are not those that the search had (digest)")
+    if label.min() < 0 or not np.array_equal(np.unique(label), np.arange(groups)):
+        raise CertificateError(f"the steps are not in {groups} groups")
+    return Year(steps, label, [])

@@ -1,0 +1,399 @@
+"""Certificates of a year: accepted by two checkers, true, and refused where anything was changed."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openpoint.arrays import Bools
+from openpoint.errors import OptionError
+from openpoint.powerflow.balanced import solve
+from openpoint.search.methods import TopologySearch
+from openpoint.studies.reconfigure.year.search import YearTask, search_year
+from openpoint.twostage.deadline import Deadline
+from openpoint.verify import CertificateError, verify_network
+from openpoint.verify.flow import flow, flows
+from openpoint.verify.graph import Graph
+from openpoint.verify.steps import Steps
+from openpoint.verify.year import Ranges, Year, read_year
+from tests.builders.certificates import Content, Line, content, index, rewritten
+from tests.builders.second_checker import Refused, covered, second_check
+from tests.builders.second_year import demands_of, of_groups
+from tests.studies.reconfigure.year.test_search import random_year
+
+SEEDS = range(36)
+
+
+def steps_of(task: YearTask) -> Steps:
+    demand = task.demand
+    return Steps(task.hours, demand.profile, demand.bus, demand.follows, demand.power, demand.n_buses)
+
+
+def written(task: YearTask, path: Path, groups: int = 6, gap: float = 1e-6) -> Path | None:
+    """The certificate of a search; None where it ends without one."""
+    search_year(task, TopologySearch(gap=gap, certificate=path), None, Deadline(), groups=groups)
+    return path if path.exists() else None
+
+
+def order_of(task: YearTask, closed: Bools) -> list[tuple[int, int, int]]:
+    net = task.network
+    ends = net.terminal_fr.tolist(), net.terminal_to.tolist()
+    graph = Graph(net.n_terminals, *ends, set(net.source_terminal.tolist()), set(), math.inf)
+    return graph.directed(closed.astype(int).tolist(), set(), [0] * net.n_terminals)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_certificates_are_accepted_and_claim_no_more_than_is_true(seed: int, tmp_path: Path) -> None:
+    task, _, values = random_year(seed)
+    try:
+        path = written(task, tmp_path / "file", [2, 6, 24][seed % 3])
+    except OptionError:
+        pytest.skip("nothing bounds the voltages of this grid")
+    best, s = float(values.min(initial=math.inf)), task.network.s_base_kva
+    assert (path is None) == math.isinf(best)
+    if path is None:
+        return
+    proven = verify_network(task.network, path, steps=steps_of(task))
+    assert proven.bound_kw <= best * s * (1.0 + 1e-12) + 1e-12
+    assert proven.value_kw == pytest.approx(best * s, rel=2e-6, abs=2e-6)
+    assert proven.value_kw - proven.bound_kw <= 2e-6 * abs(proven.value_kw) + 2e-6
+    assert proven.steps == len(task.hours)
+    assert proven.hours == pytest.approx(task.hours.sum())
+    head, lines = content(path)
+    rows = task.demand.rows(slice(None))
+    takes = (rows.real >= 0.0).all() and (rows.imag >= 0.0).all()
+    if covered(task.network) and head["max_changes"] is None and takes:
+        second_check(task.network, head, lines, steps_of(task))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sweeps_of_many_steps_are_those_of_each_and_of_the_power_flow(seed: int) -> None:
+    task, states, _ = random_year(seed)
+    net = task.network
+    if not len(states):
+        pytest.skip("the grid has no radial state")
+    closed = states[seed % len(states)]
+    order, some = order_of(task, closed), task.demand.rows(np.arange(9))
+    found, known = flows(net, order, some), solve(net, closed, s_power=some)
+    none = np.zeros(len(net.generator_names), dtype=np.complex128)
+    for t, demand in enumerate(some):
+        loss, w, l, _ = flow(replace(net, s_power=demand), order, none)
+        assert found.loss[t] == pytest.approx(loss, rel=1e-10, abs=1e-14)
+        if math.isinf(loss):
+            continue
+        assert loss == pytest.approx(known.loss[t], rel=1e-7, abs=1e-10)
+        assert {bus: square[t] for bus, square in found.w.items()} == pytest.approx(w, rel=1e-10)
+        assert {e: square[t] for e, square in found.l.items()} == pytest.approx(l, rel=1e-8, abs=1e-16)
+
+
+def test_steps_without_a_flow_have_no_loss_and_spoil_no_others() -> None:
+    task, states, _ = random_year(0)
+    order, rows = order_of(task, states[0]), task.demand.rows(np.arange(3))
+    rows[1] *= 1e4
+    found = flows(task.network, order, rows)
+    assert np.isfinite(found.loss).tolist() == [True, False, True]
+    again = flows(task.network, order, rows[[0, 2]])
+    assert found.loss[[0, 2]] == pytest.approx(again.loss, rel=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mean_demands_are_exact_and_ends_enclose_every_step(seed: int) -> None:
+    task, *_ = random_year(seed)
+    steps = steps_of(task)
+    rng = np.random.default_rng(seed)
+    steps = replace(steps, hours=rng.choice([0.25, 0.1, 1.0 / 3.0, 7.0], len(steps.hours)))
+    label = rng.integers(0, 4, len(steps.hours))
+    label[:4] = range(4)
+    every = demands_of(steps)
+    means, lengths = of_groups(every, [Fraction(h) for h in steps.hours.tolist()], label, 4)
+    year = Year(steps, label, [])
+    assert [year.demand(k) for k in range(4)] == means
+    assert [Fraction(a, year.measure.whole) for a in year.measure.lower] == [h / sum(lengths) for h in lengths]
+    for part, (low, high) in enumerate(zip(*year.ends, strict=True)):
+        for bus in range(steps.n):
+            column = [demand[part][bus] for demand in every]
+            assert low[bus] <= min(column)
+            assert max(column) <= high[bus]
+            assert float(high[bus] - low[bus]) <= float(max(column) - min(column)) + 1e-9
+
+
+@pytest.fixture(scope="module")
+def task() -> YearTask:
+    """A year whose best state keeps limits that others break, without generation."""
+    return random_year(13)[0]
+
+
+@pytest.fixture(scope="module")
+def made(task: YearTask, tmp_path_factory: pytest.TempPathFactory) -> Content:
+    path = written(task, tmp_path_factory.mktemp("year") / "file", 12, 1e-3)
+    assert path is not None
+    return content(path)
+
+
+Tampering = Callable[[dict[str, Any], list[Line]], None]
+
+
+def raise_the_bound(head: dict[str, Any], lines: list[Line]) -> None:
+    head["bound"] = head["value"] = 1.001 * head["value"]
+
+
+def lower_the_loss(head: dict[str, Any], lines: list[Line]) -> None:
+    head["value"] = head["bound"] = head["value"] * (1.0 - 1e-6)
+
+
+def raise_the_loss(head: dict[str, Any], lines: list[Line]) -> None:
+    head["value"] = head["value"] * (1.0 + 1e-6)
+    head["gap"] = 1.0
+
+
+def another_best_state(head: dict[str, Any], lines: list[Line]) -> None:
+    head["open"] = [*head["open"][1:], next(name for name in NAMES if name not in head["open"])]
+
+
+def another_group_of_one_step(head: dict[str, Any], lines: list[Line]) -> None:
+    head["groups"] = head["groups"].copy()
+    head["groups"][0] = (head["groups"][0] + 1) % head["year"]["groups"]
+
+
+def a_group_more(head: dict[str, Any], lines: list[Line]) -> None:
+    head["year"]["groups"] += 1
+
+
+def a_group_without_number(head: dict[str, Any], lines: list[Line]) -> None:
+    relabel(head, np.where(head["groups"] == 1, -1, head["groups"]))
+
+
+def a_group_without_steps(head: dict[str, Any], lines: list[Line]) -> None:
+    relabel(head, np.where(head["groups"] == 1, 0, head["groups"]))
+
+
+def a_step_less(head: dict[str, Any], lines: list[Line]) -> None:
+    relabel(head, head["groups"][1:])
+
+
+def another_digest(head: dict[str, Any], lines: list[Line]) -> None:
+    head["year"]["digest"] = "0" * 64
+
+
+def drop_bounds(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[:] = [line for line in lines if line[0] != "future"]
+    head["lines"] = len(lines)
+
+
+def drop_the_bounds_of_a_group(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[:] = [line for line in lines if line[:2] != ["future", 0]]
+    head["lines"] = len(lines)
+
+
+def name_another_group(head: dict[str, Any], lines: list[Line]) -> None:
+    for line in lines:
+        if line[0] == "future":
+            line[1] = 0
+
+
+def name_a_group_that_is_not_there(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[index(lines, "future")][1] = head["year"]["groups"]
+
+
+def scale_multipliers(head: dict[str, Any], lines: list[Line]) -> None:
+    for line in lines:
+        if line[0] == "future":
+            line[-2] = [2 * a for a in line[-2]]
+
+
+def judge_at_once(head: dict[str, Any], lines: list[Line]) -> None:
+    lines[:] = [["judged"]]
+    head["lines"] = 1
+
+
+def forget_a_side(head: dict[str, Any], lines: list[Line]) -> None:
+    del lines[max(at for at, line in enumerate(lines) if line[0] == "from") :]
+    head["lines"] = len(lines)
+
+
+def widen_the_limits_away(head: dict[str, Any], lines: list[Line]) -> None:
+    head["least_squared_voltage"] = [0.0] * len(head["least_squared_voltage"])
+    head["greatest_squared_voltage"] = [None] * len(head["greatest_squared_voltage"])
+    head["greatest_squared_current"] = [None] * len(head["greatest_squared_current"])
+
+
+def bound_voltages_by_a_loss(head: dict[str, Any], lines: list[Line]) -> None:
+    head["voltage_loss"] = head["value"]
+
+
+def be_about_many_futures(head: dict[str, Any], lines: list[Line]) -> None:
+    one = {"count": 1, "reference": [0.0], "weights": [1.0], "share": 1.0, "measure": {"lower": [1.0], "upper": [1.0]}}
+    head["futures"] = one
+    head["demands"] = np.zeros((2, 1, len(head["least_squared_voltage"])))
+
+
+def limit_the_supply(head: dict[str, Any], lines: list[Line]) -> None:
+    head["supply"] = {name: [1e3] * SOURCES for name in ("p_max", "q_max", "s_max")}
+    head["supply"] |= {name: [-1e3] * SOURCES for name in ("p_min", "q_min")} | {"generator_s_max": []}
+
+
+def lose_the_year(head: dict[str, Any], lines: list[Line]) -> None:
+    del head["year"], head["groups"]
+    lines[:] = [["judged"]]
+
+
+TAMPERINGS: list[Tampering] = [
+    *(raise_the_bound, lower_the_loss, raise_the_loss, another_best_state, another_group_of_one_step, a_group_more),
+    *(a_group_without_number, a_group_without_steps, a_step_less, another_digest, drop_bounds),
+    *(drop_the_bounds_of_a_group, name_another_group, name_a_group_that_is_not_there, scale_multipliers),
+    *(judge_at_once, forget_a_side, widen_the_limits_away, bound_voltages_by_a_loss, be_about_many_futures),
+    *(limit_the_supply, lose_the_year),
+]
+NAMES = random_year(13)[0].network.branch_names
+SOURCES = len(random_year(13)[0].network.source_terminal)
+
+
+def relabel(head: dict[str, Any], groups: np.ndarray) -> None:
+    """Other groups, with the digest that they have."""
+    head["groups"] = groups.astype("<i4")
+    head["year"]["groups_digest"] = hashlib.sha256(head["groups"].tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda tamper: tamper.__name__)
+def test_tampering_is_refused(tamper: Tampering, task: YearTask, made: Content, tmp_path: Path) -> None:
+    head, lines = copy.deepcopy(made)
+    assert verify_network(task.network, rewritten(tmp_path / "file", head, lines), steps=steps_of(task)).gap < 2e-3
+    tamper(head, lines)
+    with pytest.raises(CertificateError):
+        verify_network(task.network, rewritten(tmp_path / "tampered", head, lines), steps=steps_of(task))
+
+
+def other_profiles(steps: Steps) -> Steps:
+    profile = steps.profile.copy()
+    profile[5, 0] = np.nextafter(profile[5, 0], 9.0)
+    return replace(steps, profile=profile)
+
+
+def other_hours(steps: Steps) -> Steps:
+    hours = steps.hours.copy()
+    hours[3] *= 1.0 + 1e-12
+    return replace(steps, hours=hours)
+
+
+def another_share(steps: Steps) -> Steps:
+    return replace(steps, follows=np.roll(steps.follows, 1), power=np.roll(steps.power, 1))
+
+
+def steps_in_another_order(steps: Steps) -> Steps:
+    return replace(steps, hours=steps.hours[::-1], profile=steps.profile[::-1])
+
+
+def a_step_more(steps: Steps) -> Steps:
+    return replace(steps, hours=np.append(steps.hours, 1.0), profile=np.vstack([steps.profile, steps.profile[:1]]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [other_profiles, other_hours, another_share, steps_in_another_order, a_step_more],
+    ids=lambda c: c.__name__,
+)
+def test_another_year_is_refused_by_name(
+    change: Callable[[Steps], Steps], task: YearTask, made: Content, tmp_path: Path
+) -> None:
+    path = rewritten(tmp_path / "file", *made)
+    with pytest.raises(CertificateError, match="about another year: the profiles, who follows them, or the lengths"):
+        verify_network(task.network, path, steps=change(steps_of(task)))
+
+
+def test_a_year_that_is_missing_or_too_much_is_told(task: YearTask, made: Content, tmp_path: Path) -> None:
+    head, lines = copy.deepcopy(made)
+    path = rewritten(tmp_path / "file", head, lines)
+    with pytest.raises(CertificateError, match=r"give the table of its profiles \(--year\)"):
+        verify_network(task.network, path)
+    with pytest.raises(CertificateError, match="not about a year"):
+        read_year({}, steps_of(task), io.BytesIO())
+
+
+@pytest.mark.parametrize("seed", [1, 13, 16, 21, 33])
+def test_any_groups_prove_what_is_true_or_nothing(seed: int, tmp_path: Path) -> None:
+    """Steps are moved to other groups, with the digest of these: what is accepted then is true all the same."""
+    task, _, values = random_year(seed)
+    path = written(task, tmp_path / "file", 12)
+    assert path is not None
+    made, best, refused = content(path), float(values.min()) * task.network.s_base_kva, 0
+    for trial in range(12):
+        rng = np.random.default_rng([seed, trial])
+        head, lines = copy.deepcopy(made)
+        groups = head["groups"].copy()
+        moved = rng.choice(len(groups), 1 + trial, replace=False)
+        groups[moved] = rng.integers(0, head["year"]["groups"], len(moved))
+        relabel(head, groups)
+        head["gap"] = 1.0
+        head["bound"] *= [1.0, 1.0 + 1e-7, 1.0 + 2e-6][trial % 3]
+        head["bound"] = min(head["bound"], head["value"])
+        try:
+            found = verify_network(task.network, rewritten(path, head, lines), steps=steps_of(task))
+        except CertificateError:
+            refused += 1
+            continue
+        assert found.bound_kw <= best * (1.0 + 1e-9)
+    assert refused
+
+
+@pytest.mark.parametrize("seed", [1, 6, 13, 16, 18, 21, 24, 26, 33])
+def test_nothing_proves_that_a_worse_state_is_best(seed: int, tmp_path: Path) -> None:
+    """Below the claim that nothing is better than a worse state the lines are changed at random."""
+    task, states, values = random_year(seed)
+    path = written(task, tmp_path / "file", 12)
+    assert path is not None
+    best = values.min()
+    worse = np.flatnonzero(np.isfinite(values) & (values > best * 1.0001))
+    if not len(worse):
+        pytest.skip("no other state keeps the limits")
+    made, steps = content(path), steps_of(task)
+    for trial in range(10):
+        rng = np.random.default_rng([seed, trial, 1])
+        head, lines = copy.deepcopy(made)
+        other = int(worse[trial % len(worse)])
+        closed = states[other]
+        head["open"] = [name for name, on in zip(task.network.branch_names, closed, strict=True) if not on]
+        head["value"], head["bound"], head["gap"] = float(values[other]), 0.5 * float(best + values[other]), 1.0
+        some = [line for line in lines if line[0] == "future"]
+        for line in some[:: int(rng.integers(1, 4))] if trial else []:
+            line[-2] = (np.array(line[-2]) * rng.uniform(0.9, 1.5)).astype(np.int64).tolist()
+        with pytest.raises(CertificateError):
+            verify_network(task.network, rewritten(path, head, lines), steps=steps)
+
+
+def test_the_second_checker_refuses_more_than_is_proven(tmp_path: Path) -> None:
+    task = random_year(16)[0]
+    path = written(task, tmp_path / "file", 12)
+    assert path is not None
+    head, lines = content(path)
+    second_check(task.network, head, lines, steps_of(task))
+    with pytest.raises(Refused):
+        second_check(task.network, head | {"bound": head["value"] * (1.0 + 1e-5)}, lines, steps_of(task))
+
+
+def test_a_state_is_judged_by_a_limit_that_it_breaks_though_another_step_has_no_flow(
+    task: YearTask, tmp_path: Path
+) -> None:
+    """No flow in a step is no proof; a limit that is broken in another step is one, wherever that step is."""
+    order = order_of(task, random_year(13)[1][0])
+    steps = steps_of(task)
+    far = replace(steps, profile=steps.profile.copy())
+    far.profile[-1] *= 1e5
+    every = range(steps.n)
+    tight = Ranges(dict.fromkeys(every, 2.0), dict.fromkeys(every, 3.0), {})
+    free = Ranges({}, {}, {})
+    for profile, ranges, expected in ((steps, tight, (0.0, False)), (far, tight, (0.0, False))):
+        year = Year(profile, np.zeros(len(steps.hours), dtype=np.int64), [])
+        assert year.loss(task.network, order, ranges) == expected
+        assert year.watched
+        assert year.loss(task.network, order, ranges) == expected
+    assert Year(far, np.zeros(len(steps.hours), dtype=np.int64), []).loss(task.network, order, free) == (math.inf, True)
