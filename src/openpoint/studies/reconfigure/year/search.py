@@ -47,6 +47,8 @@ from openpoint.twostage.uncertainty import Scenarios
 
 GROUPS = 256
 """Groups of steps, at most, beside the steps that are groups of their own."""
+PROVEN_GROUPS = 64
+"""The same where a certificate is written, which has a line for each group: fewer lines, more states to judge."""
 WORST = 3
 """Steps of a state to begin with that are groups of their own, those that break limits most."""
 WATCHED = 16
@@ -162,12 +164,13 @@ def search_year(
     progress: Progress | None,
     deadline: Deadline,
     *,
-    groups: int = GROUPS,
+    groups: int | None = None,
     starts: Sequence[Bools] = (),
 ) -> YearFound:
     """The radial state of least energy, proven to the gap of the search.
 
-    groups: of steps, at most. starts: radial states to begin with, beside others.
+    groups: of steps, at most; None: `GROUPS`, with a certificate `PROVEN_GROUPS`. starts: radial states to begin with,
+    beside others.
 
     Raises:
         OptionError: a grid that the bound is not valid for, or generators to dispatch.
@@ -178,7 +181,8 @@ def search_year(
         search.certificate.unlink(missing_ok=True)
     first = [*first_states(task), *starts]
     single, tree = begin(task, first)
-    program, label = grouped(task, single, tree, groups)
+    most = groups or (GROUPS if search.certificate is None else PROVEN_GROUPS)
+    program, label = grouped(task, single, tree, most)
     log = Log(net.s_base_kva, progress)
     evaluator = YearEvaluator(task, program.switching, len(program.demands), single.tolist())
     states, hopeless = _starts(task, program, first, evaluator, single, deadline)
