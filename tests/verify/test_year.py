@@ -8,27 +8,21 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.powerflow.balanced import solve
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, verify_network
-from openpoint.verify.flow import flow, flows
-from openpoint.verify.graph import Graph
 from openpoint.verify.steps import Steps
-from openpoint.verify.year import Ranges, Year, read_year
+from openpoint.verify.year import read_year
 from tests.builders.certificates import Content, Line, content, index, rewritten
 from tests.builders.second_checker import Refused, covered, second_check
-from tests.builders.second_year import demands_of, of_groups
 from tests.studies.reconfigure.year.test_search import random_year
 
 SEEDS = range(36)
@@ -43,13 +37,6 @@ def written(task: YearTask, path: Path, groups: int = 6, gap: float = 1e-6) -> P
     """The certificate of a search; None where it ends without one."""
     search_year(task, TopologySearch(gap=gap, certificate=path), None, Deadline(), groups=groups)
     return path if path.exists() else None
-
-
-def order_of(task: YearTask, closed: Bools) -> list[tuple[int, int, int]]:
-    net = task.network
-    ends = net.terminal_fr.tolist(), net.terminal_to.tolist()
-    graph = Graph(net.n_terminals, *ends, set(net.source_terminal.tolist()), set(), math.inf)
-    return graph.directed(closed.astype(int).tolist(), set(), [0] * net.n_terminals)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -74,57 +61,6 @@ def test_certificates_are_accepted_and_claim_no_more_than_is_true(seed: int, tmp
     takes = (rows.real >= 0.0).all() and (rows.imag >= 0.0).all()
     if covered(task.network) and head["max_changes"] is None and takes:
         second_check(task.network, head, lines, steps_of(task))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_sweeps_of_many_steps_are_those_of_each_and_of_the_power_flow(seed: int) -> None:
-    task, states, _ = random_year(seed)
-    net = task.network
-    if not len(states):
-        pytest.skip("the grid has no radial state")
-    closed = states[seed % len(states)]
-    order, some = order_of(task, closed), task.demand.rows(np.arange(9))
-    found, known = flows(net, order, some), solve(net, closed, s_power=some)
-    none = np.zeros(len(net.generator_names), dtype=np.complex128)
-    for t, demand in enumerate(some):
-        loss, w, l, _ = flow(replace(net, s_power=demand), order, none)
-        assert found.loss[t] == pytest.approx(loss, rel=1e-10, abs=1e-14)
-        if math.isinf(loss):
-            continue
-        assert loss == pytest.approx(known.loss[t], rel=1e-7, abs=1e-10)
-        assert {bus: square[t] for bus, square in found.w.items()} == pytest.approx(w, rel=1e-10)
-        assert {e: square[t] for e, square in found.l.items()} == pytest.approx(l, rel=1e-8, abs=1e-16)
-
-
-def test_steps_without_a_flow_have_no_loss_and_spoil_no_others() -> None:
-    task, states, _ = random_year(0)
-    order, rows = order_of(task, states[0]), task.demand.rows(np.arange(3))
-    rows[1] *= 1e4
-    found = flows(task.network, order, rows)
-    assert np.isfinite(found.loss).tolist() == [True, False, True]
-    again = flows(task.network, order, rows[[0, 2]])
-    assert found.loss[[0, 2]] == pytest.approx(again.loss, rel=1e-11)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_mean_demands_are_exact_and_ends_enclose_every_step(seed: int) -> None:
-    task, *_ = random_year(seed)
-    steps = steps_of(task)
-    rng = np.random.default_rng(seed)
-    steps = replace(steps, hours=rng.choice([0.25, 0.1, 1.0 / 3.0, 7.0], len(steps.hours)))
-    label = rng.integers(0, 4, len(steps.hours))
-    label[:4] = range(4)
-    every = demands_of(steps)
-    means, lengths = of_groups(every, [Fraction(h) for h in steps.hours.tolist()], label, 4)
-    year = Year(steps, label, [])
-    assert [year.demand(k) for k in range(4)] == means
-    assert [Fraction(a, year.measure.whole) for a in year.measure.lower] == [h / sum(lengths) for h in lengths]
-    for part, (low, high) in enumerate(zip(*year.ends, strict=True)):
-        for bus in range(steps.n):
-            column = [demand[part][bus] for demand in every]
-            assert low[bus] <= min(column)
-            assert max(column) <= high[bus]
-            assert float(high[bus] - low[bus]) <= float(max(column) - min(column)) + 1e-9
 
 
 @pytest.fixture(scope="module")
@@ -378,22 +314,3 @@ def test_the_second_checker_refuses_more_than_is_proven(tmp_path: Path) -> None:
     second_check(task.network, head, lines, steps_of(task))
     with pytest.raises(Refused):
         second_check(task.network, head | {"bound": head["value"] * (1.0 + 1e-5)}, lines, steps_of(task))
-
-
-def test_a_state_is_judged_by_a_limit_that_it_breaks_though_another_step_has_no_flow(
-    task: YearTask, tmp_path: Path
-) -> None:
-    """No flow in a step is no proof; a limit that is broken in another step is one, wherever that step is."""
-    order = order_of(task, random_year(13)[1][0])
-    steps = steps_of(task)
-    far = replace(steps, profile=steps.profile.copy())
-    far.profile[-1] *= 1e5
-    every = range(steps.n)
-    tight = Ranges(dict.fromkeys(every, 2.0), dict.fromkeys(every, 3.0), {})
-    free = Ranges({}, {}, {})
-    for profile, ranges, expected in ((steps, tight, (0.0, False)), (far, tight, (0.0, False))):
-        year = Year(profile, np.zeros(len(steps.hours), dtype=np.int64), [])
-        assert year.loss(task.network, order, ranges) == expected
-        assert year.watched
-        assert year.loss(task.network, order, ranges) == expected
-    assert Year(far, np.zeros(len(steps.hours), dtype=np.int64), []).loss(task.network, order, free) == (math.inf, True)
