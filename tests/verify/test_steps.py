@@ -8,15 +8,21 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from openpoint.arrays import Bools
+from openpoint.errors import OptionError
+from openpoint.grid import builtin
+from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
+from openpoint.scenarios.year.read import read_year
 from openpoint.studies.reconfigure.year.search import YearTask
 from openpoint.verify import steps as module
 from openpoint.verify import verify_network
 from openpoint.verify.flow import flow, flows
 from openpoint.verify.graph import Graph
+from openpoint.verify.steps import Steps
 from openpoint.verify.year import Ranges, Year
 from tests.builders.second_year import demands_of, of_groups
 from tests.studies.reconfigure.year.test_search import mean_losses, random_year
@@ -132,3 +138,13 @@ def test_states_that_have_no_flow_in_a_step_are_excluded_by_bounds_or_no_file_is
         found = verify_network(task.network, path, steps=steps_of(task))
         assert found.bound_kw <= best * (1.0 + 1e-12)
         assert found.value_kw == pytest.approx(best, rel=2e-6)
+
+
+@pytest.mark.parametrize(("hours", "profile"), [(0.0, 1.0), (math.nan, 1.0), (math.inf, 1.0), (8760.0, math.nan)])
+def test_a_year_whose_numbers_are_none_is_refused(hours: float, profile: float) -> None:
+    grid = builtin.load("civanlar16")
+    year = read_year(pl.DataFrame({"hours": [8760.0], "all": [1.0]}), grid)
+    wrong = replace(year, hours=np.array([hours]), profile=np.array([[profile, 1.0]]))
+    assert Steps.of(year, build_network(grid)).n == len(year.bus_names)
+    with pytest.raises(OptionError, match="no steps, or values that are no numbers, or steps without length"):
+        Steps.of(wrong, build_network(grid))
