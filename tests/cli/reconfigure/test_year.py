@@ -48,6 +48,14 @@ def test_every_output_is_written_in_the_published_shape(
     assert all((out / name).stat().st_size for name in ("r.html", "r.svg", "r.xlsx", "csv/steps.csv"))
 
 
+@pytest.mark.parametrize("options", [(), ("--method", "search"), ("--certificate", "proof.gz")])
+def test_the_gap_of_a_year_is_the_same_however_the_search_is_asked_for(
+    command: Command, ring: Path, table: Path, options: tuple[str, ...]
+) -> None:
+    assert "topology search, to 0.01 %" in command("reconfigure", ring, "--year", table, *options).out
+    assert "topology search, to 0.1 %" in command("reconfigure", ring, "--year", table, "--gap", "1e-3", *options).out
+
+
 def test_limits_that_nothing_keeps_end_with_their_code_and_step(command: Command, ring: Path, table: Path) -> None:
     done = command("reconfigure", ring, "--year", table, "--v-min", "0.9999")
     assert done.code == 3

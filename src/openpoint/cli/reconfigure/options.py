@@ -130,6 +130,10 @@ class MethodOptions:
     ] = False
     executor: Annotated[str | None, executor_option("subproblems run (benders), or subtrees of a long search")] = None
 
+    def of_year(self, name: MethodName | None) -> MethodOptions:
+        """The same for a year: a search whose gap is not given has that of a year."""
+        return replace(self, gap=self._gap) if name is MethodName.SEARCH else self
+
     def named(self, name: MethodName | None) -> Method | None:
         """The method of that name with these options; None where the grid and the question choose it.
 
