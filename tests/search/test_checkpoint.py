@@ -111,7 +111,7 @@ def test_certificates_in_pieces_of_grids_with_outputs_to_choose(tmp_path: Path) 
 
 def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:
     network, file = loaded("baran33"), tmp_path / "open"
-    search_topologies(network, node_limit=10, checkpoint=file)
+    search_topologies(network, node_limit=4, checkpoint=file)
     good = file.read_bytes()
 
     def refused(words: str, other: Network = network, **options: object) -> None:
@@ -148,7 +148,7 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     network, file = loaded("baran33"), tmp_path / "open"
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "__version__", "0.0.1")
-        search_topologies(network, node_limit=10, checkpoint=file)
+        search_topologies(network, node_limit=4, checkpoint=file)
     with pytest.raises(OptionError, match=r"another version: 0\.0\.1, not"):
         search_topologies(network, checkpoint=file)
 

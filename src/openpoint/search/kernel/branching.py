@@ -33,14 +33,16 @@ REST = 16
 
 
 @inlined
-def choose(model: Model, work: Work, counts: Counts) -> int:
-    """The undecided branch to decide next.
+def choose(model: Model, work: Work, counts: Counts, base: float) -> int:
+    """The undecided branch to decide next; gains are those over `base`.
+
+    Where another bound of the node is higher, gains over that one would be 0, and tell branches apart no more.
 
     Requires the bounds of probed branches in `work.value`, and the estimates of all branches in `work.guess`; it
     overwrites the latter. The forest in `work` is invalid afterwards.
     """
     status, guess = work.status, work.guess
-    base, cutoff = counts.bound[0], counts.cutoff[0]
+    cutoff = counts.cutoff[0]
     chosen = -1
     for e in range(len(status)):
         if status[e] == UNDECIDED:
