@@ -38,7 +38,7 @@ from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork
 
 LOWEST, LARGEST = 0.1, 100.0
 """Squared voltage, and size of multipliers, beyond which voltages are not priced on a path: sums would lose digits."""
-SWEEPS = 2
+SWEEPS = 1
 """Corrections of the flow on a path in one evaluation, which begins with the flow of the last one."""
 
 

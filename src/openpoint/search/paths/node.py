@@ -248,7 +248,6 @@ def sums(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
             break
     all_closed(model, paths, work)
     highest_voltages(paths, work)
-    all_closed(model, paths, work)
     work.priced[0] = 0
     for d in range(len(work.about_p)):
         if work.mask[d // 2] & (BACK if d % 2 else FORTH) != 0:

@@ -29,15 +29,15 @@ from openpoint.search.paths.routes import lower_voltages
 
 DONE, LEAF = -2, -1
 NOTHING, FIXED, TIGHTER = 0, 1, 2
-FIRST, ANEW, NEXT, AGAIN, MORE = 100, 40, 12, 4, 6
-"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others; and
+FIRST, ANEW, NEXT, MORE = 100, 40, 4, 8
+"""Evaluations of the path bound at most: at the first node, there where something was fixed, and at the others; and
 each time that the costs of closed paths were improved."""
 SURE = 0.98
 """Share of the most frequent state of a path above which the relaxation is sure of it."""
 
 
 TURNS = 8
-"""Times that the first node is bounded again because least flows rose; other nodes are so once."""
+"""Times that the first node is bounded again because least flows rose."""
 
 
 @inlined
@@ -56,18 +56,21 @@ def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
 def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
     """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING.
 
-    First about the flows of the first node, then about those found, then with prices of voltages on decided paths.
+    About the flows of the first node, at the first node then about those found, and with prices of voltages on decided
+    paths. Ranges of flows and routes hold for all nodes; at others than the first they are not looked for again.
     """
-    cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
+    cutoff, huge, first = counts.cutoff[0], HUGE * counts.cutoff[0], counts.nodes[0] == 1
     goal = cutoff * (1.0 + 2.0 * MARGIN)
     fixed, tighter, best = False, False, -np.inf
     sums(model, paths, of_paths, work.status)
     for turn in range(3):
+        if turn == 1 and not first:
+            continue
         if turn == 1:
             about_flows(model, paths, of_paths)
         elif turn == 2:
             order_decided(model, paths, of_paths)
-            if of_paths.priced[0] == 0:
+            if first and of_paths.priced[0] == 0:
                 break
         ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE)
         value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
@@ -84,9 +87,9 @@ def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, c
         if turn == 1:
             tighter |= tighten(paths, of_paths, cutoff, MARGIN)
             tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
+    of_paths.both[0] = best
     if best == -np.inf:
         return NOTHING
-    of_paths.both[0] = best
     if fixed:
         return FIXED
     return TIGHTER if tighter else NOTHING
@@ -109,7 +112,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     copy_values(of_paths.first_about_p, of_paths.about_p)
     copy_values(of_paths.first_about_q, of_paths.about_q)
     first = counts.nodes[0] == 1 and counts.depth[0] == 0
-    helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
+    helped, turns = False, TURNS
     while True:
         if not imply(model, paths, of_paths, work):
             return DONE
@@ -128,7 +131,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
                 turns -= found == TIGHTER
                 if first:
                     begin(model, paths, of_paths, work.status)
-                most = ANEW if counts.nodes[0] == 1 else AGAIN
+                most = ANEW if counts.nodes[0] == 1 else NEXT
                 continue
         root(model, work)
         value = dual_ascent(model, work, 20 if branch < 0 else STEPS, cutoff)
@@ -144,7 +147,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             return DONE
         if not probe_all(model, work, counts, record, value):
             break
-        most = AGAIN
+        most = NEXT
     if first:
         copy_values(of_paths.known_p, of_paths.first_p)
         copy_values(of_paths.known_q, of_paths.first_q)
