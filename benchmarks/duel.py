@@ -23,7 +23,7 @@ from openpoint.network import Network, build_network
 from openpoint.search import duel, topology
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
+from openpoint.search.kernel.bookkeeping import Counts, Pool, Record, operations
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.result import SearchResult
 
@@ -95,9 +95,9 @@ def _counting(taken: Effort) -> Iterator[None]:
     plain, by_paths = entries.explore, PathExplorer.explore
 
     def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, most: int) -> int:
-        before = duel.operations(model, counts, int(counts.nodes[0]))
+        before = operations(model, counts, int(counts.nodes[0]))
         event: int = plain(model, work, pool, counts, record, most)
-        taken.operations += duel.operations(model, counts, int(counts.nodes[0])) - before
+        taken.operations += operations(model, counts, int(counts.nodes[0])) - before
         return event
 
     def with_paths(explorer: PathExplorer, pool: Pool, counts: Counts, most: int) -> int:
@@ -116,7 +116,7 @@ def _counting(taken: Effort) -> Iterator[None]:
 
 def _of_paths(explorer: PathExplorer, counts: Counts) -> int:
     nodes = int(explorer.of_paths.tally[0])
-    return duel.operations(explorer.model, counts, nodes) + nodes * duel.of_a_node(explorer)
+    return operations(explorer.model, counts, nodes) + nodes * duel.of_a_node(explorer)
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from openpoint.arrays import States
 from openpoint.search import duel, sharing
-from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest
+from openpoint.search.kernel.bookkeeping import Counts, Pool, lowest, operations
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.result import SearchProgress
 from openpoint.search.saving import SearchState
@@ -32,7 +32,7 @@ def won(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     last: list[tuple[float, int]] = []
 
     def seen(rival: duel.Rival, evaluate_leaf: Callable[[States], None]) -> None:
-        before = duel.operations(rival.model, rival.count, int(rival.count.nodes[0]))
+        before = operations(rival.model, rival.count, int(rival.count.nodes[0]))
         explore(rival, evaluate_leaf)
         last.append((rival.bound, before))
 

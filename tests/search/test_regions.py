@@ -18,7 +18,7 @@ from openpoint.search import region_decomposition, regions
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
-from openpoint.search.regions import by_regions
+from openpoint.search.regions import Effort, by_regions
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.search.random_grids import FEATURES, judged, random_regions
@@ -73,9 +73,15 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
     cutoff = float(value[best])
     begin = work.status.copy()
     seen.w, seen.regions = None, []
-    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, 200, lambda: False)
+    found = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, (Effort(200),), lambda: False)
     if found is None:
         return 0
+    tries = Effort(5), Effort(200)
+    again = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, tries, lambda: False, -1.0)
+    assert again is not None
+    if again.bound < cutoff:  # searches that go on are those that never paused
+        assert (again.bound, again.nodes) == (found.bound, found.nodes)
+        assert np.array_equal(again.closed, found.closed)
     wanted = inside(short, begin) & (value < cutoff - 1e-9 * abs(cutoff) - 1e-12)
     assert inside(short, found.node.status)[wanted].all()
     if wanted.any():

@@ -36,10 +36,10 @@ class Restart:
 def always_by_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every search begins anew by regions, and tries them at every node."""
 
-    def of_root(decomposition: Any) -> Outcome | Restart:
+    def better(decomposition: Any, gap: float, spent: int) -> Outcome | Restart:
         return Restart()
 
-    monkeypatch.setattr(region_decomposition.RegionDecomposition, "_of_root", of_root)
+    monkeypatch.setattr(region_decomposition.RegionDecomposition, "_better", better)
     monkeypatch.setattr(region_decomposition, "OPEN", 0)
     monkeypatch.setattr(region_decomposition, "PAYING", ENDLESS)
     monkeypatch.setattr(regions, "WIDE", np.inf)
@@ -49,7 +49,7 @@ def written(path: Path, first: int, count: int, patch: pytest.MonkeyPatch, kinds
     """Grids, their states and values, the least of these, and certificates of which some end nodes by regions."""
     for seed in range(first, first + count):
         rng = np.random.default_rng(seed)
-        patch.setattr(region_decomposition, "FIRST", int(rng.choice([0, 1, 3])))
+        patch.setattr(region_decomposition, "CERTIFIED", (int(rng.choice([0, 1, 3])), 8))
         network = random_regions(rng, [kind for kind in kinds if rng.random() < 0.2])
         most, cost = changes(rng)
         states, value = judged(network, most, cost)
@@ -166,7 +166,7 @@ def divided(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Network, Conte
 def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(region_decomposition, "FIRST", 0)
+    monkeypatch.setattr(region_decomposition, "CERTIFIED", (0, 8))
     path, checkpoint, found = tmp_path / "file", tmp_path / "checkpoint", 0
     for seed in range(700, 760):
         network = random_regions(np.random.default_rng(seed), [])
@@ -223,7 +223,7 @@ def test_regions_are_for_losses_of_plain_grids(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_file_of_the_version_before_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region_decomposition, "FIRST", ENDLESS)
+    monkeypatch.setattr(region_decomposition, "CERTIFIED", (ENDLESS, 8))
     path = tmp_path / "file"
     network = random_regions(np.random.default_rng(3), [])
     search_topologies(network, certificate=path)

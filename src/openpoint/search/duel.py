@@ -2,7 +2,7 @@
 
 Which of the two ends sooner differs from grid to grid, by a factor of ten in either direction, and at how many nodes
 the bound by paths helps does not tell it. So the first bound alone is a rival: when the search has bounded a number of
-nodes by paths, and later four times as many, the rival explores the root with as many operations as the search has
+nodes by paths, and later eight times as many, the rival explores the root with as many operations as the search has
 had. The higher lower bound of the grid wins, and the nodes of the other are dropped. What either proves is a proof by
 itself. Operations are counted, not measured, so that no clock decides.
 """
@@ -16,8 +16,8 @@ from dataclasses import fields
 
 from openpoint.arrays import States
 from openpoint.search.checkpoint import OF_NODE
-from openpoint.search.kernel.arrays import Model, work_for
-from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, raise_to, record_for
+from openpoint.search.kernel.arrays import work_for
+from openpoint.search.kernel.bookkeeping import Counts, counts, enlarged, lowest, operations, raise_to, record_for
 from openpoint.search.kernel.entries import FULL, LEAF, explore
 from openpoint.search.memory import pool_within
 from openpoint.search.paths.explorer import PathExplorer
@@ -26,24 +26,17 @@ from openpoint.twostage.deadline import Deadline
 
 _LOG = logging.getLogger(__name__)
 
-AFTER, TIMES, DUELS = 16, 4, 6
+AFTER, TIMES, DUELS = 128, 8, 2
 """Nodes bounded by paths before the first duel, the factor of this number from duel to duel, and most duels."""
 CLEAR = 0.8
 """Share of the gap of the search that the rival may have at the first duel to win it; later any smaller gap does."""
 EARLY = 4
 """Part of the operations after which a rival whose gap is too large is given up: from then on its gap falls at best in
-proportion to the operations, and in duels of many nodes with their square: the last tenths of a search go quickly."""
-MANY = 1000
-"""Nodes bounded by paths from which on a duel has many."""
+proportion to the operations."""
 PIECE = 16
 """Nodes of the rival between two comparisons."""
-OF_BRANCH, OF_PAIR = 40, 5
+OF_BRANCH, OF_PAIR = 24, 1
 """Operations of the bound by paths at a node: for each bus and branch, and for each pair of a path and a junction."""
-
-
-def operations(model: Model, count: Counts, nodes: int) -> int:
-    """About how many operations so many nodes took with the first bound: three bounds of each, and what it tried."""
-    return (3 * nodes + int(count.probes[0]) + int(count.trials[0])) * (len(model.p) + len(model.fr))
 
 
 def of_a_node(by_paths: PathExplorer) -> int:
@@ -53,8 +46,9 @@ def of_a_node(by_paths: PathExplorer) -> int:
 
 
 def spent(state: SearchState) -> int:
-    """Operations of a search with both bounds so far; what rivals and regions took is not counted."""
-    assert state.by_paths is not None
+    """Operations of a search so far; of one with both bounds those of nodes bounded by paths, rivals not counted."""
+    if state.by_paths is None:
+        return operations(state.model, state.counts, int(state.counts.nodes[0]))
     nodes = int(state.by_paths.of_paths.tally[0])
     return operations(state.model, state.counts, nodes) + nodes * of_a_node(state.by_paths)
 
@@ -118,7 +112,7 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
         state.duels = DUELS
         return
     assert state.by_paths is not None
-    share, power = CLEAR if state.duels == 0 else 1.0, 2 if state.by_paths.of_paths.tally[0] >= MANY else 1
+    share = CLEAR if state.duels == 0 else 1.0
     most, current = spent(state), state.work.status.copy()
     rival, bound = Rival(state, memory), lowest(state.counts, state.pool)
     with deadline.uncounted():  # time to compile does not count
@@ -132,7 +126,7 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
         cutoff = rival.count.cutoff[0] = state.counts.cutoff[0]
         gap, used = cutoff - rival.bound, operations(state.model, rival.count, int(rival.count.nodes[0]))
         won = gap < share * (cutoff - bound)
-        hopeless = EARLY * used >= most and gap * (used / most) ** power >= share * (cutoff - bound)
+        hopeless = EARLY * used >= most and gap * used >= share * (cutoff - bound) * most
         if not won and (hopeless or used >= most):
             break
     state.duels += 1

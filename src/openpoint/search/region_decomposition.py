@@ -1,8 +1,10 @@
 """Region decomposition in a search: when it is used, and what its result changes.
 
-After a number of nodes the root is bounded by its regions (`openpoint.search.regions`). If this bound closes a part of
-the gap that the search has left, the search restarts, without the bound by paths, and every node is first bounded by
-its regions. A node that this does not prune is branched as usual. While few nodes are pruned so, few are tried.
+After a number of nodes the root is bounded by its regions (`openpoint.search.regions`), with a quarter of the
+operations that the search has had, or a few nodes of each. If this bound closes a part of the gap that the search has
+left, the searches in regions go on with as many operations as the search has had, and the search restarts, without the
+bound by paths, and every node is first bounded by its regions. A node that this does not prune is branched as usual.
+While few nodes are pruned so, few are tried.
 
 In a certificate nodes are ended by their regions or left as they are, and a restart drops the lines written so far.
 """
@@ -10,6 +12,7 @@ In a certificate nodes are ended by their regions or left as they are, and a res
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -22,18 +25,23 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, begin_anew, lowest
 from openpoint.search.kernel.entries import propagate, take
 from openpoint.search.model.build import Numbering
 from openpoint.search.region_lines import searched_by_regions
-from openpoint.search.regions import Outcome, by_regions
+from openpoint.search.regions import Effort, Outcome, by_regions
 
 _LOG = logging.getLogger(__name__)
 
-FIRST, TIMES = 1000, 8
+FIRST, TIMES = 256, 4
 """Nodes after which regions are tried at the root, and the factor by which this number grows until the next try."""
+CERTIFIED = 1000, 8
+"""The same of a certificate, whose tries cost far more."""
 OPEN = 8
 """Nodes so far for each one that waits, above which the search is about to end and regions are not tried."""
 WORTH = 0.05
 """Share of the gap left by the search that the regions of the root must close for it to restart."""
-MOST = 1000
-"""Most nodes of the search in one region."""
+PART, FEW, MANY = 4, 200, 1000
+"""Operations of the search for each one that regions have to close more of the gap; those that do have as many then.
+Nodes that each region may have in both cases, however many operations they take."""
+MOST = (Effort(1000),)
+"""Most nodes of the search in one region, but for tries at the root without a certificate."""
 PAYING, REST = 4, 64
 """Tried nodes for each one pruned, above which regions are tried rarely; nodes between two tries then."""
 
@@ -60,7 +68,8 @@ class RegionDecomposition:
         self.model, self.numbering, self.work, self.counts = model, numbering, work, counts
         self.incumbent, self.over, self.certificate = best, over, certificate
         self.record = record_for(model, 0) if certificate is None else certificate.record
-        self.going, self.patience, self.tried, self.done, self.more = False, FIRST, 0, 0, 0
+        self.going, self.tried, self.done, self.more = False, 0, 0, 0
+        self.patience, self.times = (FIRST, TIMES) if certificate is None else CERTIFIED
 
     @property
     def state(self) -> tuple[bool, int, int, int, int]:
@@ -82,8 +91,10 @@ class RegionDecomposition:
         left = self.patience - int(self.counts.nodes[0])
         return max(1, left) if self.going or left > 0 else np.inf
 
-    def step(self, pool: Pool) -> bool:
+    def step(self, pool: Pool, spent: Callable[[], int]) -> bool:
         """Called before a node is processed: tries the root if due, and bounds the current node by its regions.
+
+        `spent`: operations of the search so far.
 
         Returns whether nodes are bounded by regions, in place of paths.
         """
@@ -92,11 +103,11 @@ class RegionDecomposition:
         if self.model.devices or not left or counts.nodes[0] < self.patience or not np.isfinite(self.incumbent.value):
             return self.going
         if not self.going:
-            self.patience = TIMES * int(counts.nodes[0])
+            self.patience = self.times * int(counts.nodes[0])
             if counts.nodes[0] > OPEN * counts.size[0]:
                 return False
-            found, reached = self._of_root(), lowest(counts, pool)
-            if found is None or counts.cutoff[0] - found.bound >= (1.0 - WORTH) * (counts.cutoff[0] - reached):
+            found = self._better(counts.cutoff[0] - lowest(counts, pool), spent())
+            if found is None:
                 return False
             _LOG.info("nodes are bounded by regions: at the root they close more of the gap")
             self.going, self.patience = True, 0
@@ -114,7 +125,7 @@ class RegionDecomposition:
                 if self._ended(self.certificate):
                     continue
                 break
-            found = self._by_regions(self.work.status.copy())
+            found = self._by_regions(self.work.status.copy(), MOST)
             if self.tried >= PAYING * (self.done + PAYING):
                 self.patience = int(counts.nodes[0]) + REST
             if found is None:
@@ -142,7 +153,7 @@ class RegionDecomposition:
         self.tried += 1
         known = best.closed[self.numbering.branch], best.value - self.numbering.fixed_cost
         status, cutoff = self.work.status.copy(), float(counts.cutoff[0])
-        found = searched_by_regions(self.model, self.numbering, status, known, cutoff, MOST, self.over)
+        found = searched_by_regions(self.model, self.numbering, status, known, cutoff, int(MOST[0].nodes), self.over)
         if self.tried >= PAYING * (self.done + PAYING):
             self.patience = int(counts.nodes[0]) + REST
         if found is None:
@@ -166,7 +177,16 @@ class RegionDecomposition:
         if candidate is not None and candidate.beats(self.incumbent.candidate):
             self.incumbent.offer(candidate)
 
-    def _of_root(self) -> Outcome | None:
+    def _better(self, gap: float, spent: int) -> Outcome | None:
+        """The root by its regions, where that closes more of the gap than the search has; `spent`: its operations."""
+        goal = self.counts.cutoff[0] - (1.0 - WORTH) * gap
+        most: tuple[Effort, ...] = MOST
+        if self.certificate is None:
+            most = Effort(math.inf, spent / PART, FEW), Effort(math.inf, spent, MANY)
+        found = self._of_root(most, goal)
+        return None if found is None or found.bound <= goal else found
+
+    def _of_root(self, most: tuple[Effort, ...], goal: float) -> Outcome | None:
         """Bound the root by its regions; where that does not end the search, also with all branches undecided.
 
         Branches that must be closed move the hubs closer to the regions. The terms for the voltages of hubs can then
@@ -174,23 +194,27 @@ class RegionDecomposition:
         for all states, so it is valid for the root too.
         """
         status = self.incumbent.exchange.status
-        found = self._by_regions(status)
+        found = self._by_regions(status, most, goal)
         if found is None or found.bound >= self.counts.cutoff[0]:
             return found
         free = work_for(self.model)
         if propagate(self.model, free) and np.array_equal(free.status, status):
             return found  # nothing is locked: it would be the same search
-        other = self._by_regions(np.full_like(status, UNDECIDED), offer=False)  # its state may violate a lock
+        other = self._by_regions(
+            np.full_like(status, UNDECIDED), most, goal, offer=False
+        )  # its state may violate a lock
         return other if other is not None and other.bound >= self.counts.cutoff[0] else found
 
-    def _by_regions(self, status: States, *, offer: bool = True) -> Outcome | None:
+    def _by_regions(
+        self, status: States, most: tuple[Effort, ...], goal: float = math.inf, *, offer: bool = True
+    ) -> Outcome | None:
         """Bound a node by its regions; with `offer`, the state made of their best ones is offered to the incumbent."""
         best = self.incumbent.candidate
         assert best is not None
         self.tried += 1
         value, cutoff = best.value - self.numbering.fixed_cost, float(self.counts.cutoff[0])
         loss, tree = self.numbering.loss_at(value), best.closed[self.numbering.branch]
-        found = by_regions(self.model, status, tree, value, loss, cutoff, MOST, self.over)
+        found = by_regions(self.model, status, tree, value, loss, cutoff, most, self.over, goal)
         if found is not None and self.certificate is None:
             self.counts.nodes[0] += found.nodes
         elif found is not None:

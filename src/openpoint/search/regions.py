@@ -27,6 +27,7 @@ difference between the cutoff and the sum. Probes with this cutoff decide branch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -34,8 +35,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
-from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for, states_of
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, span
+from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, operations, pool_for, record_for, states_of
+from openpoint.search.kernel.entries import FULL, LEAF, explore, span
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.region_parts import Parts, parts_of, voltages
 
@@ -60,6 +61,15 @@ class Node:
     work: Work
     bound: float
     status: States
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What searches in regions may take: nodes of each, and operations of all together beside `least` nodes of each."""
+
+    nodes: float
+    operations: float = math.inf
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,25 +150,28 @@ class Region:
         self.held = _multipliers(held, bus)
         self.far = far + process(model, held.status[branches], *self.held, AS_IT_STANDS).bound
         self.best = self.worth(self.closed)
-        self.bound, self.nodes = -np.inf, 0
+        self.bound, self.nodes, self.operations = -np.inf, 0, 0
+        self.work, self.pool, self.count = work_for(model), pool_for(model, 64), counts()
+        self.work.status[:], self.work.y[:], self.work.mu[:], self.work.phi[:] = self.begin
+        self.count.active[0] = 1
 
     def worth(self, closed: Bools) -> float:
         """The value g of a state, starting from the held multipliers: those of the node may be too different."""
         state = np.where(closed, CLOSED, OPEN).astype(np.int8)
         return process(self.model, state, *self.held, self.far).bound
 
-    def search(self, tolerance: float, most: int, over: Callable[[], bool]) -> None:
-        """Find the least g of the region's states to a tolerance, with at most `most` nodes."""
-        model = self.model
-        work, pool, count, record = work_for(model), pool_for(model, 64), counts(), record_for(model, 0)
-        work.status[:], work.y[:], work.mu[:], work.phi[:] = self.begin
-        count.active[0], count.cutoff[0] = 1, self.best - tolerance
-        while not over() and count.nodes[0] < most:
-            event = explore(model, work, pool, count, record, CHUNK)
-            if event == EXHAUSTED:
+    def search(self, tolerance: float, most: Effort, over: Callable[[], bool]) -> None:
+        """Find the least g of the region's states to a tolerance, with `most` effort in all, or hardly more."""
+        work, count, record = self.work, self.count, record_for(self.model, 0)
+        count.cutoff[0] = self.best - tolerance
+        while not over() and self.nodes < most.nodes and (count.active[0] or count.size[0]):
+            if self.operations >= most.operations and self.nodes >= most.least:
                 break
+            event = explore(self.model, work, self.pool, count, record, CHUNK)
+            self.nodes = int(count.nodes[0])
+            self.operations = operations(self.model, count, self.nodes)
             if event == FULL:
-                pool = enlarged(pool)
+                self.pool = enlarged(self.pool)
             elif event == LEAF:
                 count.active[0] = 0
                 closed = work.status == CLOSED
@@ -167,8 +180,7 @@ class Region:
                 if value < self.best:
                     self.best, self.closed = value, closed
                     count.cutoff[0] = value - tolerance
-        self.bound = min(lowest(count, pool), float(count.cutoff[0]))
-        self.nodes = int(count.nodes[0])
+        self.bound = min(lowest(count, self.pool), float(count.cutoff[0]))
 
     def decide(self, cutoff: float) -> States | None:
         """(m') branches that are decided in all states with g below a cutoff; None where there is no such state."""
@@ -262,16 +274,18 @@ def by_regions(
     value: float,
     loss: float,
     cutoff: float,
-    most: int,
+    most: tuple[Effort, ...],
     over: Callable[[], bool],
+    goal: float = math.inf,
 ) -> Outcome | None:
-    """Search a node by its regions; None where it has fewer than two.
+    """Search a node by its regions; None where it has fewer than two, or one is left without a bound.
 
     Args:
         status: (m) states of the branches at the node. closed: (m) the best radial state known.
         value: of this state. loss: greatest loss of the states with at most this value.
         cutoff: states of interest have a lower value.
-        most: most nodes of the search in one region. over: called regularly; True stops.
+        most: effort of the searches in regions, the smallest ones first, and with which they go on where the bound is
+            above the goal. over: called regularly; True stops.
     """
     nothing = np.zeros(len(model.p))
     root = process(model, status, nothing, nothing, nothing, cutoff)
@@ -280,11 +294,16 @@ def by_regions(
     division = divided(model, root, closed, value, loss)
     if division is None:
         return None
-    bound, regions = division.supplied.bound, division.regions
+    regions, bound = division.regions, -np.inf
     tolerance = SHARE * (value - cutoff) / len(regions)
-    for region in sorted(regions, key=lambda region: len(region.branches)):
-        region.search(tolerance, most, over)
-    bound += sum(region.bound for region in regions)
+    for effort in most:
+        spent = 0
+        for region in sorted(regions, key=lambda region: len(region.branches)):
+            region.search(tolerance, replace(effort, operations=effort.operations - spent), over)
+            spent += region.operations
+        bound = division.supplied.bound + sum(region.bound for region in regions)
+        if not goal < bound < cutoff:
+            break
     if not np.isfinite(bound):  # some part is not bounded by any multipliers
         return None
     found, chosen = root.status.copy(), division.tree.copy()

@@ -297,7 +297,7 @@ class _Run:
 
     def _explore(self, chunk: int) -> int:
         """Process some nodes; evaluate a leaf if one was reached, and enlarge the pool if it is full."""
-        if self.by_regions and self.decomposition.step(self.state.pool):
+        if self.by_regions and self.decomposition.step(self.state.pool, lambda: duel.spent(self.state)):
             self.state.by_paths = None
         shared = self.sharing is not None and self.sharing.due(self.state)
         duels = math.inf if shared or self.task.certifiable else duel.pace(self.state)

@@ -197,6 +197,11 @@ def counts() -> Counts:
     return Counts(**whole, bound=np.full(1, -np.inf), cutoff=np.full(1, np.inf), floor=np.full(1, np.inf))
 
 
+def operations(model: Model, count: Counts, nodes: int) -> int:
+    """About how many operations so many nodes took with the first bound: three bounds of each, and what it tried."""
+    return (3 * nodes + int(count.probes[0]) + int(count.trials[0])) * (len(model.p) + len(model.fr))
+
+
 def without_done(pool: Pool, counts: Counts) -> None:
     """Free the rows of the heap whose bounds reach the cutoff."""
     rows, stack = np.split(waiting(pool, counts).copy(), [counts.size[0]])
