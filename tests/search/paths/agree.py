@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,13 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
 from openpoint.search.paths.arrays import OPEN as IS_OPEN
+from openpoint.search.paths.border import Border, Prices, node_of
 from openpoint.search.paths.build import obstacles, paths_of
 from openpoint.search.paths.explorer import PathExplorer
-from openpoint.search.paths.parts import Part, tolls
 
 HUGE = 1e3
+ROUNDS = 6
+"""Steps to better prices at the border of parts."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
 
 
 def faults_of_parts(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[str]]:
-    """Bounds by parts at random nodes, multipliers and partitions: how many, and those above a completion."""
+    """Bounds by parts at random nodes, partitions and prices of these: how many, and those above a completion."""
     model, paths, found, bounds = case.model, case.paths, [], 0
     some = np.flatnonzero((paths.u < paths.junctions) | (paths.v < paths.junctions))
     for _ in range(nodes):
@@ -172,13 +175,19 @@ def faults_of_parts(case: Case, rng: np.random.Generator, nodes: int) -> tuple[i
             bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
             if bound == -np.inf:
                 continue
-            toll, label = tolls(paths, of_paths), rng.integers(int(rng.integers(1, 4)), size=len(some))
-            for part in [some[label == g] for g in range(3) if np.any(label == g)]:
-                target, rows = float(rng.choice([0.1, 1.0, 10.0])) * best, int(rng.choice([4, 10, 100]))
-                bound += Part(model, paths, of_paths, work.status, part).adds(of_paths, toll, HUGE * best, target, rows)
-            bounds += 1
-            if bound > best * (1.0 + 1e-9) + 1e-15:
-                found.append(f"bound by parts {bound:.9g} above {best:.9g}")
+            label = rng.integers(int(rng.integers(1, 4)), size=len(some))
+            parts, begin = [some[label == g] for g in range(3) if np.any(label == g)], None
+            if rng.random() < 0.5:
+                y, mu, z = rng.random((3, paths.junctions + 1)) * [[largest], [largest], [2.0 * best]]
+                y[-1] = mu[-1] = z[-1] = 0.0
+                begin = Prices(y, mu, z - z.mean())
+            border = Border(model, paths, node_of(paths, of_paths, work.status, bound), parts, begin)
+            cutoff, ahead = best * float(rng.choice([1.0, 1.1, 2.0])) + 1e-15, float(rng.choice([0.01, 0.1, 1.0]))
+            rounds = border.rounds(cutoff, ahead, int(rng.choice([4, 10, 100])))
+            for value in itertools.islice(rounds, ROUNDS * len(parts)):
+                bounds += value > -np.inf
+                if value > best * (1.0 + 1e-9) + 1e-15:
+                    found.append(f"bound by parts {value:.9g} above {best:.9g}")
     return bounds, found
 
 

@@ -88,7 +88,8 @@ class PathWork(Table):
         flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
         residual_p, residual_q: (J) missing balance in the last evaluation. step_p, step_q: (J) of an improvement.
         y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.
-        share: (K, 3) how often each state was chosen lately.
+        share: (K, 3) how often each state was chosen lately. middle, apart: (K) mean place where it was open
+            lately, −1 = none, and mean distance to that, of parts (`openpoint.search.paths.part_search`).
         forced: (K, 3) lower bound with the path in that state.
         both: bounds of the node by its paths and without. tally: nodes bounded by paths, and those of them where it
             pruned the node, excluded states, or was the higher bound.
@@ -159,6 +160,8 @@ class PathWork(Table):
     p_best: Floats
     q_best: Floats
     share: Floats
+    middle: Floats
+    apart: Floats
     forced: Floats
     key: Floats
     late: Floats
@@ -181,7 +184,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays: dict[str, Any] = {name: np.zeros(buses) for name in ("highest", "top", "load_p", "load_q", "nominal")}
     arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best")}
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
-    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost")}
+    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost", "middle", "apart")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
     arrays |= {name: np.zeros(j + 1) for name in ("kappa", "w_tail")}
     arrays |= {name: np.zeros(b) for name in ("chain_y", "chain_mu", "chain_nu")}

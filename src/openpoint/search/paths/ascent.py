@@ -2,7 +2,8 @@
 
 **Ascent.** What is missing in the balances of the junctions is a supergradient of the bound (`residuals`). A step goes
 along it in the metric of the junctions' Laplacian, the curvature of the loss, and is as long as Polyak (1969) makes it:
-the way to the cutoff over the squared norm, times a factor that halves after some steps that do not raise the bound.
+the way to the cutoff, or to a level ahead of the best bound, over the squared norm, times a factor that halves after
+some steps that do not raise the bound.
 How often each state of a path is chosen on the way (`share`) tells how undecided the relaxation is about the path.
 
 **Fixing.** At fixed multipliers the bound with a path in a certain state is the least arborescence with this state
@@ -44,8 +45,8 @@ MEMORY = 0.85
 
 
 @inlined
-def _step(paths: Paths, work: PathWork, factor: float, way: float) -> bool:
-    """Move the multipliers along the residuals; False where these are 0."""
+def _step(paths: Paths, work: PathWork, way: float) -> bool:
+    """Move the multipliers so far along the residuals that these promise a rise of `way`; False where they are 0."""
     size, p, q, y, mu = paths.junctions, work.residual_p, work.residual_q, work.y, work.mu
     for j in range(size):
         if y[j] <= 0.0 and p[j] < 0.0:
@@ -63,7 +64,7 @@ def _step(paths: Paths, work: PathWork, factor: float, way: float) -> bool:
         norm += one * p[i] + two * q[i]
     if norm < 1e-30:
         return False
-    length = factor * way / norm
+    length = way / norm
     for j in range(size):
         y[j] = max(0.0, y[j] + length * work.step_p[j])
         mu[j] = max(0.0, mu[j] + length * work.step_q[j])
@@ -71,10 +72,28 @@ def _step(paths: Paths, work: PathWork, factor: float, way: float) -> bool:
 
 
 @inlined
-def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float, cutoff: float, most: int) -> float:
-    """Raise the path bound by at most `most` evaluations; returns the best, whose multipliers are kept."""
+def _follow_places(work: PathWork) -> None:
+    """Mean places where paths are open, and how far from there."""
+    for k in range(len(work.state)):
+        if work.state[k] == OPEN and work.place[k] >= 0:
+            if work.middle[k] < 0.0:
+                work.middle[k] = work.place[k]
+            away = work.place[k] - work.middle[k]
+            work.middle[k] += (1.0 - MEMORY) * away
+            work.apart[k] = MEMORY * work.apart[k] + (1.0 - MEMORY) * abs(away)
+
+
+@inlined
+def ascend(
+    model: Model, paths: Paths, work: PathWork, status: Any, huge: float, cutoff: float, most: int, ahead: float
+) -> float:
+    """Raise the path bound by at most `most` evaluations; returns the best, whose multipliers are kept.
+
+    Steps aim at the cutoff, and at most `ahead` beyond the best bound, which shrinks with the factor.
+    """
     best, factor, vain = -np.inf, 1.0, 0
     for k in range(len(work.state)):
+        work.middle[k], work.apart[k] = -1.0, 0.0
         for s in range(3):
             work.share[k, s] = 0.0
     copy_values(work.y, work.y_best)
@@ -84,6 +103,8 @@ def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float,
         for k in range(len(work.state)):
             for s in range(3):
                 work.share[k, s] = MEMORY * work.share[k, s] + (1.0 - MEMORY) * (work.state[k] == 1 << s)
+        if ahead < np.inf:
+            _follow_places(work)
         residuals(paths, work)
         if value > best:
             best, vain = value, 0
@@ -104,7 +125,8 @@ def ascend(model: Model, paths: Paths, work: PathWork, status: Any, huge: float,
                 copy_values(work.q_best, work.residual_q)
                 value = best
         # Where the bound is -inf there is no step of finite length.
-        if value == -np.inf or factor < SHORTEST or not _step(paths, work, factor, cutoff - value):
+        way = min(factor * (cutoff - value), best + factor * ahead - value)
+        if value == -np.inf or factor < SHORTEST or not _step(paths, work, way):
             break
     copy_values(work.y_best, work.y)
     copy_values(work.mu_best, work.mu)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
@@ -52,7 +54,7 @@ def price_voltages(model: Model, paths: Paths, of_paths: PathWork) -> None:
 @lean
 def raised(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float, cutoff: float, most: int) -> float:
     """The path bound after at most `most` steps to better multipliers, at the best ones."""
-    ascent.ascend(model, paths, of_paths, work.status, huge, cutoff, most)
+    ascent.ascend(model, paths, of_paths, work.status, huge, cutoff, most, np.inf)
     return bound.path_bound(model, paths, of_paths, work.status, huge)
 
 

@@ -1,4 +1,4 @@
-"""Compiled: the least cost of a part of the paths, by branch and bound on the states of its paths.
+"""Compiled: the least cost of a part of the paths, by branch and bound on their states and the places where they open.
 
 Nodes are bounded as those of the whole grid are (`openpoint.search.paths.ascent`), and the node of least bound is taken
 first: its bound is one of the part, however few nodes there were. The multipliers at the border of the part are never
@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints, States
+from openpoint.arrays import Floats, Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import Model
+from openpoint.search.kernel.arrays import CLOSED, Model
 from openpoint.search.kernel.vectors import load_row, store_row
-from openpoint.search.paths.arrays import Paths, PathWork
+from openpoint.search.paths.arrays import OPEN, Paths, PathWork
 from openpoint.search.paths.ascent import ascend
-from openpoint.search.paths.node import one_feeder, sums
+from openpoint.search.paths.bound import path_bound, residuals
+from openpoint.search.paths.node import may_open, one_feeder, sums
 from openpoint.search.paths.search import least_sure
 
 FIRST, NEXT = 100, 16
 """Evaluations of the first node and of others, at most."""
+AGREED = 0.02
+"""Mean distance of the places where a path was open lately, in branches, below which they agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,9 @@ class PartNodes(Table):
 
     Attributes:
         mask: (C, K) states that paths may have. y, mu: (C, J + 1). bound: (C), inf where the node is branched.
-        split: (C) path on which it is branched, −1 = none.
+        split: (C) path on which it is branched, −1 = none. at: (C) −1 where that is by its states, else the last place
+            of the first of two nodes, by where it is open. low, high: (C, K) first and last place where a path may be
+            open. status: states of the branches at the current node, which is closed beyond these.
     """
 
     mask: States
@@ -41,13 +46,53 @@ class PartNodes(Table):
     mu: Floats
     bound: Floats
     split: Ints
+    at: Ints
+    low: Indices
+    high: Indices
+    status: States
 
 
-def part_nodes(work: PathWork, capacity: int) -> PartNodes:
-    """Memory for so many nodes."""
+def part_nodes(paths: Paths, work: PathWork, capacity: int) -> PartNodes:
+    """Memory for so many nodes; the first one may have all places."""
     shape = capacity, len(work.y)
     mask = np.zeros((capacity, len(work.mask)), dtype=np.int8)
-    return PartNodes(mask, np.zeros(shape), np.zeros(shape), np.zeros(capacity), np.zeros(capacity, dtype=np.int64))
+    low, high = np.zeros((2, *mask.shape), dtype=np.int32)
+    low[0], high[0] = paths.start[:-1], paths.start[1:] - 1
+    split, at = np.zeros((2, capacity), dtype=np.int64)
+    status = np.zeros(len(paths.branch), dtype=np.int8)
+    return PartNodes(mask, np.zeros(shape), np.zeros(shape), np.zeros(capacity), split, at, low, high, status)
+
+
+@inlined
+def restrict_places(paths: Paths, work: PathWork, status: Any, nodes: PartNodes, own: int, row: int) -> bool:
+    """Close the branches where paths may not be open at a node; False where a path has no state left."""
+    for k in range(own):
+        left = False
+        for position in range(paths.start[k], paths.start[k + 1]):
+            e = paths.branch[position]
+            within = nodes.low[row, k] <= position <= nodes.high[row, k]
+            nodes.status[e] = status[e] if within else CLOSED
+            left |= may_open(paths, work, nodes.status, k, position)
+        if not left:
+            work.mask[k] &= ~OPEN
+        if work.mask[k] == 0:
+            return False
+    return True
+
+
+@inlined
+def choose(work: PathWork, nodes: PartNodes, own: int, row: int) -> None:
+    """What to divide a node by: the states of a path, and where all are decided, the places where one is open."""
+    nodes.at[row] = -1
+    nodes.split[row] = least_sure(work, own, np.inf)
+    if nodes.split[row] >= 0:
+        return
+    farthest = AGREED
+    for k in range(own):
+        if work.mask[k] & OPEN != 0 and work.opened[k] < 0 and work.apart[k] > farthest:
+            farthest = work.apart[k]
+            nodes.split[row] = k
+            nodes.at[row] = int(np.floor(work.middle[k]))
 
 
 @inlined
@@ -61,36 +106,46 @@ def add_node(
     row: int,
     least: float,
     huge: float,
-    target: float,
+    enough: float,
+    ahead: float,
     most: int,
 ) -> None:
-    """Bound the current node, which lies in one of bound `least`, and keep it in a row; inf: it has no state.
+    """Bound the current node, which lies in one of bound `least`, and keep it in a row, which has its places already.
 
-    `own`: the number of paths that may be divided, the first ones.
+    Its bound is inf where it has no state. `own`: the number of paths that may be divided, the first ones.
     """
     nodes.bound[row] = np.inf
     nodes.split[row] = -1
-    if one_feeder(paths, work):
-        sums(model, paths, work, status)
-        nodes.bound[row] = max(least, ascend(model, paths, work, status, huge, target, most))
-        nodes.split[row] = least_sure(work, own)
+    if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
+        sums(model, paths, work, nodes.status)
+        nodes.bound[row] = max(least, ascend(model, paths, work, nodes.status, huge, enough, most, ahead))
+        choose(work, nodes, own, row)
     store_row(work.mask, nodes.mask, row)
     store_row(work.y, nodes.y, row)
     store_row(work.mu, nodes.mu, row)
 
 
+@inlined
+def load_node(work: PathWork, nodes: PartNodes, row: int) -> None:
+    """Take the states and multipliers of a node."""
+    load_row(nodes.mask, row, work.mask)
+    load_row(nodes.y, row, work.y)
+    load_row(nodes.mu, row, work.mu)
+
+
 @lean
 def search_part(
-    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, huge: float, target: float
+    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, huge: float, enough: float, ahead: float
 ) -> float:
     """Lower bound of the least cost of a part, inf where it has no state.
 
-    It ends where the bound reaches the target, where the memory of nodes is full, or at a node that is not divided.
+    It ends where nothing is left to divide of the node of least bound, or where the memory of nodes is full. The states
+    and residuals of that node are left in `work`. `ahead`: see `ascend`; it ends where `enough` is reached.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
         own += 1
-    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, target, FIRST)
+    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, enough, ahead, FIRST)
     rows = 1
     while True:
         best = 0
@@ -99,14 +154,27 @@ def search_part(
                 best = row
         k = nodes.split[best]
         least: float = nodes.bound[best]
-        if k < 0 or least >= target or rows + 3 > len(nodes.bound):
-            return least
+        if k < 0 or rows + 3 > len(nodes.bound):
+            break
         nodes.bound[best] = np.inf
         for s in range(3):
-            if nodes.mask[best, k] & (1 << s) != 0:
-                load_row(nodes.mask, best, work.mask)
-                load_row(nodes.y, best, work.y)
-                load_row(nodes.mu, best, work.mu)
-                work.mask[k] = 1 << s
-                add_node(model, paths, work, status, nodes, own, rows, least, huge, target, NEXT)
+            by_place = nodes.at[best] >= 0
+            if s < 2 if by_place else nodes.mask[best, k] & (1 << s) != 0:
+                load_node(work, nodes, best)
+                for i in range(own):
+                    nodes.low[rows, i] = nodes.low[best, i]
+                    nodes.high[rows, i] = nodes.high[best, i]
+                if not by_place:
+                    work.mask[k] = 1 << s
+                elif s == 0:
+                    nodes.high[rows, k] = nodes.at[best]
+                else:
+                    nodes.low[rows, k] = nodes.at[best] + 1
+                add_node(model, paths, work, status, nodes, own, rows, least, huge, enough, ahead, NEXT)
                 rows += 1
+    load_node(work, nodes, best)
+    if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):
+        sums(model, paths, work, nodes.status)
+        path_bound(model, paths, work, nodes.status, huge)
+        residuals(paths, work)
+    return least

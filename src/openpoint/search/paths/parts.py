@@ -42,7 +42,7 @@ from openpoint.search.kernel.arrays import Model
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import FORTH, OPEN, Paths, PathWork, path_work_for
 from openpoint.search.paths.build import metric_of
-from openpoint.search.paths.part_search import part_nodes, search_part
+from openpoint.search.paths.part_search import PartNodes, part_nodes, search_part
 
 
 def tolls(paths: Paths, work: PathWork) -> Floats:
@@ -105,6 +105,8 @@ class Part:
         along = {name: getattr(model, name)[branch] for name in ("r", "x", "z2", "price")}
         self.model, self.status = replace(model, n=len(buses), **along), status[branch]
         self.work = path_work_for(self.paths, len(buses))
+        self.begin: tuple[Floats, Floats] | None = None
+        self.nodes: PartNodes | None = None
         self._fill(paths, work, buses, at)
 
     def _metric(self, u: Ints, v: Ints, r: Floats) -> Floats:
@@ -129,23 +131,37 @@ class Part:
         own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
 
-    def adds(self, work: PathWork, toll: Floats, huge: float, target: float, nodes: int) -> float:
-        """What the part adds to the path bound of the node, with the multipliers and costs in `work`.
+    def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, enough: float, ahead: float, nodes: int) -> float:
+        """Lower bound of the least A, with the loads at the border; inf where the part has no state.
 
         Args:
-            toll: (2K) `tolls`. huge: as for the path bound. target: sum at which the search of the part may end.
+            y, mu: (J + 1) multipliers; those of inner junctions are where the first search begins. toll: (2K).
+            huge: as for the path bound. enough, ahead: as for `openpoint.search.paths.part_search.search_part`.
             nodes: at most so many.
+
+        Multipliers of the first node of the search are kept as `begin` for the next one.
         """
-        own, mask, count = self.work, self.work.mask.copy(), len(self.some)
-        own.y[:], own.mu[:] = work.y[self.met], work.mu[self.met]
-        own.toll[: 2 * count] = toll[self.arcs]
-        bus = self.paths.bus
-        given = own.load_p[bus] @ own.y[:-1] + own.load_q[bus] @ own.mu[:-1]  # with those of the border, as costs have
-        base = float(given + work.open_cost[self.some].sum())
-        memory = part_nodes(own, nodes)
-        least = search_part(self.model, self.paths, own, self.status, memory, huge, base + target)
+        own, mask, inner = self.work, self.work.mask.copy(), self.inner
+        own.y[:], own.mu[:] = y[self.met], mu[self.met]
+        if self.begin is not None:
+            own.y[:inner], own.mu[:inner] = self.begin
+        own.toll[: len(self.arcs)] = toll[self.arcs]
+        if self.nodes is None or len(self.nodes.bound) != nodes:
+            self.nodes = part_nodes(self.paths, own, nodes)
+        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, enough, ahead)
+        self.begin = self.nodes.y[0, :inner].copy(), self.nodes.mu[0, :inner].copy()
         own.mask[:] = mask
-        return max(0.0, least - base)
+        return found
+
+    def leave(self, y: Floats, mu: Floats) -> None:
+        """Write the multipliers of inner junctions with which the next search would begin."""
+        if self.begin is not None:
+            y[self.met[: self.inner]], mu[self.met[: self.inner]] = self.begin
+
+    def given(self, y: Floats, mu: Floats, junctions: slice) -> float:
+        """Σ (P_j y_j + Q_j μ_j) over some of the junctions that it meets, by their places in `met`."""
+        bus, met = self.paths.bus[junctions], self.met[:-1][junctions]
+        return float(self.work.load_p[bus] @ y[met] + self.work.load_q[bus] @ mu[met])
 
 
 def incidence(u: Ints, v: Ints, junctions: int) -> tuple[Indices, Indices]:

@@ -12,19 +12,17 @@ from openpoint.search.kernel.arrays import Model, work_for
 from openpoint.search.kernel.node import MARGIN
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import Paths, path_work_for
+from openpoint.search.paths.border import Border, Node, node_of
 from openpoint.search.paths.bound import HUGE
 from openpoint.search.paths.partition import parts_of
-from openpoint.search.paths.parts import Part, tolls
 
 _LOG = logging.getLogger(__name__)
 
 LEAST = 200
 """Paths from which on the first node is bounded by parts."""
-ROUNDS = ((1, 48, 1000), (16, 96, 3000))
-"""Nodes of the search after which this is done, paths of a part and nodes in its search, at most."""
-TARGET = 0.08
-"""Share of the distance to the cutoff that a part may add before its search ends. It sets the length of steps, too:
-with 0.03 or 0.3, parts of 96 paths add less on 10,476 buses."""
+ROUNDS = ((1, 24, 1000, 0.05), (16, 96, 3000, 0.01))
+"""Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
+first level is for the prices at the border (`openpoint.search.paths.border`)."""
 STEPS = 100
 """Evaluations of the path bound before the parts, at most."""
 
@@ -33,7 +31,7 @@ class RootParts:
     """The first node of a search, to be bounded by parts.
 
     Attributes:
-        done: how many rounds were.
+        done: how many rounds were. border: the last parts, with the prices at their border.
     """
 
     def __init__(self, model: Model, paths: Paths, status: States, mask: States) -> None:
@@ -41,6 +39,8 @@ class RootParts:
         self.model, self.paths = model, paths
         self.status, self.mask = status.copy(), mask.copy()
         self.done = 0
+        self.border: Border | None = None
+        self._node: Node | None = None
         self._round: Iterator[float] | None = None
 
     @property
@@ -64,8 +64,22 @@ class RootParts:
         return value if value == np.inf else value - MARGIN * abs(value)
 
     def _bounds(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> Iterator[float]:
-        """The path bound, and with what one part after the other adds."""
-        _, most, nodes = ROUNDS[self.done]
+        """The bounds of a round, one after the other."""
+        _, most, nodes, ahead = ROUNDS[self.done]
+        if self._node is None:
+            self._node = self._bounded(first, y, mu, cutoff)
+        node = self._node
+        if node is None or not -np.inf < node.bound < cutoff:
+            return
+        lost = self.paths.r * np.maximum(node.of.flow_p[0::2], node.of.flow_p[1::2]) ** 2
+        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
+        self.border = Border(self.model, self.paths, node, parts, None if self.border is None else self.border.prices)
+        yield from self.border.rounds(cutoff, ahead, nodes)
+        closed = 100.0 * (self.border.best - node.bound) / (cutoff - node.bound)
+        _LOG.info("%d parts of the paths close %.3g %% of the gap of the first node", len(parts), closed)
+
+    def _bounded(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> Node | None:
+        """The first node after its path bound; None where it has no state."""
         of, work = path_work_for(self.paths, len(self.model.p)), work_for(self.model)
         for name, values in first.items():
             getattr(of, name)[:] = values
@@ -74,18 +88,6 @@ class RootParts:
         of.mask[:], work.status[:] = self.mask, self.status
         of.y[:], of.mu[:] = y, mu
         if not entries.prepared(self.model, self.paths, of, work):
-            return
-        begun = value = entries.raised(self.model, self.paths, of, work, HUGE * cutoff, cutoff, STEPS)
-        if not -np.inf < value < cutoff:
-            return
-        toll = tolls(self.paths, of)
-        lost = self.paths.r * np.maximum(of.flow_p[0::2], of.flow_p[1::2]) ** 2
-        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
-        for some in parts:
-            part = Part(self.model, self.paths, of, work.status, some)
-            value += part.adds(of, toll, HUGE * cutoff, TARGET * (cutoff - begun), nodes)
-            yield value
-            if value >= cutoff:
-                return
-        closed = 100.0 * (value - begun) / (cutoff - begun)
-        _LOG.info("%d parts of the paths close %.3g %% of the gap of the first node", len(parts), closed)
+            return None
+        bound = entries.raised(self.model, self.paths, of, work, HUGE * cutoff, cutoff, STEPS)
+        return node_of(self.paths, of, work.status, bound)

@@ -72,7 +72,7 @@ def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, c
             order_decided(model, paths, of_paths)
             if first and of_paths.priced[0] == 0:
                 break
-        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE)
+        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE, np.inf)
         value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
         if value == -np.inf:
             break
@@ -157,14 +157,14 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
     idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
-    k = least_sure(of_paths, len(of_paths.mask)) if idle else -1
+    k = least_sure(of_paths, len(of_paths.mask), SURE) if idle else -1
     return len(work.status) + k if k >= 0 else choose(model, work, counts, of_paths.both[1])
 
 
 @inlined
-def least_sure(of_paths: PathWork, first: int) -> int:
+def least_sure(of_paths: PathWork, first: int, sure: float) -> int:
     """Of the first paths that to divide: with the least share of its most frequent state; −1 where all are sure."""
-    chosen, least = -1, SURE
+    chosen, least = -1, sure
     for k in range(first):
         most, count = 0.0, 0
         for s in range(3):
