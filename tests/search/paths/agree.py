@@ -191,6 +191,21 @@ def faults_of_parts(case: Case, rng: np.random.Generator, nodes: int) -> tuple[i
     return bounds, found
 
 
+def rounds_of_two_parts(case: Case, rng: np.random.Generator) -> list[float]:
+    """Bounds of a grid by two random parts, at better and better prices of these."""
+    model, paths = case.model, case.paths
+    of_paths, work = path_work_for(paths, len(model.p)), work_for(model)
+    assert propagate(model, work)
+    entries.begin(model, paths, of_paths, work)
+    assert entries.prepared(model, paths, of_paths, work)
+    best = float(case.value.min())
+    bound = entries.raised(model, paths, of_paths, work, HUGE * best, best, 100)
+    some = np.flatnonzero((paths.u < paths.junctions) | (paths.v < paths.junctions))
+    first = rng.permutation(len(some)) < len(some) // 2
+    border = Border(model, paths, node_of(paths, of_paths, work.status, bound), [some[first], some[~first]])
+    return [value for value in border.rounds(best, 0.3, 100) if value > -np.inf] or [bound]
+
+
 def lost(case: Case, share: float) -> int:
     """How many radial states below (1 + share) times the least value the search with both bounds does not come to."""
     model = case.model

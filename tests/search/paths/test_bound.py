@@ -7,7 +7,7 @@ import pytest
 
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
-from tests.search.paths.agree import case_of, faults, faults_of_parts, lost
+from tests.search.paths.agree import case_of, faults, faults_of_parts, lost, rounds_of_two_parts
 from tests.search.random_grids import random_grid
 
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
@@ -29,6 +29,18 @@ def test_no_bound_by_parts_is_above_the_best_completion(seed: int) -> None:
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
     if case is not None:
         assert faults_of_parts(case, rng, 8)[1] == []
+
+
+def test_prices_at_the_border_raise_the_bound() -> None:
+    risen = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 22])
+        case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
+        if case is not None and len(case.paths.u) > 3:
+            values = rounds_of_two_parts(case, rng)
+            risen += max(values) > values[0] * 1.001
+            assert max(values) <= case.value.min() * (1.0 + 1e-9)
+    assert risen >= 5
 
 
 @pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])

@@ -42,8 +42,6 @@ SHORTEST = 1e-4
 """Distance of the level at which steps end, as a share of the gap."""
 INNER = 0.02
 """Level of the steps within a part, as a share of the gap."""
-FARTHER = 0.5
-"""How far beyond its last least cost a node of a part is bounded, in units of the distance of the level."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +125,12 @@ class Border:
         """
         gap = cutoff - self.node.bound
         level, vain, weight = ahead * gap, 0, 0.0
-        last, way, kept = np.full(len(self.parts), np.inf), None, (self.prices, self.missing)
+        way, kept = None, (self.prices, self.missing)
         while level > SHORTEST * gap:
             value, slope = self.rest + self.prices.dot(self.missing), self.missing
             toll = self.tolls()
-            for number, part in enumerate(self.parts):
-                enough = last[number] + FARTHER * level
-                least = part.least(self.prices.y, self.prices.mu, toll, HUGE * cutoff, enough, INNER * gap, nodes)
-                last[number] = least
+            for part in self.parts:
+                least = part.least(self.prices.y, self.prices.mu, toll, HUGE * cutoff, INNER * gap, nodes)
                 value += least - part.given(self.prices.y, self.prices.mu, slice(part.inner, None))
                 if not np.isfinite(value):
                     yield value

@@ -121,7 +121,7 @@ class PathExplorer:
         """Continue from what was kept."""
         self.put(saved, pool, waiting(pool, counts))
         if self.parts is not None:
-            self.parts.done = int(saved["path_parts"][0])
+            self.parts.go_on(int(saved["path_parts"][0]))
         for name in OF_ALL:
             getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
         for name in OF_NODE:

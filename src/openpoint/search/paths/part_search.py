@@ -106,7 +106,6 @@ def add_node(
     row: int,
     least: float,
     huge: float,
-    enough: float,
     ahead: float,
     most: int,
 ) -> None:
@@ -118,7 +117,7 @@ def add_node(
     nodes.split[row] = -1
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
         sums(model, paths, work, nodes.status)
-        nodes.bound[row] = max(least, ascend(model, paths, work, nodes.status, huge, enough, most, ahead))
+        nodes.bound[row] = max(least, ascend(model, paths, work, nodes.status, huge, np.inf, most, ahead))
         choose(work, nodes, own, row)
     store_row(work.mask, nodes.mask, row)
     store_row(work.y, nodes.y, row)
@@ -135,17 +134,17 @@ def load_node(work: PathWork, nodes: PartNodes, row: int) -> None:
 
 @lean
 def search_part(
-    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, huge: float, enough: float, ahead: float
+    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, huge: float, ahead: float
 ) -> float:
     """Lower bound of the least cost of a part, inf where it has no state.
 
     It ends where nothing is left to divide of the node of least bound, or where the memory of nodes is full. The states
-    and residuals of that node are left in `work`. `ahead`: see `ascend`; it ends where `enough` is reached.
+    and residuals of that node are left in `work`. `ahead`: see `ascend`.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
         own += 1
-    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, enough, ahead, FIRST)
+    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST)
     rows = 1
     while True:
         best = 0
@@ -170,7 +169,7 @@ def search_part(
                     nodes.high[rows, k] = nodes.at[best]
                 else:
                     nodes.low[rows, k] = nodes.at[best] + 1
-                add_node(model, paths, work, status, nodes, own, rows, least, huge, enough, ahead, NEXT)
+                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT)
                 rows += 1
     load_node(work, nodes, best)
     if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):

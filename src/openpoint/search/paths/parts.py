@@ -131,13 +131,12 @@ class Part:
         own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
 
-    def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, enough: float, ahead: float, nodes: int) -> float:
+    def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, ahead: float, nodes: int) -> float:
         """Lower bound of the least A, with the loads at the border; inf where the part has no state.
 
         Args:
             y, mu: (J + 1) multipliers; those of inner junctions are where the first search begins. toll: (2K).
-            huge: as for the path bound. enough, ahead: as for `openpoint.search.paths.part_search.search_part`.
-            nodes: at most so many.
+            huge: as for the path bound. ahead: for the steps (`openpoint.search.paths.ascent`). nodes: at most so many.
 
         Multipliers of the first node of the search are kept as `begin` for the next one.
         """
@@ -148,7 +147,7 @@ class Part:
         own.toll[: len(self.arcs)] = toll[self.arcs]
         if self.nodes is None or len(self.nodes.bound) != nodes:
             self.nodes = part_nodes(self.paths, own, nodes)
-        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, enough, ahead)
+        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead)
         self.begin = self.nodes.y[0, :inner].copy(), self.nodes.mu[0, :inner].copy()
         own.mask[:] = mask
         return found

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 LEAST = 200
 """Paths from which on the first node is bounded by parts."""
-ROUNDS = ((1, 24, 1000, 0.05), (16, 96, 3000, 0.01))
+ROUNDS = ((2, 24, 1000, 0.05), (16, 96, 3000, 0.01))
 """Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
 STEPS = 100
@@ -47,6 +47,10 @@ class RootParts:
     def next(self) -> float:
         """Nodes after which the next round is due."""
         return ROUNDS[self.done][0] if self.done < len(ROUNDS) else np.inf
+
+    def go_on(self, done: int) -> None:
+        """Continue after so many rounds; from the first one if not all were, since prices are not kept."""
+        self.done = done if done == len(ROUNDS) else 0
 
     def step(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> float:
         """Search one part of the round that is due; a lower bound of all states below the cutoff.
