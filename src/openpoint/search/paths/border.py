@@ -36,7 +36,7 @@ from openpoint.search.paths.parts import Part, tolls
 
 KEPT = 0.9
 """Share of the last direction in the next one."""
-IN_VAIN = 4
+IN_VAIN = 8
 """Steps in a row that do not raise the bound after which the level is nearer."""
 SHORTEST = 1e-4
 """Distance of the level at which steps end, as a share of the gap."""

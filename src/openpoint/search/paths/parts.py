@@ -24,8 +24,12 @@ junctions at its border and on the tolls, which stay as they are. The relaxation
 path enters each inner junction, at most one of its own each junction of the border, which else is fed from outside at
 no cost, and there is no cycle. What was known of flows and voltages at the node still holds in it.
 
-At the given multipliers the least A is at least Σ_inner (P_j y_j + Q_j μ_j) + Σ_part V_k, since c_k − V_k − toll_k is a
-reduced cost; the sum of these is the path bound. So a part adds its least A less this, and never less than 0.
+At the multipliers of the path bound the least A is at least Σ_inner (P_j y_j + Q_j μ_j) + Σ_part V_k, since
+c_k − V_k − toll_k is a reduced cost; the sum of these is the path bound, and a part adds its least A less this. With
+other prices at the border, and other z_S of single junctions there, parts add more (`openpoint.search.paths.border`).
+
+The search of a part divides a node by the states of a path, and where all are decided by the places where one may be
+open: each node has a first and a last place of every path, and no other branch of it is open there.
 
 Nothing here asks for resistances: where a path without impedance is unbounded, the bound is −inf, at a node of the
 whole grid as at a node of a part, and says nothing.
