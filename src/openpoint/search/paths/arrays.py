@@ -18,7 +18,7 @@ from openpoint.compiled.table import Table
 OPEN, FORTH, BACK = 1, 2, 4
 """States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
 ANY = OPEN | FORTH | BACK
-OF_NODE = ("mask", "y", "mu")
+OF_NODE = ("mask", "y", "mu", "known_p", "known_q", "known_w")
 """What each node has of `PathWork`."""
 
 
@@ -68,11 +68,12 @@ class PathWork(Table):
             their losses. inner: (K) nominal active load within a path, less the prices of its branches.
         u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
-        known_p, known_q: (2K) what the cutoff says of these at the node; first_p, first_q: and at all nodes.
+        known_p, known_q: (2K) what the cutoff says of these at the node and below; first_p, first_q: and at all nodes.
         known_w, first_w: (J) the same of upper bounds of the squared voltages of junctions.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
             arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
         about_p, about_q: (2K) flow about which these are best; first_about_p, first_about_q: that of the first node.
+        most: (2) p and q of such a flow at most.
         drop: (2K) least drop of the squared voltage then.
         least_p, least_q: (2K) least power drawn from end u and end v in any state that does not feed that end.
         recv_p, recv_q, chain: (B) of one sweep: power and squared voltage at the far end of each branch.
@@ -88,11 +89,16 @@ class PathWork(Table):
         flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
         residual_p, residual_q: (J) missing balance in the last evaluation. step_p, step_q: (J) of an improvement.
         y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.
-        share: (K, 3) how often each state was chosen lately. middle, apart: (K) mean place where it was open
-            lately, −1 = none, and mean distance to that, of parts (`openpoint.search.paths.part_search`).
+        share: (K, 3) how often each state was chosen lately. sure: (K) most of these, where several are left.
+            middle, apart: (K) mean place where it was open lately, −1 = none, and mean distance to that, of parts
+            (`openpoint.search.paths.part_search`).
+        kept_mask, kept_y, kept_mu: what the node has of these while its paths are tried; kept_p, kept_q: (2K) of
+            `about_p`, `about_q`. kept_state, kept_place: (K) of its last evaluation.
+        tried: (3) bounds with a path in each state.
         forced: (K, 3) lower bound with the path in that state.
         both: bounds of the node by its paths and without. tally: nodes bounded by paths, and those of them where it
-            pruned the node, excluded states, or was the higher bound.
+            pruned the node, excluded states, or was the higher bound. A path that is tried counts as a node.
+        trials: nodes whose paths were tried, and those of them where that gained.
         heap, left, right, arc, leader, tree, seen, trail: memory of `openpoint.search.paths.arborescence`, over arcs or
             nodes and cycles. key, late: (2K) costs in the heaps. dual: costs that nodes and cycles have paid.
     """
@@ -124,6 +130,7 @@ class PathWork(Table):
     about_q: Floats
     first_about_p: Floats
     first_about_q: Floats
+    most: Floats
     drop: Floats
     least_p: Floats
     least_q: Floats
@@ -162,6 +169,15 @@ class PathWork(Table):
     share: Floats
     middle: Floats
     apart: Floats
+    sure: Floats
+    kept_mask: States
+    kept_y: Floats
+    kept_mu: Floats
+    kept_p: Floats
+    kept_q: Floats
+    kept_state: States
+    kept_place: Indices
+    tried: Floats
     forced: Floats
     key: Floats
     late: Floats
@@ -176,19 +192,20 @@ class PathWork(Table):
     dual: Floats
     both: Floats
     tally: Ints
+    trials: Ints
 
 
 def path_work_for(paths: Paths, buses: int) -> PathWork:
     """New arrays: every path may have every state that its ends allow, and all multipliers are 0."""
     j, k, b = paths.junctions, len(paths.u), len(paths.branch)
     arrays: dict[str, Any] = {name: np.zeros(buses) for name in ("highest", "top", "load_p", "load_q", "nominal")}
-    arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best")}
+    arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best", "kept_y", "kept_mu")}
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
-    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost", "middle", "apart")}
+    arrays |= {name: np.zeros(k) for name in ("inner", "open_cost", "middle", "apart", "sure")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
     arrays |= {name: np.zeros(j + 1) for name in ("kappa", "w_tail")}
     arrays |= {name: np.zeros(b) for name in ("chain_y", "chain_mu", "chain_nu")}
-    arrays |= {name: np.zeros(2 * k) for name in ("square", "sent_p", "sent_q")}
+    arrays |= {name: np.zeros(2 * k) for name in ("square", "sent_p", "sent_q", "kept_p", "kept_q")}
     arrays |= {"arrive": np.zeros((2 * k, 3)), "order": np.zeros(k, dtype=np.int32)}
     arrays["priced"] = np.zeros(1, dtype=np.int64)
     by_state = [f"{name}_{part}" for name in ("known", "first", "about", "first_about") for part in "pq"]
@@ -201,29 +218,39 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     nodes = ("heap", "arc", "leader", "tree", "seen", "trail")
     arrays |= {name: np.zeros(2 * j + 2, dtype=np.int32) for name in nodes}
     arrays |= {"dual": np.zeros(2 * j + 2), "place": np.zeros(k, dtype=np.int32)}
-    arrays["both"] = np.zeros(2)
-    arrays["tally"] = np.zeros(2, dtype=np.int64)
+    arrays |= {"both": np.zeros(2), "most": np.full(2, np.inf), "tried": np.zeros(3)}
+    arrays |= {name: np.zeros(2, dtype=np.int64) for name in ("tally", "trials")}
     arrays["opened"] = np.full(k, -1, dtype=np.int32)
     mask = np.where(paths.u == paths.v, OPEN, ANY)
     mask[paths.u == j] &= ~BACK
     mask[paths.v == j] &= ~FORTH
-    return PathWork(mask=mask.astype(np.int8), state=np.zeros(k, dtype=np.int8), **arrays)
+    arrays |= {name: mask.astype(np.int8) for name in ("mask", "kept_mask")}
+    arrays |= {"kept_state": np.zeros(k, dtype=np.int8), "kept_place": np.zeros(k, dtype=np.int32)}
+    return PathWork(state=np.zeros(k, dtype=np.int8), **arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class PathPool(Table):
-    """What rows of a pool have in addition: (C, K) masks and (C, J + 1) multipliers of paths, nan = none yet."""
+    """What rows of a pool have in addition.
+
+    Attributes:
+        mask: (C, K). y, mu: (C, J + 1) multipliers of paths, nan = none yet. known_p, known_q: (C, 2K), and known_w:
+            (C, J), rounded so that they stay bounds.
+    """
 
     mask: States
     y: Singles
     mu: Singles
+    known_p: Singles
+    known_q: Singles
+    known_w: Singles
 
 
 def path_pool_for(work: PathWork, capacity: int) -> PathPool:
     """Memory for so many rows, which are written before they are read."""
-    shape = capacity, len(work.y)
     mask = np.zeros((capacity, len(work.mask)), dtype=np.int8)
-    return PathPool(mask, np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32))
+    widths = {name: len(getattr(work, name)) for name in OF_NODE[1:]}
+    return PathPool(mask, **{name: np.zeros((capacity, size), dtype=np.float32) for name, size in widths.items()})
 
 
 def enlarged(pool: PathPool, work: PathWork, capacity: int) -> PathPool:

@@ -12,6 +12,8 @@ from openpoint.search.kernel.node import MARGIN
 from openpoint.search.kernel.waiting import free_row, next_row, pop, push
 from openpoint.search.paths import arborescence, ascent, bound, chains, node, routes, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
+from openpoint.search.paths.node_bound import DONE
+from openpoint.search.paths.node_bound import LEAF as AT_LEAF
 
 
 @lean
@@ -79,6 +81,12 @@ def reduced(paths: Paths, of_paths: PathWork, arc: int) -> float:
 
 
 @lean
+def store(of_paths: PathWork, more: PathPool, row: int) -> None:
+    """`openpoint.search.paths.search.store`."""
+    search.store(of_paths, more, row)
+
+
+@lean
 def explore(
     model: Model,
     paths: Paths,
@@ -90,8 +98,14 @@ def explore(
     record: Record,
     most: int,
 ) -> int:
-    """As `openpoint.search.kernel.entries.explore`, with both bounds; `record` is empty."""
+    """As `openpoint.search.kernel.entries.explore`, with both bounds; `record` is empty.
+
+    It pauses where so many more nodes are counted in `tally`, trials among them, too.
+    """
+    enough = of_paths.tally[0] + most
     for _ in range(most):
+        if of_paths.tally[0] >= enough:
+            return PAUSED
         if counts.active[0] == 0:
             if counts.size[0] + counts.stack[0] == 0:
                 return EXHAUSTED
@@ -100,12 +114,12 @@ def explore(
         if counts.size[0] + counts.stack[0] + 2 >= len(pool.heap):
             return FULL
         counts.nodes[0] += 1
-        chosen = search.DONE
+        chosen = DONE
         if counts.bound[0] < counts.cutoff[0]:
             chosen = search.process(model, paths, of_paths, work, counts, record)
-        if chosen == search.LEAF:
+        if chosen == AT_LEAF:
             return LEAF
-        if chosen == search.DONE:
+        if chosen == DONE:
             if counts.bound[0] >= counts.cutoff[0]:
                 counts.floor[0] = min(counts.floor[0], counts.bound[0])
             counts.active[0] = 0

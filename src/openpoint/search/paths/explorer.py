@@ -18,6 +18,7 @@ from openpoint.search.paths.arrays import OF_NODE, OPEN, enlarged, path_pool_for
 from openpoint.search.paths.build import paths_of
 from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
 from openpoint.search.paths.root_parts import LEAST, RootParts
+from openpoint.search.paths.trials import LARGE
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ FROM_FIRST = (
     *("highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
 )
-OF_ALL = ("tally", *FROM_FIRST)
+OF_ALL = ("tally", "trials", *FROM_FIRST)
 
 
 class PathExplorer:
@@ -56,6 +57,7 @@ class PathExplorer:
             mask = self.of_paths.mask.copy()
             entries.begin(self.model, self.paths, self.of_paths, work)
             if len(self.paths.u) >= LEAST:
+                self.of_paths.trials[0] = LARGE
                 self.parts = RootParts(self.model, self.paths, work.status, mask)
         self.of_paths.y[:] = np.nan
         self.pays = True
@@ -76,7 +78,7 @@ class PathExplorer:
             return PAUSED
         most = int(min(most, 1 if bounded == 0 else most, parts - bounded))
         event = entries.explore(*shared, pool, self.pool, counts, self.record, most)
-        if bounded == 0 and self.of_paths.tally[0] == 1:
+        if bounded == 0 and self.of_paths.tally[0] > 0:
             self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1])
             if not self.pays:
                 _LOG.info("no bound by paths: the first one is higher")
@@ -106,9 +108,7 @@ class PathExplorer:
     def leave(self, pool: Pool, counts: Counts) -> None:
         """Store that of the current node in the row to which `openpoint.search.kernel.entries.leave` writes next."""
         self._make_room(pool)
-        row = pool.heap[counts.size[0] + counts.stack[0]]
-        for name in OF_NODE:
-            getattr(self.pool, name)[row] = getattr(self.of_paths, name)
+        entries.store(self.of_paths, self.pool, int(pool.heap[counts.size[0] + counts.stack[0]]))
 
     def kept(self, pool: Pool, counts: Counts) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs: of the open nodes, and of the current one."""
@@ -131,6 +131,7 @@ class PathExplorer:
         """Nodes bounded by paths since the last call, and those of them where that helped."""
         nodes, helped = self.of_paths.tally.tolist()
         self.of_paths.tally[:] = 0
+        self.of_paths.trials[:] = LARGE if len(self.paths.u) >= LEAST else 0, 0
         return nodes, helped
 
     def add(self, nodes: int, helped: int) -> None:
@@ -140,7 +141,7 @@ class PathExplorer:
     @property
     def row_bytes(self) -> int:
         """Memory of what a waiting node has in addition."""
-        return len(self.of_paths.mask) + 8 * len(self.of_paths.y)
+        return len(self.of_paths.mask) + 4 * sum(len(getattr(self.of_paths, name)) for name in OF_NODE[1:])
 
     def _make_room(self, pool: Pool) -> None:
         if len(self.pool.mask) < len(pool.heap):

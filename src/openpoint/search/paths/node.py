@@ -17,6 +17,8 @@ from openpoint.search.paths.sweeps import ROUNDS, closed, closed_about, dangle, 
 
 TURNS = 2
 """Turns of dangling trees, stubs, least flows and highest voltages before the first node."""
+MOST = 2.0
+"""Flow about which a path is bounded at most, in all loads together: sums of much larger ones would lose digits."""
 CHANGE = 1e-9
 """Change of a least flow, per unit of its own, that counts as none."""
 
@@ -123,6 +125,10 @@ def begin(model: Model, paths: Paths, work: PathWork, status: Any) -> None:
         work.highest[paths.bus[j]] = min(work.highest[paths.bus[j]], work.known_w[j])
     for k in range(len(work.mask)):
         work.inner[k] = 0.0
+    work.most[0], work.most[1] = 0.0, 0.0
+    for j in range(len(work.top)):
+        work.most[0] += MOST * model.p[j]
+        work.most[1] += MOST * model.q[j]
     for _ in range(TURNS):
         for j in range(len(work.top)):
             work.top[j] = work.highest[j]

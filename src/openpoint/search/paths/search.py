@@ -2,9 +2,9 @@
 
 A node is bounded by its paths first: multipliers of the parent, ascent, fixing, until nothing more is fixed. Then it is
 bounded by `openpoint.search.kernel.bound`, with probes, as any node is. What each of the two decides, the other uses.
-Branches are chosen as without paths, by gains over the bound that has no paths, though that by paths is mostly higher:
-a gain over the higher one is 0, and without gains the search takes up to ninety times the nodes. Where their trials
-show no gain, as on large grids, the path that the relaxation is least sure of is divided into its states instead.
+Then a path is divided into its states, by trials (`openpoint.search.paths.trials`). Where none are made, or no path
+is left, a branch is chosen as without paths, by gains over the bound that has no paths; and where trials of branches
+show no gain, as on large grids, the path that the relaxation is least sure of.
 """
 
 from __future__ import annotations
@@ -16,83 +16,23 @@ from openpoint.search.kernel.arrays import UNDECIDED, Model, Work
 from openpoint.search.kernel.ascent import STEPS, ascend_limit_multipliers, dual_ascent
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.branching import IN_VAIN, PAYING, REST, choose
-from openpoint.search.kernel.forest import propagate, root
+from openpoint.search.kernel.forest import root
 from openpoint.search.kernel.node import MARGIN, probe_all, safe
 from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 from openpoint.search.kernel.waiting import free_row, push
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
-from openpoint.search.paths.ascent import ascend, fix, force, tighten
-from openpoint.search.paths.bound import HUGE, path_bound
-from openpoint.search.paths.chains import order_decided
-from openpoint.search.paths.node import about_flows, begin, from_branches, one_feeder, sums, to_branches
-from openpoint.search.paths.routes import lower_voltages
+from openpoint.search.paths.node import begin
+from openpoint.search.paths.node_bound import DONE, FIXED, LEAF, TIGHTER, bound_by_paths, imply
+from openpoint.search.paths.trials import EXCLUDED, NONE, choose_path, idle
 
-DONE, LEAF = -2, -1
-NOTHING, FIXED, TIGHTER = 0, 1, 2
-FIRST, ANEW, NEXT, MORE = 100, 40, 4, 8
-"""Evaluations of the path bound at most: at the first node, there where something was fixed, and at the others; and
-each time that the costs of closed paths were improved."""
+FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
+"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others."""
+ROUNDING = 2e-7
+"""Share of a value by which it is moved away before it is rounded to half of its digits."""
 SURE = 0.98
 """Share of the most frequent state of a path above which the relaxation is sure of it."""
-
-
 TURNS = 8
-"""Times that the first node is bounded again because least flows rose."""
-
-
-@inlined
-def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
-    """Apply the consequences of branches for paths and back; False: no radial state."""
-    while True:
-        if not propagate(model, work):
-            return False
-        if not (from_branches(paths, of_paths, work.status) and one_feeder(paths, of_paths)):
-            return False
-        if not to_branches(paths, of_paths, work.status):
-            return True
-
-
-@inlined
-def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
-    """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING.
-
-    About the flows of the first node, at the first node then about those found, and with prices of voltages on decided
-    paths. Ranges of flows and routes hold for all nodes; at others than the first they are not looked for again.
-    """
-    cutoff, huge, first = counts.cutoff[0], HUGE * counts.cutoff[0], counts.nodes[0] == 1
-    goal = cutoff * (1.0 + 2.0 * MARGIN)
-    fixed, tighter, best = False, False, -np.inf
-    sums(model, paths, of_paths, work.status)
-    for turn in range(3):
-        if turn == 1 and not first:
-            continue
-        if turn == 1:
-            about_flows(model, paths, of_paths)
-        elif turn == 2:
-            order_decided(model, paths, of_paths)
-            if first and of_paths.priced[0] == 0:
-                break
-        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE, np.inf)
-        value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
-        if value == -np.inf:
-            break
-        best = max(best, value)
-        counts.bound[0] = max(counts.bound[0], safe(value) if value < np.inf else value)
-        if counts.bound[0] >= cutoff:
-            return DONE
-        if turn == 0:
-            continue
-        force(paths, of_paths, value)
-        fixed |= fix(model, paths, of_paths, work.status, cutoff, MARGIN)
-        if turn == 1:
-            tighter |= tighten(paths, of_paths, cutoff, MARGIN)
-            tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
-    of_paths.both[0] = best
-    if best == -np.inf:
-        return NOTHING
-    if fixed:
-        return FIXED
-    return TIGHTER if tighter else NOTHING
+"""Times that the first node is bounded again because least flows rose; other nodes are so once."""
 
 
 @inlined
@@ -106,13 +46,10 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         of_paths.y[paths.junctions] = 0.0
         of_paths.mu[paths.junctions] = 0.0
     most = FIRST if counts.nodes[0] == 1 else NEXT
-    copy_values(of_paths.first_p, of_paths.known_p)
-    copy_values(of_paths.first_q, of_paths.known_q)
-    copy_values(of_paths.first_w, of_paths.known_w)
     copy_values(of_paths.first_about_p, of_paths.about_p)
     copy_values(of_paths.first_about_q, of_paths.about_q)
     first = counts.nodes[0] == 1 and counts.depth[0] == 0
-    helped, turns = False, TURNS
+    helped, turns = False, TURNS if counts.nodes[0] == 1 else 1
     while True:
         if not imply(model, paths, of_paths, work):
             return DONE
@@ -131,7 +68,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
                 turns -= found == TIGHTER
                 if first:
                     begin(model, paths, of_paths, work.status)
-                most = ANEW if counts.nodes[0] == 1 else NEXT
+                most = ANEW if counts.nodes[0] == 1 else AGAIN
                 continue
         root(model, work)
         value = dual_ascent(model, work, 20 if branch < 0 else STEPS, cutoff)
@@ -145,9 +82,17 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         counts.bound[0] = reached
         if reached >= cutoff:
             return DONE
-        if not probe_all(model, work, counts, record, value):
+        if probe_all(model, work, counts, record, value):
+            most = AGAIN
+            continue
+        chosen = NONE
+        if not idle(of_paths, counts):
+            chosen = choose_path(model, paths, of_paths, work, counts)
+        if chosen != EXCLUDED:
             break
-        most = NEXT
+        if counts.bound[0] >= cutoff:
+            return DONE
+        most, turns = AGAIN, turns + 1
     if first:
         copy_values(of_paths.known_p, of_paths.first_p)
         copy_values(of_paths.known_q, of_paths.first_q)
@@ -156,9 +101,9 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
         copy_values(of_paths.about_q, of_paths.first_about_q)
     of_paths.tally[0] += 1
     of_paths.tally[1] += helped or of_paths.both[0] > of_paths.both[1]
-    idle = counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0
-    k = least_sure(of_paths, len(of_paths.mask), SURE) if idle else -1
-    return len(work.status) + k if k >= 0 else choose(model, work, counts, of_paths.both[1])
+    if chosen < 0 and counts.trials[0] > PAYING * (counts.gains[0] + IN_VAIN) and counts.nodes[0] % REST != 0:
+        chosen = least_sure(of_paths, len(of_paths.mask), SURE)
+    return len(work.status) + chosen if chosen >= 0 else choose(model, work, counts, of_paths.both[1])
 
 
 @inlined
@@ -181,6 +126,11 @@ def store(of_paths: PathWork, pool: PathPool, row: int) -> None:
     store_row(of_paths.mask, pool.mask, row)
     store_row(of_paths.y, pool.y, row)
     store_row(of_paths.mu, pool.mu, row)
+    for d in range(len(of_paths.known_p)):
+        pool.known_p[row, d] = of_paths.known_p[d] * (1.0 - ROUNDING)
+        pool.known_q[row, d] = of_paths.known_q[d] * (1.0 - ROUNDING)
+    for j in range(len(of_paths.known_w)):
+        pool.known_w[row, j] = of_paths.known_w[j] * (1.0 + ROUNDING)
 
 
 @inlined
@@ -189,6 +139,9 @@ def load(of_paths: PathWork, pool: PathPool, row: int) -> None:
     load_row(pool.mask, row, of_paths.mask)
     load_row(pool.y, row, of_paths.y)
     load_row(pool.mu, row, of_paths.mu)
+    load_row(pool.known_p, row, of_paths.known_p)
+    load_row(pool.known_q, row, of_paths.known_q)
+    load_row(pool.known_w, row, of_paths.known_w)
 
 
 @inlined

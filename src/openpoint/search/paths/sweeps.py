@@ -234,7 +234,8 @@ def closed_about(model: Model, paths: Paths, work: PathWork, k: int, forth: bool
     """Coefficients of the power sent into a closed path that are best about the flow `about_p`, `about_q`."""
     begin, end = paths.start[k], paths.start[k + 1]
     d = 2 * k if forth else 2 * k + 1
-    f, g = max(work.about_p[d], work.end_p[d]), max(work.about_q[d], work.end_q[d])
+    f = max(min(work.about_p[d], work.most[0]), work.end_p[d])
+    g = max(min(work.about_q[d], work.most[1]), work.end_q[d])
     less_f, less_g = f - work.end_p[d], g - work.end_q[d]
     w = work.top[paths.u_bus[k] if forth else paths.v_bus[k]]
     chain, power, sent = work.chain_about, work.power_about, work.sent_about
