@@ -93,6 +93,7 @@ def test_random_grids(won: list[bool], clear: float, wins: bool, monkeypatch: py
         assert won.count(True) >= len(won) - 2
     else:
         assert all(ended)  # no rival won that had not ended its search
+        assert won.count(False) > len(won) / 2
 
 
 @pytest.mark.parametrize("clear", [0.0, 0.8, 1e9])

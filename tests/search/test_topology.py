@@ -154,9 +154,7 @@ def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
     assert values == sorted(values, reverse=True)
     assert [s.nodes for s in told] == sorted(s.nodes for s in told)
     assert told[-1].gap == by_nodes.gap
-    whole: list[SearchProgress] = []
-    assert search_topologies(network, progress=whole.append).termination is Termination.OPTIMAL
-    assert max(s.depth for s in whole) > 5
+    assert max(s.depth for s in told) > 10
 
 
 @pytest.mark.parametrize("name", ["mantovani136", "zhang118"])

@@ -62,7 +62,8 @@ class PathWork(Table):
 
     Attributes:
         mask: (K) states that a path may have, as bits. opened: (K) position of its open branch, −1 = none.
-        y, mu: (J + 1) multipliers of the balances of junctions, >= 0; 0 at the sources.
+        y, mu: (J + 1) multipliers of the balances of junctions, >= 0; 0 at the sources; first_y, first_mu: those that
+            the first node left.
         highest, top: (N) upper bounds of the squared voltages, of the root and of the node.
         load_p, load_q: (N) load of a bus of the core with the least infeed of its dangling trees; nominal: (N) without
             their losses. inner: (K) nominal active load within a path, less the prices of its branches.
@@ -98,7 +99,7 @@ class PathWork(Table):
         forced: (K, 3) lower bound with the path in that state.
         both: bounds of the node by its paths and without. tally: nodes bounded by paths, and those of them where it
             pruned the node, excluded states, or was the higher bound. A path that is tried counts as a node.
-        trials: nodes whose paths were tried, and those of them where that gained.
+        trials: nodes whose paths were tried, those of them where that gained, and whether there are any by now.
         heap, left, right, arc, leader, tree, seen, trail: memory of `openpoint.search.paths.arborescence`, over arcs or
             nodes and cycles. key, late: (2K) costs in the heaps. dual: costs that nodes and cycles have paid.
     """
@@ -107,6 +108,8 @@ class PathWork(Table):
     opened: Indices
     y: Floats
     mu: Floats
+    first_y: Floats
+    first_mu: Floats
     highest: Floats
     top: Floats
     load_p: Floats
@@ -199,7 +202,9 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     """New arrays: every path may have every state that its ends allow, and all multipliers are 0."""
     j, k, b = paths.junctions, len(paths.u), len(paths.branch)
     arrays: dict[str, Any] = {name: np.zeros(buses) for name in ("highest", "top", "load_p", "load_q", "nominal")}
-    arrays |= {name: np.zeros(j + 1) for name in ("y", "mu", "y_best", "mu_best", "kept_y", "kept_mu")}
+    arrays |= {
+        name: np.zeros(j + 1) for name in ("y", "mu", "first_y", "first_mu", "y_best", "mu_best", "kept_y", "kept_mu")
+    }
     arrays |= {name: np.zeros(b) for name in ("u_p", "u_q", "v_p", "v_q", "recv_p", "recv_q", "chain")}
     arrays |= {name: np.zeros(k) for name in ("inner", "open_cost", "middle", "apart", "sure")}
     by_arc = ("end_p", "end_q", "drop", "least_p", "least_q", "cost", "toll", "flow_p", "flow_q", "key", "late")
@@ -219,7 +224,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(2 * j + 2, dtype=np.int32) for name in nodes}
     arrays |= {"dual": np.zeros(2 * j + 2), "place": np.zeros(k, dtype=np.int32)}
     arrays |= {"both": np.zeros(2), "most": np.full(2, np.inf), "tried": np.zeros(3)}
-    arrays |= {name: np.zeros(2, dtype=np.int64) for name in ("tally", "trials")}
+    arrays |= {"tally": np.zeros(2, dtype=np.int64), "trials": np.zeros(3, dtype=np.int64)}
     arrays["opened"] = np.full(k, -1, dtype=np.int32)
     mask = np.where(paths.u == paths.v, OPEN, ANY)
     mask[paths.u == j] &= ~BACK

@@ -11,19 +11,31 @@ import numpy.typing as npt
 
 from openpoint.arrays import Floats, Indices
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, Record, raise_to, record_for, waiting
+from openpoint.search.kernel.bookkeeping import (
+    Counts,
+    Pool,
+    Record,
+    begin_anew,
+    lowest,
+    raise_to,
+    record_for,
+    waiting,
+)
 from openpoint.search.kernel.entries import PAUSED
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OF_NODE, OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
 from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
 from openpoint.search.paths.root_parts import LEAST, RootParts
-from openpoint.search.paths.trials import LARGE
 
 _LOG = logging.getLogger(__name__)
 
+ANEW_AFTER, WAITING = 1500, 8
+"""Nodes bounded by paths after which the search begins anew, with trials of paths, unless fewer than one node in so
+many waits: then it is about to end."""
+
 FROM_FIRST = (
-    *("first_p", "first_q", "first_w", "first_about_p", "first_about_q"),
+    *("first_y", "first_mu", "first_p", "first_q", "first_w", "first_about_p", "first_about_q"),
     *("highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
 )
@@ -57,9 +69,9 @@ class PathExplorer:
             mask = self.of_paths.mask.copy()
             entries.begin(self.model, self.paths, self.of_paths, work)
             if len(self.paths.u) >= LEAST:
-                self.of_paths.trials[0] = LARGE
                 self.parts = RootParts(self.model, self.paths, work.status, mask)
         self.of_paths.y[:] = np.nan
+        self.root = work.status.copy(), self.of_paths.mask.copy()
         self.pays = True
 
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
@@ -76,13 +88,33 @@ class PathExplorer:
             y, mu = self.of_paths.y, self.of_paths.mu
             raise_to(self.parts.step(self.from_first(), y, mu, float(counts.cutoff[0])), pool, counts)
             return PAUSED
-        most = int(min(most, 1 if bounded == 0 else most, parts - bounded))
+        anew = np.inf
+        if self.parts is None and self.of_paths.trials[2] == 0:
+            if bounded >= ANEW_AFTER:
+                self._try_paths(pool, counts)
+                return PAUSED
+            anew = ANEW_AFTER - bounded
+        most = int(min(most, 1 if bounded == 0 else most, parts - bounded, anew))
         event = entries.explore(*shared, pool, self.pool, counts, self.record, most)
         if bounded == 0 and self.of_paths.tally[0] > 0:
             self.pays = bool(self.of_paths.both[0] > self.of_paths.both[1])
             if not self.pays:
                 _LOG.info("no bound by paths: the first one is higher")
         return event
+
+    def _try_paths(self, pool: Pool, counts: Counts) -> None:
+        """Try paths from now on, and begin anew so, unless the search is about to end or others had a part in it."""
+        of_paths = self.of_paths
+        of_paths.trials[2] = 1
+        if of_paths.tally[0] > ANEW_AFTER or counts.stack[0] or WAITING * counts.size[0] < counts.nodes[0]:
+            return
+        _LOG.info("the search begins anew: paths to divide are found by trials")
+        begin_anew(counts, lowest(counts, pool))
+        self.work.status[:], of_paths.mask[:] = self.root
+        for name in ("y", "mu"):
+            getattr(of_paths, name)[:] = getattr(of_paths, f"first_{name}")
+        for name in ("known_p", "known_q", "known_w"):
+            getattr(of_paths, name)[:] = getattr(of_paths, name.replace("known", "first"))
 
     def rows(self, pool: Pool, rows: Indices) -> dict[str, npt.NDArray[Any]]:
         """What waiting nodes have in addition, by the names of a checkpoint."""
@@ -131,7 +163,7 @@ class PathExplorer:
         """Nodes bounded by paths since the last call, and those of them where that helped."""
         nodes, helped = self.of_paths.tally.tolist()
         self.of_paths.tally[:] = 0
-        self.of_paths.trials[:] = LARGE if len(self.paths.u) >= LEAST else 0, 0
+        self.of_paths.trials[:] = 0, 0, len(self.paths.u) < LEAST
         return nodes, helped
 
     def add(self, nodes: int, helped: int) -> None:

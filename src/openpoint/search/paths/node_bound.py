@@ -24,8 +24,9 @@ DONE, LEAF = -2, -1
 NOTHING, FIXED, TIGHTER = 0, 1, 2
 ROUNDING = 1e-14
 """Relative rounding of the cutoff."""
-MORE = 6
-"""Evaluations of the path bound at most, each time that the costs of closed paths were improved."""
+MORE = 6, 8
+"""Evaluations of the path bound at most, each time that the costs of closed paths were improved: at nodes that are
+`deep`, and at others."""
 
 
 @inlined
@@ -41,23 +42,28 @@ def imply(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
 
 
 @inlined
-def bound_by_paths(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int) -> int:
+def bound_by_paths(
+    model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: Counts, most: int, deep: bool
+) -> int:
     """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING.
 
-    First about the flows of the first node, then about those found, then with prices of voltages on decided paths.
+    First about the flows of the first node, then about those found, then with prices of voltages on decided paths; only
+    where it is `deep` about those found, with ranges of flows and routes.
     """
     cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
     goal = cutoff * (1.0 + 2.0 * MARGIN)
     fixed, tighter, best = False, False, -np.inf
     sums(model, paths, of_paths, work.status)
     for turn in range(3):
+        if turn == 1 and not deep:
+            continue
         if turn == 1:
             about_flows(model, paths, of_paths)
         elif turn == 2:
             order_decided(model, paths, of_paths)
-            if of_paths.priced[0] == 0:
+            if of_paths.priced[0] == 0 and deep:
                 break
-        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE, np.inf)
+        ascend(model, paths, of_paths, work.status, huge, goal, most if turn == 0 else MORE[0 if deep else 1], np.inf)
         value = path_bound(model, paths, of_paths, work.status, huge)  # at the best multipliers again
         if value == -np.inf:
             break

@@ -26,7 +26,8 @@ from openpoint.search.paths.node_bound import DONE, FIXED, LEAF, TIGHTER, bound_
 from openpoint.search.paths.trials import EXCLUDED, NONE, choose_path, idle
 
 FIRST, ANEW, NEXT, AGAIN = 100, 40, 12, 4
-"""Evaluations of the path bound at most: at the first node, there where something was fixed, and so at the others."""
+"""Evaluations of the path bound at most: at the first node, there where something was fixed, at others whose paths are
+tried, and at all others and where something was fixed."""
 ROUNDING = 2e-7
 """Share of a value by which it is moved away before it is rounded to half of its digits."""
 SURE = 0.98
@@ -45,7 +46,9 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             of_paths.mu[j] = max(0.0, work.mu[paths.bus[j]])
         of_paths.y[paths.junctions] = 0.0
         of_paths.mu[paths.junctions] = 0.0
-    most = FIRST if counts.nodes[0] == 1 else NEXT
+    tries = not idle(of_paths, counts)
+    deep = tries or counts.nodes[0] == 1
+    most = FIRST if counts.nodes[0] == 1 else (NEXT if deep else AGAIN)
     copy_values(of_paths.first_about_p, of_paths.about_p)
     copy_values(of_paths.first_about_q, of_paths.about_q)
     first = counts.nodes[0] == 1 and counts.depth[0] == 0
@@ -58,7 +61,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             if work.status[e] == UNDECIDED:
                 branch = e
         if branch >= 0:
-            found = bound_by_paths(model, paths, of_paths, work, counts, most)
+            found = bound_by_paths(model, paths, of_paths, work, counts, most, deep)
             helped = helped or found == FIXED
             if found == DONE:
                 of_paths.tally[0] += 1
@@ -86,7 +89,7 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             most = AGAIN
             continue
         chosen = NONE
-        if not idle(of_paths, counts):
+        if tries:
             chosen = choose_path(model, paths, of_paths, work, counts)
         if chosen != EXCLUDED:
             break
@@ -94,6 +97,8 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
             return DONE
         most, turns = AGAIN, turns + 1
     if first:
+        copy_values(of_paths.y, of_paths.first_y)
+        copy_values(of_paths.mu, of_paths.first_mu)
         copy_values(of_paths.known_p, of_paths.first_p)
         copy_values(of_paths.known_q, of_paths.first_q)
         copy_values(of_paths.known_w, of_paths.first_w)

@@ -3,8 +3,9 @@
 The paths of which the relaxation is least sure are tried: the node is bounded by its paths with each state that such a
 path may have, as its children will be. The path with the largest product of the two least gains is divided; a state
 that reaches the cutoff is excluded at once, since no state of the grid below the cutoff has it. Where several states
-are excluded at a node, it is bounded again. Where trials gain little they are made rarely, and so on large grids, whose
-gap is a sum of many local ones.
+are excluded at a node, it is bounded again. Where trials gain little they are made rarely. There are none until the
+search has bounded a number of nodes, and then it begins anew with them (`openpoint.search.paths.explorer`): searches of
+fewer nodes do not need them. There are none on large grids, whose gap is a sum of many local ones.
 
 Trials cost more than the bound of the node itself, and save far more nodes than that. What counts is that they are
 bounded as children are, with prices of voltages on all paths that the state decides: without these no trial gains.
@@ -37,8 +38,6 @@ GAIN = 0.01
 """The same of a node where trials gained, of the lower one of both gains."""
 PAYING, REST = 2, 16
 """Nodes tried per node where that gained, above which paths are tried rarely: at one node of so many."""
-LARGE = PAYING + 1
-"""Nodes tried in vain that are counted beforehand where the paths are many."""
 
 
 @inlined
@@ -143,7 +142,7 @@ def try_path(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts:
 def idle(of_paths: PathWork, counts: Counts) -> bool:
     """Whether paths are not tried at this node."""
     tried, gained = of_paths.trials[0], of_paths.trials[1]
-    rarely: bool = tried > PAYING * (gained + 1) and counts.nodes[0] % REST != 0
+    rarely: bool = of_paths.trials[2] == 0 or (tried > PAYING * (gained + 1) and counts.nodes[0] % REST != 0)
     return rarely
 
 
