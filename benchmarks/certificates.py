@@ -29,7 +29,7 @@ from openpoint.verify import futures, node_bound
 from . import tables, timing
 
 BUILT_IN = ("baran33", "das70", "zhang118", "mantovani136")
-GAP, COARSE, OF_FUTURES = 1e-6, 2e-2, 1e-4
+GAP, COARSE, OF_FUTURES = 1e-6, 1.5e-2, 1e-4
 """Gaps of grids, of those that end at no smaller one in time, and of futures."""
 FUTURES = (("baran33", 100, "expected"), ("baran33", 100, "cvar:0.9"), ("das70", 20, "expected"))
 """Grids with futures grown from today within wide limits, their number, and the risk."""
@@ -139,7 +139,7 @@ def main() -> None:
     """Measure, and renew files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", nargs="*", default=[], metavar="FILE", help="further grids")
-    parser.add_argument("--coarse", nargs="*", default=[], metavar="FILE", help="further grids, to a gap of 2 %%")
+    parser.add_argument("--coarse", nargs="*", default=[], metavar="FILE", help="further grids, to a gap of 1.5 %%")
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="of a search")
     parser.add_argument("--many", action="store_true", help="with --from: measure those of futures and years anew")
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -3,7 +3,8 @@
     python -m benchmarks.paths_agree [--count 1000] [--first 0]
 
 Of every grid for which it holds, random nodes (states of branches and of paths) are bounded at random multipliers, and
-no bound may lie above the best completion, nor one with what random parts of the paths add to it. Then the search with
+no bound may lie above the best completion, nor one with what random parts of the paths add to it, nor one by random
+parts with random prices and trees of the checker of certificates, about random flows. Then the search with
 both bounds runs with cutoffs above the optimum that it does not lower, and has to come to every state below them. Exit
 status 1: a fault.
 """
@@ -15,6 +16,7 @@ import sys
 
 import numpy as np
 
+from tests.builders.random_parts import faults_of_checked_parts
 from tests.search.paths.agree import case_of, faults, faults_of_parts, lost
 from tests.search.random_grids import random_grid
 
@@ -34,11 +36,13 @@ def main() -> int:
     grids = states = bounds = wrong = 0
     for seed in range(options.first, options.first + options.count):
         rng = np.random.default_rng([seed, 16])
-        case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
+        network = random_grid(rng, KINDS[seed % len(KINDS)])
+        case = case_of(network, change_cost=1e-3 * (seed % 3 == 0))
         if case is not None:
             more, found = faults(case, rng, NODES)
             by_parts, too_high = faults_of_parts(case, rng, NODES)
-            more, found = more + by_parts, found + too_high
+            checked, beyond = faults_of_checked_parts(network, rng, NODES)
+            more, found = more + by_parts + checked, found + too_high + beyond
             found += [f"{some} states lost at {share:g}" for share in SHARES if (some := lost(case, share))]
             grids, states, bounds, wrong = grids + 1, states + len(case.closed), bounds + more, wrong + len(found)
             for fault in found:

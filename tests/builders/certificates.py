@@ -44,12 +44,12 @@ def content(path: Path) -> Content:
     numbers = _Numbers(head)
     while at < len(text):
         line, at = _line(text, at)
+        if line[0] == "parts":  # flows, and in the end multipliers
+            flows, at = _two_lists(text, at, 2 * line[2], line[6])
+            line[6:7] = flows
         if (count := numbers.after(line)) is not None:
-            width = line.pop()
-            size = 2 * count * width
-            bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * count).T.copy()
-            line += np.cumsum(bytes_of.view(f"<i{width}").reshape(2, count), axis=1, dtype=np.int64).tolist()
-            at += size
+            more, at = _two_lists(text, at, count, line.pop())
+            line += more
         lines.append(line)
     return head, lines
 
@@ -68,10 +68,24 @@ class _Numbers:
             self.of_region, self.open = line[1], 1
         elif self.open:  # nodes of the region that are not done
             self.open += (word == "split") - (word in ("bound", "none"))
-        if word == "paths":
+        if word in ("paths", "parts"):
             return int(self.head["junctions"])
+        if word == "part":
+            return int(line[2] * line[4].count(-1))
         many = "futures" in self.head or "year" in self.head
         return buses if word in (("future",) if many else ("probe", "bound", "regions")) else None
+
+
+def _two_lists(text: bytes, at: int, count: int, width: int) -> tuple[list[list[int]], int]:
+    size = 2 * count * width
+    bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * count).T.copy()
+    numbers = np.cumsum(bytes_of.view(f"<i{width}").reshape(2, count), axis=1, dtype=np.int64).tolist()
+    return numbers, at + size
+
+
+def _as_bytes(two: list[list[int]]) -> bytes:
+    steps = np.concatenate([np.diff(np.array(part, dtype=np.int64), prepend=0) for part in two])
+    return np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T).tobytes()
 
 
 def _line(text: bytes, at: int) -> tuple[Any, int]:
@@ -87,9 +101,10 @@ def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
     followed = _Numbers(head)
     for line in lines:
         numbers = b""
+        if line[0] == "parts":
+            numbers, line = _as_bytes(line[6:8]), [*line[:6], 8, *line[8:]]
         if followed.after(line) is not None:
-            steps = np.concatenate([np.diff(np.array(part, dtype=np.int64), prepend=0) for part in line[-2:]])
-            numbers = np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T).tobytes()
+            numbers += _as_bytes(line[-2:])
             line = [*line[:-2], 8]
         parts += [json.dumps(line).encode(), b"\n", numbers]
     path.write_bytes(gzip.compress(b"".join(parts), 1))
@@ -169,7 +184,7 @@ def _head(
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 9",
+        "format": "openpoint certificate 10",
         "digest": digest(network, devices),
         "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
         "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],

@@ -1,8 +1,9 @@
 """A second checker of certificates: small, slow, in fractions, from docs/formats.md alone.
 
 It covers grids of lines without charging or ratios, loads of constant power that take power, sources of one voltage,
-voltage limits, locks, prices of changes, many futures, years, bounds by paths (`tests.builders.second_paths`), and
-regions (`tests.builders.second_regions`). What it accepts was checked by nothing but what is here.
+voltage limits, locks, prices of changes, many futures, years, bounds by paths (`tests.builders.second_paths`) and by
+parts of these (`tests.builders.second_parts`), and regions (`tests.builders.second_regions`). What it accepts was
+checked by nothing but what is here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from openpoint.network import Network
 from openpoint.verify.steps import Steps
 from tests.builders.certificates import Line
+from tests.builders.second_parts import SecondParts
 from tests.builders.second_paths import SecondPaths, Way
 from tests.builders.second_regions import Refused as Refused
 from tests.builders.second_regions import follow
@@ -356,6 +358,9 @@ class _Check:
                 here = None
             elif word == "regions" and alive:
                 follow(self, status, line, rest)
+                here = None
+            elif word == "parts" and alive and not many and not self.cost:
+                SecondParts(self.paths, status, excluded, line).check(rest, self.goal)
                 here = None
             elif word == "paths" and alive and not many:
                 if self.take_out(status, excluded, line):

@@ -53,6 +53,16 @@ def random_grid(rng: np.random.Generator, kind: Collection[str]) -> Network:
     return _grid(rng, kind, n, ends, rng.choice(n, int(rng.integers(1, min(3, n))), replace=False).tolist())
 
 
+def random_meshes(rng: np.random.Generator, kind: Collection[str]) -> Network:
+    """7 to 11 buses, 1 or 2 sources, 4 to 6 ties: so many junctions that these fall into parts."""
+    n = int(rng.integers(7, 12))
+    ends = [(int(rng.integers(max(0, bus - 4), bus)), bus) for bus in range(1, n)]
+    for _ in range(int(rng.integers(4, 7))):
+        a, b = rng.choice(n, 2, replace=False)
+        ends.append((int(a), int(b)))
+    return _grid(rng, kind, n, ends, rng.choice(n, int(rng.integers(1, 3)), replace=False).tolist())
+
+
 def random_regions(rng: np.random.Generator, kind: Collection[str]) -> Network:
     """A trunk of 1 to 3 buses from the source on, and 2 or 3 groups of 1 to 3 buses with one or two loops each."""
     trunk = int(rng.integers(1, 4))

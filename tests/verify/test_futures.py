@@ -281,7 +281,7 @@ def test_a_file_of_the_version_before_is_refused_with_a_way_out(
     head, lines = made
     path = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 5"}, lines)
     with pytest.raises(
-        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 9': write it again"
+        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 10': write it again"
     ):
         verify_network(task[0].network, path)
     other = replace(task[0].network, s_power=2.0 * task[0].network.s_power)

@@ -17,29 +17,14 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.arborescence import Arc, arborescence
-from openpoint.verify.data import Data, read
-from openpoint.verify.graph import Graph
 from openpoint.verify.paths import PathBound, obstacles
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.certificates import Content, content, rewritten
+from tests.builders.path_grids import data_of, graph_of, squares_of
 from tests.builders.second_checker import covered, second_check
 from tests.search.random_grids import random_grid
 
 BITS = 20
-
-
-def data_of(network: Network) -> Data[Fraction]:
-    return read(network, [np.inf] * network.n_conductors, Fraction(0))
-
-
-def squares_of(network: Network) -> dict[int, Fraction]:
-    sources = zip(network.source_terminal.tolist(), network.source_v.tolist(), strict=True)
-    return {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in sources}
-
-
-def graph_of(network: Network) -> Graph:
-    fr, to, sources = network.terminal_fr.tolist(), network.terminal_to.tolist(), set(network.source_terminal.tolist())
-    return Graph(network.n_terminals, fr, to, sources, set(), np.inf)
 
 
 def bounds_of(network: Network, rng: np.random.Generator, count: int) -> tuple[list[float], list[float]]:

@@ -222,12 +222,13 @@ def test_regions_are_for_losses_of_plain_grids(tmp_path: Path, monkeypatch: pyte
         verify_network(hanging, rewritten(path, head | {"digest": digest(hanging)}, lines))
 
 
-def test_a_file_of_the_version_before_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", [6, 8, 9])
+def test_a_file_of_an_older_version_is_read(version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(region_decomposition, "CERTIFIED", (ENDLESS, 8))
     path = tmp_path / "file"
     network = random_regions(np.random.default_rng(3), [])
     search_topologies(network, certificate=path)
     head, lines = content(path)
     proven = verify_network(network, path)
-    older = rewritten(path, head | {"format": "openpoint certificate 8"}, lines)
+    older = rewritten(path, head | {"format": f"openpoint certificate {version}"}, lines)
     assert verify_network(network, older) == proven

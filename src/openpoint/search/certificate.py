@@ -30,7 +30,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
-FORMAT = "openpoint certificate 9"
+FORMAT = "openpoint certificate 10"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)

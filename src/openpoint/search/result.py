@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.twostage.log import Termination
 
+OPTIMAL = 1e-6
+"""Relative gap below which a result counts as optimal."""
+ENDED = Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION
+"""How searches end that have left no node."""
+
 
 @dataclass(frozen=True)
 class SearchProgress:
@@ -69,6 +74,22 @@ class SearchResult:
     @property
     def gap(self) -> float:
         return gap_between(self.lower_bound, self.value)
+
+
+def reason_of(reason: Termination, holds: bool, unknown: bool, left: float, gap: float) -> Termination:
+    """What a search ends as, OPTIMAL at first where no node is left.
+
+    Args:
+        holds: whether a state keeps the limits. unknown: whether the best dispatch of a tree is not proven.
+        left: gap that is left. gap: that was asked for.
+    """
+    if reason is not Termination.OPTIMAL:
+        return reason
+    if not holds:
+        return Termination.RELAXATION if unknown else Termination.INFEASIBLE
+    if left <= OPTIMAL:
+        return reason
+    return Termination.GAP if left <= gap * (1.0 + 1e-9) else Termination.RELAXATION
 
 
 def gap_between(lower: float, value: float) -> float:

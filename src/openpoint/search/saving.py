@@ -116,6 +116,11 @@ class SearchCheckpoint:
         self.saved: Arrays = {} if file is None else file.read() or {}
         self.mark, self._last = "", 0.0
 
+    @property
+    def kept(self) -> bool:
+        """Whether the search can be continued."""
+        return self._file is not None
+
     def begin(self, state: SearchState) -> None:
         """Write it for the first time.
 

@@ -91,7 +91,7 @@ class Sharing:
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
         first = None if state.by_paths is None else state.by_paths.from_first()
         certified = None if state.by_paths is None else state.by_paths.certified
-        checked = None if certified is None else certified.checked
+        checked = None if certified is None else replace(certified.checked, swept=None)
         return SubtreeWork(self.model, self.status, anchors, *base, first, recorded, checked)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:

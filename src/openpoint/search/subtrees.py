@@ -27,7 +27,7 @@ from openpoint.search.kernel.bookkeeping import (
     waiting,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, WRITTEN, explore, leave
-from openpoint.search.paths.certified import CheckedPaths
+from openpoint.search.paths.checked import CheckedPaths
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.twostage.workers.pool import never
 

@@ -43,10 +43,11 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.paths.build import obstacles
-from openpoint.search.paths.certified import checked_paths
+from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.region_decomposition import RegionDecomposition
-from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.search.result import ENDED, SearchProgress, SearchResult, gap_between, reason_of
 from openpoint.search.saving import SearchCheckpoint, SearchState
 from openpoint.search.sharing import Sharing, shared
 from openpoint.search.task import SearchTask, check_options
@@ -59,8 +60,6 @@ _LOG = logging.getLogger(__name__)
 
 LOOK_UP = 0.05
 """Seconds after which the compiled search returns to Python."""
-OPTIMAL = 1e-6
-"""Relative gap below which a result counts as optimal."""
 
 
 def search_topologies(
@@ -162,6 +161,7 @@ class _Run:
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.task = task
         self.sharing: Sharing | None = None
+        self.proven: ProvenParts | None = None
         self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # tightened in place
         self.numbering = numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
@@ -285,11 +285,12 @@ class _Run:
         if not self.task.certifiable:
             return PathExplorer(self.model, self.work)
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
-        return None if checked is None else PathExplorer(self.model, self.work, checked, self.record)
+        return None if checked is None else PathExplorer(self.model, self.work, checked, self.record, self.certificate)
 
     def _explore_nodes(self, by_paths: PathExplorer | None, pool: Pool, most: int) -> int:
         if by_paths is None:
             return explore(self.model, self.work, pool, self.counts, self.record, most)
+        self.proven = by_paths.proven  # which stays where the bound by paths is given up
         event = by_paths.explore(pool, self.counts, most)
         if not by_paths.pays:
             self.state.by_paths = None
@@ -350,8 +351,8 @@ class _Run:
 
     def _bound(self) -> float:
         """Lower bound of the whole search."""
-        fixed = self.numbering.fixed_cost
-        return min(lowest(self.counts, self.state.pool), self.incumbent.value - fixed) + fixed
+        fixed, proven = self.numbering.fixed_cost, -math.inf if self.proven is None else self.proven.proof.bound
+        return min(max(lowest(self.counts, self.state.pool), proven), self.incumbent.value - fixed) + fixed
 
     def _progress(self) -> SearchProgress:
         counts = self.counts
@@ -376,14 +377,13 @@ class _Run:
     def _result(self, reason: Termination) -> SearchResult:
         value, best = self.incumbent.value, self.incumbent.candidate
         holds = math.isfinite(value)
-        if reason is Termination.OPTIMAL and not holds:
-            unknown = self.counts.floor[0] < self.counts.cutoff[0]  # a tree whose best dispatch is not proven
-            reason = Termination.RELAXATION if unknown else Termination.INFEASIBLE
-        elif reason is Termination.OPTIMAL and (left := gap_between(self._bound(), value)) > OPTIMAL:
-            reason = Termination.GAP if left <= self.gap * (1.0 + 1e-9) else Termination.RELAXATION
-        ended = reason in (Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION)
+        unknown = bool(self.counts.floor[0] < self.counts.cutoff[0])  # a tree whose best dispatch is not proven
+        reason = reason_of(reason, holds, unknown, gap_between(self._bound(), value), self.gap)
+        ended, cutoff = reason in ENDED, float(self.counts.cutoff[0])
+        if not ended and self.proven is not None and not self.checkpoint.kept:
+            ended, cutoff = self.proven.write(), self.proven.proof.bound  # the open nodes prove nothing
         if self.certificate is not None and best is not None and holds and ended:
-            self.certificate.finish(self.locks, self.changes, best, float(self.counts.cutoff[0]), self.gap)
+            self.certificate.finish(self.locks, self.changes, best, cutoff, self.gap)
         return SearchResult(
             termination=reason,
             closed=best.closed if best is not None and holds else None,

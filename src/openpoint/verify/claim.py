@@ -32,9 +32,9 @@ from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
 from openpoint.verify.year import Ranges, read_year
 
-FORMAT = "openpoint certificate 9"
-READ = FORMAT, "openpoint certificate 8", "openpoint certificate 6"
-"""Forms that are read; version 8 has no regions, 6 no bounds by paths either."""
+FORMAT = "openpoint certificate 10"
+READ = FORMAT, *(f"openpoint certificate {older}" for older in (9, 8, 6))
+"""Forms that are read; version 9 has no parts of paths, 8 no regions either, 6 no bounds by paths either."""
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12

@@ -8,7 +8,8 @@ from openpoint.arrays import States
 from openpoint.verify.claim import Claim
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.path_node import EXCLUDED, REACHED
-from openpoint.verify.path_table import path_nodes
+from openpoint.verify.path_parts import PartLines
+from openpoint.verify.path_table import nodes_of
 from openpoint.verify.paths import PathBound, obstacles
 from openpoint.verify.verified import CertificateError
 from openpoint.verify.wires import CLOSED, FREE
@@ -18,7 +19,7 @@ class PathLines:
     """The paths of the grid at the first node, and the multipliers of the last line.
 
     Attributes:
-        nodes: the bound at all nodes. multipliers: of the junctions.
+        swept: the paths, and what is known of them. nodes: the bound at all nodes. multipliers: of the junctions.
     """
 
     def __init__(self, claim: Claim, status: States) -> None:
@@ -31,10 +32,15 @@ class PathLines:
         if why := obstacles(data):
             raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
         squares = {bus: high for bus, (_, high) in claim.places.squares_of(data).items()}
-        self.nodes = path_nodes(PathBound(data, claim.graph, squares), status.tolist())
+        self.swept = PathBound(data, claim.graph, squares).swept(status.tolist())
+        self.nodes = nodes_of(self.swept)
         if len(self.nodes.buses) != claim.junctions:
             raise CertificateError(f"the paths of the grid have {len(self.nodes.buses)} junctions")
         self.multipliers, self.goal = Multipliers(len(self.nodes.buses)), claim.goal
+
+    def parts(self, line: list[Any], file: IO[bytes], status: States, ways: States) -> PartLines:
+        """Divide the paths of a node with these states into parts."""
+        return PartLines(self.swept, self.goal, (status, ways), line, file)
 
     def take_out(self, line: list[Any], file: IO[bytes], status: States, ways: States) -> bool:
         """Close the branches and exclude the directions of paths that a line names; whether it is all of the node.

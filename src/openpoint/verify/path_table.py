@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Ints, States
+from openpoint.verify.about import closed_about
 from openpoint.verify.multipliers import MOST_BITS
 from openpoint.verify.path_node import BACK, BROKEN, FORTH, NEITHER, PathRoom, PathTable, decide
-from openpoint.verify.paths import FINE, PathBound, Swept
+from openpoint.verify.paths import FINE, ClosedPath, Swept
 
 GREATEST = 4
 """No multiplier is greater: any are valid, and those that raise the bound are shares of the power."""
@@ -38,11 +39,7 @@ class PathNodes:
         self.of_branch = {
             e: k for k in range(len(table.u)) for e in table.branch[table.start[k] : table.start[k + 1]].tolist()
         }
-        size, paths = len(buses) + 1, len(table.u)
-        rooms: dict[str, Any] = {name: np.zeros(size, dtype=np.int64) for name in ("y", "mu", "paid")}
-        rooms |= {name: np.zeros(2 * paths, dtype=np.int64) for name in ("cost", "rest", "beyond")}
-        rooms |= {name: np.zeros(size, dtype=np.int32) for name in ("of", "into", "best", "seen")}
-        self.room = PathRoom(opened=np.zeros(paths, dtype=np.int64), **rooms)
+        self.room = room_for(len(buses) + 1, len(table.u))
 
     def __reduce__(self) -> tuple[type[PathNodes], tuple[PathTable, Ints, dict[int, bool]]]:
         return PathNodes, (replace(self.table), self.buses, self.along)
@@ -58,9 +55,12 @@ class PathNodes:
         table, room, one = self.table, self.room, 1 << self.table.d
         if bits not in range(min(table.d, MOST_BITS) + 1) or not 0 < goal < Fraction(1 << 60, one):
             return NEITHER
-        for to, given in ((room.y, y), (room.mu, mu)):
-            to[:-1] = np.clip(given, 0, GREATEST << bits) << (table.d - bits)
+        room.y[:-1], room.mu[:-1] = self.widened(y, bits), self.widened(mu, bits)
         return int(decide(table, room, status, mask, math.ceil(goal * one)))
+
+    def widened(self, given: Ints, bits: int) -> Ints:
+        """Multipliers times 2^d, within what any may be."""
+        return np.clip(given, 0, GREATEST << bits) << (self.table.d - bits)
 
     def way(self, branch: int, side: int) -> tuple[int, int]:
         """The path of a branch, and its state with power as from the from to the to bus (side 0), or the other way.
@@ -72,30 +72,41 @@ class PathNodes:
         return k, FORTH if self.along[branch] == (side == 0) else BACK
 
 
-def path_nodes(bound: PathBound, status: list[int]) -> PathNodes:
-    """The bound at the nodes of a search; `status`: of the branches at the first one, without what follows from these.
+def room_for(junctions: int, paths: int) -> PathRoom:
+    """Room for so many junctions, that of the sources among them, and paths."""
+    rooms: dict[str, Any] = {name: np.zeros(junctions, dtype=np.int64) for name in ("y", "mu", "paid")}
+    rooms |= {name: np.zeros(2 * paths, dtype=np.int64) for name in ("cost", "rest", "beyond")}
+    rooms |= {name: np.zeros(junctions, dtype=np.int32) for name in ("of", "into", "best", "seen")}
+    return PathRoom(opened=np.zeros(paths, dtype=np.int64), **rooms)
+
+
+def nodes_of(swept: Swept, flows: Ints | None = None, bits: int = 0) -> PathNodes:
+    """The bound at the nodes of a search, by what is known of the first one.
+
+    Args:
+        flows: (2K, 2) powers forth and back on each path, times 2^bits, about which closed paths are bounded; by
+            default these are bounded at the least ones.
 
     Raises:
         OverflowError: powers are so large that the numbers have too few digits.
     """
-    swept = bound.swept(status)
-    along = {
-        e: bus == bound.graph.fr[e]
-        for path in swept.paths
-        for bus, e in zip(path.buses[:-1], path.branches, strict=True)
-    }
-    return PathNodes(_table(bound, swept), np.array(swept.junctions, dtype=np.int64), along)
+    fr, arcs = swept.of.graph.fr, swept.arcs
+    along = {e: bus == fr[e] for path in swept.paths for bus, e in zip(path.buses[:-1], path.branches, strict=True)}
+    if flows is not None:
+        about = {(a // 2, 1 - a % 2): [int(v) << FINE - bits for v in row] for a, row in enumerate(flows.tolist())}
+        arcs = {(k, end): closed_about(swept, k, end, *about[k, end]) for k, end in swept.arcs}
+    return PathNodes(_table(swept, arcs), np.array(swept.junctions, dtype=np.int64), along)
 
 
-def _table(bound: PathBound, swept: Swept) -> PathTable:
+def _table(swept: Swept, arcs: dict[tuple[int, int], ClosedPath]) -> PathTable:
     """The numbers of the paths with as many digits as fit."""
     place = {j: at for at, j in enumerate(swept.junctions)} | {-1: len(swept.junctions)}
-    paths, arcs, none = swept.paths, swept.arcs, [0] * 10
+    paths, none = swept.paths, [0] * 10
     loads = [sum(swept.nominal[bus] for bus in path.buses[1:-1]) for path in paths]
     stubs = [[p, q, p_v, q_v] for some in swept.stubs for (p, q), (p_v, q_v) in some]
     ends = [(k, end) for k in range(len(paths)) for end in (1, 0)]
     sent = [[arcs[way].f, arcs[way].g, *arcs[way].s] if way in arcs else none for way in ends]
-    huge = sum(bound.p)
+    huge = sum(swept.of.p)
     d = min(MOST_DIGITS, 61 - _size(swept, loads, stubs, sent, huge).bit_length())
     if d < LEAST_DIGITS:
         raise OverflowError(f"{d} binary digits")
@@ -135,7 +146,8 @@ def _size(swept: Swept, loads: list[int], stubs: list[list[int]], sent: list[lis
     y = 1 + GREATEST
     total = y * sum(swept.load[0][j] + swept.load[1][j] for j in swept.junctions)
     total += sum(loads) + len(loads) * huge + y * sum(map(sum, stubs)) + abs(swept.fixed())
-    for f, g, *s in sent:
+    for f, g, *signed in sent:
+        s = [abs(value) for value in signed]
         square, most = y * (s[1] + s[5]) + one, max(f, g, one)
         by = y * (one + s[2] + s[3] + s[6] + s[7])
         total += y * (s[0] + s[4]) + 2 * (square * most // one * most + by * most) // one + square + by

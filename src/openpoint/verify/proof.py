@@ -51,6 +51,7 @@ from openpoint.verify.futures import FuturesBounds
 from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.path_lines import PathLines
+from openpoint.verify.path_parts import PartLines
 from openpoint.verify.regions import Regions
 from openpoint.verify.steps import Steps, YearLike
 from openpoint.verify.tree import State, Tree
@@ -196,6 +197,7 @@ class _Proof:
             status[claim.locked[state]] = state
         self.first = status.copy()
         self.regions: Regions | None = None
+        self.parts: PartLines | None = None
         self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, [], {}))
 
     def _base(self, given: list[int | None], prices: list[int]) -> list[int]:
@@ -210,6 +212,8 @@ class _Proof:
         word, *rest = line
         if self.regions is not None:
             self._in_regions(word, rest, file)
+        elif self.parts is not None:
+            self._in_parts(self.parts, word, rest, file)
         elif self.tree.step(word, rest):
             return
         elif word == "step":
@@ -230,13 +234,15 @@ class _Proof:
             self.tree.state = None
         elif word == "paths":
             self._bounded_by_paths(rest, file)
+        elif word == "parts":
+            self.parts = self.path_lines.parts(rest, file, self.tree.here.status, self._ways())
         elif word == "regions":
             self.bounds += 1
             self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, file)
         elif word == "probe":
             self._bounded(self.tree.with_open(rest[0]), rest[1:], file)
             self.tree.here.closings.append(rest[0])
-        return word in ("bound", "paths", "regions", "probe")
+        return word in ("bound", "paths", "parts", "regions", "probe")
 
     def _in_regions(self, word: str, rest: list[Any], file: IO[bytes]) -> None:
         """A line of the tree of a region; after the last one the node is done."""
@@ -244,6 +250,15 @@ class _Proof:
         if self.regions.line(word, rest, file, self._is_mine):
             self.by_regions += self.regions.nodes
             self.regions, self.tree.state = None, None
+
+    def _in_parts(self, parts: PartLines, word: str, rest: list[Any], file: IO[bytes]) -> None:
+        """A line of a part of the paths; after the last one the node is done."""
+        begun = parts.leaves
+        done = parts.line(word, rest, file, self._is_mine)
+        self.by_paths += parts.leaves - begun
+        self.bounds += parts.leaves - begun - 1  # the part is one of them
+        if done:
+            self.parts, self.tree.state = None, None
 
     def _is_mine(self) -> bool:
         """Count a bound; whether it is worked out here."""
@@ -312,14 +327,19 @@ class _Proof:
 
     def _bounded_by_paths(self, line: list[Any], file: IO[bytes]) -> None:
         """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
-        here, lines = self.tree.here, self.path_lines
+        here = self.tree.here
         self.bounds += 1
         self.by_paths += 1
-        here.ways = lines.nodes.table.may.copy() if here.ways is None else here.ways
-        if lines.take_out(line, file, here.status, here.ways):
+        if self.path_lines.take_out(line, file, here.status, self._ways()):
             self.tree.state = None
         else:
             here.alive = self.tree.graph.consequences(here.status)
+
+    def _ways(self) -> States:
+        """The states that paths may have at the current node."""
+        here = self.tree.here
+        here.ways = self.path_lines.nodes.table.may.copy() if here.ways is None else here.ways
+        return here.ways
 
     @cached_property
     def path_lines(self) -> PathLines:

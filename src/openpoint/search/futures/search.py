@@ -28,8 +28,7 @@ from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibil
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import record_for
-from openpoint.search.result import SearchProgress, SearchResult, gap_between
-from openpoint.search.topology import OPTIMAL
+from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult, gap_between
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
 

@@ -93,11 +93,23 @@ class Border:
             the best bound where steps have ended. best: the best bound so far.
     """
 
-    def __init__(self, model: Model, paths: Paths, node: Node, some: list[Ints], begin: Prices | None = None) -> None:
-        """`some`: paths of each part, all but those between sources. `begin`: prices, those of the node by default."""
+    def __init__(
+        self,
+        model: Model,
+        paths: Paths,
+        node: Node,
+        some: list[Ints],
+        begin: Prices | None = None,
+        *,
+        firm: bool = False,
+    ) -> None:
+        """`some`: paths of each part, all but those between sources. `begin`: prices, those of the node by default.
+
+        `firm`: as for `openpoint.search.paths.parts.Part`.
+        """
         of, size = node.of, paths.junctions
         self.paths, self.node, self.best = paths, node, -np.inf
-        self.parts = [Part(model, paths, of, node.status, part) for part in some]
+        self.parts = [Part(model, paths, of, node.status, part, firm=firm) for part in some]
         self.at = np.zeros(size + 1, dtype=bool)
         for part in self.parts:
             self.at[part.met[part.inner : -1]] = True
@@ -116,21 +128,21 @@ class Border:
         """(2K) what each arc pays at the prices."""
         return self.node.toll + self.prices.z[self.node.head]
 
-    def rounds(self, cutoff: float, ahead: float, nodes: int) -> Iterator[float]:
+    def rounds(self, cutoff: float, ahead: float, nodes: int, huge: float | None = None) -> Iterator[float]:
         """Bounds of the node at better and better prices; -inf after each part in between.
 
         Args:
             cutoff: greatest loss of interest. ahead: first distance of the level, as a share of the gap.
-            nodes: of the search of a part, at most.
+            nodes: of the search of a part, at most. huge: as for the path bound; by default `HUGE` cutoffs.
         """
-        gap = cutoff - self.node.bound
+        gap, huge = cutoff - self.node.bound, HUGE * cutoff if huge is None else huge
         level, vain, weight = ahead * gap, 0, 0.0
         way, kept = None, (self.prices, self.missing)
         while level > SHORTEST * gap:
             value, slope = self.rest + self.prices.dot(self.missing), self.missing
             toll = self.tolls()
             for part in self.parts:
-                least = part.least(self.prices.y, self.prices.mu, toll, HUGE * cutoff, INNER * gap, nodes)
+                least = part.least(self.prices.y, self.prices.mu, toll, huge, INNER * gap, nodes)
                 value += least - part.given(self.prices.y, self.prices.mu, slice(part.inner, None))
                 if not np.isfinite(value):
                     yield value

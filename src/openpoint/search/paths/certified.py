@@ -9,31 +9,19 @@ as the checker has them, and nothing is concluded from the flows of states below
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
-from openpoint.arrays import Bools, Ints, States
-from openpoint.network import Network
+from openpoint.arrays import Ints, States
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work
 from openpoint.search.kernel.bookkeeping import NONE, PATHS, Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, PAUSED, WRITTEN, explore, propagate, take
 from openpoint.search.kernel.node import MARGIN
-from openpoint.search.model.build import Numbering
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import BACK, FORTH, OF_NODE, OPEN, PathPool, Paths, PathWork
+from openpoint.search.paths.arrays import BACK, FORTH, OF_NODE, PathPool, Paths, PathWork
 from openpoint.search.paths.bound import HUGE
-from openpoint.search.paths.build import obstacles, paths_of
-from openpoint.verify import paths as checker
-from openpoint.verify.data import read
-from openpoint.verify.graph import Graph
+from openpoint.search.paths.checked import BITS, CheckedPaths
 from openpoint.verify.path_node import EXCLUDED, NEITHER, REACHED
-from openpoint.verify.path_table import PathNodes, path_nodes
-from openpoint.verify.wires import CLOSED as IS_CLOSED
-from openpoint.verify.wires import FREE
-from openpoint.verify.wires import OPEN as IS_OPEN
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,8 +29,6 @@ FIRST, NEXT, AGAIN = 300, 12, 6
 """Evaluations of the path bound at most: at the first node, at others, and there where something was excluded."""
 TURNS = 8
 """Times that the bound excludes states at a node, at most."""
-BITS = 26
-"""Binary digits of the multipliers; fewer where these suffice."""
 BEYOND = 1e-7
 """By how much of itself the cutoff is to be exceeded, so that rounded multipliers reach it."""
 ENOUGH, PAYING, STILL = 64, 0.7, 0.65
@@ -52,82 +38,6 @@ A duel (`openpoint.search.duel`) would begin a certificate anew.
 """
 LINES = 2 * TURNS + 4
 """Rows of a record that a node may take before its first bound."""
-
-
-@dataclass(frozen=True, eq=False)
-class CheckedPaths:
-    """The paths of the checker, and those of the search among them.
-
-    Attributes:
-        nodes: the checker's bound. branch: (m) branch of the network. branches: of the network, their number.
-        path: (K) path of the search at each of the checker; flipped: (K) whether it is directed the other way. at: (K)
-            of each path of the search one branch, and forth: (K) whether that is directed as the path.
-        junction: (J) the same of junctions.
-    """
-
-    nodes: PathNodes
-    branch: Ints
-    branches: int
-    path: Ints
-    flipped: Bools
-    at: Ints
-    forth: Bools
-    junction: Ints
-
-    def decided(self, status: States, mask: States, y: Ints, mu: Ints, bits: int, goal: float) -> int:
-        """`PathNodes.decided` for (m) states of branches and (K) states of paths of the search, and its junctions."""
-        whole = np.full(self.branches, IS_OPEN, dtype=np.int8)
-        whole[self.branch] = status
-        own = _turned(mask[self.path], self.flipped)
-        found = self.nodes.decided(whole, own, y[self.junction], mu[self.junction], bits, Fraction(goal))
-        status[:], mask[self.path] = whole[self.branch], _turned(own, self.flipped)
-        return found
-
-
-def _turned(mask: States, flipped: Bools) -> States:
-    """States of paths as bits, some of them directed the other way."""
-    other = mask & OPEN | (mask & FORTH) * (BACK // FORTH) | (mask & BACK) // (BACK // FORTH)
-    return np.where(flipped, other, mask).astype(np.int8)
-
-
-def checked_paths(
-    network: Network, model: Model, numbering: Numbering, locks: tuple[Bools, Bools]
-) -> CheckedPaths | None:
-    """The paths of the checker; None where it has none.
-
-    Args:
-        locks: (E) branches that must be closed, and that must be open.
-    """
-    data = read(network, [0.0] * network.n_conductors, Fraction(0))
-    if obstacles(model) or checker.obstacles(data) or model.priced:
-        return None
-    fr, to = network.terminal_fr, network.terminal_to
-    squares = {
-        bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2
-        for bus, v in zip(network.source_terminal.tolist(), network.source_v.tolist(), strict=True)
-    }
-    graph = Graph(network.n_terminals, fr.tolist(), to.tolist(), set(squares), set(), math.inf)
-    status = np.where(fr == to, IS_OPEN, FREE)
-    for state, locked in ((IS_OPEN, locks[1]), (IS_CLOSED, locks[0])):
-        status[locked] = state
-    try:
-        nodes = path_nodes(checker.PathBound(data, graph, squares), status.tolist())
-    except OverflowError:
-        _LOG.info("no bound by paths in the certificate: the loads are too large for the numbers of the checker")
-        return None
-    paths = paths_of(model)
-    table, bus = nodes.table, numbering.bus[paths.bus]
-    if sorted(bus.tolist()) != nodes.buses.tolist() or len(paths.u) != len(table.u):
-        return None
-    place = {int(j): at for at, j in enumerate(bus)}
-    junction = np.array([place[j] for j in nodes.buses.tolist()], dtype=np.int64)
-    of = {int(numbering.branch[paths.branch[at]]): k for k, at in enumerate(paths.start[:-1])}
-    of |= {int(numbering.branch[paths.branch[at - 1]]): k for k, at in enumerate(paths.start[1:])}
-    path = np.array([of[e] for e in table.branch[table.start[:-1]].tolist()], dtype=np.int64)
-    flipped = np.append(junction, paths.junctions)[table.u] != paths.u[path]
-    at = paths.branch[paths.start[:-1]].astype(np.int64)
-    forth = model.fr[at] == paths.u_bus
-    return CheckedPaths(nodes, numbering.branch, network.n_conductors, path, flipped, at, forth, junction)
 
 
 class CertifiedNodes:
@@ -143,30 +53,7 @@ class CertifiedNodes:
         """`record`: for the lines; one without rows holds none."""
         self.model, self.work, self.paths, self.of_paths = model, work, paths, of_paths
         self.checked, self.record, self.pays = checked, record, True
-        self._begin()
-
-    def _begin(self) -> None:
-        """Take over what the checker has of the paths."""
-        of, table, checked, size = self.of_paths, self.checked.nodes.table, self.checked, self.paths.junctions
-        one = 2.0**table.d
-        bus = self.paths.bus[checked.junction]
-        of.load_p[bus], of.load_q[bus] = table.load_p / one, table.load_q / one
-        of.nominal[:] = of.load_p
-        if size:
-            of.nominal[bus[0]] -= table.fixed / one
-        arcs = 2 * checked.path[:, None] + np.where(checked.flipped[:, None], [1, 0], [0, 1])
-        for name, to in (("f", of.end_p), ("g", of.end_q), ("s", of.send)):
-            to[arcs.reshape(-1)] = getattr(table, name) / one
-        of.inner[checked.path] = table.load / one
-        for k, own in enumerate(checked.path.tolist()):
-            here = np.arange(table.start[k], table.start[k + 1])
-            at = np.arange(self.paths.start[own], self.paths.start[own + 1])
-            sides = ("v", "u") if checked.flipped[k] else ("u", "v")
-            if self.checked.branch[self.paths.branch[at[0]]] != table.branch[here[0]]:
-                at = at[::-1]
-            for mine, theirs in zip(sides, ("u", "v"), strict=True):
-                for part in "pq":
-                    getattr(of, f"{mine}_{part}")[at] = getattr(table, f"{theirs}_{part}")[here] / one
+        checked.fill(paths, of_paths, checked.nodes.table)
 
     def explore(self, pool: Pool, more: PathPool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is asked anew."""

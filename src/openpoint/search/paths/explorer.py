@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.arrays import Floats, Indices
+from openpoint.search.certificate import Certificate
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
 from openpoint.search.kernel.bookkeeping import (
     Counts,
@@ -25,7 +26,9 @@ from openpoint.search.kernel.entries import PAUSED
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import OF_NODE, OPEN, enlarged, path_pool_for, path_work_for
 from openpoint.search.paths.build import paths_of
-from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
+from openpoint.search.paths.certified import CertifiedNodes
+from openpoint.search.paths.checked import CheckedPaths
+from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.paths.root_parts import LEAST, RootParts
 
 _LOG = logging.getLogger(__name__)
@@ -50,11 +53,16 @@ class PathExplorer:
     """
 
     def __init__(
-        self, model: Model, work: Work, checked: CheckedPaths | None = None, record: Record | None = None
+        self,
+        model: Model,
+        work: Work,
+        checked: CheckedPaths | None = None,
+        record: Record | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         """`work`: with the branches that are decided in every state, as `propagate` leaves it.
 
-        `checked`, `record`: for a certificate (`openpoint.search.paths.certified`).
+        `checked`, `record`: for a certificate (`openpoint.search.paths.certified`), which is there where it is written.
         """
         self.model, self.work, self.record = model, work, record_for(model, 0)
         self.paths = paths_of(model)
@@ -62,7 +70,10 @@ class PathExplorer:
         self.pool = path_pool_for(self.of_paths, 1)
         self.parts: RootParts | None = None
         self.certified: CertifiedNodes | None = None
+        self.proven: ProvenParts | None = None
         if checked is not None:
+            if checked.swept is not None and len(self.paths.u) >= LEAST:
+                self.proven = ProvenParts(model, self.paths, (work.status, self.of_paths.mask), checked, certificate)
             shared = model, work, self.paths, self.of_paths, checked
             self.certified = CertifiedNodes(*shared, self.record if record is None else record)
         else:
@@ -77,6 +88,10 @@ class PathExplorer:
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is asked."""
         self._make_room(pool)
+        if self.proven is not None and most > 0:
+            of = self.of_paths
+            if (event := self.proven.step(int(of.tally[0]), of.y, of.mu, counts)) is not None:
+                return event
         if self.certified is not None:
             event = self.certified.explore(pool, self.pool, counts, most)
             self.pays = self.certified.pays

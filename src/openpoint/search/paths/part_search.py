@@ -26,6 +26,8 @@ from openpoint.search.paths.search import least_sure
 
 FIRST, NEXT = 100, 16
 """Evaluations of the first node and of others, at most."""
+NO_STATE = -2
+"""What a node without any state has for a path on which it is branched."""
 AGREED = 0.02
 """Mean distance of the places where a path was open lately, in branches, below which they agree."""
 
@@ -36,9 +38,10 @@ class PartNodes(Table):
 
     Attributes:
         mask: (C, K) states that paths may have. y, mu: (C, J + 1). bound: (C), inf where the node is branched.
-        split: (C) path on which it is branched, −1 = none. at: (C) −1 where that is by its states, else the last place
-            of the first of two nodes, by where it is open. low, high: (C, K) first and last place where a path may be
-            open. status: states of the branches at the current node, which is closed beyond these.
+        split: (C) path on which it is branched, −1 = none, or `NO_STATE`. below: (C) first of the nodes that it was
+            branched into, one for each state of this path, or two; −1 = none. at: (C) −1 where that is by its states,
+            else the last place of the first of two nodes, by where it is open. low, high: (C, K) first and last place
+            where a path may be open. status: states of the branches at the current node, which is closed beyond these.
     """
 
     mask: States
@@ -46,6 +49,7 @@ class PartNodes(Table):
     mu: Floats
     bound: Floats
     split: Ints
+    below: Ints
     at: Ints
     low: Indices
     high: Indices
@@ -58,9 +62,9 @@ def part_nodes(paths: Paths, work: PathWork, capacity: int) -> PartNodes:
     mask = np.zeros((capacity, len(work.mask)), dtype=np.int8)
     low, high = np.zeros((2, *mask.shape), dtype=np.int32)
     low[0], high[0] = paths.start[:-1], paths.start[1:] - 1
-    split, at = np.zeros((2, capacity), dtype=np.int64)
+    split, below, at = np.zeros((3, capacity), dtype=np.int64)
     status = np.zeros(len(paths.branch), dtype=np.int8)
-    return PartNodes(mask, np.zeros(shape), np.zeros(shape), np.zeros(capacity), split, at, low, high, status)
+    return PartNodes(mask, np.zeros(shape), np.zeros(shape), np.zeros(capacity), split, below, at, low, high, status)
 
 
 @inlined
@@ -108,15 +112,19 @@ def add_node(
     huge: float,
     ahead: float,
     most: int,
+    firm: bool,
 ) -> None:
     """Bound the current node, which lies in one of bound `least`, and keep it in a row, which has its places already.
 
     Its bound is inf where it has no state. `own`: the number of paths that may be divided, the first ones.
+    `firm`: with the least powers in `work`.
     """
     nodes.bound[row] = np.inf
-    nodes.split[row] = -1
+    nodes.split[row] = NO_STATE
+    nodes.below[row] = -1
     if restrict_places(paths, work, status, nodes, own, row) and one_feeder(paths, work):
-        sums(model, paths, work, nodes.status)
+        if not firm:
+            sums(model, paths, work, nodes.status)
         nodes.bound[row] = max(least, ascend(model, paths, work, nodes.status, huge, np.inf, most, ahead))
         choose(work, nodes, own, row)
     store_row(work.mask, nodes.mask, row)
@@ -134,17 +142,25 @@ def load_node(work: PathWork, nodes: PartNodes, row: int) -> None:
 
 @lean
 def search_part(
-    model: Model, paths: Paths, work: PathWork, status: Any, nodes: PartNodes, huge: float, ahead: float
+    model: Model,
+    paths: Paths,
+    work: PathWork,
+    status: Any,
+    nodes: PartNodes,
+    huge: float,
+    ahead: float,
+    firm: bool,
 ) -> float:
     """Lower bound of the least cost of a part, inf where it has no state.
 
     It ends where nothing is left to divide of the node of least bound, or where the memory of nodes is full. The states
     and residuals of that node are left in `work`. `ahead`: see `ascend`.
+    `firm`: with the least powers in `work` at all nodes, in place of those of each node.
     """
     own = 0
     while own < len(work.mask) and paths.start[own] < paths.start[own + 1]:
         own += 1
-    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST)
+    add_node(model, paths, work, status, nodes, own, 0, -np.inf, huge, ahead, FIRST, firm)
     rows = 1
     while True:
         best = 0
@@ -156,6 +172,7 @@ def search_part(
         if k < 0 or rows + 3 > len(nodes.bound):
             break
         nodes.bound[best] = np.inf
+        nodes.below[best] = rows
         for s in range(3):
             by_place = nodes.at[best] >= 0
             if s < 2 if by_place else nodes.mask[best, k] & (1 << s) != 0:
@@ -169,11 +186,12 @@ def search_part(
                     nodes.high[rows, k] = nodes.at[best]
                 else:
                     nodes.low[rows, k] = nodes.at[best] + 1
-                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT)
+                add_node(model, paths, work, status, nodes, own, rows, least, huge, ahead, NEXT, firm)
                 rows += 1
     load_node(work, nodes, best)
     if least < np.inf and restrict_places(paths, work, status, nodes, own, best) and one_feeder(paths, work):
-        sums(model, paths, work, nodes.status)
+        if not firm:
+            sums(model, paths, work, nodes.status)
         path_bound(model, paths, work, nodes.status, huge)
         residuals(paths, work)
     return least

@@ -65,8 +65,14 @@ class Part:
         model, paths, work, status: of the small grid, whose last paths stand for what feeds the border from outside.
     """
 
-    def __init__(self, model: Model, paths: Paths, work: PathWork, status: States, some: Ints) -> None:
-        """`work`: of the node, after `openpoint.search.paths.entries.prepared`."""
+    def __init__(
+        self, model: Model, paths: Paths, work: PathWork, status: States, some: Ints, *, firm: bool = False
+    ) -> None:
+        """`work`: of the node, after `openpoint.search.paths.entries.prepared`.
+
+        `firm`: the least powers of the node hold at all nodes of the part, as a certificate has them.
+        """
+        self.firm = firm
         root, count = paths.junctions, len(some)
         within = np.bincount(np.append(paths.u[some], paths.v[some]), minlength=root + 1)
         around = np.bincount(np.append(paths.u, paths.v), minlength=root + 1)
@@ -134,6 +140,9 @@ class Part:
         own.known_p[: 2 * count], own.known_q[: 2 * count] = work.end_p[self.arcs], work.end_q[self.arcs]
         own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
         own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
+        if self.firm:
+            for name in ("end_p", "end_q", "send", "arrive"):
+                getattr(own, name)[: 2 * count] = getattr(work, name)[self.arcs]
 
     def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, ahead: float, nodes: int) -> float:
         """Lower bound of the least A, with the loads at the border; inf where the part has no state.
@@ -151,7 +160,7 @@ class Part:
         own.toll[: len(self.arcs)] = toll[self.arcs]
         if self.nodes is None or len(self.nodes.bound) != nodes:
             self.nodes = part_nodes(self.paths, own, nodes)
-        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead)
+        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead, self.firm)
         self.begin = self.nodes.y[0, :inner].copy(), self.nodes.mu[0, :inner].copy()
         own.mask[:] = mask
         return found

@@ -1,0 +1,260 @@
+"""The first node of a search for a certificate, proven by parts of its paths, and the lines that show it.
+
+As `openpoint.search.paths.root_parts`, with what the checker has in place of what the search knows: the least powers of
+the first node, closed paths bounded about flows that the file gives, multipliers and prices in whole numbers. What each
+part adds is the checker's own number (`openpoint.verify.path_parts`). Where all of it reaches the cutoff, the lines of
+the parts are the certificate, and take the place of all lines written so far.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from openpoint.arrays import Floats, Ints, States
+from openpoint.search.certificate import Certificate
+from openpoint.search.certificate_lines import Line, packed
+from openpoint.search.kernel.arrays import Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import Counts
+from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
+from openpoint.search.paths import entries
+from openpoint.search.paths.arrays import Paths, PathWork, path_work_for
+from openpoint.search.paths.border import Border, node_of
+from openpoint.search.paths.border import Prices as BorderPrices
+from openpoint.search.paths.checked import BITS, CheckedPaths
+from openpoint.search.paths.part_tree import preorder, share
+from openpoint.search.paths.partition import parts_of
+from openpoint.search.paths.parts import Part
+from openpoint.search.paths.prices import Prices, prices_of
+from openpoint.search.paths.root_parts import STEPS
+from openpoint.verify import path_parts as checker
+from openpoint.verify.part_node import NEW
+from openpoint.verify.path_table import PathNodes, nodes_of
+from openpoint.verify.verified import CertificateError
+
+_LOG = logging.getLogger(__name__)
+
+ROUNDS = ((1, 96, 1000, 0.1), (16, 96, 6000, 0.02))
+"""Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
+first level is for the prices at the border (`openpoint.search.paths.border`)."""
+BEYOND = 1e-6
+"""By how much of itself the cutoff is to be exceeded, so that rounded prices reach it."""
+FAR = 0.02
+"""Distance to the cutoff, as a share of it, that is taken for the gap where it is nearer."""
+TURNS = 3
+"""Times that closed paths are bounded about the flows found last."""
+FLOW_BITS = 30
+"""Binary digits of these flows."""
+LEAF_BITS = 12, 16, 20, BITS
+"""Binary digits of the multipliers of leaves: the first with which little is lost."""
+BETTER = 0.05
+"""Share of the gap by which bounds have to rise until there is another proof."""
+LOST = 1e-4
+"""How much is little in all parts together, as a share of the gap."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The first node at its best multipliers: its arrays, the checker's bound about flows, and these."""
+
+    of: PathWork
+    work: Work
+    about: PathNodes
+    flows: Ints
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A bound of the first node, and the lines that show it, each with the numbers that follow it."""
+
+    bound: float
+    lines: list[tuple[Line, bytes]]
+
+
+class ProvenParts:
+    """The first node of a search, to be proven by parts.
+
+    Attributes:
+        done: how many rounds were. proof: the best so far.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        paths: Paths,
+        states: tuple[States, States],
+        checked: CheckedPaths,
+        certificate: Certificate | None,
+    ) -> None:
+        """`states`: of the branches and paths that are decided at all. certificate: where lines are written."""
+        self.model, self.paths, self.checked, self.certificate = model, paths, checked, certificate
+        self.status, self.mask = (some.copy() for some in states)
+        # What sets pay may hold this number, so that it is that of the checker.
+        self.huge = float(np.ldexp(checked.nodes.table.huge, -checked.nodes.table.d))
+        self.done = 0
+        self.proof = Proof(-np.inf, [])
+        self._prices: BorderPrices | None = None
+        self._round: Iterator[bool] | None = None
+
+    def step(self, bounded: int, y: Floats, mu: Floats, counts: Counts) -> int | None:
+        """End the search where there is a proof, or search one part of the round that is due; None where neither is.
+
+        Args:
+            bounded: nodes so far. y, mu: multipliers to begin with.
+        """
+        cutoff = float(counts.cutoff[0])
+        if self.proof.bound >= cutoff:
+            self._end(counts)
+            return EXHAUSTED
+        if self.done == len(ROUNDS) or bounded < ROUNDS[self.done][0]:
+            return None
+        if self._round is None:
+            self._round = self._bounds(np.nan_to_num(y), np.nan_to_num(mu), cutoff)
+        if not next(self._round, False):
+            self._round = None
+            self.done += 1
+        return PAUSED
+
+    def _end(self, counts: Counts) -> None:
+        """Leave no node, and no line but those of the proof."""
+        counts.size[0] = counts.stack[0] = counts.active[0] = 0
+        counts.floor[0] = self.proof.bound
+        self.write()
+
+    def write(self) -> bool:
+        """Write the lines of the proof in the place of all others; whether there is one."""
+        found = bool(self.proof.lines)
+        if found and self.certificate is not None:
+            self.certificate.begin_anew()
+            self.certificate.path_steps.last = np.zeros((2, self.paths.junctions), dtype=np.int64)
+            for line, numbers in self.proof.lines:
+                self.certificate.write(line, numbers)
+        return found
+
+    def _bounds(self, y: Floats, mu: Floats, cutoff: float) -> Iterator[bool]:
+        """Better and better prices at the border of parts, first those held, and proofs with some of them."""
+        _, most, nodes, ahead = ROUNDS[self.done]
+        found = self._about_flows(y, mu, cutoff)
+        if found is None:
+            return
+        of = found.of
+        begun = entries.path_bound(self.model, self.paths, of, found.work, self.huge)
+        if not np.isfinite(begun):
+            return
+        lost = self.paths.r * np.maximum(of.flow_p[0::2], of.flow_p[1::2]) ** 2
+        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
+        node = node_of(self.paths, of, found.work.status, begun)
+        border = Border(self.model, self.paths, node, parts, self._prices, firm=True)
+        held, gap, goal = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff), cutoff * (1.0 + BEYOND)
+        due = -np.inf
+        for value in border.rounds(begun + gap, ahead, nodes, self.huge):
+            yield True
+            if -np.inf < value == border.best >= due:
+                yield from self._written(found, border, held, gap)
+                if value >= goal:
+                    break
+                due = min(goal, value + BETTER * (begun + gap - value))
+        self._prices = border.prices
+        words = "%d parts of the paths prove %.5g %% of the cutoff at the first node, where there were %.5g %%"
+        _LOG.info(words, len(parts), 100.0 * self.proof.bound / cutoff, 100.0 * begun / cutoff)
+
+    def _written(self, found: Found, border: Border, held: Prices, gap: float) -> Iterator[bool]:
+        """A proof by the trees of the last search of each part, kept if it is the best one."""
+        checked, of_junction = self.checked, np.empty(self.paths.junctions, dtype=np.int64)
+        of_junction[checked.junction] = np.arange(self.paths.junctions)
+        prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
+        sets = [(z, sorted(of_junction[some].tolist())) for z, some in prices.sets]
+        y, mu = (np.rint(np.ldexp(part[checked.junction], BITS)).astype(np.int64) for part in (prices.y, prices.mu))
+        states = checked.of_checker(found.work.status, found.of.mask)
+        try:
+            priced = checker.Priced(found.about, *states, (y, mu, BITS), sets)
+        except CertificateError:
+            return
+        little = LOST * gap / max(1, len(border.parts))
+        lines, total = [_first(len(border.parts), found, (y, mu), sets)], Fraction(0)
+        for part in border.parts:
+            line = _of_part(checked, part, priced.part(checked.paths_of(part.some)), little)
+            if line is None:
+                return
+            total += Fraction(line[0][3])
+            lines.append(line)
+            yield True
+        bound = float(np.nextafter(float(total + Fraction(priced.total, 1 << found.about.table.d)), -np.inf))
+        if bound > self.proof.bound:
+            self.proof = Proof(bound, lines)
+
+    def _about_flows(self, y: Floats, mu: Floats, cutoff: float) -> Found | None:
+        """The arrays of the first node at its best multipliers, with closed paths bounded about their flows there."""
+        checked, swept = self.checked, self.checked.swept
+        of, work = path_work_for(self.paths, len(self.model.p)), work_for(self.model)
+        checked.fill(self.paths, of, checked.nodes.table)
+        of.mask[:], work.status[:] = self.mask, self.status
+        of.y[:], of.mu[:] = y, mu
+        if swept is None or not entries.restricted(self.paths, of, work):
+            return None
+        about, flows = checked.nodes, np.zeros((2 * len(self.paths.u), 2), dtype=np.int64)
+        for turn in range(TURNS):
+            if turn:
+                arcs = checked.arcs
+                flows = np.rint(np.ldexp(np.stack([of.flow_p[arcs], of.flow_q[arcs]], axis=1), FLOW_BITS)).astype(
+                    np.int64
+                )
+                try:
+                    about = nodes_of(swept, flows, FLOW_BITS)
+                except OverflowError:
+                    return None
+                checked.fill(self.paths, of, about.table)
+            entries.raised(self.model, self.paths, of, work, self.huge, cutoff, STEPS)
+        return Found(of, work, about, flows)
+
+
+def _first(count: int, found: Found, held: tuple[Ints, Ints], sets: checker.Sets) -> tuple[Line, bytes]:
+    """The line that divides the paths into so many parts."""
+    flows = found.flows
+    ordered = flows.reshape(-1, 2, 2)[checker.order_of(found.about)].reshape(-1, 2).T
+    of_flows, flow_width = packed(ordered)
+    of_held, width = packed(np.array(held))
+    single = [0] * len(held[0])
+    for z, some in sets:
+        if len(some) == 1:
+            single[some[0]] += z
+    several = [[z, some] for z, some in sets if len(some) > 1 and z]
+    line = ["parts", count, len(flows) // 2, single, several, FLOW_BITS, flow_width, BITS, width]
+    return line, of_flows + of_held
+
+
+def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float) -> tuple[Line, bytes] | None:
+    """The line of a part; None where the checker does not follow its tree."""
+    nodes, some = part.nodes, checked.paths_of(part.some)
+    assert nodes is not None
+    first = own.table.branch[own.table.start[: len(some)]]
+    begins = checked.branch[checked.branch_of(part.some)]
+    tree, rows = preorder(nodes, part.paths.start, checked.flipped[some], first != begins)
+    place = {int(j): at for at, j in enumerate(part.met[: part.inner])}
+    column = np.array([place[int(checked.junction[j])] for j in own.met[: own.inner]], dtype=np.int64)
+    y, mu = nodes.y[np.ix_(rows, column)], nodes.mu[np.ix_(rows, column)]
+    best, kept = None, None
+    for bits in reversed(LEAF_BITS):
+        values = np.ascontiguousarray(np.rint(np.ldexp(np.hstack([y, mu]), bits)).astype(np.int64))
+        least = own.least(tree, values, bits)
+        if best is None:
+            best = least
+        if best is None or least is None or least < best - little * 2.0**own.table.d:
+            break
+        kept = least, values, bits
+    if kept is None:
+        return None
+    least, values, bits = kept
+    shared = own.tree(tree.copy(), values, bits)
+    share(own.table, own.room(), shared, own.of.status, own.mask.copy(), least)
+    tree = shared.nodes
+    numbers, width = packed(values[tree[tree < 0] == NEW].T.reshape(2, -1))
+    bound = float(Fraction(least, 1 << own.table.d))
+    if Fraction(bound) > Fraction(least, 1 << own.table.d):
+        bound = float(np.nextafter(bound, -np.inf))
+    branches = own.of.nodes.table.branch[own.of.nodes.table.start[some]].tolist()
+    return ["part", branches, own.inner, bound, tree.tolist(), bits, width], numbers
