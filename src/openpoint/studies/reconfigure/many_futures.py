@@ -191,7 +191,7 @@ def infeasible(least: Bools | None, seconds: float) -> SearchResult:
 
 def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tuple[Bools, Bools | None, bool]:
     """(S, E) states to begin with, the one of least violation if none keeps the limits, and whether none can."""
-    choices, states = program.choices, _trees(program)
+    states = _trees(program)
     mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )
@@ -205,9 +205,14 @@ def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tu
         values = ac.objectives(np.array(states))
     if not hopeless and np.isfinite(values).any():
         best = states[int(np.argmin(values))]
-        part = deadline.within(EXCHANGE_SHARE * deadline.left())
-        states.append(descend(choices, best, Screened(ac, best), stop=part.over)[1])
+        states.append(exchanged(program, ac, best, deadline))
     return np.array(states), least, hopeless
+
+
+def exchanged(program: SearchedFutures, ac: AcEvaluator, best: Bools, deadline: Deadline) -> Bools:
+    """The state to which branch exchange in all futures leads, in a share of the time left."""
+    part = deadline.within(EXCHANGE_SHARE * deadline.left())
+    return descend(program.choices, best, Screened(ac, best), stop=part.over)[1]
 
 
 def answer_for(

@@ -19,7 +19,6 @@ from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
 from openpoint.powerflow.series import SeriesFlows, StepDemand, solve_series
-from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span
@@ -30,11 +29,10 @@ from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (
     ASKED_S,
-    EXCHANGE_SHARE,
     MEAN_S,
     MEAN_SHARE,
-    Screened,
     answer_for,
+    exchanged,
     infeasible,
     least_violation,
     task_of,
@@ -268,8 +266,7 @@ def _starts(
     values = ac.objectives(np.array(states))
     if np.isfinite(values).any():
         best = states[int(np.argmin(values))]
-        part = deadline.within(EXCHANGE_SHARE * deadline.left())
-        states.append(descend(program.choices, best, Screened(ac, best), stop=part.over)[1])
+        states.append(exchanged(program, ac, best, deadline))
     return np.array(states), False
 
 
