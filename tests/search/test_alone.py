@@ -69,6 +69,7 @@ def test_no_bound_exceeds_what_a_future_loses_at_best_and_that_of_the_risk_no_st
 @pytest.mark.parametrize("seed", range(0, 48, 2))
 def test_a_search_with_rounds_from_the_beginning_finds_the_best(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "SETTING_UP", -1e9)
+    monkeypatch.setattr(alone, "LEAST", 0)
     task, states, _ = random_task(seed)
     try:
         built = task.built()

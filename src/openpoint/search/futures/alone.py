@@ -21,7 +21,7 @@ mean is bounded without limits here, since a state that keeps them in all steps 
 **Turns.** A round bounds every future by a search of at most so many nodes, later rounds by sixteen times as many. It
 is due when the search for all futures has had as many operations, or up to a quarter of these where its gap is larger
 by as much. There are no more as soon as that search has the higher bound. Operations are counted, so that no clock
-decides.
+decides. There are none on grids of few buses.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ SETTING_UP, MORE, A_NODE = 300, 20_000, 2
 many, and `MORE` by the number of buses; and that it takes for a node."""
 SOONER = 4.0
 """By how much sooner a round is due at most."""
+LEAST = 300
+"""Buses from which on there are rounds: on smaller grids the search for all futures ends sooner without them."""
 SHARPER = 0.1
 """Gap to which one future is bounded, relative to that which is asked for."""
 
@@ -85,7 +87,8 @@ class Alone:
     def due(self) -> float:
         """Futures that the search for all has bounded, at nodes of its own, when the next round is due."""
         count, buses = self.demands.shape
-        return math.inf if self.ended else count * (SETTING_UP + MORE / buses + A_NODE * self.nodes) / self.sooner
+        none = self.ended or buses < LEAST
+        return math.inf if none else count * (SETTING_UP + MORE / buses + A_NODE * self.nodes) / self.sooner
 
     def round(self, starts: Bools, deadline: Deadline, tell: Callable[[], None]) -> None:
         """Bound the futures that are not proven yet, heavy ones first; those for which the deadline leaves time.
