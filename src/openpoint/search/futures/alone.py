@@ -48,8 +48,8 @@ SETTING_UP, MORE, A_NODE = 300, 20_000, 2
 many, and `MORE` by the number of buses; and that it takes for a node."""
 SOONER = 4.0
 """By how much sooner a round is due at most."""
-LEAST = 300
-"""Buses from which on there are rounds: on smaller grids the search for all futures ends sooner without them."""
+LEAST = 100
+"""Buses from which on there are rounds: on smaller grids the search for all futures ends within less time."""
 SHARPER = 0.1
 """Gap to which one future is bounded, relative to that which is asked for."""
 
