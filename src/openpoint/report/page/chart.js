@@ -96,19 +96,19 @@ const Picture = (() => {
       return name.startsWith("@") ? this.sheet.getPropertyValue(`--${name.slice(1)}`).trim() : name;
     }
 
+    // Takes the size of the place. It paints in the same frame, since a new size makes a canvas empty.
     size() {
-      const width = this.place.clientWidth;
-      if (!width) return;
+      const width = this.place.clientWidth, dense = Math.max(2, window.devicePixelRatio || 1);
+      if (!width || (width === this.width && dense === this.dense)) return;
       const high = this.data.height;
       this.width = width;
       // On a narrow screen a picture that is wide by nature is not stretched to a tower.
       this.height = this.isGrid && width < 500 ? Math.min(high, Math.max(280, Math.round(width * 1.35))) : high;
-      const dense = Math.max(2, window.devicePixelRatio || 1);
       Object.assign(this.canvas, { width: width * dense, height: this.height * dense });
       this.place.style.minHeight = "0";
       this.canvas.style.height = `${this.height}px`;
       this.dense = dense;
-      this.draw();
+      this.paint();
     }
 
     // Room of the axes: the titles and numbers that were measured decide.
