@@ -283,7 +283,7 @@ class _Run:
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return None
         if not self.task.certifiable:
-            return PathExplorer(self.model, self.work)
+            return PathExplorer(self.model, self.work, gap=self.gap)
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
         return None if checked is None else PathExplorer(self.model, self.work, checked, self.record, self.certificate)
 

@@ -39,9 +39,9 @@ KEPT = 0.9
 IN_VAIN = 8
 """Steps in a row that do not raise the bound after which the level is nearer."""
 SHORTEST = 1e-4
-"""Distance of the level at which steps end, as a share of the gap."""
+"""Distance of the level at which steps end, as a share of the way."""
 INNER = 0.02
-"""Level of the steps within a part, as a share of the gap."""
+"""Level of the steps within a part, as a share of the way."""
 
 
 @dataclass(frozen=True)
@@ -128,21 +128,25 @@ class Border:
         """(2K) what each arc pays at the prices."""
         return self.node.toll + self.prices.z[self.node.head]
 
-    def rounds(self, cutoff: float, ahead: float, nodes: int, huge: float | None = None) -> Iterator[float]:
+    def rounds(
+        self, cutoff: float, ahead: float, nodes: int, huge: float | None = None, way: float | None = None
+    ) -> Iterator[float]:
         """Bounds of the node at better and better prices; -inf after each part in between.
 
         Args:
-            cutoff: greatest loss of interest. ahead: first distance of the level, as a share of the gap.
+            cutoff: greatest loss of interest. ahead: first distance of the level, as a share of the way.
             nodes: of the search of a part, at most. huge: as for the path bound; by default `HUGE` cutoffs.
+            way: from the path bound to a loss that is known; by default to the cutoff, which lies below such a loss
+                where a gap is allowed, and would make steps too short.
         """
-        gap, huge = cutoff - self.node.bound, HUGE * cutoff if huge is None else huge
-        level, vain, weight = ahead * gap, 0, 0.0
-        way, kept = None, (self.prices, self.missing)
-        while level > SHORTEST * gap:
+        way, huge = cutoff - self.node.bound if way is None else way, HUGE * cutoff if huge is None else huge
+        level, vain, weight = ahead * way, 0, 0.0
+        last, kept = None, (self.prices, self.missing)
+        while level > SHORTEST * way:
             value, slope = self.rest + self.prices.dot(self.missing), self.missing
             toll = self.tolls()
             for part in self.parts:
-                least = part.least(self.prices.y, self.prices.mu, toll, huge, INNER * gap, nodes)
+                least = part.least(self.prices.y, self.prices.mu, toll, huge, INNER * way, nodes)
                 value += least - part.given(self.prices.y, self.prices.mu, slice(part.inner, None))
                 if not np.isfinite(value):
                     yield value
@@ -157,15 +161,15 @@ class Border:
             if value >= cutoff:
                 return
             if vain == IN_VAIN:
-                level, vain, value, way = 0.5 * level, 0, self.best, None
+                level, vain, value, last = 0.5 * level, 0, self.best, None
                 self.prices, slope = kept
             uphill = self._possible(slope)
-            way = uphill if way is None else uphill + way.times(KEPT)
-            step = Prices(self._scaled(way.y), self._scaled(way.mu), weight * way.z)
+            last = uphill if last is None else uphill + last.times(KEPT)
+            step = Prices(self._scaled(last.y), self._scaled(last.mu), weight * last.z)
             if weight == 0.0:
-                weight = step.dot(way) / max(1.0, float(way.z @ way.z))
-                step = replace(step, z=weight * way.z)
-            norm = step.dot(way)
+                weight = step.dot(last) / max(1.0, float(last.z @ last.z))
+                step = replace(step, z=weight * last.z)
+            norm = step.dot(last)
             if norm <= 0.0:
                 break
             moved = self.prices + step.times((self.best + level - value) / norm)

@@ -59,8 +59,9 @@ class PathExplorer:
         checked: CheckedPaths | None = None,
         record: Record | None = None,
         certificate: Certificate | None = None,
+        gap: float = 0.0,
     ) -> None:
-        """`work`: with the branches that are decided in every state, as `propagate` leaves it.
+        """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search.
 
         `checked`, `record`: for a certificate (`openpoint.search.paths.certified`), which is there where it is written.
         """
@@ -80,7 +81,7 @@ class PathExplorer:
             mask = self.of_paths.mask.copy()
             entries.begin(self.model, self.paths, self.of_paths, work)
             if len(self.paths.u) >= LEAST:
-                self.parts = RootParts(self.model, self.paths, work.status, mask)
+                self.parts = RootParts(self.model, self.paths, work.status, mask, gap)
         self.of_paths.y[:] = np.nan
         self.root = work.status.copy(), self.of_paths.mask.copy()
         self.pays = True

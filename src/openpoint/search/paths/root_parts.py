@@ -34,9 +34,9 @@ class RootParts:
         done: how many rounds were. border: the last parts, with the prices at their border.
     """
 
-    def __init__(self, model: Model, paths: Paths, status: States, mask: States) -> None:
-        """`status`, `mask`: states of the branches and paths that are decided at all."""
-        self.model, self.paths = model, paths
+    def __init__(self, model: Model, paths: Paths, status: States, mask: States, gap: float) -> None:
+        """`status`, `mask`: states of the branches and paths that are decided at all. gap: at which the search ends."""
+        self.model, self.paths, self.gap = model, paths, gap
         self.status, self.mask = status.copy(), mask.copy()
         self.done = 0
         self.border: Border | None = None
@@ -78,7 +78,7 @@ class RootParts:
         lost = self.paths.r * np.maximum(node.of.flow_p[0::2], node.of.flow_p[1::2]) ** 2
         parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
         self.border = Border(self.model, self.paths, node, parts, None if self.border is None else self.border.prices)
-        yield from self.border.rounds(cutoff, ahead, nodes)
+        yield from self.border.rounds(cutoff, ahead, nodes, way=cutoff / (1.0 - self.gap) - node.bound)
         closed = 100.0 * (self.border.best - node.bound) / (cutoff - node.bound)
         _LOG.info("%d parts of the paths close %.3g %% of the gap of the first node", len(parts), closed)
 
