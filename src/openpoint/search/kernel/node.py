@@ -225,5 +225,5 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
             return -1
         if not probe_all(model, work, counts, record, value):
             device = divide_tap(model, work) if model.taps else -1
-            return choose(model, work, counts, counts.bound[0]) if device < 0 else len(work.status) + device
+            return choose(model, work, counts, safe(value)) if device < 0 else len(work.status) + device
         iterations = STEPS
