@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.ensemble import excesses
-from openpoint.powerflow.series import StepDemand, solve_series
+from openpoint.powerflow.series import StepDemand, series_until, solve_series
 from openpoint.search.enumeration import topologies
 from tests.powerflow.small_networks import random_network
 from tests.search.random_grids import random_grid
@@ -77,3 +78,25 @@ def test_shapes_that_do_not_fit_are_told() -> None:
     network = random_network(1, 5)
     with pytest.raises(OptionError, match="do not fit"):
         solve_series(network, network.closed, StepDemand.of_rows(np.zeros((3, 4), dtype=np.complex128)), np.ones(3))
+
+
+@pytest.mark.parametrize("most", [1.0, 60.0])
+def test_steps_in_pieces_are_those_at_once_and_a_piece_may_be_the_last(
+    most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    network = random_network(7, 12)
+    demand, hours = demand_of(rng, network, 300, most), rng.uniform(0.1, 2.0, 300)
+    whole = solve_series(network, network.closed, demand, hours)
+    assert np.isfinite(whole.loss).all() == (most == 1.0)
+    monkeypatch.setattr(series, "AT_ONCE", 2 * 12 * series.LANES)
+    stops = iter([False] * 5)  # of 300 steps each of 32 lanes has ten, two at once
+    found = series_until(network, network.closed, demand, hours, stops.__next__)
+    assert found is not None
+    assert not list(stops)
+    for name, values in vars(whole).items():
+        assert np.array_equal(getattr(found, name), values, equal_nan=values.dtype == float), name
+    for before in range(5):
+        stops = iter([False] * before + [True])
+        assert series_until(network, network.closed, demand, hours, stops.__next__) is None
+        assert not list(stops)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.search.futures.arrays import UNKNOWN, loads_for
 from openpoint.search.futures.node import DONE, process_futures
 from openpoint.search.futures.search import search_futures
-from openpoint.search.futures.task import FuturesTask
+from openpoint.search.futures.task import FuturesTask, Verdicts
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.result import SearchResult
@@ -99,6 +100,38 @@ def test_a_search_that_is_stopped_keeps_a_valid_bound() -> None:
     found = search_futures(task, gap=1e-6, deadline=Deadline(0.0), starts=states[:1])
     assert found.termination is Termination.TIME
     assert found.lower_bound <= values.min() <= found.value
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_a_state_whose_evaluation_is_stopped_stays_open(seed: int) -> None:
+    task, states, _ = random_task(seed)
+    try:
+        built = task.built()
+    except OptionError:
+        pytest.skip("nothing bounds the voltages of this grid")
+    best = float(task.evaluate(states).objective.min(initial=math.inf)) if len(states) else math.inf
+    none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
+    for most in range(12):
+        calls = 0
+
+        def evaluate(closed: Bools, most: int = most) -> Verdicts:
+            nonlocal calls
+            calls += 1
+            if calls <= most:
+                return task.evaluate(closed)
+            far = np.full(len(closed), np.inf)
+            return Verdicts(far, far, np.zeros((len(closed), len(task.demands))), far, stopped=True)
+
+        asked = replace(task, evaluate=evaluate)
+        found = search_futures(asked, gap=1e-6, deadline=Deadline(), starts=none, built=built)
+        if calls <= most:
+            assert not wrong(found, best)
+            break
+        assert found.termination is Termination.TIME or not wrong(
+            found, best
+        )  # as its nodes may end without that state
+        assert found.lower_bound <= best * (1.0 + 1e-12) + 1e-14
+        assert found.value >= best
 
 
 def test_a_future_without_a_bound_counts_as_none() -> None:

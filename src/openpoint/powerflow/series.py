@@ -5,6 +5,7 @@ Losses, extremes and violations are kept; the voltages of all steps together wou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from openpoint.powerflow.series_kernel import LANES, WIDTH, Demands, Found, Lane
 TOLERANCE = 1e-10
 """Largest change of any voltage in the last sweep, pu."""
 ITERATIONS = 10_000
+AT_ONCE = 1_000_000
+"""Buses times steps that are computed between two looks at whether to stop: a twentieth of a second or so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,20 @@ def solve_series(
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
     """
+    found = series_until(network, closed, demand, hours, lambda: False, tolerance)
+    assert found is not None
+    return found
+
+
+def series_until(
+    network: Network,
+    closed: Bools,
+    demand: StepDemand,
+    hours: Floats,
+    stop: Callable[[], bool],
+    tolerance: float = TOLERANCE,
+) -> SeriesFlows | None:
+    """As `solve_series`; None where `stop`, which is asked before every `AT_ONCE`, says True."""
     wires, n_buses, t = wires_of(network), network.n_terminals, len(demand)
     if demand.n_buses != n_buses or len(hours) != t or np.shape(closed) != (network.n_conductors,):
         raise OptionError(
@@ -120,9 +137,14 @@ def solve_series(
     lanes = Lanes(np.zeros(n_buses * WIDTH), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES))
     state = np.require(closed, dtype=np.bool_, requirements=("C", "W"))
     shares = _by_bus(demand, network)
-    n = series(wires, state, loads, shares, float(tolerance), ITERATIONS, work_for(n_buses), lanes, found)
-    if n < n_buses:
-        found.loss[:], found.status[:] = np.inf, FlowStatus.NOT_CONVERGED
+    given = wires, state, loads, shares, float(tolerance), ITERATIONS, work_for(n_buses), lanes, found
+    length, piece = -(-t // LANES), max(1, AT_ONCE // (LANES * n_buses))
+    for begun in range(0, max(length, 1), piece):
+        if stop():
+            return None
+        if series(*given, begun, min(begun + piece, length)) < n_buses:
+            found.loss[:], found.status[:] = np.inf, FlowStatus.NOT_CONVERGED
+            break
     return _kept(found)
 
 

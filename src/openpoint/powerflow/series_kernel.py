@@ -340,11 +340,14 @@ def series(
     work: Work,
     lanes: Lanes,
     found: Found,
+    begun: int,
+    end: int,
 ) -> int:
     """Compute a flow for each step; returns the number of energised buses, 0 where the state is not radial.
 
     `loads`: what does not depend on the step, one row each, without constant power. `found`: with 0 or the greatest
-    and least numbers where a figure is added up or compared.
+    and least numbers where a figure is added up or compared. Of its run each lane computes the steps from `begun` to
+    `end`; the arrays go from a call to the next, which begins where that one ended.
     """
     roots, steps = len(wires.source), len(found.loss)
     n, radial = grow(wires, closed, work)
@@ -354,9 +357,10 @@ def series(
         hold(wires, k, k, work)
     refer(wires, closed, n, work)
     load(n, loads, 0, work)
-    begin(n, roots, work, lanes)
+    if begun == 0:
+        begin(n, roots, work, lanes)
     length = (steps + LANES - 1) // LANES
-    for first in range(length):
+    for first in range(begun, end):
         take(demands, n, first, length, work, lanes)
         together = sweep_lanes(n, roots, loads, tolerance, iterations, work, lanes)
         for b in range(LANES):

@@ -22,7 +22,7 @@ from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.certified import CertifiedNodes
 from openpoint.search.futures.model import FuturesModel
-from openpoint.search.futures.node import DONE, LEAF, bounds_of_futures, process_futures
+from openpoint.search.futures.node import LEAF, bounds_of_futures, process_futures
 from openpoint.search.futures.task import FuturesTask
 from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel import entries
@@ -105,6 +105,7 @@ class _Run:
         self.root_value = np.full(len(task.demands), UNKNOWN)
         self.limits: InfeasibilitySearch | None = None
         self.alone = None if certificate is not None else task.alone(gap, built)
+        self.stopped = False  # in the evaluation of a state, which is not known then
         self.floor = -math.inf  # of the risk of every state, by the futures alone
         self.began = deadline.passed()
         self.spread = spread(np.abs(task.demands).sum(axis=1))
@@ -148,7 +149,7 @@ class _Run:
         self.work.status[:] = self.root
         active, depth, iterations = True, 0, FIRST
         while active or (self.heap and (self.heap[0].bound < self.cutoff or self.certified is not None)):
-            if self.deadline.over():
+            if self.stopped or self.deadline.over():
                 rest = [float(self.loads.reached[0])] if active else []
                 return self._result(self.deadline.why, complete=False, rest=rest)
             if self._hopeless():
@@ -165,11 +166,12 @@ class _Run:
             active, iterations = branch >= 0, LATER
             if branch == LEAF:
                 self._leaf()
-            if branch in (LEAF, DONE):
-                self.done += 2.0**-depth
-            else:
+                active = self.stopped  # then it stays open
+            if branch >= 0:
                 depth += 1
                 self._push(branch, depth)
+            elif not active:
+                self.done += 2.0**-depth
             self._report(depth)
         return self._result(Termination.OPTIMAL, complete=True)
 
@@ -224,6 +226,7 @@ class _Run:
             whether all have a power flow in every future.
         """
         found = self.task.evaluate(closed)
+        self.stopped |= found.stopped
         for c in range(len(closed)):
             if found.objective[c] < self.value:
                 self.value, self.closed = float(found.objective[c]), closed[c]

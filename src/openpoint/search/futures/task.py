@@ -20,12 +20,14 @@ class Verdicts:
         objective: (C) risk of the losses and cost of changes, inf where the limits are not kept.
         bound: (C) the same with the most that each future may lose alone, where that counts; finite without limits.
         losses: (C, K). violation: (C) of the limits in all futures.
+        stopped: whether the time was up before all states were evaluated; of the others all is inf but the losses.
     """
 
     objective: Floats
     bound: Floats
     losses: Floats
     violation: Floats
+    stopped: bool = False
 
 
 class StateEvaluator(Protocol):

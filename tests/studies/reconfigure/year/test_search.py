@@ -10,6 +10,7 @@ import pytest
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
+from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.ensemble import excesses, is_limited
 from openpoint.powerflow.series import StepDemand
@@ -20,7 +21,7 @@ from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.year import search as year
-from openpoint.studies.reconfigure.year.search import YearTask, search_year
+from openpoint.studies.reconfigure.year.search import KnownFlows, YearEvaluator, YearTask, first_states, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.search.random_grids import KINDS, random_grid
@@ -110,3 +111,57 @@ def test_groups_keep_the_sum_and_the_steps_that_are_alone() -> None:
 def test_equal_steps_make_one_group() -> None:
     points = np.repeat([[1.0], [2.0]], 5, axis=0)
     assert len(set(group_steps(points, np.ones(10), 8, np.array([], dtype=np.int64)).tolist())) == 2
+
+
+class Ticks:
+    """A clock that goes on by one each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_wherever_the_time_is_up_the_bound_holds_and_todays_state_is_known(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "AT_ONCE", 1)
+    task, states, values = random_year(seed)
+    best, s, ticks = float(values.min(initial=math.inf)), task.network.s_base_kva, Ticks()
+    try:
+        search_year(task, TopologySearch(gap=1e-6), None, Deadline(clock=ticks), groups=4)
+    except OptionError:
+        pytest.skip("nothing bounds the voltages of this grid")
+    first = first_states(task)[0]
+    today = values[np.flatnonzero((states == first).all(axis=1))]
+    for seconds in np.unique(np.linspace(0.0, ticks.now, 40).astype(int)):
+        search = TopologySearch(gap=1e-6)
+        found = search_year(task, search, None, Deadline(float(seconds), clock=Ticks()), groups=4)
+        outcome = found.outcome
+        assert first.tobytes() in found.known.of
+        assert outcome.lower_bound / s <= best * (1.0 + 1e-9) + 1e-12
+        assert best * (1.0 - 1e-6) - 1e-9 <= outcome.upper_bound / s
+        if outcome.decision is None:
+            assert outcome.termination is not Termination.OPTIMAL
+            assert not np.isfinite(today).any()
+            assert math.isinf(best) or outcome.termination is not Termination.INFEASIBLE
+        else:
+            (kept,) = np.flatnonzero((states == (outcome.decision > 0.5)).all(axis=1))
+            assert outcome.upper_bound / s == pytest.approx(values[kept], rel=1e-6, abs=1e-9)
+
+
+def test_a_state_that_is_not_evaluated_in_time_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "AT_ONCE", 1)
+    task, states, values = random_year(0)
+    kept = states[np.isfinite(values)]
+    assert len(kept) > 1
+    known = KnownFlows(task)
+    known.always(kept[0])
+    known.stop = lambda: True
+    found = YearEvaluator(known, task.program.switching, 3)(kept)
+    assert found.stopped
+    assert np.isfinite(found.objective).tolist() == [True] + [False] * (len(kept) - 1)
+    assert known.count == 1

@@ -8,7 +8,7 @@ another step, this step is looked at first from then on, so that most of such st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from openpoint.formulations.radiality import heaviest_tree
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
-from openpoint.powerflow.series import SeriesFlows, StepDemand, solve_series
+from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span
@@ -42,6 +42,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Scenarios
+from openpoint.twostage.workers.pool import never
 
 GROUPS = 256
 """Groups of steps, at most, beside the steps that are groups of their own."""
@@ -51,6 +52,8 @@ WORST = 3
 """Steps of a state to begin with that are groups of their own, those that break limits most."""
 WATCHED = 16
 """Steps that are looked at before all others."""
+KEPT = 8
+"""States whose flows are kept beside those that were the best: the search begins with them, and meets them again."""
 PIECE = 4096
 """Steps whose demands of all buses are in memory at once."""
 
@@ -77,6 +80,10 @@ class YearTask:
             return solve_series(self.network, closed, self.demand, self.hours)
         return solve_series(self.network, closed, self.demand.take(steps), self.hours[steps])
 
+    def flows_until(self, closed: Bools, stop: Callable[[], bool]) -> SeriesFlows | None:
+        """Power flows of a state in all steps; None where `stop` says True before the last one."""
+        return series_until(self.network, closed, self.demand, self.hours, stop)
+
     def span(self) -> Span:
         """The ends of the demands of all steps."""
         parts = [slice(begin, begin + PIECE) for begin in range(0, len(self.hours), PIECE)]
@@ -92,44 +99,89 @@ class YearTask:
 
 
 @dataclass(eq=False)
+class KnownFlows:
+    """Power flows of states in all steps, worked out until the time is up, and kept of some.
+
+    Attributes:
+        task: what is asked. stop: whether the time is up.
+        most: states that are kept beside the best ones; 0: none at all. of: the flows of those kept. count: of states.
+    """
+
+    task: YearTask
+    stop: Callable[[], bool] = never
+    most: int = KEPT
+    of: dict[bytes, SeriesFlows] = field(default_factory=dict)
+    count: int = 0
+
+    def flows(self, closed: Bools) -> SeriesFlows | None:
+        """Of a state; None where they are not known and the time is up. The first `most` are kept."""
+        found = self.of.get(closed.tobytes())
+        if found is None and (found := self.task.flows_until(closed, self.stop)) is not None:
+            self.count += 1
+            if len(self.of) < self.most:
+                self.keep(closed, found)
+        return found
+
+    def always(self, closed: Bools) -> SeriesFlows:
+        """Of a state that is computed once the time is up, too, and kept."""
+        found = self.of.get(closed.tobytes())
+        if found is None:
+            found = self.task.flows(closed)
+            self.count += 1
+            self.keep(closed, found)
+        return found
+
+    def keep(self, closed: Bools, flows: SeriesFlows) -> None:
+        if self.most:
+            self.of[closed.tobytes()] = flows
+
+
+@dataclass(eq=False)
 class YearEvaluator:
     """Mean loss of radial states over the steps by exact AC power flow, inf where limits break in any step.
 
     Losses of groups are not worked out: they are 0, or inf where steps have no flow and those that have one break no
-    limits, so that no power flow shows that the state is none of interest.
+    limits, so that no power flow shows that the state is none of interest. Once the time is up, states whose flows are
+    not known are not evaluated.
 
     Attributes:
-        task: what is asked. switching: number and cost of changes. futures: number of groups.
-        watched: steps that are looked at first. evaluated: states so far, in all steps.
+        known: flows of states. switching: number and cost of changes. futures: number of groups.
+        watched: steps that are looked at first. best: least mean loss so far; the flows of its state are kept.
     """
 
-    task: YearTask
+    known: KnownFlows
     switching: Switching
     futures: int
     watched: list[int] = field(default_factory=list)
-    evaluated: int = 0
+    best: float = math.inf
 
     def __call__(self, closed: Bools) -> Verdicts:
         """Of (C, E) states."""
         value, violation = np.full(len(closed), np.inf), np.full(len(closed), np.inf)
         losses = np.zeros((len(closed), self.futures))
-        s, hours = self.task.network.s_base_kva, self.task.hours
+        task, stopped = self.known.task, False
+        s, hours = task.network.s_base_kva, task.hours
         for c in np.flatnonzero(self.switching.allowed(closed)):
             if self.watched:
-                excess = self.task.flows(closed[c], np.array(self.watched)).excess
+                excess = task.flows(closed[c], np.array(self.watched)).excess
                 violation[c] = float(excess.sum())
                 if violation[c] > 0.0 and not _unexplained(excess):
                     continue
-            flows = self.task.flows(closed[c])
-            self.evaluated += 1
+            flows = self.known.flows(closed[c])
+            if flows is None:
+                stopped = True
+                continue
             violation[c] = float(flows.excess.sum())
             if _unexplained(flows.excess):
                 losses[c] = np.inf
             if violation[c] == 0.0:
                 value[c] = float(flows.loss @ hours) / float(hours.sum()) + float(self.switching.cost(closed[c])) / s
+                if value[c] < self.best:
+                    self.best = float(value[c])
+                    self.known.keep(closed[c], flows)
             else:
                 self.watch(int(flows.excess.argmax()))
-        return Verdicts(value, value, losses, violation)
+        return Verdicts(value, value, losses, violation, stopped)
 
     def watch(self, step: int) -> None:
         """Look at a step first from now on."""
@@ -148,12 +200,12 @@ class YearFound:
 
     Attributes:
         outcome: of the mean loss over the steps, kW. groups: number of groups of several steps.
-        evaluated: states that were computed in all steps.
+        known: flows of states, among them those of the answer.
     """
 
     outcome: Outcome
     groups: int
-    evaluated: int
+    known: KnownFlows
 
 
 def search_year(
@@ -164,11 +216,15 @@ def search_year(
     *,
     groups: int | None = None,
     starts: Sequence[Bools] = (),
+    known: KnownFlows | None = None,
 ) -> YearFound:
     """The radial state of least energy, proven to the gap of the search.
 
+    The state most like today's is evaluated in all steps whatever the time, so that there is an answer if it keeps the
+    limits, and so are `starts`; any other state as long as there is time.
+
     groups: of steps, at most; None: `GROUPS`, with a certificate `PROVEN_GROUPS`. starts: radial states to begin with,
-    beside others.
+    beside others. known: flows of states so far.
 
     Raises:
         OptionError: a grid that the bound is not valid for, or generators to dispatch.
@@ -177,12 +233,15 @@ def search_year(
     began = deadline.passed()
     if search.certificate is not None:
         search.certificate.unlink(missing_ok=True)
-    first = [*first_states(task), *starts]
-    single, tree = begin(task, first)
+    first, known = [*first_states(task), *starts], known or KnownFlows(task)
+    known.stop = deadline.over
+    for state in (first[0], *starts):
+        known.always(state)
+    single, tree = begin(known, first)
     most = groups or (GROUPS if search.certificate is None else PROVEN_GROUPS)
     program, label = grouped(task, single, tree, most)
     log = Log(net.s_base_kva, progress)
-    evaluator = YearEvaluator(task, program.switching, len(program.demands), single.tolist())
+    evaluator = YearEvaluator(known, program.switching, len(program.demands), single.tolist())
     states, hopeless = _starts(task, program, first, evaluator, single, deadline)
     if hopeless:
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
@@ -206,7 +265,7 @@ def search_year(
         found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
     found = replace(found, seconds=deadline.passed() - began)
     several = len(program.demands) - len(single)
-    return YearFound(_outcome(program, found, log), several, evaluator.evaluated)
+    return YearFound(_outcome(program, found, log), several, known)
 
 
 def first_states(task: YearTask) -> list[Bools]:
@@ -216,16 +275,18 @@ def first_states(task: YearTask) -> list[Bools]:
     return [heaviest_tree(choices, weight) > 0.5 for weight in weights]
 
 
-def begin(task: YearTask, states: list[Bools]) -> tuple[Ints, Bools]:
+def begin(known: KnownFlows, states: list[Bools]) -> tuple[Ints, Bools]:
     """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by."""
-    single, best, tree = [int(task.sizes().argmax())], math.inf, states[0]
+    task, sizes = known.task, known.task.sizes()
+    single, best, tree = [int(sizes.argmax())], math.inf, states[0]
     for state in states:
-        flows = task.flows(state)
+        if (flows := known.flows(state)) is None:
+            continue
         if float(flows.loss @ task.hours) < best:
             best, tree = float(flows.loss @ task.hours), state
         broken = np.flatnonzero(flows.excess > 0.0)
         single += broken[np.argsort(-flows.excess[broken], kind="stable")][:WORST].tolist()
-        single += [int(np.argmin(task.sizes()))] if not len(broken) and is_limited(task.network) else []
+        single += [int(sizes.argmin())] if not len(broken) and is_limited(task.network) else []
     return np.array(list(dict.fromkeys(single)), dtype=np.int64), tree
 
 
@@ -263,7 +324,7 @@ def _starts(
             if answer is not None and answer.termination is Termination.INFEASIBLE:
                 return np.array(states), True
             states += [answer.closed] if answer is not None and answer.closed is not None else []
-    values = ac.objectives(np.array(states))
+    values = np.empty(0) if deadline.over() else ac.objectives(np.array(states))
     if np.isfinite(values).any():
         best = states[int(np.argmin(values))]
         states.append(exchanged(program, ac, best, deadline))

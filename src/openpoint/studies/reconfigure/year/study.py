@@ -27,7 +27,7 @@ from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.year import tables
 from openpoint.studies.reconfigure.year.result import YearResult
-from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
+from openpoint.studies.reconfigure.year.search import KnownFlows, YearFound, YearTask, search_year
 from openpoint.studies.reconfigure.year.tables import Shown
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import Progress, Termination
@@ -94,14 +94,15 @@ class PreparedYear:
         with deadline_of(self.method.time_limit_s) as deadline:
             with deadline.uncounted():  # compiles the kernels
                 task.flows(network.closed, np.arange(1))
-            before = Shown(network.closed, task.flows(network.closed))
-            found = search_year(task, self.method, progress, deadline)
+            known = KnownFlows(task)
+            before = Shown(network.closed, known.always(network.closed))
+            found = search_year(task, self.method, progress, deadline, known=known)
             return self._result(found, before)
 
     def _result(self, found: YearFound, before: Shown) -> YearResult:
         network, year, outcome = self.task.network, self.year, found.outcome
         decision = outcome.decision if outcome.decision is not None else outcome.least_violation
-        after = None if decision is None else Shown(decision > 0.5, self.task.flows(decision > 0.5))
+        after = None if decision is None else Shown(decision > 0.5, found.known.always(decision > 0.5))
         answered = outcome.decision is not None and after is not None
         both: tables.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
         checked = np.empty(0, dtype=np.int64) if after is None else steps_to_check(after)

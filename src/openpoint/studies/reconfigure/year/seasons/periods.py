@@ -23,6 +23,7 @@ from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.year.search import (
     GROUPS,
+    KnownFlows,
     YearEvaluator,
     YearTask,
     begin,
@@ -66,7 +67,7 @@ class BlockPeriods:
         self.tasks = [self._of_run((b, b + 1)) for b in range(len(blocks))]
         self.weights = np.array([float(each.hours.sum()) for each in self.tasks]) / float(task.hours.sum())
         self.least_violation: Bools | None = None
-        self._evaluators = [YearEvaluator(each, each.program.switching, 0) for each in self.tasks]
+        self._evaluators = [YearEvaluator(KnownFlows(each, most=0), each.program.switching, 0) for each in self.tasks]
         self._exact = [dict[bytes, float]() for _ in self.tasks]
         self._few: list[_Few | None] = [None] * len(self.tasks)
         self._ratio = np.ones(len(self.tasks))
@@ -148,7 +149,7 @@ class BlockPeriods:
         """The search of blocks that share one state."""
         if run not in self._searches:
             task = self._of_run(run)
-            single, tree = begin(task, first_states(task))
+            single, tree = begin(KnownFlows(task), first_states(task))
             groups = min(self._groups * (run[1] - run[0]), max(GROUPS, self._groups))
             program, _ = grouped(task, single, tree, groups)
             limits = is_limited(task.network)

@@ -102,7 +102,7 @@ def _one_state(plan: PlanTask, gap: float, progress: Progress | None, deadline: 
         nodes=0,
         seconds=outcome.seconds,
     )
-    return PlanFound(switched, least, found.evaluated)
+    return PlanFound(switched, least, found.known.count)
 
 
 @dataclass(frozen=True)
