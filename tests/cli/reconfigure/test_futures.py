@@ -53,6 +53,19 @@ def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, t
     assert any(line.startswith("Gap: ") for line in lines)
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("--method", "search"), ("--method", "benders"), ("--certificate", "proof.gz")]
+)
+def test_the_gap_of_futures_is_that_of_help_however_the_method_is_asked_for(
+    command: Command, ring: Path, table: Path, options: tuple[str, ...]
+) -> None:
+    assert "default: 1e-6 by search for one demand, else 1e-4" in " ".join(command("reconfigure", "--help").out.split())
+    assert "gap=0.0001" in answer(command, ring, "--futures", table, *options)["method"]
+    assert "gap=0.001" in answer(command, ring, "--futures", table, "--gap", "1e-3", *options)["method"]
+    one = command("reconfigure", ring, "--method", "search", "--json", "-", "--quiet")
+    assert "gap=1e-06" in json.loads(one.out)["method"]
+
+
 def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = command(

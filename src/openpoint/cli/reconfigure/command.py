@@ -161,7 +161,7 @@ def reconfigure(
     faults.check(alone=grid is not None and not (many.any or many.year is not None or proof.any or plan.any))
     _check_together(grid, many, proof, soft_limits)
     named = method.method or (MethodName.SEARCH if proof.any else None)
-    method = method if many.year is None else method.of_year(named)
+    method = method.of_many(named) if many.any or many.year is not None else method
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     options = ReconfigureOptions(
         method=proof.of(method.named(named)),

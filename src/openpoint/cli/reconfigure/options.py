@@ -130,8 +130,8 @@ class MethodOptions:
     ] = False
     executor: Annotated[str | None, executor_option("subproblems run (benders), or subtrees of a long search")] = None
 
-    def of_year(self, name: MethodName | None) -> MethodOptions:
-        """The same for a year: a search whose gap is not given has that of a year."""
+    def of_many(self, name: MethodName | None) -> MethodOptions:
+        """The same for a year or many futures: a search whose gap is not given has that of these, not of one demand."""
         return replace(self, gap=self._gap) if name is MethodName.SEARCH else self
 
     def named(self, name: MethodName | None) -> Method | None:
