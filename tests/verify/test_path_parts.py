@@ -133,6 +133,21 @@ def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, monkeypat
     assert parts >= 3
 
 
+def test_a_search_that_its_parts_end_claims_what_these_add_up_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, better = tmp_path / "file", 0
+    for _, network, _, loss, (head, lines) in written(path, 700, 60, monkeypatch):
+        gap = (head["value"] - head["bound"]) / head["value"]
+        assert verify_network(network, path).bound_kw <= loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
+        more = head | {"bound": head["bound"] * (1.0 + 1e-9)}
+        assert more["bound"] <= head["value"]
+        with pytest.raises(CertificateError, match="do not add up"):
+            verify_network(network, rewritten(path, more, lines))
+        better += gap < 0.999 * head["gap"]
+    assert better >= 5
+
+
 @pytest.mark.parametrize("first", [0, 20])
 def test_parts_prove_no_less_than_the_bound_of_the_first_node(first: int) -> None:
     """Also where locks close paths: what such a path costs open is in the prices of junctions."""

@@ -380,8 +380,8 @@ class _Run:
         unknown = bool(self.counts.floor[0] < self.counts.cutoff[0])  # a tree whose best dispatch is not proven
         reason = reason_of(reason, holds, unknown, gap_between(self._bound(), value), self.gap)
         ended, cutoff = reason in ENDED, float(self.counts.cutoff[0])
-        if not ended and self.proven is not None and not self.checkpoint.kept:
-            ended, cutoff = self.proven.write(), self.proven.proof.bound  # the open nodes prove nothing
+        if self.proven is not None and (self.proven.ended or not (ended or self.checkpoint.kept)):
+            ended, cutoff = self.proven.write(), self.proven.proof.bound  # open nodes prove nothing
         if self.certificate is not None and best is not None and holds and ended:
             self.certificate.finish(self.locks, self.changes, best, cutoff, self.gap)
         return SearchResult(

@@ -79,7 +79,7 @@ class ProvenParts:
     """The first node of a search, to be proven by parts.
 
     Attributes:
-        done: how many rounds were. proof: the best so far.
+        done: how many rounds were. proof: the best so far. ended: whether it ended the search.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class ProvenParts:
         self.huge = float(np.ldexp(checked.nodes.table.huge, -checked.nodes.table.d))
         self.done = 0
         self.proof = Proof(-np.inf, [])
+        self.ended = False
         self._prices: BorderPrices | None = None
         self._round: Iterator[bool] | None = None
 
@@ -120,10 +121,10 @@ class ProvenParts:
         return PAUSED
 
     def _end(self, counts: Counts) -> None:
-        """Leave no node, and no line but those of the proof."""
+        """Leave no node: the lines are to be those of the proof."""
         counts.size[0] = counts.stack[0] = counts.active[0] = 0
         counts.floor[0] = self.proof.bound
-        self.write()
+        self.ended = True
 
     def write(self) -> bool:
         """Write the lines of the proof in the place of all others; whether there is one."""
