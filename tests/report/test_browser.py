@@ -26,7 +26,10 @@ OPTIONS = (
 # Does what a reader does; what it found goes into an attribute. A busy browser paints late, so it looks many times.
 READER = """
 window.addEventListener("error", (event) => { document.body.dataset.error = event.message; });
-const until = (done, then, times = 100) => (done() || times === 0 ? then() : setTimeout(until, 50, done, then, times - 1));
+const until = (done, then, times = 100) => {
+  if (done() || times === 0) then();
+  else setTimeout(until, 50, done, then, times - 1);
+};
 const pictures = ["grid-before", "grid-after", "voltage", "loading", "convergence"];
 const drawn = () => pictures.map((id) => document.getElementById(id).dataset.drawn);
 until(() => drawn().every((state) => state === "yes"), () => {
