@@ -20,7 +20,7 @@ from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.steps import Steps
-from openpoint.verify.year import read_year
+from openpoint.verify.year import Ranges, out_of, read_year
 from tests.builders.certificates import Content, Line, content, index, rewritten
 from tests.builders.second_checker import Refused, covered, second_check
 from tests.studies.reconfigure.year.test_search import random_year
@@ -316,3 +316,10 @@ def test_the_second_checker_refuses_more_than_is_proven(tmp_path: Path) -> None:
     second_check(task.network, head, lines, steps_of(task))
     with pytest.raises(Refused):
         second_check(task.network, head | {"bound": head["value"] * (1.0 + 1e-5)}, lines, steps_of(task))
+
+
+def test_every_limit_is_looked_at_in_every_step() -> None:
+    ranges = Ranges(low={1: 0.9}, high={1: 1.1}, current={3: 2.0})
+    w = {0: np.full(5, 9.0), 1: np.array([0.9, 0.89, 1.1, 1.11, 1.0])}  # bus 0 is a source
+    l = {3: np.array([2.0, 0.0, 0.0, 0.0, 2.01]), 4: np.full(5, 9.0)}  # branch 4 has no limit
+    assert out_of(ranges, w, l).tolist() == [False, True, False, True, True]
