@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -124,10 +125,8 @@ def always_by_parts(patch: pytest.MonkeyPatch, most: int) -> None:
     patch.setattr("openpoint.search.paths.proven_parts.ROUNDS", ((0, most, 200, 0.1), (0, most + 2, 200, 0.05)))
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> list[Written]:
+def grids_by_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     """Grids whose certificates are by parts."""
-    found = []
     for seed in range(120):
         rng, path = np.random.default_rng([seed, 73]), tmp_path_factory.mktemp("grid") / "file"
         most = int(rng.integers(2, 5))
@@ -143,8 +142,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Written]:
             states = np.concatenate(some)
             flows = solve(network, states)
             loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
-            found.append(Written(seed, most, network, states, loss, path, file))
-    return found
+            yield Written(seed, most, network, states, loss, path, file)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Written]:
+    return list(grids_by_parts(tmp_path_factory))
 
 
 def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, written: list[Written]) -> None:
@@ -273,9 +276,9 @@ def test_a_second_checker_comes_to_the_same_end(written: list[Written]) -> None:
 
 
 @pytest.fixture(scope="module")
-def divided(written: list[Written]) -> Written:
+def divided(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A certificate of several parts, one of them with inner junctions that is divided."""
-    for case in written:
+    for case in grids_by_parts(tmp_path_factory):
         parts = case.file[1][1:]
         if len(parts) > 1 and any(part[2] and len(part[4]) > 1 for part in parts):
             return case
