@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -100,36 +101,65 @@ def test_no_bound_by_parts_is_above_the_best_completion(first: int) -> None:
     assert total >= 20
 
 
-def written(
-    path: Path, first: int, count: int, patch: pytest.MonkeyPatch
-) -> Iterator[tuple[np.random.Generator, Network, np.ndarray, np.ndarray, Content]]:
-    """Grids whose certificates are by parts, with their states and losses."""
+@dataclass(frozen=True)
+class Written:
+    """A grid with all its radial states and their losses, and its certificate, which is by parts.
+
+    Attributes:
+        most: for `always_by_parts`. path, file: the certificate as the search wrote it, and its content.
+    """
+
+    seed: int
+    most: int
+    network: Network
+    states: np.ndarray
+    loss: np.ndarray
+    path: Path
+    file: Content
+
+
+def always_by_parts(patch: pytest.MonkeyPatch, most: int) -> None:
+    """Every search for a certificate tries parts of so many paths, on small grids, too."""
     patch.setattr("openpoint.search.paths.explorer.LEAST", 1)
     patch.setattr(CertifiedNodes, "_judge_whether_it_pays", lambda _: None)
-    for seed in range(first, first + count):
-        rng = np.random.default_rng([seed, 73])
+    patch.setattr("openpoint.search.paths.proven_parts.ROUNDS", ((0, most, 200, 0.1), (0, most + 2, 200, 0.05)))
+
+
+def grids_by_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    """Grids whose certificates are by parts."""
+    for seed in range(120):
+        rng, path = np.random.default_rng([seed, 73]), tmp_path_factory.mktemp("grid") / "file"
         most = int(rng.integers(2, 5))
-        patch.setattr("openpoint.search.paths.proven_parts.ROUNDS", ((0, most, 200, 0.1), (0, most + 2, 200, 0.05)))
         network = random_meshes(rng, KINDS[seed % len(KINDS)])
-        found = list(topologies(network))
-        if obstacles(data_of(network)) or not found:
+        some = list(topologies(network))
+        if obstacles(data_of(network)) or not some:
             continue
-        states = np.concatenate(found)
-        flows = solve(network, states)
-        loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
-        search_topologies(network, gap=float(rng.choice([1e-3, 0.02, 0.1, 0.2])), certificate=path)
-        if path.exists() and any(line[0] == "part" for line in content(path)[1]):
-            yield rng, network, states, loss, content(path)
+        with pytest.MonkeyPatch.context() as patch:
+            always_by_parts(patch, most)
+            search_topologies(network, gap=float(rng.choice([1e-3, 0.02, 0.1, 0.2])), certificate=path)
+        file = content(path) if path.exists() else ({}, [])
+        if any(line[0] == "part" for line in file[1]):
+            states = np.concatenate(some)
+            flows = solve(network, states)
+            loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
+            yield Written(seed, most, network, states, loss, path, file)
 
 
-def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, proven, parts = tmp_path / "file", 0, 0
-    for _, network, _, loss, file in written(path, 0, 120, monkeypatch):
-        found = verify_network(network, path)
-        assert found.bound_kw <= loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
-        proven, parts = proven + 1, max(parts, file[1][0][1])
-        assert verify_network(network, rewritten(path, *file)) == found
-    assert proven >= 15
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Written]:
+    return list(grids_by_parts(tmp_path_factory))
+
+
+def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, written: list[Written]) -> None:
+    parts = 0
+    for at, case in enumerate(written):
+        network = case.network
+        found = verify_network(network, case.path)
+        if at < 10:
+            assert verify_network(network, rewritten(tmp_path / "file", *case.file)) == found
+        assert found.bound_kw <= case.loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
+        parts = max(parts, case.file[1][0][1])
+    assert len(written) >= 15
     assert parts >= 3
 
 
@@ -215,14 +245,15 @@ def tampered(rng: np.random.Generator, file: Content) -> Content:
     return head, lines
 
 
-def test_nothing_false_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_false_is_accepted(tmp_path: Path, written: list[Written]) -> None:
     """Also with the claim that a worse state is nearly the best one."""
     path, accepted, refused = tmp_path / "file", 0, 0
-    for rng, network, states, loss, file in written(path, 300, 100, monkeypatch):
+    for case in written[-50:]:
+        rng, network, states, loss = np.random.default_rng([case.seed, 75]), case.network, case.states, case.loss
         least = loss.min()
         worse = [k for k in np.argsort(loss) if least * 1.001 < loss[k] < np.inf]
         for _ in range(8):
-            head, lines = tampered(rng, file)
+            head, lines = tampered(rng, case.file)
             head["gap"] = 2.0
             if rng.random() < 0.5:
                 head["bound"] = min(head["value"], least * (1.0 + 1e-5))
@@ -240,37 +271,37 @@ def test_nothing_false_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert refused > 2 * accepted > 0
 
 
-def test_a_second_checker_comes_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, both, refused, tried = tmp_path / "file", 0, 0, 0
-    for rng, network, _, loss, file in written(path, 1200, 40, monkeypatch):
-        if not covered(network):
+def test_a_second_checker_comes_to_the_same_end(written: list[Written]) -> None:
+    both, refused, tried = 0, 0, 0
+    for case in written[:22]:
+        if not covered(case.network):
             continue
-        second_check(network, *file)
+        second_check(case.network, *case.file)
         both += 1
-        head, lines = tampered(rng, file)
+        head, lines = tampered(np.random.default_rng([case.seed, 76]), case.file)
         tried += 1
         try:
-            second_check(network, head, lines)
+            second_check(case.network, head, lines)
         except (Refused, LookupError):
             refused += 1
             continue
-        assert head["bound"] <= loss.min() * (1.0 + TOLERANCE) + 1e-12
+        assert head["bound"] <= case.loss.min() * (1.0 + TOLERANCE) + 1e-12
     assert both >= 5
     assert refused > tried // 3
 
 
-def divided(path: Path, patch: pytest.MonkeyPatch) -> tuple[Network, Content]:
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A certificate of several parts, one of them with inner junctions that is divided."""
-    for _, network, _, _, file in written(path, 500, 300, patch):
-        parts = file[1][1:]
+    for case in grids_by_parts(tmp_path_factory):
+        parts = case.file[1][1:]
         if len(parts) > 1 and any(part[2] and len(part[4]) > 1 for part in parts):
-            return network, file
+            return case
     raise AssertionError
 
 
-def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    network, (head, lines) = divided(path, monkeypatch)
+def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, divided: Written) -> None:
+    path, network, (head, lines) = tmp_path / "file", divided.network, divided.file
     at = next(k for k, line in enumerate(lines) if line[0] == "part" and line[2] and len(line[4]) > 1)
 
     def refused(words: str, change: Any, place: int = at, claim: dict[str, Any] | None = None) -> None:
@@ -295,9 +326,13 @@ def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, monkeypatch: pytest
     refused("where a part of the paths", lambda line: line.__setitem__(slice(None), ["none"]))
 
 
-def test_a_search_that_is_stopped_leaves_what_its_parts_prove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Written]
+) -> None:
     path, checkpoint, stopped = tmp_path / "file", tmp_path / "checkpoint", 0
-    for _, network, _, loss, _ in written(path, 900, 30, monkeypatch):
+    for case in written[:10]:
+        network, loss = case.network, case.loss
+        always_by_parts(monkeypatch, case.most)
         found = search_topologies(network, certificate=path, node_limit=1)
         if found.termination is not Termination.ITERATIONS:
             continue
@@ -314,7 +349,6 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(tmp_path: Path, mo
     assert stopped >= 5
 
 
-def test_parts_are_shared_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    network, _ = divided(path, monkeypatch)
+def test_parts_are_shared_by_processes(divided: Written) -> None:
+    network, path = divided.network, divided.path
     assert verify_network(network, path, workers=2) == verify_network(network, path)

@@ -78,8 +78,9 @@ def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, monkeypat
     for _, network, (_, _, least), file in written(path, 0, 160, monkeypatch, FEATURES):
         proven = verify_network(network, path)
         assert proven.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
-        divided += has_regions(file)
-        assert verify_network(network, rewritten(path, *file)).bound_kw == proven.bound_kw
+        if has_regions(file):
+            divided += 1
+            assert verify_network(network, rewritten(path, *file)).bound_kw == proven.bound_kw
     assert divided >= 20
 
 

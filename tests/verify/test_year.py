@@ -20,7 +20,7 @@ from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.steps import Steps
-from openpoint.verify.year import read_year
+from openpoint.verify.year import Ranges, out_of, read_year
 from tests.builders.certificates import Content, Line, content, index, rewritten
 from tests.builders.second_checker import Refused, covered, second_check
 from tests.studies.reconfigure.year.test_search import random_year
@@ -71,9 +71,12 @@ def task() -> YearTask:
 
 @pytest.fixture(scope="module")
 def made(task: YearTask, tmp_path_factory: pytest.TempPathFactory) -> Content:
-    path = written(task, tmp_path_factory.mktemp("year") / "file", 12, 1e-3)
+    folder = tmp_path_factory.mktemp("year")
+    path = written(task, folder / "file", 12, 1e-3)
     assert path is not None
-    return content(path)
+    found = content(path)
+    assert verify_network(task.network, rewritten(folder / "again", *found), steps=steps_of(task)).gap < 2e-3
+    return found
 
 
 Tampering = Callable[[dict[str, Any], list[Line]], None]
@@ -203,7 +206,6 @@ def relabel(head: dict[str, Any], groups: np.ndarray) -> None:
 @pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda tamper: tamper.__name__)
 def test_tampering_is_refused(tamper: Tampering, task: YearTask, made: Content, tmp_path: Path) -> None:
     head, lines = copy.deepcopy(made)
-    assert verify_network(task.network, rewritten(tmp_path / "file", head, lines), steps=steps_of(task)).gap < 2e-3
     tamper(head, lines)
     with pytest.raises(CertificateError):
         verify_network(task.network, rewritten(tmp_path / "tampered", head, lines), steps=steps_of(task))
@@ -314,3 +316,10 @@ def test_the_second_checker_refuses_more_than_is_proven(tmp_path: Path) -> None:
     second_check(task.network, head, lines, steps_of(task))
     with pytest.raises(Refused):
         second_check(task.network, head | {"bound": head["value"] * (1.0 + 1e-5)}, lines, steps_of(task))
+
+
+def test_every_limit_is_looked_at_in_every_step() -> None:
+    ranges = Ranges(low={1: 0.9}, high={1: 1.1}, current={3: 2.0})
+    w = {0: np.full(5, 9.0), 1: np.array([0.9, 0.89, 1.1, 1.11, 1.0])}  # bus 0 is a source
+    l = {3: np.array([2.0, 0.0, 0.0, 0.0, 2.01]), 4: np.full(5, 9.0)}  # branch 4 has no limit
+    assert out_of(ranges, w, l).tolist() == [False, True, False, True, True]

@@ -28,7 +28,13 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[PathExplorer]:
 
     def seen(self: PathExplorer, *given: object) -> None:
         monkeypatch.setattr(explorer, "begin_anew", lambda *asked: (found.append(self), anew(*asked)))
+        before, of = len(found), self.of_paths
         try_paths(self, *given)
+        if len(found) > before:
+            for now, first in ((of.y, of.first_y), (of.mu, of.first_mu), (of.known_w, of.first_w)):
+                np.testing.assert_array_equal(now, first)
+            for now, first in ((of.known_p, of.first_p), (of.known_q, of.first_q)):
+                np.testing.assert_array_equal(now, first)
 
     monkeypatch.setattr(PathExplorer, "_try_paths", seen)
     return found

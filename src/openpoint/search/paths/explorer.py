@@ -43,6 +43,11 @@ FROM_FIRST = (
     *("u_p", "u_q", "v_p", "v_q"),
 )
 OF_ALL = ("tally", "trials", *FROM_FIRST)
+AS_AT_FIRST = (
+    *(("y", "first_y"), ("mu", "first_mu")),
+    *(("known_p", "first_p"), ("known_q", "first_q"), ("known_w", "first_w")),
+)
+"""What a search that begins anew has, and where the first node left it."""
 
 
 class PathExplorer:
@@ -127,10 +132,8 @@ class PathExplorer:
         _LOG.info("the search begins anew: paths to divide are found by trials")
         begin_anew(counts, lowest(counts, pool))
         self.work.status[:], of_paths.mask[:] = self.root
-        for name in ("y", "mu"):
-            getattr(of_paths, name)[:] = getattr(of_paths, f"first_{name}")
-        for name in ("known_p", "known_q", "known_w"):
-            getattr(of_paths, name)[:] = getattr(of_paths, name.replace("known", "first"))
+        for name, first in AS_AT_FIRST:
+            getattr(of_paths, name)[:] = getattr(of_paths, first)
 
     def rows(self, pool: Pool, rows: Indices) -> dict[str, npt.NDArray[Any]]:
         """What waiting nodes have in addition, by the names of a checkpoint."""

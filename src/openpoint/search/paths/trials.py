@@ -13,6 +13,8 @@ bounded as children are, with prices of voltages on all paths that the state dec
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from openpoint.compiled.jit import inlined
@@ -41,29 +43,25 @@ PAYING, REST = 2, 16
 
 
 @inlined
-def keep(of_paths: PathWork, work: Work) -> None:
-    """Keep what the node has, before its paths are tried."""
-    copy_values(of_paths.mask, of_paths.kept_mask)
-    copy_values(of_paths.y, of_paths.kept_y)
-    copy_values(of_paths.mu, of_paths.kept_mu)
-    copy_values(of_paths.about_p, of_paths.kept_p)
-    copy_values(of_paths.about_q, of_paths.kept_q)
-    copy_values(of_paths.state, of_paths.kept_state)
-    copy_values(of_paths.place, of_paths.kept_place)
-    copy_values(work.status, work.status_kept)
+def keep_or_restore(values: Any, kept: Any, back: bool) -> None:
+    """Keep a vector, or go `back` to what was kept of it."""
+    if back:
+        copy_values(kept, values)
+    else:
+        copy_values(values, kept)
 
 
 @inlined
-def restore(of_paths: PathWork, work: Work) -> None:
-    """Go back to what was kept."""
-    copy_values(of_paths.kept_mask, of_paths.mask)
-    copy_values(of_paths.kept_y, of_paths.y)
-    copy_values(of_paths.kept_mu, of_paths.mu)
-    copy_values(of_paths.kept_p, of_paths.about_p)
-    copy_values(of_paths.kept_q, of_paths.about_q)
-    copy_values(of_paths.kept_state, of_paths.state)
-    copy_values(of_paths.kept_place, of_paths.place)
-    copy_values(work.status_kept, work.status)
+def keep(of_paths: PathWork, work: Work, back: bool) -> None:
+    """Keep what the node has, before its paths are tried, or go `back` to what was kept."""
+    keep_or_restore(of_paths.mask, of_paths.kept_mask, back)
+    keep_or_restore(of_paths.y, of_paths.kept_y, back)
+    keep_or_restore(of_paths.mu, of_paths.kept_mu, back)
+    keep_or_restore(of_paths.about_p, of_paths.kept_p, back)
+    keep_or_restore(of_paths.about_q, of_paths.kept_q, back)
+    keep_or_restore(of_paths.state, of_paths.kept_state, back)
+    keep_or_restore(of_paths.place, of_paths.kept_place, back)
+    keep_or_restore(work.status, work.status_kept, back)
 
 
 @inlined
@@ -129,7 +127,7 @@ def try_path(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts:
             kept[k] &= ~(1 << s)
         else:
             left += 1
-        restore(of_paths, work)
+        keep(of_paths, work, back=True)
         of_paths.tried[s] = value
         gain = max(value - base, LEAST_GAIN * (cutoff - base))
         middle = min(middle, max(low, gain))
@@ -153,7 +151,7 @@ def choose_path(model: Model, paths: Paths, of_paths: PathWork, work: Work, coun
     EXCLUDED: states were excluded, and the node is to be bounded again, or its bound reaches the cutoff.
     """
     base, cutoff = counts.bound[0], counts.cutoff[0]
-    keep(of_paths, work)
+    keep(of_paths, work, back=False)
     undecided(of_paths)
     best, chosen, vain, excluded = -np.inf, NONE, 0, False
     of_paths.trials[0] += 1
