@@ -19,9 +19,9 @@ from 0 reaches: the exact flow. Together θ(m_g) = L(m_g) <= mean of L(s_t) <= m
 mean is bounded without limits here, since a state that keeps them in all steps might break them at the mean.
 
 **Turns.** A round bounds every future by a search of at most so many nodes, later rounds by sixteen times as many. It
-is due when the search for all futures has had as many operations, or up to a quarter of these where its gap is larger
-by as much. There are no more as soon as that search has the higher bound. Operations are counted, so that no clock
-decides. There are none on grids of few buses.
+is due when the search for all futures has had as many operations, or up to a quarter of these where its gap is more
+than `FAR` times as large, by as much. There are no more as soon as that search has the higher bound. Operations are
+counted, so that no clock decides. There are none on grids of few buses.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
+from openpoint.powerflow.balanced import losses
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.paths.build import obstacles
 from openpoint.search.topology import search_topologies
@@ -46,8 +47,10 @@ FIRST, TIMES = 1, 16
 SETTING_UP, MORE, A_NODE = 300, 20_000, 2
 """Futures that the search for all futures bounds at its nodes in the time that the search for one takes to begin: so
 many, and `MORE` by the number of buses; and that it takes for a node."""
-SOONER = 4.0
-"""By how much sooner a round is due at most."""
+SOONER, FAR = 4.0, 4.0
+"""By how much sooner a round is due at most; from which ratio of the gaps on it is so."""
+JUDGED = 16
+"""States found in a round that are worth a power flow in every future, at most."""
 LEAST = 100
 """Buses from which on there are rounds: on smaller grids the search for all futures ends within less time."""
 SHARPER = 0.1
@@ -127,12 +130,18 @@ class Alone:
         self.nodes *= TIMES
         self.ended = bool(self._proven.all()) or math.isinf(self.least.max())
 
+    def best(self) -> Bools:
+        """(C, E) some of the states that the last round found: those that lose least at the mean of the demands."""
+        states = np.unique(np.array(self.states), axis=0)
+        loss, _ = losses(self.network, states, s_power=self.demands.mean(axis=0))
+        return states[np.argsort(loss, kind="stable")[:JUDGED]]
+
     def judge(self, bound: float, together: float, value: float) -> None:
         """Whether there are more rounds, and how soon; `bound`: of the futures alone, `together`: of the search for
         all, `value`: of the best state, inf where there is none."""
         self.ended |= bound <= together
         left = value - bound
-        self.sooner = min(max((value - together) / left, 1.0), SOONER) if 0.0 < left < math.inf else 1.0
+        self.sooner = min(max((value - together) / (FAR * left), 1.0), SOONER) if 0.0 < left < math.inf else 1.0
 
     def bound(self, risk: ProbabilitySet, wait_and_see: Floats) -> float:
         """The wait-and-see bound."""

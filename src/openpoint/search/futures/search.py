@@ -279,7 +279,7 @@ class _Run:
         each.round(starts, self.deadline, tell)
         self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
         if each.states:
-            self._evaluate(np.unique(np.array(each.states), axis=0))
+            self._evaluate(each.best())
         together = self._by_nodes([float(self.loads.reached[0])])
         each.judge(self.floor, together, self.value)
         _LOG.info("every future by itself: %.6g pu at least, by nodes for all %.6g pu", self.floor, together)
