@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from openpoint.cli.display import console
 from openpoint.grid import builtin
@@ -15,6 +17,7 @@ from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.study import BranchExchange, reconfigure
+from openpoint.verify import verify
 
 
 def warmup(*, quiet: bool) -> int:
@@ -71,6 +74,18 @@ def _futures() -> None:
     reconfigure(grid, futures=grow(grid, count=2, seed=1), method=TopologySearch())
 
 
+def _year() -> None:
+    reconfigure(builtin.load("civanlar16"), year="synthetic-hours")
+
+
+def _certificate() -> None:
+    grid = builtin.load("baran33")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "proof.cert"
+        reconfigure(grid, method=TopologySearch(certificate=file))
+        verify(grid, file)
+
+
 def _enumeration() -> None:
     reconfigure(builtin.load("civanlar16"), method=Enumeration())
 
@@ -86,6 +101,8 @@ STEPS: tuple[Callable[[], None], ...] = (
     _search,
     _impossible_limits,
     _futures,
+    _year,
+    _certificate,
     _enumeration,
     _restoration,
 )
