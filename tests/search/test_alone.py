@@ -16,13 +16,12 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.futures import alone
 from openpoint.search.futures.alone import Alone, means_count
 from openpoint.search.futures.model import Span
-from openpoint.search.futures.search import search_futures
 from openpoint.search.futures.task import FuturesTask
 from openpoint.twostage.ambiguity import exactly
 from openpoint.twostage.deadline import Deadline
 from tests.search.random_futures import Brute, random_task
 from tests.search.random_grids import random_grid
-from tests.search.test_futures import wrong
+from tests.search.test_futures import finds_the_best
 
 NONE = np.zeros((0, 0), dtype=np.bool_)
 
@@ -70,15 +69,7 @@ def test_no_bound_exceeds_what_a_future_loses_at_best_and_that_of_the_risk_no_st
 def test_a_search_with_rounds_from_the_beginning_finds_the_best(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "SETTING_UP", -1e9)
     monkeypatch.setattr(alone, "LEAST", 0)
-    task, states, _ = random_task(seed)
-    try:
-        built = task.built()
-    except OptionError:
-        pytest.skip("nothing bounds the voltages of this grid")
-    values = task.evaluate(states).objective if len(states) else np.zeros(0)
-    none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
-    found = search_futures(task, gap=1e-6, deadline=Deadline(), starts=none, built=built)
-    assert not wrong(found, float(values.min(initial=math.inf)))
+    finds_the_best(seed)
 
 
 def mean_loss(network: Network, state: Bools, demands: np.ndarray) -> float:

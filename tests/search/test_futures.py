@@ -76,8 +76,8 @@ def bounds_at_random_nodes(task: FuturesTask, states: Bools, values: Floats, see
     return told
 
 
-@pytest.mark.parametrize("seed", range(48))
-def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: int) -> None:
+def finds_the_best(seed: int) -> tuple[FuturesTask, Bools, Floats]:
+    """Check that the search ends at the best of all radial states; the task, these states, and their values."""
     task, states, _ = random_task(seed)
     try:
         built = task.built()
@@ -87,6 +87,12 @@ def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: i
     none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
     found = search_futures(task, gap=1e-6, deadline=Deadline(), starts=none, built=built)
     assert not wrong(found, float(values.min(initial=math.inf)))
+    return task, states, values
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: int) -> None:
+    task, states, values = finds_the_best(seed)
     assert not bounds_at_random_nodes(task, states, values, seed, 4)
 
 

@@ -163,18 +163,15 @@ def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, written: 
     assert parts >= 3
 
 
-def test_a_search_that_its_parts_end_claims_what_these_add_up_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, better = tmp_path / "file", 0
-    for _, network, _, loss, (head, lines) in written(path, 700, 60, monkeypatch):
-        gap = (head["value"] - head["bound"]) / head["value"]
-        assert verify_network(network, path).bound_kw <= loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
+def test_a_search_that_its_parts_end_claims_what_these_add_up_to(tmp_path: Path, written: list[Written]) -> None:
+    better = 0
+    for case in written:
+        head, lines = case.file
         more = head | {"bound": head["bound"] * (1.0 + 1e-9)}
         assert more["bound"] <= head["value"]
         with pytest.raises(CertificateError, match="do not add up"):
-            verify_network(network, rewritten(path, more, lines))
-        better += gap < 0.999 * head["gap"]
+            verify_network(case.network, rewritten(tmp_path / "file", more, lines))
+        better += (head["value"] - head["bound"]) / head["value"] < 0.999 * head["gap"]
     assert better >= 5
 
 

@@ -30,8 +30,8 @@ from openpoint.verify.path_node import (
     arborescence,
     broken_at,
     cost_closed,
-    cost_open,
     costs,
+    least_open,
     restrict,
 )
 from openpoint.verify.path_node import ZERO as ZERO
@@ -144,10 +144,7 @@ def leaf(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask:
     for k in range(len(mask)):
         least = ZERO + table.huge if k < tree.own else ZERO
         if k < tree.own and mask[k] & BROKEN != 0:
-            least, broken = NEVER, broken_at(table, status, k)
-            for at in range(tree.low[k], tree.high[k] + 1):
-                if at == broken or (broken < 0 and status[table.branch[at]] == FREE):
-                    least = min(least, cost_open(table, room, k, at))
+            least = least_open(table, room, status, k, tree.low[k], tree.high[k] + 1)
             if least == NEVER:
                 return int(-LIMIT)
         room.opened[k] = least

@@ -168,6 +168,17 @@ def cost_closed(table: PathTable, room: PathRoom, a: int) -> int:
 
 
 @inlined
+def least_open(table: PathTable, room: PathRoom, status: States, k: int, begin: int, end: int) -> int:
+    """The least cost of a path that is open at one of its places from `begin` to before `end`; NEVER if at none."""
+    least: int = ZERO + NEVER
+    broken = broken_at(table, status, k)
+    for at in range(begin, end):
+        if at == broken or (broken < 0 and status[table.branch[at]] == FREE):
+            least = min(least, cost_open(table, room, k, at))
+    return least
+
+
+@inlined
 def costs(table: PathTable, room: PathRoom, status: States, mask: States) -> int:
     """Costs of paths; returns the sum of all that no arc is part of, -LIMIT where there is no bound."""
     total: int = ZERO + table.fixed
@@ -176,10 +187,7 @@ def costs(table: PathTable, room: PathRoom, status: States, mask: States) -> int
     for k in range(len(mask)):
         least = ZERO + table.huge
         if mask[k] & BROKEN != 0:
-            least, broken = NEVER, broken_at(table, status, k)
-            for at in range(table.start[k], table.start[k + 1]):
-                if at == broken or (broken < 0 and status[table.branch[at]] == FREE):
-                    least = min(least, cost_open(table, room, k, at))
+            least = least_open(table, room, status, k, table.start[k], table.start[k + 1])
             if least == NEVER:
                 return int(-LIMIT)
         room.opened[k] = least
