@@ -16,9 +16,11 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.futures import alone
 from openpoint.search.futures.alone import Alone, means_count
 from openpoint.search.futures.model import Span
+from openpoint.search.futures.search import search_futures
 from openpoint.search.futures.task import FuturesTask
 from openpoint.twostage.ambiguity import exactly
 from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
 from tests.search.random_futures import Brute, random_task
 from tests.search.random_grids import random_grid
 from tests.search.test_futures import finds_the_best
@@ -70,6 +72,22 @@ def test_a_search_with_rounds_from_the_beginning_finds_the_best(seed: int, monke
     monkeypatch.setattr(alone, "SETTING_UP", -1e9)
     monkeypatch.setattr(alone, "LEAST", 0)
     finds_the_best(seed)
+
+
+@pytest.mark.parametrize("seed", [66, 230, 325])
+def test_what_the_futures_alone_end_claims_no_more_than_they_prove(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for all has an open node then, which counts in its bound, beside a state that is not the best one."""
+    monkeypatch.setattr(alone, "SETTING_UP", -1e9)
+    monkeypatch.setattr(alone, "LEAST", 0)
+    monkeypatch.setattr(alone, "FIRST", 64)
+    task, states, _ = random_task(seed)
+    values = task.evaluate(states).objective
+    best, gap = float(values.min()), 0.3
+    worse = states[values == values[values <= best * (1.0 + 0.9 * gap)].max()]
+    found = search_futures(task, gap=gap, deadline=Deadline(), starts=worse)
+    assert found.value > best * (1.0 + 1e-3)
+    assert (1.0 - gap) * found.value <= found.lower_bound <= best * (1.0 + 1e-9)
+    assert found.termination is Termination.GAP
 
 
 def mean_loss(network: Network, state: Bools, demands: np.ndarray) -> float:

@@ -35,6 +35,7 @@ from tests.builders.certificates import Content, content, rewritten
 from tests.builders.path_grids import data_of
 from tests.builders.random_parts import TOLERANCE, faults_of_checked_parts, swept_of
 from tests.builders.second_checker import Refused, covered, second_check
+from tests.powerflow.small_networks import Branch, make_network
 from tests.search.random_grids import random_grid, random_meshes
 
 KINDS = [(), ("locks",), ("stiff",), ("low", "locks")]
@@ -344,6 +345,20 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
         assert whole.value == search_topologies(network).value
         assert verify_network(network, path).bound_kw <= whole.value * network.s_base_kva
     assert stopped >= 5
+
+
+def test_rings_without_junctions_are_no_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All paths are between sources then, and a certificate without any part would be refused."""
+    always_by_parts(monkeypatch, 4)
+    rng, path = np.random.default_rng(3), tmp_path / "file"
+    loads, ends = rng.uniform(0.02, 0.1, 9) * (1.0 + 0.3j), [(0, 1), (1, 2), (2, 3), (3, 0)]
+    wires = [(a and a + 3 * ring, b and b + 3 * ring) for ring in range(3) for a, b in ends]
+    branches = [Branch(*e, complex(*rng.uniform(0.01, 0.05, 2)), closed=e[1] > 0) for e in wires]
+    network = make_network(10, branches, {0: 1.0 + 0.0j}, power=[0.0j, *loads])
+    found = search_topologies(network, gap=1e-9, certificate=path)
+    least = solve(network, np.concatenate(list(topologies(network)))).loss.min()
+    assert abs(found.value - least) <= TOLERANCE * least
+    assert verify_network(network, path).bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE)
 
 
 def test_parts_are_shared_by_processes(divided: Written) -> None:

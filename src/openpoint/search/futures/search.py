@@ -149,15 +149,15 @@ class _Run:
         self.work.status[:] = self.root
         active, depth, iterations = True, 0, FIRST
         while active or (self.heap and (self.heap[0].bound < self.cutoff or self.certified is not None)):
+            rest = [float(self.loads.reached[0])] if active else []
             if self.stopped or self.deadline.over():
-                rest = [float(self.loads.reached[0])] if active else []
                 return self._result(self.deadline.why, complete=False, rest=rest)
             if self._hopeless():
                 return self._result(Termination.INFEASIBLE, complete=True)
             if self.alone is not None and self.loads.refreshed[0] >= self.alone.due:
                 self._bound_alone(self.alone, depth)
                 if self.floor >= self.value - self.tolerance:
-                    return self._result(Termination.OPTIMAL, complete=True)
+                    return self._result(Termination.OPTIMAL, complete=True, rest=rest)
                 continue
             if not active:
                 depth, iterations = self._pop(), POPPED

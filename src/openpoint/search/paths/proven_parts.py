@@ -148,6 +148,8 @@ class ProvenParts:
             return
         lost = self.paths.r * np.maximum(of.flow_p[0::2], of.flow_p[1::2]) ** 2
         parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
+        if not parts:  # all paths are between sources: the first node has nothing that parts could add
+            return
         node = node_of(self.paths, of, found.work.status, begun)
         border = Border(self.model, self.paths, node, parts, self._prices, firm=True)
         held, gap, goal = prices_of(self.paths, of), max(cutoff - begun, FAR * cutoff), cutoff * (1.0 + BEYOND)

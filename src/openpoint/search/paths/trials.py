@@ -27,7 +27,7 @@ from openpoint.search.paths.ascent import ascend
 from openpoint.search.paths.bound import HUGE, path_bound
 from openpoint.search.paths.chains import order_decided
 from openpoint.search.paths.node import about_flows, sums
-from openpoint.search.paths.node_bound import imply
+from openpoint.search.paths.node_bound import ROUNDING, imply
 
 NONE, EXCLUDED = -1, -2
 TRIES, IN_VAIN = 20, 20
@@ -174,6 +174,7 @@ def choose_path(model: Model, paths: Paths, of_paths: PathWork, work: Work, coun
     if excluded or best >= least * least:
         of_paths.trials[1] += 1
     if excluded:
+        counts.floor[0] = min(counts.floor[0], cutoff * (1.0 + ROUNDING))  # proven to the cutoff only
         return EXCLUDED
     if chosen >= 0:
         of_paths.forced[chosen, 0], of_paths.forced[chosen, 1], of_paths.forced[chosen, 2] = one, two, three
