@@ -12,13 +12,15 @@ import pytest
 import openpoint
 from openpoint import Grid
 from openpoint.cli import main
+from openpoint.twostage import interrupt
 from tests.cli.desk import Command, Done, tables
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Command]:
     """A function that runs `openpoint` with the given arguments in an empty folder."""
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(interrupt, "_of_command", False)
     monkeypatch.delenv("OPENPOINT_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -31,7 +33,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         return Done(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     yield run
-    signal.signal(signal.SIGINT, handler)
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a run with the best solution found, its files and exit code 130."""
+"""Ctrl-C and SIGTERM end a run with the best solution found, its files and exit code 130."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ AFTER_S = 5.0
 PATIENCE_S = 60.0
 
 
-def test_ctrl_c_keeps_the_best(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_best(tmp_path: Path, sent: signal.Signals) -> None:
     arguments = ["reconfigure", "mantovani136", "--method", "benders", "--gap", "0", "--json", "r.json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "openpoint", *arguments],
@@ -30,7 +31,7 @@ def test_ctrl_c_keeps_the_best(tmp_path: Path) -> None:
     )
     try:
         time.sleep(AFTER_S)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()

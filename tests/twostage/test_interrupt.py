@@ -13,10 +13,12 @@ from openpoint.twostage.interrupt import listening
 
 
 @pytest.fixture(autouse=True)
-def _handler_restored() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
+def _handlers_restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(interrupt, "_of_command", False)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
     interrupt._early = None
 
 
@@ -59,6 +61,23 @@ def test_a_wish_from_before_the_method_is_heard() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with listening() as fresh:
         assert not fresh.requested
+
+
+def test_for_a_command_sigterm_is_the_same_wish() -> None:
+    interrupt.install()
+    signal.raise_signal(signal.SIGTERM)
+    with listening() as wish:
+        assert wish.requested
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with listening() as later:
+        signal.raise_signal(signal.SIGTERM)
+        assert later.requested
+
+
+def test_sigterm_belongs_to_the_program_in_python() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with listening():
+        assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_outside_the_main_thread_nothing_is_caught() -> None:

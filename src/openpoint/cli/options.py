@@ -26,7 +26,7 @@ Exit codes:
    4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
   70  internal error: please report it
   74  solved, but a file asked for could not be written
- 130  interrupted by Ctrl-C, the best solution is kept"""
+ 130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 
 GridArgument = Annotated[
     str,

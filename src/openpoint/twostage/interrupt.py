@@ -1,4 +1,8 @@
-"""Ctrl-C as a request, not as an exception: the method ends at the next safe place with the best answer found."""
+"""Ctrl-C as a request, not as an exception: the method ends at the next safe place with the best answer found.
+
+For commands SIGTERM is the same request: `timeout`, containers and batch systems send it some time before they kill. In
+Python it stays what the program makes of it.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +27,23 @@ class Interrupt:
 
 
 _early: Interrupt | None = None
+_of_command = False
 
 
 def install() -> None:
-    """Catch Ctrl-C from now on until the next `listening` is over; for commands, before anything slow is imported."""
-    global _early
-    _early = Interrupt()
+    """Catch Ctrl-C and SIGTERM from now on until the next `listening` is over; for commands, before slow imports.
+
+    Every later `listening` of this process catches both, too.
+    """
+    global _early, _of_command
+    _early, _of_command = Interrupt(), True
     signal.signal(signal.SIGINT, _early.note)
+    signal.signal(signal.SIGTERM, _early.note)
 
 
 @contextmanager
 def listening() -> Iterator[Interrupt]:
-    """Catch Ctrl-C inside the block; outside the main thread nothing is caught."""
+    """Catch Ctrl-C inside the block, and SIGTERM in a command; outside the main thread nothing is caught."""
     global _early
     interrupt = _early or Interrupt()
     _early = None
@@ -42,8 +51,12 @@ def listening() -> Iterator[Interrupt]:
         yield interrupt
         return
     before = signal.signal(signal.SIGINT, interrupt.note)
+    if _of_command:
+        signal.signal(signal.SIGTERM, interrupt.note)
     try:
         yield interrupt
     finally:
         ours = before is None or getattr(before, "__self__", None) is interrupt
         signal.signal(signal.SIGINT, signal.default_int_handler if ours else before)
+        if _of_command:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
