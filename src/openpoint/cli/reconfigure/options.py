@@ -102,7 +102,10 @@ class FleetOptions:
                 )
             return None
         if self.workers is not None or self.no_reports:
-            raise OptionError("--workers and --no-reports are options of --out, the folder of many results; give it")
+            raise OptionError(
+                "--workers and --no-reports are options of --out, the folder of many results; give it. One grid is "
+                "shared by --executor processes:2"
+            )
         if len(grids) > 1:
             raise OptionError(f"{len(grids)} grids were given; name by --out the folder for their results")
         return grids[0]
