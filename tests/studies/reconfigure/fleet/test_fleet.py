@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -255,6 +256,38 @@ def test_grids_are_found_in_folders_and_patterns(feeders: Path) -> None:
     assert len(notes) == 1
     assert "its 1 .dss files are left out" in notes[0]
     assert find_sources(str(feeders / "ring[01]"))[0] == found[:2]
+
+
+def test_a_folder_that_may_not_be_read_stops_no_other(
+    feeders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, there = Path.iterdir, Path.exists
+
+    def refuse(forbidden: Path, folder: Path) -> None:
+        if folder.name == "ring1":
+            raise PermissionError(errno.EACCES, "Permission denied", str(forbidden))
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        refuse(path, path)
+        return iter(listed(path))
+
+    def exists(path: Path) -> bool:
+        refuse(path, path.parent)
+        return there(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(Path, "exists", exists)
+    result = openpoint.reconfigure_fleet(feeders, tmp_path / "out", reports=False)
+    assert statuses(result) == ["solved", "failed", "solved"]
+    assert result.rows[1].error == f"{feeders / 'ring1'} cannot be read: Permission denied"
+
+
+def test_grids_without_a_state_within_limits_are_counted(feeders: Path, tmp_path: Path) -> None:
+    result = openpoint.reconfigure_fleet(
+        feeders, tmp_path / "out", reports=False, limits=openpoint.Limits(v_min_pu=0.9999)
+    )
+    assert result.infeasible == 3
+    assert result.in_short == "3 grids (3 solved), 3 proven; in 3 of them nothing keeps the limits."
 
 
 def test_what_is_not_there_is_told_at_once(feeders: Path, tmp_path: Path) -> None:

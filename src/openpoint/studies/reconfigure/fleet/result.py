@@ -120,6 +120,11 @@ class FleetResult(Result):
         return sum(row.is_proven for row in self.rows)
 
     @property
+    def infeasible(self) -> int:
+        """Grids of which it is proven that no state keeps the limits; they are among the proven."""
+        return sum(row.termination == Termination.INFEASIBLE.value for row in self.rows)
+
+    @property
     def loss_before_kw(self) -> float:
         """Loss today, of all grids where today's loss and an answer are known."""
         return _total(row.loss_before_kw for row in self.rows if row.saving_kw is not None)
@@ -163,7 +168,8 @@ class FleetResult(Result):
     def in_short(self) -> str:
         counts = ((self.solved, SOLVED), (self.kept, "kept of an earlier run"), (self.failed, FAILED))
         texts = [f"{number} {word}" for number, word in (*counts, (self.not_run, NOT_RUN)) if number]
-        return f"{count_words(self.grid_count, 'grid') or 'no grid'} ({', '.join(texts)}), {self.proven} proven."
+        none = f"; in {self.infeasible} of them nothing keeps the limits" if self.infeasible else ""
+        return f"{count_words(self.grid_count, 'grid') or 'no grid'} ({', '.join(texts)}), {self.proven} proven{none}."
 
     def facts(self) -> dict[str, str]:
         gap = "not known" if self.gap_percent is None else f"{self.gap_percent:.4f} % at most"

@@ -67,12 +67,12 @@ def _places(text: str, notes: list[str]) -> Iterator[str]:
     """Where the grids are that one text names."""
     path = Path(text)
     if text and path.is_dir():
-        if (path / HEAD).exists():
+        if _is_grid(path):
             yield text
             return
         inside = sorted(path.iterdir(), key=lambda each: _natural(each.name))
         for each in inside:
-            if (each.is_file() and each.suffix.lower() in _GRID_FILES) or (each / HEAD).exists():
+            if _is_grid(each) or (each.suffix.lower() in _GRID_FILES and each.is_file()):
                 yield str(each)
         if circuits := sum(each.suffix.lower() == ".dss" for each in inside):
             notes.append(
@@ -83,6 +83,14 @@ def _places(text: str, notes: list[str]) -> Iterator[str]:
         yield text
     elif glob.has_magic(text):
         yield from sorted(glob.glob(text, recursive=True), key=_natural)
+
+
+def _is_grid(path: Path) -> bool:
+    """Whether it is a folder of tables; also one that may not be looked into, so that its row says so."""
+    try:
+        return path.is_dir() and any(each.name == HEAD for each in path.iterdir())
+    except PermissionError:
+        return True
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
