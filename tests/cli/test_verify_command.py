@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 from tests.cli.desk import Command
 
@@ -89,3 +94,15 @@ def test_only_a_search_writes_certificates(command: Command, ring: Path) -> None
     assert done.code == 2
     assert "--checkpoint is an option of --method search for one demand" in done.err
     assert not Path("proof.gz").exists()
+
+
+def test_a_certificate_that_the_disk_does_not_take_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    done = command("reconfigure", "baran33", "--certificate", "p.cert", "--json", "r.json")
+    assert done.code == 74
+    assert "where the disk takes it; a warning above tells if it did not" in done.err
+    assert Path("r.json").exists()
+    assert not Path("p.cert").exists()

@@ -11,7 +11,7 @@ from rich.status import Status
 
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
-from openpoint.cli.guard import complain
+from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import Outputs
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import read_futures
@@ -56,13 +56,20 @@ def _show_progress(status: Status, done: int, whole: int) -> None:
     status.update(f"checking … line {done:,} of {whole:,}")
 
 
-def show_proof_files(outputs: Outputs, out: Console) -> None:
-    """Say whether the search wrote its certificate, and whether it left a checkpoint."""
+def show_proof_files(outputs: Outputs, out: Console, code: int) -> int:
+    """Say whether the search wrote its certificate, and whether it left a checkpoint.
+
+    Returns:
+        The exit code: `code`, or that of a file not written where the search came to its end without the certificate.
+    """
     if outputs.certificate is not None:
         if outputs.certificate.exists():
             out.print(f"certificate: {safe(str(outputs.certificate))}")
         else:
             words = "it is written where the search ends with an answer that multipliers prove"
-            complain("warning", f"no certificate: {words}")
+            full = "" if code else ", and where the disk takes it; a warning above tells if it did not"
+            complain("warning", f"no certificate: {words}{full}")
+            code = code or NOT_WRITTEN
     if outputs.checkpoint is not None and outputs.checkpoint.exists():
         out.print(f"checkpoint: {safe(str(outputs.checkpoint))}; the same command goes on from it")
+    return code

@@ -8,10 +8,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import TOLERANCE, Numbering
 from openpoint.search.model.objective import Objective, relaxed
 
+_LOG = logging.getLogger(__name__)
 FORMAT = "openpoint certificate 10"
 NOTHING = 1e-12
 """A value per unit below which gaps are relative to this."""
@@ -47,6 +50,9 @@ class Certificate:
     The lines of the tree go to a temporary file in the same folder. `finish` writes the header, which is known only at
     the end, and then the lines to `path`; before that there is no file at `path`. `pause` and `resume` interrupt and
     continue a certificate together with its search.
+
+    Where the disk takes no more, a warning says so, nothing is written any more, and the search goes on without a
+    certificate (`failure`): its answer is worth more.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Certificate:
         self.objective = objective
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
+        self.failure: OSError | None = None
         path.unlink(missing_ok=True)
         self.body = path.with_name(path.name + ".part")
         if anew:
@@ -89,17 +96,39 @@ class Certificate:
     def begin_anew(self) -> None:
         """Drop all lines."""
         self.record.size[0] = 0
-        self.file.close()
-        self.body.unlink()
-        self.file = self._append()
+        if self.failure is not None:
+            return
+        with self._writing():
+            self.file.close()
+            self.body.unlink()
+            self.file = self._append()
         self.lines, self.least = 0, math.inf
         self.steps = Steps.of(self.numbering, self.steps.last.shape[1])
         self.path_steps = PathSteps(self.numbering.branch, np.zeros((2, 0), dtype=np.int64))
 
     def write(self, line: Line, numbers: bytes = b"") -> None:
         """Write a line, and the numbers that follow it."""
-        self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
+        if self.failure is not None:
+            return
+        with self._writing():
+            self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
         self.lines += 1
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Within it an error of the disk ends the certificate, not the search."""
+        try:
+            yield
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if self.failure is None:
+            self.failure = error
+            why = error.strerror or error
+            _LOG.warning("no certificate: %s cannot be written: %s. The answer does without it", self.path, why)
+        with suppress(OSError):
+            self.file.close()
 
     def add(self, lines: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write lines that were recorded elsewhere, by the names of the arrays of a record."""
@@ -113,9 +142,16 @@ class Certificate:
             self.take()
 
     def pause(self) -> dict[str, npt.NDArray[Any]]:
-        """Write the recorded lines to the disk; returns the state that `resume` needs."""
+        """Write the recorded lines to the disk; returns the state that `resume` needs.
+
+        Raises:
+            OSError: they could not be written, now or before, so that nothing later can be resumed.
+        """
         self.take()
-        self.file.close()
+        with self._writing():
+            self.file.close()
+        if self.failure is not None:
+            raise self.failure
         size = self.body.stat().st_size
         self.file = self._append()
         counts = np.array([size, self.lines, self.steps.bits, self.path_steps.bits])
@@ -187,7 +223,6 @@ class Certificate:
             cutoff: value that the bounds of all lines reach, or `least`. gap: relative gap that was requested.
         """
         self.take()
-        self.file.close()
         bound = min(cutoff, self.least)
         if self.numbering.fixed_cost != 0.0:  # rounded downwards
             bound = float(np.nextafter(bound + self.numbering.fixed_cost, -np.inf))
@@ -232,11 +267,18 @@ class Certificate:
         }
 
     def close(self, head: dict[str, Any], numbers: bytes = b"") -> None:
-        """Write the file: the head, what follows it, and the lines."""
-        with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
-            whole.write(gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0))
-            shutil.copyfileobj(lines, whole)
-        self.drop()
+        """Write the file: the head, what follows it, and the lines; whole or not at all."""
+        with self._writing():
+            self.file.close()
+        if self.failure is not None:
+            return
+        with self._writing():
+            with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
+                whole.write(gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0))
+                shutil.copyfileobj(lines, whole)
+            self.drop()
+        if self.failure is not None:
+            self.path.unlink(missing_ok=True)
 
     def _of_objective(self, objective: Objective) -> dict[str, Any]:
         """Prices, limits of supply, and by bus the source whose price its multipliers lack."""
@@ -255,7 +297,8 @@ class Certificate:
 
     def drop(self, *, keep: bool = False) -> None:
         """Delete the temporary file, or keep it for `resume`."""
-        self.file.close()
+        with self._writing():
+            self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
 

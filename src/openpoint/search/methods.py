@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from openpoint.errors import OptionError
+from openpoint.grid.arguments import path_of
 from openpoint.search.memory import MEMORY
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -55,7 +56,8 @@ class TopologySearch:
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
-            there afterwards if the search came to its end with an answer, see docs/formats.md.
+            there afterwards if the search came to its end with an answer and the disk took it, see docs/formats.md.
+            A text is taken as a path, here and in `checkpoint`.
         checkpoint: file that keeps the open search, every half minute and when a limit or Ctrl-C stops it; where it is
             there at the start the search goes on from it, and where the search comes to its end it is deleted.
         memory_mb: memory for waiting nodes in MB; when it is full the search goes on depth-first, in little more.
@@ -72,6 +74,9 @@ class TopologySearch:
 
     def __post_init__(self) -> None:
         check_stops(self.gap, self.time_limit_s)
+        for name in ("certificate", "checkpoint"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, path_of(given, name, "the path of a file"))
         if not self.memory_mb >= 0.0:
             raise OptionError(f"memory is {self.memory_mb:g} MB; give 0 or more")
 

@@ -148,6 +148,11 @@ class SearchCheckpoint:
         if self._file is not None:
             self._file.write(state.kept(self._seconds()))
 
+    def end(self, state: SearchState, *, done: bool) -> None:
+        """Delete it after a search that is done, but not where its certificate could not be written: go on for that."""
+        if done and (state.certificate is None or state.certificate.failure is None):
+            self.forget()
+
     def forget(self) -> None:
         """Delete it: there is nothing to continue with."""
         if self._file is not None:

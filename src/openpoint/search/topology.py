@@ -269,13 +269,13 @@ class _Run:
             chunk = max(1, min(2 * chunk, int(rate * LOOK_UP)))
             if node_limit is not None:
                 chunk = min(chunk, node_limit - now.nodes)
-        if reason is Termination.OPTIMAL:
-            self.checkpoint.forget()
-        else:
+        if reason is not Termination.OPTIMAL:
             self.checkpoint.try_to_write(self.state)
         if progress is not None:
             progress(self._progress())
-        return self._result(reason)
+        result = self._result(reason)
+        self.checkpoint.end(self.state, done=reason is Termination.OPTIMAL)
+        return result
 
     def _path_explorer(self) -> PathExplorer | None:
         """The search with both bounds where that by paths holds."""

@@ -39,8 +39,7 @@ def dispatch(
     if new_state is not None and (after := result.grid_after) is not None:
         state = [("--out", Path(new_state), partial(io.write, after))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=state)
-    show_proof_files(outputs, out)
-    return code
+    return show_proof_files(outputs, out, code)
 
 
 def front(

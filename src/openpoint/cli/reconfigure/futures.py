@@ -51,7 +51,7 @@ def reconfigure(
     with Progress(out) as progress:
         result = prepared.solve(progress)
     code = write_and_show(out, outputs, result, result.termination.exit_code)
-    show_proof_files(outputs, out)
+    code = show_proof_files(outputs, out, code)
     return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 

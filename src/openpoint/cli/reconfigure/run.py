@@ -49,7 +49,7 @@ def reconfigure(
         result = result.with_plan(_planned(result, locked, plan, customers))
     checklist = [] if plan.checklist is None else [("--checklist", plan.checklist, partial(_write_checklist, result))]
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=checklist)
-    show_proof_files(outputs, out)
+    code = show_proof_files(outputs, out, code)
     return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
 
 

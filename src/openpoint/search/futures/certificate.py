@@ -167,7 +167,6 @@ class FuturesCertificate:
         if self.broken or not math.isfinite(bound):
             self.lines.drop()
             return
-        self.lines.file.close()
         head = self.lines.head(locks, changes, closed, (value, min(bound, value)), gap)
         none = np.zeros(len(self.network.generator_names))
         head |= {"generation": [none.tolist(), none.tolist()], self.claim.key: self.of_futures}
