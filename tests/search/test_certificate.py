@@ -80,11 +80,3 @@ def test_with_a_checkpoint_the_same_search_goes_on_to_the_certificate(
     openpoint.reconfigure("das70", method=method)
     assert list(tmp_path.iterdir()) == [file]
     assert verify(openpoint.read("das70"), file).loss_kw == found.loss_kw
-
-
-def test_a_text_is_a_path(tmp_path: Path) -> None:
-    method = TopologySearch(certificate=f"{tmp_path}/proof.cert", checkpoint=f"{tmp_path}/open")  # type: ignore[arg-type]
-    openpoint.reconfigure("baran33", method=method)
-    assert list(tmp_path.iterdir()) == [tmp_path / "proof.cert"]
-    with pytest.raises(openpoint.OptionError, match="certificate"):
-        TopologySearch(certificate=3)  # type: ignore[arg-type]

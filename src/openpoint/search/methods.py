@@ -6,6 +6,7 @@ What they solve says itself what is searched and enumerated in it: open points a
 from __future__ import annotations
 
 import math
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,7 +20,7 @@ from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress
 from openpoint.twostage.stopping import check_stops
-from openpoint.twostage.workers.executors import Choice
+from openpoint.twostage.workers.executors import Choice, GivenExecutor, executor_from
 
 LOG_EVERY_S = 1.0
 """Seconds between two lines of the log."""
@@ -62,7 +63,8 @@ class TopologySearch:
             there at the start the search goes on from it, and where the search comes to its end it is deleted.
         memory_mb: memory for waiting nodes in MB; when it is full the search goes on depth-first, in little more.
         executor: where subtrees are searched once the search is long, such as `Processes(4)`; None: in this process
-            alone. The answer and the proof do not depend on the number of workers.
+            alone. An executor of `concurrent.futures` is taken, too, and a text as `processes:4`. The answer and the
+            proof do not depend on the number of workers.
     """
 
     gap: float = 1e-6
@@ -77,6 +79,10 @@ class TopologySearch:
         for name in ("certificate", "checkpoint"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, path_of(given, name, "the path of a file"))
+        if isinstance(self.executor, Executor):
+            object.__setattr__(self, "executor", GivenExecutor(self.executor))
+        elif isinstance(self.executor, str):
+            object.__setattr__(self, "executor", executor_from(self.executor))
         if not self.memory_mb >= 0.0:
             raise OptionError(f"memory is {self.memory_mb:g} MB; give 0 or more")
 
