@@ -106,3 +106,18 @@ def test_a_certificate_that_the_disk_does_not_take_is_told(command: Command, mon
     assert "where the disk takes it; a warning above tells if it did not" in done.err
     assert Path("r.json").exists()
     assert not Path("p.cert").exists()
+
+
+def test_an_earlier_certificate_is_kept_until_another_one_is_written(command: Command) -> None:
+    proof, earlier = Path("p.cert"), Path("p.cert.earlier")
+    assert command("reconfigure", "baran33", "--certificate", "p.cert").code == 0
+    before = proof.read_bytes()
+    for _ in range(2):
+        done = command("reconfigure", "baran33", "--certificate", "p.cert", "--v-min", "0.99")
+        assert done.code == 3
+        assert "The one that was there before is kept as p.cert.earlier" in done.err
+        assert not proof.exists()
+        assert earlier.read_bytes() == before
+    assert command("reconfigure", "baran33", "--certificate", "p.cert").code == 0
+    assert proof.read_bytes() == before
+    assert not earlier.exists()

@@ -62,13 +62,17 @@ def show_proof_files(outputs: Outputs, out: Console, code: int) -> int:
     Returns:
         The exit code: `code`, or that of a file not written where the search came to its end without the certificate.
     """
+    from openpoint.search.certificate import earlier  # `verify` itself needs nothing of the search
+
     if outputs.certificate is not None:
         if outputs.certificate.exists():
             out.print(f"certificate: {safe(str(outputs.certificate))}")
         else:
             words = "it is written where the search ends with an answer that multipliers prove"
             full = "" if code else ", and where the disk takes it; a warning above tells if it did not"
-            complain("warning", f"no certificate: {words}{full}")
+            kept = earlier(outputs.certificate)
+            old = f". The one that was there before is kept as {kept}" if kept.exists() else ""
+            complain("warning", f"no certificate: {words}{full}{old}")
             code = code or NOT_WRITTEN
     if outputs.checkpoint is not None and outputs.checkpoint.exists():
         out.print(f"checkpoint: {safe(str(outputs.checkpoint))}; the same command goes on from it")

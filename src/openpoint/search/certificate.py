@@ -44,6 +44,17 @@ MEMORY = 64e6
 """Bytes of multipliers that are held before they are written."""
 
 
+def earlier(path: Path) -> Path:
+    """Where a certificate that was at `path` is kept until another one is written there."""
+    return path.with_name(path.name + ".earlier")
+
+
+def put_aside(path: Path) -> None:
+    """Keep a certificate of an earlier search, which may end with a proof where this one does not."""
+    if path.exists():
+        path.replace(earlier(path))
+
+
 class Certificate:
     """A certificate that is being written during a search.
 
@@ -75,7 +86,7 @@ class Certificate:
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         self.failure: OSError | None = None
-        path.unlink(missing_ok=True)
+        put_aside(path)
         self.body = path.with_name(path.name + ".part")
         if anew:
             self.body.unlink(missing_ok=True)
@@ -277,6 +288,7 @@ class Certificate:
                 whole.write(gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0))
                 shutil.copyfileobj(lines, whole)
             self.drop()
+            earlier(self.path).unlink(missing_ok=True)
         if self.failure is not None:
             self.path.unlink(missing_ok=True)
 

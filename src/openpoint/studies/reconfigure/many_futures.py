@@ -20,6 +20,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.radiality import heaviest_tree
 from openpoint.formulations.switching import Switching
 from openpoint.powerflow.ensemble import is_limited
+from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
 from openpoint.search.futures.model import FuturesModel
@@ -121,7 +122,7 @@ def search_many(
     if search.certificate is None:
         built = program.futures_model
     else:
-        search.certificate.unlink(missing_ok=True)
+        put_aside(search.certificate)
         built = task_of(program, program.ac).built(by_loss=False)
     gap = max(ALONE_GAP * search.gap, FINEST)
     by_itself = replace(search, gap=gap, certificate=None)

@@ -19,6 +19,7 @@ from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.powerflow.ensemble import is_limited
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
+from openpoint.search.certificate import put_aside
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span
@@ -232,7 +233,7 @@ def search_year(
     net = task.network
     began = deadline.passed()
     if search.certificate is not None:
-        search.certificate.unlink(missing_ok=True)
+        put_aside(search.certificate)
     first, known = [*first_states(task), *starts], known or KnownFlows(task)
     known.stop = deadline.over
     for state in (first[0], *starts):
