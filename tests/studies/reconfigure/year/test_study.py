@@ -120,7 +120,7 @@ def test_no_certificate_is_left_where_nothing_keeps_the_limits(tmp_path: Path) -
         "civanlar16", year=months().rename({"2": "4", "18": "16"}), method=method, limits=limits
     )
     assert found.termination is openpoint.Termination.INFEASIBLE
-    assert not list(tmp_path.iterdir())
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"proof.gz.earlier": b"of an earlier run"}
 
 
 def test_a_year_of_another_grid_is_refused() -> None:
