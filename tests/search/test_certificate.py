@@ -15,6 +15,7 @@ import pytest
 
 import openpoint
 from openpoint import TopologySearch
+from openpoint.search.certificate import put_aside
 from openpoint.verify import verify
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -80,3 +81,11 @@ def test_with_a_checkpoint_the_same_search_goes_on_to_the_certificate(
     openpoint.reconfigure("das70", method=method)
     assert list(tmp_path.iterdir()) == [file]
     assert verify(openpoint.read("das70"), file).loss_kw == found.loss_kw
+
+
+def test_a_folder_in_the_place_of_a_certificate_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        put_aside(folder)
+    assert list(tmp_path.iterdir()) == [folder]

@@ -5,6 +5,7 @@ docs/formats.md describes the format.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -50,7 +51,13 @@ def earlier(path: Path) -> Path:
 
 
 def put_aside(path: Path) -> None:
-    """Keep a certificate of an earlier search, which may end with a proof where this one does not."""
+    """Keep a certificate of an earlier search, which may end with a proof where this one does not.
+
+    Raises:
+        IsADirectoryError: there is a folder, which is not moved.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists():
         path.replace(earlier(path))
 
