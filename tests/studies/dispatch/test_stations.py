@@ -10,9 +10,9 @@ import pytest
 import openpoint
 from openpoint.errors import InputError
 from openpoint.network import Network, build_network
+from openpoint.network.criteria import squared_loading
 from openpoint.network.limits import Limits
 from openpoint.powerflow.state import AcState, ac_state
-from openpoint.studies.dispatch.criteria import squared_loading
 from tests.builders.stations import states, station_grid
 
 LIMITS = Limits(v_min_pu=0.9)

@@ -53,7 +53,7 @@ def front(
     quiet: bool,
 ) -> int:
     """Read the grid, find the front of two criteria, show and write it."""
-    from openpoint.studies.dispatch.criteria import CRITERIA
+    from openpoint.network.criteria import CRITERIA
     from openpoint.studies.dispatch.front.study import prepare_front
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)

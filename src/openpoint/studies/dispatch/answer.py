@@ -13,6 +13,7 @@ from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, loops_today, why_no_loss
 from openpoint.network import Network
+from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
@@ -22,7 +23,6 @@ from openpoint.results.iterations import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.search.operating_states import OperatingState
 from openpoint.studies.dispatch import tables
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.outcome import Found
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.remarks import unlimited_voltages

@@ -8,13 +8,10 @@ from numbers import Real
 
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, Solves, all_checked, names_of, numbers_by_name, of_kind
+from openpoint.network.criteria import CRITERIA
+from openpoint.network.freedom import FREE
 from openpoint.network.limits import Limits
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.methods import Method
-
-FREE = ("topology", "taps", "capacitors", "generators", "commitment")
-"""What may be free: switches; tap changers and voltages of sources; capacitor steps; output of generators; whether they
-run at all."""
 
 Weights = str | Mapping[str, float]
 """Numbers by criterion, as a mapping or as text: `losses=1,balance=0.2`."""

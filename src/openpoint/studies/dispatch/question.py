@@ -12,6 +12,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.network.criteria import weighted
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
@@ -24,7 +25,6 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
 from openpoint.search.topology import search_topologies
-from openpoint.studies.dispatch.criteria import weighted
 from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.studies.dispatch.outcome import Found

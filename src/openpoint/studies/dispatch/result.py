@@ -28,7 +28,7 @@ class DispatchResult(SwitchedResult):
         why_method: why this method was taken. free: what was free to move.
         objective: the sum of weight times figure over the criteria; None where there is no answer.
         objective_unit: its unit; empty for a sum of several. lower_bound: proven bound of it.
-        loss_kw, cost_usd_per_h, balance, deviation_pu: figures of the answer, see `studies.dispatch.criteria`;
+        loss_kw, cost_usd_per_h, balance, deviation_pu: figures of the answer, see `network.criteria`;
             `…_before…` today's. None where there is no answer, no power flow, or no price.
         v_min_pu, v_max_pu: lowest and highest voltage of the answer, and their buses.
         violations: limits that the AC solution of the answer breaks (empty for an answer).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openpoint.network.criteria import CRITERIA
 from openpoint.results import columns as c
 from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
 from openpoint.results.iterations import iteration_columns
@@ -9,7 +10,6 @@ from openpoint.results.schema import Schema, listing, maybe, names, text
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
 from openpoint.results.violation import POWERS, violation_columns
-from openpoint.studies.dispatch.criteria import CRITERIA
 
 DEVICE_KINDS = ("capacitor bank", "source voltage", "tap changer", "generator")
 QUANTITIES = ("steps on", "voltage", "tap position", "on")

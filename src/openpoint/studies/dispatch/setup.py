@@ -5,39 +5,24 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-import numpy as np
-
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality import contract
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
+from openpoint.network.criteria import criterion_costs
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices, off_today, with_outputs_held
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.freedom import free_kinds, freed, without_idle
 from openpoint.network.limits import Limits
+from openpoint.network.locks import locks
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
-from openpoint.studies.dispatch.criteria import criterion_costs
-from openpoint.studies.dispatch.options import FREE, DispatchOptions
+from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.question import Question
 
 _LOG = logging.getLogger(__name__)
-
-FREED_BY = {
-    DeviceKind.BANK: "capacitors",
-    DeviceKind.VOLTAGE: "taps",
-    DeviceKind.TAP: "taps",
-    DeviceKind.UNIT: "commitment",
-}
-"""What must be free for a device of a kind to move."""
-_NEEDED = {
-    "topology": "a branch that is switchable, or that `switchable` names",
-    "taps": "a controllable transformer with tap_min below tap_max, or a source with v_min_pu, v_max_pu and v_step_pu",
-    "capacitors": "a controllable capacitor bank",
-    "generators": "a generator with p_min_kw, p_max_kw, q_min_kvar or q_max_kvar",
-    "commitment": "a generator with limits and may_stop",
-}
 
 
 def question_of(grid: Grid, options: DispatchOptions) -> Question:
@@ -53,12 +38,11 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
         raise OptionError(f"dispatch works on balanced grids (phases '1'); {HAS_PHASES}")
     network = Limits.given(options.limits).applied(network)
     every = build_devices(grid, network)
-    free = free_kinds(network, every, options)
+    free = free_kinds(network, every, options.free)
     prices = _prices(grid, network, options)
-    if "commitment" not in free and prices is not None:
-        prices = replace(prices, idle=np.where(off_today(network, every), 0.0, prices.idle))
-    network = with_outputs_held(network, every, ranged="generators" not in free, off="commitment" not in free)
-    devices = every.only(np.flatnonzero([FREED_BY[DeviceKind(kind)] in free for kind in every.kind]))
+    if prices is not None:
+        prices = without_idle(prices, network, every, free)
+    network, devices = freed(network, every, free)
     stations = _with_stations(network, devices)
     refuse_shared_taps(stations, devices, "Leave taps out of what is free (--free)")
     switchable = network.switchable & ("topology" in free)
@@ -100,27 +84,6 @@ def _with_stations(network: Network, devices: Devices) -> Stations:
 def _most(options: DispatchOptions) -> dict[str, float]:
     """The most that a criterion may be, but for changes, which are counted by themselves."""
     return {name: most for name, most in options.most.items() if name != "changes"}
-
-
-def free_kinds(network: Network, every: Devices, options: DispatchOptions) -> tuple[str, ...]:
-    """What is free: what was named, or all of which the grid has any.
-
-    Raises:
-        OptionError: something named of which it has none, or nothing at all.
-    """
-    there = {FREED_BY[DeviceKind(kind)] for kind in every.kind}
-    there |= {"topology"} if network.switchable.any() else set()
-    ranges = (network.p_min < network.p_max) | (network.q_min < network.q_max)
-    there |= {"generators"} if ranges.any() else set()
-    if options.free is None:
-        if not there:
-            needed = "; ".join(f"{kind}: {what}" for kind, what in _NEEDED.items())
-            raise OptionError(f"nothing may move in this grid. What would: {needed}")
-        return tuple(kind for kind in FREE if kind in there)
-    if missing := [kind for kind in options.free if kind not in there]:
-        text = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
-        raise OptionError(f"free names what this grid has none of: {text}")
-    return tuple(kind for kind in FREE if kind in options.free)
 
 
 def _prices(grid: Grid, network: Network, options: DispatchOptions) -> OperatingCost | None:

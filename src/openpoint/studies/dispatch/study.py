@@ -45,7 +45,7 @@ def dispatch(
     Steps and taps are whole numbers. In grids of phases a, b, c regulators, capacitors and switches are set for least
     losses or, with one price for all sources, least cost: OpenDSS evaluates every state, a linear model proposes, and
     nothing is proven unless states are few enough to try all. The criteria, with their units and definitions, are those
-    of `openpoint.studies.dispatch.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
+    of `openpoint.network.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
 
     Args:
         grid: the grid, a path or a name that `read` takes; its tables say what may move and how far.

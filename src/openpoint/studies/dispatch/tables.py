@@ -10,6 +10,7 @@ import polars as pl
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
+from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import LEAST_POWER
@@ -17,7 +18,6 @@ from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.violation import Violation
 from openpoint.search.operating_states import OperatingState
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, SOURCES
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from openpoint.network.freedom import FREE
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
-from openpoint.studies.dispatch.options import FREE
 from openpoint.studies.dispatch.result import DispatchResult
 
 _MOST_ACTIONS = 30

@@ -8,11 +8,12 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.locks import refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
+from openpoint.network.locks import locks
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality import contract
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
@@ -17,6 +17,7 @@ from openpoint.network.day import DayArrays, Demand
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.limits import Limits
+from openpoint.network.locks import locks
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.scenarios.day.futures import DayFutures, realisations_of

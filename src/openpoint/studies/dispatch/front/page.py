@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.network.criteria import CRITERIA
 from openpoint.report.numerals import method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.front.pictures import chart
 from openpoint.studies.dispatch.front.result import DispatchFront
 

@@ -9,11 +9,11 @@ import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
+from openpoint.network.criteria import CRITERIA
 from openpoint.results import columns
 from openpoint.results.base import Result
 from openpoint.results.columns import finite
 from openpoint.results.shape import Shape
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.front.schema import FRONT, POINTS, V_MIN
 from openpoint.studies.dispatch.result import DispatchResult
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from openpoint.network.criteria import CRITERIA
 from openpoint.results import columns as c
 from openpoint.results.schema import names, text, value, whole
 from openpoint.results.shape import Shape
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.twostage.log import Termination
 
 V_MIN = "v_min"

@@ -16,8 +16,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
+from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.schema import V_MIN
 from openpoint.studies.dispatch.methods import Method

@@ -14,12 +14,12 @@ from openpoint.errors import OptionError
 from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
+from openpoint.network.criteria import CRITERIA
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.studies.dispatch.criteria import CRITERIA
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.phases.devices import phase_devices
 from openpoint.studies.dispatch.phases.evaluation import Sought

@@ -17,7 +17,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality import Choices
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.switching import Switching
@@ -27,6 +27,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import Limits
+from openpoint.network.locks import locks
 from openpoint.powerflow.phase_state import PhaseState, phase_state
 from openpoint.results.phase_violations import violations
 from openpoint.studies.dispatch.phases.descent import Descent

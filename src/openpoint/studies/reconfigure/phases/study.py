@@ -12,13 +12,14 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import locks, refuse_impossible
+from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.topology_phases import by_branch, choices_of
 from openpoint.grid.balanced import HAS_PHASES, is_symmetric
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
+from openpoint.network.locks import locks
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.methods import BranchExchange

@@ -1,0 +1,70 @@
+"""What is free to move in a grid beside its demand: switches, taps, capacitor steps, outputs of generators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from openpoint.errors import OptionError
+from openpoint.network.arrays import Network
+from openpoint.network.devices import DeviceKind, Devices, off_today, with_outputs_held
+from openpoint.network.operating_cost import OperatingCost
+
+FREE = ("topology", "taps", "capacitors", "generators", "commitment")
+"""What may be free: switches; tap changers and voltages of sources; capacitor steps; output of generators; whether they
+run at all."""
+FREED_BY = {
+    DeviceKind.BANK: "capacitors",
+    DeviceKind.VOLTAGE: "taps",
+    DeviceKind.TAP: "taps",
+    DeviceKind.UNIT: "commitment",
+}
+"""What must be free for a device of a kind to move."""
+_NEEDED = {
+    "topology": "a branch that is switchable, or that `switchable` names",
+    "taps": "a controllable transformer with tap_min below tap_max, or a source with v_min_pu, v_max_pu and v_step_pu",
+    "capacitors": "a controllable capacitor bank",
+    "generators": "a generator with p_min_kw, p_max_kw, q_min_kvar or q_max_kvar",
+    "commitment": "a generator with limits and may_stop",
+}
+
+
+def free_kinds(network: Network, every: Devices, named: Iterable[str] | None) -> tuple[str, ...]:
+    """What is free, in the order of `FREE`: what was named, or all of which the grid has any.
+
+    Args:
+        every: the devices of the grid. named: None = not named.
+
+    Raises:
+        OptionError: something named of which it has none, or nothing at all.
+    """
+    there = {FREED_BY[DeviceKind(kind)] for kind in every.kind}
+    there |= {"topology"} if network.switchable.any() else set()
+    ranges = (network.p_min < network.p_max) | (network.q_min < network.q_max)
+    there |= {"generators"} if ranges.any() else set()
+    if named is None:
+        if not there:
+            needed = "; ".join(f"{kind}: {what}" for kind, what in _NEEDED.items())
+            raise OptionError(f"nothing may move in this grid. What would: {needed}")
+        return tuple(kind for kind in FREE if kind in there)
+    wanted = set(named)
+    if missing := [kind for kind in FREE if kind in wanted - there]:
+        text = "; ".join(f"{kind} needs {_NEEDED[kind]}" for kind in missing)
+        raise OptionError(f"free names what this grid has none of: {text}")
+    return tuple(kind for kind in FREE if kind in wanted)
+
+
+def freed(network: Network, every: Devices, free: Iterable[str]) -> tuple[Network, Devices]:
+    """The network in which the outputs that are not free are held as today, and the devices that are free."""
+    kinds = set(free)
+    held = with_outputs_held(network, every, ranged="generators" not in kinds, off="commitment" not in kinds)
+    return held, every.only(np.flatnonzero([FREED_BY[DeviceKind(kind)] in kinds for kind in every.kind]))
+
+
+def without_idle(prices: OperatingCost, network: Network, every: Devices, free: Iterable[str]) -> OperatingCost:
+    """The prices without those of being on, of generators that are off and stay so."""
+    if "commitment" in set(free):
+        return prices
+    return replace(prices, idle=np.where(off_today(network, every), 0.0, prices.idle))
