@@ -48,6 +48,7 @@ ROOMS = (
     "names",
     "arrays",
     "version",
+    "atomic",
     "errors",
 )
 PUBLIC = [
@@ -356,6 +357,49 @@ def test_a_function_fits_on_a_screen_or_two() -> None:
 def test_nobody_asks_an_object_what_it_is(path: Path) -> None:
     asked = [node.lineno for node in nodes_of(path) if isinstance(node, ast.Name) and node.id == "hasattr"]
     assert not asked
+
+
+def test_only_the_writer_writes_files() -> None:
+    """`openpoint.atomic` writes what is written, so that an old file survives whatever fails.
+
+    Others make the content in memory, in a `buffer`. A certificate gathers its lines in a file of its own.
+    """
+    wrong = [
+        f"{dotted(path)}:{node.lineno} {ast.unparse(node)}"
+        for path in MODULES
+        if dotted(path) != "atomic"
+        for node in nodes_of(path)
+        if isinstance(node, ast.Call) and writes(node)
+    ]
+    assert wrong == [line for line in wrong if line.startswith("search.certificate:") and "self.body" in line]
+    assert len(wrong) == 1
+
+
+def writes(node: ast.Call) -> bool:
+    """Whether a call writes, copies or renames a file."""
+    name, on = called(node), ast.unparse(node.func).rpartition(".")[0]
+    arguments = [*node.args, *(each.value for each in node.keywords)]
+    texts = [each.value for each in arguments if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    if name in ("open", "GzipFile", "ZipFile", "fdopen"):
+        return any(re.fullmatch("[rwaxbt+U]{1,4}", text) and set(text) & set("wax+") for text in texts)
+    if name in ("write_csv", "write_parquet", "savefig", "savez", "Workbook"):
+        return bool(node.args) and ast.unparse(node.args[0]) != "buffer"
+    if name in ("rename", "replace", "link", "symlink"):
+        return on == "os"
+    return (name in {"write_text", "write_bytes"} and bool(on)) or on == "shutil" or name in OTHER_WRITERS
+
+
+OTHER_WRITERS = {
+    "write_excel",
+    "to_excel_file",
+    "write_ipc",
+    "write_ndjson",
+    "sink_csv",
+    "sink_parquet",
+    "tofile",
+    "dump",
+}
+"""Functions of libraries that write a file themselves."""
 
 
 def test_no_class_derives_from_a_concrete_one() -> None:

@@ -6,7 +6,6 @@ import errno
 import gzip
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def the_whole_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise FULL
 
-    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    monkeypatch.setattr("openpoint.search.certificate.write_bytes", refuse)
 
 
 @pytest.mark.parametrize("fails", [lines_fail, the_whole_fails])

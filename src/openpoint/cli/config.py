@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openpoint.atomic import write_text
 from openpoint.cli.groups import with_parameters
 from openpoint.cli.guard import NOT_WRITTEN, complain
 from openpoint.cli.outputs import STDOUT, check_file
@@ -194,7 +195,7 @@ def _converted(ctx: typer.Context, option: Any, value: Any) -> Any:
 
 def _save(ctx: typer.Context, file: Path, code: int) -> int:
     try:
-        file.write_text(_written(ctx), encoding="utf-8")
+        write_text(file, _written(ctx))
     except OSError as error:
         complain("error", f"--save-config {file} was not written: {error.strerror}")
         return NOT_WRITTEN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openpoint.atomic import write_text
 from openpoint.cli.guard import complain
 from openpoint.errors import OpenpointError, OptionError
 
@@ -150,12 +152,8 @@ def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
     if endings and path.suffix.lower() not in endings:
         raise OptionError(f"{option} {path}: the name must end in {' or '.join(endings)}")
     _check_folder(option, path.parent)
-    if path.exists():
-        try:
-            with path.open("ab"):
-                pass
-        except OSError as error:
-            raise OptionError(f"{option} {path}: cannot be written ({error.strerror}); choose another name") from None
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OptionError(f"{option} {path}: the rights of this file forbid writing; choose another name")
 
 
 def _check_tables(option: str, folder: Path, given: list[Path]) -> None:
@@ -200,13 +198,13 @@ def _write_text(path: Path, text: str) -> None:
         # Bytes, so that names survive where the standard output has another encoding.
         typer.echo(text.encode("utf-8"), nl=False)
     else:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 def _write_report(result: Result, path: Path) -> None:
     from openpoint.results.base import report_html
 
-    path.write_bytes(report_html(result).encode())
+    write_text(path, report_html(result))
 
 
 def _write_plot(result: Result, path: Path) -> None:

@@ -18,6 +18,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.table_bytes import table_bytes
 from openpoint.grid.table_text import csv_from_table, table_from_csv
 
 FORMAT = 1
@@ -42,9 +43,7 @@ def files_from_grid(grid: Grid, *, tables: TableFormat = "csv") -> dict[str, byt
         if tables == "csv":
             files[f"{kind}.csv"] = csv_from_table(kind, frame).encode()
         else:
-            buffer = io.BytesIO()
-            frame.write_parquet(buffer)
-            files[f"{kind}.parquet"] = buffer.getvalue()
+            files[f"{kind}.parquet"] = table_bytes(frame, csv=False)
     return files
 
 

@@ -22,6 +22,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
@@ -148,10 +149,8 @@ def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat |
     if tables is not None:
         raise OptionError(f"tables={tables!r} is for a folder of tables, not for {folder}; leave it out")
     content = _WRITERS[ending](grid)
-    try:
-        folder.write_bytes(content)
-    except OSError as error:
-        raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
+    with refusing():
+        write_bytes(folder, content)
 
 
 def _circuit(grid: Grid) -> bytes:

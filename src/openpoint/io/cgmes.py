@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree
 
+from openpoint.atomic import write_bytes
 from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.json import net_from_text
@@ -144,7 +145,7 @@ def _converted(files: Mapping[str, bytes], name: str) -> tuple[str, set[str]]:
             warnings.simplefilter("ignore")
             paths = [Path(place) / f"{number}.xml" for number in range(len(files))]
             for path, content in zip(paths, files.values(), strict=True):
-                path.write_bytes(content)
+                write_bytes(path, content)
             net: Any = from_cim([str(path) for path in paths], ignore_errors=False)
             text = str(pandapower.to_json(net))
     except Exception as error:  # the converter raises whatever it meets where a set is not whole

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openpoint.atomic import Content, refusing, write_files
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.files import HEAD, TABLE_FILES, TableFormat, files_from_grid, grid_from_files
 from openpoint.grid.grid import Grid
@@ -38,18 +39,13 @@ def write_folder(grid: Grid, folder: Path, *, tables: TableFormat = "csv") -> No
         OptionError: the folder contains other files, or cannot be written; `tables` is unknown.
     """
     files = files_from_grid(grid, tables=tables)
-    try:
+    with refusing():
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"{folder} is a file; name a folder")
         if folder.is_dir() and any(folder.iterdir()) and not (folder / HEAD).is_file():
             raise OptionError(f"{folder} holds files and no grid; name a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in TABLE_FILES - set(files):
-            (folder / name).unlink(missing_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-    except OSError as error:
-        raise OptionError(f"{folder} cannot be written: {_reason(error)}") from error
+        contents: dict[Path, Content] = {folder / name: content for name, content in files.items()}
+        write_files(contents, gone=[folder / name for name in TABLE_FILES - set(files)])
 
 
 def _reason(error: OSError) -> str:

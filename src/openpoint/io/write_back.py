@@ -16,18 +16,20 @@ Of an OpenDSS circuit these are the branches alone: its own controls may set tap
 from __future__ import annotations
 
 import os
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from openpoint.errors import InputError, OptionError
+from openpoint.atomic import Content, chunks, refusing, write_bytes, write_files
+from openpoint.errors import OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.io import read, vision, write
 from openpoint.io.matpower import states as matpower
 from openpoint.io.opendss import states as opendss
+from openpoint.io.opendss.text import read_script
 from openpoint.io.pandapower import states as pandapower
 from openpoint.io.pgm import states as pgm
 from openpoint.io.pgm.read import is_input
@@ -35,6 +37,7 @@ from openpoint.io.simbench import states as simbench
 from openpoint.io.simbench.tables import TABLES, is_folder
 from openpoint.io.switch_states.edit import Change, cannot_write, edited
 
+_FILE = re.compile(r"(?i)\b(csv|sng|dbl|pqcsv)?file\s*=")
 _EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}
 WRITTEN = (
     "pandapower and power-grid-model nets (.json), MATPOWER cases (.m), OpenDSS circuits (.dss), workbooks (.xlsx), "
@@ -74,19 +77,23 @@ def write_back(
     else:
         edits_of = pgm.edits_of if is_input(text) else _EDITS[origin.suffix.lower()]
         edits, changes = edits_of(text, origin.name, grid, states)
-    before = target.read_bytes() if target.exists() else None
-    try:
-        target.write_bytes(edited(text, edits).encode("latin-1") if states else content)
-        _refuse_difference(origin.name, wanted, read(target))
-    except OSError as error:
-        raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error
-    except InputError:
-        if before is None:
-            target.unlink(missing_ok=True)
-        else:
-            target.write_bytes(before)
-        raise
+    made = edited(text, edits).encode("latin-1") if states else content
+    with refusing():
+        _refuse_difference(origin.name, wanted, _read_again(made, target))
+        write_bytes(target, made)
     return tuple(changes)
+
+
+def _read_again(made: bytes, target: Path) -> Grid:
+    """The grid in a file before it takes its place: from a temporary one, of a circuit beside those it redirects to."""
+    with TemporaryDirectory() as place:
+        beside = target.with_name(f".{Path(place).name}.dss")
+        copy = beside if target.suffix.lower() == ".dss" else Path(place) / target.name
+        try:
+            write_bytes(copy, made)
+            return read(copy)
+        finally:
+            copy.unlink(missing_ok=True)
 
 
 def refuse_other_format(source: Path, target: Path) -> None:
@@ -105,6 +112,21 @@ def refuse_other_format(source: Path, target: Path) -> None:
         raise OptionError(f"{source}: switch states are written back into {WRITTEN}; `convert` writes the grid anew")
     if target.suffix.lower() != ending and not (not ending and target.is_dir()):
         raise OptionError(f"{target}: the copy has the format of {source}; give a name that ends in {ending or '/'}")
+    if ending == ".dss" and target.resolve().parent != source.resolve().parent and _has_parts(source):
+        raise OptionError(
+            f"{target}: {source.name} reads other files of its folder, which are not copied; give a name in the folder "
+            f"{source.parent}"
+        )
+    if _is_simbench(source):
+        there = {path.name for path in target.iterdir() if path.name[0] != "."} if target.is_dir() else set()
+        if others := sorted(there - {path.name for path in source.iterdir()}):
+            raise OptionError(f"{target} holds other files, such as {others[0]}; name a new folder")
+
+
+def _has_parts(circuit: Path) -> bool:
+    """Whether an OpenDSS circuit reads other files: redirects, or curves."""
+    script = read_script(circuit)
+    return script.files > 1 or any(_FILE.search(statement.text) for statement in script.statements)
 
 
 def _is_simbench(source: Path) -> bool:
@@ -114,27 +136,18 @@ def _is_simbench(source: Path) -> bool:
 def _simbench(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]) -> tuple[Change, ...]:
     """Copy a folder with another Switch.csv. Checked first in a temporary folder, without its profiles."""
     table, changes = simbench.changed_table(origin, wanted, states)
-    files = [path for path in sorted(origin.iterdir()) if path.is_file()]
-    there = {path.name for path in target.iterdir()} if target.is_dir() else set()
-    foreign = sorted(there - {path.name for path in origin.iterdir()})
-    if foreign:
-        raise OptionError(f"{target} holds other files, such as {foreign[0]}; name a new folder")
-    try:
+    files = {path.name: path for path in sorted(origin.iterdir()) if path.is_file()}
+    changed: dict[str, Content] = {simbench.TABLE: table} if states else {}
+    with refusing():
         with TemporaryDirectory() as place:
-            for path in files:
-                if path.suffix == ".csv" and path.stem in TABLES:
-                    shutil.copyfile(path, Path(place) / path.name)
-            if states:
-                (Path(place) / simbench.TABLE).write_bytes(table)
+            tables = {
+                name: chunks(path) for name, path in files.items() if path.suffix == ".csv" and path.stem in TABLES
+            }
+            write_files({Path(place) / name: content for name, content in (tables | changed).items()})
             _refuse_difference(origin.name, wanted, read(place))
-        target.mkdir(parents=True, exist_ok=True)
-        for path in files:
-            if not (target / path.name).exists() or not path.samefile(target / path.name):
-                shutil.copyfile(path, target / path.name)
-        if states:
-            (target / simbench.TABLE).write_bytes(table)
-    except OSError as error:
-        raise OptionError(f"{target} cannot be written: {error.strerror or error}") from error
+        there = target.exists() and target.samefile(origin)
+        copied = {} if there else {name: chunks(path) for name, path in files.items()}
+        write_files({target / name: content for name, content in (copied | changed).items()})
     return tuple(changes)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import polars as pl
 import polars.selectors as cs
 
+from openpoint.atomic import refusing, write_text
 from openpoint.errors import MissingExtraError, OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
@@ -99,7 +100,7 @@ class Result:
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        return write_file(path, (".json",), lambda file: file.write_text(self.to_json(), encoding="utf-8"))
+        return write_file(path, (".json",), lambda file: write_text(file, self.to_json()))
 
     def write_tables(self, path: str | os.PathLike[str], *, format: Literal["csv", "parquet"] = "csv") -> list[Path]:
         """Write the tables: one file for each into a folder, which is made, or as sheets of a workbook (`.xlsx`).
@@ -124,10 +125,8 @@ class Result:
             raise OptionError(f"{folder}: tables are written into a folder or an .xlsx file, not as {ending}")
         if (folder / HEAD).exists():
             raise OptionError(f"{folder}: this folder holds a grid, whose tables would be replaced; name another")
-        try:
+        with refusing():
             return writers[format](self, folder)
-        except OSError as error:
-            raise OptionError(f"{folder} cannot be written: {error.strerror or error}") from error
 
     def write_report(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page with pictures and tables (`.html`); missing folders are made.
@@ -135,7 +134,7 @@ class Result:
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        return write_file(path, (".html", ".htm"), lambda file: file.write_bytes(report_html(self).encode()))
+        return write_file(path, (".html", ".htm"), lambda file: write_text(file, report_html(self)))
 
     @property
     def headline(self) -> str:
@@ -335,9 +334,6 @@ def write_file(path: str | os.PathLike[str], endings: tuple[str, ...], write: Ca
     file = path_of(path, "path", "the path of a file")
     if file.suffix.lower() not in endings:
         raise OptionError(f"{file}: the name must end in {' or '.join(endings)}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with refusing():
         write(file)
-    except OSError as error:
-        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
     return file

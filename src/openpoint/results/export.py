@@ -5,11 +5,15 @@ CSV and Parquet have one file for each table, and the summary as a table of one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
+
+from openpoint.atomic import write_bytes, write_files
+from openpoint.grid.table_bytes import table_bytes
 
 
 class Tabled(Protocol):
@@ -27,12 +31,12 @@ class Tabled(Protocol):
 
 def to_csv(result: Tabled, folder: str | Path) -> list[Path]:
     """Write one CSV file for each table into the folder, which is made where missing; the paths written."""
-    return _write(result, Path(folder), "csv", pl.DataFrame.write_csv)
+    return _write(result, Path(folder), "csv")
 
 
 def to_parquet(result: Tabled, folder: str | Path) -> list[Path]:
     """Write one Parquet file for each table into the folder, which is made where missing; the paths written."""
-    return _write(result, Path(folder), "parquet", pl.DataFrame.write_parquet)
+    return _write(result, Path(folder), "parquet")
 
 
 def to_excel(result: Tabled, file: str | Path) -> Path:
@@ -42,9 +46,9 @@ def to_excel(result: Tabled, file: str | Path) -> Path:
     """
     import xlsxwriter
 
-    path = Path(file)
-    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(path, options) as book:
+    path, buffer = Path(file), io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(buffer, options) as book:
         bold = book.add_format({"bold": True})
         sheet = book.add_worksheet("summary")
         sheet.set_column(0, 0, 24)
@@ -60,16 +64,16 @@ def to_excel(result: Tabled, file: str | Path) -> Path:
                 sheet.write_string(0, column, header, bold)
                 for row, value in enumerate(frame[header], start=1):
                     _write_cell(sheet, row, column, value)
+    write_bytes(path, buffer.getvalue())
     return path
 
 
-def _write(result: Tabled, folder: Path, ending: str, write: Callable[[pl.DataFrame, Path], None]) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write(result: Tabled, folder: Path, ending: str) -> list[Path]:
     frames = {"summary": result.row_frame(), **result.tables()}
-    paths = [folder / f"{name}.{ending}" for name in frames]
-    for frame, path in zip(frames.values(), paths, strict=True):
-        write(frame, path)
-    return paths
+    write_files(
+        {folder / f"{name}.{ending}": table_bytes(frame, csv=ending == "csv") for name, frame in frames.items()}
+    )
+    return [folder / f"{name}.{ending}" for name in frames]
 
 
 def _write_cell(sheet: Any, row: int, column: int, value: str | float | int | None) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names, names_of, of_kind, path_of
 from openpoint.grid.grid import Grid
+from openpoint.grid.table_bytes import table_bytes
 from openpoint.io import GridLike, read
 from openpoint.scenarios.disasters_table import SUM_TOLERANCE, Row, is_csv, load_rows, rows_of_frame, sound_rows
 
@@ -169,14 +171,9 @@ def write_disasters(disasters: Disasters, grid: GridLike, path: str | os.PathLik
     """
     of_kind(disasters, Disasters, "disasters", "Disasters, as `read_disasters` and `storms` make them")
     file = path_of(path, "path")
-    table = disasters.table(grid)
-    try:
-        if is_csv(file):
-            table.write_csv(file)
-        else:
-            table.write_parquet(file)
-    except OSError as error:
-        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
+    content = table_bytes(disasters.table(grid), csv=is_csv(file))
+    with refusing():
+        write_bytes(file, content)
 
 
 def _from_rows(rows: Sequence[Row], grid: Grid, table: str) -> Disasters:

@@ -15,11 +15,13 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.files import HEAD, TABLE_FILES
 from openpoint.grid.grid import Grid
+from openpoint.grid.table_bytes import table_bytes
 from openpoint.io import GridLike, read
 from openpoint.scenarios.futures_table import COLUMNS, read_rows
 from openpoint.scenarios.long_table import SUM_TOLERANCE, Place, is_csv, load_table
@@ -213,14 +215,9 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
     file = path_of(path, "path")
     if file.name.lower() in TABLE_FILES and (file.parent / HEAD).exists():
         raise OptionError(f"{file} is a table of the grid in {file.parent}, and would be replaced; give another name")
-    table = futures.table()
-    try:
-        if is_csv(file):
-            table.write_csv(file)
-        else:
-            table.write_parquet(file)
-    except OSError as error:
-        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
+    content = table_bytes(futures.table(), csv=is_csv(file))
+    with refusing():
+        write_bytes(file, content)
 
 
 def read_futures(path_or_frame: FuturesLike, grid: GridLike) -> Futures:

@@ -12,9 +12,9 @@ import json
 import logging
 import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.arrays import Bools, Floats
+from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices
@@ -291,13 +292,10 @@ class Certificate:
         if self.failure is not None:
             return
         with self._writing():
-            with open(self.path, "wb") as whole, open(self.body, "rb") as lines:
-                whole.write(gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0))
-                shutil.copyfileobj(lines, whole)
+            first = gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0)
+            write_bytes(self.path, chain([first], chunks(self.body)))
             self.drop()
             earlier(self.path).unlink(missing_ok=True)
-        if self.failure is not None:
-            self.path.unlink(missing_ok=True)
 
     def _of_objective(self, objective: Objective) -> dict[str, Any]:
         """Prices, limits of supply, and by bus the source whose price its multipliers lack."""

@@ -1,8 +1,8 @@
 """Checkpoints: files with the state of an unfinished search, from which it is continued.
 
 The file is a line of text, `openpoint checkpoint 2` and the SHA-256 of the rest, and then NumPy's npz without Python
-objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint is written to a
-temporary file and then renamed, so that a complete file exists at any time. A continued search takes the same steps as
+objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint takes the place of
+the last one as a whole (`openpoint.atomic`). A continued search takes the same steps as
 one without interruption, with one exception: the outputs of dispatched generators depend slightly on the trees
 evaluated before, and this history is not saved.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.arrays import Bools
+from openpoint.atomic import write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Candidate
@@ -62,19 +62,10 @@ class Checkpoint:
         Raises:
             OSError: it cannot be written; the earlier file remains.
         """
-        body = io.BytesIO()
-        np.savez(body, allow_pickle=False, key=np.array(json.dumps(dict(self.key))), **state)
-        data = body.getvalue()
-        beside = self.path.with_name(self.path.name + ".new")
-        try:
-            with open(beside, "wb") as file:
-                file.write(f"{FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode())
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, key=np.array(json.dumps(dict(self.key))), **state)
+        data = buffer.getvalue()
+        write_bytes(self.path, [f"{FORMAT} {hashlib.sha256(data).hexdigest()}\n".encode(), data])
 
     def read(self) -> dict[str, npt.NDArray[Any]] | None:
         """The saved state; None where there is no file.

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from openpoint.atomic import write_bytes
 from openpoint.errors import OptionError
 from openpoint.report.figure import style
 
@@ -52,7 +53,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
         OptionError: another extension.
     """
     path = Path(path)
-    path.write_bytes(encode(figure, format_of(path)))
+    write_bytes(path, encode(figure, format_of(path)))
     return path
 
 

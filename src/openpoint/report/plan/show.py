@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from openpoint.atomic import refusing, write_text
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.grid import Grid
@@ -51,11 +52,8 @@ def write_checklist(grid: Grid, plan: SwitchPlan, path: str | Path) -> Path:
         raise OptionError(f"{file}: a checklist ends in {', '.join(ENDINGS)}")
     texts = {".md": checklist_markdown, ".csv": _csv}
     text = texts.get(file.suffix.lower(), checklist_html)(grid, plan)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OptionError(f"{file} cannot be written: {error.strerror or error}") from error
+    with refusing():
+        write_text(file, text)
     return file
 
 

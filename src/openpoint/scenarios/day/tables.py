@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from openpoint.atomic import Content, refusing, write_files
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
@@ -94,21 +96,18 @@ class Day:
             OptionError: the folder holds other files, or cannot be written.
         """
         place = path_of(folder, "folder", "the path of a folder")
-        try:
+        with refusing():
             if place.exists() and not place.is_dir():
                 raise OptionError(f"{place} is a file; name a folder")
             if place.is_dir() and (others := sorted({p.name for p in place.iterdir()} - DAY_FILES)):
                 raise OptionError(f"{place} holds {others[0]}, which is no table of a day; name another folder")
-            place.mkdir(parents=True, exist_ok=True)
-            for name in DAY_FILES:
-                (place / name).unlink(missing_ok=True)
+            contents: dict[Path, Content] = {}
             for kind, frame in self.tables().items():
                 schema = profile_schema(frame.columns) if kind == "profiles" else DAY_SCHEMAS[kind]
                 text = csv_from_table(kind, frame, schema) if frame.height else ""
                 if text.strip():  # not where every cell is the default, which says nothing
-                    (place / f"{kind}.csv").write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OptionError(f"{place} cannot be written: {error.strerror or error}") from error
+                    contents[place / f"{kind}.csv"] = text.encode()
+            write_files(contents, gone={place / name for name in DAY_FILES} - set(contents))
 
     def __repr__(self) -> str:
         return f"Day({', '.join(f'{name}: {frame.height}' for name, frame in self.tables().items() if frame.height)})"

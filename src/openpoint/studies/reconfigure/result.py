@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 import numpy as np
 import polars as pl
 
+from openpoint.atomic import write_text
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
@@ -179,7 +180,7 @@ class TopologyResult(LossResult):
             raise OptionError("GeoJSON is written of balanced grids (phases '1'); this grid has phases a, b, c")
 
         def write(file: Path) -> None:
-            file.write_text(geojson(self.grid, self.buses, self.branches, "after"), encoding="utf-8")
+            write_text(file, geojson(self.grid, self.buses, self.branches, "after"))
 
         return write_file(path, (".geojson",), write)
 

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import openpoint
-from openpoint import Grid, InputError, OptionError
+from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.sources import Source, find_sources
@@ -171,13 +171,13 @@ class _Fills:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.write = Path.write_bytes
+        self.fill = atomic._fill
 
-    def __call__(self, path: Path, content: bytes) -> int:
-        if self.name in str(path):
-            self.write(path, content[: len(content) // 2])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return self.write(path, content)
+    def __call__(self, part: Path, target: Path, content: bytes) -> None:
+        half = self.name in str(target)
+        self.fill(part, target, content[: len(content) // 2] if half else content)
+        if half:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("name", [f"ring1/{REPORT}", f"ring1/{RECORD}", "fleet.parquet"])
@@ -187,8 +187,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
     out = tmp_path / "out"
     done = 3 if name == "fleet.parquet" else 1
     with monkeypatch.context() as patch:
-        disk = _Fills(name)
-        patch.setattr(Path, "write_bytes", lambda path, content: disk(path, content))
+        patch.setattr(atomic, "_fill", _Fills(name))
         with pytest.raises(NotWrittenError, match=f"No space left.* {done} of 3 grids are finished and kept"):
             openpoint.reconfigure_fleet(feeders, out)
     assert not [path for path in out.rglob("*") if path.suffix == ".part"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -11,17 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from openpoint.atomic import Content, write_files
 from openpoint.errors import NotWrittenError, OptionError
 from openpoint.grid.arguments import Names, of_kind, path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.pv_generators import HELD, Held
+from openpoint.grid.table_bytes import table_bytes
 from openpoint.network.limits import Limits
 from openpoint.results.base import report_html
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
 from openpoint.studies.reconfigure.fleet.sources import Paths, Source, find_sources
-from openpoint.studies.reconfigure.fleet.store import GRIDS, naming_file, write_whole
+from openpoint.studies.reconfigure.fleet.store import GRIDS, naming_file
 from openpoint.studies.reconfigure.fleet.task import FleetTask
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -222,15 +223,12 @@ def write_fleet(result: FleetResult) -> Sequence[Path]:
     Raises:
         NotWrittenError: one cannot be written.
     """
-    packed = io.BytesIO()
-    result.grids.write_parquet(packed)
-    contents = {
-        f"{TABLE}.csv": result.grids.write_csv().encode(),
-        f"{TABLE}.parquet": packed.getvalue(),
-        DOCUMENT: result.to_json().encode(),
-        PAGE: report_html(result).encode(),
+    contents: dict[Path, Content] = {
+        result.out / f"{TABLE}.csv": table_bytes(result.grids, csv=True),
+        result.out / f"{TABLE}.parquet": table_bytes(result.grids, csv=False),
+        result.out / DOCUMENT: result.to_json().encode(),
+        result.out / PAGE: report_html(result).encode(),
     }
     with naming_file(result.out):
-        for name, content in contents.items():
-            write_whole(result.out / name, content)
-    return [result.out / name for name in contents]
+        write_files(contents)
+    return list(contents)
