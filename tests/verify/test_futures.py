@@ -23,6 +23,7 @@ from openpoint.search.futures.task import FuturesTask
 from openpoint.twostage.ambiguity import Moments, ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Verified, verify_network
+from openpoint.verify.head import BetweenBounds, NearNominal
 from openpoint.verify.measure import Measure, measure_of
 from tests.builders.certificates import Content, Line, content, index, rewritten
 from tests.builders.second_checker import Refused, covered, second_check
@@ -253,8 +254,9 @@ def measured(risk: str, seed: int) -> tuple[Measure, ProbabilitySet, int]:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(2, 9))
     probabilities = probabilities_of(risk, rng, rng.random((count, 3)) + 0j)
-    given = {name: np.asarray(part).tolist() for name, part in vars(probabilities.form).items()}
-    return measure_of(given, count), probabilities, count
+    given = vars(probabilities.form)
+    form = NearNominal(**given) if "nominal" in given else BetweenBounds(**given)
+    return measure_of(form), probabilities, count
 
 
 @pytest.mark.parametrize("risk", RISKS)

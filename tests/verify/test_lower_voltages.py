@@ -85,7 +85,7 @@ def test_a_certificate_names_the_loss_and_needs_it(steady: Network, tmp_path: Pa
             verify_network(steady, rewritten(tmp_path / "tampered", head | other, lines))
 
     refused("none of a state like the best one", voltage_loss=0.99 * head["value"])
-    refused("none of a state like the best one", voltage_loss=float("inf"))
+    refused("Infinity is no number", voltage_loss=float("inf"))
     refused("does not reach", voltage_loss=40.0 * head["voltage_loss"])
     del head["voltage_loss"]
     refused("does not reach")

@@ -160,8 +160,8 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (lower_the_price, "best state loses"),
     (lower_price_and_value, "does not reach"),
     (raise_price_and_value, "does not reach|not within the gap"),
-    (pay_for_changes, "is negative"),
-    (drop_an_output, "damaged"),
+    (pay_for_changes, "change_cost is -"),
+    (drop_an_output, "has no 'generation'"),
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,11 +15,12 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.search.methods import TopologySearch
+from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, verify_network
 from openpoint.verify.steps import Steps
-from openpoint.verify.year import Ranges, out_of, read_year
+from openpoint.verify.year import Ranges, out_of
 from tests.builders.certificates import Content, Line, content, index, rewritten
 from tests.builders.second_checker import Refused, covered, second_check
 from tests.studies.reconfigure.year.test_search import random_year
@@ -253,8 +253,9 @@ def test_a_year_that_is_missing_or_too_much_is_told(task: YearTask, made: Conten
     path = rewritten(tmp_path / "file", head, lines)
     with pytest.raises(CertificateError, match=r"give the table of its profiles \(--year\)"):
         verify_network(task.network, path)
+    search_topologies(task.network, certificate=path)
     with pytest.raises(CertificateError, match="not about a year"):
-        read_year({}, steps_of(task), io.BytesIO())
+        verify_network(task.network, path, steps=steps_of(task))
 
 
 @pytest.mark.parametrize("seed", [1, 13, 16, 21, 33])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, read
 from openpoint.verify.devices import Places, running, within, without
 from openpoint.verify.flow import flow
-from openpoint.verify.futures import Bounded, of_least_demands, read_futures, voltages_in_all
+from openpoint.verify.futures import Bounded, futures_of, of_least_demands, voltages_in_all
 from openpoint.verify.graph import Graph
+from openpoint.verify.head import Head
 from openpoint.verify.objective import Objective, objective_of
 from openpoint.verify.ranges import greatest_voltages
 from openpoint.verify.steps import Steps
@@ -30,11 +31,8 @@ from openpoint.verify.subject import as_meant, with_locks
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, OPEN
 from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
-from openpoint.verify.year import Ranges, read_year
+from openpoint.verify.year import Ranges, year_of
 
-FORMAT = "openpoint certificate 10"
-READ = FORMAT, *(f"openpoint certificate {older}" for older in (9, 8, 6))
-"""Forms that are read; version 9 has no parts of paths, 8 no regions either, 6 no bounds by paths either."""
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
@@ -66,38 +64,31 @@ class Claim:
     changes, C − n of them `unavoidable`.
     """
 
-    def __init__(self, net: Network, devices: Devices, head: Any, asked: Asked, file: IO[bytes]) -> None:
-        """`file`: read up to the end of the head."""
+    def __init__(self, net: Network, devices: Devices, head: Head, asked: Asked) -> None:
         stations = open_held_meshes(with_locks(net, head))
         net, self.dropped = stations.opened, stations.dropped
-        form, names = (head.get("format"), head.get("devices", [])) if isinstance(head, dict) else (None, [])
-        if form not in READ:
-            raise CertificateError(f"its form is '{form}', not '{FORMAT}': write it again with this version")
         if not net.is_balanced:
             raise CertificateError("certificates do not cover several phases, which this grid has")
-        self.declared = int(head["lines"])
-        net, free, self.held = as_meant(net, devices, names, head["digest"])
+        self.declared = head.lines
+        net, free, self.held = as_meant(net, devices, head.devices, head.digest)
         self.net, self.objective, self.asked = net, objective_of(head, net), asked
-        self.futures = read_futures(head, net.n_terminals, file)
-        self.year = read_year(head, asked.steps, file)
+        self.futures, self.year = futures_of(head), year_of(head, asked.steps)
         self.every: Bounded | None = self.futures or self.year
-        if self.every is not None and not (self.objective.by_loss and not names and not len(net.generator_names)):
+        if self.every is not None and not (
+            self.objective.by_loss and not head.devices and not len(net.generator_names)
+        ):
             raise CertificateError("many futures are for losses, without devices or generators to choose")
         if self.year is not None and (self.futures is not None or self.objective.supply_given):
             raise CertificateError("a year is for losses, without other futures, and without limits of supply")
         self.devices, self.places, self.others = free, Places(net, free, self.objective), without(devices, free)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
-        self.value, self.bound, self.gap = float(head["value"]), float(head["bound"]), float(head["gap"])
+        self.value, self.bound, self.gap = head.value, head.bound, head.gap
         if not (self.bound <= self.value < math.inf and self.relative_gap <= self.gap * (1 + 1e-9)):
             raise CertificateError(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
-        names = ("least_squared_voltage", "greatest_squared_voltage", "greatest_squared_current")
-        limits = [[math.inf if limit is None else float(limit) for limit in head[name]] for name in names]
-        self.w_min, self.w_max, self.l_max = limits
-        self.price, most = float(head["change_cost"]), head["max_changes"]
-        self.most = None if most is None else int(most)
-        if not all(limit >= 0.0 for limit in [*self.w_min, *self.w_max, *self.l_max, self.price]):
-            raise CertificateError("a limit or the price of a change is negative, or no number")
-        self.lost = self._known_loss(head.get("voltage_loss"))
+        self.w_min, self.w_max = head.least_squared_voltage.tolist(), head.greatest_squared_voltage.tolist()
+        self.l_max = head.greatest_squared_current.tolist()
+        self.price, self.most = head.change_cost, head.max_changes
+        self.lost = self._known_loss(head.voltage_loss)
         # The output of a generator at the bus of a source changes no loss.
         counts = ~np.isin(net.generator_terminal, net.source_terminal)
         counts[self.objective.alone(net, NO_DEVICES)] = True
@@ -109,40 +100,32 @@ class Claim:
             set(np.flatnonzero(~net.closed).tolist()),
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
-        name = {branch: e for e, branch in enumerate(net.branch_names)}
         fixed_open = np.flatnonzero(~net.switchable & ~net.closed).tolist()
-        named_open = [name[n] for n in head["locked_open"]]
-        self.locked = list(dict.fromkeys([*named_open, *fixed_open])), [name[n] for n in head["locked_closed"]]
-        self.junctions = int(head.get("junctions", 0))
-        self.base: list[int | None] = head.get("base", [None] * net.n_terminals)
-        self._read_best(head, name)
+        self.locked = list(dict.fromkeys([*head.locked_open, *fixed_open])), head.locked_closed
+        self.junctions, self.base = head.junctions, head.base
+        self._read_best(head)
 
-    def _known_loss(self, given: Any) -> float | None:
+    def _known_loss(self, lost: float | None) -> float | None:
         """The loss by which voltages are bounded from below; None where they are not."""
-        lost, plain = None if given is None else float(given), self.objective.by_loss and not self.devices.count
+        plain = self.objective.by_loss and not self.devices.count
         plain = plain and self.every is None  # of many the loss of one is not known
         if lost is not None and not (plain and self.value <= lost < math.inf):
             raise CertificateError("the loss by which voltages are bounded is none of a state like the best one")
         return lost
 
-    def _read_best(self, head: dict[str, Any], name: dict[str, int]) -> None:
-        """The best state, whose value is that of the file; `name`: numbers of the branches."""
+    def _read_best(self, head: Head) -> None:
+        """The best state, whose value is that of the file."""
         net, free = self.net, self.devices
-        self.best = [CLOSED] * len(name)
-        for branch in head["open"]:
-            self.best[name[branch]] = OPEN
-        if sum(self.best) != len(name) - len(head["open"]):
-            raise CertificateError("a branch is named twice among the open ones")
+        self.best = [CLOSED] * net.n_conductors
+        for branch in head.open:
+            self.best[branch] = OPEN
         fixed = [(e, int(net.closed[e])) for e in np.flatnonzero(~net.switchable).tolist()]
         if any(self.best[e] != s for e, s in [*fixed, *((e, s) for s in (OPEN, CLOSED) for e in self.locked[s])]):
             raise CertificateError("the best state does not keep the locks")
-        self.positions: list[int] = head.get("positions", [])
-        if len(self.positions) != free.count or any(
-            k not in range(size) for k, size in zip(self.positions, free.sizes.tolist(), strict=True)
-        ):
+        self.positions = head.positions
+        if any(k >= size for k, size in zip(self.positions, free.sizes.tolist(), strict=True)):
             raise CertificateError(f"the devices {', '.join(free.names)} have no positions {self.positions}")
-        p, q = (np.array(part, dtype=float) for part in head["generation"])
-        self.generation = p + 1j * q
+        self.generation = head.generation
         if not within(net, running(net, free, self.positions), self.generation):
             raise CertificateError("an output is not within its range")
         self.changes = int(np.sum(np.array(self.best) != net.closed))

@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import IO, Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from openpoint.arrays import Complexes, Floats, States
 from openpoint.network import Network
@@ -23,6 +21,7 @@ from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
 from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.graph import Graph
+from openpoint.verify.head import Head
 from openpoint.verify.measure import Measure, measure_of
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.verified import CertificateError
@@ -33,8 +32,6 @@ UNKNOWN = -1 << 2 * DIGITS
 """Bound of a future that has none."""
 ROUNDING = Fraction(1, 10**9)
 """By how much the share of futures that miss their limits may exceed what is allowed: sums of probabilities."""
-MOST = 1_000_000
-"""Futures, at most."""
 
 
 class Bounded(Protocol):
@@ -122,29 +119,19 @@ def _floor(value: Fraction) -> int:
     return math.floor(value * (1 << DIGITS))
 
 
-def read_futures(head: dict[str, Any], n: int, file: IO[bytes]) -> Futures | None:
-    """The futures of a certificate, whose demands follow its head in the file; None where there are none.
+def futures_of(head: Head) -> Futures | None:
+    """The futures of a certificate; None where there are none.
 
     Raises:
-        CertificateError: numbers that are missing or make no sense.
+        CertificateError: numbers that make no sense.
     """
-    given = head.get("futures")
+    given = head.futures
     if given is None:
         return None
-    count = int(given["count"])
-    if not 0 < count <= MOST:
-        raise CertificateError(f"{count} futures")
-    block = file.read(16 * count * n)
-    demands = np.frombuffer(block, dtype="<f8").reshape(2, count, n)
-    reference, weights = ([float(value) for value in given[name]] for name in ("reference", "weights"))
-    share = float(given["share"])
-    every = np.concatenate([demands.ravel(), reference, weights])
-    if not np.isfinite(every).all() or len(reference) != count or len(weights) != count:
-        raise CertificateError("demands, reference losses or weights are missing or no numbers")
-    if min(weights) < 0.0 or not sum(weights) > 0.0 or not 0.0 <= share <= 1.0:
-        raise CertificateError("a weight is negative, or the share of futures is not between 0 and 1")
-    measure = measure_of(given["measure"], count)
-    return Futures(demands[0] + 1j * demands[1], measure, reference, weights, share)
+    if not given.weights.sum() > 0.0 or given.share > 1.0:
+        raise CertificateError("no future has a weight, or the share of futures is above 1")
+    measure, reference = measure_of(given.measure), given.reference.tolist()
+    return Futures(given.demands, measure, reference, given.weights.tolist(), given.share)
 
 
 def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:

@@ -19,8 +19,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
+from openpoint.arrays import Floats
+from openpoint.verify.head import BetweenBounds, NearNominal
 from openpoint.verify.verified import CertificateError
 
 ROUNDING = 1e-6
@@ -117,23 +118,22 @@ class Near:
 Measure = Between | Near
 
 
-def measure_of(given: Any, count: int) -> Measure:
+def measure_of(given: BetweenBounds | NearNominal) -> Measure:
     """The measure that the head of a certificate states.
 
     Raises:
-        CertificateError: probabilities that are none, or not for so many futures.
+        CertificateError: probabilities that are none.
     """
-    if "nominal" in given:
-        nominal, whole = _whole([_numbers(given["nominal"], count)])
-        far = given["distance"]
-        distance = None if far is None else [[Fraction(d) for d in _numbers(row, count)] for row in far]
-        radius = Fraction(*_numbers([given["radius"]], 1))
-        if distance is not None and (len(distance) != count or any(distance[i][i] for i in range(count))):
-            raise CertificateError("the distances between futures are not those of each to all")
+    if isinstance(given, NearNominal):
+        nominal, whole = _whole([given.nominal])
+        far = given.distance
+        if far is not None and far.diagonal().any():
+            raise CertificateError("a future has a distance to itself")
+        distance = None if far is None else [[Fraction(d) for d in row] for row in far.tolist()]
         total = sum(nominal[0])
         _near_one(total, whole)
-        return Near(nominal[0], radius, distance, total)
-    (lower, upper), whole = _whole([_numbers(given[side], count) for side in ("lower", "upper")])
+        return Near(nominal[0], Fraction(given.radius), distance, total)
+    (lower, upper), whole = _whole([given.lower, given.upper])
     if any(low > high for low, high in zip(lower, upper, strict=True)):
         raise CertificateError("a greatest probability is below the least one")
     one = min(max(whole, sum(lower)), sum(upper))
@@ -141,16 +141,9 @@ def measure_of(given: Any, count: int) -> Measure:
     return Between(lower, upper, one)
 
 
-def _numbers(given: Any, count: int) -> list[float]:
-    found = [float(value) for value in given]
-    if len(found) != count or not all(0.0 <= value < math.inf for value in found):
-        raise CertificateError(f"{len(found)} probabilities or distances, and {count} are needed, all >= 0")
-    return found
-
-
-def _whole(rows: list[list[float]]) -> tuple[list[Values], int]:
+def _whole(rows: list[Floats]) -> tuple[list[Values], int]:
     """Numbers as whole numbers of one unit, and how many of these are 1."""
-    exact = [[Fraction(value) for value in row] for row in rows]
+    exact = [[Fraction(value) for value in row.tolist()] for row in rows]
     unit = math.lcm(*(value.denominator for row in exact for value in row))
     return [[int(value * unit) for value in row] for row in exact], unit
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import Ints
+from openpoint.verify.archive import Archive
 from openpoint.verify.verified import CertificateError
 
 MOST_BITS = 40
@@ -31,21 +32,21 @@ class Multipliers:
         self.phi: dict[int, int] = {}
         self.near: dict[int, int] = {}
 
-    def read(self, given: list[Any], file: IO[bytes]) -> None:
+    def read(self, given: list[Any], archive: Archive) -> None:
         """Go on to the multipliers of a line `[bits, roots, phi, near, width]` and the numbers after it in the file."""
         bits, tops, phi, near, width = given
-        self.take(bits, tops, phi, near, *self._steps(width, file))
+        self.take(bits, tops, phi, near, *self._steps(width, archive))
 
-    def read_plain(self, bits: int, width: int, file: IO[bytes]) -> None:
+    def read_plain(self, bits: int, width: int, archive: Archive) -> None:
         """Go on to the multipliers of a line that has none of limits."""
-        self.take(bits, [], [], [], *self._steps(width, file))
+        self.take(bits, [], [], [], *self._steps(width, archive))
 
-    def _steps(self, width: int, file: IO[bytes]) -> Ints:
+    def _steps(self, width: int, archive: Archive) -> Ints:
         """(2, n) numbers that follow a line, of so many bytes each."""
         n = len(self.y)
         if width not in WIDTHS:
             raise CertificateError(f"numbers of {width} bytes")
-        block = np.frombuffer(file.read(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
+        block = np.frombuffer(archive.block(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
         steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}").reshape(2, n)
         return np.cumsum(steps, axis=1, dtype=np.int64)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
-from openpoint.verify.verified import CertificateError
+from openpoint.verify.head import Head
 
 BY_SOURCE = ("p_min", "p_max", "q_min", "q_max", "s_max")
 """Limits of sources, in the order of `SupplyLimits`."""
@@ -113,37 +112,7 @@ def least_losses(net: Network) -> Objective:
     return Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
 
 
-def objective_of(head: dict[str, Any], net: Network) -> Objective:
-    """The objective in the head of a certificate.
-
-    Raises:
-        CertificateError: a price or limit for which no bound is valid, or as many as the grid does not have.
-    """
+def objective_of(head: Head, net: Network) -> Objective:
+    """The objective in the head of a certificate."""
     plain = least_losses(net)
-    prices, limits = head.get("prices"), head.get("supply")
-    if prices is None and limits is None:
-        return plain
-
-    def numbers(name: str, instead: Floats, given: dict[str, Any], missing: float = math.nan) -> Floats:
-        found = np.array([missing if value is None else float(value) for value in given[name]], dtype=np.float64)
-        if found.shape != instead.shape or np.isnan(found).any():
-            raise CertificateError(f"it has {len(found)} numbers of {name}, and {len(instead)} are needed")
-        return found
-
-    cost, supply = plain.cost, plain.supply
-    if prices is not None:
-        source, generator, square, idle, current = (
-            numbers(name, vars(cost)[name], prices) for name in ("source", "generator", "square", "idle", "current")
-        )
-        cost = OperatingCost(
-            float(prices["loss"]), source, generator, square, idle, current, move=float(prices["move"])
-        )
-        every = np.concatenate([[cost.loss, cost.move], source, generator, square, idle, current])
-        if not np.isfinite(every).all() or cost.move < 0.0 or np.any(cost.square < 0.0):
-            raise CertificateError("a price is no number, or that of a move or of a squared output is negative")
-    if limits is not None:
-        sides = {name: -math.inf if name.endswith("min") else math.inf for name in (*BY_SOURCE, "generator_s_max")}
-        supply = SupplyLimits(**{n: numbers(n, vars(supply)[n], limits, side) for n, side in sides.items()})
-        if np.any(supply.generator_s_max < 0.0) or np.any(supply.s_max < 0.0):
-            raise CertificateError("a greatest apparent power is negative")
-    return Objective(cost, supply)
+    return Objective(head.prices or plain.cost, head.supply or plain.supply)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import Any
 
 from openpoint.arrays import States
+from openpoint.verify.archive import Archive
 from openpoint.verify.claim import Claim
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.path_node import EXCLUDED, REACHED
@@ -38,15 +39,15 @@ class PathLines:
             raise CertificateError(f"the paths of the grid have {len(self.nodes.buses)} junctions")
         self.multipliers, self.goal = Multipliers(len(self.nodes.buses)), claim.goal
 
-    def parts(self, line: list[Any], file: IO[bytes], status: States, ways: States) -> PartLines:
+    def parts(self, line: list[Any], archive: Archive, status: States, ways: States) -> PartLines:
         """Divide the paths of a node with these states into parts."""
-        return PartLines(self.swept, self.goal, (status, ways), line, file)
+        return PartLines(self.swept, self.goal, (status, ways), line, archive)
 
-    def take_out(self, line: list[Any], file: IO[bytes], status: States, ways: States) -> bool:
+    def take_out(self, line: list[Any], archive: Archive, status: States, ways: States) -> bool:
         """Close the branches and exclude the directions of paths that a line names; whether it is all of the node.
 
         Args:
-            line: branches, directions, bits, width. file: at the numbers that follow.
+            line: branches, directions, bits, width. archive: at the numbers that follow.
             status, ways: (E) states of the branches, (K) states that paths may have; both are changed.
 
         Raises:
@@ -54,7 +55,7 @@ class PathLines:
         """
         closed, named, bits, width = line
         given = self.multipliers
-        given.read_plain(bits, width, file)
+        given.read_plain(bits, width, archive)
         lost, left = status.copy(), ways.copy()
         found = self.nodes.decided(lost, left, given.y, given.mu, bits, self.goal)
         turned = [self.nodes.way(*way) for way in named]

@@ -29,11 +29,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import Ints, States
+from openpoint.verify.archive import Archive
 from openpoint.verify.multipliers import MOST_BITS, Multipliers
 from openpoint.verify.part_node import NEW, SAME, PartTree, least_of_tree, priced
 from openpoint.verify.path_node import BACK, BROKEN, FORTH, LIMIT, NEVER, PathRoom, PathTable
@@ -227,7 +228,7 @@ class PartLines:
         leaves: how many bounds there were so far.
     """
 
-    def __init__(self, swept: Swept, goal: Fraction, node: tuple[States, States], line: list[Any], file: IO[bytes]):
+    def __init__(self, swept: Swept, goal: Fraction, node: tuple[States, States], line: list[Any], archive: Archive):
         """`node`: states of branches and of paths. line: numbers of parts and of paths, z of each junction, z
         of sets, and of flows and of multipliers the digits and the bytes of a number.
 
@@ -236,8 +237,8 @@ class PartLines:
         """
         self.left, count, single, several, flow_bits, flow_width, bits, width = line
         flows, held = Multipliers(2 * len(swept.paths)), Multipliers(len(swept.junctions))
-        flows.read_plain(flow_bits, flow_width, file)
-        held.read_plain(bits, width, file)
+        flows.read_plain(flow_bits, flow_width, archive)
+        held.read_plain(bits, width, archive)
         if bits > MOST_BITS or flow_bits > MOST_BITS:
             raise CertificateError("too many digits")
         if len(single) != len(held.y) or count != len(swept.paths):
@@ -253,7 +254,7 @@ class PartLines:
         if not self.left > 0:
             raise CertificateError("there are no parts")
 
-    def line(self, word: str, rest: list[Any], file: IO[bytes], is_mine: Callable[[], bool]) -> bool:
+    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> bool:
         """Check a line; whether it is the last one, and the bounds add up to the one claimed.
 
         Raises:
@@ -268,7 +269,7 @@ class PartLines:
         tree = np.array(nodes, dtype=np.int64).reshape(-1)
         count = int((tree == NEW).sum())
         given = Multipliers(part.inner * count)
-        given.read_plain(bits, width, file)
+        given.read_plain(bits, width, archive)
         self.leaves += count + int((tree == SAME).sum())
         if is_mine():
             values = np.stack([given.y, given.mu]).reshape(2 * part.inner, count).T

@@ -24,18 +24,14 @@ The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.ve
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 import math
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +40,12 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.device_tables import build_devices, build_prices, build_supply
 from openpoint.network.devices import Devices
+from openpoint.verify.archive import Archive
 from openpoint.verify.claim import EXACT, Asked, Claim
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.devices import Span, running
 from openpoint.verify.futures import FuturesBounds
+from openpoint.verify.head import read_head
 from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.path_lines import PathLines
@@ -57,11 +55,6 @@ from openpoint.verify.steps import Steps, YearLike
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import CertificateError, Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
-
-UNREADABLE = EOFError, gzip.BadGzipFile, zlib.error
-"""Errors of a file that is no archive, or a damaged one."""
-BUFFER = 1 << 16
-"""Bytes that are unpacked at a time."""
 
 
 def verify(
@@ -122,7 +115,7 @@ def verify_network(
     same, with demands per unit. `steps`: of the year.
     """
     check = partial(_checked, network, path, devices, Asked(objective, futures, steps))
-    if workers == 1 or _has_many(path):
+    if workers == 1 or _has_many(network, path):
         return check((0, 1), progress)
     with ProcessPoolExecutor(workers - 1, get_context("spawn")) as pool:
         others = [pool.submit(check, (k, workers)) for k in range(1, workers)]
@@ -134,13 +127,16 @@ def verify_network(
     return check((0, 1), progress)  # refused: the words are those of one process
 
 
-def _has_many(path: Path | str) -> bool:
+def _has_many(network: Network, path: Path | str) -> bool:
     """Whether a file is a certificate of many futures or of a year; whatever is wrong with it is found later."""
-    try:
-        with gzip.open(path) as file:
-            return not {"futures", "year"}.isdisjoint(json.loads(file.readline()))
-    except (*UNREADABLE, OSError, TypeError, ValueError):
-        return False
+    with suppress(CertificateError), _opened(network, path) as archive:
+        head = archive.line()
+        return isinstance(head, dict) and not {"futures", "year"}.isdisjoint(head)
+    return False
+
+
+def _opened(network: Network, path: Path | str) -> Archive:
+    return Archive(path, network.n_terminals + network.n_conductors)
 
 
 def _checked(
@@ -154,28 +150,19 @@ def _checked(
     """Check a file, of its bounds those of a part: (k, n) every n-th from k on."""
     proof = None
     try:
-        with gzip.open(path) as unpacked, io.BufferedReader(unpacked, BUFFER) as file:
-            head = json.loads(file.readline())
-            proof = _Proof(Claim(network, devices, head, asked, file), part)
-            while text := file.readline():
+        with _opened(network, path) as archive:
+            proof = _Proof(Claim(network, devices, read_head(archive, network), asked), part)
+            while (line := archive.line()) is not None:
                 proof.lines += 1
-                proof.line(json.loads(text), file)
+                proof.line(line, archive)
                 if progress is not None:
                     progress(proof.lines, proof.claim.declared)
             return proof.end()
     except CertificateError as error:
-        raise CertificateError(f"{path}: refused at {_where(proof)}: {error}") from None
-    except gzip.BadGzipFile as error:
-        if proof is None:
-            raise CertificateError(f"{path}: this is no certificate. Give the file of --certificate") from error
-        raise CertificateError(f"{path}: damaged or cut off at {_where(proof)} ({error!r}). Write it again") from error
-    except (*UNREADABLE, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        what = f"damaged or cut off at {_where(proof)} ({error!r})"
-        raise CertificateError(f"{path}: {what}. Write it again") from error
-
-
-def _where(proof: _Proof | None) -> str:
-    return f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
+        where = f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
+        raise CertificateError(f"{path}: refused at {where}: {error}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CertificateError(f"{path}: damaged ({error!r}). Write it again") from error
 
 
 class _Proof:
@@ -207,13 +194,13 @@ class _Proof:
             raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
         return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
-    def line(self, line: list[Any], file: IO[bytes]) -> None:
-        """Check one line of the file, which is read up to its end, and what belongs to it after that."""
+    def line(self, line: list[Any], archive: Archive) -> None:
+        """Check one line of the archive, which is read up to its end, and what belongs to it after that."""
         word, *rest = line
         if self.regions is not None:
-            self._in_regions(word, rest, file)
+            self._in_regions(word, rest, archive)
         elif self.parts is not None:
-            self._in_parts(self.parts, word, rest, file)
+            self._in_parts(self.parts, word, rest, archive)
         elif self.tree.step(word, rest):
             return
         elif word == "step":
@@ -224,37 +211,39 @@ class _Proof:
             self.tree.leave(other)
         elif word == "judged" and self.tree.decided and (only := self._only()) is not None:
             self._judge(*only)
-        elif not (self._step_one(word, rest, file) if self.futures is None else self._step_many(word, rest, file)):
+        elif not (
+            self._step_one(word, rest, archive) if self.futures is None else self._step_many(word, rest, archive)
+        ):
             raise CertificateError(f"'{word}' does not hold here")
 
-    def _step_one(self, word: str, rest: list[Any], file: IO[bytes]) -> bool:
+    def _step_one(self, word: str, rest: list[Any], archive: Archive) -> bool:
         """A line with a bound for one demand; whether it is one."""
         if word == "bound":
-            self._bounded(self.tree.here.status, rest, file)
+            self._bounded(self.tree.here.status, rest, archive)
             self.tree.state = None
         elif word == "paths":
-            self._bounded_by_paths(rest, file)
+            self._bounded_by_paths(rest, archive)
         elif word == "parts":
-            self.parts = self.path_lines.parts(rest, file, self.tree.here.status, self._ways())
+            self.parts = self.path_lines.parts(rest, archive, self.tree.here.status, self._ways())
         elif word == "regions":
             self.bounds += 1
-            self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, file)
+            self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, archive)
         elif word == "probe":
-            self._bounded(self.tree.with_open(rest[0]), rest[1:], file)
+            self._bounded(self.tree.with_open(rest[0]), rest[1:], archive)
             self.tree.here.closings.append(rest[0])
         return word in ("bound", "paths", "parts", "regions", "probe")
 
-    def _in_regions(self, word: str, rest: list[Any], file: IO[bytes]) -> None:
+    def _in_regions(self, word: str, rest: list[Any], archive: Archive) -> None:
         """A line of the tree of a region; after the last one the node is done."""
         assert self.regions is not None
-        if self.regions.line(word, rest, file, self._is_mine):
+        if self.regions.line(word, rest, archive, self._is_mine):
             self.by_regions += self.regions.nodes
             self.regions, self.tree.state = None, None
 
-    def _in_parts(self, parts: PartLines, word: str, rest: list[Any], file: IO[bytes]) -> None:
+    def _in_parts(self, parts: PartLines, word: str, rest: list[Any], archive: Archive) -> None:
         """A line of a part of the paths; after the last one the node is done."""
         begun = parts.leaves
-        done = parts.line(word, rest, file, self._is_mine)
+        done = parts.line(word, rest, archive, self._is_mine)
         self.by_paths += parts.leaves - begun
         self.bounds += parts.leaves - begun - 1  # the part is one of them
         if done:
@@ -266,7 +255,7 @@ class _Proof:
         self.bounds += 1
         return self.bounds % count == rank
 
-    def _step_many(self, word: str, rest: list[Any], file: IO[bytes]) -> bool:
+    def _step_many(self, word: str, rest: list[Any], archive: Archive) -> bool:
         """A line with a bound under many futures; whether it is one."""
         here, futures = self.tree.here, self.futures
         assert futures is not None
@@ -274,7 +263,7 @@ class _Proof:
             k, branch, *given = rest
             if k not in range(len(futures.multipliers)) or not (branch == -1 or self.tree.is_free(branch)):
                 raise CertificateError(f"there is no future {k}, or branch {branch} is decided already")
-            futures.multipliers[k].read(given, file)
+            futures.multipliers[k].read(given, archive)
             self.bounds += 1
             known = here.values if branch == -1 else here.opened.setdefault(branch, {})
             found = futures.bound(k, here.status if branch == -1 else self.tree.with_open(branch))
@@ -318,19 +307,19 @@ class _Proof:
             return None
         return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
-    def _bounded(self, status: States, line: list[Any], file: IO[bytes]) -> None:
+    def _bounded(self, status: States, line: list[Any], archive: Archive) -> None:
         """Check that no state with these states of the branches has a value below the claimed bound."""
         assert self.bound is not None
-        self.bound.read(line, file)
+        self.bound.read(line, archive)
         if self._is_mine() and not self.bound.reached(status, self.tree.here.spans):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed")
 
-    def _bounded_by_paths(self, line: list[Any], file: IO[bytes]) -> None:
+    def _bounded_by_paths(self, line: list[Any], archive: Archive) -> None:
         """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
         here = self.tree.here
         self.bounds += 1
         self.by_paths += 1
-        if self.path_lines.take_out(line, file, here.status, self._ways()):
+        if self.path_lines.take_out(line, archive, here.status, self._ways()):
             self.tree.state = None
         else:
             here.alive = self.tree.graph.consequences(here.status)

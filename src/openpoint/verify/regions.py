@@ -32,11 +32,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import States
+from openpoint.verify.archive import Archive
 from openpoint.verify.bound import COARSE, Held
 from openpoint.verify.claim import Claim
 from openpoint.verify.data import Data
@@ -227,7 +228,7 @@ class Region:
         self.bounds, self.bound = bound, goal
         self.tree = Tree(bound.graph, State(status, [], {}, [], {}))
 
-    def line(self, word: str, rest: list[Any], file: IO[bytes], is_mine: Callable[[], bool]) -> None:
+    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> None:
         """Check a line of the tree."""
         tree = self.tree
         if tree.step(word, rest):
@@ -235,7 +236,7 @@ class Region:
         if word not in ("bound", "probe"):
             raise CertificateError(f"'{word}' does not hold in a region")
         status = tree.here.status if word == "bound" else tree.with_open(rest[0])
-        self.bounds.read(rest if word == "bound" else rest[1:], file)
+        self.bounds.read(rest if word == "bound" else rest[1:], archive)
         if is_mine() and not self.bounds.reached(status, []):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed of the region")
         if word == "bound":
@@ -251,7 +252,7 @@ class Regions:
         nodes: of all their trees.
     """
 
-    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: list[Any], file: IO[bytes]) -> None:
+    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: list[Any], archive: Archive) -> None:
         """`line`: buses that are not supplied, and multipliers of all buses, as numbers that follow in the file.
 
         Raises:
@@ -263,13 +264,13 @@ class Regions:
         self.claim, self.data, self.status, self.nodes = claim, data, status, 0
         self.parts = parts_of(claim.graph, status.tolist(), set(apart))
         self.held = Multipliers(claim.graph.n)
-        self.held.read(given, file)
+        self.held.read(given, archive)
         self.w = ranges(data, claim.graph, self.parts, max(claim.goal, Fraction(0)))
         self.worth = [Fraction(0)] * claim.graph.n
         self.total, self.begun = Fraction(0), 0
         self.region: Region | None = None
 
-    def line(self, word: str, rest: list[Any], file: IO[bytes], is_mine: Callable[[], bool]) -> bool:
+    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> bool:
         """Check a line; whether it is the last one, and the bounds add up to the one claimed.
 
         Raises:
@@ -280,7 +281,7 @@ class Regions:
                 raise CertificateError(f"'{word}' where a region begins")
             self.region = self._region(*rest)
             return False
-        self.region.line(word, rest, file, is_mine)
+        self.region.line(word, rest, archive, is_mine)
         if not self.region.tree.done:
             return False
         self.total += self.region.bound

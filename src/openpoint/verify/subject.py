@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_outputs_held
 from openpoint.verify.devices import named
+from openpoint.verify.head import Head
 from openpoint.verify.verified import CertificateError
 
 
-def with_locks(net: Network, head: Any) -> Network:
+def with_locks(net: Network, head: Head) -> Network:
     """The network in which transformers that the certificate locks in another state than today's are switchable."""
-    if not isinstance(head, dict):
-        return net
-    locked = {state: set(head.get(key, ())) for key, state in (("locked_open", True), ("locked_closed", False))}
-    asked = [
-        kind == "transformers" and net.branch_names[e] in locked[bool(net.closed[e])]
-        for e, kind in enumerate(net.branch_kinds)
-    ]
+    locked = {True: set(head.locked_open), False: set(head.locked_closed)}
+    asked = [kind == "transformers" and e in locked[bool(net.closed[e])] for e, kind in enumerate(net.branch_kinds)]
     return replace(net, switchable=net.switchable | np.array(asked, dtype=np.bool_))
 
 

@@ -30,7 +30,7 @@ import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ import numpy.typing as npt
 from openpoint.arrays import Floats, Ints
 from openpoint.network import Network
 from openpoint.verify.flow import Order, flows
+from openpoint.verify.head import Head
 from openpoint.verify.measure import Between
 from openpoint.verify.steps import Steps
 from openpoint.verify.verified import CertificateError
@@ -175,29 +176,28 @@ def _whole(values: Floats) -> tuple[npt.NDArray[np.object_], int]:
     return found, k
 
 
-def read_year(head: dict[str, Any], steps: Steps | None, file: IO[bytes]) -> Year | None:
-    """The year of a certificate, whose groups follow its head in the file; None where it is of none.
+def year_of(head: Head, steps: Steps | None) -> Year | None:
+    """The year of a certificate; None where it is of none.
 
     Raises:
         CertificateError: it is of another year than the one given, or of none; its groups are damaged.
     """
-    given = head.get("year")
+    given = head.year
     if given is None:
         if steps is not None:
             raise CertificateError("it is not about a year; leave the year out")
         return None
     if steps is None:
         raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
-    if given["digest"] != steps.digest():
+    if given.digest != steps.digest():
         raise CertificateError(
             "it is about another year: the profiles, who follows them, or the lengths of the steps are not those that "
             "the search had (digest). Give that table, of the same grid"
         )
-    count, groups = len(steps.hours), int(given["groups"])
-    block = file.read(4 * count)
-    label = np.frombuffer(block, dtype="<i4").astype(np.int64)
-    if len(label) != count or hashlib.sha256(block).hexdigest() != given["groups_digest"]:
+    label = given.label
+    block = label.astype("<i4").tobytes()
+    if len(label) != len(steps.hours) or hashlib.sha256(block).hexdigest() != given.groups_digest:
         raise CertificateError("the groups of the steps are not those that the search had (digest)")
-    if label.min() < 0 or not np.array_equal(np.unique(label), np.arange(groups)):
-        raise CertificateError(f"the steps are not in {groups} groups")
+    if not np.array_equal(np.unique(label), np.arange(given.groups)):
+        raise CertificateError(f"the steps are not in {given.groups} groups")
     return Year(steps, label, [])
