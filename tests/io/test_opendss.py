@@ -350,7 +350,7 @@ def test_what_opendss_says_is_told_by_line(tmp_path: Path) -> None:
         + "New Line.L1 bus1=A bus2=B linecode=missing\nNew Load.X bus1=A phases=0 kw=1\nNew Gadget.G bus1=A\n"
         + LOAD
     )
-    found = faults(tmp_path, body)
+    found = sorted(faults(tmp_path, body), key=lambda problem: problem.row)
     assert [p.row for p in found] == ["line 7", "line 8", "line 9"]
     assert "missing" in found[0].message
     assert not any(p.message.endswith(".") for p in found)  # a full stop follows in print

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from openpoint.errors import InputError
+from openpoint.io.opendss import text as opendss_text
 from openpoint.io.opendss.read import grid_from_file
-from openpoint.io.opendss.text import read_script, tokens
+from openpoint.io.opendss.statement import parameters
+from openpoint.io.opendss.text import read_script
 from tests.io.feeders import LINE, LOAD, SUB, script
 
 
@@ -17,7 +19,7 @@ def statements(folder: Path, text: str) -> list[str]:
     (folder / "a.dss").write_text(text)
     script = read_script(folder / "a.dss")
     assert script.faults == []
-    return [s.text for s in script.statements]
+    return [s.command for s in script.statements]
 
 
 FORBIDDEN = [
@@ -53,6 +55,40 @@ FORBIDDEN = [
     "Cleanup",
     "whatever else",
     "s",
+    # A word in quotation marks or brackets is a name to the engine.
+    'New LoadShape.S npts=3 interval=1 mult=(1 2 3) "action"=dblsave',
+    "New LoadShape.S npts=3 interval=1 mult=(1 2 3) [action]=dblsave",
+    "New LoadShape.S npts=3 interval=1 mult=(1 2 3) {action} = dblsave",
+    'set "datapath"=/tmp',
+    "set (recorder)=yes",
+    '"generator.g.usermodel"=evil.so',
+    "'loadshape.s.action'=dblsave",
+    "(generator.g.usermodel)=evil.so",
+    'generator."g".usermodel=evil.so',
+    '"set" datapath=/tmp',
+    "New Generator.G bus1=B 'usermodel'=evil.so",
+    "New Generator.G bus1=B kw= usermodel=evil.so",
+    "New Generator.G bus1=B kw==usermodel=evil.so",
+    'New Generator.G bus1=B kw="1"usermodel=evil.so',
+    "New Generator.G bus1=B kw=(1 usermodel=evil.so",
+    "New Generator.G bus1=B kw=(1 usermodel=evil.so)",
+    "New Generator.G bus1=B like=x\x0busermodel=evil.so",
+    "New Generator.G 3 B 12.47 1 .9 .5 1 .9 1.1 x x x default 0 wye fixed 1 1 9 9 1 no 9 9 1 1 1 1 1 evil.so",
+    "BatchEdit Generator..* usermodel=evil.so",
+    "BatchEdit Generator..* user=evil.so",
+    "New DynamicExp.D nvariables=1 expression=[x = 1]",
+    "New LoadShape.S npts=2 sngfile=a.sng",
+    "New LoadShape.S npts=2 mult=[sngfile=a.dss]",
+    "New LoadShape.S npts=2 mult=['file'=a.dss]",
+    "New LoadShape.S npts=2 csvfile=/etc/passwd",
+    "New LoadShape.S npts=2 csvfile=../../../../../etc/passwd",
+    "New LoadShape.S npts=2 mult=(file=/etc/passwd)",
+    "New Load.X bus1=B kw=@lib",
+    "New Load.X bus1=B zipv=[1 @lib]",
+    "Redirect /etc/passwd",
+    "Redirect ../../../../../../../../etc/passwd",
+    "Solve mode=snap datapath=/tmp",
+    "~ kw=1 (usermodel)=evil.so",
 ]
 
 
@@ -100,8 +136,8 @@ def test_what_only_records_or_reports_is_counted_in_one_note(tmp_path: Path) -> 
 
 
 def test_variables_are_put_in_before_the_statement_is_judged(tmp_path: Path) -> None:
-    text = "var @kw=20 @half=(@kw 2 /)\nVar @Bus=B\nNew Load.A bus1=@bus.1 kw=@KW kvar=[@half] yearly=x@kw"
-    assert statements(tmp_path, text) == ["New Load.A bus1=B.1 kw=20 kvar=[(20 2 /)] yearly=x@kw"]
+    text = "var @kw=20 @half=(@kw 2 /)\nVar @Bus=B\nNew Load.A bus1=@bus.1 kw=@KW kvar=@half yearly=x@kw"
+    assert statements(tmp_path, text) == ['new "load.a" bus1=B.1 kw=20 kvar=(20 2 /) yearly="x@kw"']
 
 
 def test_tabs_inline_arithmetic_and_shapes_before_the_circuit(tmp_path: Path) -> None:
@@ -132,7 +168,7 @@ def test_redirects_are_followed_from_where_they_stand(tmp_path: Path) -> None:
     (tmp_path / "deep" / "Lines.DSS").write_text("! wires\nRedirect ../codes.dss\n" + LINE)
     (tmp_path / "codes.dss").write_text("New Linecode.K r1=1 x1=1\n")
     found = statements(tmp_path, "Redirect deep\\lines.dss  ! as on Windows\nCompile (codes.dss)\nNew Load.x bus1=B")
-    assert [text.split()[1] for text in found] == ["Linecode.K", "Line.L1", "Linecode.K", "Load.x"]
+    assert [text.split()[1] for text in found] == ['"linecode.k"', '"line.l1"', '"linecode.k"', '"load.x"']
 
 
 def test_missing_and_circular_files_are_told_by_line(tmp_path: Path) -> None:
@@ -142,10 +178,52 @@ def test_missing_and_circular_files_are_told_by_line(tmp_path: Path) -> None:
     assert found == [("b.dss", "line 2"), ("a.dss", "line 2"), ("a.dss", "line 3")]
 
 
-def test_files_of_curves_are_found_beside_the_script(tmp_path: Path) -> None:
-    (tmp_path / "Curve.csv").write_text("1\n2\n")
-    shape = "New LoadShape.S npts=2 mult=(file=curve.csv)"
-    assert str(tmp_path / "Curve.csv") in statements(tmp_path, shape)[0]
+def test_files_of_curves_are_read_here_from_the_folder_of_the_circuit(tmp_path: Path) -> None:
+    home = tmp_path / "utility" / "feeder"
+    home.mkdir(parents=True)
+    (home / "Curve.csv").write_text("1\n2\n")
+    (home.parent / "other.csv").write_text("1\n2\n")
+    (home / "library.csv").write_bytes(b"\x7fELF\x02\x01\x01\0\0\0")
+    body = "New LoadShape.S npts=2 mult=(file=curve.csv, column=2 header=yes)\nNew LoadShape.T npts=2 csvfile=Curve.csv"
+    assert statements(home, body) == [
+        'new "loadshape.s" npts=2 mult=(file=numbers-1.csv column=2 header=yes)',
+        'new "loadshape.t" npts=2 csvfile=numbers-1.csv',
+    ]
+    assert read_script(home / "a.dss").data == {"numbers-1.csv": "1\n2\n"}
+    for name, words in {"../other.csv": "no file", "library.csv": "binary"}.items():
+        (home / "a.dss").write_text(f"New LoadShape.S npts=2 csvfile={name}")
+        assert words in read_script(home / "a.dss").faults[0].message
+
+
+def test_files_are_drawn_in_from_the_folder_of_the_circuit_and_those_beside_it(tmp_path: Path) -> None:
+    home = tmp_path / "utility" / "feeder"
+    home.mkdir(parents=True)
+    (home.parent / "common").mkdir()
+    (home.parent / "common" / "codes.dss").write_text("New Linecode.K r1=1 x1=1\n")
+    (tmp_path / "far.dss").write_text("New Linecode.K r1=1 x1=1\n")
+    (home / "link.dss").symlink_to(tmp_path / "far.dss")
+    assert len(statements(home, "Redirect ../common/codes.dss")) == 1
+    (home / "a.dss").write_text(f"Redirect ../../far.dss\nRedirect {tmp_path}/far.dss\nRedirect link.dss\n")
+    assert [p.row for p in read_script(home / "a.dss").faults] == ["line 1", "line 2", "line 3"]
+
+
+def test_variables_and_files_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = "".join(f"var @v{k + 1}=(@v{k} @v{k})\n".replace("(@v0 @v0)", "aaaaaaaaaa") for k in range(60))
+    (tmp_path / "a.dss").write_text(double)
+    assert "10,000" in read_script(tmp_path / "a.dss").faults[0].message
+    monkeypatch.setattr(opendss_text, "MOST_BYTES", 1000)
+    (tmp_path / "b.dss").write_text("! nothing\n" * 40)
+    (tmp_path / "a.dss").write_text("Redirect b.dss\n" * 9)
+    (found,) = {p.table for p in read_script(tmp_path / "a.dss").faults}
+    assert found == "b.dss"
+
+
+def test_nothing_counts_after_an_empty_value_as_in_the_engine_and_a_note_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.dss"
+    path.write_text(script(SUB + LINE + "New Load.Z bus1=B phases=3 kv=12.47 kw=7, pf=,model=2\n"))
+    grid = grid_from_file(path)
+    assert grid.loads.select("p_kw", "model").row(0) == (7.0, "power")
+    assert any("left empty" in note.message and "(1 line)" in note.message for note in grid.notes)
 
 
 def test_comments_and_abbreviations(tmp_path: Path) -> None:
@@ -159,19 +237,28 @@ New Load.A bus1=B.1 // tail
 Sol
 Load.A.kW=20
 """
-    assert statements(tmp_path, text) == ["New Load.A bus1=B.1", "~ kw=10", "Sol", "Load.A.kW=20"]
+    assert statements(tmp_path, text) == [
+        'new "load.a" bus1=B.1',
+        'edit "load.a" kw=10',
+        "solve",
+        'edit "load.a" kw=20',
+    ]
     verbs = [s.verb for s in read_script(tmp_path / "a.dss").statements]
     assert verbs == ["new", "~", "solve", "property"]
 
 
-def test_tokens() -> None:
+def test_parameters() -> None:
     line = """Load.X bus1=B.1 kV = 7.2, rmatrix=(1 | 2 3) name='a b' "c d" [1, 2]"""
-    assert list(tokens(line)) == [
-        ("", "Load.X"),
-        ("bus1", "B.1"),
-        ("kv", "7.2"),
-        ("rmatrix", "1 | 2 3"),
-        ("name", "a b"),
-        ("", "c d"),
-        ("", "1, 2"),
-    ]
+    assert parameters(line) == (
+        [
+            ("", "Load.X"),
+            ("bus1", "B.1"),
+            ("kv", "7.2"),
+            ("rmatrix", "(1 | 2 3)"),
+            ("name", "'a b'"),
+            ("", '"c d"'),
+            ("", "[1, 2]"),
+        ],
+        "",
+    )
+    assert parameters("kw=3, kvar=, model=2") == ([("kw", "3")], "kvar=, model=2")

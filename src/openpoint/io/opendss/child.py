@@ -24,12 +24,26 @@ from pathlib import Path
 from typing import Any
 
 from openpoint.errors import Problem
+from openpoint.io.opendss.circuit import read_circuit
+from openpoint.io.opendss.confine import confine
+from openpoint.io.opendss.curves import read_shape_rows
+from openpoint.io.opendss.engine import borrow_engine, hand_back, missing_circuit, run_statements
+from openpoint.io.opendss.statement import Statement
 
 _PARENT_S = 2.0
+_WARM_UP = (
+    "new circuit.c basekv=1 bus1=a",
+    "new transformer.t buses=[a b] kvs=[1 .4] kvas=[9 9]",
+    "new line.l bus1=b bus2=c",
+    "new load.d bus1=c kv=.4 kw=1",
+    "new loadshape.s npts=1 mult=[1]",
+    "set voltagebases=[1 .4]",
+    "calcvoltagebases",
+)
 
 
-def serve() -> None:
-    """Answer requests until there are none."""
+def serve(folder: str) -> None:
+    """Answer requests until there are none; `folder` has the files of numbers that statements name."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles interrupts
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     out = os.dup(1)
@@ -41,6 +55,8 @@ def serve() -> None:
         while text:
             text = text[os.write(out, text) :]
 
+    _warm_up()
+    tell({"confined": confine(folder)})
     for line in sys.stdin.buffer:
         try:
             answer = _answer(json.loads(line), tell)
@@ -56,14 +72,19 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _answer(request: dict[str, Any], tell: Any) -> dict[str, Any]:
-    from openpoint.io.opendss.circuit import read_circuit
-    from openpoint.io.opendss.curves import read_shape_rows
-    from openpoint.io.opendss.engine import borrow_engine, hand_back, missing_circuit, run_statements
-    from openpoint.io.opendss.text import Statement
+def _warm_up() -> None:
+    """Load whatever answers need, for nothing can be loaded later."""
+    engine = borrow_engine()
+    for text in _WARM_UP:
+        engine.Text.Command(text)
+    read_circuit(engine, "", {}, lambda step: None, solve=True)
+    read_shape_rows(engine)
+    hand_back(engine)
 
+
+def _answer(request: dict[str, Any], tell: Any) -> dict[str, Any]:
     file, task = request["file"], request["task"]
-    statements = [Statement(Path(path), line, verb, text) for path, line, verb, text in request["statements"]]
+    statements = [Statement(Path(path), *parts) for path, *parts in request["statements"]]
     engine = borrow_engine()
     try:
         if faults := run_statements(engine, statements, tell) or (task != "check" and missing_circuit(engine, file)):

@@ -10,16 +10,16 @@ from dataclasses import astuple
 from typing import Any
 
 from openpoint.errors import Problem
-from openpoint.io.opendss.text import Statement, class_of
+from openpoint.io.opendss.statement import Statement, continued
+from openpoint.io.opendss.words import SETTING
 from openpoint.io.text import fault
 
 MOST_FAULTS = 20
 # OpenDSS stops at changes of 1e-4 pu; results are compared with others to 1e-6 and better.
 TOLERANCE_PU = 1e-9
 _ITERATIONS = 200
-# Commands that start a computation, that continue the last object, and that are allowed before any circuit.
+# Commands that start a computation, and that are allowed before any circuit.
 _COMPUTING = ("solve", "calcvoltagebases", "makebuslist", "setkvbase", "reset", "init", "allocateloads", "setbusxy")
-_GOING_ON = ("~", "more", "m", "property")
 _BEFORE_A_CIRCUIT = ("set", "clear", "clearall")
 # Classes that belong to no circuit, so that an object may come before it.
 _OF_NO_CIRCUIT = (
@@ -72,15 +72,14 @@ def run_statements(
     import opendssdirect
 
     faults: list[Problem] = []
-    classes = {name.lower() for name in engine.Basic.Classes()} | {"circuit"}
     is_broken = False  # whether the object that `~` continues was refused
     for number, statement in enumerate(statements):
         if len(faults) >= MOST_FAULTS:
             faults.append(fault("", None, "", "and perhaps more: reading stopped here", "Correct these first"))
             break
         verb = statement.verb
-        kind = class_of("".join(statement.text.split(None, 1)[1:])) if verb == "new" else ""
-        if (verb in _COMPUTING and faults) or (verb in _GOING_ON and is_broken):
+        kind = statement.element.partition(".")[0] if verb == "new" else ""
+        if (verb in _COMPUTING and faults) or (continued(verb) and is_broken):
             continue
         may_come_first = kind in ("circuit", *_OF_NO_CIRCUIT) or verb in _BEFORE_A_CIRCUIT
         if engine.Basic.NumCircuits() == 0 and not may_come_first:
@@ -89,20 +88,28 @@ def run_statements(
             break
         if verb == "solve" and not is_snapshot(engine, statement.text):
             continue
-        if verb == "new" and kind not in classes:
-            message = f"OpenDSS has no class {kind!r}"
-            faults.append(fault(statement.file.name, statement.line, "", message, "Correct the name of the class"))
-            is_broken = True
-            continue
         tell(number)
         try:
-            engine.Text.Command("solve" if verb == "solve" else statement.text)
+            engine.Text.Command("solve" if verb == "solve" else statement.command)
             is_broken = is_broken and verb not in ("new", "edit")
+            faults += _another(engine, statement)
         except opendssdirect.DSSException as error:
             faults.append(_fault(statement, error))
             tell(astuple(faults[-1]))
             is_broken = True
     return faults
+
+
+def _another(engine: Any, statement: Statement) -> list[Problem]:
+    """A fault where the engine has made or changed another object than the one that was parsed."""
+    if not statement.element or statement.verb in ("batchedit", *SETTING) or not engine.Basic.NumCircuits():
+        return []
+    meant = "vsource.source" if statement.element.startswith("circuit.") else statement.element
+    found = str(engine.Element.Name()).lower()
+    if found == meant:
+        return []
+    message = f"OpenDSS takes this for a statement about {found}, not about {meant}"
+    return [fault(statement.file.name, statement.line, "", message, "Name the object by letters, digits and _ alone")]
 
 
 def is_snapshot(engine: Any, text: str = "") -> bool:

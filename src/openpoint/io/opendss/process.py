@@ -14,13 +14,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, cast
 
+from openpoint.atomic import write_files
 from openpoint.errors import InputError, Problem
-from openpoint.io.opendss.text import Script, Statement
+from openpoint.io.opendss.statement import Statement
+from openpoint.io.opendss.text import Script
 from openpoint.io.text import fault
 
 SILENCE_S = 300.0
@@ -31,12 +35,12 @@ _MOST_OF_A_STATEMENT = 120
 # The package `openpoint.io` itself would import every format, with the libraries of tables.
 _START = """
 import json, sys, types
-sys.path[:], folder = json.loads(sys.stdin.buffer.readline())
+sys.path[:], room, folder = json.loads(sys.stdin.buffer.readline())
 package = types.ModuleType("openpoint.io")
-package.__path__ = [folder]
+package.__path__ = [room]
 sys.modules["openpoint.io"] = package
 from openpoint.io.opendss.child import serve
-serve()
+serve(folder)
 """
 _lock = threading.Lock()
 
@@ -55,17 +59,25 @@ class _Ended(Exception):
 
 
 class _Process:
-    """A process with an engine. Attributes: owner: who started it (a fork has to start its own). answers: so far."""
+    """A process with an engine.
+
+    Attributes:
+        owner: who started it (a fork has to start its own). answers: so far. folder: the only folder that it reads,
+            where it is started, empty but for the files of numbers of the present circuit.
+        confined: whether the system keeps it from touching other files (`openpoint.io.opendss.confine`).
+    """
 
     def __init__(self) -> None:
-        self.owner, self.answers = os.getpid(), 0
+        self.owner, self.answers, self.confined = os.getpid(), 0, False
+        self.folder = tempfile.mkdtemp(prefix="openpoint-")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            cwd=self.folder,
         )
-        self._send([sys.path, os.path.dirname(os.path.dirname(__file__))])
+        self._send([_absolute_paths(), os.path.dirname(os.path.dirname(os.path.abspath(__file__))), self.folder])
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request.
@@ -81,10 +93,12 @@ class _Process:
             while line := cast(IO[bytes], self._process.stdout).readline():
                 watch.begin_step()
                 answer = json.loads(line)
-                if isinstance(answer, dict):
+                if isinstance(answer, dict) and "confined" in answer:
+                    self.confined = answer["confined"]
+                elif isinstance(answer, dict):
                     self.answers += 1
                     return answer
-                if isinstance(answer, list):
+                elif isinstance(answer, list):
                     faults.append(Problem(*answer))
                 else:
                     begun = answer
@@ -101,6 +115,19 @@ class _Process:
                 with contextlib.suppress(OSError):
                     cast(IO[bytes], pipe).close()
             self._process.wait()
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
+
+    @contextlib.contextmanager
+    def lent(self, data: Mapping[str, str]) -> Iterator[None]:
+        """Put files of numbers into the folder of the process for a while."""
+        paths = [Path(self.folder, name) for name in data]
+        try:
+            write_files({path: text.encode() for path, text in zip(paths, data.values(), strict=True)})
+            yield
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
 
     def _send(self, value: Any) -> None:
         pipe = cast(IO[bytes], self._process.stdin)
@@ -147,20 +174,21 @@ def run_script(task: str, file: str, script: Script, **more: Any) -> dict[str, A
         InputError: refused statements and errors of the engine, or the statement at which it crashes or hangs.
     """
     if not script.faults:
-        return _ask(task, file, script.statements, more)
+        return _ask(task, file, script, more)
     try:
-        _ask("check", file, script.statements, {})
+        _ask("check", file, script, {})
     except InputError as error:
         raise InputError([*script.faults, *error.problems]) from None
     raise InputError(script.faults)
 
 
-def _ask(task: str, file: str, statements: Sequence[Statement], more: dict[str, Any]) -> dict[str, Any]:
-    lines = [(str(s.file), s.line, s.verb, s.text) for s in statements]
+def _ask(task: str, file: str, script: Script, more: dict[str, Any]) -> dict[str, Any]:
+    statements = script.statements
+    lines = [(str(s.file), s.line, s.verb, s.text, s.command, s.element) for s in statements]
     request = {"task": task, "file": file, "statements": lines} | more
     with _lock:
         try:
-            answer = _answer(request)
+            answer = _answer(request, script.data)
         except _Ended as ended:
             # After a refused statement the engine may crash; then only the refusal is reported.
             raise InputError(ended.faults or [_breakdown(file, statements, ended)]) from None
@@ -171,12 +199,13 @@ def _ask(task: str, file: str, statements: Sequence[Statement], more: dict[str, 
     return answer
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
     while True:
         process = _process()
         was_used = process.answers > 0
         try:
-            return process.ask(request)
+            with process.lent(data):
+                return process.ask(request)
         except BaseException as error:  # after an interrupt it is still working
             _kept.clear()
             process.end()
@@ -198,6 +227,11 @@ def _end_kept() -> None:
     for process in _kept:
         process.end()
     _kept.clear()
+
+
+def _absolute_paths() -> list[str]:
+    """Where modules are found, for a process that is started in another folder."""
+    return [os.path.abspath(path) for path in sys.path]
 
 
 def _in_words(code: int) -> str:

@@ -28,13 +28,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss.process import run_script
-from openpoint.io.opendss.text import OF_AN_OBJECT, Script, find_file, read_script, tokens
+from openpoint.io.opendss.text import Script, cut_notes, find_file, read_script
+from openpoint.io.opendss.words import REPORTS
 from openpoint.io.text import decode, doubt
+
+_CELLS = re.compile(r"""["'][^"']*["']|[^\s,]+""")
 
 
 def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
@@ -58,7 +62,7 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
         found["name"],
         found["tables"],
         source=f"OpenDSS file {path.name}",
-        notes=[*notes, *problems, *script.notes, *_left_out_note(path.name, script)],
+        notes=[*notes, *problems, *script.notes, *cut_notes(script), *_left_out_note(path.name, script)],
     )
 
 
@@ -67,14 +71,14 @@ def _places(script: Script) -> tuple[dict[str, tuple[float, float]], list[Proble
     found: dict[str, tuple[float, float]] = {}
     notes: list[Problem] = []
     for statement in script.places:
-        path = find_file(statement.file.parent, statement.text)
+        path = find_file(statement.file.parent, statement.text, script.roots)
         if path is None:
             message = f"there is no file {statement.text!r} with coordinates"
             remedy = "Put it there to have pictures in place"
             notes.append(doubt(statement.file.name, statement.line, "", message, remedy))
             continue
         for line in decode(path.read_bytes(), path.name).split("\n"):
-            cells = [value for _, value in tokens(line)]
+            cells = [cell.strip("\"'") for cell in _CELLS.findall(line)]
             try:
                 first, second = float(cells[1]), float(cells[2])
             except (ValueError, IndexError):
@@ -87,6 +91,6 @@ def _places(script: Script) -> tuple[dict[str, tuple[float, float]], list[Proble
 def _left_out_note(file: str, script: Script) -> list[Problem]:
     if not script.left_out:
         return []
-    kinds = sorted({"monitor" if s.verb in OF_AN_OBJECT else s.verb for s in script.left_out})
+    kinds = sorted({s.verb if s.verb in (*REPORTS, "set") else "monitor" for s in script.left_out})
     message = f"{len(script.left_out)} statements that only record, report or draw are left out: {', '.join(kinds)}"
     return [Problem(file, "", "", message, "openpoint has reports of its own", "warning")]

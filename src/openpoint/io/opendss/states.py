@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from openpoint.grid.grid import Grid
-from openpoint.io.opendss.text import Script, read_script, tokens
+from openpoint.io.opendss.text import Script, read_script
 from openpoint.io.switch_states.edit import Change, Edit
 
 _HEAD = "! States of switches, as openpoint chose them"
@@ -38,9 +38,8 @@ def _controls(script: Script) -> dict[str, str]:
     """The name of the switch control of an element."""
     found: dict[str, str] = {}
     for statement in script.statements:
-        parts = list(tokens(statement.text))
-        named = next((value.lower() for _, value in parts if value.lower().startswith("swtcontrol.")), "")
-        switched = next((value.lower() for name, value in parts if name == "switchedobj"), "")
-        if statement.verb == "new" and named and switched:
-            found[switched] = named.partition(".")[2]
+        kind, _, name = statement.element.partition(".")
+        switched = dict(statement.given).get("switchedobj", "").lower()
+        if kind == "swtcontrol" and switched:
+            found[switched] = name
     return found

@@ -1,9 +1,9 @@
-"""The statements of an OpenDSS script, read as text and checked before the engine runs any of them.
+"""The statements of an OpenDSS script, read as text and parsed before the engine runs any of them.
 
-A `.dss` file is a program, but here it is treated as input. Redirects are followed here. Only statements that describe
-a circuit or solve it are passed on; reports are left out. Statements that could run a program, open an editor, write a
-file or load a library are refused, with file and line. Traces are switched off. Variables (`var @x=3`) are substituted
-here, so that the checked statements are exactly those that the engine runs.
+A `.dss` file is a program, but here it is treated as input. Redirects are followed here, and variables (`var @x=3`)
+substituted. Only statements that describe a circuit or solve it are passed on, written anew from what was parsed
+(`openpoint.io.opendss.statement`); reports are left out, anything else is refused with file and line. Files of numbers
+are read here as well: the engine gets copies.
 """
 
 from __future__ import annotations
@@ -14,72 +14,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpoint.errors import InputError, Problem
+from openpoint.io.opendss import words
+from openpoint.io.opendss.statement import (
+    Refused,
+    Statement,
+    content,
+    element_of,
+    options,
+    parameters,
+    pattern_of,
+    plain,
+    properties,
+    terminal,
+    written,
+)
 from openpoint.io.text import decode, doubt, fault
 
 MOST_FILES = 1000
+MOST_BYTES = 256 * 2**20
+"""Most bytes of a circuit in all its files."""
+_LONGEST_VARIABLE = 10_000
 
-# Commands that are passed on, by what they describe.
-_PASSED = (
-    *("new", "edit", "more", "m", "~", "set", "open", "close", "enable", "disable", "batchedit", "reset", "init"),
-    *("calcvoltagebases", "setkvbase", "makebuslist", "solve", "clear", "clearall", "allocateloads", "setbusxy"),
-)
-_FOLLOWED = ("redirect", "compile")
-_VARIABLES = "var"
-_PLACES = ("buscoords", "latlongcoords")
-# Commands that only report; they do not affect the circuit.
-_REPORTS = (
-    *("?", "show", "export", "plot", "visualize", "dump", "summary", "help", "about", "losses", "voltages", "currents"),
-    *("powers", "seqvoltages", "seqcurrents", "seqpowers", "phaselosses", "cktlosses", "totals", "capacity", "select"),
-    *("get", "sample", "save", "closedi", "formedit", "panel", "nodediff", "buildy", "varvalues", "varnames", "uuids"),
-    *("addbusmarker", "clearbusmarkers", "nodelist", "vdiff", "guids", "topology", "interpolate", "currency"),
-)
-_FORBIDDEN_OPTIONS = ("datapath", "editor", "recorder", "defaulteditor", "logfile", "tracecontrol", "allowforms")
-# These make another object the active one, which this check could not follow.
-_CHOOSING_OPTIONS = ("type", "class", "object", "element")
-_FORBIDDEN_PROPERTIES = ("usermodel", "userdata", "shaftmodel", "shaftdata", "dynadll", "dynadata", "dll", "dllname")
-# Only these classes take libraries; elsewhere the first letters of such a property are those of another one.
-_WITH_LIBRARIES = (
-    "generator",
-    "pvsystem",
-    "storage",
-    "capcontrol",
-    "windgen",
-    "indmach012",
-    "vsconverter",
-    "dynamicexp",
-)
-# Actions that these classes may take, by their first letters; any other would write a file or reduce the circuit.
-_ACTIONS = dict.fromkeys(("tshape", "priceshape", "growthshape", "xycurve", "spectrum"), "") | {
-    "loadshape": "normalize",
-    "energymeter": "clear",
-}
-# Classes that only record. Statements that create or edit one are left out.
-_RECORDERS = ("monitor",)
-_TOKEN = re.compile(
-    r"""\s*,?\s*(?:([^\s=,"'({\[]+)\s*=\s*)?("[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)""", re.VERBOSE
-)
-_IN_FILE = re.compile(r"""(?i)\b(csvfile|sngfile|dblfile|pqcsvfile|file)\s*=\s*("[^"]*"|'[^']*'|[^\s,)\]}"']+)""")
-_TRACE = re.compile(r"(?i)(?<![^\s,])(deb[a-z]*)\s*=\s*(yes|true|y|t|1)\b")
-_TRACE_OF_CLASS = re.compile(r"(?i)(\.deb[a-z]*\s*=\s*)(yes|true|y|t|1)\b")
 _VARIABLE = re.compile(r"""(?<![^\s=,(\[{|"'])@\w+""")
-_ENDLESS = re.compile(r"[-+]?(nan|inf(inity)?)", re.IGNORECASE)
-
-# Verbs that create, change or continue the object that they name.
-OF_AN_OBJECT = ("new", "edit", "more", "m", "~", "batchedit", "enable", "disable", "property")
+_PROPERTY = re.compile(r"([\w-]+)\.([^\s=\"']+)\.([\w%-]+)\s*=\s*(.*)$", re.DOTALL)
+_NO_NUMBERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # Bytes of zero that a text may hold by mistake.
 _MOST_STRAYS = 10
 
-_REMEDY_PROGRAM = "Take the line out; a circuit is described without it"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One statement with its place; `verb` is the command in full, `edit` for `class.name.property=value`."""
-
-    file: Path
-    line: int
-    verb: str
-    text: str
+_TAKE_OUT = "Take the line out; a circuit is described without it"
 
 
 @dataclass
@@ -88,45 +50,79 @@ class Script:
 
     Attributes:
         statements: in the order in which they run. places: files of bus coordinates with line and kind.
+        data: text of the files of numbers, by the name that statements have for them.
+        cut: lines, by file, of which nothing counts after a value that is left empty.
         faults: refused statements. left_out: reports and recorders, which do not affect the circuit. notes: doubts.
+        roots: folders from which files are drawn in, the circuit's own first. copies: names of the files of numbers.
+        element: the object that the next `~` continues. is_broken: whether that was refused.
     """
 
     statements: list[Statement] = field(default_factory=list)
     places: list[Statement] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
     faults: list[Problem] = field(default_factory=list)
     left_out: list[Statement] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+    roots: tuple[Path, ...] = ()
+    cut: dict[str, list[int]] = field(default_factory=dict)
     files: int = 0
-    active: str = ""  # class of the object that the next `~` continues
+    bytes: int = 0
+    element: str = ""
+    is_broken: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    copies: dict[Path, str] = field(default_factory=dict)
 
 
 def read_script(path: Path) -> Script:
     """The statements of a file and of all files it redirects to; faults are collected, none is raised."""
-    script = Script()
-    _read_file(script, path, path.name, ())
+    home = path.resolve().parent
+    # Circuits of one utility often share files in a folder beside theirs.
+    script = Script(roots=(home,) if home.parent == home.parent.parent else (home, home.parent))
+    _read_file(script, path, ())
     return script
 
 
-def tokens(text: str) -> Iterator[tuple[str, str]]:
-    """(name or empty, value) of the parameters of a statement, quotation marks and brackets taken off."""
-    for match in _TOKEN.finditer(text):
-        value = match.group(2)
-        yield (match.group(1) or "").lower(), value[1:-1] if value[0] in "\"'([{" and len(value) > 1 else value
-
-
-def _read_file(script: Script, path: Path, shown: str, above: tuple[Path, ...]) -> None:
+def _read_file(script: Script, path: Path, above: tuple[Path, ...]) -> None:
     script.files += 1
     try:
-        text = decode(_without_nul(script, path.read_bytes(), shown), shown)
+        text = decode(_without_nul(script, _bytes_of(script, path), path.name), path.name)
     except InputError as error:
         script.faults += error.problems
         return
+    for number, statement in _lines(text):
+        try:
+            _read_line(script, path, number, statement, (*above, path))
+        except Refused as refused:
+            script.faults.append(fault(path.name, number, "", refused.message, refused.remedy))
+
+
+def cut_notes(script: Script) -> list[Problem]:
+    """A doubt for each file with statements of which nothing counts after an empty value."""
+    message = "OpenDSS reads nothing of a statement after a value that is left empty, as in kw=, so neither is it here"
+    return [
+        doubt(
+            *(file, lines[0], "", f"{message} ({len(lines)} line{'s' * (len(lines) > 1)})", "Give the value"),
+            changes_figures=True,
+        )
+        for file, lines in script.cut.items()
+    ]
+
+
+def _bytes_of(script: Script, path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        InputError: it cannot be read, or the circuit is too large.
+    """
+    try:
+        script.bytes += path.stat().st_size
+        if script.bytes <= MOST_BYTES:
+            return path.read_bytes()
     except OSError as error:
-        script.faults.append(fault(shown, None, "", f"the file cannot be read: {error.strerror}", "Check its rights"))
-        return
-    for number, line in _lines(text):
-        _read_line(script, path, number, line, above)
+        message = f"the file cannot be read: {error.strerror}"
+        raise InputError([fault(path.name, None, "", message, "Check its rights")]) from None
+    message = f"the files of the circuit have more than {MOST_BYTES >> 20} MB, counted as often as they are drawn in"
+    raise InputError([fault(path.name, None, "", message, "Draw each file in once, or divide the circuit")])
 
 
 def _without_nul(script: Script, content: bytes, shown: str) -> bytes:
@@ -142,49 +138,111 @@ def _without_nul(script: Script, content: bytes, shown: str) -> bytes:
 
 def _read_line(script: Script, path: Path, number: int, line: str, above: tuple[Path, ...]) -> None:
     verb, rest = _verb(line)
-    if verb == _VARIABLES:
+    if verb == words.VARIABLES:
         _set_variables(script, rest)
         return
-    line = _VARIABLE.sub(lambda found: script.variables.get(found.group().lower(), found.group()), line)
-    line = _TRACE_OF_CLASS.sub(r"\1no", line) if verb == "property" else _TRACE.sub(r"\1=no", line)
+    line = _put_in(script, line)
     verb, rest = _verb(line)
     here = Statement(path, number, verb, line)
-    if verb in _FOLLOWED:
-        _follow(script, here, rest, (*above, path))
-    elif verb in _PLACES:
-        script.places.append(Statement(path, number, verb, next((v for _, v in tokens(rest)), "")))
-    elif verb in _REPORTS:
+    if verb in words.FOLLOWED:
+        _follow(script, here, rest, above)
+    elif verb in words.PLACES:
+        name = _first(script, here, rest)
+        script.places.append(Statement(path, number, verb, name))
+    elif verb in words.REPORTS:
         script.left_out.append(here)
-    elif verb in _PASSED or verb == "property":
-        if verb in ("new", "edit", "batchedit", "open", "close", "enable", "disable"):
-            script.active = class_of(rest)
-        elif verb == "property":
-            script.active = line.split(".")[0].strip().lower()
-        problem = _refusal(here, rest if verb != "property" else line.partition("=")[2], script.active)
-        if problem:
-            script.faults.append(problem)
-        elif script.active in _RECORDERS and verb in OF_AN_OBJECT:
-            script.left_out.append(here)
-        else:
-            script.statements.append(Statement(path, number, verb, _with_paths(line, path.parent)))
+        if verb in ("?", "select"):  # the engine would go on with the object that these name
+            script.element = ""
+    elif verb == "property" or verb in words.COMMANDS:
+        _pass_on(script, here, rest)
     else:
-        message = f"the command {verb!r} is not carried out: a circuit file is input, not a program"
-        script.faults.append(fault(shown_name(path), number, "", message, _REMEDY_PROGRAM))
+        raise Refused(f"the command {verb!r} is not carried out: a circuit file is input, not a program", _TAKE_OUT)
+
+
+def _put_in(script: Script, text: str) -> str:
+    """The text with the values of variables in place of their names."""
+    return _VARIABLE.sub(lambda found: script.variables.get(found.group().lower(), found.group()), text)
 
 
 def _set_variables(script: Script, rest: str) -> None:
     """`var @x=3 @y=(2 @x *)`: values may use variables set before."""
-    for match in _TOKEN.finditer(rest):
-        name, value = (match.group(1) or "").lower(), match.group(2)
-        if name.startswith("@"):
-            script.variables[name] = _VARIABLE.sub(
-                lambda found: script.variables.get(found.group().lower(), found.group()), value
-            )
+    for match in re.finditer(r"(@\w+)\s*=\s*(\"[^\"]*\"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,=]+)", rest):
+        value = _put_in(script, match.group(2))
+        if len(value) > _LONGEST_VARIABLE:
+            raise Refused(f"the variable {match.group(1)} has more than {_LONGEST_VARIABLE:,} signs", "Shorten it")
+        script.variables[match.group(1).lower()] = value
 
 
-def shown_name(path: Path) -> str:
-    """The name of a file in messages."""
-    return path.name
+def _pass_on(script: Script, here: Statement, rest: str) -> None:
+    """Parse a statement, and keep it with what the engine gets; what only records is left out."""
+    if here.verb in words.OPTIONED:
+        pairs = options(_parsed(script, here, rest))
+        _keep(script, here, written(here.verb, "", pairs) if pairs or here.verb == "solve" else "")
+    elif here.verb in words.PLAIN:
+        _keep(script, here, plain(here.verb, _parsed(script, here, rest)))
+    else:
+        try:
+            _about_an_object(script, here, rest)
+        except Refused:
+            script.is_broken = script.is_broken or here.verb == "new"
+            raise
+
+
+def _parsed(script: Script, here: Statement, text: str) -> list[tuple[str, str]]:
+    given, unread = parameters(text)
+    if unread:
+        script.cut.setdefault(here.file.name, []).append(here.line)
+    return given
+
+
+def _first(script: Script, here: Statement, rest: str) -> str:
+    """The first value, or nothing."""
+    return content(next((value for _, value in _parsed(script, here, rest)), '""'))
+
+
+def _about_an_object(script: Script, here: Statement, rest: str) -> None:
+    if here.verb == "property":
+        match = _PROPERTY.match(here.text)
+        if match is None:
+            raise Refused(f"{here.text[:40]} sets no property of an object", "Write class.name.property=value")
+        given = _parsed(script, here, f"{match.group(3)}={match.group(4)}")
+        script.element, script.is_broken = element_of(f"{match.group(1)}.{match.group(2)}"), False
+    elif here.verb in words.CONTINUING:
+        given = _parsed(script, here, rest)
+        if not script.element:
+            if script.is_broken:
+                return
+            raise Refused("no object is there to go on with", "Name the object, by Edit class.name")
+    else:
+        given = _parsed(script, here, rest)
+        if not given or given[0][0] not in ("", "object"):
+            raise Refused(f"{here.verb} names no object", "Name it first, as class.name")
+        (_, first), *given = given
+        script.element, script.is_broken = "", False
+        script.element = pattern_of(first) if here.verb == "batchedit" else element_of(first)
+    element = script.element
+    if element.partition(".")[0] in words.RECORDERS:
+        script.left_out.append(here)
+    elif here.verb in words.SETTING:
+        _keep(script, here, terminal(here.verb, element, given), element)
+    else:
+        pairs = properties(element, given, lambda name: _data(script, here, name))
+        verb = here.verb if here.verb in words.MAKING else "edit"
+        _keep(script, here, written(verb, element, pairs), element, pairs)
+        if element.startswith("circuit."):  # its source is what the statements after it go on with
+            script.element = "vsource.source"
+        elif verb == "batchedit":
+            script.element = ""
+
+
+def _keep(
+    script: Script, here: Statement, command: str, element: str = "", pairs: list[tuple[str, str]] | None = None
+) -> None:
+    if not command:
+        script.left_out.append(here)
+    elif not (script.is_broken and element):
+        given = tuple((name, content(value)) for name, value in pairs or ())
+        script.statements.append(Statement(here.file, here.line, here.verb, here.text, command, element, given))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -220,99 +278,64 @@ def _verb(line: str) -> tuple[str, str]:
     word, equals, rest = match.group(1).lower(), match.group(2), match.group(3)
     if equals:
         return ("property", rest) if "." in word else (f"{word}=", rest)
-    known = (*_FOLLOWED, *_PLACES, *_PASSED, *_REPORTS, _VARIABLES)
-    if word in known:
+    if word in words.COMMANDS:
         return word, rest
     # Two letters or more: a single one may be short for another command.
-    near = [k for k in known if len(word) > 1 and k.startswith(word)]
+    near = [k for k in words.COMMANDS if len(word) > 1 and k.startswith(word)]
     return (near[0] if len(near) == 1 else word), rest
 
 
-def class_of(rest: str) -> str:
-    """Class of `class.name …`, `object=class.name …` or `class=… `."""
-    first = next(tokens(rest), ("", ""))
-    return first[1].split(".")[0].lower()
-
-
-def _refusal(here: Statement, rest: str, active: str) -> Problem | None:
-    """The fault of a statement that would be passed on; None if there is none."""
-    message, remedy = "", _REMEDY_PROGRAM
-    if here.verb == "set":
-        names = [name for name, _ in tokens(rest) if name]
-        if bad := _short_for(names, _FORBIDDEN_OPTIONS):
-            message = f"the option {bad!r} is not set: it changes folders or opens programs and files"
-        elif bad := _short_for(names, _CHOOSING_OPTIONS):
-            message, remedy = f"the option {bad!r} is not set", "Name the object in the statement itself"
-    elif here.verb == "property":
-        name = here.text.partition("=")[0].split(".")[-1].strip().lower()
-        message = _of_properties([(name, rest.strip())], active)
-    elif here.verb in ("new", "edit", "more", "m", "~", "batchedit"):
-        given = list(tokens(rest))[1 if here.verb in ("new", "edit", "batchedit") else 0 :]
-        message = _of_properties(given, active)
-        if not message and active in _WITH_LIBRARIES and any(not name for name, _ in given):
-            message = f"a {active} is read only where every value has its name"
-            remedy = "Write name=value for every value"
-    if message.endswith("finite number"):
-        remedy = "Give a finite number"
-    return fault(shown_name(here.file), here.line, "", message, remedy) if message else None
-
-
-def _of_properties(given: list[tuple[str, str]], active: str) -> str:
-    """The fault in (name, value) pairs of an object of class `active`; empty if there is none."""
-    names = [name for name, _ in given if name]
-    endless = [v for n, v in given if not n.startswith("bus") and any(_ENDLESS.fullmatch(w) for w in v.split())]
-    if endless:
-        return f"{endless[0]!r} is not a finite number"
-    if active in _WITH_LIBRARIES and (bad := _short_for(names, _FORBIDDEN_PROPERTIES)):
-        return f"{bad!r} would load a library of program code"
-    if active in _ACTIONS:
-        actions = [value.lower() for name, value in given if name and "action".startswith(name)]
-        if any(not a or not _ACTIONS[active].startswith(a) for a in actions):
-            return "an action of this object would write a file or change the circuit"
-    if any(len(n) > 2 and "debugtrace".startswith(n) and v[:1].lower() in ("y", "t", "1") for n, v in given):
-        return "a trace of this object would write a file"
-    return ""
-
-
-def _short_for(names: list[str], forbidden: tuple[str, ...]) -> str:
-    """The first name that may stand for one of the forbidden; OpenDSS takes abbreviations."""
-    return next((name for name in names if any(word.startswith(name) for word in forbidden)), "")
-
-
 def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...]) -> None:
-    name = next((value for _, value in tokens(rest)), "")
-    shown = shown_name(here.file)
-    target = find_file(here.file.parent, name)
+    name = _first(script, here, rest)
+    target = find_file(here.file.parent, name, script.roots)
     if target is None:
-        remedy = "Put the file there, or take the line out"
-        script.faults.append(fault(shown, here.line, "", f"there is no file {name!r} beside this one", remedy))
-    elif target.resolve() in [p.resolve() for p in above]:
-        script.faults.append(fault(shown, here.line, "", f"{name!r} leads back to itself", "Take the line out"))
-    elif script.files >= MOST_FILES:
-        script.faults.append(fault(shown, here.line, "", f"more than {MOST_FILES} files", "Give fewer files"))
-    else:
-        _read_file(script, target, target.name, above)
+        message = f"there is no file {name!r} in the folder of the circuit or one beside it"
+        raise Refused(message, "Put the file there, or take the line out")
+    if target.resolve() in [p.resolve() for p in above]:
+        raise Refused(f"{name!r} leads back to itself", "Take the line out")
+    if script.files >= MOST_FILES:
+        raise Refused(f"more than {MOST_FILES} files", "Give fewer files")
+    _read_file(script, target, above)
 
 
-def find_file(folder: Path, name: str) -> Path | None:
-    """The file of this name relative to a folder; upper and lower case are not distinguished, as on Windows."""
+def find_file(folder: Path, name: str, roots: tuple[Path, ...]) -> Path | None:
+    """The file of this name relative to a folder, if it lies below one of the roots.
+
+    Upper and lower case are not distinguished, as on Windows.
+    """
     if not name:
         return None
     path = folder
     for part in Path(name.replace("\\", "/")).parts:
         step = path / part
-        if not step.exists() and path.is_dir():
+        if not step.exists() and path.is_dir() and _below(path, roots):
             step = next((p for p in path.iterdir() if p.name.lower() == part.lower()), step)
         path = step
-    return path if path.is_file() else None
+    return path if _below(path, roots) and path.is_file() else None
 
 
-def _with_paths(line: str, folder: Path) -> str:
-    """The statement with the files it names (of load shapes and curves) as absolute paths."""
+def _below(path: Path, roots: tuple[Path, ...]) -> bool:
+    found = path.resolve()
+    return any(found.is_relative_to(root) for root in roots)
 
-    def absolute(match: re.Match[str]) -> str:
-        name = match.group(2).strip("\"'")
-        found = find_file(folder, name)
-        return f'{match.group(1)}="{found.resolve() if found else folder / name}"'
 
-    return _IN_FILE.sub(absolute, line)
+def _data(script: Script, here: Statement, name: str) -> str:
+    """The name that the engine gets for a file of numbers, which is read here.
+
+    Raises:
+        Refused: it is missing, or no text.
+    """
+    target = find_file(here.file.parent, name, (script.roots[0], here.file.parent.resolve()))
+    if target is None:
+        message = f"there is no file {name!r} in the folder of the circuit"
+        raise Refused(message, "Put the file there, or take the line out")
+    if target not in script.copies:
+        try:
+            text = decode(_bytes_of(script, target), target.name)
+        except InputError as error:
+            raise Refused(f"{name!r}: {error.problems[0].message}", error.problems[0].remedy) from None
+        if _NO_NUMBERS.search(text):
+            raise Refused(f"{name!r} holds binary data, no numbers as text", "Give the numbers as text")
+        script.copies[target] = f"numbers-{len(script.copies) + 1}.csv"
+        script.data[script.copies[target]] = text
+    return script.copies[target]
