@@ -19,8 +19,9 @@ from tests.cli.desk import Command, Done, tables
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Command]:
     """A function that runs `openpoint` with the given arguments in an empty folder."""
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(interrupt, "_of_command", False)
+    monkeypatch.setattr(interrupt, "_early", None)
     monkeypatch.delenv("OPENPOINT_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
 

@@ -378,7 +378,7 @@ def test_convert_writes_opendss_circuits(command: Command, tmp_path: Path) -> No
     assert (tmp_path / "feeder.dss").is_file()
     losses = [json.loads(command("powerflow", grid, "--json", "-").out)["loss_kw"] for grid in ("feeder.dss", "ieee13")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    refused = command("convert", "ieee13", "nowhere/feeder.dss")
+    refused = command("convert", "ieee13", "feeder.dss/nowhere/feeder.dss")
     assert refused.code == 2
     assert "cannot be written" in refused.err
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from openpoint.twostage import interrupt
-from openpoint.twostage.interrupt import listening
+from openpoint.twostage.interrupt import finishing, listening
 
 
 @pytest.fixture(autouse=True)
 def _handlers_restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(interrupt, "_of_command", False)
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for each, handler in before.items():
         signal.signal(each, handler)
@@ -58,9 +58,37 @@ def test_a_wish_from_before_the_method_is_heard() -> None:
     signal.raise_signal(signal.SIGINT)
     with listening() as wish:
         assert wish.requested
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with listening() as fresh:
         assert not fresh.requested
+
+
+def test_a_wish_between_two_methods_is_heard_by_the_second() -> None:
+    interrupt.install()
+    with listening():
+        with listening():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+    with listening() as later:
+        assert not later.requested
+    signal.raise_signal(signal.SIGHUP)
+    with listening() as later:
+        assert later.requested
+
+
+def test_a_signal_does_not_end_what_is_being_written() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with finishing():
+            signal.raise_signal(each)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_under_nohup_goes_on() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt.install()
+    with listening() as wish:
+        signal.raise_signal(signal.SIGHUP)
+        assert not wish.requested
 
 
 def test_for_a_command_sigterm_is_the_same_wish() -> None:
@@ -68,7 +96,6 @@ def test_for_a_command_sigterm_is_the_same_wish() -> None:
     signal.raise_signal(signal.SIGTERM)
     with listening() as wish:
         assert wish.requested
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     with listening() as later:
         signal.raise_signal(signal.SIGTERM)
         assert later.requested

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import NoReturn
 
-from openpoint.cli.shell import DEBUG, INTERRUPTED
+from openpoint.cli.shell import DEBUG, INTERRUPTED, NOT_WRITTEN
+from openpoint.cli.streams import failure_of_output, nobody_reads, outlast
 from openpoint.version import __version__
 
 # Threads of linear algebra wait for each other in a loop: with other work on the machine a small factorisation took
@@ -21,9 +23,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 def main() -> None:
     """Entry point of the command; leaves by `SystemExit` with the documented exit code."""
     arguments = sys.argv[1:]
+    outlast()
     if arguments in (["--version"], ["-V"]):
         print(f"openpoint {__version__}")
-        return
+        _leave(0)
     if arguments[:1] == ["--debug"]:
         os.environ[DEBUG] = "1"
         del arguments[0]
@@ -38,4 +41,15 @@ def main() -> None:
 
         run_app(arguments)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED)
+    except SystemExit as left:
+        _leave(left.code)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """End with this code, but where text that was asked for is lost, as on a full disk, not with 0."""
+    lost = failure_of_output()
+    if lost is not None and not nobody_reads(lost):
+        print(f"error: the standard output does not take all: {lost.strerror}", file=sys.stderr)
+        code = code or NOT_WRITTEN
+    sys.exit(code)

@@ -18,8 +18,9 @@ import typer
 
 from openpoint.atomic import write_text
 from openpoint.cli.groups import with_parameters
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import complain
 from openpoint.cli.outputs import STDOUT, check_file
+from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.errors import OptionError
 
 _OWN = ("config", "save-config", "help")

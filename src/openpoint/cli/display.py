@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs, Writing
+from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.cli.verbose import is_verbose
 from openpoint.report.terminal import words
 from openpoint.report.terminal.render import show, show_rows

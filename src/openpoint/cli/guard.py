@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ParamSpec
 
 import typer
@@ -15,7 +16,6 @@ from openpoint.report.terminal.words import safe
 
 BAD_INPUT = 2
 INTERNAL = 70
-NOT_WRITTEN = 74
 
 P = ParamSpec("P")
 _CHECK_SHOWS = "openpoint check GRID shows them"
@@ -39,7 +39,7 @@ def _run(command: Callable[[], int]) -> int:
     debug = os.environ.get(DEBUG, "") not in ("", "0")
     try:
         return command()
-    except (typer.Exit, BrokenPipeError):
+    except typer.Exit:
         raise
     except KeyboardInterrupt:
         complain("interrupted", "before there was anything to keep")
@@ -72,6 +72,17 @@ def _explain(error: Exception) -> int:
 def complain(kind: str, message: str) -> None:
     """A line on standard error."""
     typer.echo(f"{kind}: {safe(message)}", err=True)
+
+
+def not_written(option: str, path: Path, error: Exception) -> None:
+    """Say that an output was not written, and why, a line for each fault."""
+    whys: Iterable[object] = grouped(error.problems) if isinstance(error, InputError) else [error]
+    if isinstance(error, OSError) and error.strerror:
+        whys = [error.strerror]
+    elif not isinstance(error, OSError | OpenpointError):
+        whys = [f"internal error, {type(error).__name__}: {error}"]
+    for why in whys:
+        complain("error", f"{option} {path} was not written: {why}")
 
 
 def show_problems(problems: Iterable[Problem], most: int, rest: str = _CHECK_SHOWS) -> None:

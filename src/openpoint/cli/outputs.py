@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.atomic import write_text
-from openpoint.cli.guard import complain
-from openpoint.errors import OpenpointError, OptionError
+from openpoint.cli.guard import not_written
+from openpoint.cli.streams import failure_of_output
+from openpoint.errors import OptionError
+from openpoint.twostage.interrupt import finishing
 
 if TYPE_CHECKING:
     from openpoint.results.base import Result
@@ -109,19 +111,17 @@ class Outputs:
             The files and folders written, and whether all went well; what failed is named on standard error.
         """
         written, good = [], True
-        for option, path, write in (*self._writers(result), *more):
-            try:
-                write(path)
-            except (OSError, OpenpointError) as error:
-                complain("error", f"{option} {path} was not written: {error}")
-                good = False
-            except Exception as error:
-                complain("error", f"{option} {path} was not written: internal error, {type(error).__name__}: {error}")
-                good = False
-            else:
-                _LOG.info("wrote %s %s", option, path)
-                if path != STDOUT:
-                    written.append(path)
+        with finishing():
+            for option, path, write in (*self._writers(result), *more):
+                try:
+                    write(path)
+                except Exception as error:  # an internal one, too, takes no other file along
+                    not_written(option, path, error)
+                    good = False
+                else:
+                    _LOG.info("wrote %s %s", option, path)
+                    if path != STDOUT:
+                        written.append(path)
         return written, good
 
     def _writers(self, result: Result) -> Iterator[Writing]:
@@ -197,6 +197,8 @@ def _write_text(path: Path, text: str) -> None:
     if path == STDOUT:
         # Bytes, so that names survive where the standard output has another encoding.
         typer.echo(text.encode("utf-8"), nl=False)
+        if (lost := failure_of_output()) is not None:
+            raise lost
     else:
         write_text(path, text)
 

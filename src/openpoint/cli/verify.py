@@ -11,8 +11,9 @@ from rich.status import Status
 
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import read_futures
 from openpoint.scenarios.year.read import read_year

@@ -1,16 +1,18 @@
 """Ctrl-C as a request, not as an exception: the method ends at the next safe place with the best answer found.
 
-For commands SIGTERM is the same request: `timeout`, containers and batch systems send it some time before they kill. In
-Python it stays what the program makes of it.
+For commands SIGTERM is the same request: `timeout`, containers and batch systems send it some time before they kill. So
+is SIGHUP, the end of the terminal, unless it is ignored, as `nohup` has it. In Python both stay what the program makes
+of them.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Interrupt:
@@ -26,37 +28,53 @@ class Interrupt:
         self.requested = True
 
 
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if name in dir(signal)]
 _early: Interrupt | None = None
 _of_command = False
 
 
 def install() -> None:
-    """Catch Ctrl-C and SIGTERM from now on until the next `listening` is over; for commands, before slow imports.
-
-    Every later `listening` of this process catches both, too.
-    """
+    """Catch signals outside of `listening` for the next one, which then ends at once; for commands, at their start."""
     global _early, _of_command
     _early, _of_command = Interrupt(), True
-    signal.signal(signal.SIGINT, _early.note)
-    signal.signal(signal.SIGTERM, _early.note)
+    _noted_by(_early, _ENDING)
 
 
 @contextmanager
 def listening() -> Iterator[Interrupt]:
-    """Catch Ctrl-C inside the block, and SIGTERM in a command; outside the main thread nothing is caught."""
+    """Catch Ctrl-C inside the block, and in a command SIGTERM and SIGHUP; outside the main thread nothing is caught."""
     global _early
-    interrupt = _early or Interrupt()
-    _early = None
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    before = signal.signal(signal.SIGINT, interrupt.note)
-    if _of_command:
-        signal.signal(signal.SIGTERM, interrupt.note)
+    first, _early = _early, None
+    interrupt = first or Interrupt()
     try:
-        yield interrupt
+        with _catching(interrupt, _ENDING if _of_command else ()):
+            yield interrupt
     finally:
-        ours = before is None or getattr(before, "__self__", None) is interrupt
-        signal.signal(signal.SIGINT, signal.default_int_handler if ours else before)
-        if _of_command:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if first is not None:
+            install()
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Let no first signal end the block, in which what was found is written."""
+    with _catching(Interrupt(), _ENDING):
+        yield
+
+
+@contextmanager
+def _catching(interrupt: Interrupt, more: Iterable[signal.Signals]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = _noted_by(interrupt, more)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+
+
+def _noted_by(interrupt: Interrupt, more: Iterable[signal.Signals]) -> dict[signal.Signals, Any]:
+    """Hand Ctrl-C and `more`, where they are not ignored, to a request; what was done with them before."""
+    caught = [each for each in more if signal.getsignal(each) is not signal.SIG_IGN]
+    return {each: signal.signal(each, interrupt.note) for each in (signal.SIGINT, *caught)}

@@ -29,10 +29,10 @@ def test_a_fleet_is_solved_told_and_kept(command: Command, ring: Path, tmp_path:
 
 
 def test_a_full_disk_ends_the_run_with_74(command: Command, ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     done = command("reconfigure", ring, "--out", "results", "--no-reports")
     assert done.code == 74
     assert "No space left on device. 0 of 1 grids are finished and kept; make room" in done.err

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openpoint.cli.guard import complain
-from openpoint.errors import OpenpointError, OptionError
+from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from openpoint.cli.outputs import Writing
     from openpoint.results.switched import SwitchedResult
 
 MAP = ".geojson"
@@ -36,44 +38,45 @@ def check_copy(source: str | None, path: Path | None) -> None:
             refuse_other_format(Path(source), path)
 
 
-def write_copy(out: Console, source: str, path: Path | None, result: SwitchedResult, *, found: bool) -> bool:
-    """Write the copy and show its changes; whether that went well, or nothing was asked for.
+@dataclass
+class Copy:
+    """The copy of a grid's file, or the map, of which the changes are shown once it is written.
 
-    Args:
-        found: whether the result has an answer.
+    Attributes:
+        source: the grid. path: where it goes; None where none was asked for. changes: of the file, once written.
     """
-    if path is None:
-        return True
-    if not found:
-        complain("error", f"--write {path} was not written: there is no answer")
-        return False
-    from openpoint.io.write_back import write_back
 
-    if path.suffix.lower() == MAP:
-        return _write_map(out, path, result)
-    opened = set(result.open_branches)
-    try:
-        changes = write_back(source, path, {name: name not in opened for name in result.branches["name"]})
-    except (OSError, OpenpointError) as error:
-        complain("error", f"--write {path} was not written: {error}")
-        return False
-    out.print(f"\nwritten: {words.safe(str(path))}, {words.count(len(changes), 'change')}")
-    for change in changes:
-        out.print(f"  {words.safe(str(change))}")
-    return True
+    source: str
+    path: Path | None
+    changes: Sequence[object] = ()
 
+    def writings(self, result: SwitchedResult, *, found: bool) -> list[Writing]:
+        """What is to be written; `found`: whether the result has an answer."""
+        return [] if self.path is None else [("--write", self.path, lambda path: self._write(result, path, found))]
 
-def _write_map(out: Console, path: Path, result: SwitchedResult) -> bool:
-    """Write the answer as GeoJSON; whether that went well."""
-    from openpoint.studies.reconfigure.result import ReconfigureResult
+    def _write(self, result: SwitchedResult, path: Path, found: bool) -> None:
+        """Write it.
 
-    if not isinstance(result, ReconfigureResult):
-        complain("error", f"--write {path} was not written: GeoJSON is for the demand of today")
-        return False
-    try:
-        result.write_geojson(path)
-    except OpenpointError as error:
-        complain("error", f"--write {path} was not written: {error}")
-        return False
-    out.print(f"\nwritten: {words.safe(str(path))}")
-    return True
+        Raises:
+            OpenpointError: there is no answer, or it cannot be written.
+        """
+        from openpoint.io.write_back import write_back
+        from openpoint.studies.reconfigure.result import ReconfigureResult
+
+        if not found:
+            raise OptionError("there is no answer")
+        if path.suffix.lower() != MAP:
+            opened = set(result.open_branches)
+            states = {name: name not in opened for name in result.branches["name"]}
+            self.changes = write_back(self.source, path, states)
+        elif isinstance(result, ReconfigureResult):
+            result.write_geojson(path)
+        else:
+            raise OptionError("GeoJSON is for the demand of today")
+
+    def show(self, out: Console) -> None:
+        """Show the changes."""
+        if self.changes:
+            out.print(f"\nchanged in {words.safe(str(self.path))}: {words.count(len(self.changes), 'state')}")
+        for change in self.changes:
+            out.print(f"  {words.safe(str(change))}")

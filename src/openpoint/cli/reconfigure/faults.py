@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
-from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.reconfigure.copy import Copy
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
@@ -49,8 +48,11 @@ def reconfigure(
 
     with Progress(out) as progress:
         result = secured(grid, options, question, progress)
-    code = write_and_show(out, outputs, result, result.termination.exit_code)
-    return code if write_copy(out, source, copy, result, found=result.loss_kw is not None) else NOT_WRITTEN
+    copied = Copy(source, copy)
+    more = copied.writings(result, found=result.loss_kw is not None)
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
+    copied.show(out)
+    return code
 
 
 def _front(

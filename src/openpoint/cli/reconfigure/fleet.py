@@ -13,8 +13,9 @@ from rich.text import Text
 
 from openpoint.cli.display import FIRST_LINES, LINE_EVERY_S, console, show_result, show_written
 from openpoint.cli.grid import Asked
-from openpoint.cli.guard import NOT_WRITTEN, complain
+from openpoint.cli.guard import complain
 from openpoint.cli.outputs import Outputs
+from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.errors import NotWrittenError, OptionError
 from openpoint.report.terminal import words
 

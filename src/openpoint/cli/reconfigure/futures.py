@@ -9,9 +9,8 @@ import polars as pl
 
 from openpoint.cli.display import Progress, console, show_pairs, show_written, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
-from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
@@ -50,9 +49,11 @@ def reconfigure(
     out.print(f"futures: {len(planned)}{others}\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
-    code = write_and_show(out, outputs, result, result.termination.exit_code)
-    code = show_proof_files(outputs, out, code)
-    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
+    copied = Copy(source, copy)
+    more = copied.writings(result, found=result.has_answer)
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
+    copied.show(out)
+    return show_proof_files(outputs, out, code)
 
 
 def draw(

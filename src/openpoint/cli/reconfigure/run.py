@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
-from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
@@ -47,10 +46,13 @@ def reconfigure(
     if plan.any and result.has_answer:
         locked = [name for names in asked.locks(grid) for name in names]
         result = result.with_plan(_planned(result, locked, plan, customers))
-    checklist = [] if plan.checklist is None else [("--checklist", plan.checklist, partial(_write_checklist, result))]
-    code = write_and_show(out, outputs, result, result.termination.exit_code, more=checklist)
-    code = show_proof_files(outputs, out, code)
-    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
+    copied = Copy(source, copy)
+    more = copied.writings(result, found=result.has_answer)
+    if plan.checklist is not None:
+        more.append(("--checklist", plan.checklist, partial(_write_checklist, result)))
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
+    copied.show(out)
+    return show_proof_files(outputs, out, code)
 
 
 def _planned(

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
-from openpoint.cli.guard import NOT_WRITTEN
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import write_copy
+from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
 from openpoint.report.terminal import words
 
@@ -46,9 +45,11 @@ def reconfigure(
     out.print(f"year: {steps}, {prepared.year.hours.sum():,.0f} h\nmethod: {words.method(prepared.method)}\n")
     with Progress(out) as progress:
         result = prepared.solve(progress)
-    code = write_and_show(out, outputs, result, result.termination.exit_code)
-    code = show_proof_files(outputs, out, code)
-    return code if write_copy(out, source, copy, result, found=result.has_answer) else NOT_WRITTEN
+    copied = Copy(source, copy)
+    more = copied.writings(result, found=result.has_answer)
+    code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
+    copied.show(out)
+    return show_proof_files(outputs, out, code)
 
 
 def _of_blocks(

@@ -24,6 +24,7 @@ from openpoint.twostage.workers.pool import A, B, Pool, Work, Workers, never, re
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OF_TERMINALS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if name in dir(signal)]
 MOST_PROCESSES = 61 if sys.platform == "win32" else 4096
 """Windows cannot wait for more."""
 CONNECT_S = 10.0
@@ -133,11 +134,11 @@ class _Deaf(ProcessPoolExecutor):
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Within it Ctrl-C waits; a process that is started in it begins so."""
+    """Within it signals of the terminal wait; a process that is started in it begins so."""
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield
     finally:
@@ -145,8 +146,9 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def settle() -> None:
-    """In a new process: ignore Ctrl-C, and end when the parent has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a new process: ignore Ctrl-C and the end of the terminal, and end when the parent has ended."""
+    for each in _OF_TERMINALS:
+        signal.signal(each, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
