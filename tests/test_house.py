@@ -49,6 +49,7 @@ ROOMS = (
     "arrays",
     "version",
     "atomic",
+    "inputs",
     "errors",
 )
 PUBLIC = [

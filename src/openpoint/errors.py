@@ -11,6 +11,8 @@ from typing import Literal
 
 MOST_LINES = 20
 """Lines of problems in the text of an error."""
+MOST_FAULTS = 10_000
+"""Faults of a file that are looked for."""
 ROWS_NAMED = 3
 """Rows named of problems that are listed together."""
 _VALUE = re.compile(r"'[^']*'|[-+]?\d[\w.+-]*")
@@ -98,6 +100,20 @@ class InputError(OpenpointError):
         lines = [str(alike) for alike in grouped(self.problems)]
         more = [f"and {len(lines) - MOST_LINES} more; `problems` holds all"] if len(lines) > MOST_LINES else []
         super().__init__("\n".join([*lines[:MOST_LINES], *more]))
+
+
+class Faults(list[Problem]):
+    """Faults in the order found. So many that nobody reads them end the reading, before they fill the memory."""
+
+    def append(self, problem: Problem) -> None:
+        """Add a fault.
+
+        Raises:
+            InputError: with all of them, once there are too many.
+        """
+        super().append(problem)
+        if len(self) >= MOST_FAULTS:
+            raise InputError(self)
 
 
 class OptionError(OpenpointError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,32 @@ def test_the_case_itself_is_fine(command: Command, tmp_path: Path) -> None:
     (tmp_path / "three.m").write_text(MATPOWER, encoding="utf-8")
     done = command("reconfigure", "three.m")
     assert done.code == 0, done.err
+
+
+def test_a_file_of_options_is_read_as_any_other(command: Command, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "deep.toml").write_text("gap = " + "[" * 5000 + "]" * 5000)
+    (tmp_path / "long.toml").write_text("a" + ".a" * 5000 + " = 1")
+    (tmp_path / "large.toml").write_text("#" * 200_000)
+    (tmp_path / "round.toml").symlink_to("round.toml")
+    for name, told in (
+        *(("pipe.toml", "this is a pipe"), ("deep.toml", "nested too deeply"), ("long.toml", "a hundred parts")),
+        *(("large.toml", "200,000 bytes"), ("round.toml", "symbolic links"), (".", "this is a folder")),
+    ):
+        done = command("reconfigure", "civanlar16", "--config", name)
+        assert (done.code, "Traceback" in done.err) == (2, False), name
+        assert told in " ".join(done.err.replace("│", " ").split()), done.err
+
+
+def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("round")
+    for line in (
+        ("info", "round"),
+        ("convert", "civanlar16", "round"),
+        ("reconfigure", "civanlar16", "--json", "round"),
+        ("reconfigure", "civanlar16", "--csv", "round"),
+        ("reconfigure", "civanlar16", "--futures", "round"),
+        ("reconfigure", "civanlar16", "--config", "round", "--save-config", "round.toml"),
+    ):
+        done = command(*line)
+        assert (done.code, "internal" in done.err) == (2, False), (line, done.err)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import openpoint
-from openpoint import Grid, InputError, OpenpointError, OptionError
+from openpoint import Grid, InputError, OptionError
 from openpoint.errors import Problem
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.io.workbook import read as workbook
 from openpoint.io.workbook.read import grid_from_workbook
 from openpoint.io.workbook.write import workbook_from_grid
 from openpoint.studies.partition.options import read_priorities
@@ -167,10 +165,3 @@ def test_faults_of_tables_name_the_row_of_the_sheet(tmp_path: Path) -> None:
         openpoint.read_horizon(book(tmp_path / "h.xlsx", a=rows, b=rows))
     with pytest.raises(OptionError, match=r"or read from .xlsx"):
         openpoint.read_disasters("storms.ods", "zhang13")
-
-
-def test_without_the_package_the_pip_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    openpoint.write("civanlar16", tmp_path / "grid.xlsx")
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(OpenpointError, match=r"reading Excel workbooks .* pip install .openpyxl"):
-        workbook.sheets_of((tmp_path / "grid.xlsx").read_bytes(), "grid.xlsx")

@@ -21,7 +21,8 @@ from openpoint.cli.groups import with_parameters
 from openpoint.cli.guard import complain
 from openpoint.cli.outputs import STDOUT, check_file
 from openpoint.cli.shell import NOT_WRITTEN
-from openpoint.errors import OptionError
+from openpoint.errors import InputError, OptionError
+from openpoint.inputs import MOST_OPTIONS, content_of, same_place, toml_of
 
 _OWN = ("config", "save-config", "help")
 
@@ -54,7 +55,7 @@ def configured(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, verbose: bool, **options: Any) -> int:
         if save_config is not None:
-            if config is not None and config.resolve() == save_config.resolve():
+            if config is not None and same_place(config, save_config):
                 raise OptionError("--config and --save-config name one file; give --save-config another name")
             check_file("--save-config", save_config, (".toml",))
         code = _run(command, options, verbose=verbose)
@@ -108,17 +109,10 @@ def _apply(ctx: typer.Context, file: Path | None) -> Path | None:
 
 
 def _read(file: Path) -> _File:
-    import tomllib
-
     try:
-        text = file.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{file} is no text file in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise typer.BadParameter(f"{file} is no TOML: {error}") from None
+        text, data = toml_of(content_of(file, MOST_OPTIONS), str(file), MOST_OPTIONS)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
     return _File(file, text, {key: value for key, value in data.items() if key not in tables}, tables)
 

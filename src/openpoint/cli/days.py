@@ -8,6 +8,7 @@ import polars as pl
 
 from openpoint.cli.display import console, show_frame
 from openpoint.errors import OptionError
+from openpoint.inputs import same_place
 from openpoint.report.terminal import words
 from openpoint.scenarios.day.read import built_in_days, read_day
 from openpoint.scenarios.day.tables import DAY_FILES
@@ -20,7 +21,7 @@ def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
         return 0
     if folder is None:
         raise OptionError(f"where to? Give a folder for the tables, such as `openpoint days {words.safe(day)} my-day`")
-    if Path(day).exists() and Path(day).resolve() == Path(folder).resolve():
+    if Path(day).exists() and same_place(day, folder):
         raise OptionError(f"{folder} would take the place of the day; give it another name")
     if not force and any((Path(folder) / name).exists() for name in DAY_FILES):
         raise OptionError(

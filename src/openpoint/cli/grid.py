@@ -20,6 +20,7 @@ from openpoint.grid.banks import kvar_today
 from openpoint.grid.files import HEAD
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.grid.schemas import BRANCH_TABLES
+from openpoint.inputs import same_place
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def convert(
     force: bool = False,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
-    if Path(source).is_file() and Path(source).resolve() == Path(path).resolve():
+    if Path(source).is_file() and same_place(source, path):
         raise OptionError(f"{path} would take the place of the grid; give it another name")
     if not force and (Path(path).is_file() or (Path(path) / HEAD).exists()):
         what = "is a file already" if Path(path).is_file() else "holds a grid already"

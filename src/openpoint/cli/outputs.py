@@ -18,6 +18,7 @@ from openpoint.cli.guard import not_written
 from openpoint.cli.streams import failure_of_output
 from openpoint.errors import OptionError
 from openpoint.twostage.interrupt import finishing
+from openpoint.inputs import real_path, same_place
 
 if TYPE_CHECKING:
     from openpoint.results.base import Result
@@ -93,11 +94,11 @@ class Outputs:
         for option, folder in folders:
             if folder is not None:
                 _check_tables(option, folder, [Path(given) for given in (grid, *tables) if given is not None])
-        taken = [path.resolve() for _, path, _ in files if path is not None and path != STDOUT]
+        taken = [real_path(path) for _, path, _ in files if path is not None and path != STDOUT]
         for what, given in (("grid", grid), *(("table", table) for table in tables if table is not None)):
-            if Path(given).resolve() in taken:
+            if real_path(given) in taken:
                 raise OptionError(f"an output would take the place of the {what} {given}; give it another name")
-        if len(set(taken)) < len(taken) or {path.resolve() for _, path in folders if path is not None} & set(taken):
+        if len(set(taken)) < len(taken) or {real_path(path) for _, path in folders if path is not None} & set(taken):
             raise OptionError("two outputs would go to the same file; give each its own name")
         for option, path, endings in files:
             if path is not None and not endings:
@@ -149,6 +150,8 @@ def check_file(option: str, path: Path, endings: tuple[str, ...]) -> None:
     """
     if path.is_dir():
         raise OptionError(f"{option} {path}: this is a folder; give a file name")
+    if real_path(path).is_symlink():
+        raise OptionError(f"{option} {path}: links lead in a circle; give another name")
     if endings and path.suffix.lower() not in endings:
         raise OptionError(f"{option} {path}: the name must end in {' or '.join(endings)}")
     _check_folder(option, path.parent)
@@ -170,7 +173,7 @@ def _check_tables(option: str, folder: Path, given: list[Path]) -> None:
         raise OptionError(f"{option} {folder}: this folder holds a grid, whose tables would be replaced; name another")
     own = "." + option.removeprefix("--")
     for path in given:
-        if folder.resolve() == path.resolve() or (path.suffix == own and folder.resolve() == path.resolve().parent):
+        if same_place(folder, path) or (path.suffix == own and real_path(folder) == real_path(path).parent):
             raise OptionError(f"{option} {folder}: {path} is read from there and may be replaced; name another")
     _check_folder(option, folder)
 

@@ -9,7 +9,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from openpoint.errors import Problem
+from openpoint.errors import MOST_FAULTS, Problem
 from openpoint.grid.schemas import SCHEMAS
 
 RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
@@ -78,7 +78,7 @@ def conform(
             else:
                 faults += [
                     Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}")
-                    for i in missing.arg_true()
+                    for i in missing.arg_true().head(MOST_FAULTS)
                 ]
         series.append(values)
     return pl.DataFrame(series), faults
@@ -130,7 +130,7 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         return cast, []
     faults = [
         Problem(kind, _label(frame, i), name, f"{_show(values[i])} is not {_word(dtype)}", "Correct the value")
-        for i in lost.arg_true()
+        for i in lost.arg_true().head(MOST_FAULTS)
     ]
     return cast.zip_with(~lost, pl.Series(name, [None] * frame.height, dtype=dtype)), faults
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from openpoint.errors import Problem
+from openpoint.inputs import MOST_CELLS, MOST_COLUMNS, refuse_more
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ONE_CELL_EACH = "Write a cell for every column; where numbers have a decimal comma, write ; between the cells"
@@ -25,8 +26,12 @@ Cell = tuple[str, str, str]
 
 def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
     """The sign between the cells of a CSV text, and a fault where the line of the column names has several of them."""
-    lines = re.split("\r\n|\n|\r", text)
-    number, header = next(((n, line) for n, line in enumerate(lines, start=1) if line), (1, ""))
+    blank = re.match(r"[\r\n]*", text)
+    assert blank is not None
+    start = blank.end()
+    number = 1 + len(re.findall("\r\n|\n|\r", text[:start]))
+    end = min((at for sign in "\r\n" if (at := text.find(sign, start)) >= 0), default=len(text))
+    header = text[start:end]
     plain = re.sub(r'"[^"]*"', "", header)
     met = [sign for sign in SEPARATORS if sign in plain]
     if len(met) < 2:
@@ -35,6 +40,18 @@ def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
     message = f"between the column names stand {words}"
     remedy = "Write one sign between all cells: a comma, or a semicolon where numbers have a decimal comma"
     return met[0], [Problem(file, f"line {number}", "", message, remedy)]
+
+
+def refuse_large_table(text: str, separator: str, file: str, limit: int = MOST_CELLS) -> None:
+    """Refuse a CSV text with more cells than the limit, or too many columns.
+
+    Raises:
+        InputError: there are more.
+    """
+    lines = text.count("\n") or text.count("\r")
+    refuse_more(text.count(separator) + lines, limit, "cells", file)
+    header = text[: text.find("\n") if lines and "\n" in text else None]
+    refuse_more(header.count(separator), MOST_COLUMNS, "columns", file)
 
 
 def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str, list[Problem]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import tomllib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -17,9 +16,11 @@ import polars as pl
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid, more_faults
+from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_bytes import table_bytes
 from openpoint.grid.table_text import csv_from_table, table_from_csv
+from openpoint.inputs import MOST_VALUES, toml_of
 
 FORMAT = 1
 HEAD = "grid.toml"
@@ -90,9 +91,9 @@ def _head(content: bytes | None) -> tuple[dict[str, Any], list[Problem]]:
     if content is None:
         return {}, [Problem(HEAD, "", "", "the file is missing", 'Write at least: format = 1 and name = "…"')]
     try:
-        head = tomllib.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        return {}, [Problem(HEAD, "", "", f"this is no TOML: {error}", "Correct the file")]
+        _, head = toml_of(content, HEAD)
+    except InputError as error:
+        return {}, list(error.problems)
     faults = []
     if type(head.get("format")) is not int or head["format"] != FORMAT:
         message = f"format {head.get('format')!r} is not known"
@@ -145,10 +146,7 @@ def table_from_files(
     if packed is not None:
         name = f"{kind}.parquet"
         try:
-            frame = pl.read_parquet(io.BytesIO(packed))
-        # Some damage makes Polars panic, which is no Exception.
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            return empty, [Problem(name, "", "", f"this is no Parquet file: {reason}", "Write it anew")]
-        return conform(kind, frame, schema)
+            return conform(kind, frame_from_parquet(packed, name, MOST_VALUES), schema)
+        except InputError as error:
+            return empty, list(error.problems)
     return empty, []

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import dataframely as dy
 import polars as pl
 
-from openpoint.errors import Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.conform import conform, empty_table
-from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, separator_of, with_point
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, refuse_large_table, separator_of, with_point
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.inputs import MOST_VALUES
 
 _NUMBER = re.compile(r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*", re.ASCII)
@@ -93,6 +95,10 @@ def table_from_csv(
     schema = schema or SCHEMAS[kind]
     text = text.removeprefix("\ufeff")
     separator, faults = separator_of(text, file)
+    try:
+        refuse_large_table(text, separator, file, MOST_VALUES)
+    except InputError as error:
+        return empty_table(schema), list(error.problems)
     rows, found = ([], faults) if faults else _rows(text, file, separator)
     if not rows:
         remedy = "Write at least the line of the column names, or remove the file"
@@ -112,7 +118,7 @@ def table_from_rows(
     """
     (_, header), *body = rows
     names = [name or "" for name in header]
-    faults = _header_faults(names, schema, file)
+    faults = Faults(_header_faults(names, schema, file))
     label = names.index("name") if "name" in names else None
     sound = [(line, cells) for line, cells in body if len(cells) == len(names)]
     for line, cells in body:
@@ -139,7 +145,8 @@ def table_from_rows(
         columns.append(pl.Series(name, [value for value, _ in read], dtype=types[name]))
     frame, found = conform(kind, pl.DataFrame(columns), schema)
     known_already = {(problem.row, problem.column) for problem in faults}
-    more = [_in_file(problem, file, sound, label) for problem in found]
+    lines = _lines_by_row(sound, label) if found else {}
+    more = [replace(problem, table=file, row=lines.get(problem.row, problem.row)) for problem in found]
     faults += [problem for problem in more if (problem.row, problem.column) not in known_already]
     return _without(frame, lost, rows=len(body)), faults
 
@@ -226,13 +233,10 @@ def _place(line: int, cells: list[str | None], label: int | None) -> str:
     return f"{name!r} in line {line}" if name else f"line {line}"
 
 
-def _in_file(problem: Problem, file: str, body: Iterable[Row], label: int | None) -> Problem:
-    """The same fault with the file and line instead of table and row."""
-    row = problem.row
-    if row:
-        for k, (line, cells) in enumerate(body):
-            name = cells[label] if label is not None else None
-            if row == (name if name is not None else f"number {k + 1}"):
-                row = _place(line, cells, label)
-                break
-    return Problem(file, row, problem.column, problem.message, problem.remedy, problem.severity)
+def _lines_by_row(body: Iterable[Row], label: int | None) -> dict[str, str]:
+    """How messages call each row with its line, by its name, or its number where it has none; the first of a name."""
+    places: dict[str, str] = {}
+    for k, (line, cells) in enumerate(body, start=1):
+        name = cells[label] if label is not None else None
+        places.setdefault(f"number {k}" if name is None else name, _place(line, cells, label))
+    return places

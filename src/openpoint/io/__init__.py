@@ -29,6 +29,7 @@ from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held
+from openpoint.inputs import content_of, unreadable
 from openpoint.io import cgmes, reds, vision
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
@@ -94,14 +95,16 @@ def _read(path_or_name: GridLike) -> Grid:
         return path_or_name
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
-        if path.is_dir() and os.fspath(path_or_name):  # an empty name would be the folder we are in
+        if not os.fspath(path_or_name):  # an empty name would be the folder we are in
+            pass
+        elif path.is_dir():
             return _read_folder(path)
-        if path.is_file():
-            return read_folder(path.parent) if path.name == HEAD else _read_file(path)
+        elif path.exists():
+            return read_folder(path.parent) if path.name == HEAD and path.is_file() else _read_file(path)
     except ValueError:  # a path with a character that no path can have
         pass
     except OSError as error:
-        raise _not_readable(path, error) from error
+        raise InputError([unreadable(path, error)]) from error
     if isinstance(path_or_name, str) and path_or_name in builtin.names():
         return builtin.load(path_or_name)
     raise InputError([_not_found(os.fspath(path_or_name))])
@@ -167,12 +170,9 @@ _WRITERS: dict[str, Callable[[Grid], bytes]] = {".dss": _circuit, ".xlsx": _work
 
 
 def _read_file(path: Path) -> Grid:
-    if path.suffix.lower() == ".dss":
+    if path.suffix.lower() == ".dss" and path.is_file():
         return opendss.grid_from_file(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _not_readable(path, error) from error
+    content = content_of(path)
     if path.suffix.lower() in workbook.ENDINGS:
         if vision.is_workbook(content):
             return vision.grid_from_workbook(content, path.name)
@@ -199,11 +199,6 @@ def _reader_by_content(text: str) -> _Reader | None:
     if start.startswith("{") and ("pandapowerNet" in text or pgm.is_input(text)):
         return _READERS[".json"]
     return reds.grid_from_text if start.lower().startswith((".pu", ".v_base", ".s_base")) else None
-
-
-def _not_readable(path: Path, error: OSError) -> InputError:
-    message = f"the file cannot be read: {error.strerror or error}"
-    return InputError([Problem(str(path), "", "", message, "Check the path and its rights")])
 
 
 def _not_found(name: str) -> Problem:

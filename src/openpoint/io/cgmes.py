@@ -5,27 +5,25 @@ pandapower's own converter makes a net of them, which is read as any other (`ope
 
 from __future__ import annotations
 
-import io
 import logging
-import re
 import warnings
-import zipfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree
 
 from openpoint.atomic import write_bytes
-from openpoint.errors import InputError, MissingExtraError, Problem
+from openpoint.errors import Faults, InputError, MissingExtraError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.inputs import MOST_BYTES, content_of, parse_xml, refuse_more, unpacked
 from openpoint.io.pandapower.json import net_from_text
 from openpoint.io.pandapower.read import grid_from_net
 
 _CIM = "http://iec.ch/TC57/2013/CIM-schema-cim16#"
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_COMMENT = re.compile(b"<!--.*?-->", re.DOTALL)
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+MOST_ELEMENTS = 300_000
+"""Elements of a file; pandapower's converter takes some kB of memory for each."""
 _HEAD = 4000
 """Bytes of a file in which its namespaces stand."""
 _WITHOUT_ROW = ("BusbarSection",)
@@ -35,12 +33,19 @@ _REMEDY = "Give the files of the profiles EQ, SSH, TP and SV of CGMES 2.4.15"
 
 def is_folder(folder: Path) -> bool:
     """Whether a folder holds XML files of CIM."""
-    return any(b"/TC57/" in path.open("rb").read(_HEAD) for path in folder.glob("*.xml") if path.is_file())
+    return any(b"/TC57/" in _head(path) for path in folder.glob("*.xml") if path.is_file())
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD)
 
 
 def grid_from_folder(folder: Path) -> Grid:
     """The grid in the XML files of a folder; errors as of `grid_from_zip`."""
-    files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.xml"))}
+    paths = sorted(folder.glob("*.xml"))
+    files = {path.name: content_of(path) for path in paths}
+    refuse_more(sum(map(len, files.values())), MOST_BYTES, "bytes of XML", str(folder))
     return _grid(files, folder.resolve().name)
 
 
@@ -51,17 +56,19 @@ def grid_from_zip(content: bytes, file: str) -> Grid:
         InputError: it is no such set, another version of CGMES, or pandapower cannot convert it.
         MissingExtraError: pandapower is not installed.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            names = sorted(packed.namelist())
-            files = {name: packed.read(name) for name in names if name.lower().endswith(".xml")}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        message = f"the archive cannot be unpacked: {error}"
-        raise InputError([Problem(file, "", "", message, "Give the whole file, without a password")]) from None
-    if inner := [name for name in names if name.lower().endswith(".zip")]:
+    names = list[str]()
+    remedy = "Give the whole file, without a password"
+    files = unpacked(content, file, "an archive that cannot be unpacked", remedy, lambda n: _wanted(n, names))
+    if inner := [name for name in sorted(names) if name.lower().endswith(".zip")]:
         message = f"there are archives in the archive: {', '.join(inner[:10])}"
         raise InputError([Problem(file, "", "", message, "Unpack them, and give the folder of their XML files")])
     return _grid(files, file)
+
+
+def _wanted(name: str, names: list[str]) -> bool:
+    """Whether a file of an archive is read; all names are gathered."""
+    names.append(name)
+    return name.lower().endswith(".xml")
 
 
 def _grid(files: Mapping[str, bytes], name: str) -> Grid:
@@ -96,29 +103,48 @@ def _equipment(files: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:
     Raises:
         InputError: a file that is no XML.
     """
-    cim = f"{{{_CIM}}}"
     named: dict[str, tuple[str, str]] = {}
     ends: set[str] = set()
-    faults = []
+    faults = Faults()
     for name, content in files.items():
-        if b"<!" in _COMMENT.sub(b"", content):
-            faults.append(Problem(name, "", "", "declarations (<!…) are not read", "Remove them"))
-            continue
+        refuse_more(content.count(b"<") // 2, MOST_ELEMENTS, "elements", name)
         try:
-            root = ElementTree.fromstring(content)
-        except ElementTree.ParseError as error:
-            faults.append(Problem(name, "", "", f"this is no XML: {error}", "Get the whole file"))
-            continue
-        for element in root:
-            if identifier := element.get(f"{_RDF}ID"):
-                label = element.findtext(f"{cim}IdentifiedObject.name") or identifier
-                named[identifier] = (element.tag.removeprefix(cim), label)
-            end = element.find(f"{cim}Terminal.ConductingEquipment")
-            if end is not None:
-                ends.add(end.get(f"{_RDF}resource", "").removeprefix("#"))
+            _gather(content, named, ends)
+        except ValueError as error:
+            faults.append(Problem(name, "", "", str(error), "Get the whole file, without declarations"))
     if faults:
         raise InputError(faults)
     return {identifier: named[identifier] for identifier in sorted(ends & named.keys())}
+
+
+def _gather(content: bytes, named: dict[str, tuple[str, str]], ends: set[str]) -> None:
+    """Add class and name of each element of a file by its id, and the ids of those that terminals name.
+
+    Raises:
+        ValueError: it is no XML.
+    """
+    way: list[str] = []
+    identifier, label = "", list[str]()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal identifier
+        way.append(name)
+        if len(way) == 2:
+            identifier = attributes.get(f"{_RDF} ID", "")
+            label.clear()
+        elif name == "Terminal.ConductingEquipment":
+            ends.add(attributes.get(f"{_RDF} resource", "").removeprefix("#"))
+
+    def text(part: str) -> None:
+        if way[2:] == ["IdentifiedObject.name"]:
+            label.append(part)
+
+    def end(name: str) -> None:
+        way.pop()
+        if len(way) == 1 and identifier:
+            named[identifier] = (name, "".join(label).strip() or identifier)
+
+    parse_xml(content, (_CIM, _RDF), start, end, text)
 
 
 def _left_out(equipment: Mapping[str, tuple[str, str]], known: set[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from openpoint.atomic import Content, refusing, write_files
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.files import HEAD, TABLE_FILES, TableFormat, files_from_grid, grid_from_files
 from openpoint.grid.grid import Grid
+from openpoint.inputs import content_of, unreadable
 
 
 def read_folder(folder: Path) -> Grid:
@@ -25,9 +26,9 @@ def read_folder(folder: Path) -> Grid:
             message = f"the folder holds no {HEAD}, so it is no grid"
             remedy = f'Give a folder that openpoint wrote, or add {HEAD}: format = 1 and name = "…"'
             raise InputError([Problem(str(folder), "", "", message, remedy)])
-        wanted = {p.name: p.read_bytes() for p in entries if p.is_file() and p.name in TABLE_FILES | {HEAD}}
+        wanted = {p.name: content_of(p) for p in entries if p.name in TABLE_FILES | {HEAD}}
     except OSError as error:
-        raise InputError([Problem(str(folder), "", "", _reason(error), "Check the folder and its rights")]) from error
+        raise InputError([unreadable(folder, error)]) from error
     # Other files are only named, never opened.
     return grid_from_files(wanted | {p.name: b"" for p in entries if p.name not in wanted})
 

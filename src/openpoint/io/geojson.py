@@ -8,7 +8,6 @@ Points of kind `open point`, as openpoint writes them beside an answer, are left
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -18,12 +17,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.arguments import path_of
 from openpoint.grid.coordinates import MOST_DEGREES, Point, between, in_degrees
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.grid.schemas import BRANCH_TABLES
+from openpoint.inputs import content_of, json_of
 from openpoint.io.text import decode, fault
 
 _DEGREES = ("CRS84", "EPSG::4326", "EPSG:4326", "EPSG:4979")
@@ -44,7 +44,7 @@ class _Feature:
 class _File:
     name: str
     features: list[_Feature] = field(default_factory=list)
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
 
     def fault(self, row: str, column: str, message: str, remedy: str) -> None:
         self.faults.append(Problem(self.name, row, column, message, remedy))
@@ -61,11 +61,7 @@ def with_geojson(grid: Grid, path: str | os.PathLike[str]) -> Grid:
             twice, another geometry, coordinates out of range, a line to a bus without coordinates.
     """
     place = path_of(path, "geojson")
-    try:
-        text = decode(place.read_bytes(), place.name)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(place), "", "", message, "Check the path and its rights")]) from error
+    text = decode(content_of(place), place.name)
     file = _File(place.name)
     content = _content(text, place.name)
     _read_features(file, content["features"])
@@ -107,12 +103,7 @@ def _content(text: str, file: str) -> dict[str, Any]:
         InputError: it is none, or has no feature.
     """
     remedy = "Give a FeatureCollection of Points (buses) and LineStrings (branches)"
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError([fault(file, error.lineno, "", f"this is no JSON: {error.msg}", remedy)]) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError([fault(file, None, "", f"this is no JSON: {error}", remedy)]) from None
+    content = json_of(text, file, remedy)
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
         raise InputError([fault(file, None, "", "the file holds no FeatureCollection", remedy)])
     if not content["features"]:

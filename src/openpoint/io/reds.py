@@ -25,8 +25,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.inputs import MOST_VALUES, refuse_more
 from openpoint.io.text import doubt, fault
 
 Row = dict[str, Any]
@@ -58,7 +59,7 @@ class _Reading:
     header: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     branches: list[_Branch] = field(default_factory=list)
     places: dict[str, tuple[float, float]] = field(default_factory=dict)
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
     notes: list[Problem] = field(default_factory=list)
 
     def fault(self, line: int | None, column: str, message: str, remedy: str) -> None:
@@ -91,6 +92,7 @@ def grid_from_text(text: str, file: str) -> Grid:
 
 def _read_lines(reading: _Reading, text: str) -> None:
     section = "header"
+    refuse_more(len(text.split()), MOST_VALUES, "words", reading.file)
     for line, content in enumerate(text.split("\n"), start=1):
         words = content.split()
         if not words:

@@ -15,18 +15,17 @@ import io
 import math
 import re
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import polars as pl
 
 from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.pgm.read import grid_from_text
+from openpoint.io.workbook.cells import read_sheets, sheet_names
 
 _LANGUAGES = {"Nodes": "en", "Knooppunten": "nl"}
 """The language of a workbook by its sheet of nodes, which none of the others has."""
@@ -59,12 +58,7 @@ def is_workbook(content: bytes) -> bool:
 
 
 def _language(content: bytes) -> str | None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            root = ElementTree.fromstring(archive.read("xl/workbook.xml"))
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError):
-        return None  # the reader of workbooks says what is wrong
-    names = {element.get("name") for element in root.iter() if element.tag.endswith("}sheet")}
+    names = sheet_names(content)  # none where the reader of workbooks says what is wrong
     return next((language for sheet, language in _LANGUAGES.items() if sheet in names), None)
 
 
@@ -75,6 +69,7 @@ def grid_from_workbook(content: bytes, file: str) -> Grid:
         InputError: with every fault, by component of power-grid-model and the name of the element.
         MissingExtraError: power-grid-model-io is not installed.
     """
+    read_sheets(content, file)  # within limits that the converter does not have
     text, names, notes, places = _converted(content, file)
     try:
         grid = grid_from_text(text, file)

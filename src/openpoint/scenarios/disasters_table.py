@@ -12,10 +12,12 @@ from pathlib import Path
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, separator_of, with_point
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, refuse_large_table, separator_of, with_point
 from openpoint.grid.grid import Grid
+from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.rules.problems import AT_A_BUS, did_you_mean
 from openpoint.grid.schemas import BRANCH_TABLES
+from openpoint.inputs import MOST_VALUES, content_of, decoding
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 
@@ -63,22 +65,14 @@ def load_rows(file: Path) -> list[Row]:
     """
     book = file.suffix.lower() in workbook.ENDINGS
     as_text = not book and is_csv(file)
-    try:
-        content = file.read_bytes()
+    content = content_of(file)
+    with decoding(file.name, "no table", f"Write a table with the columns {', '.join(COLUMNS)}"):
         if book:
             frame = workbook.frame_of(workbook.only_sheet(content, file.name, "disasters"), file.name)
             return rows_of_frame(frame, file.name, word="line", first=2)
         if not as_text:
-            return rows_of_frame(pl.read_parquet(io.BytesIO(content)), file.name)
+            return rows_of_frame(frame_from_parquet(content, file.name, MOST_VALUES), file.name)
         return _rows_of_text(decode(content, file.name), file.name)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
-    # Some damaged files make Polars panic; PanicException does not derive from Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, csv.Error) as error:
-        reason = str(error).strip().partition("\n")[0]
-        remedy = f"Write a table with the columns {', '.join(COLUMNS)}"
-        raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error
 
 
 def rows_of_frame(frame: pl.DataFrame, table: str, *, word: str = "number", first: int = 1) -> list[Row]:
@@ -96,6 +90,7 @@ def _rows_of_text(text: str, table: str) -> list[Row]:
     separator, faults = separator_of(text, table)
     if faults:
         raise InputError(faults)
+    refuse_large_table(text, separator, table, MOST_VALUES)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     header = next(cells for cells in reader if cells)
     faults = list(_header_faults(header, table))

@@ -19,6 +19,7 @@ from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
+from openpoint.inputs import content_of, unreadable
 from openpoint.io import GridLike, read
 from openpoint.io.workbook import read as workbook
 
@@ -145,16 +146,15 @@ def read_horizon(path: HorizonLike) -> Horizon:
         return path
     path = path_of(path, "the horizon", "a Horizon, or the path of a folder or of a table of steps")
     try:
-        if path.suffix.lower() in workbook.ENDINGS and path.is_file():
-            return _from_workbook(path.read_bytes(), path.name)
+        if path.suffix.lower() in workbook.ENDINGS and not path.is_dir():
+            return _from_workbook(content_of(path), path.name)
         if path.is_dir():
-            files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in _FILES}
+            files = {p.name: content_of(p) for p in sorted(path.iterdir()) if p.name in _FILES}
             strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
         else:
-            files, strange = {f"steps{path.suffix.lower()}": path.read_bytes()}, []
+            files, strange = {f"steps{path.suffix.lower()}": content_of(path)}, []
     except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
+        raise InputError([unreadable(path, error)]) from error
     if not files.keys() & {"steps.csv", "steps.parquet"}:
         message, remedy = "there is no table of the steps", "Give steps.csv, or a folder that holds it"
         raise InputError([Problem(str(path), "", "", message, remedy)])

@@ -16,8 +16,10 @@ import polars as pl
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.csv_style import decimal_of, separator_of
+from openpoint.grid.csv_style import decimal_of, refuse_large_table, separator_of
+from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.rules.problems import did_you_mean
+from openpoint.inputs import content_of, decoding
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 
@@ -225,22 +227,15 @@ def load_table(file: Path, columns: Columns) -> tuple[pl.DataFrame, Place]:
     """
     book = file.suffix.lower() in workbook.ENDINGS
     csv = not book and is_csv(file)
-    try:
-        content = file.read_bytes()
+    content = content_of(file)
+    if not book and not csv:
+        return frame_from_parquet(content, file.name), Place(file.name, "number", 1)
+    remedy = f"Write a table with the columns {', '.join((*columns.texts, *columns.needed))}"
+    with decoding(file.name, "no table", remedy):
         if book:
             frame = workbook.frame_of(workbook.only_sheet(content, file.name, "futures"), file.name)
-        elif not csv:
-            return pl.read_parquet(io.BytesIO(content)), Place(file.name, "number", 1)
         else:
             frame = _from_csv(decode(content, file.name), file.name, columns)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
-    # Some damaged files make Polars panic; PanicException does not derive from Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).strip().partition("\n")[0]
-        remedy = f"Write a table with the columns {', '.join((*columns.texts, *columns.needed))}"
-        raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error
     return frame, Place(file.name, "line", 2)
 
 
@@ -264,6 +259,7 @@ def _from_csv(text: str, file: str, columns: Columns) -> pl.DataFrame:
     """
     separator, faults = separator_of(text, file)
     if not faults:
+        refuse_large_table(text, separator, file)
         frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
         numbers = [name for name in frame.columns if name in columns.numbers or name == PROBABILITY]
         rows = enumerate(frame.select(numbers).iter_rows(), start=2)

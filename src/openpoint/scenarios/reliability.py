@@ -22,6 +22,7 @@ from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.inputs import content_of, unreadable
 from openpoint.io.workbook import read as workbook
 
 
@@ -116,19 +117,18 @@ def read_reliability(path: ReliabilityLike, grid: Grid | None = None) -> Reliabi
     try:
         if place.is_dir():
             _refuse_others(place)
-            files = {file.name: file.read_bytes() for file in sorted(place.iterdir()) if file.name in _FILES}
+            files = {file.name: content_of(file) for file in sorted(place.iterdir()) if file.name in _FILES}
             found = {kind: table_from_files(kind, files, schema) for kind, schema in RELIABILITY_SCHEMAS.items()}
             given = bool(files)
-        elif place.is_file() and place.suffix.lower() in workbook.ENDINGS:
-            sheets = workbook.sheets_of(place.read_bytes(), place.name)
+        elif place.exists() and place.suffix.lower() in workbook.ENDINGS:
+            sheets = workbook.sheets_of(content_of(place), place.name)
             _refuse_slips(place, sheets)
             given = bool(sheets.keys() & RELIABILITY_SCHEMAS.keys())
             found = dict(workbook.tables_of(sheets, place.name, RELIABILITY_SCHEMAS))
         else:
             raise InputError([Problem(str(place), "", "", "there is no such folder or workbook", wanted)])
     except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(place), "", "", message, "Check the path and its rights")]) from error
+        raise InputError([unreadable(place, error)]) from error
     if not given:
         raise InputError([Problem(str(place), "", "", "it holds neither customers nor rates nor breakers", wanted)])
     return _made(found, grid)

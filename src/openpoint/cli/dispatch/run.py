@@ -12,6 +12,7 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
+from openpoint.inputs import same_place
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
 from openpoint.twostage.log import Termination
@@ -80,5 +81,5 @@ def check_new_state(source: str, place: str | None) -> None:
     ending = file_ending(place)
     if ending and ending not in WRITABLE:
         raise OptionError(f"--out {place}: a grid is written as a folder of tables, {' or '.join(WRITABLE)}")
-    if Path(place).resolve() == Path(source).resolve():
+    if same_place(place, source):
         raise OptionError(f"--out {place}: this would take the place of the grid that is read; give another name")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openpoint.errors import InputError, Problem
+from openpoint.inputs import json_of
 from openpoint.io.text import fault
 
 Row = dict[str, Any]
@@ -47,7 +48,7 @@ def net_from_text(text: str, file: str) -> Net:
     Raises:
         InputError: it is no JSON, no pandapower net, or has tables that cannot be decoded.
     """
-    outer = _loads(text, file)
+    outer = json_of(text, file, _HELP)
     if isinstance(outer, dict) and {"study", "version", "grid"} <= outer.keys():
         remedy = f"Give the grid that it was made of: {outer['grid']}"
         raise InputError([fault(file, None, "", f"the file holds an answer ({outer['study']}) and no grid", remedy)])
@@ -55,7 +56,7 @@ def net_from_text(text: str, file: str) -> Net:
         raise InputError([fault(file, None, "", "the file holds no pandapower net", _HELP)])
     content = outer.get("_object")
     if isinstance(content, str):
-        content = _loads(content, file)
+        content = json_of(content, file, _HELP)
     if not isinstance(content, dict):
         raise InputError([fault(file, None, "_object", "the net is not readable", _HELP)])
     net, faults = Net(), []
@@ -72,15 +73,6 @@ def net_from_text(text: str, file: str) -> Net:
     if faults:
         raise InputError(faults)
     return net
-
-
-def _loads(text: str, file: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError([fault(file, error.lineno, "", f"this is no JSON: {error.msg}", _HELP)]) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError([fault(file, None, "", f"this is no JSON: {error}", _HELP)]) from None
 
 
 def _rows(value: dict[str, Any]) -> list[Row]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpoint.errors import Problem
+from openpoint.errors import Faults, Problem
 from openpoint.grid.coordinates import Point
+from openpoint.inputs import finite, shown
 from openpoint.io.pandapower.json import Net, Row, is_missing, truth
 
 # pandapower writes this for "no limit".
@@ -23,7 +24,7 @@ class Reading:
     net: Net
     file: str
     tables: dict[str, list[Row]] = field(default_factory=dict)
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
     notes: list[Problem] = field(default_factory=list)
     bus_names: dict[int, str] = field(default_factory=dict)
     bus_kv: dict[int, float] = field(default_factory=dict)
@@ -51,10 +52,10 @@ class Reading:
             return instead
         if is_missing(value):
             self.fault(table, row, column, "the value is missing", "Give a number")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
-            self.fault(table, row, column, f"{_short(value)} is no finite number", "Give a number")
+        elif (number := finite(value)) is None:
+            self.fault(table, row, column, f"{shown(value)} is no finite number", "Give a number")
         else:
-            return float(value)
+            return number
         return math.nan
 
     def optional(self, table: str, row: Row, column: str) -> float | None:
@@ -77,7 +78,7 @@ class Reading:
         """The bus in a cell; None where it is out of service, and a fault where there is none."""
         value = row.get(column)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value not in self.all_buses:
-            message = f"there is no bus {_short(value)}"
+            message = f"there is no bus {shown(value)}"
             self.fault(table, row, column, message, "Correct it, or add the bus to the table `bus`")
             return None
         return int(value) if int(value) in self.bus_names else None
@@ -129,23 +130,8 @@ def text_of(value: Any) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def _label(row: Row | None) -> str:
     if row is None:
         return ""
     name = text_of(row.get("name"))
     return f"{row['index']} ({name})" if name else str(row["index"])
-
-
-def _short(value: Any, most: int = 40) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        text = "this number"
-    return text if len(text) <= most else text[: most - 1] + "…"

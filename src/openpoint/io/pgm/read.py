@@ -12,13 +12,13 @@ Unbalanced loads and lines, transformers of three windings and batch data are re
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.inputs import finite, json_of, shown
 
 Row = dict[str, Any]
 FREQUENCY = 50.0
@@ -27,6 +27,9 @@ SOURCE_SK, SOURCE_RX = 1e10, 0.1
 _HELP = "Write the file with power_grid_model.utils.json_serialize_to_file"
 _REFUSED = ("asym_line", "three_winding_transformer", "asym_load", "asym_gen")
 _MODELS = ("power", "impedance", "current")
+_BRANCHES = ("line", "link", "generic_branch", "transformer")
+_MOST_WHOLE = 1_000_000
+_ENDS = ("node", "from_node", "to_node")
 
 
 def is_input(text: str) -> bool:
@@ -47,18 +50,57 @@ def grid_from_text(text: str, file: str) -> Grid:
     Raises:
         InputError: with every fault, by component, id and attribute.
     """
-    try:
-        content = json.loads(text)
-        if content.get("type") != "input" or content.get("is_batch") is not False:
-            raise InputError([Problem(file, "", "", "this is no input data of one scenario", _HELP)])
-        reading = _Reading(content, file)
-        reading.read()
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError([Problem(file, "", "", f"the file cannot be decoded ({error})", _HELP)]) from None
+    reading = _Reading(_content(text, file), file)
+    reading.read()
     if reading.faults:
         raise InputError(reading.faults)
     name = file.rpartition(".")[0] or file
     return Grid.from_tables(name, reading.tables, source=f"power-grid-model file {file}", notes=reading.notes)
+
+
+def _content(text: str, file: str) -> Any:
+    """The data, in which components are lists of rows whose ids and nodes are whole numbers.
+
+    Raises:
+        InputError: something is of another type, with every fault.
+    """
+    content = json_of(text, file, _HELP)
+    data = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(data, dict) or content.get("type") != "input" or content.get("is_batch") is not False:
+        raise InputError([Problem(file, "", "", "this is no input data of one scenario", _HELP)])
+    names = content.setdefault("attributes", {})
+    faults = Faults()
+    if not isinstance(names, dict) or not all(map(_are_texts, names.values())):
+        raise InputError([Problem(file, "", "attributes", "these are no lists of names", _HELP)])
+    for component, rows in data.items():
+        if not isinstance(rows, list):
+            faults.append(Problem(component, "", "", "this is no list of rows", _HELP))
+            continue
+        for number, row in enumerate(rows, start=1):
+            cells = row if isinstance(row, dict) else _cells(names.get(component, []), row)
+            if cells is None:
+                message = "this is no row with a value for each of its attributes"
+                faults.append(Problem(component, f"number {number}", "", message, _HELP))
+                continue
+            wanted = ("id", *(key for key in _ENDS if key in cells))
+            for key in (key for key in wanted if not _is_whole(cells.get(key))):
+                message = f"{shown(cells.get(key))} is no whole number"
+                faults.append(Problem(component, f"number {number}", key, message, "Give an id"))
+    if faults:
+        raise InputError(faults)
+    return content
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _cells(names: list[str], row: Any) -> Row | None:
+    return dict(zip(names, row)) if isinstance(row, list) and len(row) == len(names) else None
 
 
 @dataclass
@@ -68,7 +110,7 @@ class _Reading:
     content: Any
     file: str
     tables: dict[str, list[Row]] = field(default_factory=dict)
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
     notes: list[Problem] = field(default_factory=list)
     kv: dict[Any, float] = field(default_factory=dict)
 
@@ -84,7 +126,7 @@ class _Reading:
             remedy = "Give today's tap_pos"
             self.notes.append(Problem("transformer_tap_regulator", "", "", message, remedy, "warning", True))
         for row in self.rows("node"):
-            self.kv[row["id"]] = self.number("node", row, "u_rated") / 1e3
+            self.kv[row["id"]] = self.positive("node", row, "u_rated") / 1e3
             self.add("buses", name=str(row["id"]), vn_kv=self.kv[row["id"]])
         for component, read in (
             *(("line", self._line), ("link", self._link), ("generic_branch", self._generic)),
@@ -92,16 +134,14 @@ class _Reading:
             *(("sym_load", self._load), ("sym_gen", self._generator)),
         ):
             for row in self.rows(component):
-                ends = ("from_node", "to_node") if "from_node" in row else ("node",)
+                ends = ("from_node", "to_node") if component in _BRANCHES else ("node",)
                 missing = [end for end in ends if row.get(end) not in self.kv]
                 for end in missing:
                     message = f"there is no node {row.get(end)}"
                     self.faults.append(
                         Problem(component, str(row.get("id")), end, message, "Correct it, or add the node")
                     )
-                if not missing and (
-                    component in ("line", "link", "generic_branch", "transformer") or row.get("status")
-                ):
+                if not missing and (component in _BRANCHES or self.flag(component, row, "status")):
                     read(row)
 
     def rows(self, component: str) -> list[Row]:
@@ -115,29 +155,61 @@ class _Reading:
         value = row.get(column)
         if value is None and instead is not None:
             return instead
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        message = "the value is missing" if value is None else f"{value!r} is no finite number"
+        if (number := finite(value)) is not None:
+            return number
+        message = "the value is missing" if value is None else f"{shown(value)} is no finite number"
         self.faults.append(Problem(component, str(row.get("id")), column, message, "Give a number"))
         return math.nan
 
+    def optional(self, component: str, row: Row, column: str) -> float | None:
+        """An attribute as finite number, None where it is not given."""
+        return None if row.get(column) is None else self.number(component, row, column)
+
+    def positive(self, component: str, row: Row, column: str, instead: float | None = None) -> float:
+        """An attribute as a number above 0; others are faults."""
+        value = self.number(component, row, column, instead)
+        if value <= 0.0:
+            message = f"{value:g} is not above 0"
+            self.faults.append(Problem(component, str(row["id"]), column, message, "Give a positive number"))
+            return math.nan
+        return value
+
+    def whole(self, component: str, row: Row, column: str, instead: int = 0) -> int:
+        """An attribute as whole number."""
+        value = self.number(component, row, column, float(instead))
+        if not value.is_integer() or abs(value) > _MOST_WHOLE:
+            if not math.isnan(value):
+                message = f"{value:g} is no whole number up to {_MOST_WHOLE:,}"
+                self.faults.append(Problem(component, str(row["id"]), column, message, "Give a whole number"))
+            return instead
+        return int(value)
+
+    def flag(self, component: str, row: Row, column: str) -> bool:
+        """An attribute that is 0 or 1, and 0 where it is not given."""
+        value = row.get(column)
+        if value not in (None, 0, 1):
+            message = f"{shown(value)} is neither 0 nor 1"
+            self.faults.append(Problem(component, str(row["id"]), column, message, "Give 0 or 1"))
+        return value == 1
+
+    def _states(self, row: Row) -> tuple[bool, bool]:
+        return self.flag("branch", row, "from_status"), self.flag("branch", row, "to_status")
+
     def _ends(self, row: Row) -> Row:
-        closed = bool(row.get("from_status")), bool(row.get("to_status"))
         names = {"name": str(row["id"]), "from_bus": str(row["from_node"]), "to_bus": str(row["to_node"])}
-        return {**names, "closed": all(closed)}
+        return {**names, "closed": all(self._states(row))}
 
     def _line_state(self, row: Row) -> Row:
-        closed = bool(row.get("from_status")), bool(row.get("to_status"))
-        end = {(True, True): "to", (True, False): "to", (False, True): "from"}.get(closed, "both")
+        end = {(True, True): "to", (True, False): "to", (False, True): "from"}.get(self._states(row), "both")
         return {**self._ends(row), "switchable": True, "switch_ends": "both", "open_end": end}
 
     def _line(self, row: Row) -> None:
         r, x = self.number("line", row, "r1"), self.number("line", row, "x1")
         charging = 2.0 * math.pi * FREQUENCY * self.number("line", row, "c1", 0.0) * 1e6
         loss = charging * self.number("line", row, "tan1", 0.0)
-        self._add_line(row, r, x, loss, charging, row.get("i_n"))
+        self._add_line(row, r, x, loss, charging, self.optional("line", row, "i_n"))
 
-    def _add_line(self, row: Row, r: float, x: float, g_us: float, b_us: float, i_n: Any) -> None:
+    def _add_line(self, row: Row, r: float, x: float, g_us: float, b_us: float, i_n: float | None) -> None:
         shunt = {"g_us": [g_us] if g_us else [], "b_us": [b_us] if b_us else []}
         self.add("lines", **self._line_state(row), r_ohm=[r], x_ohm=[x], **shunt, i_max_a=i_n)
 
@@ -149,7 +221,7 @@ class _Reading:
         k, theta = self.number("generic_branch", row, "k", 1.0), self.number("generic_branch", row, "theta", 0.0)
         fr, to = self.kv[row["from_node"]], self.kv[row["to_node"]]
         if k == 1.0 and theta == 0.0 and fr == to:
-            sn = row.get("sn")
+            sn = self.optional("generic_branch", row, "sn")
             self._add_line(row, r, x, g * 1e6, b * 1e6, None if sn is None else sn / (math.sqrt(3.0) * to * 1e3))
             return
         self._add_unit(row, k * fr, to, (r, x, g, b), theta * 180.0 / math.pi, {})
@@ -157,7 +229,7 @@ class _Reading:
     def _add_unit(
         self, row: Row, fr: float, to: float, pi: tuple[float, float, float, float], shift: float, tap: Row
     ) -> None:
-        sn = row.get("sn")
+        sn = self.optional("transformer", row, "sn")
         self.add(
             "transformers",
             **self._ends(row),
@@ -172,15 +244,17 @@ class _Reading:
         )
 
     def _transformer(self, row: Row) -> None:
-        u1, u2, sn, uk, pk = (self.number("transformer", row, key) for key in ("u1", "u2", "sn", "uk", "pk"))
+        u1, u2, sn = (self.positive("transformer", row, key) for key in ("u1", "u2", "sn"))
+        uk, pk = (self.number("transformer", row, key) for key in ("uk", "pk"))
         i0, p0 = self.number("transformer", row, "i0", 0.0), self.number("transformer", row, "p0", 0.0)
         tap, at_to = self._tap(row, u1, u2), row.get("tap_side") == 1
         u = u2 * (
             1.0 + (tap["tap_pos"] - tap["tap_neutral"]) * tap["tap_step_percent"] / 100.0 if at_to and tap else 1.0
         )
-        z, r = uk * u * u / sn, pk * (u / sn) ** 2
+        square = u * u or math.nan
+        z, r = uk * square / sn, pk * square / sn / sn
         x = math.copysign(math.sqrt(max(z * z - r * r, 0.0)), uk)
-        idle, g = i0 * sn / (u * u), p0 / (u * u)
+        idle, g = i0 * sn / square, p0 / square
         b = -math.sqrt(max(idle * idle - g * g, 0.0))
         shift = 30.0 * self.number("transformer", row, "clock", 0.0)
         self._add_unit(row, u1 / 1e3, u2 / 1e3, (r, x, g, b), shift, tap)
@@ -188,8 +262,8 @@ class _Reading:
     def _tap(self, row: Row, u1: float, u2: float) -> Row:
         """The columns of the tap changer; none where it has none. Impedances that follow the tap are a fault."""
         size = self.number("transformer", row, "tap_size", 0.0)
-        position, low, high = (int(self.number("transformer", row, f"tap_{key}", 0.0)) for key in ("pos", "min", "max"))
-        neutral = int(self.number("transformer", row, "tap_nom", 0.0))
+        position, low, high = (self.whole("transformer", row, f"tap_{key}") for key in ("pos", "min", "max"))
+        neutral = self.whole("transformer", row, "tap_nom")
         for key in ("uk", "pk"):
             if any(row.get(f"{key}_{end}") not in (None, row.get(key)) for end in ("min", "max")):
                 message = "impedances that follow the tap are not read"
@@ -209,7 +283,7 @@ class _Reading:
 
     def _source(self, row: Row) -> None:
         name, kv = f"source {row['id']}", self.kv[row["node"]]
-        z = kv * kv * 1e6 / self.number("source", row, "sk", SOURCE_SK)
+        z = kv * kv * 1e6 / self.positive("source", row, "sk", SOURCE_SK)
         ratio = self.number("source", row, "rx_ratio", SOURCE_RX)
         x = z / math.hypot(1.0, ratio)
         angle = math.degrees(self.number("source", row, "u_ref_angle", 0.0))
@@ -219,7 +293,7 @@ class _Reading:
         self.add("lines", **ends, r_ohm=[ratio * x], x_ohm=[x], switchable=False)
 
     def _shunt(self, row: Row) -> None:
-        square = (self.kv[row["node"]] * 1e3) ** 2 / 1e3
+        square = self.kv[row["node"]] * self.kv[row["node"]] * 1e3
         p, q = square * self.number("shunt", row, "g1", 0.0), -square * self.number("shunt", row, "b1", 0.0)
         name, bus = str(row["id"]), str(row["node"])
         if q < 0.0:
@@ -233,7 +307,11 @@ class _Reading:
 
     def _load(self, row: Row) -> None:
         p, q = self._power("sym_load", row)
-        name, bus, model = str(row["id"]), str(row["node"]), _MODELS[int(row.get("type", 0))]
+        name, bus, kind = str(row["id"]), str(row["node"]), self.whole("sym_load", row, "type")
+        if not 0 <= kind < len(_MODELS):
+            self.faults.append(Problem("sym_load", name, "type", f"{kind} is no model of a load", "Give 0, 1 or 2"))
+            return
+        model = _MODELS[kind]
         if p < 0.0 and model == "power":
             self.add("generators", name=name, bus=bus, p_kw=-p, q_kvar=-q)
         else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from openpoint.grid.grid import Grid
+from openpoint.inputs import json_of
 from openpoint.io.pgm.read import rows_of
 from openpoint.io.switch_states.edit import Change, Edit, cannot_write
 from openpoint.io.switch_states.places import span
@@ -15,7 +15,7 @@ _BRANCHES = ("line", "link", "generic_branch", "transformer")
 
 def edits_of(text: str, file: str, grid: Grid, states: Mapping[str, bool]) -> tuple[list[Edit], list[Change]]:
     """The edits that give branches their states; arguments and errors as of `pandapower.states.edits_of`."""
-    content = json.loads(text)
+    content = json_of(text, file, "")
     found = {
         str(row["id"]): (component, k, row)
         for component in _BRANCHES

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from openpoint.grid.grid import Grid
+from openpoint.inputs import content_of
 from openpoint.io.pandapower.branches import branch_names
 from openpoint.io.pandapower.states import cells_of
 from openpoint.io.simbench.read import net_from_folder
@@ -31,7 +32,7 @@ def changed_table(folder: Path, grid: Grid, states: Mapping[str, bool]) -> tuple
     elements = {name: key for key, name in branch_names(net).items()}
     ends = dict(grid.lines.select("name", "open_end").iter_rows())
     path = folder / TABLE
-    content = path.read_bytes() if path.is_file() else b""
+    content = content_of(path) if path.is_file() else b""
     text, codec = _decoded(content)
     places = _places(text)
     edits, changes = [], []

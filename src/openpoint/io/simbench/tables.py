@@ -8,7 +8,9 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import Faults, InputError, Problem
+from openpoint.grid.csv_style import refuse_large_table
+from openpoint.inputs import MOST_VALUES, content_of, decoding
 from openpoint.io.text import decode
 
 Cells = dict[str, str]
@@ -52,7 +54,7 @@ class Folder:
 
     rows: dict[str, list[Cells]]
     others: list[str]
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
 
     def number(self, table: str, row: Cells, column: str, instead: float | None = None) -> float:
         """A cell as finite number; one without a value takes `instead`, or is a fault where that is None."""
@@ -92,7 +94,7 @@ def read_tables(folder: Path) -> Folder:
         if name not in TABLES:
             found.others.append(name)
             continue
-        content = path.read_bytes()
+        content = content_of(path)
         found.rows[name] = _rows(found, name, decode(content, path.name)) if content.strip() else []
     if not found.rows.get("Line") and not found.rows.get("Transformer"):
         found.faults.append(Problem(str(folder), "", "", "no table has a branch", "Give Line.csv or Transformer.csv"))
@@ -102,8 +104,10 @@ def read_tables(folder: Path) -> Folder:
 
 
 def _rows(found: Folder, table: str, text: str) -> list[Cells]:
-    reader = csv.reader(io.StringIO(text), delimiter=";")
-    heads = [head.strip() for head in next(reader, [])]
+    refuse_large_table(text, ";", f"{table}.csv", MOST_VALUES)
+    with decoding(f"{table}.csv", "no table", "Give the table as SimBench writes it"):
+        lines = list(csv.reader(io.StringIO(text), delimiter=";"))
+    heads = [head.strip() for head in lines[0]] if lines else []
     lacking = [column for column in _COLUMNS.get(table, ("id",)) if column not in heads]
     for column in lacking:
         message = f"column is missing; there are {', '.join(heads) or 'none'}"
@@ -112,7 +116,7 @@ def _rows(found: Folder, table: str, text: str) -> list[Cells]:
         return []
     rows: list[Cells] = []
     seen: set[str] = set()
-    for number, cells in enumerate(reader, start=2):
+    for number, cells in enumerate(lines[1:], start=2):
         if not cells:
             continue
         row = {head: cell.strip() for head, cell in zip(heads, cells) if cell.strip() not in ("", "NULL", "nan")}

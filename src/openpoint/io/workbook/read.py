@@ -1,4 +1,4 @@
-"""Excel workbooks as texts by sheet, row and cell; a sheet a table, its first row the column names.
+"""Excel workbooks as tables: a sheet a table, its first row the column names.
 
 Numbers keep every bit, and what a spreadsheet made of a cell without a word is refused: a date where `1-2` was typed,
 an error, a formula whose value is not in the file. A text of two or more quotation marks alone is read with two fewer,
@@ -7,21 +7,18 @@ so that `""` is the empty text where an empty cell is none.
 
 from __future__ import annotations
 
-import datetime
-import io
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import dataframely as dy
 import polars as pl
 
-from openpoint.errors import InputError, MissingExtraError, Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.conform import empty_table
 from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.grid.table_text import Row, number_text, table_from_rows
+from openpoint.grid.table_text import Row, table_from_rows
+from openpoint.inputs import MOST_CELLS, MOST_COLUMNS, MOST_VALUES, refuse_more
+from openpoint.io.workbook.cells import Sheet, read_sheets
 
 ENDINGS = (".xlsx", ".xlsm")
 HEAD_SHEET = "grid"
@@ -38,7 +35,6 @@ def grid_from_workbook(content: bytes, file: str) -> Grid:
 
     Raises:
         InputError: with every fault of every sheet.
-        MissingExtraError: the package that reads workbooks is not installed.
     """
     sheets = sheets_of(content, file)
     if not sheets.keys() & SCHEMAS.keys():
@@ -103,6 +99,8 @@ def frame_of(rows: list[Row], file: str) -> pl.DataFrame:
     names = [name or "" for name in header]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise InputError([Problem(file, f"line {first}", twice[0], "the column is given more than once", "Keep one")])
+    refuse_more(len(names), MOST_COLUMNS, "columns", file)
+    refuse_more(len(names) * (body[-1][0] if body else 1), MOST_CELLS, "cells", file)
     by_line = dict(body)
     blank: list[str | None] = [None] * len(names)
     table_rows = [by_line.get(line, blank) for line in range(first + 1, (body[-1][0] if body else first) + 1)]
@@ -113,88 +111,42 @@ def sheets_of(content: bytes, file: str) -> Sheets:
     """The cells of all sheets as texts; names of sheets in small letters without blanks around them.
 
     Raises:
-        InputError: this is no workbook, or cells hold what cannot be read; with every fault.
-        MissingExtraError: the package that reads workbooks is not installed.
+        InputError: this is no workbook, it holds too much, or cells hold what cannot be read; with every fault.
     """
-    faults: list[Problem] = []
+    faults = Faults()
     sheets: Sheets = {}
-    try:
-        unknown = _formulas(content)
-        for sheet in _open(content, values=True).worksheets:
-            place = _place(file, sheet.title)
-            rows = _rows(sheet, unknown.get(sheet.title, set()), place, faults)
-            name = sheet.title.strip().lower()
-            if rows and name in sheets:
-                faults.append(Problem(place, "", "", "two sheets have this name", "Rename one of them"))
-            if rows:
-                sheets[name] = rows
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, SyntaxError) as error:
-        message = f"this is no workbook of the format .xlsx: {error}"
-        raise InputError([Problem(file, "", "", message, "Save it as .xlsx in a spreadsheet program")]) from error
+    for sheet in read_sheets(content, file):
+        place = _place(file, sheet.title)
+        rows = _rows(sheet, place, file, faults)
+        name = sheet.title.strip().lower()
+        if rows and name in sheets:
+            faults.append(Problem(place, "", "", "two sheets have this name", "Rename one of them"))
+        if rows:
+            sheets[name] = rows
     if faults:
         raise InputError(faults)
     return sheets
 
 
-def _open(content: bytes, *, values: bool) -> Any:
-    try:
-        import openpyxl
-    except ImportError:
-        raise MissingExtraError("openpyxl", "excel", "reading Excel workbooks (.xlsx)") from None
-    return openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=values)
-
-
-def _formulas(content: bytes) -> dict[str, set[tuple[int, int]]]:
-    """Row and column of the formulas by sheet; a workbook without any is not read for them."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        parts = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
-        if not any(re.search(rb"<f[ />]", archive.read(name)) for name in parts):
-            return {}
-    return {
-        sheet.title: {(cell.row, cell.column) for row in sheet.iter_rows() for cell in row if cell.data_type == "f"}
-        for sheet in _open(content, values=False).worksheets
-    }
-
-
-def _rows(sheet: Any, formulas: set[tuple[int, int]], place: str, faults: list[Problem]) -> list[Row]:
+def _rows(sheet: Sheet, place: str, file: str, faults: Faults) -> list[Row]:
     """The rows that are not blank, all as long as the first; faults are added."""
-    sheet.reset_dimensions()  # the size in the file may be wrong
     rows: list[Row] = []
-    for line, cells in enumerate(sheet.iter_rows(), start=1):
-        texts: list[str | None] = []
-        for column, cell in enumerate(cells, start=1):
-            text, fault = _text(cell.value, cell.data_type)
-            if text is None and not fault and (line, column) in formulas:
-                fault = "a formula whose value is not in the file", "Save the workbook in a spreadsheet program"
-            if fault:
-                name = (rows[0][1][column - 1] if rows and column <= len(rows[0][1]) else None) or f"column {column}"
-                faults.append(Problem(place, f"line {line}", name, *fault))
-            texts.append(text)
-        while texts and texts[-1] is None:
-            texts.pop()
-        width = len(rows[0][1]) if rows else len(texts)
-        if len(texts) > width:
-            remedy = f"Name the column, or remove {texts[-1]!r}"
+    width = 0
+    for line, cells in sorted(sheet.rows.items()):
+        for column, cell in cells.items():
+            if cell.fault:
+                head = rows[0][1][column - 1] if rows and column <= width else None
+                faults.append(Problem(place, f"line {line}", head or f"column {column}", *cell.fault))
+        last = max((column for column, cell in cells.items() if cell.text is not None), default=0)
+        if not last:
+            continue
+        width = width or last
+        refuse_more(width * (len(rows) + 1), MOST_VALUES, "cells", file)
+        if last > width:
+            remedy = f"Name the column, or remove {cells[last].text!r}"
             faults.append(Problem(place, f"line {line}", "", "a cell lies beyond the last column name", remedy))
-        if texts:
-            rows.append((line, (texts + [None] * (width - len(texts)))[:width]))
+        rows.append((line, [cells[k].text if k in cells else None for k in range(1, width + 1)]))
     return rows
-
-
-def _text(value: Any, kind: str) -> tuple[str | None, tuple[str, str] | None]:
-    """A cell as text, and its fault with a remedy."""
-    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
-        return None, (f"the spreadsheet made a date of it, {value}", "Format the cell as text, then write it anew")
-    if kind == "e":
-        return None, (f"{value} is an error of the spreadsheet", "Correct the formula, or write the value")
-    if value is None:
-        return None, None
-    if isinstance(value, bool):
-        return str(value).lower(), None
-    if isinstance(value, float):
-        return number_text(value), None
-    text = str(value)
-    return (text[:-2] if re.fullmatch('"{2,}', text) else text), None
 
 
 def _head(rows: list[Row], file: str) -> tuple[dict[str, str], list[Problem]]:

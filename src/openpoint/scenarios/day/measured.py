@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import OptionError, Problem
 from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.rules.problems import names_in_words
+from openpoint.inputs import content_of
 from openpoint.io.workbook import read as workbook
 from openpoint.scenarios.day.rows import at, duplicates, has_fault
 from openpoint.scenarios.day.schemas import MEASURED, NEEDED, MeasuredState
@@ -41,11 +42,7 @@ def read_measured(given: StateLike, period: str) -> tuple[pl.DataFrame, list[Pro
 def _table(given: StateLike) -> tuple[pl.DataFrame, list[Problem]]:
     if isinstance(given, str | os.PathLike):
         path = path_of(given, "the state", "a table, or the path of one")
-        try:
-            content, ending = path.read_bytes(), path.suffix.lower()
-        except OSError as error:
-            message = f"it cannot be read: {error.strerror or error}"
-            raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
+        content, ending = content_of(path), path.suffix.lower()
         if ending in workbook.ENDINGS:
             sheet = next(iter(workbook.sheets_of(content, path.name).values()))
             return workbook.tables_of({"state": sheet}, path.name, {"state": MeasuredState})["state"]

@@ -19,6 +19,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid.arguments import path_of
 from openpoint.grid.csv_style import separator_of
 from openpoint.grid.files import table_from_files
+from openpoint.inputs import content_of, decoding, unreadable
 from openpoint.io.workbook import read as workbook
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
 from openpoint.scenarios.day.tables import DAY_FILES, Day, day_of
@@ -50,13 +51,12 @@ def read_day(path_or_name: DayLike) -> Day:
     try:
         if path.is_dir() and os.fspath(path_or_name):
             return _from_folder(path)
-        if path.is_file():
+        if path.exists():
             return _from_file(path)
     except ValueError:  # a path with a character that no path can have
         pass
     except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
+        raise InputError([unreadable(path, error)]) from error
     name = os.fspath(path_or_name)
     if name in built_in_days():
         return _built_in(name)
@@ -74,7 +74,7 @@ def _built_in(name: str) -> Day:
 
 
 def _from_folder(path: Path) -> Day:
-    files = {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file() and p.name in DAY_FILES}
+    files = {p.name: content_of(p) for p in sorted(path.iterdir()) if p.name in DAY_FILES}
     strange = sorted(p.name for p in path.iterdir() if p.name not in DAY_FILES and not p.name.startswith("."))
     remedy = f"Tables are named {', '.join(DAY_SCHEMAS)}, with the ending .csv or .parquet"
     notes = [
@@ -88,7 +88,7 @@ def _from_folder(path: Path) -> Day:
 
 
 def _from_file(path: Path) -> Day:
-    content, ending = path.read_bytes(), path.suffix.lower()
+    content, ending = content_of(path), path.suffix.lower()
     if ending in workbook.ENDINGS:
         return _from_workbook(content, path.name)
     if ending not in (".csv", ".parquet"):
@@ -131,6 +131,6 @@ def _profile_columns(files: Mapping[str, bytes]) -> list[str]:
         with suppress(csv.Error):
             return next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
     if (content := files.get("profiles.parquet")) is not None:
-        with suppress(pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError):
+        with suppress(InputError), decoding("profiles.parquet", "no Parquet file", ""):
             return list(pl.read_parquet_schema(io.BytesIO(content)))
     return []

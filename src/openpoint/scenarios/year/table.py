@@ -12,7 +12,9 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem
-from openpoint.grid.csv_style import decimal_of, separator_of
+from openpoint.grid.csv_style import decimal_of, refuse_large_table, separator_of
+from openpoint.grid.parquet import frame_from_parquet
+from openpoint.inputs import content_of, decoding
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 
@@ -102,7 +104,7 @@ def tables_of(path: Path, names: Sequence[str]) -> dict[str, Table]:
             raise InputError([Problem(str(path), "", "", f"there is no table {first} in this folder", remedy)])
         return {name: _from_file(file) for name, file in files.items()}
     if path.suffix.lower() in workbook.ENDINGS:
-        sheets = workbook.sheets_of(path.read_bytes(), path.name)
+        sheets = workbook.sheets_of(content_of(path), path.name)
         if first not in sheets and len(sheets) == 1:
             sheets = {first: next(iter(sheets.values()))}
         if first not in sheets:
@@ -121,16 +123,11 @@ def _from_file(file: Path) -> Table:
     if ending not in (".csv", ".parquet"):
         remedy = "Give a folder of tables, a workbook (.xlsx), or a table as .csv or .parquet"
         raise InputError([Problem(file.name, "", "", "the format of this file is not known", remedy)])
-    content = file.read_bytes()
-    # Some damaged files make Polars panic; PanicException does not derive from Exception.
-    try:
-        if ending == ".parquet":
-            return Table(file.name, pl.read_parquet(io.BytesIO(content)))
+    content = content_of(file)
+    if ending == ".parquet":
+        return Table(file.name, frame_from_parquet(content, file.name))
+    with decoding(file.name, "no table", "Write a row for each step and a column for each profile"):
         return Table(file.name, _from_csv(decode(content, file.name), file.name), "line", 2)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).strip().partition("\n")[0]
-        remedy = "Write a row for each step and a column for each profile"
-        raise InputError([Problem(file.name, "", "", f"this is no table: {reason}", remedy)]) from error
 
 
 def _from_csv(text: str, file: str) -> pl.DataFrame:
@@ -141,6 +138,7 @@ def _from_csv(text: str, file: str) -> pl.DataFrame:
     """
     separator, faults = separator_of(text, file)
     if not faults:
+        refuse_large_table(text, separator, file)
         frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
         numbers = [name for name in frame.columns if name not in TEXTS]
         if separator == "," or not numbers:

@@ -17,6 +17,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.arguments import Names, Solves, all_checked, names_of, not_negative, of_kind
 from openpoint.grid.files import table_from_files
 from openpoint.grid.table_text import table_from_rows
+from openpoint.inputs import content_of
 from openpoint.io.workbook import read as workbook
 from openpoint.network.limits import Limits
 from openpoint.twostage.methods.benders import Benders
@@ -188,16 +189,12 @@ def read_priorities(file: str | Path) -> dict[str, float]:
     if not name.endswith((".csv", ".parquet", *workbook.ENDINGS)):
         remedy = "Give a .csv, .parquet or .xlsx file"
         raise InputError([Problem(str(file), "", "", "priorities are no such file", remedy)])
-    try:
-        content = file.read_bytes()
-        if name.endswith(workbook.ENDINGS):
-            rows = workbook.only_sheet(content, file.name, "priorities")
-            frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
-        else:
-            frame, faults = table_from_files(file.stem, {name: content}, Priorities)
-    except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise InputError([Problem(str(file), "", "", message, "Check the path and its rights")]) from error
+    content = content_of(file)
+    if name.endswith(workbook.ENDINGS):
+        rows = workbook.only_sheet(content, file.name, "priorities")
+        frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
+    else:
+        frame, faults = table_from_files(file.stem, {name: content}, Priorities)
     first: dict[str, int] = {}
     for n, (load, priority) in enumerate(frame.iter_rows(), start=1):
         if (before := first.setdefault(load, n)) != n:

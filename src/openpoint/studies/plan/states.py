@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,9 @@ from openpoint.grid import builtin
 from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, meshes, unsupplied
+from openpoint.inputs import content_of, json_of
 from openpoint.io import GridLike, read
+from openpoint.io.text import decode
 
 State = GridLike | Names
 """A grid in this state; the JSON file of a result, whose open points count; or the names of the open branches."""
@@ -106,8 +107,8 @@ def _as_in(grid: Grid, other: Grid, which: str) -> Grid:
 def _open_in_result(path: Path, which: str) -> list[str] | None:
     """The open branches in the JSON file of a result; None where the file is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = json_of(decode(content_of(path), path.name), path.name, "")
+    except InputError:
         return None  # `read` says what is wrong
     if not isinstance(document, dict) or "study" not in document:
         return None

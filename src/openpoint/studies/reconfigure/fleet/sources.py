@@ -14,6 +14,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
 from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, files_from_grid
+from openpoint.inputs import content_of
 from openpoint.io import read
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -134,9 +135,9 @@ def digest_of(place: str, question: str) -> str:
     if path.suffix.lower() == ".dss":
         contents = files_from_grid(read(path))
     elif path.is_dir():
-        contents = {each.name: each.read_bytes() for each in sorted(path.iterdir()) if each.is_file()}
+        contents = {each.name: content_of(each) for each in sorted(path.iterdir()) if each.is_file()}
     else:
-        contents = {path.name: path.read_bytes()} if path.is_file() else {place: b""}
+        contents = {path.name: content_of(path)} if path.is_file() else {place: b""}
     for name, content in contents.items():
         digest.update(f"\n{name}\n{len(content)}\n".encode())
         digest.update(content)

@@ -14,6 +14,7 @@ from openpoint.atomic import Content, write_files
 from openpoint.errors import NotWrittenError, OptionError
 from openpoint.grid.arguments import Names, of_kind, path_of
 from openpoint.grid.files import HEAD
+from openpoint.inputs import real_path
 from openpoint.grid.pv_generators import HELD, Held
 from openpoint.grid.table_bytes import table_bytes
 from openpoint.network.limits import Limits
@@ -120,8 +121,8 @@ def prepare_fleet(
     if workers > 1 and shared:
         raise OptionError("an executor shares one grid among processes, workers share the grids; leave one of both out")
     sources, notes = find_sources(grids)
-    read_from = {Path(source.place).resolve() for source in sources}
-    if (folder / HEAD).exists() or folder.resolve() in read_from | {place.parent for place in read_from}:
+    read_from = {real_path(source.place) for source in sources}
+    if (folder / HEAD).exists() or real_path(folder) in read_from | {place.parent for place in read_from}:
         raise OptionError(f"{folder} holds grids that are read; give another folder for the results")
     task = FleetTask(out=folder, options=options, pv=pv, reports=reports)
     return PreparedFleet(sources, notes, task, workers)
