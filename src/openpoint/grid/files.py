@@ -5,7 +5,6 @@ grid.toml holds `format = 1`, `name`, `title`, `source` and the notes of the rea
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -14,9 +14,9 @@ from openpoint.atomic import Content, write_files
 from openpoint.errors import NotWrittenError, OptionError
 from openpoint.grid.arguments import Names, of_kind, path_of
 from openpoint.grid.files import HEAD
-from openpoint.inputs import real_path
 from openpoint.grid.pv_generators import HELD, Held
 from openpoint.grid.table_bytes import table_bytes
+from openpoint.inputs import real_path
 from openpoint.network.limits import Limits
 from openpoint.results.base import report_html
 from openpoint.search.methods import TopologySearch
