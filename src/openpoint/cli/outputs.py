@@ -17,8 +17,8 @@ from openpoint.atomic import write_text
 from openpoint.cli.guard import not_written
 from openpoint.cli.streams import failure_of_output
 from openpoint.errors import OptionError
-from openpoint.twostage.interrupt import finishing
 from openpoint.inputs import real_path, same_place
+from openpoint.twostage.interrupt import finishing
 
 if TYPE_CHECKING:
     from openpoint.results.base import Result
