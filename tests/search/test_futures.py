@@ -96,6 +96,24 @@ def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: i
     assert not bounds_at_random_nodes(task, states, values, seed, 4)
 
 
+@pytest.mark.parametrize("seed", range(0, 48, 4))
+def test_without_memory_for_nodes_it_goes_depth_first_to_the_same_value(seed: int) -> None:
+    task, states, _ = random_task(seed)
+    best = float(task.evaluate(states).objective.min(initial=math.inf)) if len(states) else math.inf
+    bounds: list[float] = []
+    none = np.zeros((0, task.network.n_conductors), dtype=np.bool_)
+    found = search_futures(
+        task,
+        gap=1e-6,
+        deadline=Deadline(),
+        starts=none,
+        memory=0.0,
+        progress=lambda now: bounds.append(now.lower_bound),
+    )
+    assert not wrong(found, best)
+    assert bounds == sorted(bounds)
+
+
 def test_every_risk_is_tried() -> None:
     assert {random_task(seed)[2] for seed in range(48)} == set(RISKS)
 

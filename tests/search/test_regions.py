@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,12 @@ def test_a_search_by_regions_answers_as_brute_force_does(
         rng = np.random.default_rng(seed)
         most, cost = (int(rng.integers(0, 7)), float(rng.choice([0.0, 1e-3]))) if seed % 2 else (None, 0.0)
         try:
-            found = search_topologies(network, gap=0.0, max_changes=most, change_cost=cost)
+            bounds: list[float] = []
+            search = partial(search_topologies, progress=lambda now, to=bounds: to.append(now.lower_bound))
+            found = search(network, gap=0.0, max_changes=most, change_cost=cost)
         except OptionError:
             continue
+        assert bounds == sorted(bounds), seed
         _, value = judged(network, most, cost)
         best = float(value.min(initial=np.inf))
         if math.isinf(best) or len(network.generator_names):  # the best outputs are judged by samples alone

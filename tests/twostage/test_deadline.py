@@ -6,8 +6,10 @@ import math
 import signal
 import time
 
+import numba
 import pytest
 
+from openpoint.compiled.timer import TIMER, CompileTimer
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Termination
@@ -82,15 +84,29 @@ def test_what_comes_after_has_its_own_time_and_hears_no_wish() -> None:
     assert Deadline().after(1.0).left() == math.inf
 
 
-def test_what_does_not_count_is_not_counted_in_any_part() -> None:
+def test_what_is_spent_on_compiling_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(0.0)
+    timer = CompileTimer((clock,))
+    monkeypatch.setattr("openpoint.twostage.deadline.TIMER", timer)
     whole = Deadline(10.0, clock=clock)
     part = whole.within(5.0)
-    with part.uncounted():
-        clock.now = 100.0
+    timer.begin()
+    clock.now = 50.0
+    timer.begin()
+    clock.now = 60.0
+    timer.end()
+    assert whole.passed() == 0.0
+    clock.now = 100.0
+    timer.end()
     clock.now = 101.0
     assert (whole.passed(), part.passed()) == (1.0, 1.0)
     assert (whole.left(), part.left()) == (9.0, 4.0)
+
+
+def test_numba_tells_when_it_compiles() -> None:
+    before = TIMER.spent(time.process_time)
+    numba.njit(lambda x: x + 1)(1)
+    assert TIMER.spent(time.process_time) > before
 
 
 def test_a_study_hears_ctrl_c_and_uses_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

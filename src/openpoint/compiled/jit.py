@@ -25,6 +25,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
 
+from openpoint.compiled.timer import TIMER
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -94,6 +96,19 @@ class _Listener(event.Listener):  # type: ignore[misc]
         self._depth -= 1
         if self._depth == 0:
             self._tell(event.data["dispatcher"].py_func.__name__, True)
+
+
+class _Timed(event.Listener):  # type: ignore[misc]
+    """A listener to numba's compilation events that tells them to `TIMER`."""
+
+    def on_start(self, _event: Any) -> None:
+        TIMER.begin()
+
+    def on_end(self, _event: Any) -> None:
+        TIMER.end()
+
+
+event.register("numba:compile", _Timed())
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]

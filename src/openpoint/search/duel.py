@@ -115,8 +115,6 @@ def hold(state: SearchState, memory: float, evaluate_leaf: Callable[[States], No
     share = CLEAR if state.duels == 0 else 1.0
     most, current = spent(state), state.work.status.copy()
     rival, bound = Rival(state, memory), lowest(state.counts, state.pool)
-    with deadline.uncounted():  # time to compile does not count
-        explore(rival.model, rival.work, rival.pool, rival.count, rival.record, 0)
     won = False
     while not won and not rival.wide:
         if state.incumbent.exchange.over():

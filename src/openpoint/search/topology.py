@@ -162,6 +162,7 @@ class _Run:
         self.task = task
         self.sharing: Sharing | None = None
         self.proven: ProvenParts | None = None
+        self.highest = -math.inf
         self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # tightened in place
         self.numbering = numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max
@@ -205,11 +206,9 @@ class _Run:
         workers: Workers | None,
     ) -> SearchResult:
         joined = not self.contradictory and propagate(self.model, self.work)
-        with self.deadline.uncounted():  # time to compile does not count
-            by_paths = self._path_explorer() if joined else None
-            shared_memory = self.task.memory, self.model, by_paths, self.counts
-            pool = pool_within(*shared_memory) if joined else pool_for(self.model, 1)
-            self._explore_nodes(by_paths, pool, 0)
+        by_paths = self._path_explorer() if joined else None
+        shared_memory = self.task.memory, self.model, by_paths, self.counts
+        pool = pool_within(*shared_memory) if joined else pool_for(self.model, 1)
 
         def over() -> bool:
             return self.deadline.over() or (stop is not None and stop())
@@ -243,8 +242,7 @@ class _Run:
         _LOG.info("found the first states by branch exchange")
         self.incumbent.raise_voltages(self.certificate)
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
-            with self.deadline.uncounted():
-                self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
+            self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
             self.state.limits.go_on(saved)
         self.checkpoint.begin(self.state)
@@ -350,9 +348,11 @@ class _Run:
             self.certificate.prove_leaf(self.model, self.work, self.state.pool, self.counts)
 
     def _bound(self) -> float:
-        """Lower bound of the whole search."""
-        fixed, proven = self.numbering.fixed_cost, -math.inf if self.proven is None else self.proven.proof.bound
-        return min(max(lowest(self.counts, self.state.pool), proven), self.incumbent.value - fixed) + fixed
+        """Lower bound of the whole search: the highest that was proven so far, also before the search began anew."""
+        proven = -math.inf if self.proven is None else self.proven.proof.bound
+        now = max(lowest(self.counts, self.state.pool), proven) + self.numbering.fixed_cost
+        self.highest = max(self.highest, min(now, self.incumbent.value))
+        return min(self.highest, self.incumbent.value)
 
     def _progress(self) -> SearchProgress:
         counts = self.counts

@@ -8,26 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
+from openpoint.compiled.timer import TIMER
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.log import Termination
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Watch:
-    """A clock that can be paused."""
+    """A clock that stands still while functions are compiled."""
 
     clock: Callable[[], float]
-    held: float = 0.0
 
     def time(self) -> float:
-        return self.clock() - self.held
+        return self.clock() - TIMER.spent(self.clock)
 
 
 class Deadline:
     """The time that is left of a limit, and whether the user asked to stop.
 
     A study makes one at its start and hands it to its method and to all that comes before and after it, so that all of
-    them share the same limit.
+    them share the same limit. The time to compile functions, which is spent once on a machine, does not count; all else
+    does.
     """
 
     def __init__(
@@ -100,15 +101,6 @@ class Deadline:
         part._interrupt = Interrupt()
         part._seconds = seconds + (0.0 if self.over() else self.left())
         return part
-
-    @contextmanager
-    def uncounted(self) -> Iterator[None]:
-        """Do not count the time of the block: it compiles functions, which is done once on a machine."""
-        began = self._watch.time()
-        try:
-            yield
-        finally:
-            self._watch.held += self._watch.time() - began
 
 
 @contextmanager

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from openpoint.search.paths import entries
+from openpoint.search.paths import arborescence, entries
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
+from tests.search.entered import entered
 from tests.search.paths.agree import case_of, faults, faults_of_parts, lost, rounds_of_two_parts
 from tests.search.random_grids import random_grid
 
@@ -67,7 +68,7 @@ def test_the_arborescence_is_the_cheapest_one(seed: int) -> None:
     root, arcs = paths.junctions, np.flatnonzero(np.isfinite(work.cost))
     of = {j: [a for a in arcs if _head(paths, a) == j] for j in range(root)}
     trees = [chosen for chosen in itertools.product(*of.values()) if _reaches_all(paths, chosen)]
-    total = entries.least_arborescence(paths, work)
+    total = entered(arborescence.arborescence)(paths, work)
     if not trees:
         assert total == np.inf
         return

@@ -28,6 +28,7 @@ from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibil
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import record_for
+from openpoint.search.memory import MEMORY
 from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult, gap_between
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
@@ -36,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 
 FIRST, LATER, POPPED = 10, 2, 3
 """Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
+NODE_BYTES = 512
+"""Memory of a waiting node beside its states and bounds: of Python's objects."""
 
 
 @dataclass(order=True)
@@ -58,6 +61,7 @@ def search_futures(
     progress: Callable[[SearchProgress], None] | None = None,
     built: FuturesModel | None = None,
     certificate: FuturesCertificate | None = None,
+    memory: float = MEMORY,
 ) -> SearchResult:
     """The radial state of least risk that keeps the limits, proven to a relative gap.
 
@@ -65,9 +69,9 @@ def search_futures(
         task: what is searched. gap: at which to stop. deadline: until when.
         starts: (S, E) radial states to begin with, the better the quicker. progress: called regularly.
         built: `task.built()`, if it is there. certificate: for the proof; its file is there afterwards if the search
-            came to its end with an answer.
+            came to its end with an answer. memory: bytes of waiting nodes, above which the search is depth-first.
     """
-    run = _Run(task, built or task.built(), gap, deadline, progress, certificate)
+    run = _Run(task, built or task.built(), gap, deadline, progress, certificate, memory)
     try:
         return run.solve(starts)
     finally:
@@ -86,6 +90,7 @@ class _Run:
         deadline: Deadline,
         progress: Callable[[SearchProgress], None] | None,
         certificate: FuturesCertificate | None,
+        memory: float,
     ) -> None:
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
         self.built, self.model, self.numbering = built, built.of(0), built.numbering
@@ -96,7 +101,8 @@ class _Run:
         self.certificate, self.certified = certificate, None
         if certificate is not None:
             self.certified = CertifiedNodes(self.model, self.work, self.loads, certificate)
-        self.heap, self.nodes, self.leaves, self.done = list[_Node](), 0, 0, 0.0
+        self.heap, self.stack, self.nodes, self.leaves, self.done = list[_Node](), list[_Node](), 0, 0, 0.0
+        self.room = max(1, int(memory / (NODE_BYTES + len(self.model.fr) + 8 * len(task.demands))))
         self.closed: Bools | None = None
         self.value, self.violation, self.least = math.inf, math.inf, math.inf
         self.value_bound = math.inf  # of the best state, with the most that each future may lose alone
@@ -107,6 +113,7 @@ class _Run:
         self.alone = None if certificate is not None else task.alone(gap, built)
         self.stopped = False  # in the evaluation of a state, which is not known then
         self.floor = -math.inf  # of the risk of every state, by the futures alone
+        self.highest = -math.inf
         self.began = deadline.passed()
         self.spread = spread(np.abs(task.demands).sum(axis=1))
 
@@ -132,11 +139,6 @@ class _Run:
         if locks.any() or not entries.propagate(self.model, self.work):
             return self._result(Termination.INFEASIBLE, complete=True)
         self.root = self.work.status.copy()
-        with self.deadline.uncounted():  # time to compile does not count
-            process_futures(self.model, self.work, self.loads, self.record, 0, 0, -math.inf)
-            self.work.status[:] = self.root
-            bounds_of_futures(self.model, self.work, self.loads, 0)
-            self.loads.floor[0] = math.inf
         if len(starts):
             self._evaluate(starts)
         if self.task.probabilities.only is not None:
@@ -148,7 +150,7 @@ class _Run:
         self.loads.value[:] = UNKNOWN if self.certified is not None else self.root_value
         self.work.status[:] = self.root
         active, depth, iterations = True, 0, FIRST
-        while active or (self.heap and (self.heap[0].bound < self.cutoff or self.certified is not None)):
+        while active or self._is_open():
             rest = [float(self.loads.reached[0])] if active else []
             if self.stopped or self.deadline.over():
                 return self._result(self.deadline.why, complete=False, rest=rest)
@@ -175,6 +177,16 @@ class _Run:
             self._report(depth)
         return self._result(Termination.OPTIMAL, complete=True)
 
+    def _is_open(self) -> bool:
+        """Whether a node waits that is to be bounded; in a certificate all are."""
+        if self.certified is not None:
+            return bool(self.stack or self.heap)
+        while self.stack and self.stack[-1].bound >= self.cutoff:
+            node = self.stack.pop()
+            self.loads.floor[0] = min(self.loads.floor[0], node.bound)
+            self.done += 2.0**-node.depth
+        return bool(self.stack) or bool(self.heap and self.heap[0].bound < self.cutoff)
+
     def _process(self, iterations: int) -> int:
         """Bound the current node; returns the branch to decide next, `LEAF` or `DONE`."""
         if self.certified is not None:
@@ -189,13 +201,17 @@ class _Run:
         self.work.status[branch] = OPEN
         bound = max(float(self.loads.reached[0]), float(self.loads.opening[0]))
         value = np.maximum(self.loads.value, self.loads.opened)
-        heapq.heappush(self.heap, _Node(bound, self.nodes, depth, self.work.status.copy(), value))
+        node = _Node(bound, self.nodes, depth, self.work.status.copy(), value)
+        if len(self.heap) < self.room:
+            heapq.heappush(self.heap, node)
+        else:
+            self.stack.append(node)
         self.loads.opened[:] = UNKNOWN
         self.work.status[branch] = CLOSED
 
     def _pop(self) -> int:
-        """Make the node of least bound the current one; its depth."""
-        node = heapq.heappop(self.heap)
+        """Make the last node of the stack the current one, else that of least bound; its depth."""
+        node = self.stack.pop() if self.stack else heapq.heappop(self.heap)
         self.work.status[:] = node.status
         self.loads.value[:] = node.value
         if self.certificate is None:
@@ -287,8 +303,7 @@ class _Run:
     def _look_for_infeasibility(self) -> None:
         """Prepare the proof that the limits cannot be kept in the future that is heaviest."""
         heaviest = int(np.abs(self.task.demands).sum(axis=1).argmax())
-        with self.deadline.uncounted():
-            self.limits = infeasibility_search(self.built.of(heaviest), self.root)
+        self.limits = infeasibility_search(self.built.of(heaviest), self.root)
 
     def _hopeless(self) -> bool:
         """Whether no state keeps the limits in the heaviest future; searched in turns until a state is known.
@@ -304,19 +319,22 @@ class _Run:
 
     def _by_nodes(self, rest: list[float]) -> float:
         """Lower bound of the whole search by its nodes."""
-        open_nodes = [*rest, *(node.bound for node in self.heap[:1]), float(self.loads.floor[0])]
-        return min(open_nodes) + self.numbering.fixed_cost
+        waiting = (node.bound for node in (*self.heap[:1], *self.stack))
+        return min([*rest, *waiting, float(self.loads.floor[0])]) + self.numbering.fixed_cost
 
     def _bound(self, rest: list[float]) -> float:
-        """Lower bound of the whole search."""
-        return min(max(self._by_nodes(rest), self.floor), self.least, self.value)
+        """Lower bound of the whole search: the highest that was proven so far."""
+        self.highest = max(self.highest, min(max(self._by_nodes(rest), self.floor), self.least, self.value))
+        return min(self.highest, self.least, self.value)
 
     def _report(self, depth: int) -> None:
         if self.progress is None:
             return
         seconds = self.deadline.passed() - self.began
         bound = self._bound([float(self.loads.reached[0])])
-        self.progress(SearchProgress(seconds, self.nodes, len(self.heap), depth, bound, self.value, self.done))
+        self.progress(
+            SearchProgress(seconds, self.nodes, len(self.heap) + len(self.stack), depth, bound, self.value, self.done)
+        )
 
     def _result(self, reason: Termination, *, complete: bool, rest: list[float] | None = None) -> SearchResult:
         holds = math.isfinite(self.value)

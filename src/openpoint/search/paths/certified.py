@@ -58,11 +58,6 @@ class CertifiedNodes:
     def explore(self, pool: Pool, more: PathPool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses where `pays` is asked anew."""
         record, due = self.record, self._due()
-        if most == 0:  # to compile
-            self.checked.decided(self.work.status.copy(), self.of_paths.mask.copy(), *self._rounded(BITS), BITS, 1.0)
-            entries.restricted(self.paths, self.of_paths, self.work)
-            entries.raised(self.model, self.paths, self.of_paths, self.work, 1.0, 1.0, 0)
-            return explore(self.model, self.work, pool, counts, record, 0)
         for _ in range(most):
             if 2 * (record.size[0] + LINES) > len(record.kind) > 0:
                 return WRITTEN

@@ -8,9 +8,8 @@ from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
-from openpoint.search.kernel.node import MARGIN
 from openpoint.search.kernel.waiting import free_row, next_row, pop, push
-from openpoint.search.paths import arborescence, ascent, bound, chains, node, routes, search
+from openpoint.search.paths import arborescence, ascent, bound, node, search
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
 from openpoint.search.paths.node_bound import DONE
 from openpoint.search.paths.node_bound import LEAF as AT_LEAF
@@ -48,30 +47,10 @@ def path_bound(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge:
 
 
 @lean
-def price_voltages(model: Model, paths: Paths, of_paths: PathWork) -> None:
-    """`openpoint.search.paths.chains.order_decided`, after `prepared`."""
-    chains.order_decided(model, paths, of_paths)
-
-
-@lean
 def raised(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: float, cutoff: float, most: int) -> float:
     """The path bound after at most `most` steps to better multipliers, at the best ones."""
     ascent.ascend(model, paths, of_paths, work.status, huge, cutoff, most, np.inf)
     return bound.path_bound(model, paths, of_paths, work.status, huge)
-
-
-@lean
-def tighten(paths: Paths, of_paths: PathWork, value: float, cutoff: float) -> None:
-    """Raise least flows and lower voltages to those of states below the cutoff, after `path_bound`, with its bound."""
-    ascent.force(paths, of_paths, value)
-    ascent.tighten(paths, of_paths, cutoff, MARGIN)
-    routes.lower_voltages(paths, of_paths, value, cutoff - (value - MARGIN * abs(value)))
-
-
-@lean
-def least_arborescence(paths: Paths, of_paths: PathWork) -> float:
-    """`openpoint.search.paths.arborescence.arborescence`."""
-    return arborescence.arborescence(paths, of_paths)
 
 
 @lean

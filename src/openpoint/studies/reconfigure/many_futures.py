@@ -152,6 +152,7 @@ def search_many(
             progress=log.on_progress,
             built=built,
             certificate=certificate,
+            memory=1e6 * search.memory_mb,
         )
         if found.closed is None and found.least_violation is None:
             found = replace(found, least_violation=least)

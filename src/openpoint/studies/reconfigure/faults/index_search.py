@@ -67,8 +67,7 @@ class IndexSearch:
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
         self.work.status[self.task.must_close[self.numbering.branch]] = CLOSED
-        with self.deadline.uncounted():  # time to compile does not count
-            root = self._bounded(self.work.status.copy())
+        root = self._bounded(self.work.status.copy())
         self.began = self.deadline.passed()
         if root is None:
             return Found(None, self._result(Termination.INFEASIBLE))

@@ -106,10 +106,7 @@ class LossSearch:
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
         if not self.is_begun:
-            with self.deadline.uncounted():  # time to compile does not count
-                self.is_joined = propagate(self.model, self.work)
-                explore(self.model, self.work, self.pool, self.counts, self.record, 0)
-                self.task.bound.faults(self._status(), 0)
+            self.is_joined = propagate(self.model, self.work)
             self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
             self.counts.active[0] = 1
         self.began = self.deadline.passed()

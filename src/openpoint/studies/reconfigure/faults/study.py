@@ -129,8 +129,7 @@ def searched(
 ) -> tuple[Found, Log, list[str]]:
     """What the search for the figure sought finds, its log, and notes on limits that no state keeps."""
     sought, log = task.sought, Log(ready.scale(task.sought), progress)
-    with deadline.uncounted():  # compiles branch exchange, which takes milliseconds by itself
-        starts = ready.starts(deadline)
+    starts = ready.starts(deadline)
     began = deadline.passed()
     floors = floors_of(task, starts, gap, deadline)
     found = none_keeps(task, floors, deadline.passed() - began)

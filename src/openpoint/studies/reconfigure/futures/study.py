@@ -123,8 +123,6 @@ def reconfigure_futures(
         )
     with deadline_of(method.time_limit_s) as deadline:
         uncertain = faced.before(program)
-        with deadline.uncounted():  # compiles the kernels
-            uncertain.ac.objectives(network.closed[None, :])
         began = deadline.passed()
         outcome = method.solve(uncertain, progress, deadline)
         # Regret takes a solution of every future alone, which the outcome does not count.
@@ -158,7 +156,8 @@ def _mean_topology(
         return None
     alone = replace(program, futures=Certain(_realisations(futures.mean(), program.network.s_base_kva)[0]))
     if not isinstance(method, Enumeration) and searchable(alone):
-        method = TopologySearch(gap=method.gap)
+        memory = method.memory_mb if isinstance(method, TopologySearch) else TopologySearch().memory_mb
+        method = TopologySearch(gap=method.gap, memory_mb=memory)
     found = method.solve(alone, None, deadline.after(QUICK_S) if deadline.over() else deadline)
     if found.decision is None:
         notes.append(f"the mean future has no topology of its own that keeps the limits ({found.termination})")

@@ -260,6 +260,7 @@ def search_year(
             progress=log.on_progress,
             built=built,
             certificate=certificate,
+            memory=1e6 * search.memory_mb,
         )
     if found.closed is None and not deadline.over():
         start = found.least_violation if found.least_violation is not None else first[0]

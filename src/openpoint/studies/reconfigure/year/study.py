@@ -92,8 +92,6 @@ class PreparedYear:
         """
         network, task = self.task.network, self.task
         with deadline_of(self.method.time_limit_s) as deadline:
-            with deadline.uncounted():  # compiles the kernels
-                task.flows(network.closed, np.arange(1))
             known = KnownFlows(task)
             before = Shown(network.closed, known.always(network.closed))
             found = search_year(task, self.method, progress, deadline, known=known)

@@ -115,8 +115,7 @@ class FrontSearch:
 
     def solve(self) -> Front:
         """Run all searches."""
-        with self.deadline.uncounted():  # compiles branch exchange
-            self.starts = self.ready.starts(self.deadline)
+        self.starts = self.ready.starts(self.deadline)
         began = self.deadline.passed()
         self._add(math.inf)
         self._turn(self.bounded[0], self.deadline)  # also where no time is left: today's state is an answer, too

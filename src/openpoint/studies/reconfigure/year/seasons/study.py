@@ -83,8 +83,6 @@ class PreparedSeasons:
         price = asked.switching_kwh / float(task.hours.sum()) / network.s_base_kva
         plan = PlanTask(task, self.blocks, asked.switchings_a_year, price, asked.from_today)
         with deadline_of(method.time_limit_s) as deadline:
-            with deadline.uncounted():  # compiles the kernels
-                task.flows(network.closed, np.arange(1))
             before = Shown(network.closed, task.flows(network.closed))
             found = search_plan(plan, method.gap, progress, deadline)
             return self._result(found, before)

@@ -1,0 +1,40 @@
+"""Time that this process has spent compiling functions, which no limit of time counts: it is spent once on a machine.
+
+`openpoint.compiled.jit` reports to `TIMER` where compiling begins and ends; without numba nothing is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter, process_time
+
+
+class CompileTimer:
+    """Seconds between the beginning and the end of compiling, by some clocks."""
+
+    def __init__(self, clocks: tuple[Callable[[], float], ...]) -> None:
+        self._depth = 0
+        self._began: dict[Callable[[], float], float] = {}
+        self._spent = dict.fromkeys(clocks, 0.0)
+
+    def begin(self) -> None:
+        """A function is being compiled, perhaps within another one."""
+        if self._depth == 0:
+            self._began = {clock: clock() for clock in self._spent}
+        self._depth += 1
+
+    def end(self) -> None:
+        """The function compiled last is ready."""
+        self._depth -= 1
+        if self._depth == 0:
+            for clock, began in self._began.items():
+                self._spent[clock] += clock() - began
+
+    def spent(self, clock: Callable[[], float]) -> float:
+        """Seconds so far by a clock; 0 by one that it does not keep."""
+        if clock not in self._spent:
+            return 0.0
+        return self._spent[clock] + (clock() - self._began[clock] if self._depth else 0.0)
+
+
+TIMER = CompileTimer((perf_counter, process_time))
