@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import numba
 import pytest
@@ -11,7 +14,7 @@ from rich.console import Console
 import openpoint
 from openpoint.cli import warmup
 from openpoint.cli.display import COMPILING, Progress
-from openpoint.compiled.jit import while_compiling
+from openpoint.compiled.jit import Cache, functions_of, while_compiling
 from tests.builders.grids import Flavour, random_grid
 from tests.cli.desk import Command
 
@@ -33,6 +36,29 @@ def test_after_it_no_study_compiles(warm: None) -> None:
         openpoint.run_powerflow(openpoint.read("zhang118"))
         openpoint.harden(openpoint.read("zhang13"), any_lines=1, max_lines=1, max_generators=1)
     assert told == []
+
+
+def kernels() -> Iterator[numba.core.dispatcher.Dispatcher]:
+    """All functions of the package whose machine code is kept on the disk."""
+    root = Path(openpoint.__path__[0])
+    for path in sorted(root.rglob("*.py")):
+        if any(line in ("@compiled", "@lean") for line in path.read_text().splitlines()):
+            module = importlib.import_module("openpoint." + ".".join(path.relative_to(root).with_suffix("").parts))
+            yield from (
+                value
+                for value in vars(module).values()
+                if isinstance(value, numba.core.dispatcher.Dispatcher) and value.py_func.__module__ == module.__name__
+                if value.targetoptions.get("pipeline_class") is None and isinstance(value._cache, Cache)
+            )
+
+
+def test_every_kernel_is_compiled_by_it(warm: None) -> None:
+    """Called by itself, or by another one, in whose machine code it is."""
+    everything = list(kernels())
+    assert len(everything) >= 45
+    called = [kernel for kernel in everything if kernel.signatures]
+    within = {code for kernel in called for code in functions_of(kernel.py_func)}
+    assert [kernel.py_func.__name__ for kernel in everything if kernel.py_func not in within] == []
 
 
 def test_the_command_says_that_nothing_is_left(warm: None, command: Command) -> None:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from openpoint.cli.display import console
-from openpoint.grid import builtin
+from openpoint.grid import Grid, builtin
+from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.report.terminal import words
 from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
+from openpoint.search.kernel import entries
+from openpoint.search.kernel.arrays import work_for
+from openpoint.search.kernel.bookkeeping import counts
+from openpoint.search.memory import pool_within
 from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.search.model.build import build_model
+from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.switching.below import Wanted
+from openpoint.search.switching.joint import JointSearch
+from openpoint.search.switching.period import PeriodSearch
+from openpoint.search.topology import search_topologies
+from openpoint.studies.dispatch.day.study import dispatch_day
+from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow
+from openpoint.studies.reconfigure.faults.study import reconfigure_secure
 from openpoint.studies.reconfigure.study import BranchExchange, reconfigure
 from openpoint.verify import verify
+from openpoint.verify.proof import verify_network
 
 
 def warmup(*, quiet: bool) -> int:
@@ -71,11 +90,15 @@ def _impossible_limits() -> None:
 
 def _futures() -> None:
     grid = builtin.load("civanlar16")
-    reconfigure(grid, futures=grow(grid, count=2, seed=1), method=TopologySearch())
+    futures = grow(grid, count=2, seed=1)
+    reconfigure(grid, futures=futures, method=TopologySearch())
+    with tempfile.TemporaryDirectory() as folder:
+        reconfigure(grid, futures=futures, method=TopologySearch(certificate=Path(folder) / "proof.cert"))
 
 
 def _year() -> None:
     reconfigure(builtin.load("civanlar16"), year="synthetic-hours")
+    reconfigure(builtin.load("civanlar16"), year="synthetic-hours", blocks="quarterly", switchings_a_year=2)
 
 
 def _certificate() -> None:
@@ -86,13 +109,91 @@ def _certificate() -> None:
         verify(grid, file)
 
 
+def _parts_of_paths() -> None:
+    # Grids of 200 paths and more are bounded by parts of these; after some looks whether to stop the search is stopped.
+    network = build_network(_mesh(11))
+    search_topologies(network, stop=_After(20))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "proof.cert"
+        search_topologies(network, stop=_After(60), certificate=file)
+        verify_network(network, file)
+
+
+class _After:
+    """A wish to stop that comes after so many questions for it."""
+
+    def __init__(self, questions: int) -> None:
+        self.left = questions
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def _mesh(side: int) -> Grid:
+    """A square mesh of lines that may all be opened, with a source in a corner and loads that differ."""
+    at = {(i, j): f"{i} {j}" for i in range(side) for j in range(side)}
+    ends = [(a, (a[0] + i, a[1] + j)) for a in at for i, j in ((0, 1), (1, 0)) if (a[0] + i, a[1] + j) in at]
+    size = [1.0 + k * k % 7 for k in range(len(ends))]
+    lines = {"name": [f"line {k}" for k in range(len(ends))], "r_ohm": [0.1 * z for z in size]}
+    lines |= {"from_bus": [at[a] for a, _ in ends], "to_bus": [at[b] for _, b in ends]}
+    lines |= {"x_ohm": [0.07 * z for z in size], "switchable": [True] * len(ends)}
+    buses = [*at.values()]
+    loads = {"name": buses[1:], "bus": buses[1:], "p_kw": [5.0 * z for z in size[: len(buses) - 1]]}
+    loads["q_kvar"] = [2.0 * z for z in size[: len(buses) - 1]]
+    source = {"name": ["source"], "bus": buses[:1]}
+    tables = {"buses": {"name": buses, "vn_kv": [20.0] * len(buses)}, "lines": lines, "loads": loads, "sources": source}
+    return Grid.from_tables("mesh", tables)
+
+
 def _enumeration() -> None:
     reconfigure(builtin.load("civanlar16"), method=Enumeration())
+
+
+def _devices() -> None:
+    dispatch(builtin.load("baran33-devices"), limits=Limits(v_min_pu=0.95))
+
+
+def _day() -> None:
+    uncertain = {"load": 0.1, "solar": 0.3, "wind": 0.3}
+    for topology, gap in (("fixed", 0.5), ("once", 0.01)):
+        asked = {"topology": topology, "uncertain": uncertain, "budget": 2, "gap": gap}
+        dispatch_day(builtin.load("baran33"), "baran33-day", **asked)
+
+
+def _switching() -> None:
+    network = build_network(builtin.load("civanlar16"))
+    fixed = ~network.switchable
+    hours = [replace(network, s_power=factor * network.s_power) for factor in (0.5, 1.0)]
+    searches = [
+        PeriodSearch(each, must_close=network.closed & fixed, must_open=~network.closed & fixed) for each in hours
+    ]
+    wanted = Wanted(prices=np.zeros(network.n_conductors), threshold=math.inf, least=np.zeros(2))
+    JointSearch(searches, np.ones(2), wanted).below()
+
+
+def _faults() -> None:
+    reconfigure_secure(builtin.load("civanlar16"), restorable="today")
 
 
 def _restoration() -> None:
     grid = builtin.load("zhang13")
     harden(grid, disasters=storms(grid, count=2, seed=1), max_lines=1, max_generators=1)
+
+
+def _steps_of_long_searches() -> None:
+    # What only a long search calls: on to other processes, and to limits of voltage on a tree with generators.
+    network = build_network(builtin.load("baran33"))
+    fixed = ~network.switchable
+    model, _ = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
+    work, counted = work_for(model), counts()
+    entries.propagate(model, work)
+    explorer = PathExplorer(model, work)
+    pool = pool_within(1e6, model, explorer, counted)
+    explorer.leave(pool, counted)
+    entries.leave(model, work, pool, counted)
+    entries.bounded(model, work)
+    entries.iterated(model, work, 1)
 
 
 STEPS: tuple[Callable[[], None], ...] = (
@@ -103,6 +204,12 @@ STEPS: tuple[Callable[[], None], ...] = (
     _futures,
     _year,
     _certificate,
+    _parts_of_paths,
     _enumeration,
+    _devices,
+    _day,
+    _switching,
+    _faults,
     _restoration,
+    _steps_of_long_searches,
 )

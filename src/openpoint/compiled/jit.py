@@ -54,7 +54,7 @@ def _kept(function: Function, options: dict[str, Any]) -> Function:
     result: Function = numba.njit(**options)(function)
     if not numba.config.DISABLE_JIT:
         with suppress(RuntimeError):  # numba: "cannot cache function: no locator available"
-            result._cache = _Cache(function)  # type: ignore[attr-defined]
+            result._cache = Cache(function)  # type: ignore[attr-defined]
     return result
 
 
@@ -111,7 +111,7 @@ class _Timed(event.Listener):  # type: ignore[misc]
 event.register("numba:compile", _Timed())
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class Cache(FunctionCache):  # type: ignore[misc]
     """A cache of machine code whose key contains the text of all files that the code is made of.
 
     numba compares the date of the file of the outermost function only, and would miss a change in an inner one.
@@ -130,31 +130,38 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def made_of(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
-    """What the machine code of a function is made of: files of compiled functions and of tuples, and constants.
-
-    Each name in the code of a function, and of all compiled functions that it calls, is resolved in its module.
-    """
+    """What the machine code of a function is made of: files of compiled functions and of tuples, and constants."""
     files: set[Path] = set()
     constants: set[str] = set()
-    waiting, seen = [function], {function}
-    while waiting:
-        known, code = waiting[-1].__globals__, waiting.pop().__code__
-        files.add(Path(code.co_filename))
-        names = _names(code)
-        met = [(name, known[name]) for name in names if name in known]
-        met += [pair for _, room in met if isinstance(room, ModuleType) for pair in _of_package(room, names)]
+    for each, met in functions_of(function).items():
+        files.add(Path(each.__code__.co_filename))
         for name, value in met:
-            if isinstance(value, Dispatcher):
-                if value.py_func not in seen:
-                    seen.add(value.py_func)
-                    waiting.append(value.py_func)
-            elif isinstance(value, type) and value.__module__.startswith(_PACKAGE):
+            if isinstance(value, type) and value.__module__.startswith(_PACKAGE):
                 files.add(Path(inspect.getfile(value)))
             elif isinstance(value, int | float | str | tuple | np.generic):
                 constants.add(f"{name} = {value!r}")
             elif isinstance(value, np.ndarray):
                 constants.add(f"{name} = {value.dtype} {value.shape} {value.tobytes().hex()}")
     return files, constants
+
+
+def functions_of(function: Callable[..., Any]) -> dict[Any, list[tuple[str, Any]]]:
+    """A function and the compiled functions that it calls, directly or not, each with the names in it and their values.
+
+    Each name is resolved in the module of its function.
+    """
+    found: dict[Any, list[tuple[str, Any]]] = {}
+    waiting: list[Any] = [function]
+    while waiting:
+        here = waiting.pop()
+        if here in found:
+            continue
+        known, names = here.__globals__, _names(here.__code__)
+        met = [(name, known[name]) for name in names if name in known]
+        met += [pair for _, room in met if isinstance(room, ModuleType) for pair in _of_package(room, names)]
+        found[here] = met
+        waiting += [value.py_func for _, value in met if isinstance(value, Dispatcher)]
+    return found
 
 
 def _names(code: CodeType) -> set[str]:

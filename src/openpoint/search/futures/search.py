@@ -112,7 +112,7 @@ class _Run:
         self.limits: InfeasibilitySearch | None = None
         self.alone = None if certificate is not None else task.alone(gap, built)
         self.stopped = False  # in the evaluation of a state, which is not known then
-        self.floor = -math.inf  # of the risk of every state, by the futures alone
+        self.floor = -float(task.wait_and_see.max(initial=0.0))  # of the risk of every state: no loss is below 0
         self.highest = -math.inf
         self.began = deadline.passed()
         self.spread = spread(np.abs(task.demands).sum(axis=1))
