@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -142,6 +143,7 @@ def _mesh(side: int) -> Grid:
     loads = {"name": buses[1:], "bus": buses[1:], "p_kw": [5.0 * z for z in size[: len(buses) - 1]]}
     loads["q_kvar"] = [2.0 * z for z in size[: len(buses) - 1]]
     source = {"name": ["source"], "bus": buses[:1]}
+    tables: dict[str, dict[str, Any]]
     tables = {"buses": {"name": buses, "vn_kv": [20.0] * len(buses)}, "lines": lines, "loads": loads, "sources": source}
     return Grid.from_tables("mesh", tables)
 
@@ -155,10 +157,9 @@ def _devices() -> None:
 
 
 def _day() -> None:
-    uncertain = {"load": 0.1, "solar": 0.3, "wind": 0.3}
-    for topology, gap in (("fixed", 0.5), ("once", 0.01)):
-        asked = {"topology": topology, "uncertain": uncertain, "budget": 2, "gap": gap}
-        dispatch_day(builtin.load("baran33"), "baran33-day", **asked)
+    grid, uncertain = builtin.load("baran33"), {"load": 0.1, "solar": 0.3, "wind": 0.3}
+    dispatch_day(grid, "baran33-day", topology="fixed", uncertain=uncertain, budget=2, gap=0.5)
+    dispatch_day(grid, "baran33-day", topology="once", uncertain=uncertain, budget=2, gap=0.01)
 
 
 def _switching() -> None:
