@@ -47,6 +47,8 @@ _BRANCH = {
 _WIDTH = {"bus": 13, "gen": 10, "branch": 11}
 _P_COLUMNS, _Q_COLUMNS = ("p_min_kw", "p_max_kw"), ("q_min_kvar", "q_max_kvar")
 _MAY_BE_INFINITE = ("VMAX", "VMIN", "RATE_A", "QMAX", "QMIN", "PMAX", "PMIN")
+# Columns in which a negative number would be taken for none or a default.
+_NOT_NEGATIVE = ("VMAX", "VMIN", "VM", "RATE_A", "TAP", "VG")
 # Fields that affect neither the topology nor the physics.
 _NO_MATTER = ("bus", "gen", "branch", "gencost", "areas", "bus_name")
 _PQ, _PV, _REF, _ISOLATED = 1, 2, 3, 4
@@ -158,6 +160,9 @@ class _Reading:
             for key in bad:
                 message = f"{cells[key]!r} is not a finite number"
                 self._fault(line, f"mpc.{name} {key}", message, "Give a number")
+            for key in (k for k in _NOT_NEGATIVE if k in cells and cells[k] < 0):
+                message = f"{cells[key]:g} is negative"
+                self._fault(line, f"mpc.{name} {key}", message, "Give a positive number, or 0 for none or the usual one")
             if not bad:
                 sound.append((line, cells))
         return sound
@@ -234,6 +239,10 @@ class _Reading:
             if number is None or cells["GEN_STATUS"] <= 0 or number in self.isolated:
                 continue
             kind = self.buses[number]["BUS_TYPE"]
+            for low, high in (("PMIN", "PMAX"), ("QMIN", "QMAX")):
+                if cells[low] > cells[high]:
+                    message = f"{low} {cells[low]:g} lies above {high} {cells[high]:g}"
+                    self._fault(line, f"mpc.gen {low}", message, "Exchange or correct them")
             if kind in (_REF, _PV):
                 held.setdefault(number, cells["VG"] if cells["VG"] > 0 else self.buses[number]["VM"])
             if kind == _REF:

@@ -90,7 +90,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         "from_bus": fr,
         "to_bus": to,
         "phases": phases,
-        "i_max_a": amps if amps > 0 and amps != NO_RATING_A else None,
+        "i_max_a": None if amps in (0.0, NO_RATING_A) else amps,
         "switchable": is_switch,
         "closed": closed,
     }

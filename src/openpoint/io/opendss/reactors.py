@@ -67,7 +67,7 @@ def _series(reading: Reading, element: str, ends: list[tuple[str, list[int]]], y
         phases="".join(LETTER[nodes[k]] for k in order),
         r_ohm=triangle(r),
         x_ohm=triangle(z.imag),
-        i_max_a=amps if amps > 0 and amps != NO_RATING_A else None,
+        i_max_a=None if amps in (0.0, NO_RATING_A) else amps,
         switchable=element in reading.switchable,
         length_km=0.0,
     )
