@@ -8,14 +8,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
 from openpoint import InputError
+from openpoint.grid.csv_style import no_formula, plain, texts
 from openpoint.grid.files import files_from_grid, grid_from_files
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_text import number_text, table_from_csv
+from openpoint.results import export
 from tests.grid.strategies import tables
 
 EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
@@ -135,3 +137,61 @@ def test_futures_and_disasters_with_two_readings_are_refused(tmp_path: Path) -> 
 def test_a_horizon_in_european_style(tmp_path: Path) -> None:
     (tmp_path / "steps.csv").write_text("step;hours;load_share\nnoon;1,5;0,75\n")
     assert openpoint.read_horizon(tmp_path).steps.row(0) == ("noon", 1.5, 0.75)
+
+
+SIGNS = st.text(st.sampled_from("=+-@'\"\t\r\n;,| a1.＝"), max_size=8)
+_FORMULA = re.compile(r"\"?[=+\-@\t\r＝＋－＠]")
+_NUMBER = re.compile(r"-(\d+\.?\d*)(e-\d+)?")
+
+
+def formulas(text: str) -> list[str]:
+    """What of a CSV text a spreadsheet could take for a formula, whatever it takes for the sign between cells."""
+    return [
+        cell
+        for sign in ",;\t|"
+        for line in re.split(r"[\r\n]", text)
+        for cell in line.split(sign)
+        if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    ]
+
+
+@given(SIGNS)
+@settings(max_examples=500)
+def test_no_text_is_a_formula_and_all_are_read_back(text: str) -> None:
+    assert plain(no_formula(text)) == text
+    assert no_formula(plain(no_formula(text))) == no_formula(text)
+    frame = pl.DataFrame({"name": ["a", text, None], text + "x": ["b", "c", text]})
+    assert texts(texts(frame, no_formula), plain).equals(frame)
+
+
+NAMES = ["=cmd|' /C calc'!A0", "+x", "-x", "@SUM(A1)", "\tx", "x;=1+1", "x,=1+1", "'=a", "-5a", "-", "＝x", 'say "=1"']
+
+
+def test_names_that_spreadsheets_take_for_formulas_are_written_as_texts(tmp_path: Path) -> None:
+    grid = openpoint.read("baran33")
+    old = grid.buses["name"].to_list()
+    names = dict(zip(old, [*NAMES, *old[len(NAMES) :]]))
+    rows = {kind: frame.to_dicts() for kind, frame in grid.tables().items() if not frame.is_empty()}
+    for row in (row for table in rows.values() for row in table):
+        row |= {key: names.get(row[key], row[key]) for key in ("bus", "from_bus", "to_bus") if key in row}
+    for row in rows["buses"]:
+        row["name"] = names[row["name"]]
+    made = openpoint.Grid.from_tables("formulas", rows)
+    openpoint.write(made, tmp_path / "tables")
+    openpoint.write(made, tmp_path / "book.xlsx")
+    for place in (tmp_path / "tables", tmp_path / "book.xlsx"):
+        again = openpoint.read(place)
+        assert all(again.tables()[kind].equals(frame) for kind, frame in made.tables().items())
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "tables").glob("*.csv")}
+    assert len(written) >= 4
+    assert {name: formulas(text) for name, text in written.items() if formulas(text)} == {}
+    results = export.to_csv(openpoint.run_powerflow(made), tmp_path / "results")
+    assert [formulas(path.read_text(encoding="utf-8")) for path in results if formulas(path.read_text())] == []
+
+
+def test_futures_of_such_names_are_read_back(tmp_path: Path) -> None:
+    table = {"future": ["=1+1", "@a"], "bus": ["2", "2"], "p_kw": [100.0, 50.0], "q_kvar": [-1.0, 5.0]}
+    futures = openpoint.read_futures(pl.DataFrame(table), "baran33")
+    openpoint.write_futures(futures, tmp_path / "f.csv")
+    assert formulas((tmp_path / "f.csv").read_text(encoding="utf-8")) == []
+    assert openpoint.read_futures(tmp_path / "f.csv", "baran33").table().equals(futures.table())

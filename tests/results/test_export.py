@@ -14,6 +14,7 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
+from openpoint.grid.csv_style import no_formula
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.names import join_names
 from openpoint.results import export
@@ -192,7 +193,8 @@ def test_tables_come_back_as_they_were(ending: str, any_result: ReconfigureResul
         assert back.columns == frame.columns
         assert back.height == frame.height
         if "name" in frame.columns:
-            assert back["name"].cast(pl.String).to_list() == frame["name"].to_list()
+            names = frame["name"].to_list() if ending == "parquet" else [*map(no_formula, frame["name"])]
+            assert back["name"].cast(pl.String).to_list() == names
     summary = read(folder / f"summary.{ending}")
     assert summary.height == 1
     assert summary["seconds"].item() == 0.25

@@ -1,5 +1,7 @@
 """Separator and decimal sign of a CSV file: commas and points, or semicolons and commas as in much of Europe.
 
+Texts are written so that no spreadsheet takes one for a formula (`no_formula`), and read back as they were (`plain`).
+
 The separator (a comma, a semicolon or a tab) is found in the line of the column names. If it is a comma, the decimal
 sign is a point. Otherwise the decimal sign is found from all numbers of the file. A file in which it remains ambiguous
 is refused: `1,234` alone may be 1.234 or 1234.
@@ -8,7 +10,9 @@ is refused: `1,234` alone may be 1.234 or 1234.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.inputs import MOST_CELLS, MOST_COLUMNS, refuse_more
@@ -19,6 +23,13 @@ ONE_CELL_EACH = "Write a cell for every column; where numbers have a decimal com
 _PART = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?", re.ASCII)
 # One to three digits without a leading zero, a sign, and three more: a decimal fraction, or thousands.
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+# Where a spreadsheet may begin a cell: at the start, or after what it may take for a separator; there, the signs with
+# which a formula begins, wide ones included.
+_BEGIN = r"(?:^|(?<=[;,|\t\r\n\"]))"
+_FORMULA = "'*[=+\\-@\t\r＝＋－＠]"
+_UNSAFE = re.compile(f"{_BEGIN}(?={_FORMULA})")
+_ESCAPED = re.compile(f"{_BEGIN}'(?={_FORMULA})")
 
 Cell = tuple[str, str, str]
 """The place of a cell as messages name it, its column and its text."""
@@ -32,8 +43,8 @@ def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
     number = 1 + len(re.findall("\r\n|\n|\r", text[:start]))
     end = min((at for sign in "\r\n" if (at := text.find(sign, start)) >= 0), default=len(text))
     header = text[start:end]
-    plain = re.sub(r'"[^"]*"', "", header)
-    met = [sign for sign in SEPARATORS if sign in plain]
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    met = [sign for sign in SEPARATORS if sign in unquoted]
     if len(met) < 2:
         return (met or [","])[0], []
     words = " and ".join(SEPARATORS[sign] for sign in met)
@@ -93,3 +104,24 @@ def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str,
 def with_point(cell: str | None, decimal: str) -> str | None:
     """A cell of a column of numbers, its decimal sign made a point."""
     return cell.replace(",", ".") if cell is not None and decimal == "," else cell
+
+
+def no_formula(text: str) -> str:
+    """The text with an apostrophe where a spreadsheet would begin a formula: `=1+1` is written `'=1+1`."""
+    return _UNSAFE.sub("'", text)
+
+
+def plain(text: str) -> str:
+    """The text that `no_formula` was given."""
+    return _ESCAPED.sub("", text)
+
+
+def texts(frame: pl.DataFrame, change: Callable[[str], str]) -> pl.DataFrame:
+    """The table with all its texts, and the names of its columns, through `no_formula` or `plain`."""
+    sign = _FORMULA.replace("'*", "'" if change is plain else "")
+    changed = []
+    for column in frame.iter_columns():
+        if column.dtype == pl.String and column.str.contains(sign).any():
+            values = column.filter(column.str.contains(sign)).unique().to_list()
+            changed.append(column.replace(values, [change(value) for value in values]))
+    return frame.with_columns(changed).rename({name: change(name) for name in frame.columns})

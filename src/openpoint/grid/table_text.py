@@ -2,7 +2,8 @@
 
 Tables are written with commas and decimal points, and read also with semicolons or tabs and decimal commas
 (`openpoint.grid.csv_style`). An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for
-numbers. A matrix is its lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`, as are the levels of a bank.
+numbers, nor by a spreadsheet for formulas: `'=1+1` is the name =1+1. A matrix is its lower triangle row by row, numbers
+between blanks: `0.1 0.02 0.1`, as are the levels of a bank.
 Numbers are written with the fewest digits that read back to the same number. Columns that hold nothing but their
 default are not written.
 """
@@ -20,7 +21,7 @@ import polars as pl
 
 from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.conform import conform, empty_table
-from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, refuse_large_table, separator_of, with_point
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, no_formula, plain, refuse_large_table, separator_of, with_point
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.inputs import MOST_VALUES
 
@@ -40,7 +41,7 @@ def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | Non
     """The table as CSV; `frame` has the columns of its schema, by default that of the grid's table of this kind."""
     columns = written_columns(kind, frame, schema)
     rows = zip(*([_cell(value) for value in values] for _, values in columns))
-    return "".join(",".join(row) + "\n" for row in [[name for name, _ in columns], *rows])
+    return "".join(",".join(row) + "\n" for row in [[_cell(name) for name, _ in columns], *rows])
 
 
 def written_columns(
@@ -69,7 +70,7 @@ def _cell(value: Any) -> str:
         return number_text(value)
     if isinstance(value, list):
         return " ".join(number_text(v) for v in value) or '""'
-    text = str(value)
+    text = no_formula(str(value))
     if text and not re.search(r'[",\r\n]', text):
         return text
     return '"' + text.replace('"', '""') + '"'
@@ -177,8 +178,8 @@ def _rows(text: str, file: str, separator: str) -> tuple[list[Row], list[Problem
             message = "a quotation mark is not closed, or stands within a cell"
             remedy = 'Quote the whole cell and double the marks within: "say ""so"""'
             return [], [Problem(file, f"line {line}", "", message, remedy)]
-        quoted, plain, end = match.groups()
-        cells.append(quoted.replace('""', '"') if quoted is not None else (plain or None))
+        quoted, bare, end = match.groups()
+        cells.append(plain(quoted.replace('""', '"')) if quoted is not None else (plain(bare) or None))
         line += len(re.findall(r"\r\n|\n|\r", match.group(0)))
         if end != separator:
             if cells != [None]:
@@ -192,7 +193,7 @@ def _rows(text: str, file: str, separator: str) -> tuple[list[Row], list[Problem
 
 @cache
 def _cell_pattern(separator: str) -> re.Pattern[str]:
-    """A cell, quoted or plain, and what ends it."""
+    """A cell, quoted or bare, and what ends it."""
     return re.compile(rf'(?:"((?:[^"]|"")*)"|([^"{separator}\r\n]*))({separator}|\r\n|\n|\r|\Z)')
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, refuse_large_table, separator_of, with_point
+from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, plain, refuse_large_table, separator_of, with_point
 from openpoint.grid.grid import Grid
 from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.rules.problems import AT_A_BUS, did_you_mean
@@ -101,7 +101,7 @@ def _rows_of_text(text: str, table: str) -> list[Row]:
             message = f"{len(cells)} cells, but the first line names {len(header)} columns"
             faults.append(Problem(table, f"line {line}", "", message, ONE_CELL_EACH))
         elif cells and not faults:
-            rows.append(Row(f"line {line}", *(cells[header.index(name)] for name in COLUMNS)))
+            rows.append(Row(f"line {line}", *(plain(cells[header.index(name)]) for name in COLUMNS)))
         line = reader.line_num + 1
     numbers_read = ((row.place, "probability", str(row.probability)) for row in rows)
     decimal, found = (".", faults) if faults else decimal_of(numbers_read, separator, table)

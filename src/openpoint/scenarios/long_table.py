@@ -16,7 +16,7 @@ import polars as pl
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.csv_style import decimal_of, refuse_large_table, separator_of
+from openpoint.grid.csv_style import decimal_of, plain, refuse_large_table, separator_of, texts
 from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.rules.problems import did_you_mean
 from openpoint.inputs import content_of, decoding
@@ -260,7 +260,7 @@ def _from_csv(text: str, file: str, columns: Columns) -> pl.DataFrame:
     separator, faults = separator_of(text, file)
     if not faults:
         refuse_large_table(text, separator, file)
-        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
+        frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
         numbers = [name for name in frame.columns if name in columns.numbers or name == PROBABILITY]
         rows = enumerate(frame.select(numbers).iter_rows(), start=2)
         cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))

@@ -162,7 +162,7 @@ class _Reading:
                 self._fault(line, f"mpc.{name} {key}", message, "Give a number")
             for key in (k for k in _NOT_NEGATIVE if k in cells and cells[k] < 0):
                 message = f"{cells[key]:g} is negative"
-                self._fault(line, f"mpc.{name} {key}", message, "Give a positive number, or 0 for none or the usual one")
+                self._fault(line, f"mpc.{name} {key}", message, "Give a positive number, or 0 for none")
             if not bad:
                 sound.append((line, cells))
         return sound

@@ -10,6 +10,7 @@ from openpoint.atomic import refusing, write_text
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.grid.grid import Grid
+from openpoint.grid.table_bytes import table_bytes
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import render
@@ -79,7 +80,7 @@ def checklist_markdown(grid: Grid, plan: SwitchPlan) -> str:
 
 
 def _csv(grid: Grid, plan: SwitchPlan) -> str:
-    return plan.steps.write_csv()
+    return table_bytes(plan.steps, csv=True).decode()
 
 
 def _rows(plan: SwitchPlan) -> Iterator[tuple[str, ...]]:

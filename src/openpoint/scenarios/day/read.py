@@ -17,7 +17,7 @@ import polars as pl
 
 from openpoint.errors import InputError, Problem
 from openpoint.grid.arguments import path_of
-from openpoint.grid.csv_style import separator_of
+from openpoint.grid.csv_style import plain, separator_of
 from openpoint.grid.files import table_from_files
 from openpoint.inputs import content_of, decoding, unreadable
 from openpoint.io.workbook import read as workbook
@@ -129,7 +129,8 @@ def _profile_columns(files: Mapping[str, bytes]) -> list[str]:
         text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
         separator, _ = separator_of(text, "profiles.csv")
         with suppress(csv.Error):
-            return next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+            header = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+            return [*map(plain, header)]
     if (content := files.get("profiles.parquet")) is not None:
         with suppress(InputError), decoding("profiles.parquet", "no Parquet file", ""):
             return list(pl.read_parquet_schema(io.BytesIO(content)))

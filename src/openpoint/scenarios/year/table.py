@@ -12,7 +12,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem
-from openpoint.grid.csv_style import decimal_of, refuse_large_table, separator_of
+from openpoint.grid.csv_style import decimal_of, plain, refuse_large_table, separator_of, texts
 from openpoint.grid.parquet import frame_from_parquet
 from openpoint.inputs import content_of, decoding
 from openpoint.io.text import decode
@@ -139,7 +139,7 @@ def _from_csv(text: str, file: str) -> pl.DataFrame:
     separator, faults = separator_of(text, file)
     if not faults:
         refuse_large_table(text, separator, file)
-        frame = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator)
+        frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
         numbers = [name for name in frame.columns if name not in TEXTS]
         if separator == "," or not numbers:
             return frame
