@@ -276,7 +276,12 @@ def test_any_other_code_is_refused_with_its_line(statement: str) -> None:
         ("0.4	0	6	0", "0.4	0	-6	0", "	1	2	0.5", "mpc.branch RATE_A"),
         ("0	0	0.975", "0	0	-0.975", "	3	9	0.4", "mpc.branch TAP"),
         ("0.02	-0.02	1", "0.02	-0.02	-1", "	2	0.05	0", "mpc.gen VG"),
-        ("	2	0.05	0	0.02	-0.02", "	2	0.05	0	-0.02	0.02", "	2	0.05	0", "mpc.gen QMIN"),
+        (
+            "	2	0.05	0	0.02	-0.02",
+            "	2	0.05	0	-0.02	0.02",
+            "	2	0.05	0",
+            "mpc.gen QMIN",
+        ),
         ("1	0.04	0.04;\n	3	1", "1	0.04	0.05;\n	3	1", "	3	0.04	0.01", "mpc.gen PMIN"),
         ("mpc.version = '2'", "mpc.version = '1'", "mpc.version", "mpc.version"),
         ("mpc.baseMVA = 30/3", "mpc.baseMVA = -1", "mpc.baseMVA", "mpc.baseMVA"),

@@ -52,8 +52,12 @@ def opendss(folder: Path, body: str) -> openpoint.Grid:
 
 
 NEGATIVE: dict[str, Callable[[Path], openpoint.Grid]] = {
-    "MATPOWER VMAX": lambda folder: from_matpower(CASE.replace("1	1.1	0.9	%", "1	-1	0.9	%"), "small.m"),
-    "MATPOWER RATE_A": lambda folder: from_matpower(CASE.replace("0.4	0	6	0", "0.4	0	-6	0"), "small.m"),
+    "MATPOWER VMAX": lambda folder: from_matpower(
+        CASE.replace("1	1.1	0.9	%", "1	-1	0.9	%"), "small.m"
+    ),
+    "MATPOWER RATE_A": lambda folder: from_matpower(
+        CASE.replace("0.4	0	6	0", "0.4	0	-6	0"), "small.m"
+    ),
     "OpenDSS NormAmps": lambda folder: opendss(folder, SUB + LOAD + LINE.replace("length", "normamps=-20 length")),
     "OpenDSS NormHkVA": lambda folder: opendss(folder, SUB + "~ normhkva=-5\n" + LOAD + LINE),
     "OpenDSS Vmaxpu": lambda folder: opendss(folder, SUB + LINE + LOAD.replace("kw=900", "vmaxpu=-1.1 kw=900")),

@@ -21,7 +21,15 @@ import polars as pl
 
 from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.conform import conform, empty_table
-from openpoint.grid.csv_style import ONE_CELL_EACH, decimal_of, no_formula, plain, refuse_large_table, separator_of, with_point
+from openpoint.grid.csv_style import (
+    ONE_CELL_EACH,
+    decimal_of,
+    no_formula,
+    plain,
+    refuse_large_table,
+    separator_of,
+    with_point,
+)
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.inputs import MOST_VALUES
 
