@@ -378,7 +378,7 @@ def test_few_words_never_make_large_matrices() -> None:
     case = read_case(wide + "y = mpc.x([" + "1 " * 2000 + "], [" + "1 " * 2000 + "]);\n", "a.m")
     assert "the part has 4,000,000 cells" in case.faults[0].message
     with pytest.raises(InputError, match="operations on cells of matrices"):
-        read_case("mpc.x = [" + "1;" * 100_000 + "];\n" + "mpc.x(1, 1) = 1;\n" * 1200, "a.m")
+        read_case("mpc.x = [" + "1;" * 100_000 + "];\n" + "mpc.x(1, 1) = 1;\n" * 1400, "a.m")
 
 
 def test_block_comments_without_an_end_take_no_long_time() -> None:

@@ -194,8 +194,8 @@ class _Machine:
         lines: list[int] = []
         written: dict[tuple[int, int], str] = {}
         for row in rows_of(tokens):
-            whole = row[0].kind == "row"
-            numbers = _numbers(row[0].text) if whole else self._row(name, row, len(rows), written)
+            plain = row[0].kind == "row"
+            numbers: Sequence[float] = _numbers(row[0].text) if plain else self._row(name, row, len(rows), written)
             rows.append(numbers)
             lines.append(row[0].line)
         width = Counter(len(r) for r in rows).most_common(1)[0][0] if rows else 0
