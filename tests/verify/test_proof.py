@@ -154,7 +154,7 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (give_a_rating_that_is_no_number, "no number"),
     (forget_the_voltages_of_ratings, "does not reach"),
     (rate_at_a_strange_voltage, "does not reach"),
-    (rate_at_no_voltage, "does not reach"),
+    (rate_at_no_voltage, "near is 0"),
     (allow_more_changes, "refused at line"),
     (allow_fewer_changes, "the best state has 4 changes"),
     (lower_the_price, "best state loses"),
