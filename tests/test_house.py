@@ -116,6 +116,7 @@ PUBLIC = [
     "secure",
     "storms",
     "switch_plan",
+    "verify_certificate",
     "write",
     "write_disasters",
     "write_futures",

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
     from openpoint.studies.secure.study import secure as secure
+    from openpoint.studies.verify.study import verify_certificate as verify_certificate
     from openpoint.twostage.ambiguity import Moments as Moments
     from openpoint.twostage.ambiguity import ProbabilityBox as ProbabilityBox
     from openpoint.twostage.ambiguity import TotalVariation as TotalVariation
@@ -83,7 +84,8 @@ if TYPE_CHECKING:
     from openpoint.twostage.workers.executors import GivenExecutor as GivenExecutor
     from openpoint.twostage.workers.executors import Processes as Processes
 
-# Where the public names live. `openpoint.powerflow` is a room of the house, so that study is called `run_powerflow`.
+# Where the public names live. `openpoint.powerflow` and `openpoint.verify` are rooms of the house, so these studies are
+# called `run_powerflow` and `verify_certificate`.
 _HOMES = {
     "openpoint.errors": ("InputError", "OpenpointError", "OptionError", "Problem"),
     "openpoint.grid": ("Grid",),
@@ -120,6 +122,7 @@ _HOMES = {
     "openpoint.studies.reconfigure.fleet.study": ("reconfigure_fleet",),
     "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
     "openpoint.studies.secure.study": ("secure",),
+    "openpoint.studies.verify.study": ("verify_certificate",),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
     "openpoint.twostage.methods.benders": ("Benders",),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,16 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.search.futures.task import FuturesTask
+from openpoint.twostage.ambiguity import Between as BetweenBounds
+from openpoint.verify import Question, Verified, check
 from openpoint.verify.data import digest
+from openpoint.verify.futures import Futures
 from openpoint.verify.graph import Graph
+from openpoint.verify.head import FORMAT
+from openpoint.verify.measure import Between, Measure, Near
+from openpoint.verify.objective import Objective
+from openpoint.verify.steps import Steps
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
 Line = list[Any]
@@ -24,19 +35,76 @@ ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
 """Places of the multipliers in a line."""
 
 
-def content(path: Path) -> Content:
+def verify_network(
+    network: Network,
+    path: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    devices: Devices | None = None,
+    objective: Objective | None = None,
+    locks: tuple[Bools, Bools] | None = None,
+    changes: tuple[int | None, float] = (None, 0.0),
+    futures: Futures | None = None,
+    steps: Steps | None = None,
+    workers: int = 1,
+) -> Verified:
+    """What a certificate proves about a network as it is; the arguments are those of its search.
+
+    `objective`: prices, those of changes included, and limits of supply.
+    """
+    question = Question.of(
+        network,
+        devices=devices,
+        cost=None if objective is None else objective.cost,
+        supply=None if objective is None else objective.supply,
+        locks=locks,
+        max_changes=changes[0],
+        change_cost=changes[1],
+        futures=futures,
+        steps=steps,
+    )
+    return check(question, path, progress, workers=workers)
+
+
+def futures_of(task: FuturesTask, share: float = 1.0, *, regret: bool = False) -> Futures:
+    """The futures of a search, each counting as much as any other where a share of them keeps the limits."""
+    form, count = task.probabilities.form, len(task.demands)
+    measure: Measure
+    if isinstance(form, BetweenBounds):
+        (lower, upper), unit = _in_one_unit([form.lower, form.upper])
+        measure = Between(lower, upper, min(max(unit, sum(lower)), sum(upper)))
+    else:
+        assert form is not None
+        (nominal,), _ = _in_one_unit([form.nominal])
+        distance = None if form.distance is None else [[Fraction(d) for d in row] for row in form.distance.tolist()]
+        measure = Near(nominal, Fraction(form.radius), distance, sum(nominal))
+    return Futures(task.demands, measure, [1.0 / count] * count, share if task.limits else 0.0, regret)
+
+
+def _in_one_unit(rows: list[Floats]) -> tuple[list[list[int]], int]:
+    exact = [[Fraction(p) for p in row.tolist()] for row in rows]
+    unit = math.lcm(*(p.denominator for row in exact for p in row))
+    return [[int(p * unit) for p in row] for row in exact], unit
+
+
+def content(path: Path, network: Network) -> Content:
     """The head and the lines, with the numbers that follow a line as two lists at its end instead of their width.
 
-    The demands of futures are in the head, as active and reactive power, and the groups of the steps of a year.
+    The groups of the steps of a year are in the head, and the certificates of futures by themselves.
     """
-    text = gzip.decompress(path.read_bytes())
+    return content_of(gzip.decompress(path.read_bytes()), network.n_terminals)
+
+
+def content_of(text: bytes, n: int) -> Content:
+    """The same of a file that is unpacked, of a network with n buses."""
     head, at = _line(text, 0)
-    n = len(head["least_squared_voltage"])
+    head["buses"] = n
     lines = []
-    if "futures" in head:
-        count = head["futures"]["count"]
-        head["demands"] = np.frombuffer(text[at : at + 16 * count * n], dtype="<f8").reshape(2, count, n)
-        at += 16 * count * n
+    if alone := head.get("futures", {}).get("alone"):
+        head["proofs"] = []
+        for size in alone:
+            head["proofs"].append(text[at : at + size])
+            at += size
     if "year" in head:
         count = head["year"]["steps"]
         head["groups"] = np.frombuffer(text[at : at + 4 * count], dtype="<i4")
@@ -58,7 +126,7 @@ class _Numbers:
     """How many numbers follow a line, in each of two lists."""
 
     def __init__(self, head: dict[str, Any]) -> None:
-        self.head, self.buses, self.open = head, len(head["least_squared_voltage"]), 0
+        self.head, self.buses, self.open = head, head["buses"], 0
         self.of_region = 0
 
     def after(self, line: Line) -> int | None:
@@ -94,11 +162,19 @@ def _line(text: bytes, at: int) -> tuple[Any, int]:
 
 
 def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
-    head = dict(head)
-    demands = np.array(head.pop("demands", []), dtype="<f8")
-    groups = np.array(head.pop("groups", []), dtype="<i4")
-    parts = [json.dumps(head).encode(), b"\n", demands.tobytes(), groups.tobytes()]
+    path.write_bytes(gzip.compress(unpacked(head, lines), 1))
+    return path
+
+
+def unpacked(head: dict[str, Any], lines: list[Line]) -> bytes:
     followed = _Numbers(head)
+    head = dict(head)
+    del head["buses"]
+    groups = np.array(head.pop("groups", []), dtype="<i4")
+    proofs = head.pop("proofs", [])
+    if proofs:
+        head["futures"] = head["futures"] | {"alone": [len(proof) for proof in proofs]}
+    parts = [json.dumps(head).encode(), b"\n", *proofs, groups.tobytes()]
     for line in lines:
         numbers = b""
         if line[0] == "parts":
@@ -107,8 +183,7 @@ def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
             numbers += _as_bytes(line[-2:])
             line = [*line[:-2], 8]
         parts += [json.dumps(line).encode(), b"\n", numbers]
-    path.write_bytes(gzip.compress(b"".join(parts), 1))
-    return path
+    return b"".join(parts)
 
 
 def changes(rng: np.random.Generator) -> tuple[int | None, float]:
@@ -176,29 +251,19 @@ def judged_tree(
 def _head(
     network: Network, devices: Devices, closed: Bools, positions: Ints, worth: tuple[float, float], count: int
 ) -> dict[str, Any]:
-    def wider(limit: Floats) -> list[float | None]:
-        return [value if np.isfinite(value) else None for value in (limit * (1.0 + 1e-6) ** 2).tolist()]
-
     output, names = network.generator_s.copy(), network.branch_names
     for d in devices.of(DeviceKind.UNIT):
         output[devices.place[d]] *= devices.values[d][positions[d]]
     value, bound = worth
     return {
-        "format": "openpoint certificate 10",
+        "format": FORMAT,
         "digest": digest(network, devices),
-        "locked_closed": [names[e] for e in np.flatnonzero(~network.switchable & network.closed)],
-        "locked_open": [names[e] for e in np.flatnonzero(~network.switchable & ~network.closed)],
-        "least_squared_voltage": (network.w_min * (1.0 - 1e-6) ** 2).tolist(),
-        "greatest_squared_voltage": wider(network.w_max),
-        "greatest_squared_current": wider(network.l_max),
-        "max_changes": None,
-        "change_cost": 0.0,
+        "question": {},
         "open": [names[e] for e in np.flatnonzero(~closed)],
         "generation": [output.real.tolist(), output.imag.tolist()],
-        "devices": list(devices.names),
         "positions": positions.tolist(),
         "value": value,
         "bound": bound,
-        "gap": 2.0 * (value - bound) / value + 1e-12,
         "lines": count,
+        "buses": network.n_terminals,
     }

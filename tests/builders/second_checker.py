@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arrays import Bools
 from openpoint.network import Network
+from openpoint.verify.futures import Futures
+from openpoint.verify.measure import Between
 from openpoint.verify.steps import Steps
 from tests.builders.certificates import Line
 from tests.builders.second_parts import SecondParts
@@ -39,28 +42,46 @@ def covered(network: Network) -> bool:
     return plain and one and not np.isfinite(network.l_max).any()
 
 
-def second_check(network: Network, head: dict[str, Any], lines: list[Line], steps: Steps | None = None) -> None:
-    """Check the lines of a certificate, as `content` reads it; `steps`: of the year.
+def second_check(
+    network: Network,
+    head: dict[str, Any],
+    lines: list[Line],
+    *,
+    change_cost: float = 0.0,
+    locks: tuple[Bools, Bools] | None = None,
+    futures: Futures | None = None,
+    steps: Steps | None = None,
+) -> None:
+    """Check the lines of a certificate, as `content` reads it; what is asked is given, as to its search.
 
     Raises:
         Refused: it does not hold.
     """
-    _Check(network, head, steps).all(lines)
+    _Check(network, head, change_cost, locks, futures, steps).all(lines)
 
 
 class _Check:
-    def __init__(self, network: Network, head: dict[str, Any], steps: Steps | None) -> None:
-        if not covered(network) or head["max_changes"] is not None:
+    def __init__(
+        self,
+        network: Network,
+        head: dict[str, Any],
+        change_cost: float,
+        locks: tuple[Bools, Bools] | None,
+        futures: Futures | None,
+        steps: Steps | None,
+    ) -> None:
+        if not covered(network):
             raise NotImplementedError
-        self.head, self.n, self.m = head, network.n_terminals, network.n_conductors
+        self.head, self.n, self.m, self.futures = head, network.n_terminals, network.n_conductors, futures
+        self.least = (network.w_min * (1.0 - 1e-6) ** 2).tolist()
+        self.most = [w if np.isfinite(w) else None for w in (network.w_max * (1.0 + 1e-6) ** 2).tolist()]
         self.fr, self.to = network.terminal_fr.tolist(), network.terminal_to.tolist()
         self.r, self.x = ([Fraction(v) for v in part.tolist()] for part in (network.r, network.x))
         self.sources = set(network.source_terminal.tolist())
         self.z, self.v = network.z.diagonal().tolist(), complex(network.source_v[0])
         square = Fraction(self.v.real) ** 2 + Fraction(self.v.imag) ** 2
-        none, highest = [None] * self.n, head["greatest_squared_voltage"]
-        lowest = head["least_squared_voltage"]
-        if "futures" in head and head["futures"]["share"] < 1.0:
+        none, highest, lowest = [None] * self.n, self.most, self.least
+        if futures is not None and futures.share < 1.0:
             lowest, highest = [0.0] * self.n, none
         # Nothing feeds in, so that no voltage is above that of the sources.
         self.w_max = [square if w is None else min(square, Fraction(w)) for w in highest]
@@ -68,11 +89,9 @@ class _Check:
         for bus in self.sources:
             self.w_min[bus] = self.w_max[bus] = square
         self.closed = network.closed.tolist()
-        self.cost = Fraction(head["change_cost"])
+        self.cost = Fraction(change_cost)
         self.price = [Fraction(0) if closed else 2 * self.cost for closed in self.closed]
-        self.demands: list[Any] = (
-            [network.s_power] if "demands" not in head else list(head["demands"][0] + 1j * head["demands"][1])
-        )
+        self.demands: list[Any] = [network.s_power] if futures is None else list(futures.demands)
         self.weight = [Fraction(1)] * len(self.demands)
         parts = ((demand.real.tolist(), demand.imag.tolist()) for demand in self.demands)
         self.drawn = [([Fraction(v) for v in p], [Fraction(v) for v in q]) for p, q in parts]
@@ -90,11 +109,11 @@ class _Check:
         self.last = [([0] * self.n, [0] * self.n, 0) for _ in self.drawn]
         name = {branch: e for e, branch in enumerate(network.branch_names)}
         self.first = [OPEN if a == b else FREE for a, b in zip(self.fr, self.to)]
-        for e in np.flatnonzero(~network.switchable & ~network.closed).tolist():
-            self.first[e] = OPEN
-        for key, state in (("locked_open", OPEN), ("locked_closed", CLOSED)):
-            for branch in head[key]:
-                self.first[name[branch]] = state
+        fixed = ~network.switchable
+        must_close, must_open = locks or (network.closed & fixed, ~network.closed & fixed)
+        for locked, state in ((must_open, OPEN), (must_close, CLOSED)):
+            for e in np.flatnonzero(locked).tolist():
+                self.first[e] = state
         self.given = list(self.first)
         best = [CLOSED] * self.m
         for branch in head["open"]:
@@ -112,13 +131,13 @@ class _Check:
     def _risk(self) -> Callable[[Numbers], Fraction]:
         if "year" in self.head:
             return lambda values: mean_of([[value] for value in values], self.by_group)[0]
-        if "futures" not in self.head:
+        if self.futures is None:
             return lambda values: values[0]
-        given = self.head["futures"]["measure"]
-        minus = [Fraction(w) for w in self.head["futures"]["reference"]]
-        if "lower" not in given:
+        given = self.futures.measure
+        if not isinstance(given, Between) or self.futures.regret:
             raise NotImplementedError
-        lower, upper = ([Fraction(p) for p in given[side]] for side in ("lower", "upper"))
+        minus = [Fraction(0)] * self.futures.count
+        lower, upper = ([Fraction(p, given.whole) for p in side] for side in (given.lower, given.upper))
 
         def risk(values: Numbers) -> Fraction:
             less = [value - w for value, w in zip(values, minus)]
@@ -238,7 +257,8 @@ class _Check:
         """The value of a radial state by sweeps, and whether it keeps the limits within 1e-8."""
         order = self.directed(status, [], [Fraction(0)] * self.n)
         losses, missed = [], Fraction(0)
-        given = self.head.get("futures", {"weights": self.weight, "share": 1.0})
+        given = Futures(np.zeros(0), Between([], [], 1), [float(w) for w in self.weight])
+        given = self.futures or given
         for k, demand in enumerate(self.demands):
             v, loss = [self.v] * self.n, 0.0
             for _ in range(200):
@@ -253,15 +273,15 @@ class _Check:
                         v[j] = v[i] - self.z[e] * current[j]
             losses.append(Fraction(loss))
             inner = [j for j in range(self.n) if j not in self.sources]
-            top = self.head["greatest_squared_voltage"]
+            top = self.most
             good = all(
-                self.head["least_squared_voltage"][j] * (1 - 1e-8) <= abs(v[j]) ** 2
+                self.least[j] * (1 - 1e-8) <= abs(v[j]) ** 2
                 and (top[j] is None or abs(v[j]) ** 2 <= top[j] * (1 + 1e-8))
                 for j in inner
             )
-            missed += 0 if good else Fraction(given["weights"][k])
+            missed += 0 if good else Fraction(given.weights[k])
         changes = sum(a != b for a, b in zip(status, self.closed))
-        kept = missed <= Fraction(1) - Fraction(given["share"]) + Fraction(1, 10**9)
+        kept = missed <= Fraction(1) - Fraction(given.share) + Fraction(1, 10**9)
         by_hours = "year" in self.head
         mean = mean_of([[loss] for loss in losses], self.weight)[0] if by_hours else self.risk(losses)
         return float(mean + self.cost * changes), kept
@@ -322,7 +342,7 @@ class _Check:
     def all(self, lines: list[Line]) -> None:
         """Go through the tree."""
         many, number, waiting = not {"futures", "year"}.isdisjoint(self.head), 1, {}
-        unknown = -(Fraction(10) ** 30)
+        unknown = Fraction(0)  # no branch of such a grid feeds in
         here: tuple[list[int], dict[int, Fraction], set[Way]] | None = (list(self.first), {}, set())
         alive, closing = self.consequences(self.first) and self.consequences(here[0]), list[int]()
         opened: dict[int, dict[int, Fraction]] = {}

@@ -3,23 +3,82 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-import shutil
 from pathlib import Path
 
+import jsonschema
+import polars as pl
 import pytest
 
-from tests.cli.desk import Command
+from tests.cli.desk import Command, tables
 
 
 def test_a_certificate_is_written_and_verified(command: Command, ring: Path) -> None:
-    done = command("reconfigure", ring, "--certificate", "proof.gz", "--no-current-limits")
+    done = command("reconfigure", ring, "--certificate", "proof.gz")
     assert done.code == 0, done.err
     assert "certificate: proof.gz" in done.out
     done = command("verify", ring, "proof.gz")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Verified: no radial state with the voltage limits of the grid, its current limits,")
+    quiet = command("verify", ring, "proof.gz", "--quiet")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
+QUESTIONS = {
+    "limits": ("--v-min", 0.95),
+    "both limits": ("--v-min", 0.94, "--v-max", 1.06),
+    "no current limits": ("--no-current-limits",),
+    "no voltage limits": ("--no-voltage-limits",),
+    "open": ("--open", "A-B"),
+    "close": ("--close", "B-C"),
+    "changes": ("--max-changes", 2),
+    "cost of changes": ("--change-cost", 0.5),
+}
+NAMED = {
+    "limits": "limits: {} least voltage as in the grid, in the file least voltage of 0.95 pu",
+    "both limits": "limits: {} greatest voltage as in the grid, in the file greatest voltage of 1.06 pu",
+    "no current limits": "limits: {} current limits of the grid, in the file no current limits",
+    "no voltage limits": "limits: {} voltage limits of the grid, in the file no voltage limits",
+    "open": "--open: {} -, in the file locked A-B",
+    "close": "--close: {} -, in the file locked B-C",
+    "changes": "--max-changes: {} any number, in the file 2",
+    "cost of changes": "--change-cost: {} 0.0 kW, in the file 0.5 kW",
+}
+TOLD = {
+    "limits": "voltages of 0.95 or more pu at every bus without a source (not the limits of the grid",
+    "both limits": "voltages of 0.94 to 1.06 pu at every bus without a source (not the limits of the grid)",
+    "no current limits": "current limits left out",
+    "no voltage limits": "voltage limits left out",
+    "open": "in which A-B stays open",
+    "close": "in which B-C stays closed",
+    "changes": "at most 2 changes",
+    "cost of changes": "with 0.5 kW for each change",
+}
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+def test_a_question_is_proven_if_it_is_the_one_that_is_asked(what: str, command: Command, ring: Path) -> None:
+    question = QUESTIONS[what]
+    done = command("reconfigure", ring, "--certificate", "proof.gz", *question)
     assert done.code == 0, done.err
-    assert done.out.startswith("Verified: no radial state with the voltage limits of the grid")
-    assert command("verify", ring, "proof.gz", "--quiet").out == ""
+    asked = command("verify", ring, "proof.gz", *question)
+    assert (asked.code, asked.err) == (0, "")
+    assert TOLD[what] in asked.out
+    # Nobody asks: what is proven is told in full, and the exit code says that it is another question; --quiet, too.
+    told = command("verify", ring, "proof.gz")
+    assert (told.code, told.out) == (6, asked.out)
+    quiet = command("verify", ring, "proof.gz", "-q")
+    assert (quiet.code, quiet.out, quiet.err) == (6, "", told.err)
+    assert told.err.startswith("another question: ")
+    assert NAMED[what].format("plain") in told.err
+    # Another question is asked: refused, by name.
+    for other in (("--change-cost", 0), *(QUESTIONS[name] for name in QUESTIONS if name != what)):
+        refused = command("verify", ring, "proof.gz", *other, "--quiet")
+        assert (refused.code, refused.out) == (5, ""), other
+        assert "it is of another question: " in refused.err
+        if NAMED[what].partition(":")[0] not in ("limits",):
+            assert NAMED[what].partition(",")[2] in refused.err
 
 
 def test_a_damaged_certificate_has_an_exit_code_of_its_own(command: Command, ring: Path) -> None:
@@ -35,7 +94,7 @@ def test_a_file_that_is_no_certificate_is_said_to_be_none(command: Command, ring
     command("reconfigure", ring, "--json", "answer.json")
     done = command("verify", ring, "answer.json")
     assert done.code == 5
-    assert "this is no certificate. Give the file of --certificate" in done.err
+    assert "this is no certificate, which is packed by gzip" in done.err
 
 
 def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Command, ring: Path) -> None:
@@ -45,24 +104,126 @@ def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Com
     done = command("reconfigure", ring, "--certificate", "proof.gz", *planned)
     assert done.code == 0, done.err
     assert "certificate: proof.gz" in done.out
-    measure = "As loss counts the mean of the greatest losses, those of probability 0.5, in the 4 futures of the"
-    assert measure + " table. No radial state" in command("verify", ring, "proof.gz", "--futures", "futures.csv").out
-    assert measure + " file. No radial state" in command("verify", ring, "proof.gz").out
+    measure = "As loss counts the mean of the greatest losses, those of probability 0.5, in the 4 futures of the table"
+    told = command("verify", ring, "proof.gz", "--futures", "futures.csv")
+    assert told.code == 6
+    assert measure in told.out
+    assert "--risk: plain expected, in the file cvar:0.5" in told.err
+    asked = command(
+        "verify", ring, "proof.gz", "--futures", "futures.csv", "--risk", "cvar:0.50", "--no-current-limits"
+    )
+    assert (asked.code, asked.err, asked.out) == (0, "", told.out)
+    for options, words in (
+        (("--futures", "futures.csv", "--risk", "cvar:0.4", "--no-current-limits"), "in the file cvar:0.5"),
+        (("--futures", "futures.csv", "--risk", "worst", "--no-current-limits"), "--risk: asked worst, in the file"),
+        (("--futures", "futures.csv", "--ambiguity", "tv:0.1", "--no-current-limits"), "--ambiguity: asked tv:0.1"),
+        (("--futures", "futures.csv", "--limits-share", 0.5), "asked 0.5 of the futures, in the file 1.0"),
+        ((), "it is about many futures: give their table (--futures)"),
+    ):
+        refused = command("verify", ring, "proof.gz", *options)
+        assert (refused.code, refused.out) == (5, "")
+        assert words in refused.err
     command("futures", ring, "--count", 4, "--seed", 3, "-o", "others.csv")
-    assert "(not those of the table)" in command("verify", ring, "proof.gz", "--futures", "others.csv").out
+    refused = command("verify", ring, "proof.gz", "--futures", "others.csv")
+    assert (refused.code, refused.out) == (5, "")
+    assert "it is about other futures" in refused.err
+    rows = pl.read_csv("futures.csv")
+    first = rows["future"] == rows["future"][0]
+    rows.with_columns(probability=pl.Series([0.4 if there else 0.2 for there in first])).write_csv("heavy.csv")
+    refused = command("verify", ring, "proof.gz", "--futures", "heavy.csv")
+    assert "the demands or the probabilities are not those" in refused.err
+    command("reconfigure", ring, "--certificate", "today.gz")
+    for table in (("--futures", "futures.csv"), ("--futures", "futures.csv", "--risk", "worst")):
+        refused = command("verify", ring, "today.gz", *table)
+        assert (refused.code, refused.out) == (5, "")
+        assert "it is not about many futures; leave many futures out" in refused.err
+
+
+@pytest.mark.parametrize("sets", ["tv:0.4", "wasserstein:50", "box:0.05"])
+def test_the_radius_of_an_ambiguity_is_part_of_the_question(sets: str, command: Command, ring: Path) -> None:
+    command("futures", ring, "--count", 3, "--seed", 2, "-o", "futures.csv")
+    planned = "--futures", "futures.csv", "--method", "search"
+    done = command("reconfigure", ring, "--certificate", "proof.gz", *planned, "--ambiguity", sets)
+    assert done.code == 0, done.err
+    asked = command("verify", ring, "proof.gz", "--futures", "futures.csv", "--ambiguity", sets)
+    assert (asked.code, asked.err) == (0, "")
+    assert f"{float(sets.partition(':')[2]):g}" in asked.out
+    other = f"{sets.partition(':')[0]}:0.01"
+    refused = command("verify", ring, "proof.gz", "--futures", "futures.csv", "--ambiguity", other)
+    assert refused.code == 5
+    kind, _, size = sets.partition(":")
+    assert f"--ambiguity: asked {other}, in the file {kind}:{float(size)!r}" in refused.err
+
+
+def test_the_question_of_dispatch_is_asked_by_its_options(command: Command, ring: Path) -> None:
+    bank = {"name": ["cap"], "bus": ["B"], "q_kvar": [300.0], "steps": [3], "steps_on": [0], "controllable": [True]}
+    for kind, rows in tables(capacitors=bank).items():
+        pl.DataFrame(rows).write_csv(ring / f"{kind}.csv")
+    question = "--minimize", "losses=1,changes=0.2", "--free", "topology,capacitors", "--v-min", 0.92
+    done = command("dispatch", ring, "--certificate", "proof.gz", *question)
+    assert done.code == 0, done.err
+    asked = command("verify", ring, "proof.gz", *question)
+    assert (asked.code, asked.err) == (0, "")
+    told = command("verify", ring, "proof.gz")
+    assert (told.code, told.out) == (6, asked.out)
+    assert "--minimize: plain 1 for each kW of losses, in the file 1 for each kW of losses, 0.2 for each" in told.err
+    for other, words in (
+        (("--minimize", "losses=1,changes=0.3", "--v-min", 0.92), "0.3 for each unit of changes, in the file"),
+        (
+            ("--minimize", "losses=1,changes=0.2", "--free", "topology", "--v-min", 0.92),
+            "--free: asked topology, in the",
+        ),
+        (("--minimize", "losses=1,changes=0.2"), "least voltage of 0.92 pu"),
+        (("--v-min", 0.92), "asked the question of reconfigure, in the file that of dispatch"),
+    ):
+        refused = command("verify", ring, "proof.gz", *other)
+        assert refused.code == 5, other
+        assert words in refused.err
+
+
+def test_what_is_proven_is_written_as_data(command: Command, ring: Path) -> None:
+    command("reconfigure", ring, "--certificate", "proof.gz", "--v-min", 0.95, "--close", "B-C")
+    schema = json.loads(command("schema", "claim").out)
+    done = command("verify", ring, "proof.gz", "--json", "claim.json")
+    assert done.code == 6
+    claim = json.loads(Path("claim.json").read_text("utf-8"))
+    jsonschema.validate(claim, schema, cls=jsonschema.Draft202012Validator)
+    assert claim["bound"] <= claim["value"]
+    assert claim["unit"] == "kW"
+    assert claim["question"]["limits"] == {"voltage": True, "current": True, "v_min_pu": 0.95, "v_max_pu": None}
+    assert claim["question"]["locked_closed"] == ["B-C"]
+    assert claim["asked"] is False
+    assert len(claim["differs"]) == 2
+    asked = command("verify", ring, "proof.gz", "--v-min", 0.95, "--close", "B-C", "--json", "-")
+    assert asked.code == 0
+    again = json.loads(asked.out)
+    assert asked.err.startswith("Verified: ")
+    assert (again["asked"], again["differs"]) == (True, [])
+    assert again | {"asked": False, "differs": claim["differs"]} == claim
+    refused = command("verify", ring, "proof.gz", "--v-min", 0.9, "--json", "other.json")
+    assert refused.code == 5
+    assert not Path("other.json").exists()
+    assert command("verify", ring, "proof.gz", "--json", "proof.gz").code == 2
+    command("futures", ring, "--count", 3, "--seed", 2, "-o", "futures.csv")
+    planned = "--futures", "futures.csv", "--risk", "regret", "--method", "search"
+    assert command("reconfigure", ring, "--certificate", "many.gz", *planned).code == 0
+    done = command("verify", ring, "many.gz", "--futures", "futures.csv", "--risk", "regret", "--json", "many.json")
+    assert done.code == 0, done.err
+    claim = json.loads(Path("many.json").read_text("utf-8"))
+    jsonschema.validate(claim, schema, cls=jsonschema.Draft202012Validator)
+    assert (claim["question"]["futures"], claim["question"]["risk"]) == (3, "regret:worst")
 
 
 def test_a_certificate_of_a_year_is_verified_with_its_profiles(command: Command, ring: Path) -> None:
     Path("year.csv").write_text("hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,1\n", encoding="utf-8")
     Path("other.csv").write_text("hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,0.9\n", encoding="utf-8")
-    done = command("reconfigure", ring, "--year", "year.csv", "--certificate", "proof.gz", "--no-current-limits")
+    done = command("reconfigure", ring, "--year", "year.csv", "--certificate", "proof.gz")
     assert done.code == 0, done.err
     assert "certificate: proof.gz" in done.out
     done = command("verify", ring, "proof.gz", "--year", "year.csv")
     assert done.code == 0, done.err
     assert "As loss counts the mean over the 3 steps of the year" in done.out
-    assert "No radial state with the voltage limits of the grid" in done.out
-    assert "in every step loses less than" in done.out
+    assert "No radial state with the voltage limits of the grid and its current limits in every step loses" in done.out
     assert "In the 8,760 h of the year it loses" in done.out
     assert command("verify", ring, "proof.gz", "--year", "year.csv", "--workers", 2).out == done.out
     for options, message in (
@@ -72,7 +233,7 @@ def test_a_certificate_of_a_year_is_verified_with_its_profiles(command: Command,
         refused = command("verify", ring, "proof.gz", *options)
         assert (refused.code, refused.out) == (5, "")
         assert message in refused.err
-    command("reconfigure", ring, "--certificate", "today.gz", "--no-current-limits")
+    command("reconfigure", ring, "--certificate", "today.gz")
     refused = command("verify", ring, "today.gz", "--year", "year.csv")
     assert refused.code == 5
     assert "it is not about a year" in refused.err
@@ -100,7 +261,7 @@ def test_a_certificate_that_the_disk_does_not_take_is_told(command: Command, mon
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    monkeypatch.setattr("openpoint.search.certificate.write_bytes", refuse)
     done = command("reconfigure", "baran33", "--certificate", "p.cert", "--json", "r.json")
     assert done.code == 74
     assert "where the disk takes it; a warning above tells if it did not" in done.err

@@ -19,7 +19,7 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.operating_states import best_operating_state, combination, count_positions
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import verify_network
+from tests.builders.certificates import verify_network
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.search.entered import entered

@@ -16,7 +16,7 @@ from openpoint.search.operating_states import best_operating_state
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import verify_network
+from tests.builders.certificates import verify_network
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid
 from tests.powerflow.small_networks import Branch, make_network
 from tests.powerflow.test_operating_point import devices_of

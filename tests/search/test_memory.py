@@ -18,7 +18,7 @@ from openpoint.search.paths.anchors import anchors_of
 from openpoint.search.paths.build import paths_of
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import verify_network
+from tests.builders.certificates import verify_network
 from tests.search.entered import entered
 from tests.search.random_grids import random_grid
 from tests.search.test_topology import loaded

@@ -17,7 +17,8 @@ from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
 from openpoint.search.regions import process
 from openpoint.search.topology import search_topologies
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
+from tests.builders.certificates import verify_network
 from tests.search.entered import entered
 from tests.search.kernel.test_bound import modelled
 from tests.search.random_grids import hanging, judged, random_grid

@@ -16,7 +16,7 @@ from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.executors import GivenExecutor, InProcess, Processes
-from openpoint.verify import verify_network
+from tests.builders.certificates import verify_network
 from tests.search.random_grids import FEATURES, random_grid
 from tests.search.test_checkpoint import the_same
 from tests.search.test_topology import loaded
@@ -47,7 +47,8 @@ def test_random_grids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert shared.termination is alone.termination
         assert shared.value == pytest.approx(alone.value, rel=1e-7)
         if proof is not None and proof.exists() and shared.closed is not None:
-            assert verify_network(network, proof).value_kw == pytest.approx(shared.value * network.s_base_kva, rel=1e-7)
+            proven = verify_network(network, proof, changes=(None, options["change_cost"]))
+            assert proven.value_kw == pytest.approx(shared.value * network.s_base_kva, rel=1e-7)
             proofs += shared.nodes > 3
     assert proofs > 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,17 +16,29 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
-from openpoint.network import build_network
+from openpoint.network import Network, build_network
+from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
 from openpoint.search.futures.search import search_futures
 from openpoint.search.futures.task import FuturesTask
-from openpoint.twostage.ambiguity import Moments, ProbabilitySet, tail_of
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.ambiguity import ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline
-from openpoint.verify import CertificateError, Verified, verify_network
-from openpoint.verify.head import BetweenBounds, NearNominal
-from openpoint.verify.measure import Measure, measure_of
-from tests.builders.certificates import Content, Line, content, index, rewritten
+from openpoint.verify import CertificateError, Verified
+from openpoint.verify.futures import Futures
+from openpoint.verify.measure import Between, Measure
+from tests.builders.certificates import (
+    Content,
+    Line,
+    content,
+    content_of,
+    futures_of,
+    index,
+    rewritten,
+    unpacked,
+    verify_network,
+)
 from tests.builders.second_checker import Refused, covered, second_check
 from tests.search.random_futures import RISKS, Brute, probabilities_of, random_task
 
@@ -33,43 +46,74 @@ ENTRY = -2
 """Place of the multipliers of active power in a line."""
 
 
-def written(task: FuturesTask, states: np.ndarray, path: Path, share: float = 1.0) -> Path | None:
+def written(task: FuturesTask, states: np.ndarray, path: Path, regret: bool = False) -> Path | None:
     """The certificate of a search; None where it ends without an answer."""
     built, count = task.built(by_loss=False), len(task.demands)
-    weights = np.full(count, 1.0 / count)
-    claim = FuturesClaim(task.demands, task.probabilities, task.wait_and_see, weights, share if task.limits else 0.0)
+    proofs: tuple[bytes, ...] = ()
+    if regret:
+        if (alone := by_itself(task, path)) is None:
+            return None
+        task, proofs = alone
+    claim = FuturesClaim(task.demands, np.full(count, 1.0 / count), proofs)
     certificate = FuturesCertificate(path, task.network, built, claim)
     search_futures(task, gap=1e-6, deadline=Deadline(math.inf), starts=states[:1], built=built, certificate=certificate)
     return path if path.exists() else None
 
 
+def by_itself(task: FuturesTask, path: Path) -> tuple[FuturesTask, tuple[bytes, ...]] | None:
+    """The task with what each future loses at best by itself, and certificates of that; None where there is none."""
+    values, proofs = [], list[bytes]()
+    for demand in task.demands:
+        found = search_topologies(
+            replace(task.network, s_power=demand),
+            max_changes=task.max_changes,
+            change_cost=task.change_cost,
+            gap=1e-8,
+            certificate=path,
+        )
+        if found.closed is None or not path.exists():
+            return None
+        values.append(found.value)
+        proofs.append(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    assert isinstance(task.evaluate, Brute)
+    alone = np.array(values)
+    return replace(task, wait_and_see=alone, evaluate=replace(task.evaluate, alone=alone)), tuple(proofs)
+
+
 @pytest.mark.parametrize("seed", [*range(16), 91, 115])
 def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_true(seed: int, tmp_path: Path) -> None:
     task, states, risk = random_task(seed)
+    regret = risk.startswith("regret")
+    if regret and not task.limits:
+        return  # of a future by itself the limits are kept
     try:
-        path = written(task, states, tmp_path / "file")
+        path = written(task, states, tmp_path / "file", regret)
     except OptionError:
         return
+    if regret and len(states) and path is not None:
+        task = by_itself(task, tmp_path / "alone")[0]  # type: ignore[index]
     best = float(task.evaluate(states).objective.min(initial=math.inf)) if len(states) else math.inf
     assert (path is None) == math.isinf(best), risk
     if path is None:
         return
-    s = task.network.s_base_kva
-    proven = verify_network(task.network, path, futures=(task.demands, np.full(len(task.demands), 1.0)))
-    assert proven.bound_kw <= best * s * (1.0 + 1e-12) + 1e-12
+    s, futures = task.network.s_base_kva, futures_of(task, regret=regret)
+    proven = verify_network(task.network, path, futures=futures, changes=(task.max_changes, task.change_cost))
+    slack = 1e-8 * float(task.wait_and_see.max()) * s if regret else 1e-12
+    assert proven.bound_kw <= best * s * (1.0 + 1e-12) + slack
     assert proven.value_kw - proven.bound_kw <= 2e-6 * abs(proven.value_kw) + 2e-6
-    head, lines = content(path)
-    if covered(task.network) and head["max_changes"] is None and "lower" in head["futures"]["measure"]:
-        second_check(task.network, head, lines)
+    head, lines = content(path, task.network)
+    if covered(task.network) and task.max_changes is None and not regret and isinstance(futures.measure, Between):
+        second_check(task.network, head, lines, change_cost=task.change_cost, futures=futures)
 
 
-def plain_task() -> tuple[FuturesTask, np.ndarray]:
+def plain_task(spread: tuple[float, float] = (0.5, 1.5)) -> tuple[FuturesTask, np.ndarray]:
     """Six futures of the grid of 16 buses, with loads that take power and the mean of the worst half."""
     network = build_network(builtin.load("civanlar16"))
     loads = np.abs(network.s_power.real) + 1j * np.abs(network.s_power.imag)
     network = replace(network, s_power=loads, s_impedance=np.zeros_like(loads))
     rng = np.random.default_rng(3)
-    demands = loads * rng.uniform(0.6, 1.2, (6, 1)) * rng.uniform(0.5, 1.5, (6, len(loads)))
+    demands = loads * rng.uniform(0.6, 1.2, (6, 1)) * rng.uniform(*spread, (6, len(loads)))
     probabilities = tail_of(np.full(6, 1.0 / 6.0), 0.5)
     judge = Brute(network, demands, probabilities, np.zeros(6), None, 0.0, True)
     fixed = ~network.switchable
@@ -94,44 +138,28 @@ def task() -> tuple[FuturesTask, np.ndarray]:
 def made(task: tuple[FuturesTask, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Content:
     path = written(*task, tmp_path_factory.mktemp("futures") / "file")
     assert path is not None
-    return content(path)
+    return content(path, task[0].network)
 
 
 def raise_the_bound(head: dict[str, Any], lines: list[Line]) -> None:
     head["bound"] = head["value"] = 1.001 * head["value"]
 
 
-def grow_a_demand(head: dict[str, Any], lines: list[Line]) -> None:
-    head["demands"] = head["demands"] * 1.001
-
-
-def swap_futures(head: dict[str, Any], lines: list[Line]) -> None:
-    head["demands"] = head["demands"][:, ::-1]
-
-
-def lower_a_loss_of_reference(head: dict[str, Any], lines: list[Line]) -> None:
-    head["futures"]["reference"] = [1e-3] * 6
-
-
-def widen_the_probabilities(head: dict[str, Any], lines: list[Line]) -> None:
-    head["futures"]["measure"]["upper"] = [2.0 * p for p in head["futures"]["measure"]["upper"]]
-
-
-def narrow_the_probabilities(head: dict[str, Any], lines: list[Line]) -> None:
-    upper = head["futures"]["measure"]["upper"]
-    head["futures"]["measure"]["upper"] = [p / sum(upper) for p in upper]
-
-
-def probabilities_that_do_not_sum_to_one(head: dict[str, Any], lines: list[Line]) -> None:
-    head["futures"]["measure"]["upper"] = [0.5 * p for p in head["futures"]["measure"]["lower"]]
-
-
-def negative_probabilities(head: dict[str, Any], lines: list[Line]) -> None:
-    head["futures"]["measure"]["lower"][0] = -0.1
+def another_digest(head: dict[str, Any], lines: list[Line]) -> None:
+    head["futures"]["digest"] = "0" * 64
 
 
 def a_future_less(head: dict[str, Any], lines: list[Line]) -> None:
     head["futures"]["count"] -= 1
+
+
+def be_of_regret(head: dict[str, Any], lines: list[Line]) -> None:
+    head["proofs"] = [b"nothing"] * head["futures"]["count"]
+
+
+def lose_the_futures(head: dict[str, Any], lines: list[Line]) -> None:
+    del head["futures"]
+    lines[:] = [["judged"]]
 
 
 def drop_bounds(head: dict[str, Any], lines: list[Line]) -> None:
@@ -175,20 +203,14 @@ def forget_a_side(head: dict[str, Any], lines: list[Line]) -> None:
     head["lines"] = len(lines)
 
 
-def demand_no_limits(head: dict[str, Any], lines: list[Line]) -> None:
-    head["futures"]["share"] = 2.0
-
-
 def bound_voltages_by_a_loss(head: dict[str, Any], lines: list[Line]) -> None:
     head["voltage_loss"] = head["value"]
 
 
 TAMPERINGS = [
-    *(raise_the_bound, grow_a_demand, swap_futures, lower_a_loss_of_reference, widen_the_probabilities),
-    *(narrow_the_probabilities, probabilities_that_do_not_sum_to_one, negative_probabilities, a_future_less),
+    *(raise_the_bound, another_digest, a_future_less, be_of_regret, lose_the_futures),
     *(drop_bounds, drop_half_of_the_bounds, scale_multipliers, name_a_future_that_is_not_there, name_another_future),
-    *(open_a_branch_that_is_decided, say_that_none_is_left, forget_a_side, demand_no_limits),
-    bound_voltages_by_a_loss,
+    *(open_a_branch_that_is_decided, say_that_none_is_left, forget_a_side, bound_voltages_by_a_loss),
 ]
 
 
@@ -202,32 +224,138 @@ def test_tampering_is_refused(
     head, lines = copy.deepcopy(made)
     tamper(head, lines)
     with pytest.raises(CertificateError):
-        verify_network(task[0].network, rewritten(tmp_path / "tampered", head, lines))
+        verify_network(task[0].network, rewritten(tmp_path / "tampered", head, lines), futures=futures_of(task[0]))
+
+
+def grow_a_demand(futures: Futures) -> Futures:
+    return replace(futures, demands=futures.demands * 1.001)
+
+
+def swap_futures(futures: Futures) -> Futures:
+    return replace(futures, demands=futures.demands[::-1])
+
+
+def other_weights(futures: Futures) -> Futures:
+    return replace(futures, weights=[0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("change", [grow_a_demand, swap_futures, other_weights], ids=lambda change: change.__name__)
+def test_other_futures_are_refused_by_name_and_where_the_digest_is_forged(
+    change: Callable[[Futures], Futures], task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
+) -> None:
+    head, lines = copy.deepcopy(made)
+    futures = change(futures_of(task[0]))
+    with pytest.raises(CertificateError, match="about other futures"):
+        verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures)
+    head["futures"]["digest"] = futures.digest()
+    if change is not other_weights:  # which count where a share of the futures keeps the limits
+        with pytest.raises(CertificateError, match=r"best state loses|reach the bound"):
+            verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures)
+
+
+def even(futures: Futures) -> Between:
+    return Between([1] * 6, [1] * 6, 6)
+
+
+def seldom(futures: Futures) -> Between:
+    """Probabilities of which the futures that lose most have least."""
+    size = np.argsort(np.argsort(-np.abs(futures.demands).sum(axis=1)))
+    weights = [int(rank) ** 4 for rank in size]
+    return Between(weights, weights, sum(weights))
+
+
+def narrower(futures: Futures) -> Between:
+    """The mean of all but the least one, in place of the worst half."""
+    return Between([0] * 6, [1] * 6, 5)
+
+
+@pytest.mark.parametrize("change", [even, seldom, narrower], ids=lambda change: change.__name__)
+def test_a_value_and_a_bound_by_other_probabilities_are_none_of_the_table(
+    change: Callable[[Futures], Between], task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
+) -> None:
+    """What `openpoint verify` said was "of the table" when the probabilities were those of the file."""
+    head, lines = copy.deepcopy(made)
+    futures = futures_of(task[0])
+    other = replace(futures, measure=change(futures))
+    lower = verify_network_value(task[0].network, head, other)
+    assert lower < head["value"] * 0.999
+    head["value"], head["bound"] = lower, lower * (1.0 - 1e-4)
+    with pytest.raises(CertificateError, match="best state loses"):
+        verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures)
+
+
+def verify_network_value(network: Network, head: dict[str, Any], futures: Futures) -> float:
+    """What the best state of a head is worth in some futures."""
+    closed = ~np.isin(network.branch_names, head["open"])
+    losses = [float(solve(replace(network, s_power=demand), closed).loss[0]) for demand in futures.demands]
+    return futures.worth(losses, [0.0] * len(losses))
+
+
+def test_regret_is_measured_from_what_each_future_is_proven_to_lose_at_best(tmp_path: Path) -> None:
+    task, states = plain_task((-1.0, 3.0))
+    path = written(task, states, tmp_path / "file", regret=True)
+    assert path is not None
+    network, futures = task.network, futures_of(task, regret=True)
+    head, lines = content(path, network)
+    proven = verify_network(network, path, futures=futures)
+    verdicts = task.evaluate(states)
+    kept = np.isfinite(verdicts.losses).all(axis=1) & (verdicts.violation == 0.0)
+    losses, states = verdicts.losses[kept], states[kept]
+    regret = losses - losses.min(axis=0)
+    best = min(futures.worth(row, [0.0] * 6) for row in regret.tolist()) * network.s_base_kva
+    size = float(losses.min(axis=0).max()) * network.s_base_kva
+    assert proven.bound_kw <= best + 1e-8 * size
+    assert best - 1e-8 * size <= proven.value_kw <= best * (1.0 + 2e-6) + 1e-7 * size
+
+    def refused(words: str, head: dict[str, Any]) -> None:
+        with pytest.raises(CertificateError, match=words):
+            verify_network(network, rewritten(tmp_path / "forged", head, lines), futures=futures)
+
+    # A worse state by itself, so that the regret is less: its own certificate does not hold.
+    one, own = content_of(head["proofs"][2], network.n_terminals)
+    worse = int(np.argsort(losses[:, 2])[3])
+    names = [name for name, on in zip(network.branch_names, states[worse], strict=True) if not on]
+    for claim in (
+        {"open": names, "value": float(losses[worse, 2]), "bound": float(losses[worse, 2]) * (1.0 - 1e-7)},
+        {"value": one["value"] * 1.01},
+        {"bound": one["value"]},
+    ):
+        proofs = [*head["proofs"]]
+        proofs[2] = unpacked(one | claim, own)
+        refused("future 3 by itself: ", head | {"proofs": proofs})
+    refused("future 1 by itself: ", head | {"proofs": head["proofs"][::-1]})
+    lesser = {key: value for key, value in head.items() if key != "proofs"}
+    lesser["futures"] = {key: value for key, value in head["futures"].items() if key != "alone"}
+    refused("is there for regret", lesser)
+    for factor in (0.5, 0.999, 1.001):
+        refused("best state loses", head | {"value": head["value"] * factor, "bound": 0.0})
 
 
 def test_both_checkers_accept_it_and_refuse_more(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:
     head, lines = copy.deepcopy(made)
-    assert verify_network(task[0].network, rewritten(tmp_path / "file", head, lines)).gap < 2e-6
-    second_check(task[0].network, head, lines)
+    futures = futures_of(task[0])
+    assert verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures).gap < 2e-6
+    second_check(task[0].network, head, lines, futures=futures)
     with pytest.raises(Refused):
-        second_check(task[0].network, head | {"bound": head["value"] * (1.0 + 1e-4)}, lines)
+        second_check(task[0].network, head | {"bound": head["value"] * (1.0 + 1e-4)}, lines, futures=futures)
 
 
-def test_limits_that_are_kept_in_a_share_of_the_futures_are_said(
+def test_limits_are_kept_in_a_share_of_the_futures_that_is_asked(
     task: tuple[FuturesTask, np.ndarray], tmp_path: Path
 ) -> None:
     some = replace(task[0], limits=False)
-    claim = FuturesClaim(some.demands, some.probabilities, some.wait_and_see, np.full(6, 1.0 / 6.0), 0.5)
+    claim = FuturesClaim(some.demands, np.full(6, 1.0 / 6.0))
     built = some.built(by_loss=False)
     certificate = FuturesCertificate(tmp_path / "file", some.network, built, claim)
     search_futures(
         some, gap=1e-4, deadline=Deadline(math.inf), starts=task[1][:1], built=built, certificate=certificate
     )
-    proven = verify_network(some.network, tmp_path / "file")
+    half = replace(futures_of(some), share=0.5)
+    proven = verify_network(some.network, tmp_path / "file", futures=half)
     assert "the voltage limits of the grid" in proven.limits
-    assert proven.limits.endswith("in at least 0.5 of the futures")
+    assert "of the futures" in proven.limits
 
 
 def test_what_is_changed_at_random_is_refused_or_still_true(
@@ -242,7 +370,9 @@ def test_what_is_changed_at_random_is_refused_or_still_true(
         row = line[int(rng.choice([-2, -1]))]
         row[int(rng.integers(len(row)))] += int(rng.integers(-(2**20), 2**20))
         try:
-            found: Verified = verify_network(task[0].network, rewritten(tmp_path / "file", head, lines))
+            found: Verified = verify_network(
+                task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures_of(task[0])
+            )
         except CertificateError:
             refused += 1
             continue
@@ -254,9 +384,8 @@ def measured(risk: str, seed: int) -> tuple[Measure, ProbabilitySet, int]:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(2, 9))
     probabilities = probabilities_of(risk, rng, rng.random((count, 3)) + 0j)
-    given = vars(probabilities.form)
-    form = NearNominal(**given) if "nominal" in given else BetweenBounds(**given)
-    return measure_of(form), probabilities, count
+    task = replace(plain_task()[0], probabilities=probabilities)
+    return futures_of(task).measure, probabilities, count
 
 
 @pytest.mark.parametrize("risk", RISKS)
@@ -269,23 +398,15 @@ def test_measures_equal_those_of_a_linear_program(risk: str) -> None:
         assert found == pytest.approx(probabilities.worst(values)[0], rel=1e-9, abs=1e-9)
 
 
-def test_probabilities_by_moments_are_refused_by_name(tmp_path: Path) -> None:
-    task, _ = plain_task()
-    count = len(task.demands)
-    moments = Moments(np.ones((count, 1)), np.ones(1), np.ones(1)).around(None, count)
-    with pytest.raises(OptionError, match="by their moments"):
-        FuturesClaim(task.demands, moments, task.wait_and_see, np.ones(count), 1.0).head()
-
-
 def test_a_file_of_the_version_before_is_refused_with_a_way_out(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:
     head, lines = made
     path = rewritten(tmp_path / "file", head | {"format": "openpoint certificate 5"}, lines)
     with pytest.raises(
-        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 10': write it again"
+        CertificateError, match="'openpoint certificate 5', not 'openpoint certificate 11': write it again"
     ):
         verify_network(task[0].network, path)
     other = replace(task[0].network, s_power=2.0 * task[0].network.s_power)
     with pytest.raises(CertificateError, match="another grid"):
-        verify_network(other, rewritten(tmp_path / "file", head, lines))
+        verify_network(other, rewritten(tmp_path / "file", head, lines), futures=futures_of(task[0]))

@@ -15,11 +15,11 @@ from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.result import gap_between
 from openpoint.search.topology import search_topologies
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
 from openpoint.verify.caps import floors
 from openpoint.verify.data import read
 from openpoint.verify.graph import Graph
-from tests.builders.certificates import content, rewritten
+from tests.builders.certificates import content, rewritten, verify_network
 from tests.search.random_grids import random_grid
 
 
@@ -77,7 +77,7 @@ def test_a_certificate_names_the_loss_and_needs_it(steady: Network, tmp_path: Pa
     found = search_topologies(steady, certificate=path)
     proven = verify_network(steady, path)
     assert proven.bound_kw == pytest.approx(found.value * steady.s_base_kva, rel=2e-6)
-    head, lines = content(path)
+    head, lines = content(path, steady)
     assert head["voltage_loss"] >= head["value"]
 
     def refused(words: str, **other: float) -> None:
@@ -104,11 +104,12 @@ def test_certificates_of_loads_that_vary_with_the_voltage_are_accepted(seed: int
     rng = np.random.default_rng([seed, 6])
     network = with_voltage(random_grid(rng, [(), ("locks",), ("generation",), ("ratings",)][seed % 4]), rng)
     most = None if seed % 3 else 4
-    found = search_topologies(network, max_changes=most, change_cost=1e-4 * (seed % 2), certificate=tmp_path / "file")
+    cost = 1e-4 * (seed % 2)
+    found = search_topologies(network, max_changes=most, change_cost=cost, certificate=tmp_path / "file")
     if found.closed is None:
         assert not (tmp_path / "file").exists()
         return
-    proven = verify_network(network, tmp_path / "file")
+    proven = verify_network(network, tmp_path / "file", changes=(most, cost))
     assert proven.bound_kw <= found.value * network.s_base_kva * (1.0 + 1e-9)
     assert proven.gap < 2e-6 or proven.value_kw - proven.bound_kw < 1e-6
 

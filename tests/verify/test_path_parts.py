@@ -28,10 +28,10 @@ from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
 from openpoint.verify.about import closed_about
 from openpoint.verify.paths import ONE, Swept, obstacles
-from tests.builders.certificates import Content, content, rewritten
+from tests.builders.certificates import Content, content, rewritten, verify_network
 from tests.builders.path_grids import data_of
 from tests.builders.random_parts import TOLERANCE, faults_of_checked_parts, swept_of
 from tests.builders.second_checker import Refused, covered, second_check
@@ -107,10 +107,12 @@ class Written:
     """A grid with all its radial states and their losses, and its certificate, which is by parts.
 
     Attributes:
-        most: for `always_by_parts`. path, file: the certificate as the search wrote it, and its content.
+        gap: asked for. most: for `always_by_parts`. path, file: the certificate that the search wrote, and its
+            content.
     """
 
     seed: int
+    gap: float
     most: int
     network: Network
     states: np.ndarray
@@ -137,13 +139,14 @@ def grids_by_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written
             continue
         with pytest.MonkeyPatch.context() as patch:
             always_by_parts(patch, most)
-            search_topologies(network, gap=float(rng.choice([1e-3, 0.02, 0.1, 0.2])), certificate=path)
-        file = content(path) if path.exists() else ({}, [])
+            gap = float(rng.choice([1e-3, 0.02, 0.1, 0.2]))
+            search_topologies(network, gap=gap, certificate=path)
+        file = content(path, network) if path.exists() else ({}, [])
         if any(line[0] == "part" for line in file[1]):
             states = np.concatenate(some)
             flows = solve(network, states)
             loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
-            yield Written(seed, most, network, states, loss, path, file)
+            yield Written(seed, gap, most, network, states, loss, path, file)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +175,7 @@ def test_a_search_that_its_parts_end_claims_what_these_add_up_to(tmp_path: Path,
         assert more["bound"] <= head["value"]
         with pytest.raises(CertificateError, match="do not add up"):
             verify_network(case.network, rewritten(tmp_path / "file", more, lines))
-        better += (head["value"] - head["bound"]) / head["value"] < 0.999 * head["gap"]
+        better += (head["value"] - head["bound"]) / head["value"] < 0.999 * case.gap
     assert better >= 5
 
 
@@ -252,7 +255,6 @@ def test_nothing_false_is_accepted(tmp_path: Path, written: list[Written]) -> No
         worse = [k for k in np.argsort(loss) if least * 1.001 < loss[k] < np.inf]
         for _ in range(8):
             head, lines = tampered(rng, case.file)
-            head["gap"] = 2.0
             if rng.random() < 0.5:
                 head["bound"] = min(head["value"], least * (1.0 + 1e-5))
             if worse and rng.random() < 0.5:
@@ -312,15 +314,12 @@ def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, divided: Written) -
         line[4][-1:] = []
         line[-2:] = ([v for k, v in enumerate(part) if (k + 1) % line[4].count(-1)] for part in line[-2:])
 
-    refused("price of a set is -1", lambda line: line[4].append([-1, [0, 1]]), 0)
-    refused("a set is 1000000", lambda line: line[4].append([1, [0, 10**6]]), 0)
-    refused("a set is True", lambda line: line[4].append([1, [True, True]]), 0)
-    refused("a number twice", lambda line: line[4].append([1, [1, 1]]), 0)
-    refused("too large", lambda line: line[4].append([1 << 61, [0, 1]]), 0)
-    refused("price of a set is 12089", lambda line: line[4].append([1 << 80, [0, 1]]), 0)
-    refused("prices has", lambda line: line[3].append(0), 0)
+    refused("negative", lambda line: line[4].append([-1, [0, 1]]), 0)
+    refused("no set", lambda line: line[4].append([1, [0, 10**6]]), 0)
+    refused("too large", lambda line: line[4].append([1 << 80, [0, 1]]), 0)
+    refused("prices of", lambda line: line[3].append(0), 0)
     refused("in two parts, or twice", lambda line: line[1].append(lines[1][1][0]))
-    refused("inner junctions, not|cut off|no JSON", lambda line: line.__setitem__(2, line[2] + 1))
+    refused("inner junctions, not", lambda line: line.__setitem__(2, line[2] + 1))
     refused("does not reach the bound", lambda line: line.__setitem__(3, line[3] + 1e-3 * head["bound"]))
     refused("does not cover", lambda line: line.__setitem__(4, [*line[4], -2]))
     refused("do not add up", lambda line: line.__setitem__(3, line[3] - 0.5 * head["bound"]))
@@ -339,7 +338,7 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
             continue
         stopped += 1
         proven = verify_network(network, path)
-        assert content(path)[1][0][0] == "parts"
+        assert content(path, network)[1][0][0] == "parts"
         assert proven.bound_kw <= loss.min() * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
         assert proven.bound_kw <= found.lower_bound * network.s_base_kva * (1.0 + TOLERANCE)
         again = search_topologies(network, certificate=path, node_limit=1, checkpoint=checkpoint)

@@ -16,9 +16,9 @@ from openpoint.search import region_decomposition, regions
 from openpoint.search.regions import Outcome
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
 from openpoint.verify.data import digest
-from tests.builders.certificates import Content, changes, content, rewritten
+from tests.builders.certificates import Content, changes, content, rewritten, verify_network
 from tests.builders.second_checker import Refused, covered, second_check
 from tests.search.random_grids import FEATURES, judged, random_regions
 
@@ -59,13 +59,13 @@ def written(path: Path, first: int, count: int, patch: pytest.MonkeyPatch, kinds
         least = float(value.min())
         assert found.lower_bound <= least * (1.0 + TOLERANCE) + 1e-12
         if path.exists():
-            yield rng, network, (states, value, least), content(path)
+            yield rng, network, (states, value, least, (most, cost)), content(path, network)
 
 
 def test_multipliers_at_which_the_supplied_part_has_no_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounded ones: a branch without resistance in it."""
-    for _, network, (_, _, least), _ in written(tmp_path / "file", 42_960, 1, monkeypatch, FEATURES):
-        proven = verify_network(network, tmp_path / "file")
+    for _, network, (_, _, least, asked), _ in written(tmp_path / "file", 42_960, 1, monkeypatch, FEATURES):
+        proven = verify_network(network, tmp_path / "file", changes=asked)
         assert proven.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE)
 
 
@@ -75,19 +75,20 @@ def has_regions(file: Content) -> bool:
 
 def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, divided = tmp_path / "file", 0
-    for _, network, (_, _, least), file in written(path, 0, 160, monkeypatch, FEATURES):
-        proven = verify_network(network, path)
+    for _, network, (_, _, least, asked), file in written(path, 0, 160, monkeypatch, FEATURES):
+        proven = verify_network(network, path, changes=asked)
         assert proven.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
         if has_regions(file):
             divided += 1
-            assert verify_network(network, rewritten(path, *file)).bound_kw == proven.bound_kw
+            again = verify_network(network, rewritten(path, *file), changes=asked)
+            assert again.bound_kw == proven.bound_kw
     assert divided >= 20
 
 
 def tampered(rng: np.random.Generator, file: Content, network: Network, known: Any) -> Content:
     """A certificate with one thing changed, and often the claim that a worse state is nearly the best."""
     head, lines = dict(file[0]), copy.deepcopy(file[1])
-    states, value, least = known
+    states, value, least, _ = known
     of = [line for line in lines if line[0] == "region"]
     first = [line for line in lines if line[0] == "regions"]
     region, division = of[rng.integers(len(of))], first[rng.integers(len(first))]
@@ -115,7 +116,6 @@ def tampered(rng: np.random.Generator, file: Content, network: Network, known: A
         head["value"] = float(value[worse[0]])
         head["bound"] = 0.5 * (least + head["value"])
         head["voltage_loss"] = max(head.get("voltage_loss", 0.0), head["value"])
-    head["gap"] = 2.0
     return head, lines
 
 
@@ -127,7 +127,7 @@ def test_nothing_false_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for _ in range(6):
             head, lines = tampered(rng, file, network, known)
             try:
-                proven = verify_network(network, rewritten(path, head, lines))
+                proven = verify_network(network, rewritten(path, head, lines), changes=known[3])
             except CertificateError:
                 refused += 1
                 continue
@@ -140,21 +140,23 @@ def test_a_second_checker_comes_to_the_same_end(tmp_path: Path, monkeypatch: pyt
     path, divided, refused = tmp_path / "file", 0, 0
     for rng, network, known, file in written(path, 600, 180, monkeypatch, ["low", "high"]):
         loads = network.s_power
-        if not covered(network) or file[0]["max_changes"] is not None or min(loads.real.min(), loads.imag.min()) < 0.0:
+        most, cost = known[3]
+        if not covered(network) or most is not None or min(loads.real.min(), loads.imag.min()) < 0.0:
             continue
-        verify_network(network, path)
-        second_check(network, *file)
+        verify_network(network, path, changes=known[3])
+        second_check(network, *file, change_cost=cost)
         if not has_regions(file):
             continue
         divided += 1
         head, lines = tampered(rng, file, network, known)
         try:
-            second_check(network, head, lines)
+            second_check(network, head, lines, change_cost=cost)
         except Refused:
             refused += 1
             continue
         assert head["bound"] <= known[2] * (1.0 + TOLERANCE) + 1e-12
-        assert verify_network(network, rewritten(path, head, lines)).bound_kw <= known[2] * network.s_base_kva
+        proven = verify_network(network, rewritten(path, head, lines), changes=known[3])
+        assert proven.bound_kw <= known[2] * network.s_base_kva
     assert divided >= 20
     assert refused > divided // 2
 
@@ -172,13 +174,13 @@ def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
     for seed in range(700, 760):
         network = random_regions(np.random.default_rng(seed), [])
         whole = search_topologies(network, gap=1e-4, certificate=path)
-        head, lines = content(path)
+        head, lines = content(path, network)
         for limit in range(1, 200):
             part = search_topologies(network, gap=1e-4, certificate=path, checkpoint=checkpoint, node_limit=limit)
             if part.termination is not Termination.ITERATIONS:
                 break
         assert part.value == whole.value
-        assert [line[0] for line in content(path)[1]] == [line[0] for line in lines]
+        assert [line[0] for line in content(path, network)[1]] == [line[0] for line in lines]
         assert verify_network(network, path).nodes <= len(lines)
         found += has_regions((head, lines))
     assert found >= 5
@@ -193,7 +195,7 @@ def test_what_is_no_region_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     for line, words in (
         (["region", count + 1, bound, prices], "hubs, not"),
         (["region", count, float("inf"), prices], "Infinity is no number"),
-        (["region", count, bound, [*prices, 0]], "hubs, not"),
+        (["region", count, bound, [*prices, 0]], "damaged"),
         (["judged"], "'judged' where a region begins"),
     ):
         with pytest.raises(CertificateError, match=words):

@@ -19,14 +19,14 @@ from openpoint.powerflow.balanced import solve
 from openpoint.scenarios.year.read import read_year
 from openpoint.studies.reconfigure.year.search import YearTask
 from openpoint.verify import steps as module
-from openpoint.verify import verify_network
 from openpoint.verify.flow import flow, flows
 from openpoint.verify.graph import Graph
 from openpoint.verify.steps import Steps
 from openpoint.verify.year import Ranges, Year
+from tests.builders.certificates import verify_network
 from tests.builders.second_year import demands_of, of_groups
 from tests.studies.reconfigure.year.test_search import mean_losses, random_year
-from tests.verify.test_year import steps_of, written
+from tests.verify.test_year import changes_of, steps_of, written
 
 
 def order_of(task: YearTask, closed: Bools) -> list[tuple[int, int, int]]:
@@ -135,7 +135,7 @@ def test_states_that_have_no_flow_in_a_step_are_excluded_by_bounds_or_no_file_is
     path = written(task, tmp_path / "file")
     assert (path is not None) == proven
     if path is not None:
-        found = verify_network(task.network, path, steps=steps_of(task))
+        found = verify_network(task.network, path, steps=steps_of(task), changes=changes_of(task))
         assert found.bound_kw <= best * (1.0 + 1e-12)
         assert found.value_kw == pytest.approx(best, rel=2e-6)
 

@@ -14,7 +14,16 @@ from typer.core import TyperCommand, TyperGroup
 from openpoint.cli.completion import wanted
 from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
-from openpoint.cli.options import EXIT_CODES, ForceOption, GridArgument, GridOptions, QuietOption
+from openpoint.cli.options import (
+    EXIT_CODES,
+    AskedOptions,
+    ForceOption,
+    GridArgument,
+    GridOptions,
+    LimitOptions,
+    LockOptions,
+    QuietOption,
+)
 
 HELP = ["-h", "--help"]
 FIRST = ("reconfigure", "dispatch", "futures", "partition", "harden", "verify")
@@ -46,12 +55,16 @@ Examples:
   openpoint verify baran33 proof.gz
   openpoint verify my_grid.m proof.gz --futures futures.csv
   openpoint verify my_grid.m proof.gz --year profiles.csv
+  openpoint verify my_grid.m proof.gz --v-min 0.95 --max-changes 4
+  openpoint verify my_grid.m proof.gz --futures futures.csv --risk cvar:0.9 --json claim.json
 
 \b
 Exit codes:
-   0  the certificate proves what is printed
+   0  the certificate proves what is printed: what was asked, or the plain question of the grid
    2  bad input or usage
-   5  refused: the certificate is damaged, of another grid, or does not prove what it claims"""
+   5  refused: the certificate is damaged, of another grid or question, or does not prove what it claims
+   6  it proves what is printed, and nothing was asked: another question than the plain one of the grid
+  74  it proves what is printed, and --json could not be written"""
 
 
 class Tables(StrEnum):
@@ -136,9 +149,14 @@ def verify(
     grid: GridArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.", show_default=False)],
     *,
+    asked: AskedOptions,
+    limits: LimitOptions,
+    locks: LockOptions,
     futures: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Say whether the futures in the certificate are those of this table."),
+        typer.Option(
+            metavar="TABLE", help="The futures that the search had, if the certificate is about many: their table."
+        ),
     ] = None,
     year: Annotated[
         str | None,
@@ -149,13 +167,22 @@ def verify(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the bounds.")] = 1,
     changed: GridOptions,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write what is proven as JSON; - is the standard output."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> int:
-    """Check the certificate of a reconfiguration or dispatch, without the code that wrote it."""
+    """Check the certificate of a reconfiguration or dispatch, without the code that wrote it.
+
+    With options of the question, a certificate of another one is refused. Without them what is proven is told in full.
+    """
     from openpoint.cli import verify as command
     from openpoint.cli.grid import Asked
 
-    return command.verify(grid, file, Asked(changed), futures=futures, year=year, workers=workers, quiet=quiet)
+    of_grid = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
+    tables = command.Tables(futures, year)
+    return command.verify(grid, file, of_grid, asked, limits.given(), tables, json=json, workers=workers, quiet=quiet)
 
 
 @app.command()

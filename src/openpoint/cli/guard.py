@@ -10,7 +10,6 @@ from typing import ParamSpec
 
 import typer
 
-from openpoint.cli.groups import bounded
 from openpoint.cli.shell import DEBUG, INTERRUPTED
 from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
 from openpoint.report.terminal.words import safe
@@ -28,8 +27,6 @@ class FaultyGridError(InputError):
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
     """The command, leaving with the exit code it returns or with that of the error it raises."""
-
-    command = bounded(command)
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -63,10 +60,6 @@ def _explain(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, OSError) and error.filename is not None:
         complain("error", f"{error.filename}: {error.strerror}. Check the path and your rights to it")
-        return BAD_INPUT
-    if isinstance(error, MemoryError):
-        reason = f" ({error})" if str(error) else ""
-        complain("error", f"the memory does not suffice{reason}. Ask for less, or give this process more")
         return BAD_INPUT
     complain(
         "internal error",

@@ -89,6 +89,14 @@ class LimitOptions:
     no_voltage_limits: Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")] = False
     no_current_limits: Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")] = False
 
+    def given(self) -> Limits | None:
+        """The limits, if any option names one.
+
+        Raises:
+            OptionError: limits that contradict each other.
+        """
+        return None if self == LimitOptions() else self.limits()
+
     def limits(self) -> Limits:
         """The limits.
 
@@ -105,6 +113,32 @@ class LimitOptions:
             v_min_pu=self.v_min,
             v_max_pu=self.v_max,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOptions:
+    """The question of which a certificate must be, beside limits and locks."""
+
+    max_changes: MaxChangesOption = None
+    change_cost: Annotated[
+        float | None, typer.Option(metavar="KW", min=0.0, help="Loss that one switching must save to be worth it.")
+    ] = None
+    free: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="What may move, as of dispatch: topology,taps,…")
+    ] = None
+    minimize: Annotated[
+        str | None, typer.Option(metavar="WEIGHTS", help="What is least, as of dispatch: losses=1,balance=0.2.")
+    ] = None
+    risk: Annotated[
+        str | None, typer.Option(metavar="RISK", help="What is minimised of the losses of the futures, as cvar:0.9.")
+    ] = None
+    ambiguity: Annotated[
+        str | None, typer.Option(metavar="SET", help="How wrong their probabilities may be, as tv:0.2.")
+    ] = None
+    limits_share: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of the futures that must keep the limits."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

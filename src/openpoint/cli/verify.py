@@ -2,55 +2,118 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.status import Status
 
+from openpoint.atomic import write_text
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
 from openpoint.cli.guard import complain
-from openpoint.cli.outputs import Outputs
+from openpoint.cli.options import AskedOptions
+from openpoint.cli.outputs import STDOUT, Outputs, check_file
 from openpoint.cli.shell import NOT_WRITTEN
+from openpoint.errors import OptionError
+from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import read_futures
 from openpoint.scenarios.year.read import read_year
-from openpoint.verify import CertificateError
+from openpoint.verify import CertificateError, asked_of
 from openpoint.verify import verify as checked
 
 REFUSED = 5
+ANOTHER = 6
+"""The proof holds, and no question was asked, but it is of another question than the plain one of the grid."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Files that a certificate may be about beside its grid."""
+
+    futures: Path | None = None
+    year: str | None = None
 
 
 def verify(
     source: str,
     file: Path,
-    asked: Asked,
+    of_grid: Asked,
+    options: AskedOptions,
+    limits: Limits | None,
+    tables: Tables,
     *,
-    futures: Path | None = None,
-    year: str | None = None,
+    json: Path | None = None,
     workers: int = 1,
     quiet: bool,
 ) -> int:
-    """Read the grid and its futures or its year, check the certificate, show what it proves."""
-    grid = read_sound(source, asked)
-    known = None
-    if futures is not None:
-        table = read_futures(futures, grid)
-        known = np.asarray(table.p_kw + 1j * table.q_kvar, dtype=np.complex128), table.weights
-    steps = None if year is None else read_year(year, grid)
-    out = console(quiet=quiet)
+    """Read the grid and its tables, check the certificate against the question, show what it proves."""
+    _check_output(json, source, file, tables)
+    grid = read_sound(source, of_grid)
+    locked_open, locked_closed = of_grid.locks(grid)
+    asked = asked_of(
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=options.max_changes,
+        change_cost_kw=options.change_cost,
+        free=options.free,
+        minimize=options.minimize,
+        risk=options.risk,
+        ambiguity=options.ambiguity,
+        limits_share=options.limits_share,
+    )
+    futures = None if tables.futures is None else read_futures(tables.futures, grid)
+    year = None if tables.year is None else read_year(tables.year, grid)
+    out = console(to_stderr=json == STDOUT, quiet=quiet)
     try:
         with out.status("checking …") as status:
             progress = partial(_show_progress, status)
-            found = checked(grid, file, progress, futures=known, year=steps, workers=workers)
+            found = checked(grid, file, progress, asked=asked, futures=futures, year=year, workers=workers)
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
     out.print(safe(str(found)))
     show_notes(out, grid.figure_notes)
-    return 0
+    if found.differs:
+        what = "; ".join(found.differs)
+        complain("another question", f"{what}. Ask for it by these options to accept it")
+    code = ANOTHER if found.differs else 0
+    if json is None:
+        return code
+    from openpoint.studies.verify.schema import claim_json
+
+    count = None if futures is None else len(futures)
+    text = claim_json(found, grid=grid.name, certificate=str(file), asked=asked is not None, futures=count)
+    return code if _written(json, text) else code or NOT_WRITTEN
+
+
+def _check_output(json: Path | None, source: str, file: Path, tables: Tables) -> None:
+    """Refuse a document that cannot be written, or in the place of what is read.
+
+    Raises:
+        OptionError: saying which.
+    """
+    if json is None or json == STDOUT:
+        return
+    check_file("--json", json, ())
+    read = [Path(given).resolve() for given in (source, file, tables.futures, tables.year) if given is not None]
+    if json.resolve() in read:
+        raise OptionError(f"--json {json} would take the place of what is read; give it another name")
+
+
+def _written(json: Path, text: str) -> bool:
+    if json == STDOUT:
+        print(text, end="")
+        return True
+    try:
+        write_text(json, text)
+    except OSError as error:
+        complain("error", f"--json {json} was not written: {error}")
+        return False
+    return True
 
 
 def _show_progress(status: Status, done: int, whole: int) -> None:

@@ -36,8 +36,7 @@ from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.faults.study import reconfigure_secure
 from openpoint.studies.reconfigure.study import BranchExchange, reconfigure
-from openpoint.verify import verify
-from openpoint.verify.proof import verify_network
+from openpoint.verify import Question, check, verify
 
 
 def warmup(*, quiet: bool) -> int:
@@ -117,7 +116,7 @@ def _parts_of_paths() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "proof.cert"
         search_topologies(network, stop=_After(60), certificate=file)
-        verify_network(network, file)
+        check(Question.of(network), file)
 
 
 class _After:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -20,12 +21,25 @@ from openpoint.twostage.ambiguity import Ambiguity, Moments, ProbabilityBox, Tot
 FuturesRecipe = Callable[[Futures], Ambiguity]
 DisastersRecipe = Callable[[Disasters], Ambiguity]
 Scenarios = TypeVar("Scenarios", Futures, Disasters)
+AnyScenarios = TypeVar("AnyScenarios", contravariant=True)
+
+
+@dataclass(frozen=True)
+class Recipe(Generic[AnyScenarios]):
+    """A recipe with the text by which a command names it, such as `tv:0.2`."""
+
+    text: str
+    make: Callable[[AnyScenarios], Ambiguity]
+
+    def __call__(self, scenarios: AnyScenarios) -> Ambiguity:
+        """The set of the scenarios."""
+        return self.make(scenarios)
 
 
 def moved(share: float) -> Callable[[Futures | Disasters], Ambiguity]:
     """At most this share of the probability is moved to other scenarios: total variation."""
     _inside("the share of total variation", share, 1.0)
-    return lambda _: TotalVariation(share)
+    return Recipe[Futures | Disasters](f"tv:{float(share)!r}", lambda _: TotalVariation(share))
 
 
 def probabilities_within(deviation: float) -> Callable[[Futures | Disasters], Ambiguity]:
@@ -36,7 +50,7 @@ def probabilities_within(deviation: float) -> Callable[[Futures | Disasters], Am
         nominal = scenarios.weights if isinstance(scenarios, Futures) else scenarios.probabilities
         return ProbabilityBox(np.maximum(nominal - deviation, 0.0), np.minimum(nominal + deviation, 1.0))
 
-    return recipe
+    return Recipe(f"box:{float(deviation)!r}", recipe)
 
 
 def demand_moved(kva: float) -> FuturesRecipe:
@@ -47,7 +61,7 @@ def demand_moved(kva: float) -> FuturesRecipe:
         s = futures.p_kw + 1j * futures.q_kvar
         return Wasserstein(kva, np.array([np.abs(s - each).sum(axis=1) for each in s]))
 
-    return recipe
+    return Recipe(f"wasserstein:{float(kva)!r}", recipe)
 
 
 def demand_within(share: float) -> FuturesRecipe:
@@ -59,7 +73,7 @@ def demand_within(share: float) -> FuturesRecipe:
         nominal, within = futures.weights @ p, share * np.abs(p).max(axis=0, initial=0.0)
         return Moments(p, nominal - within, nominal + within)
 
-    return recipe
+    return Recipe(f"demand:{float(share)!r}", recipe)
 
 
 def outages_moved(branches: float) -> DisastersRecipe:
@@ -128,6 +142,15 @@ def _read(
         return kinds[kind.strip().lower()](float(size))
     except (KeyError, ValueError):
         raise OptionError(f"the ambiguity {text!r} is not known; give {known}") from None
+
+
+def text_of(ambiguity: Ambiguity | FuturesRecipe | None) -> str | None:
+    """The text by which a command names a set for futures, None for none; empty where it has no such text."""
+    if isinstance(ambiguity, TotalVariation):
+        return f"tv:{float(ambiguity.radius)!r}"
+    if isinstance(ambiguity, Recipe):
+        return str(ambiguity.text)
+    return None if ambiguity is None else ""
 
 
 def name_of(ambiguity: Ambiguity) -> str:

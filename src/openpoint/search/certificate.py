@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools
 from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
@@ -31,13 +31,12 @@ from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for
 from openpoint.search.kernel.entries import LEAF, explore
-from openpoint.search.model.build import TOLERANCE, Numbering
-from openpoint.search.model.objective import Objective, relaxed
+from openpoint.search.model.build import Numbering
+from openpoint.search.model.objective import Objective
+from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
-FORMAT = "openpoint certificate 10"
-NOTHING = 1e-12
-"""A value per unit below which gaps are relative to this."""
+FORMAT = "openpoint certificate 11"
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
 ROUNDING = 1e-14
@@ -82,15 +81,16 @@ class Certificate:
         model: Model,
         numbering: Numbering,
         objective: Objective | None = None,
+        asked: Asked | None = None,
         *,
         anew: bool = True,
     ) -> None:
-        """`objective`: what is minimised if it is not the loss, or has limits of supply.
+        """`objective`: what is minimised if it is not the loss, or has limits of supply. asked: the question in words.
 
         `anew`: start with an empty temporary file; otherwise `resume` must follow.
         """
         self.path, self.network, self.devices, self.numbering = path, network, devices, numbering
-        self.objective = objective
+        self.objective, self.asked = objective, asked or Asked()
         row = 33 * max(len(model.p), 1)
         self.record = record_for(model, int(np.clip(MEMORY / row, 64, 4096)))
         self.failure: OSError | None = None
@@ -226,20 +226,11 @@ class Certificate:
     def _append(self) -> gzip.GzipFile:
         return gzip.open(self.body, "ab", compresslevel=6)
 
-    def finish(
-        self,
-        locks: tuple[Bools, Bools],
-        changes: tuple[int | None, float],
-        best: Candidate,
-        cutoff: float,
-        gap: float,
-    ) -> None:
+    def finish(self, best: Candidate, cutoff: float) -> None:
         """Write the file: the claim, then the lines. No file is written where a state has no bound by multipliers.
 
         Args:
-            locks: (E) branches that must be closed, and that must be open. changes: maximum number of switch changes,
-                and the cost of each. best: best state that keeps the limits.
-            cutoff: value that the bounds of all lines reach, or `least`. gap: relative gap that was requested.
+            best: best state that keeps the limits. cutoff: value that the bounds of all lines reach, or `least`.
         """
         self.take()
         bound = min(cutoff, self.least)
@@ -249,39 +240,27 @@ class Certificate:
         if not math.isfinite(bound):
             self.drop()
             return
-        free, objective, junctions = self.devices.count > 0, self.objective, self.path_steps.last.shape[1]
-        head = self.head(locks, changes, best.closed, (best.value, bound), gap)
-        head |= {"generation": [best.generation.real.tolist(), best.generation.imag.tolist()], "junctions": junctions}
+        head = self.head(best.closed, (best.value, bound))
+        head["generation"] = [best.generation.real.tolist(), best.generation.imag.tolist()]
+        head["junctions"] = self.path_steps.last.shape[1]
         if self.lost is not None and math.isfinite(self.lost):
             head["voltage_loss"] = self.lost
-        if free:
-            head |= {"devices": list(self.devices.names), "positions": best.positions.tolist()}
-        self.close(head if objective is None else head | self._of_objective(objective))
+        if self.devices.count:
+            head["positions"] = best.positions.tolist()
+        if self.objective is not None:
+            head["base"] = self._base(self.objective)
+        self.close(head)
 
-    def head(
-        self,
-        locks: tuple[Bools, Bools],
-        changes: tuple[int | None, float],
-        closed: Bools,
-        worth: tuple[float, float],
-        gap: float,
-    ) -> dict[str, Any]:
+    def head(self, closed: Bools, worth: tuple[float, float]) -> dict[str, Any]:
         """What every head holds; `worth`: of the best state, and the bound."""
         net, names, (value, bound) = self.network, self.network.branch_names, worth
         return {
             "format": FORMAT,
             "digest": digest(net, self.devices),
-            "locked_closed": [names[e] for e in np.flatnonzero(locks[0])],
-            "locked_open": [names[e] for e in np.flatnonzero(locks[1] & net.switchable)],
-            "least_squared_voltage": (net.w_min * (1.0 - TOLERANCE) ** 2).tolist(),
-            "greatest_squared_voltage": _limits(net.w_max),
-            "greatest_squared_current": _limits(net.l_max),
-            "max_changes": changes[0],
-            "change_cost": changes[1],
+            "question": self.asked.to_json(),
             "open": [names[e] for e in np.flatnonzero(~closed)],
             "value": value,
             "bound": bound,
-            "gap": max(gap, (value - bound) / max(abs(value), NOTHING)),
             "lines": self.lines,
         }
 
@@ -297,20 +276,12 @@ class Certificate:
             self.drop()
             earlier(self.path).unlink(missing_ok=True)
 
-    def _of_objective(self, objective: Objective) -> dict[str, Any]:
-        """Prices, limits of supply, and by bus the source whose price its multipliers lack."""
-        cost, supply = objective.cost, objective.supply
-        names = ("source", "generator", "square", "idle", "current")
-        sides = {"p_min": -1, "p_max": 1, "q_min": -1, "q_max": 1, "s_max": 1}
-        limits = {name: _ends(relaxed(vars(supply)[name], side)) for name, side in sides.items()}
+    def _base(self, objective: Objective) -> list[int | None]:
+        """By bus the source whose price its multipliers lack."""
         base = np.zeros(self.network.n_terminals)
         base[self.numbering.bus] = self.record.base
-        of = {price: s for s, price in reversed(list(enumerate(cost.source.tolist())))}
-        return {
-            "prices": {"loss": cost.loss, "move": cost.move, **{name: vars(cost)[name].tolist() for name in names}},
-            "supply": {**limits, "generator_s_max": _ends(supply.generator_s_max)},
-            "base": [of.get(price) if price else None for price in base.tolist()],
-        }
+        of = {price: s for s, price in reversed(list(enumerate(objective.cost.source.tolist())))}
+        return [of.get(price) if price else None for price in base.tolist()]
 
     def drop(self, *, keep: bool = False) -> None:
         """Delete the temporary file, or keep it for `resume`."""
@@ -318,16 +289,6 @@ class Certificate:
             self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
-
-
-def _limits(limit: Floats) -> list[float | None]:
-    """Squared limits with their tolerance; None where there is no limit."""
-    return [value if np.isfinite(value) else None for value in (limit * (1.0 + TOLERANCE) ** 2).tolist()]
-
-
-def _ends(limit: Floats) -> list[float | None]:
-    """Limits; None where there is no limit."""
-    return [value if np.isfinite(value) else None for value in limit.tolist()]
 
 
 def digest(network: Network, devices: Devices) -> str:

@@ -2,8 +2,7 @@
 
 Every branch is closed, open or undecided; a bound of the loss of all completions costs microseconds and is rigorous
 for any multipliers (`openpoint.search.kernel.bound`). `openpoint.search.kernel.node` is the tree search, and
-`openpoint.search.exchange.ac_check` finds good radial states. A node in which every branch is decided is evaluated by
-the exact AC power flow.
+`openpoint.search.exchange.ac_check` finds good radial states. Where every branch is decided the AC power flow judges.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.executors import Choice, InProcess
 from openpoint.twostage.workers.pool import Workers
+from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def search_topologies(
     memory: float = MEMORY,
     executor: Choice | None = None,
     kicks: bool = True,
+    asked: Asked | None = None,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
 
@@ -97,7 +98,7 @@ def search_topologies(
         gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes; a duel that has begun is ended.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
-        certificate: file for the proof, if there is one. certifiable: use only bounds that it can hold, as with a file.
+        certificate: file for the proof, if any, with `asked` in it, the question. certifiable: only bounds of a file.
         cone: a cone program for the outputs of generators on a tree where limits bind, at positions of all `devices`.
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
@@ -134,7 +135,7 @@ def search_topologies(
     given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
     task = SearchTask(network, *given, certifiable or certificate is not None, kicks)
     at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
-    run = _Run(task, model, numbering, certificate, at_free, checkpoint, deadline or Deadline(time_limit))
+    run = _Run(task, model, numbering, (certificate, asked), at_free, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress, executor)
     finally:
@@ -151,13 +152,14 @@ class _Run:
         task: SearchTask,
         model: Model,
         numbering: Numbering,
-        certificate: Path | None,
+        proof: tuple[Path | None, Asked | None],
         cone: Cone | None,
         checkpoint: Path | None,
         deadline: Deadline,
     ) -> None:
-        self.deadline, self.began = deadline, deadline.passed()
-        network, locks, changes, devices = task.network, task.locks, task.changes, task.devices
+        self.deadline, self.began, (certificate, asked) = deadline, deadline.passed(), proof
+        network, devices = task.network, task.devices
+        self.locks, self.changes = locks, changes = task.locks, task.changes
         self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
         self.task = task
         self.sharing: Sharing | None = None
@@ -171,7 +173,6 @@ class _Run:
         self.work = work_for(self.model)
         self.work.status[locks[0][self.numbering.branch]] = CLOSED
         self.counts: Counts = counts()
-        self.locks, self.changes = locks, changes
         file: Checkpoint | None = None
         if checkpoint is not None:
             key = key_of(network, self.model, locks, *changes, self.gap, certificate is not None, self.objective)
@@ -179,9 +180,8 @@ class _Run:
         self.checkpoint = SearchCheckpoint(file, self._seconds)
         self.certificate: Certificate | None = None
         if certificate is not None:
-            anew = not self.checkpoint.saved
-            parts = network, devices, self.model, self.numbering, self.objective
-            self.certificate = Certificate(certificate, *parts, anew=anew)
+            parts = network, devices, self.model, self.numbering, self.objective, asked
+            self.certificate = Certificate(certificate, *parts, anew=not self.checkpoint.saved)
         self.record = record_for(self.model, 0) if self.certificate is None else self.certificate.record
         self.contradictory = bool(np.any(locks[0] & (locks[1] | (network.terminal_fr == network.terminal_to))))
 
@@ -383,7 +383,7 @@ class _Run:
         if self.proven is not None and (self.proven.ended or not (ended or self.checkpoint.kept)):
             ended, cutoff = self.proven.write(), self.proven.proof.bound  # open nodes prove nothing
         if self.certificate is not None and best is not None and holds and ended:
-            self.certificate.finish(self.locks, self.changes, best, cutoff, self.gap)
+            self.certificate.finish(best, cutoff)
         return SearchResult(
             termination=reason,
             closed=best.closed if best is not None and holds else None,

@@ -192,16 +192,21 @@ def _grid() -> Schema:
     return input_schema("grid", SCHEMAS, ["buses", "sources"])
 
 
-_INPUTS: dict[str, Callable[[], Schema]] = {"horizon": _horizon, "grid": _grid}
+def _claim() -> Schema:
+    found: Schema = import_module(f"{_HERE}.verify.schema").claim_schema()
+    return found
+
+
+_OTHERS: dict[str, Callable[[], Schema]] = {"claim": _claim, "horizon": _horizon, "grid": _grid}
 
 
 def names() -> tuple[str, ...]:
     """The names of all JSON Schemas."""
-    return (*(study.name for study in STUDIES), *_INPUTS)
+    return (*(study.name for study in STUDIES), *_OTHERS)
 
 
 def published(name: str) -> Schema:
-    """The JSON Schema (draft 2020-12) of that name: of what a study writes, or of tables that are read.
+    """The JSON Schema (draft 2020-12) of that name: of what a study or a check writes, or of tables that are read.
 
     What has no value is null: JSON knows neither infinity nor NaN.
 
@@ -211,6 +216,6 @@ def published(name: str) -> Schema:
     for study in STUDIES:
         if study.name == name:
             return study.shape.json_schema()
-    if name in _INPUTS:
-        return _INPUTS[name]()
+    if name in _OTHERS:
+        return _OTHERS[name]()
     raise OptionError(f"no schema is called {name!r}; there are {', '.join(names())}")

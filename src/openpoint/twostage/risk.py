@@ -18,6 +18,11 @@ class Expectation:
     def __str__(self) -> str:
         return "expectation"
 
+    @property
+    def text(self) -> str:
+        """As `read_risk` reads it."""
+        return "expected"
+
 
 @dataclass(frozen=True)
 class CVaR:
@@ -35,6 +40,11 @@ class CVaR:
     def __str__(self) -> str:
         return f"CVaR({self.level:g})"
 
+    @property
+    def text(self) -> str:
+        """As `read_risk` reads it."""
+        return f"cvar:{float(self.level)!r}"
+
 
 @dataclass(frozen=True)
 class WorstCase:
@@ -42,6 +52,11 @@ class WorstCase:
 
     def __str__(self) -> str:
         return "worst case"
+
+    @property
+    def text(self) -> str:
+        """As `read_risk` reads it."""
+        return "worst"
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,11 @@ class Regret:
 
     def __str__(self) -> str:
         return f"regret, {self.of}"
+
+    @property
+    def text(self) -> str:
+        """As `read_risk` reads it."""
+        return f"regret:{self.of.text}"
 
 
 Risk = Expectation | CVaR | WorstCase | Regret

@@ -14,9 +14,9 @@ import re
 import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Never
+from typing import IO, Any, Never
 
-from openpoint.verify.verified import CertificateError
+from openpoint.verify.errors import CertificateError
 
 BUFFER = 1 << 16
 """Bytes that are unpacked at a time."""
@@ -45,14 +45,16 @@ class Archive:
         lines: read so far, the head included.
     """
 
-    def __init__(self, path: Path | str, places: int) -> None:
-        """`places`: number of buses and branches of the grid.
+    def __init__(self, path: Path | str | io.BytesIO, places: int) -> None:
+        """`path`: of the file, or a certificate that is unpacked. places: number of buses and branches of the grid.
 
         Raises:
             OSError: it cannot be opened.
         """
         self.places, self.lines = places, 0
-        self._file = io.BufferedReader(gzip.open(path), BUFFER)  # noqa: SIM115
+        self._file: IO[bytes] = (
+            path if isinstance(path, io.BytesIO) else io.BufferedReader(gzip.open(path), BUFFER)  # noqa: SIM115
+        )
 
     def __enter__(self) -> Archive:
         return self

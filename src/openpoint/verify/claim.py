@@ -1,4 +1,4 @@
-"""The head of a certificate: limits, locks, prices, futures of a grid, and the best state, which is checked.
+"""What a certificate claims about a question: the best state, which is checked, and a bound.
 
 A radial state is evaluated by its power flow, a sweep in floating point; under many futures in each of them.
 """
@@ -6,89 +6,86 @@ A radial state is evaluated by its power flow, a sweep in floating point; under 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Complexes, Floats
+from openpoint.arrays import Complexes
 from openpoint.network import Network
-from openpoint.network.devices import Devices, with_positions
-from openpoint.network.stations import open_held_meshes
+from openpoint.network.devices import with_positions
+from openpoint.verify.asked import Asked
 from openpoint.verify.caps import floors
 from openpoint.verify.data import NOTHING as NO_DEVICES
-from openpoint.verify.data import Data, read
-from openpoint.verify.devices import Places, running, within, without
+from openpoint.verify.data import Data, digest, read
+from openpoint.verify.devices import Places, running, within
+from openpoint.verify.errors import CertificateError
 from openpoint.verify.flow import flow
-from openpoint.verify.futures import Bounded, futures_of, of_least_demands, voltages_in_all
+from openpoint.verify.futures import Bounded, check_futures, of_least_demands, voltages_in_all
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import Head
-from openpoint.verify.objective import Objective, objective_of
+from openpoint.verify.question import Question
 from openpoint.verify.ranges import greatest_voltages
-from openpoint.verify.steps import Steps
-from openpoint.verify.subject import as_meant, with_locks
-from openpoint.verify.verified import CertificateError, Verified
+from openpoint.verify.verified import Verified
 from openpoint.verify.wires import CLOSED, OPEN
-from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words, supply_in_words
+from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words
 from openpoint.verify.year import Ranges, year_of
 
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
 NOTHING = 1e-12
 """A loss per unit below which gaps are relative to this."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is given to a reader beside the grid: prices and limits of supply; (K, N) demands and (K) probabilities; the
-    steps of a year."""
-
-    objective: Objective | None = None
-    futures: tuple[Complexes, Floats] | None = None
-    steps: Steps | None = None
+LOST = 0.01
+"""Share of the greatest loss to which the tolerance of regret is relative: it is a small difference of losses."""
 
 
 class _Worth(NamedTuple):
-    """What a radial state is worth, inf without a power flow solution, its loss, and whether it keeps the limits."""
+    """What a radial state is worth, inf without a power flow solution, its loss, and whether it keeps the limits.
+
+    Of regret `value` counts the losses beyond what each future loses at best by itself as it is attained, `most` beyond
+    the bound of that; `lost` is the greatest loss. Elsewhere `most` is the value and `lost` 0.
+    """
 
     value: float
     loss: float
     kept: bool
+    most: float
+    lost: float = 0.0
 
 
 class Claim:
-    """The head of a certificate, with the grid that it is of.
+    """What a certificate claims about a question: the best state, its value, and a bound of all states.
+
+    All numbers of the question are the user's; the head has only words of it, which are compared before.
 
     With C branches closed today of which n must be, one for each bus without source, k closings are C − n + 2 k
     changes, C − n of them `unavoidable`.
     """
 
-    def __init__(self, net: Network, devices: Devices, head: Head, asked: Asked) -> None:
-        stations = open_held_meshes(with_locks(net, head))
-        net, self.dropped = stations.opened, stations.dropped
-        if not net.is_balanced:
-            raise CertificateError("certificates do not cover several phases, which this grid has")
-        self.declared = head.lines
-        net, free, self.held = as_meant(net, devices, head.devices, head.digest)
-        self.net, self.objective, self.asked = net, objective_of(head, net), asked
-        self.futures, self.year = futures_of(head), year_of(head, asked.steps)
+    def __init__(self, question: Question, head: Head) -> None:
+        """`question`: of regret with what each future loses at best by itself."""
+        net, devices = question.net, question.devices
+        self.question, self.declared, self.grid_digest = question, head.lines, digest(net, devices)
+        if head.digest != self.grid_digest:
+            raise CertificateError(
+                "the certificate is of another grid or other switchable branches, or of another choice of generators "
+                "and devices, or the grid was changed since (digest)"
+            )
+        check_futures(head.futures, question.futures)
+        self.net, self.objective = net, question.objective
+        self.futures, self.year = question.futures, year_of(head, question.steps)
         self.every: Bounded | None = self.futures or self.year
         if self.every is not None and not (
-            self.objective.by_loss and not head.devices and not len(net.generator_names)
+            self.objective.by_loss and not devices.count and not len(net.generator_names)
         ):
             raise CertificateError("many futures are for losses, without devices or generators to choose")
         if self.year is not None and (self.futures is not None or self.objective.supply_given):
             raise CertificateError("a year is for losses, without other futures, and without limits of supply")
-        self.devices, self.places, self.others = free, Places(net, free, self.objective), without(devices, free)
+        self.devices, self.places = devices, Places(net, devices, self.objective)
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
-        self.value, self.bound, self.gap = head.value, head.bound, head.gap
-        if not (self.bound <= self.value < math.inf and self.relative_gap <= self.gap * (1 + 1e-9)):
-            raise CertificateError(f"value {self.value} and bound {self.bound} are not within the gap {self.gap}")
-        self.w_min, self.w_max = head.least_squared_voltage.tolist(), head.greatest_squared_voltage.tolist()
-        self.l_max = head.greatest_squared_current.tolist()
-        self.price, self.most = head.change_cost, head.max_changes
-        self.lost = self._known_loss(head.voltage_loss)
+        self.w_min, self.w_max, self.l_max = question.w_min, question.w_max, question.l_max
+        self.price, self.most = question.change_cost, question.max_changes
         # The output of a generator at the bus of a source changes no loss.
         counts = ~np.isin(net.generator_terminal, net.source_terminal)
         counts[self.objective.alone(net, NO_DEVICES)] = True
@@ -100,10 +97,10 @@ class Claim:
             set(np.flatnonzero(~net.closed).tolist()),
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
-        fixed_open = np.flatnonzero(~net.switchable & ~net.closed).tolist()
-        self.locked = list(dict.fromkeys([*head.locked_open, *fixed_open])), head.locked_closed
+        self.locked = [np.flatnonzero(locked).tolist() for locked in (question.must_open, question.must_close)]
         self.junctions, self.base = head.junctions, head.base
         self._read_best(head)
+        self.lost = self._known_loss(head.voltage_loss)
 
     def _known_loss(self, lost: float | None) -> float | None:
         """The loss by which voltages are bounded from below; None where they are not."""
@@ -114,16 +111,17 @@ class Claim:
         return lost
 
     def _read_best(self, head: Head) -> None:
-        """The best state, whose value is that of the file."""
+        """The best state, which is evaluated; what the file says of its value is compared."""
         net, free = self.net, self.devices
         self.best = [CLOSED] * net.n_conductors
         for branch in head.open:
             self.best[branch] = OPEN
-        fixed = [(e, int(net.closed[e])) for e in np.flatnonzero(~net.switchable).tolist()]
-        if any(self.best[e] != s for e, s in [*fixed, *((e, s) for s in (OPEN, CLOSED) for e in self.locked[s])]):
+        if any(self.best[e] != s for s in (OPEN, CLOSED) for e in self.locked[s]):
             raise CertificateError("the best state does not keep the locks")
         self.positions = head.positions
-        if any(k >= size for k, size in zip(self.positions, free.sizes.tolist(), strict=True)):
+        if len(self.positions) != free.count or any(
+            k >= size for k, size in zip(self.positions, free.sizes.tolist(), strict=True)
+        ):
             raise CertificateError(f"the devices {', '.join(free.names)} have no positions {self.positions}")
         self.generation = head.generation
         if not within(net, running(net, free, self.positions), self.generation):
@@ -132,22 +130,20 @@ class Claim:
         if self.most is not None and self.changes > self.most:
             raise CertificateError(f"the best state has {self.changes} changes")
         found = self.worth(self.best, self.positions, self.generation)
+        self.value, self.bound, self.loss, self.attained = head.value, head.bound, found.loss, found.most
+        self.worst = head.value + (found.most - found.value if found.kept else 0.0)
+        self.size = max(abs(found.value), NOTHING, LOST * found.lost)
         if not (found.kept and abs(found.value - self.value) <= EXACT * self.size):
             raise CertificateError(
                 f"the best state loses {found.value} per unit and not {self.value}, or misses the limits"
             )
-        self.loss = found.loss
+        if not self.bound <= self.value:
+            raise CertificateError(f"the bound {self.bound} is above the value {self.value}")
 
     @property
     def relative_gap(self) -> float:
         """Between value and bound, relative to the value."""
-        return (self.value - self.bound) / max(abs(self.value), NOTHING)
-
-    @property
-    def size(self) -> float:
-        """What tolerances of values are relative to; regret is a small difference of losses."""
-        reference = () if self.every is None else (0.01 * abs(loss) for loss in self.every.reference)
-        return max(abs(self.value), NOTHING, *reference)
+        return (self.worst - self.bound) / max(abs(self.worst), NOTHING)
 
     @property
     def goal(self) -> Fraction:
@@ -196,17 +192,21 @@ class Claim:
         cost = self.price * int(np.sum(np.array(status) != net.closed))
         if self.year is not None:
             loss, kept = self.year.loss(placed, order, self._ranges(beyond))
-            return _Worth(loss + cost, loss, kept)
+            return _Worth(loss + cost, loss, kept, loss + cost)
         if self.futures is None:
             found = self._in_one(placed, order, positions, generation, beyond)
-            return found._replace(value=found.value + cost)
+            return found._replace(value=found.value + cost, most=found.value + cost)
         futures = [self.futures.at(placed, k) for k in range(self.futures.count)]
         every = [self._in_one(future, order, positions, generation, beyond) for future in futures]
         losses = [found.loss for found in every]
         if not all(map(math.isfinite, losses)):
-            return _Worth(math.inf, math.inf, False)
-        value = self.futures.worth(losses)
-        return _Worth(value + cost, value, self.futures.enough([found.kept for found in every]))
+            return _Worth(math.inf, math.inf, False, math.inf)
+        kept = self.futures.enough([found.kept for found in every])
+        if not self.futures.regret:
+            value = self.futures.worth(losses, self.futures.reference)
+            return _Worth(value + cost, value, kept, value + cost)
+        value, most = (self.futures.worth(losses, given) for given in (self.futures.reference, self.futures.least))
+        return _Worth(value + cost, value, kept, most + cost, max(map(abs, losses)))
 
     def _ranges(self, beyond: float) -> Ranges:
         """The limits that there are, wider by `beyond`, a share of each."""
@@ -230,7 +230,7 @@ class Claim:
         net = self.net
         loss, w, l, delivered = flow(placed, order, generation)
         if math.isinf(loss):
-            return _Worth(loss, loss, False)
+            return _Worth(loss, loss, False, loss)
         on, moved = running(net, self.devices, positions), sum(a != b for a, b in zip(positions, self.places.today))
         source = np.array([delivered[bus] for bus in self.places.sources])
         fed = np.where(on, generation, 0.0)
@@ -241,31 +241,23 @@ class Claim:
         ) and all(square <= self.l_max[e] * (1 + beyond) for e, square in l.items())
         kept = kept and self.objective.keeps(source, fed, beyond, EXACT)
         cost = self.objective.of_state(loss, source, fed, on, l, moved)
-        return _Worth(cost, loss, kept)
+        return _Worth(cost, loss, kept, cost)
 
     def _opened(self) -> tuple[str, ...]:
         """Names of the branches that are open in the best state."""
-        rows = zip(self.net.branch_names, self.best, self.dropped.tolist(), strict=True)
+        rows = zip(self.net.branch_names, self.best, self.question.dropped.tolist(), strict=True)
         return tuple(name for name, state, stays in rows if state == OPEN and not stays)
 
     def proven(self, nodes: int, bounds: int, judged: int, by_paths: int) -> Verified:
         """What is proven, after a tree of so many nodes."""
-        net, plain = self.net, self.objective.by_loss
-        limits = limits_in_words(net, set(self.source), self.w_min, self.w_max, self.l_max)
-        if self.futures is not None and not self.futures.limited:
-            limits = [f"{' and '.join(limits)} in at least {self.futures.share:.4g} of the futures"]
-        elif self.year is not None:
-            limits = [f"{' and '.join(limits)} in every step"]
-        if self.objective.supply_given or (self.asked.objective is not None and self.asked.objective.supply_given):
-            limits.append(supply_in_words(self.objective, self.asked.objective))
-        limits += [self.held] if self.held else []
-        limits += ["outputs within their ranges"] if self.ranged.any() else []
-        limits += ["lines open at the ends that the grid names"] if net.hangs.any() else []
-        limits += [] if self.most is None else [f"at most {self.most} changes"]
+        net, question = self.net, self.question
+        plain = self.objective.by_loss
+        asked = question.asked or Asked()
         given = [tuple(net.branch_names[e] for e in self.locked[s] if net.switchable[e]) for s in (OPEN, CLOSED)]
+        limits = limits_in_words(question, outputs=bool(self.ranged.any()))
         return Verified(
-            loss_kw=(self.value - self.price * self.changes if plain else self.loss) * net.s_base_kva,
-            value_kw=self.value * net.s_base_kva,
+            loss_kw=(self.worst - self.price * self.changes if plain else self.loss) * net.s_base_kva,
+            value_kw=self.worst * net.s_base_kva,
             bound_kw=self.bound * net.s_base_kva,
             gap=self.relative_gap,
             open_branches=self._opened(),
@@ -274,19 +266,21 @@ class Claim:
             bounds=bounds,
             judged=judged,
             by_paths=by_paths,
-            given=(given[OPEN], given[CLOSED]),
-            held=self.others,
+            given=(given[OPEN], given[CLOSED]) if asked.free is None or "topology" in asked.free else ((), ()),
+            held=question.stay,
             change_cost_kw=self.price * net.s_base_kva,
             positions=tuple(zip(self.devices.names, (self.devices.first + self.positions).tolist(), strict=True)),
             limits=", ".join(limits) + ("," if len(limits) > 1 else ""),
-            prices="" if plain else prices_in_words(self.objective, self.asked.objective, net.s_base_kva),
+            prices="" if plain else prices_in_words(question),
             measure=self._measure(),
             steps=0 if self.year is None else len(self.year.label),
             hours=0.0 if self.year is None else float(self.year.steps.hours.sum()),
+            asked=asked,
+            grid_digest=self.grid_digest,
         )
 
     def _measure(self) -> str:
         """What of the losses counts, in words; empty for one demand."""
         if self.year is not None:
             return f"mean over the {len(self.year.label):,} steps of the year, in {self.year.count:,} groups"
-        return "" if self.futures is None else futures_in_words(self.futures, self.asked.futures)
+        return "" if self.futures is None else futures_in_words(self.question.asked or Asked(), self.futures.count)

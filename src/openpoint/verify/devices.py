@@ -34,21 +34,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import accumulate, islice, pairwise, product
+from itertools import accumulate
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.verify.data import Data, digest
+from openpoint.verify.data import Data
 from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.outputs import Output
 
 Span = tuple[int, int]
 """First and last position of an interval."""
-TRIES = 1000
-"""Ways to choose devices by names that several of the grid have, at most."""
 
 
 @dataclass(frozen=True)
@@ -157,23 +155,6 @@ class Places:
                 some = data.value[self.begin[d] : self.begin[d + 1]]
                 found[bus] = min(some), max(some)
         return found
-
-
-def named(net: Network, devices: Devices, names: list[str], claimed: str) -> Devices | None:
-    """The devices of these names that have the digest claimed, in the order of the grid; None if there are none."""
-    numbers = [[d for d, name in enumerate(devices.names) if name == wanted] for wanted in names]
-    for chosen in islice(product(*numbers), TRIES):
-        some = devices.only(np.array(chosen, dtype=np.int64))
-        if all(a < b for a, b in pairwise(chosen)) and digest(net, some) == claimed:
-            return some
-    return None
-
-
-def without(devices: Devices, free: Devices) -> tuple[tuple[str, int], ...]:
-    """Names of the devices that are not free, and their positions today as the grid counts them."""
-    kept = set(zip(free.kind.tolist(), free.place.tolist(), strict=True))
-    rows = zip(devices.names, devices.kind, devices.place, devices.first + devices.today, strict=True)
-    return tuple((name, int(at)) for name, kind, place, at in rows if (int(kind), int(place)) not in kept)
 
 
 def running(net: Network, devices: Devices, positions: list[int]) -> Bools:

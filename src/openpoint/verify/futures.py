@@ -3,15 +3,22 @@
 A line `future` gives multipliers of the balances in one future, at which the node, or the node with one branch open,
 has a lower bound of the loss in this future, prices of changes included. It holds in every node below. Since no loss is
 less than its bound and probabilities are not negative, the measure of the bounds is a lower bound of the measure of the
-losses. A future without a bound yet counts as one that gains without end.
+losses. A future without a bound yet loses nothing, or gains without end where a branch may gain.
+
+**Regret** is measured from what each future loses at best by itself. Of that a certificate of one demand gives a state
+that attains a loss W⁺, and a bound W⁻ that no state is below: the bounds are less W⁺, the losses of the best state less
+W⁻.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
+
+import numpy as np
 
 from openpoint.arrays import Complexes, Floats, States
 from openpoint.network import Network
@@ -19,12 +26,12 @@ from openpoint.verify.bound import Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
+from openpoint.verify.errors import CertificateError
 from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.graph import Graph
-from openpoint.verify.head import Head
-from openpoint.verify.measure import Measure, measure_of
+from openpoint.verify.head import GivenFutures
+from openpoint.verify.measure import Measure
 from openpoint.verify.multipliers import Multipliers
-from openpoint.verify.verified import CertificateError
 
 DIGITS = 96
 """Binary digits of the bounds that are kept."""
@@ -64,18 +71,36 @@ class Bounded(Protocol):
 
 @dataclass(frozen=True)
 class Futures:
-    """The futures of a certificate.
+    """Many futures.
 
     Attributes:
         demands: (K, N) constant power. measure: of the losses less `reference`, (K).
         weights: (K) probabilities by which the share of futures that keep their limits is counted; at least `share`.
+        regret: whether losses count beyond what each future loses at best by itself. alone: of that a value that is
+            attained and a bound, (K) each; None: 0.
     """
 
     demands: Complexes
     measure: Measure
-    reference: list[float]
     weights: list[float]
-    share: float
+    share: float = 1.0
+    regret: bool = False
+    alone: tuple[list[float], list[float]] | None = None
+
+    @property
+    def reference(self) -> list[float]:
+        """(K) what each future loses at best by itself, as it is attained; 0 without regret."""
+        return [0.0] * self.count if self.alone is None else self.alone[0]
+
+    @property
+    def least(self) -> list[float]:
+        """(K) no state loses less in each future by itself; 0 without regret."""
+        return [0.0] * self.count if self.alone is None else self.alone[1]
+
+    def digest(self) -> str:
+        """SHA-256 of demands and weights; docs/formats.md lists them."""
+        table = np.concatenate([self.demands.real.ravel(), self.demands.imag.ravel(), self.weights])
+        return hashlib.sha256(table.astype("<f8").tobytes()).hexdigest()
 
     @property
     def count(self) -> int:
@@ -87,9 +112,9 @@ class Futures:
         """Whether every future has to keep the limits."""
         return self.share >= 1.0
 
-    def worth(self, losses: list[float]) -> float:
-        """The measure of losses that were computed in floating point."""
-        less = zip(losses, self.reference, strict=True)
+    def worth(self, losses: list[float], given: list[float]) -> float:
+        """The measure of losses that were computed in floating point, less those given."""
+        less = zip(losses, given, strict=True)
         return float(self.measure.worst([_floor(Fraction(loss) - Fraction(w)) for loss, w in less]) / (1 << DIGITS))
 
     def enough(self, kept: list[bool]) -> bool:
@@ -119,19 +144,25 @@ def _floor(value: Fraction) -> int:
     return math.floor(value * (1 << DIGITS))
 
 
-def futures_of(head: Head) -> Futures | None:
-    """The futures of a certificate; None where there are none.
+def check_futures(given: GivenFutures | None, asked: Futures | None) -> None:
+    """Refuse a certificate of other futures than those asked about.
 
     Raises:
-        CertificateError: numbers that make no sense.
+        CertificateError: saying so.
     """
-    given = head.futures
-    if given is None:
-        return None
-    if not given.weights.sum() > 0.0 or given.share > 1.0:
-        raise CertificateError("no future has a weight, or the share of futures is above 1")
-    measure, reference = measure_of(given.measure), given.reference.tolist()
-    return Futures(given.demands, measure, reference, given.weights.tolist(), given.share)
+    if given is None or asked is None:
+        if given is not None:
+            raise CertificateError("it is about many futures: give their table (--futures), as the search had it")
+        if asked is not None:
+            raise CertificateError("it is about one demand, not about many futures; leave the futures out")
+        return
+    if given.count != asked.count or given.digest != asked.digest():
+        raise CertificateError(
+            "it is about other futures: the demands or the probabilities are not those that the search had (digest). "
+            "Give that table, of the same grid"
+        )
+    if asked.regret != (given.alone is not None):
+        raise CertificateError("what each future loses at best by itself is there for regret, and for regret alone")
 
 
 def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:
@@ -171,13 +202,16 @@ class FuturesBounds:
     """Lower bounds of the loss in each future.
 
     Attributes:
-        goal: the measure of the bounds that every node has to reach, times 2^`DIGITS`.
+        goal: the measure of the bounds that every node has to reach, times 2^`DIGITS`. unknown: bound of a future that
+            has none.
     """
 
     def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, futures: Bounded) -> None:
         """`data`: with the ranges of voltages that hold in all futures."""
         self.data, self.graph, self.places, self.futures = data, graph, places, futures
         self.goal, self.minus = goal * (1 << DIGITS), [-_floor(-Fraction(w)) for w in futures.reference]
+        lossy = min((*data.r, *data.g, *data.g_open_fr, *data.g_open_to), default=Fraction(0)) >= 0
+        self.unknown = 0 if lossy else UNKNOWN
         self.multipliers = [Multipliers(graph.n) for _ in range(futures.count)]
         sizes = [[max(-low, high) for low, high in zip(*ends, strict=True)] for ends in zip(*futures.ends, strict=True)]
         self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal, places)
@@ -208,5 +242,5 @@ class FuturesBounds:
 
     def reached(self, values: dict[int, int]) -> bool:
         """Whether the measure of bounds reaches the goal; `values`: by future, those that are known."""
-        less = [values.get(k, UNKNOWN) - self.minus[k] for k in range(self.futures.count)]
+        less = [max(values.get(k, self.unknown), self.unknown) - self.minus[k] for k in range(self.futures.count)]
         return self.futures.measure.worst(less) >= self.goal

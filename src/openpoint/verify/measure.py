@@ -19,13 +19,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.verify.head import BetweenBounds, NearNominal
-from openpoint.verify.verified import CertificateError
+from openpoint.errors import OptionError
 
 ROUNDING = 1e-6
 """Largest difference of a sum of probabilities from 1 that is taken for rounding."""
+RISKS = "expected, worst, cvar:0.9, regret, regret:expected or regret:cvar:0.9"
+AMBIGUITIES = ("tv", "wasserstein", "demand", "box")
 Values = list[int]
 """What each future is worth, as whole numbers of one unit."""
 
@@ -118,36 +122,146 @@ class Near:
 Measure = Between | Near
 
 
-def measure_of(given: BetweenBounds | NearNominal) -> Measure:
-    """The measure that the head of a certificate states.
+class FuturesTable(Protocol):
+    """What a table of K futures of N buses has, such as `openpoint.Futures`."""
+
+    @property
+    def bus_names(self) -> tuple[str, ...]:
+        """(N) as in the grid."""
+        ...
+
+    @property
+    def probabilities(self) -> Floats | None:
+        """(K); None where they are unknown."""
+        ...
+
+    @property
+    def weights(self) -> Floats:
+        """(K) the probabilities, or equal ones where they are unknown."""
+        ...
+
+    @property
+    def p_kw(self) -> Floats:
+        """(K, N)."""
+        ...
+
+    @property
+    def q_kvar(self) -> Floats:
+        """(K, N)."""
+        ...
+
+
+def risk_of(text: str) -> tuple[bool, str, float]:
+    """Of a risk in words, such as `regret:cvar:0.9`: whether it is one of regret, of what, and at which level.
 
     Raises:
-        CertificateError: probabilities that are none.
+        OptionError: it is none.
     """
-    if isinstance(given, NearNominal):
-        nominal, whole = _whole([given.nominal])
-        far = given.distance
-        if far is not None and far.diagonal().any():
-            raise CertificateError("a future has a distance to itself")
-        distance = None if far is None else [[Fraction(d) for d in row] for row in far.tolist()]
-        total = sum(nominal[0])
-        _near_one(total, whole)
-        return Near(nominal[0], Fraction(given.radius), distance, total)
-    (lower, upper), whole = _whole([given.lower, given.upper])
-    if any(low > high for low, high in zip(lower, upper, strict=True)):
-        raise CertificateError("a greatest probability is below the least one")
-    one = min(max(whole, sum(lower)), sum(upper))
+    word, _, rest = text.strip().lower().partition(":")
+    if word == "regret":
+        word, _, rest = (rest or "worst").partition(":")
+        regret = True
+    else:
+        regret = False
+    if word in ("expected", "worst") and not rest:
+        return regret, word, 0.0
+    level = _float(rest)
+    if word == "cvar" and 0.0 <= level < 1.0:
+        return regret, word, level
+    raise OptionError(f"the risk {text!r} is not known; give {RISKS}")
+
+
+def risk_text(text: str) -> str:
+    """A risk in words, written in one way.
+
+    Raises:
+        OptionError: it is none.
+    """
+    regret, word, level = risk_of(text)
+    return f"{'regret:' if regret else ''}{word}{f':{level!r}' if word == 'cvar' else ''}"
+
+
+def ambiguity_text(text: str) -> str:
+    """An ambiguity in words, written in one way.
+
+    Raises:
+        OptionError: it is none.
+    """
+    kind, size = ambiguity_of(text)
+    return f"{kind}:{size!r}"
+
+
+def ambiguity_of(text: str) -> tuple[str, float]:
+    """Of an ambiguity in words, such as `tv:0.2`: its kind and its radius.
+
+    Raises:
+        OptionError: it is none.
+    """
+    kind, _, rest = text.strip().lower().partition(":")
+    size = _float(rest)
+    if kind in AMBIGUITIES and 0.0 <= size < math.inf:
+        return kind, size
+    raise OptionError(f"the ambiguity {text!r} is not known; give {' or '.join(f'{kind}:0.2' for kind in AMBIGUITIES)}")
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def measure_of(risk: str, ambiguity: str | None, table: FuturesTable) -> Measure:
+    """The measure that a risk and an ambiguity are over a table of futures.
+
+    Args:
+        risk, ambiguity: in the words of the options of these names.
+
+    Raises:
+        OptionError: words that name none, probabilities that the table does not have, or sets that are not covered.
+    """
+    _, word, level = risk_of(risk)
+    count = len(table.weights)
+    if ambiguity is None and word == "worst":
+        return Between([0] * count, [1] * count, 1)
+    if ambiguity is not None and word != "expected":
+        raise OptionError(f"{risk} of ambiguous probabilities is not defined; the risk must be expected, or left out")
+    if table.probabilities is None:
+        raise OptionError(f"{ambiguity or risk} needs probabilities, and the futures have none")
+    nominal = [Fraction(p) for p in table.weights.tolist()]
+    if ambiguity is None:
+        most = [p / (1 - Fraction(level)) for p in nominal]
+        return _between(nominal if not level else [Fraction(0)] * count, most)
+    kind, size = ambiguity_of(ambiguity)
+    radius = Fraction(size)
+    if kind == "box":
+        zero, one = Fraction(0), Fraction(1)
+        return _between([max(p - radius, zero) for p in nominal], [min(p + radius, one) for p in nominal])
+    if kind == "demand":
+        raise OptionError("certificates do not cover probabilities by their moments (demand:…)")
+    distance = None
+    if kind == "wasserstein":
+        s = table.p_kw + 1j * table.q_kvar
+        distance = [[Fraction(d) for d in np.abs(s - each).sum(axis=1).tolist()] for each in s]
+    (whole,), unit = _whole([nominal])
+    total = sum(whole)
+    _near_one(total, unit)
+    return Near(whole, radius, distance, total)
+
+
+def _between(lower: list[Fraction], upper: list[Fraction]) -> Between:
+    (low, high), whole = _whole([lower, upper])
+    one = min(max(whole, sum(low)), sum(high))
     _near_one(one, whole)
-    return Between(lower, upper, one)
+    return Between(low, high, one)
 
 
-def _whole(rows: list[Floats]) -> tuple[list[Values], int]:
+def _whole(rows: list[list[Fraction]]) -> tuple[list[Values], int]:
     """Numbers as whole numbers of one unit, and how many of these are 1."""
-    exact = [[Fraction(value) for value in row.tolist()] for row in rows]
-    unit = math.lcm(*(value.denominator for row in exact for value in row))
-    return [[int(value * unit) for value in row] for row in exact], unit
+    unit = math.lcm(*(value.denominator for row in rows for value in row))
+    return [[int(value * unit) for value in row] for row in rows], unit
 
 
 def _near_one(total: int, whole: int) -> None:
     if not abs(total - whole) <= ROUNDING * whole:
-        raise CertificateError(f"the probabilities sum to {total / whole}, not to 1")
+        raise OptionError(f"the probabilities sum to {total / whole}, not to 1")

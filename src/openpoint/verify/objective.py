@@ -1,4 +1,4 @@
-"""What a certificate minimises, by prices and limits of supply that are written in it."""
+"""What is minimised, by prices, and limits of supply."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
-from openpoint.verify.head import Head
 
 BY_SOURCE = ("p_min", "p_max", "q_min", "q_max", "s_max")
 """Limits of sources, in the order of `SupplyLimits`."""
-SLACK = 3e-6
-"""Relative tolerance of a limit of power (1e-6 of it counts as kept)."""
 LEAST_POWER = 1e-2
 """A limit of power is relative to itself, or to this power per unit if it is less."""
 
@@ -89,30 +86,8 @@ class Objective:
         parts = (cost.source, cost.generator, cost.square, cost.idle, cost.current, np.array([cost.move]))
         return cost.loss == 1.0 and not any(part.any() for part in parts)
 
-    def priced_as(self, other: OperatingCost) -> bool:
-        """Whether these are the same prices."""
-        names = ("loss", "source", "generator", "square", "idle", "current", "move")
-        return all(np.array_equal(vars(self.cost)[name], vars(other)[name]) for name in names)
-
-    def limited_as(self, other: SupplyLimits) -> bool:
-        """Whether these are the same limits within their tolerance."""
-        pairs = ((vars(self.supply)[name], vars(other)[name]) for name in (*BY_SOURCE, "generator_s_max"))
-        return all(_close(mine, given) for mine, given in pairs)
-
-
-def _close(mine: Floats, given: Floats) -> bool:
-    ends = np.isfinite(given)
-    size = SLACK * np.maximum(np.abs(given[ends]), LEAST_POWER)
-    return bool(np.array_equal(mine[~ends], given[~ends]) and np.all(np.abs(mine[ends] - given[ends]) <= size))
-
 
 def least_losses(net: Network) -> Objective:
     """The loss, and no limits beside those of the network."""
     g, s = len(net.generator_names), len(net.source_terminal)
     return Objective(least_loss(g, s, net.n_conductors), no_supply_limits(g, s))
-
-
-def objective_of(head: Head, net: Network) -> Objective:
-    """The objective in the head of a certificate."""
-    plain = least_losses(net)
-    return Objective(head.prices or plain.cost, head.supply or plain.supply)

@@ -1,8 +1,8 @@
 """Check a certificate of `openpoint reconfigure` or `dispatch` without the code that wrote it.
 
-A certificate (docs/formats.md) claims that every radial state of the grid that keeps the locks and limits in the file
-has an objective value (loss plus cost of changes, or the cost at the prices in the file) of at least `bound`, and
-contains a state with the value `value`.
+A certificate (docs/formats.md) claims that every radial state that a question allows (`openpoint.verify.question`, made
+of the user's grid, tables and options) has an objective value of at least `bound`, and contains a state with the value
+`value`.
 Its lines describe a branch-and-bound tree. The checker tracks the states of the branches and the positions that each
 device may have (`openpoint.verify.devices`) itself, and derives what follows from the graph with its own search for
 loops and bridges and its own count of closings. It accepts
@@ -12,8 +12,8 @@ loops and bridges and its own count of closings. It accepts
   safe side;
 - that a node contains no radial state, only by the graph;
 - a radial state by its power flow, a sweep in floating point, of a year one in every step: the only place where
-  rounding enters. With dispatchable generators it accepts a radial state by a lower bound only. The limits in the file
-  are 1e-6 wider than those of the grid. A state within 1e-8 of such a limit counts neither as keeping nor as violating
+  rounding enters. With dispatchable generators it accepts a radial state by a lower bound only. The limits
+  are 1e-6 wider than those asked. A state within 1e-8 of such a limit counts neither as keeping nor as violating
   it: the best state may be one, and other such states may have less loss;
 - the end of the file, when both sides of every branching are done.
 
@@ -24,160 +24,110 @@ The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.ve
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Complexes, Floats, States
-from openpoint.grid.grid import Grid
-from openpoint.network import Network, build_network
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import Devices
+from openpoint.arrays import Complexes, States
+from openpoint.network import Network
 from openpoint.verify.archive import Archive
-from openpoint.verify.claim import EXACT, Asked, Claim
-from openpoint.verify.data import NOTHING as NO_DEVICES
+from openpoint.verify.claim import EXACT, Claim
 from openpoint.verify.devices import Span, running
-from openpoint.verify.futures import FuturesBounds
-from openpoint.verify.head import read_head
-from openpoint.verify.lines import (
-    Bound,
-    ByParts,
-    ByPaths,
-    ByRegions,
-    Future,
-    Judged,
-    Line,
-    Probe,
-    Sizes,
-    Step,
-    read_line,
-)
+from openpoint.verify.errors import CertificateError
+from openpoint.verify.futures import FuturesBounds, check_futures
+from openpoint.verify.head import Head, read_head
 from openpoint.verify.node_bound import NodeBound
-from openpoint.verify.objective import Objective, least_losses
 from openpoint.verify.path_lines import PathLines
 from openpoint.verify.path_parts import PartLines
+from openpoint.verify.question import Question
 from openpoint.verify.regions import Regions
-from openpoint.verify.steps import Steps, YearLike
 from openpoint.verify.tree import State, Tree
-from openpoint.verify.verified import CertificateError, Verified
+from openpoint.verify.verified import Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
-TRIES = 64
-"""How often a future may be bounded at a node with the same branches closed, or with one more open, at most."""
 
-
-def verify(
-    grid: Grid,
+def check(
+    question: Question,
     path: Path | str,
     progress: Callable[[int, int], None] | None = None,
     *,
-    futures: tuple[Complexes, Floats] | None = None,
-    year: YearLike | None = None,
     workers: int = 1,
 ) -> Verified:
-    """Check a certificate against a grid.
-
-    Args:
-        progress: called with the number of lines checked and their total number.
-        futures: (K, N) demand of constant power in kVA and (K) probabilities; those in the file are compared with them.
-        year: what `openpoint.read_year` reads from the table that the search had; a certificate of a year needs it.
-        workers: processes that share the bounds of the file; under many futures and for a year there is one.
-
-    Raises:
-        InputError: the grid has faults. OptionError: the year is of another grid. OSError: the file cannot be read.
-        CertificateError: the file is no certificate of this grid, is damaged, or a step in it does not hold.
-    """
-    network = build_network(grid)
-    if not network.is_balanced:
-        return verify_network(network, path, progress)
-    supply, cost = build_supply(grid, network), least_losses(network).cost
-    if not grid.sources["price_usd_per_kwh"].null_count():
-        cost = build_prices(grid, network)
-    devices = build_devices(grid, network)
-    known = None if futures is None else (futures[0] / network.s_base_kva, futures[1])
-    return verify_network(
-        network,
-        path,
-        progress,
-        devices=devices,
-        objective=Objective(cost, supply),
-        futures=known,
-        steps=None if year is None else Steps.of(year, network),
-        workers=workers,
-    )
-
-
-def verify_network(
-    network: Network,
-    path: Path | str,
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    devices: Devices = NO_DEVICES,
-    objective: Objective | None = None,
-    futures: tuple[Complexes, Floats] | None = None,
-    steps: Steps | None = None,
-    workers: int = 1,
-) -> Verified:
-    """Check a certificate against a network, which has its `devices` at today's positions; otherwise as `verify`.
-
-    `objective`: the prices and limits of supply of the grid, with which those in the file are compared. `futures`: the
-    same, with demands per unit. `steps`: of the year.
-    """
-    check = partial(_checked, network, path, devices, Asked(objective, futures, steps))
-    if workers == 1 or _has_many(network, path):
-        return check((0, 1), progress)
+    """Check a certificate of a question in numbers; otherwise as `openpoint.verify.verify`."""
+    of_part = partial(_checked, question, path)
+    if workers == 1 or question.futures is not None or question.steps is not None:
+        return of_part((0, 1), progress)
     with ProcessPoolExecutor(workers - 1, get_context("spawn")) as pool:
-        others = [pool.submit(check, (k, workers)) for k in range(1, workers)]
+        others = [pool.submit(of_part, (k, workers)) for k in range(1, workers)]
         with suppress(CertificateError):
-            found = check((0, workers), progress)
+            found = of_part((0, workers), progress)
             for other in others:
                 other.result()
             return found
-    return check((0, 1), progress)  # refused: the words are those of one process
+    return of_part((0, 1), progress)  # refused: the words are those of one process
 
 
-def _has_many(network: Network, path: Path | str) -> bool:
-    """Whether a file is a certificate of many futures or of a year; whatever is wrong with it is found later."""
-    with suppress(CertificateError), _opened(network, path) as archive:
-        head = archive.line()
-        return isinstance(head, dict) and not {"futures", "year"}.isdisjoint(head)
-    return False
-
-
-def _opened(network: Network, path: Path | str) -> Archive:
-    return Archive(path, network.n_terminals + network.n_conductors)
+def opened(net: Network, path: Path | str | io.BytesIO) -> Archive:
+    """The file of a certificate of a network."""
+    return Archive(path, net.n_terminals + net.n_conductors)
 
 
 def _checked(
-    network: Network,
-    path: Path | str,
-    devices: Devices,
-    asked: Asked,
-    part: tuple[int, int],
-    progress: Callable[[int, int], None] | None = None,
+    question: Question, path: Path | str, part: tuple[int, int], progress: Callable[[int, int], None] | None = None
 ) -> Verified:
     """Check a file, of its bounds those of a part: (k, n) every n-th from k on."""
+    try:
+        with opened(question.net, path) as archive:
+            return _proven(question, archive, part, progress)[1]
+    except CertificateError as error:
+        raise CertificateError(f"{path}: refused at {error}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CertificateError(f"{path}: damaged ({error!r}). Write it again") from error
+
+
+def _proven(
+    question: Question, archive: Archive, part: tuple[int, int], progress: Callable[[int, int], None] | None = None
+) -> tuple[Claim, Verified]:
+    """Go through a file, whose place the error names."""
     proof = None
     try:
-        with _opened(network, path) as archive:
-            proof = _Proof(Claim(network, devices, read_head(archive, network), asked), part)
-            while proof.lines < proof.claim.declared:
-                proof.lines += 1
-                proof.line(read_line(archive, proof.sizes))
-                if progress is not None:
-                    progress(proof.lines, proof.claim.declared)
-            if archive.line() is not None:
-                raise CertificateError(f"there are more lines than the {proof.claim.declared} that the head names")
-            return proof.end()
+        head = read_head(archive, question.net)
+        check_futures(head.futures, question.futures)
+        proof = _Proof(Claim(_with_alone(question, head, archive), head), part)
+        while (line := archive.line()) is not None:
+            proof.lines += 1
+            proof.line(line, archive)
+            if progress is not None:
+                progress(proof.lines, proof.claim.declared)
+        return proof.claim, proof.end()
     except CertificateError as error:
         where = f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
-        raise CertificateError(f"{path}: refused at {where}: {error}") from None
+        raise CertificateError(f"{where}: {error}") from None
+
+
+def _with_alone(question: Question, head: Head, archive: Archive) -> Question:
+    """The question with what each future loses at best by itself, where the risk is regret, by certificates of each."""
+    futures = question.futures
+    if futures is None or head.futures is None or head.futures.alone is None:
+        return question
+    claims = []
+    for k, size in enumerate(head.futures.alone):
+        one = replace(question, futures=None, net=replace(question.net, s_power=futures.demands[k]))
+        try:
+            claims.append(_proven(one, opened(one.net, io.BytesIO(archive.block(size))), (0, 1))[0])
+        except CertificateError as error:
+            raise CertificateError(f"future {k + 1} by itself: {error}") from None
+    alone = [claim.attained for claim in claims], [claim.bound for claim in claims]
+    return replace(question, futures=replace(futures, alone=alone))
 
 
 class _Proof:
@@ -186,7 +136,7 @@ class _Proof:
     def __init__(self, claim: Claim, part: tuple[int, int]) -> None:
         """`part`: (k, n) of the bounds for one demand only every n-th is worked out, from k on."""
         self.claim, self.part = claim, part
-        self.lines, self.bounds, self.judged, self.by_paths = 0, 0, 0, 0
+        self.lines, self.bounds, self.judged, self.by_paths, self.by_regions = 0, 0, 0, 0, 0
         net, self.data, goal = claim.net, claim.data(), claim.goal
         self.bound, self.futures = None, None
         if claim.every is None:
@@ -200,7 +150,7 @@ class _Proof:
         self.first = status.copy()
         self.regions: Regions | None = None
         self.parts: PartLines | None = None
-        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, set(), {}))
+        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, [], {}))
 
     def _base(self, given: list[int | None], prices: list[int]) -> list[int]:
         """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
@@ -209,57 +159,56 @@ class _Proof:
             raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
         return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
-    @property
-    def sizes(self) -> Sizes:
-        """Of what the next line is of."""
-        claim = self.claim
-        of_region = None if self.regions is None else self.regions.sizes
-        count = 0 if claim.every is None else claim.every.count
-        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), claim.devices.count, count, claim.junctions)
-
-    def line(self, line: Line) -> None:
-        """Check one line of the file."""
+    def line(self, line: list[Any], archive: Archive) -> None:
+        """Check one line of the archive, which is read up to its end, and what belongs to it after that."""
+        word, *rest = line
         if self.regions is not None:
-            if self.regions.line(line, self._is_mine):
-                self.regions, self.tree.state = None, None
+            self._in_regions(word, rest, archive)
         elif self.parts is not None:
-            self._in_parts(self.parts, line)
-        elif self.tree.step(line):
+            self._in_parts(self.parts, word, rest, archive)
+        elif self.tree.step(word, rest):
             return
-        elif isinstance(line, Step):
-            nearer, farther = self._divided(line)
+        elif word == "step":
+            nearer, farther = self._divided(*rest)
             here = self.tree.here
             other = here.beside(here.status.copy(), farther, dict(here.values))
             here.spans = nearer
             self.tree.leave(other)
-        elif isinstance(line, Judged) and self.tree.decided and (only := self._only()) is not None:
+        elif word == "judged" and self.tree.decided and (only := self._only()) is not None:
             self._judge(*only)
-        elif not (self._step_one if self.futures is None else self._step_many)(line):
-            raise CertificateError(f"'{line.word}' does not hold here")
+        elif not (
+            self._step_one(word, rest, archive) if self.futures is None else self._step_many(word, rest, archive)
+        ):
+            raise CertificateError(f"'{word}' does not hold here")
 
-    def _step_one(self, line: Line) -> bool:
+    def _step_one(self, word: str, rest: list[Any], archive: Archive) -> bool:
         """A line with a bound for one demand; whether it is one."""
-        here = self.tree.here
-        if isinstance(line, Bound | Probe) and line.given is not None and self.bound is not None:
-            self.bound.given.take(line.given)
-            if self._is_mine() and not self.bound.reached(self.tree.asked(line), here.spans):
-                raise CertificateError("the bound of these multipliers does not reach the bound claimed")
-            self.tree.accept(line)
-        elif isinstance(line, ByPaths):
-            self._bounded_by_paths(line)
-        elif isinstance(line, ByParts):
-            self.parts = self.path_lines.parts(line, here.status, self._ways())
-        elif isinstance(line, ByRegions):
+        if word == "bound":
+            self._bounded(self.tree.here.status, rest, archive)
+            self.tree.state = None
+        elif word == "paths":
+            self._bounded_by_paths(rest, archive)
+        elif word == "parts":
+            self.parts = self.path_lines.parts(rest, archive, self.tree.here.status, self._ways())
+        elif word == "regions":
             self.bounds += 1
-            self.regions = Regions(self.claim, self.data, here.status, line)
-        else:
-            return False
-        return True
+            self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, archive)
+        elif word == "probe":
+            self._bounded(self.tree.with_open(rest[0]), rest[1:], archive)
+            self.tree.here.closings.append(rest[0])
+        return word in ("bound", "paths", "parts", "regions", "probe")
 
-    def _in_parts(self, parts: PartLines, line: Line) -> None:
+    def _in_regions(self, word: str, rest: list[Any], archive: Archive) -> None:
+        """A line of the tree of a region; after the last one the node is done."""
+        assert self.regions is not None
+        if self.regions.line(word, rest, archive, self._is_mine):
+            self.by_regions += self.regions.nodes
+            self.regions, self.tree.state = None, None
+
+    def _in_parts(self, parts: PartLines, word: str, rest: list[Any], archive: Archive) -> None:
         """A line of a part of the paths; after the last one the node is done."""
         begun = parts.leaves
-        done = parts.line(line, self._is_mine)
+        done = parts.line(word, rest, archive, self._is_mine)
         self.by_paths += parts.leaves - begun
         self.bounds += parts.leaves - begun - 1  # the part is one of them
         if done:
@@ -271,28 +220,28 @@ class _Proof:
         self.bounds += 1
         return self.bounds % count == rank
 
-    def _step_many(self, line: Line) -> bool:
+    def _step_many(self, word: str, rest: list[Any], archive: Archive) -> bool:
         """A line with a bound under many futures; whether it is one."""
         here, futures = self.tree.here, self.futures
         assert futures is not None
-        if isinstance(line, Future):
-            k, branch = line.k, line.branch
-            here.tried[k, branch] += 1
-            if here.tried[k, branch] > TRIES or not (branch is None or self.tree.is_free(branch)):
-                raise CertificateError(f"future {k} is bounded too often here, or branch {branch} is decided already")
-            futures.multipliers[k].take(line.given)
+        if word == "future":
+            k, branch, *given = rest
+            if k not in range(len(futures.multipliers)) or not (branch == -1 or self.tree.is_free(branch)):
+                raise CertificateError(f"there is no future {k}, or branch {branch} is decided already")
+            futures.multipliers[k].read(given, archive)
             self.bounds += 1
-            known = here.values if branch is None else here.opened.setdefault(branch, {})
-            found = futures.bound(k, here.status if branch is None else self.tree.with_open(branch))
+            known = here.values if branch == -1 else here.opened.setdefault(branch, {})
+            found = futures.bound(k, here.status if branch == -1 else self.tree.with_open(branch))
             known[k] = max([found, *(values[k] for values in (known, here.values) if k in values)])
-        elif isinstance(line, Bound | Probe):
-            values = here.values if isinstance(line, Bound) else here.values | here.opened.get(line.branch, {})
+        elif word in ("bound", "probe"):
+            values = here.values if word == "bound" else here.values | here.opened.get(rest[0], {})
             if not futures.reached(values):
                 raise CertificateError("the bounds of the futures do not reach the bound claimed")
-            self.tree.accept(line)
-        else:
-            return False
-        return True
+            if word == "bound":
+                self.tree.state = None
+            else:
+                here.closings.append(rest[0])
+        return word in ("future", "bound", "probe")
 
     def _judge(self, positions: list[int], outputs: Complexes) -> None:
         """Accept a radial state that misses a limit or is worth at least what is claimed."""
@@ -303,11 +252,11 @@ class _Proof:
             raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
         self.tree.state = None
 
-    def _divided(self, line: Step) -> tuple[list[Span], list[Span]]:
+    def _divided(self, d: int, k: int, side: int) -> tuple[list[Span], list[Span]]:
         """The intervals of the node that follows and of the one that waits: a device is split after position k."""
-        spans, d, k, side = self.tree.here.spans, line.device, line.k, line.side
-        if not spans[d][0] <= k < spans[d][1]:
-            raise CertificateError(f"device {d} cannot be split after position {k}")
+        spans = self.tree.here.spans
+        if d not in range(len(spans)) or side not in (0, 1) or not spans[d][0] <= k < spans[d][1]:
+            raise CertificateError(f"device {d} cannot be split after position {k} with side {side}")
         first, last = spans[d]
         parts = (first, k), (k + 1, last)
         sides = [[*spans[:d], part, *spans[d + 1 :]] for part in parts]
@@ -323,12 +272,19 @@ class _Proof:
             return None
         return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
-    def _bounded_by_paths(self, line: ByPaths) -> None:
+    def _bounded(self, status: States, line: list[Any], archive: Archive) -> None:
+        """Check that no state with these states of the branches has a value below the claimed bound."""
+        assert self.bound is not None
+        self.bound.read(line, archive)
+        if self._is_mine() and not self.bound.reached(status, self.tree.here.spans):
+            raise CertificateError("the bound of these multipliers does not reach the bound claimed")
+
+    def _bounded_by_paths(self, line: list[Any], archive: Archive) -> None:
         """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
         here = self.tree.here
         self.bounds += 1
         self.by_paths += 1
-        if self.path_lines.take_out(line, here.status, self._ways()):
+        if self.path_lines.take_out(line, archive, here.status, self._ways()):
             self.tree.state = None
         else:
             here.alive = self.tree.graph.consequences(here.status)
@@ -346,6 +302,6 @@ class _Proof:
 
     def end(self) -> Verified:
         """The result, after the last line."""
-        if not self.tree.done:
-            raise CertificateError(f"the file ends with nodes left, after {self.claim.declared} lines")
+        if not self.tree.done or self.lines != self.claim.declared:
+            raise CertificateError(f"the file ends with nodes left, or has not {self.claim.declared} lines")
         return self.claim.proven(self.tree.node, self.bounds, self.judged, self.by_paths)

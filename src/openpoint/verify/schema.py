@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.verify.verified import CertificateError
+from openpoint.verify.errors import CertificateError
 
 SHOWN = 40
 """Characters of a value that is refused."""
@@ -40,6 +40,13 @@ def number(value: Any, place: str, least: float = -math.inf) -> float:
         value = float(value)
     if type(value) is not float or not math.isfinite(value) or value < least:
         raise refused(value, place, "a number" + ("" if least == -math.inf else f" >= {least:g}"))
+    return value
+
+
+def flag(value: Any, place: str) -> bool:
+    """`true` or `false`."""
+    if type(value) is not bool:
+        raise refused(value, place, "true or false")
     return value
 
 

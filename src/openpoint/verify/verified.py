@@ -1,14 +1,10 @@
-"""What a check of a certificate ends with: what it proves, or why it does not hold."""
+"""What a check of a certificate ends with: what it proves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from openpoint.errors import OpenpointError
-
-
-class CertificateError(OpenpointError):
-    """The error for a certificate that is damaged or does not prove its claim; it names the line and the node."""
+from openpoint.verify.asked import Asked
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,9 @@ class Verified:
         by_paths: how many of `bounds` are those of `openpoint.verify.paths`.
         steps, hours: of a year their number and their length together, else 0; losses, values and bounds are means over
             them then.
+        asked: the question in words. grid_digest: SHA-256 of the data of the grid that the proof is about.
+        differs: in words how the question is another than the plain one of the grid, where none was asked; empty where
+            it is not, or the question is the one that was asked.
     """
 
     loss_kw: float
@@ -50,6 +49,9 @@ class Verified:
     by_paths: int = 0
     steps: int = 0
     hours: float = 0.0
+    asked: Asked = field(default_factory=Asked)
+    grid_digest: str = ""
+    differs: tuple[str, ...] = ()
 
     @property
     def energy_mwh(self) -> float:

@@ -37,11 +37,11 @@ import numpy.typing as npt
 
 from openpoint.arrays import Floats, Ints
 from openpoint.network import Network
+from openpoint.verify.errors import CertificateError
 from openpoint.verify.flow import Order, flows
 from openpoint.verify.head import Head
 from openpoint.verify.measure import Between
 from openpoint.verify.steps import Steps
-from openpoint.verify.verified import CertificateError
 
 WATCHED = 64
 """Steps in which limits were missed that are looked at before all others, at most."""
@@ -177,18 +177,18 @@ def _whole(values: Floats) -> tuple[npt.NDArray[np.object_], int]:
 
 
 def year_of(head: Head, steps: Steps | None) -> Year | None:
-    """The year of a certificate; None where it is of none.
+    """The steps of the user in the groups of a certificate; None where it is not asked about a year.
 
     Raises:
         CertificateError: it is of another year than the one given, or of none; its groups are damaged.
     """
     given = head.year
-    if given is None:
+    if steps is None or given is None:
         if steps is not None:
             raise CertificateError("it is not about a year; leave the year out")
+        if given is not None:
+            raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
         return None
-    if steps is None:
-        raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
     if given.digest != steps.digest():
         raise CertificateError(
             "it is about another year: the profiles, who follows them, or the lengths of the steps are not those that "

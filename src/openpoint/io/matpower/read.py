@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpoint.errors import Faults, InputError, Problem
+from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.matpower.case import Case, Matrix, read_case
 from openpoint.io.matpower.costs import Cost, read_costs
@@ -111,7 +111,7 @@ class _Reading:
 
     case: Case
     file: str
-    faults: list[Problem] = field(default_factory=Faults)
+    faults: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
     tables: dict[str, list[Row]] = field(default_factory=dict)
     buses: dict[int, Cells] = field(default_factory=dict)

@@ -6,6 +6,7 @@ future had before.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,17 +16,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
 from openpoint.search.certificate import Certificate
 from openpoint.search.certificate_lines import Steps
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.kernel.bookkeeping import record_for
-from openpoint.twostage.ambiguity import Between, ProbabilitySet
-
-ROUNDING = 1e-12
-"""Relative margin of greatest probabilities."""
+from openpoint.verify.asked import Asked
 
 SPARE = 8
 """Rows of the record beyond one for each branch."""
@@ -53,48 +50,25 @@ class FuturesClaim:
     """What a certificate claims of its futures.
 
     Attributes:
-        demands: (K, N). probabilities: the set over which the risk is the worst expectation. reference: (K) loss of
-            each future that is subtracted. weights: (K) by which futures that keep the limits are counted. share: of
-            them, at least.
+        demands: (K, N) per unit. weights: (K) probabilities, or equal ones where they are unknown.
+        alone: where the risk is regret, (K) certificates of what each future loses at best by itself, not packed.
     """
 
     demands: Complexes
-    probabilities: ProbabilitySet
-    reference: Floats
     weights: Floats
-    share: float
+    alone: tuple[bytes, ...] = ()
 
     key: ClassVar[str] = "futures"
 
     def head(self) -> dict[str, Any]:
-        """As it stands in the head of the file.
-
-        Raises:
-            OptionError: the set of probabilities has no such form.
-        """
-        form = self.probabilities.form
-        if form is None:
-            raise OptionError(
-                "certificates do not cover probabilities by their moments; leave it out, or use another ambiguity set"
-            )
-        if isinstance(form, Between):
-            # Without the margin a rounded sum may lack 1e-16, which would be left to futures that have no bound.
-            upper = np.where(form.lower < form.upper, form.upper * (1.0 + ROUNDING), form.upper)
-            measure: dict[str, Any] = {"lower": form.lower.tolist(), "upper": upper.tolist()}
-        else:
-            far = None if form.distance is None else form.distance.tolist()
-            measure = {"nominal": form.nominal.tolist(), "radius": form.radius, "distance": far}
-        return {
-            "count": len(self.demands),
-            "measure": measure,
-            "reference": self.reference.tolist(),
-            "weights": self.weights.tolist(),
-            "share": self.share,
-        }
+        """As it stands in the head of the file."""
+        table = np.concatenate([self.demands.real.ravel(), self.demands.imag.ravel(), self.weights])
+        found = {"count": len(self.demands), "digest": hashlib.sha256(table.astype("<f8").tobytes()).hexdigest()}
+        return found | ({"alone": [len(proof) for proof in self.alone]} if self.alone else {})
 
     def numbers(self) -> bytes:
-        """The demands, active power first."""
-        return np.array([self.demands.real, self.demands.imag]).astype("<f8").tobytes()
+        """The certificates of each future by itself."""
+        return b"".join(self.alone)
 
 
 class FuturesCertificate:
@@ -105,8 +79,11 @@ class FuturesCertificate:
         broken: whether something could not be proven, so that no file is left.
     """
 
-    def __init__(self, path: Path, network: Network, built: FuturesModel, claim: Claim) -> None:
-        self.lines = Certificate(path, network, no_devices(), built.model, built.numbering)
+    def __init__(
+        self, path: Path, network: Network, built: FuturesModel, claim: Claim, asked: Asked | None = None
+    ) -> None:
+        """`asked`: the question in words."""
+        self.lines = Certificate(path, network, no_devices(), built.model, built.numbering, asked=asked)
         self.network, self.numbering = network, built.numbering
         self.record = record_for(built.model, len(built.model.fr) + SPARE)
         self.claim, self.of_futures = claim, claim.head()
@@ -154,20 +131,13 @@ class FuturesCertificate:
         self.lines.write(["from", self.origin.pop(number)])
         self.node += 1
 
-    def end(
-        self,
-        locks: tuple[Bools, Bools],
-        changes: tuple[int | None, float],
-        closed: Bools,
-        worth: tuple[float, float],
-        gap: float,
-    ) -> None:
+    def end(self, closed: Bools, worth: tuple[float, float]) -> None:
         """Write the file; `worth`: of the best state, and the bound."""
         value, bound = worth
         if self.broken or not math.isfinite(bound):
             self.lines.drop()
             return
-        head = self.lines.head(locks, changes, closed, (value, min(bound, value)), gap)
+        head = self.lines.head(closed, (value, min(bound, value)))
         none = np.zeros(len(self.network.generator_names))
         head |= {"generation": [none.tolist(), none.tolist()], self.claim.key: self.of_futures}
         self.lines.close(head, self.claim.numbers())

@@ -341,9 +341,7 @@ class _Run:
         bound = self._bound(rest or [])
         if self.certificate is not None and complete and holds and self.closed is not None:
             worth = self.value_bound, min(self.cutoff + self.numbering.fixed_cost, self.least)
-            task = self.task
-            locks, changes = (task.must_close, task.must_open), (task.max_changes, task.change_cost)
-            self.certificate.end(locks, changes, self.closed, worth, self.gap)
+            self.certificate.end(self.closed, worth)
         if complete and not holds:
             reason, bound = Termination.INFEASIBLE, math.inf
         elif complete and (left := gap_between(bound, self.value)) > OPTIMAL:

@@ -32,9 +32,9 @@ from openpoint.search.paths.parts import Part
 from openpoint.search.paths.prices import Prices, prices_of
 from openpoint.search.paths.root_parts import STEPS
 from openpoint.verify import path_parts as checker
+from openpoint.verify.errors import CertificateError
 from openpoint.verify.part_node import NEW
 from openpoint.verify.path_table import PathNodes, nodes_of
-from openpoint.verify.verified import CertificateError
 
 _LOG = logging.getLogger(__name__)
 

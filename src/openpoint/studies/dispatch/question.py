@@ -30,6 +30,7 @@ from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.studies.dispatch.outcome import Found
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination
+from openpoint.verify.asked import Asked
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Question:
         costs: the operating cost that each criterion is. weights: of those that are minimised, above 0.
         most: the most that a criterion may be, but for changes.
         must_close, must_open: (E) branches whose state is given. max_changes: most switches whose state may change.
-        free: what is free, of `options.FREE`.
+        free: what is free, of `openpoint.network.freedom.FREE`. asked: the question in words.
     """
 
     stations: Stations
@@ -55,6 +56,7 @@ class Question:
     must_open: Bools
     max_changes: int | None
     free: tuple[str, ...]
+    asked: Asked | None = None
 
     @property
     def network(self) -> Network:
@@ -138,6 +140,7 @@ class Question:
             cost=self.cost,
             supply=self.supply,
             built=self.search_model,
+            asked=self.asked,
         )
         shown, best = found.least_violation if found.closed is None else found.closed, None
         if shown is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality import contract
+from openpoint.grid.arguments import names_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
@@ -21,6 +22,7 @@ from openpoint.network.operating_cost import OperatingCost
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.question import Question
+from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +64,19 @@ def question_of(grid: Grid, options: DispatchOptions) -> Question:
         must_open=must_open,
         max_changes=options.most_changes,
         free=free,
+        asked=_asked(options, free),
+    )
+
+
+def _asked(options: DispatchOptions, free: tuple[str, ...]) -> Asked:
+    """The question in words."""
+    return Asked(
+        limits=Limits.given(options.limits),
+        locked_open=names_of(options.locked_open, "locked_open"),
+        locked_closed=names_of(options.locked_closed, "locked_closed"),
+        max_changes=options.most_changes,
+        free=free,
+        minimize=dict(options.weights),
     )
 
 
@@ -73,6 +88,7 @@ def asked_otherwise(question: Question, options: DispatchOptions) -> Question:
         weights=options.weights,
         most=_most(options),
         max_changes=options.most_changes,
+        asked=_asked(options, question.free),
     )
 
 

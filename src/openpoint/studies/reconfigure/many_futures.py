@@ -7,10 +7,12 @@ own, no topology serves them all.
 
 from __future__ import annotations
 
+import gzip
 import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, cast
 
 import numpy as np
@@ -34,9 +36,11 @@ from openpoint.studies.reconfigure.enumeration import SwitchedProgram
 from openpoint.studies.reconfigure.heuristics import PIECE
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
-from openpoint.twostage.methods.wait_and_see import StoppedError, nothing_yet, wait_and_see_bounds
+from openpoint.twostage.methods.wait_and_see import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
 from openpoint.twostage.objective import SHARE_TOLERANCE, objective_of
 from openpoint.twostage.program import AnyProgram
+from openpoint.twostage.risk import Regret
+from openpoint.verify.asked import Asked
 
 MEAN_SHARE = 0.1
 """Share of the time left, and MEAN_S seconds at most, for the topology of the mean future, to begin with."""
@@ -72,6 +76,8 @@ class SearchedFutures(SwitchedProgram, Protocol):
     def switching(self) -> Switching: ...
     @property
     def futures_model(self) -> FuturesModel: ...
+    @property
+    def asked(self) -> Asked | None: ...
     @property
     def any(self) -> AnyProgram:
         """The program itself, for what takes any."""
@@ -126,13 +132,22 @@ def search_many(
         built = task_of(program, program.ac).built(by_loss=False)
     gap = max(ALONE_GAP * search.gap, FINEST)
     by_itself = replace(search, gap=gap, certificate=None)
+    alone: Alone | None = None
+    if search.certificate is not None:
+        refuse_uncovered(program.asked)
+        if isinstance(program.any.risk, Regret) and (alone := proven_alone(program, gap, deadline)) is None:
+            search = replace(search, certificate=None)
     try:
-        values = wait_and_see_bounds(
-            program.any,
-            lambda single, part: by_itself.solve(cast(Searched[Outcome], single), None, part),
-            deadline,
-            gap,
-            partial(_any_bounds, program),
+        values = (
+            alone.bounds
+            if alone is not None
+            else wait_and_see_bounds(
+                program.any,
+                lambda single, part: by_itself.solve(cast(Searched[Outcome], single), None, part),
+                deadline,
+                gap,
+                partial(_any_bounds, program),
+            )
         )
     except StoppedError:
         return nothing_yet(deadline)
@@ -143,7 +158,10 @@ def search_many(
         found = infeasible(least, deadline.passed() - began)
     else:
         task = task_of(program, ac)
-        certificate = None if search.certificate is None else _certificate(program, ac, task, built, search.certificate)
+        certificate = None
+        if search.certificate is not None:
+            claim = FuturesClaim(task.demands, ac.objective.weights, () if alone is None else alone.proofs)
+            certificate = FuturesCertificate(search.certificate, task.network, built, claim, program.asked)
         found = search_futures(
             task,
             gap=search.gap,
@@ -178,12 +196,49 @@ def _trees(program: SearchedFutures) -> list[Bools]:
     return [heaviest_tree(program.choices, weight) > 0.5 for weight in weights]
 
 
-def _certificate(
-    program: SearchedFutures, ac: AcEvaluator, task: FuturesTask, built: FuturesModel, path: Path
-) -> FuturesCertificate:
-    risk, weights, share = task.probabilities, ac.objective.weights, program.limits_share
-    claim = FuturesClaim(task.demands, risk, task.wait_and_see, weights, share)
-    return FuturesCertificate(path, task.network, built, claim)
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """What each of K futures loses at best by itself: bounds in kW, (K) each, and certificates of them, not packed."""
+
+    bounds: tuple[Floats, Floats]
+    proofs: tuple[bytes, ...]
+
+
+def proven_alone(program: SearchedFutures, gap: float, deadline: Deadline) -> Alone | None:
+    """What each future loses at best by itself, with certificates; None where any of them has none."""
+    s, bounds, proofs = program.network.s_base_kva, list[tuple[float, float]](), list[bytes]()
+    whole, count = deadline.within(WAIT_AND_SEE_SHARE * deadline.left()), len(program.demands)
+    with TemporaryDirectory() as folder:
+        for k, demand in enumerate(program.demands):
+            proof = Path(folder) / str(k)
+            part = whole.within(whole.left() / (count - k))
+            found = answer_for(program, demand, part, gap, certificate=proof)
+            if found is None or not proof.exists():
+                return None
+            bounds.append((found.lower_bound * s, found.value * s))
+            proofs.append(gzip.decompress(proof.read_bytes()))
+    lower, upper = np.array(bounds).T
+    return Alone((lower, upper), tuple(proofs))
+
+
+def refuse_uncovered(asked: Asked | None) -> None:
+    """Refuse sets of probabilities that no certificate covers.
+
+    Raises:
+        OptionError: naming what to do.
+    """
+    ambiguity = None if asked is None else asked.ambiguity
+    if ambiguity is None:
+        return
+    if ambiguity.startswith("demand:"):
+        raise OptionError(
+            "certificates do not cover probabilities by their moments; leave it out, or use another ambiguity set"
+        )
+    if not ambiguity:
+        raise OptionError(
+            "a certificate names its ambiguity by a text such as tv:0.2, and this set has none; make it by a function "
+            "of openpoint.scenarios.ambiguity, or leave the certificate out"
+        )
 
 
 def infeasible(least: Bools | None, seconds: float) -> SearchResult:
@@ -218,9 +273,13 @@ def exchanged(program: SearchedFutures, ac: AcEvaluator, best: Bools, deadline: 
 
 
 def answer_for(
-    program: SearchedFutures, demand: Complexes, deadline: Deadline, gap: float = 1e-4
+    program: SearchedFutures,
+    demand: Complexes,
+    deadline: Deadline,
+    gap: float = 1e-4,
+    certificate: Path | None = None,
 ) -> SearchResult | None:
-    """The answer for one demand; None where topology search cannot take it."""
+    """The answer for one demand, with its `certificate`; None where topology search cannot take it."""
     try:
         return search_topologies(
             replace(program.network, s_power=demand),
@@ -230,6 +289,7 @@ def answer_for(
             change_cost=program.change_cost_kw / program.network.s_base_kva,
             gap=gap,
             deadline=deadline,
+            certificate=certificate,
         )
     except OptionError:
         return None

@@ -41,6 +41,7 @@ from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
+from openpoint.verify.asked import Asked
 
 DETERMINISTIC_S = 20.0
 """Seconds for one future alone; its bounds hold whether they meet or not."""
@@ -71,6 +72,7 @@ class RadialProgram(PlainRecourse):
             today's alone.
         risk: of the losses in the futures.
         limits_share: share of the futures in which the limits are kept.
+        asked: the question in words, which a certificate states.
     """
 
     network: Network
@@ -81,6 +83,7 @@ class RadialProgram(PlainRecourse):
     futures: Finite | None = None
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
+    asked: Asked | None = None
 
     integer_recourse = False
     recourse_lower_bound = 0.0
@@ -301,6 +304,7 @@ class RadialProgram(PlainRecourse):
             executor=search.executor,
             cone=self._cone() if len(net.generator_names) else None,
             built=self.search_model,
+            asked=self.asked,
         )
         return self.outcome_of(found, log)
 

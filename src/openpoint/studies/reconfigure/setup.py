@@ -9,6 +9,7 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import refuse_impossible
+from openpoint.grid.arguments import names_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
@@ -17,6 +18,7 @@ from openpoint.network.locks import locks
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +55,14 @@ def _kept(grid: Grid, options: ReconfigureOptions) -> Network:
 def _program(grid: Grid, options: ReconfigureOptions, whole: Network, opened: Network, dropped: Bools) -> RadialProgram:
     must_close, must_open = locks(whole, whole.closed, whole.switchable, options.locked_open, options.locked_closed)
     must_close, must_open = must_close & ~dropped, must_open | dropped
-    program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw)
+    asked = Asked(
+        limits=Limits.given(options.limits),
+        locked_open=names_of(options.locked_open, "locked_open"),
+        locked_closed=names_of(options.locked_closed, "locked_closed"),
+        max_changes=options.max_changes,
+        change_cost_kw=float(options.change_cost_kw),
+    )
+    program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw, asked=asked)
     refuse_impossible(grid, opened, program.choices, must_close)
     _LOG.info("built the network with its limits")
     return program

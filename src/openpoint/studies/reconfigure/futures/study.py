@@ -14,7 +14,7 @@ from openpoint.grid.today import locked_note, why_no_loss
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.ambiguity import FuturesRecipe, name_of
+from openpoint.scenarios.ambiguity import FuturesRecipe, name_of, text_of
 from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.methods import Enumeration, TopologySearch
@@ -82,7 +82,11 @@ class Faced:
     def before(self, program: RadialProgram) -> RadialProgram:
         """The program of a grid with these futures."""
         uncertainty = self.uncertainty(program.network.s_base_kva)
-        return replace(program, futures=uncertainty, risk=self.risk, limits_share=self.limits_share)
+        asked = program.asked
+        if asked is not None:
+            share, ambiguity = float(self.limits_share), text_of(self.ambiguity)
+            asked = replace(asked, futures=True, risk=self.risk.text, ambiguity=ambiguity, limits_share=share)
+        return replace(program, futures=uncertainty, risk=self.risk, limits_share=self.limits_share, asked=asked)
 
     def sampled(self, s_base_kva: float) -> Finite | None:
         """The sample as realisations; None where the risk is not defined on it."""

@@ -251,7 +251,8 @@ def search_year(
         built, certificate = asked.built(by_loss=search.certificate is None), None
         if search.certificate is not None:
             claim = YearClaim(task.demand, task.hours, label)
-            certificate = FuturesCertificate(search.certificate, net, built, claim)
+            words = None if task.program.asked is None else replace(task.program.asked, year=True)
+            certificate = FuturesCertificate(search.certificate, net, built, claim, words)
         found = search_futures(
             asked,
             gap=search.gap,

@@ -1,0 +1,1 @@
+"""Certificates checked against a grid, its tables and a question."""
