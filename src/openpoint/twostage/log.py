@@ -134,6 +134,7 @@ class Outcome:
         seconds: time of the method only.
         least_violation: decision with the smallest violation found, where no decision kept the limits, else None.
         values: (K) verified recourse cost of the decision in every realisation; None where there is none.
+        hopeless: numbers of realisations that are known to have no solution even by themselves.
     """
 
     termination: Termination
@@ -145,6 +146,7 @@ class Outcome:
     seconds: float
     least_violation: Floats | None = field(default=None)
     values: Floats | None = field(default=None)
+    hopeless: tuple[int, ...] = ()
 
     @property
     def gap(self) -> float:

@@ -176,7 +176,8 @@ def search_many(
             found = replace(found, least_violation=least)
     if found.closed is None and not deadline.over():
         found = replace(found, least_violation=least_violation(program, ac, found.least_violation, deadline))
-    return program.evaluated(replace(found, seconds=deadline.passed() - began), log)
+    outcome = program.evaluated(replace(found, seconds=deadline.passed() - began), log)
+    return replace(outcome, hopeless=hopeless)
 
 
 def _any_bounds(program: SearchedFutures) -> tuple[Floats, Floats]:
@@ -246,15 +247,18 @@ def infeasible(least: Bools | None, seconds: float) -> SearchResult:
     return SearchResult(Termination.INFEASIBLE, None, None, math.inf, math.inf, least, 0, 0, 0, 0, seconds)
 
 
-def _starts(program: SearchedFutures, ac: AcEvaluator, deadline: Deadline) -> tuple[Bools, Bools | None, bool]:
-    """(S, E) states to begin with, the one of least violation if none keeps the limits, and whether none can."""
+def _starts(
+    program: SearchedFutures, ac: AcEvaluator, deadline: Deadline
+) -> tuple[Bools, Bools | None, tuple[int, ...]]:
+    """(S, E) states to begin with, the one of least violation if none keeps the limits, and futures by which none
+    can."""
     states = _trees(program)
     mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )
     states += [mean.closed] if mean is not None and mean.closed is not None else []
     values = ac.objectives(np.array(states))
-    hopeless, least = False, None
+    hopeless, least = tuple[int, ...](), None
     if not np.isfinite(values).any():
         hopeless, more = _ask_futures(program, ac, states, deadline.within(ASKED_S))
         states += more
@@ -297,11 +301,12 @@ def answer_for(
 
 def _ask_futures(
     program: SearchedFutures, ac: AcEvaluator, states: list[Bools], deadline: Deadline
-) -> tuple[bool, list[Bools]]:
-    """Whether too many futures have no state of their own that keeps the limits, and the states of those that have."""
-    found = list[Bools]()
+) -> tuple[tuple[int, ...], list[Bools]]:
+    """Too many futures that have no state of their own that keeps the limits, if so many have none, and the states of
+    those that have."""
+    found, hopeless = list[Bools](), list[int]()
     if not is_limited(program.network):
-        return False, found
+        return (), found
     violation = ac.flows(np.array(states))[1].min(axis=0)
     weights, violated, share = ac.objective.weights, 0.0, 1.0 - program.limits_share + SHARE_TOLERANCE
     for k in np.argsort(-violation, kind="stable"):
@@ -312,13 +317,14 @@ def _ask_futures(
             break
         if answer.termination is Termination.INFEASIBLE:
             violated += float(weights[k])
+            hopeless.append(int(k))
             if violated > share:
-                return True, found
+                return tuple(hopeless), found
         elif answer.closed is not None:
             found.append(answer.closed)
             if program.limits_share >= 1.0 and len(found) == 3:
                 break
-    return False, found
+    return (), found
 
 
 def least_violation(program: SearchedFutures, ac: AcEvaluator, start: Bools | None, deadline: Deadline) -> Bools | None:

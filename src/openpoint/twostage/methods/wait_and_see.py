@@ -29,6 +29,21 @@ class StoppedError(Exception):
     """The time was up, or the user asked to stop, before every realisation had a wait-and-see value."""
 
 
+class NoSolutionError(OpenpointError):
+    """A realisation has no solution even where it is known in advance.
+
+    Attributes:
+        realisation: its number, from 0. termination: how the search for one ended.
+    """
+
+    def __init__(self, realisation: int, termination: Termination, name: str = "") -> None:
+        self.realisation, self.termination = realisation, termination
+        super().__init__(
+            f"{name or f'realisation {realisation + 1}'} has no solution even where it is known in advance "
+            f"({termination}), so that there is no regret: leave it out, relax the limits, or take another risk"
+        )
+
+
 def nothing_yet(deadline: Deadline) -> Outcome:
     """The outcome of a run that was stopped before there was any answer."""
     return Outcome(deadline.why, None, None, -math.inf, math.inf, (), deadline.passed())
@@ -38,7 +53,7 @@ def wait_and_see(program: AnyProgram, solve: Solve) -> list[Outcome]:
     """The program solved for every realisation by itself (Madansky 1960).
 
     Raises:
-        OpenpointError: a realisation has no solution even by itself.
+        NoSolutionError: a realisation has no solution even by itself.
     """
     return [_with_solution(k, solve(single)) for k, single in enumerate(_each_realisation(program))]
 
@@ -52,13 +67,16 @@ def wait_and_see_bounds(
 ) -> tuple[Floats, Floats] | None:
     """Lower and upper bounds of the wait-and-see values, where the risk is regret; else None.
 
+    None, too, where it is proven that a realisation has no solution by itself, and all need one: then no decision has
+    one, whatever the risk, which the method proves as for any other risk.
+
     With a gap, the study may compute the bounds (`TwoStageProgram.deterministic_bounds`); where it does not, `solve`
     does. Every realisation gets a part of the time left, and all of it where it has no answer after its part; bounds
     that do not reach the gap are still valid. After the deadline `any_bounds` gives valid bounds of all realisations at
     once, inf where it has none; without it the study is asked for those of one after another.
 
     Raises:
-        OpenpointError: a realisation has no solution even by itself.
+        NoSolutionError: a realisation has no solution even by itself.
         StoppedError: the deadline came before every realisation had bounds.
     """
     if not isinstance(program.risk, Regret):
@@ -81,6 +99,8 @@ def wait_and_see_bounds(
                 outcome = solve(single, deadline)  # its part was too short for any answer, and there is time left
             if _is_stopped(outcome):
                 raise StoppedError
+            if outcome.termination is Termination.INFEASIBLE and program.limits_share >= 1.0:
+                return None
             outcome = _with_solution(k, outcome)
             known = outcome.lower_bound, outcome.upper_bound
         bounds.append(known)
@@ -101,10 +121,7 @@ def _each_realisation(program: AnyProgram) -> Iterator[AnyProgram]:
 
 def _with_solution(k: int, outcome: Outcome) -> Outcome:
     if outcome.decision is None:
-        raise OpenpointError(
-            f"realisation {k + 1} has no solution even where it is known in advance ({outcome.termination}): "
-            "leave it out, relax the limits, or let them be missed in a share of the realisations"
-        )
+        raise NoSolutionError(k, outcome.termination)
     return outcome
 
 

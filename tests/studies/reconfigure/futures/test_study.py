@@ -15,7 +15,7 @@ import pytest
 import openpoint
 from openpoint import Benders, CVaR, Enumeration, Expectation, ExtensiveForm, Futures, Grid, Regret, WorstCase
 from openpoint.arrays import Bools, Floats
-from openpoint.errors import OptionError
+from openpoint.errors import OpenpointError, OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.scenarios.ambiguity import demand_moved as transported
@@ -268,6 +268,26 @@ def test_worst_case_and_regret_need_no_probabilities_and_the_others_say_so() -> 
     for options in ({}, {"risk": CVaR(0.9)}, {"risk": Regret(Expectation())}, {"ambiguity": moved(0.1)}):
         with pytest.raises(OptionError, match=r"needs probabilities.* column probability.*--risk worst or regret"):
             solved(grid, unknown, **options)
+
+
+@pytest.mark.parametrize("risk", [WorstCase(), Regret(), Regret(Expectation())])
+@pytest.mark.parametrize("method", [None, METHOD, ExtensiveForm()])
+def test_a_future_that_nothing_serves_is_proven_and_named_for_every_risk(risk: Any, method: Any) -> None:
+    grid, p = ring(), np.array([[0.0, 400.0, 0.0, 100.0], [0.0, 90000.0, 0.0, 0.0]])
+    futures = Futures(("calm", "flood"), np.array([0.5, 0.5]), ("S", "A", "B", "C"), p, 0.3 * p)
+    options = {"method": method} if method is not None else {"method": openpoint.TopologySearch()}
+    result = solved(grid, futures, risk=risk, **options)
+    assert result.termination is Termination.INFEASIBLE
+    assert result.open_branches == ()
+    if method is None:
+        assert any("keeps the limits in flood" in note for note in result.notes)
+
+
+def test_regret_has_no_meaning_where_limits_may_be_missed_in_a_future_that_nothing_serves() -> None:
+    grid, p = ring(), np.array([[0.0, 400.0, 0.0, 100.0], [0.0, 4000.0, 0.0, 0.0]])
+    futures = Futures(("calm", "flood"), np.array([0.5, 0.5]), ("S", "A", "B", "C"), p, 0.3 * p)
+    with pytest.raises(OpenpointError, match=r"future flood has no solution.*another risk"):
+        solved(grid, futures, risk=Regret(), limits_share=0.5)
 
 
 def test_the_weights_are_those_of_the_worst_expectation() -> None:

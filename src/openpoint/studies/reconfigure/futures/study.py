@@ -29,6 +29,7 @@ from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.methods.wait_and_see import NoSolutionError
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
 
@@ -128,10 +129,17 @@ def reconfigure_futures(
     with deadline_of(method.time_limit_s) as deadline:
         uncertain = faced.before(program)
         began = deadline.passed()
-        outcome = method.solve(uncertain, progress, deadline)
+        try:
+            outcome = method.solve(uncertain, progress, deadline)
+        except NoSolutionError as error:
+            name = faced.futures.names[error.realisation]
+            raise NoSolutionError(error.realisation, error.termination, f"future {name}") from None
         # Regret takes a solution of every future alone, which the outcome does not count.
         outcome = replace(outcome, seconds=deadline.passed() - began)
         notes: list[str] = []
+        if outcome.hopeless:
+            names = ", ".join(faced.futures.names[k] for k in outcome.hopeless)
+            notes.append(f"proven: no topology keeps the limits in {names}, not even one chosen for that future alone")
         mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
         if mean is not None:
             outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
