@@ -26,7 +26,6 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.errors import OptionError
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.search.operating_states import Enumerated, best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.layout import DispatchState
@@ -104,8 +103,6 @@ def solved(grid: DeviceGrid, method: Benders | ExtensiveForm) -> Answer:
 def faults(grid: DeviceGrid, every: Enumerated, answer: Answer, gap: float, accuracy: float) -> list[str]:
     """What is wrong with an answer."""
     best = every.best.value if every.best is not None and every.best.violation == 0.0 else math.inf
-    # A sampled output may be beyond the apparent power of its generator by the tolerance of limits.
-    accuracy = accuracy if every.exact else max(accuracy, LIMIT_TOLERANCE)
     found, room = [], accuracy * max(1.0, abs(best)) if math.isfinite(best) else 0.0
     if answer.lower > best + 1e-9 * abs(best) + 1e-12 + room:
         found.append(f"bound {answer.lower} above {best}")

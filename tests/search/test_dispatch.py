@@ -25,7 +25,7 @@ def test_that_nothing_keeps_the_limits_is_proven_without_a_cone_solver(seed: int
 
 def test_trees_whose_bound_is_that_of_a_cone_solver_are_counted_and_told() -> None:
     """Without the cone program the bound is lower by a few per cent."""
-    grid = random_grid(1049, DISPATCH)
+    grid = random_grid(1095, DISPATCH)
     program = program_of(grid)
     sub = Today(program)
     asked: list[Bools] = []

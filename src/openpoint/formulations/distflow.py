@@ -34,6 +34,7 @@ from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltages, ratios, units_on
 from openpoint.network import Network
+from openpoint.network.kept import at_kept_limits, greatest_square, least_square
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
@@ -100,8 +101,7 @@ def voltage_bounds(network: Network, *, limits: bool) -> tuple[Floats, Floats]:
     lower = np.zeros(network.n_terminals)
     bound = np.full(network.n_terminals, upper)
     if limits:
-        bound = np.minimum(bound, network.w_max)
-        lower = network.w_min.copy()
+        bound, lower = np.minimum(bound, greatest_square(network.w_max)), least_square(network.w_min)
     bound[network.source_terminal] = lower[network.source_terminal] = np.abs(network.source_v) ** 2
     if not limits:
         bound = np.minimum(bound, W_BOUND_MAX)  # larger bounds are of no use
@@ -126,6 +126,7 @@ def distflow(
     w_upper: Floats,
     demand: cp.Expression | None = None,
     choice: DeviceChoice | None = None,
+    w_lower: Floats | None = None,
 ) -> DistFlow:
     """The DistFlow relaxation for the state `closed` (E) of the branches.
 
@@ -135,6 +136,7 @@ def distflow(
         w_upper: (N) upper bounds of the squared voltage, valid at every power flow of interest.
         demand: (2N) active, then reactive demand of constant power, per unit; default: that of the network.
         choice: positions of devices; they stand where the network has them by default.
+        w_lower: (N) lower bounds of the squared voltage, valid at every power flow of interest; default: 0.
     """
     if choice is not None:
         network = choice.bare(network)
@@ -148,7 +150,7 @@ def distflow(
     inner = np.setdiff1d(np.arange(n), network.source_terminal)
     if demand is None:
         demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
-    demand_p, demand_q, chord = _demand(network, demand, w, w_upper)
+    demand_p, demand_q, chord = _demand(network, demand, w, np.zeros(n) if w_lower is None else w_lower, w_upper)
     s_gen, generation = _generation(network, choice)
     if s_gen is not None:
         place = _incidence(network.generator_terminal, n).T
@@ -300,12 +302,12 @@ def _ideal_switches(network: Network, l: cp.Variable, closed: cp.Expression, ban
 
 
 def _demand(
-    network: Network, demand: cp.Expression, w: cp.Variable, w_upper: Floats
+    network: Network, demand: cp.Expression, w: cp.Variable, w_lower: Floats, w_upper: Floats
 ) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
     """(N) active and reactive demand as functions of w.
 
     Constant current needs v = √w, which is not affine: v lies between the chord of √ over the possible voltages and its
-    tangent at 1, and the relaxation may choose.
+    tangents at their ends and at 1, and the relaxation may choose.
     """
     n = network.n_terminals
     p = demand[:n] + cp.multiply(network.s_impedance.real, w)
@@ -313,7 +315,9 @@ def _demand(
     if not np.any(network.s_current):
         return p, q, []
     v = cp.Variable(network.n_terminals, name="v")
-    chord = [v >= cp.multiply(1.0 / np.sqrt(w_upper), w), v <= (1 + w) / 2]
+    low, high = np.sqrt(w_lower), np.sqrt(w_upper)
+    chord = [v >= cp.multiply(1.0 / (low + high), w) + low * high / (low + high), v <= (1 + w) / 2]
+    chord += [v <= cp.multiply(0.5 / at, w) + 0.5 * at for at in (np.where(low > 0.0, low, high), high)]
     return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), chord
 
 
@@ -328,7 +332,8 @@ def _current_most(network: Network, bank_most: float) -> float:
 
 
 def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: Ints) -> list[Limit]:
-    """Excesses relative to the squared limit, so that 1 is a violation of the whole limit."""
+    """Excesses relative to the squared limit that counts as kept, so that 1 is a violation of the whole limit."""
+    network = at_kept_limits(network)
     low = inner[network.w_min[inner] > 0]
     high = inner[np.isfinite(network.w_max[inner])]
     rated = np.flatnonzero(np.isfinite(network.l_max))

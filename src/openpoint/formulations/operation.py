@@ -18,8 +18,8 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.formulations.distflow import DistFlow
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE, at_kept_supply, power_scale
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.powerflow.operating_point import LEAST_POWER
 from openpoint.twostage.program import Cone, Limit
 
 
@@ -30,19 +30,21 @@ def with_supply_limits(flow: DistFlow, supply: SupplyLimits, on: Floats | cp.Exp
         flow: the power flow. supply: limits. on: (G) 1 where a generator is on.
     """
     limits, cones, constraints = [*flow.limits], [*flow.cones], [*flow.constraints]
+    supply = at_kept_supply(supply)
     for name, power, least, most in (
         ("source active power", flow.source_p, supply.p_min, supply.p_max),
         ("source reactive power", flow.source_q, supply.q_min, supply.q_max),
     ):
         for sign, limit in ((1.0, most), (-1.0, -least)):
             if len(some := np.flatnonzero(np.isfinite(limit))):
-                over = cp.multiply(sign / _scale(limit[some]), power[some]) - limit[some] / _scale(limit[some])
+                scale = power_scale(limit[some])
+                over = cp.multiply(sign / scale, power[some]) - limit[some] / scale
                 limits.append(Limit(name, over))
     if len(rated := np.flatnonzero(np.isfinite(supply.s_max))):
         p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_source", "q_source", "s_source"))
         constraints += [p == flow.source_p[rated], q == flow.source_q[rated]]
         cones.append(Cone(u=(p, q), s=size, t=size))
-        scale = _scale(supply.s_max[rated])
+        scale = power_scale(supply.s_max[rated])
         limits.append(Limit("source power", cp.multiply(1.0 / scale, size) - supply.s_max[rated] / scale))
     if flow.s_gen is not None and len(rated := np.flatnonzero(np.isfinite(supply.generator_s_max))):
         p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_inverter", "q_inverter", "s_inverter"))
@@ -80,7 +82,7 @@ def with_ceiling(
     """
     name, most, scale = limit
     total, priced = _priced(network, flow, cost, on)
-    excess = cp.reshape((total - most) / scale, (1,), order="F")
+    excess = cp.reshape((total - most) / scale - LIMIT_TOLERANCE, (1,), order="F")
     return replace(priced, limits=(*priced.limits, Limit(name, excess)))
 
 
@@ -107,7 +109,3 @@ def _priced(
         constraints += [away >= (flow.w[inner] - 1.0) / 2.0, away >= (1.0 - flow.w[inner]) / 2.0]
         total += cost.deviation * cp.sum(away)
     return total, replace(flow, constraints=constraints, cones=tuple(cones))
-
-
-def _scale(limit: Floats) -> Floats:
-    return np.maximum(np.abs(limit), LEAST_POWER)

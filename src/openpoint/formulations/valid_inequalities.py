@@ -13,7 +13,7 @@ from openpoint.arrays import Floats
 from openpoint.formulations.distflow import DistFlow
 from openpoint.formulations.radiality import Choices
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.network.kept import greatest_square
 
 
 def loss_most(net: Network) -> float:
@@ -51,7 +51,7 @@ def current_if_closed(
     """l ≤ l̄ x with l̄ = min(rating, loss / r): no branch of a rating loses more than `loss` alone."""
     l_most = loss / np.maximum(net.r, 1e-12)
     if limits:
-        l_most = np.minimum(l_most, net.l_max * (1 + LIMIT_TOLERANCE))
+        l_most = np.minimum(l_most, greatest_square(net.l_max))
     rated = np.flatnonzero(np.isfinite(l_most) & np.isfinite(net.l_max))
     return [flow.l[rated] <= cp.multiply(l_most[rated], closed[rated])]
 

@@ -13,6 +13,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE
 
 STIFF_PU = 1e-7
 """Below this impedance the current cannot be computed from the voltages of both ends in double precision."""
@@ -52,7 +53,7 @@ def check_flow(
     s_current: Complexes | None = None,
     s_impedance: Complexes | None = None,
     generation: Complexes | None = None,
-    tolerance: float = 1e-6,
+    tolerance: float = LIMIT_TOLERANCE,
     alive: Bools | None = None,
 ) -> AcCheck:
     """Check voltages against the power flow equations and the limits of the network.
@@ -85,7 +86,7 @@ def check_flows(
     s_impedance: Complexes | None = None,
     generation: Complexes | None = None,
     *,
-    tolerance: float = 1e-6,
+    tolerance: float = LIMIT_TOLERANCE,
     alive: Bools | None = None,
 ) -> list[AcCheck]:
     """`check_flow` of many states of one topology, a row of `v` each.

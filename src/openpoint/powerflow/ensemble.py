@@ -8,10 +8,8 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
+from openpoint.network.kept import at_kept_limits, greatest_square, least_square
 from openpoint.powerflow.balanced import Flows, solve
-
-LIMIT_TOLERANCE = 1e-6
-"""Relative excess up to which a limit counts as kept: the accuracy of the cone program, far finer than any meter's."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,27 @@ def ensemble(network: Network, closed: Bools, demand: Complexes, generation: Com
 def excesses(network: Network, flows: Flows) -> Floats:
     """(K) sum of the excesses of squared voltages and currents, relative to their limits, beyond the tolerance."""
     w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2
-    most = (1.0 + LIMIT_TOLERANCE) ** 2
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     w_min = np.where(network.w_min > 0, network.w_min, np.nan)
-    low = np.where(w < w_min * (1.0 - LIMIT_TOLERANCE) ** 2, 1.0 - w / w_min, 0.0)
-    high = np.where(w > network.w_max * most, w / network.w_max - 1.0, 0.0)
-    over = np.where(l > network.l_max * most, l / network.l_max - 1.0, 0.0)
+    low = np.where(w < least_square(w_min), 1.0 - w / w_min, 0.0)
+    high = np.where(w > greatest_square(network.w_max), w / network.w_max - 1.0, 0.0)
+    over = np.where(l > greatest_square(network.l_max), l / network.l_max - 1.0, 0.0)
     return np.asarray(low[:, inner].sum(axis=1) + high[:, inner].sum(axis=1) + over.sum(axis=1))
+
+
+def margins(network: Network, flows: Flows) -> Floats:
+    """(K, M) by how much squared voltages and currents exceed what counts as kept of the M limits, relative to it."""
+    kept = at_kept_limits(network)
+    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    low, high = inner[kept.w_min[inner] > 0.0], inner[np.isfinite(kept.w_max[inner])]
+    rated = np.flatnonzero(np.isfinite(kept.l_max))
+    w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2
+    parts = [
+        1.0 - w[:, low] / kept.w_min[low],
+        w[:, high] / kept.w_max[high] - 1.0,
+        l[:, rated] / kept.l_max[rated] - 1.0,
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def is_limited(network: Network) -> bool:

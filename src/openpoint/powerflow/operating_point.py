@@ -16,16 +16,15 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.kept import CHOSEN, LEAST_POWER, LIMIT_TOLERANCE, at_kept_supply
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, excesses
+from openpoint.powerflow.ensemble import excesses, margins
 
 AT_ONCE = 1e6
 """States solved in one call, times buses and branches: what bounds the memory."""
 KEPT = 4096
 """Networks that are kept for the next call."""
-LEAST_POWER = 1e-2
-"""A limit of power is relative to itself, or to this share of `s_base_kva` if it is less."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,28 @@ class OperatingPointEvaluator:
         parts = [self._evaluated(states[part], where[part], outputs[part]) for part in some]
         values, violations = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(values), np.concatenate(violations)
+
+    def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
+        """(K) costs of states, and (K, M) by how much they exceed what counts as kept of M limits, relative to these.
+
+        Below 0 where there is room; both are inf where no flow exists. Ranges of outputs are not among the limits, but
+        their apparent power is. Arguments and errors as in `evaluate`.
+        """
+        states, where, outputs = self._states(closed, positions, generation)
+        flows, on = self._solved(states, where, outputs), self.on(where)
+        lost = ~(flows.converged & flows.energised.all(axis=1))
+        supply, p, q = at_kept_supply(self.supply), flows.source_s.real, flows.source_s.imag
+        of_sources = [(p, supply.p_max), (-p, -supply.p_min), (q, supply.q_max), (-q, -supply.q_min)]
+        parts = [margins(self.network, flows)]
+        for power, limit in [
+            *of_sources,
+            (np.abs(flows.source_s), supply.s_max),
+            (np.abs(outputs), supply.generator_s_max),
+        ]:
+            parts.append(relative_excess(power, limit)[:, np.isfinite(limit)])
+        value = self._cost(flows, states, where, outputs, on)
+        excess = np.concatenate(parts, axis=1)
+        return np.where(lost, np.inf, value), np.where(lost[:, None], np.inf, excess)
 
     def flows(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> Flows:
         """Exact power flows of K states; arguments and errors as in `evaluate`."""
@@ -167,8 +188,8 @@ class OperatingPointEvaluator:
         over = over_limit(p, supply.p_max) + over_limit(-p, -supply.p_min) + over_limit(np.abs(source_s), supply.s_max)
         over = (over + over_limit(q, supply.q_max) + over_limit(-q, -supply.q_min)).sum(axis=1)
         p, q = generation.real, generation.imag
-        box = over_limit(p, net.p_max) + over_limit(-p, -net.p_min) + over_limit(q, net.q_max)
-        box += over_limit(-q, -net.q_min) + over_limit(np.abs(generation), supply.generator_s_max)
+        box = over_range(p, net.p_max) + over_range(-p, -net.p_min) + over_range(q, net.q_max)
+        box += over_range(-q, -net.q_min) + over_range(np.abs(generation), supply.generator_s_max)
         return np.asarray(over + np.where(on, box, 0.0).sum(axis=1))
 
     @cached_property
@@ -189,6 +210,12 @@ def over_limit(power: Floats, limit: Floats) -> Floats:
     """Excess of powers relative to their limits, 0 within the tolerance."""
     beyond = relative_excess(power, limit)
     return np.where(beyond > LIMIT_TOLERANCE, beyond, 0.0)
+
+
+def over_range(power: Floats, limit: Floats) -> Floats:
+    """Excess of powers that are chosen relative to the ends of their ranges, 0 where it is rounding."""
+    beyond = relative_excess(power, limit)
+    return np.where(beyond > CHOSEN, beyond, 0.0)
 
 
 def relative_excess(power: Floats, limit: Floats) -> Floats:

@@ -15,8 +15,8 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.arrays import Loads, Wires, Work
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.kernel import CONVERGED, grow, hold, load, refer, sweep
 
 LANES = 32

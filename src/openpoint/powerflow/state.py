@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flow
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.meshed import solve_meshed
 
 

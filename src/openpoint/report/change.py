@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
 from openpoint.results.violation import Violation
 
-_TOLERANCE = 1e-6  # relative; a state that sits on its limit does not break it
 _TIMES = ("before", "after")
 _BUS = {f"v_{when}_pu": "min" for when in _TIMES}
 _BRANCH = {
@@ -86,7 +86,7 @@ def _broken(buses: pl.DataFrame, branches: pl.DataFrame) -> tuple[Violation, ...
         ("voltage high", buses, "v_before_pu", "hi", 1),
         ("current", branches, "i_before_a", "i_max_a", 1),
     ):
-        beyond = sign * (pl.col(value) - pl.col(limit) * (1 + sign * _TOLERANCE)) > 0.0
+        beyond = sign * (pl.col(value) - pl.col(limit) * (1 + sign * LIMIT_TOLERANCE)) > 0.0
         rows = table.filter(beyond).select("name", value, limit, "phase").iter_rows()
         found += [Violation(kind, *row) for row in rows]
     return tuple(found)

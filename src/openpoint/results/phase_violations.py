@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.phase_state import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.violation import Violation

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from openpoint.arrays import Bools
 from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
-from openpoint.network.devices import Devices
+from openpoint.network.devices import Devices, with_positions
+from openpoint.network.kept import at_kept_supply, greatest_square, least_square
 from openpoint.search.certificate_lines import Line, PathSteps, Steps, of_record
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model, Work
@@ -33,6 +35,7 @@ from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for
 from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import Numbering
 from openpoint.search.model.objective import Objective
+from openpoint.search.no_flow import is_swept
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
@@ -141,6 +144,12 @@ class Certificate:
         except OSError as error:
             self._fail(error)
 
+    def give_up(self, why: str) -> None:
+        """Write no file: something is proven that its lines cannot hold."""
+        if self.failure is None:
+            self.failure = OSError(why)
+            _LOG.warning("no certificate: %s. The answer does without it", why)
+
     def _fail(self, error: OSError) -> None:
         if self.failure is None:
             self.failure = error
@@ -240,6 +249,9 @@ class Certificate:
         if not math.isfinite(bound):
             self.drop()
             return
+        placed = with_positions(self.network, self.devices, best.positions) if self.devices.count else self.network
+        if not is_swept(replace(placed, generator_s=best.generation), best.closed):
+            self.give_up("the best state has hardly a power flow, which a checker does not find")
         head = self.head(best.closed, (best.value, bound))
         head["generation"] = [best.generation.real.tolist(), best.generation.imag.tolist()]
         head["junctions"] = self.path_steps.last.shape[1]

@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
-from openpoint.network import Network
-from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.certificate import Certificate
 from openpoint.search.dispatch import Dispatcher
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
@@ -18,8 +16,10 @@ from openpoint.search.kernel.arrays import CLOSED, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import relaxed_positions
 from openpoint.search.model.build import Numbering
+from openpoint.search.no_flow import has_no_flow, is_swept
 from openpoint.search.outputs import improved
 from openpoint.search.positions import improved_positions
+from openpoint.search.task import SearchTask
 
 START_EVALUATIONS = 2e6
 """States evaluated before the root is bounded, times buses; on a large grid the root gives a better starting state."""
@@ -40,37 +40,35 @@ class Incumbent:
 
     Attributes:
         candidate: the state; None while there is none. by_cone: trees whose bound comes from a cone solver.
-        exchange: the branch exchange on this grid.
+        exchange: the branch exchange on this grid. points: evaluates states while outputs are chosen, if any are.
     """
 
     def __init__(
         self,
-        network: Network,
+        task: SearchTask,
         model: Model,
         numbering: Numbering,
         work: Work,
         counts: Counts,
         dispatcher: Dispatcher,
-        change_cost: float,
-        states: OperatingPointEvaluator | None,
-        gap: float,
+        certificate: Certificate | None,
         over: Callable[[], bool],
         on_improvement: Callable[[], None],
-        raises: bool = True,
-        kicks: bool = True,
     ) -> None:
-        """`states`: evaluates states; None without devices that may be set where the loss is all that counts.
+        """`certificate`: that is written. `over`: called regularly; True stops.
 
-        `over`: called regularly; True stops. `on_improvement`: called after exchange has found a better state.
-        `raises`: whether every better state raises the lower bounds of voltages. `kicks`: whether there are any.
+        `on_improvement`: called after exchange has found a better state.
         """
-        # With outputs to choose, these may leave the bound of a state lower than it is without them.
-        self.raises = raises and not model.dispatchable
-        self.network, self.model, self.numbering = network, model, numbering
-        self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, gap
+        # Every better state raises the lower bounds of voltages; with outputs to choose, these may leave the bound of a
+        # state lower than it is without them.
+        self.raises = not task.certifiable and not model.dispatchable
+        self.network, self.model, self.numbering = task.network, model, numbering
+        self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, task.gap
         self.inner = np.arange(len(numbering.bus)) < model.n
         self.candidate: Candidate | None = None
-        self.by_cone = 0
+        self.by_cone, self.certificate = 0, certificate
+        states = task.evaluator if task.devices.count or task.objective is not None else None
+        self.points = (states or task.evaluator) if model.dispatchable else None
 
         def better(candidate: Candidate) -> None:
             if candidate.beats(self.candidate):
@@ -79,10 +77,10 @@ class Incumbent:
 
         today = np.empty(0, dtype=np.int64) if states is None else states.devices.today
         self.sizes = today if states is None else states.devices.sizes
-        evaluator = AcEvaluator(network, change_cost, states, today).with_outputs(dispatcher.today)
+        evaluator = AcEvaluator(task.network, task.changes[1], states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
         self.briefly = START_EVALUATIONS / len(numbering.bus)
-        self.next_kicks = 1 if kicks else math.inf
+        self.next_kicks = 1 if task.kicks else math.inf
 
     @property
     def value(self) -> float:
@@ -105,19 +103,51 @@ class Incumbent:
             self.exchange.set_outputs(outputs)
             candidate = self.exchange.candidate(closed)
         if self.model.dispatchable:
+            candidate = self._dispatched(candidate, prove)
+        elif candidate is None or not self._is_checked(candidate):
             bound = self.dispatcher.raised(self.work, self.counts)
-            if candidate is not None and self.exchange.evaluator.states is not None and self._open(candidate, bound):
-                bound, output = self.dispatcher.newton(self.work, self.counts)
-                other = self.exchange.at(candidate, output) if np.isfinite(output).all() else None
-                candidate = other if other is not None and other.beats(candidate) else candidate
-            prove()
-            if candidate is not None and self._open(candidate, bound):
-                by_cone, candidate = self._by_cone(candidate)
-                self.by_cone += by_cone > bound
-                bound = max(bound, by_cone)
-            self.counts.floor[0] = min(self.counts.floor[0], bound)
+            if bound >= self.counts.cutoff[0]:
+                prove()
+            elif candidate is not None or self.excludes(closed):
+                if self.certificate is not None:
+                    self.certificate.give_up("a radial state has hardly a power flow, or none, which no line can prove")
+            else:  # no power flow was found, which proves nothing
+                prove()
+                self.counts.floor[0] = min(self.counts.floor[0], bound)
         if candidate is not None and candidate.beats(self.candidate):
             self.offer(candidate)
+
+    def _is_checked(self, candidate: Candidate) -> bool:
+        """Whether a state need not be in a certificate, or its checker will find the power flow."""
+        return self.certificate is None or is_swept(self.exchange.evaluator.network, candidate.closed)
+
+    def excludes(self, closed: Bools) -> bool:
+        """Whether a radial state (m), its devices and outputs as in the exchange, is proven to be of no interest: it
+        has too many changes, or no power flow that keeps the limits and is better than the best state."""
+        if int(np.sum(closed & self.model.swap)) > self.model.most_closings:
+            return True
+        low, high = np.empty((2, self.network.n_terminals))
+        low[self.numbering.bus], high[self.numbering.bus] = self.model.w_min, self.model.w_max
+        loss = self.numbering.loss_at(self.value if math.isfinite(self.value) else self.numbering.greatest)
+        state = self.exchange.full(closed[None, :])[0]
+        return has_no_flow(self.exchange.evaluator.network, state, (low, high), loss)
+
+    def _dispatched(self, candidate: Candidate | None, prove: Callable[[], None]) -> Candidate | None:
+        """A leaf with outputs to choose: raise its bound while it is open, and improve its outputs."""
+        bound = self.dispatcher.raised(self.work, self.counts)
+        if candidate is not None and self._open(candidate, bound):
+            bound, output = self.dispatcher.newton(self.work, self.counts)
+            other = self.exchange.at(candidate, output) if np.isfinite(output).all() else None
+            candidate = other if other is not None and other.beats(candidate) else candidate
+        prove()
+        if candidate is not None and candidate.violation == 0.0 and self._open(candidate, bound):
+            candidate = self._polished(candidate)
+        if candidate is not None and self._open(candidate, bound):
+            by_cone, candidate = self._by_cone(candidate)
+            self.by_cone += by_cone > bound
+            bound = max(bound, by_cone)
+        self.counts.floor[0] = min(self.counts.floor[0], bound)
+        return candidate
 
     def _open(self, candidate: Candidate, bound: float) -> bool:
         """Whether a state may have better outputs of interest than those of the candidate."""
@@ -134,6 +164,7 @@ class Incumbent:
         generation = None if found is None else self.dispatcher.within(found)
         changes = float(self.model.price[candidate.closed[self.numbering.branch]].sum())
         other = None if generation is None else self.exchange.at(candidate, generation)
+        other = None if other is None else self._polished(other)
         return bound + changes, other if other is not None and other.beats(candidate) else candidate
 
     def _redispatched(self, candidate: Candidate) -> Candidate:
@@ -236,11 +267,11 @@ class Incumbent:
 
     def _polished(self, candidate: Candidate) -> Candidate:
         """The state with better outputs, where the exact power flow finds some near those of the relaxation."""
-        states = self.exchange.evaluator.states
-        if states is None:
+        if self.points is None:
             return candidate
         within, state = self.dispatcher.within, (candidate.closed, candidate.positions)
-        return self.exchange.at(candidate, improved(states, *state, candidate.generation, within)) or candidate
+        other = self.exchange.at(candidate, improved(self.points, *state, candidate.generation, within))
+        return other if other is not None and other.beats(candidate) else candidate
 
     def _keep(self, candidate: Candidate) -> None:
         """Store a new best state and lower the cutoff."""

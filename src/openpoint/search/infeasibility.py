@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Floats, Ints, States
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.compiled.jit import lean
 from openpoint.compiled.table import Table
 from openpoint.search.exchange.ac_check import Candidate, Exchange
@@ -130,11 +130,30 @@ def advance(model: Model, work: Work, reach: Reach, trail: Trail, most: int) -> 
     return PAUSED
 
 
+class Known(Protocol):
+    """The other search."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """What evaluates radial states."""
+        ...
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The best one."""
+        ...
+
+    def excludes(self, closed: Bools) -> bool:
+        """Whether a radial state (m) is proven to be of no interest."""
+        ...
+
+
 class InfeasibilitySearch:
     """The search for a radial state that keeps all limits, on one model.
 
     Attributes:
         due: nodes of the other search after which the next turn is. turn: probes of a turn.
+        proves: whether all states met were evaluated, or are proven to be of no interest.
     """
 
     def __init__(self, model: Model, reach: Reach, status: States) -> None:
@@ -146,7 +165,7 @@ class InfeasibilitySearch:
         self.trail = Trail(stack=np.zeros((m + 1, m), dtype=np.int8), **whole, score=np.zeros(1), slack=np.zeros(1))
         self.trail.stack[0] = status
         self.trail.size[0] = 1
-        self.due, self.turn = 1, max(NODE, int(TURN / max(m, 1)))
+        self.due, self.turn, self.proves = 1, max(NODE, int(TURN / max(m, 1))), True
         advance(self.model, self.work, self.reach, self.trail, 0)  # compiled from here on
 
     @property
@@ -165,27 +184,34 @@ class InfeasibilitySearch:
         """The state that `go_on` needs, by the names of a checkpoint."""
         trail = {f"limits_{field.name}": getattr(self.trail, field.name) for field in fields(Trail)}
         trail["limits_stack"] = self.trail.stack[: self.trail.size[0]]
-        return trail | {"limits_status": self.work.status, "limits_due": np.array(self.due)}
+        own = {"limits_status": self.work.status, "limits_due": self.due, "limits_proves": self.proves}
+        return trail | {name: np.array(value) for name, value in own.items()}
 
     def go_on(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from the state of a checkpoint."""
         self.work.status[:], self.due = saved["limits_status"], int(saved["limits_due"])
+        self.proves = bool(saved["limits_proves"])
         for field in fields(Trail):
             values = saved[f"limits_{field.name}"]
             getattr(self.trail, field.name)[: len(values)] = values
 
-    def take_turn(self, exchange: Exchange, best: Candidate | None, nodes: int) -> tuple[bool, Candidate | None]:
+    def take_turn(self, known: Known, nodes: int) -> tuple[bool, Candidate | None]:
         """Probe for a turn, if it is due after so many nodes of the other search.
 
+        Args:
+            known: the best state, and what evaluates others.
+
         Returns:
-            whether it is proven that no states but those evaluated keep all limits, and a state better than `best`.
+            whether it is proven that no states but those evaluated keep all limits, and a better state.
         """
         if nodes < self.due:
             return False, None
         self.due = nodes + self.turn // NODE
-        event = self.explore(self.turn)
-        candidate = exchange.candidate(self.work.status == CLOSED) if event == LEAF else None
-        return event == EXHAUSTED, candidate if candidate is not None and candidate.beats(best) else None
+        event, closed = self.explore(self.turn), self.work.status == CLOSED
+        candidate = known.exchange.candidate(closed) if event == LEAF else None
+        self.proves &= event != LEAF or candidate is not None or known.excludes(closed)
+        better = candidate is not None and candidate.beats(known.candidate)
+        return event == EXHAUSTED and self.proves, candidate if better else None
 
 
 def infeasibility_search(model: Model, status: States) -> InfeasibilitySearch | None:

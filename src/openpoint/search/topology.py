@@ -46,12 +46,12 @@ from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.region_decomposition import RegionDecomposition
-from openpoint.search.result import ENDED, SearchProgress, SearchResult, gap_between, reason_of
+from openpoint.search.result import ENDED, SearchProgress, SearchResult, reason_of
 from openpoint.search.saving import SearchCheckpoint, SearchState
 from openpoint.search.sharing import Sharing, shared
 from openpoint.search.task import SearchTask, check_options
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import Termination, relative_gap
 from openpoint.twostage.workers.executors import Choice, InProcess
 from openpoint.twostage.workers.pool import Workers
 from openpoint.verify.asked import Asked
@@ -217,13 +217,8 @@ class _Run:
             if progress is not None:
                 progress(self._progress())
 
-        states = self.task.evaluator if self.devices.count or self.objective is not None else None
-        self.incumbent = Incumbent(
-            *(self.network, self.model, self.numbering, self.work, self.counts, self.dispatcher),
-            *(self.changes[1], states, self.gap, over, report_progress),
-            raises=not self.task.certifiable,
-            kicks=self.task.kicks,
-        )
+        parts_of = self.task, self.model, self.numbering, self.work, self.counts, self.dispatcher
+        self.incumbent = Incumbent(*parts_of, self.certificate, over, report_progress)
         shared_parts = self.model, self.numbering, self.work, self.counts, self.incumbent
         self.decomposition = RegionDecomposition(*shared_parts, over, self.certificate)
         parts = (self.model, self.work, pool, self.counts, self.incumbent, self.decomposition, self.certificate)
@@ -337,14 +332,16 @@ class _Run:
         if (limits := self.state.limits_open) is None:
             return False
         nodes = int(self.counts.nodes[0])
-        proven, candidate = limits.take_turn(self.incumbent.exchange, self.incumbent.candidate, nodes)
+        proven, candidate = limits.take_turn(self.incumbent, nodes)
         self.incumbent.offer(candidate)
         if proven:
             self.counts.size[0] = self.counts.stack[0] = self.counts.active[0] = 0
         return proven
 
     def _prove_leaf(self) -> None:
-        if self.certificate is not None:
+        if self.certificate is not None and self.sharing is not None and not self.model.dispatchable:
+            self.certificate.give_up("a radial state has no power flow, and another process has written its line")
+        elif self.certificate is not None:
             self.certificate.prove_leaf(self.model, self.work, self.state.pool, self.counts)
 
     def _bound(self) -> float:
@@ -378,7 +375,8 @@ class _Run:
         value, best = self.incumbent.value, self.incumbent.candidate
         holds = math.isfinite(value)
         unknown = bool(self.counts.floor[0] < self.counts.cutoff[0])  # a tree whose best dispatch is not proven
-        reason = reason_of(reason, holds, unknown, gap_between(self._bound(), value), self.gap)
+        base = self.network.s_base_kva  # the gap is that in kW, as it is told
+        reason = reason_of(reason, holds, unknown, relative_gap(base * self._bound(), base * value), self.gap)
         ended, cutoff = reason in ENDED, float(self.counts.cutoff[0])
         if self.proven is not None and (self.proven.ended or not (ended or self.checkpoint.kept)):
             ended, cutoff = self.proven.write(), self.proven.proof.bound  # open nodes prove nothing

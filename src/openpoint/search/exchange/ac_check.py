@@ -77,7 +77,7 @@ class AcEvaluator:
         """Objective values and violations of (K, E) radial states; both are inf where the power flow has no solution.
 
         The violation is the sum of the excesses of squared voltages and currents relative to their limits; it is 0
-        where all limits are kept within `TOLERANCE`.
+        where all limits count as kept.
         """
         if self.states is not None:
             return self.evaluate_at(closed, self.positions)

@@ -14,8 +14,9 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
+from openpoint.network.kept import greatest_square, least_square
 from openpoint.search.kernel.arrays import UNDECIDED, Model
-from openpoint.search.model.build import TOLERANCE, Numbering
+from openpoint.search.model.build import Numbering
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +85,9 @@ class Tree(Table):
 
 def accepted(network: Network) -> tuple[Floats, Floats, Floats]:
     """(N) least and (N) greatest squared voltages and (E) squared currents that count as kept; any at sources."""
-    low, high = network.w_min * (1.0 - TOLERANCE) ** 2, network.w_max * (1.0 + TOLERANCE) ** 2
+    low, high = least_square(network.w_min), greatest_square(network.w_max)
     low[network.source_terminal], high[network.source_terminal] = 0.0, np.inf
-    return low, high, network.l_max * (1.0 + TOLERANCE) ** 2
+    return low, high, greatest_square(network.l_max)
 
 
 def rules_for(network: Network, model: Model, numbering: Numbering, status: States, change_cost: float) -> Rules:

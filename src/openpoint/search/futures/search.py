@@ -12,7 +12,7 @@ import heapq
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.memory import MEMORY
+from openpoint.search.no_flow import has_no_flow
 from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult, gap_between
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
@@ -107,6 +108,8 @@ class _Run:
         self.value, self.violation, self.least = math.inf, math.inf, math.inf
         self.value_bound = math.inf  # of the best state, with the most that each future may lose alone
         self.best_violation: Bools | None = None
+        self.without = np.zeros(len(task.demands), dtype=np.bool_)  # futures where the last state has no power flow
+        self.unproven = math.inf  # least bound of a state whose power flow was not found, and may exist
         self.kept = np.zeros((0, len(task.demands)))
         self.root_value = np.full(len(task.demands), UNKNOWN)
         self.limits: InfeasibilitySearch | None = None
@@ -226,9 +229,21 @@ class _Run:
     def _leaf(self) -> None:
         """Evaluate the radial state that is left."""
         self.leaves += 1
-        flows = self._evaluate(self._full(self.work.status)[None, :])
+        closed = self._full(self.work.status)
+        flows = self._evaluate(closed[None, :])
         if self.certified is not None:
             self.certified.leaf(self.cutoff, flows=flows)
+        elif not flows and not self._excludes(closed):
+            self.unproven = min(self.unproven, float(self.loads.reached[0]) + self.numbering.fixed_cost)
+
+    def _excludes(self, closed: Bools) -> bool:
+        """Whether the state (E) evaluated last is proven to have no power flow of interest in some future."""
+        if self.stopped or self.task.span is not None:
+            return True  # it is still open; of means of groups the flows are those of their members
+        low, high = np.empty((2, self.task.network.n_terminals))
+        low[self.numbering.bus], high[self.numbering.bus] = self.model.w_min, self.model.w_max
+        futures = (replace(self.task.network, s_power=self.task.demands[k]) for k in np.flatnonzero(self.without))
+        return any(has_no_flow(future, closed, (low, high), self.built.most) for future in futures)
 
     def _full(self, status: States) -> Bools:
         closed = self.task.must_close.copy()
@@ -253,6 +268,7 @@ class _Run:
                 self.violation, self.best_violation = float(found.violation[c]), closed[c]
             if self.task.probabilities.only is None and np.isfinite(found.losses[c]).all():
                 self._add_row(self.task.probabilities.worst(found.losses[c] - self.task.wait_and_see)[1])
+        self.without = ~np.isfinite(found.losses[-1])
         return bool(np.isfinite(found.losses).all())
 
     def _add_row(self, weight: Floats) -> None:
@@ -314,8 +330,9 @@ class _Run:
             return False
         event = self.limits.explore(NODE * len(self.task.demands))
         if event == entries.LEAF:
-            self._evaluate(self._full(self.limits.work.status)[None, :])
-        return event == entries.EXHAUSTED and math.isinf(self.value)
+            closed = self._full(self.limits.work.status)
+            self.limits.proves &= self._evaluate(closed[None, :]) or self._excludes(closed)
+        return event == entries.EXHAUSTED and self.limits.proves and math.isinf(self.value)
 
     def _by_nodes(self, rest: list[float]) -> float:
         """Lower bound of the whole search by its nodes."""
@@ -324,7 +341,8 @@ class _Run:
 
     def _bound(self, rest: list[float]) -> float:
         """Lower bound of the whole search: the highest that was proven so far."""
-        self.highest = max(self.highest, min(max(self._by_nodes(rest), self.floor), self.least, self.value))
+        here = min(max(self._by_nodes(rest), self.floor), self.least, self.value, self.unproven)
+        self.highest = max(self.highest, here)
         return min(self.highest, self.least, self.value)
 
     def _report(self, depth: int) -> None:
@@ -342,7 +360,9 @@ class _Run:
         if self.certificate is not None and complete and holds and self.closed is not None:
             worth = self.value_bound, min(self.cutoff + self.numbering.fixed_cost, self.least)
             self.certificate.end(self.closed, worth)
-        if complete and not holds:
+        if complete and not holds and math.isfinite(self.unproven):
+            reason = Termination.RELAXATION
+        elif complete and not holds:
             reason, bound = Termination.INFEASIBLE, math.inf
         elif complete and (left := gap_between(bound, self.value)) > OPTIMAL:
             near = self.value - bound <= SAME / self.task.network.s_base_kva

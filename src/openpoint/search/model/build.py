@@ -12,6 +12,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
+from openpoint.network.kept import greatest_square, least_square
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.demand import by_bus, demand
 from openpoint.search.model.devices import (
@@ -28,9 +29,6 @@ from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound
 from openpoint.search.model.objective import CostRange, Objective, cost_range, output_arrays, prices_of
 from openpoint.search.model.pattern import adjacency, eliminate, pattern
 from openpoint.search.model.voltage_bounds import VoltageBounds, bounds_of_voltages
-
-TOLERANCE = 1e-6
-"""Relative excess up to which a limit counts as kept."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def build_model(
     devices: Devices | None = None,
     objective: Objective | None = None,
 ) -> tuple[Model, Numbering]:
-    """The arrays of the search model; its limits are those of the network, relaxed by `TOLERANCE`.
+    """The arrays of the search model; its limits are those of the network as far out as they count as kept.
 
     A radial state closes as many branches as there are buses without a source, n. If k of them are open today, n − k of
     today's C stay closed and C − n + k are opened: the number of changes is C − n + 2 k, and only k is left to count.
@@ -110,7 +108,7 @@ def build_model(
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
     with_open = replace(taken, steady=taken.steady + np.where(source & (not prices.of_sources), 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
-    l_max = network.l_max[branch] * (1.0 + TOLERANCE) ** 2
+    l_max = greatest_square(network.l_max[branch])
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
@@ -166,7 +164,7 @@ def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints,
 
 def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[VoltageBounds, float]:
     """Bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
-    low, l_max = network.w_min * (1.0 - TOLERANCE) ** 2, network.l_max * (1.0 + TOLERANCE) ** 2
+    low, l_max = least_square(network.w_min), greatest_square(network.l_max)
     if devices.count:
         network, low = at_greatest(network, devices), np.zeros_like(low)  # no bound by the drop of voltages then
     taken = demand(network)
@@ -200,8 +198,8 @@ def voltage_range(
     Raises:
         OptionError: a bus has no upper limit, and the voltage there could be anything.
     """
-    low = network.w_min * (1.0 - TOLERANCE) ** 2
-    high = np.minimum(network.w_max * (1.0 + TOLERANCE) ** 2, voltage_bounds.at(value))
+    low = least_square(network.w_min)
+    high = np.minimum(greatest_square(network.w_max), voltage_bounds.at(value))
     low[network.source_terminal], high[network.source_terminal] = source_voltages(network, devices)
     if not np.isfinite(high).all():
         raise OptionError(

@@ -21,9 +21,8 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.kept import at_kept_supply
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.powerflow.operating_point import LEAST_POWER
 
 LEAST_W = 0.25
 """Squared voltage below which no state is of interest, for an upper bound of currents."""
@@ -143,12 +142,11 @@ def output_arrays(
     free = bool(np.any((network.p_max > network.p_min) | (network.q_max > network.q_min)))
     sizes = len(network.generator_names), len(network.source_terminal), network.n_conductors
     given = objective or Objective(least_loss(*sizes), no_supply_limits(*sizes[:2]))
-    cost, supply, nothing = given.cost, given.supply, np.zeros(sizes[1])
+    cost, supply, nothing = given.cost, at_kept_supply(given.supply), np.zeros(sizes[1])
     limited = np.flatnonzero(limited_sources(supply))
-    most = relaxed(supply.s_max[limited], 1)
+    most = supply.s_max[limited]
     p_low, p_high, q_low, q_high = (
-        np.clip(relaxed(limit[limited], side), -most, most)
-        for limit, side in ((supply.p_min, -1), (supply.p_max, 1), (supply.q_min, -1), (supply.q_max, 1))
+        np.clip(limit[limited], -most, most) for limit in (supply.p_min, supply.p_max, supply.q_min, supply.q_max)
     )
     arrays: dict[str, tuple[Any, Any]] = {
         "p_low": (network.p_min, p_low),
@@ -165,12 +163,6 @@ def output_arrays(
     found = {name: np.concatenate([parts[0][:some], parts[1]]) for name, parts in arrays.items()}
     found["generator_at"] = found["generator_at"].astype(np.int32)
     return found | {"first_source": some, "dispatchable": free if costly else spans, "costly": costly}
-
-
-def relaxed(limit: Floats, side: int) -> Floats:
-    """A limit of power moved up (side 1) or down (-1) as far as it counts as kept."""
-    size = np.where(np.isfinite(limit), np.maximum(np.abs(limit), LEAST_POWER), 0.0)
-    return np.asarray(limit + side * LIMIT_TOLERANCE * size)
 
 
 def limited_sources(supply: SupplyLimits) -> Bools:

@@ -10,11 +10,11 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.network.stations import Stations
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import check_flow
 from openpoint.powerflow.closed_loop import close_loops
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.meshed import solve_meshed
 
 CELLS = 2_000_000

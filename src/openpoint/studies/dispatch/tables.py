@@ -12,8 +12,7 @@ from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.network.kept import power_slack
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.violation import Violation
@@ -149,6 +148,6 @@ def supply_violations(question: Question, source_s: Complexes, names: tuple[str,
         ("apparent power", np.abs(source_s), supply.s_max, 1),
     )
     for kind, value, limit, sign in limits:
-        slack = LIMIT_TOLERANCE * np.maximum(np.abs(limit), LEAST_POWER)
+        slack = power_slack(limit)
         for k in np.flatnonzero(sign * (value - limit) > slack):
             yield Violation(kind, names[k], float(value[k]) * s, float(limit[k]) * s)

@@ -174,7 +174,8 @@ class RadialProgram(PlainRecourse):
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> DistFlow:
         """The power flow at a decision in a future."""
-        return distflow(self._most, decision, voltage_bounds(self._least, limits=limits)[1], realisation)
+        lower, upper = voltage_bounds(self._least, limits=limits)
+        return distflow(self._most, decision, upper, realisation, w_lower=lower)
 
     def valid_inequalities(
         self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool

@@ -18,9 +18,9 @@ from openpoint.network import Network
 from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import tangent
 from openpoint.network.devices import with_positions
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flows
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.meshed import solve_meshed
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, moves
 from openpoint.studies.dispatch.day.model.question import DayQuestion

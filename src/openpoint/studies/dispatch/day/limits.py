@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
-from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.network.kept import power_slack
 from openpoint.results import ac_tables as states
 from openpoint.studies.dispatch.day.flow import DayFlow, contents, running, starts
 from openpoint.studies.dispatch.day.schema import VIOLATIONS
@@ -128,6 +127,6 @@ def _of_stores(shown: Shown, flow: DayFlow, t: int, there: Bools, held: Floats) 
 def _beyond(kind: str, unit: str, names: list[str], value: Floats, low: Floats, high: Floats, base: float) -> Broken:
     """What lies outside its limits; a limit is relative to itself, or to a small share of the base."""
     for limit, sign in ((high, 1.0), (low, -1.0)):
-        slack = LIMIT_TOLERANCE * np.maximum(np.abs(limit), LEAST_POWER)
+        slack = power_slack(limit)
         for k in np.flatnonzero(sign * (value - limit) > slack):
             yield kind, names[k], value[k] * base, limit[k] * base, unit

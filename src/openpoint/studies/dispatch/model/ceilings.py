@@ -10,8 +10,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import Devices
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.network.operating_cost import OperatingCost
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 
 LEAST = 1e-9
@@ -70,6 +70,15 @@ class BoundedEvaluator:
             excess = (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale
             violation = violation + np.where(excess > LIMIT_TOLERANCE, excess, 0.0)
         return value, violation
+
+    def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
+        """(K) costs and (K, M) by how much states exceed what counts as kept of limits and ceilings."""
+        value, excess = self.unbounded.margins(closed, positions, generation)
+        over = [
+            (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale - LIMIT_TOLERANCE
+            for ceiling, other in zip(self.ceilings, self.others, strict=True)
+        ]
+        return value, np.column_stack([excess, *over])
 
 
 def bounded(unbounded: OperatingPointEvaluator, ceilings: Iterable[Ceiling]) -> BoundedEvaluator:

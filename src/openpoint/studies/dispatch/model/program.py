@@ -198,7 +198,8 @@ class DispatchProgram(PlainRecourse):
         choice = DeviceChoice(self.devices, chosen, lower) if self.devices.count else None
         on = units_on(self.network, choice)
         net = self.network
-        flow = with_supply_limits(distflow(self._largest, closed, upper, realisation, choice), self.supply, on)
+        flow = distflow(self._largest, closed, upper, realisation, choice, lower)
+        flow = with_supply_limits(flow, self.supply, on)
         for each in self.ceilings:
             decided = DecisionCost(net, self.devices, each.cost).expression(closed, chosen) / net.s_base_kva
             flow = with_ceiling(net, flow, each.cost, on, (each.name, each.most - decided, each.scale))

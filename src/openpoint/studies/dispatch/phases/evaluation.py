@@ -11,11 +11,11 @@ from typing import final
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Ints
 from openpoint.formulations.switching import Switching
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.network.kept import at_kept_limits
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 from openpoint.studies.dispatch.phases.devices import PhaseDevices
 
@@ -122,14 +122,9 @@ def excess(network: Network, flows: PhaseFlows) -> float:
     is_transformer = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
     fr, to = np.abs(flows.i_fr_a[0]), np.abs(flows.i_to_a[0])
     i = np.where(is_transformer[network.conductor_branch], to, np.maximum(fr, to)) / network.i_base_a
-    low = network.w_min > 0.0
-    parts = [1.0 - w[low] / network.w_min[low], w / network.w_max - 1.0, i**2 / network.l_max - 1.0]
-    return sum(float(_kept(part).sum()) for part in parts)
-
-
-def _kept(part: Floats) -> Floats:
-    """Excesses beyond the tolerance of a limit."""
-    return np.where(part > 2.0 * LIMIT_TOLERANCE, part, 0.0)
+    kept, low = at_kept_limits(network), network.w_min > 0.0
+    parts = [1.0 - w[low] / kept.w_min[low], w / kept.w_max - 1.0, i**2 / kept.l_max - 1.0]
+    return sum(float(np.maximum(part, 0.0).sum()) for part in parts)
 
 
 def _key(closed: Bools, positions: Ints) -> bytes:

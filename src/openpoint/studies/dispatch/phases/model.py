@@ -38,6 +38,7 @@ from openpoint.formulations.topology_phases import by_branch, is_radial_state
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
+from openpoint.network.kept import at_kept_limits
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.opendss import PhaseFlows
 from openpoint.studies.dispatch.phases.devices import PhaseDevices
@@ -71,6 +72,11 @@ class LinearModel:
     def v(self) -> Complexes:
         """(N) reference voltages."""
         return np.asarray(self.around.v[0])
+
+    @cached_property
+    def limited(self) -> Network:
+        """The network with limits as far out as they count as kept."""
+        return at_kept_limits(self.network)
 
     @cached_property
     def base_kw(self) -> float:
@@ -169,7 +175,7 @@ class LinearModel:
     @cached_property
     def bounds(self) -> tuple[Floats, Floats]:
         """(N) bounds of the squared voltages: the limits to keep, and the voltages that sources hold."""
-        net, least, most = self.network, V_LEAST_PU**2, V_MOST_PU**2
+        net, least, most = self.limited, V_LEAST_PU**2, V_MOST_PU**2
         low, high = np.clip(net.w_min, least, most), np.clip(net.w_max, least, most)
         low[net.source_terminal] = high[net.source_terminal] = np.abs(net.source_v) ** 2
         return low, high
@@ -207,10 +213,10 @@ class LinearModel:
 
     def at(self, positions: Ints) -> Network:
         """The network with the tap changers at positions (D)."""
-        tap = self.network.tap.copy()
+        tap = self.limited.tap.copy()
         for free, d in zip(self.taps, self.devices.taps):
             tap[free.conductor] = free.tap[positions[d] - self.devices.low[d]]
-        return replace(self.network, tap=tap)
+        return replace(self.limited, tap=tap)
 
 
 def modelled(network: Network, grid: Grid, devices: PhaseDevices) -> Bools:

@@ -24,7 +24,6 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.lindist3flow import Demand, LinDist3Flow, lindist3flow
 from openpoint.formulations.lindist3flow_devices import FreeTap, device_block, squared_fr
 from openpoint.formulations.radiality import radiality
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.dispatch.phases.evaluation import Sought
@@ -78,7 +77,7 @@ class LinearAnswer:
 def evaluated(model: LinearModel, closed: Bools, positions: Ints) -> LinearState:
     """A radial state (B), (D) in the linear model."""
     value, excess = model.evaluate(closed, positions)
-    return LinearState(closed, positions, value if excess <= LIMIT_TOLERANCE else math.inf)
+    return LinearState(closed, positions, value if excess == 0.0 else math.inf)
 
 
 def solve_linear(
@@ -114,7 +113,7 @@ class DevicesProgram:
     """The compiled mixed-integer program of a linear model, with the ranges of its taps."""
 
     def __init__(self, model: LinearModel, taps: Sequence[FreeTap]) -> None:
-        self.model, self.taps, net = model, taps, model.network
+        self.model, self.taps, net = model, taps, model.limited
         w = cp.Variable(net.n_terminals, name="w")
         block = device_block(net, model.coefficients, w, model.bounds, taps, model.banks)
         tree = radiality(model.choices, consuming=np.zeros(model.choices.n_blocks, dtype=np.bool_))

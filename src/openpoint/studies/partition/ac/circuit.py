@@ -22,9 +22,9 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta
 from openpoint.powerflow.check_phases import balances
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results import ac_tables as states
 from openpoint.studies.partition.ac.follow import leading

@@ -13,11 +13,11 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.table import Table
 from openpoint.network import Network
+from openpoint.network.kept import greatest_magnitude, least_magnitude
 from openpoint.studies.secure.model.faults import touching_branches
 from openpoint.studies.secure.model.indices import SwitchingTimes
 from openpoint.studies.secure.model.restoration import MOST
 from openpoint.studies.secure.model.sections import Sections
-from openpoint.studies.secure.model.states import TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
     sooner = np.where(reached, rate * np.minimum(time.remote_h, repair_h), until)
     inside = [of_bus == s for s in named]
     held = np.abs(network.source_v)
-    low, high = np.sqrt(network.w_min) / (1.0 + TOLERANCE), np.sqrt(network.w_max) * (1.0 + TOLERANCE)
+    low, high = least_magnitude(np.sqrt(network.w_min)), greatest_magnitude(np.sqrt(network.w_max))
     at = network.source_terminal
     return FaultData(
         fr=_whole(fr),
@@ -173,7 +173,7 @@ def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weig
         whole=rate * repair_h,
         low=low,
         high=high,
-        most=np.sqrt(network.l_max) * (1.0 + TOLERANCE),
+        most=greatest_magnitude(np.sqrt(network.l_max)),
         sources_hold=bool(np.all((held >= low[at]) & (held <= high[at]))),
         most_choices=MOST,
     )

@@ -9,9 +9,9 @@ import polars as pl
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flows
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.studies.reconfigure.model import RadialProgram

@@ -27,8 +27,8 @@ from openpoint.formulations.radiality import Choices, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
 from openpoint.network import Network
+from openpoint.network.kept import at_kept_limits
 from openpoint.network.load_shares import phase_bases
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.reconfigure.phases.heuristics import CoupledTreeHeuristics
 from openpoint.studies.reconfigure.phases.linear_evaluation import (
     V_LEAST_PU,
@@ -73,6 +73,11 @@ class PhasesProgram(PlainProgram):
         return self
 
     @cached_property
+    def limited(self) -> Network:
+        """The network with limits as far out as they count as kept."""
+        return at_kept_limits(self.network)
+
+    @cached_property
     def switching(self) -> Switching:
         """Number and cost of changes."""
         return Switching(self.today, self.max_changes, self.change_cost_kw)
@@ -85,7 +90,7 @@ class PhasesProgram(PlainProgram):
     @cached_property
     def linear(self) -> LinearEvaluator:
         """The evaluation of radial states without a solver."""
-        return LinearEvaluator(self.network, self.demand, self.reference, self.terms, self.idle, self.price_base_kw)
+        return LinearEvaluator(self.limited, self.demand, self.reference, self.terms, self.idle, self.price_base_kw)
 
     @cached_property
     def today(self) -> Bools:
@@ -148,7 +153,7 @@ class PhasesProgram(PlainProgram):
 
     def _power_flow(self, closed: cp.Expression, *, limits: bool) -> LinDist3Flow:
         """LinDist3Flow at the demand of the reference voltages; ratings are limits of their own."""
-        net = self.network
+        net = self.limited
         unrated = net.with_limits(w_min=net.w_min, w_max=net.w_max, l_max=np.full(net.n_conductors, np.inf))
         s, pairs = (cp.Constant(part) for part in self.demand)
         return lindist3flow(
@@ -170,7 +175,7 @@ class PhasesProgram(PlainProgram):
 
     def _limits(self, closed: cp.Expression, flow: LinDist3Flow) -> tuple[Limit, ...]:
         """w̲ ≤ w ≤ w̄ and the ratings, as excesses relative to the squared limit."""
-        net = self.network
+        net = self.limited
         low, high = voltage_limited(net)
         kept = []
         if low.any():
@@ -187,7 +192,7 @@ class PhasesProgram(PlainProgram):
         if not self.switching.allowed(closed):
             return ExactEvaluation(np.array([np.inf]), np.array([np.inf]), None, True)
         loss, excess = self.linear.evaluate(closed)
-        return ExactEvaluation(np.array([loss]), np.array([excess if excess > LIMIT_TOLERANCE else 0.0]), None, True)
+        return ExactEvaluation(np.array([loss]), np.array([excess]), None, True)
 
     def first_stage_cost(self, decision: Floats) -> float:
         """Cost of the changes, in kW."""
@@ -203,11 +208,10 @@ class PhasesProgram(PlainProgram):
 
     def _bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
         """(N) squared voltages that no point of interest leaves."""
-        net, least, most = self.network, V_LEAST_PU**2, V_MOST_PU**2
+        net, least, most = self.limited, V_LEAST_PU**2, V_MOST_PU**2
         if not limits:
             return np.full(net.n_terminals, least), np.full(net.n_terminals, most)
-        keep = 1.0 + LIMIT_TOLERANCE
-        return np.clip(net.w_min / keep, least, most), np.clip(net.w_max * keep, least, most)
+        return np.clip(net.w_min, least, most), np.clip(net.w_max, least, most)
 
     @cached_property
     def _carried(self) -> tuple[Floats, Floats]:

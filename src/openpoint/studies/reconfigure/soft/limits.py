@@ -24,7 +24,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits
 from openpoint.twostage.log import Termination

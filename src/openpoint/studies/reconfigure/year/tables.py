@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
+from openpoint.network.kept import greatest_square, least_square
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
@@ -97,9 +97,9 @@ def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFram
     if shown is None:
         return empty(_TABLES["violations"])
     flows = shown.flows
-    low = np.flatnonzero(flows.v_low_of**2 < network.w_min * (1.0 - LIMIT_TOLERANCE) ** 2)
-    high = np.flatnonzero(flows.v_high_of**2 > network.w_max * (1.0 + LIMIT_TOLERANCE) ** 2)
-    over = np.flatnonzero(flows.i_of**2 > network.l_max * (1.0 + LIMIT_TOLERANCE) ** 2)
+    low = np.flatnonzero(flows.v_low_of**2 < least_square(network.w_min))
+    high = np.flatnonzero(flows.v_high_of**2 > greatest_square(network.w_max))
+    over = np.flatnonzero(flows.i_of**2 > greatest_square(network.l_max))
     none = np.empty(0, dtype=np.int64)
     i_a = flows.i_of * network.i_base_a
     rows = []

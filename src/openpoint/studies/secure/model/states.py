@@ -11,6 +11,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
+from openpoint.network.kept import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.balanced import Flows, FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
@@ -18,8 +19,6 @@ from openpoint.studies.secure.model.excerpt import Excerpt, excerpt_of, feeders_
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.tree import Tree
 
-TOLERANCE = 1e-6
-"""Share of a limit by which it may be exceeded, as in the check of every AC state."""
 CELLS = 2_000_000
 """Buses and branches of the states that are solved in one call, so that memory stays small."""
 LARGE = 400
@@ -79,7 +78,7 @@ class EvaluatedState:
     @property
     def holds(self) -> bool:
         """Whether all limits hold."""
-        return self.figures.excess <= TOLERANCE
+        return self.figures.excess <= LIMIT_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -214,21 +213,21 @@ def keeping(network: Network, closed: Bools) -> Bools:
     flows = solve(network, closed)
     v, i = np.abs(flows.v), np.abs(flows.i_series)
     fits = flows.converged & flows.energised.all(axis=1)
-    fits &= (v >= np.sqrt(network.w_min) / (1.0 + TOLERANCE)).all(axis=1)
-    fits &= (v <= np.sqrt(network.w_max) * (1.0 + TOLERANCE)).all(axis=1)
-    return np.asarray(fits & (i <= np.sqrt(network.l_max) * (1.0 + TOLERANCE)).all(axis=1))
+    fits &= (v >= least_magnitude(np.sqrt(network.w_min))).all(axis=1)
+    fits &= (v <= greatest_magnitude(np.sqrt(network.w_max))).all(axis=1)
+    return np.asarray(fits & (i <= greatest_magnitude(np.sqrt(network.l_max))).all(axis=1))
 
 
 def _figures(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -> Figures:
     """The figures of voltages (N) and currents (E)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(live & (network.w_min > 0.0), np.sqrt(network.w_min) / v - 1.0, -np.inf)
+        low = np.where(live & (network.w_min > 0.0), 1.0 - v / np.sqrt(network.w_min), -np.inf)
         high = np.where(live, v / np.sqrt(network.w_max) - 1.0, -np.inf)
         loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
     kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
     found = [(float(excess.max(initial=-np.inf)), kind, excess) for kind, excess in kinds]
     most, kind, excess = max(found, key=lambda each: each[0])
-    worst = (kind, int(excess.argmax())) if most > TOLERANCE else ("", -1)
+    worst = (kind, int(excess.argmax())) if most > LIMIT_TOLERANCE else ("", -1)
     seen = v[live]
     return Figures(
         most,

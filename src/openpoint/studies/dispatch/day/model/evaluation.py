@@ -18,8 +18,9 @@ from openpoint.network import Network
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
 from openpoint.network.day_demand import nominal_load, tangent
 from openpoint.network.devices import DeviceKind, Devices, with_positions
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE, excesses
+from openpoint.powerflow.ensemble import excesses
 from openpoint.powerflow.operating_point import over_limit, relative_excess
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
-from openpoint.powerflow.operating_point import LEAST_POWER
+from openpoint.network.kept import LEAST_POWER
 from openpoint.studies.dispatch.day.model.answers import Answers
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
 from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, hour_numbers

@@ -20,7 +20,6 @@ from openpoint.formulations.flow_ranges import (
 from openpoint.network.day import DayPlan, available_power, load_factors
 from openpoint.network.day_demand import nominal_load, tangent
 from openpoint.network.devices import DeviceKind
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 
 _Range = tuple[Complexes, Complexes]
@@ -63,8 +62,7 @@ class LossCeilings:
     def _voltages(self) -> tuple[Floats, Floats]:
         """(N) lowest and highest squared voltages of what keeps the limits."""
         question = self.question
-        low, high = day_voltage_bounds(question.network, question.day, question.devices, limits=True)
-        return low * (1.0 - LIMIT_TOLERANCE) ** 2, high * (1.0 + LIMIT_TOLERANCE) ** 2
+        return day_voltage_bounds(question.network, question.day, question.devices, limits=True)
 
     @cached_property
     def _taps(self) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ from openpoint.formulations.day_bounds import largest_powers
 from openpoint.network.day import DayArrays, available_power, load_factors
 from openpoint.network.day_demand import movable, nominal_load, sheddable, tangent
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.search.model.objective import relaxed
+from openpoint.network.kept import at_kept_supply
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.topology.builder import ANGLES, Builder
 
@@ -81,17 +81,10 @@ def banks(builder: Builder, devices: Devices, k: int) -> Ints:
 
 def sources(builder: Builder, question: DayQuestion, k: int, t: int, scale: float) -> Ints:
     """(S, 3) columns of what sources deliver: bought, sold, reactive."""
-    day, supply = question.day, question.supply
+    day, supply = question.day, at_kept_supply(question.supply)
     most = 4.0 * float(largest_powers(question.network, day).real.sum())
     p_low, p_high, q_low, q_high, s_high = (
-        np.clip(relaxed(part, side), -most, most)
-        for part, side in (
-            (supply.p_min, -1),
-            (supply.p_max, 1),
-            (supply.q_min, -1),
-            (supply.q_max, 1),
-            (supply.s_max, 1),
-        )
+        np.clip(part, -most, most) for part in (supply.p_min, supply.p_max, supply.q_min, supply.q_max, supply.s_max)
     )
     p_low, p_high = np.maximum(p_low, -s_high), np.minimum(p_high, s_high)
     q_low, q_high = np.maximum(q_low, -s_high), np.minimum(q_high, s_high)

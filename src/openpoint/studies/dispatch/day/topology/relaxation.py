@@ -34,7 +34,6 @@ from openpoint.arrays import Floats, Ints, States
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import without_generators
 from openpoint.network.day import load_factors
-from openpoint.powerflow.ensemble import LIMIT_TOLERANCE
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
@@ -321,7 +320,6 @@ def search_model(question: DayQuestion) -> tuple[Model, Ints, Ints]:
         devices=devices,
     )
     low, high = day_voltage_bounds(net, day, question.devices, limits=True)
-    low, high = low * (1.0 - LIMIT_TOLERANCE) ** 2, high * (1.0 + LIMIT_TOLERANCE) ** 2
     low[held], high[held] = source_voltages(net, devices)
     current = bool(day.load_current.any() or net.s_current.any())
     steady = bool(day.load_impedance.any() or net.s_impedance.any())
