@@ -27,7 +27,6 @@ from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_positions
-from openpoint.network.kept import at_kept_supply, greatest_square, least_square
 from openpoint.search.certificate_lines import Line, PathSteps, Steps, of_record
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model, Work
