@@ -33,7 +33,9 @@ from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
+from openpoint.verify.objective import Objective
+from tests.builders.certificates import verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, random_device_grid
 
 METHODS = ("search", "benders", "scip")
@@ -120,7 +122,9 @@ def faults(grid: DeviceGrid, every: Enumerated, answer: Answer, gap: float, accu
             found.append(f"is worth {value}, above {best}")
     if answer.proof is not None:
         try:
-            proven = verify_network(grid.network, answer.proof, devices=grid.devices)
+            proven = verify_network(
+                grid.network, answer.proof, devices=grid.devices, objective=Objective(grid.cost, grid.supply)
+            )
         except CertificateError as error:
             found.append(str(error))
         else:

@@ -27,7 +27,8 @@ from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.ensemble import excesses
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
+from tests.builders.certificates import verify_network
 from tests.builders.grids import FEED, LIMITED, LIMITED_FEED, PLAIN, RICH, all_topologies, random_grid
 from tests.builders.programs import program_of
 
