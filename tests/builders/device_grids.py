@@ -172,7 +172,7 @@ def sampled_figures(rng: Generator, grid: DeviceGrid) -> tuple[Floats, Floats, C
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     if not good.any():
         return None
-    return np.abs(flows.v[good][:, inner]), np.abs(flows.i_series[good]), flows.source_s[good]
+    return np.abs(flows.v[good][:, inner]), flows.i_rated[good], flows.source_s[good]
 
 
 def _limited(rng: Generator, grid: DeviceGrid, held: list[str]) -> DeviceGrid:

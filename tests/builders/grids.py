@@ -165,7 +165,7 @@ def _limited(rng: random.Random, grid: Grid) -> Grid:
     network = build_network(grid)
     flows = solve(network, all_topologies(network))
     good = flows.converged & flows.energised.all(axis=1)
-    v, i = np.abs(flows.v[good]), np.abs(flows.i_series[good])
+    v, i = np.abs(flows.v[good]), flows.i_rated[good]
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     if not len(v):
         return grid

@@ -90,7 +90,7 @@ def _keeps_limits(network: Network, closed: set[str]) -> bool:
     state = ac_state(network, np.array([name in closed for name in network.branch_names], dtype=np.bool_))
     if state is None:
         return False
-    v, i = np.abs(state.v), np.abs(state.i)
+    v, i = np.abs(state.v), state.i
     low, high = np.sqrt(network.w_min), np.sqrt(network.w_max)
     inner = ~np.isin(np.arange(len(v)), network.source_terminal)
     keeps = (v >= low * (1.0 - TOLERANCE)) & (v <= high * (1.0 + TOLERANCE)) | ~inner

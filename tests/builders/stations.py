@@ -39,6 +39,8 @@ def station_grid(seed: int, *, limited: bool = False) -> Grid:
         }
         for k in range(units)
     ]
+    for row in transformers[1:] if rng.random() < 0.5 else []:
+        row |= {name: transformers[0][name] for name in ("r_ohm", "x_ohm")}
     lines: list[dict[str, Any]] = []
     loads: list[dict[str, Any]] = []
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
-from openpoint.formulations.distflow import DistFlow, voltage_bounds
+from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.network import Network
+from openpoint.network.kept import at_kept_limits
+from openpoint.network.ratings import greatest_series_currents
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram
 from tests.builders.grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
 from tests.builders.programs import Today, program_of, value_of
+from tests.powerflow.small_networks import random_network
 
 FLAVOURS = (*FIXED, DISPATCH)
 SEEDS = range(4000, 4030)
@@ -33,9 +37,9 @@ def put(network: Network, flow: DistFlow, closed: np.ndarray, state: AcState) ->
     w, fr, to = np.abs(state.v) ** 2, network.terminal_fr, network.terminal_to
     w_fr, w_to = closed * w[fr] / network.tap**2, closed * w[to]
     flow.w.value, flow.w_fr.value, flow.w_to.value = w, w_fr, w_to
-    flow.l.value = closed * np.abs(state.i) ** 2
     flow.p.value = closed * (state.s_fr.real - network.g / 2 * w_fr)
     flow.q.value = closed * (state.s_fr.imag + network.b / 2 * w_fr)
+    flow.l.value = np.divide(flow.p.value**2 + flow.q.value**2, w_fr, out=np.zeros_like(w_fr), where=w_fr > 0.0)
     if flow.s_gen is not None:
         flow.s_gen.value = np.array([state.generation.real, state.generation.imag])
     for variable in {v for c in flow.constraints for v in c.variables() if v.name() == "v"}:
@@ -145,3 +149,21 @@ def test_a_voltage_that_nothing_bounds_is_refused_with_the_way_out() -> None:
     network = make_network(2, [Branch(0, 1, z=0.5 + 0.5j)], {0: 1.0}, impedance=[0.0, -1.5j])
     with pytest.raises(OptionError, match="upper voltage limits"):
         voltage_bounds(network, limits=True)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_limits_of_current_are_those_of_both_ends(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(seed, 9, n_tie=3, ideal=False)
+    network = replace(network, l_max=np.where(rng.random(network.n_conductors) < 0.7, rng.uniform(0.01, 0.3), np.inf))
+    state = ac_state(network, network.closed)
+    assert state is not None
+    model = distflow(network, cp.Constant(network.closed.astype(float)), np.full(network.n_terminals, 2.0))
+    put(network, model, network.closed, state)
+    excess = state.i**2 / at_kept_limits(network).l_max - 1.0
+    (current,) = [limit for limit in model.limits if limit.name == "current"]
+    assert float(np.max(current.excess.value)) == pytest.approx(float(excess.max()), rel=1e-7)
+    assert int((current.excess.value > 1e-9).sum()) >= int((excess > 1e-9).sum())
+    wider = replace(network, l_max=network.l_max * (1.0 + max(float(excess.max()), 0.0)))
+    most = greatest_series_currents(at_kept_limits(wider))
+    assert (model.l.value <= most * (1.0 + 1e-9)).all()

@@ -32,12 +32,14 @@ def test_the_opened_network_has_the_same_flow_and_limits(seed: int) -> None:
         np.testing.assert_allclose(flow.v[0], state.v, atol=1e-10)
         assert flow.loss[0] == pytest.approx(state.loss, rel=1e-9)
         # Of branches in parallel, the fullest is as full as the one that stands for them.
-        full, full_opened = (
-            np.abs(i) / np.sqrt(net.l_max) for i, net in ((state.i, whole), (flow.i_series[0], opened))
-        )
+        full, full_opened = (i / np.sqrt(net.l_max) for i, net in ((state.i, whole), (flow.i_rated[0], opened)))
         units = np.array([name.startswith("T") for name in whole.branch_names])
-        assert full[units].max() == pytest.approx(full_opened[units].max(), rel=1e-8)
-        np.testing.assert_allclose(full_opened[~units], np.where(stations.dropped, 0.0, full)[~units], atol=1e-8)
+        apart = stations.wider.any()  # shunts that are not shared as currents make its limit wider
+        assert full[units].max() == pytest.approx(full_opened[units].max(), rel=1e-2 if apart else 1e-8)
+        assert full_opened[units].max() <= full[units].max() * (1.0 + 1e-8)
+        np.testing.assert_allclose(
+            full_opened[~units], np.where(stations.dropped & stations.couplers, 0.0, full)[~units], atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("limited", [False, True])

@@ -24,6 +24,8 @@ class Branch:
     closed: bool = True
     switchable: bool = True
     i_max: float = np.inf
+    rated_fr: float = 1.0
+    rated_to: float = 1.0
 
     def turned(self) -> Branch:
         """The same branch with its ends exchanged; only for branches without ratio."""
@@ -70,6 +72,8 @@ def make_network(
         tap=column("tap", float),
         shift=column("shift", float),
         l_max=column("i_max", float) ** 2,
+        rated_fr=column("rated_fr", float),
+        rated_to=column("rated_to", float),
         i_base_a=np.full(n_branch, 1000.0 / (np.sqrt(3.0) * v_base_kv)),
         switchable=column("switchable", bool),
         closed=column("closed", bool),
@@ -121,7 +125,7 @@ def random_network(
     kind = rng.integers(0, 3 if rich else 1, n_bus)
     models = [np.where(kind == k, per_bus, 0.0) for k in range(3)]
     generators = [(int(rng.integers(0, n_bus)), 0.1 * load + 0.02j) for _ in range(2 if rich else 0)]
-    return make_network(
+    network = make_network(
         n_bus,
         [branches[i] for i in order],
         sources,
@@ -129,6 +133,18 @@ def random_network(
         current=models[1],
         impedance=models[2],
         generators=generators,
+    )
+    return rated_by_ends(np.random.default_rng([seed, 1]), network) if rich else network
+
+
+def rated_by_ends(rng: np.random.Generator, network: Network) -> Network:
+    """The network with ratings that differ at the two ends of some branches, or are about one end only."""
+    size = network.n_conductors
+    differ, kind = rng.uniform(0.9, 1.1, size), rng.integers(0, 5, size)
+    return replace(
+        network,
+        rated_fr=np.choose(kind, [1.0, 1.0, differ, differ, 0.0]) * (kind < 4),
+        rated_to=np.where(kind == 3, 0.0, 1.0),
     )
 
 

@@ -130,7 +130,7 @@ def test_power_balances(seed: int, n_bus: int, n_source: int, rich: bool) -> Non
     size = np.abs(flow.v[0])
     served = (network.s_power + network.s_current * size + network.s_impedance * size**2)[flow.energised[0]].sum()
     assert flow.source_s.sum() == pytest.approx(served - network.generator_s.sum() + taken.sum(), abs=1e-10)
-    np.testing.assert_allclose(check.current, np.abs(flow.i_series[0]), atol=1e-9)
+    np.testing.assert_allclose(check.current, flow.i_rated[0], atol=1e-9)
 
 
 @given(SEEDS, st.integers(2, 30))

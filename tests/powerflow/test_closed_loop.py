@@ -26,6 +26,6 @@ def test_closed_loops_are_those_of_newtons_method() -> None:
                     continue
                 seen += 1
                 np.testing.assert_allclose(loops.v[k], want.v, atol=1e-8)
-                np.testing.assert_allclose(loops.i[k], want.i_series, atol=1e-7)
+                np.testing.assert_allclose(loops.i[k], want.i_rated, atol=1e-7)
     assert seen > 200
     assert missed < 0.1 * seen  # these are solved by Newton's method

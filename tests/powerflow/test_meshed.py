@@ -24,7 +24,7 @@ def meshed(network: Network) -> tuple[Network, MeshedFlow]:
     check = check_flow(network, network.closed, flow.v)
     assert check.max_mismatch < 1e-10
     assert flow.loss == pytest.approx(check.loss, rel=1e-9)
-    np.testing.assert_allclose(np.abs(flow.i_series), check.current, atol=1e-9)
+    np.testing.assert_allclose(flow.i_rated, check.current, atol=1e-9)
     return network, flow
 
 

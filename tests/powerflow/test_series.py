@@ -53,7 +53,7 @@ def test_every_step_is_that_of_the_sweep(seed: int, steps: int, most: float) -> 
     if not good.any():
         assert np.isnan(found.v_low).all()
         return
-    v, i = np.abs(flows.v[good]), np.abs(flows.i_series[good])
+    v, i = np.abs(flows.v[good]), flows.i_rated[good]
     assert found.v_low[good] == pytest.approx(v[:, inner].min(axis=1), abs=1e-8)
     assert found.v_high[good] == pytest.approx(v[:, inner].max(axis=1), abs=1e-8)
     assert found.v_low_of[inner] == pytest.approx(v[:, inner].min(axis=0), abs=1e-8)
@@ -61,7 +61,7 @@ def test_every_step_is_that_of_the_sweep(seed: int, steps: int, most: float) -> 
     assert found.i_of == pytest.approx(i.max(axis=0), rel=1e-7, abs=1e-9)
     assert np.abs(flows.v)[found.v_low_at[inner], inner] == pytest.approx(found.v_low_of[inner], abs=1e-8)
     used = np.flatnonzero(found.i_at >= 0)
-    assert np.abs(flows.i_series)[found.i_at[used], used] == pytest.approx(found.i_of[used], rel=1e-7, abs=1e-9)
+    assert flows.i_rated[found.i_at[used], used] == pytest.approx(found.i_of[used], rel=1e-7, abs=1e-9)
     branch = np.where(good[:, None], (flows.s_fr + flows.s_to).real * hours[:, None], 0.0).sum(axis=0)
     assert found.energy[closed] == pytest.approx(branch[closed], rel=1e-6, abs=1e-9)
 

@@ -13,7 +13,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.ensemble import excesses
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
-from tests.powerflow.small_networks import Branch, make_network
+from tests.powerflow.small_networks import Branch, make_network, rated_by_ends
 
 KINDS: list[tuple[str, ...]] = [
     (),
@@ -104,7 +104,8 @@ def _grid(
     if "hanging" in kind:
         network = hanging(rng, network)
     p, q = rng.uniform(0.0, 0.4, (2, len(generators)))
-    return replace(network, p_min=np.zeros(len(p)), p_max=p, q_min=-q, q_max=q * (rng.random(len(q)) < 0.5))
+    network = replace(network, p_min=np.zeros(len(p)), p_max=p, q_min=-q, q_max=q * (rng.random(len(q)) < 0.5))
+    return rated_by_ends(rng.spawn(1)[0], network)
 
 
 def hanging(rng: np.random.Generator, network: Network) -> Network:
@@ -143,7 +144,7 @@ def edged(seed: int) -> Network | None:
         return None
     ok = np.flatnonzero(flows.converged)
     k = ok[np.argmin(flows.loss[ok])] if rng.random() < 0.6 else rng.choice(ok)
-    v, i = np.abs(flows.v[k]), np.abs(flows.i_series[k])
+    v, i = np.abs(flows.v[k]), flows.i_rated[k]
 
     def beside(figures: np.ndarray) -> np.ndarray:
         return np.asarray((figures * (1.0 + rng.choice(EDGES))) ** 2)

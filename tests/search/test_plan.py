@@ -67,11 +67,11 @@ class Judge:
             state = solve_meshed(self.network, closed)
             if state is None:
                 return math.inf, math.inf
-            found = figures_of(self.network, state.v, state.i_series)
+            found = figures_of(self.network, state.v, state.i_rated)
         elif not flows.converged[0]:
             return math.inf, math.inf
         else:
-            found = figures_of(self.network, flows.v[0], flows.i_series[0])
+            found = figures_of(self.network, flows.v[0], flows.i_rated[0])
         return found.excess, found.strain
 
 

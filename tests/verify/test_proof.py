@@ -44,7 +44,7 @@ def rich() -> Network:
     )
     best = search_topologies(net).closed
     assert best is not None
-    l = np.abs(solve(net, best).i_series[0]) ** 2
+    l = solve(net, best).i_rated[0] ** 2
     l_max = np.full(net.n_conductors, np.inf)
     hot = np.argsort(-l)[4:8]
     l_max[hot] = 0.97 * l[hot]

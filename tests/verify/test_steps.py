@@ -47,13 +47,14 @@ def test_sweeps_of_many_steps_are_those_of_each_and_of_the_power_flow(seed: int)
     found, known = flows(net, order, some), solve(net, closed, s_power=some)
     none = np.zeros(len(net.generator_names), dtype=np.complex128)
     for t, demand in enumerate(some):
-        loss, w, l, _ = flow(replace(net, s_power=demand), order, none)
+        loss, w, _, rated, _ = flow(replace(net, s_power=demand), order, none)
         assert found.loss[t] == pytest.approx(loss, rel=1e-10, abs=1e-14)
         if math.isinf(loss):
             continue
         assert loss == pytest.approx(known.loss[t], rel=1e-7, abs=1e-10)
         assert {bus: square[t] for bus, square in found.w.items()} == pytest.approx(w, rel=1e-10)
-        assert {e: square[t] for e, square in found.l.items()} == pytest.approx(l, rel=1e-8, abs=1e-16)
+        assert {e: square[t] for e, square in found.rated.items()} == pytest.approx(rated, rel=1e-8, abs=1e-16)
+        assert [rated.get(e, 0.0) for e in range(net.n_conductors)] == pytest.approx(known.i_rated[t] ** 2, abs=1e-9)
 
 
 def test_steps_without_a_flow_have_no_loss_and_spoil_no_others() -> None:

@@ -34,7 +34,9 @@ from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltages, ratios, units_on
 from openpoint.network import Network
+from openpoint.network.devices import DeviceKind
 from openpoint.network.kept import at_kept_limits, greatest_square, least_square
+from openpoint.network.ratings import series_limits
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
@@ -177,7 +179,7 @@ def distflow(
     ]
     cones = (Cone(u=(p, q), s=l, t=w_fr),)
     loss = cp.sum(cp.multiply(network.r, l)) + cp.sum(cp.multiply(network.g / 2, w_fr + w_to)) + open_loss
-    limits = tuple(_limits(network, w, l, inner))
+    limits = tuple(_limits(network, (p, q, l, w_fr, w_to), w, inner, choice))
     held = network.source_terminal
     return DistFlow(
         constraints,
@@ -331,17 +333,51 @@ def _current_most(network: Network, bank_most: float) -> float:
     return (2.0 * (float(s.sum()) + float(np.hypot(p_gen, q_gen).sum()) + charging)) ** 2 / 0.25
 
 
-def _limits(network: Network, w: cp.Variable, l: cp.Variable, inner: Ints) -> list[Limit]:
+def _limits(network: Network, flow: _Flow, w: cp.Variable, inner: Ints, choice: DeviceChoice | None) -> list[Limit]:
     """Excesses relative to the squared limit that counts as kept, so that 1 is a violation of the whole limit."""
     network = at_kept_limits(network)
     low = inner[network.w_min[inner] > 0]
     high = inner[np.isfinite(network.w_max[inner])]
-    rated = np.flatnonzero(np.isfinite(network.l_max))
     limits = []
     if len(low):
         limits.append(Limit("voltage low", 1 - cp.multiply(1 / network.w_min[low], w[low])))
     if len(high):
         limits.append(Limit("voltage high", cp.multiply(1 / network.w_max[high], w[high]) - 1))
-    if len(rated):
-        limits.append(Limit("current", cp.multiply(1 / network.l_max[rated], l[rated]) - 1))
+    if np.isfinite(network.l_max).any():
+        limits.append(Limit("current", cp.hstack(_ratings(network, flow, choice))))
     return limits
+
+
+def _ratings(network: Network, flow: _Flow, choice: DeviceChoice | None) -> list[cp.Expression]:
+    """Excesses of squared rated currents (`openpoint.network.ratings`), linear in the flow.
+
+    With half of the shunt h = g + jb the squared current at the from end, on the to side of the ratio t, is
+    l + |h|² w_fr + 2 (g p − b q), and it is limited by t² l_max / rated_fr²; that at the to end is
+    l + |h|² w_to − 2 (g (p − r l) − b (q − x l)). Without shunt and tap changer one of both ends says all.
+    """
+    p, q, l, w_fr, w_to = flow
+    taps = None if choice is None else choice.of(DeviceKind.TAP)
+    moves = np.zeros(network.n_conductors, dtype=np.bool_)
+    moves[[] if taps is None else taps.place] = True
+    rated, g, b = np.isfinite(network.l_max), 0.5 * network.g, 0.5 * network.b
+    plain = rated & (g == 0.0) & (b == 0.0) & ~moves
+    found = [cp.multiply(1 / series_limits(network)[plain], l[plain]) - 1] if plain.any() else []
+    at_fr, at_to = (np.flatnonzero(rated & ~plain & (part > 0.0)) for part in (network.rated_fr, network.rated_to))
+    if len(at_fr):
+        g_at, b_at, scale = g[at_fr], b[at_fr], network.rated_fr[at_fr] ** 2 / network.l_max[at_fr]
+        square = l[at_fr] + cp.multiply(g_at**2 + b_at**2, w_fr[at_fr])
+        square += 2 * (cp.multiply(g_at, p[at_fr]) - cp.multiply(b_at, q[at_fr]))
+        ratio: cp.Expression | Floats = np.where(moves, 0.0, network.tap**2)
+        most = network.tap**2
+        if taps is not None:
+            spread = _incidence(taps.place, network.n_conductors).T
+            ratio = ratio + spread @ taps.total(taps.value**2)
+            most[taps.place] = np.maximum.reduceat(taps.value**2, taps.owner.indptr[:-1])
+        found.append(cp.multiply(scale / most[at_fr], square) - cp.multiply(1 / most[at_fr], ratio[at_fr]))
+    if len(at_to):
+        g_at, b_at, scale = g[at_to], b[at_to], network.rated_to[at_to] ** 2 / network.l_max[at_to]
+        out_p = p[at_to] - cp.multiply(network.r[at_to], l[at_to])
+        out_q = q[at_to] - cp.multiply(network.x[at_to], l[at_to])
+        square = l[at_to] + cp.multiply(g_at**2 + b_at**2, w_to[at_to])
+        found.append(cp.multiply(scale, square - 2 * (cp.multiply(g_at, out_p) - cp.multiply(b_at, out_q))) - 1)
+    return found

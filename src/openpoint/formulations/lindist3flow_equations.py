@@ -39,6 +39,7 @@ from openpoint.formulations.lindist3flow_deltas import (
 )
 from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
+from openpoint.network.ratings import series_limits
 
 # Zero sequence of reference voltages that counts as none, pu.
 _NO_ZERO_SEQUENCE = 1e-9
@@ -232,7 +233,7 @@ def idle_shunts(network: Network, floating: Bools) -> tuple[Complexes, Complexes
 
 def rated_power(network: Network) -> Floats:
     """(E) rating as apparent power at nominal voltage, inf = none."""
-    s_max = np.sqrt(network.l_max)
+    s_max = np.sqrt(series_limits(network))
     s_max[network.windings.conductor] *= math.sqrt(3.0)
     return s_max
 

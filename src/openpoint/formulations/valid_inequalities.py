@@ -13,7 +13,9 @@ from openpoint.arrays import Floats
 from openpoint.formulations.distflow import DistFlow
 from openpoint.formulations.radiality import Choices
 from openpoint.network import Network
-from openpoint.network.kept import greatest_square
+from openpoint.network.devices import Devices
+from openpoint.network.kept import at_kept_limits
+from openpoint.network.ratings import greatest_series_currents
 
 
 def loss_most(net: Network) -> float:
@@ -46,12 +48,12 @@ def voltage_if_closed(net: Network, flow: DistFlow, closed: cp.Expression, w_low
 
 
 def current_if_closed(
-    net: Network, flow: DistFlow, closed: cp.Expression, loss: float, *, limits: bool
+    net: Network, flow: DistFlow, closed: cp.Expression, loss: float, *, limits: bool, devices: Devices | None = None
 ) -> list[cp.Constraint]:
     """l ≤ l̄ x with l̄ = min(rating, loss / r): no branch of a rating loses more than `loss` alone."""
     l_most = loss / np.maximum(net.r, 1e-12)
     if limits:
-        l_most = np.minimum(l_most, greatest_square(net.l_max))
+        l_most = np.minimum(l_most, greatest_series_currents(at_kept_limits(net), devices))
     rated = np.flatnonzero(np.isfinite(l_most) & np.isfinite(net.l_max))
     return [flow.l[rated] <= cp.multiply(l_most[rated], closed[rated])]
 

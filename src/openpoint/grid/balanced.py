@@ -27,6 +27,7 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.schemas import BRANCH_TABLES
 
 _DIAGONAL, _BESIDE = (0, 2, 5), (1, 3, 4)
+_AMPERES = ("i_max_a", "i_max_from_a", "i_max_to_a")
 _EQUAL = 1e-6
 """Relative difference of the elements of a matrix that counts as none: files round to some seven digits."""
 HAS_PHASES = (
@@ -159,7 +160,7 @@ def _joined(kind: str, members: list[_Row], faults: list[Problem]) -> _Row:
     joined = first | {"name": "+".join(row["name"] for row in members), "phases": phases, "of": len(phases)}
     joined |= {column: all(row[column] for row in members) for column in ("switchable", "remote")}
     joined["locked_reason"] = "; ".join(dict.fromkeys(row["locked_reason"] for row in members if row["locked_reason"]))
-    for column in ("i_max_a", "length_km"):
+    for column in (*_AMPERES, "length_km"):
         if column in first:
             known = [row[column] for row in members if row[column] is not None]
             joined[column] = min(known) if known else None
@@ -212,7 +213,8 @@ def _transformer(row: _Row) -> _Row:
     up, down = 3.0 / row["of"], row.pop("of") / 3.0
     series = {c: up * row[c] for c in ("r_ohm", "x_ohm")}
     shunt = {c: down * row[c] for c in ("g_us", "b_us")}
-    return row | series | shunt | {"phases": "1", "connection": "wye-wye"}
+    limits = {c: None if row[c] is None else down * row[c] for c in _AMPERES if c in row}
+    return row | series | shunt | limits | {"phases": "1", "connection": "wye-wye"}
 
 
 def _neglected(grid: Grid) -> str:

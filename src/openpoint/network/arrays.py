@@ -94,7 +94,9 @@ class Network:
         z: (E, E) sparse block-diagonal series impedance matrix, a block a branch.
         y_shunt: (E, E) sparse block-diagonal shunt admittance, both ends together.
         tap: (E) ratio of the from side, in per unit of the nominal voltages. shift: (E) rad, from leads.
-        l_max: (E) squared current limit of the series element, inf = none. i_base_a: (E) base of current.
+        l_max: (E) limit of the squared rated current (`openpoint.network.ratings`), inf = none.
+        rated_fr, rated_to: (E) rated current over the current at the from and at the to end, each per unit of its own
+            base; 0 where the rating does not count at that end. i_base_a: (E) base of current at the to end.
         switchable, closed: (E) today's state.
         y_open_fr, y_open_to: (E) admittance that stays at the from or to terminal while the conductor is open; 0 where
             it is disconnected, at one end at least.
@@ -127,6 +129,8 @@ class Network:
     tap: Floats
     shift: Floats
     l_max: Floats
+    rated_fr: Floats
+    rated_to: Floats
     i_base_a: Floats
     switchable: Bools
     closed: Bools

@@ -160,7 +160,7 @@ class _Builder:
         connections: list[str] = []
         phases_of: list[str] = []
         fr: list[int] = []
-        to, branch, tap, shift, i_max, i_base, switchable, closed = [], [], [], [], [], [], [], []
+        to, branch, tap, shift, ratings, i_base, switchable, closed = [], [], [], [], [], [], [], []
         y_open: list[tuple[complex, complex]] = []
         pairs = line_windings(self.grid)
         lone: list[tuple[int, int, int]] = []
@@ -174,7 +174,8 @@ class _Builder:
                 if kind == "transformers" and row["name"] in pairs:
                     phases, back = tuple(pairs[row["name"]])
                     lone.append((len(fr), self.terminal[row["from_bus"], back], self.terminal[row["to_bus"], back]))
-                z_row, y_row, limit = _admittances(kind, row, len(phases), z_base, base_a)
+                z_row, y_row = _admittances(kind, row, len(phases), z_base)
+                rating = _rating(row, vn_fr, vn_to, base_a) if kind == "transformers" else _ampacity(row, base_a)
                 z.append(z_row)
                 y.append(y_row)
                 ratio = tap_ratio(row, row["tap_pos"], vn_fr, vn_to) if kind == "transformers" else 1.0
@@ -185,7 +186,7 @@ class _Builder:
                     phases_of.append(phase)
                     tap.append(ratio)
                     shift.append(math.radians(row.get("shift_degree", 0.0)))
-                    i_max.append(limit)
+                    ratings.append(rating)
                     i_base.append(base_a)
                     switchable.append(row["switchable"] and not row["locked_reason"])
                     closed.append(row["closed"])
@@ -196,6 +197,7 @@ class _Builder:
         empty = sp.csr_array((0, 0), dtype=np.complex128)
         windings = np.array(lone, dtype=np.int64).reshape(-1, 3)
         stays = np.array(y_open, dtype=np.complex128).reshape(-1, 2)
+        limits = np.array(ratings, dtype=np.float64).reshape(-1, 3)
         return {
             "branch_names": tuple(names),
             "branch_kinds": tuple(kinds),
@@ -208,7 +210,9 @@ class _Builder:
             "y_shunt": sp.csr_array(sp.block_diag(y)) if y else empty,
             "tap": np.array(tap, dtype=np.float64),
             "shift": np.array(shift, dtype=np.float64),
-            "l_max": np.array(i_max, dtype=np.float64) ** 2,
+            "l_max": limits[:, 0] ** 2,
+            "rated_fr": limits[:, 1].copy(),
+            "rated_to": limits[:, 2].copy(),
             "i_base_a": np.array(i_base, dtype=np.float64),
             "switchable": np.array(switchable, dtype=np.bool_),
             "closed": np.array(closed, dtype=np.bool_),
@@ -236,11 +240,31 @@ def tap_ratio(row: dict[str, Any], position: int, vn_fr: float, vn_to: float) ->
     return (rated_fr / vn_fr) / (rated_to / vn_to)
 
 
-def _admittances(
-    kind: str, row: dict[str, Any], n: int, z_base: float, base_a: float
-) -> tuple[Complexes, Complexes, float]:
-    """Series impedance and shunt admittance blocks (n, n) in per unit, and the current limit, to side."""
-    limit = math.inf
+def _ampacity(row: dict[str, Any], base_a: float) -> tuple[float, float, float]:
+    """Limit of current of a line or switch, per unit, which holds at both ends."""
+    return math.inf if row["i_max_a"] is None else float(row["i_max_a"]) / base_a, 1.0, 1.0
+
+
+def _rating(row: dict[str, Any], vn_fr: float, vn_to: float, base_a: float) -> tuple[float, float, float]:
+    """Limit of the rated current of a transformer, per unit at the to side, and `Network.rated_fr`, `rated_to`.
+
+    Args:
+        vn_fr, vn_to: of its buses, in kV. base_a: of current at the to bus.
+    """
+    connection, phases = row["connection"], row["phases"]
+    rated = [rated_kv(connection, phases, row[f"vn_{end}_kv"]) for end in ("from", "to")]
+    s_max = math.inf if row["s_max_kva"] is None else float(row["s_max_kva"])
+    given = [row[f"i_max_{end}_a"] for end in ("from", "to")]
+    amps = [s_max / kv if i is None else float(i) for i, kv in zip(given, rated, strict=True)]
+    fr, to = amps[0] * vn_fr / (base_a * vn_to), amps[1] / base_a
+    if math.isfinite(to):
+        return to, to / fr, 1.0
+    ratio = rated[0] / vn_fr / (rated[1] / vn_to)  # both windings have their rated current together
+    return fr * ratio, ratio, 0.0 if math.isfinite(fr) else 1.0
+
+
+def _admittances(kind: str, row: dict[str, Any], n: int, z_base: float) -> tuple[Complexes, Complexes]:
+    """Series impedance and shunt admittance blocks (n, n) in per unit."""
     z: Complexes = np.zeros((n, n), dtype=np.complex128)  # a switch has none
     y = z
     if kind == "lines":
@@ -249,11 +273,7 @@ def _admittances(
     elif kind == "transformers":
         z = np.diag(np.full(n, complex(row["r_ohm"], row["x_ohm"]) / z_base))
         y = np.diag(np.full(n, complex(row["g_us"], row["b_us"]) * (1e-6 * z_base)))
-        if row["s_max_kva"] is not None:
-            limit = float(row["s_max_kva"]) / rated_kv(row["connection"], row["phases"], row["vn_to_kv"]) / base_a
-    if row.get("i_max_a") is not None:
-        limit = float(row["i_max_a"]) / base_a
-    return z, y, limit
+    return z, y
 
 
 def rated_kv(connection: str, phases: str, vn_kv: float) -> float:

@@ -7,8 +7,10 @@ between what couplers join, the grid has the same voltages and losses as one in 
 - In a loop of couplers any one can be open: all their buses have one voltage.
 - Branches in parallel that have one ratio a share the voltage u = v_fr / a behind it. Their currents are
   i_k = (u - v_to) / z_k, so that together they are one branch with 1 / z = Σ 1 / z_k and y = Σ y_k, of whose current
-  they carry the share z / z_k each. The first of them takes these values, and the others are open. Its limit of
-  current is the least l_k |z_k / z|², so that it keeps its limit where all keep theirs, and only there.
+  they carry the share z / z_k each. The first of them takes these values, and the others are open. At each end its
+  limit of current is the least of theirs over their share, so that it keeps its limit where all keep theirs, and only
+  there. Where their shunts have other shares than their currents, limits are wider by what that makes, and checked
+  after the search like those of couplers.
 - A branch in parallel with a coupler carries no current but that of its shunt y, which stays at its from bus.
 - Sources that hold the same voltage count as one bus.
 
@@ -31,6 +33,9 @@ from openpoint.graph import bridges, components, forest
 from openpoint.network.arrays import Network
 from openpoint.network.devices import DeviceKind, Devices
 
+W_MOST = 4.0
+"""Squared voltage that counts as the greatest where there is no limit."""
+
 
 @dataclass(frozen=True)
 class Stations:
@@ -41,6 +46,7 @@ class Stations:
             they consist of couplers and branches in parallel.
         dropped: (E) branches that are closed in `whole` and open in `opened`.
         unlimited: (E) couplers whose limit of current `opened` does not have.
+        wider: (E) branches in parallel whose limit of current is wider in `opened`.
         carrier: (E) branch of `opened` in whose place it stands. share: (E) of whose current it carries this share.
         couplers: (E) couplers in held loops, which in `opened` carry other currents.
     """
@@ -49,6 +55,7 @@ class Stations:
     opened: Network
     dropped: Bools
     unlimited: Bools
+    wider: Bools
     carrier: Ints
     share: Complexes
     couplers: Bools
@@ -73,7 +80,8 @@ class Stations:
 def without_meshes(network: Network) -> Stations:
     """A network without held meshes."""
     nothing, count = np.zeros(network.n_conductors, dtype=np.bool_), network.n_conductors
-    return Stations(network, network, nothing, nothing, np.arange(count), np.ones(count, dtype=complex), nothing)
+    share = np.ones(count, dtype=np.complex128)
+    return Stations(network, network, nothing, nothing, nothing, np.arange(count), share, nothing)
 
 
 def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
@@ -97,33 +105,68 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
     is_coupler = (z == 0) & (y == 0) & plain
     couplers, others = looped[is_coupler[looped]], looped[~is_coupler[looped]]
     group = components(n, fr[couplers], to[couplers])
-    dropped, at_fr, l_max = nothing.copy(), network.y_open_fr.copy(), network.l_max.copy()
+    dropped, at_fr, wider = nothing.copy(), network.y_open_fr.copy(), nothing.copy()
+    limits = [part.copy() for part in (network.l_max, network.rated_fr, network.rated_to)]
     dropped[couplers[~forest(n, fr[couplers], to[couplers])]] = True
     for beside in _in_parallel(group[fr], group[to], others):
         first = beside[0]
         if group[fr[first]] == group[to[first]]:
             idle = beside[plain[beside]]
             dropped[idle], at_fr[idle], share[idle] = True, y[idle], 0.0
+            limits[1][idle] *= 0.5  # half of the shunt is at either end
         elif _have_one_ratio(network, group[fr], beside) and z[beside].all():
             z_all = 1.0 / (1.0 / z[beside]).sum()
             way = np.where(group[fr[beside]] == group[fr[first]], 1.0, -1.0)
             carrier[beside], share[beside] = first, way * z_all / z[beside]
-            l_max[first] = (network.l_max[beside] / np.abs(share[beside]) ** 2).min()
+            joint, exact = _joint_limits(network, beside, z_all / z[beside], way)
+            for part, value in zip(limits, joint, strict=True):
+                part[first] = value
+            wider[beside] = (not exact) & np.isfinite(network.l_max[beside])
             z[first], y[first] = z_all, y[beside].sum()
             dropped[beside[1:]], at_fr[beside[1:]] = True, 0.0
     unlimited, alike = nothing.copy(), nothing.copy()
     unlimited[couplers], alike[couplers] = np.isfinite(network.l_max[couplers]), True
-    l_max[couplers] = np.inf
+    limits[0][couplers] = np.inf
     opened = replace(
         network,
         z=_diagonal(z),
         y_shunt=_diagonal(y),
         closed=network.closed & ~dropped,
-        l_max=l_max,
+        l_max=limits[0],
+        rated_fr=limits[1],
+        rated_to=limits[2],
         y_open_fr=at_fr,
         y_open_to=np.where(dropped, 0.0, network.y_open_to),
     )
-    return Stations(network, opened, dropped, unlimited, carrier, share, alike)
+    return Stations(network, opened, dropped, unlimited, wider, carrier, share, alike)
+
+
+def _joint_limits(
+    network: Network, beside: Ints, share: Complexes, way: Floats
+) -> tuple[tuple[float, float, float], bool]:
+    """`l_max`, `rated_fr`, `rated_to` of the branch that stands for some in parallel, and whether they are exact.
+
+    The current of branch k at an end is its share of the current there, and (y_k − share y) / 2 of the voltage.
+
+    Args:
+        share: (K) of the current. way: (K) −1 where the branch runs against the first.
+    """
+    y, i_max = np.asarray(network.y_shunt.diagonal())[beside], np.sqrt(network.l_max[beside])
+    apart = 0.5 * np.abs(y - share * y.sum())
+    apart[apart <= 1e-9 * np.abs(y).sum()] = 0.0
+    ends, most = list[float](), np.sqrt(np.minimum(network.w_max, W_MOST))
+    most[network.source_terminal] = np.abs(network.source_v)
+    rated, first = (network.rated_fr[beside], network.rated_to[beside]), beside[0]
+    for side, (terminal, ratio) in enumerate(((network.terminal_fr, network.tap[first]), (network.terminal_to, 1.0))):
+        here = np.where(way > 0.0, rated[side], rated[1 - side])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = i_max / here + np.where(apart > 0.0, apart * most[terminal[first]] / ratio**2, 0.0)
+        ends.append(float(np.nanmin(own / np.abs(share), initial=np.inf)))
+    i_fr, i_to = ends
+    exact = not apart.any()
+    if np.isfinite(i_to):
+        return (i_to**2, i_to / i_fr, 1.0), exact
+    return (i_fr**2, 1.0, 0.0 if np.isfinite(i_fr) else 1.0), exact
 
 
 def refuse_shared_taps(stations: Stations, devices: Devices, otherwise: str) -> None:

@@ -18,6 +18,7 @@ class Wires(Table):
     Attributes:
         start: (N + 1) where the neighbours of a bus begin. neighbour, via: (2E) bus at the other end, and branch.
         fr: (E) from bus. z, y: (E) series impedance, shunt admittance of both ends together. tap, shift: (E).
+        rated_fr, rated_to: (E) as of `Network`.
         source, source_v: (S) buses that sources hold, and their voltages.
         hung, hung_at, hung_y: (H) branches that stay energised at one end while they are open, the bus of this end,
             and their admittance there.
@@ -32,6 +33,8 @@ class Wires(Table):
     y: Complexes
     tap: Floats
     shift: Floats
+    rated_fr: Floats
+    rated_to: Floats
     source: Indices
     source_v: Complexes
     hung: Indices
@@ -55,11 +58,12 @@ class Loads(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The fields of `Flows` to be filled; complex ones must be zeros. They have no rows if only losses are needed."""
+    """The fields of `Flows` to be filled, zeros at first but for flags; without rows if only losses are needed."""
 
     energised: Bools
     v: Complexes
     i_series: Complexes
+    i_rated: Floats
     s_fr: Complexes
     s_to: Complexes
     source_s: Complexes

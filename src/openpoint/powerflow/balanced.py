@@ -34,8 +34,9 @@ class Flows:
 
     Attributes:
         v: (K, N) voltage, 0 at buses without a source.
-        i_series: (K, E) current through the series impedance from the from to the to end, on the to side of the ratio
-            (what `l_max` limits); 0 where open or not energised.
+        i_series: (K, E) current through the series impedance from the from to the to end, on the to side of the
+            ratio; 0 where open or not energised.
+        i_rated: (K, E) rated current (`openpoint.network.ratings`), what `l_max` limits; 0 where not energised.
         s_fr, s_to: (K, E) power that enters the branch at its from and at its to end, so that s_fr + s_to is what
             the branch takes, also one that is open at one end only.
         loss: (K) active power that all branches take (series and shunt conductance), added up branch by branch.
@@ -46,6 +47,7 @@ class Flows:
 
     v: Complexes
     i_series: Complexes
+    i_rated: Floats
     s_fr: Complexes
     s_to: Complexes
     loss: Floats
@@ -93,6 +95,7 @@ def solve(
     flows = Flows(
         v=np.zeros((size, n_bus), dtype=np.complex128),
         i_series=np.zeros((size, n_branch), dtype=np.complex128),
+        i_rated=np.zeros((size, n_branch)),
         s_fr=np.zeros((size, n_branch), dtype=np.complex128),
         s_to=np.zeros((size, n_branch), dtype=np.complex128),
         loss=np.empty(size),
@@ -100,7 +103,7 @@ def solve(
         status=np.empty(size, dtype=np.int8),
         energised=np.zeros((size, n_bus), dtype=np.bool_),
     )
-    output = Output(flows.energised, flows.v, flows.i_series, flows.s_fr, flows.s_to, flows.source_s)
+    output = Output(flows.energised, flows.v, flows.i_series, flows.i_rated, flows.s_fr, flows.s_to, flows.source_s)
     call.run(tolerance, iterations, flows.loss, flows.status, output)
     return flows
 
@@ -124,7 +127,7 @@ def losses(
     call = _Call(network, closed, s_power, s_current, s_impedance, generation)
     loss, status = np.empty(call.size), np.empty(call.size, dtype=np.int8)
     nothing = np.empty((0, 0), dtype=np.complex128)
-    output = Output(np.empty((0, 0), dtype=np.bool_), nothing, nothing, nothing, nothing, nothing)
+    output = Output(np.empty((0, 0), dtype=np.bool_), nothing, nothing, np.empty((0, 0)), nothing, nothing, nothing)
     call.run(tolerance, iterations, loss, status, output)
     return loss, status
 
@@ -243,6 +246,8 @@ def wires_of(network: Network) -> Wires:
         y=y,
         tap=np.array(network.tap, dtype=np.float64),
         shift=np.array(network.shift, dtype=np.float64),
+        rated_fr=np.array(network.rated_fr, dtype=np.float64),
+        rated_to=np.array(network.rated_to, dtype=np.float64),
         source=network.source_terminal.astype(np.int32),
         source_v=np.array(network.source_v, dtype=np.complex128),
         hung=np.concatenate([at_fr, at_to]).astype(np.int32),

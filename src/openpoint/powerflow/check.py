@@ -33,7 +33,7 @@ class AcCheck:
         loss: active power that all branches take, per unit.
         v_low, v_high: energised terminals, sources excepted, whose voltage violates its limit.
         overloaded: conductors whose current violates its limit.
-        current: (E) magnitude of the current through the series impedance, per unit.
+        current: (E) rated current (`openpoint.network.ratings`), per unit.
     """
 
     max_mismatch: float
@@ -157,7 +157,15 @@ def _checked(
     low = checked & (size < np.sqrt(network.w_min)[:, None] * (1.0 - tolerance))
     high = checked & (size > np.sqrt(network.w_max)[:, None] * (1.0 + tolerance))
     current = np.zeros((network.n_conductors, v.shape[1]))
-    current[branch] = np.abs(through)
+    at_fr, at_to = np.abs(through + half * inner) / network.tap[branch, None], np.abs(through - half * v[to])
+    rated_fr, rated_to = network.rated_fr[:, None], network.rated_to[:, None]
+    current[branch] = np.maximum(rated_fr[branch] * at_fr, rated_to[branch] * at_to)
+    for end, y, rated in (
+        (network.terminal_fr, network.y_open_fr, rated_fr),
+        (network.terminal_to, network.y_open_to, rated_to),
+    ):
+        some = np.flatnonzero(hangs & (y != 0.0) & alive[end])
+        current[some] = rated[some] * np.abs(y[some, None] * v[end[some]])
     over = current > np.sqrt(network.l_max)[:, None] * (1.0 + tolerance)
     return [
         AcCheck(

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse import csgraph
 
-from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 
@@ -27,10 +27,10 @@ LOOKS = 12
 
 @dataclass(frozen=True)
 class ClosedLoops:
-    """K states with one more branch closed: (K, N) voltages, (K, E) series currents, and (K) whether each was found."""
+    """K states with one more branch closed: (K, N) voltages, (K, E) rated currents, and (K) whether each was found."""
 
     v: Complexes
-    i: Complexes
+    i: Floats
     found: Bools
 
 
@@ -49,7 +49,7 @@ def close_loops(network: Network, closed: Bools, branches: Ints) -> ClosedLoops:
     z_fr, z_to = _impedances_to_meeting(network, closed, branches)
     loop = z_fr + z_to + z
     v = np.repeat(solve(network, closed).v, len(branches), axis=0)
-    i = np.zeros((len(branches), network.n_conductors), dtype=np.complex128)
+    i = np.zeros((len(branches), network.n_conductors))
     drawn = np.zeros(len(branches), dtype=np.complex128)
     done, todo = np.zeros(len(branches), dtype=np.bool_), np.flatnonzero(loop != 0)
     for _ in range(LOOKS):
@@ -63,11 +63,13 @@ def close_loops(network: Network, closed: Bools, branches: Ints) -> ClosedLoops:
         flows = solve(network, closed, s_power=power, s_impedance=shunt[todo])
         good = flows.converged
         todo, rows, a, b = todo[good], rows[good], a[good], b[good]
-        v[todo], i[todo] = flows.v[good], flows.i_series[good]
+        v[todo], i[todo] = flows.v[good], flows.i_rated[good]
         drawn[todo] = np.conj((power[rows, a] - network.s_power[a]) / v[todo, a])
         fed = np.conj((network.s_power[b] - power[rows, b]) / v[todo, b])
         misfit = np.abs(v[todo, a] - v[todo, b] - z[todo] * drawn[todo]) + np.abs(fed - drawn[todo])
-        i[todo, branches[todo]] = drawn[todo]
+        ends = np.abs(drawn[todo] + half[todo] * v[todo, a]), np.abs(drawn[todo] - half[todo] * v[todo, b])
+        which = branches[todo]
+        i[todo, which] = np.maximum(network.rated_fr[which] * ends[0], network.rated_to[which] * ends[1])
         done[todo] = misfit <= TOLERANCE
         todo = todo[misfit > TOLERANCE]
         if not len(todo):

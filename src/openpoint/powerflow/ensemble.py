@@ -18,7 +18,7 @@ class Ensemble:
 
     Attributes:
         closed: (E) state of the branches. demand: (K, N) constant power. generation: (K, G) injections.
-        v: (K, N) complex voltage, nan where no state exists. i: (K, E) series current.
+        v: (K, N) complex voltage, nan where no state exists. i: (K, E) rated current.
         loss: (K) per unit, inf where no state exists. excess: (K) sum of the excesses of the limits.
     """
 
@@ -26,7 +26,7 @@ class Ensemble:
     demand: Complexes
     generation: Complexes
     v: Complexes
-    i: Complexes
+    i: Floats
     loss: Floats
     excess: Floats
 
@@ -37,12 +37,12 @@ def ensemble(network: Network, closed: Bools, demand: Complexes, generation: Com
     lost = ~(flows.converged & flows.energised.all(axis=1))
     loss = np.where(lost, np.inf, flows.loss)
     excess = np.where(lost, np.inf, excesses(network, flows))
-    return Ensemble(closed, demand, generation, flows.v, flows.i_series, loss, excess)
+    return Ensemble(closed, demand, generation, flows.v, flows.i_rated, loss, excess)
 
 
 def excesses(network: Network, flows: Flows) -> Floats:
     """(K) sum of the excesses of squared voltages and currents, relative to their limits, beyond the tolerance."""
-    w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2
+    w, l = np.abs(flows.v) ** 2, flows.i_rated**2
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     w_min = np.where(network.w_min > 0, network.w_min, np.nan)
     low = np.where(w < least_square(w_min), 1.0 - w / w_min, 0.0)

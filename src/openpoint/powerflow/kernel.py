@@ -293,14 +293,41 @@ def turned(re: float, im: float, angle: float, scale: float) -> complex:
 
 
 @inlined
+def rated_square(wires: Wires, e: int, k: int, work: Work) -> float:
+    """Squared rated current of the branch from position k to its parent (`openpoint.network.ratings`)."""
+    up, fr, to = work.parent[k], wires.rated_fr[e], wires.rated_to[e]
+    upper, lower = (to, fr) if work.flipped[k] else (fr, to)
+    half_re, half_im, j_re, j_im = work.half_re[k], work.half_im[k], work.j_re[k], work.j_im[k]
+    re = j_re + half_re * work.u_re[up] - half_im * work.u_im[up]
+    im = j_im + half_re * work.u_im[up] + half_im * work.u_re[up]
+    above = upper * upper * (re * re + im * im) / work.size[up]
+    re = j_re - half_re * work.u_re[k] + half_im * work.u_im[k]
+    im = j_im - half_re * work.u_im[k] - half_im * work.u_re[k]
+    below = lower * lower * (re * re + im * im) / work.size[k]
+    found: float = max(above, below)
+    return found
+
+
+@inlined
+def charging_square(wires: Wires, h: int, w: float) -> float:
+    """Squared rated current of an open branch that is energised from one end, whose squared voltage is w."""
+    e, y = wires.hung[h], wires.hung_y[h]
+    rated = wires.rated_fr[e] if wires.fr[e] == wires.hung_at[h] else wires.rated_to[e]
+    found: float = rated * rated * (y.real * y.real + y.imag * y.imag) * w
+    return found
+
+
+@inlined
 def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, work: Work, output: Output) -> None:
     """Write the results of a flow, transformed from the frame u to actual voltages and currents."""
     v, i_series, s_fr, s_to = output.v[number], output.i_series[number], output.s_fr[number], output.s_to[number]
+    i_rated = output.i_rated[number]
     for k in range(n):
         output.energised[number, work.order[k]] = True
     if not converged:
         for array in (v, i_series, s_fr, s_to, output.source_s[number]):
             array[:] = complex(np.nan, np.nan)
+        i_rated[:] = np.nan
         return
     u_re, u_im, j_re, j_im = work.u_re, work.u_im, work.j_re, work.j_im
     for k in range(len(wires.source)):
@@ -323,6 +350,7 @@ def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, wor
             at, direction = k, 1.0
             s_fr[e], s_to[e] = s_upper, s_lower
         i_series[e] = turned(j_re[k], j_im[k], work.turn[at], direction / np.sqrt(work.size[at]))
+        i_rated[e] = np.sqrt(rated_square(wires, e, k, work))
     for h in range(len(wires.hung)):
         e, bus = wires.hung[h], wires.hung_at[h]
         if closed[e] or work.position[bus] < 0:
@@ -332,6 +360,7 @@ def write(wires: Wires, closed: Bools, n: int, number: int, converged: bool, wor
             s_fr[e] = complex(y.real * w, -y.imag * w)
         else:
             s_to[e] = complex(y.real * w, -y.imag * w)
+        i_rated[e] = np.sqrt(charging_square(wires, h, w))
 
 
 @lean

@@ -28,6 +28,7 @@ from scipy.sparse.linalg import MatrixRankWarning, spsolve
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components, energised
 from openpoint.network import Network
+from openpoint.network.ratings import rated_currents
 
 ITERATIONS = 40
 STEP = 1e-12
@@ -46,6 +47,7 @@ class MeshedFlow:
 
     v: Complexes
     i_series: Complexes
+    i_rated: Floats
     s_fr: Complexes
     s_to: Complexes
     loss: float
@@ -282,7 +284,8 @@ def _flow(network: Network, closed: Bools, paths: _Paths, power: Complexes, v: C
     s_to[paths.branch] = v[to] * np.conj(paths.half * v[to] - through)
     s_fr, s_to = s_fr + hung, s_to + hung_to
     source_s = v[source] * np.conj(delivered)
-    return MeshedFlow(v, i, s_fr, s_to, float((s_fr + s_to).real.sum()), source_s)
+    rated = rated_currents(network, v, s_fr, s_to)
+    return MeshedFlow(v, i, rated, s_fr, s_to, float((s_fr + s_to).real.sum()), source_s)
 
 
 def _ideal_currents(fr: Ints, to: Ints, rest: Complexes, source: Ints) -> tuple[Complexes, Complexes]:

@@ -9,6 +9,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.ratings import rated_amperes
 from openpoint.powerflow.check_phases import max_mismatch
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 
@@ -20,7 +21,7 @@ class PhaseState:
     Attributes:
         energised: (N) whether a source reaches the terminal.
         v: (N) voltage to neutral, per unit of the nominal one; nan where the flow has no solution.
-        i_a: (E) current: of a line or switch at the end where it is larger, of a transformer at its to end.
+        i_a: (E) rated current (`openpoint.network.ratings`).
         s_fr_kva, s_to_kva: (E) power that enters at each end. source_kva: (S) power delivered.
         max_mismatch: by the equations of the network, independent of OpenDSS, per unit of the base of a phase. It is
             about 1e-6 at best: OpenDSS adds a susceptance of a millionth of its rating to a transformer.
@@ -55,13 +56,11 @@ def phase_state(grid: Grid, network: Network) -> PhaseState:
 
 def state_of(grid: Grid, network: Network, flows: PhaseFlows) -> PhaseState:
     """The state of the one power flow in `flows`, of the branches that are closed in the network."""
-    fr, to = np.abs(flows.i_fr_a[0]), np.abs(flows.i_to_a[0])
-    is_transformer = np.array([network.branch_kinds[b] == "transformers" for b in network.conductor_branch], dtype=bool)
     known = bool(flows.converged[0] and flows.energised.all())
     return PhaseState(
         energised=flows.energised,
         v=flows.v[0],
-        i_a=np.where(is_transformer, to, np.maximum(fr, to)),
+        i_a=rated_amperes(network, flows.i_fr_a[0], flows.i_to_a[0]),
         s_fr_kva=flows.s_fr_kva[0],
         s_to_kva=flows.s_to_kva[0],
         source_kva=flows.source_kva[0],

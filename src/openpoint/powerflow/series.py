@@ -15,7 +15,8 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.arrays import Loads, work_for
 from openpoint.powerflow.balanced import FlowStatus, wires_of
-from openpoint.powerflow.series_kernel import LANES, WIDTH, Demands, Found, Lanes, series
+from openpoint.powerflow.series_arrays import LANES, WIDTH, Demands, Found, Lanes
+from openpoint.powerflow.series_kernel import series
 
 TOLERANCE = 1e-10
 """Largest change of any voltage in the last sweep, pu."""
@@ -77,7 +78,7 @@ class SeriesFlows:
         v_low, v_high: (T) least and greatest voltage of any bus but the sources.
         v_low_of, v_high_of: (N) least and greatest voltage of a bus; nan at sources. v_low_at, v_high_at: (N) step of
             it, -1 = none.
-        i_of: (E) greatest series current. i_at: (E) step of it, -1 = none.
+        i_of: (E) greatest rated current. i_at: (E) step of it, -1 = none.
         energy: (E) loss times hours, added up.
     """
 

@@ -8,88 +8,31 @@ one instruction, and it starts from the voltages of the step before, which are n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Indices, Ints, States
+from openpoint.arrays import Bools
 from openpoint.compiled.jit import inlined, lean
-from openpoint.compiled.table import Table
 from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.arrays import Loads, Wires, Work
-from openpoint.powerflow.kernel import CONVERGED, grow, hold, load, refer, sweep
+from openpoint.powerflow.kernel import CONVERGED, charging_square, grow, hold, load, refer, sweep
+from openpoint.powerflow.series_arrays import (
+    J_IM,
+    J_RE,
+    L_IM,
+    L_RE,
+    LANES,
+    U_IM,
+    U_RE,
+    WIDTH,
+    Demands,
+    Found,
+    Lanes,
+    P,
+    Q,
+)
 
-LANES = 32
-"""Steps that are computed at once."""
-P, Q, U_RE, U_IM, L_RE, L_IM, J_RE, J_IM = (number * LANES for number in range(8))
-"""Where the numbers of a bus begin in its part of `Lanes.cells`: power, voltage, current of the load, of the branch."""
-WIDTH = 8 * LANES
-"""Numbers of a bus."""
 LOWER, HIGHER = (1.0 - LIMIT_TOLERANCE) ** 2, (1.0 + LIMIT_TOLERANCE) ** 2
 """Shares of the limits of squares up to which they count as kept."""
-
-
-@dataclass(frozen=True, eq=False)
-class Demands(Table):
-    """Demands of constant power in T steps: every bus follows some of d profiles.
-
-    Attributes:
-        profile: (T, d) values. start: (N + 1) where the shares of a bus begin. follows: (L) profile of a share.
-        p, q: (L) power of a share per unit of its profile.
-    """
-
-    profile: Floats
-    start: Indices
-    follows: Indices
-    p: Floats
-    q: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Found(Table):
-    """What is kept of T flows over N buses and E branches; per unit.
-
-    Attributes:
-        hours: (T) length of each step. w_min, w_max, l_max: (N), (N), (E) limits to which flows are compared, with the
-            tolerance in them; no limits at sources.
-        loss: (T) active power lost, inf where no flow exists. low, high: (T) least and greatest squared voltage of any
-            bus but the sources. excess: (T) sum of the excesses of the limits, as `ensemble.excesses`.
-        low_of, high_of: (N) least and greatest squared voltage of a bus. low_at, high_at: (N) step of it.
-        current_of: (E) greatest squared current. current_at: (E) step of it. energy: (E) energy lost in the branch.
-        status: (T) FlowStatus.
-    """
-
-    hours: Floats
-    w_min: Floats
-    w_max: Floats
-    l_max: Floats
-    loss: Floats
-    low: Floats
-    high: Floats
-    excess: Floats
-    low_of: Floats
-    low_at: Ints
-    high_of: Floats
-    high_at: Ints
-    current_of: Floats
-    current_at: Ints
-    energy: Floats
-    status: States
-
-
-@dataclass(frozen=True, eq=False)
-class Lanes(Table):
-    """Memory of `LANES` flows.
-
-    Attributes:
-        cells: (N × WIDTH) numbers of the buses by position in the tree. change, mismatch: (LANES) of the last sweep.
-        row: (LANES) squares of voltages or currents.
-    """
-
-    cells: Floats
-    change: Floats
-    mismatch: Floats
-    row: Floats
 
 
 @inlined
@@ -269,7 +212,7 @@ def check_voltages(n: int, roots: int, first: int, length: int, work: Work, lane
 
 @inlined
 def check_currents(
-    n: int, roots: int, first: int, length: int, linear: bool, work: Work, lanes: Lanes, found: Found
+    wires: Wires, n: int, roots: int, first: int, length: int, linear: bool, work: Work, lanes: Lanes, found: Found
 ) -> None:
     """Currents and losses of the branches at the voltages found, as `kernel.collect`, with limits and extremes."""
     cells, row = lanes.cells, lanes.row
@@ -285,9 +228,16 @@ def check_currents(
     for k in range(n - 1, roots - 1, -1):
         at, parent, e = k * WIDTH, work.parent[k], work.edge[k]
         up = parent * WIDTH
-        # The series impedance, and what its current is limited at, lies at the to side.
-        scale = 1.0 / work.size[parent if work.flipped[k] else k]
-        most, limit, r, half = found.current_of[e], found.l_max[e], work.z_re[k], work.half_re[k]
+        flipped = work.flipped[k]
+        above = (wires.rated_to[e] if flipped else wires.rated_fr[e]) ** 2 / work.size[parent]
+        below = (wires.rated_fr[e] if flipped else wires.rated_to[e]) ** 2 / work.size[k]
+        most, limit, r, half, half_im = (
+            found.current_of[e],
+            found.l_max[e],
+            work.z_re[k],
+            work.half_re[k],
+            work.half_im[k],
+        )
         for b in range(LANES):
             j_re, j_im = cells[at + J_RE + b], cells[at + J_IM + b]
             cells[up + J_RE + b] += j_re
@@ -298,7 +248,9 @@ def check_currents(
             if step >= len(found.loss) or found.status[step] != CONVERGED:
                 continue
             lost = r * square
-            if linear:
+            if not linear:
+                square *= max(above, below)
+            else:
                 re, im, above_re, above_im = (
                     cells[at + U_RE + b],
                     cells[at + U_IM + b],
@@ -306,9 +258,13 @@ def check_currents(
                     cells[up + U_IM + b],
                 )
                 lost += half * (re * re + im * im + above_re * above_re + above_im * above_im)
+                j_re, j_im = cells[at + J_RE + b], cells[at + J_IM + b]
+                out_re, out_im = j_re - half * re + half_im * im, j_im - half * im - half_im * re
+                in_re = j_re + half * above_re - half_im * above_im
+                in_im = j_im + half * above_im + half_im * above_re
+                square = max(above * (in_re * in_re + in_im * in_im), below * (out_re * out_re + out_im * out_im))
             found.loss[step] += lost
             found.energy[e] += lost * found.hours[step]
-            square *= scale
             if square > most:
                 most = square
                 found.current_at[e] = step
@@ -318,8 +274,10 @@ def check_currents(
 
 
 @inlined
-def add_open_lines(n: int, first: int, length: int, work: Work, lanes: Lanes, found: Found) -> None:
-    """The loss of branches that are open at one end only."""
+def add_open_lines(
+    wires: Wires, closed: Bools, n: int, first: int, length: int, work: Work, lanes: Lanes, found: Found
+) -> None:
+    """The loss and the charging current of branches that are open at one end only."""
     cells = lanes.cells
     for k in range(n):
         at, g = k * WIDTH, work.hung_re[k]
@@ -327,6 +285,22 @@ def add_open_lines(n: int, first: int, length: int, work: Work, lanes: Lanes, fo
             step = first + b * length
             if g != 0.0 and step < len(found.loss) and found.status[step] == CONVERGED:
                 found.loss[step] += g * (cells[at + U_RE + b] ** 2 + cells[at + U_IM + b] ** 2)
+    for h in range(len(wires.hung)):
+        e, k = wires.hung[h], work.position[wires.hung_at[h]]
+        if closed[e] or k < 0:
+            continue
+        at = k * WIDTH
+        for b in range(LANES):
+            step = first + b * length
+            if step >= len(found.loss) or found.status[step] != CONVERGED:
+                continue
+            w = (cells[at + U_RE + b] ** 2 + cells[at + U_IM + b] ** 2) * work.size[k]
+            square = charging_square(wires, h, w)
+            if square > found.current_of[e]:
+                found.current_of[e] = square
+                found.current_at[e] = step
+            if square > found.l_max[e] * HIGHER:
+                found.excess[step] += square / found.l_max[e] - 1.0
 
 
 @lean
@@ -370,9 +344,9 @@ def series(
                 found.status[step] = status
                 found.loss[step] = 0.0 if status == CONVERGED else np.inf
         check_voltages(n, roots, first, length, work, lanes, found)
-        check_currents(n, roots, first, length, loads.linear, work, lanes, found)
+        check_currents(wires, n, roots, first, length, loads.linear, work, lanes, found)
         if len(wires.hung) > 0:
-            add_open_lines(n, first, length, work, lanes, found)
+            add_open_lines(wires, closed, n, first, length, work, lanes, found)
         if not together:
             load(n, loads, 0, work)
             begin(n, roots, work, lanes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openpoint.arrays import Bools, Complexes
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
 from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
@@ -18,14 +18,15 @@ class AcState:
 
     Attributes:
         closed: (E) state of the branches. generation: (G) complex injection of dispatchable generators.
-        v: (N) complex voltage. i: (E) series current. s_fr, s_to: (E) power into the branch at its ends.
+        v: (N) complex voltage. i: (E) rated current (`openpoint.network.ratings`). s_fr, s_to: (E) power into the
+            branch at its ends.
         source_s: (S) power that each source delivers. loss: per unit. check: the independent check of the state.
     """
 
     closed: Bools
     generation: Complexes
     v: Complexes
-    i: Complexes
+    i: Floats
     s_fr: Complexes
     s_to: Complexes
     source_s: Complexes
@@ -47,11 +48,11 @@ def ac_state(
         meshed = solve_meshed(network, closed, generation, start)
         if meshed is None:
             return None
-        v, ends, source_s, loss = meshed.v, (meshed.i_series, meshed.s_fr, meshed.s_to), meshed.source_s, meshed.loss
+        v, ends, source_s, loss = meshed.v, (meshed.i_rated, meshed.s_fr, meshed.s_to), meshed.source_s, meshed.loss
     elif not flows.converged[0] or not flows.energised[0].all():
         return None
     else:
-        v, ends = flows.v[0], (flows.i_series[0], flows.s_fr[0], flows.s_to[0])
+        v, ends = flows.v[0], (flows.i_rated[0], flows.s_fr[0], flows.s_to[0])
         source_s, loss = flows.source_s[0], float(flows.loss[0])
     check = check_flow(network, closed, v, generation=generation, tolerance=LIMIT_TOLERANCE)
     return AcState(closed, generation, v, *ends, source_s, loss, check)

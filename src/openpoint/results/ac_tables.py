@@ -47,7 +47,7 @@ class OperatingPoint:
 
 def of_balanced(network: Network, state: AcState) -> OperatingPoint:
     """The operating point of a balanced grid."""
-    s, i = network.s_base_kva, np.abs(state.i)
+    s, i = network.s_base_kva, state.i
     rated = np.isfinite(network.l_max)
     return OperatingPoint(
         v=state.v,
@@ -146,7 +146,7 @@ def violations(network: Network, state: AcState | None) -> tuple[Violation, ...]
     """Limits that a state breaks, the worst of each kind first."""
     if state is None:
         return ()
-    v, i_a = np.abs(state.v), np.abs(state.i) * network.i_base_a
+    v, i_a = np.abs(state.v), state.i * network.i_base_a
     return broken_limits(network, v, i_a, state.check.v_low, state.check.v_high, state.check.overloaded)
 
 
@@ -174,12 +174,24 @@ def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
 
 
 def of_couplers(stations: Stations, what: str = "in held loops are checked after the search only") -> tuple[str, ...]:
-    """The note of couplers whose limits of current the opened network does not have, and `what` is done with them."""
-    names = open_names(stations.whole, ~stations.unlimited)
-    if not names:
-        return ()
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (f"limits of current of couplers {what}: {shown}",)
+    """Notes of branches in held loops whose limits of current the opened network does not have, or wider ones.
+
+    `what`: what is done with those of couplers.
+    """
+
+    def shown(some: Bools) -> str:
+        names = open_names(stations.whole, ~some)
+        return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+    notes: tuple[str, ...] = ()
+    if stations.unlimited.any():
+        notes += (f"limits of current of couplers {what}: {shown(stations.unlimited)}",)
+    if stations.wider.any():
+        reason = "share their magnetising currents otherwise than their load"
+        notes += (
+            f"limits of branches in parallel that {reason} are exact after the search only: {shown(stations.wider)}",
+        )
+    return notes
 
 
 def generators(grid: Grid, network: Network, state: AcState | None) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 from openpoint.arrays import Complexes
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
+from openpoint.network.ratings import greatest_series_currents
 from openpoint.verify.asked import Asked
 from openpoint.verify.caps import floors
 from openpoint.verify.data import NOTHING as NO_DEVICES
@@ -158,7 +159,9 @@ class Claim:
         w_min, w_max, l_max = (
             (self.w_min, self.w_max, self.l_max) if limited else ([0.0] * n, [math.inf] * n, [math.inf] * m)
         )
-        data = read(self.net, l_max, Fraction(self.price), self.devices, self.objective)
+        at = replace(self.net, l_max=np.array(l_max), w_max=np.array(w_max))
+        series = greatest_series_currents(at, self.devices).tolist()
+        data = read(self.net, series, Fraction(self.price), self.devices, self.objective)
         usable = [e for e in range(m) if e not in self.locked[OPEN]]
         if futures is None:
             highest = greatest_voltages(data, places, self.graph, usable, (w_min, w_max), Fraction(self.value))
@@ -228,7 +231,7 @@ class Claim:
     ) -> _Worth:
         """A radial state under one demand, without the cost of changes; `order`: its closed branches, directed."""
         net = self.net
-        loss, w, l, delivered = flow(placed, order, generation)
+        loss, w, l, rated, delivered = flow(placed, order, generation)
         if math.isinf(loss):
             return _Worth(loss, loss, False, loss)
         on, moved = running(net, self.devices, positions), sum(a != b for a, b in zip(positions, self.places.today))
@@ -238,7 +241,7 @@ class Claim:
             self.w_min[bus] * (1 - beyond) <= square <= self.w_max[bus] * (1 + beyond)
             for bus, square in w.items()
             if bus not in self.source
-        ) and all(square <= self.l_max[e] * (1 + beyond) for e, square in l.items())
+        ) and all(square <= self.l_max[e] * (1 + beyond) for e, square in rated.items())
         kept = kept and self.objective.keeps(source, fed, beyond, EXACT)
         cost = self.objective.of_state(loss, source, fed, on, l, moved)
         return _Worth(cost, loss, kept, cost)

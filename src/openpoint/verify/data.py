@@ -24,8 +24,8 @@ class Data(Generic[Number]):
 
     Attributes:
         r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. g_open_fr, b_open_fr, g_open_to,
-            b_open_to: its admittance at its from and to bus while it is open. l_max: greatest squared current, 0 if
-            there is no limit. price: cost of closing it.
+            b_open_to: its admittance at its from and to bus while it is open. l_max: greatest squared series
+            current that the limits allow, 0 if any. price: cost of closing it.
         p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
             squared voltage. w_min, w_max: bounds of the squared voltages. worth: cost per squared voltage, of a part of
             a grid (`openpoint.verify.regions`).

@@ -33,16 +33,19 @@ class _Sweeps:
 
     def __init__(self, net: Network, order: Order) -> None:
         self.z, self.half = net.z.diagonal().tolist(), (0.5 * net.y_shunt.diagonal()).tolist()
-        self.tap = net.tap.tolist()
+        self.tap, self.rated_fr, self.rated_to = net.tap.tolist(), net.rated_fr.tolist(), net.rated_to.tolist()
         self.drawn = list(zip(net.s_current.tolist(), net.s_impedance.tolist(), strict=True))
         used = {e for _, above, e in order if above >= 0}
         self.hung = [
-            (bus, complex(y))
-            for ends, parts in ((net.terminal_fr, net.y_open_fr), (net.terminal_to, net.y_open_to))
+            (bus, complex(y), e, rated[e])
+            for ends, parts, rated in (
+                (net.terminal_fr, net.y_open_fr, self.rated_fr),
+                (net.terminal_to, net.y_open_to, self.rated_to),
+            )
             for e, (bus, y) in enumerate(zip(ends.tolist(), parts.tolist(), strict=True))
             if y and e not in used
         ]
-        for bus, y in self.hung:  # an open branch is a load of constant impedance, and its power counts as loss
+        for bus, y, _, _ in self.hung:  # an open branch is a load of constant impedance, and its power counts as loss
             by_v, by_w = self.drawn[bus]
             self.drawn[bus] = by_v, by_w + y.conjugate()
         self.below = [(bus, above, e, net.terminal_fr[e] == above) for bus, above, e in order if above >= 0]
@@ -80,13 +83,28 @@ class _Sweeps:
 
     def loss(self) -> Any:
         """The loss of the state as it is."""
-        total: Any = sum(y.real * abs(self.v[bus]) ** 2 for bus, y in self.hung)
+        total: Any = sum(y.real * abs(self.v[bus]) ** 2 for bus, y, _, _ in self.hung)
         for bus, above, e, forth in self.below:
             total = total + self.z[e].real * abs(self.series[e]) ** 2
             if self.half[e].real:
                 far, near = self.ends(bus, above, e, forth)
                 total = total + self.half[e].real * (abs(near) ** 2 + abs(far) ** 2)
         return total
+
+    def rated(self) -> ByBus:
+        """By branch its squared rated current (`openpoint.network.ratings`), of open ones that of their charging."""
+        found = {e: rated * rated * abs(y) ** 2 * abs(self.v[bus]) ** 2 for bus, y, e, rated in self.hung}
+        for bus, above, e, forth in self.below:
+            half, tap, series = self.half[e], self.tap[e], self.series[e]
+            rated_fr, rated_to = self.rated_fr[e] / tap, self.rated_to[e]
+            if not half:
+                found[e] = max(rated_fr, rated_to) ** 2 * (series.real**2 + series.imag**2)
+                continue
+            fr, to = (above, bus) if forth else (bus, above)
+            at_fr, at_to = half * self.v[fr] / tap, half * self.v[to]
+            at_fr, at_to = (series + at_fr, series - at_to) if forth else (series - at_fr, series + at_to)
+            found[e] = np.maximum(rated_fr * abs(at_fr), rated_to * abs(at_to)) ** 2
+        return found
 
     def forward(self) -> ByBus:
         """Voltages at the currents so far; by how much each of them changed."""
@@ -98,10 +116,19 @@ class _Sweeps:
         return moved
 
 
-def flow(
-    net: Network, order: Order, generation: Complexes
-) -> tuple[float, dict[int, float], dict[int, float], dict[int, complex]]:
-    """Loss, inf where the sweeps diverge; squared voltages by bus, squared currents by closed branch, power by source.
+class StateFlow(NamedTuple):
+    """The flow of one demand: loss, inf where the sweeps diverge; squared voltages by bus, squared series currents by
+    closed branch, squared rated currents by branch, power by source."""
+
+    loss: float
+    w: dict[int, float]
+    l: dict[int, float]
+    rated: dict[int, float]
+    delivered: dict[int, complex]
+
+
+def flow(net: Network, order: Order, generation: Complexes) -> StateFlow:
+    """The flow of a radial state.
 
     Args:
         generation: (G).
@@ -119,15 +146,16 @@ def flow(
     squares = _squares(state.v), _squares(state.series)
     sources = net.source_terminal.tolist()
     delivered = {bus: state.v[bus] * state.current[bus].conjugate() for bus in sources}
-    return (float(state.loss()) if step <= ENOUGH else math.inf), *squares, delivered
+    return StateFlow(float(state.loss()) if step <= ENOUGH else math.inf, *squares, state.rated(), delivered)
 
 
 class StepFlows(NamedTuple):
-    """The flows of t steps: (t) loss, inf where the sweeps diverge; by bus and by closed branch (t) squares."""
+    """The flows of t steps: (t) loss, inf where the sweeps diverge; (t) squares of voltages by bus, of rated currents
+    by branch."""
 
     loss: Floats
     w: dict[int, Floats]
-    l: dict[int, Floats]
+    rated: dict[int, Floats]
 
 
 def flows(net: Network, order: Order, power: Complexes) -> StepFlows:
@@ -151,7 +179,7 @@ def flows(net: Network, order: Order, power: Complexes) -> StepFlows:
             if not np.any((step > FINE) & (step < WILD)):
                 break
         loss = np.zeros(len(power)) + state.loss()
-        return StepFlows(np.where(step <= ENOUGH, loss, math.inf), _squares(state.v), _squares(state.series))
+        return StepFlows(np.where(step <= ENOUGH, loss, math.inf), _squares(state.v), state.rated())
 
 
 def _squares(of: ByBus) -> ByBus:

@@ -142,7 +142,7 @@ class Year:
         total = 0.0
         for number, part in enumerate([*parts, *every]):
             found = flows(net, order, self.steps.rows(part))
-            missed = out_of(ranges, found.w, found.l) & np.isfinite(found.loss)
+            missed = out_of(ranges, found.w, found.rated) & np.isfinite(found.loss)
             if missed.any():
                 self.watched[:] = [*{*self.watched, int(part[missed.argmax()])}][-WATCHED:]
                 return 0.0, False
@@ -151,14 +151,14 @@ class Year:
         return total / float(self.steps.hours.sum()), True
 
 
-def out_of(ranges: Ranges, w: dict[int, Floats], l: dict[int, Floats]) -> npt.NDArray[np.bool_]:
+def out_of(ranges: Ranges, w: dict[int, Floats], rated: dict[int, Floats]) -> npt.NDArray[np.bool_]:
     """(t) whether any square is out of its range."""
     some = next(iter(w.values()))
     missed = np.zeros(len(some), dtype=np.bool_)
     for bus, square in w.items():
         if bus in ranges.low:
             missed |= (square < ranges.low[bus]) | (square > ranges.high[bus])
-    for e, square in l.items():
+    for e, square in rated.items():
         if e in ranges.current:
             missed |= square > ranges.current[e]
     return missed

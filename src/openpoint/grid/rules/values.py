@@ -88,7 +88,7 @@ RULES = (
     ),
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),
-    positive("transformers", "s_max_kva"),
+    *(positive("transformers", column) for column in ("s_max_kva", "i_max_from_a", "i_max_to_a")),
     *(
         Rule(
             "transformers",

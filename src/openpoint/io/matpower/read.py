@@ -322,7 +322,10 @@ class _Reading:
         row: Row = {"name": name, "from_bus": fr, "to_bus": to, "closed": cells["BR_STATUS"] > 0}
         r, x, b = cells["BR_R"] * z_base, cells["BR_X"] * z_base, cells["BR_B"] / z_base * 1e6
         if is_transformer:
-            row |= {"vn_from_kv": kv_fr * (cells["TAP"] or 1.0), "vn_to_kv": kv_to, "s_max_kva": rating}
+            row |= {"vn_from_kv": kv_fr * (cells["TAP"] or 1.0), "vn_to_kv": kv_to}
+            if rating is not None:  # as a current at the nominal voltages of the buses
+                kvs = {"from": kv_fr, "to": kv_to}
+                row |= {f"i_max_{end}_a": rating / (math.sqrt(3.0) * level) for end, level in kvs.items()}
             self._add("transformers", **row, r_ohm=r, x_ohm=x, b_us=b, shift_degree=cells["SHIFT"])
         else:
             i_max = None if rating is None else rating / (math.sqrt(3.0) * kv)

@@ -8,6 +8,7 @@ winding is the to end of its transformer. A star with a negative reactance is re
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from openpoint.io.opendss.branches import TAP_ACCURACY, Winding, is_closed, read_transformer, winding_of
@@ -75,11 +76,12 @@ def _leg(
     row: dict[str, Any] = {
         "name": f"{reading.name(element)} ({number})",
         "phases": "abc",
-        "s_max_kva": (reading.value("normhkva") or None) if number == 1 else None,
         "switchable": False,
         **changer,
     }
     turn = lead if winding.is_delta else 0.0
+    rating = reading.value("normhkva") / (math.sqrt(3.0) * winding.kv) if number == 1 else 0.0
+    row[f"i_max_{'from' if number != _WITH_IDLE else 'to'}_a"] = rating or None
     if number != _WITH_IDLE:
         z_base = first.kv**2 * 1000.0 / first.kva
         row |= {"from_bus": winding.bus, "to_bus": star, "vn_from_kv": rated, "vn_to_kv": first.kv}

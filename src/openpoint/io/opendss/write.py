@@ -208,7 +208,7 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
             f"wdg={k + 1} bus={names.bus[bus]}{nodes} conn={conn} kv={_number(kvs[k])} kva={_number(kva)} "
             f"{_resistance(row)}{changer if k == tapped else ''}"
         )
-    parts.append(f"normhkva={_number(row['s_max_kva'] or 0.0)}")  # the last, since the kVA of a winding sets it, too
+    parts.append(f"normhkva={_number(_rating(row) or 0.0)}")  # the last, since the kVA of a winding sets it, too
     return element, row["closed"], " ".join(parts)
 
 
@@ -242,8 +242,18 @@ def _rated_kv(row: Row) -> tuple[float, float]:
     return row["vn_from_kv"] * to_winding, row["vn_to_kv"] * to_winding
 
 
+def _rating(row: Row) -> float | None:
+    """Rating in kVA: OpenDSS has one of the transformer, so that of the winding with the lesser one."""
+    known = [] if row["s_max_kva"] is None else [row["s_max_kva"]]
+    count = 1.0 if _is_line_to_line(row) else _phase_count(row) / math.sqrt(3.0 if _phase_count(row) > 1 else 1.0)
+    for end, kv in zip(("from", "to"), _rated_kv(row), strict=True):
+        if row[f"i_max_{end}_a"] is not None:
+            known.append(row[f"i_max_{end}_a"] * kv * count)
+    return min(known, default=None)
+
+
 def _rated_kva(row: Row) -> float:
-    rating = row["s_max_kva"]
+    rating = _rating(row)
     return NO_RATING_KVA if rating is None else rating / NORMAL
 
 

@@ -45,7 +45,8 @@ def read_three_windings(reading: Reading, named: dict[tuple[str, int], str]) -> 
         for side, z_side in zip(SIDES, z):
             leg = _leg(reading, row, side, z_side, star)
             here = [switch for switch in at if switch.get("bus") == row.get(f"{side}_bus")]
-            read_transformer(reading, leg, named[f"{_TABLE} {side}", row["index"]], here, table=_TABLE)
+            winding = "from" if side == "hv" else "to"
+            read_transformer(reading, leg, named[f"{_TABLE} {side}", row["index"]], here, table=_TABLE, winding=winding)
 
 
 def _note_stray(reading: Reading, row: Row, switches: list[Row]) -> None:

@@ -17,16 +17,20 @@ from openpoint.io.pandapower.switches import state_of
 from openpoint.io.pandapower.tap_tables import at_todays_tap
 
 
-def read_transformer(reading: Reading, row: Row, name: str, switches: list[Row], *, table: str = "trafo") -> None:
+def read_transformer(
+    reading: Reading, row: Row, name: str, switches: list[Row], *, table: str = "trafo", winding: str | None = None
+) -> None:
     """Add a transformer of two windings.
 
     Args:
         row: as of the table `trafo`. switches: those that stand at it. table: where it stands in the net.
+        winding: the only end, `from` or `to`, that the rating is about; default: both.
     """
     ends = reading.ends(table, row, "hv_bus", "lv_bus")
     if ends is None:
         return
     state = state_of(switches)
+    rated = {"from": reading.number(table, row, "vn_hv_kv"), "to": reading.number(table, row, "vn_lv_kv")}
     row = at_todays_tap(reading, row)
     tap = _tap(reading, table, row)
     sn = reading.number(table, row, "sn_mva") or math.nan
@@ -39,7 +43,7 @@ def read_transformer(reading: Reading, row: Row, name: str, switches: list[Row],
         to_bus=reading.bus_names[ends[1]],
         vn_from_kv=vn_hv,
         vn_to_kv=vn_lv,
-        s_max_kva=sn * 1000.0 * reading.loading(table, row),
+        **_rating(sn * 1000.0 * reading.loading(table, row), rated, (vn_hv, vn_lv), winding),
         r_ohm=z.real,
         x_ohm=z.imag,
         g_us=y.real * 1e6,
@@ -48,6 +52,14 @@ def read_transformer(reading: Reading, row: Row, name: str, switches: list[Row],
         **tap,
         closed=state["closed"],
     )
+
+
+def _rating(kva: float, rated: dict[str, float], used: tuple[float, float], winding: str | None) -> Row:
+    """The columns of the rating: currents where it is about one winding, or where a table moves a rated voltage."""
+    if winding is None and tuple(rated.values()) == used:
+        return {"s_max_kva": kva}
+    ends = rated if winding is None else {winding: rated[winding]}
+    return {f"i_max_{end}_a": kva / (math.sqrt(3.0) * (kv or math.nan)) for end, kv in ends.items()}
 
 
 def _lv_step(tap: Row) -> float:

@@ -190,8 +190,8 @@ def _state(network: Network, e: int, before: Flow, after: Flow, figures: Figures
     loading, at = figures.loading
     lowest, bus = figures.v_min
     return {
-        "i_before_a": float(np.abs(before.i[e]) * network.i_base_a[e]),
-        "i_after_a": float(np.abs(after.i[e]) * network.i_base_a[e]),
+        "i_before_a": float(before.i[e] * network.i_base_a[e]),
+        "i_after_a": float(after.i[e] * network.i_base_a[e]),
         "v_min_pu": lowest,
         "v_min_bus": network.bus_names[bus],
         "loading_percent": 100.0 * loading if at >= 0 else None,

@@ -89,7 +89,7 @@ class AcEvaluator:
         else:
             flows = solve(net, closed)
             loss = flows.loss
-            w, l = (part.real**2 + part.imag**2 for part in (flows.v, flows.i_series))
+            w, l = flows.v.real**2 + flows.v.imag**2, flows.i_rated**2
             violation = np.where(flows.converged, 0.0, np.inf)
             if (under := w < low).any():
                 violation += np.where(under, 1.0 - w / np.where(low > 0.0, net.w_min, 1.0), 0.0).sum(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from openpoint.compiled.jit import inlined
 from openpoint.powerflow.arrays import Loads, Wires, Work
-from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, refer, spread, sweep
+from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, rated_square, refer, spread, sweep
 from openpoint.search.exchange.arrays import Rules, Tree
 
 ACCURACY, SWEEPS = 1e-12, 10_000
@@ -63,14 +63,13 @@ def forget(n: int, work: Work) -> None:
 
 
 @inlined
-def excess(rules: Rules, roots: int, n: int, work: Work) -> float:
+def excess(wires: Wires, rules: Rules, roots: int, n: int, work: Work) -> float:
     """Sum of the excesses of squared voltages and currents relative to their limits, 0 where all count as kept."""
     violation = 0.0
     for k in range(roots, n):
         bus, e = work.order[k], work.edge[k]
         w = work.size[k] * (work.u_re[k] ** 2 + work.u_im[k] ** 2)
-        at = work.parent[k] if work.flipped[k] else k
-        l = (work.j_re[k] ** 2 + work.j_im[k] ** 2) / work.size[at]
+        l = rated_square(wires, e, k, work)
         if w < rules.low[bus]:
             violation += 1.0 - w / rules.w_min[bus]
         if w > rules.high[bus]:
@@ -93,7 +92,7 @@ def flow(wires: Wires, loads: Loads, rules: Rules, tree: Tree, e: int, work: Wor
     if sweep(n, roots, loads, ACCURACY, SWEEPS, work) != CONVERGED:
         return roots, n, np.inf, np.inf
     loss = collect(n, roots, loads.linear, len(wires.hung) > 0, work)
-    return roots, n, loss, excess(rules, roots, n, work) if rules.limited else 0.0
+    return roots, n, loss, excess(wires, rules, roots, n, work) if rules.limited else 0.0
 
 
 @inlined

@@ -12,7 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
-from openpoint.network.kept import greatest_square, least_square
+from openpoint.network.kept import at_kept_limits, greatest_square, least_square
+from openpoint.network.ratings import greatest_series_currents
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.demand import by_bus, demand
 from openpoint.search.model.devices import (
@@ -108,7 +109,7 @@ def build_model(
     shunt_fr, shunt_to, stays = shunts(network, branch, must_close)
     with_open = replace(taken, steady=taken.steady + np.where(source & (not prices.of_sources), 0.0, stays.conj()))
     half = 0.5 * np.asarray(network.y_shunt.diagonal())[branch]
-    l_max = greatest_square(network.l_max[branch])
+    l_max = greatest_series_currents(at_kept_limits(network), devices)[branch]
     fixed = int(network.closed.sum()) - n
     swap = ~network.closed[branch]
     arrays: dict[str, Any] = adjacency(np.minimum(a, n), np.minimum(b, n), n)
@@ -164,7 +165,7 @@ def numbered(network: Network, fr: Ints, to: Ints, source: Bools) -> tuple[Ints,
 
 def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[VoltageBounds, float]:
     """Bounds of the squared voltages as functions of the loss, and the loss that no state of interest exceeds."""
-    low, l_max = least_square(network.w_min), greatest_square(network.l_max)
+    low, l_max = least_square(network.w_min), greatest_series_currents(at_kept_limits(network), devices)
     if devices.count:
         network, low = at_greatest(network, devices), np.zeros_like(low)  # no bound by the drop of voltages then
     taken = demand(network)

@@ -57,7 +57,7 @@ def loss_upper_bound_by_limits(network: Network, usable: Bools, taken: Demand, w
     Args:
         usable: (E) branches that may be closed.
         taken: demand and its ranges.
-        w_min, l_max: (N), (E) limits, relaxed by their tolerance.
+        w_min, l_max: (N), (E) limits of squared voltages and series currents, relaxed by their tolerance.
     """
     r, x = network.r[usable], network.x[usable]
     if np.any(r < 0.0) or np.any(x < 0.0) or network.g[usable].any():

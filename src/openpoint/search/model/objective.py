@@ -21,8 +21,9 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.kept import at_kept_supply
+from openpoint.network.kept import at_kept_limits, at_kept_supply
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
+from openpoint.network.ratings import greatest_series_currents
 
 LEAST_W = 0.25
 """Squared voltage below which no state is of interest, for an upper bound of currents."""
@@ -220,7 +221,7 @@ def cost_range(
     )
     lossy = network.r > 0.0
     each = cost.loss + cost.source.min() + cost.current[lossy] / network.r[lossy]
-    greatest += (cost.loss + float(cost.source.max())) * most + float(cost.current @ _currents(network, most))
+    greatest += (cost.loss + float(cost.source.max())) * most + float(cost.current @ _currents(network, most, devices))
     return CostRange(base, float(each.min(initial=math.inf)), greatest + 1e-9 * abs(greatest))
 
 
@@ -232,8 +233,10 @@ def greatest_power(network: Network) -> float:
     return 2.0 * (float(power.sum()) + float(np.hypot(p, q).sum()) + charging)
 
 
-def _currents(network: Network, most: float) -> Floats:
+def _currents(network: Network, most: float, devices: Devices) -> Floats:
     """(E) squared currents that no branch exceeds in a state of interest, from all power that there is."""
     whole = greatest_power(network) ** 2 / LEAST_W
     by_loss = np.divide(most, network.r, out=np.full(network.n_conductors, np.inf), where=network.r > 0.0)
-    return np.asarray(np.minimum(np.minimum(whole, by_loss), network.l_max * (1.0 + 1e-5)))
+    return np.asarray(
+        np.minimum(np.minimum(whole, by_loss), greatest_series_currents(at_kept_limits(network), devices))
+    )

@@ -48,7 +48,7 @@ class Flow:
     """The exact power flow of a state: (N) voltages, 0 where there is no supply, (E) currents, loss, mismatch, pu."""
 
     v: Complexes
-    i: Complexes
+    i: Floats
     loss: float
     mismatch: float
 
@@ -77,11 +77,11 @@ class AcStates:
             found = solve_meshed(whole, closed)
             if found is None:
                 return None
-            v, i, loss = found.v, found.i_series, found.loss
+            v, i, loss = found.v, found.i_rated, found.loss
         elif not flows.converged[0]:
             return None
         else:
-            v, i, loss = flows.v[0], flows.i_series[0], float(flows.loss[0])
+            v, i, loss = flows.v[0], flows.i_rated[0], float(flows.loss[0])
         return Flow(v, i, loss, check_flow(whole, closed, v).max_mismatch)
 
     def figures(self, closed: Bools) -> list[Figures]:
@@ -92,9 +92,9 @@ class AcStates:
             for row, status in enumerate(flows.status):
                 if status == FlowStatus.NOT_RADIAL:
                     meshed = solve_meshed(self.stations.whole, closed[some][row])
-                    found.append(NO_FLOW if meshed is None else figures_of(self.limited, meshed.v, meshed.i_series))
+                    found.append(NO_FLOW if meshed is None else figures_of(self.limited, meshed.v, meshed.i_rated))
                 elif status == FlowStatus.CONVERGED:
-                    found.append(figures_of(opened, flows.v[row], flows.i_series[row]))
+                    found.append(figures_of(opened, flows.v[row], flows.i_rated[row]))
                 else:
                     found.append(NO_FLOW)
         return found
@@ -125,15 +125,15 @@ def _parts(count: int, network: Network) -> list[slice]:
     return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
 
 
-def figures_of(network: Network, v: Complexes, i: Complexes) -> Figures:
-    """The figures of voltages (N), 0 where there is no supply, and currents (E)."""
+def figures_of(network: Network, v: Complexes, i: Floats) -> Figures:
+    """The figures of voltages (N), 0 where there is no supply, and rated currents (E)."""
     size, live = np.abs(v), np.abs(v) > 0.0
     checked = live.copy()
     checked[network.source_terminal] = False
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(checked & (network.w_min > 0.0), 1.0 - size / np.sqrt(network.w_min), -np.inf)
         high = np.where(checked, size / np.sqrt(network.w_max) - 1.0, -np.inf)
-        loading = np.where(np.isfinite(network.l_max), np.abs(i) / np.sqrt(network.l_max), -np.inf)
+        loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
     kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
     most, kind, excess = max(((_most(each), kind, each) for kind, each in kinds), key=lambda found: found[0])
     broken = most > LIMIT_TOLERANCE

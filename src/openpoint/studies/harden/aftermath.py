@@ -17,6 +17,7 @@ from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.ratings import rated_currents
 from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import frame
@@ -156,7 +157,8 @@ def _violations(program: HardenProgram, plan: Plan, check: PlanCheck) -> tuple[V
         limit = np.sqrt(square)
         worst = numbers[np.argsort(-np.abs(v[numbers] - limit[numbers]), kind="stable")]
         found += [Violation(kind, _bus(net, n), float(v[n]), float(limit[n])) for n in worst if np.isfinite(limit[n])]
-    i, rating = np.abs(held.currents(check.i)), np.sqrt(held.whole.l_max)
+    closes, rating = plan.closed | held.dropped, np.sqrt(held.whole.l_max)
+    i = rated_currents(held.whole, check.v, *_ends(held.whole, check.v, held.currents(check.i), closes))
     with np.errstate(divide="ignore", invalid="ignore"):
         full = np.nan_to_num(i / rating)
     # Of branches in parallel, the fullest is as full as the one that stands for them.
@@ -244,19 +246,24 @@ def _flows(net: Network, v: Complexes, i: Complexes, closed: Bools, *, converged
     if not converged:
         blank = np.full(net.n_conductors, np.nan)
         return dict.fromkeys(("i_a", "loading_percent", "p_from_kw", "q_from_kvar", "loss_kw"), blank)
+    s_fr, s_to = _ends(net, v, i, closed)
+    size, rated = rated_currents(net, v, s_fr, s_to), np.isfinite(net.l_max)
+    return {
+        "i_a": size * net.i_base_a,
+        "loading_percent": np.where(rated, 100.0 * size / np.sqrt(np.where(rated, net.l_max, 1.0)), np.nan),
+        "p_from_kw": s_fr.real * net.s_base_kva,
+        "q_from_kvar": s_fr.imag * net.s_base_kva,
+        "loss_kw": (s_fr + s_to).real * net.s_base_kva,
+    }
+
+
+def _ends(net: Network, v: Complexes, i: Complexes, closed: Bools) -> tuple[Complexes, Complexes]:
+    """(E) power into the branches at their ends, per unit; i: series currents."""
     half = 0.5 * (net.g + 1j * net.b)
     inner, v_to = v[net.terminal_fr] / (net.tap * np.exp(1j * net.shift)), v[net.terminal_to]
     carries = closed & ((np.abs(i) != 0.0) | (np.abs(half) > 0.0))
-    s_fr = np.where(carries, inner * np.conj(i + half * inner), 0.0) * net.s_base_kva
-    s_to = np.where(carries, v_to * np.conj(half * v_to - i), 0.0) * net.s_base_kva
-    rated = np.isfinite(net.l_max)
-    return {
-        "i_a": np.abs(i) * net.i_base_a,
-        "loading_percent": np.where(rated, 100.0 * np.abs(i) / np.sqrt(np.where(rated, net.l_max, 1.0)), np.nan),
-        "p_from_kw": s_fr.real,
-        "q_from_kvar": s_fr.imag,
-        "loss_kw": (s_fr + s_to).real,
-    }
+    s_fr = np.where(carries, inner * np.conj(i + half * inner), 0.0)
+    return s_fr, np.where(carries, v_to * np.conj(half * v_to - i), 0.0)
 
 
 def source_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
 from openpoint.network import Network
+from openpoint.network.ratings import series_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
 from openpoint.solvers.base import Answer, Status
@@ -269,7 +270,7 @@ def check_plan(program: HardenProgram, plan: Plan) -> tuple[str, ...]:
         "an open branch carries power": bool(np.any(np.abs(s[~plan.closed]) > TOLERANCE)),
         "a branch misses the voltage law": bool(np.any(np.abs(law) > TOLERANCE)),
         "a voltage breaks its limit": bool(np.any((w < low - TOLERANCE)[checked] | (w > high + TOLERANCE)[checked])),
-        "a branch is overloaded": bool(np.any(np.abs(s) > np.sqrt(net.l_max) + TOLERANCE)),
+        "a branch is overloaded": bool(np.any(np.abs(s) > np.sqrt(series_limits(net)) + TOLERANCE)),
     }
     return tuple(what for what, wrong in faults.items() if wrong)
 

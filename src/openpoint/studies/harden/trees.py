@@ -16,6 +16,7 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.compiled.jit import compiled
 from openpoint.formulations.lindistflow import CORNERS, nominal_demand, voltage_limits
 from openpoint.network import Network
+from openpoint.network.ratings import series_limits
 
 STEPS_MOST = 12
 """Exchanges in a row; a tree that misses limits after them is left as it is."""
@@ -79,7 +80,7 @@ def feeder_of(network: Network, price: Floats, buses: Ints, root_w: Floats) -> F
         r=np.array(network.r, dtype=float),
         x=np.array(network.x, dtype=float),
         ratio=np.array(network.tap, dtype=float) ** 2,
-        reach=np.sqrt(network.l_max) * np.cos(np.pi / CORNERS),
+        reach=np.sqrt(series_limits(network)) * np.cos(np.pi / CORNERS),
         p=np.ascontiguousarray(demand.real),
         q=np.ascontiguousarray(demand.imag),
         low=low,

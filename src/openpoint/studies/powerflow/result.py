@@ -31,8 +31,8 @@ class PowerflowResult(Result):
         buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree; a row a bus and phase, voltages to neutral
             per unit of the nominal phase voltage.
         branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
-            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current of the series element; of
-            several phases it is that at the to end of a transformer, and of a line the larger of both ends. `loss_kw`
+            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current at the
+            end that is nearer to its limit, of a transformer as much as it is at the to side. `loss_kw`
             is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
             add losses up over the phases of a branch.
         sources: name, bus, p_kw, q_kvar delivered by all phases.

@@ -19,7 +19,7 @@ _TABLES: dict[str, c.Table] = {
         "closed": c.flag("closed today", "state"),
         "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
         "i_a": c.maybe_number(
-            "current, A; of several phases: of a line its larger end, of a transformer its to end", "current, A", 2
+            "current at the end nearer to its limit, of a transformer referred to its to side, A", "current, A", 2
         ),
         "loading_percent": c.maybe_number("current in percent of the limit", "loading, %", 1),
         "p_from_kw": c.maybe_number("active power into the branch at its from end, kW", "P, kW", 2),

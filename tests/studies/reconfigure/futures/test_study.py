@@ -78,7 +78,7 @@ def brute_force(grid: Grid, futures: Futures) -> Truth:
         flows = solve(network, closed, s_power=s)
         good = flows.converged & flows.energised.all(axis=1)
         loss[good, k] = flows.loss[good] * network.s_base_kva
-        w, i = np.abs(flows.v[:, inner]), np.abs(flows.i_series)
+        w, i = np.abs(flows.v[:, inner]), flows.i_rated
         low, high = np.sqrt(network.w_min[inner]), np.sqrt(network.w_max[inner])
         within = (w >= low * (1 - 2e-6)) & (w <= high * (1 + 2e-6))
         kept[:, k] = good & within.all(axis=1) & (i <= np.sqrt(network.l_max) * (1 + 2e-6)).all(axis=1)

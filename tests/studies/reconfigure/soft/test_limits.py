@@ -35,7 +35,7 @@ def tightened(grid: Grid, seed: int) -> tuple[Grid, Limits]:
     network = build_network(grid)
     flows = solve(network, all_topologies(network))
     good = flows.converged & flows.energised.all(axis=1)
-    i, v = np.abs(flows.i_series[good]) * network.i_base_a, np.abs(flows.v[good])
+    i, v = flows.i_rated[good] * network.i_base_a, np.abs(flows.v[good])
     amps = np.quantile(i, rng.uniform(0.0, 0.3), axis=0)
     rated = dict(zip(network.branch_names, np.where((amps > 0.5) & (rng.random(len(amps)) < 0.9), amps, np.nan)))
     lines = grid.lines.with_columns(
@@ -56,7 +56,7 @@ def brute_force(grid: Grid, limits: Limits) -> tuple[dict[tuple[str, str | None]
     closed: Bools = all_topologies(network)
     flows = solve(network, closed)
     good = flows.converged & flows.energised.all(axis=1)
-    loss, v, i = flows.loss[good], np.abs(flows.v[good]), np.abs(flows.i_series[good])
+    loss, v, i = flows.loss[good], np.abs(flows.v[good]), flows.i_rated[good]
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     low = np.sqrt(np.where(network.w_min > 0, network.w_min, np.nan))
     shares: Floats = np.column_stack(

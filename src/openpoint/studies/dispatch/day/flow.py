@@ -47,7 +47,7 @@ class DayFlow:
 
     Attributes:
         plan, realisation, recourse: what was decided, and what came.
-        v: (T, N). i: (T, E) series current. losses: (T, E) of every branch. source_s: (T, S).
+        v: (T, N). i: (T, E) rated current. losses: (T, E) of every branch. source_s: (T, S).
         load: (T, N) demand, with what is moved, before anything is shed. shed: (T, N).
         fixed: (T, N) what generators of fixed output and other shunts feed in.
         checks: (T) the independent checks; None where there is no flow.
@@ -58,7 +58,7 @@ class DayFlow:
     realisation: Floats
     recourse: HourRecourse
     v: Complexes
-    i: Complexes
+    i: Floats
     losses: Floats
     source_s: Complexes
     load: Complexes
@@ -99,7 +99,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     """`day_flow` of one plan on K days, each a realisation and its recourse."""
     day, net, K = question.day, question.network, len(days)
     T, N, S, E = day.periods, net.n_terminals, len(net.source_terminal), net.n_conductors
-    v, i = np.full((K, T, N), np.nan + 0j), np.full((K, T, E), np.nan + 0j)
+    v, i = np.full((K, T, N), np.nan + 0j), np.full((K, T, E), np.nan)
     losses, source_s = np.full((K, T, E), np.nan), np.full((K, T, S), np.nan + 0j)
     load, fixed = np.full((K, T, N), np.nan + 0j), np.full((K, T, N), np.nan + 0j)
     checks: list[list[AcCheck | None]] = [[None] * T for _ in range(K)]
@@ -107,7 +107,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     for t in range(T):
         base, drawn, factor = _drawn(question, plan, t, days)
         output = np.where(on[t], plan.generation[t], 0.0)
-        held, (v_held, i_held, s_fr, s_to, s_source) = _solved(base, plan.closed[t], drawn, output)
+        held, i_held, (v_held, s_fr, s_to, s_source) = _solved(base, plan.closed[t], drawn, output)
         own = (*(values[held] for values in drawn), np.broadcast_to(output, (len(held), len(output))))
         checked = check_flows(base, plan.closed[t], v_held, *own, tolerance=LIMIT_TOLERANCE)
         size = np.abs(v_held)
@@ -129,8 +129,8 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
 
 def _solved(
     base: Network, closed: Bools, drawn: tuple[Complexes, Complexes, Complexes], output: Complexes
-) -> tuple[Ints, tuple[Complexes, ...]]:
-    """Which of K days have a flow in a period, and of these voltages, series currents, powers into the branches at
+) -> tuple[Ints, Floats, tuple[Complexes, ...]]:
+    """Which of K days have a flow in a period, and of these rated currents, voltages, powers into the branches at
     their ends and of the sources. Loops that are closed are solved by Newton's method, day by day.
 
     Args:
@@ -140,15 +140,16 @@ def _solved(
     found = solve(base, closed, s_power=power, s_current=current, s_impedance=impedance, generation=output)
     if found.status[0] != FlowStatus.NOT_RADIAL:
         held = np.flatnonzero(found.converged & found.energised.all(axis=1))
-        parts = found.v, found.i_series, found.s_fr, found.s_to, found.source_s
-        return held, tuple(part[held] for part in parts)
+        parts = found.v, found.s_fr, found.s_to, found.source_s
+        return held, found.i_rated[held], tuple(part[held] for part in parts)
     days = [replace(base, s_power=p, s_current=c, s_impedance=z) for p, c, z in zip(*drawn, strict=True)]
     states = [solve_meshed(here, closed, output) for here in days]
     some = [(k, state) for k, state in enumerate(states) if state is not None]
-    rows = [(state.v, state.i_series, state.s_fr, state.s_to, state.source_s) for _, state in some]
-    sizes = base.n_terminals, *(3 * [base.n_conductors]), len(base.source_terminal)
+    rows = [(state.v, state.s_fr, state.s_to, state.source_s) for _, state in some]
+    sizes = base.n_terminals, *(2 * [base.n_conductors]), len(base.source_terminal)
     empty = tuple(np.empty((0, size), dtype=np.complex128) for size in sizes)
-    return np.array([k for k, _ in some], dtype=np.int64), tuple(map(np.array, zip(*rows))) if rows else empty
+    rated = np.array([state.i_rated for _, state in some]).reshape(-1, base.n_conductors)
+    return np.array([k for k, _ in some], dtype=np.int64), rated, tuple(map(np.array, zip(*rows))) if rows else empty
 
 
 def period_network(

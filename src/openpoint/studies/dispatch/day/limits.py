@@ -72,7 +72,7 @@ def _of_period(shown: Shown, flow: DayFlow, t: int, stores: tuple[Bools, Floats]
     """`stores`: (B) which are there, and what they hold after the period. error: of the energy balance."""
     net, check = shown.question.network, flow.checks[t]
     assert check is not None
-    amps = np.abs(flow.i[t]) * net.i_base_a
+    amps = flow.i[t] * net.i_base_a
     for each in states.broken_limits(net, np.abs(flow.v[t]), amps, check.v_low, check.v_high, check.overloaded):
         yield each.kind, each.name, each.value, each.limit, each.unit
     yield from _of_sources(shown, flow, t)

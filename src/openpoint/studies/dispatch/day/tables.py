@@ -85,7 +85,7 @@ def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
         else [each for n in (int(np.argmin(size)), int(np.argmax(size))) for each in (float(size[n]), bus_of(shown, n))]
     )
     rating = np.where(np.isfinite(net.l_max), np.sqrt(np.where(np.isfinite(net.l_max), net.l_max, 1.0)), np.nan)
-    loading = 100.0 * np.abs(flow.i[t]) / rating
+    loading = 100.0 * flow.i[t] / rating
     return (
         day.names[t],
         case,
@@ -275,7 +275,7 @@ def branches(shown: Shown) -> pl.DataFrame:
         "i_max_a": states.current_limits(net),
     }
     for case in schema.CASES:
-        columns[f"i_{case}_a"] = _by_case(shown, case, E, lambda flow: np.abs(flow.i).max(axis=0) * net.i_base_a)
+        columns[f"i_{case}_a"] = _by_case(shown, case, E, lambda flow: flow.i.max(axis=0) * net.i_base_a)
     for case in schema.CASES:
         columns[f"loss_{case}_kwh"] = _by_case(shown, case, E, lambda flow: day.hours @ flow.losses * s)
     return c.filled(schema.BRANCHES, columns)

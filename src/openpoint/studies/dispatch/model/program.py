@@ -216,7 +216,7 @@ class DispatchProgram(PlainRecourse):
         lower = self.voltage_bounds(limits=limits)[0]
         constraints = [
             *valid.voltage_if_closed(highest_ratios(net, self.devices), flow, closed, lower),
-            *valid.current_if_closed(net, flow, closed, loss, limits=limits),
+            *valid.current_if_closed(net, flow, closed, loss, limits=limits, devices=self.devices),
         ]
         for consumes, carried, impedance, load, bound in (
             (self.radial.consumes_p, flow.p, net.r, net.s_power.real, p_most),

@@ -16,6 +16,7 @@ from openpoint.formulations.switching import Switching
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.kept import at_kept_limits
+from openpoint.network.ratings import rated_amperes
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 from openpoint.studies.dispatch.phases.devices import PhaseDevices
 
@@ -119,9 +120,7 @@ class PhasesEvaluator:
 def excess(network: Network, flows: PhaseFlows) -> float:
     """Sum of the relative excesses of the squared limits that the one flow breaks, as of a `PhaseState`."""
     w = np.abs(flows.v[0]) ** 2
-    is_transformer = np.array([kind == "transformers" for kind in network.branch_kinds], dtype=np.bool_)
-    fr, to = np.abs(flows.i_fr_a[0]), np.abs(flows.i_to_a[0])
-    i = np.where(is_transformer[network.conductor_branch], to, np.maximum(fr, to)) / network.i_base_a
+    i = rated_amperes(network, flows.i_fr_a[0], flows.i_to_a[0]) / network.i_base_a
     kept, low = at_kept_limits(network), network.w_min > 0.0
     parts = [1.0 - w[low] / kept.w_min[low], w / kept.w_max - 1.0, i**2 / kept.l_max - 1.0]
     return sum(float(np.maximum(part, 0.0).sum()) for part in parts)

@@ -24,6 +24,7 @@ from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_t
 from openpoint.grid.grid import Grid
 from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta
+from openpoint.network.ratings import rated_amperes
 from openpoint.powerflow.check_phases import balances
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results import ac_tables as states
@@ -150,7 +151,7 @@ class PlanCircuit:
         beside = np.where(self._between, beside @ self._of_unit @ self._of_unit.T / 3.0, beside)
         output = set_points[:, self._led] + np.hstack([beside.real, beside.imag])
         v = np.abs(self._to_neutral(flows.v))
-        i = np.maximum(np.abs(flows.i_fr_a), np.abs(flows.i_to_a))[:, self._conductors]
+        i = rated_amperes(self._net, flows.i_fr_a, flows.i_to_a)[:, self._conductors]
         measured = np.hstack([v[:, self._terminals], i, output * self._base_kw])
         excess = self._sign * (measured[:, self._column] - self._side)
         excess[~flows.converged] = np.inf

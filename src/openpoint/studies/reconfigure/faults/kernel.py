@@ -13,7 +13,7 @@ import numpy as np
 
 from openpoint.compiled.jit import inlined, lean
 from openpoint.powerflow.arrays import Loads, Wires, Work
-from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, refer, spread, sweep
+from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, rated_square, refer, spread, sweep
 from openpoint.search.exchange.feeders import ACCURACY, SWEEPS, forget, place
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork
@@ -86,17 +86,16 @@ def flow(
     if sweep(n, roots, loads, ACCURACY, SWEEPS, work) != CONVERGED:
         return n, True, np.inf, False
     loss = collect(n, roots, loads.linear, len(wires.hung) > 0, work)
-    return n, True, loss, limits_hold(data, roots, n, work)
+    return n, True, loss, limits_hold(wires, data, roots, n, work)
 
 
 @inlined
-def limits_hold(data: FaultData, roots: int, n: int, work: Work) -> bool:
+def limits_hold(wires: Wires, data: FaultData, roots: int, n: int, work: Work) -> bool:
     """Whether voltages and currents of the buses placed keep the limits."""
     for k in range(roots, n):
         bus, e = work.order[k], work.edge[k]
         v = np.sqrt(work.size[k] * (work.u_re[k] ** 2 + work.u_im[k] ** 2))
-        at = work.parent[k] if work.flipped[k] else k
-        i = np.sqrt((work.j_re[k] ** 2 + work.j_im[k] ** 2) / work.size[at])
+        i = np.sqrt(rated_square(wires, e, k, work))
         if v < data.low[bus] or v > data.high[bus] or i > data.most[e]:
             return False
     return True

@@ -60,6 +60,8 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
+from openpoint.network.kept import at_kept_limits
+from openpoint.network.ratings import greatest_series_currents
 from openpoint.search.model.demand import demand
 from openpoint.search.model.voltage_bounds import bounds_of_voltages
 from openpoint.studies.reconfigure.faults.arrays import FaultData
@@ -71,7 +73,8 @@ class Least(Table):
 
     Attributes:
         r, x, z2, k: (E) impedance, its square, and squared voltage behind the ratio per that at the from bus.
-        l_max: (E) squared current allowed. w_low, w_high: (N) squared voltages allowed. w_source: (N) at sources.
+        l_max: (E) greatest squared series current allowed. w_low, w_high: (N) squared voltages allowed. w_source: (N)
+            at sources.
         p, q: (N) what the bus takes at least, all charging of its branches subtracted from the latter.
         by_rate, by_weight: (E), (N) of the interruptions bounded: faults or hours a year, and customers or load.
         breaker: (E) whether a breaker stands at either end.
@@ -195,7 +198,7 @@ def least_for(network: Network, data: FaultData) -> Least:
         x=z.imag.copy(),
         z2=z.real**2 + z.imag**2,
         k=1.0 / network.tap**2,
-        l_max=data.most**2,
+        l_max=greatest_series_currents(at_kept_limits(network)),
         w_low=low,
         w_high=high,
         w_source=held,

@@ -75,7 +75,7 @@ def evaluate_futures(
         generation = _dispatch(program, closed, executor)
     flows = solve(network, closed, s_power=demand, generation=generation)
     known = flows.converged & flows.energised.all(axis=1)
-    v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_series))
+    v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_rated))
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     inner = inner if len(inner) else np.arange(network.n_terminals)
     rated = np.isfinite(network.l_max)
@@ -114,7 +114,7 @@ def violations(network: Network, names: tuple[str, ...], evaluation: FuturesEval
 
 def _state(closed: Bools, flows: Flows, k: int, generation: Complexes, check: AcCheck) -> AcState:
     """Flow number k with its independent check."""
-    ends = flows.i_series[k], flows.s_fr[k], flows.s_to[k]
+    ends = flows.i_rated[k], flows.s_fr[k], flows.s_to[k]
     return AcState(closed, generation, flows.v[k], *ends, flows.source_s[k], float(flows.loss[k]), check)
 
 

@@ -103,7 +103,7 @@ def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
     state = states_of(outcome)
     if state is None or not np.isfinite(state.loss[0]):
         return None
-    return shares_of(program.network, np.abs(state.v[0]), np.abs(state.i[0]))
+    return shares_of(program.network, np.abs(state.v[0]), state.i[0])
 
 
 def _for_a_question(deadline: Deadline) -> Deadline:

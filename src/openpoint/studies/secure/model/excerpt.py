@@ -89,7 +89,8 @@ def part_of(network: Network, buses: Ints, branches: Ints) -> Excerpt:
 
 
 _OF_BUSES = ("v_base_kv", "w_min", "w_max", "s_power", "s_current", "s_impedance")
-_OF_BRANCHES = ("tap", "shift", "l_max", "i_base_a", "switchable", "closed", "y_open_fr", "y_open_to")
+_RATINGS = ("l_max", "rated_fr", "rated_to", "i_base_a")
+_OF_BRANCHES = ("tap", "shift", *_RATINGS, "switchable", "closed", "y_open_fr", "y_open_to")
 _OF_GENERATORS = ("generator_return", "generator_s", "p_min", "p_max", "q_min", "q_max")
 
 

@@ -148,7 +148,7 @@ class States:
         outside = (self.tree.place >= 0) & ~np.isin(self._feeder, feeders)
         flows = self._before
         own = solve(part.network, part.network.closed)
-        v, i = np.abs(flows.v[0]), np.abs(flows.i_series[0])
+        v, i = np.abs(flows.v[0]), flows.i_rated[0]
         carries = network.closed & outside[network.terminal_fr] & outside[network.terminal_to]
         outside[network.source_terminal] = False
         rest = _figures(network, v, np.where(carries, i, 0.0), outside, float(flows.loss[0] - own.loss[0]))
@@ -179,7 +179,7 @@ def _of_states(
         elif not flows.converged[row]:
             yield EvaluatedState(ties, served, _NO_FLOW)
         else:
-            v, i = np.abs(flows.v[row]), np.abs(flows.i_series[row])
+            v, i = np.abs(flows.v[row]), flows.i_rated[row]
             found = _in_whole(part, _figures(part.network, v, i, live, float(flows.loss[row])))
             yield EvaluatedState(ties, served, found if rest is None else found.with_rest(rest))
 
@@ -197,7 +197,7 @@ def _of_meshed(network: Network, fault: Fault, ties: Choice) -> EvaluatedState |
     if flow is None:
         return EvaluatedState(ties, served, _NO_FLOW) if closed_ties(ties) else None
     live = np.ones(network.n_terminals, dtype=np.bool_)
-    return EvaluatedState(ties, served, _figures(network, np.abs(flow.v), np.abs(flow.i_series), live, flow.loss))
+    return EvaluatedState(ties, served, _figures(network, np.abs(flow.v), flow.i_rated, live, flow.loss))
 
 
 def figures_of(network: Network, closed: Bools) -> Figures:
@@ -205,13 +205,13 @@ def figures_of(network: Network, closed: Bools) -> Figures:
     flows = solve(network, closed)
     if not flows.converged[0]:
         return _NO_FLOW
-    return _figures(network, np.abs(flows.v[0]), np.abs(flows.i_series[0]), flows.energised[0], float(flows.loss[0]))
+    return _figures(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
 
 
 def keeping(network: Network, closed: Bools) -> Bools:
     """(K) whether states, (K, E), keep all limits, by exact AC power flow; every bus is to have supply."""
     flows = solve(network, closed)
-    v, i = np.abs(flows.v), np.abs(flows.i_series)
+    v, i = np.abs(flows.v), flows.i_rated
     fits = flows.converged & flows.energised.all(axis=1)
     fits &= (v >= least_magnitude(np.sqrt(network.w_min))).all(axis=1)
     fits &= (v <= greatest_magnitude(np.sqrt(network.w_max))).all(axis=1)

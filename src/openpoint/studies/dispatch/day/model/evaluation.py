@@ -125,7 +125,7 @@ class DayEvaluator:
         """(K, 6) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""
         net, supply, p, q = self.question.network, self.question.supply, flows.source_s.real, flows.source_s.imag
         inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
-        w, l = np.abs(flows.v[:, inner]) ** 2, np.abs(flows.i_series) ** 2
+        w, l = np.abs(flows.v[:, inner]) ** 2, flows.i_rated**2
         some = net.w_min[inner] > 0.0
         by_kind = (
             1.0 - w[:, some] / net.w_min[inner][some],
