@@ -19,7 +19,8 @@ from openpoint.cli import main
 from openpoint.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 # A case file of the kind that a user has: MW and per unit, a ring and a tie, branch 6 open.
@@ -54,10 +55,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def console_lines() -> Iterator[tuple[str, str]]:
     for page in PAGES:
-        for block in blocks(page, "console"):
-            for line in block.splitlines():
-                if line.startswith("$ "):
-                    yield page.name, line.removeprefix("$ ")
+        yield from ((page.name, line) for line in lines_of(page) if page != README)
+
+
+def lines_of(page: Path) -> list[str]:
+    """The commands of a page that tests run."""
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +113,26 @@ def test_a_command_of_the_documentation_runs(
     line: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(desk)
+    runs(line, monkeypatch, capsys)
+
+
+def runs(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run a command line in this process, and check that it ends well."""
     name, *arguments = shlex.split(line)
     assert name == "openpoint"
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     with pytest.raises(SystemExit) as left:
         main()
     captured = capsys.readouterr()
-    assert left.value.code in (0, None), captured.err + captured.out
+    assert left.value.code in (0, None), f"{line}: {captured.err}{captured.out}"
+
+
+def test_the_commands_of_the_readme_run_one_after_the_other_where_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in lines_of(README):
+        runs(line, monkeypatch, capsys)
 
 
 OWN_PROBLEM = ROOT / "docs" / "own_problem.md"

@@ -11,7 +11,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid
-from openpoint.cli import main
+from openpoint.cli import display, main
 from openpoint.twostage import interrupt
 from tests.cli.desk import Command, Done, tables
 
@@ -22,6 +22,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(interrupt, "_of_command", False)
     monkeypatch.setattr(interrupt, "_early", None)
+    monkeypatch.setattr(display, "SILENCE_S", 3600.0)  # a busy machine must not add lines
     monkeypatch.delenv("OPENPOINT_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
 LINE_EVERY_S = 1.0
+SILENCE_S = 2.0
+"""Seconds without a line after which a run whose output is a file or a pipe says that it goes on."""
 COMPILING = (
     "First use on this machine: compiling takes 10 to 20 s of processor time, and is kept; "
     "openpoint warmup does it beforehand."
@@ -44,6 +47,46 @@ def console(*, to_stderr: bool = False, quiet: bool = False) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() else 500
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, quiet=quiet, width=width)
+
+
+class _Pulse:
+    """Lines that tell, where no terminal shows a status, that a run goes on: after 2 s of silence, after 4 s, 8 s …
+
+    Use as a context manager.
+    """
+
+    def __init__(self, out: Console, status: Callable[[], Text]) -> None:
+        """`status`: the line; an empty one is not printed."""
+        self._out, self._status = out, status
+        self._heard = time.perf_counter()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Pulse:
+        if not (self._out.is_terminal or self._out.quiet):
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def heard(self) -> None:
+        """Something else was printed."""
+        self._heard = time.perf_counter()
+
+    def _run(self) -> None:
+        silence = SILENCE_S
+        while not self._ended.wait(max(silence - (time.perf_counter() - self._heard), 0.1)):
+            if time.perf_counter() - self._heard < silence:
+                continue
+            if line := self._status():
+                self._out.print(line)
+            self.heard()
+            silence *= 2.0
 
 
 class Progress:
@@ -64,12 +107,14 @@ class Progress:
         self._printed_at = 0.0
         self._header = False
         self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
+        self._pulse = _Pulse(out, self._status)
 
     def __enter__(self) -> Progress:
         from openpoint.compiled.jit import while_compiling
 
         if self._out.is_terminal and not self._out.quiet:
             self._live.start()
+        self._within.enter_context(self._pulse)
         self._within.enter_context(while_compiling(self._compiles))
         return self
 
@@ -109,6 +154,7 @@ class Progress:
             )
         )
         self._printed, self._printed_at = iteration.number, iteration.seconds
+        self._pulse.heard()
 
     def _status(self) -> Text:
         last, passed = self._last, time.perf_counter() - self._start
@@ -121,7 +167,7 @@ class Progress:
 
 
 class Counting:
-    """Shows how many things are done, in a terminal only, once that takes more than a second.
+    """Shows how many things are done, once that takes more than a second.
 
     Use as a context manager and hand it to the study as its `progress`.
     """
@@ -132,15 +178,18 @@ class Counting:
         self._start = time.perf_counter()
         self._done = self._all = 0
         self._live = Live(get_renderable=self._status, console=out, transient=True, refresh_per_second=4)
+        self._pulse = _Pulse(out, self._status)
 
     def __enter__(self) -> Counting:
         if self._out.is_terminal and not self._out.quiet:
             self._live.start()
+        self._pulse.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._pulse.__exit__(kind, error, trace)
         self._live.stop()
 
     def __call__(self, done: int, of: int) -> None:
@@ -195,7 +244,7 @@ def show_notes(out: Console, notes: Iterable[str]) -> None:
     for note in dict.fromkeys(notes):
         out.print(Text(f"Note: {words.safe(note)}", "yellow"))
         if not seen:
-            complain("warning", note)
+            complain("note", note)
 
 
 def _goes_where_errors_go(out: Console) -> bool:

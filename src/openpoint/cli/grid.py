@@ -200,7 +200,8 @@ def _split(grid: Grid, texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_sound(source: str, asked: Asked | None = None) -> Grid:
-    """The grid, its doubts shown but for loops of today, which each study handles in its own way.
+    """The grid, its doubts shown but for two kinds: loops of today, which each study handles in its own way, and what
+    changes the meaning of figures, which stands beside the figures as a note.
 
     Raises:
         InputError: it cannot be read, or has faults.
@@ -212,7 +213,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
     grid = asked.applied(grid)
     problems = grid.problems()
     _LOG.info("checked the grid")
-    _show_doubts(problems, but=mesh_doubts(grid))
+    _show_doubts(problems, but=(*mesh_doubts(grid), *(problem for problem in problems if problem.changes_figures)))
     if faults := [problem for problem in problems if problem.severity == "error"]:
         raise FaultyGridError(faults)
     return grid

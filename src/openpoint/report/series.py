@@ -34,6 +34,11 @@ class Convergence:
     verdict: str
     unit: str
 
+    @property
+    def is_curve(self) -> bool:
+        """Whether a bound is known at two times at least; a run that ended at once has no curve to show."""
+        return any(len(np.unique(self.x[np.isfinite(bound)])) > 1 for bound in (self.lower, self.upper))
+
 
 def convergence(log: pl.DataFrame, verdict: str) -> Convergence:
     """The curves of a log of iterations; the unit is that of its columns, which their names end with.

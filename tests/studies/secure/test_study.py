@@ -207,8 +207,9 @@ def test_the_page_says_what_the_result_says() -> None:
     result = openpoint.secure("baran33", reliability=data, failures_per_branch_year=0.1)
     page = Page(render(result))
     assert result.saidi_h_per_year is not None
-    for said in ("11 of 32 faults leave load without supply.", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
+    for said in ("of 32 faults in today's state 11 leave load", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
         assert said in page.text
+    assert page.text.count("leave load without supply") == page.text.count(result.in_short) == 1
     assert "None" not in page.text
 
 

@@ -91,8 +91,8 @@ def _tick(scene: Scene, e: int) -> str:
 
 
 def convergence_chart(curve: Convergence) -> Chart | None:
-    """Bounds as steps over time; None where none was logged."""
-    if not (np.isfinite(curve.lower).any() or np.isfinite(curve.upper).any()):
+    """Bounds as steps over time; None where there is no curve of them."""
+    if not curve.is_curve:
         return None
     layers: list[Layer] = []
     for values, colour, name in ((curve.upper, "@opens", "upper bound"), (curve.lower, "@after", "lower bound")):

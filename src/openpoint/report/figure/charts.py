@@ -125,8 +125,8 @@ def convergence_picture(result: Answer) -> style.Picture:
 def convergence_figure(curve: Convergence, title: str) -> style.Picture:
     """Lower and upper bound as steps over time, with the gap at the end."""
     figure, axes = single_figure(7.2, 3.6, f"{title}: convergence of the bounds")
-    if not (np.isfinite(curve.lower).any() or np.isfinite(curve.upper).any()):
-        return _empty(axes, figure, "No bounds were logged.")
+    if not curve.is_curve:
+        return _empty(axes, figure, f"No curve: bounds at one time only ({curve.verdict}).")
     for values, colour, label in (
         (curve.upper, style.OPENS, "upper bound (best verified)"),
         (curve.lower, style.AFTER, "lower bound (proven)"),

@@ -221,7 +221,7 @@ def profiles(scene: Scene) -> list[m.Section]:
 def convergence_panel(
     log: pl.DataFrame, verdict: str, identity: str = "convergence", name: str | None = None
 ) -> m.Panel | None:
-    """The bounds over time; None where none was logged. `name` is its caption, None where the heading says it."""
+    """The bounds over time, or None without a curve of them. `name` is its caption, None where the heading says it."""
     made = plotcharts.convergence_chart(convergence(log, verdict))
     text = f"Lower and upper bound over time, {name or verdict}"
     return None if made is None else m.Panel(identity, made, name or "", text)

@@ -38,10 +38,9 @@ def page(result: SecureResult) -> m.Page:
 
 
 def _banner(result: SecureResult) -> m.Banner:
-    waits = result.waiting.height
-    if not waits:
-        return m.Banner("good", "All supply is restored.", result.in_short)
-    return m.Banner("warn", f"{waits} of {result.faults.height} faults leave load without supply.", result.in_short)
+    if not result.waiting.height:
+        return m.Banner("good", "All supply is restored:", result.in_short)
+    return m.Banner("warn", "Not all supply is restored:", result.in_short)
 
 
 def _cards(result: SecureResult) -> m.Cards:

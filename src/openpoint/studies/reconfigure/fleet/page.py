@@ -51,6 +51,8 @@ def _banner(result: FleetResult) -> m.Banner:
         kind, lead = "warn", "Interrupted."
     elif result.failed:
         kind, lead = "bad", f"{count_words(result.failed, 'grid')} failed."
+    elif result.infeasible:
+        kind, lead = "warn", f"Nothing keeps the limits in {count_words(result.infeasible, 'grid')}."
     elif result.proven < result.grid_count:
         kind, lead = "warn", "Not all proven."
     return m.Banner(kind, lead, result.in_short)
