@@ -109,7 +109,7 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         return values, []
     if isinstance(dtype, pl.List) and values.dtype.is_numeric():
         values = pl.Series(name, [None if v is None else [v] for v in values.to_list()], dtype=dtype)
-    if dtype == pl.String and values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
+    if dtype == pl.String and values.dtype.is_float() and _are_whole(values.drop_nulls()):
         values = values.cast(pl.Int64)
     if dtype == pl.Boolean and values.dtype == pl.String:
         truth = [None if v is None else _TRUTH.get(v.strip().lower()) for v in values.to_list()]
@@ -117,6 +117,8 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
     else:
         try:
             cast = values.cast(dtype, strict=False)
+            if cast.dtype != dtype:  # a cast of a structure is one of its fields
+                raise pl.exceptions.InvalidOperationError
         except pl.exceptions.PolarsError:
             unknown = pl.Series(name, [None] * frame.height, dtype=dtype)
             return unknown, [Problem(kind, "", name, f"the values are not {_word(dtype)}", "Correct them")]
@@ -133,6 +135,10 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         for i in lost.arg_true().head(MOST_FAULTS)
     ]
     return cast.zip_with(~lost, pl.Series(name, [None] * frame.height, dtype=dtype)), faults
+
+
+def _are_whole(values: pl.Series) -> bool:
+    return bool(((values % 1 == 0) & (values.abs() < 2**53)).all())
 
 
 def _show(value: Any) -> str:

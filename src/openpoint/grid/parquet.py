@@ -6,6 +6,7 @@ import io
 
 import polars as pl
 
+from openpoint.errors import InputError, Problem
 from openpoint.inputs import MOST_BYTES, MOST_CELLS, MOST_COLUMNS, decoding, refuse_more
 
 
@@ -21,6 +22,9 @@ def frame_from_parquet(content: bytes, file: str, limit: int = MOST_CELLS) -> pl
     with decoding(file, "no Parquet file", "Write it anew"):
         schema = pl.read_parquet_schema(io.BytesIO(content))
         refuse_more(len(schema), MOST_COLUMNS, "columns", file)
+        if bad := [name for name, dtype in schema.items() if not _is_plain(dtype)]:
+            message = f"cells of the type {schema[bad[0]]} are not read"
+            raise InputError([Problem(file, "", bad[0], message, "Give numbers, texts, true or false")])
         rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
         refuse_more(rows * max(len(schema), 1), limit, "cells", file)
         frame = pl.read_parquet(io.BytesIO(content))
@@ -30,3 +34,10 @@ def frame_from_parquet(content: bytes, file: str, limit: int = MOST_CELLS) -> pl
             elif isinstance(dtype, pl.List):
                 refuse_more(int(frame[name].list.len().sum()), limit, f"values in the column {name}", file)
         return frame
+
+
+def _is_plain(dtype: pl.DataType) -> bool:
+    """Whether cells are numbers, texts, truth, times or lists of numbers."""
+    if isinstance(dtype, pl.List):
+        return dtype.inner == pl.Null or (isinstance(dtype.inner, pl.DataType) and dtype.inner.is_numeric())
+    return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.String, pl.Boolean, pl.Null, pl.Categorical)

@@ -163,9 +163,8 @@ def _converted(files: Mapping[str, bytes], name: str) -> tuple[str, set[str]]:
         from pandapower.converter.cim.cim2pp.from_cim import from_cim
     except ImportError:
         raise MissingExtraError("pandapower", "pandapower", "reading CGMES") from None
-    quiet = logging.getLogger("cim")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # the converter logs tracebacks of what it goes on without
     try:
         with TemporaryDirectory() as place, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -178,6 +177,6 @@ def _converted(files: Mapping[str, bytes], name: str) -> tuple[str, set[str]]:
         message = f"pandapower cannot convert these files: {type(error).__name__}: {error}"
         raise InputError([Problem(name, "", "", message, _REMEDY)]) from error
     finally:
-        quiet.setLevel(level)
+        logging.disable(disabled)
     columns = [net[table]["origin_id"] for table in net if "origin_id" in getattr(net[table], "columns", ())]
     return text, {str(identifier) for column in columns for identifier in column}

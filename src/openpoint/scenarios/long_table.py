@@ -272,9 +272,13 @@ def _from_csv(text: str, file: str, columns: Columns) -> pl.DataFrame:
 
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     try:
-        return values.cast(dtype, strict=False)
+        cast = values.cast(dtype, strict=False)
     except pl.exceptions.PolarsError:
-        return pl.Series(values.name, [None] * len(values), dtype=dtype)
+        cast = None
+    # A cast of a structure is one of its fields.
+    return (
+        cast if cast is not None and cast.dtype == dtype else pl.Series(values.name, [None] * len(values), dtype=dtype)
+    )
 
 
 def _show(value: object) -> str:

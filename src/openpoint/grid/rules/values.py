@@ -12,6 +12,7 @@ from openpoint.errors import Problem
 from openpoint.grid.rules.device_rules import DEVICE_DOUBTS, DEVICE_RULES, fixed_voltage_doubts
 from openpoint.grid.rules.rows import rows
 from openpoint.grid.rules.rule import Rule, not_negative, positive
+from openpoint.grid.rules.slips import SLIPS, drop_doubts, slip_doubts
 from openpoint.grid.rules.unit_doubts import unit_doubts
 from openpoint.grid.schemas import BRANCH_TABLES, Tables
 
@@ -162,6 +163,7 @@ DOUBTS = (
         "Give kilovolts: 12.66 for 12,660 V",
     ),
     *DEVICE_DOUBTS,
+    *SLIPS,
 )
 
 
@@ -240,7 +242,11 @@ def plausibility_doubts(grid: Tables) -> Iterator[Problem]:
     yield from fixed_voltage_doubts(grid)
     yield from _ratio_doubts(grid)
     yield from _band_doubts(grid)
-    yield from unit_doubts(grid)
+    units = list(unit_doubts(grid))
+    yield from units
+    yield from slip_doubts(grid)
+    if not units:  # which say the same of a level
+        yield from drop_doubts(grid)
 
 
 def _ratio_doubts(grid: Tables) -> Iterator[Problem]:

@@ -81,6 +81,12 @@ def _tables(source: YearLike, grid: Grid) -> dict[str, Table]:
 
 UNLIKELY = 10.0
 """A profile that is greater than this is hardly a share of the power in the grid."""
+FOR_ALL = ("all", "load", "loads", "demand", "profile", "profiles", "share", "factor", "load_factor")
+"""Names of a profile that is alone by which it is clear that all loads follow it."""
+_ALONE = (
+    "profile {} is alone and has the name of no load, bus or generator, so all loads follow it: correct the name if it "
+    "was meant for one, or call it all"
+)
 _MUCH = (
     "profile {} goes up to {:g} times the power in the grid: a profile is a share of that power (1 = as in the grid), "
     "no percentage and no kW; divide it if it is one of those"
@@ -178,6 +184,8 @@ class _Reading:
         at_bus = dict(zip(loads, self.grid.loads["bus"]))
         known = {*loads, *at_bus.values(), *generators}
         if len(self.columns) == 1 and self.columns[0] not in known:
+            if self.columns[0].lower() not in FOR_ALL:
+                self.notes.append(_ALONE.format(self.columns[0]))
             return dict.fromkeys(loads, self.columns[0]), {}
         there = set(self.columns)
         of_loads = {name: name if name in there else at_bus[name] for name in loads if {name, at_bus[name]} & there}

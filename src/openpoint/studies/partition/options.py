@@ -197,10 +197,10 @@ def read_priorities(file: str | Path) -> dict[str, float]:
         frame, faults = table_from_files(file.stem, {name: content}, Priorities)
     first: dict[str, int] = {}
     for n, (load, priority) in enumerate(frame.iter_rows(), start=1):
-        if (before := first.setdefault(load, n)) != n:
+        if load is not None and (before := first.setdefault(load, n)) != n:
             message = f"{load} stands in row number {before}, too"
             faults.append(Problem(file.name, f"number {n}", "load", message, "Keep one of the rows"))
-        if not (math.isfinite(priority) and priority >= 0.0):
+        if priority is not None and not (math.isfinite(priority) and priority >= 0.0):
             message, remedy = f"a priority of {priority:g}", "Give 0 or more; 1 is that of all other loads"
             faults.append(Problem(file.name, f"number {n}", "priority", message, remedy))
     if faults:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Floats
+from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.scenarios.reliability import Reliability
@@ -46,9 +47,16 @@ def failure_rates(
     """(E) faults a year, None where no rate was given; and whether a branch has none, and counts as never failing.
 
     `per_km`, `per_branch`: faults a year of a km of line, and of every branch without another rate.
+
+    Raises:
+        InputError: a rate by km, and no line has a length.
     """
     km = by_name(grid.lines, "name", "length_km", network.branch_names, math.nan)
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
+    if per_km is not None and not (lines & (km > 0)).any():
+        message = "no line has a length, so that no fault a km of line counts"
+        remedy = "Give `length_km`, or failures_per_branch_year (--failures-per-branch)"
+        raise InputError([Problem("lines", "", "length_km", message, remedy)])
     found = np.full(network.n_conductors, math.nan)
     if per_branch is not None:
         found[:] = per_branch
