@@ -186,3 +186,21 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
         left = file.read_bytes()
         assert len(left) == 3_000_000
         assert left == left[:1] * len(left)
+
+
+def test_a_grid_survives_a_disk_without_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True)
+    if made.returncode:
+        pytest.skip("no disk may be mounted here")
+    try:
+        openpoint.write(GRID, disk / "grid.dss")
+        before = (disk / "grid.dss").read_bytes()
+        (disk / "rest").write_bytes(bytes(64 * 1024 - 4096 * (1 + len(before) // 4096 + 1)))
+        with pytest.raises(openpoint.OptionError, match=r"grid\.dss cannot be written: No space left on device"):
+            openpoint.write("baran33", disk / "grid.dss")
+        assert contents(disk).keys() == {"grid.dss", "rest"}
+        assert (disk / "grid.dss").read_bytes() == before
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -50,13 +50,13 @@ def write_files(contents: Mapping[Path, Content], gone: Iterable[Path] = ()) -> 
         for path, content in contents.items():
             with _naming(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                target = Path(os.path.realpath(path))
-                if target.is_symlink():  # that leads to itself
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-                    with target.open("wb") as stream:
+                if _is_a_device(path):
+                    with path.open("wb") as stream:
                         stream.writelines(_parts(content))
                 else:
+                    target = Path(os.path.realpath(path))
+                    if target.is_symlink():  # that leads to itself
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
                     ready.append((target.with_name(f".openpoint-{os.urandom(8).hex()}.part"), target))
                     _fill(*ready[-1], content)
         while ready:
@@ -87,6 +87,13 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _is_a_device(path: Path) -> bool:
+    """Whether a path leads to what is no file, or to an open one, as /dev/stdout does."""
+    if str(path).startswith(("/dev/", "/proc/")):
+        return not str(path).startswith("/dev/shm/")
+    return path.exists() and not stat.S_ISREG(path.stat().st_mode)
 
 
 def _fill(part: Path, target: Path, content: Content) -> None:

@@ -107,11 +107,6 @@ def real_path(path: Path | str) -> Path:
     return Path(os.path.realpath(path))
 
 
-def same_place(one: Path | str, other: Path | str) -> bool:
-    """Whether two paths lead to one place."""
-    return real_path(one) == real_path(other)
-
-
 def unreadable(path: Path | str, error: OSError | ValueError) -> Problem:
     """The fault of a file or folder that the system does not open."""
     reason = getattr(error, "strerror", None) or str(error)

@@ -171,7 +171,7 @@ def test_an_answer_is_no_grid(command: Command, ring: Path) -> None:
 
 def test_futures_do_not_replace_a_table_of_a_grid(command: Command, ring: Path) -> None:
     before = (ring / "loads.csv").read_bytes()
-    refused(command("futures", ring, "--count", 3, "-o", ring / "loads.csv"), "is a table of the grid", "another name")
+    refused(command("futures", ring, "--count", 3, "-o", ring / "loads.csv"), "would take the place of", "another name")
     assert (ring / "loads.csv").read_bytes() == before
     assert command("futures", ring, "--count", 3, "-o", ring / "futures.csv").code == 0
 

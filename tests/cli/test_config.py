@@ -78,7 +78,7 @@ def test_a_saved_file_repeats_the_run(command: Command, ring: Path) -> None:
 
 def test_a_saved_file_never_takes_the_place_of_what_is_read(command: Command, ring: Path) -> None:
     file = put("[reconfigure]\nmax-changes = 2\n")
-    for name, said in ((file, "name one file"), ("run.json", "must end in .toml")):
+    for name, said in ((file, "which is read"), ("run.json", "must end in .toml")):
         done = command("reconfigure", ring, "--config", file, "--save-config", name)
         assert done.code == 2
         assert said in done.err

@@ -171,6 +171,7 @@ def verify(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write what is proven as JSON; - is the standard output."),
     ] = None,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> int:
     """Check the certificate of a reconfiguration or dispatch, without the code that wrote it.
@@ -182,7 +183,9 @@ def verify(
 
     of_grid = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     tables = command.Tables(futures, year)
-    return command.verify(grid, file, of_grid, asked, limits.given(), tables, json=json, workers=workers, quiet=quiet)
+    return command.verify(
+        grid, file, of_grid, asked, limits.given(), tables, json=json, force=force, workers=workers, quiet=quiet
+    )
 
 
 @app.command()

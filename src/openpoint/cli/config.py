@@ -19,12 +19,12 @@ import typer
 from openpoint.atomic import write_text
 from openpoint.cli.groups import with_parameters
 from openpoint.cli.guard import complain
-from openpoint.cli.outputs import STDOUT, check_file
+from openpoint.cli.places import STDOUT, check_options
 from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.errors import InputError, OptionError
-from openpoint.inputs import MOST_OPTIONS, content_of, same_place, toml_of
+from openpoint.inputs import MOST_OPTIONS, content_of, toml_of
 
-_OWN = ("config", "save-config", "help")
+_OWN = ("config", "save-config", "help", "force")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,8 @@ def configured(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, verbose: bool, **options: Any) -> int:
-        if save_config is not None:
-            if config is not None and same_place(config, save_config):
-                raise OptionError("--config and --save-config name one file; give --save-config another name")
-            check_file("--save-config", save_config, (".toml",))
+        given = {**options, "config": config, "save_config": save_config}
+        check_options(given, force=options["force"])
         code = _run(command, options, verbose=verbose)
         return _save(ctx, save_config, code) if save_config is not None else code
 

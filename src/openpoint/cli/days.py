@@ -7,11 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from openpoint.cli.display import console, show_frame
+from openpoint.cli.places import Place, check_places
 from openpoint.errors import OptionError
-from openpoint.inputs import same_place
 from openpoint.report.terminal import words
 from openpoint.scenarios.day.read import built_in_days, read_day
-from openpoint.scenarios.day.tables import DAY_FILES
 
 
 def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
@@ -21,12 +20,8 @@ def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
         return 0
     if folder is None:
         raise OptionError(f"where to? Give a folder for the tables, such as `openpoint days {words.safe(day)} my-day`")
-    if Path(day).exists() and same_place(day, folder):
-        raise OptionError(f"{folder} would take the place of the day; give it another name")
-    if not force and any((Path(folder) / name).exists() for name in DAY_FILES):
-        raise OptionError(
-            f"{folder} holds a day already, which would be replaced; give another name, or --force to replace it"
-        )
+    own = [Path(day)] if Path(day).exists() else []
+    check_places([Place("", Path(folder), endings=None, folder=True, replaces=False)], own, force=force)
     read_day(day).write(folder)
     console().print(f"written: {words.safe(folder)}, a folder of tables")
     return 0

@@ -14,13 +14,12 @@ from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, FaultyGridError, show_problems
 from openpoint.cli.options import GridOptions
-from openpoint.errors import Alike, InputError, OpenpointError, OptionError, Problem, grouped
+from openpoint.cli.places import Place, check_places
+from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.banks import kvar_today
-from openpoint.grid.files import HEAD
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.grid.schemas import BRANCH_TABLES
-from openpoint.inputs import same_place
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -105,11 +104,8 @@ def convert(
     force: bool = False,
 ) -> int:
     """Write a grid as a folder of tables, a faulty one too, since there it can be mended; or as an OpenDSS circuit."""
-    if Path(source).is_file() and same_place(source, path):
-        raise OptionError(f"{path} would take the place of the grid; give it another name")
-    if not force and (Path(path).is_file() or (Path(path) / HEAD).exists()):
-        what = "is a file already" if Path(path).is_file() else "holds a grid already"
-        raise OptionError(f"{path} {what}, which would be replaced; give another name, or --force to replace it")
+    read = [Path(text) for text in (source, asked.options.geojson) if text is not None and Path(text).exists()]
+    check_places([Place("", Path(path), endings=None, replaces=False)], read, force=force)
     grid = asked.applied(_read(source, asked))
     made = balanced_equivalent(grid) if balanced else grid
     _show_doubts(made.problems())

@@ -31,7 +31,7 @@ def register_plain(app: typer.Typer, study: Study) -> None:
     shown = _shown(options)
 
     def command(grid: GridArgument, *, options: Any, outputs: Outputs, quiet: QuietOption = False) -> int:
-        return _run(study, grid, options, outputs.check(grid), quiet=quiet)
+        return _run(study, grid, options, outputs, quiet=quiet)
 
     parameters = [
         each.replace(annotation=shown) if each.name == "options" else each

@@ -9,14 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from openpoint.atomic import write_text
 from openpoint.cli.display import console, show_notes
 from openpoint.cli.grid import Asked, read_sound
-from openpoint.cli.guard import complain
+from openpoint.cli.guard import complain, not_written
 from openpoint.cli.options import AskedOptions
-from openpoint.cli.outputs import STDOUT, Outputs, check_file
+from openpoint.cli.outputs import Outputs, write_document
+from openpoint.cli.places import STDOUT, Place, check_places
 from openpoint.cli.shell import NOT_WRITTEN
-from openpoint.errors import OptionError
 from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import read_futures
@@ -46,11 +45,14 @@ def verify(
     tables: Tables,
     *,
     json: Path | None = None,
+    force: bool = False,
     workers: int = 1,
     quiet: bool,
 ) -> int:
     """Read the grid and its tables, check the certificate against the question, show what it proves."""
-    _check_output(json, source, file, tables)
+    if json is not None:
+        given = [Path(each) for each in (source, file, tables.futures, tables.year) if each is not None]
+        check_places([Place("--json", json)], [path for path in given if path.exists()], force=force)
     grid = read_sound(source, of_grid)
     locked_open, locked_closed = of_grid.locks(grid)
     asked = asked_of(
@@ -87,33 +89,12 @@ def verify(
 
     count = None if futures is None else len(futures)
     text = claim_json(found, grid=grid.name, certificate=str(file), asked=asked is not None, futures=count)
-    return code if _written(json, text) else code or NOT_WRITTEN
-
-
-def _check_output(json: Path | None, source: str, file: Path, tables: Tables) -> None:
-    """Refuse a document that cannot be written, or in the place of what is read.
-
-    Raises:
-        OptionError: saying which.
-    """
-    if json is None or json == STDOUT:
-        return
-    check_file("--json", json, ())
-    read = [Path(given).resolve() for given in (source, file, tables.futures, tables.year) if given is not None]
-    if json.resolve() in read:
-        raise OptionError(f"--json {json} would take the place of what is read; give it another name")
-
-
-def _written(json: Path, text: str) -> bool:
-    if json == STDOUT:
-        print(text, end="")
-        return True
     try:
-        write_text(json, text)
+        write_document(json, text)
     except OSError as error:
-        complain("error", f"--json {json} was not written: {error}")
-        return False
-    return True
+        not_written("--json", json, error)
+        return code or NOT_WRITTEN
+    return code
 
 
 def _show_progress(status: Status, done: int, whole: int) -> None:

@@ -65,7 +65,7 @@ def test_bad_options_end_with_a_remedy(command: Command, folder: Path, options: 
 def test_the_grid_that_is_read_is_not_replaced(command: Command, folder: Path) -> None:
     done = command("dispatch", folder, "--out", folder)
     assert done.code == 2
-    assert "take the place of the grid" in done.err
+    assert "which is read" in done.err
 
 
 def test_what_nothing_keeps_ends_with_its_own_code(command: Command, folder: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_full_disk_ends_the_run_with_74(command: Command, ring: Path, monkeypa
     [
         (["baran33", "das70"], "2 grids were given; name by --out the folder"),
         (["baran33", "--workers", "2"], "One grid is shared by --executor processes:2"),
-        (["baran33", "--out", "r.json"], "--out r.json: it writes a folder of results, not one .json file"),
+        (["baran33", "--out", "r.json"], "--out r.json: it writes a folder, not one .json file"),
         (["baran33", "--out", "r", "--grow", "5"], "--out is for the demand of today"),
         (["baran33", "--out", "r", "--certificate", "c.gz"], "--out is for the demand of today"),
         (["baran33", "--out", "r", "--checkpoint", "c"], "--out is for the demand of today"),

@@ -25,6 +25,8 @@ from openpoint.cli.options import (
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import OptionError
 
+POINTS = 9
+"""Most points of a front unless another number is asked for."""
 DISPATCH_EPILOG = f"""\b
 What may move is said by the grid: switchable branches; transformers with taps and sources with a range of voltages;
 capacitors with steps; generators with limits, and with may_stop. Prices stand in sources and generators.
@@ -73,12 +75,14 @@ def dispatch(
             "all points together.",
         ),
     ] = None,
-    points: Annotated[int, typer.Option(metavar="N", min=2, help="Most points of --pareto.")] = 9,
+    points: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="Most points of --pareto.  [default: 9]")
+    ] = None,
     method: MethodOptions,
     outputs: Outputs,
-    out: Annotated[
+    new_state: Annotated[
         str | None,
-        typer.Option(metavar="PLACE", help="Write the grid in its new state: a folder of tables, or .xlsx."),
+        typer.Option("--out", metavar="PLACE", help="Write the grid in its new state: a folder of tables, or .xlsx."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the grid before and after, .png or .svg.")
@@ -99,25 +103,22 @@ def dispatch(
     from openpoint.studies.dispatch.options import DispatchOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grid, over.day, over.state, over.futures_table)
     asked = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     if over.day is not None:
         others = {
             "--pareto": pareto,
-            "--out": out,
+            "--points": points,
+            "--out": new_state,
             "--certificate": proof.certificate,
             "--checkpoint": proof.checkpoint,
         }
         planned = day_options(over, question, asked, limits, method, others)
         return dispatch_day(grid, over.day, asked, planned, outputs=outputs, quiet=quiet)
     over.refuse_without_day(method)
-    if pareto is not None and proof.any:
-        raise OptionError(
-            "a certificate or checkpoint is of one search, and --pareto makes several; leave one of both out"
-        )
+    _check_front(pareto, points, question, proof, new_state)
     if method.method is None and proof.any:
         method = replace(method, method=MethodName.SEARCH)
-    run.check_new_state(grid, out)
+    run.check_new_state(new_state)
     options = DispatchOptions(
         free=question.free,
         minimize=question.minimize,
@@ -131,7 +132,29 @@ def dispatch(
         time_limit_s=method.time_limit,
     )
     if pareto is not None:
-        if out is not None:
-            raise OptionError("--out writes one state, and --pareto finds many; leave one of both out")
-        return run.front(grid, asked, options, pareto, points, outputs=outputs, quiet=quiet)
-    return run.dispatch(grid, asked, options, outputs=outputs, new_state=out, quiet=quiet)
+        return run.front(grid, asked, options, pareto, points or POINTS, outputs=outputs, quiet=quiet)
+    return run.dispatch(grid, asked, options, outputs=outputs, new_state=new_state, quiet=quiet)
+
+
+def _check_front(
+    pareto: str | None, points: int | None, question: QuestionOptions, proof: ProofOptions, new_state: str | None
+) -> None:
+    """Refuse options that do not go with a front, and its own without one.
+
+    Raises:
+        OptionError: naming them.
+    """
+    if pareto is None:
+        if points is not None:
+            raise OptionError(
+                "--points is the number of points of --pareto; name two criteria with it, or leave it out"
+            )
+        return
+    if question.minimize != QuestionOptions().minimize:
+        raise OptionError("--pareto A,B says what is least, in place of --minimize; leave one of both out")
+    if proof.any:
+        raise OptionError(
+            "a certificate or checkpoint is of one search, and --pareto makes several; leave one of both out"
+        )
+    if new_state is not None:
+        raise OptionError("--out writes one state, and --pareto finds many; leave one of both out")

@@ -12,7 +12,6 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
-from openpoint.inputs import same_place
 from openpoint.io.places import file_ending
 from openpoint.report.terminal import words
 from openpoint.twostage.log import Termination
@@ -70,16 +69,11 @@ def front(
     return write_and_show(out, outputs, result, max(ends))
 
 
-def check_new_state(source: str, place: str | None) -> None:
-    """Refuse a place for the grid in its new state before the work begins.
+def check_new_state(place: str | None) -> None:
+    """Refuse a name for the grid in its new state that is of another kind of file, before the work begins.
 
     Raises:
-        OptionError: a file of another kind, or the place of the grid that is read.
+        OptionError: with what can be written.
     """
-    if place is None:
-        return
-    ending = file_ending(place)
-    if ending and ending not in WRITABLE:
+    if place is not None and (ending := file_ending(place)) and ending not in WRITABLE:
         raise OptionError(f"--out {place}: a grid is written as a folder of tables, {' or '.join(WRITABLE)}")
-    if same_place(place, source):
-        raise OptionError(f"--out {place}: this would take the place of the grid that is read; give another name")

@@ -68,7 +68,7 @@ def harden(
 
     return run.harden(
         grid,
-        outputs=replace(outputs, plot=plot).check(grid, threats.disasters),
+        outputs=replace(outputs, plot=plot),
         threats=threats.check(),
         means=means,
         costs=costs.costs(),

@@ -67,6 +67,6 @@ def partition(
         costs.costs(),
         method.chosen(),
         sampling=sampling,
-        outputs=replace(outputs, plot=plot).check(grid, over.steps, costs.priorities),
+        outputs=replace(outputs, plot=plot),
         quiet=quiet,
     )

@@ -49,6 +49,8 @@ def partition(
     sampling.where()  # a wrong one is refused before the work begins
     if over.steps is not None and sampling.samples:
         raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
+    if sampling.executor is not None and (over.steps is not None or not sampling.wanted):
+        raise OptionError("--executor is where samples are evaluated, and there are none; leave it out")
     if over.steps is not None and len(levels) > 1:
         raise OptionError("several levels of uncertainty and --steps do not go together; give one level")
     options = PartitionOptions(

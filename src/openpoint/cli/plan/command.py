@@ -60,11 +60,9 @@ def plan(
     """Find an order of switching from one state to another, with the exact state after every step."""
     if len(states) > 2:
         raise OptionError(f"{len(states)} states were given: name that to be reached, or two as FROM TO")
-    how.check_checklist()
     from openpoint.cli.plan import run
 
     before = states[0] if len(states) == 2 else None
-    outputs = outputs.check(grid, *states)
     keeps = tuple(keep or ())
     return run.plan(
         grid, before, states[-1], changed, limits.limits(), how, keeps, time_limit, outputs=outputs, quiet=quiet

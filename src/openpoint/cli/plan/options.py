@@ -45,18 +45,6 @@ class SwitchingOptions:
     def manual_minutes(self) -> float:
         return 30.0 if self.manual_min is None else self.manual_min
 
-    def check_checklist(self) -> None:
-        """Refuse a checklist that cannot be written.
-
-        Raises:
-            OptionError: with what to do.
-        """
-        from openpoint.cli.outputs import check_file
-        from openpoint.report.plan.show import ENDINGS
-
-        if self.checklist is not None:
-            check_file("--checklist", self.checklist, ENDINGS)
-
     def reliability(self, grid: Grid) -> Reliability | None:
         """The customers, of buses of the grid; None where none are given.
 

@@ -30,4 +30,4 @@ def powerflow(
     """Compute the exact AC power flow of today's state."""
     from openpoint.cli.powerflow import run
 
-    return run.powerflow(grid, replace(outputs, plot=plot).check(grid), quiet=quiet)
+    return run.powerflow(grid, replace(outputs, plot=plot), quiet=quiet)

@@ -13,6 +13,7 @@ from openpoint.cli.groups import grouped
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import (
     EXIT_CODES,
+    ForceOption,
     GridArgument,
     GridOptions,
     LimitOptions,
@@ -153,7 +154,6 @@ def reconfigure(
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)
-    outputs = outputs.check(grids[0], *grids[1:], many.futures, many.sample, many.year, blocks.blocks)
     cut = blocks.question(many.year, changes.max_changes, changes.change_cost, write)
     check_copy(grid, write)
     many.check(others=soft_limits or proof.checkpoint is not None or grid is None)
@@ -201,16 +201,17 @@ def _check_together(grid: str | None, many: FuturesOptions, proof: ProofOptions,
 
 def futures(
     grid: GridArgument,
-    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The table to write: .csv or .parquet.")],
+    table: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The table to write, .csv or .parquet")],
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of futures.")] = 200,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Another seed gives other futures.")] = 1,
     growth: Annotated[GrowthName, typer.Option(help="What is assumed about growth.")] = GrowthName.MODERATE,
     assume: AssumeOption = None,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> int:
     """Draw futures of a grid and write them as a table."""
     from openpoint.cli.reconfigure import futures as futures_run
 
     return futures_run.draw(
-        grid, file, count=count, seed=seed, growth=growth.value, assume=tuple(assume or ()), quiet=quiet
+        grid, table, count=count, seed=seed, growth=growth.value, assume=tuple(assume or ()), quiet=quiet
     )

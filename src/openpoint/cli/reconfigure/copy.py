@@ -29,12 +29,9 @@ def check_copy(source: str | None, path: Path | None) -> None:
     if path is not None and source is None:
         raise OptionError("--write is for one grid; leave it out, or --out")
     if path is not None and source is not None:
-        from openpoint.cli.outputs import check_file
         from openpoint.io.write_back import refuse_other_format
 
-        if path.suffix.lower() == MAP:
-            check_file("--write", path, (MAP,))
-        else:
+        if path.suffix.lower() != MAP:
             refuse_other_format(Path(source), path)
 
 

@@ -12,7 +12,6 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs
 from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
-from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
@@ -64,8 +63,6 @@ def draw(
     from openpoint.scenarios.growth import grow
     from openpoint.studies.reconfigure.futures.words import read_growth
 
-    if file.suffix.lower() not in (".csv", ".parquet"):
-        raise OptionError(f"-o {file}: futures are stored as .csv or .parquet; name such a file")
     assumed = read_growth(growth, assume)
     grid = read_sound(source)
     futures = grow(grid, count=count, seed=seed, growth=assumed)

@@ -90,16 +90,9 @@ class FleetOptions:
         """The one grid where only one is asked about; None for a fleet.
 
         Raises:
-            OptionError: options of a fleet without its folder, several grids without one, or a file in its place.
+            OptionError: options of a fleet without its folder, or several grids without one.
         """
-        from openpoint.io.places import file_ending
-
         if self.out is not None:
-            if ending := file_ending(self.out):
-                raise OptionError(
-                    f"--out {self.out}: it writes a folder of results, not one {ending} file; one result is written by "
-                    "--json, --report, --csv, and the grid in its new state by --write"
-                )
             return None
         if self.workers is not None or self.no_reports:
             raise OptionError(
@@ -171,6 +164,8 @@ class MethodOptions:
         if name is MethodName.EXTENSIVE:
             return ExtensiveForm(solver=self.solver or "scip", gap=self._gap, time_limit_s=self.time_limit)
         if name is MethodName.ENUMERATION:
+            if self.gap is not None:
+                raise OptionError("--gap is no option of --method enumeration, which tries all; leave one out")
             return Enumeration(time_limit_s=self.time_limit)
         return self._benders()
 
@@ -215,7 +210,7 @@ class PlanOptions(SwitchingOptions):
         return self.plan or self.checklist is not None
 
     def check(self, *, others: bool) -> None:
-        """Refuse a checklist that cannot be written, options of a plan without one, and a plan of another question.
+        """Refuse options of a plan without one, and a plan of another question.
 
         Args:
             others: whether the question has futures, a year or many grids.
@@ -223,7 +218,6 @@ class PlanOptions(SwitchingOptions):
         Raises:
             OptionError: with what to do.
         """
-        self.check_checklist()
         if self.any and others:
             raise OptionError(
                 "--plan and --checklist are for one grid and the demand of today; leave them out, and give the answer "

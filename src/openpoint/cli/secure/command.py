@@ -105,7 +105,7 @@ def secure(
 
     asked = Asked(GridOptions(geojson=geojson))
     options = _options(faults, restoration, year, limits.limits())
-    return run.secure(grid, asked, options, replace(outputs, plot=plot).check(grid), quiet=quiet)
+    return run.secure(grid, asked, options, replace(outputs, plot=plot), quiet=quiet)
 
 
 def _options(faults: FaultOptions, restoration: RestorationOptions, year: YearOptions, limits: Limits) -> SecureOptions:

@@ -71,8 +71,12 @@ def format_of(path: Path) -> str:
 
 def encode(figure: Figure, format: str) -> bytes:
     """A figure as a PNG, SVG or PDF file; always the same bytes, text stays text."""
-    # A date in the file would make every copy differ.
-    metadata: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format, {})
+    # A date in the file would make every copy differ; who made it is how a later run knows what it may replace.
+    metadata: Any = {
+        "png": {"Software": "openpoint"},
+        "svg": {"Date": None, "Creator": "openpoint"},
+        "pdf": {"CreationDate": None, "Creator": "openpoint"},
+    }[format]
     buffer = io.BytesIO()
     with mpl.rc_context(style.RC | {"pdf.fonttype": 42}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it

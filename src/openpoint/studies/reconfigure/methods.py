@@ -73,6 +73,19 @@ def quickest(
     return method if gap is None else replace(method, gap=gap)
 
 
+def refuse_executor(method: Method | None) -> None:
+    """Refuse a topology search for many futures or a year that has an executor, which would be ignored.
+
+    Raises:
+        OptionError: with what to do.
+    """
+    if isinstance(method, TopologySearch) and method.executor is not None:
+        raise OptionError(
+            "an executor shares the topology search for one demand, or for many futures the subproblems of Benders; "
+            "leave the executor out, or for futures take Benders"
+        )
+
+
 def searchable(program: RadialProgram) -> bool:
     """Whether topology search can take a program."""
     try:

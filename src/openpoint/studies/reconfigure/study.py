@@ -22,7 +22,7 @@ from openpoint.scenarios.year.read import YearLike
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.study import Faced, reconfigure_futures
-from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
+from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest, refuse_executor
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
@@ -268,6 +268,7 @@ def prepare_futures(grid: Grid, options: ReconfigureOptions, many: FuturesQuesti
     """
     if options.soft_limits and many.futures is not None:
         raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the futures")
+    refuse_executor(options.method)
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
     if has_phases(grid):
         raise OptionError(

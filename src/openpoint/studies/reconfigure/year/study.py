@@ -21,6 +21,7 @@ from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.model import Year
 from openpoint.scenarios.year.read import YearLike, read_year
 from openpoint.search.methods import TopologySearch
+from openpoint.studies.reconfigure.methods import refuse_executor
 from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
@@ -58,6 +59,7 @@ def prepare_year(
         method = TopologySearch(gap=gap, time_limit_s=options.time_limit_s)
     if not isinstance(method, TopologySearch):
         raise OptionError(f"a year is searched by TopologySearch only, not by {method}; leave the method out")
+    refuse_executor(method)
     if method.checkpoint is not None:
         raise OptionError("checkpoints are for one demand; leave them out, or the year")
     grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
