@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpoint.errors import InputError, Problem
+from openpoint.inputs import MOST_BYTES, content_of, real_path, refuse_more, same_place
 from openpoint.io.opendss import words
 from openpoint.io.opendss.statement import (
     Refused,
@@ -31,8 +32,6 @@ from openpoint.io.opendss.statement import (
 from openpoint.io.text import decode, doubt, fault
 
 MOST_FILES = 1000
-MOST_BYTES = 256 * 2**20
-"""Most bytes of a circuit in all its files."""
 _LONGEST_VARIABLE = 10_000
 
 _VARIABLE = re.compile(r"""(?<![^\s=,(\[{|"'])@\w+""")
@@ -75,7 +74,7 @@ class Script:
 
 def read_script(path: Path) -> Script:
     """The statements of a file and of all files it redirects to; faults are collected, none is raised."""
-    home = path.resolve().parent
+    home = real_path(path).parent
     # Circuits of one utility often share files in a folder beside theirs.
     script = Script(roots=(home,) if home.parent == home.parent.parent else (home, home.parent))
     _read_file(script, path, ())
@@ -114,15 +113,10 @@ def _bytes_of(script: Script, path: Path) -> bytes:
     Raises:
         InputError: it cannot be read, or the circuit is too large.
     """
-    try:
-        script.bytes += path.stat().st_size
-        if script.bytes <= MOST_BYTES:
-            return path.read_bytes()
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror}"
-        raise InputError([fault(path.name, None, "", message, "Check its rights")]) from None
-    message = f"the files of the circuit have more than {MOST_BYTES >> 20} MB, counted as often as they are drawn in"
-    raise InputError([fault(path.name, None, "", message, "Draw each file in once, or divide the circuit")])
+    content = content_of(path)
+    script.bytes += len(content)
+    refuse_more(script.bytes, MOST_BYTES, "bytes with the files before it, each as often as it is drawn in", path.name)
+    return content
 
 
 def _without_nul(script: Script, content: bytes, shown: str) -> bytes:
@@ -291,7 +285,7 @@ def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...])
     if target is None:
         message = f"there is no file {name!r} in the folder of the circuit or one beside it"
         raise Refused(message, "Put the file there, or take the line out")
-    if target.resolve() in [p.resolve() for p in above]:
+    if any(same_place(target, each) for each in above):
         raise Refused(f"{name!r} leads back to itself", "Take the line out")
     if script.files >= MOST_FILES:
         raise Refused(f"more than {MOST_FILES} files", "Give fewer files")
@@ -315,7 +309,7 @@ def find_file(folder: Path, name: str, roots: tuple[Path, ...]) -> Path | None:
 
 
 def _below(path: Path, roots: tuple[Path, ...]) -> bool:
-    found = path.resolve()
+    found = real_path(path)
     return any(found.is_relative_to(root) for root in roots)
 
 
@@ -325,7 +319,7 @@ def _data(script: Script, here: Statement, name: str) -> str:
     Raises:
         Refused: it is missing, or no text.
     """
-    target = find_file(here.file.parent, name, (script.roots[0], here.file.parent.resolve()))
+    target = find_file(here.file.parent, name, (script.roots[0], real_path(here.file.parent)))
     if target is None:
         message = f"there is no file {name!r} in the folder of the circuit"
         raise Refused(message, "Put the file there, or take the line out")
