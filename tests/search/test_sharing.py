@@ -17,6 +17,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.executors import GivenExecutor, InProcess, Processes
 from tests.builders.certificates import verify_network
+from tests.builders.failing import FAILURES, FailingExecutor
 from tests.search.random_grids import FEATURES, random_grid
 from tests.search.test_checkpoint import the_same
 from tests.search.test_topology import loaded
@@ -95,3 +96,16 @@ def test_an_executor_of_the_caller() -> None:
         again = search_topologies(network, gap=1e-4, executor=GivenExecutor(executor, 2))
     the_same(two, search_topologies(network, gap=1e-4, executor=InProcess()))
     the_same(two, again)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_the_best_state_and_its_bound_are_kept_where_workers_are_lost(failure: str) -> None:
+    network = loaded("zhang118")
+    whole = search_topologies(network, gap=1e-6, executor=InProcess())
+    for chunks in (0, 2):
+        executor = GivenExecutor(FailingExecutor(chunks, FAILURES[failure], at_once=chunks == 0), 1)
+        found = search_topologies(network, gap=1e-6, executor=executor)
+        assert found.termination is Termination.WORKERS
+        assert found.closed is not None
+        assert found.value >= whole.value * (1.0 - 1e-9)
+        assert found.lower_bound <= whole.value * (1.0 + 1e-9)

@@ -71,7 +71,8 @@ def iterations_option(method: str) -> Any:
 
 def executor_option(what: str, default: str = "") -> Any:
     """Where something is computed."""
-    return typer.Option(metavar="WHERE", help=f"Where {what}: serial, processes:4 or dask://host:port.{default}")
+    trust = "; a Dask scheduler and its workers are trusted, since they can run any code here"
+    return typer.Option(metavar="WHERE", help=f"Where {what}: serial, processes:4 or dask://host:port{trust}.{default}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ from openpoint.search.sharing import Sharing, shared
 from openpoint.search.task import SearchTask, check_options
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination, relative_gap
-from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.workers.executors import Choice, InProcess, Lasting
 from openpoint.twostage.workers.pool import Workers
 from openpoint.verify.asked import Asked
 
@@ -195,7 +195,8 @@ class _Run:
     ) -> SearchResult:
         """Run the search."""
         with (executor or InProcess()).open() as workers:
-            return self._solve(node_limit, starts, stop, progress, None if executor is None else workers)
+            lasting = None if executor is None else Lasting(workers, self.deadline)
+            return self._solve(node_limit, starts, stop, progress, lasting)
 
     def _solve(
         self,

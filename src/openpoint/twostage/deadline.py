@@ -66,8 +66,12 @@ class Deadline:
         return self._interrupt.requested
 
     def over(self) -> bool:
-        """Whether to stop now: the time is up, or the user asked."""
-        return self.interrupted() or self.left() <= 0.0
+        """Whether to stop now: the time is up, the user asked, or workers are gone."""
+        return self.interrupted() or self._interrupt.workers_lost or self.left() <= 0.0
+
+    def lose_workers(self) -> None:
+        """It is over, for this one and all that share its interrupt: who was to compute the rest is gone."""
+        self._interrupt.workers_lost = True
 
     @property
     def of_processor(self) -> bool:
@@ -77,7 +81,9 @@ class Deadline:
     @property
     def why(self) -> Termination:
         """Why it is over."""
-        return Termination.INTERRUPTED if self.interrupted() else Termination.TIME
+        if self.interrupted():
+            return Termination.INTERRUPTED
+        return Termination.WORKERS if self._interrupt.workers_lost else Termination.TIME
 
     def within(self, seconds: float) -> Deadline:
         """A deadline that ends so many seconds from now, but not after this one; clock and interrupt are shared."""

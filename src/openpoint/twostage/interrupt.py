@@ -16,10 +16,14 @@ from typing import Any
 
 
 class Interrupt:
-    """Whether the user asked to stop. A second Ctrl-C raises KeyboardInterrupt at once."""
+    """Whether the user asked to stop. A second Ctrl-C raises KeyboardInterrupt at once.
+
+    Attributes:
+        requested: by the user. workers_lost: whether the processes that were to compute the rest are gone.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.workers_lost = False
 
     def note(self, _signum: int, _frame: FrameType | None) -> None:
         """Signal handler."""

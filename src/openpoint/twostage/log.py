@@ -18,6 +18,7 @@ class Termination(enum.StrEnum):
     TIME = "time"
     ITERATIONS = "iterations"
     INTERRUPTED = "interrupted"
+    WORKERS = "workers lost"
     RELAXATION = "relaxation"
     ACCURACY = "accuracy"
     LINEAR = "linear"
@@ -42,6 +43,8 @@ _REMEDIES = {
     Termination.TIME: "The time limit came first; what was verified by then is kept. Raise it or accept the gap.",
     Termination.ITERATIONS: "The iteration limit came first; what was verified by then is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",
+    Termination.WORKERS: "The workers are gone; what was verified by then is kept. Start them again, or run in this "
+    "process (serial).",
     Termination.RELAXATION: "The bound is that of a relaxation, not exact here; what was found is verified by AC and "
     "lies above the bound by the gap. Accept it, or fix what loosens the bound: outputs of generators, prices below 0.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
@@ -61,6 +64,7 @@ _EXIT_CODES = {
     Termination.TIME: 4,
     Termination.ITERATIONS: 4,
     Termination.INTERRUPTED: 130,
+    Termination.WORKERS: 4,
     Termination.RELAXATION: 4,
     Termination.ACCURACY: 4,
     Termination.LINEAR: 0,
@@ -69,6 +73,10 @@ _EXIT_CODES = {
     Termination.INFEASIBLE: 3,
     Termination.SOFT: 3,
 }
+
+
+CUT_SHORT = (Termination.TIME, Termination.INTERRUPTED, Termination.WORKERS)
+"""Ends that come from outside: more time would have found more."""
 
 
 @dataclass(frozen=True, slots=True)

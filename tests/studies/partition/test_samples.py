@@ -26,10 +26,12 @@ from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.samples import sample_partition
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.goal import Goal
+from openpoint.twostage.log import Termination
 from openpoint.twostage.recourse.template import template_of
-from openpoint.twostage.workers.executors import Processes
+from openpoint.twostage.workers.executors import GivenExecutor, Processes
 from openpoint.twostage.worst_case.climbing import LinearRecourse
 from openpoint.twostage.worst_case.draws import draw
+from tests.builders.failing import FAILURES, FailingExecutor
 from tests.builders.partitions import five, random_feeder
 from tests.builders.published_plans import SIX, planned
 
@@ -339,3 +341,12 @@ def test_the_table_of_the_documentation_holds() -> None:
         assert some.cost_usd is not None
         assert every.cost_usd is not None
         assert every.cost_usd >= some.cost_usd - 1e-6
+
+
+def test_a_plan_is_kept_where_workers_are_lost(small: PartitionResult) -> None:
+    executor = GivenExecutor(FailingExecutor(0, FAILURES["connection"], at_once=False), 1)
+    found = sample_partition(small, count=150, seed=3, executor=executor)
+    assert found.plan is small.plan
+    assert found.samples is not None
+    assert found.samples.stopped is Termination.WORKERS
+    assert 0 < found.samples.judged < found.samples.asked

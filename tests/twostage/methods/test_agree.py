@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed
-from openpoint.twostage.workers.executors import Processes
+from openpoint.twostage.workers.executors import GivenExecutor, Processes
+from tests.builders.failing import FAILURES, FailingExecutor
 from tests.twostage.depots import Depots, depots
 
 GAP = 1e-5
@@ -256,3 +258,23 @@ def test_what_does_not_fit_together_is_refused() -> None:
             Benders().solve(bad)
     with pytest.raises(OptionError, match="share"):
         ColumnAndConstraint().solve(replace(program, short_most=0.1, limits_share=0.9))
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_best_answer_is_kept_where_workers_are_lost(failure: str, at_once: bool) -> None:
+    program = depots(1, k=12)
+    whole = Benders(gap=GAP).solve(program)
+    kept = 0
+    for chunks in (0, 14, 40, 90):
+        executor = GivenExecutor(FailingExecutor(chunks, FAILURES[failure], at_once=at_once), 1)
+        found = Benders(gap=GAP, executor=executor).solve(program)
+        if found.termination is not Termination.WORKERS:
+            assert found.gap <= GAP
+            continue
+        assert found.termination.exit_code == 4
+        assert found.lower_bound <= whole.upper_bound + 1e-6
+        assert found.upper_bound >= whole.lower_bound - 1e-6
+        assert (found.decision is None) == (found.upper_bound == math.inf)
+        kept += found.decision is not None
+    assert kept

@@ -21,9 +21,20 @@ import pytest
 
 from openpoint.arrays import Floats
 from openpoint.errors import MissingExtraError, OpenpointError, OptionError
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Termination
 from openpoint.twostage.workers import executors
-from openpoint.twostage.workers.executors import Choice, Cluster, InProcess, Processes, executor_from
-from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers
+from openpoint.twostage.workers.executors import (
+    Choice,
+    Cluster,
+    GivenExecutor,
+    InProcess,
+    Lasting,
+    Processes,
+    executor_from,
+)
+from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers, WorkersLostError
+from tests.builders.failing import FAILURES, FailingExecutor
 
 if TYPE_CHECKING:  # every worker imports this module, and must not wait for what it does not need
     from distributed import LocalCluster
@@ -431,3 +442,30 @@ def until(done: Callable[[], bool], *, seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_scheduler_that_answered_before_has_lost_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found with them is to be kept, so it is no wrong option any more."""
+    monkeypatch.setattr(executors, "CONNECT_S", 1.0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        choice = Cluster(f"dask://127.0.0.1:{probe.getsockname()[1]}")
+    monkeypatch.setattr(executors, "_REACHED", {choice.address})
+    with choice.open() as workers, pytest.raises(WorkersLostError, match="no Dask scheduler answers"):
+        workers.run(Picky(), [1])
+
+
+def test_workers_that_are_lost_end_a_run_as_a_limit_does(caplog: pytest.LogCaptureFixture) -> None:
+    deadline = Deadline(100.0)
+    part, after = deadline.within(10.0), deadline.after(10.0)
+    # The first chunk is sent twice: a new worker asks for its work.
+    executor = GivenExecutor(FailingExecutor(2, FAILURES["connection"], at_once=False), 1)
+    with executor.open() as opened:
+        workers = Lasting(opened, deadline)
+        assert workers.run(Picky(), [1]) == [1]
+        assert not deadline.over()
+        assert workers.run(Picky(), [1, 2]) is None
+    assert part.over()
+    assert part.why is Termination.WORKERS
+    assert not after.over()
+    assert "is gone" in caplog.text

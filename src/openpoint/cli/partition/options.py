@@ -172,8 +172,18 @@ class Sampling:
         """Where they are evaluated.
 
         Raises:
-            OptionError: no such place.
+            OptionError: no such place, or nobody is there.
         """
         from openpoint.twostage.workers.executors import executor_from
 
         return executor_from(self.executor)
+
+    def knock(self) -> None:
+        """Find out before a plan is made whether those who are to evaluate it are there.
+
+        Raises:
+            OptionError: they are not.
+        """
+        if self.wanted:
+            with self.where().open():
+                pass

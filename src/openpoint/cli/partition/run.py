@@ -46,7 +46,7 @@ def partition(
 
     out = console(to_stderr=outputs.json_to_stdout, quiet=quiet)
     levels = question.levels
-    sampling.where()  # a wrong one is refused before the work begins
+    sampling.knock()
     if over.steps is not None and sampling.samples:
         raise OptionError("--samples are of the loads of one step; leave --steps or --samples out")
     if sampling.executor is not None and (over.steps is not None or not sampling.wanted):
@@ -133,7 +133,7 @@ def _sampled(out: Console, result: PartitionResult, sampling: Sampling, deadline
     assert sampled.samples is not None
     if (stopped := sampled.samples.stopped) is not None:
         text = f"{sampled.samples.judged} of {sampled.samples.asked} samples were evaluated"
-        complain("interrupted" if stopped is Termination.INTERRUPTED else "time limit", text)
+        complain("time limit" if stopped is Termination.TIME else str(stopped), text)
     return sampled
 
 

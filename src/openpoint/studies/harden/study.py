@@ -22,7 +22,7 @@ from openpoint.studies.harden.setup import harden_program
 from openpoint.studies.harden.threat import Threat
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.log import CUT_SHORT, Outcome, Progress
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.wait_and_see import as_finite
 from openpoint.twostage.risk import probability_set
@@ -155,7 +155,7 @@ def _reporter(outcome: Outcome, progress: Progress | None, deadline: Deadline) -
 
 def _or_nothing(program: HardenProgram, outcome: Outcome, deadline: Deadline) -> Outcome:
     """To buy nothing is a plan, too, whose cost is known in part: what a method has that was stopped early."""
-    if outcome.decision is not None or outcome.termination not in (Termination.TIME, Termination.INTERRUPTED):
+    if outcome.decision is not None or outcome.termination not in CUT_SHORT:
         return outcome
     finite, nothing = as_finite(program), np.zeros(len(program.costs))
     assert not isinstance(finite.uncertainty, Box | Budget)

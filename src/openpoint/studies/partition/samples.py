@@ -20,11 +20,11 @@ from openpoint.studies.partition.model.loads import block_loads_kw
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import CUT_SHORT, Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
-from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.workers.executors import Choice, InProcess, Lasting
 from openpoint.twostage.workers.pool import Workers, never
 from openpoint.twostage.worst_case.draws import draw
 
@@ -86,7 +86,8 @@ def sample_partition(
         raise OptionError("there is no plan to be evaluated; give `partition` more time")
     check_stops(0.0, time_limit_s)
     realisations = draw(plan.program.uncertainty, count, seed)
-    with (executor or InProcess()).open() as workers, deadline_of(time_limit_s) as deadline:
+    with (executor or InProcess()).open() as opened, deadline_of(time_limit_s) as deadline:
+        workers = Lasting(opened, deadline)
         plans = [plan, *(_nominal(plan, deadline) if deterministic else [])]
         start, hurried = deadline.passed(), deadline.over()
         batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
@@ -97,6 +98,9 @@ def sample_partition(
             wave = batches[first : first + together]
             stop = deadline.over if first else deadline.interrupted
             found = [evaluator.of(wave, workers, never if hurried else stop) for evaluator in evaluators]
+            if first == 0 and deadline.why is Termination.WORKERS:  # a few here, so that there is something to say
+                with InProcess().open() as here:
+                    found = [evaluator.of([realisations[:FEW]], here, never) for evaluator in evaluators]
             if any(each is None for each in found):
                 break
             for evaluator, each in zip(evaluators, found, strict=True):
@@ -126,7 +130,7 @@ def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
     nothing = Certain(np.zeros(len(plan.program.loads.names)))
     part = deadline.within(0.5 * deadline.left())
     outcome = ColumnAndConstraint().solve(plan.program.with_uncertainty(nothing, plan.program.risk), None, part)
-    stopped = outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
+    stopped = outcome.termination in CUT_SHORT
     return [] if outcome.decision is None or stopped else [Plan(plan.program, outcome.decision)]
 
 

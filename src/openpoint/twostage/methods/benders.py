@@ -142,7 +142,10 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
     """Add tangents of every copy at a decision; for a copy of one realisation they are in the evaluation."""
     known = {finding.realisation.tobytes(): finding.response for finding in evaluation.findings}
     missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
-    more = iter(run.evaluator.recourse_at(evaluation.decision, missing))
+    found = run.evaluator.recourse_at(evaluation.decision, missing)
+    if found is None:
+        return
+    more = iter(found)
     for number, copy in enumerate(master.copies):
         response = known.get(copy.realisation.tobytes())
         master.add_tangents(number, next(more) if response is None else response)
@@ -151,6 +154,8 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
 def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
     """Add tangents of every copy at a decision, and evaluate the decision exactly."""
     responses = run.evaluator.recourse_at(decision, [copy.realisation for copy in master.copies])
+    if responses is None:
+        return
     for number, response in enumerate(responses):
         master.add_tangents(number, response)
     evaluation = run.evaluator.evaluate_exactly(decision, responses[0].dispatch if len(responses) == 1 else None)

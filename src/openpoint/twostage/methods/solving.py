@@ -20,6 +20,7 @@ from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseE
 from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import check_risk
 from openpoint.twostage.uncertainty import Box, Budget, Scenarios, centre, listed
+from openpoint.twostage.workers.executors import Lasting
 from openpoint.twostage.workers.pool import Workers
 from openpoint.twostage.worst_case.worst import WorstCaseEvaluator, worst_objective
 
@@ -53,7 +54,8 @@ def solve(
             raise OptionError("the worst case of a recourse with integers need not be a vertex of a box; use Budget")
         program = program.with_uncertainty(Scenarios(listed(program.uncertainty)), program.risk)
     finer = replace(settings, gap=WAIT_AND_SEE_GAP * settings.gap)
-    with settings.executor.open() as workers, deadline_of(settings.time_limit_s, deadline) as until:
+    with settings.executor.open() as opened, deadline_of(settings.time_limit_s, deadline) as until:
+        workers = Lasting(opened, until)
         try:
             wait_and_see = wait_and_see_bounds(
                 program, lambda single, part: solve(single, finer, learning, None, part), until, finer.gap

@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Outcome, Termination
+from openpoint.twostage.log import CUT_SHORT, Outcome
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
@@ -109,7 +109,7 @@ def wait_and_see_bounds(
 
 
 def _is_stopped(outcome: Outcome) -> bool:
-    return outcome.decision is None and outcome.termination in (Termination.TIME, Termination.INTERRUPTED)
+    return outcome.decision is None and outcome.termination in CUT_SHORT
 
 
 def _each_realisation(program: AnyProgram) -> Iterator[AnyProgram]:

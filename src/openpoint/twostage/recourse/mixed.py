@@ -228,8 +228,8 @@ class MixedIntegerEvaluator:
         evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
         return replace(evaluation, copies_pay=bounds is None)  # cuts of recourse bounds are exact at this decision
 
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.solve(self.objective.goal, decision, realisations) or []
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
+        return self.recourse.solve(self.objective.goal, decision, realisations)
 
     def _prepared(self, smaller: ReducedProgram) -> tuple[IntegerRecourseWork, SolutionPool, CutPool]:
         self._cuts = self._cuts or CutPool(self.objective.realisations)

@@ -18,8 +18,9 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from openpoint.errors import MissingExtraError, OpenpointError, OptionError
-from openpoint.twostage.workers.pool import A, B, Pool, Work, Workers, never, remembered
+from openpoint.errors import MissingExtraError, OptionError
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.workers.pool import A, B, Pool, Work, Workers, WorkersLostError, never, remembered
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -179,6 +180,9 @@ class Cluster:
     A worker uses one thread, so start as many as there are cores: `dask worker HOST:PORT --nworkers 16 --nthreads 1`.
     Where a worker is lost, Dask sends its work to the others.
 
+    Only for a scheduler and a network that you trust: scheduler and workers are sent pickled Python objects and send
+    such back, so that each of them can run any code here, and whoever reaches the scheduler can run any code there.
+
     Attributes:
         address: of the scheduler, as `dask://host:port`.
     """
@@ -198,6 +202,9 @@ class Cluster:
     def open(self) -> Iterator[Workers]:
         """Workers for the length of the block; the cluster runs on after it.
 
+        A scheduler that answered before in this process and does not any more is one that has lost its workers: what
+        was found with them is to be kept.
+
         Raises:
             MissingExtraError: Dask is not installed.
             OptionError: no scheduler answers at the address, or it has no workers.
@@ -206,7 +213,19 @@ class Cluster:
             from distributed import Client, KilledWorker
         except ImportError as error:
             raise MissingExtraError("distributed", "dask", "A Dask cluster") from error
-        connect: Any = Client  # untyped in Dask
+        try:
+            client = self._connected(Client)
+        except OptionError as error:
+            if self.address not in _REACHED:
+                raise
+            yield _Gone(str(error))
+            return
+        _REACHED.add(self.address)
+        with client:
+            yield Pool(_DaskBackend(str(self), client, KilledWorker))
+
+    def _connected(self, connect: Any) -> Any:
+        """A client of the scheduler, which has workers; `connect` is untyped in Dask."""
         where = self.address.removeprefix("dask://").rstrip("/")
         try:
             client = connect(f"tcp://{where}", timeout=CONNECT_S, set_as_default=False, name="openpoint")
@@ -214,23 +233,58 @@ class Cluster:
             raise OptionError(
                 f"no Dask scheduler answers at {self.address}; start one with `dask scheduler`, or correct the address"
             ) from error
-        with client:
-            try:
-                client.wait_for_workers(1, timeout=CONNECT_S)
-            except TimeoutError as error:
-                raise OptionError(
-                    f"the Dask scheduler at {self.address} has no workers; start some with "
-                    f"`dask worker {where} --nworkers auto --nthreads 1`"
-                ) from error
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
             threads = client.nthreads()
-            if (most := max(threads.values())) > 1:
-                logging.getLogger(__name__).warning(
-                    "workers at %s have up to %d threads each, of which one is used; "
-                    "start them with --nworkers auto --nthreads 1",
-                    self.address,
-                    most,
-                )
-            yield Pool(_DaskBackend(str(self), client, KilledWorker))
+        except Exception as error:  # a client that has lost its scheduler raises exceptions of many types
+            client.close(timeout=CONNECT_S)
+            raise OptionError(
+                f"the Dask scheduler at {self.address} has no workers; start some with "
+                f"`dask worker {where} --nworkers auto --nthreads 1`"
+            ) from error
+        if (most := max(threads.values())) > 1:
+            logging.getLogger(__name__).warning(
+                "workers at %s have up to %d threads each, of which one is used; "
+                "start them with --nworkers auto --nthreads 1",
+                self.address,
+                most,
+            )
+        return client
+
+
+_REACHED: set[str] = set()
+"""Addresses of schedulers that have answered in this process."""
+
+
+@dataclass(frozen=True)
+class _Gone:
+    """Workers that are lost from the start; `why` with the remedy."""
+
+    why: str
+
+    def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
+        raise WorkersLostError(self.why)
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """Workers whose loss ends a run as a limit does: with the best answer that was verified, and its gap.
+
+    Attributes:
+        workers: those that may be lost. deadline: is over once they are.
+    """
+
+    workers: Workers
+    deadline: Deadline
+
+    def run(self, work: Work[A, B], arguments: Sequence[A], stop: Callable[[], bool] = never) -> list[B] | None:
+        """See Workers; None, too, where they are lost, with a warning."""
+        try:
+            return self.workers.run(work, arguments, stop)
+        except WorkersLostError as error:
+            logging.getLogger(__name__).warning("%s", error)
+            self.deadline.lose_workers()
+            return None
 
 
 class _DaskBackend:
@@ -254,12 +308,12 @@ class _DaskBackend:
         try:
             return len(self._client.nthreads())
         except Exception as error:  # a closed client raises exceptions of many types
-            raise OpenpointError(f"{self.name} is gone; start it again, or run in process") from error
+            raise WorkersLostError(f"{self.name} is gone; start it again, or run in process") from error
 
     def examine(self) -> None:
         self._deserted = 0 if self._workers() else self._deserted + 1
         if self._deserted > DESERTED:
-            raise OpenpointError(f"{self.name}: no workers are left; start new ones, or run in process")
+            raise WorkersLostError(f"{self.name}: no workers are left; start new ones, or run in process")
 
 
 @dataclass(frozen=True)
@@ -294,7 +348,7 @@ class _GivenBackend:
 
     def start(self) -> Executor:
         if self._started:
-            raise OpenpointError(f"the {self.name} given is broken: one of its workers ended. {self.remedy}")
+            raise WorkersLostError(f"the {self.name} given is broken: one of its workers ended. {self.remedy}")
         self._started = True
         return self._executor
 

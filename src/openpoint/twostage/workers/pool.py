@@ -8,11 +8,16 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from openpoint.errors import OpenpointError
+
+
+class WorkersLostError(OpenpointError):
+    """The workers are gone, or end again and again: nothing more can be computed there. What is known stays true."""
+
 
 KEPT = 8
 """Works that a worker keeps prepared; the longest unused one is removed first."""
@@ -65,7 +70,7 @@ class Workers(Protocol):
             stop: called at least every 0.2 s, in process between two arguments.
 
         Raises:
-            OpenpointError: workers ended repeatedly on the same arguments, or the cluster does not answer.
+            WorkersLostError: workers ended repeatedly on the same arguments, or the cluster does not answer.
             Exception: what the work raised, unchanged; arguments that were not yet begun are dropped.
         """
         ...
@@ -147,27 +152,35 @@ class Pool:
         return any(chunk.deaths >= self._backend.doubt for chunk in chunks)
 
     def _submit(self, parcel: _Parcel, chunk: _Chunk[A, B]) -> Future[Any]:
-        """Submit a chunk. A broken executor raises an error at that point; then it is replaced."""
+        """Submit a chunk. A broken executor raises an error at that point; then it is replaced.
+
+        Raises:
+            WorkersLostError: a new one takes no work either.
+        """
         pickled = parcel.pickled if chunk.with_work else None
         if self._executor is not None:
             try:
                 return self._executor.submit(_work_on, parcel.digest, pickled, chunk.arguments)
-            except BrokenExecutor:
-                pass
+            except Exception:  # broken: a new one is tried, which says what is the matter
+                self._executor = None
         self._executor = self._backend.start()
-        return self._executor.submit(_work_on, parcel.digest, pickled, chunk.arguments)
+        try:
+            return self._executor.submit(_work_on, parcel.digest, pickled, chunk.arguments)
+        except Exception as error:  # executors of others raise what they like once they are shut down
+            raise WorkersLostError(f"{self._backend.name} takes no work: {error}. {self._backend.remedy}") from error
 
     def _land(self, future: Future[Any], chunk: _Chunk[A, B], waiting: deque[_Chunk[A, B]], n: int) -> None:
         """Keep the answers of a chunk, or put it back in the queue."""
         try:
             answers = future.result()
-        except CancelledError as error:
-            raise OpenpointError(f"{self._backend.name} is gone; start it again, or run in process") from error
+        except (CancelledError, OSError, MemoryError) as error:
+            reason = "ran out of memory" if isinstance(error, MemoryError) else "is gone"
+            raise WorkersLostError(f"{self._backend.name} {reason}; start it again, or run in process") from error
         except self._backend.death as error:
             chunk.deaths += 1
             chunk.deaths_alone += not chunk.in_company
             if chunk.deaths_alone >= self._backend.patience:
-                raise OpenpointError(
+                raise WorkersLostError(
                     f"{self._backend.name}: workers died again and again on {chunk} of {n}. {self._backend.remedy}"
                 ) from error
             chunk.in_company = False

@@ -81,8 +81,8 @@ class WorstCaseEvaluator:
             verdict = ExactEvaluation(np.zeros(1), values, findings[0].realisation, False)
         return evaluation_of(self.program, self.objective, decision, verdict, findings, exact=True)
 
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response]:
-        return self.recourse.solve(self.objective.goal, decision, realisations) or []
+    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
+        return self.recourse.solve(self.objective.goal, decision, realisations)
 
     def _found(self, decision: Floats, stop: Callable[[], bool]) -> WorstFindings | None:
         uncertainty, cost = self.program.uncertainty, self.objective.goal is Goal.COST

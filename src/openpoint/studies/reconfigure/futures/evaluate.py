@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,11 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.recourse.evaluation import RecourseSolver
+from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.workers.executors import Choice, InProcess
+from openpoint.twostage.workers.pool import Workers, WorkersLostError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,15 +129,27 @@ def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Comple
     given = np.tile(network.generator_s, (len(futures), 1))
     if not len(network.generator_names):
         return given
-    with executor.open() as workers:
-        recourse, decision = RecourseSolver(program, workers), closed.astype(float)
-        answers = recourse.solve(Goal.COST, decision, list(futures)) or []
-        hopeless = [k for k, answer in enumerate(answers) if not answer.feasible]
-        least = recourse.solve(Goal.VIOLATION, decision, [futures[k] for k in hopeless]) or []
+    try:
+        with executor.open() as workers:
+            answers, hopeless, least = _answers(program, closed, workers)
+    except WorkersLostError as error:  # the answer is there, and only its outputs in the futures are not
+        _LOG.warning("%s", error)
+        with InProcess().open() as workers:
+            answers, hopeless, least = _answers(program, closed, workers)
     for k, answer in [*enumerate(answers), *zip(hopeless, least)]:
         if answer.dispatch is not None:
             given[k] = answer.dispatch[0::2] + 1j * answer.dispatch[1::2]
     return given
+
+
+def _answers(
+    program: RadialProgram, closed: Bools, workers: Workers
+) -> tuple[list[Response], list[int], list[Response]]:
+    """Of all futures the answer of least loss, the numbers of those without one, and their least violation."""
+    futures, recourse, decision = program.uncertainty.values, RecourseSolver(program, workers), closed.astype(float)
+    answers = recourse.solve(Goal.COST, decision, list(futures)) or []
+    hopeless = [k for k, answer in enumerate(answers) if not answer.feasible]
+    return answers, hopeless, recourse.solve(Goal.VIOLATION, decision, [futures[k] for k in hopeless]) or []
 
 
 def executor_of(method: object) -> Choice:

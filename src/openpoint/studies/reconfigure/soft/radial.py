@@ -85,7 +85,7 @@ def soften_radial(
         return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
 
     reply = Reply(outcome.termination, first, outcome)
-    undecided = outcome.termination is Termination.TIME
+    undecided = outcome.termination in (Termination.TIME, Termination.WORKERS)
     asks = outcome.termination is Termination.INFEASIBLE or (undecided and not deadline.over())
     softened = soften(reply, ask) if asks else as_met(reply)
     kept = softened.reply.payload
@@ -94,7 +94,7 @@ def soften_radial(
         return replace(kept, seconds=outcome.seconds + deadline.passed() - began), None
     best = _outcome(program, softened)
     if undecided:  # that nothing keeps the limits is not known
-        best = replace(best, termination=Termination.TIME)
+        best = replace(best, termination=outcome.termination)
     return replace(best, seconds=outcome.seconds + deadline.passed() - began), as_soft_limits(program.network, softened)
 
 

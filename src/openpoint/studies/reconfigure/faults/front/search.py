@@ -27,7 +27,7 @@ from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, LossSear
 from openpoint.studies.reconfigure.faults.setup import Prepared
 from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultLimits, Sought, figure_of
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Progress, Termination
+from openpoint.twostage.log import CUT_SHORT, Progress, Termination
 
 SHARE = 1 / 8
 """Part of the time that is left for a turn of a search."""
@@ -62,7 +62,7 @@ class Bounded:
     @property
     def ended(self) -> bool:
         """Whether the search came to its end."""
-        return self.result is not None and self.result.termination not in (Termination.TIME, Termination.INTERRUPTED)
+        return self.result is not None and self.result.termination not in CUT_SHORT
 
     @property
     def lower_bound(self) -> float:

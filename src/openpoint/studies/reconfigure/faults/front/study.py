@@ -25,7 +25,7 @@ from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sou
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.secure.model.assumptions import FaultArguments
 from openpoint.twostage.deadline import deadline_of
-from openpoint.twostage.log import Progress, Termination
+from openpoint.twostage.log import CUT_SHORT, Progress
 
 POINTS = 9
 """Most points of an index, unless another number is asked for."""
@@ -134,7 +134,7 @@ def _result(ready: Prepared, kept: str, search: FrontSearch, front: Front) -> Re
     unit = 1.0 if index is None else ready.scale(index)
     rows = [_row(each, unit, scale) for each in front.bounded if each.result is not None]
     notes = [*ready.grid.figure_notes, *ready.notes]
-    if front.termination in (Termination.TIME, Termination.INTERRUPTED):
+    if front.termination in CUT_SHORT:
         notes.append("not every point is proven: the table says the gap of each, and there may be points between")
     return ReconfigureFront(
         grid=ready.grid,
