@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import CUT_SHORT, Outcome
+from openpoint.twostage.log import CUT_SHORT, Outcome, Termination
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Expectation, Regret
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, listed
