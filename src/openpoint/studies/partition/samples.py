@@ -98,9 +98,8 @@ def sample_partition(
             wave = batches[first : first + together]
             stop = deadline.over if first else deadline.interrupted
             found = [evaluator.of(wave, workers, never if hurried else stop) for evaluator in evaluators]
-            if first == 0 and deadline.why is Termination.WORKERS:  # a few here, so that there is something to say
-                with InProcess().open() as here:
-                    found = [evaluator.of([realisations[:FEW]], here, never) for evaluator in evaluators]
+            if first == 0 and deadline.why is Termination.WORKERS:
+                found = _a_few_here(evaluators, realisations)
             if any(each is None for each in found):
                 break
             for evaluator, each in zip(evaluators, found, strict=True):
@@ -121,6 +120,12 @@ def sample_partition(
         stopped=why if drawn[0].linear.of < len(realisations) else None,
     )
     return replace(result, samples=samples)
+
+
+def _a_few_here(evaluators: list[_PlanEvaluator], realisations: list[Floats]) -> list[list[SampleEvaluations] | None]:
+    """What the first samples say, in this process, where the workers are lost before any."""
+    with InProcess().open() as here:
+        return [evaluator.of([realisations[:FEW]], here, never) for evaluator in evaluators]
 
 
 def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:
