@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openpoint.errors import InputError, Problem
-from openpoint.inputs import MOST_BYTES, content_of, real_path, refuse_more, same_place
+from openpoint.inputs import MOST_BYTES, content_of, real_path, refuse_more
 from openpoint.io.opendss import words
 from openpoint.io.opendss.statement import (
     Refused,
@@ -285,7 +285,7 @@ def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...])
     if target is None:
         message = f"there is no file {name!r} in the folder of the circuit or one beside it"
         raise Refused(message, "Put the file there, or take the line out")
-    if any(same_place(target, each) for each in above):
+    if real_path(target) in map(real_path, above):
         raise Refused(f"{name!r} leads back to itself", "Take the line out")
     if script.files >= MOST_FILES:
         raise Refused(f"more than {MOST_FILES} files", "Give fewer files")
