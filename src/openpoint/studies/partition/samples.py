@@ -122,7 +122,7 @@ def sample_partition(
     return replace(result, samples=samples)
 
 
-def _a_few_here(evaluators: list[_PlanEvaluator], realisations: list[Floats]) -> list[list[SampleEvaluations] | None]:
+def _a_few_here(evaluators: list[_PlanEvaluator], realisations: Floats) -> list[list[SampleEvaluations] | None]:
     """What the first samples say, in this process, where the workers are lost before any."""
     with InProcess().open() as here:
         return [evaluator.of([realisations[:FEW]], here, never) for evaluator in evaluators]
