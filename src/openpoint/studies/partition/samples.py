@@ -90,17 +90,16 @@ def sample_partition(
         workers = Lasting(opened, deadline)
         plans = [plan, *(_nominal(plan, deadline) if deterministic else [])]
         start, hurried = deadline.passed(), deadline.over()
-        batches = [realisations[k : k + BATCH] for k in range(0, len(realisations), BATCH)]
-        batches = [realisations[:FEW]] if hurried else batches
+        size, some = (FEW, realisations[:FEW]) if hurried else (BATCH, realisations)
+        batches = [some[k : k + size] for k in range(0, len(some), size)]
         together = WAVE if time_limit_s is None or not isinstance(executor or InProcess(), InProcess) else 1
         evaluators = [_PlanEvaluator(result, each) for each in plans]
         for first in range(0, len(batches), together):
-            wave = batches[first : first + together]
-            stop = deadline.over if first else deadline.interrupted
-            found = [evaluator.of(wave, workers, never if hurried else stop) for evaluator in evaluators]
+            stop = never if hurried else deadline.over if first else deadline.interrupted
+            found = [evaluator.of(batches[first : first + together], workers, stop) for evaluator in evaluators]
             if first == 0 and deadline.why is Termination.WORKERS:
                 found = _a_few_here(evaluators, realisations)
-            if any(each is None for each in found):
+            if None in found:
                 break
             for evaluator, each in zip(evaluators, found, strict=True):
                 evaluator.found += each or []
