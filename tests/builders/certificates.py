@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.futures.task import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
-from openpoint.verify import Question, Verified, check
+from openpoint.verify import CertificateError, Question, Verified, check
 from openpoint.verify.data import digest
 from openpoint.verify.futures import Futures
 from openpoint.verify.graph import Graph
@@ -26,6 +26,7 @@ from openpoint.verify.measure import Between, Measure, Near
 from openpoint.verify.objective import Objective
 from openpoint.verify.steps import Steps
 from openpoint.verify.wires import CLOSED, FREE, OPEN
+from tests.builders.by_reference import of_file
 
 Line = list[Any]
 Content = tuple[dict[str, Any], list[Line]]
@@ -33,6 +34,10 @@ Content = tuple[dict[str, Any], list[Line]]
 
 ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
 """Places of the multipliers in a line."""
+
+
+FEW = 1000
+"""Demands of a year, of each bus in each step, up to which the reference checker sees it, too."""
 
 
 def verify_network(
@@ -50,6 +55,8 @@ def verify_network(
 ) -> Verified:
     """What a certificate proves about a network as it is; the arguments are those of its search.
 
+    The reference checker has to say the same, which takes too long for many steps.
+
     `objective`: prices, those of changes included, and limits of supply.
     """
     question = Question.of(
@@ -63,7 +70,16 @@ def verify_network(
         futures=futures,
         steps=steps,
     )
-    return check(question, path, progress, workers=workers)
+    agreeing = steps is None or steps.n * len(steps.hours) <= FEW
+    try:
+        found = check(question, path, progress, workers=workers)
+    except CertificateError:
+        assert not agreeing or of_file(question, path) is not None, "the reference checker accepts it"
+        raise
+    if agreeing:
+        why = of_file(question, path)
+        assert why is None, f"the reference checker refuses it: {why}"
+    return found
 
 
 def futures_of(task: FuturesTask, share: float = 1.0, *, regret: bool = False) -> Futures:
@@ -120,6 +136,22 @@ def content_of(text: bytes, n: int) -> Content:
             line += more
         lines.append(line)
     return head, lines
+
+
+def followed_by(text: bytes, n: int) -> Iterator[tuple[int, int]]:
+    """Where each line of an unpacked certificate of a network with n buses ends, and how many bytes follow it."""
+    head, at = _line(text, 0)
+    numbers, size = _Numbers(head | {"buses": n}), sum(head.get("futures", {}).get("alone", []))
+    size += 4 * head["year"]["steps"] if "year" in head else 0
+    yield at - 1, size
+    at += size
+    while at < len(text):
+        line, end = _line(text, at)
+        size = 4 * line[2] * line[6] if line[0] == "parts" else 0
+        count = numbers.after(line)
+        size += 0 if count is None else 2 * count * line[-1]
+        yield end - 1, size
+        at = end + size
 
 
 class _Numbers:

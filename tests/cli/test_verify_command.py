@@ -11,6 +11,7 @@ import jsonschema
 import polars as pl
 import pytest
 
+from openpoint.verify import reference
 from tests.cli.desk import Command, tables
 
 
@@ -282,3 +283,19 @@ def test_an_earlier_certificate_is_kept_until_another_one_is_written(command: Co
     assert command("reconfigure", "baran33", "--certificate", "p.cert").code == 0
     assert command("verify", "baran33", "p.cert").code == 0
     assert not earlier.exists()
+
+
+def test_the_question_that_is_asked_is_exported_and_not_that_of_the_certificate(command: Command) -> None:
+    assert command("reconfigure", "baran33", "--gap", "1e-3", "--certificate", "proof.gz").code == 0
+    assert command("verify", "baran33", "proof.gz", "--export", "problem", "--quiet").code == 0
+    assert reference.main(["problem", "proof.gz"]) == 0
+    done = command("verify", "baran33", "proof.gz", "--export", "problem", "--close", "7", "--v-min", "0.95")
+    assert done.code == 5
+    given = json.loads(Path("problem").read_text())
+    locks = {row[0]: row[given["branches"]["columns"].index("lock")] for row in given["branches"]["rows"]}
+    assert [name for name, lock in locks.items() if lock] == ["7"]
+    assert given["buses"]["rows"][5][given["buses"]["columns"].index("v_min_pu")] == pytest.approx(0.95)
+    assert reference.main(["problem", "proof.gz"]) == 5
+    done = command("verify", "baran33", "proof.gz", "--export", "proof.gz")
+    assert done.code == 2
+    assert "would take the place of what is read" in done.err

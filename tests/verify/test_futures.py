@@ -39,7 +39,6 @@ from tests.builders.certificates import (
     unpacked,
     verify_network,
 )
-from tests.builders.second_checker import Refused, covered, second_check
 from tests.search.random_futures import RISKS, Brute, probabilities_of, random_task
 
 ENTRY = -2
@@ -102,9 +101,6 @@ def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_tr
     slack = 1e-8 * float(task.wait_and_see.max()) * s if regret else 1e-12
     assert proven.bound_kw <= best * s * (1.0 + 1e-12) + slack
     assert proven.value_kw - proven.bound_kw <= 2e-6 * abs(proven.value_kw) + 2e-6
-    head, lines = content(path, task.network)
-    if covered(task.network) and task.max_changes is None and not regret and isinstance(futures.measure, Between):
-        second_check(task.network, head, lines, change_cost=task.change_cost, futures=futures)
 
 
 def plain_task(spread: tuple[float, float] = (0.5, 1.5)) -> tuple[FuturesTask, np.ndarray]:
@@ -335,11 +331,11 @@ def test_both_checkers_accept_it_and_refuse_more(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:
     head, lines = copy.deepcopy(made)
-    futures = futures_of(task[0])
-    assert verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures).gap < 2e-6
-    second_check(task[0].network, head, lines, futures=futures)
-    with pytest.raises(Refused):
-        second_check(task[0].network, head | {"bound": head["value"] * (1.0 + 1e-4)}, lines, futures=futures)
+    futures, network = futures_of(task[0]), task[0].network
+    assert verify_network(network, rewritten(tmp_path / "file", head, lines), futures=futures).gap < 2e-6
+    more = head | {"value": head["value"] * (1.0 + 1e-9), "bound": head["value"]}
+    with pytest.raises(CertificateError):
+        verify_network(network, rewritten(tmp_path / "file", more, lines), futures=futures)
 
 
 def test_limits_are_kept_in_a_share_of_the_futures_that_is_asked(

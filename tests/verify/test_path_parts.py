@@ -34,7 +34,6 @@ from openpoint.verify.paths import ONE, Swept, obstacles
 from tests.builders.certificates import Content, content, rewritten, verify_network
 from tests.builders.path_grids import data_of
 from tests.builders.random_parts import TOLERANCE, faults_of_checked_parts, swept_of
-from tests.builders.second_checker import Refused, covered, second_check
 from tests.powerflow.small_networks import Branch, make_network
 from tests.search.random_grids import random_grid, random_meshes
 
@@ -269,25 +268,6 @@ def test_nothing_false_is_accepted(tmp_path: Path, written: list[Written]) -> No
             accepted += 1
             assert found.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
     assert refused > 2 * accepted > 0
-
-
-def test_a_second_checker_comes_to_the_same_end(written: list[Written]) -> None:
-    both, refused, tried = 0, 0, 0
-    for case in written[:22]:
-        if not covered(case.network):
-            continue
-        second_check(case.network, *case.file)
-        both += 1
-        head, lines = tampered(np.random.default_rng([case.seed, 76]), case.file)
-        tried += 1
-        try:
-            second_check(case.network, head, lines)
-        except (Refused, LookupError):
-            refused += 1
-            continue
-        assert head["bound"] <= case.loss.min() * (1.0 + TOLERANCE) + 1e-12
-    assert both >= 5
-    assert refused > tried // 3
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError
 from openpoint.verify.data import digest
 from tests.builders.certificates import Content, changes, content, rewritten, verify_network
-from tests.builders.second_checker import Refused, covered, second_check
 from tests.search.random_grids import FEATURES, judged, random_regions
 
 ENDLESS = 10**9
@@ -134,31 +133,6 @@ def test_nothing_false_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert proven.bound_kw <= known[2] * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
             accepted += 1
     assert refused > 3 * accepted > 0
-
-
-def test_a_second_checker_comes_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, divided, refused = tmp_path / "file", 0, 0
-    for rng, network, known, file in written(path, 600, 180, monkeypatch, ["low", "high"]):
-        loads = network.s_power
-        most, cost = known[3]
-        if not covered(network) or most is not None or min(loads.real.min(), loads.imag.min()) < 0.0:
-            continue
-        verify_network(network, path, changes=known[3])
-        second_check(network, *file, change_cost=cost)
-        if not has_regions(file):
-            continue
-        divided += 1
-        head, lines = tampered(rng, file, network, known)
-        try:
-            second_check(network, head, lines, change_cost=cost)
-        except Refused:
-            refused += 1
-            continue
-        assert head["bound"] <= known[2] * (1.0 + TOLERANCE) + 1e-12
-        proven = verify_network(network, rewritten(path, head, lines), changes=known[3])
-        assert proven.bound_kw <= known[2] * network.s_base_kva
-    assert divided >= 20
-    assert refused > divided // 2
 
 
 def divided(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Network, Content]:

@@ -24,7 +24,6 @@ from openpoint.verify.graph import Graph
 from openpoint.verify.steps import Steps
 from openpoint.verify.year import Ranges, Year
 from tests.builders.certificates import verify_network
-from tests.builders.second_year import demands_of, of_groups
 from tests.studies.reconfigure.year.test_search import mean_losses, random_year
 from tests.verify.test_year import changes_of, steps_of, written
 
@@ -67,6 +66,18 @@ def test_steps_without_a_flow_have_no_loss_and_spoil_no_others() -> None:
     assert found.loss[[0, 2]] == pytest.approx(again.loss, rel=1e-11)
 
 
+def demands_of(steps: Steps) -> list[tuple[list[Fraction], list[Fraction]]]:
+    """The exact demand in every step."""
+    found = []
+    for row in steps.profile.tolist():
+        p, q = [Fraction(0)] * steps.n, [Fraction(0)] * steps.n
+        for bus, follows, power in zip(steps.bus.tolist(), steps.follows.tolist(), steps.power.tolist(), strict=True):
+            p[bus] += Fraction(row[follows]) * Fraction(power.real)
+            q[bus] += Fraction(row[follows]) * Fraction(power.imag)
+        found.append((p, q))
+    return found
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_mean_demands_are_exact_and_ends_enclose_every_step(seed: int) -> None:
     task, *_ = random_year(seed)
@@ -75,11 +86,13 @@ def test_mean_demands_are_exact_and_ends_enclose_every_step(seed: int) -> None:
     steps = replace(steps, hours=rng.choice([0.25, 0.1, 1.0 / 3.0, 7.0], len(steps.hours)))
     label = rng.integers(0, 4, len(steps.hours))
     label[:4] = range(4)
-    every = demands_of(steps)
-    means, lengths = of_groups(every, [Fraction(h) for h in steps.hours.tolist()], label, 4)
-    year = Year(steps, label, [])
-    assert [year.demand(k) for k in range(4)] == means
-    assert [Fraction(a, year.measure.whole) for a in year.measure.lower] == [h / sum(lengths) for h in lengths]
+    every, year, hours = demands_of(steps), Year(steps, label, []), [Fraction(h) for h in steps.hours.tolist()]
+    for k in range(4):
+        members = np.flatnonzero(label == k).tolist()
+        length = sum((hours[t] for t in members), Fraction(0))
+        assert Fraction(year.measure.lower[k], year.measure.whole) == length / sum(hours)
+        for part, mean in enumerate(year.demand(k)):
+            assert mean == [sum(hours[t] * every[t][part][bus] for t in members) / length for bus in range(steps.n)]
     for part, (low, high) in enumerate(zip(*year.ends, strict=True)):
         for bus in range(steps.n):
             column = [demand[part][bus] for demand in every]

@@ -18,11 +18,11 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
-from openpoint.verify import CertificateError
+from openpoint.verify import CertificateError, Question
 from openpoint.verify.steps import Steps
 from openpoint.verify.year import Ranges, out_of
+from tests.builders.by_reference import of_file
 from tests.builders.certificates import Content, Line, content, index, rewritten, verify_network
-from tests.builders.second_checker import Refused, covered, second_check
 from tests.studies.reconfigure.year.test_search import random_year
 
 SEEDS = range(36)
@@ -61,12 +61,6 @@ def test_certificates_are_accepted_and_claim_no_more_than_is_true(seed: int, tmp
     assert proven.value_kw - proven.bound_kw <= 2e-6 * abs(proven.value_kw) + 2e-6
     assert proven.steps == len(task.hours)
     assert proven.hours == pytest.approx(task.hours.sum())
-    head, lines = content(path, task.network)
-    rows = task.demand.rows(slice(None))
-    takes = (rows.real >= 0.0).all() and (rows.imag >= 0.0).all()
-    most, cost = changes_of(task)
-    if covered(task.network) and most is None and takes:
-        second_check(task.network, head, lines, change_cost=cost, steps=steps_of(task))
 
 
 @pytest.fixture(scope="module")
@@ -308,15 +302,15 @@ def test_nothing_proves_that_a_worse_state_is_best(seed: int, tmp_path: Path) ->
             verify_network(task.network, rewritten(path, head, lines), steps=steps, changes=changes_of(task))
 
 
-def test_the_second_checker_refuses_more_than_is_proven(tmp_path: Path) -> None:
+def test_the_reference_checker_accepts_a_year_and_refuses_more_than_is_proven(tmp_path: Path) -> None:
     task = random_year(16)[0]
     path = written(task, tmp_path / "file", 12)
     assert path is not None
+    question = Question.of(task.network, steps=steps_of(task), change_cost=changes_of(task)[1])
     head, lines = content(path, task.network)
-    second_check(task.network, head, lines, change_cost=changes_of(task)[1], steps=steps_of(task))
-    more = head | {"bound": head["value"] * (1.0 + 1e-5)}
-    with pytest.raises(Refused):
-        second_check(task.network, more, lines, change_cost=changes_of(task)[1], steps=steps_of(task))
+    assert of_file(question, path) is None
+    more = rewritten(path, head | {"bound": head["value"]}, lines)
+    assert "does not reach" in str(of_file(question, more))
 
 
 def test_every_limit_is_looked_at_in_every_step() -> None:

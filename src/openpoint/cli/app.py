@@ -171,6 +171,10 @@ def verify(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write what is proven as JSON; - is the standard output."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write grid and question as plain tables, for the reference checker."),
+    ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -183,9 +187,8 @@ def verify(
 
     of_grid = Asked(changed, tuple(locks.locked_open or ()), tuple(locks.locked_closed or ()))
     tables = command.Tables(futures, year)
-    return command.verify(
-        grid, file, of_grid, asked, limits.given(), tables, json=json, force=force, workers=workers, quiet=quiet
-    )
+    written = command.Written(json, export, force)
+    return command.verify(grid, file, of_grid, asked, limits.given(), tables, written, workers=workers, quiet=quiet)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,16 @@ from openpoint.cli.options import AskedOptions
 from openpoint.cli.outputs import Outputs, write_document
 from openpoint.cli.places import STDOUT, Place, check_places
 from openpoint.cli.shell import NOT_WRITTEN
+from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
-from openpoint.scenarios.futures import read_futures
+from openpoint.scenarios.futures import Futures, read_futures
+from openpoint.scenarios.year.model import Year
 from openpoint.scenarios.year.read import read_year
-from openpoint.verify import CertificateError, asked_of
+from openpoint.verify import Asked as Question
+from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked
+from openpoint.verify.problem import problem_text
 
 REFUSED = 5
 ANOTHER = 6
@@ -36,6 +40,15 @@ class Tables:
     year: str | None = None
 
 
+@dataclass(frozen=True)
+class Written:
+    """Files that are written: what is proven as JSON, the problem as tables; `force`: also where others are."""
+
+    json: Path | None = None
+    export: Path | None = None
+    force: bool = False
+
+
 def verify(
     source: str,
     file: Path,
@@ -43,16 +56,16 @@ def verify(
     options: AskedOptions,
     limits: Limits | None,
     tables: Tables,
+    written: Written,
     *,
-    json: Path | None = None,
-    force: bool = False,
     workers: int = 1,
     quiet: bool,
 ) -> int:
     """Read the grid and its tables, check the certificate against the question, show what it proves."""
-    if json is not None:
-        given = [Path(each) for each in (source, file, tables.futures, tables.year) if each is not None]
-        check_places([Place("--json", json)], [path for path in given if path.exists()], force=force)
+    json, given = written.json, [source, file, tables.futures, tables.year]
+    outputs = [Place(option, path) for option, path in (("--json", json), ("--export", written.export)) if path]
+    read = [Path(each) for each in given if each is not None]
+    check_places(outputs, [path for path in read if path.exists()], force=written.force)
     grid = read_sound(source, of_grid)
     locked_open, locked_closed = of_grid.locks(grid)
     asked = asked_of(
@@ -69,6 +82,8 @@ def verify(
     )
     futures = None if tables.futures is None else read_futures(tables.futures, grid)
     year = None if tables.year is None else read_year(tables.year, grid)
+    if written.export is not None and not _export(written.export, grid, asked, futures, year):
+        return NOT_WRITTEN
     out = console(to_stderr=json == STDOUT, quiet=quiet)
     try:
         with out.status("checking …") as status:
@@ -95,6 +110,17 @@ def verify(
         not_written("--json", json, error)
         return code or NOT_WRITTEN
     return code
+
+
+def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | None, year: Year | None) -> bool:
+    """Write the problem file of the question asked, or of the plain one: never of that in the certificate."""
+    words = replace(asked or Question(), futures=futures is not None, year=year is not None)
+    try:
+        write_document(path, problem_text(question_of(grid, words, futures=futures, year=year)))
+    except OSError as error:
+        not_written("--export", path, error)
+        return False
+    return True
 
 
 def _show_progress(status: Status, done: int, whole: int) -> None:

@@ -1,4 +1,4 @@
-"""Independent checker of certificates; it shares no code with `openpoint.search` and computes bounds exactly."""
+"""Checkers of certificates: a fast one, whose bounds are exact, and `reference`, which shares nothing with any code."""
 
 from __future__ import annotations
 

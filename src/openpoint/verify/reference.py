@@ -1,0 +1,1804 @@
+"""The reference checker of certificates: one file of plain Python on whole numbers, which shares no code with anything.
+
+    python reference.py PROBLEM CERTIFICATE        exit code 0: accepted, 5: refused, 2: not readable
+
+PROBLEM is the table that `openpoint verify GRID CERTIFICATE --export PROBLEM` writes of a grid and a question: compare
+it with your grid. Accepted is what is claimed of PROBLEM alone: *no radial state of this grid that keeps these limits
+and locks is worth less than `bound`, and the state with the branches `open` is worth `value`* (for one part in 10^8).
+Nothing that the certificate says of grid or question is used. docs/formats.md describes both files.
+
+A certificate is a tree whose nodes decide branches; lower bounds close the nodes. A number here is an integer times
+2^-BITS. All rounding makes bounds less, by 2^-BITS each time: `down` and `up` after a product, `under` and `over` for
+quotients. So nothing that is accepted rests on floating point.
+"""
+# fmt: off
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import json
+import math
+import struct
+import sys
+import zlib
+from fractions import Fraction
+from math import isqrt
+from types import SimpleNamespace
+
+BITS = 160
+ONE = 1 << BITS
+TOLERANCE = ONE // 10**8  # of values and limits of states by power flow, relative
+OPEN, CLOSED, FREE = 0, 1, 2
+MOST_BYTES = 1 << 29  # of a file, unpacked
+MOST = (1 << 62) + 1  # whole numbers are less, in absolute value
+
+
+class Refused(Exception):
+    """The certificate does not prove what is asked."""
+
+
+def need(holds, why):
+    if not holds:
+        raise Refused(why)
+
+
+# 1. Numbers and files -------------------------------------------------------------------------------------------------
+
+
+def down(a): return a >> BITS
+def up(a): return -(-a >> BITS)
+def under(a, b): return (a << BITS) // b
+def over(a, b): return -((-a << BITS) // b)
+def root(a, more=0): return isqrt(a << BITS) + more  # rounded downwards, or upwards with more = 1
+
+
+def whole(value, low, high):
+    """A whole number from low to below high; a truth value is none."""
+    need(type(value) is int and low <= value < high, f"{value!r:.40} is no whole number from {low} to {high - 1}")
+    return value
+
+
+def fixed(value, side=None):
+    """A finite number of a file, which must be exact here; or is rounded down (-1) or up (1)."""
+    need(type(value) in (int, float) and abs(value) < math.inf, f"{value!r:.40} is no number")
+    above, below = value.as_integer_ratio()
+    need(side is not None or ONE % below == 0, f"{value!r} is finer than 2^-{BITS}")
+    return -(-above * ONE // below) if side == 1 else above * ONE // below
+
+
+def listed(value, count=None):
+    need(type(value) is list and count in (None, len(value)), f"{value!r:.40} is no list of {count or 'its'} parts")
+    return value
+
+
+def different(value, count):
+    """Numbers from 0 to below a count, none of them twice."""
+    found = {whole(k, 0, count): None for k in listed(value)}
+    need(len(found) == len(value), "a number is given twice")
+    return list(found)
+
+
+def parsed(text):
+    """JSON without NaN, infinity, or a key given twice."""
+    def once(pairs):
+        need(len(dict(pairs)) == len(pairs), "a key is given twice")
+        return dict(pairs)
+
+    def never(word):
+        raise Refused(f"{word} is no number")
+    return json.loads(text, object_pairs_hook=once, parse_constant=never)
+
+
+def wrapped(value):
+    """A number modulo 2^64, from -2^63 on."""
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+class File:
+    """A certificate, unpacked: lines of JSON, some of them followed by numbers in binary."""
+
+    def __init__(self, text):
+        need(len(text) <= MOST_BYTES, "the file is too large")
+        self.text, self.at, self.lines = text, 0, -1
+
+    def line(self):
+        end = self.text.find(b"\n", self.at)
+        need(end >= 0, "the file ends too early")
+        found, self.at, self.lines = parsed(self.text[self.at : end]), end + 1, self.lines + 1
+        return found
+
+    def words(self):
+        """The next line: a word, and what comes after it."""
+        word, *rest = listed(self.line())
+        need(type(word) is str, "a line does not begin with a word")
+        return word, rest
+
+    def take(self, size):
+        self.at += size
+        need(self.at <= len(self.text), "the file ends too early")
+        return self.text[self.at - size : self.at]
+
+    def two(self, count, width):
+        """Two lists of numbers, the lowest bytes of all first, each number less the one before it in its list."""
+        need(type(width) is int and width in (1, 2, 4, 8), f"numbers of {width!r:.40} bytes")
+        block = self.take(2 * count * width)
+        rows = [int.from_bytes(block[k :: 2 * count], "little", signed=True) for k in range(2 * count)]
+        return [[wrapped(v) for v in itertools.accumulate(part)] for part in (rows[:count], rows[count:])]
+
+
+class Multipliers:
+    """y and μ of the last line, times 2^bits; those of the next line are given as differences."""
+
+    def __init__(self, count):
+        self.count, self.bits, self.y, self.mu = count, 0, [0] * count, [0] * count
+
+    def read(self, file, bits, width):
+        more, less = max(whole(bits, 0, 41) - self.bits, 0), max(self.bits - bits, 0)
+        self.y, self.mu = ([wrapped((wrapped(a << more) >> less) + b) for a, b in zip(row, steps)]
+                           for row, steps in zip((self.y, self.mu), file.two(self.count, width)))
+        self.bits = bits
+        return self
+
+    def line(self, file, given):
+        """Go on to a line of [bits, roots, φ, near, width]: its roots, φ and near."""
+        bits, tops, *pairs, width = given
+        found = [different(tops, self.count)]
+        for least, some in zip((1 - MOST, 1), pairs):
+            some = [listed(pair, 2) for pair in listed(some)]
+            found.append({whole(bus, 0, self.count): whole(value, least, MOST) for bus, value in some})
+            need(len(found[-1]) == len(some), "a bus is given twice")
+        self.read(file, bits, width)
+        return found
+
+    def scaled(self, least=-ONE << 64, most=ONE << 64):
+        return [[min(max(a << BITS - self.bits, least), most) for a in row] for row in (self.y, self.mu)]
+
+
+# 2. The problem -------------------------------------------------------------------------------------------------------
+
+
+def table(given, columns):
+    """The rows of a table as objects; other columns are for the reader, see `readable`."""
+    rows = [SimpleNamespace(**dict(zip(given["columns"], listed(row, len(given["columns"]))))) for row in given["rows"]]
+    need(set(columns.split()) <= set(given["columns"]), f"a table lacks one of the columns {columns}")
+    return rows
+
+
+class Problem:
+    """The grid and the question; `grid`, in fixed-point numbers, has n buses and m branches.
+
+    By branch: fr, to, r, x, tap (at its from bus), g, b (half of its shunt), g_fr, b_fr, g_to, b_to (what stays while
+    it is open), l_max (0: none), price (of closing it), current (price of its squared current), fresh (open today). By
+    bus: p, q of constant power, p_v, q_v of current, p_w, q_w of impedance; worth: cost of w. boxes: generators that
+    count by themselves, then sources with limits: (bus, ends of p, of q, s, price, square, idle); None is no limit."""
+
+    def __init__(self, text):
+        self.given = given = parsed(text)
+        need(type(given) is dict and given.get("format") == "openpoint problem 1", "this is no problem")
+        self.buses = table(given["buses"], "name p q p_v q_v p_w q_w w_min w_max")
+        columns = "name from to r x g b tap l_max g_fr b_fr g_to b_to switchable closed lock current"
+        self.branches = table(given["branches"], columns)
+        self.sources = table(given["sources"], "bus v_re v_im price p_min p_max q_min q_max s_max")
+        self.generators = table(given["generators"], "name bus p_min p_max q_min q_max s_max price square idle")
+        self.devices = table(given["devices"], "name kind at today values")
+        self.many = bool(given["futures"] or given["year"])
+        self.loss, self.move = fixed(given["loss"]), fixed(given["move"])
+        self.number = {bus.name: k for k, bus in enumerate(self.buses)}
+        self.at, names = [self.number[s.bus] for s in self.sources], [e.name for e in self.branches]
+        need(len(self.number) == len(self.buses) and len(set(names)) == len(names), "a name is given twice")
+        need(len(set(self.at)) == len(self.at) > 0, "there is no source, or two at one bus")
+        readable(self, fixed(given["s_base_kva"]))
+        g = self.grid = SimpleNamespace(n=len(self.buses), m=len(names), sources=set(self.at))
+        g.fr, g.to = ([self.number[vars(e)[end]] for e in self.branches] for end in ("from", "to"))
+        for rows, columns in ((self.buses, "p q p_v q_v p_w q_w w_min"),
+                              (self.branches, "r x tap g b g_fr b_fr g_to b_to current")):
+            for name in columns.split():
+                setattr(g, name, [fixed(vars(row)[name]) for row in rows])
+        g.w_max, self.l_max = ([None if v is None else fixed(v) for v in some] for some in (
+            [bus.w_max for bus in self.buses], [e.l_max for e in self.branches]))
+        g.g, g.b, g.l_max = [v // 2 for v in g.g], [v // 2 for v in g.b], [v or 0 for v in self.l_max]
+        need(min(g.tap, default=1) > 0 <= min(g.l_max, default=0), "a ratio or limit is negative")
+        self.closed, words = [e.closed is True for e in self.branches], {None: FREE, "open": OPEN, "closed": CLOSED}
+        self.lock = [words[e.lock] for e in self.branches]
+        need(all(e.switchable is True or lock == e.closed for e, lock in zip(self.branches, self.lock)),
+             "a branch that cannot be switched is not locked as it is")
+        self.first = [OPEN if a == b else s for a, b, s in zip(g.fr, g.to, self.lock)]
+        self.cost, most = fixed(given["change_cost"]), given["max_changes"]
+        self.most = None if most is None else whole(most, 0, 1 << 62)
+        self.unavoidable = sum(self.closed) - g.n + len(self.at)
+        g.most = g.m if most is None else (most - self.unavoidable) // 2
+        g.price, g.fresh = [0 if c else 2 * self.cost for c in self.closed], [not c for c in self.closed]
+        g.worth, g.p_span, g.q_span, self.drawn = [0] * g.n, [0] * g.n, [0] * g.n, [(list(g.p), list(g.q))]
+        self._supply()
+
+    def _supply(self):
+        g, ends = self.grid, ("p_min", "p_max", "q_min", "q_max", "s_max")
+        self.price, self.boxes, self.unit = [fixed(s.price) for s in self.sources], [], {}
+        self.held = [(fixed(s.v_re), fixed(s.v_im)) for s in self.sources]
+        for d in self.devices:
+            d.given, d.values = d.values, [fixed(v) for v in d.values]
+            whole(d.today, 0, len(d.values))
+        units = {d.at for d in self.devices if d.kind == "unit"}
+        for of in (*self.generators, *self.sources):
+            of.box = [None if vars(of)[end] is None else fixed(vars(of)[end]) for end in ends]
+        for k, of in enumerate(self.generators):
+            of.node, of.prices, box = self.number[of.bus], [fixed(of.price), fixed(of.square), fixed(of.idle)], of.box
+            need(box[0] <= box[1] and box[2] <= box[3] and of.prices[1] >= 0, f"{of.name} has no output")
+            of.alone = box[4] is not None or any(of.prices) or k in units
+            if of.alone:
+                self.unit[k] = len(self.boxes)
+                self.boxes.append((of.node, box[:2], box[2:4], box[4], *of.prices))
+            else:
+                for part, span, low, high in ((g.p, g.p_span, *box[:2]), (g.q, g.q_span, *box[2:4])):
+                    part[of.node], span[of.node] = part[of.node] - high, span[of.node] + high - low
+        self.own, self.units = len(self.boxes), {self.unit[k] for k in units}
+        self.limited = {bus for bus, s in zip(self.at, self.sources) if any(v is not None for v in s.box)}
+        self.boxes += [(bus, s.box[:2], s.box[2:4], s.box[4], price, 0, 0)
+                       for bus, s, price in zip(self.at, self.sources, self.price) if bus in self.limited]
+        count = bool(self.limited or any(self.price))
+        for of in self.generators:  # whether its output matters, and is to be chosen
+            of.ranged = of.box[0] < of.box[1] or of.box[2] < of.box[3]
+            of.ranged = of.ranged and (of.node not in g.sources or of.alone or count)
+        rates = [*self.price, self.move, *g.current, *(v for of in self.generators for v in of.prices)]
+        self.by_loss = self.loss == ONE and not any(rates)
+        need(min(self.cost, self.move) >= 0, "a price of a change or move is negative")
+        self.squares = {bus: [side(re * re + im * im) for side in (down, up)]
+                        for bus, (re, im) in zip(self.at, self.held)}
+        for d in self.devices:
+            if d.kind == "source":
+                self.squares[self.at[d.at]] = [down(min(d.values) ** 2), up(max(d.values) ** 2)]
+
+    def digest(self):
+        """SHA-256 of the grid, by which a certificate names it."""
+        def packed(kind, rows, *names):
+            values = [vars(row)[name] for row in rows for name in names]
+            return struct.pack(f"<{len(values)}{kind}", *values)
+        every, branches, generators, devices = self.buses, self.branches, self.generators, self.devices
+        parts = [json.dumps([[row.name for row in rows] for rows in (every, branches, generators)]).encode()]
+        for of in (self.grid.fr, self.grid.to, self.at, [k.node for k in generators]):
+            parts.append(struct.pack(f"<{len(of)}q", *of))
+        for rows, *names in ((branches, "r", "x"), (branches, "g", "b"), (every, "p", "q"), (every, "p_v", "q_v"),
+                             (every, "p_w", "q_w"), (self.sources, "v_re", "v_im"), (branches, "tap"),
+                             *((generators, end) for end in ("p_min", "p_max", "q_min", "q_max"))):
+            parts.append(packed("d", rows, *names))
+        parts += [packed("?", branches, "switchable"), packed("?", branches, "closed")]
+        if any(any((e.g_fr, e.b_fr, e.g_to, e.b_to)) for e in branches):
+            parts += [packed("d", branches, "g_fr", "b_fr"), packed("d", branches, "g_to", "b_to")]
+        if devices:
+            kinds = [("bank", "source", "tap", "unit").index(d.kind) for d in devices]
+            parts += [json.dumps([d.name for d in devices]).encode(), struct.pack(f"<{len(kinds)}q", *kinds)]
+            sizes = [len(d.given) for d in devices]
+            parts += [packed("q", devices, "at"), struct.pack(f"<{len(sizes)}q", *sizes), packed("q", devices, "today"),
+                      *(struct.pack(f"<{len(d.given)}d", *d.given) for d in devices)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def readable(problem, base):
+    """What the tables say in kW, ohm and volts is what is computed with, but for rounding."""
+    def same(shown, value, unit):
+        return abs(fixed(shown) - down(fixed(value) * unit)) <= (abs(fixed(shown)) + ONE) // 10**9
+    for bus in problem.buses:
+        need(same(bus.p_kw, bus.p, base) and same(bus.q_kvar, bus.q, base), f"{bus.name}: kW and per unit differ")
+        for shown, value, side in ((bus.v_min_pu, bus.w_min, -1), (bus.v_max_pu, bus.w_max, 1)):
+            need((shown is None) == (value is None), f"{bus.name}: one limit of voltage is none")
+            far = 0 if shown is None else side * (fixed(value) - up(fixed(shown) ** 2))
+            need(-ONE >> 40 <= far <= up(fixed(shown or 0) ** 2) // 10**5, f"{bus.name}: limits of voltage differ")
+    for e in problem.branches:
+        ohm = under(up(fixed(problem.buses[problem.number[e.to]].vn_kv) ** 2) * 1000, base)
+        need(same(e.r_ohm, e.r, ohm) and same(e.x_ohm, e.x, ohm), f"{e.name}: ohm and per unit differ")
+
+
+# 3. Graph: what follows from radiality --------------------------------------------------------------------------------
+
+
+def around(g, edges):
+    """By bus its branches among `edges` with their other ends."""
+    ends = [[] for _ in range(g.n)]
+    for e in edges:
+        ends[g.fr[e]].append((e, g.to[e]))
+        ends[g.to[e]].append((e, g.fr[e]))
+    return ends
+
+
+def leader_of(of, node):
+    """The leader of the set that a node is in, by sets as trees."""
+    while of[node] != node:
+        of[node] = node = of[of[node]]
+    return node
+
+
+def reached(g, edges):
+    """The buses that branches join to the sources, which count as one: [(bus, bus above, branch)] from above, and by
+    bus the top bus of its part without bridges. A branch beside the tree makes what is between its ends one part."""
+    ends, first = around(g, edges), min(g.sources)
+    above, depth, order = dict.fromkeys(g.sources, (first, -1)), dict.fromkeys(g.sources, 0), sorted(g.sources)
+    top = dict.fromkeys(g.sources, first)
+    for bus in order:
+        for e, other in ends[bus]:
+            if other not in above:
+                above[other], depth[other], top[other] = (bus, e), depth[bus] + 1, other
+                order.append(other)
+    used = {e for _, e in above.values()}
+    for e in edges:
+        if e not in used and g.fr[e] in above:
+            a, b = leader_of(top, g.fr[e]), leader_of(top, g.to[e])
+            while a != b:
+                a, b = (a, b) if depth[a] > depth[b] else (b, a)
+                top[a] = above[a][0]
+                a = leader_of(top, a)
+    return [(bus, *above[bus]) for bus in order], {bus: leader_of(top, bus) for bus in order}
+
+
+def consequences(g, status):
+    """Open what closes a loop or is a change too many, close bridges, until nothing changes; False: no state is left.
+    A radial state closes as many branches as there are buses without source, `most` of those open today at most."""
+    while True:
+        before, of = list(status), [min(g.sources) if bus in g.sources else bus for bus in range(g.n)]
+        closings = sum(s == CLOSED and f for s, f in zip(status, g.fresh))
+        for e in range(g.m):
+            if status[e] == CLOSED:
+                a, b = leader_of(of, g.fr[e]), leader_of(of, g.to[e])
+                if a == b:
+                    return False
+                of[a] = b
+        for e in range(g.m):
+            loop = leader_of(of, g.fr[e]) == leader_of(of, g.to[e])
+            if status[e] == FREE and (loop or (g.fresh[e] and closings >= g.most)):
+                status[e] = OPEN
+        spare = g.most - (g.n - len(g.sources)) + sum(s != OPEN and not f for s, f in zip(status, g.fresh))
+        order, top = reached(g, [e for e in range(g.m) if status[e] != OPEN])
+        if closings > g.most or spare < 0 or len(order) < g.n:
+            return False
+        must = {e for bus, above, e in order if e >= 0 and top[bus] != top[above]}
+        must |= {e for e in range(g.m) if spare == 0 and not g.fresh[e] and status[e] == FREE}
+        for e in must:
+            status[e] = CLOSED
+        if status == before:
+            return True
+
+
+def directed(g, status, tops=(), y=None):
+    """(bus, bus above, branch) of the trees of closed branches, from above; -1, -1 at roots. The root of a tree without
+    a source is its bus in `tops`, else that of least y."""
+    ends, order, seen = around(g, [e for e in range(g.m) if status[e] == CLOSED]), [], set()
+    for first in [*sorted(g.sources), *sorted(tops), *sorted(range(g.n), key=(y or [0] * g.n).__getitem__)]:
+        at = len(order)
+        order += [(first, -1, -1)] if first not in seen else []
+        seen.add(first)
+        for bus, _, _ in itertools.islice(order, at, None):
+            for e, other in ends[bus]:
+                if other not in seen:
+                    seen.add(other)
+                    order.append((other, bus, e))
+    return order
+
+
+def heaviest(g, edges, weight, join=lambda a, b: a + b, nothing=0):
+    """By bus no less than the weight of any path from a source: on bridges what they have, in a part without bridges
+    that of its heaviest forest."""
+    order, top = reached(g, edges)
+    inside, total = dict.fromkeys(top.values(), nothing), {}
+    of = [top[bus] if bus in g.sources else bus for bus in range(g.n)]
+    for e in sorted(edges, key=lambda e: -weight[e]):
+        a, b = g.fr[e], g.to[e]
+        if a in top and top[a] == top[b] and leader_of(of, a) != leader_of(of, b):
+            of[leader_of(of, a)], inside[top[a]] = leader_of(of, b), join(inside[top[a]], weight[e])
+    for bus, above, e in order:
+        if top[bus] == bus:
+            total[bus] = inside[bus] if e < 0 else join(join(total[top[above]], weight[e]), inside[bus])
+    return [total[top[bus]] if bus in top else nothing for bus in range(g.n)]
+
+
+# 4. Ranges of voltages ------------------------------------------------------------------------------------------------
+
+
+def only_lossy(g, usable):
+    return min([0, *g.g_fr, *g.g_to, *(part[e] for e in usable for part in (g.r, g.x, g.g))]) == 0
+
+
+def caps(g, usable, lost, held):
+    """By bus no state with a loss of at most `lost` (None: any) has a higher w = |v|²; None: unknown.
+
+    Along a branch w rises by 2 (r P + x Q) at most, P and Q all that is fed in anywhere, a part of it in proportion to
+    w; and, by Cauchy and Schwarz, along a path by no more than √lost √(W Σ 4 |z|² / r), W the greatest w. Ratios
+    multiply w by no more than their product along a path. `held`: greatest w of a source."""
+    if not only_lossy(g, usable):
+        return [None] * g.n
+    ratio = [up(t * t) if t > ONE else over(ONE << BITS, t * t) for t in g.tap]
+    gain = max(heaviest(g, usable, ratio, lambda a, b: up(a * b), ONE))
+    p, q, p_v, q_v, p_w, q_w = (sum(max(0, -drawn) for bus, drawn in enumerate(part) if bus not in g.sources)
+                                for part in (g.p, g.q, g.p_v, g.q_v, g.p_w, g.q_w))
+    charging = [a + b for a, b in zip(g.b_fr, g.b_to)]
+    for e in usable:
+        charging[e] = max(charging[e], up(2 * g.b[e] * ratio[e]))
+    q_w += sum(max(0, b) for b in charging)
+    cube = up(up(up(gain * gain) * gain) * (lost or 0))
+    weights = zip(*((up(gain * up(r * (2 * p + p_v) + x * (2 * q + q_v))),
+                     up(gain * up(r * (2 * p_w + p_v) + x * (2 * q_w + q_v))),
+                     over(up(4 * cube * up(r * r + x * x)), r) if r else 0,
+                     int(r + x > 0 if lost is None else not r and x > 0)) for r, x in zip(g.r, g.x)))
+    given, grown, lossy, blind = ([0] * g.n for _ in range(4)) if not g.m else (heaviest(g, usable, w) for w in weights)
+    source = up(gain * held)
+    most = [over(source + max(given), ONE - max(grown))] if max(grown) < ONE else []
+    if not any(blind):  # W <= source + √(lossy W)
+        half = root(max(lossy), 1) // 2 + 1
+        most.append(up((half + root(up(half * half) + source, 1)) ** 2))
+    greatest, found = min(most, default=None), []
+    for a, b, c, unknown in zip(given, grown, lossy, blind):
+        ways = [source + a + up(b * (greatest or 0))] if greatest is not None or not b else []
+        ways += [source + root(up(greatest * c), 1)] if greatest is not None and not unknown else []
+        found.append(min(ways, default=None))
+    return found
+
+
+def floors(g, usable, lost, held):
+    """By bus no state with a loss of at most `lost` has a lower w: a path takes Σ |z| √l of v, at most
+    √lost √(Σ |z|² / r), by Cauchy and Schwarz. Without ratios. `held`: least w of a source."""
+    if not only_lossy(g, usable) or any(g.tap[e] != ONE for e in usable):
+        return [0] * g.n
+    lossy = [over(up(lost * up(r * r + x * x)), r) if r else 0 for r, x in zip(g.r, g.x)]
+    blind = heaviest(g, usable, [int(not r and x > 0) for r, x in zip(g.r, g.x)])
+    falls = [root(held) - root(most, 1) for most in heaviest(g, usable, lossy)]
+    return [down(v * v) if v > 0 and not unknown else 0 for v, unknown in zip(falls, blind)]
+
+
+def parabola(slope, square, low, high):
+    """The least of slope x + square x² in a range, and an x near it; None: it has no end. None is no limit."""
+    turn = under(-slope, 2 * square) if square > 0 else low if slope > 0 else high if slope else 0
+    if turn is None:
+        return None
+    x = max(turn, turn if low is None else low)
+    x = min(x, x if high is None else high)
+    inside = square > 0 and x == turn
+    return -slope * slope // (4 * square) if inside else (slope * x << BITS) + square * x * x >> 2 * BITS, x
+
+
+def greatest_loss(problem, usable, value, low, high):
+    """No state of at most this cost has a greater Σ r l; None: unknown. With κ the least of λ + c_s + c_e / r,
+
+        cost >= κ Σ r l + Σ_j min c D_j + Σ over generators of min (c_g - c) p + a p² + idle    c: price of a source
+
+    D_j what bus j draws. A unit that may stop adds 0 at most. `low`, `high`: by bus ends of w."""
+    g, own, base = problem.grid, dict(zip(problem.at, problem.price)), 0
+    among = {min(problem.price), max(problem.price)}
+    lossy = [problem.loss + min(among) + under(g.current[e], g.r[e]) for e in usable if g.r[e] > 0]
+    if not lossy or min(*lossy, problem.loss + min(among) + 1) <= 0 or min(g.current) < 0:
+        return None
+    for bus in range(g.n):
+        some, ends = {own[bus]} if bus in own else among, [g.p[bus], g.p[bus] + g.p_span[bus]]
+        if (g.p_v[bus] or g.p_w[bus]) and high[bus] is None and some != {0}:
+            return None
+        w = low[bus], high[bus] or 0
+        for part, pair in ((g.p_v[bus], (root(w[0]), root(w[1], 1))), (g.p_w[bus], w)):
+            both = [part * end for end in pair]
+            ends = [ends[0] + down(min(both)), ends[1] + up(max(both))]
+        base += min(down(price * end) for price in some for end in ends)
+    for k, (bus, ends, _, _, rate, square, idle) in enumerate(problem.boxes[: problem.own]):
+        some = {own[bus]} if bus in own else among
+        least = idle + min(parabola(rate - price, square, *ends)[0] for price in some)
+        base += min(least, 0) if k in problem.units else least
+    return max(0, over(value - base, min(lossy)))
+
+
+def ranges(problem, value, lost, every):
+    """By bus the ends of w in the states that count. Upper ends are limits, or what no state of at most this value has;
+    of many demands `every` (their least ones) without a word on the loss. Generation is the greatest of any position of
+    devices, ratios are those farthest from 1. `lost`: a loss by which voltages are bounded from below, or None."""
+    g, held, limited = problem.grid, problem.squares, problem.limited_states
+    usable = [e for e in range(g.m) if problem.lock[e] != OPEN]
+    low = [held[bus][0] if bus in held else w if limited else 0 for bus, w in enumerate(g.w_min)]
+    limits = [w if limited else None for w in g.w_max]
+    most = SimpleNamespace(**{key: list(v) if type(v) is list else v for key, v in vars(g).items()})
+    most.p, most.q = every or (most.p, most.q)
+    for d in problem.devices:
+        if d.kind == "tap":
+            most.tap[d.at] = max(d.values, key=lambda t: max(t, over(ONE, t)))
+        elif d.kind == "bank":
+            most.q_w[d.at] -= max(d.values) - d.values[d.today]
+    for k, (bus, p, q, *_) in enumerate(problem.boxes[: problem.own]):
+        for part, end in ((most.p, p[1]), (most.q, q[1])):
+            part[bus] -= max(0, end) if k in problem.units else end
+    by_loss = problem.by_loss and every is None
+    known, high = value if by_loss else None, []
+    for _ in range(1 if by_loss or every is not None else 3):
+        found = caps(most, usable, known, max(w for _, w in held.values()))
+        high = [min((w for w in pair if w is not None), default=None) for pair in zip(found, limits)]
+        high = [held[bus][1] if bus in held else w for bus, w in enumerate(high)]
+        known = None if by_loss else greatest_loss(problem, usable, value, low, high)
+    need(None not in high, "nothing bounds the voltage of a bus")
+    fall = floors(g, usable, lost, min(w for w, _ in held.values())) if lost is not None else [0] * g.n
+    return [a if bus in held else max(a, b) for bus, (a, b) in enumerate(zip(low, fall))], high
+
+
+# 5. Power flow of a radial state --------------------------------------------------------------------------------------
+# A ball is (real part, imaginary part, radius). `sweep` takes balls of voltages to balls of all that the currents at
+# voltages in these make of them. Where these lie within those, Brouwer's theorem tells of a power flow in them.
+
+
+def add(a, b): return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+def size(a): return isqrt(a[0] * a[0] + a[1] * a[1]) + 1
+
+
+def times(a, b):
+    more = size(a) * b[2] + (size(b) + b[2]) * a[2] if a[2] or b[2] else 0
+    return a[0] * b[0] - a[1] * b[1] >> BITS, a[0] * b[1] + a[1] * b[0] >> BITS, up(more) + 2
+
+
+def load(u, power, by_v, by_w):
+    """Current drawn at a voltage: conj(s / u), s = power + by_v |u| + by_w |u|²."""
+    square = u[0] * u[0] + u[1] * u[1]
+    big, (p, q) = isqrt(square), power
+    if big <= u[2]:
+        raise ZeroDivisionError
+    found = (((p * u[0] + q * u[1]) << BITS) // square, ((p * u[1] - q * u[0]) << BITS) // square,
+             over(size(power) * u[2], big * (big - u[2])) + 2)
+    if any(by_v):
+        unit = under(u[0], big), under(u[1], big), over(u[2], big - u[2]) + 2
+        found = add(found, times((by_v[0], -by_v[1], 0), unit))
+    return add(found, times((by_w[0], -by_w[1], 0), u)) if any(by_w) else found
+
+
+def ends_of(ball):
+    """Ends of |ball|²."""
+    return down(max(0, size(ball) - 2 - ball[2]) ** 2), up((size(ball) + ball[2]) ** 2)
+
+
+def between(parts):
+    """Ends of a sum of numbers times intervals."""
+    both = [sorted((factor * low, factor * high)) for factor, (low, high) in parts]
+    return sum(down(low) for low, _ in both), sum(up(high) for _, high in both)
+
+
+class Flow:
+    """The power flow of a radial state: ends of w by bus, of l by closed branch, of the loss, of P and Q by source.
+    `found`: whether there is shown to be one. held: voltage by bus of a source. w_load: (p_w, q_w) by bus."""
+
+    def __init__(self, g, order, power, held, tap, w_load, begin=None):
+        self.g, self.power, self.held = g, power, {bus: (*v, 0) for bus, v in held.items()}
+        self.below = [(bus, above, e, g.fr[e] == above) for bus, above, e in order if above >= 0]
+        used = {e for _, _, e, _ in self.below}
+        self.hung = [(bus, a, b) for ends in ((g.fr, g.g_fr, g.b_fr), (g.to, g.g_to, g.b_to))
+                     for e, (bus, a, b) in enumerate(zip(*ends)) if (a or b) and e not in used]
+        self.w_load = list(w_load)
+        for bus, a, b in self.hung:
+            self.w_load[bus] = self.w_load[bus][0] + a, self.w_load[bus][1] - b
+        self.tap = {e: ((tap[e], 0, 0), (under(ONE, tap[e]), 0, 1)) for e in used if tap[e] != ONE}
+        v = dict(self.held)
+        for bus, above, e, forth in self.below:
+            v[bus] = (*(begin[bus] if begin else self.turned(v[above], e, forth))[:2], 0)
+        try:
+            self.found = self._settle(v)
+        except ZeroDivisionError:
+            self.found = False
+        if self.found:
+            self._measure()
+
+    def turned(self, v, e, inverse):
+        """A number times the ratio of a branch, or by it."""
+        return times(v, self.tap[e][inverse]) if e in self.tap else v
+
+    def _settle(self, v):
+        """Find voltages, and balls around them that are swept into themselves."""
+        step, inner = ONE << 10, [bus for bus in v if bus not in self.held]
+        for _ in range(2000):
+            new = self.sweep({bus: (*u[:2], 0) for bus, u in v.items()})
+            step, v = max([0, *(max(abs(new[bus][k] - v[bus][k]) for k in (0, 1)) for bus in inner)]), new
+            if not ONE >> 60 <= step < ONE << 10:
+                break
+        radius = dict.fromkeys(inner, ONE >> 56)
+        for _ in range(200 if step < ONE >> 36 else 0):
+            new = self.sweep({bus: (*u[:2], radius.get(bus, 0)) for bus, u in v.items()})
+            far = {bus: size((new[bus][0] - v[bus][0], new[bus][1] - v[bus][1])) + new[bus][2] for bus in inner}
+            if all(far[bus] <= radius[bus] for bus in inner):
+                self.v = new
+                return True
+            radius = {bus: far[bus] + (far[bus] >> 6) + 1 for bus in inner}
+            if max(radius.values()) > ONE >> 20:
+                break
+        return False
+
+    def sweep(self, v):
+        """Currents from the leaves up, then voltages from the sources down."""
+        g, self.series = self.g, {}
+        self.current = current = {
+            bus: load(u, self.power[bus], (g.p_v[bus], g.q_v[bus]), self.w_load[bus]) for bus, u in v.items()}
+        for bus, above, e, forth in reversed(self.below):
+            half = g.g[e], g.b[e], 0
+            here = current[bus] if forth else self.turned(current[bus], e, 0)
+            there = (0, 0, 0)
+            if any(half):
+                here = add(here, times(half, v[bus] if forth else self.turned(v[bus], e, 1)))
+                there = times(half, self.turned(v[above], e, 1) if forth else v[above])
+            self.series[e], there = here, add(here, there)
+            current[above] = add(current[above], self.turned(there, e, 1) if forth else there)
+        new = dict(self.held)
+        for bus, above, e, forth in self.below:
+            near = self.ends(new[above], e, forth)[1]
+            new[bus] = near if forth else self.turned(near, e, 0)
+        return new
+
+    def ends(self, v, e, forth):
+        """Voltages at both ends of the impedance of a branch below v."""
+        far = self.turned(v, e, 1) if forth else v
+        return far, add(far, times((-self.g.r[e], -self.g.x[e], 0), self.series[e]))
+
+    def _measure(self):
+        g, self.sent = self.g, {}
+        self.w, self.l = ({key: ends_of(ball) for key, ball in of.items()} for of in (self.v, self.series))
+        parts = [(g.r[e], self.l[e]) for e in self.series] + [(a, self.w[bus]) for bus, a, _ in self.hung]
+        for _, above, e, forth in self.below:
+            parts += [(g.g[e], ends_of(u)) for u in self.ends(self.v[above], e, forth)] if g.g[e] else []
+        self.loss = between(parts)
+        for bus, v in self.held.items():
+            re, im, more = self.current[bus]
+            p, q, more = times(v, (re, -im, more))
+            self.sent[bus] = (p - more, p + more), (q - more, q + more)
+
+
+# 6. The bound by multipliers ------------------------------------------------------------------------------------------
+
+
+class Bound:
+    """For every state, with multipliers y, μ of the balances of buses and ν of the voltage laws of closed branches,
+
+        cost = Σ (P y + Q μ) + Σ branches [ρ l + α p + β q] + (terms in w) + (terms of outputs)
+        α = y_i - y_j + 2 r ν    β = μ_i - μ_j + 2 x ν    ρ = r (λ + y_j) + x μ_j - |z|² ν + c_e
+
+    for a branch from i to j with l κ_i w_i = p² + q², κ_j w_j = κ_i w_i - 2 (r p + x q) + |z|² l, κ = 1 / tap² at
+    its from bus. The bracket is at least -κ_i w_i (α² + β²) / 4 (ρ + σ) - σ l_max, for any σ >= 0 with ρ + σ > 0.
+    Closed branches are trees, each directed away from a source or a root; undecided ones (ν = 0) count where they are
+    positive only, less what closing costs: min(0, c - h w) >= -max(0, h - c / w_max) w. With A_j what is taken per w_j,
+    leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus, and -A_j w_j stays at a root; w is where that is least.
+    Devices: a bank and a ratio where their term is greatest (it is linear, or convex); a source at either end; a unit
+    off or on. Not to be as today costs a move, of a bank the part of it that is convex in w. `base`: what y and μ are
+    given in addition to; at the buses `firm` they are exactly that."""
+
+    def __init__(self, problem, g, base, firm, part=False):
+        self.problem, self.g, self.base, self.firm, self.loss = problem, g, base, firm, problem.loss
+        self.boxes, self.devices = ([], []) if part else (problem.boxes, problem.devices)
+
+    def value(self, status, given, line, spans=(), demand=None):
+        """The bound at multipliers, and at roots, φ and near of a line; None: none."""
+        g, (tops, phi, near), (y, mu) = self.g, line, given.scaled()
+        if any(y[bus] or mu[bus] for bus in self.firm):
+            return None
+        self.y, self.mu = ([a + b for a, b in zip(row, base)] for row, base in zip((y, mu), self.base))
+        self.near = {bus: w << BITS - 16 for bus, w in near.items()}
+        self.total, self.gain, self.squares, self.ends, units = 0, [-worth for worth in g.worth], {}, {}, {}
+        self._loads(demand or (g.p, g.q, g.p_span, g.q_span))
+        for d, (first, last) in zip(self.devices, spans):
+            low, high, now = min(d.values[first : last + 1]), max(d.values[first : last + 1]), d.values[d.today]
+            move = self.problem.move if first <= d.today <= last else 0
+            self.total += self.problem.move - move
+            if d.kind == "bank":
+                fed = max(up((end - now) * self.mu[d.at]) for end in (low, high))
+                self.gain[d.at] += max(0, fed - under(move, g.w_max[d.at])) if move and g.w_max[d.at] > 0 else fed
+            elif d.kind == "source":
+                self.ends[self.problem.at[d.at]] = down(low * low), up(high * high), now * now, move
+            elif d.kind == "tap":
+                self.squares[d.at] = {low * low, high * high}
+            else:
+                off, on = (move, 0) if now > 0 else (0, move)
+                units[self.problem.unit[d.at]] = [off] if low == 0 else [], [on] if high > 0 else []
+        for k, (bus, p, q, most, price, square, idle) in enumerate(self.boxes):
+            off, on = units.get(k, ([], [0]))
+            least = box_least(price - self.y[bus], square, -self.mu[bus], p, q, most) if on else 0
+            if least is None:
+                return None
+            self.total += min([*off, *(least + idle + more for more in on)])
+        found = self._undecided(status) and self._closed(directed(g, status, tops, self.y), phi)
+        return self.total if found else None
+
+    def _loads(self, demand):
+        g = self.g
+        for j, (y, mu, p, q, p_span, q_span) in enumerate(zip(self.y, self.mu, *demand)):
+            self.total += down(p * y + q * mu + p_span * min(0, y) + q_span * min(0, mu))
+            self.gain[j] -= down(g.p_w[j] * y + g.q_w[j] * mu)
+            c = y * g.p_v[j] + mu * g.q_v[j]
+            if c > 0:  # a line below √w at both ends of a range is below it on the range
+                low, high = root(g.w_min[j]), root(g.w_max[j])
+                slope = under(ONE, max(low + high, 1))
+                constant = min(low - up(slope * g.w_min[j]), high - up(slope * g.w_max[j]))
+            else:  # √w <= t / 2 + w / 2t
+                t = root(self.near.get(j, ONE))
+                constant, slope = -(-t // 2), over(ONE, 2 * t)
+            self.total, self.gain[j] = self.total + (c * constant >> 2 * BITS), self.gain[j] - (c * slope >> 2 * BITS)
+
+    def _undecided(self, status):
+        g = self.g
+        for e, state in enumerate(status):
+            i, j = sorted((g.fr[e], g.to[e]), key=self.y.__getitem__)
+            hung = [(bus, -down(a * (self.loss + self.y[bus]) - b * self.mu[bus]))
+                    for bus, a, b in ((g.fr[e], g.g_fr[e], g.b_fr[e]), (g.to[e], g.g_to[e], g.b_to[e]))]
+            if state == FREE:
+                steep = self._series(e, i, j, [0])
+                if steep is None:
+                    return False
+                lost = self._taken(e, i, steep[0])
+                lost -= under(g.price[e], g.w_max[i]) if g.price[e] and g.w_max[i] > 0 else 0
+                hung = [(i, max(dict(hung)[i], lost)), (j, max(dict(hung)[j], self._taken(e, j, 0)))]
+            for bus, value in hung if state != CLOSED else ():
+                self.gain[bus] += value
+        return True
+
+    def _closed(self, order, phi):
+        g = self.g
+        for j, i, e in reversed(order):
+            gain, limit = self.gain[j], phi.get(j, 0) << BITS - 20
+            if i < 0:
+                low, high, now, move = self.ends.get(j, (g.w_min[j], g.w_max[j], 0, 0))
+                taken = up(gain * (high if gain > 0 else low))
+                self.total -= max(taken - move, -(-gain * now >> 2 * BITS)) if move else taken
+                continue
+            self.total += down(limit * (g.w_min[j] if limit > 0 else g.w_max[j])) + g.price[e]
+            squares = self.squares.get(e, [g.tap[e] ** 2]) if j == g.fr[e] else [ONE << BITS]
+            nus = [-(-(gain + limit) * square >> 2 * BITS) - self._shunt(e, j) for square in squares]
+            steep = self._series(e, i, j, nus)
+            if steep is None:
+                return False
+            self.gain[i] += self._taken(e, i, max(nu + s for nu, s in zip(nus, steep)))
+        return True
+
+    def _series(self, e, i, j, nus):
+        """(α² + β²) / 4 (ρ + σ) at every ν, None: no bound; subtracts σ l_max."""
+        g, y, mu, terms, sigma = self.g, self.y, self.mu, [], 0
+        for nu in nus:
+            alpha, beta = (y[i] - y[j] << BITS) + 2 * g.r[e] * nu, (mu[i] - mu[j] << BITS) + 2 * g.x[e] * nu
+            rho = (g.r[e] * (self.loss + y[j]) + g.x[e] * mu[j] << BITS) - (g.r[e] ** 2 + g.x[e] ** 2) * nu
+            terms.append((alpha**2 + beta**2, rho + (g.current[e] << 2 * BITS)))
+        if i in self.near and g.l_max[e]:  # ½ √(α² + β²) √(κ w / l_max) is best for ρ + σ
+            w = self._seen(e, i, self.near[i])
+            sigma = max(0, *(isqrt((square * w << 2 * BITS) // (4 * g.l_max[e])) - rho for square, rho in terms))
+        self.total += -sigma * g.l_max[e] >> 3 * BITS
+        if any(rho + sigma < 0 or (square and not rho + sigma) for square, rho in terms):
+            return None
+        return [-(-square // (4 * (rho + sigma))) if square else 0 for square, rho in terms]
+
+    def _seen(self, e, bus, value):
+        """κ times a value, the greatest."""
+        squares = self.squares.get(e, [self.g.tap[e] ** 2]) if bus == self.g.fr[e] else [ONE << BITS]
+        return max(-((-value << 2 * BITS) // square) for square in squares)
+
+    def _shunt(self, e, bus):
+        return down(self.g.g[e] * (self.loss + self.y[bus]) - self.g.b[e] * self.mu[bus])
+
+    def _taken(self, e, bus, value):
+        return self._seen(e, bus, value - self._shunt(e, bus))
+
+
+def box_least(slope, square, tilt, p, q, most):
+    """The least of slope p + square p² + tilt q in a box, and within p² + q² <= most² if there is a `most`: no less
+    than two parabolas with κ more each, less κ most², for any κ >= 0; the best κ is found by bisection. None: none."""
+    def at(kappa):
+        one, two = parabola(slope, square + kappa, *p), parabola(tilt, kappa, *q)
+        if one is None or two is None:
+            return None, most is not None
+        limit = most is not None and one[1] ** 2 + two[1] ** 2 > most**2
+        return one[0] + two[0] - (up(kappa * up(most**2)) if most else 0), limit
+
+    best, outside = at(0) if most != 0 else (0, False)
+    low, high = 0, 1
+    while outside and high < ONE << 80 and at(high)[1]:
+        low, high = high, high * 256
+    while outside and high - low > 1 + (high >> 130):
+        kappa = (low + high) // 2
+        value, more = at(kappa)
+        best = max((v for v in (value, best) if v is not None), default=None)
+        low, high = (kappa, high) if more else (low, kappa)
+    return best
+
+
+# 7. Risk of many futures, years ---------------------------------------------------------------------------------------
+
+
+def worst(measure, values):
+    """The greatest expectation of values by the probabilities of a set, rounded down. `lower`, `upper`: those between,
+    which give all the least and the rest to the greatest. Else those that moving probability by at most `radius` makes
+    of `nominal`: along the upper hulls of (distance, value), the steepest steps first. Any of these is a bound."""
+    every = range(len(values))
+    if "lower" in measure:
+        lower, upper = measure["lower"], measure["upper"]
+        rest, total = 1 - sum(lower), sum(p * v for p, v in zip(lower, values) if p)
+        for k in sorted(every, key=lambda k: -values[k]):
+            more = max(0, min(rest, upper[k] - lower[k]))
+            total, rest = total + more * values[k], rest - more
+        return math.floor(total)
+    nominal, far = measure["nominal"], measure["distance"] or [[int(i != j) for j in every] for i in every]
+    total, rest, at, steps = sum(p * v for p, v in zip(nominal, values)), measure["radius"], list(every), []
+    for i in every:
+        here, some = i, [0]
+        while nominal[i] and some:
+            some = [(Fraction(values[k] - values[here]) / ((far[i][k] - far[i][here]) or Fraction(1, ONE)), k)
+                    for k in every if values[k] > values[here] and far[i][k] >= far[i][here]]
+            for slope, k in [max(some, key=lambda step: step[0])] if some else []:
+                steps.append((slope, i, here, k))
+                here = k
+    for _, i, j, k in sorted(steps, key=lambda step: -step[0]):
+        far_k = far[i][k] - far[i][j]
+        moved = 0 if at[i] != j or rest <= 0 else nominal[i] if far_k == 0 else min(nominal[i], rest / far_k)
+        total, rest = total + moved * (values[k] - values[j]), rest - moved * far_k
+        at[i] = k if moved == nominal[i] else -1
+    return math.floor(total)
+
+
+def numbers(given):
+    """Exact numbers of a set of probabilities: numbers, or fractions in texts."""
+    return [numbers(v) for v in given] if type(given) is list else given if given is None else Fraction(given)
+
+
+class Many:
+    """What is bounded one by one: futures, or groups of the steps of a year. The bound is affine in the demand, so that
+    the mean loss of a group is bounded at its mean demand. `demands`: of each, (p, q, spans of both); `flows`: the
+    demands whose power flow is judged, with `weights` by which those that keep the limits are counted, of which `share`
+    must. `minus`, `less`: of regret what each future loses at best by itself, as attained and at least."""
+
+    def __init__(self, problem, head, file):
+        g, given = problem.grid, problem.given
+        if given["futures"]:
+            asked, n = given["futures"], g.n
+            p, q = ([[fixed(v) for v in listed(row, n)] for row in asked[part]] for part in "pq")
+            self.weights, self.hours = [fixed(v) for v in asked["weights"]], None
+            self.flows, self.demands = list(zip(p, q)), [(a, b, [0] * n, [0] * n) for a, b in zip(p, q)]
+            self.share, count = fixed(asked["share"]), whole(len(p), 1, 10**6)
+            need(len(q) == len(self.weights) == count and min(self.weights) >= 0 < sum(self.weights), "weights")
+            self.measure = {key: numbers(v) for key, v in asked["measure"].items()}
+            words = head["futures"]
+            self.regret = asked["regret"] is True
+            need(set(words) == {"count", "digest"} | ({"alone"} if self.regret else set()), "futures")
+            row = [*itertools.chain(*asked["p"], *asked["q"]), *asked["weights"]]
+            need(words["digest"] == hashlib.sha256(struct.pack(f"<{len(row)}d", *row)).hexdigest(), "other futures")
+            whole(words["count"], count, count + 1)
+            self.minus, self.less = [0] * count, [0] * count
+            for k, length in enumerate(listed(words["alone"], count) if self.regret else []):
+                alone = Problem(json.dumps(given | {"futures": None}))
+                alone.grid.p, alone.grid.q = p[k], q[k]
+                alone.drawn = [self.flows[k]]
+                for bus, own_p, own_q in zip(alone.buses, asked["p"][k], asked["q"][k]):
+                    bus.p, bus.q = own_p, own_q
+                check = Check(alone, File(file.take(whole(length, 1, MOST_BYTES))))
+                check.run()
+                self.minus[k], self.less[k] = check.worst, check.least
+            return
+        steps, words, hours = given["year"], head["year"], [fixed(v) for v in given["year"]["hours"]]
+        shares, self.regret = table(steps["shares"], "bus follows p q"), False
+        profile = [[fixed(v) for v in row] for row in steps["profiles"]]
+        need(min(hours, default=0) > 0 and len(profile) == len(hours), "a step has no length")
+        need(set(words) == {"steps", "groups", "digest", "groups_digest"}, "year")
+        count, block, width = whole(words["groups"], 1, len(hours) + 1), file.take(4 * len(hours)), len(profile[0])
+        label = struct.unpack(f"<{len(hours)}i", block)
+        need(words["steps"] == len(hours) and set(label) == set(range(count)), "the steps are not in these groups")
+        need(words["groups_digest"] == hashlib.sha256(block).hexdigest(), "the groups are not those of the search")
+        table_of = [struct.pack("<3q", len(hours), width, len(shares)), struct.pack(f"<{len(hours)}d", *steps["hours"])]
+        table_of += [struct.pack(f"<{width}d", *row) for row in steps["profiles"]]
+        for kind, values in (("q", [problem.number[s.bus] for s in shares]), ("q", [s.follows for s in shares]),
+                             ("d", [v for s in shares for v in (s.p, s.q)])):
+            table_of.append(struct.pack(f"<{len(values)}{kind}", *values))
+        need(words["digest"] == hashlib.sha256(b"".join(table_of)).hexdigest(), "it is of another year (digest)")
+        power = [(problem.number[s.bus], s.follows, fixed(s.p), fixed(s.q)) for s in shares]
+        means, lengths = [[0] * width for _ in range(count)], [0] * count
+        for h, row, k in zip(hours, profile, label):
+            means[k], lengths[k] = [total + h * v for total, v in zip(means[k], row)], lengths[k] + h
+        self.flows = [self._at(g.n, power, row, ONE) for row in profile]
+        self.demands = [(*self._at(g.n, power, row, total << BITS), [1] * g.n, [1] * g.n)  # between p and one unit more
+                        for row, total in zip(means, lengths)]
+        self.weights, self.share, shares_of = hours, ONE, [Fraction(total, sum(hours)) for total in lengths]
+        self.measure, self.minus, self.less = {"lower": shares_of, "upper": shares_of}, [0] * count, None
+        self.hours = [Fraction(h, sum(hours)) for h in hours]
+
+    @staticmethod
+    def _at(n, power, row, unit):
+        found = [0] * n, [0] * n
+        for bus, follows, *both in power:
+            for part, value in zip(found, both):
+                part[bus] += value * row[follows]
+        return [[v // unit for v in part] for part in found]
+
+    def least(self):
+        """By bus the least active and reactive power of any."""
+        return [[min(column) for column in zip(*(flow[part] for flow in self.flows))] for part in (0, 1)]
+
+    def of_flows(self, losses, less):
+        """What losses of power flows are worth, those of futures less something."""
+        if self.hours:
+            return math.floor(sum(h * v for h, v in zip(self.hours, losses)))
+        return worst(self.measure, [loss - own for loss, own in zip(losses, less)])
+
+
+# 8. Bounds by paths ---------------------------------------------------------------------------------------------------
+# Without dangling trees a grid has junctions (three or more branches) and paths between these or sources (-1). Where
+# all loads are constant and take power, each path of a radial state is open at one branch, or closed and fed from one
+# end: an arborescence. With y, μ >= 0 at junctions, 0 at sources,
+#
+#     loss = dangling loss + Σ_j (P y + Q μ) + Σ_k cost_k      open: (1 + y_u) p_u + μ_u q_u + the same of v - load
+#                                             closed, u to v: (1 + y_u) p + μ_u q - (1 + y_v) f - μ_v g - load
+#
+# p, q sent and f, g arriving at least. Less power gives higher voltages and these less power, so that both are swept.
+
+
+def arborescence(arcs, nodes):
+    """The least total of arcs {key: (cost, tail, head)} that enter every node and make no cycle, None: none; and what
+    each costs beyond, by the dual of Edmonds' algorithm: nodes take the cheapest arcs, cycles become nodes."""
+    of, rest, total = {-1: -1} | {j: j for j in nodes}, {a: arc[0] for a, arc in arcs.items()}, 0
+    while True:
+        best, merged, seen = {}, {}, {}
+        for a, (_, tail, head) in arcs.items():
+            if of[tail] != of[head] and (of[head] not in best or rest[a] < rest[best[of[head]]]):
+                best[of[head]] = a
+        tops = sorted(set(of.values()) - {-1})
+        if len(best) < len(tops):
+            return None, rest
+        paid = {head: rest[a] for head, a in best.items()}
+        total += sum(paid.values())
+        for a, (_, tail, head) in arcs.items():
+            rest[a] -= paid[of[head]] if of[tail] != of[head] else 0
+        above = {head: of[arcs[a][1]] for head, a in best.items()}
+        for node in tops:
+            here = node
+            while here != -1 and here not in seen:
+                seen[here] = node
+                here = above[here]
+            if here != -1 and seen[here] == node:
+                other = above[here]
+                while other != here:
+                    merged[other], other = here, above[other]
+        if not merged:
+            return total, rest
+        of = {j: merged.get(top, top) for j, top in of.items()}
+
+
+def least_part(square, by, least):
+    """The least of square f² + by f with f >= least; None: there is none, or it is below -1/8."""
+    if by >= 0 or -by <= 2 * down(square * least):
+        return down(square * down(least * least) + by * least)
+    found = -over(up(by * by), 4 * square) if square > 0 else -ONE
+    return found if found > -ONE >> 3 else None
+
+
+class Paths:
+    """The paths of the first node: `ends` (junctions or -1), `buses`, `branches`; `of`: path and place of a branch;
+    `stubs`: by path and place what both ends draw where it is open; `arcs`: by path and end (0: u, 1: v) that it feeds
+    f, g, what is sent, f + s0 + s1 (f² + g²) + s2 f + s3 g, s4 to s7 for q, and the least fall of w."""
+
+    def __init__(self, g, status, top):
+        hanging, around_bus = [], around(g, [e for e in range(g.m) if status[e] != OPEN])
+        left = [dict(some) for some in around_bus]
+        waiting = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) == 1]
+        for bus in waiting:
+            if left[bus]:
+                e, above = left[bus].popitem()
+                del left[above][e]
+                hanging.append((bus, above, e))
+                waiting += [above] if above not in g.sources and len(left[above]) == 1 else []
+        self.g, self.status, self.hanging, self.top = g, status, hanging, list(top)
+        self.z2 = [down(r * r + x * x) for r, x in zip(g.r, g.x)]
+        self.junctions = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) > 2]
+        self.ends, self.buses, self.branches, self.of = [], [], [], {}
+        stops = {*self.junctions, *g.sources}
+        for begin in sorted(stops):
+            for e in left[begin]:
+                if e in self.of:
+                    continue
+                buses, branches = [begin], []
+                while len(buses) == 1 or buses[-1] not in stops:
+                    self.of[e] = len(self.buses), len(branches)
+                    branches.append(e)
+                    buses.append(left[buses[-1]][e])
+                    e = next((other for other in left[buses[-1]] if other != e), -1)
+                self.buses.append(buses)
+                self.branches.append(branches)
+                self.ends.append([-1 if bus in g.sources else bus for bus in (begin, buses[-1])])
+        self.nominal, self.arcs = list(g.p), {}
+        for bus, above, _ in hanging:
+            self.nominal[above] += self.nominal[bus]
+        self.inside = [sum(self.nominal[bus] for bus in buses[1:-1]) for buses in self.buses]
+        self.at = {j: [] for j in (*self.junctions, -1)}
+        for k, both in enumerate(self.ends):
+            for s in (0, 1):
+                self.at[both[s]].append((k, s))
+        del self.at[-1]
+        ways = [(k, s) for k, (u, v) in enumerate(self.ends) if u != v for s in (0, 1) if self.ends[k][s] >= 0]
+        for turn in range(3):
+            self._dangle()
+            self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
+                           for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
+            self.arcs = {way: self._closed(*way, *self.arcs.get(way, (0, 0))[:2]) for way in ways}
+            for _ in range(8):
+                if not self._least_flows():
+                    break
+            if turn < 2:
+                self._lower()
+        self.fixed = sum(self.load[0][bus] - self.nominal[bus] for bus in stops)
+        self.may = [{None} | {s for s in (0, 1) if (k, s) in self.arcs} for k in range(len(self.ends))]
+
+    def _far(self, w, e, p, q):
+        """The greatest w at the far end of a branch where at least p, q arrive."""
+        half = (w - 2 * down(self.g.r[e] * p + self.g.x[e] * q) + 1) // 2 + 1
+        rest = half * half - down(self.z2[e] * (p * p + q * q))
+        return max(half + (isqrt(rest) + 1 if rest > 0 else 0), 1) if half > 0 else 1
+
+    def _dangle(self):
+        g, top = self.g, self.top
+        for bus, above, _ in reversed(self.hanging):
+            top[bus] = min(top[bus], top[above])
+        for _ in range(3):
+            p, q = self.load = list(g.p), list(g.q)
+            for bus, above, e in self.hanging:
+                l = (p[bus] ** 2 + q[bus] ** 2) // top[bus]
+                p[above] += p[bus] + down(g.r[e] * l)
+                q[above] += q[bus] + down(g.x[e] * l)
+            for bus, above, e in reversed(self.hanging):
+                top[bus] = min(top[bus], self._far(top[above], e, p[bus], q[bus]))
+
+    def _along(self, buses, branches, f, g):
+        """What is sent from the first bus of a chain at whose last f, g arrive; what arrives at each; w."""
+        p, q, high, here = f, g, [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
+        for _ in range(3):
+            p, q = f, g
+            for at in reversed(range(len(branches))):
+                if at < len(branches) - 1:
+                    p, q = p + self.load[0][buses[at + 1]], q + self.load[1][buses[at + 1]]
+                here[at], l = (p, q), (p * p + q * q) // high[at]
+                p, q = p + down(self.g.r[branches[at]] * l), q + down(self.g.x[branches[at]] * l)
+            w = self.top[buses[0]]
+            for at, e in enumerate(branches):
+                w = high[at] = self._far(w, e, *here[at])
+        return (p, q), here, high
+
+    def _stub(self, buses, branches):
+        last = buses[-1]
+        return self._along(buses, branches, self.load[0][last], self.load[1][last])[0] if branches else (0, 0)
+
+    def chain(self, k, end):
+        """Buses and branches of a path towards an end."""
+        return (self.buses[k], self.branches[k]) if end else (self.buses[k][::-1], self.branches[k][::-1])
+
+    def _closed(self, k, end, f, g):
+        buses, branches = self.chain(k, end)
+        _, here, high = self._along(buses, branches, f, g)
+        s, fall = [sum(part[bus] for bus in buses[1:-1]) * one for part in self.load for one in (1, 0, 0, 0)], 0
+        for e, (p, q), w in zip(branches, here, high):
+            a, b, r, x = p - f, q - g, self.g.r[e], self.g.x[e]
+            for c, z in ((0, r), (4, x)):
+                more = down(z * (a * a + b * b) // w), (z << BITS) // w, 2 * z * a // w, 2 * z * b // w
+                s[c : c + 4] = [old + new for old, new in zip(s[c : c + 4], more)]
+            fall += 2 * down(r * p + x * q) + down(self.z2[e] * ((p * p + q * q) // w))
+        return f, g, s, fall
+
+    def _least_flows(self):
+        """At a junction arrives its load and the least that other paths draw; whether any least flow rises."""
+        draws, raised = {}, False
+        for way in itertools.chain.from_iterable(self.at.values()):
+            k, end = way
+            drawn = [both[end] for both, e in zip(self.stubs[k], self.branches[k]) if self.status[e] == FREE]
+            if (k, 1 - end) in self.arcs:
+                f, g, s, _ = self.arcs[k, 1 - end]
+                square = down(f * f + g * g)
+                drawn.append(tuple(own + s[c] + down(s[c + 1] * square + s[c + 2] * f + s[c + 3] * g)
+                                   for own, c in ((f, 0), (g, 4))))
+            draws[way] = min((p for p, _ in drawn), default=0), min((q for _, q in drawn), default=0)
+        for j, some in self.at.items():
+            total = [part[j] + sum(draws[way][c] for way in some) for c, part in enumerate(self.load)]
+            for way in some:
+                if way in self.arcs:
+                    f, g = (max(self.arcs[way][c], total[c] - draws[way][c]) for c in (0, 1))
+                    if any(new - old > old >> 30 for new, old in zip((f, g), self.arcs[way])):
+                        self.arcs[way], raised = self._closed(*way, f, g), True
+        return raised
+
+    def _lower(self):
+        """A junction is no higher than the route of least falls from a source makes it, a path than its ends."""
+        found, before = {}, None
+        while found != before:
+            before = dict(found)
+            for (k, end), (_, _, _, fall) in self.arcs.items():
+                tail, head = self.ends[k][1 - end], self.ends[k][end]
+                if tail < 0 or tail in found:
+                    w = self.top[self.buses[k][0 if end else -1]] if tail < 0 else found[tail]
+                    found[head] = max(found.get(head, w - fall), w - fall)
+        for j, w in found.items():
+            self.top[j] = max(min(self.top[j], w), 1)
+        for buses in self.buses:
+            for bus in buses[1:-1]:
+                self.top[bus] = min(self.top[bus], max(self.top[buses[0]], self.top[buses[-1]]))
+
+    def cost(self, k, state, of, arcs, places=None):
+        """The least cost of a path in a state: open (None) at one of some places, or closed; None: none."""
+        (y, mu), (y_v, mu_v) = of[self.ends[k][0]], of[self.ends[k][1]]
+        if state is None:
+            drawn = [self.stubs[k][at] for at in places]
+            return min(down((ONE + y) * p + mu * q + (ONE + y_v) * p_v + mu_v * q_v) for (p, q), (p_v, q_v) in drawn
+                       ) - self.inside[k]
+        f, g, s, _ = arcs[k, state]
+        (y, mu), (y_v, mu_v) = of[self.ends[k][1 - state]], of[self.ends[k][state]]
+        sent = [down((ONE + y) * s[c] + mu * s[c + 4]) for c in range(4)]
+        one, two = least_part(sent[1], y - y_v + sent[2], f), least_part(sent[1], mu - mu_v + sent[3], g)
+        return None if one is None or two is None else sent[0] - self.inside[k] + one + two
+
+    def places(self, k, status):
+        """The places where a path may be open."""
+        states = [status[e] for e in self.branches[k]]
+        wanted = OPEN if OPEN in states else FREE
+        return [at for at, state in enumerate(states) if state == wanted]
+
+    def states(self, status, ways):
+        """By path the states that it has left."""
+        found = []
+        for k, branches in enumerate(self.branches):
+            opened = sum(status[e] == OPEN for e in branches)
+            undecided = any(status[e] == FREE for e in branches)
+            free = {None} if opened == 1 else set() if opened else {0, 1, None} if undecided else {0, 1}
+            found.append(ways[k] & free)
+        return found
+
+    def junction_terms(self, some, of):
+        return sum(down(self.load[0][j] * of[j][0]) + down(self.load[1][j] * of[j][1]) for j in some)
+
+    def least(self, may, of, arcs, status, goal):
+        """What a node decides: (reached, by path and state left its bound, by branch that with it open)."""
+        huge, costs = sum(self.g.p), {}
+        base, opened, places = self.fixed + self.junction_terms(self.junctions, of), [], []
+        for k, states in enumerate(may):
+            places.append(self.places(k, status))
+            opened.append(self.cost(k, None, of, arcs, places[k]) if None in states else huge)
+            base += opened[k]
+            for s in states - {None}:
+                cost = self.cost(k, s, of, arcs)
+                if cost is None:
+                    return False, {}, {}
+                costs[k, s] = cost - opened[k], self.ends[k][1 - s], self.ends[k][s]
+        more, rest = arborescence(costs, self.junctions)
+        if not all(may) or more is None or base + more >= goal:
+            return True, {}, {}
+        value, by_state, by_branch = base + more, {}, {}
+        for k, states in enumerate(may):
+            by_state |= {(k, s): value + rest[k, s] for s in states - {None}}
+            if None in states:
+                without, _ = arborescence({way: arc for way, arc in costs.items() if way[0] != k}, self.junctions)
+                by_state[k, None] = None if without is None else base + without
+                for at in places[k]:
+                    more = self.cost(k, None, of, arcs, [at]) - opened[k]
+                    by_branch[self.branches[k][at]] = None if without is None else base + without + more
+        gone = {way for way, v in by_state.items() if v is None or v >= goal}
+        return any(all((k, s) in gone for s in states) for k, states in enumerate(may)), by_state, by_branch
+
+
+# 9. Parts of the paths ------------------------------------------------------------------------------------------------
+# With prices z_S of sets of junctions, >= 0 where a set has several, each set is entered once or more, so that
+#
+#     loss >= fixed + Σ_j (P y + Q μ) + Σ_S z_S + Σ_k (cost_k - tolls of the sets that it enters)
+#
+# and each part of the paths has a least value of its own. The balances of junctions inside a part hold, so that each
+# leaf of its tree has multipliers of its own there; junctions at its border may be fed from elsewhere at no cost.
+
+
+def about(paths, k, end, flow):
+    """Path k closed towards its end, bounded about a flow: f, g, s as in `Paths.arcs`.
+
+    With F at the far end of a branch and δ >= 0 beyond the least flow, l >= 2 t·F - |t|² w for any t >= 0. Affine
+    functions of δ below F and above w are passed on, w (1 - |z|² |t|²) <= w_near - 2 (r p + x q) - 2 |z|² t·F. What
+    l lacks, |F - t w|² / w, is σ |v|² + 2 Dᵀe·v at least, v = δ - δ₀, D the slopes of F - t w, e its value at δ₀ and
+    σ the least eigenvalue of DᵀD."""
+    g, (least_f, least_g, *_) = paths.g, paths.arcs[k, end]
+    buses, branches = paths.chain(k, end)
+    delta = max(flow[0] - least_f, 0), max(flow[1] - least_g, 0)
+    top, z = paths.top[buses[0]], [(g.r[e], g.x[e], paths.z2[e]) for e in branches]
+    loads = [(paths.load[0][bus], paths.load[1][bus]) for bus in buses[1:-1]] + [(0, 0)]
+    w, power, t = [(top, 0, 0)] * len(z), [((0, 0, 0), (0, 0, 0))] * len(z), [(0, 0)] * len(z)
+
+    def value(affine):
+        return affine[0] + down(affine[1] * delta[0] + affine[2] * delta[1])
+
+    def pass_on():
+        p, q = (least_f, ONE, 0), (least_g, 0, ONE)
+        for at in reversed(range(len(z))):
+            p, q = (p[0] + loads[at][0], *p[1:]), (q[0] + loads[at][1], *q[1:])
+            power[at] = p, q
+            t[at] = a, b = [max(under(value(some), max(value(w[at]), 1)), 0) for some in (p, q)]
+            l = [(2 * (a * p[c] + b * q[c]) << BITS) - (a * a + b * b) * w[at][c] >> 2 * BITS for c in range(3)]
+            p, q = (tuple(some[c] + down(part * l[c]) for c in range(3)) for some, part in zip((p, q), z[at]))
+        return p, q
+
+    for _ in range(3):
+        pass_on()
+        near = top, 0, 0
+        for at, ((r, x, z2), (p, q)) in enumerate(zip(z, power)):
+            f, h = value(p), value(q)
+            half = (value(near) >> 1) - down(r * f + x * h)
+            inner = half * half - down(z2 * (f * f + h * h))
+            v = half + isqrt(inner) if half > 0 and inner > 0 and min(f, h) >= 0 else 1
+            a, b = max(under(f, v), 0), max(under(h, v), 0)
+            less = z2 * (a * a + b * b) >> 2 * BITS
+            if ONE - less - 1 < ONE // 10:
+                near = top, 0, 0
+            else:
+                falls = [near[c] - down(2 * (r * p[c] + x * q[c])) - (2 * z2 * (a * p[c] + b * q[c]) >> 2 * BITS)
+                         for c in range(3)]
+                near = tuple(over(fall, ONE - less - (fall >= 0)) for fall in falls)
+            w[at] = near
+    sent = pass_on()
+    factor, more = [0, 0], [[0, 0, 0], [0, 0, 0]]
+    for (r, x, _), (p, q), (a, b), top_w in zip(z, power, t, w):
+        if min(*p, *q) < 0 or top_w[0] <= 0:
+            continue
+        d = [[(some[c] << BITS) - part * top_w[c] for c in range(3)] for some, part in ((p, a), (q, b))]
+        e = [(of[0] << BITS) + of[1] * delta[0] + of[2] * delta[1] for of in d]
+        (_, d11, d12), (_, d21, d22) = d
+        half, det = d11**2 + d12**2 + d21**2 + d22**2, 2 * (d11 * d22 - d12 * d21)
+        curve = under(max(half - isqrt(max(half * half - det * det, 0)) - 1, 0) // 2 >> 3 * BITS, top_w[0])
+        by = [(2 * (d[0][c] * e[0] + d[1][c] * e[1]) >> 3 * BITS) // top_w[0] for c in (1, 2)]
+        constant = -up(sum((slope + 1) * far for slope, far in zip(by, delta)))
+        for at, part in enumerate((r, x)):
+            factor[at] += down(part * curve)
+            more[at] = [old + down(part * new) for old, new in zip(more[at], (constant, *by))]
+    s, middle = [], (least_f + delta[0], least_g + delta[1])
+    for at in (0, 1):
+        constant, by_f, by_g = (a + b for a, b in zip(sent[at], more[at]))
+        lacks = down(by_f * least_f + by_g * least_g) + 1
+        s += [constant + down(factor[at] * down(middle[0] ** 2 + middle[1] ** 2)) - lacks, factor[at],
+              by_f - ONE * (at == 0) - down(2 * factor[at] * middle[0]) - 1,
+              by_g - ONE * (at == 1) - down(2 * factor[at] * middle[1]) - 1]
+    return least_f, least_g, s, 0
+
+
+class Parts:
+    """The parts of the paths of a node, whose lines follow."""
+
+    def __init__(self, check, file, line, status, ways):
+        paths, (count, number, single, several, flow_bits, flow_width, bits, width) = check.paths, line
+        self.paths, self.status, self.file, size = paths, status, file, len(paths.junctions)
+        whole(count, 1, 1 << 31), whole(number, len(paths.ends), len(paths.ends) + 1)
+        sets = [(z, [at]) for at, z in enumerate(listed(single, size))] + [listed(pair, 2) for pair in listed(several)]
+        sets = [(whole(z, (1 - MOST) * (k < size), MOST), different(some, size)) for k, (z, some) in enumerate(sets)]
+        need(all(len(some) > 1 for _, some in sets[size:]), "a set has fewer than two junctions")
+        need(sum(len(some) * abs(z) for z, some in sets) < 32 << 40, "prices are too large")
+        self.sets = [(z << BITS - 40, {paths.junctions[at] for at in some}) for z, some in sets]
+        flows, self.arcs = Multipliers(2 * number).read(file, flow_bits, flow_width).scaled(0), {}
+        held = Multipliers(size).read(file, bits, width)
+        for at, k in enumerate(sorted(range(number), key=lambda k: min(paths.branches[k]))):
+            for end in (0, 1):
+                if (k, end) in paths.arcs:
+                    row = 2 * at + 1 - end
+                    self.arcs[k, end] = about(paths, k, end, (flows[0][row], flows[1][row]))
+        self.of = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held.scaled(0, 4 * ONE))))
+        self.may, self.free, outer, total = paths.states(status, ways), set(range(number)), set(paths.junctions), 0
+        need(all(self.may), "a path has no state")
+        for _ in range(count):
+            inner, bound = self._part(file.words())
+            outer -= inner
+            total += bound
+        total += paths.fixed + sum(z for z, _ in self.sets) + paths.junction_terms(outer, self.of)
+        for k in range(number):
+            costs = [(s, paths.cost(k, s, self.of, self.arcs, paths.places(k, status))) for s in self.may[k]]
+            need(all(cost is not None for _, cost in costs), "a path has no bound")
+            total += min(cost - self._toll(k, s) for s, cost in costs) if k in self.free else 0
+        need(total >= check.goal, "the bounds of the parts do not add up to the bound claimed")
+
+    def _toll(self, k, state):
+        if state is None:
+            return 0
+        tail, head = self.paths.ends[k][1 - state], self.paths.ends[k][state]
+        return sum(z for z, some in self.sets if head in some and tail not in some)
+
+    def _part(self, line):
+        """Check a part; its inner junctions and its bound."""
+        word, (names, inner, bound, nodes, bits, width), paths = line[0], listed(line[1], 6), self.paths
+        names = different(names, paths.g.m)
+        need(word == "part" and names and all(e in paths.of for e in names), "no part, or no path")
+        some = [paths.of[e][0] for e in names]
+        need(len(set(some)) == len(some) and self.free >= set(some), "a path is in two parts")
+        self.free -= set(some)
+        met = [j for j in paths.junctions if any(k in some for k, _ in paths.at[j])]
+        inside = [j for j in met if all(k in some for k, _ in paths.at[j])]
+        whole(inner, len(inside), len(inside) + 1)
+        bound, places = fixed(bound, -1), [(at, q) for at, k in enumerate(some) for q in range(len(paths.branches[k]))]
+        nodes = [whole(what, -2, len(some) + len(places)) for what in listed(nodes)]
+        count = nodes.count(-1)
+        rows = Multipliers(inner * count).read(self.file, bits, width).scaled(0, 4 * ONE)
+        leaves, of, nodes = iter(range(count)), dict(self.of), iter(nodes)
+        stack = [([self.may[k] for k in some], [(0, len(paths.branches[k]) - 1) for k in some])]
+        while stack:
+            may, ends = stack.pop()
+            open_at = [[at for at in paths.places(k, self.status) if low <= at <= high]
+                       for k, (low, high) in zip(some, ends)]
+            may = [states if places_left else states - {None} for states, places_left in zip(may, open_at)]
+            if not (all(may) and self._implied(may, some, met, inside)):
+                continue
+            what = next(nodes, None)
+            need(what is not None, "a node of a part has no line")
+            if what >= len(some):
+                path, at = places[what - len(some)]
+                low, high = ends[path]
+                need(low <= at < high, "a node of a part is not divided")
+                stack += [(may, [side if k == path else same for k, same in enumerate(ends)])
+                          for side in ((at + 1, high), (low, at))]
+                continue
+            if what >= 0:
+                need(len(may[what]) > 1, "a node of a part is not divided")
+                stack += [([{s} if k == what else states for k, states in enumerate(may)], ends)
+                          for s in (0, 1, None) if s in may[what]]
+                continue
+            if what == -1:
+                row = next(leaves)
+                of |= {j: (rows[0][at * count + row], rows[1][at * count + row]) for at, j in enumerate(inside)}
+            need(self._least(may, open_at, some, met, inside, of) >= bound, "a leaf of a part does not reach its bound")
+        need(next(nodes, None) is None, "a tree of a part goes on after its end")
+        return set(inside), bound
+
+    def _implied(self, may, some, met, inside):
+        """Take out states that junctions, which are fed once, leave no room for; False: a contradiction."""
+        while True:
+            before = list(may)
+            for j in met:
+                feeds = [(at, s) for at, k in enumerate(some) for s in (0, 1)
+                         if self.paths.ends[k][s] == j and s in may[at]]
+                must = [(at, s) for at, s in feeds if may[at] == {s}]
+                must = feeds if j in inside and len(feeds) == 1 else must
+                if len(must) > 1 or (j in inside and not feeds):
+                    return False
+                for at, s in feeds if must else []:
+                    may[at] = {s} if (at, s) in must else may[at] - {s}
+            if not all(may) or may == before:
+                return all(may)
+
+    def _least(self, may, open_at, some, met, inside, of):
+        paths, total = self.paths, self.paths.junction_terms(inside, of)
+        must = {paths.ends[k][s] for k, states in zip(some, may) if len(states) == 1 for s in states - {None}}
+        arcs = {(-1, j): (0, -1, j) for j in met if j not in inside and j not in must}
+        for k, states, places in zip(some, may, open_at):
+            least = paths.cost(k, None, of, self.arcs, places) if None in states else sum(paths.g.p)
+            total += least
+            for s in states - {None}:
+                cost = paths.cost(k, s, of, self.arcs)
+                need(cost is not None, "a leaf has no bound")
+                arcs[k, s] = cost - self._toll(k, s) - least, paths.ends[k][1 - s], paths.ends[k][s]
+        more, _ = arborescence(arcs, met)
+        return ONE << BITS if more is None else total + more
+
+
+# 10. Regions ----------------------------------------------------------------------------------------------------------
+
+
+class Regions:
+    """The supplied part of a node, all of whose branches are closed, and regions that meet it at hubs.
+
+    Hubs have the multipliers of the line and prices κ of w, added in the region and subtracted in the supplied part,
+    so that the least values of regions and supplied part add up. From i down to j, with P, Q the least and p, q the
+    most that may be drawn beyond, losses of a state below the bound claimed among these,
+
+        κ_i w_i - 2 (r p + x q) <= κ_j w_j <= κ_i w_i - 2 (r P + x Q)"""
+
+    def __init__(self, check, node, rest):
+        self.check, self.g, self.status = check, check.problem.grid, node.status
+        problem, g, held = check.problem, self.g, Multipliers(self.g.n)
+        plain = problem.by_loss and not problem.devices and not problem.boxes and check.many is None
+        columns = g.p_span, g.q_span, g.g_fr, g.b_fr, g.g_to, g.b_to
+        need(plain and not any(map(any, columns)) and min(g.r + g.x + g.g) >= 0, "regions do not cover this grid")
+        apart, line = set(different(rest[0], g.n)), held.line(check.file, rest[1:])
+        self.y, self.mu = held.scaled()
+        self._divide(apart)
+        self.w = self._squares(max(check.goal, 0))
+        worth, total = [0] * g.n, 0
+        for buses, hubs, branches in zip(self.buses, self.hubs, self.branches):
+            (word, rest), every = check.file.words(), sorted([*buses, *hubs])
+            count, given, prices = listed(rest, 3)
+            need(word == "region" and whole(count, len(every), len(every) + 1), "a region does not begin")
+            prices = dict(zip(hubs, (whole(k, 1 - MOST, MOST) << BITS - 40 for k in listed(prices, len(hubs)))))
+            for hub, price in prices.items():
+                worth[hub] -= price
+            part = self._part(every, prices, branches, [0] * g.n, prices)
+            base = [[row[bus] if bus in prices else 0 for bus in every] for row in (self.y, self.mu)]
+            tree = Tree(part, [self.status[e] for e in branches], check.file)
+            bound, of = Bound(problem, part, base, part.sources, part=True), Multipliers(part.n)
+            tree.run(lambda word, rest: tree.bounded(word, rest, bound, of, fixed(given, 1)))  # noqa: B023
+            total += fixed(given, -1)
+        part, there = self._part(self.supplied, g.sources, self.inside, worth, {}), Multipliers(len(self.supplied))
+        number = {bus: k for k, bus in enumerate(self.supplied)}
+        there.y, there.mu = ([row[bus] for bus in self.supplied] for row in (held.y, held.mu))
+        there.bits = held.bits
+        phi, near = ({number[bus]: v for bus, v in some.items() if bus in number} for some in line[1:])
+        bound = Bound(problem, part, ([0] * part.n, [0] * part.n), part.sources, part=True)
+        found = bound.value([CLOSED] * part.m, there, ([], phi, near))
+        need(found is not None and total + found >= check.goal, "the bounds of the regions do not add up")
+
+    def _divide(self, apart):
+        g, status = self.g, self.status
+        live = [e for e in range(g.m) if status[e] != OPEN]
+        ends, supplied, waiting = around(g, [e for e in live if status[e] == CLOSED]), set(g.sources), list(g.sources)
+        for bus in waiting:
+            more = {other for _, other in ends[bus]} - supplied - apart
+            supplied |= more
+            waiting += more
+        ways, of, self.buses = around(g, [e for e in live if not {g.fr[e], g.to[e]} & supplied]), {}, []
+        for first in range(g.n):
+            some = [first] if first not in supplied and first not in of else []
+            for bus in some:
+                of[bus] = len(self.buses)
+                some += [other for other in {other for _, other in ways[bus]} if other not in some]
+            self.buses += [sorted(some)] if some else []
+        self.supplied, self.inside, self.branches = sorted(supplied), [], [[] for _ in self.buses]
+        for e in live:
+            k = next((of[bus] for bus in (g.fr[e], g.to[e]) if bus in of), None)
+            (self.inside if k is None else self.branches[k]).append(e)
+        self.hubs = [sorted({bus for e in some for bus in (g.fr[e], g.to[e])} & supplied) for some in self.branches]
+        need(all(status[e] == CLOSED for e in self.inside) and all(self.hubs), "regions are not parts of the node")
+
+    def _squares(self, lost):
+        """By bus the ends of w in states that lose at most this."""
+        g, live, sides = self.g, [*self.inside, *itertools.chain.from_iterable(self.branches)], []
+        for power, current, steady, shunt in ((g.p, g.p_v, g.p_w, g.g), (g.q, g.q_v, g.q_w, [-b for b in g.b])):
+            terms = [[current[j] * root(g.w_max[j], 1), steady[j] * g.w_max[j]] for j in range(g.n)]
+            for e in live:
+                for bus, tap in ((g.fr[e], g.tap[e]), (g.to[e], ONE)):
+                    terms[bus].append((shunt[e] * g.w_max[bus] << 2 * BITS) // tap**2 + (shunt[e] > 0))
+            sides.append([(p + sum(down(min(t, 0)) for t in some), p + sum(up(max(t, 0)) for t in some))
+                          for p, some in zip(power, terms)])
+        blind, closed = any(not g.r[e] and g.x[e] for e in live), set(self.inside)
+        extra = lost, up(lost * max((over(g.x[e], g.r[e]) for e in live if g.r[e]), default=0))
+        order = [row for row in directed(g, [CLOSED if e in closed else OPEN for e in range(g.m)]) if row[1] >= 0]
+        below = [dict(enumerate(side)) for side in sides]
+        met = {j: {k: 1 for k, hubs in enumerate(self.hubs) if j in hubs} for j in self.supplied}
+        for bus, above, _ in reversed(order):
+            for side in below:
+                side[above] = side[above][0] + side[bus][0], side[above][1] + side[bus][1]
+            for k, number in met[bus].items():
+                met[above][k] = met[above].get(k, 0) + number
+        found = list(zip(g.w_min, g.w_max))
+        for bus, above, e in order:
+            falls = [0, 0]
+            for z, side, of, more in zip((g.r[e], g.x[e]), sides, below, extra):
+                least, most = of[bus]
+                for k, number in met[bus].items():
+                    some = [side[j] for j in self.buses[k]]
+                    every = number == len(self.hubs[k])
+                    least += sum(low if every else min(low, 0) for low, _ in some)
+                    most += sum(high if every else max(high, 0) for _, high in some)
+                falls = [falls[0] + down(2 * z * least), falls[1] + up(2 * z * (most + more))]
+            ends, square = [], g.tap[e] ** 2
+            for w, fall, sign in ((found[above][0], falls[1], 1), (found[above][1], falls[0], -1)):
+                seen = sign * ((sign * w << 2 * BITS) // square) if g.fr[e] == above else w
+                ends.append(sign * (sign * (seen - fall) * square >> 2 * BITS) if g.fr[e] == bus else seen - fall)
+            low = found[bus][0] if blind and g.x[e] else max(found[bus][0], ends[0])
+            found[bus] = low, min(found[bus][1], ends[1])
+        return found
+
+    def _part(self, buses, sources, branches, worth, prices):
+        """Some buses and branches as a grid of its own, numbered within it; hubs have `prices`, and no loads."""
+        g, number = self.g, {bus: k for k, bus in enumerate(buses)}
+        part = SimpleNamespace(n=len(buses), m=len(branches), most=g.most, sources={number[bus] for bus in sources})
+        for name in ("r", "x", "tap", "g", "b", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "current", "fresh"):
+            setattr(part, name, [vars(g)[name][e] for e in branches])
+        for name in ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w"):
+            setattr(part, name, [0 if bus in prices else vars(g)[name][bus] for bus in buses])
+        part.w_min, part.w_max = ([self.w[bus][k] if bus in prices else of[bus] for bus in buses]
+                                  for k, of in enumerate((g.w_min, g.w_max)))
+        part.fr, part.to = ([number[side[e]] for e in branches] for side in (g.fr, g.to))
+        part.worth = [prices.get(bus, worth[bus]) for bus in buses]
+        return part
+
+
+# 11. The tree and the claim -------------------------------------------------------------------------------------------
+
+
+class Tree:
+    """The nodes of a tree: the current one (None: it is done), and by number the sides that wait.
+
+    A node has the states of branches, the positions that devices may have (spans), bounds of futures (values), and
+    states that paths may have (ways); closings: branches that cannot be open; opened: bounds with a branch open."""
+
+    def __init__(self, g, status, file, spans=()):
+        self.g, self.file, self.waiting, self.number = g, file, {}, 0
+        self.enter(SimpleNamespace(status=list(status), spans=list(spans), values={}, ways=None))
+
+    def enter(self, node):
+        self.number, self.node = self.number + 1, node
+        self.follow()
+
+    def follow(self):
+        """What follows from the graph; what was probed before is forgotten."""
+        node = self.node
+        node.closings, node.opened, node.tried, node.alive = [], {}, {}, consequences(self.g, node.status)
+
+    def leave(self, **other):
+        """Go on with this node, and leave the same with something else as the side that waits."""
+        node = self.node
+        copied = {"status": list(node.status), "values": dict(node.values), "ways": node.ways and list(node.ways)}
+        self.waiting[self.number] = SimpleNamespace(**(vars(node) | copied | other))
+
+    def with_open(self, branch):
+        """The states of the branches with this one open, which is undecided, and not probed."""
+        free = self.node.status[whole(branch, 0, self.g.m)] == FREE
+        need(free and branch not in self.node.closings, "a branch is decided already, or probed")
+        return [OPEN if e == branch else s for e, s in enumerate(self.node.status)]
+
+    def run(self, other):
+        """Follow the lines until all nodes are done; `other`: what follows a line with a bound."""
+        while self.node is not None or self.waiting:
+            word, rest = self.file.words()
+            node, count = self.node, len(rest)
+            need((node is None) == (word == "from"), f"'{word:.20}' where a node is done, or is not")
+            if word == "from" and count == 1 and type(rest[0]) is int and rest[0] in self.waiting:
+                self.enter(self.waiting.pop(rest[0]))
+            elif word == "none" and not rest and not node.alive:
+                self.node = None
+            elif word == "apply" and not rest and node.alive and node.closings:
+                for e in node.closings:
+                    node.status[e] = CLOSED
+                self.follow()
+            elif word == "split" and count == 1 and node.alive:
+                self.leave(status=self.with_open(rest[0]), values=node.values | node.opened.get(rest[0], {}))
+                node.status[rest[0]] = CLOSED
+                self.enter(node)
+            else:
+                need(word not in ("from", "none", "apply", "split") and node.alive, f"'{word:.20}' does not hold here")
+                other(word, rest)
+
+    def bounded(self, word, rest, bound, multipliers, goal):
+        """A line `bound` or `probe` of one demand."""
+        branch = rest[:-5]
+        need(word in ("bound", "probe") and len(rest) == 5 + (word == "probe"), f"'{word:.20}' does not hold here")
+        status = self.with_open(*branch) if branch else self.node.status
+        found = bound.value(status, multipliers, multipliers.line(self.file, rest[-5:]), self.node.spans)
+        need(found is not None and found >= goal, "a bound does not reach what is claimed")
+        self.close(branch)
+
+    def close(self, branch):
+        """The node is done, or this branch cannot be open."""
+        self.node.closings += branch
+        self.node = self.node if branch else None
+
+
+class Check:
+    """A certificate, checked against a problem. worst, least: what the best state is worth at most, and the bound."""
+
+    def __init__(self, problem, file):
+        self.problem, self.file, g = problem, file, problem.grid
+        self.head = head = file.line()
+        must = {"format", "digest", "question", "open", "generation", "value", "bound", "lines"}
+        may = must | {"voltage_loss", "positions", "base", "junctions", "futures", "year"}
+        need(type(head) is dict and head.get("format") == "openpoint certificate 11", "this is no certificate 11")
+        need(must <= set(head) <= may, "the head has other parts")
+        need(head["digest"] == problem.digest(), "it is of another grid (digest)")
+        need([key in head for key in ("futures", "year")] == [bool(problem.given[key]) for key in ("futures", "year")],
+             "it is of other demands")
+        self.many = Many(problem, head, file) if problem.many else None
+        alone = problem.by_loss and not problem.devices
+        need(not self.many or (alone and not problem.generators), "many are for losses")
+        problem.limited_states = self.many is None or self.many.share >= ONE
+        value, self.bound_claimed, lost = fixed(head["value"], 1), fixed(head["bound"], 1), head.get("voltage_loss")
+        self.goal, self.least = self.bound_claimed - problem.cost * problem.unavoidable, fixed(head["bound"], -1)
+        self._best(head, value)
+        need(lost is None or (alone and not self.many and fixed(lost, 1) >= value), "a loss that bounds no voltages")
+        self.limits, every = (g.w_min, g.w_max), self.many and self.many.least()
+        g.l_max = g.l_max if problem.limited_states else [0] * g.m
+        g.w_min, g.w_max = ranges(problem, value, None if lost is None else fixed(lost, 1), every)
+        own, base = dict(zip(problem.at, problem.price)), listed(head.get("base", [None] * g.n), g.n)
+        base = [None if s is None else whole(s, 0, len(own)) for s in base]
+        base = [own.get(bus, 0 if s is None else problem.price[s]) for bus, s in enumerate(base)]
+        if self.many:
+            base = [own.get(bus, 0) for bus in range(g.n)]
+        self.bound = Bound(problem, g, (base, [0] * g.n), set(problem.at) - problem.limited)
+        self.given = [Multipliers(g.n) for _ in range(len(self.many.demands) if self.many else 1)]
+        self.unknown = 0 if only_lossy(g, range(g.m)) and min(g.r, default=0) >= 0 else -ONE << 96
+        self.found_paths, self.junctions = None, whole(head.get("junctions", 0), 0, g.n + 1)
+
+    def _best(self, head, value):
+        """The best state: its locks, changes and outputs, and its value by power flow."""
+        problem, names = self.problem, {e.name: k for k, e in enumerate(self.problem.branches)}
+        need(all(type(name) is str and name in names for name in listed(head["open"])), "an open branch is none")
+        opened = {names[name] for name in head["open"]}
+        status = [OPEN if e in opened else CLOSED for e in range(len(names))]
+        changes = sum(s != c for s, c in zip(status, problem.closed))
+        need(len(opened) == len(head["open"]), "a branch is open twice")
+        need(all(lock in (FREE, s) for s, lock in zip(status, problem.lock)), "the best state does not keep the locks")
+        need(problem.most is None or changes <= problem.most, "the best state has too many changes")
+        sizes = [len(d.values) for d in problem.devices]
+        positions = [whole(k, 0, n) for k, n in zip(listed(head.get("positions", []), len(sizes)), sizes)]
+        output = [listed(part, len(problem.generators)) for part in listed(head["generation"], 2)]
+        found = self._worth(status, positions, list(zip(*([fixed(v) for v in part] for part in output))))
+        need(found is not None, "the best state has no power flow")
+        (low, high), kept, _, self.worst, lost = found
+        self.near = down(TOLERANCE * max(abs(low), lost // 100, ONE // 10**12)) + 1
+        need(kept and low - self.near <= value <= high + self.near,
+             "the best state has another value, or breaks a limit")
+        need(self.bound_claimed <= value + 1, "the bound is above the value")
+
+    def _worth(self, status, positions, output):
+        """Ends of what a radial state is worth, whether it surely keeps the limits, whether it surely does not, what
+        it is worth at most (of regret beyond the least losses), and the greatest loss; None: no power flow is shown."""
+        problem, g, many = self.problem, self.problem.grid, self.many
+        order, tap, held = directed(g, status), list(g.tap), dict(zip(problem.at, problem.held))
+        w_load, off = list(zip(g.p_w, g.q_w)), set()
+        need(status.count(CLOSED) + len(g.sources) == g.n and all(
+            above >= 0 or bus in g.sources for bus, above, _ in order), "a state is not radial")
+        cost = problem.cost * sum(s != c for s, c in zip(status, problem.closed))
+        for d, k in zip(problem.devices, positions):
+            now, was = d.values[k], d.values[d.today]
+            if d.kind == "tap":
+                tap[d.at] = now
+            elif d.kind == "bank":
+                w_load[d.at] = w_load[d.at][0], w_load[d.at][1] - (now - was)
+            elif d.kind == "source":
+                re, im = problem.held[d.at]
+                held[problem.at[d.at]] = [part * now // root(down(re * re + im * im)) for part in (re, im)]
+            off |= {d.at} if d.kind == "unit" and not now else set()
+        for k, (of, (p, q)) in enumerate(zip(problem.generators, output)):
+            box = of.box
+            need((p, q) == (0, 0) if k in off else box[0] <= p <= box[1] and box[2] <= q <= box[3], "an output")
+            need(box[4] is None or p * p + q * q <= (box[4] + down(box[4] * TOLERANCE) + 1) ** 2, "an output")
+        moved = problem.move * sum(k != d.today for d, k in zip(problem.devices, positions))
+        losses, kept, missed, flow, lacks = [], True, 0, None, False
+        for (p, q), weight in zip(many.flows if many else problem.drawn, many.weights if many else [ONE]):
+            power = list(zip(p, q))
+            for of, (more_p, more_q) in zip(problem.generators, output):
+                power[of.node] = power[of.node][0] - more_p, power[of.node][1] - more_q
+            flow = Flow(g, order, power, held, tap, w_load, flow and flow.found and flow.v)
+            if not flow.found:
+                lacks = True
+                continue
+            sure, never = self._keeps(flow)
+            if never and many and many.hours:
+                return (0, 0), False, True, 0, 0
+            kept, missed = kept and sure, missed + (0 if sure else weight)
+            losses.append(flow.loss)
+        if lacks:
+            return None
+        if many:
+            if many.share < ONE:
+                kept = missed <= up((ONE - many.share + ONE // 10**9) * sum(many.weights))
+            low, high, most = (many.of_flows([ends[side] for ends in losses], less) + side + cost
+                               for side, less in ((0, many.minus), (1, many.minus), (1, many.less)))
+            return (low, high), kept, not kept, most, many.regret and max(b for _, b in losses)
+        parts = [(problem.loss, flow.loss), *((g.current[e], ends) for e, ends in flow.l.items() if g.current[e])]
+        low, high = between(parts + [(price, flow.sent[bus][0]) for bus, price in zip(problem.at, problem.price)])
+        for k, (of, (p, _)) in enumerate(zip(problem.generators, output)):
+            more = down(of.prices[0] * p + of.prices[1] * down(p * p)) + of.prices[2] * (k not in off)
+            low, high = low + more, high + more + 2
+        return (low + cost + moved, high + cost + moved), kept, never, high + cost + moved, 0
+
+    def _keeps(self, flow):
+        """Whether a power flow surely keeps all limits, but for TOLERANCE, and whether it surely does not."""
+        problem, pairs = self.problem, []
+        low, high = getattr(self, "limits", (problem.grid.w_min, problem.grid.w_max))
+        for bus, (a, b) in flow.w.items():
+            if bus not in problem.grid.sources:
+                pairs += [(-b, -a, -low[bus], low[bus]), (a, b, high[bus], high[bus])]
+        pairs += [(*ends, problem.l_max[e], problem.l_max[e]) for e, ends in flow.l.items()]
+        for bus, s in zip(problem.at, problem.sources):
+            for end, (limit, (a, b)) in enumerate(zip(s.box, [flow.sent[bus][k // 2] for k in range(4)])):
+                least = max(abs(limit or 0), ONE // 100)
+                pairs.append((a, b, limit, least) if end % 2 else (-b, -a, None if limit is None else -limit, least))
+            near = [0 if a < 0 < b else min(abs(a), abs(b)) for a, b in flow.sent[bus]]
+            far = [max(abs(a), abs(b)) for a, b in flow.sent[bus]]
+            pairs.append((isqrt(near[0] ** 2 + near[1] ** 2), isqrt(far[0] ** 2 + far[1] ** 2) + 1, s.box[4],
+                          max(s.box[4] or 0, ONE // 100)))
+        some = [(a, b, limit, down(TOLERANCE * size) + (ONE >> 64)) for a, b, limit, size in pairs if limit is not None]
+        return all(b <= limit + more for _, b, limit, more in some), any(a > limit - more for a, _, limit, more in some)
+
+    @property
+    def paths(self):
+        """The paths of the first node."""
+        if self.found_paths is None:
+            problem, g = self.problem, self.problem.grid
+            none = (g.p_span, g.q_span, g.p_v, g.q_v, g.p_w, g.q_w, g.g, g.b, g.g_fr, g.b_fr, g.g_to, g.b_to, g.price,
+                    g.current, problem.price, problem.devices, problem.boxes)
+            need(not any(map(any, none[:-2])) and not any(none[-2:]) and problem.loss == ONE and self.many is None
+                 and all(t == ONE for t in g.tap) and min(g.p + g.q + g.r + g.x) >= 0, "paths do not cover this grid")
+            most = max(w for _, w in problem.squares.values())
+            top = [problem.squares[bus][1] if bus in problem.squares else most for bus in range(g.n)]
+            self.found_paths = Paths(g, problem.first, top)
+            self.of_paths = Multipliers(len(self.found_paths.junctions))
+            need(self.of_paths.count == self.junctions, "the paths have other junctions")
+        return self.found_paths
+
+    def _line(self, word, rest):
+        """A line with a bound."""
+        tree, node, many, count = self.tree, self.tree.node, self.many, len(rest)
+        if many and word == "future" and count == 7:
+            k, branch = whole(rest[0], 0, len(many.demands)), whole(rest[1], -1, self.problem.grid.m)
+            status = node.status if branch < 0 else tree.with_open(branch)
+            node.tried[k, branch] = node.tried.get((k, branch), 0) + 1
+            need(node.tried[k, branch] <= 64, "a future is bounded too often")
+            line = self.given[k].line(self.file, rest[2:])
+            found = self.bound.value(status, self.given[k], line, (), many.demands[k])
+            known = node.values if branch < 0 else node.opened.setdefault(branch, {})
+            known[k] = max(v for v in (found, known.get(k), node.values.get(k), self.unknown) if v is not None)
+        elif many and word in ("bound", "probe") and count == (word == "probe"):
+            values = node.values | (node.opened.get(rest[0], {}) if rest and tree.with_open(rest[0]) else {})
+            every = [max(values.get(k, self.unknown), self.unknown) - minus for k, minus in enumerate(many.minus)]
+            need(worst(many.measure, every) >= self.goal, "the measure of the bounds does not reach the bound claimed")
+            tree.close(rest)
+        elif word == "step" and count == 3:
+            d, k, side = whole(rest[0], 0, len(node.spans)), rest[1], whole(rest[2], 0, 2)
+            first, last = node.spans[d]
+            whole(k, first, last)
+            both = [[*node.spans[:d], part, *node.spans[d + 1 :]] for part in ((first, k), (k + 1, last))]
+            tree.leave(spans=both[1 - side])
+            node.spans = both[side]
+            tree.enter(node)
+        elif word == "judged" and not rest and FREE not in node.status and all(a == b for a, b in node.spans):
+            self._judge(node)
+            tree.node = None
+        elif not many and word == "paths" and count == 4:
+            self._take_out(node, *rest)
+        elif not many and word in ("parts", "regions") and count == (8 if word == "parts" else 6):
+            if word == "parts":
+                node.ways = node.ways or list(self.paths.may)
+                Parts(self, self.file, rest, node.status, node.ways)
+            else:
+                Regions(self, node, rest)
+            tree.node = None
+        else:
+            need(not many, f"'{word:.20}' does not hold here")
+            tree.bounded(word, rest, self.bound, self.given[0], self.goal)
+
+    def _judge(self, node):
+        """A radial state surely breaks a limit, or is worth the bound."""
+        problem, positions = self.problem, [first for first, _ in node.spans]
+        off = {d.at for d, k in zip(problem.devices, positions) if d.kind == "unit" and not d.values[k]}
+        need(not any(of.ranged for k, of in enumerate(problem.generators) if k not in off), "outputs are to be chosen")
+        output = [(0, 0) if k in off else (of.box[1], of.box[3]) for k, of in enumerate(problem.generators)]
+        found = self._worth(node.status, positions, output)
+        need(found is not None, "no power flow of a radial state is shown")
+        need(found[2] or found[0][0] >= self.bound_claimed - self.near, "a radial state keeps limits and is worth less")
+
+    def _take_out(self, node, closed, named, bits, width):
+        """Close branches and exclude directions of paths with which the bound by paths reaches the goal."""
+        paths, turned = self.paths, []
+        node.ways, given = node.ways or list(paths.may), self.of_paths.read(self.file, bits, width).scaled(0, 4 * ONE)
+        for e, side in (listed(pair, 2) for pair in listed(named)):
+            need(type(e) is int and e in paths.of, "a branch is on no path")
+            (k, at), side = paths.of[e], whole(side, 0, 2)
+            turned.append((k, int((paths.buses[k][at] == self.problem.grid.fr[e]) == (side == 0))))
+            need(turned[-1][1] in node.ways[k] and turned[-1] not in turned[:-1], "a direction is excluded twice")
+        of, may = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*given))), paths.states(node.status, node.ways)
+        done, by_state, by_branch = paths.least(may, of, paths.arcs, node.status, self.goal)
+        closed = different(closed, self.problem.grid.m)
+        need(all(node.status[e] == FREE for e in closed), "a branch is decided already")
+        reached = [by_branch.get(e, 0) for e in closed]
+        reached += [by_state.get(way, None if way[1] not in may[way[0]] else 0) for way in turned]
+        some = closed + turned and all(v is None or v >= self.goal for v in reached)
+        need(done or some, "the bound by paths does not reach the bound claimed")
+        for e in closed:
+            node.status[e] = CLOSED
+        for k, end in turned:
+            node.ways[k] = node.ways[k] - {end}
+        node.alive = consequences(self.problem.grid, node.status)
+        self.tree.node = node if closed + turned else None
+
+    def run(self):
+        """Go through the tree; the number of its nodes."""
+        spans = [(0, len(d.values) - 1) for d in self.problem.devices]
+        self.tree = Tree(self.problem.grid, self.problem.first, self.file, spans)
+        self.tree.run(self._line)
+        need(self.file.at == len(self.file.text), "the file goes on after its end")
+        whole(self.head["lines"], self.file.lines, self.file.lines + 1)
+        return self.tree.number
+
+
+BROKEN = Refused, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error
+
+
+def main(arguments):
+    """Check a certificate; the exit code."""
+    try:
+        with open(arguments[0], encoding="utf-8") as file, gzip.open(arguments[1]) as packed:
+            problem, text = Problem(file.read(MOST_BYTES)), packed.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error, *BROKEN) as error:
+        print(f"not readable: {error!r}", file=sys.stderr)
+        return 2
+    try:
+        check = Check(problem, File(text))
+        nodes = check.run()
+    except BROKEN as error:
+        print(f"refused: {error!r}", file=sys.stderr)
+        return 5
+    base = float(problem.given["s_base_kva"])
+    print(f"accepted, {nodes} nodes: no radial state is worth less than {check.least / ONE * base:.6f} kW (or $/h), "
+          f"and that with {', '.join(check.head['open'])} open is worth {check.worst / ONE * base:.6f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
