@@ -53,7 +53,7 @@ class PathNodes:
             goal: what is compared with.
         """
         table, room, one = self.table, self.room, 1 << self.table.d
-        if bits not in range(min(table.d, MOST_BITS) + 1) or not 0 <= goal < Fraction(1 << 60, one):
+        if bits not in range(min(table.d, MOST_BITS) + 1) or not abs(goal) < Fraction(1 << 60, one):
             return NEITHER
         room.y[:-1], room.mu[:-1] = self.widened(y, bits), self.widened(mu, bits)
         return int(decide(table, room, status, mask, math.ceil(goal * one)))
