@@ -21,7 +21,7 @@ from openpoint.verify.data import read
 from openpoint.verify.devices import Places
 from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.graph import Graph
-from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.multipliers import Given, Multipliers
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.search.random_grids import KINDS, judged, random_grid
 
@@ -89,7 +89,7 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
                 order = graph.directed(status, set(tops), y)
                 assert not exact.reached(status, order, y, mu, phi, near, []), seed
                 given = Multipliers(n)
-                given.take(COARSE, tops, phi.items(), near.items(), np.array(y), np.array(mu))
+                given.take(Given(COARSE, np.array(y), np.array(mu), tops, phi, near))
                 assert not quick.reached(status, given), seed
                 whole, below = exact.bound(status, order, y, mu, phi, near, []), quick.bound(status, given)
                 if below is not None and whole is not None:

@@ -130,7 +130,7 @@ class Exact:
             phi: by bus, times 2^PHI. near: by bus, times 2^NEAR; where it is not given σ is 0 and a tangent is at 1.
             spans: the positions that each device may have.
         """
-        if any((y[bus], mu[bus]) != (a, b) for bus, a, b in self.given) or any(w <= 0 for w in near.values()):
+        if any((y[bus], mu[bus]) != (a, b) for bus, a, b in self.given):
             return None
         node = _Node(self, y, mu, near, self.places.reach(self.at, spans))
         node.add_loads()

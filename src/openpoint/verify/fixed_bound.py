@@ -334,6 +334,8 @@ def digits(numbers: Numbers, node: Node, bits: int) -> int:
     for j in range(len(node.y)):
         largest = max(largest, abs(node.given_y[j]), abs(node.given_mu[j]))
         highest = max(highest, abs(node.given_phi[j]))
+        if min(abs(node.given_y[j]), abs(node.given_mu[j])) < 0:  # of -2^63 the absolute value is itself
+            return 0
     f, most = d - HEADROOM, d - 2 if numbers.firm > 0 else d - 1
     while f >= bits and (largest >> (most - f + bits) > 0 or numbers.firm >> (most - f + COARSE) > 0):
         f -= 1

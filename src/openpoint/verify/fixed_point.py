@@ -18,6 +18,7 @@ from openpoint.verify.devices import Places
 from openpoint.verify.fixed_bound import Node, Numbers, bound
 from openpoint.verify.graph import Graph
 from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.schema import LARGE
 
 MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
@@ -68,8 +69,6 @@ class FixedPoint:
                 part[bus] = k
         node.top[:] = 0
         node.top[given.tops] = 1
-        if min(given.near.values(), default=1) <= 0:
-            return 0
         return bound(self.numbers, node, given.bits)
 
 
@@ -79,6 +78,8 @@ def fixed_point(
     """The bound in fixed-point numbers; None where it does not cover a grid, or where numba does not compile."""
     plain = data.loss == [1] and not any((*data.source, *data.current, *data.output))
     if numba.config.DISABLE_JIT or not plain or places.kinds or places.fed:
+        return None
+    if held is not None and max(map(abs, (*held.y, *held.mu)), default=0) >= LARGE:
         return None
     most = max(float(abs(v)) for column in (vars(data)[name] for name in BETWEEN) for v in column)
     z2 = (float(r * r + x * x) for r, x in zip(data.r, data.x, strict=True))

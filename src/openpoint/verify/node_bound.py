@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from openpoint.arrays import States
-from openpoint.verify.archive import Archive
 from openpoint.verify.bound import Exact, Held
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places, Span
@@ -31,10 +29,6 @@ class NodeBound:
         self.quick = fixed_point(data, graph, goal, places, held)
         self.given = Multipliers(graph.n)
         self.base, self.base_mu = ([0] * graph.n, [0] * graph.n) if held is None else (held.y, held.mu)
-
-    def read(self, line: list[Any], archive: Archive) -> None:
-        """Go on to the multipliers of a line."""
-        self.given.read(line, archive)
 
     def reached(self, status: States, spans: list[Span]) -> bool:
         """Whether no state with these states of the branches has a value below the goal."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from openpoint.arrays import States
-from openpoint.verify.archive import Archive
 from openpoint.verify.claim import Claim
 from openpoint.verify.errors import CertificateError
+from openpoint.verify.lines import ByParts, ByPaths
 from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.path_node import EXCLUDED, REACHED
-from openpoint.verify.path_parts import PartLines
-from openpoint.verify.path_table import nodes_of
+from openpoint.verify.path_parts import PartLines, nodes_of_grid
 from openpoint.verify.paths import PathBound, obstacles
 from openpoint.verify.wires import CLOSED, FREE
 
@@ -34,33 +31,35 @@ class PathLines:
             raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
         squares = {bus: high for bus, (_, high) in claim.places.squares_of(data).items()}
         self.swept = PathBound(data, claim.graph, squares).swept(status.tolist())
-        self.nodes = nodes_of(self.swept)
+        self.nodes = nodes_of_grid(self.swept)
         if len(self.nodes.buses) != claim.junctions:
             raise CertificateError(f"the paths of the grid have {len(self.nodes.buses)} junctions")
         self.multipliers, self.goal = Multipliers(len(self.nodes.buses)), claim.goal
 
-    def parts(self, line: list[Any], archive: Archive, status: States, ways: States) -> PartLines:
+    def parts(self, line: ByParts, status: States, ways: States) -> PartLines:
         """Divide the paths of a node with these states into parts."""
-        return PartLines(self.swept, self.goal, (status, ways), line, archive)
+        return PartLines(self.swept, self.goal, (status, ways), line)
 
-    def take_out(self, line: list[Any], archive: Archive, status: States, ways: States) -> bool:
+    def take_out(self, line: ByPaths, status: States, ways: States) -> bool:
         """Close the branches and exclude the directions of paths that a line names; whether it is all of the node.
 
         Args:
-            line: branches, directions, bits, width. archive: at the numbers that follow.
             status, ways: (E) states of the branches, (K) states that paths may have; both are changed.
 
         Raises:
             CertificateError: the bound does not tell that no state of the node below the claimed bound has these.
         """
-        closed, named, bits, width = line
-        given = self.multipliers
-        given.read_plain(bits, width, archive)
+        closed, given = line.closed, self.multipliers
+        given.take(line.given)
         lost, left = status.copy(), ways.copy()
-        found = self.nodes.decided(lost, left, given.y, given.mu, bits, self.goal)
-        turned = [self.nodes.way(*way) for way in named]
-        if not all(e in range(len(status)) and status[e] == FREE for e in closed):
-            raise CertificateError(f"of the branches {closed} one is none, or is decided already")
+        found = self.nodes.decided(lost, left, given.y, given.mu, given.bits, self.goal)
+        if any(branch not in self.nodes.of_branch for branch, _ in line.ways):
+            raise CertificateError("a direction is that of a branch on no path")
+        turned = [self.nodes.way(*way) for way in line.ways]
+        if any(status[e] != FREE for e in closed):
+            raise CertificateError(f"of the branches {closed} one is decided already")
+        if len(set(turned)) < len(turned) or any(not ways[k] & state for k, state in turned):
+            raise CertificateError("a direction is excluded twice")
         excluded = all(lost[e] == CLOSED for e in closed) and not any(left[k] & state for k, state in turned)
         if not (found == REACHED or (found == EXCLUDED and excluded and turned + closed)):
             raise CertificateError("the bound by paths of these multipliers does not reach the bound claimed")

@@ -34,9 +34,9 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Ints, States
-from openpoint.verify.archive import Archive
 from openpoint.verify.errors import CertificateError
-from openpoint.verify.multipliers import MOST_BITS, Multipliers
+from openpoint.verify.lines import ByParts, Line, OfPart
+from openpoint.verify.multipliers import MOST_BITS
 from openpoint.verify.part_node import NEW, SAME, PartTree, least_of_tree, priced
 from openpoint.verify.path_node import BACK, BROKEN, FORTH, LIMIT, NEVER, PathRoom, PathTable
 from openpoint.verify.path_table import GREATEST, PathNodes, nodes_of, room_for
@@ -54,6 +54,18 @@ def order_of(nodes: PathNodes) -> Ints:
     """(K) numbers of the paths in the order of their first branches."""
     start, branch = nodes.table.start, nodes.table.branch
     return np.argsort([int(branch[a:b].min()) for a, b in pairwise(start)], kind="stable")
+
+
+def nodes_of_grid(swept: Swept, flows: Ints | None = None, bits: int = 0) -> PathNodes:
+    """`nodes_of` for a certificate.
+
+    Raises:
+        CertificateError: powers are so large that the bound by paths has too few digits.
+    """
+    try:
+        return nodes_of(swept, flows, bits)
+    except OverflowError:
+        raise CertificateError("powers are too large for the bound by paths") from None
 
 
 class Priced:
@@ -76,6 +88,8 @@ class Priced:
         """
         self.nodes, self.status, self.mask = nodes, status, ways.copy()
         table, room = nodes.table, nodes.room
+        if held[2] > table.d:
+            raise CertificateError(f"the multipliers have {held[2]} binary digits, more than {table.d}")
         self.held = np.array([nodes.widened(part, held[2]) for part in held[:2]])
         room.y[:-1], room.mu[:-1] = self.held
         self.toll, self.total = np.zeros(2 * len(table.u), dtype=np.int64), 0
@@ -93,14 +107,10 @@ class Priced:
     def _take_tolls(self, sets: Sets) -> None:
         """Add all z to the total, and to the tolls of the arcs that enter their sets."""
         table, d, size = self.nodes.table, self.nodes.table.d, len(self.nodes.buses)
-        if any(type(z) is not int or (z < 0 and len(some) > 1) for z, some in sets):
-            raise CertificateError("a price of a set of several junctions is negative, or no whole number")
         scaled = [z << d - DIGITS if d >= DIGITS else z >> DIGITS - d for z, _ in sets]
         if sum(len(some) * abs(z) for z, (_, some) in zip(scaled, sets, strict=True)) >= MOST:
             raise CertificateError("the prices of sets of junctions are too large")
         for z, (_, some) in zip(scaled, sets, strict=True):
-            if not some or any(j not in range(size) for j in some):
-                raise CertificateError("a price is of no set of junctions")
             within = np.zeros(size + 1, dtype=bool)
             within[some] = True
             u, v = within[table.u], within[table.v]
@@ -228,57 +238,47 @@ class PartLines:
         leaves: how many bounds there were so far.
     """
 
-    def __init__(self, swept: Swept, goal: Fraction, node: tuple[States, States], line: list[Any], archive: Archive):
-        """`node`: states of branches and of paths. line: numbers of parts and of paths, z of each junction, z
-        of sets, and of flows and of multipliers the digits and the bytes of a number.
+    def __init__(self, swept: Swept, goal: Fraction, node: tuple[States, States], line: ByParts) -> None:
+        """`node`: states of branches and of paths.
 
         Raises:
             CertificateError: there is no bound of these.
         """
-        self.left, count, single, several, flow_bits, flow_width, bits, width = line
-        flows, held = Multipliers(2 * len(swept.paths)), Multipliers(len(swept.junctions))
-        flows.read_plain(flow_bits, flow_width, archive)
-        held.read_plain(bits, width, archive)
-        if bits > MOST_BITS or flow_bits > MOST_BITS:
-            raise CertificateError("too many digits")
-        if len(single) != len(held.y) or count != len(swept.paths):
-            raise CertificateError(f"prices of {len(single)} junctions, flows of {count} paths")
-        order = order_of(nodes_of(swept)) if len(swept.paths) else np.zeros(0, dtype=np.int64)
+        if line.paths != len(swept.paths):
+            raise CertificateError(f"the grid has {len(swept.paths)} paths, not {line.paths}")
+        flows, held = line.flows, line.held
+        order = order_of(nodes_of_grid(swept)) if len(swept.paths) else np.zeros(0, dtype=np.int64)
         about = np.zeros((len(order), 2, 2), dtype=np.int64)
         about[order] = np.stack([flows.y, flows.mu], axis=1).reshape(-1, 2, 2)
-        nodes = nodes_of(swept, np.maximum(about.reshape(-1, 2), 0), flow_bits)
-        sets = [(z, [j]) for j, z in enumerate(single)] + [(z, some) for z, some in several]
-        self.priced = Priced(nodes, *node, (held.y, held.mu, bits), sets)
-        self.goal, self.leaves = goal, 0
+        nodes = nodes_of_grid(swept, np.maximum(about.reshape(-1, 2), 0), flows.bits)
+        self.priced = Priced(nodes, *node, (held.y, held.mu, held.bits), line.sets)
+        self.goal, self.leaves, self.left = goal, 0, line.count
         self.bounds = Fraction(0)
-        if not self.left > 0:
-            raise CertificateError("there are no parts")
 
-    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> bool:
+    def line(self, line: Line, is_mine: Callable[[], bool]) -> bool:
         """Check a line; whether it is the last one, and the bounds add up to the one claimed.
 
         Raises:
             CertificateError: it does not hold, or they do not.
         """
-        if word != "part":
-            raise CertificateError(f"'{word}' where a part of the paths begins")
-        branches, inner, bound, nodes, bits, width = rest
-        part = self.priced.part([self.priced.nodes.of_branch[branch] for branch in branches])
-        if inner != part.inner:
-            raise CertificateError(f"the part has {part.inner} inner junctions, not {inner}")
-        tree = np.array(nodes, dtype=np.int64).reshape(-1)
+        if not isinstance(line, OfPart):
+            raise CertificateError(f"'{line.word}' where a part of the paths begins")
+        of_branch, given, tree = self.priced.nodes.of_branch, line.given, line.nodes
+        if any(branch not in of_branch for branch in line.branches):
+            raise CertificateError("a part is of a branch on no path")
+        part = self.priced.part([of_branch[branch] for branch in line.branches])
+        if line.inner != part.inner:
+            raise CertificateError(f"the part has {part.inner} inner junctions, not {line.inner}")
         count = int((tree == NEW).sum())
-        given = Multipliers(part.inner * count)
-        given.read_plain(bits, width, archive)
         self.leaves += count + int((tree == SAME).sum())
         if is_mine():
             values = np.stack([given.y, given.mu]).reshape(2 * part.inner, count).T
-            least = part.least(tree, np.ascontiguousarray(values), bits)
+            least = part.least(tree, np.ascontiguousarray(values), given.bits)
             if least is None:
                 raise CertificateError("the tree of the part does not cover its states, or a leaf has no bound")
-            if Fraction(least, 1 << part.table.d) < Fraction(float(bound)):
+            if Fraction(least, 1 << part.table.d) < Fraction(line.bound):
                 raise CertificateError("a leaf does not reach the bound claimed of the part")
-        self.bounds += Fraction(float(bound))
+        self.bounds += Fraction(line.bound)
         self.left -= 1
         if self.left:
             return False

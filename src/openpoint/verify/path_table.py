@@ -63,11 +63,7 @@ class PathNodes:
         return np.clip(given, 0, GREATEST << bits) << (self.table.d - bits)
 
     def way(self, branch: int, side: int) -> tuple[int, int]:
-        """The path of a branch, and its state with power as from the from to the to bus (side 0), or the other way.
-
-        Raises:
-            LookupError: the branch is on no path.
-        """
+        """The path of a branch, and its state with power as from the from to the to bus (side 0), or the other way."""
         k = self.of_branch[branch]
         return k, FORTH if self.along[branch] == (side == 0) else BACK
 

@@ -33,7 +33,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,6 +44,19 @@ from openpoint.verify.devices import Span, running
 from openpoint.verify.errors import CertificateError
 from openpoint.verify.futures import FuturesBounds, check_futures
 from openpoint.verify.head import Head, read_head
+from openpoint.verify.lines import (
+    Bound,
+    ByParts,
+    ByPaths,
+    ByRegions,
+    Future,
+    Judged,
+    Line,
+    Probe,
+    Sizes,
+    Step,
+    read_line,
+)
 from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.path_lines import PathLines
 from openpoint.verify.path_parts import PartLines
@@ -53,6 +65,9 @@ from openpoint.verify.regions import Regions
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN
+
+TRIES = 64
+"""How often a future may be bounded at a node with the same branches closed, or with one more open, at most."""
 
 
 def check(
@@ -103,11 +118,13 @@ def _proven(
         head = read_head(archive, question.net)
         check_futures(head.futures, question.futures)
         proof = _Proof(Claim(_with_alone(question, head, archive), head), part)
-        while (line := archive.line()) is not None:
+        while proof.lines < proof.claim.declared:
             proof.lines += 1
-            proof.line(line, archive)
+            proof.line(read_line(archive, proof.sizes))
             if progress is not None:
                 progress(proof.lines, proof.claim.declared)
+        if archive.line() is not None:
+            raise CertificateError(f"there are more lines than the {proof.claim.declared} that the head names")
         return proof.claim, proof.end()
     except CertificateError as error:
         where = f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
@@ -136,7 +153,7 @@ class _Proof:
     def __init__(self, claim: Claim, part: tuple[int, int]) -> None:
         """`part`: (k, n) of the bounds for one demand only every n-th is worked out, from k on."""
         self.claim, self.part = claim, part
-        self.lines, self.bounds, self.judged, self.by_paths, self.by_regions = 0, 0, 0, 0, 0
+        self.lines, self.bounds, self.judged, self.by_paths = 0, 0, 0, 0
         net, self.data, goal = claim.net, claim.data(), claim.goal
         self.bound, self.futures = None, None
         if claim.every is None:
@@ -150,7 +167,7 @@ class _Proof:
         self.first = status.copy()
         self.regions: Regions | None = None
         self.parts: PartLines | None = None
-        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, [], {}))
+        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, set(), {}))
 
     def _base(self, given: list[int | None], prices: list[int]) -> list[int]:
         """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
@@ -159,56 +176,57 @@ class _Proof:
             raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
         return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
 
-    def line(self, line: list[Any], archive: Archive) -> None:
-        """Check one line of the archive, which is read up to its end, and what belongs to it after that."""
-        word, *rest = line
+    @property
+    def sizes(self) -> Sizes:
+        """Of what the next line is of."""
+        claim = self.claim
+        of_region = None if self.regions is None else self.regions.sizes
+        count = 0 if claim.every is None else claim.every.count
+        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), claim.devices.count, count, claim.junctions)
+
+    def line(self, line: Line) -> None:
+        """Check one line of the file."""
         if self.regions is not None:
-            self._in_regions(word, rest, archive)
+            if self.regions.line(line, self._is_mine):
+                self.regions, self.tree.state = None, None
         elif self.parts is not None:
-            self._in_parts(self.parts, word, rest, archive)
-        elif self.tree.step(word, rest):
+            self._in_parts(self.parts, line)
+        elif self.tree.step(line):
             return
-        elif word == "step":
-            nearer, farther = self._divided(*rest)
+        elif isinstance(line, Step):
+            nearer, farther = self._divided(line)
             here = self.tree.here
             other = here.beside(here.status.copy(), farther, dict(here.values))
             here.spans = nearer
             self.tree.leave(other)
-        elif word == "judged" and self.tree.decided and (only := self._only()) is not None:
+        elif isinstance(line, Judged) and self.tree.decided and (only := self._only()) is not None:
             self._judge(*only)
-        elif not (
-            self._step_one(word, rest, archive) if self.futures is None else self._step_many(word, rest, archive)
-        ):
-            raise CertificateError(f"'{word}' does not hold here")
+        elif not (self._step_one if self.futures is None else self._step_many)(line):
+            raise CertificateError(f"'{line.word}' does not hold here")
 
-    def _step_one(self, word: str, rest: list[Any], archive: Archive) -> bool:
+    def _step_one(self, line: Line) -> bool:
         """A line with a bound for one demand; whether it is one."""
-        if word == "bound":
-            self._bounded(self.tree.here.status, rest, archive)
-            self.tree.state = None
-        elif word == "paths":
-            self._bounded_by_paths(rest, archive)
-        elif word == "parts":
-            self.parts = self.path_lines.parts(rest, archive, self.tree.here.status, self._ways())
-        elif word == "regions":
+        here = self.tree.here
+        if isinstance(line, Bound | Probe) and line.given is not None and self.bound is not None:
+            self.bound.given.take(line.given)
+            if self._is_mine() and not self.bound.reached(self.tree.asked(line), here.spans):
+                raise CertificateError("the bound of these multipliers does not reach the bound claimed")
+            self.tree.accept(line)
+        elif isinstance(line, ByPaths):
+            self._bounded_by_paths(line)
+        elif isinstance(line, ByParts):
+            self.parts = self.path_lines.parts(line, here.status, self._ways())
+        elif isinstance(line, ByRegions):
             self.bounds += 1
-            self.regions = Regions(self.claim, self.data, self.tree.here.status, rest, archive)
-        elif word == "probe":
-            self._bounded(self.tree.with_open(rest[0]), rest[1:], archive)
-            self.tree.here.closings.append(rest[0])
-        return word in ("bound", "paths", "parts", "regions", "probe")
+            self.regions = Regions(self.claim, self.data, here.status, line)
+        else:
+            return False
+        return True
 
-    def _in_regions(self, word: str, rest: list[Any], archive: Archive) -> None:
-        """A line of the tree of a region; after the last one the node is done."""
-        assert self.regions is not None
-        if self.regions.line(word, rest, archive, self._is_mine):
-            self.by_regions += self.regions.nodes
-            self.regions, self.tree.state = None, None
-
-    def _in_parts(self, parts: PartLines, word: str, rest: list[Any], archive: Archive) -> None:
+    def _in_parts(self, parts: PartLines, line: Line) -> None:
         """A line of a part of the paths; after the last one the node is done."""
         begun = parts.leaves
-        done = parts.line(word, rest, archive, self._is_mine)
+        done = parts.line(line, self._is_mine)
         self.by_paths += parts.leaves - begun
         self.bounds += parts.leaves - begun - 1  # the part is one of them
         if done:
@@ -220,28 +238,28 @@ class _Proof:
         self.bounds += 1
         return self.bounds % count == rank
 
-    def _step_many(self, word: str, rest: list[Any], archive: Archive) -> bool:
+    def _step_many(self, line: Line) -> bool:
         """A line with a bound under many futures; whether it is one."""
         here, futures = self.tree.here, self.futures
         assert futures is not None
-        if word == "future":
-            k, branch, *given = rest
-            if k not in range(len(futures.multipliers)) or not (branch == -1 or self.tree.is_free(branch)):
-                raise CertificateError(f"there is no future {k}, or branch {branch} is decided already")
-            futures.multipliers[k].read(given, archive)
+        if isinstance(line, Future):
+            k, branch = line.k, line.branch
+            here.tried[k, branch] += 1
+            if here.tried[k, branch] > TRIES or not (branch is None or self.tree.is_free(branch)):
+                raise CertificateError(f"future {k} is bounded too often here, or branch {branch} is decided already")
+            futures.multipliers[k].take(line.given)
             self.bounds += 1
-            known = here.values if branch == -1 else here.opened.setdefault(branch, {})
-            found = futures.bound(k, here.status if branch == -1 else self.tree.with_open(branch))
+            known = here.values if branch is None else here.opened.setdefault(branch, {})
+            found = futures.bound(k, here.status if branch is None else self.tree.with_open(branch))
             known[k] = max([found, *(values[k] for values in (known, here.values) if k in values)])
-        elif word in ("bound", "probe"):
-            values = here.values if word == "bound" else here.values | here.opened.get(rest[0], {})
+        elif isinstance(line, Bound | Probe):
+            values = here.values if isinstance(line, Bound) else here.values | here.opened.get(line.branch, {})
             if not futures.reached(values):
                 raise CertificateError("the bounds of the futures do not reach the bound claimed")
-            if word == "bound":
-                self.tree.state = None
-            else:
-                here.closings.append(rest[0])
-        return word in ("future", "bound", "probe")
+            self.tree.accept(line)
+        else:
+            return False
+        return True
 
     def _judge(self, positions: list[int], outputs: Complexes) -> None:
         """Accept a radial state that misses a limit or is worth at least what is claimed."""
@@ -252,11 +270,11 @@ class _Proof:
             raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
         self.tree.state = None
 
-    def _divided(self, d: int, k: int, side: int) -> tuple[list[Span], list[Span]]:
+    def _divided(self, line: Step) -> tuple[list[Span], list[Span]]:
         """The intervals of the node that follows and of the one that waits: a device is split after position k."""
-        spans = self.tree.here.spans
-        if d not in range(len(spans)) or side not in (0, 1) or not spans[d][0] <= k < spans[d][1]:
-            raise CertificateError(f"device {d} cannot be split after position {k} with side {side}")
+        spans, d, k, side = self.tree.here.spans, line.device, line.k, line.side
+        if not spans[d][0] <= k < spans[d][1]:
+            raise CertificateError(f"device {d} cannot be split after position {k}")
         first, last = spans[d]
         parts = (first, k), (k + 1, last)
         sides = [[*spans[:d], part, *spans[d + 1 :]] for part in parts]
@@ -272,19 +290,12 @@ class _Proof:
             return None
         return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
-    def _bounded(self, status: States, line: list[Any], archive: Archive) -> None:
-        """Check that no state with these states of the branches has a value below the claimed bound."""
-        assert self.bound is not None
-        self.bound.read(line, archive)
-        if self._is_mine() and not self.bound.reached(status, self.tree.here.spans):
-            raise CertificateError("the bound of these multipliers does not reach the bound claimed")
-
-    def _bounded_by_paths(self, line: list[Any], archive: Archive) -> None:
+    def _bounded_by_paths(self, line: ByPaths) -> None:
         """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
         here = self.tree.here
         self.bounds += 1
         self.by_paths += 1
-        if self.path_lines.take_out(line, archive, here.status, self._ways()):
+        if self.path_lines.take_out(line, here.status, self._ways()):
             self.tree.state = None
         else:
             here.alive = self.tree.graph.consequences(here.status)
@@ -302,6 +313,6 @@ class _Proof:
 
     def end(self) -> Verified:
         """The result, after the last line."""
-        if not self.tree.done or self.lines != self.claim.declared:
-            raise CertificateError(f"the file ends with nodes left, or has not {self.claim.declared} lines")
+        if not self.tree.done:
+            raise CertificateError(f"the file ends with nodes left, after {self.claim.declared} lines")
         return self.claim.proven(self.tree.node, self.bounds, self.judged, self.by_paths)

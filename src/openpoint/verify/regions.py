@@ -37,13 +37,13 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import States
-from openpoint.verify.archive import Archive
 from openpoint.verify.bound import COARSE, Held
 from openpoint.verify.claim import Claim
 from openpoint.verify.data import Data
 from openpoint.verify.errors import CertificateError
 from openpoint.verify.graph import Graph
-from openpoint.verify.multipliers import Multipliers
+from openpoint.verify.lines import Bound, ByRegions, Line, OfRegion, Probe, Sizes
+from openpoint.verify.multipliers import Given, Multipliers
 from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.wires import CLOSED, OPEN
@@ -226,23 +226,19 @@ class Region:
 
     def __init__(self, bound: NodeBound, goal: Fraction, status: States) -> None:
         self.bounds, self.bound = bound, goal
-        self.tree = Tree(bound.graph, State(status, [], {}, [], {}))
+        self.tree = Tree(bound.graph, State(status, [], {}, set(), {}))
 
-    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> None:
+    def line(self, line: Line, is_mine: Callable[[], bool]) -> None:
         """Check a line of the tree."""
         tree = self.tree
-        if tree.step(word, rest):
+        if tree.step(line):
             return
-        if word not in ("bound", "probe"):
-            raise CertificateError(f"'{word}' does not hold in a region")
-        status = tree.here.status if word == "bound" else tree.with_open(rest[0])
-        self.bounds.read(rest if word == "bound" else rest[1:], archive)
-        if is_mine() and not self.bounds.reached(status, []):
+        if not isinstance(line, Bound | Probe) or line.given is None:
+            raise CertificateError(f"'{line.word}' does not hold in a region")
+        self.bounds.given.take(line.given)
+        if is_mine() and not self.bounds.reached(tree.asked(line), []):
             raise CertificateError("the bound of these multipliers does not reach the bound claimed of the region")
-        if word == "bound":
-            tree.state = None
-        else:
-            tree.here.closings.append(rest[0])
+        tree.accept(line)
 
 
 class Regions:
@@ -252,36 +248,34 @@ class Regions:
         nodes: of all their trees.
     """
 
-    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: list[Any], archive: Archive) -> None:
-        """`line`: buses that are not supplied, and multipliers of all buses, as numbers that follow in the file.
-
+    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: ByRegions) -> None:
+        """
         Raises:
             CertificateError: regions do not cover the grid, or the parts are none.
         """
         if why := obstacles(claim, data):
             raise CertificateError(f"regions do not cover a grid with {', '.join(why)}")
-        apart, *given = line
         self.claim, self.data, self.status, self.nodes = claim, data, status, 0
-        self.parts = parts_of(claim.graph, status.tolist(), set(apart))
+        self.parts = parts_of(claim.graph, status.tolist(), set(line.apart))
         self.held = Multipliers(claim.graph.n)
-        self.held.read(given, archive)
+        self.held.take(line.given)
         self.w = ranges(data, claim.graph, self.parts, max(claim.goal, Fraction(0)))
         self.worth = [Fraction(0)] * claim.graph.n
         self.total, self.begun = Fraction(0), 0
         self.region: Region | None = None
 
-    def line(self, word: str, rest: list[Any], archive: Archive, is_mine: Callable[[], bool]) -> bool:
+    def line(self, line: Line, is_mine: Callable[[], bool]) -> bool:
         """Check a line; whether it is the last one, and the bounds add up to the one claimed.
 
         Raises:
             CertificateError: it does not hold, or they do not.
         """
         if self.region is None:
-            if word != "region":
-                raise CertificateError(f"'{word}' where a region begins")
-            self.region = self._region(*rest)
+            if not isinstance(line, OfRegion):
+                raise CertificateError(f"'{line.word}' where a region begins")
+            self.region = self._region(line)
             return False
-        self.region.line(word, rest, archive, is_mine)
+        self.region.line(line, is_mine)
         if not self.region.tree.done:
             return False
         self.total += self.region.bound
@@ -293,13 +287,19 @@ class Regions:
             raise CertificateError("the bounds of the regions do not add up to the bound claimed")
         return True
 
-    def _region(self, count: Any, bound: Any, prices: list[Any]) -> Region:
-        """The next region; `count`: of its buses and hubs. prices: of the hubs, times 2^`COARSE`."""
-        k, goal = self.begun, Fraction(float(bound))
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the region whose tree goes on; None where the next one begins."""
+        graph = None if self.region is None else self.region.tree.graph
+        return None if graph is None else Sizes(graph.n, len(graph.fr), 0, 0, 0)
+
+    def _region(self, line: OfRegion) -> Region:
+        """The next region; its prices are those of the hubs, times 2^`COARSE`."""
+        k, goal = self.begun, Fraction(line.bound)
         buses, hubs, branches = self.parts.buses[k], self.parts.hubs[k], self.parts.branches[k]
-        if count != len(buses) + len(hubs):
-            raise CertificateError(f"the region has {len(buses)} buses and {len(hubs)} hubs, not {count}")
-        kappa = {hub: Fraction(int(price), 1 << COARSE) for hub, price in zip(hubs, prices, strict=True)}
+        if line.count != len(buses) + len(hubs) or len(line.prices) != len(hubs):
+            raise CertificateError(f"the region has {len(buses)} buses and {len(hubs)} hubs, not {line.count}")
+        kappa = {hub: Fraction(price, 1 << COARSE) for hub, price in zip(hubs, line.prices, strict=True)}
         for hub, price in kappa.items():
             self.worth[hub] -= price
         data, n = self.data, self.claim.graph.n
@@ -330,8 +330,8 @@ class Regions:
         nothing = Held([0] * within.n, [0] * within.n)
         of = NodeBound(part, within, self.claim.goal, self.claim.places, nothing)
         number = {j: k for k, j in enumerate(parts.supplied)}
-        phi, near = ([(number[j], value) for j, value in some.items() if j in number] for some in (held.phi, held.near))
-        of.given.take(held.bits, [], phi, near, held.y[parts.supplied], held.mu[parts.supplied])
+        phi, near = ({number[j]: value for j, value in some.items() if j in number} for some in (held.phi, held.near))
+        of.given.take(Given(held.bits, held.y[parts.supplied], held.mu[parts.supplied], [], phi, near))
         found = of.value(np.full(len(parts.inside), CLOSED, dtype=np.int8))
         if found is None:
             raise CertificateError("the supplied part has no bound")

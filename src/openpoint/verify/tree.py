@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from openpoint.arrays import States
 from openpoint.verify.devices import Span
 from openpoint.verify.errors import CertificateError
 from openpoint.verify.graph import Graph
+from openpoint.verify.lines import Apply, Bound, From, Line, Nothing, Probe, Split
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
 
@@ -20,7 +21,8 @@ class State:
 
     Attributes:
         status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.
-        closings: branches that cannot be open, to be closed together. opened: by branch that may not be, bounds of
+        closings: branches that cannot be open, to be closed together. tried: by future and branch how often it was
+            bounded since the node began or branches were closed. opened: by branch that may not be, bounds of
             futures with it open. ways: states that paths may have (`openpoint.verify.path_node`); None: any.
         alive: whether a radial state is left.
     """
@@ -28,14 +30,15 @@ class State:
     status: States
     spans: list[Span]
     values: dict[int, int]
-    closings: list[int]
+    closings: set[int]
     opened: dict[int, dict[int, int]]
+    tried: Counter[tuple[int, int | None]] = field(default_factory=Counter)
     ways: States | None = None
     alive: bool = True
 
     def beside(self, status: States, spans: list[Span], values: dict[int, int]) -> State:
         """The other side of a branching."""
-        return State(status, spans, values, [], {}, None if self.ways is None else self.ways.copy())
+        return State(status, spans, values, set(), {}, ways=None if self.ways is None else self.ways.copy())
 
 
 class Tree:
@@ -62,52 +65,70 @@ class Tree:
         assert self.state is not None
         return self.state
 
-    def step(self, word: str, rest: list[Any]) -> bool:
+    def step(self, line: Line) -> bool:
         """Follow a line without a bound; whether it is one.
 
         Raises:
             CertificateError: it does not hold at the current node.
         """
-        if (self.state is None) != (word == "from"):
-            raise CertificateError(f"'{word}' where a node {'is done' if self.state is None else 'is not'}")
-        if word == "from":
-            if rest[0] not in self.waiting:
-                raise CertificateError(f"node {rest[0]} has no open side left")
-            self.enter(self.waiting.pop(rest[0]))
+        if (self.state is None) != isinstance(line, From):
+            raise CertificateError(f"'{line.word}' where a node {'is done' if self.state is None else 'is not'}")
+        if isinstance(line, From):
+            if line.node not in self.waiting:
+                raise CertificateError(f"node {line.node} has no open side left")
+            self.enter(self.waiting.pop(line.node))
             return True
         here = self.here
-        if not here.alive and word != "none":
+        if not here.alive and not isinstance(line, Nothing):
             raise CertificateError("no radial state is left here, and the line says otherwise")
-        if word in ("probe", "split") and not self.is_free(rest[0]):
-            raise CertificateError(f"there is no branch {rest[0]}, or it is decided already")
-        if word == "none" and not here.alive:
+        if isinstance(line, Probe | Split) and not self.is_free(line.branch):
+            raise CertificateError(f"branch {line.branch} is decided already, or probed")
+        if isinstance(line, Nothing) and not here.alive:
             self.state = None
-        elif word == "split":
-            other = self.with_open(rest[0])
-            here.status[rest[0]] = CLOSED
-            self.leave(here.beside(other, here.spans, here.values | here.opened.get(rest[0], {})))
-        elif word == "apply":
-            here.status[here.closings] = CLOSED
-            here.closings, here.opened, here.alive = [], {}, self.graph.consequences(here.status)
+        elif isinstance(line, Split):
+            other = self.with_open(line.branch)
+            here.status[line.branch] = CLOSED
+            self.leave(here.beside(other, here.spans, here.values | here.opened.get(line.branch, {})))
+        elif isinstance(line, Apply):
+            if not here.closings:
+                raise CertificateError("there is nothing to close: no branch was probed")
+            here.status[list(here.closings)] = CLOSED
+            self._follow()
         else:
             return False
         return True
+
+    def asked(self, line: Bound | Probe) -> States:
+        """The states of the branches in which a bound has to be reached."""
+        return self.here.status if isinstance(line, Bound) else self.with_open(line.branch)
+
+    def accept(self, line: Bound | Probe) -> None:
+        """Go on after a bound that is reached."""
+        if isinstance(line, Bound):
+            self.state = None
+        else:
+            self.here.closings.add(line.branch)
 
     def enter(self, state: State) -> None:
         """Go on to the next node."""
         self.node += 1
         self.state = state
-        state.closings, state.opened, state.alive = [], {}, self.graph.consequences(state.status)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Work out what follows from the graph, and forget what was tried."""
+        here = self.here
+        here.closings, here.opened, here.alive = set(), {}, self.graph.consequences(here.status)
+        here.tried.clear()
 
     def leave(self, other: State) -> None:
         """Go on with the current node where it has left a side open."""
         self.waiting[self.node] = other
         self.enter(self.here)
 
-    def is_free(self, branch: Any) -> bool:
-        """Whether this is a branch, and undecided here."""
-        status = self.here.status
-        return branch in range(len(status)) and bool(status[branch] == FREE)
+    def is_free(self, branch: int) -> bool:
+        """Whether this branch is undecided here, and not to be closed."""
+        return bool(self.here.status[branch] == FREE) and branch not in self.here.closings
 
     def with_open(self, branch: int) -> States:
         """The states of the branches with this one open."""

@@ -1,0 +1,304 @@
+"""The lines of a certificate as typed values: numbers of branches, buses and paths that there are, blocks as arrays.
+
+docs/formats.md has the meaning of each word. Whether a line holds where it stands, the checker tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from openpoint.arrays import Ints
+from openpoint.verify import schema
+from openpoint.verify.archive import Archive
+from openpoint.verify.errors import CertificateError
+from openpoint.verify.multipliers import MOST_BITS, Given
+from openpoint.verify.part_node import NEW, SAME
+from openpoint.verify.schema import LARGE
+
+WIDTHS = (1, 2, 4, 8)
+"""Bytes of a number."""
+MOST_OF_LEAVES = 1 << 22
+"""Multipliers of all leaves of the tree of a part, at most."""
+MOST_NODE = 1 << 31
+"""Numbers in the tree of a part are less."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the grid, or of the region whose tree the lines are of.
+
+    Attributes:
+        futures: their number; 0 for one demand. junctions: of the paths of the grid, as the head says.
+    """
+
+    buses: int
+    branches: int
+    devices: int
+    futures: int
+    junctions: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """With this branch open the bound is reached; `given`: by these multipliers, None under many futures."""
+
+    word: ClassVar = "probe"
+    branch: int
+    given: Given | None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound is reached; `given`: by these multipliers, None under many futures."""
+
+    word: ClassVar = "bound"
+    given: Given | None
+
+
+@dataclass(frozen=True)
+class Future:
+    """Multipliers of one future, with this branch open; None: of the node."""
+
+    word: ClassVar = "future"
+    k: int
+    branch: int | None
+    given: Given
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Close the branches that were probed."""
+
+    word: ClassVar = "apply"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No radial state is left."""
+
+    word: ClassVar = "none"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A radial state for the power flow."""
+
+    word: ClassVar = "judged"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Decide this branch."""
+
+    word: ClassVar = "split"
+    branch: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Divide the positions of a device after position k; `side` is next."""
+
+    word: ClassVar = "step"
+    device: int
+    k: int
+    side: int
+
+
+@dataclass(frozen=True)
+class From:
+    """Go on with what this node has left open."""
+
+    word: ClassVar = "from"
+    node: int
+
+
+@dataclass(frozen=True)
+class ByPaths:
+    """Multipliers of junctions, and what the bound by paths excludes: branches open, and (branch, side) of power."""
+
+    word: ClassVar = "paths"
+    closed: list[int]
+    ways: list[tuple[int, int]]
+    given: Given
+
+
+@dataclass(frozen=True)
+class ByRegions:
+    """Buses that are not supplied, and multipliers of all buses."""
+
+    word: ClassVar = "regions"
+    apart: list[int]
+    given: Given
+
+
+@dataclass(frozen=True)
+class OfRegion:
+    """The next region: number of its buses, its bound, and prices of its hubs."""
+
+    word: ClassVar = "region"
+    count: int
+    bound: float
+    prices: list[int]
+
+
+@dataclass(frozen=True)
+class ByParts:
+    """Parts of the paths: how many; prices of sets of junctions; flows of paths, and multipliers of junctions."""
+
+    word: ClassVar = "parts"
+    count: int
+    paths: int
+    sets: list[tuple[int, list[int]]]
+    flows: Given
+    held: Given
+
+
+@dataclass(frozen=True)
+class OfPart:
+    """The next part: a branch of each of its paths, number of inner junctions, bound, tree, multipliers of leaves."""
+
+    word: ClassVar = "part"
+    branches: list[int]
+    inner: int
+    bound: float
+    nodes: Ints
+    given: Given
+
+
+OfTree = Probe | Bound | Future | Apply | Nothing | Judged | Split | Step | From
+Line = OfTree | ByPaths | ByRegions | OfRegion | ByParts | OfPart
+
+
+def read_line(archive: Archive, sizes: Sizes) -> Line:
+    """The next line with the block after it.
+
+    Args:
+        sizes: of what the line is of.
+
+    Raises:
+        CertificateError: the file ends, is damaged, or a value is not what it should be.
+    """
+    line = archive.line()
+    if line is None:
+        raise CertificateError("the file ends with fewer lines than its head names")
+    word, *rest = schema.array(line, "the line") or [None]
+    if type(word) is not str or word not in READERS:
+        raise CertificateError(f"the line begins with {ascii(word)[: schema.SHOWN]}, which is no word of a certificate")
+    count, reader = READERS[word]
+    if word in ("probe", "bound"):
+        count -= 5 if sizes.futures else 0
+    return reader(schema.array(rest, f"the line '{word}'", count), sizes, archive)
+
+
+def _probe(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    return Probe(_branch(rest[0], sizes), None if sizes.futures else _given(rest[1:], sizes.buses, archive))
+
+
+def _bound(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    return Bound(None if sizes.futures else _given(rest, sizes.buses, archive))
+
+
+def _future(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    k, branch = schema.whole(rest[0], "the future", 0, sizes.futures - 1), rest[1]
+    opened = None if type(branch) is int and branch == -1 else _branch(branch, sizes)
+    return Future(k, opened, _given(rest[2:], sizes.buses, archive))
+
+
+def _split(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
+    return Split(_branch(rest[0], sizes))
+
+
+def _step(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
+    device, k = schema.whole(rest[0], "the device", 0, sizes.devices - 1), schema.whole(rest[1], "position", 0, LARGE)
+    return Step(device, k, schema.whole(rest[2], "side", 0, 1))
+
+
+def _from(rest: list[Any], _: Sizes, __: Archive) -> Line:
+    return From(schema.whole(rest[0], "node", 1, LARGE))
+
+
+def _by_paths(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    closed, ways = schema.different(rest[0], "branches", sizes.branches), list[tuple[int, int]]()
+    for way in schema.array(rest[1], "directions"):
+        branch, side = schema.array(way, "a direction", 2)
+        ways.append((_branch(branch, sizes), schema.whole(side, "side", 0, 1)))
+    return ByPaths(closed, ways, _plain(rest[2], rest[3], sizes.junctions, archive))
+
+
+def _by_regions(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    return ByRegions(schema.different(rest[0], "buses", sizes.buses), _given(rest[1:], sizes.buses, archive))
+
+
+def _of_region(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
+    count, prices = schema.whole(rest[0], "buses", 1, sizes.buses), schema.wholes(rest[2], "prices", -LARGE, LARGE)
+    return OfRegion(count, schema.number(rest[1], "bound"), prices)
+
+
+def _by_parts(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    count, paths = schema.whole(rest[0], "parts", 1, LARGE), schema.whole(rest[1], "paths", 0, sizes.branches)
+    sets = [(z, [j]) for j, z in enumerate(schema.wholes(rest[2], "prices", -LARGE, LARGE, sizes.junctions))]
+    for price in schema.array(rest[3], "prices of sets"):
+        z, some = schema.array(price, "a price of a set", 2)
+        if len(within := schema.different(some, "a set", sizes.junctions)) < 2:
+            raise CertificateError("a set has fewer than two junctions")
+        sets.append((schema.whole(z, "the price of a set", 0, LARGE), within))
+    flows = _plain(rest[4], rest[5], 2 * paths, archive)
+    return ByParts(count, paths, sets, flows, _plain(rest[6], rest[7], sizes.junctions, archive))
+
+
+def _of_part(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+    branches, inner = schema.different(rest[0], "branches", sizes.branches), rest[1]
+    if not branches:
+        raise CertificateError("a part has no path")
+    nodes = schema.wholes(rest[3], "the tree", SAME, MOST_NODE)
+    values = schema.whole(inner, "inner junctions", 0, sizes.junctions) * nodes.count(NEW)
+    if values > MOST_OF_LEAVES:
+        raise CertificateError(f"the leaves have {values:,} multipliers, more than {MOST_OF_LEAVES:,}")
+    given = _plain(rest[4], rest[5], values, archive)
+    return OfPart(branches, inner, schema.number(rest[2], "bound"), np.array(nodes, dtype=np.int64), given)
+
+
+def _branch(value: Any, sizes: Sizes) -> int:
+    return schema.whole(value, "the branch", 0, sizes.branches - 1)
+
+
+def _given(rest: list[Any], n: int, archive: Archive) -> Given:
+    """Of `[bits, roots, phi, near, width]` and the block of so many buses."""
+    bits, tops, phi, near, width = rest
+    plain = _plain(bits, width, n, archive)
+    pairs = schema.pairs(phi, "phi", n, -LARGE, LARGE), schema.pairs(near, "near", n, 1, LARGE)
+    return Given(plain.bits, plain.y, plain.mu, schema.different(tops, "roots", n), *pairs)
+
+
+def _plain(bits: Any, width: Any, n: int, archive: Archive) -> Given:
+    """Of digits, and the block of two lists of n numbers of so many bytes each."""
+    if type(width) is not int or width not in WIDTHS:
+        raise schema.refused(width, "the bytes of a number", "1, 2, 4 or 8")
+    digits = schema.whole(bits, "the binary digits", 0, MOST_BITS)
+    block = np.frombuffer(archive.block(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
+    steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}").reshape(2, n)
+    y, mu = np.cumsum(steps, axis=1, dtype=np.int64)
+    return Given(digits, y, mu)
+
+
+READERS: dict[str, tuple[int, Callable[[list[Any], Sizes, Archive], Line]]] = {
+    "probe": (6, _probe),
+    "bound": (5, _bound),
+    "future": (7, _future),
+    "apply": (0, lambda *_: Apply()),
+    "none": (0, lambda *_: Nothing()),
+    "judged": (0, lambda *_: Judged()),
+    "split": (1, _split),
+    "step": (3, _step),
+    "from": (1, _from),
+    "paths": (4, _by_paths),
+    "regions": (6, _by_regions),
+    "region": (3, _of_region),
+    "parts": (8, _by_parts),
+    "part": (6, _of_part),
+}
+"""By word the number of values after it, and what reads them."""
