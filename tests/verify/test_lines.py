@@ -14,10 +14,10 @@ from openpoint.grid import builtin
 from openpoint.network import build_network
 from openpoint.network.devices import no_devices
 from openpoint.search.topology import search_topologies
-from openpoint.verify import CertificateError, verify_network
+from openpoint.verify import CertificateError
 from openpoint.verify.archive import Archive
 from openpoint.verify.lines import READERS, Probe, Sizes, read_line
-from tests.builders.certificates import content, index, judged_tree, rewritten
+from tests.builders.certificates import content, index, judged_tree, rewritten, verify_network
 
 SIZES = Sizes(buses=3, branches=4, devices=2, futures=0, junctions=2)
 RIGHT: dict[str, list[Any]] = {
@@ -82,7 +82,7 @@ def test_no_line_holds_twice_in_succession(tmp_path: Path) -> None:
     network, path, words = build_network(builtin.load("civanlar16")), tmp_path / "file", set[str]()
     found = search_topologies(network, certificate=path)
     assert found.closed is not None
-    by_search = content(path)
+    by_search = content(path, network)
     by_power_flow = judged_tree(network, no_devices(), found.closed, np.zeros(0, int), (found.value, 0.5 * found.value))
     for head, lines in (by_search, by_power_flow):
         verify_network(network, rewritten(path, head, lines))
@@ -98,7 +98,7 @@ def test_no_line_holds_twice_in_succession(tmp_path: Path) -> None:
 def test_applying_nothing_is_no_step(tmp_path: Path) -> None:
     network, path = build_network(builtin.load("civanlar16")), tmp_path / "file"
     search_topologies(network, certificate=path)
-    head, _ = content(path)
+    head, _ = content(path, network)
     with pytest.raises(CertificateError, match="line 2, node 1: there is nothing to close"):
         verify_network(network, rewritten(path, head | {"lines": 10_000}, [["apply"]] * 10_000))
 
@@ -106,7 +106,7 @@ def test_applying_nothing_is_no_step(tmp_path: Path) -> None:
 def test_a_file_has_the_lines_that_its_head_names(tmp_path: Path) -> None:
     network, path = build_network(builtin.load("civanlar16")), tmp_path / "file"
     search_topologies(network, certificate=path)
-    head, lines = content(path)
+    head, lines = content(path, network)
     for count, words in ((len(lines) - 1, "more lines"), (len(lines) + 1, "fewer lines")):
         with pytest.raises(CertificateError, match=words):
             verify_network(network, rewritten(path, head | {"lines": count}, lines))
