@@ -81,6 +81,7 @@ def _branches(question: Question) -> dict[str, Any]:
         | {"i_max_a": _ends(np.sqrt(net.l_max) * net.i_base_a), "switchable": net.switchable, "closed": net.closed}
         | {"lock": ["closed" if close else "open" if opened else None for close, opened in locks]}
         | {"r": z.real, "x": z.imag, "g": y.real, "b": y.imag, "tap": net.tap, "l_max": _ends(question.l_max)}
+        | {"rated_fr": net.rated_fr, "rated_to": net.rated_to}
         | dict(zip(("g_fr", "b_fr", "g_to", "b_to"), ends, strict=True))
         | {"current": question.objective.cost.current}
     )

@@ -170,15 +170,16 @@ class Problem:
     """The grid and the question; `grid`, in fixed-point numbers, has n buses and m branches.
 
     By branch: fr, to, r, x, tap (at its from bus), g, b (half of its shunt), g_fr, b_fr, g_to, b_to (what stays while
-    it is open), l_max (0: none), price (of closing it), current (price of its squared current), fresh (open today). By
-    bus: p, q of constant power, p_v, q_v of current, p_w, q_w of impedance; worth: cost of w. boxes: generators that
-    count by themselves, then sources with limits: (bus, ends of p, of q, s, price, square, idle); None is no limit."""
+    it is open), l_max (greatest squared series current l, 0: any), rated_fr, rated_to, price (of closing it), current
+    (price of l), fresh (open today). By bus: p, q of constant power, p_v, q_v of current, p_w, q_w of impedance; worth:
+    cost of w. boxes: generators that count by themselves, then sources with limits: (bus, ends of p, of q, s, price,
+    square, idle); None is no limit."""
 
     def __init__(self, text):
         self.given = given = parsed(text)
         need(type(given) is dict and given.get("format") == "openpoint problem 1", "this is no problem")
         self.buses = table(given["buses"], "name p q p_v q_v p_w q_w w_min w_max")
-        columns = "name from to r x g b tap l_max g_fr b_fr g_to b_to switchable closed lock current"
+        columns = "name from to r x g b tap l_max g_fr b_fr g_to b_to rated_fr rated_to switchable closed lock"
         self.branches = table(given["branches"], columns)
         self.sources = table(given["sources"], "bus v_re v_im price p_min p_max q_min q_max s_max")
         self.generators = table(given["generators"], "name bus p_min p_max q_min q_max s_max price square idle")
@@ -193,13 +194,14 @@ class Problem:
         g = self.grid = SimpleNamespace(n=len(self.buses), m=len(names), sources=set(self.at))
         g.fr, g.to = ([self.number[vars(e)[end]] for e in self.branches] for end in ("from", "to"))
         for rows, columns in ((self.buses, "p q p_v q_v p_w q_w w_min"),
-                              (self.branches, "r x tap g b g_fr b_fr g_to b_to current")):
+                              (self.branches, "r x tap g b g_fr b_fr g_to b_to current rated_fr rated_to")):
             for name in columns.split():
                 setattr(g, name, [fixed(vars(row)[name]) for row in rows])
         g.w_max, self.l_max = ([None if v is None else fixed(v) for v in some] for some in (
             [bus.w_max for bus in self.buses], [e.l_max for e in self.branches]))
-        g.g, g.b, g.l_max = [v // 2 for v in g.g], [v // 2 for v in g.b], [v or 0 for v in self.l_max]
-        need(min(g.tap, default=1) > 0 <= min(g.l_max, default=0), "a ratio or limit is negative")
+        g.g, g.b = [v // 2 for v in g.g], [v // 2 for v in g.b]
+        limits = [*g.rated_fr, *g.rated_to, *(v for v in self.l_max if v is not None)]
+        need(min(g.tap, default=1) > 0 <= min(limits, default=0), "a ratio or limit is negative")
         self.closed, words = [e.closed is True for e in self.branches], {None: FREE, "open": OPEN, "closed": CLOSED}
         self.lock = [words[e.lock] for e in self.branches]
         need(all(e.switchable is True or lock == e.closed for e, lock in zip(self.branches, self.lock)),
@@ -249,6 +251,32 @@ class Problem:
         for d in self.devices:
             if d.kind == "source":
                 self.squares[self.at[d.at]] = [down(min(d.values) ** 2), up(max(d.values) ** 2)]
+
+    def series_limits(self):
+        """By branch no state that keeps the limits has a greater l; 0: any. Limited is the rated current, the greater
+        of rated_fr |i_fr| and rated_to |i_to|: with A and B the most that i may be at both ends, behind the ratio, √l
+        is at most min(A + |y/2| u, B + |y/2| v, (A + B) / |2 + y z / 2|), u and v the greatest voltages there."""
+        g, found = self.grid, []
+        high = [self.squares[bus][1] if bus in self.squares else w for bus, w in enumerate(g.w_max)]
+        taps = {d.at: d.values for d in self.devices if d.kind == "tap"}
+        for e, limit in enumerate(self.l_max):
+            if limit is None:
+                found.append(0)
+                continue
+            tap, most, half = [*taps.get(e, []), g.tap[e]], root(limit, 1), root(up(g.g[e] ** 2 + g.b[e] ** 2), 1)
+            a = over(up(max(tap) * most), g.rated_fr[e]) if g.rated_fr[e] else None
+            b = over(most, g.rated_to[e]) if g.rated_to[e] else None
+            ways = [a, b] if not g.g[e] and not g.b[e] else []
+            if g.g[e] or g.b[e]:
+                u, v = (None if high[bus] is None else up(half * root(high[bus], 1)) for bus in (g.fr[e], g.to[e]))
+                z = down(g.g[e] * g.r[e] - g.b[e] * g.x[e]), down(g.g[e] * g.x[e] + g.b[e] * g.r[e])
+                middle = isqrt((2 * ONE + z[0]) ** 2 + z[1] ** 2) - 3
+                ways += [a + over(u, min(tap))] if a is not None and u is not None else []
+                ways += [b + v] if b is not None and v is not None else []
+                ways += [over(a + b, middle)] if a is not None and b is not None and middle > 0 else []
+            least = min((way for way in ways if way is not None), default=None)
+            found.append(0 if least is None else up(up(least * least) * (ONE + ONE // 10**12)))
+        return found
 
     def digest(self):
         """SHA-256 of the grid, by which a certificate names it."""
@@ -552,17 +580,19 @@ def between(parts):
 
 
 class Flow:
-    """The power flow of a radial state: ends of w by bus, of l by closed branch, of the loss, of P and Q by source.
-    `found`: whether there is shown to be one. held: voltage by bus of a source. w_load: (p_w, q_w) by bus."""
+    """The power flow of a radial state: ends of w by bus, of l by closed branch and of its squared rated
+    current, of the loss, of P and Q by source. `found`: whether there is shown to be one. held: voltage by bus of a
+    source. w_load: (p_w, q_w) by bus."""
 
     def __init__(self, g, order, power, held, tap, w_load, begin=None):
         self.g, self.power, self.held = g, power, {bus: (*v, 0) for bus, v in held.items()}
         self.below = [(bus, above, e, g.fr[e] == above) for bus, above, e in order if above >= 0]
         used = {e for _, _, e, _ in self.below}
-        self.hung = [(bus, a, b) for ends in ((g.fr, g.g_fr, g.b_fr), (g.to, g.g_to, g.b_to))
-                     for e, (bus, a, b) in enumerate(zip(*ends)) if (a or b) and e not in used]
+        both = (g.fr, g.g_fr, g.b_fr, g.rated_fr), (g.to, g.g_to, g.b_to, g.rated_to)
+        self.hung = [(bus, a, b, rated, e) for ends in both for e, (bus, a, b, rated) in enumerate(zip(*ends))
+                     if (a or b) and e not in used]
         self.w_load = list(w_load)
-        for bus, a, b in self.hung:
+        for bus, a, b, _, _ in self.hung:
             self.w_load[bus] = self.w_load[bus][0] + a, self.w_load[bus][1] - b
         self.tap = {e: ((tap[e], 0, 0), (under(ONE, tap[e]), 0, 1)) for e in used if tap[e] != ONE}
         v = dict(self.held)
@@ -627,9 +657,17 @@ class Flow:
     def _measure(self):
         g, self.sent = self.g, {}
         self.w, self.l = ({key: ends_of(ball) for key, ball in of.items()} for of in (self.v, self.series))
-        parts = [(g.r[e], self.l[e]) for e in self.series] + [(a, self.w[bus]) for bus, a, _ in self.hung]
-        for _, above, e, forth in self.below:
+        parts = [(g.r[e], self.l[e]) for e in self.series] + [(a, self.w[bus]) for bus, a, *_ in self.hung]
+        self.rated = {e: ends_of(times((rated, 0, 0), times((a, b, 0), self.v[bus])))
+                      for bus, a, b, rated, e in self.hung}
+        for bus, above, e, forth in self.below:
             parts += [(g.g[e], ends_of(u)) for u in self.ends(self.v[above], e, forth)] if g.g[e] else []
+            fr, to = (self.v[above], self.v[bus]) if forth else (self.v[bus], self.v[above])
+            half = (g.g[e], g.b[e], 0) if forth else (-g.g[e], -g.b[e], 0)
+            at_fr, at_to = times(half, self.turned(fr, e, 1)), times((-half[0], -half[1], 0), to)
+            at_fr = self.turned(times((g.rated_fr[e], 0, 0), add(self.series[e], at_fr)), e, 1)
+            both = ends_of(at_fr), ends_of(times((g.rated_to[e], 0, 0), add(self.series[e], at_to)))
+            self.rated[e] = max(low for low, _ in both), max(high for _, high in both)
         self.loss = between(parts)
         for bus, v in self.held.items():
             re, im, more = self.current[bus]
@@ -1571,7 +1609,7 @@ class Check:
         self._best(head, value)
         need(lost is None or (alone and not self.many and fixed(lost, 1) >= value), "a loss that bounds no voltages")
         self.limits, every = (g.w_min, g.w_max), self.many and self.many.least()
-        g.l_max = g.l_max if problem.limited_states else [0] * g.m
+        g.l_max = problem.series_limits() if problem.limited_states else [0] * g.m
         g.w_min, g.w_max = ranges(problem, value, None if lost is None else fixed(lost, 1), every)
         own, base = dict(zip(problem.at, problem.price)), listed(head.get("base", [None] * g.n), g.n)
         base = [None if s is None else whole(s, 0, len(own)) for s in base]
@@ -1664,7 +1702,7 @@ class Check:
         for bus, (a, b) in flow.w.items():
             if bus not in problem.grid.sources:
                 pairs += [(-b, -a, -low[bus], low[bus]), (a, b, high[bus], high[bus])]
-        pairs += [(*ends, problem.l_max[e], problem.l_max[e]) for e, ends in flow.l.items()]
+        pairs += [(*ends, problem.l_max[e], problem.l_max[e]) for e, ends in flow.rated.items()]
         for bus, s in zip(problem.at, problem.sources):
             for end, (limit, (a, b)) in enumerate(zip(s.box, [flow.sent[bus][k // 2] for k in range(4)])):
                 least = max(abs(limit or 0), ONE // 100)
