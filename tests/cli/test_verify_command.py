@@ -298,4 +298,4 @@ def test_the_question_that_is_asked_is_exported_and_not_that_of_the_certificate(
     assert reference.main(["problem", "proof.gz"]) == 5
     done = command("verify", "baran33", "proof.gz", "--export", "proof.gz")
     assert done.code == 2
-    assert "would take the place of what is read" in done.err
+    assert "would take the place of proof.gz, which is read" in done.err

@@ -62,9 +62,9 @@ def verify(
     quiet: bool,
 ) -> int:
     """Read the grid and its tables, check the certificate against the question, show what it proves."""
-    json, given = written.json, [source, file, tables.futures, tables.year]
+    json = written.json
     outputs = [Place(option, path) for option, path in (("--json", json), ("--export", written.export)) if path]
-    read = [Path(each) for each in given if each is not None]
+    read = [Path(each) for each in (source, file, tables.futures, tables.year) if each is not None]
     check_places(outputs, [path for path in read if path.exists()], force=written.force)
     grid = read_sound(source, of_grid)
     locked_open, locked_closed = of_grid.locks(grid)
