@@ -227,6 +227,22 @@ def test_a_fault_of_our_own_is_no_traceback(command: Command, ring: Path, monkey
     assert "Traceback" not in done.err
 
 
+def test_a_lack_of_memory_is_no_fault_of_ours(command: Command, ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("openpoint.results.export.to_excel", short)
+        done = command("reconfigure", ring, "--excel", "r.xlsx", "--json", "r.json")
+    assert done.code == 74
+    assert "--excel r.xlsx was not written: the memory does not suffice" in done.err
+    assert Path("r.json").exists()
+    monkeypatch.setattr("openpoint.studies.reconfigure.study.prepare", short)
+    done = command("reconfigure", ring)
+    assert done.code == 71
+    assert "error: the memory does not suffice; end other programs" in done.err
+
+
 def test_powerflow_shows_today(command: Command, ring: Path) -> None:
     done = command("powerflow", ring)
     assert done.code == 0, done.err

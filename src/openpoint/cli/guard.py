@@ -16,6 +16,8 @@ from openpoint.report.terminal.words import safe
 
 BAD_INPUT = 2
 INTERNAL = 70
+NO_MEMORY = 71
+ROOM = "end other programs, or take a machine with more"
 
 P = ParamSpec("P")
 _CHECK_SHOWS = "openpoint check GRID shows them"
@@ -61,6 +63,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         complain("error", f"{error.filename}: {error.strerror}. Check the path and your rights to it")
         return BAD_INPUT
+    if isinstance(error, MemoryError):
+        complain("error", f"the memory does not suffice; {ROOM}, or run it with a limit of time that ends before")
+        return NO_MEMORY
     complain(
         "internal error",
         f"{type(error).__name__}: {error}. This is a fault of openpoint: please report it with the command, the grid "
@@ -79,6 +84,8 @@ def not_written(option: str, path: Path, error: Exception) -> None:
     whys: Iterable[object] = grouped(error.problems) if isinstance(error, InputError) else [error]
     if isinstance(error, OSError) and error.strerror:
         whys = [error.strerror]
+    elif isinstance(error, MemoryError):
+        whys = [f"the memory does not suffice; {ROOM}"]
     elif not isinstance(error, OSError | OpenpointError):
         whys = [f"internal error, {type(error).__name__}: {error}"]
     for why in whys:
