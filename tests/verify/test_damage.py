@@ -16,6 +16,7 @@ from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, proof, verify
 from tests.builders.certificates import verify_network
+from tests.builders.failing import FAILURES, FailingExecutor
 
 COUNT = 60
 
@@ -118,3 +119,15 @@ def test_two_processes_have_the_verdict_of_one(network: Network, text: bytes, tm
     with pytest.raises(CertificateError) as two:
         verify_network(network, path, workers=2)
     assert str(one.value) == str(two.value)
+
+
+@pytest.mark.parametrize("failure", ["pool killed", "broken"])
+def test_where_a_process_is_killed_one_process_gives_the_verdict(
+    failure: str, network: Network, text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(gzip.compress(text, 1))
+    expected = verify_network(network, path)
+    failing = FailingExecutor(0, FAILURES[failure], at_once=False)
+    monkeypatch.setattr(proof, "ProcessPoolExecutor", lambda workers, context: failing)
+    assert verify_network(network, path, workers=2) == expected

@@ -27,7 +27,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -83,12 +83,12 @@ def check(
         return of_part((0, 1), progress)
     with ProcessPoolExecutor(workers - 1, get_context("spawn")) as pool:
         others = [pool.submit(of_part, (k, workers)) for k in range(1, workers)]
-        with suppress(CertificateError):
+        with suppress(CertificateError, BrokenExecutor):
             found = of_part((0, workers), progress)
             for other in others:
                 other.result()
             return found
-    return of_part((0, 1), progress)  # refused: the words are those of one process
+    return of_part((0, 1), progress)  # refused: the words are those of one process; or a process was killed
 
 
 def opened(net: Network, path: Path | str | io.BytesIO) -> Archive:
