@@ -87,6 +87,7 @@ def measured(
         wide = openpoint.Limits(v_min_pu=0.7, v_max_pu=1.2)
         asked = {"futures": openpoint.grow(grid, count=many[0], seed=1), "risk": read_risk(many[1]), "limits": wide}
         name = f"{grid.name}, {many[0]} futures, {many[1]}"
+    table = asked.get("futures")
     steps = None if year is None else openpoint.read_year(year, grid)
     if steps is not None:
         asked, name = {"year": steps}, f"{grid.name}, {year}"
@@ -97,14 +98,14 @@ def measured(
     of_search = name, grid.buses.height, str(result.termination), result.gap, plain_s, search_s
     if not file.exists():
         return Row(*of_search, None, None, None, None, None)
-    found, check_s = timed(lambda: verify.verify(grid, file, year=steps))
+    found, check_s = timed(lambda: verify.verify(grid, file, futures=table, year=steps))
     exact_s = None
     if found.bounds <= MOST_EXACT:
         with (
             mock.patch.object(node_bound, "fixed_point", return_value=None),
             mock.patch.object(futures, "fixed_point", return_value=None),
         ):
-            exact_s = timed(lambda: verify.verify(grid, file, year=steps))[1]
+            exact_s = timed(lambda: verify.verify(grid, file, futures=table, year=steps))[1]
     return Row(*of_search, file.stat().st_size / 1e6, found.nodes, found.bounds, check_s, exact_s)
 
 
