@@ -57,6 +57,10 @@ def asked_of(
     named = not (limits is None and change_cost_kw is None and risk is None and limits_share is None)
     if given.free is not None and given.minimize is None:
         given = replace(given, minimize={"losses": 1.0})
+    if given.minimize is not None:
+        given = replace(given, minimize={name: weight for name, weight in given.minimize.items() if weight})
+        if not given.minimize:
+            raise OptionError("minimize gives every criterion the weight 0; give one at least a weight above 0")
     return given if named or given != Asked() else None
 
 
@@ -157,8 +161,8 @@ def _told(words: Asked) -> list[tuple[str, str]]:
         ("max_changes", "any number" if words.max_changes is None else str(words.max_changes)),
         ("change_cost_kw", f"{words.change_cost_kw!r} kW"),
         ("minimize", "" if words.minimize is None else weights_in_words(dict(words.minimize))),
-        ("risk", risk_text(words.risk)),
-        ("ambiguity", "none" if words.ambiguity is None else ambiguity_text(words.ambiguity)),
+        ("risk", words.risk),
+        ("ambiguity", words.ambiguity or "none"),
         ("limits_share", f"{words.limits_share!r} of the futures"),
     ]
 

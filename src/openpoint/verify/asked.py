@@ -6,7 +6,7 @@ tables (`openpoint.verify.question`); the file holds none of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -16,6 +16,7 @@ from openpoint.network.freedom import FREE
 from openpoint.network.limits import Limits
 from openpoint.verify import schema
 from openpoint.verify.errors import CertificateError
+from openpoint.verify.measure import ambiguity_text, risk_text
 
 LIMITS = ("voltage", "current", "v_min_pu", "v_max_pu")
 OPTION = {
@@ -69,9 +70,11 @@ class Asked:
             if value != getattr(plain, part.name):
                 found[part.name] = list(value) if isinstance(value, tuple) else value
         if "limits" in found:
-            found["limits"] = {name: getattr(self.limits, name) for name in LIMITS}
+            ends = {name: getattr(self.limits, name) for name in LIMITS[2:]}
+            found["limits"] = {name: getattr(self.limits, name) for name in LIMITS[:2]}
+            found["limits"] |= {name: None if end is None else float(end) for name, end in ends.items()}
         if self.minimize is not None:
-            found["minimize"] = dict(self.minimize)
+            found["minimize"] = {name: float(weight) for name, weight in self.minimize.items()}
         return found
 
 
@@ -89,9 +92,14 @@ def read_asked(given: Any, place: str = "question") -> Asked:
         found["max_changes"] = schema.whole(words["max_changes"], f"{place}: max_changes", 0, schema.LARGE)
     found["change_cost_kw"] = schema.number(words.get("change_cost_kw", 0.0), f"{place}: change_cost_kw", 0.0)
     found["limits_share"] = schema.number(words.get("limits_share", 1.0), f"{place}: limits_share", 0.0)
-    for name in ("risk", "ambiguity"):
+    if not 0.0 < found["limits_share"] <= 1.0:
+        raise schema.refused(found["limits_share"], f"{place}: limits_share", "a number above 0, up to 1")
+    for name, in_one_way in (("risk", risk_text), ("ambiguity", ambiguity_text)):
         if words.get(name) is not None:
-            found[name] = schema.text(words[name], f"{place}: {name}")
+            try:
+                found[name] = in_one_way(schema.text(words[name], f"{place}: {name}"))
+            except OptionError as error:
+                raise CertificateError(f"{place}: {error}") from None
     for name in ("futures", "year"):
         found[name] = schema.flag(words.get(name, False), f"{place}: {name}")
     if words.get("free") is not None:
@@ -102,6 +110,8 @@ def read_asked(given: Any, place: str = "question") -> Asked:
     if words.get("minimize") is not None:
         weights = schema.record(words["minimize"], f"{place}: minimize", (), CRITERIA)
         found["minimize"] = {name: schema.number(w, f"{place}: minimize: {name}", 0.0) for name, w in weights.items()}
+        if not all(found["minimize"].values()) or not weights:
+            raise CertificateError(f"{place}: minimize has no weight, or one of 0")
     if "limits" in words:
         found["limits"] = _limits(words["limits"], f"{place}: limits")
     return Asked(**found)
@@ -118,8 +128,3 @@ def _limits(given: Any, place: str) -> Limits:
         return Limits(**flags, **ends)  # type: ignore[arg-type]
     except OptionError as error:
         raise CertificateError(f"{place}: {error}") from None
-
-
-def names(given: Iterable[str]) -> str:
-    """Names in one text; a dash where there are none."""
-    return ", ".join(given) or "-"

@@ -132,12 +132,12 @@ class Claim:
             raise CertificateError(f"the best state has {self.changes} changes")
         found = self.worth(self.best, self.positions, self.generation)
         self.value, self.bound, self.loss, self.attained = head.value, head.bound, found.loss, found.most
-        self.worst = head.value + (found.most - found.value if found.kept else 0.0)
         self.size = max(abs(found.value), NOTHING, LOST * found.lost)
-        if not (found.kept and abs(found.value - self.value) <= EXACT * self.size):
+        if not (found.kept and math.isfinite(found.value) and abs(found.value - self.value) <= EXACT * self.size):
             raise CertificateError(
                 f"the best state loses {found.value} per unit and not {self.value}, or misses the limits"
             )
+        self.worst = self.value + (found.most - found.value)
         if not self.bound <= self.value:
             raise CertificateError(f"the bound {self.bound} is above the value {self.value}")
 

@@ -59,7 +59,7 @@ def _program(grid: Grid, options: ReconfigureOptions, whole: Network, opened: Ne
         limits=Limits.given(options.limits),
         locked_open=names_of(options.locked_open, "locked_open"),
         locked_closed=names_of(options.locked_closed, "locked_closed"),
-        max_changes=options.max_changes,
+        max_changes=None if options.max_changes is None else int(options.max_changes),
         change_cost_kw=float(options.change_cost_kw),
     )
     program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw, asked=asked)
