@@ -249,6 +249,18 @@ def test_other_futures_are_refused_by_name_and_where_the_digest_is_forged(
             verify_network(task[0].network, rewritten(tmp_path / "file", head, lines), futures=futures)
 
 
+@pytest.mark.parametrize("value", [0.0, 1e300])
+def test_a_best_state_without_a_power_flow_is_none(
+    value: float, task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
+) -> None:
+    head, lines = copy.deepcopy(made)
+    futures = replace(futures_of(task[0]), demands=1e4 * task[0].demands)
+    head["futures"]["digest"] = futures.digest()
+    path = rewritten(tmp_path / "file", head | {"value": value, "bound": value}, lines)
+    with pytest.raises(CertificateError, match="the best state loses inf per unit"):
+        verify_network(task[0].network, path, futures=futures)
+
+
 def even(futures: Futures) -> Between:
     return Between([1] * 6, [1] * 6, 6)
 

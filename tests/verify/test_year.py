@@ -203,6 +203,23 @@ def test_tampering_is_refused(tamper: Tampering, task: YearTask, made: Content, 
         )
 
 
+def test_a_best_state_without_a_power_flow_is_none(task: YearTask, made: Content, tmp_path: Path) -> None:
+    """Whatever its value is said to be."""
+    head, lines = copy.deepcopy(made)
+    steps = steps_of(task)
+    steps = replace(steps, profile=steps.profile * np.where(np.arange(len(steps.hours)) == 3, 1e4, 1.0)[:, None])
+    head["year"]["digest"] = steps.digest()
+    network = task.network.with_limits(
+        w_min=np.zeros(task.network.n_terminals),
+        w_max=np.full(task.network.n_terminals, np.inf),
+        l_max=np.full(task.network.n_conductors, np.inf),
+    )
+    for value in (head["value"], 0.0, 1e300):
+        path = rewritten(tmp_path / "file", head | {"value": value, "bound": value}, lines)
+        with pytest.raises(CertificateError, match="the best state loses inf per unit"):
+            verify_network(network, path, steps=steps, changes=changes_of(task))
+
+
 def other_profiles(steps: Steps) -> Steps:
     profile = steps.profile.copy()
     profile[5, 0] = np.nextafter(profile[5, 0], 9.0)

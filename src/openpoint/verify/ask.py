@@ -48,7 +48,7 @@ def asked_of(
         locked_closed=names_of(locked_closed, "locked_closed"),
         max_changes=max_changes,
         change_cost_kw=float(change_cost_kw or 0.0),
-        free=None if free is None else tuple(free.split(",") if isinstance(free, str) else names_of(free, "free")),
+        free=None if free is None else _kinds(free),
         minimize=None if minimize is None else numbers_by_name(minimize, "minimize", tuple(CRITERIA), "criteria", 1.0),
         risk="expected" if risk is None else risk_text(risk),
         ambiguity=None if ambiguity is None else ambiguity_text(ambiguity),
@@ -62,6 +62,12 @@ def asked_of(
         if not given.minimize:
             raise OptionError("minimize gives every criterion the weight 0; give one at least a weight above 0")
     return given if named or given != Asked() else None
+
+
+def _kinds(free: Names) -> tuple[str, ...]:
+    """Kinds that may move, from names or from one text."""
+    given = free.split(",") if isinstance(free, str) else names_of(free, "free")
+    return tuple(kind.strip() for kind in given)
 
 
 def verify(
