@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
+from openpoint.grid import builtin
 from openpoint.network.limits import Limits
-from openpoint.verify import Asked, CertificateError, asked_of
+from openpoint.verify import Asked, CertificateError, asked_of, question_of
 from openpoint.verify.asked import read_asked
 
 
@@ -63,6 +64,22 @@ def test_numbers_of_any_kind_are_written_as_such() -> None:
 def test_words_that_make_no_question_are_refused_by_name(words: Any, message: str) -> None:
     with pytest.raises(CertificateError, match=message):
         read_asked(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        Asked(minimize={"losses": 1.0}, change_cost_kw=1.0),
+        Asked(risk="worst"),
+        Asked(ambiguity="tv:0.1"),
+        Asked(limits_share=0.5),
+        Asked(free=("topology",)),
+        Asked(minimize={"deviation": 1.0}),
+    ],
+)
+def test_words_without_effect_would_be_told_without_being_proven(words: Asked) -> None:
+    with pytest.raises(OptionError):
+        question_of(builtin.load("baran33"), words)
 
 
 def test_what_is_not_asked_is_no_question() -> None:

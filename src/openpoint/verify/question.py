@@ -130,6 +130,7 @@ def question_of(
         InputError: the grid has faults, a locked branch is unknown, or no prices where the cost is sought.
         OptionError: words that do not go with the grid or the tables, or a question that certificates do not cover.
     """
+    _refuse_without_effect(asked)
     grid = as_asked(grid, (), asked.locked_open, asked.locked_closed)
     network = build_network(grid)
     if not network.is_balanced:
@@ -146,6 +147,23 @@ def question_of(
     many = None if futures is None else _futures(network, asked, futures)
     steps = None if year is None else Steps.of(year, network)
     return replace(found, stay=stay, futures=many, steps=steps, asked=asked)
+
+
+def _refuse_without_effect(asked: Asked) -> None:
+    """Refuse words that say nothing of this question, and so would be told without being proven.
+
+    Raises:
+        OptionError: naming them.
+    """
+    plain = Asked()
+    if asked.minimize is not None and asked.change_cost_kw:
+        raise OptionError("changes are a criterion of what is minimised (changes=…); leave the change cost out")
+    if not asked.futures and (asked.risk, asked.ambiguity, asked.limits_share) != (
+        plain.risk,
+        plain.ambiguity,
+        plain.limits_share,
+    ):
+        raise OptionError("risk, ambiguity and limits share go with many futures; give these, or leave them out")
 
 
 def _of_reconfigure(network: Network, asked: Asked) -> Question:
