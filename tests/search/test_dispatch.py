@@ -8,6 +8,7 @@ import pytest
 import openpoint
 from openpoint import TopologySearch
 from openpoint.arrays import Bools, Complexes, Ints
+from openpoint.search.dispatch import Threshold
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.builders.grids import DISPATCH, random_grid
@@ -30,7 +31,9 @@ def test_trees_whose_bound_is_that_of_a_cone_solver_are_counted_and_told() -> No
     sub = Today(program)
     asked: list[Bools] = []
 
-    def cone(closed: Bools, _: Ints) -> tuple[float, Complexes | None]:
+    def cone(closed: Bools, _: Ints, most: Threshold | None) -> tuple[float, Complexes | None]:
+        if most is not None:
+            return -np.inf, None
         asked.append(closed)
         response = sub.respond(closed.astype(float))
         assert response.dispatch is not None

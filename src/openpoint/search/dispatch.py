@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,9 +29,17 @@ STEPS_MOST = 40
 LITTLE = 1e-3
 """Relative gain of one such step below which no more are made."""
 
-Cone = Callable[[Bools, Ints], tuple[float, Complexes | None]]
+
+class Threshold(NamedTuple):
+    """A cost from which on a state is of no interest; `over`: called regularly, True stops."""
+
+    cost: float
+    over: Callable[[], bool]
+
+
+Cone = Callable[[Bools, Ints, Threshold | None], tuple[float, Complexes | None]]
 """From the (E) state of a tree and the (D) positions of devices to a lower bound of its cost, inf if nothing keeps the
-limits, and the (G) outputs."""
+limits, and the (G) outputs. With a threshold the bound may take longer."""
 
 
 class Dispatcher:

@@ -10,7 +10,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.search.certificate import Certificate
-from openpoint.search.dispatch import Dispatcher
+from openpoint.search.dispatch import Dispatcher, Threshold
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts
@@ -144,6 +144,8 @@ class Incumbent:
             candidate = self._polished(candidate)
         if candidate is not None and self._open(candidate, bound):
             by_cone, candidate = self._by_cone(candidate)
+            if self._open(candidate, max(bound, by_cone)):
+                by_cone = max(by_cone, self._narrowed(candidate))
             self.by_cone += by_cone > bound
             bound = max(bound, by_cone)
         self.counts.floor[0] = min(self.counts.floor[0], bound)
@@ -160,12 +162,28 @@ class Incumbent:
         """Lower bound of a state by the cone program, and the state with the program's outputs if it is better."""
         if self.dispatcher.cone is None:
             return -math.inf, candidate
-        bound, found = self.dispatcher.cone(candidate.closed, candidate.positions)
+        bound, found = self.dispatcher.cone(candidate.closed, candidate.positions, None)
         generation = None if found is None else self.dispatcher.within(found)
-        changes = float(self.model.price[candidate.closed[self.numbering.branch]].sum())
+        changes = self._price(candidate)
         other = None if generation is None else self.exchange.at(candidate, generation)
         other = None if other is None else self._polished(other)
         return bound + changes, other if other is not None and other.beats(candidate) else candidate
+
+    def _narrowed(self, candidate: Candidate) -> float:
+        """Lower bound of a state by narrower cone programs, up to the least cost that is known of it and of all."""
+        if self.dispatcher.cone is None:
+            return -math.inf
+        most, changes, state = (
+            float(self.counts.cutoff[0]),
+            self._price(candidate),
+            (candidate.closed, candidate.positions),
+        )
+        if candidate.violation == 0.0:
+            most = min(most, candidate.value - self.numbering.fixed_cost - 0.5 * self.gap * abs(candidate.value))
+        return self.dispatcher.cone(*state, Threshold(most - changes, self.exchange.over))[0] + changes
+
+    def _price(self, candidate: Candidate) -> float:
+        return float(self.model.price[candidate.closed[self.numbering.branch]].sum())
 
     def _redispatched(self, candidate: Candidate) -> Candidate:
         """Improve a state by dispatch and by exchange in turns, until neither finds a better one."""

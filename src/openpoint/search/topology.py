@@ -134,7 +134,7 @@ def search_topologies(
     )
     given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
     task = SearchTask(network, *given, certifiable or certificate is not None, kicks)
-    at_free = None if cone is None else lambda closed, positions: cone(closed, devices.with_some(free, positions))
+    at_free = None if cone is None else lambda closed, at, most: cone(closed, devices.with_some(free, at), most)
     run = _Run(task, model, numbering, (certificate, asked), at_free, checkpoint, deadline or Deadline(time_limit))
     try:
         found = run.solve(node_limit, starts, stop, progress, executor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import clarabel
 import numpy as np
@@ -70,8 +71,16 @@ class ClarabelModel:
             sp.csc_matrix((n, n)), form.c, sp.csc_matrix(form.a), self._b, cones, settings
         )
 
-    def solve(self, head: Floats | None = None, stop: Callable[[], bool] | None = None) -> Answer:
-        """Solve with the first entries of b replaced by `head`; `stop`: asked in every iteration, True ends it."""
+    def solve(
+        self, head: Floats | None = None, stop: Callable[[], bool] | None = None, cost: Floats | None = None
+    ) -> Answer:
+        """Solve with the first entries of b replaced by `head`; `stop`: asked in every iteration, True ends it.
+
+        `cost`: (n) in the place of that of the form, without its constant.
+        """
+        if cost is not None:
+            self._solver.update(q=cost)
+            self._form = replace(self._form, c=cost, offset=0.0)
         if head is not None:
             self._b[: len(head)] = head
             self._solver.update(b=self._b)

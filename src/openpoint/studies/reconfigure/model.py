@@ -19,10 +19,11 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations import valid_inequalities as valid
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
+from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
 from openpoint.formulations.radiality import Choices, contract, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
-from openpoint.search.dispatch import Cone
+from openpoint.search.dispatch import Cone, Threshold
 from openpoint.search.futures.model import FuturesModel
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
@@ -174,8 +175,10 @@ class RadialProgram(PlainRecourse):
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> DistFlow:
         """The power flow at a decision in a future."""
-        lower, upper = voltage_bounds(self._least, limits=limits)
-        return distflow(self._most, decision, upper, realisation, w_lower=lower)
+        return self._flow(decision, realisation, voltage_bounds(self._least, limits=limits))
+
+    def _flow(self, decision: cp.Expression, realisation: cp.Expression, ranges: tuple[Floats, Floats]) -> DistFlow:
+        return distflow(self._most, decision, ranges[1], realisation, w_lower=ranges[0])
 
     def valid_inequalities(
         self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
@@ -330,7 +333,16 @@ class RadialProgram(PlainRecourse):
         """The cone program on a tree, compiled when it is first asked."""
         subproblem: list[Subproblem] = []
 
-        def cone(closed: Bools, _: Ints) -> tuple[float, Complexes | None]:
+        def narrow(decision: cp.Variable, ranges: tuple[Floats, Floats]) -> Ranged:
+            flow = self._flow(decision, cp.Constant(self.uncertainty.values[0]), ranges)
+            return Ranged(flow, flow.w)
+
+        def cone(closed: Bools, _: Ints, most: Threshold | None) -> tuple[float, Complexes | None]:
+            if most is not None:
+                s, state = self.network.s_base_kva, closed.astype(float)
+                currents = np.setdiff1d(np.flatnonzero(self.network.s_current), self.network.source_terminal)
+                ranges = voltage_bounds(self._least, limits=True)
+                return bound_by_narrowing(narrow, state, ranges, currents, most.cost * s, most.over) / s, None
             if not subproblem:
                 subproblem.append(Subproblem(self, len(closed)))
             found = subproblem[0].respond(closed.astype(float), self.uncertainty.values[0])

@@ -135,7 +135,10 @@ class DispatchProgram(PlainRecourse):
             Certain(centre(self.uncertainty)),
             self.recourse_lower_bound + min(self.decision_cost.always, 0.0),
         )
-        return ConeBound(relaxed, len(self.network.generator_names), self.network.s_base_kva)
+        net = self.network
+        ranges, currents = self.voltage_bounds(limits=True), np.flatnonzero(net.s_current)
+        inner = np.setdiff1d(currents, net.source_terminal)
+        return ConeBound(relaxed, len(net.generator_names), net.s_base_kva, ranges, inner)
 
     @cached_property
     def heuristics(self) -> StateHeuristics:
@@ -191,10 +194,19 @@ class DispatchProgram(PlainRecourse):
         return self.flow(decision[:e], decision[e:], realisation, limits=limits)
 
     def flow(
-        self, closed: cp.Expression, chosen: cp.Expression, realisation: cp.Expression, *, limits: bool
+        self,
+        closed: cp.Expression,
+        chosen: cp.Expression,
+        realisation: cp.Expression,
+        *,
+        limits: bool,
+        ranges: tuple[Floats, Floats] | None = None,
     ) -> DistFlow:
-        """The power flow of one period at (E) states of branches and one-hot positions, with its limits and cost."""
-        lower, upper = self.voltage_bounds(limits=limits)
+        """The power flow of one period at (E) states of branches and one-hot positions, with its limits and cost.
+
+        `ranges`: of the squared voltages, in the place of `voltage_bounds`.
+        """
+        lower, upper = ranges or self.voltage_bounds(limits=limits)
         choice = DeviceChoice(self.devices, chosen, lower) if self.devices.count else None
         on = units_on(self.network, choice)
         net = self.network

@@ -13,6 +13,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.devices import one_position
 from openpoint.formulations.distflow import DistFlow
+from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
+from openpoint.search.dispatch import Threshold
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.twostage.program import FirstStage, PlainProgram, SecondStage
 from openpoint.twostage.recourse.subproblem import Subproblem
@@ -24,16 +26,26 @@ class FlowModel(Protocol):
     """The power flow at (E) states of branches and one-hot positions."""
 
     def __call__(
-        self, closed: cp.Expression, chosen: cp.Expression, realisation: cp.Expression, *, limits: bool
+        self,
+        closed: cp.Expression,
+        chosen: cp.Expression,
+        realisation: cp.Expression,
+        *,
+        limits: bool,
+        ranges: tuple[Floats, Floats] | None = None,
     ) -> DistFlow: ...
 
 
 @final
 @dataclass(frozen=True)
 class RelaxedFlow(SecondStage):
-    """A power flow with its positions; `answer`: outputs of generators as in `DistFlow.s_gen`, then the positions."""
+    """A power flow with its positions; `answer`: outputs of generators as in `DistFlow.s_gen`, then the positions.
+
+    `w`: (N) squared voltages.
+    """
 
     answer: cp.Variable
+    w: cp.Variable
 
 
 @final
@@ -60,11 +72,18 @@ class RelaxedPositions(PlainProgram):
         decision = cp.Variable(self.layout.size, name="allowed")
         return FirstStage(decision, (decision,), [decision >= 0, decision <= 1], cp.Constant(0.0))
 
-    def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> RelaxedFlow:
-        """The power flow at positions that the decision allows."""
+    def recourse(
+        self,
+        decision: cp.Expression,
+        realisation: cp.Expression,
+        *,
+        limits: bool,
+        ranges: tuple[Floats, Floats] | None = None,
+    ) -> RelaxedFlow:
+        """The power flow at positions that the decision allows. `ranges`: of the squared voltages, if known."""
         e, devices = self.layout.branches, self.layout.devices
         chosen = cp.Variable(self.layout.size - e, name="relaxed") if devices.count else cp.Constant(np.zeros(0))
-        flow = self.model(decision[:e], chosen, realisation, limits=limits)
+        flow = self.model(decision[:e], chosen, realisation, limits=limits, ranges=ranges)
         constraints, cost, parts = [*flow.constraints], flow.cost + self.always, list[cp.Expression]()
         if flow.s_gen is not None:
             parts.append(cp.vec(flow.s_gen, order="F"))
@@ -73,7 +92,7 @@ class RelaxedPositions(PlainProgram):
             cost, parts = cost + self.by_position @ chosen, [*parts, chosen]
         answer = cp.Variable(sum(part.size for part in parts), name="answer")
         constraints += [answer == cp.hstack(parts)] if parts else []
-        return RelaxedFlow(constraints, flow.cones, flow.limits, cost, answer=answer)
+        return RelaxedFlow(constraints, flow.cones, flow.limits, cost, answer=answer, w=flow.w)
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
         """Outputs and positions."""
@@ -113,11 +132,15 @@ class ConeBound:
 
     Attributes:
         program: with the positions left open. generators: G. scale: unit of the bounds, in units of the program.
+        ranges: (N) least and (N) greatest squared voltages of flows that keep the limits. currents: buses with loads of
+            constant current.
     """
 
     program: RelaxedPositions
     generators: int
     scale: float
+    ranges: tuple[Floats, Floats]
+    currents: Ints
 
     def __call__(
         self, closed: Bools, lowest: Ints | None = None, highest: Ints | None = None
@@ -126,9 +149,19 @@ class ConeBound:
         found = self.solve(closed, lowest, highest)
         return (math.inf, None) if found is None else (found.lower / self.scale, found.generation)
 
-    def at(self, closed: Bools, positions: Ints) -> tuple[float, Complexes | None]:
-        """As a call, with (D) positions given."""
-        return self(closed, positions, positions)
+    def at(self, closed: Bools, positions: Ints, most: Threshold | None = None) -> tuple[float, Complexes | None]:
+        """As a call, with (D) positions given; `most`: see `openpoint.search.dispatch.Cone`."""
+        if most is None or not len(self.currents):
+            return self(closed, positions, positions)
+        realisation = cp.Constant(self.program.uncertainty.value)
+
+        def model(decision: cp.Variable, ranges: tuple[Floats, Floats]) -> Ranged:
+            flow = self.program.recourse(decision, realisation, limits=True, ranges=ranges)
+            return Ranged(flow, flow.w)
+
+        allowed = self.program.layout.allowed(closed, positions, positions)
+        cost = most.cost * self.scale
+        return bound_by_narrowing(model, allowed, self.ranges, self.currents, cost, most.over) / self.scale, None
 
     def solve(self, closed: Bools, lowest: Ints | None = None, highest: Ints | None = None) -> Relaxed | None:
         """The cone program of branches (E) with positions from `lowest` to `highest`, (D), by default all of them.
