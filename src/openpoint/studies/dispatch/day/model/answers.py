@@ -64,11 +64,12 @@ class Answers:
     def between(self) -> tuple[Ints, HourRecourse]:
         """Rows where one recourse keeps the limits and a cheaper one does not, and what lies between them there.
 
-        The excesses of limits change nearly in proportion along the way, so that it ends where they would be 0.
+        The excesses of limits change nearly in proportion along the way, so that it ends where they still count as
+        kept.
         """
         cheaper = np.isfinite(self._missed) & (self._missed_cost < self.costs) & (self.violations == 0.0)
         rows = np.flatnonzero(self.open & cheaper)
-        kept, violated = self._excess[rows], self._missed_excess[rows]
+        kept, violated = self._excess[rows] - END, self._missed_excess[rows] - END
         over = np.maximum(violated, 0.0)
         way = np.divide(over, over - kept, out=np.zeros_like(over), where=over > LIMIT_TOLERANCE).max(
             axis=1, initial=0.0
@@ -80,6 +81,10 @@ class Answers:
             way * a.shed[rows] + (1.0 - way) * b.shed[rows],
             way * a.shift[rows] + (1.0 - way) * b.shift[rows],
         )
+
+
+END = 0.98 * LIMIT_TOLERANCE
+"""Excess at which the way between two recourses ends."""
 
 
 def no_recourse(question: DayQuestion, count: int) -> HourRecourse:

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, ceiling
 from openpoint.network.day import DayPlan
+from openpoint.network.kept import LIMIT_TOLERANCE
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
@@ -159,32 +160,35 @@ class DayMaster:
         self._number: dict[tuple[int, bool, bytes], int] = {}
         self._ceilings = LossCeilings(question)
         self._margins: dict[int, float] = {}
-        self._blocks: dict[int, HourBlock] = {}
-        self._hours: dict[int, ClarabelModel] = {}
+        self._blocks: dict[tuple[int, bool], HourBlock] = {}
+        self._hours: dict[tuple[int, bool], ClarabelModel] = {}
 
-    def block(self, t: int) -> tuple[HourTemplate, HourBlock]:
-        """The recourse of a period at the states of this master."""
-        template = self.templates.of(t, self._margins.get(t, 0.0))
-        if t not in self._blocks:
-            self._blocks[t] = hour_block(self.question, template, self.schedule.number[t])
-        return template, self._blocks[t]
+    def block(self, t: int, *, inside: bool = False) -> tuple[HourTemplate, HourBlock]:
+        """The recourse of a period at the states of this master.
 
-    def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats) -> Answer:
+        `inside`: with limits inside what counts as kept, which the exact flow then keeps, too.
+        """
+        template = self.templates.of(t, self._margins.get(t, 0.0) + (LIMIT_TOLERANCE if inside else 0.0))
+        if (t, inside) not in self._blocks:
+            self._blocks[t, inside] = hour_block(self.question, template, self.schedule.number[t])
+        return template, self._blocks[t, inside]
+
+    def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats, *, inside: bool) -> Answer:
         """The recourse of a period in a realisation (U) of a plan, of which a slice (width) appears in the period."""
-        _, block = self.block(t)
+        _, block = self.block(t, inside=inside)
         side = block.b - block.a_x @ seen - block.a_u @ realisation
         ceiling = self._ceiling(t, self._ranges(t, realisation, plan))
         if ceiling is None:
-            return self._hour_model(t).solve(side)
+            return self._hour_model(t, inside).solve(side)
         form = replace(self._hour_form(block), b=side).with_inequalities(ceiling.a, ceiling.b)
         return ClarabelModel(form, tolerance=TOLERANCE).solve()
 
-    def _hour_model(self, t: int) -> ClarabelModel:
+    def _hour_model(self, t: int, inside: bool) -> ClarabelModel:
         """The recourse of a period alone, whose right-hand side is set for every plan and realisation."""
-        if t not in self._hours:
-            _, block = self.block(t)
-            self._hours[t] = ClarabelModel(self._hour_form(block), tolerance=TOLERANCE)
-        return self._hours[t]
+        if (t, inside) not in self._hours:
+            _, block = self.block(t, inside=inside)
+            self._hours[t, inside] = ClarabelModel(self._hour_form(block), tolerance=TOLERANCE)
+        return self._hours[t, inside]
 
     def _hour_form(self, block: HourBlock) -> StandardForm:
         rows = block.n_zero, block.n_nonneg, block.cones
@@ -216,8 +220,9 @@ class DayMaster:
     def tighten(self, t: int, share: float) -> None:
         """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
         self._margins[t] = self._margins.get(t, 0.0) + share
-        self._blocks.pop(t, None)
-        self._hours.pop(t, None)
+        for inside in (False, True):
+            self._blocks.pop((t, inside), None)
+            self._hours.pop((t, inside), None)
         self.copies = [self._copy(t, c.realisation, c.mean) if c.t == t else c for c in self.copies]
 
     def has(self, t: int, realisations: Floats) -> Bools:

@@ -16,10 +16,10 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
-from openpoint.network.kept import LEAST_POWER
+from openpoint.network.kept import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.answers import Answers
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
-from openpoint.studies.dispatch.day.model.hour_cone import HourCone, HourNumbers, hour_numbers
+from openpoint.studies.dispatch.day.model.hour_cone import INSIDE, HourCone, HourNumbers, hour_numbers
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.rules import RecourseRule, rule_of
@@ -193,7 +193,8 @@ class HourRecourseFinder:
                 best, least = rule, violation
             if violation == 0.0 or first.excess > LEAST_POWER * 1e-2:
                 break
-            tight = tight + np.maximum(evaluation.excess[0, [LIMITS.index(name) for name in names]], 0.0)
+            beyond = evaluation.excess[0, [LIMITS.index(name) for name in names]] - LIMIT_TOLERANCE
+            tight = tight + np.where(beyond > 0.0, beyond + INSIDE, 0.0)
         if first is None or best is None:
             return False
         known.realisations.append(realisation)

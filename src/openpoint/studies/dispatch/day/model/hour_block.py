@@ -25,6 +25,8 @@ from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.kept import power_scale
+from openpoint.network.operating_cost import SupplyLimits
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -100,13 +102,13 @@ def hour_template(question: DayQuestion, t: int, *, margin: float = 0.0, soft: b
     """Compile the recourse of period t.
 
     Args:
-        question: of the day. t: period. margin: share by which limits of voltages and currents are tightened.
+        question: of the day. t: period. margin: share by which limits of voltages, currents and sources are tightened.
         soft: limits may be missed, and the sum of the excesses takes the place of the cost.
 
     Raises:
         OptionError: an uncertain load of constant current or impedance.
     """
-    question = replace(question, network=_tightened(question.network, margin))
+    question = replace(question, network=_tightened(question.network, margin), supply=_less(question.supply, margin))
     net, day, devices = question.network, question.day, hour_devices(question)
     e, n, b, g = net.n_conductors, net.n_terminals, day.stores.count, len(net.generator_names)
     layout = slice_of(question)
@@ -156,6 +158,19 @@ def _tightened(network: Network, margin: float) -> Network:
     """The network with tighter limits of squared voltages and currents."""
     return network.with_limits(
         w_min=network.w_min * (1.0 + margin), w_max=network.w_max * (1.0 - margin), l_max=network.l_max * (1.0 - margin)
+    )
+
+
+def _less(supply: SupplyLimits, margin: float) -> SupplyLimits:
+    """Tighter limits of sources."""
+    by = {name: margin * power_scale(vars(supply)[name]) for name in ("p_min", "p_max", "q_min", "q_max", "s_max")}
+    return replace(
+        supply,
+        p_min=supply.p_min + by["p_min"],
+        p_max=supply.p_max - by["p_max"],
+        q_min=supply.q_min + by["q_min"],
+        q_max=supply.q_max - by["q_max"],
+        s_max=supply.s_max - by["s_max"],
     )
 
 

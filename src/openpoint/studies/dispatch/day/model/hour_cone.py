@@ -28,6 +28,8 @@ from openpoint.twostage.recourse.compile import compile_model
 
 MARGIN = 1e-7
 """Relative margin by which values are lowered: they are exact up to the tolerance of the cone solver."""
+INSIDE = 2e-8
+"""How far inside what counts as kept of a limit the recourse is aimed at, relative, so that the exact flow keeps it."""
 PENALTY = 1e3
 """Price of an excess as large as the limit itself, in costs of a period whose whole load pays the highest price."""
 
@@ -119,12 +121,14 @@ class HourCone:
         """The convex recourse of period t; None where the solver fails.
 
         Args:
-            t: period. numbers: (H) see `HourNumbers`. tight: by how much each of `limits` is tightened, relative.
+            t: period. numbers: (H) see `HourNumbers`. tight: by how much each of `limits` is tightened, relative, for
+                the recourse; the value is that without.
             ceiling: of squared currents with these numbers; the slope then says nothing of others.
         """
         hour, scale = self._model(t), self.scale(t)
         structure, cost = hour.structure, hour.cost
-        head = np.concatenate([numbers, np.zeros(len(structure.limits)) if tight is None else tight])
+        aim = np.full(len(structure.limits), INSIDE) + (0.0 if tight is None else tight)
+        head = np.concatenate([numbers, aim])
         side = structure.form.b - structure.right @ head
         if ceiling is None:
             answer = hour.model.solve(side)
@@ -134,7 +138,10 @@ class HourCone:
         if answer.status is not Status.OPTIMAL or answer.x is None or answer.z is None:
             return None
         more = hour.offset + float(cost[structure.head] @ head)
-        value = min(answer.bound, answer.value) + more / scale
+        # The duals prove a bound for the limits themselves, too: those rows are inequalities, before the ceiling's.
+        rows = slice(0, structure.form.n_zero + structure.form.n_nonneg)
+        wider = -float((structure.right[:, len(numbers) :] @ aim)[rows] @ answer.z[rows])
+        value = min(answer.bound, answer.value) + wider + more / scale
         slope = np.full(len(numbers), np.nan)
         if ceiling is None:
             slope = cost[structure.head][: len(numbers)] + scale * (structure.right.T @ answer.z)[: len(numbers)]

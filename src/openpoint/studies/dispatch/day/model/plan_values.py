@@ -81,10 +81,12 @@ class PlanValues:
             return
         self.solved[t][v] = True
         realisation = self._realisations[t][v]
-        template, block = self._master.block(t)
-        answer = self._master.solve_hour(t, realisation, self.plan, self._slices[t])
+        template, block = self._master.block(t, inside=True)
+        parts = t, realisation, self.plan, self._slices[t]
+        answer = self._master.solve_hour(*parts, inside=True)
         if answer.status is Status.INFEASIBLE:
-            self.impossible.append((t, v))
+            if self._master.solve_hour(*parts, inside=False).status is Status.INFEASIBLE:
+                self.impossible.append((t, v))
         elif answer.x is not None:
             recourse = recourse_of(self._master.question, template, block, answer.x)
             self._offer(t, np.array([v]), recourse)

@@ -33,7 +33,8 @@ def one_way(question: DayQuestion, charge: Floats, discharge: Floats) -> tuple[F
     both = stores.charge_efficiency * stores.discharge_efficiency
     charge, discharge = np.clip(charge, 0.0, stores.charge_max), np.clip(discharge, 0.0, stores.discharge_max)
     cycled = np.minimum(charge, discharge / np.where(both > 0, both, 1.0))
-    return charge - cycled, np.maximum(discharge - both * cycled, 0.0)
+    left = np.where((cycled < charge) & (both > 0), 0.0, np.maximum(discharge - both * cycled, 0.0))
+    return charge - cycled, left
 
 
 def balanced(hours: Floats, shift: Floats, energy: Floats) -> Floats:
