@@ -164,10 +164,7 @@ class DayMaster:
         self._hours: dict[tuple[int, bool], ClarabelModel] = {}
 
     def block(self, t: int, *, inside: bool = False) -> tuple[HourTemplate, HourBlock]:
-        """The recourse of a period at the states of this master.
-
-        `inside`: with limits inside what counts as kept, which the exact flow then keeps, too.
-        """
+        """The recourse of a period at the states of this master, or with limits that the exact flow then keeps, too."""
         template = self.templates.of(t, self._margins.get(t, 0.0) + (LIMIT_TOLERANCE if inside else 0.0))
         if (t, inside) not in self._blocks:
             self._blocks[t, inside] = hour_block(self.question, template, self.schedule.number[t])
