@@ -123,7 +123,7 @@ PUBLIC = [
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 400
-LONGEST_REFERENCE = 1850
+LONGEST_REFERENCE = 1800
 """Of the reference checker, which is one file so that it can be read without any other."""
 LONGEST_FUNCTION = 80
 

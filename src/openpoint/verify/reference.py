@@ -34,18 +34,14 @@ OPEN, CLOSED, FREE = 0, 1, 2
 MOST_BYTES = 1 << 29  # of a file, unpacked
 MOST = (1 << 62) + 1  # whole numbers are less, in absolute value
 
-
 class Refused(Exception):
     """The certificate does not prove what is asked."""
-
 
 def need(holds, why):
     if not holds:
         raise Refused(why)
 
-
 # 1. Numbers and files -------------------------------------------------------------------------------------------------
-
 
 def down(a): return a >> BITS
 def up(a): return -(-a >> BITS)
@@ -53,12 +49,10 @@ def under(a, b): return (a << BITS) // b
 def over(a, b): return -((-a << BITS) // b)
 def root(a, more=0): return isqrt(a << BITS) + more  # rounded downwards, or upwards with more = 1
 
-
 def whole(value, low, high):
     """A whole number from low to below high; a truth value is none."""
     need(type(value) is int and low <= value < high, f"{value!r:.40} is no whole number from {low} to {high - 1}")
     return value
-
 
 def fixed(value, side=None):
     """A finite number of a file, which must be exact here; or is rounded down (-1) or up (1)."""
@@ -67,18 +61,15 @@ def fixed(value, side=None):
     need(side is not None or ONE % below == 0, f"{value!r} is finer than 2^-{BITS}")
     return -(-above * ONE // below) if side == 1 else above * ONE // below
 
-
 def listed(value, count=None):
     need(type(value) is list and count in (None, len(value)), f"{value!r:.40} is no list of {count or 'its'} parts")
     return value
-
 
 def different(value, count):
     """Numbers from 0 to below a count, none of them twice."""
     found = {whole(k, 0, count): None for k in listed(value)}
     need(len(found) == len(value), "a number is given twice")
     return list(found)
-
 
 def parsed(text):
     """JSON without NaN, infinity, or a key given twice."""
@@ -90,11 +81,9 @@ def parsed(text):
         raise Refused(f"{word} is no number")
     return json.loads(text, object_pairs_hook=once, parse_constant=never)
 
-
 def wrapped(value):
     """A number modulo 2^64, from -2^63 on."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
-
 
 class File:
     """A certificate, unpacked: lines of JSON, some of them followed by numbers in binary."""
@@ -127,7 +116,6 @@ class File:
         rows = [int.from_bytes(block[k :: 2 * count], "little", signed=True) for k in range(2 * count)]
         return [[wrapped(v) for v in itertools.accumulate(part)] for part in (rows[:count], rows[count:])]
 
-
 class Multipliers:
     """y and μ of the last line, times 2^bits; those of the next line are given as differences."""
 
@@ -155,16 +143,13 @@ class Multipliers:
     def scaled(self, least=-ONE << 64, most=ONE << 64):
         return [[min(max(a << BITS - self.bits, least), most) for a in row] for row in (self.y, self.mu)]
 
-
 # 2. The problem -------------------------------------------------------------------------------------------------------
-
 
 def table(given, columns):
     """The rows of a table as objects; other columns are for the reader, see `readable`."""
     rows = [SimpleNamespace(**dict(zip(given["columns"], listed(row, len(given["columns"]))))) for row in given["rows"]]
     need(set(columns.split()) <= set(given["columns"]), f"a table lacks one of the columns {columns}")
     return rows
-
 
 class Problem:
     """The grid and the question; `grid`, in fixed-point numbers, has n buses and m branches.
@@ -302,7 +287,6 @@ class Problem:
                       *(struct.pack(f"<{len(d.given)}d", *d.given) for d in devices)]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
-
 def readable(problem, base):
     """What the tables say in kW, ohm and volts is what is computed with, but for rounding."""
     def same(shown, value, unit):
@@ -317,9 +301,7 @@ def readable(problem, base):
         ohm = under(up(fixed(problem.buses[problem.number[e.to]].vn_kv) ** 2) * 1000, base)
         need(same(e.r_ohm, e.r, ohm) and same(e.x_ohm, e.x, ohm), f"{e.name}: ohm and per unit differ")
 
-
 # 3. Graph: what follows from radiality --------------------------------------------------------------------------------
-
 
 def around(g, edges):
     """By bus its branches among `edges` with their other ends."""
@@ -329,13 +311,11 @@ def around(g, edges):
         ends[g.to[e]].append((e, g.fr[e]))
     return ends
 
-
 def leader_of(of, node):
     """The leader of the set that a node is in, by sets as trees."""
     while of[node] != node:
         of[node] = node = of[of[node]]
     return node
-
 
 def reached(g, edges):
     """The buses that branches join to the sources, which count as one: [(bus, bus above, branch)] from above, and by
@@ -357,7 +337,6 @@ def reached(g, edges):
                 top[a] = above[a][0]
                 a = leader_of(top, a)
     return [(bus, *above[bus]) for bus in order], {bus: leader_of(top, bus) for bus in order}
-
 
 def consequences(g, status):
     """Open what closes a loop or is a change too many, close bridges, until nothing changes; False: no state is left.
@@ -386,7 +365,6 @@ def consequences(g, status):
         if status == before:
             return True
 
-
 def directed(g, status, tops=(), y=None):
     """(bus, bus above, branch) of the trees of closed branches, from above; -1, -1 at roots. The root of a tree without
     a source is its bus in `tops`, else that of least y."""
@@ -401,7 +379,6 @@ def directed(g, status, tops=(), y=None):
                     seen.add(other)
                     order.append((other, bus, e))
     return order
-
 
 def heaviest(g, edges, weight, join=lambda a, b: a + b, nothing=0):
     """By bus no less than the weight of any path from a source: on bridges what they have, in a part without bridges
@@ -418,13 +395,10 @@ def heaviest(g, edges, weight, join=lambda a, b: a + b, nothing=0):
             total[bus] = inside[bus] if e < 0 else join(join(total[top[above]], weight[e]), inside[bus])
     return [total[top[bus]] if bus in top else nothing for bus in range(g.n)]
 
-
 # 4. Ranges of voltages ------------------------------------------------------------------------------------------------
-
 
 def only_lossy(g, usable):
     return min([0, *g.g_fr, *g.g_to, *(part[e] for e in usable for part in (g.r, g.x, g.g))]) == 0
-
 
 def caps(g, usable, lost, held):
     """By bus no state with a loss of at most `lost` (None: any) has a higher w = |v|²; None: unknown.
@@ -460,7 +434,6 @@ def caps(g, usable, lost, held):
         found.append(min(ways, default=None))
     return found
 
-
 def floors(g, usable, lost, held):
     """By bus no state with a loss of at most `lost` has a lower w: a path takes Σ |z| √l of v, at most
     √lost √(Σ |z|² / r), by Cauchy and Schwarz. Without ratios. `held`: least w of a source."""
@@ -471,7 +444,6 @@ def floors(g, usable, lost, held):
     falls = [root(held) - root(most, 1) for most in heaviest(g, usable, lossy)]
     return [down(v * v) if v > 0 and not unknown else 0 for v, unknown in zip(falls, blind)]
 
-
 def parabola(slope, square, low, high):
     """The least of slope x + square x² in a range, and an x near it; None: it has no end. None is no limit."""
     turn = under(-slope, 2 * square) if square > 0 else low if slope > 0 else high if slope else 0
@@ -481,7 +453,6 @@ def parabola(slope, square, low, high):
     x = min(x, x if high is None else high)
     inside = square > 0 and x == turn
     return -slope * slope // (4 * square) if inside else (slope * x << BITS) + square * x * x >> 2 * BITS, x
-
 
 def greatest_loss(problem, usable, value, low, high):
     """No state of at most this cost has a greater Σ r l; None: unknown. With κ the least of λ + c_s + c_e / r,
@@ -508,7 +479,6 @@ def greatest_loss(problem, usable, value, low, high):
         least = idle + min(parabola(rate - price, square, *ends)[0] for price in some)
         base += min(least, 0) if k in problem.units else least
     return max(0, over(value - base, min(lossy)))
-
 
 def ranges(problem, value, lost, every):
     """By bus the ends of w in the states that count. Upper ends are limits, or what no state of at most this value has;
@@ -539,20 +509,16 @@ def ranges(problem, value, lost, every):
     fall = floors(g, usable, lost, min(w for w, _ in held.values())) if lost is not None else [0] * g.n
     return [a if bus in held else max(a, b) for bus, (a, b) in enumerate(zip(low, fall))], high
 
-
 # 5. Power flow of a radial state --------------------------------------------------------------------------------------
 # A ball is (real part, imaginary part, radius). `sweep` takes balls of voltages to balls of all that the currents at
 # voltages in these make of them. Where these lie within those, Brouwer's theorem tells of a power flow in them.
 
-
 def add(a, b): return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 def size(a): return isqrt(a[0] * a[0] + a[1] * a[1]) + 1
-
 
 def times(a, b):
     more = size(a) * b[2] + (size(b) + b[2]) * a[2] if a[2] or b[2] else 0
     return a[0] * b[0] - a[1] * b[1] >> BITS, a[0] * b[1] + a[1] * b[0] >> BITS, up(more) + 2
-
 
 def load(u, power, by_v, by_w):
     """Current drawn at a voltage: conj(s / u), s = power + by_v |u| + by_w |u|²."""
@@ -567,17 +533,14 @@ def load(u, power, by_v, by_w):
         found = add(found, times((by_v[0], -by_v[1], 0), unit))
     return add(found, times((by_w[0], -by_w[1], 0), u)) if any(by_w) else found
 
-
 def ends_of(ball):
     """Ends of |ball|²."""
     return down(max(0, size(ball) - 2 - ball[2]) ** 2), up((size(ball) + ball[2]) ** 2)
-
 
 def between(parts):
     """Ends of a sum of numbers times intervals."""
     both = [sorted((factor * low, factor * high)) for factor, (low, high) in parts]
     return sum(down(low) for low, _ in both), sum(up(high) for _, high in both)
-
 
 class Flow:
     """The power flow of a radial state: ends of w by bus, of l by closed branch and of its squared rated
@@ -674,9 +637,7 @@ class Flow:
             p, q, more = times(v, (re, -im, more))
             self.sent[bus] = (p - more, p + more), (q - more, q + more)
 
-
 # 6. The bound by multipliers ------------------------------------------------------------------------------------------
-
 
 class Bound:
     """For every state, with multipliers y, μ of the balances of buses and ν of the voltage laws of closed branches,
@@ -805,7 +766,6 @@ class Bound:
     def _taken(self, e, bus, value):
         return self._seen(e, bus, value - self._shunt(e, bus))
 
-
 def box_least(slope, square, tilt, p, q, most):
     """The least of slope p + square p² + tilt q in a box, and within p² + q² <= most² if there is a `most`: no less
     than two parabolas with κ more each, less κ most², for any κ >= 0; the best κ is found by bisection. None: none."""
@@ -827,9 +787,7 @@ def box_least(slope, square, tilt, p, q, most):
         low, high = (kappa, high) if more else (low, kappa)
     return best
 
-
 # 7. Risk of many futures, years ---------------------------------------------------------------------------------------
-
 
 def worst(measure, values):
     """The greatest expectation of values by the probabilities of a set, rounded down. `lower`, `upper`: those between,
@@ -860,11 +818,9 @@ def worst(measure, values):
         at[i] = k if moved == nominal[i] else -1
     return math.floor(total)
 
-
 def numbers(given):
     """Exact numbers of a set of probabilities: numbers, or fractions in texts."""
     return [numbers(v) for v in given] if type(given) is list else given if given is None else Fraction(given)
-
 
 class Many:
     """What is bounded one by one: futures, or groups of the steps of a year. The bound is affine in the demand, so that
@@ -943,7 +899,6 @@ class Many:
             return math.floor(sum(h * v for h, v in zip(self.hours, losses)))
         return worst(self.measure, [loss - own for loss, own in zip(losses, less)])
 
-
 # 8. Bounds by paths ---------------------------------------------------------------------------------------------------
 # Without dangling trees a grid has junctions (three or more branches) and paths between these or sources (-1). Where
 # all loads are constant and take power, each path of a radial state is open at one branch, or closed and fed from one
@@ -953,7 +908,6 @@ class Many:
 #                                             closed, u to v: (1 + y_u) p + μ_u q - (1 + y_v) f - μ_v g - load
 #
 # p, q sent and f, g arriving at least. Less power gives higher voltages and these less power, so that both are swept.
-
 
 def arborescence(arcs, nodes):
     """The least total of arcs {key: (cost, tail, head)} that enter every node and make no cycle, None: none; and what
@@ -985,14 +939,12 @@ def arborescence(arcs, nodes):
             return total, rest
         of = {j: merged.get(top, top) for j, top in of.items()}
 
-
 def least_part(square, by, least):
     """The least of square f² + by f with f >= least; None: there is none, or it is below -1/8."""
     if by >= 0 or -by <= 2 * down(square * least):
         return down(square * down(least * least) + by * least)
     found = -over(up(by * by), 4 * square) if square > 0 else -ONE
     return found if found > -ONE >> 3 else None
-
 
 class Paths:
     """The paths of the first node: `ends` (junctions or -1), `buses`, `branches`; `of`: path and place of a branch;
@@ -1201,7 +1153,6 @@ class Paths:
         gone = {way for way, v in by_state.items() if v is None or v >= goal}
         return any(all((k, s) in gone for s in states) for k, states in enumerate(may)), by_state, by_branch
 
-
 # 9. Parts of the paths ------------------------------------------------------------------------------------------------
 # With prices z_S of sets of junctions, >= 0 where a set has several, each set is entered once or more, so that
 #
@@ -1209,7 +1160,6 @@ class Paths:
 #
 # and each part of the paths has a least value of its own. The balances of junctions inside a part hold, so that each
 # leaf of its tree has multipliers of its own there; junctions at its border may be fed from elsewhere at no cost.
-
 
 def about(paths, k, end, flow):
     """Path k closed towards its end, bounded about a flow: f, g, s as in `Paths.arcs`.
@@ -1278,7 +1228,6 @@ def about(paths, k, end, flow):
               by_f - ONE * (at == 0) - down(2 * factor[at] * middle[0]) - 1,
               by_g - ONE * (at == 1) - down(2 * factor[at] * middle[1]) - 1]
     return least_f, least_g, s, 0
-
 
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
@@ -1394,9 +1343,7 @@ class Parts:
         more, _ = arborescence(arcs, met)
         return ONE << BITS if more is None else total + more
 
-
 # 10. Regions ----------------------------------------------------------------------------------------------------------
-
 
 class Regions:
     """The supplied part of a node, all of whose branches are closed, and regions that meet it at hubs.
@@ -1515,9 +1462,7 @@ class Regions:
         part.worth = [prices.get(bus, worth[bus]) for bus in buses]
         return part
 
-
 # 11. The tree and the claim -------------------------------------------------------------------------------------------
-
 
 class Tree:
     """The nodes of a tree: the current one (None: it is done), and by number the sides that wait.
@@ -1585,7 +1530,6 @@ class Tree:
         """The node is done, or this branch cannot be open."""
         self.node.closings += branch
         self.node = self.node if branch else None
-
 
 class Check:
     """A certificate, checked against a problem. worst, least: what the best state is worth at most, and the bound."""
@@ -1814,9 +1758,7 @@ class Check:
         whole(self.head["lines"], self.file.lines, self.file.lines + 1)
         return self.tree.number
 
-
 BROKEN = Refused, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error
-
 
 def main(arguments):
     """Check a certificate; the exit code."""
@@ -1836,7 +1778,6 @@ def main(arguments):
     print(f"accepted, {nodes} nodes: no radial state is worth less than {check.least / ONE * base:.6f} kW (or $/h), "
           f"and that with {', '.join(check.head['open'])} open is worth {check.worst / ONE * base:.6f}")
     return 0
-
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
