@@ -27,13 +27,13 @@ LIMITS = "OPENPOINT_INPUT_LIMITS"
 """The environment variable with a factor on all limits of this module."""
 MOST_BYTES = 256_000_000
 """Bytes of a file, and of all files of an archive together once unpacked."""
-MOST_VALUES = 4_000_000
+MOST_VALUES = 3_000_000
 """Numbers, texts and empty cells of a file that are held one by one as Python objects, some 100 bytes each."""
 MOST_CELLS = 50_000_000
 """Cells of a table that is held column by column, 8 to 20 bytes each."""
 MOST_COLUMNS = 20_000
 """Columns of a table."""
-MOST_SETTINGS = 4_000_000
+MOST_SETTINGS = 2_000_000
 """Bytes of a TOML file, whose reader takes a second for each megabyte."""
 MOST_OPTIONS = 100_000
 """Bytes of a file of options."""

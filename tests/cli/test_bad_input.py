@@ -252,3 +252,17 @@ def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
     ):
         done = command(*line)
         assert (done.code, "internal" in done.err) == (2, False), (line, done.err)
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "-99999999999999999999", "1e3", "nan", "٣٣٣٣٣٣٣٣٣٣٣٣"])
+def test_whole_numbers_have_a_range(number: str, command: Command) -> None:
+    for line in (
+        ("reconfigure", "civanlar16", "--max-changes"),
+        ("reconfigure", "civanlar16", "--grow"),
+        ("partition", "ieee37-microgrids", "--most-deviating"),
+        ("harden", "zhang13", "--storms"),
+        ("futures", "civanlar16", "-o", "f.csv", "--count"),
+    ):
+        done = command(*line, number)
+        assert (done.code, "Traceback" in done.err) == (2, False), (line, done.err)
+        assert line[-1] in done.err

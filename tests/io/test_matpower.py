@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openpoint import inputs
 from openpoint.errors import InputError
 from openpoint.grid import Grid
+from openpoint.io.matpower import text as text_module
+from openpoint.io.matpower.case import read_case
 from openpoint.io.matpower.read import grid_from_text
+from openpoint.io.matpower.text import without_block_comments
 
 TEXT = (Path(__file__).parent / "data" / "small.m").read_text()
 
@@ -159,7 +163,8 @@ def test_a_branch_between_voltage_levels_is_a_transformer() -> None:
     assert (row["from_bus"], row["to_bus"], row["vn_from_kv"], row["vn_to_kv"]) == ("3", "9", 19.5, 0.4)
     # The file's conversion puts 0.4 ohm on 40 ohm; on the 0.4 kV side the base is 0.016 ohm.
     assert (row["r_ohm"], row["x_ohm"]) == pytest.approx((0.00016, 0.00064))
-    assert row["s_max_kva"] == 400
+    rated = [row["i_max_from_a"], row["i_max_to_a"]]
+    assert (row["s_max_kva"], rated) == (None, pytest.approx([400 / (math.sqrt(3) * kv) for kv in (20.0, 0.4)]))
 
 
 def test_voltage_falls_back_to_vm_of_the_bus() -> None:
@@ -343,3 +348,40 @@ def test_damaged_files_are_refused_or_read_and_never_fail(data: st.DataObject) -
 def test_any_text_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         read(text)
+
+
+def test_rows_of_numbers_alone_are_read_as_any_others() -> None:
+    rows = [
+        "1 -2 .5 1e3",
+        "1, -2,\t0.5 1d3;",
+        " 1.  -2 5E-1 +1000 ; % a comment",
+        "1 3-5 .5 1000",
+        "1 -2 ...\n 0.5 1000",
+    ]
+    case = read_case("mpc.x = [\n" + "\n".join(rows) + "\n];\n", "a.m")
+    assert not case.faults
+    assert case.matrices["x"].values.tolist() == [[1.0, -2.0, 0.5, 1000.0]] * 5
+    assert case.matrices["x"].lines == [2, 3, 4, 5, 6]
+
+
+def test_what_a_file_may_hold_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "MOST_VALUES", 1000)
+    monkeypatch.setattr(inputs, "MOST_VALUES", 1000)
+    for text in ("mpc.x = [\n" + "1 2 3;\n" * 1000 + "];\n", "mpc.x = [" + "1;" * 1000 + "];\n"):
+        with pytest.raises(InputError, match=r"a.m: it holds [\d,]+ numbers and words or so, and at most 1,000"):
+            read_case(text, "a.m")
+
+
+def test_few_words_never_make_large_matrices() -> None:
+    wide = "mpc.x = [" + "1 " * 2000 + "];\n"
+    case = read_case(wide + "mpc.x(1, :) = mpc.x(1, [" + "1 " * 2000 + "]);\n", "a.m")
+    assert not case.faults
+    case = read_case(wide + "y = mpc.x([" + "1 " * 2000 + "], [" + "1 " * 2000 + "]);\n", "a.m")
+    assert "the part has 4,000,000 cells" in case.faults[0].message
+    with pytest.raises(InputError, match="operations on cells of matrices"):
+        read_case("mpc.x = [" + "1;" * 100_000 + "];\n" + "mpc.x(1, 1) = 1;\n" * 1400, "a.m")
+
+
+def test_block_comments_without_an_end_take_no_long_time() -> None:
+    assert without_block_comments("a\n%{\nb\n%}\nc\n") == "a\n  \n \n  \nc\n"
+    assert without_block_comments("%{\n" * 300_000).startswith("%{")

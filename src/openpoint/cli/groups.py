@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 def grouped(command: Callable[..., int]) -> Callable[..., int]:
@@ -34,6 +35,27 @@ def grouped(command: Callable[..., int]) -> Callable[..., int]:
         return command(**values, **made)
 
     return with_parameters(run, own)
+
+
+MOST = 10**9
+"""The largest whole number that an option takes, whose count, limit or seed is a number of 64 bits where it arrives."""
+
+
+def bounded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with a range for each option that is a whole number: 0 to `MOST`, or what it has of its own."""
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    return with_parameters(command, [each.replace(annotation=_bounded(each.annotation)) for each in parameters])
+
+
+def _bounded(annotation: Any) -> Any:
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, option = get_args(annotation)
+    if int not in (kind, *get_args(kind)) or getattr(option, "max", 0) is not None:
+        return annotation
+    option = copy.copy(option)
+    option.max, option.min = MOST, option.min or 0
+    return Annotated[kind, option]
 
 
 def with_parameters(run: Callable[..., int], parameters: Sequence[inspect.Parameter]) -> Callable[..., int]:

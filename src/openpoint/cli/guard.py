@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 import typer
 
+from openpoint.cli.groups import bounded
 from openpoint.cli.shell import DEBUG, INTERRUPTED
 from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
 from openpoint.report.terminal.words import safe
@@ -29,6 +30,8 @@ class FaultyGridError(InputError):
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
     """The command, leaving with the exit code it returns or with that of the error it raises."""
+
+    command = bounded(command)
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -65,16 +65,14 @@ def conform(
         if name not in frame.columns:
             if "default" not in metadata:
                 faults.append(Problem(kind, "", name, "column is missing", f"Add it: {metadata['doc']}"))
-            series.append(pl.Series(name, [metadata.get("default")] * frame.height, dtype=dtype))
+            series.append(_everywhere(name, metadata.get("default"), dtype, frame.height))
             continue
         values, found = _cast(kind, frame, name, dtype)
         faults += found
         missing = frame[name].is_null()
         if not column.nullable and missing.any():
             if "default" in metadata:
-                default = metadata["default"]
-                filled = [default if gap else v for v, gap in zip(values.to_list(), missing)]
-                values = pl.Series(name, filled, dtype=dtype)
+                values = values.zip_with(~missing, _everywhere(name, metadata["default"], dtype, frame.height))
             else:
                 faults += [
                     Problem(kind, _label(frame, i), name, "value is missing", f"Give {metadata['doc']}")
@@ -82,6 +80,11 @@ def conform(
                 ]
         series.append(values)
     return pl.DataFrame(series), faults
+
+
+def _everywhere(name: str, value: Any, dtype: pl.DataType, height: int) -> pl.Series:
+    """A column with one value in all rows."""
+    return pl.Series(name, [value], dtype=dtype).new_from_index(0, height)
 
 
 def _frame(schema: type[dy.Schema], raw: RawTable) -> pl.DataFrame:
@@ -126,8 +129,7 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
     if dtype == pl.Int64 and values.dtype.is_float():
         lost |= (values % 1 != 0).fill_null(False)
     if isinstance(dtype, pl.List):
-        holes = [row is not None and None in row for row in cast.to_list()]
-        lost |= pl.Series(holes, dtype=pl.Boolean)
+        lost |= (cast.list.len() != cast.list.drop_nulls().list.len()).fill_null(False)
     if not lost.any():
         return cast, []
     faults = [

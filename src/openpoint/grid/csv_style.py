@@ -17,6 +17,8 @@ import polars as pl
 from openpoint.errors import Problem
 from openpoint.inputs import MOST_CELLS, MOST_COLUMNS, refuse_more
 
+OF_A_ROW = 3
+"""What a row takes beside its cells, as a number of cells."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ONE_CELL_EACH = "Write a cell for every column; where numbers have a decimal comma, write ; between the cells"
 """What to do where a row has more or fewer cells than there are columns."""
@@ -60,7 +62,7 @@ def refuse_large_table(text: str, separator: str, file: str, limit: int = MOST_C
         InputError: there are more.
     """
     lines = text.count("\n") or text.count("\r")
-    refuse_more(text.count(separator) + lines, limit, "cells", file)
+    refuse_more(text.count(separator) + OF_A_ROW * lines, limit, f"cells (a row counts as {OF_A_ROW} more)", file)
     header = text[: text.find("\n") if lines and "\n" in text else None]
     refuse_more(header.count(separator), MOST_COLUMNS, "columns", file)
 

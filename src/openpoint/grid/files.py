@@ -12,7 +12,7 @@ from typing import Any, Literal
 import dataframely as dy
 import polars as pl
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import Faults, InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.parquet import frame_from_parquet
@@ -93,7 +93,7 @@ def _head(content: bytes | None) -> tuple[dict[str, Any], list[Problem]]:
         _, head = toml_of(content, HEAD)
     except InputError as error:
         return {}, list(error.problems)
-    faults = []
+    faults = Faults()
     if type(head.get("format")) is not int or head["format"] != FORMAT:
         message = f"format {head.get('format')!r} is not known"
         faults.append(Problem(HEAD, "", "format", message, f"Write format = {FORMAT}"))

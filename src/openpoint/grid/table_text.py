@@ -202,7 +202,7 @@ def _rows(text: str, file: str, separator: str) -> tuple[list[Row], list[Problem
 @cache
 def _cell_pattern(separator: str) -> re.Pattern[str]:
     """A cell, quoted or bare, and what ends it."""
-    return re.compile(rf'(?:"((?:[^"]|"")*)"|([^"{separator}\r\n]*))({separator}|\r\n|\n|\r|\Z)')
+    return re.compile(rf'(?:"((?:[^"]++|"")*+)"|([^"{separator}\r\n]*))({separator}|\r\n|\n|\r|\Z)')
 
 
 def _header_faults(names: list[str], schema: type[dy.Schema], file: str) -> list[Problem]:

@@ -7,6 +7,7 @@ statement is refused with its line.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.errors import Problem
+from openpoint.errors import Faults, Problem
+from openpoint.inputs import MOST_CELLS, refuse_more
 from openpoint.io.matpower.expression import NotUnderstoodError, Reader, Value, evaluate
 from openpoint.io.matpower.text import Statement, Token, statements
 
@@ -38,6 +40,8 @@ COLUMNS: dict[str, dict[str, int]] = {
     "idx_gen": {**_count(_GEN), **_GEN_LATER, **_count(_GEN_LAST, 11)},
     "idx_cost": {"PW_LINEAR": 1, "POLYNOMIAL": 2, **_count("MODEL STARTUP SHUTDOWN NCOST COST")},
 }
+_MOST_WORK = 1_000_000_000
+"""Cells that statements may go through, all together; a conversion of units takes about ten a cell."""
 _HELP = "Only assignments of numbers and matrices and the usual conversions of units are read; write the values out"
 
 
@@ -65,14 +69,14 @@ class Case:
     scalars: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     field_lines: dict[str, int] = field(default_factory=dict)
-    faults: list[Problem] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     broken: set[str] = field(default_factory=set)
 
 
 def read_case(text: str, file: str) -> Case:
     """The fields of a case file; every statement that is not understood becomes a fault."""
-    found, faults = statements(text, file)
-    machine = _Machine(file, Case(faults=faults, broken={fault.column for fault in faults}))
+    found, faults = statements(text, file, whole_rows=True)
+    machine = _Machine(file, Case(faults=Faults(faults), broken={fault.column for fault in faults}))
     for statement in found:
         machine.run(statement)
     return machine.case
@@ -85,10 +89,14 @@ class _Machine:
         self.file = file
         self.case = case
         self.names: dict[str, Value] = {}
+        self.largest = self.held = self.work = 0
 
     def run(self, statement: Statement) -> None:
         """Read one statement, or note why it cannot be."""
         tokens = statement.tokens
+        if [t.text for t in tokens[1:3]] != ["=", "["]:
+            self.work += len(tokens) * self.largest
+            refuse_more(self.work, _MOST_WORK, "operations on cells of matrices", self.file)
         try:
             if tokens[0].text == "function":
                 self._function(tokens)
@@ -147,6 +155,7 @@ class _Machine:
             self.case.field_lines[name[4:]] = tokens[0].line
         if is_field and value[0].text == "[" and value[-1].text == "]":
             matrix = self._matrix(name, value[1:-1])
+            self.largest = max(self.largest, matrix.values.size)
             self.names[name] = matrix.values
             self.case.matrices[name[4:]] = matrix
         elif is_field and value[0].kind == "text" and len(value) == 1:
@@ -157,6 +166,9 @@ class _Machine:
             number = evaluate(value, self.names)
             if is_field and np.ndim(number):
                 raise NotUnderstoodError("only a number or a matrix in brackets is read here")
+            self.largest = max(self.largest, np.size(number))
+            self.held += np.size(number)
+            refuse_more(self.held, MOST_CELLS, "cells of matrices", self.file)
             self.names[name] = np.array(number) if np.ndim(number) else number
             if is_field:
                 self.case.scalars[name[4:]] = float(number)
@@ -178,23 +190,12 @@ class _Machine:
         matrix[np.ix_(rows, columns)] = value
 
     def _matrix(self, name: str, tokens: Sequence[Token]) -> Matrix:
-        rows: list[list[float]] = []
+        rows: list[Sequence[float]] = []
         lines: list[int] = []
         written: dict[tuple[int, int], str] = {}
         for row in rows_of(tokens):
-            numbers: list[float] = []
-            for cell in cells_of(row):
-                try:
-                    numbers.append(self._cell(cell))
-                except NotUnderstoodError as error:
-                    shown = _short(_joined(cell))
-                    message = f"{shown!r} is no number" if shown in str(error) else f"{shown!r} is no number: {error}"
-                    column = f"{name} column {len(numbers) + 1}"
-                    fault = Problem(self.file, f"line {cell[0].line}", column, message, "Write a number")
-                    self.case.faults.append(fault)
-                    numbers.append(np.nan)
-                if len(cell) > 2:
-                    written[len(rows), len(numbers) - 1] = _joined(cell)
+            plain = row[0].kind == "row"
+            numbers: Sequence[float] = _numbers(row[0].text) if plain else self._row(name, row, len(rows), written)
             rows.append(numbers)
             lines.append(row[0].line)
         width = Counter(len(r) for r in rows).most_common(1)[0][0] if rows else 0
@@ -209,6 +210,22 @@ class _Machine:
         kept = {(place[k], column): text for (k, column), text in written.items() if k in place}
         return Matrix(values, [lines[k] for k in whole], kept)
 
+    def _row(self, name: str, row: Sequence[Token], at: int, written: dict[tuple[int, int], str]) -> list[float]:
+        """The numbers of a row, NaN and a fault where a cell is none; texts of longer cells are added to `written`."""
+        numbers: list[float] = []
+        for cell in cells_of(row):
+            try:
+                numbers.append(self._cell(cell))
+            except NotUnderstoodError as error:
+                shown = _short(_joined(cell))
+                message = f"{shown!r} is no number" if shown in str(error) else f"{shown!r} is no number: {error}"
+                column = f"{name} column {len(numbers) + 1}"
+                self.case.faults.append(Problem(self.file, f"line {cell[0].line}", column, message, "Write a number"))
+                numbers.append(np.nan)
+            if len(cell) > 2:
+                written[at, len(numbers) - 1] = _joined(cell)
+        return numbers
+
     def _cell(self, tokens: Sequence[Token]) -> float:
         # Nearly every cell is a number, with or without its sign.
         last = tokens[-1]
@@ -219,6 +236,13 @@ class _Machine:
         if np.ndim(value):
             raise NotUnderstoodError("a matrix stands within a matrix")
         return float(value)
+
+
+def _numbers(text: str) -> array[float]:
+    """The numbers of a row that holds nothing else."""
+    if "d" in text or "D" in text:
+        text = text.replace("d", "e").replace("D", "e")
+    return array("d", map(float, text.replace(",", " ").split()))
 
 
 def rows_of(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -258,7 +282,7 @@ def _begins_cell(row: Sequence[Token], k: int) -> bool:
 
 def _only_texts(tokens: Sequence[Token]) -> None:
     """Read and ignore a cell array of texts and numbers, like `mpc.bus_name`."""
-    if any(t.kind not in ("text", "number", "newline") and t.text not in (",", ";", "-", "+") for t in tokens):
+    if any(t.kind not in ("text", "number", "row", "newline") and t.text not in (",", ";", "-", "+") for t in tokens):
         raise NotUnderstoodError("only texts and numbers are read in a cell array")
 
 

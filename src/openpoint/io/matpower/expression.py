@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from openpoint.arrays import Floats
+from openpoint.inputs import MOST_VALUES, most
 from openpoint.io.matpower.text import Token
 
 Value = np.float64 | Floats
@@ -175,6 +176,8 @@ class Reader:
         self.expect(",")
         columns = self._numbers(width, "columns")
         self.expect(")")
+        if len(rows) * len(columns) > most(MOST_VALUES):
+            raise NotUnderstoodError(f"the part has {len(rows) * len(columns):,} cells")
         return rows, columns
 
     def _numbers(self, size: int, what: str) -> list[int]:

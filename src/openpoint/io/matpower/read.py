@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.io.matpower.case import Case, Matrix, read_case
 from openpoint.io.matpower.costs import Cost, read_costs
@@ -111,7 +111,7 @@ class _Reading:
 
     case: Case
     file: str
-    faults: list[Problem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=Faults)
     notes: list[Problem] = field(default_factory=list)
     tables: dict[str, list[Row]] = field(default_factory=dict)
     buses: dict[int, Cells] = field(default_factory=dict)
@@ -325,7 +325,7 @@ class _Reading:
             row |= {"vn_from_kv": kv_fr * (cells["TAP"] or 1.0), "vn_to_kv": kv_to}
             if rating is not None:  # as a current at the nominal voltages of the buses
                 kvs = {"from": kv_fr, "to": kv_to}
-                row |= {f"i_max_{end}_a": rating / (math.sqrt(3.0) * level) for end, level in kvs.items()}
+                row |= {f"i_max_{end}_a": rating / (math.sqrt(3.0) * level or math.nan) for end, level in kvs.items()}
             self._add("transformers", **row, r_ohm=r, x_ohm=x, b_us=b, shift_degree=cells["SHIFT"])
         else:
             i_max = None if rating is None else rating / (math.sqrt(3.0) * kv)

@@ -30,6 +30,8 @@ _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})", re.ASCII)
 # Formats of dates and times that need no text of their own in the file.
 _DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _NO_DATE = re.compile(r'"[^"]*"|\[(?!hh?\]|mm?\]|ss?\])[^\]]*\]|\\.|_.|General|[Ee][+-]')
+_OF_A_ROW = 8
+"""What a row takes beside its cells, as a number of cells."""
 _DAY_0 = datetime.datetime(1899, 12, 30)
 
 
@@ -155,7 +157,7 @@ class _Reader:
 
     def __init__(self, file: str, texts: list[str], dates: frozenset[str]) -> None:
         self.file, self.texts, self.dates = file, texts, dates
-        self.cells = self.signs = 0
+        self.cells = self.signs = self.met = 0
 
     def sheet(self, title: str, content: bytes, part: str) -> Sheet:
         """The cells of a part of the archive."""
@@ -176,6 +178,7 @@ class _Reader:
             nonlocal row, column, kind, style, wanted, given, formula
             if name == "row":
                 row, column = _within(int(attributes.get("r", row + 1)), ROWS), 0
+                self.cells += _OF_A_ROW
             elif name == "c":
                 row, column = _place(attributes["r"]) if "r" in attributes else (row, column + 1)
                 _within(column, COLUMNS)
@@ -206,8 +209,9 @@ class _Reader:
     def _count(self, cell: Cell) -> None:
         self.cells += 1
         self.signs += len(cell.text or "")
-        if self.cells % 1000 == 0:
-            refuse_more(self.cells, MOST_VALUES, "cells", self.file)
+        self.met += 1
+        if self.met % 1000 == 0:
+            refuse_more(self.cells, MOST_VALUES, f"cells (a row counts as {_OF_A_ROW} more)", self.file)
             refuse_more(self.signs, MOST_BYTES, "signs in its cells", self.file)
 
     def _cell(self, value: str, kind: str, date: bool, *, formula: bool) -> Cell:
