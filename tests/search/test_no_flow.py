@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.no_flow import has_no_flow
+from openpoint.search.topology import search_topologies
+from openpoint.verify import Question, check
 from tests.builders.grids import DISPATCH, FEED, PLAIN, RICH, Flavour, all_topologies, random_grid
 from tests.builders.programs import program_of
 
@@ -72,3 +75,26 @@ def test_two_buses_to_the_nose() -> None:
     for share, none in ((0.99, False), (1.001, True)):
         power = np.array([0.0, share * most], dtype=np.complex128)
         assert has_no_flow(replace(net, s_power=power), closed, ranges, np.inf) == none
+
+
+def test_the_search_writes_what_the_checker_accepts_or_nothing(tmp_path: Path) -> None:
+    """On grids so heavily loaded that radial states have no power flow; `benchmarks.heavy_certificates` does many."""
+    written, lost, file = 0, 0, tmp_path / "proof"
+    for seed in range(30):
+        net = network_of(seed, (PLAIN, RICH, FEED)[seed % 3], load=8.0)
+        closed = all_topologies(net)
+        closed = closed[(closed == net.closed)[:, ~net.switchable].all(axis=1)]
+        flows = solve(net, closed)
+        held = flows.converged & flows.energised.all(axis=1)
+        if held.all() or not held.any() or len(net.generator_names):
+            continue
+        lost += int((~held).sum())
+        best = float(flows.loss[held].min())
+        found = search_topologies(net, certificate=file)
+        assert found.lower_bound <= best * (1.0 + 1e-7)
+        if file.exists():
+            assert check(Question.of(net), file).bound_kw <= best * net.s_base_kva * (1.0 + 1e-7)
+            written += 1
+            file.unlink()
+    assert written >= 3
+    assert lost > 20
