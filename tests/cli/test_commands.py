@@ -72,7 +72,10 @@ def test_every_method_gives_the_same_answer(method: str, command: Command, ring:
 
 
 def test_the_method_is_named_in_words(command: Command, ring: Path) -> None:
-    assert "method: benders decomposition, to 0.01 %\n" in command("reconfigure", ring, "--method", "benders").out
+    named = "method: benders decomposition, to 0.01 %"
+    benders = ("reconfigure", ring, "--method", "benders")
+    assert f"{named}, for 3600 s at most (--time-limit)\n" in command(*benders).out
+    assert f"{named}\n" in command(*benders, "--time-limit", "inf").out
 
 
 def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> None:
@@ -376,7 +379,7 @@ def test_what_changes_the_meaning_of_figures_stands_above_them(command: Command,
     for verb in ("powerflow", "reconfigure"):
         shown = command(verb, ring).out
         assert 0 < shown.index(f"Note: {note}") < shown.index(" kW\n", shown.index(note))
-        assert f"warning: {note}" in command(verb, ring, "--quiet").err
+        assert f"note: {note}" in command(verb, ring, "--quiet").err
     assert note in command("info", ring).out
 
 

@@ -238,3 +238,16 @@ def test_one_node_is_one_in_words() -> None:
     log.on_progress(replace(shown, seconds=99.0, nodes=1200))
     assert [line.verdict.partition(",")[0] for line in log.lines] == ["1 node", "1"]
     assert log.lines[1].verdict.startswith("1,200 nodes, 2 open")
+
+
+def test_a_long_search_for_which_no_gap_was_asked_is_content_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build_network(builtin.load("baran33"))
+    close = search_topologies(network, gap=None)
+    assert (close.termination, close.gap <= 1e-6) == (Termination.OPTIMAL, True)
+    monkeypatch.setattr(keeping, "LONG", 0.0)
+    monkeypatch.setattr(keeping, "ENOUGH", 0.05)
+    loose = search_topologies(network, gap=None)
+    assert loose.termination is Termination.GAP
+    assert 1e-6 < loose.gap <= 0.05
+    assert loose.lower_bound <= close.value
+    assert search_topologies(network, gap=1e-6).gap <= 1e-6

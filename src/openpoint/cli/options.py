@@ -51,7 +51,12 @@ QuietOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
 MaxChangesOption = Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")]
-TimeLimitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best.")]
+TIME_LIMIT_S = 3600.0
+"""Seconds after which a command stops unless another limit is given."""
+TimeLimitOption = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best; inf: only when done."),
+]
 
 
 def gap_option(defaults: str) -> Any:

@@ -102,7 +102,7 @@ def key_of(
     locks: tuple[Bools, Bools],
     max_changes: int | None,
     change_cost: float,
-    gap: float,
+    gap: float | None,
     certificate: bool,
     objective: Objective | None = None,
 ) -> dict[str, str]:
@@ -118,7 +118,7 @@ def key_of(
                 digest.update(np.ascontiguousarray(value).tobytes())
     return {
         "version": __version__,
-        "gap": f"{gap:.17g}",
+        "gap": "" if gap is None else f"{gap:.17g}",
         "greatest number of changes": "any" if max_changes is None else str(max_changes),
         "cost of changes, per unit": f"{change_cost:.17g}",
         "branches locked closed": ", ".join(chosen[0]) or "none",

@@ -19,6 +19,7 @@ from openpoint.search.model.build import Numbering
 from openpoint.search.no_flow import has_no_flow, is_swept
 from openpoint.search.outputs import improved
 from openpoint.search.positions import improved_positions
+from openpoint.search.result import ENOUGH, LONG
 from openpoint.search.task import SearchTask
 
 START_EVALUATIONS = 2e6
@@ -63,7 +64,8 @@ class Incumbent:
         # state lower than it is without them.
         self.raises = not task.certifiable and not model.dispatchable
         self.network, self.model, self.numbering = task.network, model, numbering
-        self.work, self.counts, self.dispatcher, self.gap = work, counts, dispatcher, task.gap
+        self.work, self.counts, self.dispatcher = work, counts, dispatcher
+        self.gap, self.any_gap = task.least_gap, task.gap is None
         self.inner = np.arange(len(numbering.bus)) < model.n
         self.candidate: Candidate | None = None
         self.by_cone, self.certificate = 0, certificate
@@ -271,6 +273,22 @@ class Incumbent:
         if found.beats(before):
             self.offer(found)
 
+    def now_and_then(self, nodes: int) -> None:
+        """Between nodes: look for better states, and content oneself with less in a long search."""
+        self.kick(nodes)
+        self._settle(nodes)
+
+    def _settle(self, nodes: int) -> None:
+        """Accept a larger gap once the search is long, if none was asked for."""
+        if self.any_gap and self.gap < ENOUGH and nodes * self.model.n > LONG:
+            self.gap = ENOUGH
+            if self.candidate is not None and self.candidate.violation == 0.0:
+                self._lower_cutoff(self.candidate.value)
+
+    def _lower_cutoff(self, value: float) -> None:
+        cutoff = value - self.numbering.fixed_cost - self.gap * abs(value)
+        self.counts.cutoff[0] = min(self.counts.cutoff[0], cutoff)
+
     def offer(self, candidate: Candidate | None, most: float = math.inf) -> None:
         """Improve a state by at most `most` evaluations, and keep it if it is the best."""
         if candidate is None:
@@ -295,8 +313,7 @@ class Incumbent:
         """Store a new best state and lower the cutoff."""
         self.candidate = candidate
         if candidate.violation == 0.0:
-            value = candidate.value - self.numbering.fixed_cost
-            self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(candidate.value))
+            self._lower_cutoff(candidate.value)
             # From here on only states with a lower value matter, whose voltages have narrower bounds.
             loss, bus = self.numbering.loss_at(candidate.value), self.numbering.bus
             highest = self.numbering.voltage_bounds.at(loss)[bus]

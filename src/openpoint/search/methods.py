@@ -16,7 +16,7 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.grid.arguments import path_of
 from openpoint.search.memory import MEMORY
-from openpoint.search.result import SearchProgress, SearchResult
+from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress
 from openpoint.twostage.stopping import check_stops
@@ -54,7 +54,8 @@ class TopologySearch:
     Many futures and years take no checkpoint, and no generators to dispatch; years in blocks no certificate either.
 
     Attributes:
-        gap: relative gap at which to stop.
+        gap: relative gap at which to stop; None: 1e-6, which counts as optimal, and of one demand 1e-4 (0.01 %) once
+            the search is long, after 10⁷ nodes times buses.
         time_limit_s: seconds after which to stop with the best verified answer; None = none.
         certificate: file for a proof of the answer that `openpoint.verify` checks without the code of the search. It is
             there afterwards if the search came to its end with an answer and the disk took it, see docs/formats.md.
@@ -67,7 +68,7 @@ class TopologySearch:
             proof do not depend on the number of workers.
     """
 
-    gap: float = 1e-6
+    gap: float | None = None
     time_limit_s: float | None = None
     certificate: Path | None = None
     checkpoint: Path | None = None
@@ -75,7 +76,7 @@ class TopologySearch:
     executor: Choice | None = None
 
     def __post_init__(self) -> None:
-        check_stops(self.gap, self.time_limit_s)
+        check_stops(self.least_gap, self.time_limit_s)
         for name in ("certificate", "checkpoint"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, path_of(given, name, "the path of a file"))
@@ -87,7 +88,12 @@ class TopologySearch:
             raise OptionError(f"memory is {self.memory_mb:g} MB; give 0 or more")
 
     def __str__(self) -> str:
-        return f"TopologySearch(gap={self.gap:g})"
+        return f"TopologySearch(gap={self.least_gap:g})"
+
+    @property
+    def least_gap(self) -> float:
+        """The gap at which to stop where it is not the default of one demand."""
+        return OPTIMAL if self.gap is None else self.gap
 
     def solve(
         self, program: Searched[Found], progress: Progress | None = None, deadline: Deadline | None = None

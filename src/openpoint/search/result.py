@@ -10,6 +10,11 @@ from openpoint.twostage.log import Termination
 
 OPTIMAL = 1e-6
 """Relative gap below which a result counts as optimal."""
+ENOUGH = 1e-4
+"""Relative gap that is enough in a search that is long, unless one was asked for: 0.01 %, far less than loads are known
+to."""
+LONG = 1e7
+"""Nodes times buses after which a search is long: some ten to thirty seconds of processor time."""
 ENDED = Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION
 """How searches end that have left no node."""
 

@@ -13,6 +13,7 @@ from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.objective import Objective
+from openpoint.search.result import OPTIMAL
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,15 @@ class SearchTask:
     changes: tuple[int | None, float]
     devices: Devices
     objective: Objective | None
-    gap: float
+    gap: float | None
     memory: float
     certifiable: bool
     kicks: bool = True
+
+    @property
+    def least_gap(self) -> float:
+        """The gap at which to stop, the one at the beginning where none was asked for."""
+        return OPTIMAL if self.gap is None else self.gap
 
     @property
     def evaluator(self) -> OperatingPointEvaluator:
@@ -46,13 +52,13 @@ class SearchTask:
         return not self.certifiable or (written and plain)
 
 
-def check_options(gap: float, max_changes: int | None, change_cost: float) -> None:
+def check_options(gap: float | None, max_changes: int | None, change_cost: float) -> None:
     """Refuse numbers that make no sense.
 
     Raises:
         OptionError: they do.
     """
-    if not 0.0 <= gap < 1.0:
+    if gap is not None and not 0.0 <= gap < 1.0:
         raise OptionError(f"gap is {gap:g}; give a share from 0 to below 1")
     if max_changes is not None and max_changes < 0:
         raise OptionError(f"max_changes is {max_changes}; give 0 or more")

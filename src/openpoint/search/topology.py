@@ -37,6 +37,7 @@ from openpoint.search.kernel.bookkeeping import (
     without_done,
 )
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED, WRITTEN, explore, propagate
+from openpoint.search.loadability import is_hopeless
 from openpoint.search.memory import MEMORY, pool_within
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.devices import free_devices
@@ -46,7 +47,7 @@ from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.region_decomposition import RegionDecomposition
-from openpoint.search.result import ENDED, SearchProgress, SearchResult, reason_of
+from openpoint.search.result import ENDED, OPTIMAL, SearchProgress, SearchResult, reason_of
 from openpoint.search.saving import SearchCheckpoint, SearchState
 from openpoint.search.sharing import Sharing, shared
 from openpoint.search.task import SearchTask, check_options
@@ -69,7 +70,7 @@ def search_topologies(
     must_open: Bools | None = None,
     max_changes: int | None = None,
     change_cost: float = 0.0,
-    gap: float = 1e-6,
+    gap: float | None = OPTIMAL,
     time_limit: float = math.inf,
     node_limit: int | None = None,
     starts: Bools | None = None,
@@ -95,7 +96,7 @@ def search_topologies(
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
         must_close, must_open: (E) branches whose state is given; default: those that are not switchable.
         max_changes: most branches whose state may differ from today's. change_cost: cost of each, per unit.
-        gap: relative gap at which to stop. time_limit: seconds. node_limit: nodes; a duel that has begun is ended.
+        gap: at which to stop; None as of `TopologySearch`. time_limit: seconds. node_limit: but a duel is ended.
         starts: (K, E) radial states to start from, in addition to today's and those that the search finds itself.
         stop: called regularly; True stops. progress: called regularly with the progress of the search.
         certificate: file for the proof, if any, with `asked` in it, the question. certifiable: only bounds of a file.
@@ -160,7 +161,7 @@ class _Run:
         self.deadline, self.began, (certificate, asked) = deadline, deadline.passed(), proof
         network, devices = task.network, task.devices
         self.locks, self.changes = locks, changes = task.locks, task.changes
-        self.network, self.devices, self.objective, self.gap = network, devices, task.objective, task.gap
+        self.network, self.devices, self.objective = network, devices, task.objective
         self.task = task
         self.sharing: Sharing | None = None
         self.proven: ProvenParts | None = None
@@ -175,7 +176,7 @@ class _Run:
         self.counts: Counts = counts()
         file: Checkpoint | None = None
         if checkpoint is not None:
-            key = key_of(network, self.model, locks, *changes, self.gap, certificate is not None, self.objective)
+            key = key_of(network, self.model, locks, *changes, task.gap, certificate is not None, self.objective)
             file = Checkpoint(checkpoint, key)
         self.checkpoint = SearchCheckpoint(file, self._seconds)
         self.certificate: Certificate | None = None
@@ -227,8 +228,7 @@ class _Run:
         if not joined:
             self.checkpoint.forget()
             return self._result(Termination.INFEASIBLE)
-        self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
-        self.counts.active[0] = 1
+        self.counts.cutoff[0], self.counts.active[0] = self.numbering.greatest + float(self.model.price.sum()), 1
         saved = self.checkpoint.saved
         if saved:
             self.state.go_on(saved)
@@ -237,6 +237,8 @@ class _Run:
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
         self.incumbent.raise_voltages(self.certificate)
+        if math.isinf(self.incumbent.value) and is_hopeless(self.model):
+            self.counts.size[0] = self.counts.stack[0] = self.counts.active[0] = 0
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
@@ -247,7 +249,7 @@ class _Run:
             if event != LEAF and self.counts.nodes[0] == 1:
                 by_paths = self.state.by_paths
                 self.incumbent.follow_multipliers(None if by_paths is None else by_paths.tree_weight())
-            self.incumbent.kick(int(self.counts.nodes[0]))
+            self.incumbent.now_and_then(int(self.counts.nodes[0]))
             now = self._progress()
             if progress is not None:
                 progress(now)
@@ -265,8 +267,7 @@ class _Run:
                 chunk = min(chunk, node_limit - now.nodes)
         if reason is not Termination.OPTIMAL:
             self.checkpoint.try_to_write(self.state)
-        if progress is not None:
-            progress(self._progress())
+        report_progress()
         result = self._result(reason)
         self.checkpoint.end(self.state, done=reason is Termination.OPTIMAL)
         return result
@@ -277,7 +278,7 @@ class _Run:
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return None
         if not self.task.certifiable:
-            return PathExplorer(self.model, self.work, gap=self.gap)
+            return PathExplorer(self.model, self.work, gap=self.task.least_gap)
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
         return None if checked is None else PathExplorer(self.model, self.work, checked, self.record, self.certificate)
 
@@ -377,7 +378,7 @@ class _Run:
         holds = math.isfinite(value)
         unknown = bool(self.counts.floor[0] < self.counts.cutoff[0])  # a tree whose best dispatch is not proven
         base = self.network.s_base_kva  # the gap is that in kW, as it is told
-        reason = reason_of(reason, holds, unknown, relative_gap(base * self._bound(), base * value), self.gap)
+        reason = reason_of(reason, holds, unknown, relative_gap(base * self._bound(), base * value), self.incumbent.gap)
         ended, cutoff = reason in ENDED, float(self.counts.cutoff[0])
         if self.proven is not None and (self.proven.ended or not (ended or self.checkpoint.kept)):
             ended, cutoff = self.proven.write(), self.proven.proof.bound  # open nodes prove nothing

@@ -39,7 +39,7 @@ class Termination(enum.StrEnum):
 
 _REMEDIES = {
     Termination.OPTIMAL: "Proven optimal.",
-    Termination.GAP: "Proven within the gap asked for; ask for a smaller gap to go on.",
+    Termination.GAP: "Proven: no other answer is better by more than the gap; ask for a smaller one to go on.",
     Termination.TIME: "The time limit came first; what was verified by then is kept. Raise it or accept the gap.",
     Termination.ITERATIONS: "The iteration limit came first; what was verified by then is kept. Raise it.",
     Termination.INTERRUPTED: "Interrupted; what was verified by then is kept. Run again with more time.",

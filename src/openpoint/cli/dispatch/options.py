@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openpoint.cli.options import MaxChangesOption, TimeLimitOption, gap_option, solver_option
+from openpoint.cli.options import TIME_LIMIT_S, MaxChangesOption, TimeLimitOption, gap_option, solver_option
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -75,8 +75,11 @@ class MethodOptions:
         ),
     ] = None
     solver: Annotated[str | None, solver_option("scip")] = None
-    gap: Annotated[float | None, gap_option("1e-6 by search, 1e-4 by benders and extensive, 1e-3 of a day")] = None
-    time_limit: TimeLimitOption = None
+    gap: Annotated[
+        float | None,
+        gap_option("1e-6 by search, 1e-4 in the long run and by others, 1e-3 of a day"),
+    ] = None
+    time_limit: TimeLimitOption = TIME_LIMIT_S
 
     def chosen(self) -> Method | None:
         """The method of that name with these options; None where the question chooses it.

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openpoint.cli.options import GapOption, TimeLimitOption, executor_option, iterations_option, solver_option
+from openpoint.cli.options import (
+    TIME_LIMIT_S,
+    GapOption,
+    TimeLimitOption,
+    executor_option,
+    iterations_option,
+    solver_option,
+)
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -136,7 +143,7 @@ class MethodOptions:
     method: Annotated[HardenMethod, typer.Option(help="How the optimum is found and proven.")] = HardenMethod.CCG
     solver: Annotated[str | None, solver_option("highs")] = None
     gap: GapOption = 1e-4
-    time_limit: TimeLimitOption = None
+    time_limit: TimeLimitOption = TIME_LIMIT_S
     executor: Annotated[str | None, executor_option("subproblems run (ccg)", "  [default: serial]")] = None
     max_iterations: Annotated[int | None, iterations_option("ccg")] = None
 

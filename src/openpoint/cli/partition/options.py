@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from openpoint.cli.options import GapOption, TimeLimitOption, executor_option
+from openpoint.cli.options import TIME_LIMIT_S, GapOption, TimeLimitOption, executor_option
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class MethodOptions:
 
     method: Annotated[PartitionMethod, typer.Option(help="How it is solved.")] = PartitionMethod.CCG
     gap: GapOption = 1e-4
-    time_limit: TimeLimitOption = None
+    time_limit: TimeLimitOption = TIME_LIMIT_S
 
     def chosen(self) -> Method:
         """The method of that name."""

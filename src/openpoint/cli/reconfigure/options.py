@@ -11,6 +11,7 @@ import typer
 
 from openpoint.cli.completion import complete_grids
 from openpoint.cli.options import (
+    TIME_LIMIT_S,
     MaxChangesOption,
     TimeLimitOption,
     executor_option,
@@ -117,8 +118,8 @@ class MethodOptions:
         ),
     ] = None
     solver: Annotated[str | None, solver_option("scip")] = None
-    gap: Annotated[float | None, gap_option("1e-6 by search for one demand, else 1e-4")] = None
-    time_limit: TimeLimitOption = None
+    gap: Annotated[float | None, gap_option("1e-6 by search for one demand, else and in the long run 1e-4")] = None
+    time_limit: TimeLimitOption = TIME_LIMIT_S
     max_iterations: Annotated[int | None, iterations_option("benders")] = None
     plain: Annotated[
         bool,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from openpoint.names import join_names
 from openpoint.report.numerals import method_words
@@ -64,7 +65,15 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
     return lines
 
 
-def method(made: object) -> str:
-    """A method in words, as in reports, in the middle of a line."""
-    text = method_words(str(made))
-    return text[:1].lower() + text[1:] if text != str(made) else text
+class Timed(Protocol):
+    """A method that stops after some seconds; None or inf: only when it is done."""
+
+    @property
+    def time_limit_s(self) -> float | None: ...
+
+
+def method(made: Timed | str) -> str:
+    """A method in words, as in reports, in the middle of a line, with its limit of time."""
+    text, limit = method_words(str(made)), None if isinstance(made, str) else made.time_limit_s
+    text = text[:1].lower() + text[1:] if text != str(made) else text
+    return text if limit is None or math.isinf(limit) else f"{text}, for {limit:g} s at most (--time-limit)"

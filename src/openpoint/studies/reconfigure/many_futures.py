@@ -130,7 +130,7 @@ def search_many(
     else:
         put_aside(search.certificate)
         built = task_of(program, program.ac).built(by_loss=False)
-    gap = max(ALONE_GAP * search.gap, FINEST)
+    gap = max(ALONE_GAP * search.least_gap, FINEST)
     by_itself = replace(search, gap=gap, certificate=None)
     alone: Alone | None = None
     if search.certificate is not None:
@@ -164,7 +164,7 @@ def search_many(
             certificate = FuturesCertificate(search.certificate, task.network, built, claim, program.asked)
         found = search_futures(
             task,
-            gap=search.gap,
+            gap=search.least_gap,
             deadline=deadline,
             starts=starts,
             progress=log.on_progress,

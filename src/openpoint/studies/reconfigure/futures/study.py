@@ -209,8 +209,10 @@ def _at_least_as_good(
         log=(*outcome.log, last),
     )
     notes.append("the answer was found by branch exchange from the topology of the mean future, not by the method")
-    proven = not isinstance(method, Enumeration) and outcome.gap <= method.gap
-    return replace(outcome, termination=Termination.GAP) if proven else outcome
+    if isinstance(method, Enumeration):
+        return outcome
+    gap = method.least_gap if isinstance(method, TopologySearch) else method.gap
+    return replace(outcome, termination=Termination.GAP) if outcome.gap <= gap else outcome
 
 
 def _compare(

@@ -255,7 +255,7 @@ def search_year(
             certificate = FuturesCertificate(search.certificate, net, built, claim, words)
         found = search_futures(
             asked,
-            gap=search.gap,
+            gap=search.least_gap,
             deadline=deadline,
             starts=states,
             progress=log.on_progress,

@@ -84,7 +84,7 @@ class PreparedSeasons:
         plan = PlanTask(task, self.blocks, asked.switchings_a_year, price, asked.from_today)
         with deadline_of(method.time_limit_s) as deadline:
             before = Shown(network.closed, task.flows(network.closed))
-            found = search_plan(plan, method.gap, progress, deadline)
+            found = search_plan(plan, method.least_gap, progress, deadline)
             return self._result(found, before)
 
     def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
