@@ -56,7 +56,8 @@ def whole(value, low, high):
 
 def fixed(value, side=None):
     """A finite number of a file, which must be exact here; or is rounded down (-1) or up (1)."""
-    need(type(value) in (int, float) and abs(value) < math.inf, f"{value!r:.40} is no number")
+    finite = (type(value) is float and abs(value) < math.inf) or (type(value) is int and abs(value) < MOST - 1)
+    need(finite, f"{value!r:.40} is no number")
     above, below = value.as_integer_ratio()
     need(side is not None or ONE % below == 0, f"{value!r} is finer than 2^-{BITS}")
     return -(-above * ONE // below) if side == 1 else above * ONE // below
