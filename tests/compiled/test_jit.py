@@ -142,3 +142,29 @@ def test_machine_code_is_made_anew_where_an_inner_file_or_a_constant_changed(tmp
     (tmp_path / "tiny" / "constants.py").write_text("import numpy as np\n\nFACTOR = 4\nTABLE = np.array([1.0, 5.0])\n")
     assert run_tiny(tmp_path) == (41.0, False)
     assert run_tiny(tmp_path) == (41.0, True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no pickle", b"\x80\x04.", None])
+def test_a_damaged_cache_is_thrown_away_and_said(
+    damage: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"kept_{len(damage) if damage is not None else 'data'}"
+    (tmp_path / f"{name}.py").write_text(
+        "from openpoint.compiled.jit import compiled\n\n\n@compiled\ndef twice(x):\n    return 2 * x\n"
+    )
+    module = importlib.import_module(name)
+    assert module.twice(3) == 6
+    (index,), (data,) = tmp_path.rglob("*.nbi"), tmp_path.rglob("*.nbc")
+    if damage is None:
+        data.write_bytes(data.read_bytes()[:100])
+    else:
+        index.write_bytes(damage)
+    module = importlib.reload(module)
+    assert module.twice(4) == 8
+    said = capsys.readouterr().err
+    assert "is damaged" in said
+    assert str(index) in said
+    module = importlib.reload(module)
+    assert module.twice(5) == 10
+    assert not capsys.readouterr().err

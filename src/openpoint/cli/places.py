@@ -164,6 +164,8 @@ def _check_name(place: Place) -> None:
         return
     if path.is_dir():
         raise OptionError(f"{place}: this is a folder; give a file name")
+    if Path(os.path.realpath(path)).is_symlink():
+        raise OptionError(f"{place}: links lead in a circle; give another name")
     if place.endings and ending not in place.endings:
         raise OptionError(f"{place}: the name must end in {' or '.join(place.endings)}")
     # A device or pipe may have any name.

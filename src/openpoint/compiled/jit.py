@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -116,6 +117,18 @@ class Cache(FunctionCache):  # type: ignore[misc]
 
     numba compares the date of the file of the outermost function only, and would miss a change in an inner one.
     """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The machine code for a signature; None where there is none, or where it is damaged, which is said."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # a damaged file raises whatever it leads to
+            place = self._cache_file._index_path
+            message = f"the compile cache of {self._py_func.__name__} is damaged ({type(error).__name__}) and made anew"
+            print(f"warning: {message}: {place}", file=sys.stderr)
+            with suppress(OSError):
+                Path(place).unlink()
+            return None
 
     @cached_property
     def text(self) -> str:
