@@ -339,15 +339,19 @@ def test_regret_is_measured_from_what_each_future_is_proven_to_lose_at_best(tmp_
         refused("best state loses", head | {"value": head["value"] * factor, "bound": 0.0})
 
 
-def test_both_checkers_accept_it_and_refuse_more(
+def test_it_is_accepted_and_a_worse_state_with_a_bound_above_the_best_is_not(
     task: tuple[FuturesTask, np.ndarray], made: Content, tmp_path: Path
 ) -> None:
     head, lines = copy.deepcopy(made)
     futures, network = futures_of(task[0]), task[0].network
     assert verify_network(network, rewritten(tmp_path / "file", head, lines), futures=futures).gap < 2e-6
-    more = head | {"value": head["value"] * (1.0 + 1e-9), "bound": head["value"]}
-    with pytest.raises(CertificateError):
-        verify_network(network, rewritten(tmp_path / "file", more, lines), futures=futures)
+    value = task[0].evaluate(task[1]).objective
+    worse = int(np.argmin(np.where(value > value.min() * 1.001, value, np.inf)))
+    names = [name for name, on in zip(network.branch_names, task[1][worse], strict=True) if not on]
+    for more in (1e-5, 1e-4):
+        claim = {"open": names, "value": float(value[worse]), "bound": float(value.min()) * (1.0 + more)}
+        with pytest.raises(CertificateError):
+            verify_network(network, rewritten(tmp_path / "file", head | claim, lines), futures=futures)
 
 
 def test_limits_are_kept_in_a_share_of_the_futures_that_is_asked(
