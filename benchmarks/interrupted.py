@@ -41,7 +41,7 @@ CASES = {
     "own file": "reconfigure grid.xlsx --write grid.xlsx --force --json r.json",
     "own tables": "reconfigure grid --write grid --force --json r.json",
     "benders": "reconfigure baran33 --method benders --executor processes:2 --json r.json --time-limit 6",
-    "futures": f"reconfigure baran33 --grow 6 --gap 1e-6 --time-limit 4 {FILES} --certificate proof.gz",
+    "futures": f"reconfigure baran33 --futures f.csv --method search --time-limit 4 {FILES} --certificate proof.gz",
     "year": "reconfigure civanlar16 --year synthetic-hours --json r.json --certificate proof.gz --time-limit 4",
     "front": "reconfigure civanlar16 --front unrestorable --json r.json --csv tables",
     "dispatch": "dispatch baran33-devices --time-limit 4 --json r.json --certificate proof.gz --out state --force",
@@ -172,7 +172,11 @@ def _command(line: str) -> Callable[[], int]:
 def _undisturbed(case: str, folder: Path) -> tuple[Path, float]:
     """The folder of a run with all its files, and its seconds."""
     folder.mkdir()
-    ready = {"own file": "convert civanlar16 grid.xlsx", "own tables": "convert civanlar16 grid"}.get(case)
+    ready = {
+        "own file": "convert civanlar16 grid.xlsx",
+        "own tables": "convert civanlar16 grid",
+        "futures": "futures baran33 --count 6 -o f.csv",
+    }.get(case)
     for line in (*([ready] if ready else []), CASES[case]):
         began = time.perf_counter()
         _, status = os.waitpid(_forked(folder, _command(line), {}), 0)
@@ -294,8 +298,8 @@ def _look(ended: Ended, folder: Path, before: dict[str, tuple[int, str]]) -> Non
     for proof in ("proof.gz", *(("proof.gz.earlier",) if "proof.gz" not in after else ())):
         if proof in after and not ended.faults and (proof not in before or after[proof] != before[proof]):
             grid = CASES[ended.case].split()[1]
-            year = "--year synthetic-hours" if "--year" in CASES[ended.case] else ""
-            line = f"verify {grid} {proof} {year} -q"
+            tables = {"year": "--year synthetic-hours", "futures": "--futures f.csv"}.get(ended.case, "")
+            line = f"verify {grid} {proof} {tables} -q"
             _, status = os.waitpid(_forked(folder, _command(line), {}), 0)
             if os.waitstatus_to_exitcode(status) != 0:
                 ended.faults.append(f"{proof} is refused: {_log(folder, 'err.log')}")

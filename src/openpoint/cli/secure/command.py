@@ -100,6 +100,9 @@ def secure(
     quiet: QuietOption = False,
 ) -> int:
     """Find which faults switching restores, and what a year of faults does to customers."""
+    from openpoint.twostage.interrupt import install
+
+    install()  # before the kernels are loaded, in which an exception would be lost
     from openpoint.cli.grid import Asked
     from openpoint.cli.secure import run
 
