@@ -60,7 +60,7 @@ def narrowed(grid: DeviceGrid, state: State) -> Iterator[tuple[str, DeviceGrid]]
     net, supply = grid.network, grid.supply
     flows = grid.evaluator.flows(*state)
     inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
-    v, i, p = np.abs(flows.v[0]), np.abs(flows.i_series[0]), flows.source_s[0].real
+    v, i, p = np.abs(flows.v[0]), flows.i_rated[0], flows.source_s[0].real
     high, low, hot = inner[v[inner].argmax()], inner[v[inner].argmin()], int(i.argmax())
     at_high, at_low, at_hot = np.arange(len(v)) == high, np.arange(len(v)) == low, np.arange(len(i)) == hot
     w_max = np.where(at_high, (v / (1.0 + BY)) ** 2, net.w_max)
