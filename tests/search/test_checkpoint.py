@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,7 +142,7 @@ def test_what_cannot_be_gone_on_with_is_refused(tmp_path: Path) -> None:
     for what in (b"", b"\x00\xff", b"some text\n" + good, good[20:]):
         file.write_bytes(what)
         refused("not a checkpoint")
-    file.write_bytes(good.replace(b"checkpoint 2", b"checkpoint 1", 1))
+    file.write_bytes(good.replace(b"checkpoint 3", b"checkpoint 2", 1))
     refused("another format")
     file.write_bytes(good)
     assert search_topologies(network, checkpoint=file).termination is Termination.OPTIMAL
@@ -216,3 +219,73 @@ def test_the_size_of_the_pieces_changes_nothing(tmp_path: Path, monkeypatch: pyt
     one_by_one, runs = in_pieces(loaded("baran33"), tmp_path / "open", 1)
     assert runs > 5
     the_same(one_by_one, search_topologies(loaded("baran33")))
+
+
+def edited(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the arrays of a checkpoint, with the checksum of what they are then."""
+    data = file.read_bytes().partition(b"\n")[2]
+    with np.load(io.BytesIO(data)) as found:
+        state = {name: found[name] for name in found.files}
+    change(state)
+    body = io.BytesIO()
+    np.savez(body, allow_pickle=False, **state)
+    file.write_bytes(f"{checkpoint.FORMAT} {hashlib.sha256(body.getvalue()).hexdigest()}\n".encode() + body.getvalue())
+
+
+def test_each_array_is_of_its_kind_and_within_its_range(tmp_path: Path) -> None:
+    """No number of a file reaches a compiled function without a look, nor a bound that is none."""
+    network, file = loaded("zhang118"), tmp_path / "open"
+    search_topologies(network, node_limit=200, checkpoint=file)
+    good, names = file.read_bytes(), []
+
+    def refused(change: Callable[[dict[str, Any]], None]) -> None:
+        file.write_bytes(good)
+        edited(file, change)
+        with pytest.raises(OptionError, match="To start anew delete it"):
+            search_topologies(network, checkpoint=file, node_limit=1)
+
+    edited(file, lambda state: names.extend(state.keys() - {"key"}))
+    for name in names:
+        if name != "best_closed":  # without it there is a search without a state
+            refused(lambda state, name=name: state.pop(name))  # type: ignore[misc]
+        refused(lambda state, name=name: state.update({name: state[name].astype("<c8")}))  # type: ignore[misc]
+        refused(lambda state, name=name: state.update({name: state[name][None]}))  # type: ignore[misc]
+
+    def put(name: str, value: Any, at: Any = ...) -> Callable[[dict[str, Any]], None]:
+        def change(state: dict[str, Any]) -> None:
+            state[name] = np.array(state[name])
+            state[name][at] = value
+
+        return change
+
+    for name in ("pool_bound", "counts_bound", "counts_floor", "seconds", "pool_y", "work_y"):
+        refused(put(name, np.nan))
+    for name in ("pool_status", "work_status"):
+        refused(put(name, -1 if name == "work_status" else 255))
+    for name in ("counts_size", "counts_stack", "counts_nodes", "counts_depth", "leaves", "duels", "division"):
+        refused(put(name, -1))
+    refused(put("pool_bound", np.inf))
+    refused(put("pool_depth", 1 << 30))
+    refused(put("counts_active", 2))
+    refused(put("best_closed", True))
+    refused(lambda state: state.update(more=np.zeros(1)))
+    file.write_bytes(good)
+    assert search_topologies(network, checkpoint=file).termination is Termination.OPTIMAL
+
+
+def test_the_best_state_is_evaluated_anew_and_the_result_names_the_file(tmp_path: Path) -> None:
+    """What a file says of the value is not even in it; that a bound rests on what was excluded before is told."""
+    network, file = loaded("zhang118"), tmp_path / "open"
+    whole = search_topologies(network)
+    assert whole.notes == ()
+    search_topologies(network, node_limit=200, checkpoint=file)
+
+    def today(state: dict[str, Any]) -> None:
+        assert not {"best_value", "counts_cutoff", "w_min"} & state.keys()
+        state["best_closed"] = network.closed
+
+    edited(file, today)
+    found = search_topologies(network, checkpoint=file, node_limit=201)
+    assert found.value >= whole.value * (1.0 - 1e-9)
+    assert len(found.notes) == 1
+    assert f"went on from the checkpoint {file}, on which its bound rests" in found.notes[0]

@@ -20,6 +20,7 @@ from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, propagate
 from openpoint.search.kernel.highest import reach_for
 from openpoint.search.model.build import Numbering, build_model
+from openpoint.search.saved import Saved
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.search.entered import entered
@@ -211,7 +212,7 @@ def test_a_proof_in_pieces_is_the_proof_in_one() -> None:
         kept = {name: values.copy() for name, values in pieces.kept().items()}
         pieces = infeasibility_search(model, work.status)
         assert pieces is not None
-        pieces.go_on(kept)
+        pieces.go_on(Saved(kept))
         runs += 1
     assert runs > 1
     assert pieces.nodes == whole.nodes

@@ -35,6 +35,7 @@ from openpoint.search.kernel.entries import LEAF, explore
 from openpoint.search.model.build import Numbering
 from openpoint.search.model.objective import Objective
 from openpoint.search.no_flow import is_swept
+from openpoint.search.saved import MOST, Saved
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
@@ -62,6 +63,10 @@ def put_aside(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists():
         path.replace(earlier(path))
+
+
+BITS = 40
+"""Binary digits of multipliers in a line, at most."""
 
 
 class Certificate:
@@ -190,16 +195,20 @@ class Certificate:
             **{f"certificate_{name}": np.array(value) for name, value in kept.items()},
         }
 
-    def resume(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def resume(self, saved: Saved) -> None:
         """Continue after a `pause`; lines that were written after it are discarded.
 
         Raises:
-            OptionError: the temporary file is missing or shorter than at the pause.
+            OptionError: the temporary file is missing or shorter than at the pause, or a number of the state is none.
         """
-        size, self.lines, self.steps.bits, self.path_steps.bits = state["certificate"].tolist()
-        self.path_steps.last = state["certificate_paths"]
-        self.steps.last, self.least = state["certificate_last"], float(state["certificate_least"])
-        self.lost = float(state["certificate_lost"])
+        counts = saved.within("certificate", saved.array("certificate", np.int64, (4,)), 0, MOST)
+        size, self.lines, *bits = counts.tolist()
+        saved.within("certificate", counts[2:], 0, BITS)
+        self.steps.bits, self.path_steps.bits = bits
+        paths = 2, saved.width("certificate_paths")
+        self.path_steps.last = saved.array("certificate_paths", np.int64, paths)
+        self.steps.last = saved.like("certificate_last", self.steps.last)
+        self.least, self.lost = saved.number("certificate_least"), saved.number("certificate_lost")
         self.file.close()
         if not self.body.exists() or self.body.stat().st_size < size:
             raise OptionError(

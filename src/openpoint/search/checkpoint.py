@@ -1,6 +1,6 @@
 """Checkpoints: files with the state of an unfinished search, from which it is continued.
 
-The file is a line of text, `openpoint checkpoint 2` and the SHA-256 of the rest, and then NumPy's npz without Python
+The file is a line of text, `openpoint checkpoint 3` and the SHA-256 of the rest, and then NumPy's npz without Python
 objects: `key`, a JSON text that identifies the search, and the arrays of its state. A new checkpoint takes the place of
 the last one as a whole (`openpoint.atomic`). A continued search takes the same steps as
 one without interruption, with one exception: the outputs of dispatched generators depend slightly on the trees
@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,28 +23,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, Complexes, Ints, States
 from openpoint.atomic import write_bytes
 from openpoint.errors import OptionError
+from openpoint.graph import is_radial
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import Candidate
-from openpoint.search.kernel.arrays import Model, Work
+from openpoint.search.kernel.arrays import BETWEEN, LEAST, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, enlarged, waiting
 from openpoint.search.model.objective import Objective
+from openpoint.search.saved import Arrays, Saved
 from openpoint.version import __version__
 
-FORMAT = "openpoint checkpoint 2"
+FORMAT = "openpoint checkpoint 3"
 OF_NODE = (
     *("status", "low", "high", "y", "mu", "phi", "w"),
     *("choice_p", "choice_q", "taken_p", "taken_q", "end_p", "end_q", "kappa"),
 )
 """Fields of `Work` that pass from node to node; the others are written before they are read."""
+UNSET = "w", "taken_p", "taken_q"
+"""Of these those that may be NaN: estimates, before there are any."""
 OF_ROWS = ("status", "low", "high", "y", "mu", "phi", "phi_at", "bound", "origin", "depth")
 """Fields of `Pool` with a row a node."""
 OF_BASE = ("base_y", "base_mu")
 """Fields of `Pool` that all its rows share, and that change."""
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+OF_COUNTS = ("size", "stack", "nodes", "probes", "active", "trials", "gains", "depth", "bound", "floor")
+"""Fields of `Counts` that are kept: the limit of memory is that of the run, the cutoff that of the best state."""
+MOST_DEPTH, MOST_ORIGIN = 1 << 20, np.iinfo(np.int32).max
+"""Branchings above a node, and numbers of nodes, at most."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,11 @@ class Checkpoint:
         if words[1:] != [hashlib.sha256(data).hexdigest()]:
             raise OptionError(f"{name} is damaged or was cut short. {anew}")
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as found:
-                state = {word: found[word] for word in found.files}
-            key = json.loads(str(state.pop("key")))
-        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            state = _unpacked(data)
+            key = json.loads(str(state.pop("key")[()]))
+            if type(key) is not dict:
+                raise ValueError("'key' is no object")
+        except (ValueError, KeyError, RuntimeError, struct.error, zipfile.BadZipFile) as error:
             raise OptionError(f"{name} is damaged: {error}. {anew}") from error
         for what, ours in self.key.items():
             if (theirs := key.get(what)) != ours:
@@ -134,42 +144,117 @@ def _difference(what: str, theirs: object, ours: str) -> str:
     return f"a search with another {what}: {theirs}, not {ours}"
 
 
-def state_of(
-    model: Model, work: Work, pool: Pool, counts: Counts, best: Candidate | None
-) -> dict[str, npt.NDArray[Any]]:
+def state_of(work: Work, pool: Pool, counts: Counts, best: Candidate | None) -> dict[str, npt.NDArray[Any]]:
     """The arrays from which a search is continued."""
     rows = waiting(pool, counts)
-    state: dict[str, npt.NDArray[Any]] = {"w_min": model.w_min, "w_max": model.w_max}
-    state |= {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
+    state: dict[str, npt.NDArray[Any]] = {f"pool_{name}": getattr(pool, name)[rows] for name in OF_ROWS}
     state |= {f"pool_{name}": getattr(pool, name) for name in OF_BASE}
     state |= {f"work_{name}": getattr(work, name) for name in OF_NODE}
-    if best is not None:  # `best_miss` keeps its name, so that older files can be read
-        state |= {"best_closed": best.closed, "best_value": np.array(best.value), "best_miss": np.array(best.violation)}
-        state |= {"best_generation": best.generation, "best_positions": best.positions}
-    return state | {f"counts_{field.name}": getattr(counts, field.name) for field in fields(counts)}
+    if best is not None:
+        state |= {"best_closed": best.closed, "best_generation": best.generation, "best_positions": best.positions}
+    return state | {f"counts_{name}": getattr(counts, name) for name in OF_COUNTS}
 
 
-def candidate_of(state: Arrays) -> Candidate | None:
-    """The best radial state in a checkpoint; None if there is none."""
-    if "best_closed" not in state:
+def _unpacked(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an npz that is not compressed, each as large as it says before it is made.
+
+    Raises:
+        ValueError, RuntimeError, struct.error, zipfile.BadZipFile: it is damaged, or holds something else.
+    """
+    found, left = dict[str, npt.NDArray[Any]](), len(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        for entry in packed.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.filename in found:
+                raise ValueError(f"'{entry.filename}' is packed, or comes twice")
+            with packed.open(entry) as file:
+                if (version := np.lib.format.read_magic(file)) != (1, 0):
+                    raise ValueError(f"'{entry.filename}' is of version {version}")
+                shape, transposed, dtype = np.lib.format.read_array_header_1_0(file)
+                rest = file.read(left + 1)
+            left -= len(rest)  # parts that overlap would be larger than the file
+            if (
+                left < 0
+                or dtype.hasobject
+                or dtype.kind not in "biufcU"
+                or len(rest) != math.prod(shape) * dtype.itemsize
+            ):
+                raise ValueError(f"'{entry.filename}' has not the size that it names, or holds objects")
+            values = np.frombuffer(rest, dtype=dtype) if dtype.itemsize else np.zeros(shape, dtype=dtype)
+            found[entry.filename.removesuffix(".npy")] = values.reshape(shape, order="F" if transposed else "C").copy()
+    return found
+
+
+def candidate_of(saved: Saved, network: Network, sizes: Ints) -> Candidate | None:
+    """The best radial state in a checkpoint, not evaluated; None if there is none.
+
+    Args:
+        sizes: (D) positions of each device.
+
+    Raises:
+        OptionError: it is no radial state with the outputs and positions that there are.
+    """
+    if "best_closed" not in saved:
         return None
-    value, violation = float(state["best_value"]), float(state["best_miss"])
-    return Candidate(state["best_closed"], value, violation, state["best_generation"], state["best_positions"])
+    ends = network.terminal_fr, network.terminal_to
+    closed = saved.array("best_closed", np.bool_, ends[0].shape)
+    radial = is_radial(network.n_terminals, *ends, closed, network.source_terminal)
+    if not radial or int(closed.sum()) != network.n_terminals - len(network.source_terminal):
+        raise saved.refused("best_closed", "is no radial state")
+    positions = saved.array("best_positions", np.int64, sizes.shape)
+    saved.within("best_positions", positions, 0, sizes - 1)
+    return Candidate(closed, math.inf, math.inf, outputs_of(saved, "best_generation", network), positions)
 
 
-def restored(state: Arrays, model: Model, work: Work, pool: Pool, counts: Counts) -> Pool:
-    """Load a checkpoint into the arrays of a search; returns the pool, which may be a larger one."""
-    size = int(state["counts_size"][0] + state["counts_stack"][0])
+def outputs_of(saved: Saved, word: str, network: Network) -> Complexes:
+    """(G) outputs of generators in a checkpoint.
+
+    Raises:
+        OptionError: they are not within their ranges.
+    """
+    found = saved.like(word, network.generator_s)
+    for part, low, high in ((found.real, network.p_min, network.p_max), (found.imag, network.q_min, network.q_max)):
+        saved.within(word, part, np.minimum(low, 0.0), np.maximum(high, 0.0))
+    return found
+
+
+def restored(saved: Saved, model: Model, root: States, work: Work, pool: Pool, counts: Counts, sizes: Ints) -> Pool:
+    """Load a checkpoint into the arrays of a search; returns the pool, which may be a larger one.
+
+    The cutoff and the ranges of voltages follow from the best state, and are not taken from the file.
+
+    Args:
+        root: (m) states of the branches that every state has. sizes: (D) positions of each device.
+
+    Raises:
+        OptionError: the file has something that no search writes.
+    """
+    for name in ("size", "stack", "nodes", "probes", "trials", "gains"):
+        getattr(counts, name)[0] = saved.whole(f"counts_{name}", shape=(1,))
+    for name, most in (("active", 1), ("depth", MOST_DEPTH)):
+        getattr(counts, name)[0] = saved.whole(f"counts_{name}", most=most, shape=(1,))
+    for name in ("bound", "floor"):
+        getattr(counts, name)[:] = saved.like(f"counts_{name}", getattr(counts, name))
+    size = int(counts.size[0] + counts.stack[0])
+    found = {name: saved.rows(f"pool_{name}", getattr(pool, name), size) for name in OF_ROWS}
+    four = (found["status"][:, :, None] >> np.arange(0, 8, 2, dtype=np.uint8)) & 3
+    saved.states("pool_status", four.reshape(size, 4 * four.shape[1])[:, : len(root)].astype(np.int8), root)
+    saved.within("pool_bound", found["bound"], -np.inf, np.finfo(float).max)
+    saved.within("pool_low", found["low"], 0, found["high"])
+    saved.within("pool_high", found["high"], 0, sizes - 1)
+    saved.within("pool_phi_at", found["phi_at"], -1, len(model.p) - 1)
+    saved.within("pool_origin", found["origin"], 0, MOST_ORIGIN)
+    saved.within("pool_depth", found["depth"], 0, min(MOST_DEPTH, int(counts.depth[0]) if size == 0 else MOST_DEPTH))
     while len(pool.heap) < size:
         pool = enlarged(pool)
-    model.w_min[:], model.w_max[:] = state["w_min"], state["w_max"]
-    for name in OF_ROWS:
-        getattr(pool, name)[:size] = state[f"pool_{name}"]
+    for name, values in found.items():
+        getattr(pool, name)[:size] = values
     for name in OF_BASE:
-        getattr(pool, name)[:] = state[f"pool_{name}"]
+        getattr(pool, name)[:] = saved.like(f"pool_{name}", getattr(pool, name))
     for name in OF_NODE:
-        getattr(work, name)[:] = state[f"work_{name}"]
-    for field in fields(counts):
-        if field.name != "room":  # the limit of memory is that of today
-            getattr(counts, field.name)[:] = state[f"counts_{field.name}"]
+        getattr(work, name)[:] = saved.like(f"work_{name}", getattr(work, name), nan=name in UNSET)
+    saved.states("work_status", work.status, root)
+    saved.within("work_low", work.low, 0, work.high)
+    saved.within("work_high", work.high, 0, sizes - 1)
+    for name in ("choice_p", "choice_q", "end_p", "end_q"):
+        saved.within(f"work_{name}", getattr(work, name), LEAST, BETWEEN)
     return pool

@@ -10,7 +10,6 @@ cannot be kept, or reaches radial states, which the exact power flow then evalua
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -28,6 +27,7 @@ from openpoint.search.kernel.highest import reach_for, reached
 from openpoint.search.kernel.node import NO_BRANCH
 from openpoint.search.kernel.reach import Reach
 from openpoint.search.kernel.vectors import copy_values, load_row, store_row
+from openpoint.search.saved import MOST, Saved
 
 MOST_BRANCHES = 2000
 """On larger grids, probing all branches of the first node takes minutes."""
@@ -187,13 +187,26 @@ class InfeasibilitySearch:
         own = {"limits_status": self.work.status, "limits_due": self.due, "limits_proves": self.proves}
         return trail | {name: np.array(value) for name, value in own.items()}
 
-    def go_on(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Continue from the state of a checkpoint."""
-        self.work.status[:], self.due = saved["limits_status"], int(saved["limits_due"])
-        self.proves = bool(saved["limits_proves"])
-        for field in fields(Trail):
-            values = saved[f"limits_{field.name}"]
-            getattr(self.trail, field.name)[: len(values)] = values
+    def go_on(self, saved: Saved) -> None:
+        """Continue from the state of a checkpoint.
+
+        Raises:
+            OptionError: it has something that no search writes.
+        """
+        m, root = len(self.work.status), self.trail.stack[0].copy()
+        ends = {"size": (0, m + 1), "nodes": (0, MOST), "active": (0, 1), "edge": (-1, m - 1), "left": (0, m)}
+        for name, (least, most) in (ends | {"chosen": (-1, m - 1)}).items():
+            getattr(self.trail, name)[0] = saved.whole(f"limits_{name}", least, most, shape=(1,))
+        for name in ("score", "slack"):
+            getattr(self.trail, name)[:] = saved.like(f"limits_{name}", getattr(self.trail, name))
+        size, self.due = int(self.trail.size[0]), saved.whole("limits_due")
+        stack = saved.states("limits_stack", saved.rows("limits_stack", self.trail.stack, size), root)
+        self.work.status[:] = saved.states("limits_status", saved.like("limits_status", self.work.status), root)
+        # Each decision puts one row on the stack, and there is room for as many as branches are undecided below.
+        below = (np.vstack([stack, self.work.status]) == UNDECIDED).sum(axis=1)
+        saved.within("limits_stack", np.arange(size + 1) + below, 0, m + 1)
+        self.trail.stack[:size] = stack
+        self.proves = bool(saved.array("limits_proves", np.bool_, ()))
 
     def take_turn(self, known: Known, nodes: int) -> tuple[bool, Candidate | None]:
         """Probe for a turn, if it is due after so many nodes of the other search.

@@ -61,6 +61,7 @@ class SearchResult:
         by_cone: leaves whose bound, for the best output of generators, comes from a cone solver.
         seconds: of the whole search, including the time before it was continued from a checkpoint.
         positions: (D) of the devices in the state of `closed` or `least_violation`; None where there is none.
+        notes: what the proof rests on beside the search.
     """
 
     termination: Termination
@@ -75,6 +76,7 @@ class SearchResult:
     by_cone: int
     seconds: float
     positions: Ints | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:

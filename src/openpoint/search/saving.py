@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.search.certificate import Certificate
-from openpoint.search.checkpoint import Arrays, Checkpoint, candidate_of, restored, state_of
+from openpoint.search.checkpoint import Checkpoint, candidate_of, outputs_of, restored, state_of
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.arrays import Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, waiting
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.region_decomposition import RegionDecomposition
+from openpoint.search.saved import MOST, Saved
 
+LONGEST = 1e10
+"""Seconds of a search, at most."""
 SAVE_EVERY_S = 30.0
 """Seconds between two checkpoints."""
 
@@ -63,11 +66,11 @@ class SearchState:
 
     def kept(self, seconds: float) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs. `seconds`: of the search so far."""
-        state = state_of(self.model, self.work, self.pool, self.counts, self.incumbent.candidate) | {
+        state = state_of(self.work, self.pool, self.counts, self.incumbent.candidate) | {
             "leaves": np.array(self.leaves),
             "duels": np.array(self.duels),
             "by_cone": np.array(self.incumbent.by_cone),
-            "division": np.array(self.decomposition.state),
+            "division": np.array(self.decomposition.state, dtype=np.int64),
             "seconds": np.array(seconds),
             "outputs": self.incumbent.exchange.evaluator.network.generator_s,
         }
@@ -79,24 +82,36 @@ class SearchState:
             state |= self.certificate.pause()
         return state
 
-    def go_on(self, saved: Arrays) -> None:
-        """Continue from what was kept; the infeasibility search (`limits`) continues by its own method of that name."""
-        self.pool = restored(saved, self.model, self.work, self.pool, self.counts)
+    def go_on(self, saved: Saved) -> None:
+        """Continue from what was kept; the infeasibility search (`limits`) continues by its own method of that name.
+
+        Raises:
+            OptionError: the file has something that no search writes.
+        """
+        incumbent = self.incumbent
+        exchange, network = incumbent.exchange, incumbent.exchange.evaluator.network
+        given = self.model, exchange.status, self.work, self.pool, self.counts, incumbent.sizes
+        self.pool = restored(saved, *given)
         if self.by_paths is not None and "path_mask" in saved:
             self.by_paths.go_on(saved, self.pool, self.counts)
         else:
             self.by_paths = None
         if self.certificate is not None:
             self.certificate.resume(saved)
-        self.leaves, self.duels = saved["leaves"].item(), saved["duels"].item()
-        self.incumbent.by_cone, self.earlier = saved["by_cone"].item(), saved["seconds"].item()
-        self.decomposition.state = saved["division"].tolist()
-        self.incumbent.next_kicks = next_kicks(int(self.counts.nodes[0]))
-        if (best := candidate_of(saved)) is not None:
+        self.leaves, self.duels, incumbent.by_cone = (saved.whole(name) for name in ("leaves", "duels", "by_cone"))
+        self.earlier = saved.number("seconds", 0.0, LONGEST)
+        division = saved.array("division", np.int64, (5,))
+        saved.within("division", division, 0, MOST)
+        self.decomposition.state = division.tolist()
+        incumbent.next_kicks = next_kicks(int(self.counts.nodes[0]))
+        outputs = outputs_of(saved, "outputs", network)
+        if (state := candidate_of(saved, network, incumbent.sizes)) is not None:
+            saved.states("best_closed", state.closed[incumbent.numbering.branch].astype(np.int8), exchange.status)
+            if (best := exchange.at(state, state.generation)) is None:
+                raise saved.refused("best_closed", "has no power flow, or too many changes")
             # An exchange that was interrupted is completed now; any other state stays as it is.
-            self.incumbent.exchange.at(best, best.generation)
-            self.incumbent.offer(best)
-            self.incumbent.exchange.at(best, saved["outputs"])
+            incumbent.offer(best)
+            exchange.at(best, outputs)
 
 
 class SearchCheckpoint:
@@ -113,8 +128,20 @@ class SearchCheckpoint:
             OptionError: it is no checkpoint, is damaged, or is that of another search.
         """
         self._file, self._seconds = file, seconds
-        self.saved: Arrays = {} if file is None else file.read() or {}
+        arrays = None if file is None else file.read()
+        self.saved = Saved(arrays or {}, "the checkpoint" if file is None else f"the checkpoint {file.path}")
         self.mark, self._last = "", 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a search that was continued rests on; empty of another one."""
+        if not self.saved:
+            return ()
+        words = (
+            f"the search went on from {self.saved.name}, on which its bound rests: what was excluded before is not "
+            "checked again. Where the proof matters, add --certificate from the start, which openpoint verify checks"
+        )
+        return (words,)
 
     @property
     def kept(self) -> bool:

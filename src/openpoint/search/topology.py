@@ -243,6 +243,8 @@ class _Run:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
             self.state.limits.go_on(saved)
+        if saved:
+            saved.all_taken()
         self.checkpoint.begin(self.state)
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
@@ -397,4 +399,5 @@ class _Run:
             by_cone=self.incumbent.by_cone,
             seconds=self._seconds(),
             positions=None if best is None else best.positions,
+            notes=self.checkpoint.notes,
         )

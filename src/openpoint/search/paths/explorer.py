@@ -30,6 +30,7 @@ from openpoint.search.paths.certified import CertifiedNodes
 from openpoint.search.paths.checked import CheckedPaths
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.paths.root_parts import LEAST, RootParts
+from openpoint.search.saved import MOST, Saved
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ FROM_FIRST = (
     *("u_p", "u_q", "v_p", "v_q"),
 )
 OF_ALL = ("tally", "trials", *FROM_FIRST)
+UNSET = ("y", "mu", "first_y", "first_mu")
+"""What is NaN before it is worked out."""
+EVERY = 7
+"""All states of a path, as bits."""
 AS_AT_FIRST = (
     *(("y", "first_y"), ("mu", "first_mu")),
     *(("known_p", "first_p"), ("known_q", "first_q"), ("known_w", "first_w")),
@@ -168,15 +173,29 @@ class PathExplorer:
         state["path_parts"] = np.array([0 if self.parts is None else self.parts.done])
         return state | {f"path_{name}": getattr(self.of_paths, name) for name in OF_NODE}
 
-    def go_on(self, saved: Mapping[str, npt.NDArray[Any]], pool: Pool, counts: Counts) -> None:
-        """Continue from what was kept."""
-        self.put(saved, pool, waiting(pool, counts))
+    def go_on(self, saved: Saved, pool: Pool, counts: Counts) -> None:
+        """Continue from what was kept.
+
+        Raises:
+            OptionError: it has something that no search writes.
+        """
+        rows, of_paths = waiting(pool, counts), self.of_paths
+        some = {
+            name: saved.rows(name, getattr(self.pool, of), len(rows), nan=of in UNSET)
+            for of in OF_NODE
+            for name in (f"paths_{of}",)
+        }
+        saved.within("paths_mask", some["paths_mask"], 0, EVERY)
+        self.put(some, pool, rows)
+        done = saved.whole("path_parts", shape=(1,))
         if self.parts is not None:
-            self.parts.go_on(int(saved["path_parts"][0]))
-        for name in OF_ALL:
-            getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
-        for name in OF_NODE:
-            getattr(self.of_paths, name)[:] = saved[f"path_{name}"]
+            self.parts.go_on(done)
+        for name in (*OF_ALL, *OF_NODE):
+            values = getattr(of_paths, name)
+            values[:] = saved.like(f"path_{name}", values, nan=name in UNSET)
+        saved.within("path_mask", of_paths.mask, 0, EVERY)
+        for name in ("tally", "trials"):
+            saved.within(f"path_{name}", getattr(of_paths, name), 0, MOST)
 
     def tallied(self) -> tuple[int, int]:
         """Nodes bounded by paths since the last call, and those of them where that helped."""

@@ -17,7 +17,7 @@ class Found:
         best: best state that keeps the limits; None if there is none. least: state of the least violation found, where
             none keeps them.
         lower_bound, upper_bound: of the weighted sum of the criteria, proven and verified by exact AC power flow.
-        log: the iterations. seconds: of the method alone.
+        log: the iterations. seconds: of the method alone. notes: what the bound rests on beside the method.
     """
 
     termination: Termination
@@ -27,6 +27,7 @@ class Found:
     upper_bound: float
     log: tuple[Iteration, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:

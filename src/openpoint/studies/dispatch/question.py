@@ -149,7 +149,7 @@ class Question:
             best = self.state(shown, positions, output)
         end = self.found(found.termination, best, found.lower_bound * self.network.s_base_kva, (), found.seconds)
         log.end(found, end.lower_bound, end.upper_bound)
-        return replace(end, log=tuple(log.lines))
+        return replace(end, log=tuple(log.lines), notes=found.notes)
 
     def unsearchable(self) -> str:
         """Why topology search cannot take the question; empty where it can."""

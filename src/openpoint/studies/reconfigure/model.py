@@ -395,4 +395,5 @@ def _ended(
         seconds=found.seconds,
         least_violation=None if found.least_violation is None else decision,
         values=None if found.closed is None or verdict is None else verdict.values,
+        notes=found.notes,
     )
