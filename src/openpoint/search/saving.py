@@ -88,6 +88,8 @@ class SearchState:
         Raises:
             OptionError: the file has something that no search writes.
         """
+        if not saved:
+            return
         incumbent = self.incumbent
         exchange, network = incumbent.exchange, incumbent.exchange.evaluator.network
         given = self.model, exchange.status, self.work, self.pool, self.counts, incumbent.sizes
@@ -152,8 +154,9 @@ class SearchCheckpoint:
         """Write it for the first time.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written. OptionError: that at the start has something that no search writes.
         """
+        self.saved.all_taken()
         self._last = state.earlier
         self._write(state)
 

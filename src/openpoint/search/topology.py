@@ -230,8 +230,7 @@ class _Run:
             return self._result(Termination.INFEASIBLE)
         self.counts.cutoff[0], self.counts.active[0] = self.numbering.greatest + float(self.model.price.sum()), 1
         saved = self.checkpoint.saved
-        if saved:
-            self.state.go_on(saved)
+        self.state.go_on(saved)
         self.sharing = None if workers is None else shared(self.model, self.incumbent.exchange.status, workers, over)
         _LOG.info("made the search ready")
         self.incumbent.start(starts)
@@ -243,8 +242,6 @@ class _Run:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
             self.state.limits.go_on(saved)
-        if saved:
-            saved.all_taken()
         self.checkpoint.begin(self.state)
         chunk, begun, reason = 1, int(self.counts.nodes[0]), Termination.OPTIMAL
         while (event := self._explore(chunk)) != EXHAUSTED:
