@@ -253,7 +253,7 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (take_another_best, "radial|loses"),
     (name_a_strange_branch, "no such branch"),
     (name_a_branch_twice, "a name twice"),
-    (give_multipliers_of_no_digits, "of 41 binary digits"),
+    (give_multipliers_of_no_digits, "binary digits is 41"),
     (go_back_twice, "no open side"),
     (lie_about_the_length, "lines"),
     (leave_out_a_bus, "damaged|does not reach"),
