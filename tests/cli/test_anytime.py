@@ -26,7 +26,8 @@ def test_a_search_goes_on_from_its_checkpoint(command: Command) -> None:
         assert "--checkpoint is an option of --method search" in done.err
     done = command("reconfigure", "zhang118", *limits, "--checkpoint", "open.search", "--json", "r.json")
     assert done.code == 0, done.err
-    assert "checkpoint" not in done.out
+    assert "checkpoint: " not in done.out
+    assert "from the checkpoint open.search, on which its bound rests" in done.out
     assert not Path("open.search").exists()
     assert json.loads(Path("r.json").read_text(encoding="utf-8"))["loss_kw"] == pytest.approx(869.730, abs=6e-4)
     done = command("reconfigure", "baran33", "--checkpoint", "r.json/open.search")

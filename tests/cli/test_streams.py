@@ -46,7 +46,8 @@ def test_text_that_a_full_disk_does_not_take_is_told(arguments: str, tmp_path: P
 
 
 AT_A_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what started the tests may have told them to ignore it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # this process is the one that hears of its end
 from openpoint.cli import main
 main()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import openpoint
@@ -75,8 +77,10 @@ def test_three_windings(seed: int) -> None:
     assert_same_flow(net, grid, net.res_line.pl_mw.sum() + net.res_trafo3w.pl_mw.sum())
     assert grid.transformers["name"].to_list() == ["T (hv)", "T (mv)", "T (lv)"]
     assert not grid.transformers["switchable"].any()
-    assert grid.transformers["s_max_kva"].to_list() == pytest.approx(
-        [1e3 * net.trafo3w[f"sn_{side}_mva"][0] for side in ("hv", "mv", "lv")]
+    rated = grid.transformers.select(pl.coalesce("i_max_from_a", "i_max_to_a")).to_series()
+    of = net.trafo3w.iloc[0]
+    assert rated.to_list() == pytest.approx(
+        [1e3 * of[f"sn_{side}_mva"] / (math.sqrt(3.0) * of[f"vn_{side}_kv"]) for side in ("hv", "mv", "lv")]
     )
 
 

@@ -211,7 +211,7 @@ def test_files_that_are_no_tables(tmp_path: Path, csv: Write) -> None:
     assert "empty" in faults(csv(""))[0].message
     assert "no table" in faults(csv(HEAD + '"A,1,2\n'))[0].message
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
-    assert "no table" in faults(tmp_path / "bad.parquet")[0].message
+    assert "no Parquet file" in faults(tmp_path / "bad.parquet")[0].message
     for act in (read_disasters, lambda path, grid: write_disasters(ONE, grid, path)):
         with pytest.raises(OptionError, match=r"\.csv or \.parquet"):
             act(tmp_path / "storms.ods", ZHANG)

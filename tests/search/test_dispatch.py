@@ -15,7 +15,7 @@ from tests.builders.grids import DISPATCH, random_grid
 from tests.builders.programs import Today, program_of
 
 
-@pytest.mark.parametrize("seed", [1009, 1027, 1036, 1039, 1046, 1050])
+@pytest.mark.parametrize("seed", [1027, 1036, 1039, 1046, 1050])
 def test_that_nothing_keeps_the_limits_is_proven_without_a_cone_solver(seed: int) -> None:
     network = program_of(random_grid(seed, DISPATCH)).network
     found = search_topologies(network)

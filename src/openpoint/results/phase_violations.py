@@ -21,8 +21,10 @@ def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
 
 
 def excess(network: Network, state: PhaseState) -> float:
-    """Sum of the relative excesses of the squared limits that a state breaks; inf where the state is not a solution."""
+    """Sum of the relative excesses of the squared limits that a state breaks, beyond what counts as kept
+    (`openpoint.network.kept`); inf where the state is not a solution.
+    """
     if not (state.has_solution and state.energised.all()):
         return np.inf
-    broken = violations(network, state)
-    return sum(abs(1.0 - (each.value / each.limit) ** 2) for each in broken)
+    ends = [(each.value / each.limit, 1.0 if each.value > each.limit else -1.0) for each in violations(network, state)]
+    return sum(abs(1.0 - (share / (1.0 + side * LIMIT_TOLERANCE)) ** 2) for share, side in ends)

@@ -111,6 +111,6 @@ def test_the_proofs_of_least_losses_and_of_least_cost_are_checked(command: Comma
         ("cost", ("costs less than 560.0", "$/h at the prices of the grid")),
     ):
         assert command("dispatch", "khodr70", "--minimize", sought, "--gap", "1e-4", "--certificate", file).code == 0
-        checked = command("verify", "khodr70", file)
+        checked = command("verify", "khodr70", file, "--minimize", sought)
         assert checked.code == 0
         assert all(part in checked.out for part in words)

@@ -63,7 +63,7 @@ def test_faults_of_the_blocks_are_told_with_line_and_remedy(
     [
         (["--blocks", "2"], "give it, too: --year YEAR"),
         (["--switchings-a-year", "2"], "--year YEAR --blocks monthly"),
-        (["--year", "synthetic-hours", "--blocks", "2", "--switchings-a-year", "-1"], "give 0 or more"),
+        (["--year", "synthetic-hours", "--blocks", "2", "--switchings-a-year", "-1"], "greater than or equal to 0"),
         (["--year", "synthetic-hours", "--blocks", "2", "--max-changes", "2"], "--switchings-a-year N"),
         (["--year", "synthetic-hours", "--blocks", "2", "--write", "new.m"], "--write"),
         (["--year", "synthetic-hours", "--blocks", "2", "--plan"], "--plan"),

