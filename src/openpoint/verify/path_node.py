@@ -140,12 +140,12 @@ def cost_open(table: PathTable, room: PathRoom, k: int, at: int) -> int:
 
 @inlined
 def part(square: int, by: int, least: int, d: int) -> int:
-    """Least value of `square` f² + `by` f with f >= `least`, rounded downwards; -LIMIT where none is found."""
+    """Least value of `square` f² + `by` f with f >= `least`, rounded downwards; -LIMIT where it is below -1/8."""
     if by >= 0 or -by <= 2 * product(square, least, d):
         found: int = product(square, product(least, least, d), d) + product(by, least, d)
         return found
     guess = float(by) * float(by) / (4.0 * float(square)) if square > 0 else -1.0
-    if not 0.0 <= guess < float(LIMIT >> 12):
+    if not 0.0 <= guess < float(ZERO + 1 << d - 3):
         return int(-LIMIT)
     quotient = int(guess) + (int(guess) >> 50) + 2
     return -quotient if covers(quotient, 4 * square, by, ZERO) else int(-LIMIT)
