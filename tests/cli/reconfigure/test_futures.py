@@ -59,7 +59,9 @@ def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, t
 def test_the_gap_of_futures_is_that_of_help_however_the_method_is_asked_for(
     command: Command, ring: Path, table: Path, options: tuple[str, ...]
 ) -> None:
-    assert "default: 1e-6 by search for one demand, else and in the long run 1e-4" in " ".join(command("reconfigure", "--help").out.split())
+    assert "default: 1e-6 by search for one demand, else and in the long run 1e-4" in " ".join(
+        command("reconfigure", "--help").out.split()
+    )
     assert "gap=0.0001" in answer(command, ring, "--futures", table, *options)["method"]
     assert "gap=0.001" in answer(command, ring, "--futures", table, "--gap", "1e-3", *options)["method"]
     one = command("reconfigure", ring, "--method", "search", "--json", "-", "--quiet")

@@ -135,7 +135,7 @@ def test_the_page_names_methods_in_words() -> None:
 def test_a_time_limit_is_that_of_all_points(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = front(f"losses,{kept}")
     clock = held(monkeypatch, 0.1)
-    found = prepare_front(ring(), f"losses,{kept}", DispatchOptions(time_limit_s=3.0)).solve()
+    found = prepare_front(ring(), f"losses,{kept}", DispatchOptions(time_limit_s=2.5)).solve()
     assert found.cut
     assert "all points together" in found.notes[-1]
     assert 1 <= len(found.results) < len(whole.results)

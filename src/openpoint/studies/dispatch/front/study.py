@@ -228,8 +228,9 @@ class _Run:
 
     def over(self) -> bool:
         """Whether no further question is asked."""
-        self.cut |= self.deadline.over() and not self.deadline.interrupted()
-        return self.deadline.over()
+        is_over = self.deadline.over()
+        self.cut |= is_over and not self.deadline.interrupted()
+        return is_over
 
     def solved(
         self, prepared: Prepared | PreparedPhases, limit: float | None, share: float | None = None
