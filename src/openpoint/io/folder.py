@@ -47,7 +47,3 @@ def write_folder(grid: Grid, folder: Path, *, tables: TableFormat = "csv") -> No
             raise OptionError(f"{folder} holds files and no grid; name a new folder")
         contents: dict[Path, Content] = {folder / name: content for name, content in files.items()}
         write_files(contents, gone=[folder / name for name in TABLE_FILES - set(files)])
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
