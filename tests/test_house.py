@@ -47,6 +47,7 @@ ROOMS = (
     "graph",
     "names",
     "arrays",
+    "arguments",
     "version",
     "atomic",
     "inputs",
@@ -254,7 +255,7 @@ def test_the_checker_shares_no_code_with_the_search() -> None:
         if dotted(path).split(".")[0] == "verify"
         for _, target in imports(path)
     }
-    assert known == {"verify", "network", "grid", "compiled", "arrays", "errors"}
+    assert known == {"verify", "network", "grid", "compiled", "arrays", "arguments", "errors"}
 
 
 def test_public_names_are_these() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from openpoint.arguments import Names, names_of, of_kind
 from openpoint.errors import InputError, OptionError, Problem, grouped
-from openpoint.grid.arguments import Names, names_of, of_kind
 from openpoint.grid.partial import Read, fill
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, may_operate
 

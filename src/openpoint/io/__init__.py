@@ -22,10 +22,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
-from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held

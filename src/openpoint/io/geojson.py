@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.errors import Faults, InputError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.coordinates import MOST_DEGREES, Point, between, in_degrees
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words

@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from openpoint.arguments import path_of
 from openpoint.atomic import Content, chunks, refusing, write_bytes, write_files
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.io import read, vision, write

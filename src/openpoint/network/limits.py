@@ -7,8 +7,8 @@ from numbers import Real
 
 import numpy as np
 
+from openpoint.arguments import of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import of_kind
 from openpoint.network import Network
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from openpoint.arguments import Names
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, Problem
-from openpoint.grid.arguments import Names
 from openpoint.network.arrays import Network
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import polars as pl
 import polars.selectors as cs
 
+from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_text
 from openpoint.errors import MissingExtraError, OptionError
-from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid
 from openpoint.io.places import file_ending

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import Names, names_of, of_kind, path_of
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, names_of, of_kind, path_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.table_bytes import table_bytes
 from openpoint.io import GridLike, read

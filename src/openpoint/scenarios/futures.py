@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import names_of, of_kind, path_of
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import names_of, of_kind, path_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.files import HEAD, TABLE_FILES
 from openpoint.grid.grid import Grid

@@ -37,9 +37,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from openpoint.arguments import of_kind
 from openpoint.arrays import Complexes, Floats
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import of_kind
 from openpoint.io import GridLike, read
 from openpoint.scenarios.futures import Futures, at_buses, constant_power_kva
 from openpoint.scenarios.long_table import SUM_TOLERANCE

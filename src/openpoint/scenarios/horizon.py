@@ -14,8 +14,8 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.errors import InputError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid

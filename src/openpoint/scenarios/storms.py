@@ -31,9 +31,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import names_of
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.grid.schemas import BRANCH_TABLES

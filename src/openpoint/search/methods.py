@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from openpoint.arguments import path_of
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import path_of
 from openpoint.search.memory import MEMORY
 from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from openpoint.arguments import Names, names_of, numbers_by_name
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError
-from openpoint.grid.arguments import Names, names_of, numbers_by_name
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.criteria import CRITERIA

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_text
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.table_bytes import table_bytes
 from openpoint.report.page import model as m

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import Names, names_of, not_negative, of_kind
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.graph import components
-from openpoint.grid.arguments import Names, names_of, not_negative, of_kind
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import InputError
-from openpoint.grid.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network.day import Renewables, Uncertain

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.errors import OptionError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.rules.problems import names_in_words

@@ -15,8 +15,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.errors import InputError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.csv_style import plain, separator_of
 from openpoint.grid.files import table_from_files
 from openpoint.inputs import content_of, decoding, unreadable

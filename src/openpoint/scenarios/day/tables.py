@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.atomic import Content, refusing, write_files
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.table_text import csv_from_table
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema

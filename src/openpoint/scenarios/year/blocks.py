@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.arrays import Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.scenarios.year.clock import moment_of
 from openpoint.scenarios.year.model import Year
 from openpoint.scenarios.year.table import Table, tables_of

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import path_of
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import path_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean

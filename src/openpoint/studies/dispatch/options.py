@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 
+from openpoint.arguments import Names, Solves, all_checked, names_of, numbers_by_name, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, Solves, all_checked, names_of, numbers_by_name, of_kind
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.freedom import FREE
 from openpoint.network.limits import Limits

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from openpoint.arguments import names_of
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import refuse_impossible
 from openpoint.formulations.radiality import contract
-from openpoint.grid.arguments import names_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from openpoint.grid.arguments import Names
+from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import final
 
+from openpoint.arguments import Solves, all_checked, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Solves, all_checked, not_negative, of_kind
 from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import DisastersLike

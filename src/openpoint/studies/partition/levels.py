@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, Unpack
 
+from openpoint.arguments import Names
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits

@@ -13,8 +13,8 @@ from typing import Literal, final
 import dataframely as dy
 import numpy as np
 
+from openpoint.arguments import Names, Solves, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import Names, Solves, all_checked, names_of, not_negative, of_kind
 from openpoint.grid.files import table_from_files
 from openpoint.grid.table_text import table_from_rows
 from openpoint.inputs import content_of

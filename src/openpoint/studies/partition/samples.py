@@ -9,9 +9,9 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import of_kind
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import of_kind
 from openpoint.results.columns import dtypes
 from openpoint.studies.partition.ac.circuit import PlanLimit
 from openpoint.studies.partition.ac.evaluate import Broken, EvaluatePlan, SampleEvaluations

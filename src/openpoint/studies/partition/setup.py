@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from openpoint.arguments import Names, names_of
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.formulations.lindist3flow_deltas import closed_deltas
 from openpoint.graph import energised
-from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
 from openpoint.network import Network, build_network, load_shares

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from openpoint.grid.arguments import Names
+from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network import Network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from openpoint.grid.arguments import path_of
+from openpoint.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Result, count_words
 from openpoint.results.plan.plan import SwitchPlan

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from openpoint.arguments import Names, names_of
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
-from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, meshes, unsupplied
 from openpoint.inputs import content_of, json_of

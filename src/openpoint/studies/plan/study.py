@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from openpoint.arguments import Names
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import Names
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked

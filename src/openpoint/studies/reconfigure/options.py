@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from numbers import Real
 
+from openpoint.arguments import Names, Solves, all_checked, names_of, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, Solves, all_checked, names_of, of_kind
 from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import FuturesRecipe
 from openpoint.scenarios.futures import FuturesLike

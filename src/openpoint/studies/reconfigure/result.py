@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 import numpy as np
 import polars as pl
 
+from openpoint.arguments import Names
 from openpoint.atomic import write_text
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network, build_network

@@ -6,10 +6,10 @@ import logging
 
 import numpy as np
 
+from openpoint.arguments import names_of
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import refuse_impossible
-from openpoint.grid.arguments import names_of
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network

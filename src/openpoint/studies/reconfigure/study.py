@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import overload
 
+from openpoint.arguments import Names
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked

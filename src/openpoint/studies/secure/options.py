@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.network.limits import Limits
 from openpoint.studies.secure.model.assumptions import FaultAssumptions
 

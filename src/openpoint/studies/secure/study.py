@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from openpoint.arguments import Names
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import Names
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from openpoint.grid.arguments import Names, path_of
+from openpoint.arguments import Names, path_of
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits

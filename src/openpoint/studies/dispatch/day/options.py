@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, get_args
 
+from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.network.limits import Limits
 from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
 from openpoint.scenarios.day.measured import StateLike

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from openpoint.grid.arguments import Names
+from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read

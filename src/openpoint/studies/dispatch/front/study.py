@@ -12,8 +12,8 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
+from openpoint.arguments import Names, names_of
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names, names_of
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.criteria import CRITERIA

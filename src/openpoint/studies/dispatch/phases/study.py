@@ -15,6 +15,7 @@ from itertools import islice, product
 
 import numpy as np
 
+from openpoint.arguments import Names
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.locks import refuse_impossible
@@ -22,7 +23,6 @@ from openpoint.formulations.radiality import Choices
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
-from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Literal
 
-from openpoint.grid.arguments import Names
+from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits

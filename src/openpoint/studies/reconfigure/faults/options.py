@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
+from openpoint.arguments import all_checked, numbers_by_name
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import all_checked, numbers_by_name
 from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.secure.model.assumptions import FaultAssumptions

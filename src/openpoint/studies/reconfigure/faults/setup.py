@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openpoint.arguments import all_checked
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.arguments import all_checked
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network.stations import Stations

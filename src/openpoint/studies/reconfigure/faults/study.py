@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openpoint.grid.arguments import Names
+from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits

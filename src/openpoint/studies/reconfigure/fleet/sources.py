@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from openpoint.arguments import path_of
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
-from openpoint.grid.arguments import path_of
 from openpoint.grid.files import HEAD, files_from_grid
 from openpoint.inputs import content_of
 from openpoint.io import read

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from openpoint.arguments import Names, of_kind, path_of
 from openpoint.atomic import Content, write_files
 from openpoint.errors import NotWrittenError, OptionError
-from openpoint.grid.arguments import Names, of_kind, path_of
 from openpoint.grid.files import HEAD
 from openpoint.grid.pv_generators import HELD, Held
 from openpoint.grid.table_bytes import table_bytes

@@ -9,9 +9,9 @@ from functools import partial
 from numbers import Real
 from typing import TypedDict
 
+from openpoint.arguments import not_negative, of_kind
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import not_negative, of_kind
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike, read_reliability

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
+from openpoint.arguments import Names
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import Names
 from openpoint.grid.grid import Grid
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits

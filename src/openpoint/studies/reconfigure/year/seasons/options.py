@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from numbers import Real
 
+from openpoint.arguments import all_checked, of_kind
 from openpoint.errors import OptionError
-from openpoint.grid.arguments import all_checked, of_kind
 from openpoint.scenarios.year.blocks import BlocksLike
 
 
