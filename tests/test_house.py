@@ -119,6 +119,7 @@ PUBLIC = [
     "switch_plan",
     "verify_certificate",
     "write",
+    "write_back",
     "write_disasters",
     "write_futures",
 ]

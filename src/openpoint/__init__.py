@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from openpoint.io import read as read
     from openpoint.io import write as write
     from openpoint.io.opendss.shapes import read_shapes as read_shapes
+    from openpoint.io.write_back import write_back as write_back
     from openpoint.network.limits import Limits as Limits
     from openpoint.scenarios.day.read import read_day as read_day
     from openpoint.scenarios.day.tables import Day as Day
@@ -93,6 +94,7 @@ _HOMES = {
     "openpoint.grid.builtin": ("cases",),
     "openpoint.io": ("GridLike", "read", "write"),
     "openpoint.io.opendss.shapes": ("read_shapes",),
+    "openpoint.io.write_back": ("write_back",),
     "openpoint.network.limits": ("Limits",),
     "openpoint.scenarios.day.read": ("read_day",),
     "openpoint.scenarios.day.tables": ("Day",),

@@ -12,6 +12,7 @@
 | REDS | `.pos`, or a text that begins with a key like `.PU` |
 | Excel workbook | `.xlsx`, a sheet a table |
 | Vision workbook | `.xlsx` with a sheet Nodes, or Knooppunten |
+| pandapower net, power-grid-model input in memory | a mapping |
 | built-in case | its name |
 """
 
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_bytes
@@ -30,7 +32,7 @@ from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.grid.pv_generators import Held, with_held
 from openpoint.inputs import content_of, unreadable
-from openpoint.io import cgmes, reds, vision
+from openpoint.io import cgmes, memory, reds, vision
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
@@ -46,8 +48,9 @@ from openpoint.io.workbook import read as workbook
 
 __all__ = ["GridLike", "read", "write"]
 
-GridLike = Grid | str | os.PathLike[str]
-"""A `Grid`, or what `read` accepts: a path or the name of a built-in case."""
+GridLike = Grid | str | os.PathLike[str] | Mapping[str, Any]
+"""A `Grid`, or what `read` accepts: a path, the name of a built-in case, or a pandapower net or input data of
+power-grid-model in memory."""
 
 _Reader = Callable[[str, str], Grid]
 _READERS: dict[str, _Reader] = {
@@ -56,8 +59,8 @@ _READERS: dict[str, _Reader] = {
     ".pos": reds.grid_from_text,
 }
 _WANTED = (
-    "a Grid, the path of a file or folder, or the name of a built-in case. Grid.from_tables makes a grid of "
-    "tables; for a pandapower net give the file that pandapower.to_json writes"
+    "a Grid, the path of a file or folder, the name of a built-in case, a pandapower net, or input data of "
+    "power-grid-model. Grid.from_tables makes a grid of tables"
 )
 _WRITTEN = "a folder of tables, an OpenDSS circuit (.dss) or an Excel workbook (.xlsx)"
 _FORMATS = (
@@ -67,14 +70,15 @@ _FORMATS = (
 
 
 def read(path_or_name: GridLike, *, pv: Held = "hold", geojson: str | os.PathLike[str] | None = None) -> Grid:
-    """Read the grid in a file or folder, or a built-in case by its name. A `Grid` is returned unchanged.
+    """Read the grid in a file, a folder or memory, or a built-in case by its name. A `Grid` is returned unchanged.
 
     A path that exists takes precedence over a built-in name. Nothing in a file is executed, except those statements of
     an OpenDSS script that describe its circuit. Reading reports faults of the file; `Grid.problems` lists faults of the
     grid in it.
 
     Args:
-        path_or_name: a path, a name from `openpoint.cases()`, or a grid.
+        path_or_name: a path, a name from `openpoint.cases()`, a grid, a pandapower net, or input data of
+            power-grid-model as a dictionary of arrays.
         pv: how generators that hold the voltage of their bus (PV buses) are read, for studies that cannot hold it:
             `"hold"` keeps their `v_pu`; with `"pq"` they run at today's active and reactive power, with `"free"` their
             reactive power is free within its limits.
@@ -93,6 +97,8 @@ def read(path_or_name: GridLike, *, pv: Held = "hold", geojson: str | os.PathLik
 def _read(path_or_name: GridLike) -> Grid:
     if isinstance(path_or_name, Grid):
         return path_or_name
+    if isinstance(path_or_name, Mapping):
+        return memory.grid_of(path_or_name)
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if not os.fspath(path_or_name):  # an empty name would be the folder we are in

@@ -35,7 +35,7 @@ from openpoint.io.pgm import states as pgm
 from openpoint.io.pgm.read import is_input
 from openpoint.io.simbench import states as simbench
 from openpoint.io.simbench.tables import TABLES, is_folder
-from openpoint.io.switch_states.edit import Change, cannot_write, edited
+from openpoint.io.switch_states.edit import Change, edited, refuse_difference
 
 _FILE = re.compile(r"(?i)\b(csv|sng|dbl|pqcsv)?file\s*=")
 _EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}
@@ -79,7 +79,7 @@ def write_back(
         edits, changes = edits_of(text, origin.name, grid, states)
     made = edited(text, edits).encode("latin-1") if states else content
     with refusing():
-        _refuse_difference(origin.name, wanted, _read_again(made, target))
+        refuse_difference(origin.name, wanted, _read_again(made, target))
         write_bytes(target, made)
     return tuple(changes)
 
@@ -144,7 +144,7 @@ def _simbench(origin: Path, target: Path, wanted: Grid, states: Mapping[str, boo
                 name: chunks(path) for name, path in files.items() if path.suffix == ".csv" and path.stem in TABLES
             }
             write_files({Path(place) / name: content for name, content in (tables | changed).items()})
-            _refuse_difference(origin.name, wanted, read(place))
+            refuse_difference(origin.name, wanted, read(place))
         there = target.exists() and target.samefile(origin)
         copied = {} if there else {name: chunks(path) for name, path in files.items()}
         write_files({target / name: content for name, content in (copied | changed).items()})
@@ -157,22 +157,3 @@ def _tables(origin: Path, target: Path, wanted: Grid, states: Mapping[str, bool]
     write(wanted, target, tables="parquet" if parquet else None)
     kinds = dict(wanted.branches().select("name", "kind").iter_rows())
     return tuple(Change(name, state, f"{kinds[name]}, closed", str(state).lower()) for name, state in states.items())
-
-
-def _refuse_difference(file: str, wanted: Grid, made: Grid) -> None:
-    """What is read again must be what was meant: all tables, but for the end at which a line opens.
-
-    Raises:
-        InputError: naming the table, and where branches differ these.
-    """
-    message = "read again, the file that was written is not the same grid in these states: something else sets them"
-    remedy = "Set the states in the program that wrote the file"
-    mine, theirs = (dict(grid.branches().select("name", "closed").iter_rows()) for grid in (wanted, made))
-    if mine != theirs:
-        wrong = [name for name, closed in mine.items() if theirs.get(name) != closed]
-        raise cannot_write(file, ", ".join(wrong[:10]), message, remedy)
-    if file.lower().endswith(".dss"):
-        return
-    for kind, table in wanted.tables().items():
-        if not table.drop("open_end", strict=False).equals(made.tables()[kind].drop("open_end", strict=False)):
-            raise cannot_write(file, kind, message, remedy)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
+from openpoint.io.memory import set_states
+from openpoint.io.switch_states.edit import Change
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, Value, switching_words
@@ -88,6 +92,23 @@ class SwitchedResult(Answer):
             return None
         names = self.grid.branches()["name"].to_list()
         return self.grid.with_closed({name: name not in self.open_branches for name in names})
+
+    def apply_to(self, net: Mapping[str, Any]) -> tuple[Change, ...]:
+        """Set the states of the answer in a grid in memory, in place: the one that was asked about, or a copy of it.
+
+        Args:
+            net: a pandapower net, or input data of power-grid-model.
+
+        Returns:
+            What was changed, in the words of the net.
+
+        Raises:
+            OptionError: there is no answer, or it is no grid in memory.
+            InputError: the net has no branch of a name that changes, or cannot hold a state; nothing is set then.
+        """
+        if not self.has_answer:
+            raise OptionError("there is no answer whose states could be set")
+        return set_states(net, {name: action == "close" for name, action in self.switching})
 
     def to_do(self) -> str:
         return switching_words([action for _, action in self.switching]) if self.has_answer else ""

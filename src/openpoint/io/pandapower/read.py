@@ -42,13 +42,13 @@ _REFUSED = {
 _MODELS = (("current", "const_i"), ("impedance", "const_z"))
 
 
-def grid_from_text(text: str, file: str) -> Grid:
-    """The grid in the text of a pandapower JSON file.
+def grid_from_text(text: str, file: str, *, source: str | None = None) -> Grid:
+    """The grid in the text of a pandapower JSON file; `source` says where it comes from, by default from this file.
 
     Raises:
         InputError: with every fault, by pandapower table, row and column.
     """
-    return grid_from_net(net_from_text(text, file), file, source=f"pandapower file {file}")
+    return grid_from_net(net_from_text(text, file), file, source=source or f"pandapower file {file}")
 
 
 def grid_from_net(net: Net, file: str, *, source: str) -> Grid:

@@ -47,16 +47,25 @@ def edits_of(text: str, file: str, grid: Grid, states: Mapping[str, bool]) -> tu
         InputError: a state that the file has no cell for.
     """
     net = net_from_text(text, file)
+    cells = cells_of_states(net, file, grid, states)
+    return [_edit(text, file, net, cell) for cell in cells], [change_of(net, cell) for cell in cells]
+
+
+def cells_of_states(net: Net, file: str, grid: Grid, states: Mapping[str, bool]) -> list[Cell]:
+    """The cells of a net that give branches their states; arguments and errors as of `edits_of`."""
     elements = {name: key for key, name in branch_names(net).items()}
     ends = dict(grid.lines.select("name", "open_end").iter_rows())
-    edits, changes = [], []
+    cells = list[Cell]()
     for branch, closed in states.items():
         if branch not in elements:
             raise cannot_write(file, branch, "the file has no element for this branch", "Open it in pandapower itself")
-        for cell in cells_of(net, file, branch, *elements[branch], closed, ends.get(branch, "both")):
-            edits.append(_edit(text, file, net, cell))
-            changes.append(Change(branch, closed, _in_words(net, cell), str(cell.value)))
-    return edits, changes
+        cells += cells_of(net, file, branch, *elements[branch], closed, ends.get(branch, "both"))
+    return cells
+
+
+def change_of(net: Net, cell: Cell) -> Change:
+    """What a cell changes, in the words of the net."""
+    return Change(cell.branch, cell.closed, _in_words(net, cell), str(cell.value))
 
 
 def cells_of(net: Net, file: str, branch: str, word: str, index: int, closed: bool, end: str) -> Iterator[Cell]:

@@ -44,8 +44,8 @@ def rows_of(content: Any, component: str) -> list[Row]:
     return [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
 
 
-def grid_from_text(text: str, file: str) -> Grid:
-    """The grid in the text of a file.
+def grid_from_text(text: str, file: str, *, source: str | None = None) -> Grid:
+    """The grid in the text of a file; `source` says where it comes from, by default from this file.
 
     Raises:
         InputError: with every fault, by component, id and attribute.
@@ -55,7 +55,7 @@ def grid_from_text(text: str, file: str) -> Grid:
     if reading.faults:
         raise InputError(reading.faults)
     name = file.rpartition(".")[0] or file
-    return Grid.from_tables(name, reading.tables, source=f"power-grid-model file {file}", notes=reading.notes)
+    return Grid.from_tables(name, reading.tables, source=source or f"power-grid-model file {file}", notes=reading.notes)
 
 
 def _content(text: str, file: str) -> Any:

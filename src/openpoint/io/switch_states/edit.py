@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openpoint.errors import InputError, Problem
+from openpoint.grid.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,22 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
 def cannot_write(file: str, row: str, message: str, remedy: str) -> InputError:
     """The error of a state that the file cannot hold."""
     return InputError([Problem(file, row, "", message, remedy)])
+
+
+def refuse_difference(file: str, wanted: Grid, made: Grid) -> None:
+    """What is read again must be what was meant: all tables, but for the end at which a line opens.
+
+    Raises:
+        InputError: naming the table, and where branches differ these.
+    """
+    message = "read again, the file that was written is not the same grid in these states: something else sets them"
+    remedy = "Set the states in the program that wrote the file"
+    mine, theirs = (dict(grid.branches().select("name", "closed").iter_rows()) for grid in (wanted, made))
+    if mine != theirs:
+        wrong = [name for name, closed in mine.items() if theirs.get(name) != closed]
+        raise cannot_write(file, ", ".join(wrong[:10]), message, remedy)
+    if file.lower().endswith(".dss"):
+        return
+    for kind, table in wanted.tables().items():
+        if not table.drop("open_end", strict=False).equals(made.tables()[kind].drop("open_end", strict=False)):
+            raise cannot_write(file, kind, message, remedy)
