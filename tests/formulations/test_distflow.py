@@ -1,7 +1,9 @@
-"""DistFlow: every exact AC flow is a point of the model, within its bounds, and what tightens it cuts none off."""
+"""LinDistFlow by hand; every exact flow is a point of DistFlow; ranges of flows against exact power flows."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from dataclasses import replace
 
@@ -9,16 +11,142 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.network import Network
+from openpoint.formulations.flow_ranges import DrawnRanges, FlowBox, FlowRanges, ceiling, flow_ranges
+from openpoint.formulations.lindistflow import CORNERS, lindistflow, nominal_demand, voltage_ceiling, voltage_limits
+from openpoint.network import Network, build_network
 from openpoint.network.kept import at_kept_limits
 from openpoint.network.ratings import greatest_series_currents
+from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.state import AcState, ac_state
+from openpoint.solvers.base import Status
+from openpoint.solvers.highs import HighsModel
 from openpoint.studies.reconfigure.model import RadialChoice, RadialProgram
-from tests.builders.grids import DISPATCH, FIXED, PLAIN, all_topologies, random_grid
+from openpoint.twostage.recourse.compile import compile_model
+from tests.builders.grids import DISPATCH, FIXED, PLAIN, RICH, Flavour, all_topologies, random_grid
 from tests.builders.programs import Today, program_of, value_of
-from tests.powerflow.small_networks import random_network
+from tests.powerflow.small_networks import Branch, make_network, random_network
+
+
+def flow_of(network: Network, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """w, p and q of a state by the model."""
+    s = nominal_demand(network)
+    most = float(np.abs(s.real).sum()), float(np.abs(s.imag).sum())
+    state = cp.Constant(closed.astype(float))
+    block = lindistflow(network, state, cp.Constant(s.real), cp.Constant(s.imag), most=most)
+    form = compile_model(cp.Constant(0.0) * cp.sum(block.w), block.constraints)
+    answer = HighsModel(form).solve(integral=False)
+    if answer.status is not Status.OPTIMAL:
+        return None
+    assert answer.x is not None
+    return answer.x[form.of(block.w)], answer.x[form.of(block.p)], answer.x[form.of(block.q)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_tree_carries_what_lies_beyond_and_drops_by_the_law(seed: int) -> None:
+    network = build_network(random_grid(seed, RICH))
+    closed = all_topologies(network)[0]
+    found = flow_of(network, closed)
+    if found is None:  # a voltage beyond the usual limits
+        return
+    w, p, q = found
+    s, fr, to = nominal_demand(network), network.terminal_fr, network.terminal_to
+    np.testing.assert_allclose(p[~closed], 0.0, atol=1e-7)
+    parent = solve(network, closed)  # energised from the sources: who lies beyond whom
+    assert parent.energised[0].all()
+    for e in np.flatnonzero(closed):
+        rest = closed.copy()
+        rest[e] = False
+        fed = solve(network, rest).energised[0]
+        beyond = s[~fed].sum()
+        along = beyond if not fed[to[e]] else -beyond
+        assert p[e] + 1j * q[e] == pytest.approx(along, abs=1e-6)
+        law = w[fr[e]] / network.tap[e] ** 2 - w[to[e]]
+        assert law == pytest.approx(2 * (network.r[e] * p[e] + network.x[e] * q[e]), abs=1e-6)
+    np.testing.assert_allclose(w[network.source_terminal], np.abs(network.source_v) ** 2, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_its_voltages_are_exact_to_first_order_in_the_load(seed: int) -> None:
+    """Halving the load divides the error of w by four, up to terms of higher order."""
+    base = build_network(random_grid(seed, PLAIN))
+    closed = all_topologies(base)[0]
+    errors = []
+    for share in (0.02, 0.01):
+        network = dataclasses.replace(base, s_power=share * base.s_power)
+        found = flow_of(network, closed)
+        assert found is not None
+        errors.append(np.max(np.abs(found[0] - np.abs(solve(network, closed).v[0]) ** 2)))
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05) or errors[0] < 1e-8
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_voltage_law_is_the_hull_of_open_and_closed(seed: int) -> None:
+    """Any linear cost over state, voltages and drop is least at a branch that is open or closed."""
+    rng = np.random.default_rng(seed)
+    network = make_network(3, [Branch(1, 2, z=0.5 + 0.0j, tap=float(rng.uniform(0.95, 1.05)))], {0: 1.0})
+    low, high = rng.uniform(0.8, 0.95, 3), rng.uniform(1.0, 1.2, 3)
+    low[0] = high[0] = 1.0
+    closed, load = cp.Variable(1), cp.Variable(3)
+    block = lindistflow(network, closed, load, cp.Constant(np.zeros(3)), most=None, bounds=(low, high))
+    c = rng.normal(size=4)
+    cost = c[0] * closed[0] + c[1] * block.w[1] + c[2] * block.w[2] + c[3] * block.p[0]
+    values = []
+    for fixed in ([], [closed == 0], [closed == 1]):
+        form = compile_model(cost, [*block.constraints, closed >= 0, closed <= 1, *fixed])
+        values.append(HighsModel(form).solve(integral=False).value)
+    assert values[0] == pytest.approx(min(values[1:]), abs=1e-6)
+
+
+def test_a_rating_is_missed_by_at_most_the_polygon_on_the_safe_side() -> None:
+    network = make_network(2, [Branch(0, 1, z=0.001 + 0.001j, i_max=0.5)], {0: 1.0})
+    most = []
+    for angle in np.linspace(0, 2 * math.pi, 96, endpoint=False):
+        size = cp.Variable()
+        direction = np.array([0.0, 1.0])
+        load = (math.cos(angle) * size * direction, math.sin(angle) * size * direction)
+        block = lindistflow(network, cp.Constant(np.ones(1)), *load, most=(1.0, 1.0))
+        answer = HighsModel(compile_model(-size, block.constraints)).solve(integral=False)
+        most.append(-answer.value / 0.5)
+    assert max(most) == pytest.approx(1.0, abs=1e-6)
+    assert min(most) == pytest.approx(math.cos(math.pi / CORNERS), abs=1e-6)
+    assert min(most) > 1 - 0.0193
+    assert most[0] == pytest.approx(1.0, abs=1e-6)  # a corner on the axis: active power alone is rated exactly
+
+
+def test_powers_that_no_branch_carries_bound_it() -> None:
+    network = make_network(2, [Branch(0, 1)], {0: 1.0})
+    state, zero = cp.Constant(np.array([0.5])), cp.Constant(np.zeros(2))
+    for share, status in ((0.49, Status.OPTIMAL), (0.51, Status.INFEASIBLE)):
+        load = cp.Constant(np.array([0.0, share * 0.2]))
+        block = lindistflow(network, state, load, zero, most=(0.2, 0.1))
+        form = compile_model(cp.Constant(0.0) * cp.sum(block.w), block.constraints)
+        assert HighsModel(form).solve(integral=False).status is status
+
+
+def test_limits_are_those_of_the_buses_else_the_usual_ones() -> None:
+    network = make_network(3, [Branch(0, 1), Branch(1, 2)], {0: 1.05})
+    network = dataclasses.replace(network, w_min=np.array([0.0, 0.0, 0.9]), w_max=np.array([np.inf, np.inf, 1.1]))
+    low, high = voltage_limits(network)
+    np.testing.assert_allclose(low, [1.1025, 0.81, 0.9])
+    np.testing.assert_allclose(high, [1.1025, 1.21, 1.1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_voltage_exceeds_the_ceiling(seed: int) -> None:
+    network = build_network(random_grid(seed, Flavour(buses=(3, 8), feed=True)))
+    network = dataclasses.replace(
+        network, w_min=np.full(network.n_terminals, 1e-6), w_max=np.full(network.n_terminals, 100.0)
+    )
+    s = nominal_demand(network)
+    feed_p, feed_q = np.maximum(-s.real, 0).sum(), np.maximum(-s.imag, 0).sum()
+    ceiling = voltage_ceiling(network, float(np.max(np.abs(network.source_v) ** 2)), feed_p, feed_q)
+    for closed in itertools.islice(all_topologies(network), 10):
+        if (found := flow_of(network, closed)) is not None:
+            assert found[0].max() <= ceiling + 1e-7
+
 
 FLAVOURS = (*FIXED, DISPATCH)
 SEEDS = range(4000, 4030)
@@ -167,3 +295,146 @@ def test_limits_of_current_are_those_of_both_ends(seed: int) -> None:
     wider = replace(network, l_max=network.l_max * (1.0 + max(float(excess.max()), 0.0)))
     most = greatest_series_currents(at_kept_limits(wider))
     assert (model.l.value <= most * (1.0 + 1e-9)).all()
+
+
+SAMPLES = 200
+ROUNDING = 1e-9
+
+
+def a_network(rng: np.random.Generator) -> Network:
+    """A tree of 7 buses with lines in both directions, charging, a transformer and a line open at one end."""
+    ends = [(int(rng.integers(max(0, bus - 3), bus)), bus) for bus in range(1, 7)]
+    branches = [
+        Branch(
+            *(ends[k] if rng.random() < 0.5 else ends[k][::-1]),
+            complex(rng.uniform(0.005, 0.03), rng.uniform(0.003, 0.02)),
+            y=complex(0.001, 0.01) * rng.random(),
+            tap=float(rng.choice([1.0, 0.97])),
+        )
+        for k in range(6)
+    ]
+    tie = Branch(3, 6, 0.02 + 0.01j, y=0.02j, closed=False)
+    network = make_network(7, [*branches, tie], {0: 1.02 + 0.0j}, power=np.zeros(7, dtype=np.complex128))
+    hanging = np.zeros(7, dtype=np.complex128)
+    hanging[6] = 0.01j
+    return replace(network, y_open_fr=hanging)
+
+
+def drawn_of(rng: np.random.Generator, n: int) -> DrawnRanges:
+    low = rng.uniform(-0.3, 0.1, n) + 1j * rng.uniform(-0.2, 0.05, n)
+    steady = rng.uniform(0.0, 0.05, n) + 1j * rng.uniform(-0.1, 0.05, n)
+    high = low + rng.uniform(0.0, 0.3, n) + 1j * rng.uniform(0.0, 0.2, n)
+    moved = 0.05 * (rng.random(n) + 1j * rng.random(n))
+    current = 0.03 * rng.standard_normal(n) * (1.0 + 0.5j)
+    return DrawnRanges(low, high, current, steady, steady + 0.05j, moved)
+
+
+def sampled(rng: np.random.Generator, network: Network, drawn: DrawnRanges) -> tuple[Network, Flows]:
+    """Exact flows somewhere in the ranges, half of what is drawn at an end of its range."""
+    shape = SAMPLES, network.n_terminals
+
+    def share() -> Floats:
+        return np.where(rng.random(shape) < 0.5, rng.random(shape).round(), rng.random(shape))
+
+    size = drawn.high - drawn.low
+    power = drawn.low + share() * size.real + 1j * share() * size.imag
+    parts = []
+    for most in (drawn.moved.real, drawn.moved.imag):
+        moved = rng.choice([-1.0, 1.0], shape) * most
+        moved -= most * moved.sum(axis=1, keepdims=True) / most.sum()
+        parts.append(moved * np.minimum(1.0, (most / np.maximum(np.abs(moved), 1e-12)).min(axis=1, keepdims=True)))
+    steady = drawn.impedance_low + 1j * share() * (drawn.impedance_high - drawn.impedance_low).imag
+    current = np.broadcast_to(drawn.current, shape)
+    flows = solve(
+        network, network.closed, s_power=power + parts[0] + 1j * parts[1], s_current=current, s_impedance=steady
+    )
+    assert flows.converged.all()
+    return network, flows
+
+
+def at_branches(network: Network, flows: Flows) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """(K, E) p, q, l, w_fr, w_to of the formulation; 0 at open branches."""
+    closed = network.closed
+    w = np.abs(flows.v) ** 2
+    inner = flows.v[:, network.terminal_fr] / network.tap
+    s = inner * np.conj(flows.i_series)
+    parts = s.real, s.imag, np.abs(flows.i_series) ** 2, np.abs(inner) ** 2, w[:, network.terminal_to]
+    return tuple(np.where(closed, part, 0.0) for part in parts)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_flow_is_in_the_ranges_and_below_the_ceilings(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = a_network(rng)
+    n = network.n_terminals
+    network, flows = sampled(rng, network, drawn := drawn_of(rng, n))
+    w = np.full(n, 0.6), np.full(n, 1.3)
+    w[0][0] = w[1][0] = 1.02**2
+    ranges = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap))
+    assert isinstance(ranges, FlowRanges)
+    p, q, l, w_fr, w_to = at_branches(network, flows)
+    rows = ceiling(network, ranges)
+    assert (rows.a @ np.concatenate([p, q, l, w_fr, w_to], axis=1).T <= rows.b[:, None] + ROUNDING).all()
+    e, to = ranges.branch, ranges.at_to
+    lower_end = (
+        (np.where(to, p[:, e] - network.r[e] * l[:, e], -p[:, e]), ranges.p),
+        (np.where(to, q[:, e] - network.x[e] * l[:, e], -q[:, e]), ranges.q),
+        (np.where(to, w_to[:, e], w_fr[:, e]), ranges.w),
+        (l[:, e], ranges.l),
+    )
+    for values, (low, high) in lower_end:
+        assert (values >= low - ROUNDING).all()
+        assert (values <= high + ROUNDING).all()
+        assert (high - low < 2.5).all()
+
+
+def test_without_ranges_the_ceiling_is_the_current() -> None:
+    network = a_network(np.random.default_rng(1))
+    load = np.full(7, 0.1 + 0.05j)
+    none = np.zeros(7, dtype=np.complex128)
+    w = np.full(7, 0.6), np.full(7, 1.3)
+    w[0][0] = w[1][0] = 1.02**2
+    ranges = flow_ranges(
+        network, network.closed, DrawnRanges(load, load, none, none, none, none), w, (network.tap, network.tap)
+    )
+    assert ranges is not None
+    flows = solve(network, network.closed, s_power=load[None, :])
+    l = np.abs(flows.i_series[0, ranges.branch]) ** 2
+    assert ranges.l[1] == pytest.approx(l, rel=1e-3)
+    assert ranges.l[0] == pytest.approx(l, rel=1e-3)
+
+
+def test_a_loop_and_voltages_without_a_lower_bound_have_no_ranges() -> None:
+    network = a_network(np.random.default_rng(2))
+    none = np.zeros(7, dtype=np.complex128)
+    drawn, taps, w = DrawnRanges(*[none] * 6), (network.tap, network.tap), (np.full(7, 0.6), np.full(7, 1.3))
+    assert flow_ranges(network, np.ones_like(network.closed), drawn, w, taps) is None
+    assert flow_ranges(network, network.closed, drawn, (np.zeros(7), w[1]), taps) is None
+
+
+@pytest.mark.parametrize("reactive", [False, True])
+def test_flows_in_a_box_are_below_its_ceilings_and_others_are_cut_off(reactive: bool) -> None:
+    rng = np.random.default_rng(20 + reactive)
+    network = a_network(rng)
+    network, flows = sampled(rng, network, drawn := drawn_of(rng, network.n_terminals))
+    w = np.full(7, 0.6), np.full(7, 1.3)
+    w[0][0] = w[1][0] = 1.02**2
+    parts = at_branches(network, flows)
+    point = np.concatenate(parts, axis=1)
+    for branch in (0, 2, 4):
+        whole = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap))
+        assert whole is not None
+        to = bool(whole.at_to[whole.branch == branch][0])
+        z = (network.x if reactive else network.r)[branch]
+        at = parts[int(reactive)][:, branch]
+        at = at - z * parts[2][:, branch] if to else -at
+        middle = float(np.median(at))
+        for low, high in ((-np.inf, middle), (middle, np.inf)):
+            box = FlowBox(branch, reactive, low, high)
+            ranges = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap), (box,))
+            assert ranges is not None
+            rows = ceiling(network, ranges)
+            holds = (rows.a @ point.T <= rows.b[:, None] + ROUNDING).all(axis=0)
+            inside = (at >= low) & (at <= high)
+            assert holds[inside].all()
+            assert not holds[~inside].any()

@@ -1,23 +1,30 @@
-"""Every solver on random models: conditions of optimality, agreement, and refusal by capabilities."""
+"""Every solver on random models; rows of one entry as bounds; known columns taken out."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint import Benders, ExtensiveForm, OptionError
+from openpoint.solvers import highs
 from openpoint.solvers.base import Status
+from openpoint.solvers.bounds import bounded, proof
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.known import KnownColumns, settled
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.program import Cone, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.tangents import Tangents
 from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
+from tests.solvers.models import form_of, infeasible, solvable
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -230,3 +237,144 @@ def test_options_without_sense_are_refused(method: type, options: dict[str, floa
 def test_a_run_without_iterations_is_refused() -> None:
     with pytest.raises(OptionError, match="at least 1"):
         Benders(max_iterations=0)
+
+
+@given(seeds)
+@settings(max_examples=50)
+def test_bounds_and_rows_left_are_the_same_set(seed: int) -> None:
+    form, rng = solvable(seed), np.random.default_rng(seed)
+    b = bounded(form)
+    for _ in range(20):
+        x = np.clip(rng.normal(scale=4.0, size=len(form.c)), b.lower, b.upper)
+        x = np.where(rng.uniform(size=len(x)) < 0.1, x + 0.5, x)
+        slack, activity = form.b - form.a @ x, b.a @ x
+        far = max(np.abs(slack[: form.n_zero]).max(), -slack[form.n_zero :].min())
+        also = max(
+            (b.lower - x).max(), (x - b.upper).max(), (b.row_lower - activity).max(), (activity - b.row_upper).max()
+        )
+        assert (far <= 1e-9) == (also <= 1e-9)
+
+
+@given(seeds)
+@settings(max_examples=50)
+def test_duals_of_bounds_return_to_their_rows(seed: int) -> None:
+    """Any multipliers: Aᵀz = −Aᵀy over the rows left, less what the bounds carry."""
+    form, rng = solvable(seed), np.random.default_rng(seed)
+    b = bounded(form)
+    y, reduced = rng.normal(size=len(b.rows)), rng.normal(size=len(form.c))
+    z = b.duals(y, reduced)
+    assert form.a.T @ z == pytest.approx(-(b.a.T @ y) - reduced)
+    single = b.column >= 0
+    single[: form.n_zero] = False
+    assert (z[single] >= 0.0).all()
+
+
+def test_an_equation_carries_the_whole_dual_where_an_inequality_says_the_same() -> None:
+    for rows in ([[1.0], [1.0], [-1.0]], [[2.0], [1.0], [-1.0]]):
+        b = bounded(form_of([1.0], rows, [rows[0][0], 1.0, -1.0], 1))
+        for reduced in (3.0, -3.0):
+            assert b.duals(np.empty(0), np.array([reduced])).tolist() == [-reduced / rows[0][0], 0.0, 0.0]
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_two_bounds_that_exclude_each_other_prove_it(seed: int) -> None:
+    form = infeasible(seed, proof="bounds")
+    z = bounded(form).contradiction()
+    assert z is not None
+    assert form.a.T @ z == pytest.approx(np.zeros(len(form.c)), abs=1e-12)
+    assert (z[form.n_zero :] >= 0.0).all()
+    assert form.b @ z == pytest.approx(-1.0)
+    assert bounded(solvable(seed)).contradiction() is None
+
+
+def test_bounds_apart_by_rounding_are_no_contradiction() -> None:
+    b = bounded(form_of([1.0], [[3.0], [-1.0]], [0.3 * 3.0 - 1e-12, -0.3], 0))
+    assert b.contradiction() is None
+    assert b.lower == b.upper
+
+
+def test_multipliers_that_prove_nothing_are_refused() -> None:
+    a, rows = sp.csr_array([[1.0, 1.0]]), np.array([[-np.inf], [1.0]])
+    box = np.array([[0.0, 0.0], [np.inf, np.inf]])
+    assert proof(a, np.array([1.0]), rows, box) is None
+    assert proof(a, np.zeros(1), rows, box) is None
+    assert proof(a, np.array([1.0]), -rows[::-1] - 3.0, box) is None
+    below = np.array([[-np.inf], [-2.0]])
+    for sign in (1.0, -1.0):
+        found = proof(a, np.array([sign * 5.0]), below, box)
+        assert found is not None
+        assert found[0].tolist() == [-0.5]
+        assert found[1].tolist() == [0.5, 0.5]
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_other_sides_give_the_bounds_of_a_new_form(seed: int) -> None:
+    form, rng = solvable(seed), np.random.default_rng(seed)
+    moved = replace(
+        form, b=form.b + np.where(rng.uniform(size=len(form.b)) < 0.3, 1e-3 * rng.normal(size=len(form.b)), 0.0)
+    )
+    rows = np.flatnonzero(moved.b != form.b)
+    one, other = bounded(form).with_sides(moved, rows), bounded(moved)
+    for name in ("lower", "upper", "lower_row", "upper_row", "row_lower", "row_upper"):
+        assert (getattr(one, name) == getattr(other, name)).all()
+
+
+N = 6
+
+
+def _form(seed: int) -> StandardForm:
+    """Bounds, a column that its bounds fix, equations and inequalities, all of which a known point keeps."""
+    rng = np.random.default_rng(seed)
+    point = rng.integers(-2, 3, N).astype(float)
+    dense = rng.integers(-2, 3, (5, N)) * (rng.random((5, N)) < 0.5)
+    fixed = int(rng.integers(N))
+    rows = [dense[:2].astype(float), np.eye(N)[[fixed]] * 2.0, dense[2:].astype(float), np.eye(N), -np.eye(N)]
+    a = np.vstack(rows)
+    b = a @ point
+    b[3:6] += rng.integers(0, 2, 3)
+    b[6:] += rng.integers(0, 3, 2 * N)
+    return StandardForm(rng.normal(size=N), 0.5, sp.csc_array(a), b, 3, len(b) - 3, (), np.empty(0, dtype=np.int64), {})
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_rest_of_a_model_has_the_same_optimum(seed: int) -> None:
+    form = _form(seed)
+    columns = KnownColumns(N)
+    rows = settled(form, columns)
+    cost, offset = columns.applied(sp.csr_array(form.c[None, :]))
+    kept = np.flatnonzero(columns.free)
+    rest = StandardForm(
+        cost.toarray().ravel()[kept],
+        form.offset + float(offset[0]),
+        sp.csc_array(sp.csc_array(rows.a)[:, kept]),
+        rows.b,
+        rows.n_zero,
+        len(rows.b) - rows.n_zero,
+        (),
+        form.integers,
+        {},
+    )
+    whole = highs.solve(form)
+    assert rows.feasible
+    assert len(kept) < N
+    assert whole.status is Status.OPTIMAL
+    value = highs.solve(rest).value if len(kept) else rest.offset
+    assert value == pytest.approx(whole.value, abs=1e-6)
+
+
+def test_a_contradiction_of_bounds_is_told() -> None:
+    a = sp.csc_array(np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0]]))
+    form = StandardForm(np.ones(2), 0.0, a, np.array([1.0, -2.0, 5.0]), 0, 3, (), np.empty(0, dtype=np.int64), {})
+    assert not settled(form, KnownColumns(2)).feasible
+
+
+def test_a_multiple_of_a_column_is_known_with_it() -> None:
+    columns = KnownColumns(3)
+    columns.equate(np.array([1]), np.array([0]), np.array([2.0]))
+    columns.fix(np.array([0]), np.array([3.0]))
+    moved, constant = columns.applied(sp.csr_array([[1.0, 1.0, 1.0]]))
+    assert moved.toarray().tolist() == [[0.0, 0.0, 1.0]]
+    assert constant.tolist() == [9.0]

@@ -11,13 +11,17 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
+from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.wait_and_see import StoppedError, wait_and_see_bounds
+from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed
 from openpoint.twostage.workers.executors import GivenExecutor, Processes
+from tests.builders.clock import Clock
 from tests.builders.failing import FAILURES, FailingExecutor
 from tests.twostage.depots import Depots, depots
 
@@ -278,3 +282,33 @@ def test_the_best_answer_is_kept_where_workers_are_lost(failure: str, at_once: b
         assert (found.decision is None) == (found.upper_bound == math.inf)
         kept += found.decision is not None
     assert kept
+
+
+@pytest.mark.parametrize(("limit", "is_enough"), [(100.0, True), (4.0, False)])
+def test_a_realisation_may_take_more_than_its_part_while_time_is_left(limit: float, is_enough: bool) -> None:
+    """Each takes 2 s, its part of half the limit is shorter; only the limit itself may stop the run."""
+    clock, needed = Clock(0.0), 2.0
+    program = depots(1)
+    values = Scenarios(np.repeat(program.uncertainty.values[:1], 30, axis=0))
+    program = replace(program, uncertainty=values, risk=Regret())
+    method, asked = ExtensiveForm(), 0
+
+    def solve(single: AnyProgram, part: Deadline) -> Outcome:
+        nonlocal asked
+        asked += 1
+        if part.left() < needed:
+            clock.now += part.left()
+            return Outcome(Termination.TIME, None, None, -np.inf, np.inf, (), 0.0)
+        clock.now += needed
+        return method.solve(single)
+
+    deadline = Deadline(limit, clock=clock)
+    if is_enough:
+        bounds = wait_and_see_bounds(program, solve, deadline)
+        assert bounds is not None
+        np.testing.assert_allclose(bounds[0], bounds[1], rtol=1e-4)
+        assert asked > 30
+        assert not deadline.over()
+    else:
+        with pytest.raises(StoppedError):
+            wait_and_see_bounds(program, solve, deadline)

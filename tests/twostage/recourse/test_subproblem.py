@@ -1,22 +1,39 @@
-"""The recourse and its cuts: slopes are derivatives, and every cut under-estimates at every topology."""
+"""The recourse: its standard form, tangents of cones, equations eliminated, and cuts that lie below it everywhere."""
 
 from __future__ import annotations
 
 import math
+import random
 
 import cvxpy as cp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import openpoint
 from openpoint.arrays import Floats
 from openpoint.grid import Grid
+from openpoint.network import build_network
+from openpoint.network.blocks import blocks
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.form import StandardForm
+from openpoint.solvers.highs import HighsModel
+from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
+from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.goal import Goal
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.recourse import compile as compiling
+from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.condensed import Condensed, condensed
 from openpoint.twostage.recourse.subproblem import MARGIN, Response
+from openpoint.twostage.recourse.tangents import Tangents
+from openpoint.twostage.recourse.template import template_of
+from openpoint.twostage.worst_case.climbing import LinearRecourse
 from tests.builders.grids import DISPATCH, FIXED, all_topologies, grids, random_grid
 from tests.builders.programs import Today, program_of
 
@@ -165,3 +182,158 @@ def test_a_solver_that_fails_leaves_the_floor(monkeypatch: pytest.MonkeyPatch) -
     assert response.rough
     assert response.value == 0.0
     assert not response.slope.any()
+
+
+Model = tuple[cp.Expression, list[cp.Constraint]]
+
+
+def assert_same(one: StandardForm, other: StandardForm) -> None:
+    left, right = sp.csc_array(one.a), sp.csc_array(other.a)
+    for a in (left, right):
+        a.eliminate_zeros()
+        a.sort_indices()
+    pairs = [(one.c, other.c), (one.b, other.b), (left.indptr, right.indptr), (left.indices, right.indices)]
+    for mine, theirs in (*pairs, (left.data, right.data), (one.integers, other.integers)):
+        assert np.array_equal(mine, theirs)
+    assert (one.offset, one.n_zero, one.n_nonneg, one.cones) == (
+        other.offset,
+        other.n_zero,
+        other.n_nonneg,
+        other.cones,
+    )
+    assert one.columns.keys() == other.columns.keys()
+    assert all(np.array_equal(one.columns[k], other.columns[k]) for k in one.columns)
+
+
+def model(seed: int) -> Model:
+    """A model of the operations that formulations are written in: products by constants, parts, stacks, sums, cones."""
+    rng = random.Random(seed)
+    draw = np.random.default_rng(seed)
+    n, k = rng.randint(1, 4), rng.randint(1, 3)
+    x, y, z = cp.Variable(n), cp.Variable((n, k)), cp.Variable()
+    some = draw.integers(0, n, rng.randint(1, 2 * n))
+    dense, sparse = draw.normal(size=(3, n)), sp.random_array((2, n), density=0.6, rng=draw, format="csr")
+    cost = z + 1.5 + cp.sum(cp.multiply(draw.normal(size=n), x)) - cp.sum(y)
+    constraints = [
+        dense @ x == draw.normal(size=3),
+        y[:, 0] + 2.0 * x >= z,
+        x[some] - z <= draw.normal(size=len(some)),
+        sparse @ y == cp.reshape(cp.hstack([z] * (2 * k)), (2, k), order="F") - 1.0,
+        cp.SOC(x + z, cp.vstack([2.0 * x, y[:, -1] - 1.0]), axis=0),
+        cp.vstack([x, x])[1] == y.T[0],
+        cp.SOC(cp.reshape(z, (1,), order="F"), cp.reshape(y, (n * k, 1), order="F"), axis=0),
+        -x <= 0.25,
+    ]
+    return cost, rng.sample(constraints, rng.randint(1, len(constraints)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_short_way_is_the_long_way(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cost, constraints = model(seed)
+    whole, idle = cp.Variable(2), cp.Variable(3)
+    constraints.append(whole >= cp.sum(cost))
+    short = compile_model(cost, constraints, [whole], [idle])
+    monkeypatch.setattr(compiling, "_directly", lambda problem, integers: None)
+    # Names of the columns of idle variables are made at each call, so the same call is asked again.
+    assert_same(short, compile_model(cost, constraints, [whole], [idle]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_not_affine_goes_the_long_way(seed: int) -> None:
+    x, bounded, given = cp.Variable(2), cp.Variable(2, nonneg=True), cp.Parameter(value=1.0 + seed)
+    for constraint in (cp.norm(x) <= 1.0, cp.abs(x) <= 2.0, x + bounded <= 1.0, x <= given, cp.SOC(x[0], x)):
+        problem = cp.Problem(cp.Minimize(cp.sum(x)), [constraint])
+        assert compiling._directly(problem, ()) is None
+        assert compile_model(cp.sum(x), [constraint]).a.shape[0] > 0
+
+
+def question(level: float) -> PartitionProgram:
+    grid = openpoint.read("ieee37-microgrids")
+    network = build_network(grid)
+    prices = {name: 0.2 + 0.05 * k for k, name in enumerate(grid.generators["name"])}
+    return partition_program(
+        grid,
+        network,
+        blocks(network),
+        PartitionOptions(
+            costs=PartitionCosts(generation_usd_per_kwh=prices),
+            uncertainty=level,
+            uncertain_loads=6,
+            most_deviating=None,
+            ramp=0.3,
+            max_grid_forming=1,
+        ),
+    )
+
+
+def best(small: Condensed, u: Floats) -> Floats | None:
+    """z at the optimum for a realisation."""
+    rows = np.vstack([small.by_z, -small.by_z])
+    sides = np.concatenate([small.upper - small.by_u @ u, small.by_u @ u - small.lower])
+    eye = np.eye(len(small.cost))
+    rows, sides = np.vstack([rows, eye, -eye]), np.concatenate([sides, small.z_upper, -small.z_lower])
+    known = np.isfinite(sides)
+    form = StandardForm(
+        small.cost, 0.0, sp.csc_array(rows[known]), sides[known], 0, int(known.sum()), (), np.empty(0, dtype=int), {}
+    )
+    answer = HighsModel(form).solve(integral=False)
+    return answer.x if answer.status is Status.OPTIMAL else None
+
+
+@pytest.mark.parametrize("made_for", [0.0, 0.15])
+def test_the_small_program_has_the_optima_of_the_whole(made_for: float) -> None:
+    """Plans for certain and for uncertain loads, before loads that deviate by 15 %; prices differ."""
+    program = question(0.15)
+    nominal = question(0.0)
+    decision = ColumnAndConstraint().solve(program if made_for else nominal).decision
+    assert decision is not None
+    template = template_of(program, len(decision))
+    assert template.dispatch is not None
+    small = condensed(template, decision, *program.deviations, template.dispatch)
+    assert len(small.cost) < 60
+    assert len(small.lower) < 300
+    whole = LinearRecourse(template, Goal.COST)
+    rng = np.random.default_rng(0)
+    agreed = 0
+    for u in np.vstack([rng.uniform(*program.deviations, (20, 6)), rng.choice([-0.15, 0.15], (20, 6))]):
+        expected, found = whole.at(decision, u), best(small, u)
+        assert (expected is None) == (found is None)
+        if expected is None or found is None:
+            continue
+        ramps = small.wanted + small.wanted_by_u @ u + small.wanted_by_z @ found
+        most = np.concatenate(program.ramps)
+        assert np.all(np.abs(ramps) <= most + 1e-6)
+        assert program.steps[0].generation_usd @ ramps[: len(ramps) // 2] == pytest.approx(expected.value, abs=1e-5)
+        agreed += 1
+    assert agreed == 40 if made_for else 5 < agreed < 40
+
+
+COLUMNS = tuple(np.array([k]) for k in range(4))
+
+
+def tangents_at(point: Floats) -> Floats:
+    """(rows, 4) the tangents at a point (u, u, s, t) of one cone."""
+    return Tangents(COLUMNS, 4).rows(tuple(point[:, None]), 1e-5, settled=False).toarray()
+
+
+@pytest.mark.parametrize("t", [1.0, 1e-2, 1e-5, 0.0])
+@pytest.mark.parametrize("s", [1e-3, 0.0])
+def test_a_point_outside_is_cut_off_and_no_point_of_the_cone_is(s: float, t: float) -> None:
+    outside = np.array([0.3, -0.2, s, t])
+    rows = tangents_at(outside)
+    assert len(rows) == 1
+    assert (rows @ outside > 1e-6).all()
+    rng = np.random.default_rng(7)
+    u, share = rng.normal(size=(500, 2)), 10.0 ** rng.uniform(-6.0, 2.0, 500)
+    inside = np.column_stack([u, (u**2).sum(axis=1) / share, share])
+    assert (rows @ inside.T <= 1e-9 * np.abs(inside).sum(axis=1)).all()
+
+
+def test_a_tangent_where_s_and_t_are_nothing_is_no_steeper_than_one() -> None:
+    rows = tangents_at(np.array([0.3, -0.2, 0.0, 0.0]))
+    assert np.abs(rows).max() == pytest.approx(2.0 * 0.3 / np.hypot(0.3, 0.2))
+
+
+@pytest.mark.parametrize("point", [(0.3, -0.2, 0.13, 1.0), (0.0, 0.0, 0.0, 0.0), (1e-8, 0.0, 0.0, 0.0)])
+def test_a_point_of_the_cone_needs_no_tangent(point: tuple[float, ...]) -> None:
+    assert not len(tangents_at(np.array(point)))
