@@ -124,7 +124,7 @@ PUBLIC = [
     "write_futures",
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
-LONGEST = 400
+LONGEST = 600
 LONGEST_REFERENCE = 1800
 """Of the reference checker, which is one file so that it can be read without any other."""
 LONGEST_FUNCTION = 80
