@@ -28,11 +28,11 @@ import numpy as np
 
 from openpoint.grid import builtin
 from openpoint.network import build_network
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
+from openpoint.network.devices import build_devices, build_prices, build_supply
 from openpoint.network.limits import Limits
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
-from openpoint.scenarios.day.read import read_day
+from openpoint.scenarios.day.tables import read_day
 from openpoint.scenarios.day.uncertain import Uncertainty
 from openpoint.studies.dispatch.day.methods import MethodName, method_of
 from openpoint.studies.dispatch.day.model.day_master import HourTemplates

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import LOST, MASTER_SHARE, states_of

@@ -34,9 +34,8 @@ import openpoint
 from openpoint import Benders, ColumnAndConstraint, ExtensiveForm, Limits, Processes
 from openpoint.errors import OpenpointError
 from openpoint.network import build_network
-from openpoint.studies.harden.model import Backup, HardenProgram
+from openpoint.studies.harden.model import Backup, HardenProgram, threat_of
 from openpoint.studies.harden.options import Method
-from openpoint.studies.harden.threat import threat_of
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.risk import Expectation, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget

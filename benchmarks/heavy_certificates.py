@@ -24,7 +24,7 @@ import numpy as np
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.verify import CertificateError

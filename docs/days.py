@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from openpoint.grid.table_text import written_columns
-from openpoint.scenarios.day.read import built_in_days, read_day
+from openpoint.grid.table_files import written_columns
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, built_in_days, read_day
 
 HEAD = """# Days
 

@@ -15,7 +15,7 @@ import days
 import signatures
 import tolerances
 
-from openpoint.grid.reference import tables_markdown
+from openpoint.grid.schemas import tables_markdown
 from openpoint.results.schema import Schema
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, MeasuredState
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS

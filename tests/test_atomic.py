@@ -29,7 +29,7 @@ from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
 from openpoint.search.checkpoint import Checkpoint
 from openpoint.studies.reconfigure import pictures
-from openpoint.studies.reconfigure.fleet import store
+from openpoint.studies.reconfigure.fleet import task
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and rights of POSIX")
@@ -47,7 +47,7 @@ def checklist(path: Path, answer: Result) -> object:
 
 
 def fleet(path: Path, answer: Result) -> object:
-    return store.save(path, "digest", FleetRow(name="a", source="a", status="solved"), {"result.json": "{}" * 99})
+    return task.save(path, "digest", FleetRow(name="a", source="a", status="solved"), {"result.json": "{}" * 99})
 
 
 WRITERS: dict[str, Callable[[Path, Result], object]] = {

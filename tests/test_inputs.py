@@ -14,10 +14,10 @@ import pytest
 
 import openpoint
 from openpoint import InputError, inputs
-from openpoint.grid import csv_style, parquet
+from openpoint.grid import table_files
 from openpoint.io.workbook.read import sheets_of
 from openpoint.io.workbook.write import workbook_from_grid
-from openpoint.scenarios.day.measured import read_measured
+from openpoint.scenarios.day.clock import read_measured
 from openpoint.scenarios.futures import read_futures
 from openpoint.scenarios.year.read import read_year
 from openpoint.studies.partition.options import read_priorities
@@ -102,18 +102,18 @@ def test_an_archive_yields_no_more_than_it_declares() -> None:
 
 
 def test_values_and_cells_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for module in (inputs, csv_style):
+    for module in (inputs, table_files):
         monkeypatch.setattr(module, "MOST_COLUMNS", 5)
     monkeypatch.setattr(inputs, "MOST_VALUES", 100)
     with pytest.raises(InputError, match="holds 201 values"):
         inputs.json_of("[" + "1," * 200 + "1]", "a.json", "")
     with pytest.raises(InputError, match="holds 6 columns"):
-        csv_style.refuse_large_table("a,b,c,d,e,f,g\n", ",", "a.csv")
+        table_files.refuse_large_table("a,b,c,d,e,f,g\n", ",", "a.csv")
     rows = pl.DataFrame({"a": [1.0] * 1_000_000})
     buffer = io.BytesIO()
     rows.write_parquet(buffer)
     with pytest.raises(InputError, match="holds 1,000,000 cells"):
-        parquet.frame_from_parquet(buffer.getvalue(), "a.parquet", 1000)
+        table_files.frame_from_parquet(buffer.getvalue(), "a.parquet", 1000)
 
 
 def test_deep_json_is_refused(tmp_path: Path) -> None:

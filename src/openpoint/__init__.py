@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from openpoint.io import GridLike as GridLike
     from openpoint.io import read as read
     from openpoint.io import write as write
-    from openpoint.io.opendss.shapes import read_shapes as read_shapes
+    from openpoint.io.opendss.read import read_shapes as read_shapes
     from openpoint.io.write_back import write_back as write_back
     from openpoint.network.limits import Limits as Limits
-    from openpoint.scenarios.day.read import read_day as read_day
     from openpoint.scenarios.day.tables import Day as Day
+    from openpoint.scenarios.day.tables import read_day as read_day
     from openpoint.scenarios.disasters import Disasters as Disasters
     from openpoint.scenarios.disasters import read_disasters as read_disasters
     from openpoint.scenarios.disasters import write_disasters as write_disasters
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.reliability import Reliability as Reliability
     from openpoint.scenarios.reliability import read_reliability as read_reliability
     from openpoint.scenarios.storms import storms as storms
-    from openpoint.scenarios.year.model import Year as Year
+    from openpoint.scenarios.year.read import Year as Year
     from openpoint.scenarios.year.read import read_year as read_year
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
@@ -93,19 +93,17 @@ _HOMES = {
     "openpoint.grid.balanced": ("balanced_equivalent",),
     "openpoint.grid.builtin": ("cases",),
     "openpoint.io": ("GridLike", "read", "write"),
-    "openpoint.io.opendss.shapes": ("read_shapes",),
+    "openpoint.io.opendss.read": ("read_shapes",),
     "openpoint.io.write_back": ("write_back",),
     "openpoint.network.limits": ("Limits",),
-    "openpoint.scenarios.day.read": ("read_day",),
-    "openpoint.scenarios.day.tables": ("Day",),
+    "openpoint.scenarios.day.tables": ("Day", "read_day"),
     "openpoint.scenarios.disasters": ("Disasters", "read_disasters", "write_disasters"),
     "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),
     "openpoint.scenarios.growth": ("Growth", "Snapshot", "grow"),
     "openpoint.scenarios.horizon": ("Horizon", "read_horizon"),
     "openpoint.scenarios.reliability": ("Reliability", "read_reliability"),
     "openpoint.scenarios.storms": ("storms",),
-    "openpoint.scenarios.year.model": ("Year",),
-    "openpoint.scenarios.year.read": ("read_year",),
+    "openpoint.scenarios.year.read": ("Year", "read_year"),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),

@@ -16,9 +16,8 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
 from openpoint.search.enumeration import topologies
-from openpoint.solvers.base import Status
+from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.program import DayProgram

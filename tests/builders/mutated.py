@@ -16,7 +16,7 @@ import polars as pl
 
 import openpoint
 from openpoint.io.workbook.write import workbook_from_grid
-from openpoint.scenarios.day.read import built_in_days, read_day
+from openpoint.scenarios.day.tables import built_in_days, read_day
 from tests.io import test_cgmes, test_pgm, test_simbench, test_vision
 
 Files = dict[str, bytes]

@@ -7,8 +7,7 @@ from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import ExactEvaluation
+from openpoint.twostage.program import ExactEvaluation, Goal
 from openpoint.twostage.recourse.subproblem import Response, Subproblem
 
 

@@ -17,8 +17,16 @@ from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import HourFlow, HourSchedule, hour_flow
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network, build_network
-from openpoint.network.day import DayArrays, Stores, UnitLinks, available_power, load_factors, network_of_period
-from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.day import (
+    DayArrays,
+    Stores,
+    UnitLinks,
+    available_power,
+    load_factors,
+    network_of_period,
+    nominal_load,
+    tangent,
+)
 from openpoint.network.devices import no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve

@@ -20,9 +20,8 @@ from openpoint.formulations.radiality import contract, heaviest_tree, radiality
 from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.topology_phases import by_branch
 from openpoint.network import build_network
-from openpoint.solvers.base import Status
+from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.recourse.compile import compile_model
 from tests.builders.grids import PLAIN, Flavour, all_topologies, random_grid

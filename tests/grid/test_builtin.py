@@ -9,10 +9,9 @@ import openpoint
 from openpoint.errors import OptionError
 from openpoint.graph import is_radial
 from openpoint.grid import builtin
-from openpoint.grid.reference import tables_markdown
-from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.schemas import SCHEMAS, tables_markdown
 from openpoint.network import build_network
-from openpoint.network.device_tables import build_devices
+from openpoint.network.devices import build_devices
 
 # buses, branches, open branches, load in kW and kvar. Of the IEEE feeders impedances and currents rated at 2.4 kV draw
 # 0.15 and 0.07 % more at 4.16 / √3 kV: published are 3466 + j2102 and 3490 + j1920.

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import Grid
-from openpoint.grid.csv_style import no_formula, plain, texts
 from openpoint.grid.files import files_from_grid, grid_from_files
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.grid.table_text import number_text, table_from_csv
+from openpoint.grid.table_files import no_formula, number_text, plain, table_from_csv, texts
 from openpoint.results import export
 from tests.grid.small import grid, tables
 from tests.grid.strategies import grids

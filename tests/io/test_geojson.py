@@ -172,8 +172,8 @@ def test_a_line_far_from_its_buses_is_a_doubt_and_odd_routes_a_fault(tmp_path: P
 
 @pytest.mark.parametrize("older", [False, True])
 def test_pandapower_nets_keep_their_routes(older: bool) -> None:
-    from openpoint.io.pandapower.json import Net
     from openpoint.io.pandapower.read import grid_from_net
+    from openpoint.io.pandapower.reading import Net
 
     def geo(kind: str, coordinates: Any) -> str:
         return json.dumps({"type": kind, "coordinates": coordinates})

@@ -11,8 +11,8 @@ import pytest
 
 import openpoint
 from openpoint.io.pandapower.branches import branch_names
-from openpoint.io.pandapower.json import net_from_text
 from openpoint.io.pandapower.read import grid_from_text
+from openpoint.io.pandapower.reading import net_from_text
 
 NETS = (
     "case39",

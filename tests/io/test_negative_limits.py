@@ -12,7 +12,7 @@ import pytest
 import openpoint
 from openpoint import InputError
 from openpoint.io.matpower.read import grid_from_text as from_matpower
-from openpoint.io.pgm.read import grid_from_text as from_pgm
+from openpoint.io.pgm import grid_from_text as from_pgm
 from tests.io.feeders import LINE, LOAD, SUB, script
 from tests.io.test_pandapower import TEXT as NET
 from tests.io.test_pgm import content

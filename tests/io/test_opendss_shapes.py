@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openpoint.io.opendss.shapes import read_shapes
+from openpoint.io.opendss.read import read_shapes
 from tests.io.feeders import LINE, LOAD, SUB, script
 
 

@@ -10,8 +10,8 @@ import pytest
 from opendssdirect import DSSException
 
 from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements
+from openpoint.io.opendss.statement import CLASSES, OPTIONS, full
 from openpoint.io.opendss.text import read_script
-from openpoint.io.opendss.words import CLASSES, OPTIONS, full
 from tests.io.feeders import FEEDERS, LINE, LOAD, SERVICES, SUB, script
 
 ODD = """New Line.Pos B C , , length=9

@@ -13,7 +13,7 @@ import pytest
 import openpoint
 from openpoint.errors import InputError
 from openpoint.grid import Grid
-from openpoint.grid.pv_generators import with_held
+from openpoint.grid.devices import with_held
 from openpoint.io.pandapower.read import grid_from_text
 from openpoint.io.write_back import write_back
 

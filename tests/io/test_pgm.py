@@ -12,7 +12,7 @@ import pytest
 
 import openpoint
 from openpoint import InputError
-from openpoint.io.pgm.read import grid_from_text
+from openpoint.io.pgm import grid_from_text
 from openpoint.io.write_back import write_back
 
 

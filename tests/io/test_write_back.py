@@ -12,7 +12,7 @@ import openpoint
 from openpoint import InputError, OptionError
 from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements, solve_today
 from openpoint.io.opendss.text import read_script
-from openpoint.io.switch_states.places import offsets, span
+from openpoint.io.switch_states import offsets, span
 from openpoint.io.write_back import write_back
 
 CASE = """function mpc = ring

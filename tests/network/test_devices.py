@@ -16,8 +16,15 @@ from openpoint import TopologySearch
 from openpoint.errors import InputError, OptionError
 from openpoint.grid import Grid
 from openpoint.network import build_network
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices, no_devices, with_positions
+from openpoint.network.devices import (
+    DeviceKind,
+    Devices,
+    build_devices,
+    build_prices,
+    build_supply,
+    no_devices,
+    with_positions,
+)
 from openpoint.network.limits import Limits
 from openpoint.network.stations import open_held_meshes
 from openpoint.powerflow.balanced import FlowStatus, solve

@@ -15,7 +15,7 @@ import pytest
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid import Grid
-from openpoint.grid.positions import at_positions, positions_of
+from openpoint.grid.devices import at_positions, positions_of
 from openpoint.io.opendss import engine
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve

@@ -11,8 +11,8 @@ from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, Devices, no_devices, with_positions
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.powerflow.small_networks import Branch, make_network

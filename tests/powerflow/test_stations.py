@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import OptionError
 from openpoint.grid.rules.wiring import meshes
-from openpoint.io.pgm.read import grid_from_text
+from openpoint.io.pgm import grid_from_text
 from openpoint.network import Network
 from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
 from openpoint.powerflow.series import StepDemand, series_until, solve_series
+from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
 from tests.builders.station_inputs import station_input, without_links
 from tests.powerflow.small_networks import random_network

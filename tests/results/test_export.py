@@ -14,8 +14,8 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
-from openpoint.grid.csv_style import no_formula
 from openpoint.grid.schemas import SCHEMAS
+from openpoint.grid.table_files import no_formula
 from openpoint.names import join_names
 from openpoint.results import export
 from openpoint.results.violation import Violation

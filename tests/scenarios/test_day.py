@@ -18,9 +18,8 @@ from openpoint import InputError, OptionError, Problem
 from openpoint.network import build_network
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import find_day_problems, grid_of_day
-from openpoint.scenarios.day.read import day_from_files, read_day
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, day_from_files, read_day
 from openpoint.scenarios.day.uncertain import Uncertainty
 from tests.grid import small
 from tests.grid.strategies import cells

@@ -15,8 +15,7 @@ from openpoint.network import build_network
 from openpoint.network.day import DayArrays, Uncertain, available_power, load_factors
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
-from openpoint.scenarios.day.read import read_day
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, read_day
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty, deviation_notes
 from tests.grid import small
 

@@ -11,8 +11,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, network_of_period
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
-from openpoint.scenarios.day.read import built_in_days, read_day
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, built_in_days, read_day
 
 
 def built(name: str) -> tuple[Grid, Network, DayArrays]:

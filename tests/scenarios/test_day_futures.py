@@ -15,8 +15,7 @@ from openpoint.network import build_network
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.day.futures import DayFutures, futures_notes, read_day_futures, realisations_of
-from openpoint.scenarios.day.read import read_day
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, read_day
 
 GRID = builtin.load("baran33")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openpoint import OptionError
-from openpoint.scenarios.day.now import NowLike, period_at
+from openpoint.scenarios.day.clock import NowLike, period_at
 
 HOURS = [f"{h:02}:00" for h in range(24)]
 SUMMER = [f"2026-10-25T{h:02}:00+02:00" for h in range(3)]

@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.task import FuturesTask, Verdicts
 from openpoint.twostage.ambiguity import (

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from tests.powerflow.small_networks import Branch, make_network, rated_by_ends

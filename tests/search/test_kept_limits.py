@@ -18,7 +18,7 @@ import openpoint
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network.devices import no_devices
-from openpoint.network.kept import LEAST_POWER, LIMIT_TOLERANCE
+from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.search.enumeration import topologies
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.program import DispatchProgram

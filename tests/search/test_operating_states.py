@@ -11,7 +11,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, no_devices, with_positions
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.operating_states import best_operating_state, combination, count_positions
 from openpoint.search.topology import search_topologies

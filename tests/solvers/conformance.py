@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import Answer, StandardForm, Status
 
 
 def assert_solved(form: StandardForm, answer: Answer, *, tolerance: float, integral: bool = False) -> None:

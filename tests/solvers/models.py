@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 
 
 def solvable(seed: int, *, cones: bool = False, integers: bool = False, box: float = 3.0) -> StandardForm:

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from openpoint.errors import MissingExtraError, OptionError
-from openpoint.solvers.base import Answer, Solve, Status
+from openpoint.solvers.base import Answer, Solve, StandardForm, Status
 from openpoint.solvers.catalog import SOLVERS, choose
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.twostage.recourse.compile import compile_model
 from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
 from tests.solvers.models import form_of, infeasible, solvable, unbounded

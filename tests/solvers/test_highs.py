@@ -10,9 +10,8 @@ import scipy.sparse as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
 from tests.solvers.models import form_of, infeasible, solvable, unbounded, with_inequalities

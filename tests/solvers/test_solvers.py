@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 
 from openpoint import Benders, ExtensiveForm, OptionError
 from openpoint.solvers import highs
-from openpoint.solvers.base import Status
+from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.bounds import bounded, proof
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.known import KnownColumns, settled
 from openpoint.solvers.scip import solve_scip
+from openpoint.twostage.methods.master import Tangents
 from openpoint.twostage.program import Cone, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.tangents import Tangents
 from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
 from tests.solvers.models import form_of, infeasible, solvable
 

@@ -16,9 +16,19 @@ from openpoint.compiled.timer import TIMER, CompileTimer
 from openpoint.grid import Grid
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.interrupt import Interrupt
-from openpoint.twostage.log import SAME, Iteration, Outcome, Termination, relative_gap
+from openpoint.twostage.log import (
+    PROVEN_GAP,
+    SAME,
+    Iteration,
+    Outcome,
+    Termination,
+    first_of,
+    gap_reached,
+    iterations_reached,
+    relative_gap,
+    seconds_reached,
+)
 from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.stopping import PROVEN_GAP, first_of, gap_reached, iterations_reached, seconds_reached
 from tests.builders.clock import Clock, held
 from tests.builders.grids import LIMITED_FEED, grids
 from tests.builders.programs import program_of

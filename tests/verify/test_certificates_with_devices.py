@@ -13,8 +13,7 @@ import pytest
 
 from openpoint.arrays import Ints
 from openpoint.network import build_network
-from openpoint.network.device_tables import build_devices, build_supply
-from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.devices import DeviceKind, Devices, build_devices, build_supply
 from openpoint.network.freedom import free_kinds, freed
 from openpoint.search.operating_states import best_operating_state
 from openpoint.verify import CertificateError, Verified, verify

@@ -10,7 +10,7 @@ from openpoint.cli.display import console, show_frame
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
-from openpoint.scenarios.day.read import built_in_days, read_day
+from openpoint.scenarios.day.tables import built_in_days, read_day
 
 
 def days(day: str | None, folder: str | None, *, force: bool = False) -> int:

@@ -17,14 +17,14 @@ from openpoint.cli.options import GridOptions
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
-from openpoint.grid.banks import kvar_today
+from openpoint.grid.devices import kvar_today
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
-    from openpoint.grid.pv_generators import Held
+    from openpoint.grid.devices import Held
     from openpoint.studies.dispatch.day.options import DayOptions
     from openpoint.studies.dispatch.options import DispatchOptions
     from openpoint.studies.reconfigure.options import ReconfigureOptions

@@ -12,7 +12,7 @@ from openpoint.cli.completion import complete_grids
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
-    from openpoint.grid.pv_generators import Held
+    from openpoint.grid.devices import Held
     from openpoint.network.limits import Limits
 
 Solves = TypeVar("Solves")

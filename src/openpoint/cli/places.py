@@ -150,7 +150,7 @@ def _with_its_files(place: Place) -> Place:
 
 def _check_name(place: Place) -> None:
     """Refuse the name of another kind of file, a folder in the place of a file, and a file in that of a folder."""
-    from openpoint.io.places import file_ending
+    from openpoint.io.text import file_ending
 
     path, ending = place.path, place.path.suffix.lower()
     if place.endings is None:

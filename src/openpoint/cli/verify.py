@@ -20,8 +20,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import Futures, read_futures
-from openpoint.scenarios.year.model import Year
-from openpoint.scenarios.year.read import read_year
+from openpoint.scenarios.year.read import Year, read_year
 from openpoint.verify import Asked as Question
 from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked

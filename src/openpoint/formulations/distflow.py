@@ -35,7 +35,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltages, ratios, units_on
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind
-from openpoint.network.kept import at_kept_limits, greatest_square, least_square
+from openpoint.network.limits import at_kept_limits, greatest_square, least_square
 from openpoint.network.ratings import series_limits
 from openpoint.twostage.program import Cone, Limit, SecondStage
 

@@ -33,8 +33,7 @@ from openpoint.formulations.devices import DeviceChoice, units_on
 from openpoint.formulations.distflow import DistFlow, distflow
 from openpoint.formulations.operation import with_operating_cost, with_supply_limits
 from openpoint.network import Network
-from openpoint.network.day import DayArrays
-from openpoint.network.day_demand import may_be_empty, movable, nominal_load, sheddable, splits, tangent
+from openpoint.network.day import DayArrays, may_be_empty, movable, nominal_load, sheddable, splits, tangent
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.twostage.program import Cone, SecondStage
 

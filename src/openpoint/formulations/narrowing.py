@@ -17,9 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.twostage.program import SecondStage
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import MARGIN, RAY

@@ -18,7 +18,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.formulations.distflow import DistFlow
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE, at_kept_supply, power_scale
+from openpoint.network.limits import LIMIT_TOLERANCE, at_kept_supply, power_scale
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.twostage.program import Cone, Limit
 

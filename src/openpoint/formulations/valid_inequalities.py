@@ -14,7 +14,7 @@ from openpoint.formulations.distflow import DistFlow
 from openpoint.formulations.radiality import Choices
 from openpoint.network import Network
 from openpoint.network.devices import Devices
-from openpoint.network.kept import at_kept_limits
+from openpoint.network.limits import at_kept_limits
 from openpoint.network.ratings import greatest_series_currents
 
 

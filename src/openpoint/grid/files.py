@@ -15,10 +15,8 @@ import polars as pl
 from openpoint.errors import Faults, InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid, more_faults
-from openpoint.grid.parquet import frame_from_parquet
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.grid.table_bytes import table_bytes
-from openpoint.grid.table_text import csv_from_table, table_from_csv
+from openpoint.grid.table_files import csv_from_table, frame_from_parquet, table_bytes, table_from_csv
 from openpoint.inputs import MOST_VALUES, toml_of
 
 FORMAT = 1

@@ -11,7 +11,7 @@ import polars as pl
 
 from openpoint.arguments import Names, names_of, of_kind
 from openpoint.errors import InputError, OptionError, Problem, grouped
-from openpoint.grid.partial import Read, fill
+from openpoint.grid.conform import Read, fill
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, may_operate
 
 
@@ -171,7 +171,7 @@ class Grid:
 
         Notes of the reader, and doubts about the loads as a whole.
         """
-        from openpoint.grid.rules.load_doubts import load_doubts
+        from openpoint.grid.rules.doubts import load_doubts
 
         notes = (*self.notes, *load_doubts(self))
         return tuple(str(alike) for alike in grouped(note for note in notes if note.changes_figures))

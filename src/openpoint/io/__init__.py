@@ -28,22 +28,21 @@ from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid import builtin
+from openpoint.grid.devices import Held, with_held
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
-from openpoint.grid.pv_generators import Held, with_held
 from openpoint.inputs import content_of, unreadable
 from openpoint.io import cgmes, memory, reds, vision
+from openpoint.io import pgm as pgm
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
 from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.write import circuit_text
 from openpoint.io.pandapower import read as pandapower
-from openpoint.io.pgm import read as pgm
-from openpoint.io.places import file_ending
-from openpoint.io.simbench import tables as simbench
+from openpoint.io.simbench import read as simbench
 from openpoint.io.simbench.read import grid_from_folder as simbench_grid
-from openpoint.io.text import decode
+from openpoint.io.text import decode, file_ending
 from openpoint.io.workbook import read as workbook
 
 __all__ = ["GridLike", "read", "write"]

@@ -17,8 +17,8 @@ from openpoint.atomic import write_bytes
 from openpoint.errors import Faults, InputError, MissingExtraError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.inputs import MOST_BYTES, content_of, parse_xml, refuse_more, unpacked
-from openpoint.io.pandapower.json import net_from_text
 from openpoint.io.pandapower.read import grid_from_net
+from openpoint.io.pandapower.reading import net_from_text
 
 _CIM = "http://iec.ch/TC57/2013/CIM-schema-cim16#"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -14,12 +14,12 @@ from typing import Any
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.inputs import decoding, json_of
+from openpoint.io import pgm as pgm
+from openpoint.io import pgm as pgm_states
 from openpoint.io.pandapower import read as pandapower
 from openpoint.io.pandapower import states as pandapower_states
-from openpoint.io.pandapower.json import net_from_text
-from openpoint.io.pgm import read as pgm
-from openpoint.io.pgm import states as pgm_states
-from openpoint.io.switch_states.edit import Change, refuse_difference
+from openpoint.io.pandapower.reading import net_from_text
+from openpoint.io.switch_states import Change, refuse_difference
 
 _HELP = "Give a pandapower net, or input data of power-grid-model for one scenario"
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+from typing import TypeVar
+
 from openpoint.errors import InputError, Problem
 
 
@@ -34,3 +39,34 @@ def doubt(
     """A warning about a line of a file (None = the whole file); `changes_figures` as of `Problem`."""
     row = "" if line is None else f"line {line}"
     return Problem(file, row, column, message, remedy, "warning", changes_figures)
+
+
+# A dot, a letter and up to seven letters or digits: `.m`, `.xlsx`, `.parquet`, but not the `.2` of a version.
+_ENDING = re.compile(r"\.[a-z][a-z0-9]{0,7}")
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+def file_ending(path: str | os.PathLike[str]) -> str:
+    """The ending of a path that looks like that of a file, in small letters; empty where it can only be a folder.
+
+    It can only be a folder where it is one already, where it ends in a slash, and where there is no ending: a dot, a
+    letter and up to seven letters or digits. `out.m` is a file; `out.m/`, `out` and `my.grid-v1.2` are folders.
+    """
+    text = os.fspath(path)
+    ending = Path(text).suffix.lower()
+    if text.endswith(_SEPARATORS) or not _ENDING.fullmatch(ending) or Path(text).is_dir():
+        return ""
+    return ending
+
+
+Number = TypeVar("Number", float, complex)
+
+
+def star_of(first_second: Number, second_third: Number, first_third: Number) -> tuple[Number, Number, Number]:
+    """The impedances of the three windings to their common point, from those between two windings, the third open.
+
+    Each of the three given is the sum of two of the star, so that z_1 = (z_12 + z_13 - z_23) / 2 and so on. All are
+    referred to one winding. The reactance of one may be negative though those between windings are not.
+    """
+    half = (first_second + second_third + first_third) / 2.0
+    return half - second_third, half - first_third, half - first_second

@@ -24,8 +24,8 @@ import polars as pl
 
 from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.io.pgm.read import grid_from_text
-from openpoint.io.workbook.cells import read_sheets, sheet_names
+from openpoint.io.pgm import grid_from_text
+from openpoint.io.workbook.read import read_sheets, sheet_names
 
 _LANGUAGES = {"Nodes": "en", "Knooppunten": "nl"}
 """The language of a workbook by its sheet of nodes, which none of the others has."""

@@ -26,16 +26,16 @@ from openpoint.atomic import Content, chunks, refusing, write_bytes, write_files
 from openpoint.errors import OptionError
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid, refuse_locked
+from openpoint.io import pgm as pgm
 from openpoint.io import read, vision, write
-from openpoint.io.matpower import states as matpower
-from openpoint.io.opendss import states as opendss
+from openpoint.io.matpower import read as matpower
+from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.text import read_script
 from openpoint.io.pandapower import states as pandapower
-from openpoint.io.pgm import states as pgm
-from openpoint.io.pgm.read import is_input
+from openpoint.io.pgm import is_input
 from openpoint.io.simbench import states as simbench
-from openpoint.io.simbench.tables import TABLES, is_folder
-from openpoint.io.switch_states.edit import Change, edited, refuse_difference
+from openpoint.io.simbench.read import TABLES, is_folder
+from openpoint.io.switch_states import Change, edited, refuse_difference
 
 _FILE = re.compile(r"(?i)\b(csv|sng|dbl|pqcsv)?file\s*=")
 _EDITS = {".json": pandapower.edits_of, ".m": matpower.edits_of}

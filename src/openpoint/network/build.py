@@ -10,11 +10,10 @@ import polars as pl
 import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
-from openpoint.grid.banks import kvar_today
+from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.held import refuse_held
-from openpoint.grid.rules.negative import refuse_negative
-from openpoint.grid.rules.windings import line_windings
+from openpoint.grid.rules.device_rules import refuse_held
+from openpoint.grid.rules.windings import line_windings, refuse_negative
 from openpoint.network.arrays import DeltaLoads, LineWindings, Network
 from openpoint.network.load_shares import (
     DELTA_PAIRS,

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.errors import OptionError
+from openpoint.arguments import Names
+from openpoint.arrays import Bools
+from openpoint.errors import InputError, OptionError, Problem
 from openpoint.network.arrays import Network
 from openpoint.network.devices import DeviceKind, Devices, off_today, with_outputs_held
 from openpoint.network.operating_cost import OperatingCost
@@ -68,3 +70,26 @@ def without_idle(prices: OperatingCost, network: Network, every: Devices, free: 
     if "commitment" in set(free):
         return prices
     return replace(prices, idle=np.where(off_today(network, every), 0.0, prices.idle))
+
+
+def locks(
+    network: Network, closed: Bools, switchable: Bools, locked_open: Names, locked_closed: Names
+) -> tuple[Bools, Bools]:
+    """(B) branches that must be closed and that must be open, the fixed ones included.
+
+    Args:
+        closed, switchable: (B) today's state of the branches, and which may be switched.
+        locked_open, locked_closed: names of branches that are locked.
+
+    Raises:
+        InputError: a name that is no branch, or a branch that must be both.
+    """
+    must_close, must_open = closed & ~switchable, ~closed & ~switchable
+    wanted = ((locked_open, must_open, must_close, "closed"), (locked_closed, must_close, must_open, "open"))
+    for names, mine, other, word in wanted:
+        for name, e in zip(names, network.branch_numbers(list(names))):
+            if other[e]:
+                remedy = "Lock it one way only; what is not switchable keeps its state, unless --switchable names it"
+                raise InputError([Problem("branches", name, "", f"it must be {word} already", remedy)])
+            mine[e] = True
+    return must_close, must_open

@@ -13,7 +13,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 
 STIFF_PU = 1e-7
 """Below this impedance the current cannot be computed from the voltages of both ends in double precision."""

@@ -16,10 +16,10 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.kept import CHOSEN, LEAST_POWER, LIMIT_TOLERANCE, at_kept_supply
+from openpoint.network.limits import CHOSEN, LEAST_POWER, LIMIT_TOLERANCE, at_kept_supply
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.ensemble import excesses, margins
+from openpoint.powerflow.state import excesses, margins
 
 AT_ONCE = 1e6
 """States solved in one call, times buses and branches: what bounds the memory."""

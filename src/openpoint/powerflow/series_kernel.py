@@ -12,7 +12,7 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.compiled.jit import inlined, lean
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.arrays import Loads, Wires, Work
 from openpoint.powerflow.kernel import CONVERGED, charging_square, grow, hold, load, refer, sweep
 from openpoint.powerflow.series_arrays import (

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
 from openpoint.results.violation import Violation
 

@@ -12,7 +12,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.stations import Stations
-from openpoint.powerflow.phase_state import PhaseState
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.powerflow.state import AcState
 from openpoint.results.violation import Violation
 

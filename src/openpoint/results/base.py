@@ -18,7 +18,7 @@ from openpoint.atomic import refusing, write_text
 from openpoint.errors import MissingExtraError, OptionError
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid
-from openpoint.io.places import file_ending
+from openpoint.io.text import file_ending
 from openpoint.names import join_names
 from openpoint.results import export
 from openpoint.results.shape import Shape

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from openpoint.atomic import write_bytes, write_files
-from openpoint.grid.table_bytes import table_bytes
+from openpoint.grid.table_files import table_bytes
 
 
 class Tabled(Protocol):

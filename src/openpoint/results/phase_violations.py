@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE
-from openpoint.powerflow.phase_state import PhaseState
+from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.violation import Violation
 
@@ -22,7 +22,7 @@ def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
 
 def excess(network: Network, state: PhaseState) -> float:
     """Sum of the relative excesses of the squared limits that a state breaks, beyond what counts as kept
-    (`openpoint.network.kept`); inf where the state is not a solution.
+    (`openpoint.network.limits`); inf where the state is not a solution.
     """
     if not (state.has_solution and state.energised.all()):
         return np.inf

@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.io.memory import set_states
-from openpoint.io.switch_states.edit import Change
+from openpoint.io.switch_states import Change
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, Value, switching_words

@@ -18,8 +18,7 @@ from openpoint.errors import OptionError
 from openpoint.search.memory import MEMORY
 from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress
-from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.log import Iteration, Progress, check_stops
 from openpoint.twostage.workers.executors import Choice, GivenExecutor, executor_from
 
 LOG_EVERY_S = 1.0

@@ -1,14 +1,80 @@
-"""The interface of solvers: one solve, its status, its answer."""
+"""The interface of solvers: one solve, its status, its answer.
+
+Standard form: the arrays that every solver takes.
+
+min cᵀx + d   s.t.   A x + s = b,   s ∈ {0}ᵃ × R₊ᵇ × SOC × …,   x_i integer for i in `integers`
+"""
 
 from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Protocol
 
-from openpoint.arrays import Floats
-from openpoint.solvers.form import StandardForm
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Floats, Ints
+from openpoint.errors import MissingExtraError, OptionError, pip_command
+
+
+class Identified(Protocol):
+    """A variable of a model: an object with an id and a number of entries."""
+
+    id: int
+    size: int
+
+
+@dataclass(frozen=True)
+class StandardForm:
+    """A compiled model.
+
+    Attributes:
+        c: (n) cost. offset: constant of the cost.
+        a: (m, n) rows, first the `n_zero` equations, then `n_nonneg` inequalities, then the cones.
+        b: (m) right-hand side.
+        cones: dimensions of the second-order cones, first row ≥ norm of the others.
+        integers: columns that are integer.
+        columns: columns of each variable of the model, by the variable's id.
+    """
+
+    c: Floats
+    offset: float
+    a: sp.csc_array
+    b: Floats
+    n_zero: int
+    n_nonneg: int
+    cones: tuple[int, ...]
+    integers: Ints
+    columns: dict[int, Ints]
+
+    def of(self, variable: Identified) -> Ints:
+        """Columns of a variable, in Fortran order of its entries."""
+        return self.columns[variable.id] if variable.size else np.arange(0)
+
+    def with_coupling(self, columns: Ints) -> StandardForm:
+        """The model with x[columns] = x̂ as its first equations, b[:len(columns)] = x̂ to be set (0 here)."""
+        n = len(columns)
+        rows = sp.csc_array((np.ones(n), (np.arange(n), columns)), shape=(n, self.a.shape[1]))
+        return replace(
+            self,
+            a=sp.csc_array(sp.vstack([rows, self.a])),
+            b=np.concatenate([np.zeros(n), self.b]),
+            n_zero=self.n_zero + n,
+        )
+
+    def with_inequalities(self, a: sp.csr_array, b: Floats) -> StandardForm:
+        """The model with a x ≤ b as its last inequalities."""
+        m = self.n_zero + self.n_nonneg
+        own = sp.csr_array(self.a)
+        return replace(
+            self,
+            a=sp.csc_array(sp.vstack([own[:m], a, own[m:]])),
+            b=np.concatenate([self.b[:m], b, self.b[m:]]),
+            n_nonneg=self.n_nonneg + len(b),
+        )
 
 
 class Status(enum.Enum):
@@ -62,3 +128,90 @@ class Solve(Protocol):
             OptionError: the solver cannot take the model, or its licence is missing or too small.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The capabilities of a solver; checked before it runs.
+
+    Attributes:
+        name: name in options. cones: second-order cones. integers: integer columns, also together with cones.
+        duals: duals of models without integers, and a ray where they are infeasible; with cones if `cone_rays`.
+        extra: pip extra that installs it, empty if always installed. package: name of its module.
+        free: size up to which no licence is needed; None if none ever is.
+    """
+
+    name: str
+    cones: bool
+    integers: bool
+    duals: bool
+    extra: str = ""
+    package: str = ""
+    cone_rays: bool = False
+    free: Size | None = None
+
+    def lacking(self, *, cones: bool, integers: bool) -> str:
+        """What a model needs and the solver lacks, in words; empty if the solver takes the model."""
+        needs = (("second-order cones", cones, self.cones), ("integers", integers, self.integers))
+        return " and no ".join(word for word, needed, has in needs if needed and not has)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size limits of a licence: rows (cones counted) and columns, with a smaller number of columns for cones."""
+
+    rows: int
+    columns: int
+    columns_with_cones: int
+
+
+HIGHS = Capabilities(name="highs", package="highspy", cones=False, integers=True, duals=True)
+CLARABEL = Capabilities(name="clarabel", package="clarabel", cones=True, integers=False, duals=True, cone_rays=True)
+SCIP = Capabilities(name="scip", package="pyscipopt", extra="scip", cones=True, integers=True, duals=False)
+GUROBI = Capabilities(
+    name="gurobi",
+    package="gurobipy",
+    extra="gurobi",
+    cones=True,
+    integers=True,
+    duals=True,
+    free=Size(rows=2000, columns=2000, columns_with_cones=200),
+)
+MOSEK = Capabilities(
+    name="mosek",
+    package="mosek",
+    extra="mosek",
+    cones=True,
+    integers=True,
+    duals=True,
+    cone_rays=True,
+    free=Size(rows=0, columns=0, columns_with_cones=0),
+)
+ALL = (HIGHS, CLARABEL, SCIP, GUROBI, MOSEK)
+
+
+def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out: str) -> None:
+    """Refuse a model that the solver cannot take, before it runs.
+
+    Raises:
+        OptionError: naming what is missing and what to do.
+    """
+    if lacking := capabilities.lacking(cones=cones, integers=integers):
+        raise OptionError(f"{capabilities.name} has no {lacking}; {way_out}")
+
+
+def way_out(*, cones: bool, integers: bool, other_than: str = "") -> str:
+    """The solvers that take such a model, in words."""
+    others = [c for c in ALL if c.name != other_than]
+    takers = [c for c in others if not c.lacking(cones=cones, integers=integers)]
+    return "use " + " or ".join(c.name + (f" ({pip_command(c.extra)})" if c.extra else "") for c in takers)
+
+
+def require_package(capabilities: Capabilities) -> None:
+    """Refuse a solver that is not installed, without importing it.
+
+    Raises:
+        MissingExtraError: naming the pip command.
+    """
+    if find_spec(capabilities.package) is None:
+        raise MissingExtraError(capabilities.package, capabilities.extra, f"The solver {capabilities.name}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 
 T = TypeVar("T", bound=np.generic)
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from openpoint.errors import OptionError
-from openpoint.solvers.base import Solve
-from openpoint.solvers.capabilities import (
+from openpoint.solvers.base import (
     CLARABEL,
     GUROBI,
     HIGHS,
     MOSEK,
     SCIP,
     Capabilities,
+    Solve,
+    StandardForm,
     require,
     require_package,
     way_out,
 )
-from openpoint.solvers.form import StandardForm
 
 
 @dataclass(frozen=True)

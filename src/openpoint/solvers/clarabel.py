@@ -11,9 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
-from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.capabilities import CLARABEL, require, way_out
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import CLARABEL, Answer, StandardForm, Status, require, way_out
 
 CAPABILITIES = CLARABEL
 

@@ -16,10 +16,8 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import GUROBI, Answer, StandardForm, Status, require_package, way_out
 from openpoint.solvers.bounds import bounded, proof
-from openpoint.solvers.capabilities import GUROBI, require_package, way_out
-from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = GUROBI
 

@@ -11,10 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import HIGHS, Answer, StandardForm, Status, require, way_out
 from openpoint.solvers.bounds import BoundedForm, bounded, proof
-from openpoint.solvers.capabilities import HIGHS, require, way_out
-from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = HIGHS
 

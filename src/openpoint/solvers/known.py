@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 
 SAME = 1e-11
 """Relative difference of two bounds of a column that counts as none."""

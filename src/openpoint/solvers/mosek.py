@@ -15,9 +15,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.capabilities import MOSEK, require_package, way_out
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import MOSEK, Answer, StandardForm, Status, require_package, way_out
 
 CAPABILITIES = MOSEK
 

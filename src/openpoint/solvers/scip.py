@@ -10,10 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Ints
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import SCIP, Answer, StandardForm, Status, require_package
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.capabilities import SCIP, require_package
-from openpoint.solvers.form import StandardForm
 
 CAPABILITIES = SCIP
 

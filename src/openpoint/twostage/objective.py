@@ -9,8 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.twostage.ambiguity import ProbabilitySet, exactly
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import AnyProgram, ExactEvaluation
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 

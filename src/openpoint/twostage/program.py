@@ -6,6 +6,7 @@ in standard form once; no method rebuilds them in its loop.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
@@ -398,3 +399,11 @@ class PlainProgram(PlainRecourse):
     def deterministic_bounds(self, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
         """None."""
         return None
+
+
+class Goal(enum.Enum):
+    """What the recourse minimises: cost with the limits kept, cost with the limits left out, or their violation."""
+
+    COST = "cost"
+    WITHOUT_LIMITS = "without limits"
+    VIOLATION = "violation"

@@ -18,10 +18,8 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import criterion_costs, weighted
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices, no_devices
-from openpoint.network.freedom import free_kinds, freed, without_idle
-from openpoint.network.locks import locks
+from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply, no_devices
+from openpoint.network.freedom import free_kinds, freed, locks, without_idle
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import open_held_meshes, without_meshes
 from openpoint.verify.asked import Asked

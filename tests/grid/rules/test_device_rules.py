@@ -13,7 +13,7 @@ import openpoint
 from openpoint import Grid
 from openpoint.errors import InputError, Problem
 from openpoint.grid.rules.device_rules import MOST_POSITIONS
-from openpoint.grid.rules.slips import drop_doubts, slip_doubts
+from openpoint.grid.rules.doubts import drop_doubts, slip_doubts
 from tests.grid.small import grid, tables
 
 TAPS = {"tap_min": -2, "tap_max": 2, "tap_step_percent": 2.5}

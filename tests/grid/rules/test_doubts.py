@@ -12,7 +12,7 @@ import openpoint
 from openpoint.errors import MOST_LINES, InputError, Problem, grouped
 from openpoint.grid import Grid
 from openpoint.grid.files import files_from_grid, grid_from_files
-from openpoint.grid.rules.load_doubts import load_doubts
+from openpoint.grid.rules.doubts import load_doubts
 from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.rules.wiring import is_radial_today, points_to_open
 from tests.grid.small import grid, tables

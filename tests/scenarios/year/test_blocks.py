@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.scenarios.year.blocks import Blocks, read_blocks
-from openpoint.scenarios.year.model import Year
+from openpoint.scenarios.year.read import Year
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openpoint.studies.harden.rounding import BudgetRounding
+from openpoint.studies.harden.model import BudgetRounding
 
 
 @pytest.mark.parametrize(

@@ -17,20 +17,19 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.studies.partition import samples as partition_samples
-from openpoint.studies.partition.ac.circuit import PlanCircuit, PlanFlows
-from openpoint.studies.partition.ac.follow import ROOM_USD, TOLERANCE_PU, Follower, leading
-from openpoint.studies.partition.ac.verdict import PlanSamples, Share, failures_table, samples_table
+from openpoint.studies.partition.ac.circuit import ROOM_USD, TOLERANCE_PU, Follower, PlanCircuit, PlanFlows, leading
+from openpoint.studies.partition.ac.evaluate import PlanSamples, Share, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.samples import sample_partition
 from openpoint.studies.partition.study import partition
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
-from openpoint.twostage.recourse.template import template_of
+from openpoint.twostage.program import Goal
+from openpoint.twostage.recourse.compile import template_of
+from openpoint.twostage.uncertainty import draw
 from openpoint.twostage.workers.executors import GivenExecutor, Processes
-from openpoint.twostage.worst_case.climbing import LinearRecourse
-from openpoint.twostage.worst_case.draws import draw
+from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.failing import FAILURES, FailingExecutor
 from tests.builders.partitions import five, random_feeder
 from tests.builders.published_plans import SIX, planned

@@ -21,20 +21,20 @@ from openpoint.network.blocks import blocks
 from openpoint.studies.partition.levels import partition_levels
 from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.topology import Topology, compact
+from openpoint.studies.partition.model.step import Topology, compact
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.recourse.template import template_of
+from openpoint.twostage.program import Goal
+from openpoint.twostage.recourse.compile import template_of
 from openpoint.twostage.uncertainty import Box, Budget
-from openpoint.twostage.worst_case.climbing import LinearRecourse
+from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.microgrids import Edge, Feeder, Unit, brute_force, joined, random_feeder, sources
 from tests.builders.published_plans import SIX, planned
 

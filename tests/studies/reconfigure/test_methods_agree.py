@@ -19,7 +19,7 @@ import openpoint
 from openpoint import Benders, Enumeration, ExtensiveForm, OptionError, Termination, TopologySearch
 from openpoint.grid import builtin
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.recourse.subproblem import Response
 from tests.builders.grids import DISPATCH, all_topologies, fixed_grid, random_grid

@@ -16,7 +16,7 @@ from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.methods.wait_and_see import StoppedError, wait_and_see_bounds
+from openpoint.twostage.methods.solving import StoppedError, wait_and_see_bounds
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed
@@ -177,7 +177,7 @@ def test_limits_may_be_missed_in_a_share() -> None:
 
 
 def test_separation_by_vertices_and_by_the_dual_agree() -> None:
-    from openpoint.twostage.recourse.template import template_of
+    from openpoint.twostage.recourse.compile import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     for seed in range(4):
@@ -206,8 +206,8 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
 
 def test_multipliers_keep_their_proven_bounds() -> None:
     """The slope of the recourse along every deviation, at many points, lies within what the programs proved."""
+    from openpoint.twostage.recourse.compile import template_of
     from openpoint.twostage.recourse.subproblem import Subproblem
-    from openpoint.twostage.recourse.template import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     program = depots(3, m=4)
@@ -223,7 +223,7 @@ def test_multipliers_keep_their_proven_bounds() -> None:
 
 
 def test_a_recourse_that_may_fail_has_no_bounded_multipliers() -> None:
-    from openpoint.twostage.recourse.template import template_of
+    from openpoint.twostage.recourse.compile import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     program = depots(0, short_most=0.1)

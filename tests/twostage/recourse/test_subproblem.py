@@ -17,23 +17,21 @@ from openpoint.arrays import Floats
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.master import Tangents
+from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse import compile as compiling
-from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.recourse.compile import compile_model, template_of
 from openpoint.twostage.recourse.condensed import Condensed, condensed
 from openpoint.twostage.recourse.subproblem import MARGIN, Response
-from openpoint.twostage.recourse.tangents import Tangents
-from openpoint.twostage.recourse.template import template_of
-from openpoint.twostage.worst_case.climbing import LinearRecourse
+from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.grids import DISPATCH, FIXED, all_topologies, grids, random_grid
 from tests.builders.programs import Today, program_of
 

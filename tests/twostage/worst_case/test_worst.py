@@ -14,21 +14,25 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.program import SecondStage
+from openpoint.twostage.program import Goal, SecondStage
+from openpoint.twostage.recourse.compile import template_of
 from openpoint.twostage.recourse.evaluation import RecourseSolver
-from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.risk import WorstCase
-from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Uncertainty, listed
+from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Uncertainty, _eulerian, _order, draw, listed
 from openpoint.twostage.workers.executors import InProcess, Processes
-from openpoint.twostage.worst_case import linear_worst as linear_worst_module
+from openpoint.twostage.worst_case import worst as linear_worst_module
 from openpoint.twostage.worst_case import worst as worst_module
 from openpoint.twostage.worst_case.affine import worst_by_policy
-from openpoint.twostage.worst_case.climbing import LinearRecourse, starting_points, vertex_along
-from openpoint.twostage.worst_case.draws import _eulerian, _order, draw
-from openpoint.twostage.worst_case.linear_worst import BLOCK, EvaluatedRealisation, LinearWorst, decided, linear_worst
+from openpoint.twostage.worst_case.separation import LinearRecourse, starting_points, vertex_along
+from openpoint.twostage.worst_case.worst import (
+    VERTICES_AT_ONCE,
+    EvaluatedRealisation,
+    LinearWorst,
+    decided,
+    linear_worst,
+)
 from tests.twostage.depots import Depots, depots
 
 
@@ -182,7 +186,7 @@ def test_the_dual_finds_what_climbs_miss(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_vertices_tried_by_processes_give_the_same_answer_bit_for_bit() -> None:
     program = replace(uncertain(1, "box"), uncertainty=Box(np.zeros(7), np.ones(7)), transport=np.ones((4, 7)))
-    assert program.uncertainty.count() > BLOCK  # type: ignore[union-attr]
+    assert program.uncertainty.count() > VERTICES_AT_ONCE  # type: ignore[union-attr]
     outcomes = [
         ColumnAndConstraint(gap=1e-6, separation="vertices", executor=executor).solve(program)
         for executor in (InProcess(), Processes(2))

@@ -12,7 +12,7 @@ from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
-from openpoint.io.places import file_ending
+from openpoint.io.text import file_ending
 from openpoint.report.terminal import words
 from openpoint.twostage.log import Termination
 

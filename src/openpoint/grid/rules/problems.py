@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from openpoint.errors import Problem
-from openpoint.grid.rules.connections import connection_faults
-from openpoint.grid.rules.device_rules import set_voltage_faults
-from openpoint.grid.rules.held import held_faults
-from openpoint.grid.rules.load_doubts import load_doubts
-from openpoint.grid.rules.negative import negative_doubts
-from openpoint.grid.rules.rows import rows
+from openpoint.grid.rules.device_rules import held_faults, set_voltage_faults
+from openpoint.grid.rules.doubts import load_doubts
+from openpoint.grid.rules.rule import rows
 from openpoint.grid.rules.values import plausibility_doubts, value_faults
+from openpoint.grid.rules.windings import connection_faults, negative_doubts
 from openpoint.grid.rules.wiring import mesh_doubts, wiring_faults
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, Tables
 

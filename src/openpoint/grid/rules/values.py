@@ -10,10 +10,8 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.rules.device_rules import DEVICE_DOUBTS, DEVICE_RULES, fixed_voltage_doubts
-from openpoint.grid.rules.rows import rows
-from openpoint.grid.rules.rule import Rule, not_negative, positive
-from openpoint.grid.rules.slips import SLIPS, drop_doubts, slip_doubts
-from openpoint.grid.rules.unit_doubts import unit_doubts
+from openpoint.grid.rules.doubts import SLIPS, drop_doubts, slip_doubts, unit_doubts
+from openpoint.grid.rules.rule import Rule, not_negative, positive, rows
 from openpoint.grid.schemas import BRANCH_TABLES, Tables
 
 RATIO_RANGE = (0.5, 2.0)

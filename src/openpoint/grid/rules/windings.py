@@ -3,13 +3,21 @@
 Such a winding fixes the voltage between two phases only, so it feeds one phase; the other is its return. It is written
 with both phases. Which one it feeds follows from the parallel branches between the same two buses: where one of them
 joins phase b, a winding `ab` feeds a. Three windings ab, bc and ac alone are a closed delta and feed a, b and c.
+
+Transformers of negative impedance, as the star of one with three windings may have it.
+
+The AC power flow computes with them. Bounds of losses and flows rest on impedances that are not negative, so other
+studies refuse them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from openpoint.grid.rules.rows import rows
+from openpoint.errors import InputError, Problem
+from openpoint.grid.rules.rule import rows
 from openpoint.grid.schemas import Tables
 
 TWO_PHASES = ("ab", "ac", "bc")
@@ -57,3 +65,75 @@ def _pairs(units: list[_Unit], held: str) -> dict[str, str]:
         held += pairs[name][0]
         waiting.remove(ready[0])
     return pairs
+
+
+SINGLE = ("a", "b", "c")
+_SHIFTED = ("delta-wye", "wye-delta")
+# Shifts may differ this much from 0 or 30 degrees (rounding of the file).
+_DEGREE = 1e-9
+
+
+def connection_faults(grid: Tables) -> Iterator[Problem]:
+    """Deltas of a single phase, transformers whose windings do not fit their phases or shift."""
+    single = (pl.col("connection") == "delta") & pl.col("phases").is_in(SINGLE)
+    for kind in ("loads", "generators", "capacitors"):
+        for name, phases in rows(grid.tables()[kind].filter(single), "name", "phases"):
+            message = f"a delta needs two or three phases, not {phases!r}"
+            yield Problem(kind, name, "connection", message, "Name both phases, or write wye")
+    yield from _transformer_faults(grid)
+
+
+def _transformer_faults(grid: Tables) -> Iterator[Problem]:
+    pairs = line_windings(grid)
+    lettered = grid.transformers.filter(pl.col("phases") != "1")
+    for name, phases, connection, shift in rows(lettered, "name", "phases", "connection", "shift_degree"):
+        if "delta" in connection and phases in SINGLE:
+            message = f"a delta needs two or three phases, not {phases!r}"
+            yield Problem("transformers", name, "connection", message, "Name both phases, or write wye-wye")
+        elif connection in _SHIFTED and phases in TWO_PHASES:
+            message = f"a {connection} transformer has three phases, not {phases!r}"
+            yield Problem("transformers", name, "phases", message, "Give three phases, or another connection")
+        elif pairs.get(name) == "":
+            message = f"no branch beside this winding joins one of the phases {phases!r}, so that its to side floats"
+            remedy = "Add the branch that joins the common phase at both buses, or the third winding of the delta"
+            yield Problem("transformers", name, "phases", message, remedy)
+        if connection in _SHIFTED and abs(abs(shift) - 30.0) > _DEGREE:
+            message = f"{shift:g} degree is no shift of a {connection} transformer"
+            yield Problem("transformers", name, "shift_degree", message, "Write 30 (from leads to) or -30")
+        elif connection not in _SHIFTED and abs(shift) > _DEGREE:
+            message = f"{shift:g} degree is no shift of a {connection} transformer of phases {phases!r}"
+            yield Problem("transformers", name, "shift_degree", message, "Write 0, or a connection of wye and delta")
+
+
+_REMEDY = "Replace what it belongs to by transformers of two windings, or let a source feed the buses behind it"
+
+
+def negative_doubts(grid: Tables) -> Iterator[Problem]:
+    """Warnings: impedances that only the power flow computes with."""
+    for name, column, value in _negative(grid):
+        yield Problem("transformers", name, column, _message(value), _REMEDY, "warning")
+
+
+def refuse_negative(grid: Tables) -> None:
+    """Refuse them in a study whose bounds do not hold with them.
+
+    Raises:
+        InputError: naming each.
+    """
+    found = list(_negative(grid))
+    if found:
+        raise InputError(
+            [Problem("transformers", name, column, _message(value), _REMEDY) for name, column, value in found]
+        )
+
+
+def _message(value: float) -> str:
+    return f"{value:g} ohm is negative, with which only `openpoint powerflow` computes"
+
+
+def _negative(grid: Tables) -> Iterator[tuple[str, str, float]]:
+    """Name, column and value, of balanced grids; in a grid of phases it is a fault of its own."""
+    for column in ("r_ohm", "x_ohm"):
+        found = grid.transformers.filter((pl.col(column) < 0) & (pl.col("phases") == "1"))
+        for name, value in found.select("name", column).iter_rows():
+            yield name, column, value

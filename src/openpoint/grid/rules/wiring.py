@@ -20,7 +20,7 @@ import numpy as np
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
 from openpoint.graph import components, energised, forest, path
-from openpoint.grid.rules.rows import rows
+from openpoint.grid.rules.rule import rows
 from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.schemas import Tables
 

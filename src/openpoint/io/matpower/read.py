@@ -12,20 +12,74 @@ The file is read as text and never run; see `openpoint.io.matpower.case` for the
 - Voltage limits of source buses do not bind anything and are left out; so are limits of 0.
 
 Source: R. D. Zimmerman, C. E. Murillo-Sánchez, MATPOWER User's Manual, appendix B (format), section 3 (branches).
+
+Costs of generators in `mpc.gencost`: polynomials in MW become prices in kW.
+
+Source: R. D. Zimmerman, C. E. Murillo-Sánchez, MATPOWER User's Manual, appendix B, table B-4.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.io.matpower.case import Case, Matrix, read_case
-from openpoint.io.matpower.costs import Cost, read_costs
+from openpoint.io.matpower.case import COLUMNS, Case, Matrix, cells_of, read_case, rows_of
+from openpoint.io.matpower.text import statements
+from openpoint.io.switch_states import Change, Edit, cannot_write
 from openpoint.io.text import doubt, fault
+
+_PIECEWISE, _POLYNOMIAL = 1, 2
+_NCOST, _FIRST = 3, 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a generator costs while it is on: on + linear p + square p² in $/h, p in kW."""
+
+    square: float
+    linear: float
+    on: float
+
+
+def read_costs(matrix: Matrix | None) -> tuple[dict[int, Cost], list[tuple[int, str]]]:
+    """Costs by the row of the generator, from 1, and line and reason of those that are not read.
+
+    Rows after those of the generators are costs of reactive power; who reads the costs leaves them.
+    """
+    costs: dict[int, Cost] = {}
+    not_read: list[tuple[int, str]] = []
+    if matrix is not None:
+        for row, (line, cells) in enumerate(zip(matrix.lines, matrix.values.tolist()), start=1):
+            cost = _cost(cells)
+            if isinstance(cost, Cost):
+                costs[row] = cost
+            else:
+                not_read.append((line, cost))
+    return costs, not_read
+
+
+def _cost(cells: list[float]) -> Cost | str:
+    """The cost in a row, or why it is not read."""
+    if cells[0] == _PIECEWISE:
+        return "costs that are piecewise linear are not read"
+    count = cells[_NCOST] if len(cells) > _NCOST else math.nan
+    if cells[0] != _POLYNOMIAL or not 0 <= count <= len(cells) - _FIRST or count != int(count):
+        return "this is no cost of model 1 or 2 with its coefficients"
+    by_power = cells[_FIRST : _FIRST + int(count)][::-1]
+    if not all(map(math.isfinite, by_power)):
+        return "a coefficient is no finite number"
+    if any(by_power[3:]):
+        return "costs of a higher power than the square are not read"
+    on, linear, square = (*by_power, 0.0, 0.0, 0.0)[:3]
+    if square < 0 or on < 0:
+        return "costs with a negative square or constant are not read"
+    return Cost(square / 1e6, linear / 1e3, on)
+
 
 Row = dict[str, Any]
 Cells = dict[str, float]
@@ -339,3 +393,29 @@ def _power_limit(mega: float) -> float | None:
 
 def _limit(value: float) -> float | None:
     return value if 0 < value < math.inf else None
+
+
+_STATUS = COLUMNS["idx_brch"]["BR_STATUS"] - 1
+
+
+def edits_of(text: str, file: str, grid: Grid, states: Mapping[str, bool]) -> tuple[list[Edit], list[Change]]:
+    """The edits that give branches their states; arguments and errors as of `pandapower.states.edits_of`."""
+    del grid
+    matrix = None
+    for statement in statements(text, file)[0]:
+        if [token.text for token in statement.tokens[:3]] == ["mpc.branch", "=", "["]:
+            matrix = rows_of(statement.tokens[3:-1])
+    edits, changes = [], []
+    for branch, closed in states.items():
+        row = int(branch) if branch.isdecimal() else 0
+        cells = cells_of(matrix[row - 1]) if matrix is not None and 0 < row <= len(matrix) else []
+        cell = cells[_STATUS] if len(cells) > _STATUS else []
+        if len(cell) != 1 or cell[0].kind != "number":
+            message = "its BR_STATUS is not written as a number in a matrix mpc.branch = [...]"
+            raise cannot_write(file, branch, message, "Write the case anew with MATPOWER's savecase")
+        token = cell[0]
+        edits.append(Edit(token.start, token.start + len(token.text), str(int(closed))))
+        ends = "".join(part.text for part in cells[0]), "".join(part.text for part in cells[1])
+        place = f"line {token.line}, mpc.branch({branch}, BR_STATUS), {ends[0]} to {ends[1]}"
+        changes.append(Change(branch, closed, place, str(int(closed))))
+    return edits, changes

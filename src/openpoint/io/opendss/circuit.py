@@ -6,13 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from openpoint.io.opendss.branches import read_line, read_source
-from openpoint.io.opendss.engine import solve_today
+from openpoint.io.opendss.branches import read_line, read_reactor, read_source, read_windings
+from openpoint.io.opendss.engine import property_of, solve_today
 from openpoint.io.opendss.pockets import find_pockets, read_pockets
-from openpoint.io.opendss.reactors import read_reactor
 from openpoint.io.opendss.reading import LETTER, Reading, grouped, in_words
 from openpoint.io.opendss.shunts import note_bent_loads, read_capacitor, read_generator, read_inverter, read_load
-from openpoint.io.opendss.star import read_windings
 
 Places = dict[str, tuple[float, float]]
 
@@ -183,3 +181,37 @@ def _shape_note(reading: Reading) -> None:
     if shapes:
         message = f"load shapes are not part of a grid: {in_words(shapes)}"
         reading.note("", message, "openpoint.read_shapes reads them as tables")
+
+
+PURPOSES = ("daily", "yearly", "duty")
+_CLASSES = ("load", "generator", "pvsystem", "storage")
+
+
+def read_shape_rows(engine: Any) -> dict[str, Any]:
+    """`shapes` and `uses`, the rows of the tables of `openpoint.io.opendss.read.LoadShapes`."""
+    return {"shapes": _shapes(engine), "uses": _uses(engine)}
+
+
+def _shapes(engine: Any) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    api = engine.LoadShape
+    has_next = api.First()
+    while has_next:
+        name, p, q = api.Name(), list(api.PMult()), list(api.QMult())
+        hours, each = list(api.TimeArray()), api.HrInterval()
+        follows = len(q) != len(p)
+        for step, value in enumerate(p):
+            hour = step * each if each > 0 or len(hours) != len(p) else hours[step]
+            rows.append((name, step, hour, value, None if follows else q[step], bool(api.UseActual())))
+        has_next = api.Next()
+    return rows
+
+
+def _uses(engine: Any) -> list[tuple[str, str, str]]:
+    used: list[tuple[str, str, str]] = []
+    for element in (name.lower() for name in engine.Circuit.AllElementNames()):
+        if element.partition(".")[0] in _CLASSES:
+            engine.Circuit.SetActiveElement(element)
+            given = [(purpose, property_of(engine, purpose).lower()) for purpose in PURPOSES]
+            used += [(element, purpose, shape) for purpose, shape in given if shape and shape != "none"]
+    return used

@@ -10,8 +10,7 @@ from dataclasses import astuple
 from typing import Any
 
 from openpoint.errors import Problem
-from openpoint.io.opendss.statement import Statement, continued
-from openpoint.io.opendss.words import SETTING
+from openpoint.io.opendss.statement import SETTING, Statement, continued
 from openpoint.io.text import fault
 
 MOST_FAULTS = 20

@@ -64,7 +64,7 @@ class _Process:
     Attributes:
         owner: who started it (a fork has to start its own). answers: so far. folder: the only folder that it reads,
             where it is started, empty but for the files of numbers of the present circuit.
-        confined: whether the system keeps it from touching other files (`openpoint.io.opendss.confine`).
+        confined: whether the system keeps it from touching other files (`openpoint.io.opendss.child`).
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from openpoint.errors import InputError, Problem
 from openpoint.inputs import MOST_BYTES, content_of, real_path, refuse_more
-from openpoint.io.opendss import words
+from openpoint.io.opendss import statement as words
 from openpoint.io.opendss.statement import (
     Refused,
     Statement,

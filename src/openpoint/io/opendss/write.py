@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 
 from openpoint.errors import InputError, Problem
-from openpoint.grid.banks import kvar_today
+from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.held import refuse_held
+from openpoint.grid.rules.device_rules import refuse_held
 
 # Impedance of a source or switch, in ohm over kV²: per unit of 1 MVA.
 STIFF_OHM = 1e-8

@@ -12,11 +12,8 @@ from typing import Any, NamedTuple
 
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.branches import branch_names
-from openpoint.io.pandapower.json import Net, Row, net_from_text, truth
-from openpoint.io.pandapower.reading import text_of
-from openpoint.io.pandapower.switches import is_closed, switches_of
-from openpoint.io.switch_states.edit import Change, Edit, cannot_write
-from openpoint.io.switch_states.places import offsets, span
+from openpoint.io.pandapower.reading import Net, Row, is_closed, net_from_text, switches_of, text_of, truth
+from openpoint.io.switch_states import Change, Edit, cannot_write, offsets, span
 
 _SWITCH = {"line": "l", "trafo": "t", "trafo3w": "t3", "impedance": ""}
 """The type of the switches at the elements of a table."""

@@ -11,7 +11,7 @@ from openpoint.inputs import content_of
 from openpoint.io.pandapower.branches import branch_names
 from openpoint.io.pandapower.states import cells_of
 from openpoint.io.simbench.read import net_from_folder
-from openpoint.io.switch_states.edit import Change, Edit, cannot_write, edited
+from openpoint.io.switch_states import Change, Edit, cannot_write, edited
 
 TABLE = "Switch.csv"
 _CELL = re.compile(r'("(?:[^"]|"")*"|[^;\r\n]*)(;|\r\n|\n|\r|\Z)')

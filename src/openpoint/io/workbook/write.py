@@ -13,7 +13,7 @@ from xlsxwriter.worksheet import Worksheet
 from openpoint.errors import InputError, Problem
 from openpoint.grid.files import FORMAT
 from openpoint.grid.grid import Grid
-from openpoint.grid.table_text import number_text, written_columns
+from openpoint.grid.table_files import number_text, written_columns
 from openpoint.io.workbook.read import HEAD_KEYS, HEAD_SHEET, NOTE_FIELDS, NOTES_SHEET
 
 MOST_ROWS = 2**20 - 1

@@ -10,7 +10,7 @@ from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_text
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.grid.table_bytes import table_bytes
+from openpoint.grid.table_files import table_bytes
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import render

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.grid.banks import kvar_today
+from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Renewables, Stores, UnitLinks
+from openpoint.scenarios.day.faults import stay_of
 from openpoint.scenarios.day.futures import DayFutures, spread_of
 from openpoint.scenarios.day.loads import day_loads, demand_of, load_shares, profiles_of
-from openpoint.scenarios.day.resource_faults import stay_of
 from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import Uncertainty, uncertain_of
 

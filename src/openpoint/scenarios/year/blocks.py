@@ -15,7 +15,7 @@ from openpoint.arguments import path_of
 from openpoint.arrays import Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.scenarios.year.clock import moment_of
-from openpoint.scenarios.year.model import Year
+from openpoint.scenarios.year.read import Year
 from openpoint.scenarios.year.table import Table, tables_of
 
 BLOCK, START, END = "block", "start", "end"

@@ -1,24 +1,137 @@
-"""Reading a year of a grid from tables of profiles: a folder, a workbook, a file, a frame, or a synthetic one."""
+"""Reading a year of a grid from tables of profiles: a folder, a workbook, a file, a frame, or a synthetic one.
+
+A synthetic year: profiles from a few formulas, to try what a year needs and to measure it.
+
+They are no measurements, and no load of any real grid; every number here is an assumption.
+
+With h the hour of the day, D the day of the year (from 0, a Monday) and g(m, s) = exp(−(h − m)²/2s²):
+
+- household: (0.35 + 0.35 g(8, 2) + 0.65 g(19.5, 2.5)) · (1 + 0.25 cos 2π(D − 15)/365), 8 % more at weekends;
+- commerce: (0.25 + 0.75 g(13, 4) · (1, at weekends 0.45)) · (1 + 0.1 cos 2π(D − 200)/365);
+- industry: 0.45 + 0.5 g(12, 5) · (1, at weekends 0.2);
+- sun: max(0, sin π(h − 12 + L/2)/L)^1.2 · (0.65 + 0.35 cos 2π(D − 172)/365) · (0.6 + 0.4 sin 2πD/4.3 · cos 2πD/11),
+  with L = 12 + 4 cos 2π(D − 172)/365 hours of daylight.
+
+The first three are multiplied by weather and chance, with t the hour of the year and phases a, b, c of each:
+1 + 0.04 sin 2π(t/24 + a)/6.7 + 0.03 sin 2π(t + b)/37 + 0.02 sin 2π(t + c)/5.3. All are divided by their greatest value,
+so that the power of a load in the grid is its greatest. The loads of the grid follow household, commerce
+and industry in turn, in the order of its table; generators that are not dispatchable follow the sun.
+"""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from openpoint.arguments import path_of
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
 from openpoint.io import GridLike, read
-from openpoint.scenarios.year import synthetic
+from openpoint.powerflow.series import StepDemand
 from openpoint.scenarios.year.clock import HOURS, STARTS, hours_of
-from openpoint.scenarios.year.model import Year
 from openpoint.scenarios.year.table import Table, tables_of
+
+NAMES = {"synthetic-hours": 1.0, "synthetic-quarters": 0.25}
+"""The built-in years, and the length of their steps in hours."""
+KINDS = ("household", "commerce", "industry")
+_PHASES = ((0.0, 3.0, 1.0), (2.1, 17.0, 2.3), (4.4, 29.0, 3.9))
+
+
+def profiles(step_h: float) -> pl.DataFrame:
+    """The table of profiles: starts_at, household, commerce, industry, sun."""
+    t = np.arange(0.0, 8760.0, step_h)
+    h, day = t % 24.0, t // 24.0
+    weekend = day % 7 >= 5
+    full = 2.0 * np.pi
+
+    def peak(at: float, width: float) -> Floats:
+        return np.asarray(np.exp(-0.5 * ((h - at) / width) ** 2))
+
+    shapes = (
+        (0.35 + 0.35 * peak(8.0, 2.0) + 0.65 * peak(19.5, 2.5))
+        * (1.0 + 0.25 * np.cos(full * (day - 15.0) / 365.0))
+        * np.where(weekend, 1.08, 1.0),
+        (0.25 + 0.75 * peak(13.0, 4.0) * np.where(weekend, 0.45, 1.0))
+        * (1.0 + 0.1 * np.cos(full * (day - 200.0) / 365.0)),
+        0.45 + 0.5 * peak(12.0, 5.0) * np.where(weekend, 0.2, 1.0),
+    )
+    columns: dict[str, Floats] = {}
+    for name, shape, (a, b, c) in zip(KINDS, shapes, _PHASES, strict=True):
+        chance = 1.0 + 0.04 * np.sin(full * (t / 24.0 + a) / 6.7) + 0.03 * np.sin(full * (t + b) / 37.0)
+        columns[name] = shape * (chance + 0.02 * np.sin(full * (t + c) / 5.3))
+    season = np.cos(full * (day - 172.0) / 365.0)
+    light = 12.0 + 4.0 * season
+    height = np.maximum(0.0, np.sin(np.pi * np.clip((h - 12.0 + light / 2.0) / light, 0.0, 1.0)))
+    cloud = 0.6 + 0.4 * np.sin(full * day / 4.3) * np.cos(full * day / 11.0)
+    columns["sun"] = height**1.2 * (0.65 + 0.35 * season) * cloud
+    starts = np.datetime64("2029-01-01T00:00") + (t * 60.0).round().astype("timedelta64[m]")
+    data = {name: values / values.max() for name, values in columns.items()}
+    return pl.DataFrame({"starts_at": [f"{s}+00:00" for s in starts.astype(str)], **data})
+
+
+def followers(grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables load_profiles and generator_profiles of a grid."""
+    limits = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+    loads = grid.loads.filter(pl.col("model") == "power")["name"].to_list()
+    fed = grid.generators.filter(~limits)["name"].to_list()
+    texts = {"profile": pl.String}
+    return (
+        pl.DataFrame(
+            {"load": loads, "profile": [KINDS[n % len(KINDS)] for n in range(len(loads))]},
+            schema={"load": pl.String, **texts},
+        ),
+        pl.DataFrame({"generator": fed, "profile": ["sun"] * len(fed)}, schema={"generator": pl.String, **texts}),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Year:
+    """T steps of a balanced grid of N buses. Every load and generator of constant power is a share that follows one of
+    d profiles; what follows none follows the last profile, which is 1 in every step.
+
+    All else is as in the grid in every step: loads of constant current and impedance, capacitors, voltages of sources.
+
+    Attributes:
+        names: (T) when the steps start, or their numbers. hours: (T) how long they are.
+        profile_names: (d). profile: (T, d) values. bus_names: (N) as in `grid.buses`.
+        bus, follows: (L) numbers of bus and profile of a share. kva: (L) its power p + jq at profile 1, positive
+            consumption.
+        notes: what changes the meaning of figures.
+    """
+
+    names: tuple[str, ...]
+    hours: Floats
+    profile_names: tuple[str, ...]
+    profile: Floats
+    bus_names: tuple[str, ...]
+    bus: Ints
+    follows: Ints
+    kva: Complexes
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hours)
+
+    def __repr__(self) -> str:
+        return f"Year({len(self)} steps, {self.hours.sum():g} h, {len(self.bus_names)} buses)"
+
+    def demand(self, s_base_kva: float) -> StepDemand:
+        """The demands in per unit."""
+        return StepDemand(self.profile, self.bus, self.follows, self.kva / s_base_kva, len(self.bus_names))
+
+    def total_kw(self) -> Floats:
+        """(T) net active demand of all buses of constant power."""
+        by_profile = np.bincount(self.follows, self.kva.real, minlength=self.profile.shape[1])
+        return np.asarray(self.profile @ by_profile)
+
 
 YearLike = Year | str | os.PathLike[str] | pl.DataFrame
 """What stands for a year: a `Year`, or what `read_year` takes, the path of tables, a frame, or a built-in name."""
@@ -44,7 +157,7 @@ def read_year(source: YearLike, grid: GridLike) -> Year:
     Args:
         source: a folder with `profiles.csv` (or .parquet) and, where wanted, `load_profiles` and
             `generator_profiles`; a workbook with sheets of these names; the table of profiles alone (.csv, .parquet,
-            .xlsx, or a frame); or `synthetic-hours`, `synthetic-quarters` (`openpoint.scenarios.year.synthetic`).
+            .xlsx, or a frame); or `synthetic-hours`, `synthetic-quarters` (`openpoint.scenarios.year.read`).
         grid: the grid, a path or a name that `read` takes.
 
     Raises:
@@ -69,13 +182,13 @@ def _tables(source: YearLike, grid: Grid) -> dict[str, Table]:
     except OSError as error:
         message = f"it cannot be read: {error.strerror or error}"
         raise InputError([Problem(str(path), "", "", message, "Check the path and its rights")]) from error
-    if name in synthetic.NAMES:
-        loads, generators = synthetic.followers(grid)
-        profiles = synthetic.profiles(synthetic.NAMES[name])
-        frames = (profiles if generators.height else profiles.drop("sun"), loads, generators)
+    if name in NAMES:
+        loads, generators = followers(grid)
+        shapes = profiles(NAMES[name])
+        frames = (shapes if generators.height else shapes.drop("sun"), loads, generators)
         return {table: Table(table, frame) for table, frame in zip(TABLES, frames, strict=True)}
-    near = difflib.get_close_matches(name, synthetic.NAMES, n=1)
-    remedy = f"Did you mean {near[0]}?" if near else f"The built-in years are {', '.join(synthetic.NAMES)}"
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    remedy = f"Did you mean {near[0]}?" if near else f"The built-in years are {', '.join(NAMES)}"
     raise InputError([Problem(name, "", "", "there is no such file or folder, and no built-in year", remedy)])
 
 

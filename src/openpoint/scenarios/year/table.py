@@ -12,8 +12,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import InputError, Problem
-from openpoint.grid.csv_style import decimal_of, plain, refuse_large_table, separator_of, texts
-from openpoint.grid.parquet import frame_from_parquet
+from openpoint.grid.table_files import decimal_of, frame_from_parquet, plain, refuse_large_table, separator_of, texts
 from openpoint.inputs import content_of, decoding
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook

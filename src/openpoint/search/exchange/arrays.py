@@ -14,7 +14,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
-from openpoint.network.kept import greatest_square, least_square
+from openpoint.network.limits import greatest_square, least_square
 from openpoint.search.kernel.arrays import UNDECIDED, Model
 from openpoint.search.model.build import Numbering
 

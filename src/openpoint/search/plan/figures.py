@@ -10,7 +10,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.network.stations import Stations
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import check_flow

@@ -23,7 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 from openpoint.solvers.highs import HighsModel
 
 FREE = 1e-4

@@ -13,11 +13,9 @@ from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import criterion_costs
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.freedom import free_kinds, freed, without_idle
+from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply
+from openpoint.network.freedom import free_kinds, freed, locks, without_idle
 from openpoint.network.limits import Limits
-from openpoint.network.locks import locks
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.studies.dispatch.options import DispatchOptions

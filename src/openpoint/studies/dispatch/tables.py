@@ -12,7 +12,7 @@ from openpoint.arrays import Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.kept import power_slack
+from openpoint.network.limits import power_slack
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.violation import Violation

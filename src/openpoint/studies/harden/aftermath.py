@@ -26,7 +26,7 @@ from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
 from openpoint.studies.harden.schema import HARDEN
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.methods.wait_and_see import StoppedError
+from openpoint.twostage.methods.solving import StoppedError
 
 GAP = 1e-7
 """Relative gap of the least cost."""

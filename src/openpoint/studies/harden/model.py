@@ -28,10 +28,12 @@ from openpoint.formulations.lindistflow import lindistflow, nominal_demand, volt
 from openpoint.graph import bridges, components
 from openpoint.network import Network
 from openpoint.network.stations import Stations
+from openpoint.scenarios.ambiguity import DisastersRecipe
+from openpoint.scenarios.disasters import Disasters
 from openpoint.studies.harden import constraints as block
+from openpoint.studies.harden.constraints import Supply, built, scattered
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
-from openpoint.studies.harden.rounding import BudgetRounding
-from openpoint.studies.harden.supply import Supply, built, scattered
+from openpoint.twostage.ambiguity import Ambiguity, TotalVariation
 from openpoint.twostage.program import (
     FirstStage,
     PlainProgram,
@@ -40,9 +42,56 @@ from openpoint.twostage.program import (
     SavingBound,
     SecondStage,
 )
-from openpoint.twostage.risk import Risk
-from openpoint.twostage.uncertainty import Uncertainty
+from openpoint.twostage.risk import Expectation, Risk, probability_set
+from openpoint.twostage.uncertainty import AmbiguousScenarios, Budget, Scenarios, Uncertainty
 from openpoint.twostage.workers.pool import never
+
+NOISE = 0.3
+"""Most that is added to an entry before it is rounded again."""
+THRESHOLDS = 0.5, 0.25
+"""Entries below are not bought, in turn."""
+
+
+@final
+@dataclass(frozen=True)
+class BudgetRounding:
+    """Rounding as in the greedy heuristic of the knapsack problem (Dantzig 1957): the largest entries first.
+
+    Attributes:
+        costs: (H + G) cost of each entry, lines before generators. n_lines: H.
+        max_lines, max_generators, budget_usd: most to buy; None = any number.
+    """
+
+    costs: Floats
+    n_lines: int
+    max_lines: int | None
+    max_generators: int | None
+    budget_usd: float | None
+
+    def plans(self, decision: Floats, count: int) -> Iterable[Floats]:
+        """Up to `count` different plans, after the first with noise added."""
+        rng = np.random.default_rng(0)
+        seen: set[bytes] = set()
+        for k in range(count):
+            weight = decision + (NOISE * rng.random(len(decision)) if k else 0.0)
+            rounded = self._rounded(weight, threshold=THRESHOLDS[k % 2])
+            if (key := rounded.tobytes()) not in seen:
+                seen.add(key)
+                yield rounded
+
+    def _rounded(self, weight: Floats, *, threshold: float) -> Floats:
+        """What is at or above the threshold, the heaviest first, within numbers and money."""
+        left = [len(weight) if most is None else most for most in (self.max_lines, self.max_generators)]
+        money = np.inf if self.budget_usd is None else self.budget_usd
+        rounded = np.zeros(len(weight))
+        for k in np.argsort(-weight, kind="stable"):
+            kind = int(k >= self.n_lines)
+            if weight[k] >= threshold and left[kind] > 0 and self.costs[k] <= money:
+                rounded[k] = 1.0
+                left[kind] -= 1
+                money -= float(self.costs[k])
+        return rounded
+
 
 SAVING_COUNTS = 4
 """Most backup generators for which it is worth knowing what they save at most wherever they stand: the more there are,
@@ -373,3 +422,56 @@ class HardenProgram(PlainProgram):
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before other disasters."""
         return dataclasses.replace(self, uncertainty=uncertainty, risk=risk)
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What may happen: distinct disasters with their numbers of equal ones, or the number of lines that may break."""
+
+    disasters: Disasters | None
+    count: Ints
+    any_lines: int | None
+    uncertainty: Scenarios | AmbiguousScenarios | Budget
+    words: str
+
+
+def threat_of(
+    network: Network,
+    disasters: Disasters | None,
+    any_lines: int | None = None,
+    ambiguity: Ambiguity | DisastersRecipe | None = None,
+) -> Threat:
+    """The uncertainty of disasters; without any, that of the loss of any so many lines.
+
+    Raises:
+        OptionError: they do not fit the grid.
+    """
+    if disasters is None:
+        assert any_lines is not None
+        can_break = np.array([kind == "lines" for kind in network.branch_kinds])
+        if not 1 <= any_lines <= can_break.sum():
+            raise OptionError(f"any_lines is {any_lines}; give 1 to {can_break.sum()}, the number of lines")
+        zero = np.zeros(network.n_conductors)
+        budget = Budget(zero, zero, can_break.astype(np.float64), any_lines, whole=True)
+        words = f"any {any_lines} of {can_break.sum()} lines may break, {budget.count():,} attacks"
+        return Threat(None, np.zeros(0, dtype=np.int64), any_lines, budget, words)
+    if disasters.broken.shape[1] != network.n_conductors:
+        raise OptionError(
+            f"the disasters are of a grid of {disasters.broken.shape[1]} branches, this one has "
+            f"{network.n_conductors}; give the disasters of this grid"
+        )
+    given = len(disasters)
+    count = np.ones(given, dtype=np.int64)
+    # A finished set with numbers for each disaster belongs to the disasters as given.
+    if ambiguity is None or isinstance(ambiguity, TotalVariation) or callable(ambiguity):
+        disasters, number = disasters.merged()
+        count = np.bincount(number)
+    broken = disasters.broken.astype(np.float64)
+    words = f"{given} disaster{'s' if given > 1 else ''}"
+    words += f", {len(disasters)} distinct" if len(disasters) < given else ""
+    if ambiguity is None:
+        return Threat(disasters, count, None, Scenarios(broken, disasters.probabilities), words)
+    made = ambiguity(disasters) if callable(ambiguity) else ambiguity
+    uncertainty = AmbiguousScenarios(broken, disasters.probabilities, made)
+    probability_set(uncertainty, Expectation()).worst(np.zeros(len(disasters)))  # refuses an empty set
+    return Threat(disasters, count, None, uncertainty, f"{words}, ambiguous ({type(made).__name__})")

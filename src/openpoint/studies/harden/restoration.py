@@ -19,12 +19,11 @@ from openpoint.network import Network
 from openpoint.network.ratings import series_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
-from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.methods.wait_and_see import StoppedError
+from openpoint.twostage.methods.solving import StoppedError
 from openpoint.twostage.recourse.compile import compile_model
 
 TOLERANCE = 1e-5

@@ -14,9 +14,8 @@ from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.scenarios.disasters import read_disasters
-from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.model import HardenProgram, Threat, threat_of
 from openpoint.studies.harden.options import HardenCosts, HardenOptions
-from openpoint.studies.harden.threat import Threat, threat_of
 from openpoint.twostage.risk import Expectation, WorstCase
 from openpoint.twostage.uncertainty import Budget
 

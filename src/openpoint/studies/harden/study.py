@@ -15,16 +15,15 @@ from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import DisastersLike
 from openpoint.studies.harden.answer import Run, answer
-from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.model import HardenProgram, Threat
 from openpoint.studies.harden.options import HardenCosts, HardenOptions, Method
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.setup import harden_program
-from openpoint.studies.harden.threat import Threat
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Outcome, Progress
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.wait_and_see import as_finite
+from openpoint.twostage.methods.solving import as_finite
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget
 

@@ -13,9 +13,8 @@ from openpoint.names import join_names
 from openpoint.results.columns import dtypes, finite, frame
 from openpoint.studies.harden import aftermath as single
 from openpoint.studies.harden.aftermath import AfterDisaster
-from openpoint.studies.harden.model import HardenProgram
+from openpoint.studies.harden.model import HardenProgram, Threat
 from openpoint.studies.harden.schema import HARDEN
-from openpoint.studies.harden.threat import Threat
 
 
 def disasters(

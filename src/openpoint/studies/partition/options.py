@@ -16,7 +16,7 @@ import numpy as np
 from openpoint.arguments import Names, Solves, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.files import table_from_files
-from openpoint.grid.table_text import table_from_rows
+from openpoint.grid.table_files import table_from_rows
 from openpoint.inputs import content_of
 from openpoint.io.workbook import read as workbook
 from openpoint.network.limits import Limits

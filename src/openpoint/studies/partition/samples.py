@@ -14,19 +14,23 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.results.columns import dtypes
 from openpoint.studies.partition.ac.circuit import PlanLimit
-from openpoint.studies.partition.ac.evaluate import Broken, EvaluatePlan, SampleEvaluations
-from openpoint.studies.partition.ac.verdict import PartitionSamples, PlanSamples, Share
-from openpoint.studies.partition.model.loads import block_loads_kw
+from openpoint.studies.partition.ac.evaluate import (
+    Broken,
+    EvaluatePlan,
+    PartitionSamples,
+    PlanSamples,
+    SampleEvaluations,
+    Share,
+)
+from openpoint.studies.partition.model.step import block_loads_kw
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import CUT_SHORT, Termination
+from openpoint.twostage.log import CUT_SHORT, Termination, check_stops
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.stopping import check_stops
-from openpoint.twostage.uncertainty import Certain
+from openpoint.twostage.uncertainty import Certain, draw
 from openpoint.twostage.workers.executors import Choice, InProcess, Lasting
 from openpoint.twostage.workers.pool import Workers, never
-from openpoint.twostage.worst_case.draws import draw
 
 BATCH = 100
 """Samples that are evaluated in one go, from a fresh start."""
@@ -51,13 +55,13 @@ def sample_partition(
 ) -> PartitionResult:
     """Draw loads from the uncertainty set of a plan and check whether it holds, in the linear model and in exact AC.
 
-    Loads are uniform in the set, a box or a budget set (`openpoint.twostage.worst_case.draws`). For each sample the
-    generators follow within their ramps by the cheapest recourse of the linear model
-    (`openpoint.studies.partition.ac.follow`), and the dispatch is put into OpenDSS, every island a circuit in which the
-    grid-forming generator holds the voltage. Checked are voltages and ratings, and limits and ramps of the grid-forming
-    generators in each phase. These make up for what the linear model does not see. Where that is too much for them, the
-    others take their part of it: the difference is measured, the recourse asked again, up to
-    `openpoint.studies.partition.ac.evaluate.ROUNDS` flows.
+    Loads are uniform in the set, a box or a budget set (`openpoint.twostage.uncertainty`). For each sample the
+    generators follow within their ramps by the cheapest recourse of the linear model, and the dispatch is put into
+    OpenDSS (`openpoint.studies.partition.ac.circuit`), every island a circuit in which the grid-forming generator holds
+    the voltage. Checked are voltages and ratings, and limits and ramps of the grid-forming generators in each phase.
+    These make up for what the linear model does not see. Where that is too much for them, the others take their part of
+    it: the difference is measured, the recourse asked again, up to `openpoint.studies.partition.ac.evaluate.ROUNDS`
+    flows.
 
     The plan made for nominal loads is evaluated in the same samples, to see what robustness bought.
 

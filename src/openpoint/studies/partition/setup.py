@@ -20,11 +20,16 @@ from openpoint.network import Network, build_network, load_shares
 from openpoint.network.blocks import Blocks
 from openpoint.network.blocks import blocks as blocks_of
 from openpoint.network.limits import Limits
-from openpoint.studies.partition.model.links import Links
-from openpoint.studies.partition.model.loads import block_loads_kw, load_blocks, terminal_base_kw
+from openpoint.studies.partition.model.links import Links, Storage
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import DispatchableGenerators, Step, UncertainLoads
-from openpoint.studies.partition.model.storage import Storage
+from openpoint.studies.partition.model.step import (
+    DispatchableGenerators,
+    Step,
+    UncertainLoads,
+    block_loads_kw,
+    load_blocks,
+    terminal_base_kw,
+)
 from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, PartitionOptions
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty

@@ -20,9 +20,8 @@ from openpoint.studies.partition.options import Method, PartitionCosts, Partitio
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.setup import beside_the_source, cut_network, program_of
 from openpoint.twostage.deadline import deadline_of
-from openpoint.twostage.log import Outcome, Progress, Termination, relative_gap
+from openpoint.twostage.log import PROVEN_GAP, Outcome, Progress, Termination, relative_gap
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.stopping import PROVEN_GAP
 
 _LOG = logging.getLogger(__name__)
 

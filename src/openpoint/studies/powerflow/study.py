@@ -17,9 +17,8 @@ from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
-from openpoint.powerflow.holding import hold_voltages, shared, with_reactive
-from openpoint.powerflow.meshed_holding import hold_voltages_meshed
-from openpoint.powerflow.phase_state import phase_state
+from openpoint.powerflow.holding import hold_voltages, hold_voltages_meshed, shared, with_reactive
+from openpoint.powerflow.opendss import phase_state
 from openpoint.powerflow.state import ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import phase_violations

@@ -12,7 +12,7 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
-from openpoint.powerflow.ensemble import Ensemble, ensemble, excesses, is_limited
+from openpoint.powerflow.state import Ensemble, ensemble, excesses, is_limited
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation

@@ -22,7 +22,7 @@ from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.schema import ITERATIONS
-from openpoint.studies.reconfigure.soft.limits import not_kept, ways_on
+from openpoint.studies.reconfigure.soft import not_kept, ways_on
 from openpoint.twostage.log import Outcome, Termination
 
 

@@ -21,7 +21,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import heaviest_tree
 from openpoint.formulations.switching import Switching
-from openpoint.powerflow.ensemble import is_limited
+from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
@@ -36,7 +36,7 @@ from openpoint.studies.reconfigure.enumeration import SwitchedProgram
 from openpoint.studies.reconfigure.heuristics import PIECE
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
-from openpoint.twostage.methods.wait_and_see import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
+from openpoint.twostage.methods.solving import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
 from openpoint.twostage.objective import SHARE_TOLERANCE, objective_of
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Regret

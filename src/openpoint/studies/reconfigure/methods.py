@@ -9,10 +9,9 @@ from openpoint.search.exchange.local import exchange_branches
 from openpoint.search.methods import Enumeration, Log, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Outcome, Progress
+from openpoint.twostage.log import Outcome, Progress, check_stops
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.stopping import check_stops
 from openpoint.twostage.uncertainty import Certain
 
 

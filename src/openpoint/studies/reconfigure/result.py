@@ -64,7 +64,7 @@ class SoftLimits:
 
     Attributes:
         relaxed: the limits that gave way, to 0.1 % of each; all others are kept.
-        proven: whether no radial state does with less, see `openpoint.studies.reconfigure.soft.limits`.
+        proven: whether no radial state does with less, see `openpoint.studies.reconfigure.soft`.
         least_percent: proven: no radial state keeps all limits relaxed alike by less than this; 0 = nothing is proven.
     """
 

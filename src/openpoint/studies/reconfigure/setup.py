@@ -13,8 +13,8 @@ from openpoint.formulations.locks import refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
+from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
-from openpoint.network.locks import locks
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions

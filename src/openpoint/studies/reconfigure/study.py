@@ -28,7 +28,7 @@ from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOp
 from openpoint.studies.reconfigure.phases.study import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program, station_program
-from openpoint.studies.reconfigure.soft.radial import solve_softly
+from openpoint.studies.reconfigure.soft import solve_softly
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
@@ -36,9 +36,8 @@ from openpoint.studies.reconfigure.year.seasons.study import PreparedSeasons, pr
 from openpoint.studies.reconfigure.year.study import PreparedYear, prepare_year
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import deadline_of
-from openpoint.twostage.log import Progress
+from openpoint.twostage.log import PROVEN_GAP, Progress
 from openpoint.twostage.risk import Expectation, Risk
-from openpoint.twostage.stopping import PROVEN_GAP
 
 _LOG = logging.getLogger(__name__)
 
@@ -172,7 +171,7 @@ def reconfigure(
         switchable: branches that may be switched beside those that the grid names: a name or pattern (`CB*`), several.
         max_changes: most branches whose state may differ from today's. change_cost_kw: cost of each, in kW of loss.
         soft_limits: where nothing keeps all limits, answer with the state that breaks them least and of those loses
-            least, and with `Termination.SOFT` (`openpoint.studies.reconfigure.soft.limits`).
+            least, and with `Termination.SOFT` (`openpoint.studies.reconfigure.soft`).
         progress: called with every iteration.
 
     Returns:

@@ -2,24 +2,180 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
+from openpoint.names import join_names
 from openpoint.network import Network
 from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
+from openpoint.results import columns as c
 from openpoint.scenarios.reliability import Reliability
-from openpoint.studies.secure.model.data import by_name, customers_of, failure_rates
+from openpoint.studies.secure.model.assumptions import by_name, customers_of, failure_rates
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.indices import Interruptions, interruptions
-from openpoint.studies.secure.model.restoration import Restoration
-from openpoint.studies.secure.model.switchings import Answer, Switching
+from openpoint.studies.secure.model.indices import Interruptions, dark_buses, interruptions
+from openpoint.studies.secure.model.states import Figures, closed_ties
+from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.tables import Evaluated, bus_table, fault_table, switching_table
+from openpoint.studies.secure.schema import SECURE
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The evaluated faults of a network, of which the tables are made.
+
+    Attributes:
+        faults, restored, switched: of one state, in the same order. load_kw, customers: (N) of each bus; None where
+            the number of customers is unknown. rates: (E) faults a year. times: what they do in a year.
+    """
+
+    network: Network
+    faults: Sequence[Fault]
+    restored: Sequence[Restoration]
+    switched: Sequence[Switching]
+    load_kw: Floats
+    customers: Floats | None
+    rates: Floats | None
+    times: Interruptions | None
+
+
+def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
+    """A row a branch, those of most load without supply until the repair first."""
+    network, load_kw, customers, times = evaluated.network, evaluated.load_kw, evaluated.customers, evaluated.times
+    places = grid.branches().select("kind", "name", "from_bus", "to_bus").to_dicts()
+    rows = []
+    for fault, restoration, switching in zip(evaluated.faults, evaluated.restored, evaluated.switched, strict=True):
+        dark = dark_buses(fault, restoration)
+        best = restoration.best
+        shown = best or restoration.nearest
+        ties, then = ([], ()) if best is None else (closed_ties(best.ties), best.opened)
+        common = {
+            "verdict": _verdict(fault, restoration, load_kw, customers),
+            **_restorable(evaluated, fault, switching),
+            "tripped_kw": float(load_kw[fault.tripped].sum()),
+            "isolated_kw": float(load_kw[fault.isolated].sum()),
+            "lost_kw": float(load_kw[dark].sum() - load_kw[fault.isolated].sum()),
+            "tripped_customers": None if customers is None else float(customers[fault.tripped].sum()),
+            "dark_customers": None if customers is None else float(customers[dark].sum()),
+            "to_open": join_names(network.branch_names[e] for e in fault.opened),
+            "to_close": join_names(network.branch_names[e] for e in ties),
+            "then_open": join_names(network.branch_names[e] for e in then),
+            "v_min_pu": None if shown is None else c.finite(shown.figures.v_min),
+            "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading),
+            "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest.figures),
+            "is_whole": restoration.is_whole,
+        }
+        for e in fault.branches.tolist():
+            by_customers = None if times is None or customers is None else float(times.customer_hours[e])
+            figures = {
+                "failures_per_year": None if evaluated.rates is None else float(evaluated.rates[e]),
+                "customer_hours_per_year": by_customers,
+                "not_supplied_kwh_per_year": None if times is None else float(times.kwh[e]),
+            }
+            rows.append({**places[e], **common, **figures})
+    table = c.frame(SECURE.tables["faults"], rows)
+    return table.sort(pl.col("lost_kw") + pl.col("isolated_kw"), descending=True, maintain_order=True)
+
+
+def _restorable(evaluated: Evaluated, fault: Fault, switching: Switching) -> dict[str, object]:
+    """What any switching, or as many as were asked for, can do."""
+    cut = None
+    if switching.reached is not None:
+        parts = [part.buses for part, there in zip(fault.parts, switching.reached, strict=True) if not there]
+        cut = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+    if switching.by_any is Answer.YES:
+        word = "switchings" if switching.state else "ties" if switching.closings else "nothing"
+    elif switching.by_any is Answer.NO:
+        word = "none"
+    else:
+        word = "more" if switching.within is Answer.NO else "unknown"
+    return {
+        "restorable": word,
+        "closings": switching.closings,
+        "is_fewest": switching.is_fewest,
+        "cut_off_kw": None if cut is None else float(evaluated.load_kw[cut].sum()),
+        "cut_off": join_names(evaluated.network.bus_names[n] for n in ([] if cut is None else cut)),
+    }
+
+
+def switching_table(evaluated: Evaluated) -> pl.DataFrame:
+    """A row a branch after whose fault more than ties restores the supply."""
+    names, rows = evaluated.network.branch_names, []
+    for fault, restoration, switching in zip(evaluated.faults, evaluated.restored, evaluated.switched, strict=True):
+        if (state := switching.state) is None:
+            continue
+        rows += [
+            {
+                "name": names[e],
+                "closings": switching.closings,
+                "is_fewest": switching.is_fewest,
+                "is_taken": restoration.best is state,
+                "to_open": join_names(names[k] for k in fault.opened),
+                "to_close": join_names(names[k] for k in closed_ties(state.ties)),
+                "then_open": join_names(names[k] for k in state.opened),
+                "v_min_pu": c.finite(state.figures.v_min),
+                "loading_percent": c.finite(100.0 * state.figures.loading),
+                "loss_kw": state.figures.loss * evaluated.network.s_base_kva,
+            }
+            for e in fault.branches.tolist()
+        ]
+    return c.frame(SECURE.tables["switchings"], rows).sort("closings", maintain_order=True)
+
+
+def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers: Floats | None) -> str:
+    """What switching does; a part without load and customers needs no supply."""
+    needs = np.flatnonzero(needs_of(fault, load_kw, customers)).tolist()
+    served = restoration.served or (False,) * len(fault.parts)
+    if not needs:
+        return "overload" if fault.is_held and restoration.best is None else "nothing lost"
+    if all(served[k] for k in needs):
+        return "restored"
+    if any(served[k] for k in needs):
+        return "partly restored"
+    return "limits" if any(len(fault.parts[k].ties) for k in needs) else "no tie"
+
+
+def _limit(network: Network, state: Figures) -> str:
+    """What breaks its limit most in a state after a fault."""
+    kind, number = state.worst
+    if kind == "no power flow":
+        return "no power flow: the voltage collapses"
+    if kind == "current":
+        return f"current of {network.branch_names[number]}: {100.0 * (1.0 + state.excess):.1f} % of what is allowed"
+    if not kind:
+        return ""
+    low = kind == "voltage low"
+    limit = math.sqrt((network.w_min if low else network.w_max)[number])
+    v = limit / (1.0 + state.excess) if low else limit * (1.0 + state.excess)
+    return f"{kind} at {network.bus_names[network.terminal_bus[number]]}: {v:.5f} pu"
+
+
+def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
+    """A row a bus."""
+    network, customers, times = evaluated.network, evaluated.customers, evaluated.times
+    tripping, dark = (np.zeros(network.n_terminals, dtype=np.int64) for _ in range(2))
+    for fault, restoration in zip(evaluated.faults, evaluated.restored, strict=True):
+        tripping[fault.tripped] += len(fault.branches)
+        dark[dark_buses(fault, restoration)] += len(fault.branches)
+    nothing = [None] * network.n_terminals
+    columns = {
+        "name": list(network.bus_names),
+        "load_kw": evaluated.load_kw,
+        "customers": nothing if customers is None else customers,
+        "v_pu": np.abs(state.v),
+        "tripping_faults": tripping,
+        "dark_faults": dark,
+        "interruptions_per_year": nothing if times is None else times.times,
+        "hours_per_year": nothing if times is None else times.hours,
+    }
+    return pl.DataFrame(columns, schema=c.dtypes(SECURE.tables["buses"]))
 
 
 def answer(

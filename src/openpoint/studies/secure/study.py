@@ -17,12 +17,9 @@ from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import Reliability, ReliabilityLike
 from openpoint.studies.secure.answer import answer
-from openpoint.studies.secure.model.data import customers_of, load_of_buses, may_fail
-from openpoint.studies.secure.model.faults import Fault, faults_of
-from openpoint.studies.secure.model.held import held_faults, sections_on_loops
-from openpoint.studies.secure.model.restoration import needs_of, restorations
-from openpoint.studies.secure.model.switchings import Asked, switchings_after, taken
-from openpoint.studies.secure.model.tree import Tree, tree_of
+from openpoint.studies.secure.model.assumptions import customers_of, load_of_buses, may_fail
+from openpoint.studies.secure.model.faults import Fault, Tree, faults_of, held_faults, sections_on_loops, tree_of
+from openpoint.studies.secure.model.switchings import Asked, needs_of, restorations, switchings_after, taken
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 from openpoint.twostage.deadline import deadline_of

@@ -10,14 +10,12 @@ import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import AnyProgram, FirstStage
-from openpoint.twostage.recourse.compile import compile_model
+from openpoint.twostage.program import AnyProgram, FirstStage, Goal
+from openpoint.twostage.recourse.compile import compile_model, template_of
 from openpoint.twostage.recourse.mixed import IntegerRecourseWork, IntegerSolution
 from openpoint.twostage.recourse.subproblem import Response, Subproblem
-from openpoint.twostage.recourse.template import template_of
 from openpoint.twostage.uncertainty import Box, Budget, Polyhedral, Uncertainty, centre
 
 TOLERANCE = 1e-5

@@ -12,8 +12,7 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.twostage.conformance.fault import Fault
 from openpoint.twostage.conformance.samples import TOLERANCE, Samples
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import ExactEvaluation
+from openpoint.twostage.program import ExactEvaluation, Goal
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import Response
 

@@ -15,9 +15,8 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
-from openpoint.twostage.methods.copies_by_need import CopiesByNeed
 from openpoint.twostage.methods.master import Master, Proposal
-from openpoint.twostage.methods.run import Run, Settings
+from openpoint.twostage.methods.run import CopiesByNeed, Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import EXACT, AnyProgram
 from openpoint.twostage.recourse.copies import choose_copies

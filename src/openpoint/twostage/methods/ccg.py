@@ -14,9 +14,8 @@ from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.methods.benders import add_cuts
-from openpoint.twostage.methods.copies_by_need import CopiesByNeed
 from openpoint.twostage.methods.master import Master, Proposal
-from openpoint.twostage.methods.run import Run, Settings
+from openpoint.twostage.methods.run import CopiesByNeed, Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.recourse.evaluation import Evaluation

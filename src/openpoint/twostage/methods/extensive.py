@@ -11,16 +11,13 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
-from openpoint.solvers.base import Answer, Status
-from openpoint.solvers.capabilities import HIGHS, SCIP, require, way_out
+from openpoint.solvers.base import HIGHS, SCIP, Answer, StandardForm, Status, require, way_out
 from openpoint.solvers.catalog import SOLVERS, choose
-from openpoint.solvers.form import StandardForm
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
-from openpoint.twostage.methods.wait_and_see import (
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination, check_stops
+from openpoint.twostage.methods.solving import (
     WAIT_AND_SEE_GAP,
     StoppedError,
     as_finite,
@@ -28,11 +25,10 @@ from openpoint.twostage.methods.wait_and_see import (
     wait_and_see_bounds,
 )
 from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, no_good, parts
+from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.embedded import RecourseCopy, embed_recourse
+from openpoint.twostage.recourse.copies import RecourseCopy, embed_recourse
 from openpoint.twostage.risk import Expectation, check_risk
-from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 
 GROWTH = 1.1

@@ -19,9 +19,9 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
+from openpoint.solvers.base import StandardForm
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.form import StandardForm
-from openpoint.twostage.recourse.template import Template
+from openpoint.twostage.recourse.compile import Template
 
 EQUAL = 1e-9
 """Largest difference of the two sides of a limit that is an equation."""

@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import AnyProgram, ExactEvaluation
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal
+from openpoint.twostage.recourse.compile import Template, template_of
 from openpoint.twostage.recourse.subproblem import VIOLATION_MIN, RecourseWork, Response
-from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import Workers, never
 
 

@@ -19,13 +19,12 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import SAME
 from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, RecourseBounds, ReducedProgram, SavingBound
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal, RecourseBounds, ReducedProgram, SavingBound
+from openpoint.twostage.recourse.compile import Template, template_of
 from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
 from openpoint.twostage.recourse.subproblem import Response
-from openpoint.twostage.recourse.template import Template, template_of
 from openpoint.twostage.workers.pool import never, remembered
 
 GAP = 1e-6

@@ -11,11 +11,9 @@ import numpy as np
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import OpenpointError
-from openpoint.solvers.base import Answer, Status
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
-from openpoint.twostage.goal import Goal
-from openpoint.twostage.program import AnyProgram, SecondStage, parts
+from openpoint.twostage.program import AnyProgram, Goal, SecondStage, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre
 from openpoint.twostage.workers.pool import never

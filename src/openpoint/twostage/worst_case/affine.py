@@ -23,10 +23,9 @@ import scipy.sparse as sp
 from scipy.sparse import csgraph
 
 from openpoint.arrays import Floats, Ints
-from openpoint.solvers.base import Status
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
-from openpoint.twostage.recourse.template import Template
+from openpoint.twostage.recourse.compile import Template
 from openpoint.twostage.uncertainty import Polyhedral
 from openpoint.twostage.workers.pool import never
 

@@ -13,8 +13,7 @@ from openpoint.arrays import Floats
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network import build_network
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, network_of_period
-from openpoint.network.day_demand import nominal_load
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, network_of_period, nominal_load
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.powerflow.balanced import solve
 from openpoint.solvers.clarabel import ClarabelModel

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
-from openpoint.network.day_demand import nominal_load
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
 from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openpoint.network.day_demand import nominal_load
+from openpoint.network.day import nominal_load
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_cone import hour_numbers
 from openpoint.studies.dispatch.day.samples import operate_days, sample_days

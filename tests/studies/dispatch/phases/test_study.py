@@ -15,7 +15,7 @@ from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
-from openpoint.powerflow.phase_state import phase_state
+from openpoint.powerflow.opendss import phase_state
 from openpoint.results.phase_violations import excess
 from openpoint.studies.dispatch.phases.devices import phase_devices
 from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought

@@ -9,14 +9,19 @@ import pytest
 
 from openpoint.arrays import Bools
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
-from openpoint.studies.reconfigure.faults import index_search
+from openpoint.studies.reconfigure.faults import search as module
 from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, unkept_limits
-from openpoint.studies.reconfigure.faults.index_search import IndexSearch
-from openpoint.studies.reconfigure.faults.search import Found, search_loss
+from openpoint.studies.reconfigure.faults.search import (
+    Found,
+    IndexSearch,
+    floors_of,
+    none_keeps,
+    search_loss,
+    unkept_limits,
+)
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
-from openpoint.studies.secure.model.tree import tree_of
+from openpoint.studies.secure.model.faults import tree_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders.fault_tasks import Case, fault_case
@@ -108,7 +113,7 @@ def check_optima(case: Case) -> int:
 def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     case = fault_case(seed)
     assert case is not None
-    monkeypatch.setattr(index_search, "QUICK", 1)
+    monkeypatch.setattr(module, "QUICK", 1)
     task, whole = task_of(case, Sought.SAIDI, unlimited(case.network.n_conductors)), list[int]()
     monkeypatch.setattr(IndexSearch, "_branch", lambda search, *_: setattr(search, "nodes", search.nodes + 1))
     monkeypatch.setattr(FaultExchange, "kicks", lambda *_: None)

@@ -20,10 +20,8 @@ import openpoint
 from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
-from openpoint.studies.reconfigure.fleet.sources import Source, find_sources
-from openpoint.studies.reconfigure.fleet.store import RECORD, REPORT, RESULT
 from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare_fleet
-from openpoint.studies.reconfigure.fleet.task import FleetTask
+from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.workers import apart
 from tests.cli.desk import tables

@@ -40,8 +40,8 @@ from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.studies.reconfigure.study import prepare, reconfigure
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.log import Iteration
+from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.subproblem import Subproblem
 from tests.builders.clock import held
 from tests.builders.meshed import meshed

@@ -20,7 +20,7 @@ from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.soft.radial import Seen, soften_radial
+from openpoint.studies.reconfigure.soft import Seen, soften_radial
 from openpoint.studies.reconfigure.study import Method, prepare
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration
@@ -230,7 +230,7 @@ def test_without_a_proof_the_answer_is_the_least_violation_met() -> None:
 
 def test_questions_that_take_too_long_are_given_up_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     proven = openpoint.reconfigure(hot(), soft_limits=True)
-    monkeypatch.setattr("openpoint.studies.reconfigure.soft.radial.ASK_S", 0.0)
+    monkeypatch.setattr("openpoint.studies.reconfigure.soft.ASK_S", 0.0)
     result = openpoint.reconfigure(hot(), soft_limits=True)
     assert result.termination is Termination.SOFT
     assert result.soft_limits is not None

@@ -12,8 +12,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses, is_limited
 from openpoint.powerflow.series import StepDemand
+from openpoint.powerflow.state import excesses, is_limited
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.groups import group_steps, means
 from openpoint.search.futures.task import FuturesTask

@@ -12,15 +12,14 @@ import pytest
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.ensemble import excesses
+from openpoint.powerflow.state import excesses
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.plans import operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
 from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
-from openpoint.studies.reconfigure.year.seasons.periods import BlockPeriods
-from openpoint.studies.reconfigure.year.seasons.search import PlanTask, search_plan
+from openpoint.studies.reconfigure.year.seasons.search import BlockPeriods, PlanTask, search_plan
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.studies.reconfigure.year.test_search import random_year
@@ -128,7 +127,7 @@ def test_blocks_are_not_searched_once_the_time_is_up(seed: int, monkeypatch: pyt
         clock[0] += 1.0
         return search_year(*args, **options)
 
-    monkeypatch.setattr("openpoint.studies.reconfigure.year.seasons.periods.search_year", slow)
+    monkeypatch.setattr("openpoint.studies.reconfigure.year.seasons.search.search_year", slow)
     found = search_plan(plan, GAP, None, Deadline(0.5, clock=lambda: clock[0])).outcome
     assert (found.termination, searched[0]) == (Termination.TIME, 1)
     assert len(plan.blocks) > 1

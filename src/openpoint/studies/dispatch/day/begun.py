@@ -12,11 +12,9 @@ import polars as pl
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
-from openpoint.network.day_demand import nominal_load
-from openpoint.network.device_tables import build_devices
-from openpoint.network.devices import DeviceKind, Devices
-from openpoint.scenarios.day.rows import at, has_fault
-from openpoint.scenarios.day.schemas import MEASURED
+from openpoint.network.day import nominal_load
+from openpoint.network.devices import DeviceKind, Devices, build_devices
+from openpoint.scenarios.day.schemas import MEASURED, at, has_fault
 from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.rolling import (

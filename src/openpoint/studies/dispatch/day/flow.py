@@ -15,10 +15,9 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors
-from openpoint.network.day_demand import tangent
+from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors, tangent
 from openpoint.network.devices import with_positions
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.meshed import solve_meshed

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
-from openpoint.network.kept import power_slack
+from openpoint.network.limits import power_slack
 from openpoint.results import ac_tables as states
 from openpoint.studies.dispatch.day.flow import DayFlow, contents, running, starts
 from openpoint.studies.dispatch.day.schema import VIOLATIONS

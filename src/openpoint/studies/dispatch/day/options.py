@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.network.limits import Limits
+from openpoint.scenarios.day.clock import NowLike, StateLike
 from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
-from openpoint.scenarios.day.measured import StateLike
-from openpoint.scenarios.day.now import NowLike
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty
 from openpoint.studies.dispatch.day.contest import CompareLike, read_compare
 from openpoint.studies.dispatch.day.methods import MethodName

@@ -13,7 +13,7 @@ from openpoint.names import join_names
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
 from openpoint.results.violation import violation_table
-from openpoint.scenarios.day.now import NowLike, period_at
+from openpoint.scenarios.day.clock import NowLike, period_at
 from openpoint.studies.dispatch.day.carried import CarriedOut, Planned
 from openpoint.studies.dispatch.day.limits import DayViolation
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS

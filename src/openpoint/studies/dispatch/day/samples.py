@@ -9,8 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from openpoint.arrays import Bools, Floats
-from openpoint.network.day import DayPlan, Uncertain, available_power
-from openpoint.network.day_demand import nominal_load
+from openpoint.network.day import DayPlan, Uncertain, available_power, nominal_load
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.twostage.workers.pool import never
 

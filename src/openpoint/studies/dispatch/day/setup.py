@@ -14,10 +14,9 @@ from openpoint.formulations.radiality import contract
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Demand
-from openpoint.network.device_tables import build_devices, build_prices, build_supply
-from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply
+from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
-from openpoint.network.locks import locks
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
 from openpoint.scenarios.day.futures import DayFutures, realisations_of

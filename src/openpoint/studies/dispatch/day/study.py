@@ -18,12 +18,10 @@ from openpoint.network.limits import Limits
 from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
+from openpoint.scenarios.day.clock import NowLike, StateLike, period_at, read_measured
 from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.day.futures import DayFutures, DayFuturesLike, futures_notes, read_day_futures
-from openpoint.scenarios.day.measured import StateLike, read_measured
-from openpoint.scenarios.day.now import NowLike, period_at
-from openpoint.scenarios.day.read import DayLike, read_day
-from openpoint.scenarios.day.tables import Day
+from openpoint.scenarios.day.tables import Day, DayLike, read_day
 from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun

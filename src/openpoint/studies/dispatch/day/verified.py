@@ -20,8 +20,7 @@ from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.day.model.worst_day import WorstDays
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Termination, relative_gap
-from openpoint.twostage.stopping import PROVEN_GAP
+from openpoint.twostage.log import PROVEN_GAP, Termination, relative_gap
 
 
 def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap: float = math.inf) -> DayOutcome:

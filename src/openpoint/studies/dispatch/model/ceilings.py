@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import Devices
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.network.operating_cost import OperatingCost
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 

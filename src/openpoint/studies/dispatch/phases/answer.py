@@ -15,7 +15,7 @@ from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import CRITERIA
-from openpoint.powerflow.phase_state import PhaseState
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.grid.banks import kvar_by_steps
+from openpoint.grid.devices import at_positions, kvar_by_steps, positions_of
 from openpoint.grid.grid import Grid
-from openpoint.grid.positions import at_positions, positions_of
 from openpoint.network.build import tap_ratio
 from openpoint.network.devices import DeviceKind
 

@@ -38,7 +38,7 @@ from openpoint.formulations.topology_phases import by_branch, is_radial_state
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
-from openpoint.network.kept import at_kept_limits
+from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.opendss import PhaseFlows
 from openpoint.studies.dispatch.phases.devices import PhaseDevices

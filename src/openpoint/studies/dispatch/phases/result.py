@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss.write import circuit_text
 from openpoint.network import Network
-from openpoint.powerflow.phase_state import PhaseState
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.phases.evaluation import Sought
 from openpoint.twostage.log import Iteration, Termination, relative_gap

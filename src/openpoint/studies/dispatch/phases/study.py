@@ -26,9 +26,9 @@ from openpoint.formulations.topology_phases import by_branch, choices_of, is_rad
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
+from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
-from openpoint.network.locks import locks
-from openpoint.powerflow.phase_state import PhaseState, phase_state
+from openpoint.powerflow.opendss import PhaseState, phase_state
 from openpoint.results.phase_violations import violations
 from openpoint.studies.dispatch.phases.descent import Descent
 from openpoint.studies.dispatch.phases.devices import PhaseDevices, phase_devices

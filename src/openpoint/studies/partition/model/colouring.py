@@ -26,7 +26,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Ints
 from openpoint.graph import components
 from openpoint.network.blocks import Blocks
-from openpoint.studies.partition.model.topology import Topology, binaries
+from openpoint.studies.partition.model.step import Topology, binaries
 
 
 def colouring(blocks: Blocks, home: Ints, most: int) -> Topology:

@@ -36,10 +36,8 @@ from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.studies.partition.model.colouring import colouring
-from openpoint.studies.partition.model.links import Linked, Links, linked, state_before
-from openpoint.studies.partition.model.step import DispatchableGenerators, Step, UncertainLoads
-from openpoint.studies.partition.model.storage import sums
-from openpoint.studies.partition.model.topology import Topology, compact
+from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
+from openpoint.studies.partition.model.step import DispatchableGenerators, Step, Topology, UncertainLoads, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Risk, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty

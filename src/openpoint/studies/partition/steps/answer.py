@@ -14,14 +14,12 @@ from openpoint.grid.grid import Grid
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.partition.ac.circuit import PlanCircuit
-from openpoint.studies.partition.answer import worst_slack
-from openpoint.studies.partition.model.links import Links, today
-from openpoint.studies.partition.model.loads import terminal_base_kw
+from openpoint.studies.partition.answer import StepTables, step_tables, switch_table, worst_slack
+from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.storage import Storage, sums
+from openpoint.studies.partition.model.step import terminal_base_kw
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.studies.partition.steps.result import PartitionStepsResult
-from openpoint.studies.partition.tables import StepTables, step_tables, switch_table
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome

@@ -18,12 +18,10 @@ from typing import Protocol
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.studies.partition.model.links import Links
+from openpoint.studies.partition.model.links import Links, Storage, sums
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.storage import Storage, sums
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination, relative_gap
-from openpoint.twostage.stopping import PROVEN_GAP
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination, relative_gap
 
 ALONE_SHARE, IN_TURN_SHARE = 0.3, 0.5
 """Share of the time left that the steps alone may take, and then the plan step after step."""

@@ -46,7 +46,7 @@ def partition_steps(
     The decision of a step is that of `openpoint.partition`. Steps hang together by the switches that may move in a
     step, by blocks that stay energised, and by energy in store; without any of them each step has its own optimum.
     Every load deviates in each step by itself, and what generators do about it in a step needs no knowledge of later
-    loads: storage follows within reserves that the plan sets aside (see `openpoint.studies.partition.model.storage`).
+    loads: storage follows within reserves that the plan sets aside (see `openpoint.studies.partition.model.links`).
 
     Args:
         grid: the grid, a path or a name that `read` takes. horizon: its steps, events,

@@ -13,11 +13,10 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.table import Table
 from openpoint.network import Network
-from openpoint.network.kept import greatest_magnitude, least_magnitude
-from openpoint.studies.secure.model.faults import touching_branches
+from openpoint.network.limits import greatest_magnitude, least_magnitude
+from openpoint.studies.secure.model.faults import Sections, touching_branches
 from openpoint.studies.secure.model.indices import SwitchingTimes
-from openpoint.studies.secure.model.restoration import MOST
-from openpoint.studies.secure.model.sections import Sections
+from openpoint.studies.secure.model.switchings import MOST
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, States
 from openpoint.network import Network
-from openpoint.powerflow.arrays import work_for
+from openpoint.powerflow.arrays import Wires, work_for
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.studies.reconfigure.faults.arrays import FaultData, fault_work
+from openpoint.studies.reconfigure.faults.bound_kernel import bound_faults
 from openpoint.studies.reconfigure.faults.kernel import evaluate_faults
-from openpoint.studies.reconfigure.faults.partial import least_for, partial_work
+from openpoint.studies.reconfigure.faults.partial import Least, least_for, partial_work
 
 ENDLESS = 2**62
 
@@ -65,3 +66,25 @@ class FaultEvaluator:
         return FaultFigures(
             state.closed.copy(), state.unrestorable.copy(), times, hours, kwh, is_whole=not state.loose[0]
         )
+
+
+class PartialBound:
+    """Bounds of partial states, one after another.
+
+    Attributes:
+        work: after `faults`, `lost` and `bound` are those of the state.
+    """
+
+    def __init__(self, wires: Wires, data: FaultData, least: Least) -> None:
+        self.wires, self.data, self.least = wires, data, least
+        self.work = partial_work(data)
+
+    def faults(self, status: States, most: int) -> int:
+        """Faults that no completion of (E) branches OPEN, CLOSED or UNDECIDED restores; stops above `most`."""
+        self.work.status[:] = status
+        return int(bound_faults(self.wires, self.data, self.least, self.work, most))
+
+    @property
+    def interruptions(self) -> float:
+        """Bound of the interruptions in all completions of the state before."""
+        return float(self.work.bound[0])

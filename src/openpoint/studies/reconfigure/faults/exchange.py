@@ -13,7 +13,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Ints
 from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultTask, Sought
-from openpoint.studies.secure.model.tree import tree_of
+from openpoint.studies.secure.model.faults import tree_of
 
 KICK = 3
 """Steps of a kick, at most."""

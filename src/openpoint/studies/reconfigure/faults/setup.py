@@ -20,9 +20,8 @@ from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, FaultLimits,
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import station_program
-from openpoint.studies.secure.model.data import by_name, failure_rates, load_of_buses, may_fail
-from openpoint.studies.secure.model.held import sections_on_loops
-from openpoint.studies.secure.model.tree import tree_of
+from openpoint.studies.secure.model.assumptions import by_name, failure_rates, load_of_buses, may_fail
+from openpoint.studies.secure.model.faults import sections_on_loops, tree_of
 from openpoint.twostage.deadline import Deadline
 
 

@@ -12,11 +12,16 @@ from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.faults.answer import secured_result
-from openpoint.studies.reconfigure.faults.floors import floors_of, none_keeps, unkept_limits
-from openpoint.studies.reconfigure.faults.index_search import IndexSearch
 from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
 from openpoint.studies.reconfigure.faults.result import UNITS, SecuredResult
-from openpoint.studies.reconfigure.faults.search import Found, search_loss
+from openpoint.studies.reconfigure.faults.search import (
+    Found,
+    IndexSearch,
+    floors_of,
+    none_keeps,
+    search_loss,
+    unkept_limits,
+)
 from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
 from openpoint.studies.reconfigure.faults.task import FaultTask, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions

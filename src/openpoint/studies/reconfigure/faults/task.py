@@ -14,8 +14,7 @@ from openpoint.arrays import Bools, Floats, States
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.studies.reconfigure.faults.arrays import FaultData
-from openpoint.studies.reconfigure.faults.bounds import PartialBound
-from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures, PartialBound
 
 Merit = tuple[float, float, float, float]
 """By which states are compared: violation of limits, excess over what faults may do, the figure sought, the loss."""

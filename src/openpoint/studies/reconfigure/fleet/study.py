@@ -13,18 +13,16 @@ from typing import TypedDict, Unpack
 from openpoint.arguments import Names, of_kind, path_of
 from openpoint.atomic import Content, write_files
 from openpoint.errors import NotWrittenError, OptionError
+from openpoint.grid.devices import HELD, Held
 from openpoint.grid.files import HEAD
-from openpoint.grid.pv_generators import HELD, Held
-from openpoint.grid.table_bytes import table_bytes
+from openpoint.grid.table_files import table_bytes
 from openpoint.inputs import real_path
 from openpoint.network.limits import Limits
 from openpoint.results.base import report_html
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
-from openpoint.studies.reconfigure.fleet.sources import Paths, Source, find_sources
-from openpoint.studies.reconfigure.fleet.store import GRIDS, naming_file
-from openpoint.studies.reconfigure.fleet.task import FleetTask
+from openpoint.studies.reconfigure.fleet.task import GRIDS, FleetTask, Paths, Source, find_sources, naming_file
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.interrupt import Interrupt, listening

@@ -10,14 +10,14 @@ import polars as pl
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.goal import Goal
 from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.evaluation import RecourseSolver
 from openpoint.twostage.recourse.subproblem import Response
 from openpoint.twostage.workers.executors import Choice, InProcess

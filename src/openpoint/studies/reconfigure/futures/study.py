@@ -29,7 +29,7 @@ from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
-from openpoint.twostage.methods.wait_and_see import NoSolutionError
+from openpoint.twostage.methods.solving import NoSolutionError
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
 

@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.formulations.topology_phases import is_radial_state
 from openpoint.network import Network
-from openpoint.powerflow.phase_state import PhaseState
+from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result

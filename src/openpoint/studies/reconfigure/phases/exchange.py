@@ -16,8 +16,7 @@ from openpoint.arrays import Bools
 from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.powerflow.opendss import OpenDssCircuit
-from openpoint.powerflow.phase_state import PhaseState, state_of
+from openpoint.powerflow.opendss import OpenDssCircuit, PhaseState, state_of
 from openpoint.results.phase_violations import excess
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.reconfigure.phases.model import PhasesProgram

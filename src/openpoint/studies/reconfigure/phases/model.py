@@ -27,7 +27,7 @@ from openpoint.formulations.radiality import Choices, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
 from openpoint.network import Network
-from openpoint.network.kept import at_kept_limits
+from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases
 from openpoint.studies.reconfigure.phases.heuristics import CoupledTreeHeuristics
 from openpoint.studies.reconfigure.phases.linear_evaluation import (

@@ -11,15 +11,7 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.studies.reconfigure.phases.answer import PhasesAnswer
 from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
-from openpoint.studies.reconfigure.soft.limits import (
-    Reply,
-    Softened,
-    as_met,
-    as_soft_limits,
-    relaxed,
-    shares_of,
-    soften,
-)
+from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 

@@ -18,8 +18,8 @@ from openpoint.formulations.topology_phases import by_branch, choices_of
 from openpoint.grid.balanced import HAS_PHASES, is_symmetric
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
+from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
-from openpoint.network.locks import locks
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.methods import BranchExchange

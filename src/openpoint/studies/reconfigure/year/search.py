@@ -17,8 +17,8 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.radiality import heaviest_tree
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
-from openpoint.powerflow.ensemble import is_limited
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
+from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means

@@ -18,8 +18,7 @@ from openpoint.powerflow.check import check_flow
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.year.model import Year
-from openpoint.scenarios.year.read import YearLike, read_year
+from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.methods import refuse_executor
 from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions

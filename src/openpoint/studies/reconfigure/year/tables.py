@@ -10,11 +10,11 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.kept import greatest_square, least_square
+from openpoint.network.limits import greatest_square, least_square
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
-from openpoint.scenarios.year.model import Year
+from openpoint.scenarios.year.read import Year
 from openpoint.studies.reconfigure.year.schema import YEAR
 
 _TABLES = YEAR.tables

@@ -17,8 +17,8 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.restoration import Restoration
 from openpoint.studies.secure.model.states import closed_ties
+from openpoint.studies.secure.model.switchings import Restoration
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
-from openpoint.network.kept import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
+from openpoint.network.limits import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.balanced import Flows, FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
 from openpoint.studies.secure.model.excerpt import Excerpt, excerpt_of, feeders_of, whole_of
-from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.tree import Tree
+from openpoint.studies.secure.model.faults import Fault, Tree
 
 CELLS = 2_000_000
 """Buses and branches of the states that are solved in one call, so that memory stays small."""

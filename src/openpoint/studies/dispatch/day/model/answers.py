@@ -6,7 +6,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import HourRecourse
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, HourEvaluation
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 

@@ -22,10 +22,9 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, ceiling
 from openpoint.network.day import DayPlan
-from openpoint.network.kept import LIMIT_TOLERANCE
-from openpoint.solvers.base import Answer, Status
+from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.studies.dispatch.day.model.day_schedule import day_schedule, plan_of
 from openpoint.studies.dispatch.day.model.hour_block import (
     BlockCeiling,

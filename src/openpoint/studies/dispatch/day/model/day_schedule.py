@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan
 from openpoint.network.devices import DeviceKind
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
 from openpoint.studies.dispatch.day.model import first_stage as first
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of

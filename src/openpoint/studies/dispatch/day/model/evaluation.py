@@ -15,13 +15,12 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.day_bounds import at_terminals
 from openpoint.network import Network
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
-from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load, tangent
 from openpoint.network.devices import DeviceKind, Devices, with_positions
-from openpoint.network.kept import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import Flows, solve
-from openpoint.powerflow.ensemble import excesses
 from openpoint.powerflow.operating_point import over_limit, relative_excess
+from openpoint.powerflow.state import excesses
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 LIMITS = (

@@ -16,7 +16,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse
-from openpoint.network.kept import LEAST_POWER, LIMIT_TOLERANCE
+from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.answers import Answers
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
 from openpoint.studies.dispatch.day.model.hour_cone import INSIDE, HourCone, HourNumbers, hour_numbers

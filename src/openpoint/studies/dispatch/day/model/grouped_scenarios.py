@@ -39,8 +39,7 @@ from openpoint.studies.dispatch.day.model.question import ScenarioDays
 from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
-from openpoint.twostage.stopping import PROVEN_GAP
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap
 
 SHARE = 0.2
 """Share of the gap that each of several inaccuracies may leave open."""

@@ -25,9 +25,9 @@ from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.kept import power_scale
+from openpoint.network.limits import power_scale
 from openpoint.network.operating_cost import SupplyLimits
-from openpoint.solvers.form import StandardForm
+from openpoint.solvers.base import StandardForm
 from openpoint.solvers.known import KnownColumns, settled
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.program import parts

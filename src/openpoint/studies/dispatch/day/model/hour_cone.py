@@ -18,11 +18,9 @@ from openpoint.formulations.day_bounds import at_terminals, day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourDemand, HourFlow, check_uncertain_loads, recourse_flow
-from openpoint.network.day import DayPlan, HourRecourse
-from openpoint.network.day_demand import movable, nominal_load, sheddable, splits, tangent
-from openpoint.solvers.base import Status
+from openpoint.network.day import DayPlan, HourRecourse, movable, nominal_load, sheddable, splits, tangent
+from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.solvers.form import StandardForm
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.recourse.compile import compile_model
 

@@ -24,8 +24,7 @@ from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress
-from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.log import Iteration, Progress, check_stops
 
 
 @dataclass(frozen=True, kw_only=True)

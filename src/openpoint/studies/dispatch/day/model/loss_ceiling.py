@@ -17,8 +17,7 @@ from openpoint.formulations.flow_ranges import (
     ceiling,
     flow_ranges,
 )
-from openpoint.network.day import DayPlan, available_power, load_factors
-from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.day import DayPlan, available_power, load_factors, nominal_load, tangent
 from openpoint.network.devices import DeviceKind
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 

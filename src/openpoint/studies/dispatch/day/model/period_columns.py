@@ -40,8 +40,7 @@ from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.model.worst_day import WorstDays
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
-from openpoint.twostage.stopping import PROVEN_GAP, check_stops
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
 
 LOST = 1e12
 """$ that an operation counts that keeps no limits."""

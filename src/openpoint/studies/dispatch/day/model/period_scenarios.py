@@ -32,9 +32,8 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioD
 from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
 from openpoint.twostage.risk import Regret
-from openpoint.twostage.stopping import PROVEN_GAP, check_stops
 
 TOGETHER_MOST = 40
 """Most scenario days that are in one program, each with copies of its own."""

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
-from openpoint.network.day_demand import movable, sheddable
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, movable, sheddable
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Complexes, Floats
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
-from openpoint.network.day_demand import nominal_load
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 CURTAILED = 1e-6

@@ -16,8 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.network.day import DayArrays, load_factors
-from openpoint.network.day_demand import nominal_load, tangent
+from openpoint.network.day import DayArrays, load_factors, nominal_load, tangent
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.topology import recourse

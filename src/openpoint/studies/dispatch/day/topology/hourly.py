@@ -33,8 +33,7 @@ from openpoint.studies.dispatch.day.topology.method import SHARE, first_status
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.studies.dispatch.day.topology.weights import forecast, worst_mixture
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
-from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.log import Iteration, Progress, Termination, check_stops, relative_gap
 
 TURNS = 6
 """Topologies for the resources of the plan before, at most."""

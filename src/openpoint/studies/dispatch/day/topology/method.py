@@ -28,8 +28,7 @@ from openpoint.studies.dispatch.day.topology.faced import Faced, faced
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
 from openpoint.studies.dispatch.day.topology.tree import TopologyTree
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
-from openpoint.twostage.stopping import check_stops
+from openpoint.twostage.log import Iteration, Progress, Termination, check_stops, relative_gap
 
 EVERY = 20
 """Nodes between two lines of the log."""

@@ -8,10 +8,9 @@ import numpy as np
 
 from openpoint.arrays import Floats, Ints
 from openpoint.formulations.day_bounds import largest_powers
-from openpoint.network.day import DayArrays, available_power, load_factors
-from openpoint.network.day_demand import movable, nominal_load, sheddable, tangent
+from openpoint.network.day import DayArrays, available_power, load_factors, movable, nominal_load, sheddable, tangent
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.kept import at_kept_supply
+from openpoint.network.limits import at_kept_supply
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.topology.builder import ANGLES, Builder
 

@@ -22,8 +22,7 @@ from openpoint.arrays import Bools
 from openpoint.search.methods import Log
 from openpoint.search.result import SearchResult, gap_between
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.index_search import IndexSearch
-from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, LossSearch
+from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, IndexSearch, LossSearch
 from openpoint.studies.reconfigure.faults.setup import Prepared
 from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultLimits, Sought, figure_of
 from openpoint.twostage.deadline import Deadline

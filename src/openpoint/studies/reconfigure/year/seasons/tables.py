@@ -14,7 +14,7 @@ from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results.columns import dtypes, frame
 from openpoint.scenarios.year.blocks import Blocks
-from openpoint.scenarios.year.model import Year
+from openpoint.scenarios.year.read import Year
 from openpoint.studies.reconfigure.year import tables as of_year
 from openpoint.studies.reconfigure.year.search import YearTask
 from openpoint.studies.reconfigure.year.seasons.result import BlockState, names_of_state

@@ -1,17 +1,24 @@
-"""Tables as CSV text, both ways and lossless.
+"""Tables as files: CSV text, both ways and lossless, and Parquet.
 
-Tables are written with commas and decimal points, and read also with semicolons or tabs and decimal commas
-(`openpoint.grid.csv_style`). An empty cell is null, a quoted empty cell (`""`) an empty text; names are never taken for
-numbers, nor by a spreadsheet for formulas: `'=1+1` is the name =1+1. A matrix is its lower triangle row by row, numbers
-between blanks: `0.1 0.02 0.1`, as are the levels of a bank.
+Tables are written with commas and decimal points, and read also with semicolons or tabs and decimal commas. An empty
+cell is null, a quoted empty cell (`""`) an empty text; names are never taken for numbers, nor by a spreadsheet for
+formulas: `'=1+1` is the name =1+1. A matrix is its lower triangle row by row, numbers between blanks: `0.1 0.02 0.1`,
+as are the levels of a bank.
 Numbers are written with the fewest digits that read back to the same number. Columns that hold nothing but their
 default are not written.
+
+Texts are written so that no spreadsheet takes one for a formula (`no_formula`), and read back as they were (`plain`).
+
+The separator (a comma, a semicolon or a tab) is found in the line of the column names. If it is a comma, the decimal
+sign is a point. Otherwise the decimal sign is found from all numbers of the file. A file in which it remains ambiguous
+is refused: `1,234` alone may be 1.234 or 1234.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -21,17 +28,120 @@ import polars as pl
 
 from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.conform import conform, empty_table
-from openpoint.grid.csv_style import (
-    ONE_CELL_EACH,
-    decimal_of,
-    no_formula,
-    plain,
-    refuse_large_table,
-    separator_of,
-    with_point,
-)
 from openpoint.grid.schemas import SCHEMAS
-from openpoint.inputs import MOST_VALUES
+from openpoint.inputs import MOST_BYTES, MOST_CELLS, MOST_COLUMNS, MOST_VALUES, decoding, refuse_more
+
+OF_A_ROW = 3
+"""What a row takes beside its cells, as a number of cells."""
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+ONE_CELL_EACH = "Write a cell for every column; where numbers have a decimal comma, write ; between the cells"
+"""What to do where a row has more or fewer cells than there are columns."""
+_PART = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?", re.ASCII)
+# One to three digits without a leading zero, a sign, and three more: a decimal fraction, or thousands.
+_EITHER = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+# Where a spreadsheet may begin a cell: at the start, or after what it may take for a separator; there, the signs with
+# which a formula begins, wide ones included.
+_BEGIN = r"(?:^|(?<=[;,|\t\r\n\"]))"
+_FORMULA = "'*[=+\\-@\t\r＝＋－＠]"
+_UNSAFE = re.compile(f"{_BEGIN}(?={_FORMULA})")
+_ESCAPED = re.compile(f"{_BEGIN}'(?={_FORMULA})")
+
+Cell = tuple[str, str, str]
+"""The place of a cell as messages name it, its column and its text."""
+
+
+def separator_of(text: str, file: str) -> tuple[str, list[Problem]]:
+    """The sign between the cells of a CSV text, and a fault where the line of the column names has several of them."""
+    blank = re.match(r"[\r\n]*", text)
+    assert blank is not None
+    start = blank.end()
+    number = 1 + len(re.findall("\r\n|\n|\r", text[:start]))
+    end = min((at for sign in "\r\n" if (at := text.find(sign, start)) >= 0), default=len(text))
+    header = text[start:end]
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    met = [sign for sign in SEPARATORS if sign in unquoted]
+    if len(met) < 2:
+        return (met or [","])[0], []
+    words = " and ".join(SEPARATORS[sign] for sign in met)
+    message = f"between the column names stand {words}"
+    remedy = "Write one sign between all cells: a comma, or a semicolon where numbers have a decimal comma"
+    return met[0], [Problem(file, f"line {number}", "", message, remedy)]
+
+
+def refuse_large_table(text: str, separator: str, file: str, limit: int = MOST_CELLS) -> None:
+    """Refuse a CSV text with more cells than the limit, or too many columns.
+
+    Raises:
+        InputError: there are more.
+    """
+    lines = text.count("\n") or text.count("\r")
+    refuse_more(text.count(separator) + OF_A_ROW * lines, limit, f"cells (a row counts as {OF_A_ROW} more)", file)
+    header = text[: text.find("\n") if lines and "\n" in text else None]
+    refuse_more(header.count(separator), MOST_COLUMNS, "columns", file)
+
+
+def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str, list[Problem]]:
+    """The decimal sign of a file, and faults where its numbers contradict each other or are ambiguous.
+
+    Args:
+        numbers: the cells of the columns of numbers; one may hold several numbers between blanks.
+        separator: the sign between cells.
+        file: file name for the messages.
+    """
+    if separator == ",":
+        return ".", []
+    first: dict[str, tuple[str, Cell]] = {}  # the first number with each sign, a clear one before one that is not
+    for cell in numbers:
+        for part in cell[2].split():
+            if not _PART.fullmatch(part):
+                continue
+            signs = {sign for sign in ".," if sign in part}
+            if len(signs) == 2:
+                remedy = "Write it with one decimal sign and without a sign of thousands"
+                return ".", [Problem(file, cell[0], cell[1], f"{part} has a point and a comma", remedy)]
+            for sign in signs:
+                if part.count(sign) == 1 and (sign not in first or _EITHER.fullmatch(first[sign][0])):
+                    first[sign] = (part, cell)
+    if len(first) == 2:
+        (comma, there), (point, here) = first[","], first["."]
+        message = f"{point} has a point, but {comma} in {there[0]}, {there[1]}, a comma"
+        remedy = "Write all numbers of the file with the same decimal sign and without a sign of thousands"
+        return ".", [Problem(file, here[0], here[1], message, remedy)]
+    for sign, (part, (place, column, _)) in first.items():
+        if _EITHER.fullmatch(part):
+            whole = part.replace(sign, "")
+            message = f"{part} may be {part.replace(sign, '.')} or {whole}, and no number of the file tells which"
+            remedy = f"Write {part}0 for the one, {whole} for the other"
+            return sign, [Problem(file, place, column, message, remedy)]
+    return next(iter(first), "."), []
+
+
+def with_point(cell: str | None, decimal: str) -> str | None:
+    """A cell of a column of numbers, its decimal sign made a point."""
+    return cell.replace(",", ".") if cell is not None and decimal == "," else cell
+
+
+def no_formula(text: str) -> str:
+    """The text with an apostrophe where a spreadsheet would begin a formula: `=1+1` is written `'=1+1`."""
+    return _UNSAFE.sub("'", text)
+
+
+def plain(text: str) -> str:
+    """The text that `no_formula` was given."""
+    return _ESCAPED.sub("", text) if "'" in text else text
+
+
+def texts(frame: pl.DataFrame, change: Callable[[str], str]) -> pl.DataFrame:
+    """The table with all its texts, and the names of its columns, through `no_formula` or `plain`."""
+    sign = _FORMULA.replace("'*", "'" if change is plain else "")
+    changed = []
+    for column in frame.iter_columns():
+        if column.dtype == pl.String and column.str.contains(sign).any():
+            values = column.filter(column.str.contains(sign)).unique().to_list()
+            changed.append(column.replace(values, [change(value) for value in values]))
+    return frame.with_columns(changed).rename({name: change(name) for name in frame.columns})
+
 
 _NUMBER = re.compile(r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*", re.ASCII)
@@ -249,3 +359,45 @@ def _lines_by_row(body: Iterable[Row], label: int | None) -> dict[str, str]:
         name = cells[label] if label is not None else None
         places.setdefault(f"number {k}" if name is None else name, _place(line, cells, label))
     return places
+
+
+def frame_from_parquet(content: bytes, file: str, limit: int = MOST_CELLS) -> pl.DataFrame:
+    """The table in a Parquet file.
+
+    Args:
+        content: of the file. file: as messages call it. limit: most cells.
+
+    Raises:
+        InputError: it is none, or holds too much.
+    """
+    with decoding(file, "no Parquet file", "Write it anew"):
+        schema = pl.read_parquet_schema(io.BytesIO(content))
+        refuse_more(len(schema), MOST_COLUMNS, "columns", file)
+        if bad := [name for name, dtype in schema.items() if not _is_plain(dtype)]:
+            message = f"cells of the type {schema[bad[0]]} are not read"
+            raise InputError([Problem(file, "", bad[0], message, "Give numbers, texts, true or false")])
+        rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
+        refuse_more(rows * max(len(schema), 1), limit, "cells", file)
+        frame = pl.read_parquet(io.BytesIO(content))
+        for name, dtype in schema.items():
+            if dtype == pl.String:  # one long text may stand in all rows
+                refuse_more(int(frame[name].str.len_bytes().sum()), MOST_BYTES, f"bytes in the column {name}", file)
+            elif isinstance(dtype, pl.List):
+                refuse_more(int(frame[name].list.len().sum()), limit, f"values in the column {name}", file)
+        return frame
+
+
+def _is_plain(dtype: pl.DataType) -> bool:
+    """Whether cells are numbers, texts, truth, times or lists of numbers."""
+    if isinstance(dtype, pl.List):
+        return dtype.inner == pl.Null or (isinstance(dtype.inner, pl.DataType) and dtype.inner.is_numeric())
+    return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.String, pl.Boolean, pl.Null, pl.Categorical)
+
+
+def table_bytes(frame: pl.DataFrame, *, csv: bool) -> bytes:
+    """The content of a CSV file, in which no text is a formula to a spreadsheet, or else of a Parquet file."""
+    if csv:
+        return texts(frame, no_formula).write_csv().encode()
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,1 +1,0 @@
-"""power-grid-model input data as JSON."""

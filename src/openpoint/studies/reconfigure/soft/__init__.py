@@ -1,1 +1,0 @@
-"""The state that breaks limits least, where nothing keeps them all."""
