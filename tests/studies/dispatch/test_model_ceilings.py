@@ -10,10 +10,10 @@ import pytest
 from openpoint.network.operating_cost import OperatingCost, least_loss
 from openpoint.search.operating_states import best_operating_state
 from openpoint.studies.dispatch.model.ceilings import Ceiling, bounded
-from openpoint.twostage.conformance import check_program
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
+from tests.builders.contract import check_program
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.studies.dispatch.test_model_program import FIXED, program_of, radial
 

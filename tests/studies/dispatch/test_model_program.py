@@ -13,13 +13,13 @@ from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.operating_states import best_operating_state
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
-from openpoint.twostage.conformance import check_program
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.uncertainty import Scenarios
+from tests.builders.contract import check_program
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 

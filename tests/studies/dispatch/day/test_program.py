@@ -15,13 +15,13 @@ from openpoint.studies.dispatch.day.model.program import DayProgram, robust_day,
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
 from openpoint.studies.dispatch.day.model.realisations import budget_of, listed_days
 from openpoint.studies.dispatch.model.program import DispatchProgram
-from openpoint.twostage.conformance.check import check_program
 from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import CVaR
 from openpoint.twostage.uncertainty import Certain
+from tests.builders.contract import check_program
 from tests.builders.days import day_of, links
 from tests.builders.random_days import FEATURES, RandomDay, random_day
 
