@@ -26,7 +26,6 @@ from openpoint.twostage.log import (
     gap_reached,
     iterations_reached,
     relative_gap,
-    seconds_reached,
 )
 from openpoint.twostage.methods.benders import Benders
 from tests.builders.clock import Clock, held
@@ -114,20 +113,17 @@ def test_a_gap_that_is_proven_is_called_optimal() -> None:
     assert gap_reached(0.01)([line()]) is None
 
 
-def test_iterations_and_seconds_count_from_the_last_line() -> None:
+def test_iterations_count_from_the_last_line() -> None:
     assert iterations_reached(3)([]) is None
     assert iterations_reached(3)([line(1), line(2)]) is None
     assert iterations_reached(3)([line(1), line(2), line(3)]) is Termination.ITERATIONS
-    assert seconds_reached(None)([line(seconds=1e9)]) is None
-    assert seconds_reached(2.0)([line(seconds=1.9)]) is None
-    assert seconds_reached(2.0)([line(seconds=2.0)]) is Termination.TIME
 
 
 def test_the_first_rule_that_stops_has_the_word() -> None:
-    both = first_of(gap_reached(0.01), iterations_reached(1), seconds_reached(1.0))
+    both = first_of(gap_reached(0.01), iterations_reached(1))
     assert both([line(seconds=0.5, lower=1.0, upper=1.0)]) is Termination.OPTIMAL
     assert both([line(seconds=5.0)]) is Termination.ITERATIONS
-    assert first_of(seconds_reached(1.0))([line(seconds=0.5)]) is None
+    assert first_of(gap_reached(0.01))([line(seconds=0.5)]) is None
     assert first_of()([line()]) is None
 
 

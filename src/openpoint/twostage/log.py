@@ -198,11 +198,6 @@ def iterations_reached(most: int) -> StoppingRule:
     return lambda log: Termination.ITERATIONS if sum(not line.interim for line in log) >= most else None
 
 
-def seconds_reached(most: float | None) -> StoppingRule:
-    """Stop after a time."""
-    return lambda log: Termination.TIME if log and most is not None and log[-1].seconds >= most else None
-
-
 def first_of(*rules: StoppingRule) -> StoppingRule:
     """The first rule that stops."""
 

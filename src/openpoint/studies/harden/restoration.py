@@ -16,7 +16,6 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
 from openpoint.network import Network
-from openpoint.network.ratings import series_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
 from openpoint.solvers.base import Answer, StandardForm, Status
@@ -234,44 +233,6 @@ def _alive(program: HardenProgram, closed: Bools, roots: Ints, *, serves: Bools)
     busy[: len(net.source_terminal)] = True
     island = np.where((island >= 0) & busy[island], island, -1)
     return closed & (program.always_closed | (island[net.terminal_fr] >= 0)), island
-
-
-def check_plan(program: HardenProgram, plan: Plan) -> tuple[str, ...]:
-    """What is wrong with a plan, found without the model: topology, what may be used, balances, limits."""
-    net = program.network
-    n, fr, to = net.n_terminals, net.terminal_fr, net.terminal_to
-    low, high = voltage_limits(net)
-    count = len(program.lines)
-    backup, bought = plan.backup / net.s_base_kva, plan.decision[count:] > 0.5
-    demand = nominal_demand(net) * (1.0 - plan.shed)
-    np.subtract.at(demand, program.buses, backup)
-    np.subtract.at(demand, net.generator_terminal, plan.generation / net.s_base_kva)
-    live = plan.island >= 0
-    s = plan.s / net.s_base_kva
-    missing = -demand
-    np.add.at(missing, to, s)
-    np.subtract.at(missing, fr, s)
-    missing[net.source_terminal] = 0.0
-    drop = np.where(plan.closed & live[fr], (plan.v[fr] / net.tap) ** 2 - plan.v[to] ** 2, 0.0)
-    law = drop - 2.0 * (net.r * s.real + net.x * s.imag)
-    made = np.isin(plan.roots, np.concatenate([net.source_terminal, program.buses[bought]]))
-    checked = live.copy()
-    checked[net.source_terminal] = False
-    w = plan.v**2
-    faults = {
-        "a broken or locked branch is closed": bool(np.any(plan.closed & (plan.broken | program.always_open))),
-        "a branch that nobody can open is open": bool(np.any(~plan.closed & program.always_closed & ~plan.broken)),
-        "an island has a loop or two roots": not topology.is_radial(n, fr, to, plan.closed, plan.roots),
-        "a root was never bought": not made.all(),
-        "a generator runs that was never bought": bool(np.any(np.abs(backup[~bought]) > TOLERANCE)),
-        "a dead island is served": bool(np.any(np.abs(demand[~live]) > TOLERANCE)),
-        "power is missing at a bus": bool(np.any(np.abs(missing) > TOLERANCE)),
-        "an open branch carries power": bool(np.any(np.abs(s[~plan.closed]) > TOLERANCE)),
-        "a branch misses the voltage law": bool(np.any(np.abs(law) > TOLERANCE)),
-        "a voltage breaks its limit": bool(np.any((w < low - TOLERANCE)[checked] | (w > high + TOLERANCE)[checked])),
-        "a branch is overloaded": bool(np.any(np.abs(s) > np.sqrt(series_limits(net)) + TOLERANCE)),
-    }
-    return tuple(what for what, wrong in faults.items() if wrong)
 
 
 def ac_check(program: HardenProgram, plan: Plan) -> PlanCheck:

@@ -27,7 +27,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self, final
+from typing import Self, final
 
 import cvxpy as cp
 import numpy as np
@@ -35,7 +35,6 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
-from openpoint.studies.partition.model.colouring import colouring
 from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
 from openpoint.studies.partition.model.step import DispatchableGenerators, Step, Topology, UncertainLoads, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage
@@ -75,7 +74,6 @@ class PartitionProgram(PlainProgram):
         uncertainty: deviations (T M) of the uncertain loads step by step, relative to their nominal power.
         ramp: most change of a generator after the loads are known, a share of its capacity.
         max_grid_forming: most grid-forming generators in an island.
-        how: the first stage by counting and flows, or as published.
     """
 
     steps: tuple[Step, ...]
@@ -83,7 +81,6 @@ class PartitionProgram(PlainProgram):
     uncertainty: Uncertainty
     ramp: float = 0.3
     max_grid_forming: int = 1
-    how: Literal["compact", "colouring"] = "compact"
     risk: Risk = dataclasses.field(default_factory=WorstCase)
 
     integer_recourse = False
@@ -181,8 +178,7 @@ class PartitionProgram(PlainProgram):
     def first_stage(self, *, with_recourse: bool) -> Microgrids:
         """Topology and set-points; they hold the nominal physics whatever else stands in the model."""
         parts, home = self.sizes[3], self.generators.block[self.generators.may_form]
-        way = compact if self.how == "compact" else colouring
-        topologies = [way(self.blocks, home, self.max_grid_forming) for _ in self.steps]
+        topologies = [compact(self.blocks, home, self.max_grid_forming) for _ in self.steps]
         p, q = ([cp.Variable(parts, name=name) for _ in self.steps] for name in ("p_set", "q_set"))
         joined = linked(self.links, self.steps, topologies, p, uncertain=bool(self.loads.names))
         constraints, cost = [*joined.constraints], cp.Constant(0.0)
