@@ -56,7 +56,7 @@ def check_form(program: AnyProgram) -> None:
     assert np.isfinite(program.recourse_lower_bound)
     for with_recourse in (False, True):
         first = program.first_stage(with_recourse=with_recourse)
-        assert first.decision.ndim == 1
+        assert first.decision.ndim == 1, "the decision is no vector"
         assert_affine(first.cost, first.constraints)
         assert_plain((first.decision, *first.integers))
     decision = cp.Variable(program.first_stage(with_recourse=False).decision.size)

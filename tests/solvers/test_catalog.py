@@ -16,8 +16,6 @@ from openpoint.solvers import base, gurobi
 from openpoint.solvers import mosek as ours
 from openpoint.solvers.base import ALL, Status, way_out
 from openpoint.solvers.catalog import SOLVERS, choose
-from openpoint.solvers.clarabel import ClarabelModel
-from tests.solvers.conformance import assert_optimal
 from tests.solvers.models import form_of, solvable
 
 EXTRAS = [name for name, solver in SOLVERS.items() if solver.capabilities.extra]
@@ -82,55 +80,16 @@ def test_the_catalog_imports_no_solver() -> None:
 pytest.importorskip("gurobipy")
 
 
-def test_gurobi_without_a_licence_takes_what_its_package_allows() -> None:
-    """Where a licence is installed, everything is taken."""
-    columns, cones = 2000, 50
-
-    def wide(n: int) -> None:
-        choose("gurobi", form_of(np.ones(n), -np.ones((1, n)), [-1.0], 0))
-
-    def conic(n: int) -> None:
-        choose("gurobi", form_of(np.ones(n), -np.eye(cones, n), np.zeros(cones), 0, [cones]))
-
-    wide(columns)
-    conic(200 - cones)
-    if not gurobi._only_free():
-        pytest.skip("a Gurobi licence is installed")
-    with pytest.raises(
-        OptionError, match=r"takes 2000 rows and 2000 columns, the model has 1 and 2001; .* or use highs"
-    ):
-        wide(columns + 1)
-    with pytest.raises(
-        OptionError, match=r"takes 2000 rows and 200 columns, the model has 51 and 201; .* or use clarabel"
-    ):
-        conic(201 - cones)
-    rows = np.ones((2001, 2)) * np.arange(1.0, 2002.0)[:, None]
-    with pytest.raises(OptionError, match="the model has 2001 and 2"):
-        gurobi.check_licence(form_of([1.0, 1.0], rows, np.ones(2001), 0))
-
-
-def test_duals_of_cone_programs_are_right_or_left_out() -> None:
-    """At the apex of a cone the multipliers of u·u ≤ t² do not add up; of 40 models few have their optimum there."""
-    missing = 0
-    for seed in range(40):
-        form = solvable(seed, cones=True)
-        answer = gurobi.solve(form)
-        if answer.z is None:
-            missing += 1
-            assert answer.bound == pytest.approx(answer.value, abs=1e-5)
-        else:
-            assert_optimal(form, answer, tolerance=1e-5)
-    assert missing <= 3
-
-
-def test_the_duals_of_an_optimum_at_the_apex_are_left_out_or_right() -> None:
-    """min t over |(x, y)| ≤ t with x + y ≥ 0: the apex."""
-    rows = [[-1.0, -1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
-    form = form_of([0.3, 0.2, 1.0], rows, np.zeros(4), 0, [3])
-    answer = gurobi.solve(form)
-    assert answer.value == pytest.approx(0.0, abs=1e-6)
-    if answer.z is not None:
-        assert_optimal(form, answer, tolerance=1e-5)
+def test_gurobi_without_a_licence_names_the_way_out() -> None:
+    """Where a licence is installed, the model is solved."""
+    n = 2001  # the licence of the package takes 2,000 columns
+    try:
+        answer = gurobi.solve(form_of(np.ones(n), np.vstack([-np.ones((1, n)), -np.eye(n)]), [-1.0, *np.zeros(n)], 0))
+    except OptionError as error:
+        assert "install a licence" in str(error)  # noqa: PT017
+        assert "or use highs or clarabel" in str(error)  # noqa: PT017
+    else:
+        assert answer.value == pytest.approx(1.0)
 
 
 mosek: Any = pytest.importorskip("mosek")
@@ -145,9 +104,8 @@ def test_without_a_licence_it_says_what_to_do() -> None:
             pass
         else:
             pytest.skip("a MOSEK licence is installed")
-    for refused in (lambda: choose("mosek", form), lambda: ours.solve(form)):
-        with pytest.raises(OptionError, match=r"no licence.*mosek\.lic.*MOSEKLM_LICENSE_FILE, or use clarabel or scip"):
-            refused()
+    with pytest.raises(OptionError, match=r"no licence.*mosek\.lic.*MOSEKLM_LICENSE_FILE, or use clarabel or scip"):
+        ours.solve(form)
 
 
 @pytest.mark.parametrize("cones", [False, True])
@@ -175,29 +133,6 @@ def test_the_task_is_the_model(seed: int, cones: bool) -> None:
             f = sp.coo_array((values, (rows, columns)), shape=(sum(form.cones), n)).toarray()
             assert (f == -form.a.toarray()[m:]).all()
             assert (np.array(task.getaccgvector()) == form.b[m:]).all()
-
-
-@pytest.mark.parametrize("cones", [False, True])
-@pytest.mark.parametrize("seed", range(5))
-def test_mosek_itself_finds_our_duals_optimal(seed: int, cones: bool) -> None:
-    """The optimum of another solver, written into the task: MOSEK's own measure of its violations and of its dual
-    objective tells whether our z is what it means by its multipliers."""
-    form = solvable(seed, cones=cones)
-    answer = ClarabelModel(form).solve()
-    assert answer.x is not None
-    assert answer.z is not None
-    m, n = form.n_zero + form.n_nonneg, len(form.c)
-    kind, y, none = mosek.soltype.itr, -answer.z[:m], [0.0] * n
-    with mosek.Env() as env, env.Task() as task:
-        ours.load(task, form)
-        states = [mosek.stakey.unk] * m, [mosek.stakey.unk] * n, [mosek.stakey.unk] * task.getnumcone()
-        multipliers = y, np.maximum(y, 0.0), np.maximum(-y, 0.0), none, none, none
-        task.putsolutionnew(kind, *states, (form.a @ answer.x)[:m], answer.x, *multipliers, answer.z[m:])
-        violations = task.getsolutioninfonew(kind)
-        assert np.abs(np.delete(violations, [0, 8])).max() <= 1e-7
-        assert task.getdualobj(kind) == pytest.approx(answer.bound, abs=1e-9)
-        assert task.getprimalobj(kind) == pytest.approx(answer.value, abs=1e-9)
-        assert ours.dual(task, form, kind) == pytest.approx(answer.z, abs=1e-15)
 
 
 @dataclass
@@ -228,12 +163,6 @@ class Ended:
     def getdualobj(self, kind: Any) -> float:
         return 4.0
 
-    def gety(self, kind: Any) -> list[float]:
-        return [2.0, -3.0]
-
-    def getaccdotys(self, kind: Any) -> list[float]:
-        return [7.0]
-
     def getintinf(self, item: Any) -> int:
         return int(self.bound is not None)
 
@@ -248,11 +177,8 @@ def test_every_end_is_read() -> None:
     read = ours.read
     done = read(Ended(s.optimal, p.prim_and_dual_feas, (itr,)), linear, limited=False)
     assert (done.status, done.value, done.bound) == (Status.OPTIMAL, 5.0, 4.0)
-    assert done.z is not None
-    assert done.z.tolist() == [-2.0, 3.0, 7.0]
     none = read(Ended(s.prim_infeas_cer, p.prim_infeas, (itr,)), linear, limited=False)
     assert (none.status, none.x, none.bound) == (Status.INFEASIBLE, None, np.inf)
-    assert none.z is not None
     assert read(Ended(s.dual_infeas_cer, p.dual_infeas, (itr,)), linear, limited=False).status is Status.UNBOUNDED
     assert read(Ended(s.unknown, p.unknown, (itr,)), linear, limited=True).status is Status.LIMIT
     assert read(Ended(s.unknown, p.unknown, (itr,)), linear, limited=False).status is Status.FAILED

@@ -270,7 +270,7 @@ class SoftMatrix(Depots):
 
 
 BROKEN: dict[type[Depots], str] = {
-    TwoDimensional: "ndim",
+    TwoDimensional: "no vector",
     DeclaredTwice: "declared in CVXPY",
     Contradiction: "no decision keeps",
     Continuous: "binary",

@@ -136,9 +136,8 @@ class Capabilities:
 
     Attributes:
         name: name in options. cones: second-order cones. integers: integer columns, also together with cones.
-        duals: duals of models without integers, and a ray where they are infeasible; with cones if `cone_rays`.
+        duals: duals of models without integers, and a ray where they are infeasible.
         extra: pip extra that installs it, empty if always installed. package: name of its module.
-        free: size up to which no licence is needed; None if none ever is.
     """
 
     name: str
@@ -147,8 +146,6 @@ class Capabilities:
     duals: bool
     extra: str = ""
     package: str = ""
-    cone_rays: bool = False
-    free: Size | None = None
 
     def lacking(self, *, cones: bool, integers: bool) -> str:
         """What a model needs and the solver lacks, in words; empty if the solver takes the model."""
@@ -156,37 +153,11 @@ class Capabilities:
         return " and no ".join(word for word, needed, has in needs if needed and not has)
 
 
-@dataclass(frozen=True)
-class Size:
-    """Size limits of a licence: rows (cones counted) and columns, with a smaller number of columns for cones."""
-
-    rows: int
-    columns: int
-    columns_with_cones: int
-
-
 HIGHS = Capabilities(name="highs", package="highspy", cones=False, integers=True, duals=True)
-CLARABEL = Capabilities(name="clarabel", package="clarabel", cones=True, integers=False, duals=True, cone_rays=True)
+CLARABEL = Capabilities(name="clarabel", package="clarabel", cones=True, integers=False, duals=True)
 SCIP = Capabilities(name="scip", package="pyscipopt", extra="scip", cones=True, integers=True, duals=False)
-GUROBI = Capabilities(
-    name="gurobi",
-    package="gurobipy",
-    extra="gurobi",
-    cones=True,
-    integers=True,
-    duals=True,
-    free=Size(rows=2000, columns=2000, columns_with_cones=200),
-)
-MOSEK = Capabilities(
-    name="mosek",
-    package="mosek",
-    extra="mosek",
-    cones=True,
-    integers=True,
-    duals=True,
-    cone_rays=True,
-    free=Size(rows=0, columns=0, columns_with_cones=0),
-)
+GUROBI = Capabilities(name="gurobi", package="gurobipy", extra="gurobi", cones=True, integers=True, duals=False)
+MOSEK = Capabilities(name="mosek", package="mosek", extra="mosek", cones=True, integers=True, duals=False)
 ALL = (HIGHS, CLARABEL, SCIP, GUROBI, MOSEK)
 
 

@@ -24,11 +24,10 @@ from openpoint.solvers.base import (
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver: its capabilities, the import of its solve, and the check of its licence."""
+    """A solver: its capabilities, and the import of its solve."""
 
     capabilities: Capabilities
     load: Callable[[], Solve]
-    check_licence: Callable[[StandardForm], None] = lambda form: None
 
 
 def _highs() -> Solve:
@@ -61,18 +60,6 @@ def _mosek() -> Solve:
     return solve
 
 
-def _gurobi_licence(form: StandardForm) -> None:
-    from openpoint.solvers.gurobi import check_licence
-
-    check_licence(form)
-
-
-def _mosek_licence(form: StandardForm) -> None:
-    from openpoint.solvers.mosek import check_licence
-
-    check_licence(form)
-
-
 SOLVERS = MappingProxyType(
     {
         solver.capabilities.name: solver
@@ -80,8 +67,8 @@ SOLVERS = MappingProxyType(
             Solver(HIGHS, _highs),
             Solver(CLARABEL, _clarabel),
             Solver(SCIP, _scip),
-            Solver(GUROBI, _gurobi, _gurobi_licence),
-            Solver(MOSEK, _mosek, _mosek_licence),
+            Solver(GUROBI, _gurobi),
+            Solver(MOSEK, _mosek),
         )
     }
 )
@@ -91,8 +78,7 @@ def choose(name: str, form: StandardForm) -> Solve:
     """The one-shot solve of a solver, if it can take the model.
 
     Raises:
-        OptionError: the name is unknown, the solver lacks what the model needs (the text names solvers that have it),
-            or its licence is missing or too small.
+        OptionError: the name is unknown, or the solver lacks what the model needs (the text names who has it).
         MissingExtraError: its package is not installed.
     """
     if name not in SOLVERS:
@@ -100,5 +86,4 @@ def choose(name: str, form: StandardForm) -> Solve:
     solver, cones, integers = SOLVERS[name], bool(form.cones), bool(len(form.integers))
     require(solver.capabilities, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
     require_package(solver.capabilities)
-    solver.check_licence(form)
     return solver.load()
