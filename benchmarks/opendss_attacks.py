@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from openpoint.io.opendss import process
-from tests.io.test_opendss_confine import attack
+from tests.io.test_opendss_text import attack
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import polars as pl
 import openpoint
 from openpoint.io.workbook.write import workbook_from_grid
 from openpoint.scenarios.day.tables import built_in_days, read_day
-from tests.io import test_cgmes, test_pgm, test_simbench, test_vision
+from tests.io import test_cgmes, test_pgm, test_workbook
 
 Files = dict[str, bytes]
 """The files of an input by name; a single one, or those of a folder."""
@@ -40,10 +40,10 @@ def sound(folder: Path) -> dict[str, Files]:
     for kind in ("csv", "parquet"):
         openpoint.write(grid, folder / kind, tables=kind)
         made[kind] = of_folder(folder / kind)
-    made["simbench"] = of_folder(test_simbench.small(folder / "simbench"))
+    made["simbench"] = of_folder(test_pgm.small(folder / "simbench"))
     made["cgmes"] = of_folder(test_cgmes.ring().write(folder / "cgmes"))
     made["zip"] = {"a.zip": zipped(made["cgmes"])}
-    made["vision"] = {"a.xlsx": test_vision.save(folder, test_vision.sheets()).read_bytes()}
+    made["vision"] = {"a.xlsx": test_workbook.save(folder, test_workbook.sheets()).read_bytes()}
     zhang = openpoint.read("zhang13")
     tables = {"futures": openpoint.grow(grid, count=3, seed=1).table()}
     tables["disasters"] = openpoint.storms(zhang, count=3, seed=1).table(zhang)

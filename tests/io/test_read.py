@@ -1,15 +1,29 @@
-"""The door in and the door out: which format, which name, and what is said when there is none."""
+"""Reading and writing by format; limits and loadings whatever the format."""
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid import builtin
+from openpoint.io.matpower.read import grid_from_text as from_matpower
+from openpoint.io.pandapower.branches import branch_names
+from openpoint.io.pandapower.read import grid_from_text
+from openpoint.io.pandapower.reading import net_from_text
+from openpoint.io.pgm import grid_from_text as from_pgm
+from tests.io.feeders import LINE, LOAD, SUB, script
+from tests.io.test_pandapower import TEXT as NET
+from tests.io.test_pgm import content
 
 DATA = Path(__file__).parent / "data"
 
@@ -136,3 +150,143 @@ def test_a_faulty_grid_can_be_read_and_says_what_is_wrong(tmp_path: Path) -> Non
     assert [(p.table, p.row, p.column) for p in grid.problems()] == [("loads", "2", "p_kw")]
     with pytest.raises(InputError):
         grid.check()
+
+
+CASE = (Path(__file__).parent / "data" / "small.m").read_text()
+
+
+def pgm(table: str, column: str, value: float) -> openpoint.Grid:
+    data = content()
+    data["data"][table][0][column] = value
+    return from_pgm(json.dumps(data), "a.json")
+
+
+def pandapower(table: str, column: str, value: float) -> openpoint.Grid:
+    from openpoint.io.pandapower.read import grid_from_text
+
+    net = json.loads(NET)
+    rows = net["_object"][table]["_object"]
+    frame = json.loads(rows) if isinstance(rows, str) else rows
+    place = frame["columns"].index(column)
+    for row in frame["data"]:
+        row[place] = value
+    net["_object"][table]["_object"] = json.dumps(frame)
+    return grid_from_text(json.dumps(net), "net.json")
+
+
+def tables(kind: str, column: str, value: float) -> openpoint.Grid:
+    grid = openpoint.read("baran33")
+    rows = {name: frame.to_dicts() for name, frame in grid.tables().items() if not frame.is_empty()}
+    rows[kind][5][column] = value
+    return openpoint.Grid.from_tables("g", rows)
+
+
+def opendss(folder: Path, body: str) -> openpoint.Grid:
+    (folder / "a.dss").write_text(script(body))
+    return openpoint.read(folder / "a.dss")
+
+
+NEGATIVE: dict[str, Callable[[Path], openpoint.Grid]] = {
+    "MATPOWER VMAX": lambda folder: from_matpower(
+        CASE.replace("1	1.1	0.9	%", "1	-1	0.9	%"), "small.m"
+    ),
+    "MATPOWER RATE_A": lambda folder: from_matpower(
+        CASE.replace("0.4	0	6	0", "0.4	0	-6	0"), "small.m"
+    ),
+    "OpenDSS NormAmps": lambda folder: opendss(folder, SUB + LOAD + LINE.replace("length", "normamps=-20 length")),
+    "OpenDSS NormHkVA": lambda folder: opendss(folder, SUB + "~ normhkva=-5\n" + LOAD + LINE),
+    "OpenDSS Vmaxpu": lambda folder: opendss(folder, SUB + LINE + LOAD.replace("kw=900", "vmaxpu=-1.1 kw=900")),
+    "power-grid-model i_n": lambda folder: pgm("line", "i_n", -300.0),
+    "power-grid-model sn": lambda folder: pgm("transformer", "sn", -30e6),
+    "power-grid-model nan": lambda folder: pgm("line", "i_n", math.nan),
+    "pandapower max_vm_pu": lambda folder: pandapower("bus", "max_vm_pu", -1.0),
+    "pandapower min_vm_pu": lambda folder: pandapower("bus", "min_vm_pu", -1.0),
+    "pandapower max_i_ka": lambda folder: pandapower("line", "max_i_ka", -0.3),
+    "pandapower sn_mva": lambda folder: pandapower("trafo", "sn_mva", -1.0),
+    "tables v_max_pu": lambda folder: tables("buses", "v_max_pu", -1.0),
+    "tables v_min_pu": lambda folder: tables("buses", "v_min_pu", 2.0),
+    "tables i_max_a": lambda folder: tables("lines", "i_max_a", -1.0),
+    "tables nan": lambda folder: tables("lines", "i_max_a", math.nan),
+}
+
+
+@pytest.mark.parametrize("name", NEGATIVE)
+def test_it_is_named(name: str, tmp_path: Path) -> None:
+    try:
+        told = [problem for problem in NEGATIVE[name](tmp_path).problems() if problem.severity == "error"]
+    except InputError as error:
+        told = list(error.problems)
+    assert told
+    assert all(problem.message and problem.remedy for problem in told)
+
+
+NETS = (
+    "case39",
+    "case57",
+    "create_cigre_network_mv",
+    "create_kerber_landnetz_freileitung_1",
+    "example_multivoltage",
+    "example_simple",
+    "mv_oberrhein",
+    "simple_mv_open_ring_net",
+)
+SIDES = ("hv", "mv", "lv")
+
+
+def pairs(net: Any, text: str) -> Iterator[tuple[float, float]]:
+    """Of every line and transformer its loading here and by pandapower, in percent of what it may carry."""
+    flow = openpoint.run_powerflow(grid_from_text(text, "net.json"))
+    own, names = (
+        dict(flow.branches.select("name", "loading_percent").iter_rows()),
+        branch_names(net_from_text(text, "")),
+    )
+    for table in ("line", "trafo", "trafo3w"):
+        for row in net[table].index:
+            keys = [(f"trafo3w {side}", row) for side in SIDES] if table == "trafo3w" else [(table, row)]
+            loadings = [own[names[key]] for key in keys if key in names and names[key] in own]
+            theirs = float(net[f"res_{table}"].at[row, "loading_percent"])
+            if loadings and None not in loadings and np.isfinite(theirs):
+                most = net[table].at[row, "max_loading_percent"] if "max_loading_percent" in net[table] else 100.0
+                yield max(loadings), theirs * 100.0 / (most if np.isfinite(most) else 100.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "moved"), [(name, moved) for name in NETS for moved in (False, True) if not (moved and name[:4] == "case")]
+)
+def test_loadings_are_those_of_pandapower(name: str, moved: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandapower as pp
+        import pandapower.networks
+
+        net = getattr(pandapower.networks, name)()
+        rng = np.random.default_rng(len(name))
+        if moved:  # taps on either side, units in parallel, derated ones
+            for k in net.trafo.index:
+                net.trafo.loc[k, ["tap_side", "tap_changer_type"]] = rng.choice(["hv", "lv"]), "Ratio"
+                net.trafo.loc[k, ["tap_neutral", "tap_step_percent"]] = 0, 1.25
+                net.trafo.loc[k, ["tap_pos", "tap_min", "tap_max"]] = int(rng.integers(-5, 6)), -6, 6
+                net.trafo.loc[k, "df"] = rng.uniform(0.8, 1.0)
+            net.line["df"] = rng.uniform(0.8, 1.0, len(net.line))
+        pp.runpp(net, tolerance_mva=1e-9, numba=False, init="dc", enforce_q_lims=True)
+        found = list(pairs(net, pp.to_json(net)))
+    assert len(found) > 2
+    np.testing.assert_allclose(*np.array(found).T, rtol=1e-6, atol=1e-7)
+
+
+def test_the_overload_of_a_tapped_winding_is_seen() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandapower as pp
+        import pandapower.networks
+
+        net = pandapower.networks.mv_oberrhein()
+        net.trafo["tap_pos"] = -3
+        net.load[["p_mw", "q_mvar"]] *= 1.19
+        pp.runpp(net, numba=False)
+        flow = openpoint.run_powerflow(grid_from_text(pp.to_json(net), "net.json"))
+    worst = float(net.res_trafo.loading_percent.max())
+    assert worst > 103.0
+    assert [v.value / v.limit for v in flow.violations if v.kind == "current"] == pytest.approx(
+        [worst / 100.0], rel=1e-5
+    )

@@ -1,21 +1,42 @@
-"""Matplotlib figures of every kind, for every shape of result."""
+"""Matplotlib figures of every kind, numbers as people read them, and what a study shows on the terminal."""
 
 from __future__ import annotations
 
+import io
+import math
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
 import matplotlib as mpl
+import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from rich.console import Console
 
+import openpoint
+from openpoint import Benders, BranchExchange, ColumnAndConstraint, Enumeration, ExtensiveForm, TopologySearch
 from openpoint.errors import OptionError
+from openpoint.report.figure import style
+from openpoint.report.figure.open_points import draw_open_points, open_rows
+from openpoint.report.numerals import figures, method_words, mismatch_words
+from openpoint.report.page.model import Remarks
+from openpoint.report.terminal import words
+from openpoint.report.terminal.render import show
+from openpoint.report.terminal.view import VIOLATIONS_SHOWN, Line, Rows, View, violations
+from openpoint.results.violation import Violation
+from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
+from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
+from openpoint.studies.dispatch.day.topology.hourly import HourlyTopologies
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.reconfigure.pictures.figures import Kind, Which, draw, save
 from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.view import view
 
 Make = Callable[..., ReconfigureResult]
 
@@ -102,3 +123,116 @@ def test_wrong_choices_are_refused_with_the_right_ones(make_result: Make, tmp_pa
         draw(make_result(answer=False, least=False), which="after")
     with pytest.raises(OptionError, match=r"\.png, \.svg, \.pdf"):
         save(make_result(), tmp_path / "grid.gif")
+
+
+def test_rows_are_open_sometime_in_the_order_of_the_grid_or_those_switched() -> None:
+    grid = openpoint.read("baran33")
+    states = [("36", "7", "9"), ("33", "7", "9")]
+    assert open_rows(grid, states, ["33", "36"], 4) == ["7", "9", "33", "36"]
+    assert open_rows(grid, states, ["36", "33"], 3) == ["33", "36"]
+    assert open_rows(grid, states, ["36", "33"], 1) == ["33"]
+
+
+def test_a_bar_a_time_open_and_a_mark_a_switching() -> None:
+    edges, states = np.array([0.0, 2.0, 3.0, 7.0]), [("a",), ("a", "b"), ("b",)]
+    for before, marks in ((("b",), [("a", 0.0), ("b", 0.0), ("b", 2.0), ("a", 3.0)]), (None, [("b", 2.0), ("a", 3.0)])):
+        axes = style.Picture().add_subplot()
+        draw_open_points(axes, ["a", "b"], edges, states, before)
+        bars = [each.get_paths()[0].get_extents() for each in axes.collections if isinstance(each, PolyCollection)]
+        assert sorted((bar.x0, bar.x1) for bar in bars) == [(0.0, 2.0), (2.0, 3.0), (2.0, 3.0), (3.0, 7.0)]
+        drawn = [line for line in axes.lines if line.get_marker() == "o"]
+        found = [("ab"[int(-line.get_ydata()[0])], float(line.get_xdata()[0])) for line in drawn]
+        assert sorted(found) == sorted(marks)
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def printed(parts: View) -> str:
+    told = io.StringIO()
+    out = Console(file=told, markup=False, highlight=False, emoji=False, soft_wrap=True, width=500)
+
+    def remark(out: Console, notes: Iterable[str]) -> None:
+        for note in notes:
+            out.print(f"Note: {note}")
+
+    show(out, parts, remark)
+    return told.getvalue()
+
+
+def test_lines_rows_and_remarks_in_their_order() -> None:
+    parts: View = [
+        Remarks(("first",)),
+        Line("Answer: 1", "bold", "  (or 2)", "dim"),
+        Line(),
+        Rows([("name", "kW"), ("[red]a", "1.5"), ("b", "10.0")], (1,), head=True),
+    ]
+    assert printed(parts) == "Note: first\nAnswer: 1  (or 2)\n\nname       kW\n[red]a    1.5\nb        10.0\n"
+
+
+def test_many_violations_are_counted() -> None:
+    found = tuple(Violation("current", f"line {k}", 60.0, 50.0) for k in range(VIOLATIONS_SHOWN + 3))
+    lines = printed(violations("Limits violated", found)).splitlines()
+    assert len(lines) == VIOLATIONS_SHOWN + 2
+    assert lines[-1] == "  and 3 more; --json, --csv and --report list all"
+    assert violations("Limits violated", ()) == []
+
+
+def test_every_shape_of_result_has_a_view(any_result: ReconfigureResult) -> None:
+    told = printed(view(any_result))
+    assert any_result.termination.value in told
+    assert ("Open branches: " in told) == (any_result.loss_kw is not None)
+    assert "None" not in told
+
+
+def test_names_do_not_steer_the_terminal(make_result: Make) -> None:
+    told = printed(view(make_result(names={"b-c": "\x1b[2J", "c": "\x07"})))
+    assert "\\x1b[2J" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "said"),
+    [
+        (1456.7, 3, "1,457"),
+        (146.0, 3, "146"),
+        (210.04, 3, "210"),
+        (0.012345, 4, "0.01235"),
+        (-1234567.0, 4, "-1,234,567"),
+        (100.0, 4, "100"),
+        (1e-9, 4, "0.000000001"),
+        (0.0, 4, "0"),
+        (math.nan, 4, "–"),
+        (math.inf, 4, "–"),
+        (None, 4, "–"),
+    ],
+)
+def test_a_number_has_no_exponent(value: float | None, digits: int, said: str) -> None:
+    assert figures(value, digits) == said
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (TopologySearch(), "Topology search, to 0.0001 %"),
+        (BranchExchange(), "Branch exchange"),
+        (Enumeration(), "All topologies tried"),
+        (Benders(gap=0.01), "Benders decomposition, to 1 %"),
+        (ColumnAndConstraint(gap=1e-4), "Column-and-constraint generation, to 0.01 %"),
+        (ExtensiveForm(solver="highs", gap=0.0), "One program for all, solved by highs, to 0 %"),
+        (Benders(gap=0.01, relaxation=False), "Benders decomposition, to 1 %, plain"),
+        (PeriodColumns(gap=0.001), "Column-and-constraint generation by period, to 0.1 %"),
+        (PeriodScenarios(gap=0.001), "Scenario days, by period, to 0.1 %"),
+        (DayTopologySearch(gap=0.001), "Topology search of a day, to 0.1 %"),
+        (HourlyTopologies(gap=0.001), "Resources and hourly topologies by turns, to 0.1 %"),
+        (HourlySwitching(gap=0.001), "Dynamic programming over proven topologies, to 0.1 %"),
+        ("what nobody knows (yet)", "what nobody knows (yet)"),
+    ],
+)
+def test_a_method_is_named_in_words(method: object, said: str) -> None:
+    assert method_words(str(method)) == said
+    assert words.method(method) == said[0].lower() + said[1:]
+
+
+def test_a_small_mismatch_is_small_in_words() -> None:
+    assert mismatch_words(1.4e-14) == "below 0.000001 pu"
+    assert mismatch_words(0.00321) == "0.0032 pu"
+    assert mismatch_words(None) == "–"

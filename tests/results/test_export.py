@@ -1,10 +1,12 @@
-"""Every output holds the published shape, no infinity, and the names as they are."""
+"""Every output holds the published shape, no infinity, and the names as they are; the first sentence is of the grid."""
 
 from __future__ import annotations
 
 import json
 import math
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import jsonschema
 import polars as pl
 import pytest
 
-from openpoint.errors import OptionError
+import openpoint
+import openpoint as op
+from openpoint.errors import InputError, OptionError
 from openpoint.grid import Grid
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_files import no_formula
@@ -23,6 +27,10 @@ from openpoint.studies.catalog import published
 from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
+from tests.builders.pages import render
+from tests.builders.partitions import five
+from tests.cli.desk import tables
+from tests.report.conftest import build_result
 
 NASTY = ['=1+1"', "+a", "-b", "@c", "<script>alert(1)</script>", "http://example.org/", "[red]x", "ü, ß\t", "1e5"]
 KEYS = {
@@ -246,3 +254,86 @@ def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match="result"):
         published("nothing")
+
+
+def test_branches_open_points_and_buses_stand_where_the_buses_are(tmp_path: Path) -> None:
+    grid = op.read("civanlar16")
+    number = pl.int_range(pl.len()).cast(pl.Float64)
+    buses = grid.buses.with_columns(x=number, y=-number)
+    result = op.reconfigure(grid.with_tables(buses=buses), method=op.BranchExchange())
+    features = json.loads(result.write_geojson(tmp_path / "answer.geojson").read_text())["features"]
+    lines = {f["properties"]["name"]: f for f in features if f["geometry"]["type"] == "LineString"}
+    assert set(lines) == set(grid.branches()["name"])
+    assert {name for name, f in lines.items() if f["properties"]["state"] == "open"} == set(result.open_branches)
+    assert {name for name, f in lines.items() if f["properties"]["changed"]} == set(result.changes)
+    assert sum(f["properties"]["loss_kw"] for f in lines.values()) == pytest.approx(result.loss_kw)
+    points = {f["properties"]["name"]: f for f in features if f["properties"]["kind"] == "open point"}
+    assert set(points) == set(result.open_branches)
+    place = dict(buses.select("name", "x").iter_rows())
+    row = grid.lines.filter(name=result.open_branches[0]).row(0, named=True)
+    middle = (place[row["from_bus"]] + place[row["to_bus"]]) / 2.0
+    assert points[row["name"]]["geometry"]["coordinates"] == [middle, -middle]
+    assert sum(f["properties"]["kind"] == "bus" for f in features) == grid.buses.height
+
+
+def test_what_has_no_map_is_said(tmp_path: Path) -> None:
+    grid = op.read("baran33")
+    bare = grid.with_tables(buses=grid.buses.with_columns(x=None, y=None))
+    result = op.reconfigure(bare, method=op.BranchExchange())
+    with pytest.raises(InputError, match="no bus has coordinates"):
+        result.write_geojson(tmp_path / "answer.geojson")
+    with pytest.raises(OptionError, match="geojson"):
+        result.write_geojson(tmp_path / "answer.json")
+
+
+FUTURES = pl.DataFrame({"future": ["one"], "bus": ["A"], "p_kw": [500.0], "q_kvar": [200.0], "probability": [1.0]})
+DISASTERS = pl.DataFrame({"disaster": ["wind"], "probability": [1.0], "branch": ["A-B"]})
+
+
+def feeders() -> Grid:
+    return Grid.from_tables("ring", tables())
+
+
+def futures() -> Any:
+    return openpoint.reconfigure(feeders(), futures=FUTURES, method=openpoint.Enumeration())
+
+
+def hardened() -> Any:
+    return openpoint.harden(feeders(), disasters=DISASTERS, budget_usd=0.0, value_of_information=False)
+
+
+STUDIES: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
+    "reconfigure": (build_result, {}, "2 switchings (1 to close, 1 to open)"),
+    "as today": (build_result, {"open_branches": ("c-e",)}, "nothing to switch"),
+    "futures": (futures, {}, "2 switchings (1 to close, 1 to open)"),
+    "harden": (hardened, {"hardened_branches": ("A-B",), "generators": ("B", "C")}, "1 line to harden and 2 backup"),
+    "harden nothing": (hardened, {"hardened_branches": (), "generators": ()}, "nothing to buy"),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_first_sentence_says_what_is_to_be_done(name: str) -> None:
+    study, changed, todo = STUDIES[name]
+    result = replace(study(), termination=Termination.OPTIMAL, **changed)
+    assert result.in_short.startswith(f"Proven optimal: {todo}")
+    assert result.in_short in render(result)
+    late = replace(result, termination=Termination.TIME)
+    assert late.in_short.startswith(f"{Termination.TIME.remedy} {todo[0].upper()}{todo[1:]}")
+
+
+def test_switches_of_a_partition_count_from_today() -> None:
+    result = openpoint.partition(five().grid())
+    moved = result.switches.filter(pl.col("switching") != "").height
+    assert result.in_short.startswith(f"Proven optimal: {moved} switching")
+    assert result.in_short in render(result)
+    still = replace(result, switches=result.switches.with_columns(switching=pl.lit("")))
+    assert still.in_short == "Proven optimal: nothing to switch."
+
+
+def test_relaxed_limits_are_said_in_the_first_sentence() -> None:
+    result = replace(build_result(), termination=Termination.SOFT)
+    assert result.in_short == f"{Termination.SOFT.remedy} 2 switchings (1 to close, 1 to open)."
+
+
+def test_without_an_answer_nothing_is_to_be_done() -> None:
+    assert build_result(answer=False).in_short == Termination.INFEASIBLE.remedy

@@ -1,4 +1,4 @@
-"""Days as tables: read from files and from Python, and every fault told at once with its place and remedy."""
+"""Days as tables: read from files and from Python, scenarios; every fault at once with place and remedy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
-from openpoint import InputError, OptionError, Problem
-from openpoint.network import build_network
+from openpoint import Grid, InputError, OptionError, Problem
+from openpoint.grid import builtin
+from openpoint.network import Network, build_network
+from openpoint.network.day import DayArrays, network_of_period
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import find_day_problems, grid_of_day
+from openpoint.scenarios.day.futures import DayFutures, futures_notes, read_day_futures, realisations_of
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS
-from openpoint.scenarios.day.tables import Day, day_from_files, read_day
+from openpoint.scenarios.day.tables import Day, built_in_days, day_from_files, read_day
 from openpoint.scenarios.day.uncertain import Uncertainty
 from tests.grid import small
 from tests.grid.strategies import cells
@@ -405,3 +408,148 @@ def test_a_day_is_built_or_refused_with_reasons(found: Day) -> None:
 def test_any_bytes_are_read_or_refused(content: bytes, kind: str) -> None:
     files = {"periods.csv": b"period\na\n"} | {f"{kind}.csv": content}
     assert all(problem.remedy for problem in refusal(lambda: day_from_files(files)))
+
+
+def built(name: str) -> tuple[Grid, Network, DayArrays]:
+    """The grid, network and arrays of a built-in day."""
+    day = read_day(name)
+    grid, notes = grid_of_day(name.removesuffix("-day"), day)
+    assert not notes
+    return grid, *build_day(grid, build_network(grid), day)
+
+
+@pytest.mark.parametrize("name", built_in_days())
+def test_built_in_days_are_sound(name: str) -> None:
+    grid, network, arrays = built(name)
+    assert arrays.periods == 24
+    assert arrays.hours.sum() == 24.0
+    assert not network.s_power.any()
+    assert (arrays.source_price >= 0.05).all()
+    assert (arrays.source_price <= 0.20).all()
+    limited = ~np.isin(np.arange(network.n_terminals), network.source_terminal)
+    assert network.w_min[limited] == pytest.approx(0.95**2)
+    assert network.w_max[limited] == pytest.approx(1.05**2)
+    assert set(arrays.uncertain.names) == set()
+    assert grid.generators.height == len(network.generator_names) == len(arrays.units.start)
+
+
+@pytest.mark.parametrize("name", ["baran33", "baran33-devices", "khodr70", "das70", "zhang13"])
+def test_a_period_with_the_loads_of_the_grid_is_the_grid(name: str) -> None:
+    """Its arrays are those of the network, bit by bit."""
+    day = Day.from_tables({"period": ["now"], "price_usd_per_kwh": [0.1]})
+    grid, _ = grid_of_day(name, day)
+    network = build_network(grid)
+    again = network_of_period(*build_day(grid, network, day), 0)
+    for field in ("s_power", "s_current", "s_impedance", "p_max", "p_min"):
+        assert np.array_equal(getattr(again, field), getattr(network, field))
+
+
+def test_every_model_of_a_load_and_fixed_generation_are_kept() -> None:
+    grid = openpoint.read("baran33")
+    models = ["power", "current", "impedance", "cvr"] * 8
+    loads = grid.loads.with_columns(model=np.array(models))
+    wind = {"name": "wind", "bus": "7", "p_kw": 123.0, "q_kvar": 4.0}
+    bank = {"name": "bank", "bus": "30", "q_kvar": 300.0}
+    grid = Grid.from_tables("mixed", grid.tables() | {"loads": loads, "generators": [wind], "capacitors": [bank]})
+    day = Day.from_tables({"period": ["a", "b"], "price_usd_per_kwh": [0.1, 0.1], "load_share": [1.0, 0.5]})
+    ready, notes = grid_of_day(grid, day)
+    assert ["the output is the same in every period" in note.message for note in notes] == [True]
+    network = build_network(ready)
+    bare, arrays = build_day(ready, network, day)
+    whole = network_of_period(bare, arrays, 0)
+    half = network_of_period(bare, arrays, 1)
+    for field in ("s_power", "s_current", "s_impedance"):
+        assert getattr(whole, field) == pytest.approx(getattr(network, field), abs=1e-15)
+        fixed = getattr(bare, field)
+        assert getattr(half, field) - fixed == pytest.approx((getattr(network, field) - fixed) / 2, abs=1e-15)
+
+
+GRID = builtin.load("baran33")
+
+
+def short_day() -> Day:
+    """Two periods of the built-in day: noon and evening."""
+    day = read_day("baran33-day")
+    periods = day.periods[[12, 20]].with_columns(period=pl.Series(["noon", "evening"]), starts_at=pl.lit(None))
+    profiles = day.profiles[[12, 20]].with_columns(period=pl.Series(["noon", "evening"]))
+    nobody = {kind: day.tables()[kind].clear() for kind in ("vehicles", "storages", "units")}
+    return day.with_tables(periods=periods, profiles=profiles, **nobody)
+
+
+def frame(**columns: Any) -> pl.DataFrame:
+    """A table of the futures a and b."""
+    both = {"future": ["a", "a", "b", "b"], "period": ["noon", "evening"] * 2}
+    return pl.DataFrame({**both, **columns})
+
+
+def read(table: pl.DataFrame | Path) -> DayFutures:
+    day = short_day()
+    return read_day_futures(table, grid_of_day(GRID, day)[0], day)
+
+
+def faults(table: pl.DataFrame | Path) -> list[tuple[str, str, str]]:
+    """(row, column, message) of all faults."""
+    with pytest.raises(InputError) as caught:
+        read(table)
+    return [(p.row, p.column, p.message) for p in caught.value.problems]
+
+
+def test_a_quantity_scales_what_has_no_column_of_its_own() -> None:
+    futures = read(
+        frame(
+            load=[1.1, 0.9, 1.0, 1.0],
+            solar10=[0.5, 0.5, 2.0, 2.0],
+            solar=[0.8, 0.2, 1.0, 1.0],
+            **{"load at 6": [2.0, 1.0, 1.0, 1.0], "probability": [0.25, 0.25, 0.75, 0.75]},
+        )
+    )
+    assert futures.names == ("a", "b")
+    assert futures.probabilities is not None
+    assert futures.probabilities.tolist() == [0.25, 0.75]
+    grid, _ = grid_of_day(GRID, short_day())
+    _, day = build_day(grid, build_network(grid), short_day(), futures)
+    some, names = day.uncertain, day.uncertain.names
+    assert dict(zip(day.renewables.names, some.renewable.tolist(), strict=True))["solar10"] == names.index("solar10")
+    assert {names[q] for q in some.renewable if q >= 0} == {"solar10", "solar"}
+    assert some.load[5] == names.index("load at 6")
+    assert some.load[6] == names.index("load")
+    assert some.load[0] == -1  # the source has no load
+    days = realisations_of(futures, some)
+    assert days.shape == (2, 2, 4)
+    assert days[0, :, names.index("load")].tolist() == [1.1, 0.9]
+    assert days[:, 1, names.index("solar")].tolist() == [1.0, 1.0]  # there is no sun in the evening
+    rated = 440.0 / 360.0  # the inverter
+    assert days[1, 0, names.index("solar10")] == pytest.approx(rated)
+    assert futures_notes(futures, some) == (
+        "solar10 exceeds the rated power of its sources in 1 rows of the futures, and ends there",
+    )
+    assert np.all(some.hours == 2)
+
+
+def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_text(
+        "future,period,load,solar,price,heat,probability\n"
+        "a,noon,1,-1,0.1,1,0.5\n"
+        "a,noon,1,1,0.1,1,0.5\n"
+        "b,noon,many,1,0.1,1,-0.6\n"
+        "b,night,1,,0.1,1,-0.6\n"
+    )
+    assert set(faults(file)) == {
+        ("", "heat", "unknown column"),
+        ("", "price", "the prices of a day are the same in all of its futures"),
+        ("line 2, future 'a', period 'noon'", "solar", "the share is negative"),
+        ("line 3, future 'a', period 'noon'", "period", "this period is given more than once in this future"),
+        ("line 4, future 'b', period 'noon'", "load", "'many' is not a number"),
+        ("line 5, future 'b', period 'night'", "period", "the day has no period 'night'"),
+        ("line 5, future 'b', period 'night'", "solar", "value is missing"),
+        ("line 4, future 'b', period 'noon'", "probability", "the probability is negative"),
+        ("line 5, future 'b', period 'night'", "probability", "the probability is negative"),
+        ("", "probability", "the probabilities of the 2 futures sum to -0.1, not to 1"),
+        ("future 'a'", "period", "no rows for 1 of 2 periods: 'evening'"),
+        ("future 'b'", "period", "no rows for 1 of 2 periods: 'evening'"),
+    }
+
+
+def test_a_table_without_a_quantity_says_nothing() -> None:
+    assert faults(frame()) == [("", "", "no column says what differs from the forecast")]

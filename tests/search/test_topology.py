@@ -1,29 +1,50 @@
-"""Topology search against all radial states of small grids, and on the built-in grids."""
+"""Topology search against all radial states of small grids, with lines that hang on one end, and on a full disk."""
 
 from __future__ import annotations
 
+import errno
+import gzip
+import logging
 import math
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import openpoint
+from openpoint import TopologySearch
 from openpoint.errors import OptionError
 from openpoint.grid import builtin
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search import incumbent as keeping
 from openpoint.search import topology
+from openpoint.search.certificate import put_aside
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
+from openpoint.search.kernel import bound as bounds
+from openpoint.search.kernel import forest
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.search.kernel.entries import propagate
 from openpoint.search.methods import Log
+from openpoint.search.model.build import build_model
+from openpoint.search.regions import process
 from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
+from openpoint.verify import CertificateError, verify
+from tests.builders.certificates import verify_network
 from tests.powerflow.small_networks import Branch, make_network, random_network
-from tests.search.random_grids import KINDS, judged, random_grid
+from tests.search.entered import entered
+from tests.search.kernel.test_bound import modelled
+from tests.search.random_grids import KINDS, hanging, judged, random_grid
 
 # name: least loss kW
 OPTIMA = {
@@ -251,3 +272,143 @@ def test_a_long_search_for_which_no_gap_was_asked_is_content_with_less(monkeypat
     assert 1e-6 < loose.gap <= 0.05
     assert loose.lower_bound <= close.value
     assert search_topologies(network, gap=1e-6).gap <= 1e-6
+
+
+bound, root = entered(bounds.bound), entered(forest.root)
+
+
+def cables(seed: int) -> Network:
+    """A random grid whose lines have much charging, each hanging on one end, on the other, or on none."""
+    rng = np.random.default_rng(seed)
+    network = random_grid(rng, ("ratios",) if seed % 3 == 0 else ())
+    y = rng.uniform(0.0, 0.002, network.n_conductors) + 1j * rng.uniform(0.01, 0.06, network.n_conductors)
+    high = np.full(network.n_terminals, 1.5**2)
+    return hanging(rng, replace(network, y_shunt=sp.csr_array(sp.diags_array(y)), w_max=high))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_are_exact_on_trees_and_below_all_completions_elsewhere(seed: int) -> None:
+    """At the best multipliers of a tree the bound leaves no room for an error in what open lines take."""
+    network = cables(seed)
+    states, value = judged(network, None, 0.0)
+    rng = np.random.default_rng(seed)
+    for k in np.flatnonzero(np.isfinite(value))[:6]:
+        model, numbering, work = modelled(network)
+        tree = states[k, numbering.branch]
+        work.status[:] = np.where(tree, CLOSED, OPEN)
+        held = process(model, work.status, work.y, work.mu, work.phi, value[k])
+        assert held.bound == pytest.approx(value[k], rel=1e-7)
+        for known in (0.7, 0.4, 0.0):
+            decided = rng.random(len(tree)) < known
+            inside = (states[:, numbering.branch] == tree)[:, decided].all(axis=1)
+            work.status[:] = np.where(decided, np.where(tree, CLOSED, OPEN), UNDECIDED)
+            assert propagate(model, work)
+            root(model, work)
+            assert bound(model, work, held.work.y, held.work.mu) <= value[inside].min() * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_answers_are_those_of_brute_force_and_their_certificates_verify(seed: int, tmp_path: Path) -> None:
+    network = cables(seed)
+    _, value = judged(network, None, 0.0)
+    if not np.isfinite(value).any():
+        return
+    found = search_topologies(network, gap=0.0, certificate=tmp_path / "proof")
+    assert found.closed is not None
+    assert found.value == pytest.approx(value.min(), rel=1e-9)
+    proven = verify_network(network, tmp_path / "proof")
+    assert proven.bound_kw == pytest.approx(value.min() * network.s_base_kva, rel=1e-6)
+    assert ("lines open at the ends" in proven.limits) == network.hangs.any()
+    if network.hangs.any():
+        with pytest.raises(CertificateError, match="another grid"):
+            verify_network(network.dead_when_open(), tmp_path / "proof")
+
+
+def test_where_lines_hang_matters() -> None:
+    """The grids above tell right from wrong: without what hangs the best state or its loss is another."""
+    told = 0
+    for seed in range(24):
+        network = cables(seed)
+        dead = search_topologies(network.dead_when_open())
+        told += search_topologies(network).value != pytest.approx(dead.value, rel=1e-6)
+    assert told > 12
+
+
+def test_a_branch_that_must_close_hangs_nowhere() -> None:
+    network = cables(1)
+    free = np.zeros(network.n_conductors, dtype=bool)
+    model, _ = build_model(network, must_close=~free, must_open=free)
+    assert not model.worth.any()
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+Disk = Callable[[pytest.MonkeyPatch], None]
+
+
+def lines_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full in the middle of the lines."""
+    write, calls = gzip.GzipFile.write, list[int]()
+
+    def some(self: gzip.GzipFile, data: Any) -> int:
+        calls.append(len(data))
+        if len(calls) > 5:
+            raise FULL
+        return write(self, data)
+
+    monkeypatch.setattr(gzip.GzipFile, "write", some)
+
+
+def the_whole_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes all lines, but not the file that they are copied to."""
+
+    def refuse(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr("openpoint.search.certificate.write_bytes", refuse)
+
+
+@pytest.mark.parametrize("fails", [lines_fail, the_whole_fails])
+@pytest.mark.parametrize("futures", [False, True])
+def test_a_full_disk_takes_the_certificate_alone(
+    fails: Disk,
+    futures: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given = {"futures": openpoint.grow("baran33", count=3, seed=1)} if futures else {}
+    whole = openpoint.reconfigure("baran33", method=TopologySearch(), **given)  # type: ignore[call-overload]
+    file = tmp_path / "proof.cert"
+    fails(monkeypatch)
+    with caplog.at_level(logging.WARNING):
+        method = TopologySearch(certificate=file)
+        found = openpoint.reconfigure("baran33", method=method, **given)  # type: ignore[call-overload]
+    assert found.open_branches == whole.open_branches
+    assert found.gap <= 1e-6
+    assert f"{file} cannot be written: No space left on device" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", [lines_fail, the_whole_fails])
+def test_with_a_checkpoint_the_same_search_goes_on_to_the_certificate(
+    fails: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, kept = tmp_path / "proof.cert", tmp_path / "open.search"
+    method = TopologySearch(certificate=file, checkpoint=kept)
+    with monkeypatch.context() as patch:
+        fails(patch)
+        found = openpoint.reconfigure("das70", method=method)
+    assert found.gap <= 1e-6
+    assert not file.exists()
+    assert kept.exists()
+    openpoint.reconfigure("das70", method=method)
+    assert list(tmp_path.iterdir()) == [file]
+    assert verify(openpoint.read("das70"), file).loss_kw == found.loss_kw
+
+
+def test_a_folder_in_the_place_of_a_certificate_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        put_aside(folder)
+    assert list(tmp_path.iterdir()) == [folder]

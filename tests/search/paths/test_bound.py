@@ -1,15 +1,26 @@
+"""The bound by paths, branching with it, and trials of paths, against all radial states of random grids."""
+
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
-from openpoint.search.paths import arborescence, entries
+from openpoint.grid import builtin
+from openpoint.network import build_network
+from openpoint.search import topology
+from openpoint.search.paths import arborescence, entries, explorer
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
+from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.saving import SearchState
+from openpoint.search.topology import search_topologies
+from openpoint.twostage.log import Termination
 from tests.search.entered import entered
 from tests.search.paths.agree import case_of, faults, faults_of_parts, lost, rounds_of_two_parts
 from tests.search.random_grids import random_grid
+from tests.search.test_topology import loaded
 
 KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
 
@@ -117,3 +128,77 @@ def _reaches_all(paths: Paths, chosen: tuple[int, ...]) -> bool:
         if j != paths.junctions:
             return False
     return True
+
+
+def searched(name: str, gap: float, certifiable: bool, monkeypatch: pytest.MonkeyPatch) -> SearchState:
+    seen: list[SearchState] = []
+
+    def remembered(*parts: Any, **more: Any) -> SearchState:
+        seen.append(SearchState(*parts, **more))
+        return seen[-1]
+
+    monkeypatch.setattr(topology, "SearchState", remembered)
+    found = topology.search_topologies(loaded(name), gap=gap, certifiable=certifiable)
+    assert found.gap <= 1.001 * gap
+    (state,) = seen
+    return state
+
+
+@pytest.mark.parametrize("name", ["zhang118", "mantovani136"])
+def test_trials_show_gains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = searched(name, 1e-4, False, monkeypatch)
+    assert state.by_paths is not None
+    nodes, helped = state.by_paths.of_paths.tally
+    assert helped > nodes / 2
+    assert 10 * state.counts.gains[0] > state.counts.trials[0] > 0
+
+
+def test_trials_show_gains_where_nodes_are_certified(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = searched("baran69", 1e-6, True, monkeypatch).counts
+    assert 40 * counts.gains[0] > counts.trials[0] > 0
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[PathExplorer]:
+    """Searches begin anew with trials after their second node; those that did."""
+    found: list[PathExplorer] = []
+    monkeypatch.setattr(explorer, "ANEW_AFTER", 2)
+    monkeypatch.setattr(explorer, "WAITING", 1e9)
+    anew = explorer.begin_anew
+    try_paths = PathExplorer._try_paths
+
+    def seen(self: PathExplorer, *given: object) -> None:
+        monkeypatch.setattr(explorer, "begin_anew", lambda *asked: (found.append(self), anew(*asked)))
+        before, of = len(found), self.of_paths
+        try_paths(self, *given)
+        if len(found) > before:
+            for now, first in ((of.y, of.first_y), (of.mu, of.first_mu), (of.known_w, of.first_w)):
+                np.testing.assert_array_equal(now, first)
+            for now, first in ((of.known_p, of.first_p), (of.known_q, of.first_q)):
+                np.testing.assert_array_equal(now, first)
+
+    monkeypatch.setattr(PathExplorer, "_try_paths", seen)
+    return found
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.05, 0.5])
+def test_no_state_below_the_cutoff_is_lost_by_trials(begun: list[PathExplorer], share: float) -> None:
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 41])
+        case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
+        assert case is None or lost(case, share) == 0, seed
+    tried = sum(bool(each.of_paths.trials[0]) for each in begun)
+    assert share < 0.01 or tried > 5  # with the smallest share searches end at the first node
+
+
+@pytest.mark.parametrize("name", ["baran33", "zhang118", "mantovani136"])
+def test_a_search_that_begins_anew_ends_at_the_same_optimum(begun: list[PathExplorer], name: str) -> None:
+    network = build_network(builtin.load(name))
+    bounds: list[float] = []
+    found = search_topologies(network, gap=1e-4, progress=lambda now: bounds.append(now.lower_bound))
+    assert begun
+    assert bounds == sorted(bounds)
+    assert found.termination in (Termination.OPTIMAL, Termination.GAP)
+    best = {"baran33": 139.551, "zhang118": 869.730, "mantovani136": 280.193}[name]
+    assert found.value * network.s_base_kva == pytest.approx(best, rel=1e-5)
+    assert found.lower_bound >= found.value * (1.0 - 1.001e-4)
