@@ -47,6 +47,7 @@ ROOMS = (
     "graph",
     "names",
     "arrays",
+    "options",
     "arguments",
     "version",
     "atomic",
@@ -210,19 +211,23 @@ def folder_of(module: str, depth: int) -> str:
     return ".".join(module.split(".")[:depth])
 
 
+COMMON = ("study", "shared")
+"""Modules of what all studies share."""
+
+
 def test_a_study_knows_no_other_but_its_model() -> None:
     wrong = []
     for path in (SOURCE / "studies").rglob("*.py"):
         here = dotted(path).split(".")
         for line, target in imports(path):
             there = target.split(".")
-            if there[0] == "studies" and there[1:2] != here[1:2] and there[2:3] != ["model"]:
+            if there[0] == "studies" and there[1:2] != here[1:2] and there[2:3] != ["model"] and there[1] not in COMMON:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_studies_holds_folders_and_the_catalogue() -> None:
-    assert {path.name for path in (SOURCE / "studies").glob("*.py")} == {"__init__.py", "catalog.py"}
+    assert {path.stem for path in (SOURCE / "studies").glob("*.py")} == {"__init__", "catalog", *COMMON}
 
 
 def test_nobody_but_the_command_knows_the_catalogue() -> None:
@@ -340,7 +345,7 @@ def test_the_list_of_commands_has_the_first_sentence_of_their_help() -> None:
     assert isinstance(group, Commands)
     for name, sentence in group.sentences().items():
         assert group.load(name).help.partition("\n\n")[0] == sentence.partition("\n\n")[0]
-    listed = [name for study in STUDIES for name in study.commands]
+    listed = [name for study in STUDIES for name in study.commands or ([study.name] if study.options else [])]
     assert len(listed) == len(set(listed))
 
 

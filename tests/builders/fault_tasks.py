@@ -13,9 +13,8 @@ from openpoint.network.stations import open_held_meshes, without_meshes
 from openpoint.search.enumeration import topologies
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
-from openpoint.studies.secure.model.assumptions import load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import Sections, every_line_alone, faults_of, sections_of, tree_of
-from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions
+from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import restorations
 from tests.builders.secured import random_breakers, random_secured
 

@@ -119,7 +119,7 @@ def test_more_faults_than_are_shown_are_followed_by_what_to_do(command: Command,
 
 def test_faults_of_a_file_of_steps_name_that_file(command: Command, tmp_path: Path) -> None:
     (tmp_path / "my_day.csv").write_text("step,hour\nnoon,1\n")
-    refused(command("partition", "ieee37-microgrids", "--steps", "my_day.csv"), "my_day.csv, line 1, hour: unknown")
+    refused(command("partition-steps", "ieee37-microgrids", "my_day.csv"), "my_day.csv, line 1, hour: unknown")
 
 
 TEXTS = {
@@ -260,7 +260,7 @@ def test_whole_numbers_have_a_range(number: str, command: Command) -> None:
         ("reconfigure", "civanlar16", "--max-changes"),
         ("reconfigure", "civanlar16", "--grow"),
         ("partition", "ieee37-microgrids", "--most-deviating"),
-        ("harden", "zhang13", "--storms"),
+        ("harden", "zhang13", "--any-lines"),
         ("futures", "civanlar16", "-o", "f.csv", "--count"),
     ):
         done = command(*line, number)

@@ -539,18 +539,15 @@ def test_generators_that_hold_a_voltage_run_otherwise_if_asked(command: Command,
     assert "g does not hold 1 pu at B: 400.0 kvar is a limit of it" in command("powerflow", held).out
     refused = command("reconfigure", held)
     assert refused.code == 2
-    assert "--pv-as-pq" in refused.err
+    assert "--pv pq" in refused.err
     made = {}
-    for option in ("--pv-as-pq", "--free-q"):
-        done = command("reconfigure", held, option, "--json", "-", "--quiet")
+    for how in ("pq", "free"):
+        done = command("reconfigure", held, "--pv", how, "--json", "-", "--quiet")
         assert done.code in (0, 4), done.err
-        made[option] = json.loads(done.out)["generators"][0]["q_kvar"]
-    assert made["--pv-as-pq"] == 50.0
-    assert 50.0 < made["--free-q"] < 400.0
-    both = command("reconfigure", held, "--pv-as-pq", "--free-q")
-    assert both.code == 2
-    assert "contradict each other" in both.err
-    assert command("convert", held, "given", "--pv-as-pq").code == 0
+        made[how] = json.loads(done.out)["generators"][0]["q_kvar"]
+    assert made["pq"] == 50.0
+    assert 50.0 < made["free"] < 400.0
+    assert command("convert", held, "given", "--pv", "pq").code == 0
     assert command("reconfigure", "given").code == 0
 
 

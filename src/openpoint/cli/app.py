@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from importlib import import_module
-from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,8 +89,8 @@ class Commands(TyperGroup):
         for study in STUDIES:
             if name in study.commands:
                 import_module(study.command).register(alone)
-            elif study.run and name == study.name:
-                import_module("openpoint.cli.plain").register_plain(alone, study)
+            elif study.options and name == study.name:
+                import_module("openpoint.cli.study").register(alone, study)
         if name == SCHEMA:
             import_module("openpoint.cli.schema").register(alone)
         return typer.main.get_group(alone).commands[name] if alone.registered_commands else None
@@ -115,8 +114,8 @@ class Commands(TyperGroup):
         found: dict[str, str] = {}
         for study in STUDIES:
             found |= study.commands
-            if study.run:
-                found[study.name] = getdoc(study.function) or ""
+            if study.options:
+                found[study.name] = study.sentence
         found |= {name: command.help or "" for name, command in self.commands.items()}
         found[SCHEMA] = "Print the JSON Schema of a result or of a grid."
         return {name: found[name] for name in sorted(found, key=_rank)}

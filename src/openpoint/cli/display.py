@@ -212,19 +212,17 @@ def show_result(out: Console, result: Result) -> None:
         out.print(f"  {words.safe(what)}: {words.safe(value)}")
 
 
-def write_and_show(
-    out: Console, outputs: Outputs, result: Result, code: int, *, more: Sequence[Writing] = (), hint: str = ""
-) -> int:
+def write_and_show(out: Console, outputs: Outputs, result: Result, code: int, *, more: Sequence[Writing] = ()) -> int:
     """Write a result and show it; `code`, or another exit code where something could not be written.
 
     Args:
         out: where people read. outputs: what is asked for. result: the result. code: that of the run.
-        more: what is written beside the outputs. hint: where more can be found, below the figures.
+        more: what is written beside the outputs.
     """
     written, good = outputs.write(result, more)
     show_result(out, result)
-    if hint:
-        out.print(Text(f"\n{hint}", "dim"))
+    if result.hint:
+        out.print(Text(f"\n{result.hint}", "dim"))
     show_written(out, written)
     return code if good else NOT_WRITTEN
 

@@ -65,7 +65,7 @@ def fault_arguments(rules: FaultRules, year: YearOptions) -> FaultArguments:
     return {
         "max_loading_percent": 100.0 if rules.max_loading is None else rules.max_loading,
         "isolate_lines": rules.isolate_lines,
-        "transformers": not rules.lines_only,
+        "lines_only": rules.lines_only,
         "reliability": year.reliability,
         "failures_per_km_year": year.failures_per_km,
         "failures_per_branch_year": year.failures_per_branch,

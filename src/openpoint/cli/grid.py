@@ -13,7 +13,7 @@ import polars as pl
 from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, FaultyGridError, show_problems
-from openpoint.cli.options import GridOptions
+from openpoint.cli.options import GridOptions, Pv
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
@@ -195,7 +195,7 @@ def _split(grid: Grid, texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for part in parts for name in part)
 
 
-def read_sound(source: str, asked: Asked | None = None) -> Grid:
+def read_sound(source: str, asked: Asked | None = None, *, geojson: Path | None = None, pv: Held = "hold") -> Grid:
     """The grid, its doubts shown but for two kinds: loops of today, which each study handles in its own way, and what
     changes the meaning of figures, which stands beside the figures as a note.
 
@@ -203,7 +203,7 @@ def read_sound(source: str, asked: Asked | None = None) -> Grid:
         InputError: it cannot be read, or has faults.
     """
     _LOG.info("loaded the libraries")
-    asked = asked or Asked()
+    asked = asked or Asked(GridOptions(geojson=geojson, pv=Pv(pv)))
     grid = _read(source, asked)
     _LOG.info("read the grid")
     grid = asked.applied(grid)

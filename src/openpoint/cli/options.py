@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -29,22 +30,42 @@ Exit codes:
   74  solved, but a file asked for could not be written
  130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 
+GRIDS = (
+    "A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel or Vision .xlsx, CGMES .zip), a folder of "
+    "tables, or a built-in name."
+)
 GridArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="GRID",
-        help="A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel or Vision .xlsx, CGMES .zip), a "
-        "folder of tables, or a built-in name.",
-        show_default=False,
-        autocompletion=complete_grids,
-    ),
+    str, typer.Argument(metavar="GRID", help=GRIDS, show_default=False, autocompletion=complete_grids)
 ]
+READING = "Reading the grid"
 GeojsonOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Coordinates of buses (Points) and routes of branches (LineStrings), joined by name."
+        metavar="FILE",
+        help="Coordinates of buses (Points) and routes of branches (LineStrings), joined by name.",
+        rich_help_panel=READING,
     ),
 ]
+
+
+class Pv(StrEnum):
+    """What becomes of generators that hold a voltage."""
+
+    HOLD = "hold"
+    PQ = "pq"
+    FREE = "free"
+
+
+PvOption = Annotated[
+    Pv | None,
+    typer.Option(
+        help="Generators that hold a voltage do so (hold), run at today's output instead (pq), or have their reactive "
+        "power chosen within its limits (free).  [default: hold]",
+        show_default=False,
+        rich_help_panel=READING,
+    ),
+]
+PlotOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the result, .png, .svg or .pdf.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
@@ -159,28 +180,13 @@ class GridOptions:
             help="Names or patterns (T1,CB*) of what may be switched though the grid does not say so; repeatable.",
         ),
     ] = None
-    pv_as_pq: Annotated[
-        bool,
-        typer.Option("--pv-as-pq", help="Generators that hold a voltage run at today's output instead."),
-    ] = False
-    free_q: Annotated[
-        bool,
-        typer.Option(
-            "--free-q", help="Of generators that hold a voltage the reactive power is chosen within its limits instead."
-        ),
-    ] = False
+    pv: PvOption = None
     geojson: GeojsonOption = None
 
     @property
     def held(self) -> Held:
-        """What becomes of generators that hold a voltage.
-
-        Raises:
-            OptionError: both were asked for.
-        """
-        if self.pv_as_pq and self.free_q:
-            raise OptionError("--pv-as-pq and --free-q contradict each other; leave one out")
-        return "pq" if self.pv_as_pq else "free" if self.free_q else "hold"
+        """What becomes of generators that hold a voltage."""
+        return "hold" if self.pv is None else self.pv.value
 
 
 @dataclass(frozen=True, kw_only=True)

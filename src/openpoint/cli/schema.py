@@ -11,7 +11,7 @@ import typer
 
 from openpoint.cli.groups import with_parameters
 from openpoint.cli.guard import guarded
-from openpoint.studies.catalog import names, published
+from openpoint.studies.catalog import names, published, requested
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +24,17 @@ def register(app: typer.Typer) -> None:
         default=shapes("result"),
         annotation=Annotated[shapes, typer.Argument(metavar="SHAPE", help="What it describes.")],
     )
-    app.command()(guarded(with_parameters(schema, [shape])))
+    request = inspect.Parameter(
+        "request",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option("--request", help="What the study is asked, not what it answers.")],
+    )
+    app.command()(guarded(with_parameters(schema, [shape, request])))
 
 
-def schema(shape: str) -> int:
+def schema(shape: str, request: bool) -> int:
     """Print the JSON Schema of a result or of a grid."""
-    typer.echo(json.dumps(published(shape), indent=2, ensure_ascii=False))
+    found = requested(shape) if request else published(shape)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     return 0

@@ -65,7 +65,7 @@ def with_held(grid: Grid, held: Held) -> Grid:
         open_ended = own & pl.any_horizontal(pl.col("q_min_kvar", "q_max_kvar").is_null())
         if names := grid.generators.filter(open_ended)["name"].to_list():
             message = "its reactive power is to be free, and has no limits on both sides"
-            remedy = 'Give q_min_kvar and q_max_kvar, or run it at today\'s output (--pv-as-pq, pv="pq")'
+            remedy = 'Give q_min_kvar and q_max_kvar, or run it at today\'s output (--pv pq, pv="pq")'
             raise InputError([Problem("generators", name, "q_min_kvar", message, remedy) for name in names])
     nothing = pl.lit(None, dtype=pl.Float64).alias("v_pu")
     return grid.with_tables(generators=grid.generators.with_columns(*columns, nothing))

@@ -232,7 +232,7 @@ class Generators(dy.Schema):
 
     With `v_pu`, in balanced grids, a generator holds the voltage of its bus with its reactive power, as far as this
     stays within its limits, which an empty cell then leaves open: `powerflow` does so, and the other studies want it
-    read with another output (`--pv-as-pq`, `--free-q`).
+    read with another output (`--pv pq`, `--pv free`).
     """
 
     name = _name()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -58,6 +59,16 @@ class Result:
     def subject(self) -> str:
         """The name of what was asked about."""
         return self.grid.name
+
+    @property
+    def exit_code(self) -> int:
+        """That of a command with this result."""
+        return 0
+
+    @property
+    def hint(self) -> str:
+        """Where more can be found, below the figures; empty where there is no more."""
+        return ""
 
     def summary(self) -> dict[str, Any]:
         """Everything except the tables, as plain values under the names of the JSON document."""
@@ -249,6 +260,10 @@ class Answer(Result):
     def _head(self, objective: float | None, bound: float, unit: str, violations: pl.DataFrame) -> Head:
         return Head(objective, bound, self.gap, unit, self.termination, self.iterations, violations)
 
+    @property
+    def exit_code(self) -> int:
+        return self.termination.exit_code
+
     def to_do(self) -> str:
         """The changes of the answer to today's grid, in words; empty where there is no answer."""
         raise NotImplementedError
@@ -277,8 +292,9 @@ class Answer(Result):
 
 
 def report_html(result: Result) -> str:
-    """The report as one page of HTML, made by the module `page` of the study."""
-    html: str = import_module(f"{result.place}.page").html(result)
+    """The report as one page of HTML, by the module `page` of the study; of facts and tables where it has none."""
+    own = f"{result.place}.page"
+    html: str = import_module(own if find_spec(own) else "openpoint.report.page.plain").html(result)
     return html
 
 

@@ -11,10 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from openpoint.errors import OptionError
+from openpoint.options import request_schema
 
 if TYPE_CHECKING:
+    from openpoint.grid.grid import Grid
     from openpoint.results.schema import Schema
     from openpoint.results.shape import Shape
+    from openpoint.studies.study import Prepared
 
 
 @dataclass(frozen=True)
@@ -23,59 +26,92 @@ class Study:
 
     Attributes:
         title: of its result in the reference.
-        place: its folder.
-        result: name of the class of its result, in the module `result` of the folder.
-        schema: name of the shape of the result in the module `schema` of the folder, or as `module:name`.
+        place: its folder. What follows is named as `module:name` in it.
+        result: the class of its result.
         name: by which its JSON Schema is asked for, that of the shape.
         commands: its commands, each with the first sentence of its help; none where another row has them.
         command: module of the command line that adds these by `register(app)`.
-        run: name of the function that takes a grid and options, in the module `study` of the folder, for a study
-            without a command of its own: the command line makes one of the options, called `name`.
+        sentence: what its command does, in a sentence. options: the class of its options; of these the command is made,
+            which is called `name`.
+        prepares: the function that takes a grid and options.
     """
 
     title: str
     place: str
     result: str
-    schema: str
     name: str
     commands: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
-    run: str = ""
+    sentence: str = ""
+    options: str = ""
+    prepares: str = "study:prepare"
 
     @property
-    def function(self) -> Callable[..., Any]:
-        """What `run` names."""
-        function: Callable[..., Any] = getattr(import_module(f"{self.place}.study"), self.run)
-        return function
+    def question(self) -> type[Any]:
+        """The class of its options."""
+        question: type[Any] = self._named(self.options)
+        return question
+
+    def prepare(self, grid: Grid, question: Any) -> Prepared[Any]:
+        """The question about a grid, ready to be solved.
+
+        Raises:
+            InputError, OptionError: as the study says.
+        """
+        prepared: Prepared[Any] = self._named(self.prepares)(grid, question)
+        return prepared
 
     @property
     def shape(self) -> Shape:
         """The keys and tables that it writes."""
-        module, _, name = self.schema.rpartition(":")
-        shape: Shape = getattr(import_module(module or f"{self.place}.schema"), name)
+        shape: Shape = self.answer.shape
         return shape
 
     @property
     def answer(self) -> type[Any]:
         """The class of its result."""
-        answer: type[Any] = getattr(import_module(f"{self.place}.result"), self.result)
+        answer: type[Any] = self._named(self.result)
         return answer
+
+    def _named(self, where: str) -> Any:
+        module, _, name = where.partition(":")
+        return getattr(import_module(f".{module}", self.place), name)
 
 
 _HERE = "openpoint.studies"
 
 
-def _study(folder: str, result: str, schema: str, name: str, title: str, **commands: str) -> Study:
+def _study(folder: str, result: str, name: str, title: str, **commands: str) -> Study:
     """A study of this package; its commands are in the folder of the same name of the command line."""
     module = f"openpoint.cli.{folder}.command" if commands else ""
-    return Study(title, f"{_HERE}.{folder}", result, schema, name, commands, module)
+    return Study(title, f"{_HERE}.{folder}", f"result:{result}", name, commands, module)
+
+
+def _asked(
+    name: str, of: str, sentence: str, *, folder: str = "", options: str = "options", prepares: str = "study:prepare"
+) -> Study:
+    """A study of this package with its command.
+
+    Args:
+        name, sentence: of the command. of: how the classes of its options and of its result begin.
+        folder: its own, where that is called otherwise. options: module of its options, in its folder or after a dot in
+            that above it. prepares: the function.
+    """
+    return Study(
+        title=f"Result of `openpoint {name}`",
+        place=f"{_HERE}.{folder or name}",
+        result=f"result:{of}Result",
+        name=name,
+        sentence=sentence,
+        options=f"{options}:{of}Options",
+        prepares=prepares,
+    )
 
 
 STUDIES = (
     _study(
         "reconfigure",
         "ReconfigureResult",
-        "RECONFIGURE",
         "result",
         "Result of `openpoint reconfigure`",
         reconfigure="Find the radial state of least loss that keeps the limits, today, over a year or in many futures.",
@@ -84,96 +120,68 @@ STUDIES = (
     _study(
         "reconfigure.futures",
         "FuturesResult",
-        "FUTURES",
         "futures",
         "Result of `openpoint reconfigure` for many futures",
     ),
-    _study("reconfigure.year", "YearResult", "YEAR", "year", "Result of `openpoint reconfigure` for a year"),
+    _study("reconfigure.year", "YearResult", "year", "Result of `openpoint reconfigure` for a year"),
     _study(
         "reconfigure.year.seasons",
         "SeasonsResult",
-        "SEASONS",
         "year-blocks",
         "Result of `openpoint reconfigure` for a year in blocks",
     ),
-    _study("reconfigure.fleet", "FleetResult", "FLEET", "fleet", "Result of `openpoint reconfigure` for many grids"),
+    _study("reconfigure.fleet", "FleetResult", "fleet", "Result of `openpoint reconfigure` for many grids"),
     _study(
         "reconfigure.faults",
         "SecuredResult",
-        "SECURED",
         "reconfigure-secure",
         "Result of `openpoint reconfigure --restorable`, `--at-most` and `--minimize`",
     ),
     _study(
         "reconfigure.faults.front",
         "ReconfigureFront",
-        "FRONT",
         "reconfigure-front",
         "Result of `openpoint reconfigure --front`",
     ),
     _study(
         "dispatch",
         "DispatchResult",
-        "DISPATCH",
         "dispatch",
         "Result of `openpoint dispatch`",
         dispatch="Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.",
     ),
-    _study("dispatch.front", "DispatchFront", "FRONT", "dispatch-front", "Result of `openpoint dispatch --pareto`"),
-    _study("dispatch.day", "DispatchDayResult", "DAY", "dispatch-day", "Result of `openpoint dispatch --day`"),
-    _study(
-        "powerflow",
-        "PowerflowResult",
-        "POWERFLOW",
-        "powerflow",
-        "Result of `openpoint powerflow`",
-        powerflow="Compute the exact AC power flow of today's state.",
-    ),
-    _study(
+    _study("dispatch.front", "DispatchFront", "dispatch-front", "Result of `openpoint dispatch --pareto`"),
+    _study("dispatch.day", "DispatchDayResult", "dispatch-day", "Result of `openpoint dispatch --day`"),
+    _asked("powerflow", "Powerflow", "Compute the exact AC power flow of today's state."),
+    _asked(
         "secure",
-        "SecureResult",
-        "SECURE",
-        "secure",
-        "Result of `openpoint secure`",
-        secure="Find which faults switching restores, and what a year of faults does to customers.",
+        "Secure",
+        "Find which faults switching restores, and what a year of faults does to customers.",
     ),
-    _study(
+    _asked(
         "plan",
-        "SwitchPlanResult",
-        "PLAN",
-        "plan",
-        "Result of `openpoint plan`",
-        plan="Find an order of switching from one state to another, with the exact state after every step.",
+        "SwitchPlan",
+        "Find an order of switching from one state to another, with the exact state after every step.",
     ),
-    _study(
+    _asked(
         "harden",
-        "HardenResult",
-        "HARDEN",
-        "harden",
-        "Result of `openpoint harden`",
-        harden="Choose lines to harden and places for backup generators before a disaster.",
+        "Harden",
+        "Choose lines to harden and places for backup generators before a disaster.",
     ),
-    _study(
-        "partition",
-        "PartitionResult",
-        "PARTITION",
-        "partition",
-        "Result of `openpoint partition`",
-        partition="Cut a grid that lost its substation into microgrids that serve most load.",
-    ),
-    _study(
-        "partition",
-        "PartitionLevels",
-        "LEVELS",
+    _asked("partition", "Partition", "Cut a grid that lost its substation into microgrids that serve most load."),
+    _asked(
         "partition-levels",
-        "Results of `openpoint partition` at several levels",
+        "PartitionLevels",
+        "Cut it at several levels of uncertainty, to see what robustness costs.",
+        folder="partition",
+        prepares="levels:prepare",
     ),
-    _study(
-        "partition.steps",
-        "PartitionStepsResult",
-        f"{_HERE}.partition.schema:STEPS",
+    _asked(
         "partition-steps",
-        "Result of `openpoint partition --steps`",
+        "PartitionSteps",
+        "Cut it in every step of a day, with events, profiles and storage.",
+        folder="partition.steps",
+        options=".options",
     ),
 )
 
@@ -203,6 +211,20 @@ _OTHERS: dict[str, Callable[[], Schema]] = {"claim": _claim, "horizon": _horizon
 def names() -> tuple[str, ...]:
     """The names of all JSON Schemas."""
     return (*(study.name for study in STUDIES), *_OTHERS)
+
+
+def requested(name: str) -> Schema:
+    """The JSON Schema (draft 2020-12) of a request: a study, its grid and its options, each with its group and unit.
+
+    A form is made of it.
+
+    Raises:
+        OptionError: no study is called so.
+    """
+    known = {study.name: study for study in STUDIES if study.options}
+    if name not in known:
+        raise OptionError(f"no study is called {name!r}; there are {', '.join(known)}")
+    return request_schema(name, known[name].question)
 
 
 def published(name: str) -> Schema:

@@ -128,12 +128,12 @@ def test_any_lines_ends_with_the_worst_attack(command: Command, ring: Path) -> N
 
 
 def test_storms_are_drawn_by_their_seed(command: Command, ring: Path) -> None:
-    def cost(*options: object) -> float:
-        done = command("harden", ring, "--storms", 6, "--mean-broken", 2, "--budget", 0, *options, *BRIEF)
+    def cost(more: str = "") -> float:
+        done = command("harden", ring, "--disasters", f"storms:6,mean=2{more}", "--budget", 0, *BRIEF)
         assert done.code == 0, done.err
         return float(valid(done.out)["cost_usd"])
 
-    drawn = [cost("--seed", seed) for seed in range(3)]
+    drawn = [cost(f",seed={seed}") for seed in range(3)]
     assert cost() == drawn[0]
     assert len(set(drawn)) > 1
 
@@ -173,26 +173,26 @@ def test_the_value_of_information_can_be_left_out(command: Command, ring: Path, 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ((), "--disasters, --storms and --any-lines"),
-        (("--any-lines", 1, "--storms", 3), "--storms and --any-lines"),
-        (("--any-lines", 0), "any_lines is 0"),
+        ((), "disasters and --any-lines; here are neither"),
+        (("--any-lines", 1, "--disasters", "storms:3"), "here are both"),
+        (("--any-lines", 0), "--any-lines is 0"),
         (("--any-lines", 9), "give 1 to 4"),
-        (("--any-lines", 1, "--ambiguity", "tv:0.1"), "leave --ambiguity out"),
-        (("--any-lines", 1, "--seed", 3), "options of --storms"),
-        (("--storms", 3, "--mean-broken", 9), "mean_broken is 9"),
-        (("--storms", 0), "--storms"),
+        (("--any-lines", 1, "--ambiguity", "tv:0.1"), "leave the ambiguity out"),
+        (("--disasters", "storms:3,seed=a"), "give a number"),
+        (("--disasters", "storms:3,mean=9"), "mean_broken is 9"),
+        (("--disasters", "storms:0"), "storms"),
         (("--disasters", "none.csv"), "cannot be read"),
-        (("--storms", 3, "--ambiguity", "odds"), "give tv:0.2"),
-        (("--storms", 3, "--budget", -1), "--budget"),
-        (("--storms", 3, "--max-lines", -1), "--max-lines"),
-        (("--storms", 3, "--generator-kw", 0), "generator_kw"),
-        (("--storms", 3, "--line-usd", "nan"), "--line-usd"),
-        (("--storms", 3, "--solver", "highs"), "--method extensive"),
-        (("--storms", 3, "--method", "extensive", "--max-iterations", 3), "--method ccg"),
-        (("--storms", 3, "--method", "benders"), "ccg"),
-        (("--storms", 3, "--gap", 2), "gap"),
-        (("--storms", 3, "--v-min", 1.2, "--v-max", 1.1), "v_min_pu"),
-        (("--storms", 3, "--report", "r.pdf"), "--report"),
+        (("--disasters", "storms:3", "--ambiguity", "odds"), "give tv:0.2"),
+        (("--disasters", "storms:3", "--budget", -1), "--budget"),
+        (("--disasters", "storms:3", "--max-lines", -1), "--max-lines"),
+        (("--disasters", "storms:3", "--generator-kw", 0), "--generator-kw"),
+        (("--disasters", "storms:3", "--line-usd", "nan"), "--line-usd"),
+        (("--disasters", "storms:3", "--method", "ccg:highs"), "ccg has no such way"),
+        (("--disasters", "storms:3", "--method", "extensive", "--executor", "serial"), "--executor is no option"),
+        (("--disasters", "storms:3", "--method", "benders"), "ccg"),
+        (("--disasters", "storms:3", "--gap", 2), "gap"),
+        (("--disasters", "storms:3", "--v-min", 1.2, "--v-max", 1.1), "v_min_pu"),
+        (("--disasters", "storms:3", "--report", "r.pdf"), "--report"),
     ],
 )
 def test_bad_options_end_with_2_and_a_way_out(
@@ -212,7 +212,7 @@ def test_a_disaster_that_breaks_no_branch_of_the_grid_is_named(command: Command,
 
 
 def test_a_time_limit_ends_with_4(command: Command) -> None:
-    options = ("--storms", 30, "--mean-broken", 4, "--time-limit", 0.001, "--gap", 0)
+    options = ("--disasters", "storms:30,mean=4", "--time-limit", 0.001, "--gap", 0)
     done = command("harden", "zhang13", *options, "--json", "r.json")
     assert done.code == 4, done.err
     assert valid(Path("r.json").read_text(encoding="utf-8"))["termination"] == "time"

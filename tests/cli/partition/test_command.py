@@ -43,10 +43,9 @@ def test_json_alone_on_the_standard_output(command: Command) -> None:
 
 def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
     json_file, folder = tmp_path / "levels.json", tmp_path / "tables"
-    options = ("--uncertainty", "0.25,0", "--uncertain-loads", SIX, "--json", json_file, "--csv", folder)
+    options = ("--uncertain-loads", SIX, "--json", json_file, "--csv", folder)
     picture, page = tmp_path / "levels.svg", tmp_path / "levels.html"
-    picture, page = tmp_path / "levels.svg", tmp_path / "levels.html"
-    done = command("partition", "ieee37-microgrids", *options, "--plot", picture, "--report", page)
+    done = command("partition-levels", "ieee37-microgrids", "0.25,0", *options, "--plot", picture, "--report", page)
     assert done.code == 0
     document = json.loads(json_file.read_text(encoding="utf-8"))
     assert [each["served_kw"] for each in document["levels"]] == [1742.0, 547.0]
@@ -55,7 +54,7 @@ def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
     assert "What robustness costs" in page.read_text(encoding="utf-8")
     assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
     assert "What robustness costs" in page.read_text(encoding="utf-8")
-    for words in ("loads ± 0 %", "loads ± 25 %", "1742.000", "547.000", "22.3 %", "$19,366.30"):
+    for words in ("  ± 0 %: ", "  ± 25 %: ", "1742.000", "547.000", "22.3 %", "$19,366.30"):
         assert words in done.out
 
 
@@ -72,8 +71,6 @@ def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: P
     ("options", "words"),
     [
         (("--uncertainty", 15), "from 0 to 1"),
-        (("--uncertainty", "0,15"), "from 0 to 1"),
-        (("--uncertainty", "a,b"), "0.15"),
         (("--uncertainty", 0.1, "--uncertain-loads", "s729"), "s729a"),
         (("--uncertainty", 0.1, "--uncertain-loads", 99), "99 uncertain loads"),
         (("--max-grid-forming", 0), "at least 1"),
@@ -83,6 +80,13 @@ def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: P
 )
 def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...], words: str) -> None:
     done = command("partition", "ieee37-microgrids", *options)
+    assert done.code == 2
+    assert words in done.err
+
+
+@pytest.mark.parametrize(("levels", "words"), [("0,15", "from 0 to 1"), ("a,b", "0.15")])
+def test_levels_that_are_none_are_refused(levels: str, words: str, command: Command) -> None:
+    done = command("partition-levels", "ieee37-microgrids", levels)
     assert done.code == 2
     assert words in done.err
 

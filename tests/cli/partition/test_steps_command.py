@@ -1,4 +1,4 @@
-"""openpoint partition --steps: what it writes, what it shows, what it refuses."""
+"""openpoint partition-steps: what it writes, what it shows, what it refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_day_is_written_in_every_format_and_shown(command: Command, case: Path, tmp_path: Path) -> None:
     options = ("--uncertainty", 0.1, "--max-actions", 9, "--keep-energised", "--priorities", case / "weights.csv")
     files = ("--json", tmp_path / "plan.json", "--csv", tmp_path / "csv", "--excel", tmp_path / "plan.xlsx")
-    done = command("partition", case / "grid", "--steps", case / "day", *options, *files)
+    done = command("partition-steps", case / "grid", case / "day", *options, *files)
     assert done.code == 0, done.err
     document = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
     schema = published("partition-steps")
@@ -64,11 +64,10 @@ def test_the_tables_and_the_published_horizon_agree(case: Path) -> None:
 
 def test_what_does_not_go_together_is_refused(command: Command, case: Path) -> None:
     for options, told in (
-        (("--max-actions", 2), "--steps"),
-        (("--steps", case / "day", "--uncertainty", "0,0.1"), "give one level"),
-        (("--steps", case / "nowhere"), "cannot be read"),
-        (("--priorities", case / "nowhere.csv"), "cannot be read"),
+        ((case / "day", "--max-actions", -2), "--max-actions"),
+        ((case / "nowhere",), "cannot be read"),
+        ((case / "day", "--priorities", case / "nowhere.csv"), "cannot be read"),
     ):
-        done = command("partition", case / "grid", *options)
+        done = command("partition-steps", case / "grid", *options)
         assert done.code == 2
         assert told in done.err

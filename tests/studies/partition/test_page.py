@@ -19,7 +19,7 @@ from openpoint.report.figure.files import encode
 from openpoint.studies.partition.pictures.figures import draw, save
 from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
 from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
 from openpoint.twostage.log import Termination
 from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 from tests.builders.partitions import five, renamed
@@ -42,12 +42,12 @@ def apart() -> Grid:
 
 
 @pytest.fixture(scope="module")
-def levels() -> PartitionLevels:
+def levels() -> PartitionLevelsResult:
     return partition_levels(apart(), (0.0, 0.3))
 
 
 @pytest.fixture(scope="module")
-def result(levels: PartitionLevels) -> PartitionResult:
+def result(levels: PartitionLevelsResult) -> PartitionResult:
     return levels.by_level[0.3]
 
 
@@ -89,7 +89,7 @@ def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
     ]
 
 
-def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevels) -> None:
+def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevelsResult) -> None:
     figure = draw(levels)
     panels, charts = figure.axes[:2], figure.axes[2:]
     for axes, title in zip(panels, ("loads certain", "loads ± 30 %"), strict=True):
@@ -107,14 +107,14 @@ def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevels) -
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_same_result_gives_the_same_bytes(levels: PartitionLevels, ending: str, tmp_path: Path) -> None:
+def test_the_same_result_gives_the_same_bytes(levels: PartitionLevelsResult, ending: str, tmp_path: Path) -> None:
     once, twice = (save(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
     assert once == twice
     assert render(levels) == render(levels)
 
 
 def test_bad_requests_are_refused(
-    result: PartitionResult, levels: PartitionLevels, none: PartitionResult, tmp_path: Path
+    result: PartitionResult, levels: PartitionLevelsResult, none: PartitionResult, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
         draw(result, kind="pie")  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: P
     assert "None" not in text
 
 
-def test_the_page_of_levels_compares_them(levels: PartitionLevels) -> None:
+def test_the_page_of_levels_compares_them(levels: PartitionLevelsResult) -> None:
     page = render(levels)
     text = re.sub(r"<[^>]+>", " ", page)
     assert set(charts_of(page)) == {
@@ -184,7 +184,7 @@ def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
     encode(draw(nasty), "svg")
 
 
-def test_the_page_can_draw_every_chart(levels: PartitionLevels, nasty: PartitionResult) -> None:
+def test_the_page_can_draw_every_chart(levels: PartitionLevelsResult, nasty: PartitionResult) -> None:
     scenes = [build_partition_scene(each) for each in (levels, nasty)]
     charts = [plan_chart(scene, cut) for scene in scenes for cut in scene.plan_views]
     for made in [*charts, *level_charts(levels).values()]:

@@ -15,8 +15,8 @@ import pytest
 from openpoint import ColumnAndConstraint, OptionError, partition, partition_levels, sample_partition
 from openpoint.results import export
 from openpoint.studies.catalog import published
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
-from openpoint.studies.partition.study import Prepared
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
+from openpoint.studies.partition.study import PreparedPartition
 from openpoint.twostage.log import Termination
 from tests.builders.partitions import five, renamed
 
@@ -33,7 +33,7 @@ def any_result(request: pytest.FixtureRequest) -> PartitionResult:
 
 
 @pytest.fixture(scope="module")
-def levels() -> PartitionLevels:
+def levels() -> PartitionLevelsResult:
     return partition_levels(five().grid(), (0.3, 0.0, 0.3), uncertain_loads=["d0", "d1"])
 
 
@@ -66,7 +66,7 @@ def test_tables_are_written_in_every_format(any_result: PartitionResult, tmp_pat
     assert summary.select(*figures, "gap", "worst_slack_kw").dtypes == [pl.Float64] * 9
 
 
-def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevels, tmp_path: Path) -> None:
+def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevelsResult, tmp_path: Path) -> None:
     assert list(levels.by_level) == [0.0, 0.3]
     costs = [each.cost_usd or 0.0 for each in levels.results]
     assert costs[0] < costs[1]
@@ -104,10 +104,10 @@ def test_levels_that_make_no_sense_are_refused_before_any_is_solved() -> None:
     with pytest.raises(OptionError, match="no level"):
         partition_levels(grid, ())
     with pytest.raises(OptionError, match="from 0 to 1"):
-        partition_levels(grid, (0.1, 15.0), progress=lambda level, iteration: pytest.fail("solved"))
+        partition_levels(grid, (0.1, 15.0), progress=lambda iteration: pytest.fail("solved"))
 
 
-def test_levels_stop_where_the_user_interrupts(levels: PartitionLevels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_levels_stop_where_the_user_interrupts(levels: PartitionLevelsResult, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_short = replace(levels.results[0], termination=Termination.INTERRUPTED)
-    monkeypatch.setattr(Prepared, "solve", lambda *_: cut_short)
+    monkeypatch.setattr(PreparedPartition, "solve", lambda *_: cut_short)
     assert partition_levels(levels.grid, (0.1, 0.2)).by_level == {0.1: cut_short}

@@ -144,13 +144,13 @@ def reconfigure(
     from openpoint.twostage.interrupt import install
 
     install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
+    from openpoint.cli.copy import check_copy
     from openpoint.cli.grid import Asked
     from openpoint.cli.reconfigure import faults as faults_run
     from openpoint.cli.reconfigure import fleet as fleet_run
     from openpoint.cli.reconfigure import futures as futures_run
     from openpoint.cli.reconfigure import run
     from openpoint.cli.reconfigure import year as year_run
-    from openpoint.cli.reconfigure.copy import check_copy
     from openpoint.studies.reconfigure.options import ReconfigureOptions
 
     outputs = replace(outputs, plot=plot, certificate=proof.certificate, checkpoint=proof.checkpoint)

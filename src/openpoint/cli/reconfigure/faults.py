@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openpoint.cli.copy import Copy
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import Copy
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 
@@ -49,7 +49,7 @@ def reconfigure(
     with Progress(out) as progress:
         result = secured(grid, options, question, progress)
     copied = Copy(source, copy)
-    more = copied.writings(result, found=result.loss_kw is not None)
+    more = copied.writings(result)
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
     copied.show(out)
     return code

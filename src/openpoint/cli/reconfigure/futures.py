@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from openpoint.cli.copy import Copy
 from openpoint.cli.display import Progress, console, show_pairs, show_written, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
 from openpoint.report.terminal import words
 
@@ -49,7 +49,7 @@ def reconfigure(
     with Progress(out) as progress:
         result = prepared.solve(progress)
     copied = Copy(source, copy)
-    more = copied.writings(result, found=result.has_answer)
+    more = copied.writings(result)
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)
     copied.show(out)
     return show_proof_files(outputs, out, code)

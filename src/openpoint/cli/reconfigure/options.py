@@ -19,7 +19,7 @@ from openpoint.cli.options import (
     iterations_option,
     solver_option,
 )
-from openpoint.cli.plan.options import SwitchingOptions
+from openpoint.cli.switching import SwitchingOptions
 from openpoint.errors import OptionError
 
 if TYPE_CHECKING:

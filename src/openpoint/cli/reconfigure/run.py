@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openpoint.cli.copy import Copy
 from openpoint.cli.display import Progress, console, write_and_show
 from openpoint.cli.grid import Asked, read_sound, size
 from openpoint.cli.outputs import Outputs
-from openpoint.cli.reconfigure.copy import Copy
 from openpoint.cli.verify import show_proof_files
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
@@ -47,7 +47,7 @@ def reconfigure(
         locked = [name for names in asked.locks(grid) for name in names]
         result = result.with_plan(_planned(result, locked, plan, customers))
     copied = Copy(source, copy)
-    more = copied.writings(result, found=result.has_answer)
+    more = copied.writings(result)
     if plan.checklist is not None:
         more.append(("--checklist", plan.checklist, partial(_write_checklist, result)))
     code = write_and_show(out, outputs, result, result.termination.exit_code, more=more)

@@ -207,8 +207,8 @@ def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, f
 
 
 OFFER = (
-    'Run it at today\'s output (--pv-as-pq, in Python read(path, pv="pq")), or choose its reactive power within its '
-    'limits (--free-q, pv="free"), with reconfigure, or with convert for all studies; powerflow holds the voltage'
+    'Run it at today\'s output (--pv pq, in Python read(path, pv="pq")), or choose its reactive power within its '
+    'limits (--pv free, pv="free"), with reconfigure, or with convert for all studies; powerflow holds the voltage'
 )
 
 

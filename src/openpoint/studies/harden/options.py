@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
-from openpoint.arguments import Solves, all_checked, not_negative, of_kind
+from openpoint.arguments import all_checked, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.network.limits import Limits
-from openpoint.scenarios.ambiguity import DisastersRecipe
-from openpoint.scenarios.disasters import DisastersLike
-from openpoint.studies.harden.model import Backup
-from openpoint.twostage.ambiguity import Ambiguity
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.options import FIRST, option, parts
+from openpoint.studies.shared import EXIT_CODES, METHOD, Limited, Solved
 
-Method = ColumnAndConstraint | ExtensiveForm | Benders
+if TYPE_CHECKING:
+    from openpoint.scenarios.ambiguity import DisastersRecipe
+    from openpoint.scenarios.disasters import DisastersLike
+    from openpoint.studies.harden.model import Backup
+    from openpoint.twostage.ambiguity import Ambiguity
+    from openpoint.twostage.methods.benders import Benders
+    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.extensive import ExtensiveForm
+
+    Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 POWER_FACTOR = 0.8
 """Rated power factor of diesel generators, by custom."""
+_PRICE = {"unit": "USD", "least": 0.0, "group": "Costs"}
 
 
 @final
@@ -37,12 +41,21 @@ class HardenCosts:
         closed_line_usd: of each branch that is closed after a disaster; a little prefers plans with few of them.
     """
 
-    line_usd: float = 400.0
-    generator_usd: float = 150.0
-    generator_kw: float = 100.0
-    generator_kvar: float | None = None
-    voll_usd_per_kw: float = 14.0
-    closed_line_usd: float = 0.0
+    meaning: ClassVar[str] = "prices, and the size of a backup generator."
+
+    line_usd: float = option(400.0, "Cost of hardening a line.", "number", **_PRICE)
+    generator_usd: float = option(150.0, "Cost of a backup generator.", "number", **_PRICE)
+    generator_kw: float = option(100.0, "Its active power.", "number", unit="KW", group="Costs")
+    generator_kvar: float | None = option(
+        None,
+        "Its reactive power.  [default: at a power factor of 0.8]",
+        "number",
+        unit="KVAR",
+        least=0.0,
+        group="Costs",
+    )
+    voll_usd_per_kw: float = option(14.0, "Value of lost load, per kW for the whole outage.", "number", **_PRICE)
+    closed_line_usd: float = option(0.0, "Cost of each branch that is closed after a disaster.", "number", **_PRICE)
 
     def __post_init__(self) -> None:
         prices = ("line_usd", "generator_usd", "voll_usd_per_kw", "closed_line_usd")
@@ -60,6 +73,8 @@ class HardenCosts:
     @property
     def backup(self) -> Backup:
         """The kind of generator that may be bought."""
+        from openpoint.studies.harden.model import Backup
+
         kvar = self.generator_kvar
         return Backup(
             self.generator_kw, self.generator_kw * math.tan(math.acos(POWER_FACTOR)) if kvar is None else kvar
@@ -68,51 +83,107 @@ class HardenCosts:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HardenOptions:
-    """The arguments of `openpoint.harden` about the answer and the way to it; see there.
+class HardenOptions(Limited, Solved):
+    """The question what to buy before disasters.
 
     Raises:
         OptionError: with all that is wrong.
     """
 
-    disasters: DisastersLike | None = None
-    any_lines: int | None = None
-    max_lines: int | None = None
-    max_generators: int | None = None
-    budget_usd: float | None = None
-    costs: HardenCosts | None = None
-    ambiguity: Ambiguity | DisastersRecipe | None = None
-    limits: Limits | None = None
-    method: Method | None = None
-    value_of_information: bool | None = None
+    disasters: DisastersLike | None = option(
+        None,
+        "What may break, with probabilities: a table .csv, .parquet or .xlsx, or storms to be drawn, as storms:20 or "
+        "storms:20,seed=1,mean=3 (lines that a storm breaks on average).",
+        unit="TABLE|storms:N",
+        group=FIRST,
+    )
+    any_lines: int | None = option(
+        None, "Plan for the worst: any K lines may break, no probabilities.", "whole", unit="K", group=FIRST
+    )
+    max_lines: int | None = option(None, "Harden at most so many lines.", "whole", unit="N", least=0, group=FIRST)
+    max_generators: int | None = option(
+        None, "Buy at most so many backup generators.", "whole", unit="N", least=0, group=FIRST
+    )
+    budget_usd: float | None = option(
+        None, "Spend at most so much on both.", "number", unit="USD", least=0.0, flag="budget", group=FIRST
+    )
+    ambiguity: str | Ambiguity | DisastersRecipe | None = option(
+        None,
+        "How wrong the probabilities may be: tv:0.2 (share that lies elsewhere), moments:0.1 (outage probability of "
+        "each line ±), wasserstein:1 (lines moved on average), box:0.1 (each disaster ±).",
+        unit="SET",
+        group=FIRST,
+    )
+    costs: HardenCosts | None = parts(HardenCosts)
+    method: Method | str | None = option(
+        None,
+        "How the optimum is found: ccg, or extensive, with another solver as extensive:scip.  [default: ccg]",
+        unit="METHOD",
+        group=METHOD,
+    )
+    value_of_information: bool | None = option(
+        None,
+        "Compare with other plans and with knowing the disaster.  [default: up to 50 distinct disasters]",
+        "flag",
+        group=METHOD,
+    )
+
+    methods: ClassVar[tuple[str, ...]] = ("ccg", "extensive")
+    extensive: ClassVar[str] = "highs"
+    reads: ClassVar[tuple[str, ...]] = ()
+    details: ClassVar[str] = (
+        "After a disaster the grid is reconfigured, islands form around generators and least load is shed: the plan "
+        "makes all of it cost least. The answer is proven by a lower bound and checked by an exact AC power flow."
+    )
+    examples: ClassVar[str] = f"""\b
+What may break is a table with the columns disaster, probability, branch: a row a broken branch.
+
+\b
+Examples:
+  openpoint harden zhang13 --disasters disasters.csv --max-lines 1 --max-generators 1
+  openpoint harden zhang13 --disasters disasters.csv --budget 1000 --report report.html
+  openpoint harden zhang13 --disasters disasters.csv --budget 1000 --ambiguity moments:0.1
+  openpoint harden zhang13 --any-lines 2 --max-lines 2 --max-generators 1 --json -
+  openpoint harden baran33 --disasters storms:20,seed=1 --max-lines 2 --max-generators 1
+
+{EXIT_CODES}"""
 
     def __post_init__(self) -> None:
+        from openpoint.network.limits import Limits
+
         all_checked(
             self._check_threat,
             self._check_ambiguity,
             *(lambda name=name: self._check_most(name) for name in ("max_lines", "max_generators", "budget_usd")),
-            self._check_method,
+            lambda: self.chosen,
             self._check_costs,
             lambda: Limits.given(self.limits),
         )
 
+    @property
+    def probabilities(self) -> Ambiguity | DisastersRecipe | None:
+        """How wrong the probabilities may be, a text as the recipe that it names.
+
+        Raises:
+            OptionError: it names none.
+        """
+        from openpoint.scenarios.ambiguity import read_disasters_ambiguity
+
+        return read_disasters_ambiguity(self.ambiguity) if isinstance(self.ambiguity, str) else self.ambiguity
+
     def _check_threat(self) -> None:
         if (self.disasters is None) == (self.any_lines is None):
             both = "both" if self.any_lines is not None else "neither"
-            raise OptionError(f"give disasters or any_lines, what may break; here are {both}")
+            raise OptionError(f"say what may break by one of disasters and any_lines; here are {both}")
 
     def _check_ambiguity(self) -> None:
+        _ = self.probabilities
         if self.disasters is None and self.any_lines is not None and self.ambiguity is not None:
             raise OptionError("any_lines has no probabilities that could be ambiguous; leave the ambiguity out")
 
     def _check_most(self, name: str) -> None:
         if (most := getattr(self, name)) is not None:
             not_negative(name, most)
-
-    def _check_method(self) -> None:
-        if self.method is not None:
-            advice = "ColumnAndConstraint(), ExtensiveForm(solver='highs') or Benders()"
-            of_kind(self.method, Solves, "method", advice)
 
     def _check_costs(self) -> None:
         if self.costs is not None:

@@ -67,6 +67,15 @@ class HardenResult(Answer):
     def head(self) -> Head:
         return self._head(self.cost_usd, self.lower_bound_usd, "$", self.violations)
 
+    @property
+    def hint(self) -> str:
+        if self.cost_usd is None:
+            return ""
+        return (
+            "What to switch after each disaster: --json or --csv, table branches; --report FILE.html draws every "
+            "disaster."
+        )
+
     def to_do(self) -> str:
         lines = count_words(len(self.hardened_branches), "line")
         backups = count_words(len(self.generators), "backup generator")

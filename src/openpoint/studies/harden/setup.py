@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 
+from openpoint.arguments import numbers_by_name
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
@@ -13,12 +14,16 @@ from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
-from openpoint.scenarios.disasters import read_disasters
+from openpoint.scenarios.disasters import Disasters, DisastersLike, read_disasters
+from openpoint.scenarios.storms import storms
 from openpoint.studies.harden.model import HardenProgram, Threat, threat_of
 from openpoint.studies.harden.options import HardenCosts, HardenOptions
 from openpoint.twostage.risk import Expectation, WorstCase
 from openpoint.twostage.uncertainty import Budget
 
+STORMS = "storms:"
+MEAN_BROKEN = 3.0
+"""Lines that a storm breaks on average, unless another number is given."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,12 +38,30 @@ def harden_program(grid: Grid, options: HardenOptions) -> tuple[HardenProgram, T
     if not network.is_balanced:
         raise OptionError(f"harden works on balanced grids (phases '1'); {HAS_PHASES}")
     _LOG.info("built the network")
-    disasters = None if options.disasters is None else read_disasters(options.disasters, grid)
-    threat = threat_of(network, disasters, options.any_lines, options.ambiguity)
+    threat = threat_of(network, _disasters(options.disasters, grid), options.any_lines, options.probabilities)
     # Sources count as several: the opened network does not say how those that one mesh joins share the load.
     stations = open_held_meshes(Limits.given(options.limits).applied(network), network.source_terminal)
     _refuse_breaks(stations, threat)
     return _program(stations, threat, options), threat
+
+
+def _disasters(given: DisastersLike | None, grid: Grid) -> Disasters | None:
+    """The disasters of an argument, storms drawn where a text asks for them; None where any lines may break.
+
+    Raises:
+        InputError: a table with faults.
+        OptionError: storms that cannot be drawn.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given.startswith(STORMS):
+        return read_disasters(given, grid)
+    number, _, more = given.removeprefix(STORMS).partition(",")
+    how = numbers_by_name(more, "storms", ("seed", "mean"), "figures", None)
+    seed = how.get("seed", 0.0)
+    if not number.isdigit() or seed != int(seed):
+        raise OptionError(f"disasters is {given!r}; give whole numbers, as storms:20,seed=1")
+    return storms(grid, count=int(number), seed=int(seed), mean_broken=how.get("mean", MEAN_BROKEN))
 
 
 def _refuse_breaks(stations: Stations, threat: Threat) -> None:

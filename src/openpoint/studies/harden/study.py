@@ -10,19 +10,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.grid.grid import Grid
-from openpoint.io import GridLike, read
-from openpoint.network.limits import Limits
-from openpoint.scenarios.ambiguity import DisastersRecipe
-from openpoint.scenarios.disasters import DisastersLike
+from openpoint.report.terminal import words
 from openpoint.studies.harden.answer import Run, answer
 from openpoint.studies.harden.model import HardenProgram, Threat
-from openpoint.studies.harden.options import HardenCosts, HardenOptions, Method
+from openpoint.studies.harden.options import HardenOptions
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.setup import harden_program
-from openpoint.twostage.ambiguity import Ambiguity
+from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import CUT_SHORT, Outcome, Progress
+from openpoint.twostage.log import CUT_SHORT, PROVEN_GAP, Outcome, Progress
+from openpoint.twostage.methods.benders import Benders
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.methods.solving import as_finite
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget
@@ -35,21 +34,7 @@ SHOWN_SHARE, SHOWN_S = 0.1, 2.0
 """Share of the time limit, and SHOWN_S seconds at most, that are kept for the operating points of the plan."""
 
 
-def harden(
-    grid: GridLike,
-    *,
-    disasters: DisastersLike | None = None,
-    any_lines: int | None = None,
-    max_lines: int | None = None,
-    max_generators: int | None = None,
-    budget_usd: float | None = None,
-    costs: HardenCosts | None = None,
-    ambiguity: Ambiguity | DisastersRecipe | None = None,
-    limits: Limits | None = None,
-    method: Method | None = None,
-    value_of_information: bool | None = None,
-    progress: Progress | None = None,
-) -> HardenResult:
+def prepare(grid: Grid, options: HardenOptions) -> Prepared[HardenResult]:
     """The lines to harden and the places of backup generators for which investment and outages cost least.
 
         min  investment + ρ[ least cost of lost load after the disaster ]
@@ -59,52 +44,20 @@ def harden(
     `openpoint.studies.harden.model`. ρ is the expectation over the disasters; over ambiguous probabilities the worst
     expectation (Zhang et al., IJEPES 122, 2020, 106161); with `any_lines` the worst attack.
 
-    Args:
-        grid: the grid, a path or a name that `read` takes; its closed branches are today's state.
-        disasters: what may break, and how likely (`storms`, `Disasters.from_branches`, or what `read_disasters` takes).
-        any_lines: in place of disasters: any so many lines may break.
-        max_lines, max_generators, budget_usd: most to buy; None = any number, any sum.
-        costs: prices, and the size of a backup generator.
-        ambiguity: the probabilities of the disasters are not known better than this set, or than the set that a recipe
-            of `scenarios.ambiguity` makes of the distinct disasters.
-        limits: limits to keep; default: those of the grid.
-        method: `ColumnAndConstraint()` (default), `ExtensiveForm(solver="highs")` or `Benders()`.
-        value_of_information: whether to compute what the plan is worth (see `studies.plan_value`); default: if there
-            are at most 50 distinct disasters and it takes no longer than half a minute, or than the plan itself.
-        progress: called with every iteration.
-
-    Raises:
-        InputError: the grid has faults.
-        OptionError: options that make no sense or contradict each other.
-    """
-    options = HardenOptions(
-        disasters=disasters,
-        any_lines=any_lines,
-        max_lines=max_lines,
-        max_generators=max_generators,
-        budget_usd=budget_usd,
-        costs=costs,
-        ambiguity=ambiguity,
-        limits=limits,
-        method=method,
-        value_of_information=value_of_information,
-    )
-    return prepare(read(grid), options).solve(progress)
-
-
-def prepare(grid: Grid, options: HardenOptions) -> Prepared:
-    """All that a run needs: the grid is checked, its network and model built and the method chosen.
-
     Raises:
         InputError: the grid or the disasters have faults.
-        OptionError: a grid of several phases, or disasters that do not fit it.
+        OptionError: options that make no sense or contradict each other, a grid of several phases, or disasters that
+            do not fit it.
     """
     program, threat = harden_program(grid, options)
-    return Prepared(grid, program, threat, options.method or ColumnAndConstraint(), options.value_of_information)
+    method = options.chosen or ColumnAndConstraint(
+        gap=PROVEN_GAP if options.gap is None else options.gap, time_limit_s=options.time_limit_s
+    )
+    return PreparedHarden(grid, program, threat, method, options.value_of_information)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedHarden:
     """A question about a grid and what threatens it, ready to be solved.
 
     Attributes:
@@ -115,20 +68,29 @@ class Prepared:
     grid: Grid
     program: HardenProgram
     threat: Threat
-    method: Method
+    method: ColumnAndConstraint | ExtensiveForm | Benders
     value_of_information: bool | None
+    unit: str = "$"
 
-    def solve(self, progress: Progress | None = None) -> HardenResult:
+    @property
+    def heading(self) -> str:
+        """The method."""
+        return f"method: {words.method(self.method)}"
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> HardenResult:
         """The result, verified by exact AC power flow."""
         method, wanted = self.method, self.value_of_information
         _LOG.info("stated the problem; the method begins")
-        with deadline_of(method.time_limit_s) as deadline:
-            found = method.solve(self.program, progress, _of_method(deadline))
-            outcome = _or_nothing(self.program, found, deadline)
+        with deadline_of(method.time_limit_s, deadline) as until:
+            found = method.solve(self.program, progress, _of_method(until))
+            outcome = _or_nothing(self.program, found, until)
             _LOG.info("the method ended")
-            report = _reporter(outcome, progress, deadline)
-            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=deadline, report=report)
+            report = _reporter(outcome, progress, until)
+            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=until, report=report)
             return answer(self.grid, self.program, self.threat, outcome, run)
+
+
+harden = function("harden", HardenOptions, prepare)
 
 
 def _of_method(deadline: Deadline) -> Deadline:

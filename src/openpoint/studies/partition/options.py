@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-import dataframely as dy
-import numpy as np
+from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
+from openpoint.errors import OptionError
+from openpoint.options import FIRST, Question, argument, option, parts
+from openpoint.studies.shared import EXIT_CODES, METHOD, Limited, Solved
 
-from openpoint.arguments import Names, Solves, all_checked, names_of, not_negative, of_kind
-from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.files import table_from_files
-from openpoint.grid.table_files import table_from_rows
-from openpoint.inputs import content_of
-from openpoint.io.workbook import read as workbook
-from openpoint.network.limits import Limits
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+if TYPE_CHECKING:
+    from openpoint.scenarios.horizon import HorizonLike
+    from openpoint.twostage.methods.benders import Benders
+    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.extensive import ExtensiveForm
 
-Method = ColumnAndConstraint | ExtensiveForm | Benders
+    Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 BLOCK_USD = 1000.0
 """$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
+SAMPLES = 1000
+"""Samples of a command where the user names no number: a second or two."""
 
 
 @final
@@ -42,27 +42,55 @@ class PartitionCosts:
     Attributes:
         block_weight, load_weight: see above.
         weigh: kw or block.
-        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only).
+        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only), or the file of a table
+            of them.
         generation_usd_per_kwh: of every generator, or by name.
     """
 
-    block_weight: float = 10.0
-    load_weight: float = 0.01
-    weigh: Literal["kw", "block"] = "kw"
-    priorities: Mapping[str, float] = field(default_factory=dict)
-    generation_usd_per_kwh: float | Mapping[str, float] = 0.3
+    meaning: ClassVar[str] = "what dead blocks and generation cost."
+
+    block_weight: float = option(10.0, "Cost of a kW that is not served.", "number", unit="USD", group="Costs")
+    load_weight: float = option(0.01, "The same, added for each load of a block.", "number", unit="USD", group="Costs")
+    weigh: Literal["kw", "block"] = option(
+        "kw",
+        "Whether that is of each kW, or, 1000 times it, of a whole block.",
+        choices=("kw", "block"),
+        group="Costs",
+    )
+    priorities: Mapping[str, float] | str | os.PathLike[str] | None = option(
+        None,
+        "Factors on the cost of loads: a table with the columns load, priority.",
+        "path",
+        unit="FILE",
+        group="Costs",
+    )
+    generation_usd_per_kwh: float | Mapping[str, float] = option(
+        0.3, "Cost of a kWh of generation.", "number", unit="USD", flag="generation-usd", group="Costs"
+    )
 
     def __post_init__(self) -> None:
-        of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
+        if isinstance(self.priorities, os.PathLike) or (
+            isinstance(self.priorities, str) and Path(self.priorities).suffix
+        ):
+            from openpoint.studies.partition.priorities import read_priorities
+
+            object.__setattr__(self, "priorities", read_priorities(self.priorities))
+        if self.priorities is not None:
+            of_kind(self.priorities, Mapping, "priorities", "factors by load, such as {'hospital': 5.0}")
         given = self.generation_usd_per_kwh
         prices = given.values() if isinstance(given, Mapping) else (given,)
         figures = (
             ("block_weight", self.block_weight),
             ("load_weight", self.load_weight),
-            *(("priority", value) for value in self.priorities.values()),
+            *(("priority", value) for value in self.factors.values()),
             *(("generation_usd_per_kwh", value) for value in prices),
         )
         all_checked(*(partial(not_negative, *each) for each in figures), self._check_weigh)
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """The priorities by load."""
+        return self.priorities if isinstance(self.priorities, Mapping) else {}
 
     def _check_weigh(self) -> None:
         if self.weigh not in ("kw", "block"):
@@ -71,48 +99,64 @@ class PartitionCosts:
             raise OptionError("priorities are factors on kW, which weigh='block' does not count; use weigh='kw'")
 
 
-@final
 @dataclass(frozen=True, kw_only=True)
-class PartitionOptions:
-    """The arguments of `openpoint.partition` and `openpoint.partition_steps` about the answer and the way to it.
+class PartitionQuestion(Limited, Solved):
+    """What every question of a partition has."""
 
-    Attributes:
-        levels: of `openpoint.partition_levels`, in place of the uncertainty.
-        max_actions, keep_energised: of several steps.
+    uncertain_loads: Literal["all"] | int | Names = option(
+        "all", "Which loads are uncertain: all, the N largest, or names joined by commas.", unit="WHICH", group=FIRST
+    )
+    most_deviating: int | None = option(
+        None, "At most so many loads deviate at once.  [default: all]", "whole", unit="N", group=FIRST
+    )
+    max_grid_forming: int = option(
+        1, "Most generators that form the grid of one island.", "whole", unit="K", group=FIRST
+    )
+    ramp: float = option(
+        0.3,
+        "Most change of a generator in each phase when the loads are known, a share of its size.",
+        "number",
+        unit="SHARE",
+        group=FIRST,
+    )
+    costs: PartitionCosts | None = parts(PartitionCosts)
+    method: Method | str | None = option(
+        None,
+        "How the optimum is found: ccg; benders, the cutting plane of the publication; extensive, for few uncertain "
+        "loads.  [default: ccg]",
+        unit="METHOD",
+        group=METHOD,
+    )
 
-    Raises:
-        OptionError: with all that is wrong.
-    """
-
-    uncertainty: float = 0.0
-    levels: float | Iterable[float] = ()
-    uncertain_loads: Literal["all"] | int | Names = "all"
-    most_deviating: int | None = None
-    ramp: float = 0.3
-    max_grid_forming: int = 1
-    max_actions: int | None = None
-    keep_energised: bool = False
-    costs: PartitionCosts | None = None
-    limits: Limits | None = None
-    method: Method | None = None
+    methods: ClassVar[tuple[str, ...]] = ("ccg", "benders", "extensive")
+    extensive: ClassVar[str] = "highs"
+    reads: ClassVar[tuple[str, ...]] = ()
+    details: ClassVar[str] = (
+        "Decides which switches open and close, which blocks are energised and which generators form the grid, so that "
+        "generators can follow the loads wherever these lie within their uncertainty, proven by a lower bound."
+    )
 
     def __post_init__(self) -> None:
-        all_checked(
-            lambda: check_uncertainty(self.uncertainty),
-            lambda: object.__setattr__(self, "levels", levels_of(self.levels)),  # an iterator is read once
+        all_checked(*self._checks())
+
+    def _checks(self) -> list[Callable[[], object]]:
+        from openpoint.network.limits import Limits
+
+        return [
             self._as_loads,
             self._check_most_deviating,
             self._check_ramp,
             self._check_max_grid_forming,
-            self._check_max_actions,
             self._check_costs,
             lambda: Limits.given(self.limits),
-            self._check_method,
-        )
+            lambda: self.chosen,
+        ]
 
     def _as_loads(self) -> None:
         given = self.uncertain_loads
-        if isinstance(given, bool) or not isinstance(given, str | int | np.integer):
+        if isinstance(given, str) and given.isdigit():
+            object.__setattr__(self, "uncertain_loads", int(given))
+        elif isinstance(given, bool) or not isinstance(given, str | Integral):
             object.__setattr__(self, "uncertain_loads", names_of(given, "uncertain_loads"))
 
     def _check_most_deviating(self) -> None:
@@ -131,20 +175,135 @@ class PartitionOptions:
         if self.max_grid_forming < 1:
             raise OptionError(f"max_grid_forming is {self.max_grid_forming}; every island needs at least 1")
 
+    def _check_costs(self) -> None:
+        if self.costs is not None:
+            of_kind(self.costs, PartitionCosts, "costs", "PartitionCosts()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled(Question):
+    """A question whose plan is verified in samples of the loads."""
+
+    samples: int = option(
+        0,
+        "Verify the plan by AC power flow in so many samples of the loads; 0 is none.",
+        "whole",
+        unit="N",
+        least=0,
+        command_default=SAMPLES,
+        group=FIRST,
+    )
+    seed: int = option(0, "Of the samples.", "whole", unit="N", least=0)
+
+    def _check_samples(self) -> None:
+        for name in ("samples", "seed"):
+            not_negative(name, getattr(self, name))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PartitionOptions(PartitionQuestion, Sampled):
+    """The question of a partition at one moment.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    uncertainty: float = option(
+        0.0,
+        "Loads may lie this far above or below, 0.15 is 15 %; phases and reactive power of a load go with it.",
+        "number",
+        unit="SHARE",
+        group=FIRST,
+    )
+
+    examples: ClassVar[str] = f"""\b
+Examples:
+  openpoint partition ieee37-microgrids
+  openpoint partition ieee37-microgrids --uncertainty 0.15 --json plan.json
+  openpoint partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads 6 --report plan.html
+  openpoint partition ieee37-microgrids --uncertainty 0.1 --samples 10000 --executor processes:4
+  openpoint partition my_tables --uncertainty 0.1 --uncertain-loads s728,s738a --max-grid-forming 2
+
+{EXIT_CODES}"""
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [lambda: check_uncertainty(self.uncertainty), *super()._checks(), self._check_samples]
+
+
+@final
+@dataclass(frozen=True)
+class PartitionLevelsOptions(PartitionQuestion, Sampled):
+    """The question of a partition at several levels of uncertainty. A time limit is that of all levels.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    levels: str | float | Iterable[float] = argument(
+        "The levels, largest deviations of a load as shares of its power, as 0,0.1,0.25.", unit="LEVELS"
+    )
+
+    examples: ClassVar[str] = f"""\b
+Examples:
+  openpoint partition-levels ieee37-microgrids 0,0.1,0.15,0.25 --uncertain-loads 6 --plot levels.png
+
+{EXIT_CODES}"""
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [self._check_levels, *super()._checks(), self._check_samples]
+
+    def _check_levels(self) -> None:
+        object.__setattr__(self, "levels", levels_of(self.levels))  # an iterator is read once
+        if not self.levels:
+            raise OptionError("no level of uncertainty; give at least one share of the load, such as 0.15")
+
+    def at(self, level: float) -> PartitionOptions:
+        """The question at one level."""
+        shared = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "levels"}
+        return PartitionOptions(uncertainty=level, **shared)
+
+
+@final
+@dataclass(frozen=True)
+class PartitionStepsOptions(PartitionQuestion):
+    """The question of a partition over several steps.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    horizon: HorizonLike = argument(
+        "The steps: steps.csv, or a folder or .xlsx of steps, events, profiles and storage.", unit="STEPS"
+    )
+    _: KW_ONLY
+    uncertainty: float = option(
+        0.0, "Loads may lie this far above or below in each step, 0.15 is 15 %.", "number", unit="SHARE", group=FIRST
+    )
+    max_actions: int | None = option(
+        None,
+        "Most switches that change their state in a step, from today's state on; what an event opens or closes does "
+        "not count.  [default: all]",
+        "whole",
+        unit="N",
+        group=FIRST,
+    )
+    keep_energised: bool = option(False, "What is energised stays so, but for faults.", "flag", group=FIRST)
+
+    examples: ClassVar[str] = f"""\b
+Examples:
+  openpoint partition-steps ieee37-microgrids day --max-actions 4 --uncertainty 0.1 --uncertain-loads 6
+
+{EXIT_CODES}"""
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [lambda: check_uncertainty(self.uncertainty), *super()._checks(), self._check_max_actions]
+
     def _check_max_actions(self) -> None:
         if self.max_actions is not None:
             of_kind(self.max_actions, Real, "max_actions", "0 or more, or leave it out for no limit")
             if self.max_actions < 0:
                 raise OptionError(f"max_actions is {self.max_actions}; give 0 or more, or leave it out for no limit")
-
-    def _check_costs(self) -> None:
-        if self.costs is not None:
-            of_kind(self.costs, PartitionCosts, "costs", "PartitionCosts()")
-
-    def _check_method(self) -> None:
-        if self.method is not None:
-            advice = "ColumnAndConstraint(), Benders(relaxation=False) or ExtensiveForm()"
-            of_kind(self.method, Solves, "method", advice)
 
 
 def check_uncertainty(uncertainty: float) -> None:
@@ -158,51 +317,19 @@ def check_uncertainty(uncertainty: float) -> None:
         raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
 
 
-def levels_of(levels: float | Iterable[float]) -> tuple[float, ...]:
+def levels_of(levels: str | float | Iterable[float]) -> tuple[float, ...]:
     """The levels of uncertainty, each once, the lowest first; a single number is one.
 
     Raises:
         OptionError: something that is no number, or out of range.
     """
-    given = tuple(levels) if isinstance(levels, Iterable) and not isinstance(levels, str) else (levels,)
+    if isinstance(levels, str):
+        try:
+            levels = [float(part) for part in levels.split(",")]
+        except ValueError:
+            raise OptionError(f"levels is {levels!r}; give shares of the load such as 0,0.1,0.15") from None
+    given = tuple(levels) if isinstance(levels, Iterable) else (levels,)
     if wrong := [level for level in given if not isinstance(level, Real)]:
         raise OptionError(f"levels has {wrong[0]!r}, which is no number; give shares of the load, such as [0.0, 0.15]")
     all_checked(*(partial(check_uncertainty, level) for level in given))
     return tuple(sorted(set(map(float, given))))
-
-
-class Priorities(dy.Schema):
-    """Priorities: factors on the cost of a kW that is not served; loads that are not named have 1."""
-
-    load = dy.String(nullable=False, metadata={"doc": "load", "unit": ""})
-    priority = dy.Float64(nullable=False, metadata={"doc": "factor, 0 or more", "unit": ""})
-
-
-def read_priorities(file: str | Path) -> dict[str, float]:
-    """The priorities in a CSV, Parquet or Excel file with the columns load and priority.
-
-    Raises:
-        InputError: with every fault; names that no load of a grid has are found by the study.
-    """
-    file = Path(file)
-    name = f"{file.stem}{file.suffix.lower()}"
-    if not name.endswith((".csv", ".parquet", *workbook.ENDINGS)):
-        remedy = "Give a .csv, .parquet or .xlsx file"
-        raise InputError([Problem(str(file), "", "", "priorities are no such file", remedy)])
-    content = content_of(file)
-    if name.endswith(workbook.ENDINGS):
-        rows = workbook.only_sheet(content, file.name, "priorities")
-        frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
-    else:
-        frame, faults = table_from_files(file.stem, {name: content}, Priorities)
-    first: dict[str, int] = {}
-    for n, (load, priority) in enumerate(frame.iter_rows(), start=1):
-        if load is not None and (before := first.setdefault(load, n)) != n:
-            message = f"{load} stands in row number {before}, too"
-            faults.append(Problem(file.name, f"number {n}", "load", message, "Keep one of the rows"))
-        if priority is not None and not (math.isfinite(priority) and priority >= 0.0):
-            message, remedy = f"a priority of {priority:g}", "Give 0 or more; 1 is that of all other loads"
-            faults.append(Problem(file.name, f"number {n}", "priority", message, remedy))
-    if faults:
-        raise InputError(faults)
-    return dict(frame.iter_rows())

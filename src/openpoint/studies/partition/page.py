@@ -20,7 +20,7 @@ from openpoint.report.series import gap_text
 from openpoint.studies.partition.pictures.figures import draw_scene
 from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
 from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, build_partition_scene, titled
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult, PlanResult
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
 from openpoint.studies.partition.schema import PARTITION
 
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
@@ -49,11 +49,12 @@ class Plans:
         return t.frame_table(identity, caption, frame, PARTITION.tables[name], heads, blank=True, **more)
 
 
-def page(result: PartitionResult | PartitionLevels) -> m.Page:
+def page(result: PartitionResult | PartitionLevelsResult) -> m.Page:
     """The report of a result."""
     scene = build_partition_scene(result)
-    found = titled(result) if isinstance(result, PartitionLevels) else {"": result}
-    plans = Plans("level" if isinstance(result, PartitionLevels) else "", {k: v.tables() for k, v in found.items()})
+    several = isinstance(result, PartitionLevelsResult)
+    found = titled(result) if isinstance(result, PartitionLevelsResult) else {"": result}
+    plans = Plans("level" if several else "", {k: v.tables() for k, v in found.items()})
     # The worst end speaks for all.
     worst = max(found.values(), key=lambda each: each.termination.exit_code)
     remedy = worst.termination.remedy if len(found) > 1 else None
@@ -63,7 +64,7 @@ def page(result: PartitionResult | PartitionLevels) -> m.Page:
     parts = [
         s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
         s.remarks(note for each in found.values() for note in each.notes),
-        _levels(found, result) if isinstance(result, PartitionLevels) else _cards(result),
+        _levels(found, result) if isinstance(result, PartitionLevelsResult) else _cards(result),
         pictures(scene, picture),
         islands(plans),
         switches(plans),
@@ -110,7 +111,7 @@ def uncertain_card(result: PlanResult) -> m.Card:
     return m.Card("Uncertain", moved if loads else "No load", (", ".join(loads[:12]),))
 
 
-def _levels(found: Mapping[str, PartitionResult], result: PartitionLevels) -> m.Section:
+def _levels(found: Mapping[str, PartitionResult], result: PartitionLevelsResult) -> m.Section:
     rows: list[dict[t.Heading, m.Cell]] = [
         {
             "level": level,

@@ -110,6 +110,12 @@ class PartitionResult(PlanResult):
 
     shape: ClassVar[Shape] = PARTITION
 
+    @property
+    def exit_code(self) -> int:
+        """That of the plan, unless the time limit or Ctrl-C came while it was verified."""
+        stopped = None if self.samples is None else self.samples.stopped
+        return max(self.termination.exit_code, 0 if stopped is None else stopped.exit_code)
+
     def answer_facts(self) -> dict[str, str]:
         return {
             "serves": f"{in_kw(self.served_kw)} of {in_kw(self.total_kw)}",
@@ -137,14 +143,15 @@ class PartitionResult(PlanResult):
 
 
 @dataclass(frozen=True, repr=False)
-class PartitionLevels(Result):
+class PartitionLevelsResult(Result):
     """What `partition_levels` answers: the same question at several levels of uncertainty.
 
     Attributes:
-        by_level: results by level, a share of the load, ascending.
+        by_level: results by level, a share of the load, ascending. asked: the levels that were asked for.
     """
 
     by_level: Mapping[float, PartitionResult]
+    asked: tuple[float, ...] = ()
 
     shape: ClassVar[Shape] = LEVELS
 
@@ -157,6 +164,11 @@ class PartitionLevels(Result):
     def grid(self) -> Grid:
         """The grid asked about, as given."""
         return self.results[0].grid
+
+    @property
+    def exit_code(self) -> int:
+        """The greatest of all levels."""
+        return max(each.exit_code for each in self.results)
 
     @property
     def level_count(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -23,13 +24,14 @@ from openpoint.studies.partition.ac.evaluate import (
     Share,
 )
 from openpoint.studies.partition.model.step import block_loads_kw
+from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import CUT_SHORT, Termination, check_stops
+from openpoint.twostage.log import CUT_SHORT, Iteration, Progress, Termination, check_stops
 from openpoint.twostage.methods.ccg import ColumnAndConstraint
 from openpoint.twostage.uncertainty import Certain, draw
-from openpoint.twostage.workers.executors import Choice, InProcess, Lasting
+from openpoint.twostage.workers.executors import Choice, InProcess, Lasting, executor_from
 from openpoint.twostage.workers.pool import Workers, never
 
 BATCH = 100
@@ -38,6 +40,9 @@ WAVE = 16
 """Batches after which progress is called."""
 FEW = 20
 """Samples that are evaluated also where the time is up."""
+
+LEAST_S = 1e-3
+"""Seconds that samples have in any case."""
 
 SampleProgress = Callable[[int, int], None]
 """Called with how many of how many samples are evaluated."""
@@ -123,6 +128,44 @@ def sample_partition(
         stopped=why if drawn[0].linear.of < len(realisations) else None,
     )
     return replace(result, samples=samples)
+
+
+def knock(executor: Choice | str | None) -> None:
+    """Find out before a plan is made whether those who are to evaluate it are there.
+
+    Raises:
+        OptionError: they are not.
+    """
+    with _where(executor).open():
+        pass
+
+
+def _where(executor: Choice | str | None) -> Choice:
+    return executor_from(executor) if isinstance(executor, str | None) else executor
+
+
+def sampled(
+    result: PartitionResult, options: PartitionOptions, deadline: Deadline, progress: Progress | None
+) -> PartitionResult:
+    """The result with what samples say, where there is a plan and they are asked for: a few also where time is up."""
+    if not options.samples or result.plan is None or result.termination is Termination.INTERRUPTED:
+        return result
+    began, number = deadline.passed(), result.iterations.height
+    upper = math.inf if result.cost_usd is None else result.cost_usd
+
+    def report(done: int, of: int) -> None:
+        if progress is not None:
+            seconds, word = result.seconds + deadline.passed() - began, f"{done} of {of} samples evaluated"
+            progress(Iteration(number, seconds, result.lower_bound_usd, upper, math.inf, word, interim=True))
+
+    return sample_partition(
+        result,
+        count=options.samples,
+        seed=options.seed,
+        executor=_where(options.executor),
+        time_limit_s=None if math.isinf(left := deadline.left()) else max(left, LEAST_S),
+        progress=report,
+    )
 
 
 def _a_few_here(evaluators: list[_PlanEvaluator], realisations: Floats) -> list[list[SampleEvaluations] | None]:

@@ -30,12 +30,24 @@ from openpoint.studies.partition.model.step import (
     load_blocks,
     terminal_base_kw,
 )
-from openpoint.studies.partition.options import BLOCK_USD, PartitionCosts, PartitionOptions
+from openpoint.studies.partition.options import (
+    BLOCK_USD,
+    PartitionCosts,
+    PartitionOptions,
+    PartitionQuestion,
+    PartitionStepsOptions,
+)
 from openpoint.studies.partition.timeline import Timeline
+from openpoint.twostage.log import PROVEN_GAP
+from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
+Method = ColumnAndConstraint | ExtensiveForm | Benders
 
-def cut_network(grid: Grid, options: PartitionOptions) -> tuple[Network, Blocks]:
+
+def cut_network(grid: Grid, options: PartitionQuestion) -> tuple[Network, Blocks]:
     """The network with the limits to keep, and its blocks.
 
     Raises:
@@ -49,8 +61,21 @@ def cut_network(grid: Grid, options: PartitionOptions) -> tuple[Network, Blocks]
     return network, block_graph
 
 
+def method_for(options: PartitionQuestion) -> Method:
+    """The method named, or column-and-constraint generation; Benders without a relaxation, the published one."""
+    found: Method = options.chosen or ColumnAndConstraint(
+        gap=PROVEN_GAP if options.gap is None else options.gap, time_limit_s=options.time_limit_s
+    )
+    named = isinstance(options.method, str)
+    return replace(found, relaxation=False) if named and isinstance(found, Benders) else found
+
+
 def program_of(
-    grid: Grid, network: Network, blocks: Blocks, options: PartitionOptions, timeline: Timeline | None = None
+    grid: Grid,
+    network: Network,
+    blocks: Blocks,
+    options: PartitionOptions | PartitionStepsOptions,
+    timeline: Timeline | None = None,
 ) -> PartitionProgram:
     """The mathematical model.
 
@@ -82,12 +107,13 @@ def program_of(
         )
         for name, hours, share, locks in zip(timeline.names, timeline.hours, timeline.share, timeline.locks)
     ]
-    stated = options.max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
+    linked = options if isinstance(options, PartitionStepsOptions) else None
+    max_actions = None if linked is None else linked.max_actions
+    keep_energised = linked is not None and linked.keep_energised
+    stated = max_actions is not None or any(locks.closed.any() for locks in timeline.locks)
     return PartitionProgram(
         steps=tuple(steps),
-        links=Links(
-            _storage(timeline, generators, base_kw), options.max_actions, options.keep_energised, stated=stated
-        ),
+        links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised, stated=stated),
         uncertainty=_set(len(chosen), len(steps), uncertainty, options.most_deviating),
         ramp=options.ramp,
         max_grid_forming=options.max_grid_forming,
@@ -140,11 +166,11 @@ def _storage(timeline: Timeline, generators: DispatchableGenerators, base_kw: fl
 def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
     """(B) cost of each dead block for an hour at a share (L) of the loads."""
     names = grid.loads["name"].to_list()
-    _refuse_unknown("loads", costs.priorities, names)
+    _refuse_unknown("loads", costs.factors, names)
     weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
     if costs.weigh == "block":
         return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
-    factor = np.array([costs.priorities.get(name, 1.0) for name in names], dtype=np.float64)
+    factor = np.array([costs.factors.get(name, 1.0) for name in names], dtype=np.float64)
     return np.asarray(
         weight * np.bincount(home, weights=factor * share * grid.loads["p_kw"].to_numpy(), minlength=count)
     )
@@ -221,7 +247,8 @@ def _chosen(grid: Grid, wanted: Literal["all"] | int | Names) -> Ints:
         if not 0 <= wanted <= len(names):
             raise OptionError(f"{wanted} uncertain loads; the grid has {len(names)}, give 0 to {len(names)} or all")
         return np.sort(np.argsort(-grid.loads["p_kw"].to_numpy(), kind="stable")[:wanted])
-    chosen = names_of(wanted, "uncertain_loads")
+    texts = names_of(wanted, "uncertain_loads")
+    chosen = [name for text in texts for name in ([text] if text in names else map(str.strip, text.split(",")))]
     _refuse_unknown("loads", chosen, names)
     return np.array(sorted({names.index(name) for name in chosen}), dtype=np.int64)
 

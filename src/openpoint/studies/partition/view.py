@@ -6,16 +6,16 @@ from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
 from openpoint.report.terminal.view import Line, Rows, View, stop
 from openpoint.studies.partition.ac.evaluate import PartitionSamples, Share
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult, PlanResult
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
 
 _ISLANDS = ("island", "forms the grid", "load kW", "capacity kW", "blocks (first bus)")
 _UNITS = ("generator", "island", "p kW", "q kvar", "most kW")
 _LEVELS = ("loads ±", "served kW", "share", "cost at worst", "gap %", "islands", "blocks")
 
 
-def view(result: PartitionResult | PartitionLevels) -> View:
+def view(result: PartitionResult | PartitionLevelsResult) -> View:
     """Why the run stopped, what is served and what to switch; of several levels a row each."""
-    if isinstance(result, PartitionLevels):
+    if isinstance(result, PartitionLevelsResult):
         return _levels(result)
     return [*stop(result), *costs(result, "kW", result.served_kw, result.total_kw), *_plan(result)]
 
@@ -57,9 +57,10 @@ def _moves(result: PartitionResult, action: str, state: str) -> Line:
 def _samples(samples: PartitionSamples) -> View:
     """In how many samples of the loads the plan holds, and the one made for nominal loads."""
     plans = samples.by_plan
+    cut = "" if samples.stopped is None else f" ({samples.asked} asked)"
     titles = {"robust": "this plan", "deterministic": "plan for nominal loads"}
     rows = [
-        (f"{words.count(samples.judged, 'sample')} of the loads", *(titles[name] for name in plans)),
+        (f"{words.count(samples.judged, 'sample')} of the loads{cut}", *(titles[name] for name in plans)),
         ("served kW", *(words.kw(each.served_kw) for each in plans.values())),
         ("followed in the linear model", *(_share(each.linear) for each in plans.values())),
         ("all limits kept in AC", *(_share(each.ac) for each in plans.values())),
@@ -106,7 +107,7 @@ def costs(result: PlanResult, unit: str, served: float, total: float) -> View:
     ]
 
 
-def _levels(found: PartitionLevels) -> View:
+def _levels(found: PartitionLevelsResult) -> View:
     """A row a level: what is served, what it costs and how close the proof is."""
     rows = [
         (
@@ -123,9 +124,11 @@ def _levels(found: PartitionLevels) -> View:
         )
         for level, each in found.by_level.items()
     ]
+    missing = sorted(set(found.asked) - set(found.by_level))
     return [
         Line(),
         Remarks(tuple(note for each in found.results for note in each.notes)),
         Rows([(*_LEVELS, "kept in AC", "closed", "ended"), *rows], range(8), head=True),
+        *([Line(f"Interrupted, not computed: {', '.join(f'{level:g}' for level in missing)}")] if missing else []),
         Line("\nEach plan in full: --json, --csv, --excel or --report.", "dim"),
     ]

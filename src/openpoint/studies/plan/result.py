@@ -14,6 +14,7 @@ from openpoint.results.base import Result, count_words
 from openpoint.results.plan.plan import SwitchPlan
 from openpoint.results.shape import Shape
 from openpoint.studies.plan.schema import PLAN
+from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     import os
@@ -38,6 +39,13 @@ class SwitchPlanResult(Result):
     plan: SwitchPlan
 
     shape: ClassVar[Shape] = PLAN
+
+    @property
+    def exit_code(self) -> int:
+        """As of an optimisation: proven, nothing keeps the limits, or not proven."""
+        if not (self.plan.found and self.plan.keeps_limits):
+            return Termination.INFEASIBLE.exit_code
+        return Termination.OPTIMAL.exit_code if self.plan.proven else Termination.TIME.exit_code
 
     @property
     def in_short(self) -> str:

@@ -4,86 +4,61 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openpoint.arguments import Names
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
-from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
 from openpoint.results.plan.build import PlanOptions, plan_of
-from openpoint.scenarios.reliability import ReliabilityLike
+from openpoint.scenarios.reliability import read_reliability
+from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.plan.result import SwitchPlanResult
-from openpoint.studies.plan.states import State, check_state, in_state
+from openpoint.studies.plan.states import check_state, in_state
+from openpoint.studies.shared import split
+from openpoint.studies.study import Prepared, Ready, function
 
 DEMAND = "every state is evaluated at the demand of the grid's tables"
 """What belongs to every plan: the states may have been found for another demand."""
 
 
-def switch_plan(
-    grid: GridLike,
-    after: State,
-    *,
-    before: State | None = None,
-    limits: Limits | None = None,
-    switchable: Names = (),
-    parallel: bool = False,
-    remote_minutes: float = 5.0,
-    manual_minutes: float = 30.0,
-    keep: Names = (),
-    reliability: ReliabilityLike | None = None,
-    time_limit_s: float | None = 30.0,
-) -> SwitchPlanResult:
+def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult]:
     """An order of switching from one radial state of a grid to another, with the exact state after every step.
 
     Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits, that
     with the closed loop included. Where different sources may not be joined the opening comes first. Every state is
     evaluated at the demand of the grid's tables. What is best is in `openpoint.search.plan.order`.
 
-    Args:
-        grid: a balanced grid, a path or a name that `read` takes.
-        after: the state to be reached: a grid of the same branches, the JSON file of a result, or the names of the
-            branches that are open.
-        before: the state to begin with; default: that of the grid.
-        limits: limits of voltage and current; default: those of the grid.
-        switchable: branches that may be operated beside those that the grid says.
-        parallel: whether different sources may be joined for a moment.
-        remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
-        keep: branches that are not operated beside those that differ.
-        reliability: customers by bus, as `openpoint.secure` takes them.
-        time_limit_s: seconds after which the order is no longer proven; None = none.
-
     Raises:
         InputError: the grid has faults; a state that is not radial or has no power flow; a branch that differs and may
             not be operated; names that are unknown.
         OptionError: a grid of several phases, or options that make no sense.
     """
-    options = PlanOptions(
-        parallel=parallel,
-        remote_minutes=remote_minutes,
-        manual_minutes=manual_minutes,
-        keep=keep,
-        reliability=reliability,
-        time_limit_s=time_limit_s,
-    )
-    return planned(as_asked(read(grid), switchable, (), ()), before, after, limits, options)
-
-
-def planned(
-    grid: Grid, before: State | None, after: State, limits: Limits | None, options: PlanOptions
-) -> SwitchPlanResult:
-    """As `switch_plan`, for a grid and options at hand."""
+    grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
     if (grid.buses["phases"] != "1").any():
         raise OptionError(f"switch plans are for balanced grids (phases '1'); {HAS_PHASES}")
-    begin = grid if before is None else in_state(grid, before, "before")
-    end = in_state(grid, after, "after")
+    begin = grid if options.before is None else in_state(grid, options.before, "before")
+    end = in_state(grid, options.after, "after")
     for state, which in ((begin, "before"), (end, "after")):
         check_state(state, which)
     _refuse_fixed(begin, end)
-    network, last = (Limits.given(limits).applied(build_network(state)) for state in (begin, end))
+    network, last = (Limits.given(options.limits).applied(build_network(state)) for state in (begin, end))
     _refuse_without_flow(network, last)
+    reliability = None if options.reliability is None else read_reliability(options.reliability, grid)
+    asked = PlanOptions(
+        parallel=options.parallel,
+        remote_minutes=options.remote_minutes,
+        manual_minutes=options.manual_minutes,
+        keep=split(grid, options.keep, "keep"),
+        reliability=reliability,
+        time_limit_s=options.time_limit_s,
+    )
+    return Ready(grid, lambda: _result(begin, end, network, asked))
+
+
+def _result(begin: Grid, end: Grid, network: Network, options: PlanOptions) -> SwitchPlanResult:
+    """The order from one state of a grid to another; `network`: of the first, with the limits."""
     plan = plan_of(begin, network, end.branches().remove("closed")["name"].to_list(), options)
     return SwitchPlanResult(
         grid=begin,
@@ -92,6 +67,9 @@ def planned(
         open_after=tuple(end.branches().remove("closed")["name"]),
         plan=replace(plan, notes=(DEMAND, *plan.notes)),
     )
+
+
+switch_plan = function("switch_plan", SwitchPlanOptions, prepare)
 
 
 def _refuse_fixed(before: Grid, after: Grid) -> None:

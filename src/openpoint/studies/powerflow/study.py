@@ -13,7 +13,6 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import meshes
 from openpoint.grid.today import loops_today
-from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
@@ -23,10 +22,12 @@ from openpoint.powerflow.state import ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import phase_violations
 from openpoint.results.violation import Violation
+from openpoint.studies.powerflow.options import PowerflowOptions
 from openpoint.studies.powerflow.result import PowerflowResult
+from openpoint.studies.study import Prepared, Ready, function
 
 
-def run_powerflow(grid: GridLike) -> PowerflowResult:
+def prepare(grid: Grid, options: PowerflowOptions) -> Prepared[PowerflowResult]:
     """Exact AC power flow of the grid in today's state.
 
     Balanced grids are solved by the radial sweep, those with loops or joined sources by Newton's method
@@ -35,16 +36,15 @@ def run_powerflow(grid: GridLike) -> PowerflowResult:
     several phases are solved by OpenDSS, loops included, and checked by the equations of the network; taps, capacitor
     steps and switches stay as they are.
 
-    Args:
-        grid: the grid, a path or a name that `read` takes.
-
     Raises:
         InputError: the grid has faults, leaves buses without supply, or has no solution, also none that holds the
             voltages of generators; a grid of several phases has something that OpenDSS does not have.
     """
-    grid = read(grid)
     network = Limits().applied(build_network(grid, for_powerflow=True))
-    return _balanced(grid, network) if network.is_balanced else _phases(grid, network)
+    return Ready(grid, lambda: _balanced(grid, network) if network.is_balanced else _phases(grid, network))
+
+
+run_powerflow = function("run_powerflow", PowerflowOptions, prepare)
 
 
 def _balanced(grid: Grid, network: Network) -> PowerflowResult:

@@ -17,9 +17,15 @@ from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.scenarios.reliability import Reliability
-from openpoint.studies.secure.model.assumptions import by_name, customers_of, failure_rates
 from openpoint.studies.secure.model.faults import Fault
-from openpoint.studies.secure.model.indices import Interruptions, dark_buses, interruptions
+from openpoint.studies.secure.model.indices import (
+    Interruptions,
+    by_name,
+    customers_of,
+    dark_buses,
+    failure_rates,
+    interruptions,
+)
 from openpoint.studies.secure.model.states import Figures, closed_ties
 from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
 from openpoint.studies.secure.options import SecureOptions
@@ -213,7 +219,7 @@ def answer(
     return SecureResult(
         grid=grid,
         open_branches=states.open_names(network, network.closed),
-        is_today=options.state is None,
+        is_today=options.open_branches is None,
         loss_kw=state.loss * network.s_base_kva,
         saifi_per_year=saifi,
         saidi_h_per_year=saidi,
@@ -239,7 +245,7 @@ def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | No
 
 def _rules(options: SecureOptions) -> str:
     where = "isolated at both ends of each line" if options.isolate_lines else "isolated by the switches of the grid"
-    which = "lines and transformers" if options.transformers else "lines"
+    which = "lines" if options.lines_only else "lines and transformers"
     remote = "" if options.remote_switching_h is None else f" ({options.remote_switching_h:g} h where all is remote)"
     ties = "one tie for each part cut off"
     if options.switchings > 1:

@@ -3,32 +3,86 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.network.limits import Limits
+from openpoint.options import FIRST, option
 from openpoint.studies.secure.model.assumptions import FaultAssumptions
+from openpoint.studies.shared import Limited
+
+if TYPE_CHECKING:
+    from openpoint.grid.grid import Grid
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SecureOptions(FaultAssumptions):
-    """The arguments of `openpoint.secure` about faults and what may be done after them; see there.
+class SecureOptions(Limited, FaultAssumptions):
+    """The question of what faults do and what may be done after them. The limits are those of an emergency.
 
     Raises:
         OptionError: with all that is wrong.
     """
 
-    open_branches: Names | None = None
-    limits: Limits | None = None
-    switchings: int = 1
-    any_switching: bool = False
-    time_limit_s: float | None = None
+    open_branches: Names | None = option(
+        None,
+        "Evaluate the state with these branches open, as 7,9.  [default: today's]",
+        "names",
+        unit="NAMES",
+        flag="open",
+        group=FIRST,
+    )
+    switchings: int = option(
+        1,
+        "Most branches closed after a fault; as many are opened as keep the grid radial. Always one for each part cut "
+        "off.",
+        "whole",
+        unit="K",
+        least=1,
+        group=FIRST,
+    )
+    any_switching: bool = option(
+        False,
+        "Find, or prove that there is not, any radial state that restores the supply: by how many closings soever.",
+        "flag",
+        group=FIRST,
+    )
+    time_limit_s: float | None = option(
+        None,
+        "Stop then; what is not decided is listed as unknown.",
+        "number",
+        unit="SECONDS",
+        least=0.0,
+        flag="time-limit",
+        group=FIRST,
+    )
+
+    examples: ClassVar[str] = """\b
+A fault takes down all that no switch can part from it. Each part fed through it is then fed by one tie, if the exact
+AC power flow keeps the limits. Where no tie does, --switchings 3 closes up to three branches and opens others, so that
+the grid stays radial; --any-switching finds or rules out that any switching at all restores the supply. Customers and
+rates are tables in a folder or workbook: customers (bus, customers), rates (branch, failures_per_year, repair_h) and
+breakers (branch, end), where one trips in a feeder.
+
+\b
+Examples:
+  openpoint secure baran33
+  openpoint secure baran33 --open 7,9,14,32,37 --max-loading 120
+  openpoint secure baran33 --switchings 3 --any-switching
+  openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html
+
+\b
+Exit codes:
+   0  every fault was evaluated; those not decided by the time limit or Ctrl-C are listed as unknown
+   2  bad input or usage; the message names the place and the remedy
+  70  internal error: please report it
+  74  evaluated, but a file asked for could not be written"""
 
     def __post_init__(self) -> None:
+        from openpoint.network.limits import Limits
+
         all_checked(
-            lambda: self.state,
+            lambda: None if self.open_branches is None else names_of(self.open_branches, "open_branches"),
             lambda: Limits.given(self.limits),
             self._check_switchings,
             lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),
@@ -46,7 +100,8 @@ class SecureOptions(FaultAssumptions):
         """Whether more than one tie a part is asked for."""
         return self.any_switching or self.switchings > 1
 
-    @property
-    def state(self) -> tuple[str, ...] | None:
+    def state(self, grid: Grid) -> tuple[str, ...] | None:
         """Names of the branches that are open; None for today's state."""
-        return None if self.open_branches is None else names_of(self.open_branches, "open_branches")
+        from openpoint.studies.shared import split
+
+        return None if self.open_branches is None else split(grid, self.open_branches, "open_branches")

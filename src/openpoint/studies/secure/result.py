@@ -57,6 +57,12 @@ class SecureResult(Result):
 
     shape: ClassVar[Shape] = SECURE
 
+    @property
+    def hint(self) -> str:
+        if not (self.counts["restored"] or self.counts["partly restored"]):
+            return ""
+        return "What to switch after each fault: --json or --csv, table faults; --report FILE.html draws the grid."
+
     @cached_property
     def counts(self) -> dict[str, int]:
         """The number of faults of each verdict."""

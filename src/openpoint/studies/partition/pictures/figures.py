@@ -26,7 +26,7 @@ from openpoint.studies.partition.pictures.scene import (
     build_partition_scene,
     island_colour,
 )
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
 
 Kind = Literal["grid", "convergence"]
 
@@ -35,7 +35,7 @@ _CHARTS = 2.5  # inches, of the charts below the panels
 _LISTED = 6  # islands named above a panel
 
 
-def draw(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> Figure:
+def draw(result: PartitionResult | PartitionLevelsResult, *, kind: Kind = "grid") -> Figure:
     """A picture of a result.
 
     Args:
@@ -51,18 +51,18 @@ def draw(result: PartitionResult | PartitionLevels, *, kind: Kind = "grid") -> F
     """
     check_kind(kind, get_args(Kind))
     if kind == "convergence":
-        if isinstance(result, PartitionLevels):
+        if isinstance(result, PartitionLevelsResult):
             raise OptionError("Levels are solved one by one: draw the convergence of one of result.by_level")
         with mpl.rc_context(style.RC):
             return convergence_picture(result)
     return draw_scene(build_partition_scene(result), result)
 
 
-def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels) -> Figure:
+def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevelsResult) -> Figure:
     """As `draw`, for a scene at hand."""
     if not scene.plan_views:
         raise OptionError("No plan was found, so there is nothing to draw")
-    levels = isinstance(result, PartitionLevels) and len(result.by_level) > 1
+    levels = isinstance(result, PartitionLevelsResult) and len(result.by_level) > 1
     with mpl.rc_context(style.RC):
         listed = [_listed(view) for view in scene.plan_views]
         plan = plan_panels(
@@ -77,7 +77,7 @@ def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels)
         for view, axes in zip(scene.plan_views, panels, strict=True):
             _panel(axes, scene, view, plan)
         _legend(figure, scene, plan)
-        if isinstance(result, PartitionLevels) and levels:
+        if isinstance(result, PartitionLevelsResult) and levels:
             _charts(figure, result, plan)
     return figure
 
@@ -85,10 +85,10 @@ def draw_scene(scene: PartitionScene, result: PartitionResult | PartitionLevels)
 save = saver(draw)
 
 
-def headline(result: PartitionResult | PartitionLevels) -> str:
+def headline(result: PartitionResult | PartitionLevelsResult) -> str:
     """What is shown, in one line."""
     title = result.grid.title or result.grid.name
-    if isinstance(result, PartitionLevels):
+    if isinstance(result, PartitionLevelsResult):
         return f"{title}: {len(result.by_level)} levels of uncertainty"
     if result.cost_usd is None:
         return f"{title}: no plan found"
@@ -244,7 +244,7 @@ def _legend(figure: style.Picture, scene: PartitionScene, plan: Plan) -> None:
     figure.text(0.42 / width, (plan.strip + 0.1) / height, text, fontsize=7.5, color=style.SOFT, va="center")
 
 
-def _charts(figure: style.Picture, result: PartitionLevels, plan: Plan) -> None:
+def _charts(figure: style.Picture, result: PartitionLevelsResult, plan: Plan) -> None:
     """What is served and what it costs over the uncertainty, beside each other."""
     width, height = plan.size
     share = 100.0 * np.array(list(result.by_level))

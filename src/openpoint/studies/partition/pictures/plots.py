@@ -12,7 +12,7 @@ from openpoint.report.layout.labels import shorten
 from openpoint.report.numerals import figures
 from openpoint.studies.partition.pictures.figures import switch_look, unit_words
 from openpoint.studies.partition.pictures.scene import PartitionScene, PlanView, Unit
-from openpoint.studies.partition.result import PartitionLevels
+from openpoint.studies.partition.result import PartitionLevelsResult
 
 # The page has its own shades of the islands' colours, for light and dark.
 _ISLANDS = ("@islea", "@isleb", "@islec", "@isled", "@islee", "@islef")
@@ -37,7 +37,7 @@ def plan_chart(scene: PartitionScene, view: PlanView) -> Chart:
     )
 
 
-def level_charts(found: PartitionLevels) -> dict[str, Chart]:
+def level_charts(found: PartitionLevelsResult) -> dict[str, Chart]:
     """What is served, and what it costs, over the uncertainty."""
     share = 100.0 * np.array(list(found.by_level))
     total = found.results[0].total_kw

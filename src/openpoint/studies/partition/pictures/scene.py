@@ -16,7 +16,7 @@ from openpoint.network.blocks import blocks
 from openpoint.report.figure import style
 from openpoint.report.layout.forest import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
-from openpoint.studies.partition.result import PartitionLevels, PartitionResult
+from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
 
 RUNS_KW = 0.05
 """Output that is worth telling."""
@@ -117,7 +117,7 @@ Tables = Mapping[str, pl.DataFrame]
 """Islands, blocks, generators and switches of one plan."""
 
 
-def build_partition_scene(results: PartitionResult | PartitionLevels) -> PartitionScene:
+def build_partition_scene(results: PartitionResult | PartitionLevelsResult) -> PartitionScene:
     """The scene of a result or of those of all levels; where no plan was found there is no picture."""
     by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
     found = {title: each for title, each in by_title.items() if each.cost_usd is not None}
@@ -148,7 +148,7 @@ def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tabl
     )
 
 
-def titled(found: PartitionLevels) -> dict[str, PartitionResult]:
+def titled(found: PartitionLevelsResult) -> dict[str, PartitionResult]:
     """The results by their level in words."""
     return {level_words(level): each for level, each in found.by_level.items()}
 

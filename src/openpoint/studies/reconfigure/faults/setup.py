@@ -20,8 +20,8 @@ from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, FaultLimits,
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.setup import station_program
-from openpoint.studies.secure.model.assumptions import by_name, failure_rates, load_of_buses, may_fail
 from openpoint.studies.secure.model.faults import sections_on_loops, tree_of
+from openpoint.studies.secure.model.indices import by_name, failure_rates, load_of_buses, may_fail
 from openpoint.twostage.deadline import Deadline
 
 
@@ -120,7 +120,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
     sections = question.sections(grid, whole, data)
     held = whole.closed & ~whole.switchable
     on_loop = sections_on_loops(whole, sections, held)[sections.of_branch]
-    fails = may_fail(whole, question.transformers)
+    fails = may_fail(whole, not question.lines_only)
     rates, unrated = failure_rates(grid, whole, data, question.failures_per_km_year, question.failures_per_branch_year)
     weights = Weights(
         load=load_of_buses(grid, whole),

@@ -40,7 +40,7 @@ def reconfigure_secure(
     at_most: AtMost | None = None,
     max_loading_percent: float = 100.0,
     isolate_lines: bool = False,
-    transformers: bool = True,
+    lines_only: bool = False,
     reliability: ReliabilityLike | None = None,
     failures_per_km_year: float | None = None,
     failures_per_branch_year: float | None = None,
@@ -72,7 +72,7 @@ def reconfigure_secure(
         at_most: the most of `saifi` (a customer, a year), `saidi` (hours), `ens` (kWh) and `unrestorable` faults.
         max_loading_percent: most loading after a fault, in percent of the ratings.
         isolate_lines: every line can be isolated at both of its ends, whatever switches the grid has.
-        transformers: whether transformers have faults, too.
+        lines_only: whether transformers have no faults.
         reliability: customers by bus and faults by branch: a `Reliability`, or what `read_reliability` takes.
         failures_per_km_year: faults a year of a km of line; failures_per_branch_year: of every branch without another
             rate.
@@ -93,7 +93,7 @@ def reconfigure_secure(
         at_most=at_most or {},
         max_loading_percent=max_loading_percent,
         isolate_lines=isolate_lines,
-        transformers=transformers,
+        lines_only=lines_only,
         reliability=reliability,
         failures_per_km_year=failures_per_km_year,
         failures_per_branch_year=failures_per_branch_year,

@@ -47,11 +47,11 @@ class Copy:
     path: Path | None
     changes: Sequence[object] = ()
 
-    def writings(self, result: SwitchedResult, *, found: bool) -> list[Writing]:
-        """What is to be written; `found`: whether the result has an answer."""
-        return [] if self.path is None else [("--write", self.path, lambda path: self._write(result, path, found))]
+    def writings(self, result: SwitchedResult) -> list[Writing]:
+        """What is to be written."""
+        return [] if self.path is None else [("--write", self.path, lambda path: self._write(result, path))]
 
-    def _write(self, result: SwitchedResult, path: Path, found: bool) -> None:
+    def _write(self, result: SwitchedResult, path: Path) -> None:
         """Write it.
 
         Raises:
@@ -60,7 +60,7 @@ class Copy:
         from openpoint.io.write_back import write_back
         from openpoint.studies.reconfigure.result import ReconfigureResult
 
-        if not found:
+        if not result.has_answer:
             raise OptionError("there is no answer")
         if path.suffix.lower() != MAP:
             opened = set(result.open_branches)

@@ -1,0 +1,52 @@
+"""Priorities of loads as a table that a user writes."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import dataframely as dy
+
+from openpoint.errors import InputError, Problem
+from openpoint.grid.files import table_from_files
+from openpoint.grid.table_files import table_from_rows
+from openpoint.inputs import content_of
+from openpoint.io.workbook import read as workbook
+
+
+class Priorities(dy.Schema):
+    """Priorities: factors on the cost of a kW that is not served; loads that are not named have 1."""
+
+    load = dy.String(nullable=False, metadata={"doc": "load", "unit": ""})
+    priority = dy.Float64(nullable=False, metadata={"doc": "factor, 0 or more", "unit": ""})
+
+
+def read_priorities(file: str | os.PathLike[str]) -> dict[str, float]:
+    """The priorities in a CSV, Parquet or Excel file with the columns load and priority.
+
+    Raises:
+        InputError: with every fault; names that no load of a grid has are found by the study.
+    """
+    file = Path(file)
+    name = f"{file.stem}{file.suffix.lower()}"
+    if not name.endswith((".csv", ".parquet", *workbook.ENDINGS)):
+        remedy = "Give a .csv, .parquet or .xlsx file"
+        raise InputError([Problem(str(file), "", "", "priorities are no such file", remedy)])
+    content = content_of(file)
+    if name.endswith(workbook.ENDINGS):
+        rows = workbook.only_sheet(content, file.name, "priorities")
+        frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
+    else:
+        frame, faults = table_from_files(file.stem, {name: content}, Priorities)
+    first: dict[str, int] = {}
+    for n, (load, priority) in enumerate(frame.iter_rows(), start=1):
+        if load is not None and (before := first.setdefault(load, n)) != n:
+            message = f"{load} stands in row number {before}, too"
+            faults.append(Problem(file.name, f"number {n}", "load", message, "Keep one of the rows"))
+        if priority is not None and not (math.isfinite(priority) and priority >= 0.0):
+            message, remedy = f"a priority of {priority:g}", "Give 0 or more; 1 is that of all other loads"
+            faults.append(Problem(file.name, f"number {n}", "priority", message, remedy))
+    if faults:
+        raise InputError(faults)
+    return dict(frame.iter_rows())

@@ -1,0 +1,15 @@
+"""What a power flow is asked: nothing beside its grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from openpoint.options import Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerflowOptions(Question):
+    """The question of a power flow, which is about today's state."""
+
+    stops: ClassVar[bool] = False

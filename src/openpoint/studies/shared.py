@@ -1,0 +1,243 @@
+"""Options that several studies have: limits, branches given to the choice, the method and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from openpoint.arguments import Names, Solves, names_of, of_kind
+from openpoint.errors import OptionError
+from openpoint.options import FIRST, Output, Question, option, parts
+
+if TYPE_CHECKING:
+    import os
+
+    from openpoint.grid.grid import Grid
+    from openpoint.network.limits import Limits
+    from openpoint.twostage.workers.executors import Choice
+
+LIMITS, GRID, METHOD = "Limits", "Branches to choose from", "Method"
+TIME_LIMIT_S = 3600.0
+"""Seconds after which a command stops unless another limit is given."""
+EXIT_CODES = """\b
+Exit codes:
+   0  solved: optimal, or within the gap asked for
+   2  bad input or usage; the message names the place and the remedy
+   3  proven infeasible: no topology keeps the limits; with --soft-limits the answer breaks them
+   4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
+  70  internal error: please report it
+  71  the memory did not suffice
+  74  solved, but a file asked for could not be written
+ 130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
+EXECUTOR = (
+    "Where work is shared: serial, processes:4 or dask://host:port; a Dask scheduler and its workers are trusted, "
+    "since they can run any code here."
+)
+
+
+COPY = Output(
+    name="write",
+    sentence="Copy the grid's own file with the switch states of the answer; .geojson: the answer as a map.",
+)
+PLAIN = "plain"
+_OWN = ("gap", "executor", "certificate", "checkpoint")
+"""Options that not every method has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """The limits to keep, where they are not those of the grid."""
+
+    meaning: ClassVar[str] = "the limits to keep; default: those of the grid."
+
+    v_min: float | None = option(
+        None, "Lower voltage limit of all buses, instead of the grid's.", "number", unit="PU", least=0.0, group=LIMITS
+    )
+    v_max: float | None = option(
+        None, "Upper voltage limit of all buses, instead of the grid's.", "number", unit="PU", least=0.0, group=LIMITS
+    )
+    no_voltage_limits: bool = option(False, "Ignore all voltage limits.", "flag", group=LIMITS)
+    no_current_limits: bool = option(False, "Ignore all current limits.", "flag", group=LIMITS)
+
+    def made(self) -> Limits:
+        """The limits.
+
+        Raises:
+            OptionError: limits that contradict each other.
+        """
+        from openpoint.network.limits import Limits
+
+        if self.no_voltage_limits and (self.v_min is not None or self.v_max is not None):
+            raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
+        return Limits(
+            voltage=not self.no_voltage_limits,
+            current=not self.no_current_limits,
+            v_min_pu=self.v_min,
+            v_max_pu=self.v_max,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limited(Question):
+    """A question about a grid whose limits may be others."""
+
+    limits: Limits | None = parts(LimitOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Question):
+    """A question whose answer says what is open: branches that are given to the choice, and those whose state is given.
+
+    Each name is that of a branch, or holds several with commas between them.
+    """
+
+    locked_open: Names = option((), "Branches that stay open, as 7,9.", "names", unit="NAMES", flag="open", group=GRID)
+    locked_closed: Names = option(
+        (), "Branches that stay closed, as 7,9.", "names", unit="NAMES", flag="close", group=GRID
+    )
+    switchable: Names = option(
+        (),
+        "Names or patterns (T1,CB*) of what may be switched though the grid does not say so.",
+        "names",
+        unit="NAMES",
+        group=GRID,
+    )
+
+    def on(self, grid: Grid) -> tuple[Grid, Self]:
+        """The grid with what is asked for given to the choice, and the question with one name each.
+
+        Raises:
+            InputError: a name that is no branch, or a branch that keeps its state.
+            OptionError: something that is no name.
+        """
+        from openpoint.grid.today import as_asked
+
+        names: dict[str, Any]
+        names = {
+            each: split(grid, getattr(self, each), each) for each in ("switchable", "locked_open", "locked_closed")
+        }
+        return as_asked(grid, *names.values()), replace(self, **names)
+
+
+def split(grid: Grid, given: Any, what: str) -> tuple[str, ...]:
+    """The names in an argument, each of which is a branch of the grid, or several with commas between.
+
+    Raises:
+        OptionError: something that is no name.
+    """
+    known = set(grid.branches()["name"])
+    texts = names_of(given, what)
+    parts = ([text] if text in known else [part.strip() for part in text.split(",")] for text in texts)
+    return tuple(name for part in parts for name in part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved(Question):
+    """A question that a method answers, which may be named.
+
+    Class attributes:
+        methods: the names that the study knows, the first where none is named and a file of the search is.
+        extensive: solver of the extensive form where none is named.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ()
+    extensive: ClassVar[str] = "scip"
+
+    time_limit_s: float | None = option(
+        None,
+        "Stop then and keep the best; inf: only when done.",
+        "number",
+        unit="SECONDS",
+        least=0.0,
+        flag="time-limit",
+        command_default=TIME_LIMIT_S,
+        group=FIRST,
+    )
+    gap: float | None = option(
+        None, "Relative gap to prove; 1e-4 is 0.01 %.", "number", unit="FRACTION", least=0.0, group=FIRST
+    )
+    executor: Choice | str | None = option(None, EXECUTOR, unit="WHERE", group=METHOD)
+
+    def own_method(self, name: str) -> Any:
+        """A method that only this study has, by its name; None where it has none of that name."""
+        return None
+
+    @property
+    def chosen(self) -> Any:
+        """The method; None where the study chooses it.
+
+        Raises:
+            OptionError: a name that it does not know, or an option that the method does not have.
+        """
+        return _method_of(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified(Solved):
+    """A question whose search can write its proof."""
+
+    certificate: str | os.PathLike[str] | None = option(
+        None,
+        "Write the proof as well (search); openpoint verify checks it by itself.",
+        "path",
+        unit="FILE",
+        group="Output",
+    )
+    checkpoint: str | os.PathLike[str] | None = option(
+        None,
+        "Keep the open search here, now and then and when it stops (search); if it is there, go on from it.",
+        "path",
+        unit="FILE",
+        group="Output",
+    )
+
+
+def _method_of(question: Solved) -> Any:
+    """The method that a question names, or one given whole; None where neither is.
+
+    A text is a name, or a name and what it is solved with: `extensive:highs`, `benders:plain`.
+
+    Raises:
+        OptionError: a name that the study does not know, or an option that the method does not have.
+    """
+    given = question.method  # type: ignore[attr-defined]
+    files = [name for name in ("certificate", "checkpoint") if getattr(question, name, None) is not None]
+    if given is None and not files and question.executor is None:
+        return None
+    if given is not None and not isinstance(given, str):
+        of_kind(given, Solves, "method", f"one of {', '.join(question.methods)}, or a method such as Benders()")
+        return given
+    name, _, how = (given or question.methods[0]).partition(":")
+    if name not in question.methods:
+        raise OptionError(f"method is {given!r}; give one of {', '.join(question.methods)}")
+    made = question.own_method(name) or _made(name, how or (question.extensive if name == "extensive" else ""))
+    has = {each.name for each in fields(made)}
+    options: dict[str, Any] = {"time_limit_s": question.time_limit_s}
+    for own in _OWN:
+        value = getattr(question, own, None)
+        if value is None:
+            continue
+        if own not in has:
+            raise OptionError(f"--{own} is no option of --method {name}; leave one of both out")
+        options[own] = value
+    return type(made)(**{each.name: getattr(made, each.name) for each in fields(made)} | options)
+
+
+def _made(name: str, how: str) -> Any:
+    """The method of that name with its own defaults.
+
+    Raises:
+        OptionError: it is solved in no such way.
+    """
+    from openpoint.search.methods import Enumeration, TopologySearch
+    from openpoint.twostage.methods.benders import Benders
+    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.extensive import ExtensiveForm
+
+    if name == "extensive":
+        return ExtensiveForm(solver=how)
+    if name == "benders" and how in ("", PLAIN):
+        return Benders(relaxation=not how)
+    if how:
+        raise OptionError(f"method is {name}:{how}; {name} has no such way, give {name} alone")
+    return {"search": TopologySearch, "enumeration": Enumeration, "ccg": ColumnAndConstraint}[name]()
