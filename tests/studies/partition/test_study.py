@@ -100,7 +100,7 @@ def test_islands_are_what_graphs_say(phases: str) -> None:
         for bits in random.Random(most).sample(everything, 90):
             closed, live, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
             if any(c and not live[edges[k].a] for k, c in enumerate(closed)):
-                continue  # the published form lets switches close among dead blocks
+                continue
             expected = not any(f and not live[home[k]] for k, f in enumerate(forming))
             graph = joined(feeder, [k for k in range(4) if closed[k]])
             for part in nx.connected_components(graph):
