@@ -1,7 +1,7 @@
 """Whether the ways to the robust plan of a day agree, on random small days with everything that a day may hold.
 
     python -m benchmarks.day_agree [--count 200] [--first 0] [--seconds 30] [--vertices 10000] [--least 1] [--json FILE]
-                                   [--methods columns search ccg benders extensive late]
+                                   [--methods columns search]
 
 Of every day all radial topologies and all vertices of the uncertainty set are tried (`tests.builders.day_oracle`), once
 with the topology of today, once with all. Then each method solves it: `columns` with today's, the others with all. No
@@ -13,9 +13,6 @@ a method refuses by name, or ends without the gap asked for, is counted. Exit st
 `agreed` counts the answers without a fault that also say what the oracle says: the bounds meet, or the lower bound is
 the optimum of the relaxation and exact flow costs more, or there is no plan for either. What is left of the others was
 stopped with bounds that hold.
-
-`late` is the day with today's topology in which stores, shifts or generators, drawn by the seed, are decided once the
-day is known, by `ccg`; the oracle has all days in one program, so that days with many vertices are left out.
 """
 
 from __future__ import annotations
@@ -30,26 +27,19 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-import numpy as np
-
 from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.methods import MethodName, method_of
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
-from openpoint.studies.dispatch.day.model.realisations import days
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
-from tests.builders.day_oracle import Known, SolverFailed, exact_worst, imbalance_of, oracle, schedule_faults
+from tests.builders.day_oracle import Known, SolverFailed, days, exact_worst, oracle, schedule_faults
 from tests.builders.random_days import random_day
 
-Method = MethodName | Literal["late"]
-METHODS: tuple[Method, ...] = ("columns", "search", "ccg", "benders", "extensive", "late")
-LATE_MOST = 60
-"""Most vertices of a day that `late` solves."""
+METHODS: tuple[MethodName, ...] = ("columns", "search")
 VERTICES_MOST = 10_000
 """Vertices of the set up to which the oracle, whose program has a row for each, is asked."""
 GAP = 1e-4
@@ -62,17 +52,17 @@ CONTENT = 1e-6
 """Largest excess of a limit of a store."""
 
 
-def answered(question: DayQuestion, method: Method, seconds: float) -> DayOutcome:
+def answered(question: DayQuestion, method: MethodName, seconds: float) -> DayOutcome:
     """The answer of a method by name, within so many processor seconds."""
     deadline = Deadline(seconds, clock=time.process_time)
-    return method_of("ccg" if method == "late" else method, GAP, None).solve(question, None, deadline)
+    return method_of(method, GAP, None).solve(question, None, deadline)
 
 
 def faults(question: DayQuestion, known: Known, answer: DayOutcome) -> list[str]:
     """What is wrong with an answer."""
     found = list[str]()
     room = SAME * max(1.0, abs(known.value)) if math.isfinite(known.value) else 0.0
-    there = known.value if question.recourse else known.exact
+    there = known.exact
     if answer.lower_bound > there + room:
         found.append(f"bound {answer.lower_bound} above {there}")
     if answer.termination is Termination.INFEASIBLE and math.isfinite(there):
@@ -81,8 +71,6 @@ def faults(question: DayQuestion, known: Known, answer: DayOutcome) -> list[str]
         return found
     if answer.worst is None:
         return [*found, "names no worst realisation"]
-    if question.recourse:
-        return found + _late_faults(question, known, answer, room)
     worst = exact_worst(question, answer.plan)
     if worst.value < known.value - room:
         found.append(f"is worth {worst.value}, below the optimum of the relaxation, {known.value}")
@@ -93,29 +81,7 @@ def faults(question: DayQuestion, known: Known, answer: DayOutcome) -> list[str]
     return found + schedule_faults(question, answer.plan, limits=CONTENT, energy=BALANCE)
 
 
-def _late_faults(question: DayQuestion, known: Known, answer: DayOutcome, room: float) -> list[str]:
-    """What is wrong where the recourse decides of the schedule: the value by the oracle, the days by themselves."""
-    found = list[str]()
-    if answer.upper_bound < known.value - room:
-        found.append(f"is worth {answer.upper_bound}, below the optimum of the relaxation, {known.value}")
-    for operation in (answer.forecast, answer.worst):
-        assert operation is not None
-        found += schedule_faults(question, operation.plan, limits=CONTENT, energy=BALANCE)
-        if operation.violations.any():
-            found.append("breaks limits in a day shown")
-        if (imbalance := imbalance_of(question, operation)) > BALANCE:
-            found.append(f"power is off by {imbalance}")
-    return found
-
-
-def late_question(question: DayQuestion, seed: int) -> DayQuestion:
-    """The day with some resources, one at least, decided once it is known."""
-    drawn = np.random.default_rng([seed, 16]).random(len(Resource))
-    some = frozenset(each for each, share in zip(Resource, drawn, strict=True) if share > 0.5 or share == drawn.max())
-    return replace(question, topology=Cadence.FIXED, recourse=some)
-
-
-def judged(question: DayQuestion, known: Known, method: Method, seconds: float) -> tuple[Counter[str], list[str]]:
+def judged(question: DayQuestion, known: Known, method: MethodName, seconds: float) -> tuple[Counter[str], list[str]]:
     """Counts of one method on one day, and faults."""
     try:
         answer = answered(question, method, seconds)
@@ -155,11 +121,8 @@ def main() -> int:
             continue
         ways = {cadence: replace(asked, topology=cadence) for cadence in (Cadence.FIXED, Cadence.ONCE)}
         began = time.process_time()
-        late = late_question(asked, seed)
         try:
             known = {cadence: oracle(question) for cadence, question in ways.items()}
-            few = "late" in arguments.methods and known[Cadence.FIXED].vertices <= LATE_MOST
-            of_late = oracle(late) if few else None
         except SolverFailed as error:
             counts["oracle"][f"nothing known: {error}"] += 1
             continue
@@ -177,10 +140,6 @@ def main() -> int:
         for method in arguments.methods:
             cadence = Cadence.FIXED if method == "columns" else Cadence.ONCE
             question, right = ways[cadence], known[cadence]
-            if method == "late":
-                if of_late is None:
-                    continue
-                question, right = late, of_late
             began = time.process_time()
             found, bad = judged(question, right, method, arguments.seconds)
             spent = round(1000.0 * (time.process_time() - began))

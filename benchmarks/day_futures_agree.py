@@ -1,12 +1,11 @@
 """Whether the plans of a day for futures agree, on random small days with everything that a day may hold.
 
-    python -m benchmarks.day_futures_agree [--count 200] [--first 0] [--extensive]
+    python -m benchmarks.day_futures_agree [--count 200] [--first 0]
 
 Three futures are drawn for every day that has something uncertain, with random probabilities; the risk is the
 expectation, CVaR(0.5) or the worst case, in turn. The search for the topology is compared with the best plan of every
 radial topology one by one: its bound may not lie above the least cost of them, nor its cost below the least bound, and
-where it reached its gap its cost may not be further than that from the least. With `--extensive` the plan of today's
-topology is compared with that of the extensive form of the whole day, too, by a mixed-integer solver. What the search
+where it reached its gap its cost may not be further than that from the least. What the search
 refuses by name is counted. Exit status 1: a fault.
 """
 
@@ -32,9 +31,7 @@ from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenario
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.samples import sample_days
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
-from openpoint.studies.dispatch.day.two_stage import TwoStageDay
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.risk import CVaR, Expectation, WorstCase
 from tests.builders.random_days import random_day
 
@@ -43,16 +40,14 @@ NAMES = ("a", "b", "c")
 GAP = 1e-3
 """Gap of the search."""
 SAME = 1e-4
-"""Relative accuracy of the plans of given topologies, and of the mixed-integer solver."""
-SECONDS = 30.0
-"""Time limit of the extensive form."""
+"""Relative accuracy of the plans of given topologies."""
 
 
 def question_of(seed: int) -> DayQuestion | None:
-    """The day of a seed before futures; None where nothing is uncertain, or positions or recourse are asked for."""
+    """The day of a seed before futures; None where nothing is uncertain, or positions are asked for."""
     day = random_day(seed)
     question = day.question
-    plain = question.positions is Cadence.FIXED and not question.recourse and "banks" not in day.held
+    plain = question.positions is Cadence.FIXED and "banks" not in day.held
     if not question.day.uncertain.count or not plain:
         return None
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(len(NAMES)))
@@ -77,7 +72,7 @@ def trees(question: DayQuestion) -> Iterator[Bools]:
             yield closed
 
 
-def faults(question: DayQuestion, *, extensive: bool) -> tuple[str, list[str]]:
+def faults(question: DayQuestion) -> tuple[str, list[str]]:
     """How the search ended, and what does not agree."""
     try:
         found = DayTopologySearch(gap=GAP).solve(question)
@@ -94,12 +89,6 @@ def faults(question: DayQuestion, *, extensive: bool) -> tuple[str, list[str]]:
         told.append(f"the cost {found.upper_bound} lies below {bound}")
     if found.termination is Termination.GAP and found.upper_bound > cost + (GAP + SAME) * abs(cost):
         told.append(f"the cost {found.upper_bound} is not the least, {cost}")
-    if extensive:
-        today = replace(question, topology=Cadence.FIXED)
-        mine = method.solve(today)
-        other = TwoStageDay(ExtensiveForm(gap=SAME, time_limit_s=SECONDS)).solve(today)
-        if max(mine.lower_bound, other.lower_bound) > min(mine.upper_bound, other.upper_bound) * (1.0 + SAME):
-            told.append(f"today: {mine.lower_bound} … {mine.upper_bound}, {other.lower_bound} … {other.upper_bound}")
     return found.termination.value, told
 
 
@@ -107,14 +96,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--extensive", action="store_true")
     arguments = parser.parse_args()
     ends, wrong = Counter[str](), 0
     for seed in range(arguments.first, arguments.first + arguments.count):
         question = question_of(seed)
         if question is None:
             continue
-        end, told = faults(question, extensive=arguments.extensive)
+        end, told = faults(question)
         ends[end] += 1
         wrong += bool(told)
         for line in told:

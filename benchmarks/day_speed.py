@@ -1,7 +1,7 @@
 """The robust day: processor seconds of what a day is planned for, each beside the time it is meant to take.
 
     python -m benchmarks.day_speed                       everything
-    python -m benchmarks.day_speed --grids baran33 --parts fixed warm samples switching --beside 0
+    python -m benchmarks.day_speed --grids baran33 --parts fixed warm samples switching --no-peer
 
 Parts, all to 0.1 %, loads uncertain by 10 %, sun and wind by 30 %, in at most `--hours` hours each:
 
@@ -11,14 +11,8 @@ Parts, all to 0.1 %, loads uncertain by 10 %, sun and wind by 30 %, in at most `
     samples     the plan of `fixed` in 1,000 days drawn at random, every period by exact AC flow
     switching   hourly switching of a certain day, at most 4 operations, to 0.01 % (`benchmarks.day_switching`)
 
-Beside them stand, on the same model, stopped after `--beside` processor seconds, with bounds, gap and how many times
-the processor seconds of the line above they took:
-
-    fixed, warm   plain column-and-constraint generation, and the extensive form (`benchmarks.day_whole`)
-    once          the mixed-integer cone program of the forecast alone, for SCIP. It is the extensive form of one day of
-                  the set, and the first master of plain column-and-constraint generation, which cannot be further as
-                  long as this is not solved. Its bound holds for the whole set, so that the gap is to the plan above
-    switching     all radial states in every hour and dynamic programming over them, on `baran33`
+Beside the switching of `baran33` stand, unless `--no-peer`, all radial states in every hour and dynamic programming
+over them, with how many times the processor seconds of the line above they took.
 
 Kernels are compiled before any clock runs; models are put in standard form within it.
 """
@@ -28,8 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
 os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
@@ -39,30 +32,28 @@ from openpoint.grid import builtin
 from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.model.day_master import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
-from openpoint.studies.dispatch.day.model.program import robust_day
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.study import prepare_day
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import relative_gap
-from openpoint.twostage.methods.extensive import ExtensiveForm
 
-from . import day, day_switching, day_whole, tables
+from . import day_switching, tables
 
 PARTS = ("once", "fixed", "warm", "samples", "switching")
 SHIFTS = {"a": 0.0, "b": 0.1, "c": 0.15, "d": 0.2}
 ONCE_S = {"baran33": 60.0, "baran69": 180.0}
 FIXED_S, WARM_S, SAMPLES_S, SWITCHING_S = 10.0, 20.0, 20.0, 10.0
 DAYS = 1_000
+UNCERTAIN = "load=0.1,solar=0.3,wind=0.3"
 GAP = 1e-3
 LIMIT_S = 400.0
 HEAD = ["grid", "what", "bound $ or kWh", "found", "gap", "CPU s", "times", "at most s"]
 Row = list[str]
 
 
-def once(name: str, hours: int, parts: list[str], beside: float) -> Iterator[Row]:
+def once(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
     """The topology decided once, in the four cases, and for one hour more in the first."""
     method = DayTopologySearch(gap=GAP)
     for case, share in SHIFTS.items():
@@ -76,40 +67,28 @@ def once(name: str, hours: int, parts: list[str], beside: float) -> Iterator[Row
             began = time.process_time()
             after = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
             yield _row(name, f"  the same, {hours + 1} h", after, time.process_time() - began, WARM_S)
-        if beside > 0.0:
-            yield _forecast_alone(name, question, found.upper_bound, spent, beside)
+
+
+def _question(name: str, hours: int) -> DayQuestion:
+    """The built-in day of a grid with today's topology."""
+    options = DayOptions(topology="fixed", gap=GAP, uncertain=UNCERTAIN, budget=hours)
+    return prepare_day(builtin.load(name), f"{name}-day", options).question
 
 
 def _free(name: str, share: float, hours: int) -> DayQuestion:
     """The built-in day of a grid with its topology decided once."""
-    options = DayOptions(topology="once", shift_buses=share, gap=GAP, uncertain=day.UNCERTAIN, budget=hours)
+    options = DayOptions(topology="once", shift_buses=share, gap=GAP, uncertain=UNCERTAIN, budget=hours)
     return prepare_day(builtin.load(name), f"{name}-day", options).question
 
 
-def _forecast_alone(name: str, question: DayQuestion, upper: float, first: float, seconds: float) -> Row:
-    """SCIP, with the topology and the forecast as the only day; its gap is to the plan of another method."""
-    uncertain = question.day.uncertain
-    none = replace(uncertain, down=0.0 * uncertain.down, up=0.0 * uncertain.up)
-    one = replace(question, day=replace(question.day, uncertain=none))
-    began = time.process_time()
-    deadline = Deadline(seconds, clock=time.process_time)
-    found = ExtensiveForm(gap=0.1 * GAP).solve(robust_day(one, listed=True), None, deadline)
-    bounds = found.lower_bound, upper, relative_gap(found.lower_bound, upper)
-    solved = found.gap <= 0.1 * GAP
-    return _beside(
-        name, "  first master, extensive form of 1 day", bounds, time.process_time() - began, first, ended=solved
-    )
-
-
-def given(name: str, hours: int, parts: list[str], beside: float) -> Iterator[Row]:
+def given(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
     """Today's topology: from nothing, one hour more, and the plan in days drawn at random."""
-    question, method = day.question_of(name, hours), PeriodColumns(gap=GAP)
+    question, method = _question(name, hours), PeriodColumns(gap=GAP)
     began = time.process_time()
     known = Experience(HourTemplates(question))
     found = method.solve(question, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
     spent = time.process_time() - began
     yield _row(name, f"topology fixed, {hours} h", found, spent, FIXED_S)
-    yield from _whole(name, question, spent, beside)
     if "samples" in parts and found.plan is not None:
         began = time.process_time()
         compare(question, [Planned("plan", found.plan)], Sampling(DAYS), None, Deadline(), today=False)
@@ -117,34 +96,19 @@ def given(name: str, hours: int, parts: list[str], beside: float) -> Iterator[Ro
         yield [name, f"{DAYS:,} days, {hours} h", "", "", "", f"{spent:.1f}", "", f"{SAMPLES_S:.0f}"]
     if "warm" in parts:
         began = time.process_time()
-        more = day.question_of(name, hours + 1)
+        more = _question(name, hours + 1)
         found = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
         spent = time.process_time() - began
         yield _row(name, f"the same, {hours + 1} h", found, spent, WARM_S)
-        yield from _whole(name, more, spent, beside)
 
 
-def _whole(name: str, question: DayQuestion, first: float, seconds: float) -> Iterator[Row]:
-    """The methods as textbooks have them, and how many times the seconds of the `first` they take."""
-    methods: tuple[tuple[str, Callable[[DayQuestion, float, Deadline], day_whole.Whole]], ...] = (
-        ("plain C&CG", day_whole.column_and_constraint),
-        ("extensive form", day_whole.extensive),
-    )
-    for word, method in methods if seconds > 0.0 else ():
-        began = time.process_time()
-        found = method(question, GAP, Deadline(seconds, clock=time.process_time))
-        bounds = found.lower_bound, found.upper_bound, found.gap
-        told = f"  {word}, {found.copies} copies"
-        yield _beside(name, told, bounds, time.process_time() - began, first, ended=found.gap <= GAP)
-
-
-def switched(name: str, beside: float) -> Iterator[Row]:
+def switched(name: str, *, peer: bool) -> Iterator[Row]:
     """Hourly switching of a certain day."""
     for first, since in ((False, "between hours"), (True, "from today's state")):
         found = day_switching.run(name, 4, first=first, time_limit_s=LIMIT_S)
         figures = f"{found.bound_kwh:.2f}", f"{found.loss_kwh:.2f}", f"{100.0 * found.gap:.3f} %", f"{found.cpu_s:.1f}"
         yield [name, f"hourly switching, certain, 4 {since}", *figures, "1", f"{SWITCHING_S:.0f}"]
-        if beside > 0.0 and name == "baran33":
+        if peer and name == "baran33":
             every = day_switching.Peer(name).solve(day_switching.problem_of(name, 4, first=first))
             if every is not None:  # few enough states may be in a plan
                 value, spent = every
@@ -162,17 +126,17 @@ def _row(name: str, what: str, found: DayOutcome, spent: float, most: float) -> 
     return [name, what, *bounds, f"{spent:.1f}", "1", f"{most:.0f}"]
 
 
-def measured(grids: list[str], parts: list[str], hours: int, beside: float) -> Iterator[Row]:
+def measured(grids: list[str], parts: list[str], hours: int, *, peer: bool) -> Iterator[Row]:
     """All rows."""
-    list(given("baran33", 1, ["samples"], 0.0))  # compiles
-    list(switched("baran33", 0.0))
+    list(given("baran33", 1, ["samples"]))  # compiles
+    list(switched("baran33", peer=False))
     for name in grids:
         if "once" in parts:
-            yield from once(name, hours, parts, beside)
+            yield from once(name, hours, parts)
         if {"fixed", "warm", "samples"} & set(parts):
-            yield from given(name, hours, parts, beside)
+            yield from given(name, hours, parts)
         if "switching" in parts:
-            yield from switched(name, beside)
+            yield from switched(name, peer=peer)
 
 
 def main() -> None:
@@ -180,10 +144,10 @@ def main() -> None:
     parser.add_argument("--grids", nargs="+", default=["baran33", "baran69"])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--hours", type=int, default=1)
-    parser.add_argument("--beside", type=float, default=60.0, help="processor seconds of each method beside; 0: none")
+    parser.add_argument("--no-peer", action="store_true", help="without all radial states beside the switching")
     asked = parser.parse_args()
     rows = [HEAD]
-    for row in measured(asked.grids, asked.parts, asked.hours, asked.beside):
+    for row in measured(asked.grids, asked.parts, asked.hours, peer=not asked.no_peer):
         print(*row, flush=True)
         rows.append(row)
     print("\n" + tables.aligned(rows))

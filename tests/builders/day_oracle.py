@@ -6,7 +6,9 @@ every vertex of the set θ ≥ Σ_t recourse of its vertex in period t. Nothing 
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cvxpy as cp
@@ -14,18 +16,21 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.formulations.day_bounds import day_voltage_bounds
+from openpoint.formulations.devices import DeviceChoice
+from openpoint.formulations.hour import HourSchedule, hour_flow
+from openpoint.network.day import DayPlan, HourRecourse, Uncertain
+from openpoint.network.devices import DeviceKind
 from openpoint.search.enumeration import topologies
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.program import DayProgram
+from openpoint.studies.dispatch.day.model.first_stage import DayLayout, DayParts, first_stage
+from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.model.realisations import days, deviations, realised
-from openpoint.studies.dispatch.day.outcome import Operation
+from openpoint.twostage.program import SecondStage
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.uncertainty import Certain
 
 WHOLE = 1e-6
 """Largest difference from a whole number that counts as rounding."""
@@ -45,8 +50,7 @@ class Known:
     """What the oracle knows: the least worst case by the cone relaxation, its plan, and its worst case by AC flow.
 
     Attributes:
-        value: in $, inf where no plan keeps the limits. plan: None then. exact: by `exact_worst`, inf without a plan,
-            and where the recourse decides of the schedule.
+        value: in $, inf where no plan keeps the limits. plan: None then. exact: by `exact_worst`, inf without a plan.
         topologies: how many there are. vertices: of the set.
     """
 
@@ -89,61 +93,132 @@ def oracle(question: DayQuestion) -> Known:
             value, found = _solved(question, trees[k], every, best)
             if value < best:
                 best, plan = value, found
-    exact = math.inf if plan is None or question.recourse else exact_worst(question, plan).value
+    exact = math.inf if plan is None else exact_worst(question, plan).value
     return Known(best, plan, exact, len(trees), len(every))
 
 
 def _solved(question: DayQuestion, closed: Bools, every: Ints, most: float) -> tuple[float, DayPlan | None]:
     """The least greatest cost over days (K, T) of one topology, if it is below `most`, and its plan."""
-    fixed = replace(question, must_close=closed, must_open=~closed, topology=Cadence.ONCE)
-    if question.recourse:
-        return _solved_late(fixed, every, most)
-    day, uncertain = question.day, question.day.uncertain
-    program = DayProgram(fixed, Certain(np.ones(day.periods * uncertain.count)))
-    first = program.first_stage(with_recourse=True)
+    net, day, uncertain = question.network, question.day, question.day.uncertain
+    changes = int((closed != net.closed).sum())
+    if question.max_changes is not None and changes > question.max_changes:
+        return math.inf, None
+    layout = DayLayout(question)
+    parts = layout.variables()
+    blocks = first_stage(layout, parts)
+    charging = cp.Variable(parts.charge.shape)
+    constraints = [each for block in blocks for each in block.constraints]
+    if day.stores.count:  # one direction at a time
+        constraints += [parts.charge <= charging @ np.diag(day.stores.charge_max), charging >= 0, charging <= 1]
+        constraints.append(parts.discharge <= (1 - charging) @ np.diag(day.stores.discharge_max))
+    first = net.s_base_kva * question.cost.change * changes + sum(block.cost for block in blocks)
     points = [realised(uncertain, t, deviations(uncertain, t)) for t in range(day.periods)]
-    costs = [dict[int, cp.Variable]() for _ in points]
-    constraints, theta = [*first.constraints], cp.Variable()
-    cones, shared = list[cp.Constraint](), cp.Constant(0.0)
-    for v in range(max(len(each) for each in points)):
-        used = [t for t in range(day.periods) if v in every[:, t]]
-        if not used:
-            continue
-        one = np.concatenate([each[min(v, len(each) - 1)] for each in points])
-        stage = program.recourse(first.decision, cp.Constant(one), limits=True)
-        hard = stage.hard()
-        if v == 0:  # what does not depend on the realisation counts once
-            shared = stage.cost - sum((hour.cost for hour in stage.hours), cp.Constant(0.0))
-        constraints += hard.constraints
-        cones += [cone.constraint() for cone in hard.cones]
-        for t in used:
-            costs[t][v] = cp.Variable()
-            constraints.append(costs[t][v] >= stage.hours[t].cost)
-    columns = [{v: k for k, v in enumerate(each)} for each in costs]
-    starts = np.cumsum([0, *(len(each) for each in costs)])
+    costs, theta = list[cp.Variable](), cp.Variable()
+    columns = [dict[int, int]() for _ in points]
+    for t, v in sorted({(t, int(v)) for choice in every for t, v in enumerate(choice)}):
+        hour = _hour(layout, parts, closed, t, points[t][v])
+        columns[t][v] = len(costs)
+        costs.append(cp.Variable())
+        constraints += [*hour.constraints, *(cone.constraint() for cone in hour.cones), costs[-1] >= hour.cost]
     row = np.repeat(np.arange(len(every)), day.periods)
-    column = np.array([starts[t] + columns[t][v] for choice in every for t, v in enumerate(choice)])
-    chosen = sp.csr_array((np.ones(len(row)), (row, column)), shape=(len(every), int(starts[-1])))
-    constraints.append(theta >= chosen @ cp.hstack([cost for each in costs for cost in each.values()]))
-    form = compile_model(first.cost + shared + theta, [*constraints, *cones], first.integers, also=(first.decision,))
+    column = np.array([columns[t][v] for choice in every for t, v in enumerate(choice)])
+    chosen = sp.csr_array((np.ones(len(row)), (row, column)), shape=(len(every), len(costs)))
+    constraints.append(theta >= chosen @ cp.hstack(costs))
+    whole = [part for part in (parts.on, parts.chosen, charging) if part.size]
+    own = [part for part in vars(parts).values() if part.size]
+    form = compile_model(first + theta, constraints, whole, also=own)
     value, x = _whole(form, most)
-    return value, None if x is None else program.layout.plan(x[form.of(first.decision)])
+    if x is None:
+        return value, None
+    values = {
+        name: x[form.of(part)].reshape(part.shape, order="F") if part.size else np.zeros(part.shape)
+        for name, part in vars(parts).items()
+    }
+    return value, _plan(layout, closed, values)
 
 
-def _solved_late(question: DayQuestion, every: Ints, most: float) -> tuple[float, DayPlan | None]:
-    """The same where the recourse knows the whole day: each day has all of its own."""
-    uncertain, periods = question.day.uncertain, question.day.periods
-    program = DayProgram(question, Certain(np.ones(periods * uncertain.count)))
-    first, theta = program.first_stage(with_recourse=True), cp.Variable()
-    points = [realised(uncertain, t, deviations(uncertain, t)) for t in range(periods)]
-    constraints = [*first.constraints]
-    for choice in every:
-        one = np.concatenate([points[t][v] for t, v in enumerate(choice)])
-        stage = program.recourse(first.decision, cp.Constant(one), limits=True).hard()
-        constraints += [*stage.constraints, *(cone.constraint() for cone in stage.cones), theta >= stage.cost]
-    form = compile_model(first.cost + theta, constraints, first.integers, also=(first.decision,))
-    value, x = _whole(form, most)
-    return value, None if x is None else program.layout.plan(x[form.of(first.decision)])
+def _hour(layout: DayLayout, parts: DayParts, closed: Bools, t: int, realisation: Floats) -> SecondStage:
+    """The recourse of a period in a realisation (U), as it is written in `formulations.hour`."""
+    question, net = layout.question, layout.question.network
+    devices = hour_devices(question)
+    chosen: cp.Expression = cp.Constant(devices.one_hot(question.devices.today[hour_device_numbers(question)]))
+    if parts.chosen.size:
+        chosen = parts.chosen[t if parts.chosen.shape[0] > 1 else 0]
+    lower, upper = day_voltage_bounds(net, question.day, question.devices, limits=True)
+    at = np.zeros((len(layout.shifting), net.n_terminals))
+    at[np.arange(len(layout.shifting)), layout.shifting] = 1.0
+    none = np.zeros((2, 0)), np.zeros(question.day.stores.count)
+    return hour_flow(
+        net,
+        question.day,
+        t,
+        closed=cp.Constant(closed.astype(np.float64)),
+        schedule=HourSchedule(
+            generation=cp.vstack([parts.p[t], parts.q[t]]) if parts.p.size else none[0],
+            charge=parts.charge[t] if parts.charge.size else none[1],
+            discharge=parts.discharge[t] if parts.charge.size else none[1],
+            store_q=parts.store_q[t] if parts.charge.size else none[1],
+            shift=parts.shift[t] @ at if parts.shift.size else np.zeros(net.n_terminals),
+        ),
+        realisation=realisation,
+        w_upper=upper,
+        supply=question.supply,
+        cost=question.cost,
+        choice=DeviceChoice(devices, chosen, lower) if devices.count else None,
+    ).hard()
+
+
+def _plan(layout: DayLayout, closed: Bools, values: dict[str, Floats]) -> DayPlan:
+    """The plan of values of the parts."""
+    question, devices, periods = layout.question, layout.question.devices, layout.question.day.periods
+    positions = np.tile(devices.today, (periods, 1))
+    start = 0
+    for d in np.flatnonzero(devices.kind != DeviceKind.UNIT) if values["chosen"].size else []:
+        size = len(devices.values[d])
+        positions[:, d] = values["chosen"][:, start : start + size].argmax(axis=1)
+        start += size
+    for column, d in enumerate(layout.units):
+        positions[:, d] = np.abs(devices.values[d] - values["on"][:, [column]]).argmin(axis=1)
+    shift = np.zeros((periods, question.network.n_terminals))
+    shift[:, layout.shifting] = values["shift"]
+    stores = values["charge"], values["discharge"], values["store_q"]
+    return DayPlan(np.tile(closed, (periods, 1)), positions, values["p"] + 1j * values["q"], *stores, shift)
+
+
+def deviations(uncertain: Uncertain, t: int) -> Floats:
+    """(V, U) relative deviations, −1, 0 or 1, of the quantities in period t at its vertices, the forecast first."""
+    sides = [
+        [0.0, *([1.0] if up > 0.0 else []), *([-1.0] if down > 0.0 else [])] if hours > 0 else [0.0]
+        for up, down, hours in zip(uncertain.up[t], uncertain.down[t], uncertain.hours, strict=True)
+    ]
+    points = np.array(list(itertools.product(*sides)), dtype=np.float64)
+    kept = np.ones(len(points), dtype=np.bool_)
+    for name, most in uncertain.groups:
+        members = [u for u, group in enumerate(uncertain.group) if group == name]
+        kept &= np.count_nonzero(points[:, members], axis=1) <= most
+    return points[kept]
+
+
+def realised(uncertain: Uncertain, t: int, deviation: Floats) -> Floats:
+    """(…, U) realisation of period t at relative deviations (…, U)."""
+    size = np.where(deviation > 0.0, uncertain.up[t], uncertain.down[t])
+    return np.asarray(1.0 + deviation * size)
+
+
+def days(uncertain: Uncertain) -> Iterator[tuple[int, ...]]:
+    """All vertices: for each the number of its row in `deviations` of every period."""
+    points = [deviations(uncertain, t) for t in range(len(uncertain.down))]
+
+    def after(t: int, left: Floats) -> Iterator[tuple[int, ...]]:
+        if t == len(points):
+            yield ()
+            return
+        for k, spent in enumerate(np.abs(points[t])):
+            if (spent <= left).all():
+                for rest in after(t + 1, left - spent):
+                    yield (k, *rest)
+
+    return after(0, uncertain.hours.astype(np.float64))
 
 
 def _whole(form: StandardForm, most: float) -> tuple[float, Floats | None]:
@@ -194,16 +269,6 @@ def exact_worst(question: DayQuestion, plan: DayPlan) -> Worst:
     return Worst(
         schedule + float(total[worst]), lower, np.array([points[t][v] for t, v in enumerate(every[worst])]), imbalance
     )
-
-
-def imbalance_of(question: DayQuestion, operation: Operation) -> float:
-    """Greatest imbalance of power of an operation of a day, per unit; for the grids of `_imbalance`."""
-    evaluator, all_day = DayEvaluator(question), operation.recourse
-    greatest = 0.0
-    for t, realisation in enumerate(operation.realisation):
-        recourse = HourRecourse(all_day.renewable[t][None], all_day.shed[t][None], all_day.shift[t][None])
-        greatest = max(greatest, _imbalance(evaluator, operation.plan, t, realisation[None], recourse))
-    return greatest
 
 
 def _imbalance(evaluator: DayEvaluator, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> float:

@@ -136,7 +136,6 @@ def question_of(network: Network, day: DayArrays, **parts: Any) -> DayQuestion:
         "topology": Cadence.FIXED,
         "positions": Cadence.FIXED,
         "max_changes": None,
-        "recourse": frozenset(),
         "day": day,
     }
     return DayQuestion(**{**plain, **parts})

@@ -15,7 +15,7 @@ from openpoint.network.day import DayArrays, Demand, Renewables, Stores, Uncerta
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, least_loss, no_supply_limits
 from openpoint.search.enumeration import count_topologies
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from tests.builders.days import demand, links, stores
 from tests.powerflow.small_networks import Branch, make_network
 
@@ -72,15 +72,9 @@ def random_day(
         topology=Cadence.ONCE,
         positions=Cadence.ONCE if "banks" in held else Cadence.FIXED,
         max_changes=int(rng.integers(1, 5)) if "changes" in held else None,
-        recourse=frozenset(),
         day=day,
     )
     return RandomDay(question, held)
-
-
-def left_to_recourse(day: RandomDay, *resources: Resource) -> DayQuestion:
-    """The question with some resources decided once the realisation is known."""
-    return replace(day.question, recourse=frozenset(resources))
 
 
 def _network(rng: Generator, held: Collection[str], buses: tuple[int, int], most: int) -> Network:

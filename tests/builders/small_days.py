@@ -61,7 +61,6 @@ def small_day(hours: int = 1, *, v_min: float = 0.9, v_max: float = 1.1, **parts
         Cadence.ONCE,
         Cadence.FIXED,
         None,
-        frozenset(),
         day,
     )
 

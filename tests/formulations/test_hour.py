@@ -106,17 +106,6 @@ def test_the_contents_of_stores_are_what_they_took_and_gave(seed: int) -> None:
     assert (e[-1] >= stores.energy_end - 1e-9).all()
 
 
-def test_in_one_direction_the_product_of_charge_and_discharge_is_nothing() -> None:
-    stores = stores_of(np.random.default_rng(0))
-    charge, discharge = (cp.Variable((1, stores.count)) for _ in range(2))
-    for charging in np.ndindex(2, 2, 2):
-        way = schedule.one_direction(stores, charge, discharge, cp.Constant(np.array([charging], dtype=np.float64)))
-        found = solved(-cp.sum(charge) - cp.sum(discharge), way, charge, discharge)
-        assert found is not None
-        assert np.allclose(found[0][0], np.where(np.array(charging) == 1, stores.charge_max, 0.0))
-        assert np.allclose(found[1][0], np.where(np.array(charging) == 0, stores.discharge_max, 0.0))
-
-
 def test_starts_are_those_of_the_states() -> None:
     count = 2
     units = UnitLinks(
@@ -195,21 +184,15 @@ def test_operations_are_counted_from_today_on() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_polygon_encloses_the_circle_and_the_square_is_priced(seed: int) -> None:
+def test_the_disc_is_the_circle_and_the_square_is_priced(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rating, on = np.array([0.7, np.inf, 1.2]), np.array([[1.0, 1.0, 0.5], [0.0, 1.0, 1.0]])
     p, q, way = cp.Variable((2, 3)), cp.Variable((2, 3)), rng.normal(size=(2, 2, 3)) * np.isfinite(rating)
     cost = cp.sum(cp.multiply(way[0], p)) + cp.sum(cp.multiply(way[1], q))
-    around = schedule.polygon(p, q, rating, cp.Constant(on))
-    inside = schedule.circle(p, q, rating, cp.Constant(on))
-    outer = ClarabelModel(compile_model(cost, around)).solve()
-    inner = ClarabelModel(
-        compile_model(cost, [*inside.constraints, inside.cone.constraint(), inside.excess <= 0])
-    ).solve()
-    assert outer.status is inner.status is Status.OPTIMAL
+    inner = ClarabelModel(compile_model(cost, schedule.disc(p, q, rating, cp.Constant(on)))).solve()
+    assert inner.status is Status.OPTIMAL
     exact = -float((np.hypot(*way) * on * np.where(np.isfinite(rating), rating, 0.0)).sum())
     assert inner.value == pytest.approx(exact, rel=1e-6)
-    assert exact / np.cos(np.pi / schedule.SIDES) - 1e-7 <= outer.value <= exact + 1e-7
     cone, priced, total = schedule.squares(p, np.array([0.0, 2.0, 3.0]), cp.Constant(on))
     fixed = rng.uniform(-1.0, 1.0, (2, 3)) * (on > 0)
     answer = ClarabelModel(compile_model(cp.sum(total), [*priced, cone.constraint(), p == fixed])).solve()

@@ -32,7 +32,6 @@ from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
-from openpoint.studies.dispatch.day.topology.hourly import HourlyTopologies
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.reconfigure.pictures.figures import Kind, Which, draw, save
 from openpoint.studies.reconfigure.result import ReconfigureResult
@@ -222,7 +221,6 @@ def test_a_number_has_no_exponent(value: float | None, digits: int, said: str) -
         (PeriodColumns(gap=0.001), "Column-and-constraint generation by period, to 0.1 %"),
         (PeriodScenarios(gap=0.001), "Scenario days, by period, to 0.1 %"),
         (DayTopologySearch(gap=0.001), "Topology search of a day, to 0.1 %"),
-        (HourlyTopologies(gap=0.001), "Resources and hourly topologies by turns, to 0.1 %"),
         (HourlySwitching(gap=0.001), "Dynamic programming over proven topologies, to 0.1 %"),
         ("what nobody knows (yet)", "what nobody knows (yet)"),
     ],

@@ -15,7 +15,7 @@ and the flow by DistFlow, so that its value is a lower bound of every AC operati
 
 Everything is affine in states of branches, positions of devices, schedule and realisation together, so the value is
 convex in them, wherever no load of constant current or impedance is uncertain. What the schedule itself costs (wear,
-generators that are scheduled, starts) is not in it.
+generators, starts) is not in it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.day_bounds import at_terminals, largest_powers
-from openpoint.formulations.devices import DeviceChoice, units_on
+from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.distflow import DistFlow, distflow
 from openpoint.formulations.operation import with_operating_cost, with_supply_limits
 from openpoint.network import Network
@@ -43,11 +43,11 @@ class HourSchedule:
     """What the first stage gives to a period: numbers or affine expressions, per unit.
 
     Attributes:
-        generation: (2, G) active and reactive output of the generators; None where they are recourse.
+        generation: (2, G) active and reactive output of the generators.
         charge, discharge, store_q: (B) of the stores, see `DayPlan`. shift: (N) active demand moved in time.
     """
 
-    generation: cp.Expression | Floats | None
+    generation: cp.Expression | Floats
     charge: cp.Expression | Floats
     discharge: cp.Expression | Floats
     store_q: cp.Expression | Floats
@@ -121,8 +121,7 @@ def hour_flow(
         OptionError: an uncertain load of constant current or impedance where the realisation is no number.
     """
     demand = hour_demand(network, day, t, schedule, realisation)
-    scheduled = schedule.generation is not None
-    return recourse_flow(network, day, t, demand, closed, w_upper, supply, cost, choice, scheduled=scheduled)
+    return recourse_flow(network, day, t, demand, closed, w_upper, supply, cost, choice)
 
 
 def hour_demand(
@@ -143,9 +142,8 @@ def hour_demand(
     stores, sources = at_terminals(day.stores.terminal, n), network.s_power
     drawn_p = drawn[0] + sources.real + schedule.shift + stores @ (schedule.charge - schedule.discharge)
     drawn_q = drawn[1] + sources.imag + cp.multiply(angle, schedule.shift) - stores @ schedule.store_q
-    if schedule.generation is not None:
-        units = at_terminals(network.generator_terminal, n)
-        drawn_p, drawn_q = drawn_p - units @ schedule.generation[0], drawn_q - units @ schedule.generation[1]
+    units = at_terminals(network.generator_terminal, n)
+    drawn_p, drawn_q = drawn_p - units @ schedule.generation[0], drawn_q - units @ schedule.generation[1]
     active, reactive = np.maximum(nominal.real, 0.0), np.abs(nominal.imag)
     return HourDemand(
         power=cp.hstack([drawn_p, drawn_q]),
@@ -182,30 +180,20 @@ def recourse_flow(
     supply: SupplyLimits,
     cost: OperatingCost,
     choice: DeviceChoice | None = None,
-    *,
-    scheduled: bool,
 ) -> HourFlow:
-    """The recourse of period t against a demand.
-
-    Args:
-        demand: what it meets. scheduled: whether the generators are scheduled, and in the demand. The others as in
-            `hour_flow`.
-    """
+    """The recourse of period t against a demand, in which the generators are; arguments as in `hour_flow`."""
     net = replace(
-        network,
+        without_generators(network),
         s_power=largest_powers(network, day),
         s_current=demand.current,
         s_impedance=demand.impedance,
-        p_max=np.maximum(network.p_min, network.p_max * day.unit_available[t]),
     )
-    if scheduled:
-        net = without_generators(net)
     power, available = _expression(demand.power), _expression(demand.available)
     drawn, constraints, cones, price = _choices(net, day, t, demand, available)
     flow = distflow(net, closed, w_upper, power + drawn.taken, choice)
-    on = np.empty(0) if scheduled else units_on(net, choice)  # units are devices whether scheduled or not
-    flow = with_supply_limits(flow, supply, on)
-    flow = with_operating_cost(net, flow, replace(cost, source=np.zeros_like(cost.source)), on)
+    none = np.empty(0)
+    flow = with_supply_limits(flow, supply, none)
+    flow = with_operating_cost(net, flow, replace(cost, source=np.zeros_like(cost.source)), none)
     source = cp.Variable(len(net.source_terminal), name="source")
     constraints = [*flow.constraints, *constraints, source == flow.source_p]
     paid: cp.Expression = day.source_price[t] @ source

@@ -6,21 +6,17 @@ store; δ the active power by which a load is higher, moved in time:
 
     e_t = e_{t−1} + h_t (η c_t − d_t / η'),    e̲ ≤ e_t ≤ ē,    e at the end ≥ what is asked         store_contents
     0 ≤ c ≤ c̄,    0 ≤ d ≤ d̄,    c / c̄ + d / d̄ ≤ 1,    all 0 while it is absent                   store_powers
-    c ≤ c̄ z,    d ≤ d̄ (1 − z),    z ∈ {0, 1}                                                       one_direction
     p̲ on ≤ p ≤ p̄ a on,    q̲ on ≤ q ≤ q̄ on,    a what is available                                  unit_ranges
     u_t − v_t = on_t − on_{t−1},    0 ≤ u_t ≤ on_t,    u_t ≤ 1 − on_{t−1}                          starts
     p_t − p_{t−1} ≤ R Δ_t + p̄ u_t,    p_{t−1} − p_t ≤ R' Δ_t + p̄ v_t                               ramps
     |δ_t| ≤ s load_t,    Σ_t h_t δ_t = 0                                                           shifts_in_time
     m ≥ −δ,    m ≥ 0                                                                               moved_away
     y_t ≥ |x_t − x_{t−1}|                                                                          operations
-    p² + q² ≤ (s on)²                                                                        circle, disc
-    cos(α) p + sin(α) q ≤ s on,    several α                                                       polygon
+    p² + q² ≤ (s on)²                                                                              disc
     p² ≤ k on,    k has the price of the square                                                    squares
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
@@ -30,9 +26,6 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.day import Stores, UnitLinks
 from openpoint.twostage.program import Cone
-
-SIDES = 16
-"""Sides of the polygon around the circle of an inverter: it lies outside by 2 % at most."""
 
 
 def one_before(x: cp.Expression, start: Floats) -> cp.Expression:
@@ -64,18 +57,6 @@ def store_powers(stores: Stores, charge: cp.Expression, discharge: cp.Expression
     ]
 
 
-def one_direction(
-    stores: Stores, charge: cp.Expression, discharge: cp.Expression, charging: cp.Expression
-) -> list[cp.Constraint]:
-    """c ≤ c̄ z, d ≤ d̄ (1 − z): a store charges where z (T, B) is 1 and discharges where it is 0."""
-    return [
-        charging >= 0,
-        charging <= 1,
-        charge <= charging @ sp.diags_array(stores.charge_max),
-        discharge <= (1 - charging) @ sp.diags_array(stores.discharge_max),
-    ]
-
-
 def store_contents(
     stores: Stores, hours: Floats, charge: cp.Expression, discharge: cp.Expression
 ) -> tuple[cp.Variable, list[cp.Constraint]]:
@@ -102,49 +83,15 @@ def store_contents(
 # Inverters, and prices of squares
 
 
-@dataclass(frozen=True)
-class Circle:
-    """The limit of the apparent power of inverters, for programs with cones.
-
-    Attributes:
-        cone: Σ of the squares within the square of a size. constraints: linear.
-        excess: size relative to the rating, less 1 where on: 0 or less where the limit is kept.
-    """
-
-    cone: Cone
-    constraints: list[cp.Constraint]
-    excess: cp.Expression
-
-
-def circle(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> Circle:
-    """p² + q² ≤ (s on)² where the rating s is finite and above 0.
+def disc(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> list[cp.Constraint]:
+    """p² + q² ≤ (s on)² where the rating s is finite and above 0; `on` is 0 where there is no circle.
 
     Args:
         p, q, on: (T, K). rating: (K).
     """
-    some = np.flatnonzero(np.tile(np.isfinite(rating) & (rating > 0.0), p.shape[0]))
-    share = 1.0 / np.tile(rating, p.shape[0])[some]
-    u, v, size = (cp.Variable(len(some), name=name) for name in ("p_circle", "q_circle", "s_circle"))
-    constraints = [u == cp.multiply(share, _flat(p)[some]), v == cp.multiply(share, _flat(q)[some])]
-    return Circle(Cone(u=(u, v), s=size, t=size), constraints, size - _flat(on)[some])
-
-
-def disc(p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> list[cp.Constraint]:
-    """(p, q) in the circle, as cones of p and q themselves; arguments as in `circle`, `on` is 0 where there is none."""
     some = _rated(p, rating, on)
     size = cp.multiply(np.tile(rating, p.shape[0])[some], _flat(on)[some])
     return [cp.SOC(size, cp.vstack([_flat(p)[some], _flat(q)[some]]), axis=0)] if len(some) else []
-
-
-def polygon(
-    p: cp.Expression, q: cp.Expression, rating: Floats, on: cp.Expression | Floats, sides: int = SIDES
-) -> list[cp.Constraint]:
-    """cos(α) p + sin(α) q ≤ s on at `sides` angles: a polygon around the circle; arguments as in `circle`."""
-    some = _rated(p, rating, on)
-    most = cp.multiply(np.tile(rating, p.shape[0])[some], _flat(on)[some])
-    flat_p, flat_q = _flat(p)[some], _flat(q)[some]
-    angles = 2.0 * np.pi * np.arange(sides) / sides
-    return [np.cos(a) * flat_p + np.sin(a) * flat_q <= most for a in angles]
 
 
 def _rated(p: cp.Expression, rating: Floats, on: cp.Expression | Floats) -> Ints:

@@ -54,7 +54,6 @@ _METHODS = {
     "PeriodColumns": "Column-and-constraint generation by period",
     "PeriodScenarios": "Scenario days, by period",
     "DayTopologySearch": "Topology search of a day",
-    "HourlyTopologies": "Resources and hourly topologies by turns",
     "HourlySwitching": "Dynamic programming over proven topologies",
 }
 

@@ -46,7 +46,7 @@ A day ahead: open points and resources of all periods, against the worst of what
   openpoint dispatch baran33 --day baran33-day --report day.html
   openpoint dispatch baran33 --day baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
   openpoint dispatch baran33 --day baran33-day --futures futures.csv --risk cvar:0.9
-  openpoint dispatch baran33 --day baran33-day --uncertain load=0.1 --budget 2 --samples 1000 --compare 0,1,4
+  openpoint dispatch baran33 --day baran33-day --uncertain load=0.1 --budget 2 --samples 1000
   openpoint dispatch baran33 --day my_day/ --topology hourly --max-changes 4 --switching-price 5
   openpoint dispatch baran33 --day my_day/ --now 13:00 --state measured.csv    (the rest of the day)
 

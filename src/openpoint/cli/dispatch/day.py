@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 GAP = 1e-3
 """Relative gap that is proven unless another is asked for."""
-OVER_DAY = (MethodName.SEARCH, MethodName.COLUMNS, MethodName.SWITCHING, MethodName.TURNS, MethodName.CCG,
-            MethodName.BENDERS, MethodName.EXTENSIVE)  # fmt: skip
+OVER_DAY = (MethodName.SEARCH, MethodName.COLUMNS, MethodName.SWITCHING, MethodName.SCENARIOS)
 """The methods for a day."""
 
 
@@ -83,14 +82,6 @@ class OverDay:
             help="The same of taps, capacitor steps and voltages of sources.  [default: fixed]",
         ),
     ] = None
-    recourse: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KINDS",
-            help="What is decided once it is known what came, beside curtailment, shedding and what the sources "
-            "deliver: generators, stores, shift.",
-        ),
-    ] = None
     switching_price: Annotated[
         float | None, typer.Option(metavar="USD", min=0.0, help="Cost of a switch operation of the day.")
     ] = None
@@ -136,14 +127,6 @@ class OverDay:
     ] = None
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Equal seeds draw equal days.")] = None
 
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PLANS",
-            help="With --samples: compare with plans for other budgets in periods and for risks of futures, as "
-            "0,1,2,4,expected,cvar:0.9.",
-        ),
-    ] = None
     now: Annotated[
         str | None,
         typer.Option(
@@ -176,7 +159,7 @@ class OverDay:
             if getattr(self, field.name) is not None:
                 option = f"--{field.name.replace('_', '-')}"
                 raise OptionError(f"{option} is an option of --day; name a day with --day, or leave {option} out")
-        if method.method in (MethodName.COLUMNS, MethodName.SWITCHING, MethodName.TURNS, MethodName.CCG):
+        if method.method in (MethodName.COLUMNS, MethodName.SWITCHING, MethodName.SCENARIOS):
             raise OptionError(f"--method {method.method} plans a day; name one with --day, or another method")
 
 

@@ -27,8 +27,7 @@ class MethodName(StrEnum):
     ENUMERATION = "enumeration"
     COLUMNS = "columns"
     SWITCHING = "switching"
-    TURNS = "turns"
-    CCG = "ccg"
+    SCENARIOS = "scenarios"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ class MethodOptions:
     method: Annotated[
         MethodName | None,
         typer.Option(
-            help="How the optimum is found and proven; columns, switching, turns and ccg plan a day.  [default: search "
+            help="How the optimum is found and proven; columns, switching and scenarios plan a day.  [default: search "
             "where what is sought has a bound in closed form; else enumeration where states are few, else benders; of "
             "a day what suits it]"
         ),

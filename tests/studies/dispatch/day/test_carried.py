@@ -9,12 +9,14 @@ import polars as pl
 import pytest
 
 from openpoint import OptionError
+from openpoint.network.day import DayPlan
 from openpoint.studies.dispatch.day.carried import CarriedOut
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.result import DispatchDayResult
-from openpoint.studies.dispatch.day.rolling import roll
+from openpoint.studies.dispatch.day.rolling import rest_of_question, start_of, state_after
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
 from tests.builders.table_days import NAMES, day, small
 
@@ -82,11 +84,17 @@ def test_a_day_planned_anew_is_the_rolled_day() -> None:
         done.append(ready(now=name, state=state, **asked).solve().carry_out({"load": load, "solar": sun}))
         state = done[-1].state
 
-    def planned(question: DayQuestion) -> Any:
-        return PeriodColumns(gap=0.999e-6).solve(question).plan
-
-    rolled = roll(ready(**asked).question, planned, shares)
-    assert [each.cost_usd for each in done] == pytest.approx(rolled.costs.tolist(), rel=1e-4)
+    question = ready(**asked).question
+    begun, costs, finder = start_of(question), [], HourRecourseFinder(question)
+    for t, came in enumerate(shares):
+        rest = rest_of_question(question, begun)
+        plan = PeriodColumns(gap=0.999e-6).solve(rest).plan
+        assert plan is not None
+        scheduled = DayEvaluator(rest).schedule_costs(plan)[0]
+        whole = DayPlan(*(np.concatenate([np.repeat(part[:1], t, axis=0), part]) for part in vars(plan).values()))
+        costs.append(scheduled + finder.best(whole, t, came[None, :]).costs[0])
+        begun = state_after(question, begun, plan, came)
+    assert [each.cost_usd for each in done] == pytest.approx(costs, rel=1e-4)
     assert done[-2].state.filter(kind="quantity")["deviated_hours"].to_list() == pytest.approx(rolled_before(shares))
     figures = pl.concat([each.figures for each in done])
     assert np.abs(figures["balance_kw"].to_numpy()).max() < 1e-9

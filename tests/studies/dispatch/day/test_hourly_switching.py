@@ -45,7 +45,6 @@ def random_day(seed: int, kind: tuple[str, ...], prices: int) -> DayQuestion:
         Cadence.HOURLY,
         Cadence.FIXED,
         int(rng.integers(0, 7)) if rng.random() < 0.8 else None,
-        frozenset(),
         day,
     )
 

@@ -12,10 +12,10 @@ from openpoint.network.day import DayPlan, HourRecourse, available_power, load_f
 from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.first_stage import one_way
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.model.tidy import one_way
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders.days import idle_plan

@@ -8,7 +8,7 @@ import pytest
 
 import openpoint
 from openpoint import InputError, OptionError
-from openpoint.studies.dispatch.day.model.question import Cadence, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.studies.dispatch.day.options import DayOptions
 from tests.builders.ring_days import prepared
 
@@ -21,7 +21,6 @@ from tests.builders.ring_days import prepared
         ({"uncertain": "load=1.5"}, "give a share from 0 to 1"),
         ({"uncertain": "load=0.1", "budget": "solar=1"}, "name it in uncertain, too"),
         ({"topology": "daily"}, "topology is 'daily'; give 'fixed', 'once' or 'hourly'"),
-        ({"recourse": "stores,heat"}, "recourse names 'heat'; what may be recourse: generators, stores, shift"),
         ({"max_changes": -1}, "max_changes is -1; give 0 or more"),
         ({"topology": "fixed", "max_changes": 2}, "topology='fixed' has none"),
         ({"switching_price": -1.0}, "switching_price is -1; give 0 or more"),
@@ -37,11 +36,6 @@ from tests.builders.ring_days import prepared
         ({"risk": "worst"}, "risk is of the costs of futures; give futures"),
         ({"futures": "days.csv", "risk": "regret"}, "give expected, cvar:0.9 or worst"),
         ({"futures": "days.csv", "risk": "mean"}, "the risk 'mean' is not known"),
-        ({"uncertain": "load=0.1", "compare": "0,1"}, "give samples, too, such as 1000"),
-        (
-            {"uncertain": "load=0.1", "samples": 5, "compare": "0,regret"},
-            "compare has regret, worst case; give budgets",
-        ),
         ({"source_max_kw": -1.0}, "source_max_kw is -1"),
         ({"method": "guess"}, "method is 'guess'"),
         ({"time_limit_s": -1.0}, "time_limit_s is -1"),
@@ -59,14 +53,10 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_options_become_the_question() -> None:
-    question = prepared(
-        topology="hourly", max_changes=3, switching_price=5.0, recourse="stores, shift", shift_buses=0.15
-    ).question
-    assert question.topology is Cadence.HOURLY
+    question = prepared(topology="once", max_changes=3, switching_price=5.0, shift_buses=0.15).question
+    assert question.topology is Cadence.ONCE
     assert question.max_changes == 3
     assert question.cost.change * question.network.s_base_kva == pytest.approx(5.0)
-    assert question.recourse == {Resource.STORES, Resource.SHIFT}
-    assert not question.by_period
     assert question.day.demand.shift_buses.tolist() == [0.15] * 4
     assert question.devices.names == ("unit",)  # the bank and the source stay where they are
     assert not question.must_close.any()

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openpoint.network.devices import no_devices
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
-from openpoint.studies.dispatch.day.model.program import robust_day
 from openpoint.studies.dispatch.day.model.question import Cadence
-from openpoint.studies.dispatch.day.model.realisations import budget_of, days, listed_days
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from tests.builders.day_oracle import exact_worst, oracle, schedule_faults
-from tests.builders.random_days import random_day
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
+from openpoint.studies.dispatch.model.program import DispatchProgram
+from openpoint.twostage.methods.benders import Benders
+from tests.builders.day_oracle import days, deviations, exact_worst, oracle, realised, schedule_faults
+from tests.builders.days import day_of, links
+from tests.builders.random_days import FEATURES, random_day
 
 PLAIN = (
     "batteries",
@@ -78,33 +80,42 @@ def test_each_fault_of_a_schedule_is_named() -> None:
     assert any("energy moved in time" in fault for fault in schedule_faults(question, replace(plan, shift=moved)))
 
 
-def test_column_and_constraint_generation_finds_the_topology_of_the_oracle() -> None:
-    question = random_day(5, ("batteries", "uncertain load", "locks"), SMALL, chance=1.0).question
-    known, program = oracle(question), robust_day(question)
-    found = ColumnAndConstraint(gap=5e-4).solve(program)
-    assert found.decision is not None
-    plan = program.layout.plan(found.decision)
-    assert known.plan is not None
-    assert np.array_equal(plan.closed, known.plan.closed)
-    assert found.upper_bound == pytest.approx(known.value, rel=1e-3)
-    assert exact_worst(question, plan).value == pytest.approx(known.exact, rel=1e-3)
+def test_a_day_of_one_period_is_the_dispatch_of_today_and_equal_periods_cost_as_often() -> None:
+    wanted = ("units", "squares", "locks")
+    drawn = next(found for k in range(4, 200) if (found := random_day(k, wanted, (3, 4), chance=1.0).question))
+    network = replace(drawn.network, s_power=drawn.day.load_power[0])
+    locked = ~network.switchable
+    must_close, must_open = locked & network.closed, locked & ~network.closed
+    price = 0.12
+    cost = replace(drawn.cost, source=np.full(1, price), change=0.0)
+    today = DispatchProgram(network, no_devices(), cost, drawn.supply, must_close, must_open)
+    one, costs = Benders(gap=1e-7).solve(today).lower_bound, []
+    for periods in (1, 3):
+        same = np.full((periods, 1), price)
+        units = links(len(network.generator_names))
+        bare, day = day_of(network, np.ones(periods), source_price=same, export_price=same, units=units)
+        question = replace(drawn, network=bare, cost=cost, must_close=must_close, must_open=must_open, day=day)
+        costs.append(oracle(replace(question, devices=no_devices())).value)
+    assert costs == pytest.approx([one, 3.0 * one], rel=1e-5)
+
+
+def test_every_feature_is_drawn() -> None:
+    held = frozenset[str]().union(*(random_day(seed).held for seed in range(40)))
+    assert held == frozenset(FEATURES)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_vertices_listed_are_those_of_the_budgets(seed: int) -> None:
-    uncertain = random_day(
-        seed, ("uncertain load", "uncertain sun", "renewables", "at once"), chance=1.0
-    ).question.day.uncertain
-    listed = listed_days(uncertain).reshape(-1, len(uncertain.down), uncertain.count)
-    moved = listed != 1.0
+    """Those of the oracle, which lists whole days, and those of every period by themselves."""
+    wanted = ("uncertain load", "uncertain sun", "renewables", "at once")
+    day = random_day(seed, wanted, chance=1.0).question.day
+    uncertain, vertices = day.uncertain, vertices_of(day)
+    listed = list(days(uncertain))
+    points = [realised(uncertain, t, deviations(uncertain, t)) for t in range(day.periods)]
+    moved = np.array([[points[t][v] for t, v in enumerate(choice)] for choice in listed]) != 1.0
     assert (moved.sum(axis=1) <= uncertain.hours).all()
     members = [u for u, group in enumerate(uncertain.group) if group == "load"]
     assert (moved[:, :, members].sum(axis=2) <= 1).all()
-    assert len(np.unique(listed, axis=0)) == len(listed) == len(list(days(uncertain)))
-    without = replace(uncertain, groups=(), hours=np.ones_like(uncertain.hours))
-    budget = budget_of(without)
-    assert budget is not None
-    ours = listed_days(without)
-    theirs = np.array(list(budget.vertices()))
-    assert len(ours) == len(theirs)
-    assert np.array_equal(np.unique(ours, axis=0), np.unique(theirs, axis=0))
+    assert len(set(listed)) == len(listed)
+    for mine, theirs in zip(vertices.realisations, points, strict=True):
+        assert {tuple(row) for row in mine.tolist()} <= {tuple(row) for row in theirs.tolist()}

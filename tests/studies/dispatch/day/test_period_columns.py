@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.errors import OptionError
 from openpoint.studies.dispatch.day.model import period_columns
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterDay
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
-from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
@@ -158,8 +157,3 @@ def test_an_upper_limit_that_the_relaxation_keeps_by_losses_is_kept_by_the_exact
     assert np.isfinite(outcome.upper_bound)
     assert not outcome.worst.violations.any()
     assert outcome.lower_bound <= outcome.upper_bound
-
-
-def test_resources_as_recourse_are_refused(question: DayQuestion) -> None:
-    with pytest.raises(OptionError, match="first stage"):
-        PeriodColumns().solve(replace(question, recourse=frozenset({Resource.STORES})))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.rolling import rest_of_question, roll, start_of, state_after
+from openpoint.studies.dispatch.day.rolling import DayState, rest_of_question, start_of, state_after
 from tests.builders.days import day_of, idle_plan, links, question_of, stores
 from tests.builders.grids import DISPATCH, random_grid
 from tests.studies.dispatch.day.windy import SPREAD, busy_plan, windy
@@ -37,36 +37,47 @@ def with_vehicle(question: DayQuestion) -> DayQuestion:
     return replace(question, day=replace(question.day, stores=few))
 
 
+def rolled(question: DayQuestion, realisation: np.ndarray) -> tuple[DayPlan, DayState]:
+    """What is carried out where every period is planned anew for the forecast, and the state at the end."""
+    state, rows = start_of(question), list[DayPlan]()
+    for t in range(question.day.periods):
+        plan = as_forecast(rest_of_question(question, state))
+        rows.append(plan)
+        state = state_after(question, state, plan, realisation[t])
+    names = [field.name for field in fields(DayPlan)]
+    return DayPlan(*(np.array([getattr(row, name)[0] for row in rows]) for name in names)), state
+
+
 def test_a_day_as_forecast_is_not_changed_by_planning_it_anew() -> None:
-    """A best plan has a best rest: rolled, the day costs the same, and its energies balance."""
+    """A best plan has a best rest: planned anew in every period the day costs the same, and its energies balance."""
     question = with_vehicle(windy([0.4, 0.7, 1.0, 0.8]))
     plan, days = as_forecast(question), np.ones((4, 3))
-    finder = HourRecourseFinder(question)
-    answers = [finder.best(plan, t, days[t][None, :]) for t in range(4)]
-    at_once = DayEvaluator(question).schedule_costs(plan).sum() + sum(a.costs[0] for a in answers)
-    rolled = roll(question, as_forecast, days)
-    assert rolled.costs.sum() == pytest.approx(at_once, rel=1e-3)
-    assert rolled.violations.max() == 0.0
-    for done in (rolled.plan, plan):
+    anew, state = rolled(question, days)
+    finder, costs = HourRecourseFinder(question), []
+    for done in (plan, anew):
+        answers = [finder.best(done, t, days[t][None, :]) for t in range(4)]
+        assert max(a.violations[0] for a in answers) == 0.0
+        costs.append(DayEvaluator(question).schedule_costs(done).sum() + sum(a.costs[0] for a in answers))
         held, day = question.day.stores, question.day
         change = held.charge_efficiency * done.charge - done.discharge / held.discharge_efficiency
         content = held.energy_start + np.cumsum(day.hours[:, None] * change, axis=0)
         assert (content >= held.energy_min - 1e-7).all()
         assert (content[-1] >= held.energy_end - 1e-7).all()
         np.testing.assert_allclose(day.hours @ done.shift, 0.0, atol=1e-6)
-    np.testing.assert_allclose(rolled.state.moved, question.day.hours @ rolled.plan.shift, atol=1e-9)
-    assert rolled.state.period == 4
+    assert costs[1] == pytest.approx(costs[0], rel=1e-3)
+    np.testing.assert_allclose(state.moved, question.day.hours @ anew.shift, atol=1e-9)
+    assert state.period == 4
 
 
 def test_a_day_that_comes_otherwise_ends_with_its_energies() -> None:
     question = with_vehicle(windy([0.4, 0.7, 1.0, 0.8]))
     worse = 1.0 + np.array([[1, -1, 0], [0, -1, 1], [1, 0, 0], [0.5, 0, -1]]) * SPREAD
-    rolled = roll(question, as_forecast, worse)
+    plan, state = rolled(question, worse)
     held = question.day.stores
-    assert (rolled.state.contents >= held.energy_end - 1e-7).all()
-    assert (rolled.plan.charge[0, 1], rolled.plan.charge[3, 1]) == pytest.approx((0.0, 0.0), abs=1e-9)
-    np.testing.assert_allclose(rolled.state.moved, 0.0, atol=1e-6)
-    np.testing.assert_allclose(rolled.state.deviated, [2.5, 2.0, 2.0])
+    assert (state.contents >= held.energy_end - 1e-7).all()
+    assert (plan.charge[0, 1], plan.charge[3, 1]) == pytest.approx((0.0, 0.0), abs=1e-9)
+    np.testing.assert_allclose(state.moved, 0.0, atol=1e-6)
+    np.testing.assert_allclose(state.deviated, [2.5, 2.0, 2.0])
 
 
 def test_budgets_are_used_up() -> None:
@@ -78,9 +89,7 @@ def test_budgets_are_used_up() -> None:
         state = state_after(question, state, plan, bad[t])
         left.append(rest_of_question(question, state).day.uncertain.hours.tolist())
     assert left == [[1, 2, 2], [1, 2, 2], [0, 1, 1]]  # 2 hours each, less what deviated, rounded up
-    kept = rest_of_question(question, state, keep_budgets=True).day.uncertain
-    assert kept.hours.tolist() == [1, 1, 1]  # no more than the periods that are left
-    assert kept.down.shape == (1, 3)
+    assert rest_of_question(question, state).day.uncertain.down.shape == (1, 3)
 
 
 def test_vehicles_come_leave_and_miss_what_is_out_of_reach() -> None:

@@ -14,7 +14,7 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status
 from openpoint.studies.dispatch.day.topology.probes import probe
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
@@ -325,8 +325,6 @@ def test_questions_that_it_does_not_answer() -> None:
     question = two_loops(0)
     with pytest.raises(OptionError, match="once"):
         DayTopologySearch().solve(replace(question, topology=Cadence.HOURLY))
-    with pytest.raises(OptionError, match="first stage"):
-        DayTopologySearch().solve(replace(question, recourse=frozenset({Resource.STORES})))
 
 
 def _copies(question: DayQuestion) -> tuple[tuple, np.ndarray]:  # type: ignore[type-arg]

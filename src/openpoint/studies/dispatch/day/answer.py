@@ -80,7 +80,6 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         hours_passed=question.day.passed,
         topology=question.topology.value,
         positions=question.positions.value,
-        recourse=tuple(sorted(resource.value for resource in question.recourse)),
         objective_means=objective_means(question),
         uncertain=uncertain_words(question),
         objective_usd=outcome.upper_bound if answered else None,

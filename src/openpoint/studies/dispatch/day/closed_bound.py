@@ -30,11 +30,11 @@ STEPS = 5
 def with_closed_bound(question: DayQuestion, outcome: DayOutcome, deadline: Deadline) -> DayOutcome:
     """The outcome with its `closed_bound`, as which its lower bound is at least.
 
-    It stays as it is without days or with a topology, positions or a recourse that this bound is not made for.
+    It stays as it is without days or with a topology or positions that this bound is not made for.
     """
     moves = question.devices.count > len(question.devices.of(DeviceKind.UNIT))
     given = question.topology is Cadence.FIXED and not (moves and question.positions is not Cadence.FIXED)
-    if not given or question.recourse or not outcome.days or outcome.plan is None or deadline.over():
+    if not given or not outcome.days or outcome.plan is None or deadline.over():
         return outcome
     try:
         bound = min(closed_bound(question, outcome), outcome.upper_bound)

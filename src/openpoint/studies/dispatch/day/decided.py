@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.network.day import Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.results import columns as c
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, Resource, ScenarioDays
+from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.schema import DECIDED
 from openpoint.twostage.risk import Expectation
 
@@ -31,24 +31,19 @@ def decided(question: DayQuestion) -> pl.DataFrame:
 
 
 def _decisions(question: DayQuestion) -> Iterator[tuple[str, str, str]]:
-    day, whole = question.day, "once the whole day is known: an optimistic assumption"
-
-    def scheduled(resource: Resource) -> tuple[str, str]:
-        late = resource in question.recourse
-        return ("recourse", whole if not question.by_period else "") if late else ("hourly", "")
-
+    day = question.day
     yield "topology", question.topology.value, ""
     if np.any(question.devices.kind != DeviceKind.UNIT):
         yield "taps, capacitor steps, voltages of sources", question.positions.value, ""
     if len(question.network.generator_names):
         if len(question.devices.of(DeviceKind.UNIT)):
             yield "which generators run", "hourly", ""
-        yield "output of generators", *scheduled(Resource.GENERATORS)
+        yield "output of generators", "hourly", ""
     for vehicle, name in ((False, "batteries"), (True, "vehicles")):
         if np.any(day.stores.vehicle == vehicle):
-            yield f"charge and discharge of {name}", *scheduled(Resource.STORES)
+            yield f"charge and discharge of {name}", "hourly", ""
     if np.any(day.demand.shift_time > 0.0):
-        yield "load moved in time", *scheduled(Resource.SHIFT)
+        yield "load moved in time", "hourly", ""
     if np.any(day.demand.shift_buses > 0.0):
         yield "load moved between buses", "recourse", ""
     if day.renewables.count:

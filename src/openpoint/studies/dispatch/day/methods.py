@@ -10,22 +10,15 @@ from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
-from openpoint.studies.dispatch.day.topology.hourly import HourlyTopologies
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
-from openpoint.studies.dispatch.day.two_stage import TwoStageDay
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
 
-MethodName = Literal["columns", "search", "switching", "ccg", "benders", "extensive", "scenarios", "turns"]
+MethodName = Literal["columns", "search", "switching", "scenarios"]
 """columns: column-and-constraint generation with copies of the recourse by period, for a given topology; search: branch
 and bound over topologies, and `columns` for those that are left; switching: open points of every hour of a certain day
-on which nothing else is decided; turns: resources for given topologies of the periods, and topologies for given
-resources, with a bound of all; scenarios: the futures of a day in one cone program, many of them in groups, for a given
-topology. For small grids and few vertices, with anything left to the recourse: ccg, column-and-constraint generation
-with copies of the whole day; benders; extensive, both stages in one program."""
+on which nothing else is decided; scenarios: the futures of a day in one cone program, many of them in groups, for a
+given topology."""
 
 
 class DayMethod(Protocol):
@@ -43,16 +36,8 @@ class DayMethod(Protocol):
 
 
 def choose(question: DayQuestion) -> tuple[MethodName, str]:
-    """The method that suits a question, and why.
-
-    Raises:
-        OptionError: there is none.
-    """
-    if question.recourse:
-        return "ccg", "what is decided once the day is known links its periods"
+    """The method that suits a question, and why."""
     if question.topology is Cadence.HOURLY:
-        if also_decided(question):
-            return "turns", "topologies of the periods and resources are decided together"
         return "switching", "what a period costs depends on its open points alone, and operations link the periods"
     if question.topology is Cadence.ONCE:
         return "search", "the topology is decided once, and the rest of the day is convex"
@@ -67,27 +52,24 @@ def method_of(name: MethodName, gap: float, time_limit_s: float | None) -> DayMe
         return HourlySwitching(gap=gap, time_limit_s=time_limit_s)
     if name == "search":
         return DayTopologySearch(gap=gap, time_limit_s=time_limit_s)
-    if name == "ccg":
-        return TwoStageDay(ColumnAndConstraint(gap=gap, time_limit_s=time_limit_s))
-    if name == "benders":
-        return TwoStageDay(Benders(gap=gap, time_limit_s=time_limit_s))
-    if name == "extensive":
-        return TwoStageDay(ExtensiveForm(gap=gap, time_limit_s=time_limit_s))
-    if name == "turns":
-        return HourlyTopologies(gap=gap, time_limit_s=time_limit_s)
     if name == "scenarios":
         return PeriodScenarios(gap=gap, time_limit_s=time_limit_s)
     return PeriodColumns(gap=gap, time_limit_s=time_limit_s)
 
 
 def check_takes(name: MethodName, question: DayQuestion) -> None:
-    """Refuse a method that would plan for something else than is asked.
+    """Refuse a method that would plan for something else than is asked, before it begins.
 
     Raises:
-        OptionError: futures and a method for a budgeted set.
+        OptionError: futures and a method for a budgeted set; an hourly topology with more to decide.
     """
-    if question.scenarios is not None and name in ("columns", "switching", "turns"):
+    if question.topology is Cadence.HOURLY and (also := also_decided(question)):
         raise OptionError(
-            f"the method {name} is for a budgeted set; futures are planned for by scenarios (a given topology), by "
-            "search (decided once), and, on a grid of a few buses, by ccg"
+            f"open points by hour are decided alone, on a certain day, and this one has {', '.join(also)}; decide them "
+            "once for the day, or keep them fixed (topology)"
+        )
+    if question.scenarios is not None and name in ("columns", "switching"):
+        raise OptionError(
+            f"the method {name} is for a budgeted set; futures are planned for by scenarios (a given topology) and by "
+            "search (decided once)"
         )

@@ -13,9 +13,8 @@ from openpoint.network.limits import Limits
 from openpoint.scenarios.day.clock import NowLike, StateLike
 from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty
-from openpoint.studies.dispatch.day.contest import CompareLike, read_compare
 from openpoint.studies.dispatch.day.methods import MethodName
-from openpoint.studies.dispatch.day.model.question import Cadence, Resource
+from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.twostage.risk import Expectation, Regret, Risk, read_risk
 
 SharesLike = str | Mapping[str, float]
@@ -42,7 +41,6 @@ class DayOptions:
     risk: RiskLike | None = None
     topology: Often = "once"
     positions: Often = "fixed"
-    recourse: Names = ()
     max_changes: int | None = None
     switching_price: float = 0.0
     moving_price: float = 0.0
@@ -57,7 +55,6 @@ class DayOptions:
     method: MethodName | None = None
     samples: int = 0
     seed: int = 0
-    compare: CompareLike | None = None
     gap: float = 1e-3
     time_limit_s: float | None = None
     now: NowLike | None = None
@@ -70,7 +67,6 @@ class DayOptions:
             self._check_risk,
             lambda: _one_of(self.topology, get_args(Often), "topology"),
             lambda: _one_of(self.positions, get_args(Often), "positions"),
-            self._check_recourse,
             self._check_max_changes,
             lambda: not_negative("switching_price", self.switching_price),
             lambda: not_negative("moving_price", self.moving_price),
@@ -81,7 +77,6 @@ class DayOptions:
             lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
             self._check_samples,
-            self._check_compare,
             self._check_state,
             lambda: not_negative("source_max_kw", 0.0 if self.source_max_kw is None else self.source_max_kw),
             lambda: not_negative("time_limit_s", 0.0 if self.time_limit_s is None else self.time_limit_s),
@@ -101,11 +96,6 @@ class DayOptions:
     def cadence(self) -> Cadence:
         """How often the topology is decided."""
         return Cadence(self.topology)
-
-    @property
-    def resources(self) -> frozenset[Resource]:
-        """What is decided after the realisation is known."""
-        return frozenset(Resource(name) for name in self.recourse)
 
     def _check_budget(self) -> None:
         if self.uncertain is None and self.budget is not None:
@@ -140,16 +130,6 @@ class DayOptions:
         if isinstance(self.measure, Regret):
             raise OptionError("the regret of the futures of a day is not counted; give expected, cvar:0.9 or worst")
 
-    def _check_recourse(self) -> None:
-        names = self.recourse.split(",") if isinstance(self.recourse, str) else names_of(self.recourse, "recourse")
-        kinds = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-        known = [resource.value for resource in Resource]
-        if unknown := [kind for kind in kinds if kind not in known]:
-            raise OptionError(
-                f"recourse names {', '.join(map(repr, unknown))}; what may be recourse: {', '.join(known)}"
-            )
-        object.__setattr__(self, "recourse", kinds)
-
     def _check_max_changes(self) -> None:
         if self.max_changes is None:
             return
@@ -164,23 +144,10 @@ class DayOptions:
             raise OptionError("samples draws days, and a table of futures does not say how; draw futures, or leave out")
         if self.samples and self.uncertain is None:
             raise OptionError("samples draws days from what is uncertain, and nothing is; give uncertain, too")
-        if self.samples and self.recourse:
-            raise OptionError(
-                "samples operates a plan period by period, and what recourse names is decided over the whole day; "
-                "leave one of both out"
-            )
 
     def _check_state(self) -> None:
         if self.state is not None and self.now is None:
             raise OptionError("state is what was measured at a time of the day; give now, the time, too")
-
-    def _check_compare(self) -> None:
-        if self.compare is None:
-            return
-        items = read_compare(self.compare)
-        if not self.samples:
-            raise OptionError("compare tests plans in days drawn at random; give samples, too, such as 1000")
-        object.__setattr__(self, "compare", items)
 
     def _check_share(self, name: str) -> None:
         value = getattr(self, name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.grid.today import why_no_loss
 from openpoint.network.devices import DeviceKind
-from openpoint.studies.dispatch.day.model.question import DayQuestion, Resource
+from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.tables import Shown
 from openpoint.twostage.log import relative_gap
@@ -62,12 +62,6 @@ def _on_today(question: DayQuestion) -> Iterator[str]:
 
 def _on_recourse(question: DayQuestion) -> Iterator[str]:
     day = question.day
-    if not question.by_period:
-        what = ", ".join(resource.value for resource in Resource if resource in question.recourse)
-        yield (
-            f"{what}: recourse that sees the whole day; nobody knows the evening in the morning, so that costs are "
-            "optimistic"
-        )
     if np.any(day.demand.shift_buses > 0.0):
         yield (
             "load moves between buses in the same period, in sum 0, as in the publication: no energy is moved in time, "
@@ -81,12 +75,7 @@ def _on_prices(question: DayQuestion) -> Iterator[str]:
     day = question.day
     negative = [name for name, price in zip(day.names, day.source_price.min(axis=1), strict=True) if price < 0.0]
     if negative:
-        loose = (
-            "so that the bound may lie well below; the gap tells"
-            if question.recourse
-            else "which the bound takes into account"
-        )
-        yield f"prices are negative in {', '.join(negative)}: losses pay there, {loose}"
+        yield f"prices are negative in {', '.join(negative)}: losses pay there, which the bound takes into account"
     back = day.export_price.max(initial=0.0)
     if back > 0.0:
         yield f"energy that flows back into a source earns up to ${back:g} a kWh"

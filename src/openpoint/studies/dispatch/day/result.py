@@ -34,7 +34,7 @@ class DispatchDayResult(Answer):
         why_method: why this method was taken. day: name of the day.
         now: period from which the rest of the day is planned, None: the whole day. hours_passed: of the day before it,
             of which nothing is in any figure.
-        topology, positions: how often they are decided: `fixed`, `once`, `hourly`. recourse: what is recourse.
+        topology, positions: how often they are decided: `fixed`, `once`, `hourly`.
         objective_means: what `objective_usd` is the cost of. uncertain: in words.
         objective_usd: cost that was minimised, None where there is no answer. lower_bound_usd: proven bound of it.
         totals: sums of the day, by the names of the keys that end with the unit: `cost_worst_usd` and so on.
@@ -57,7 +57,6 @@ class DispatchDayResult(Answer):
     hours_passed: float
     topology: str
     positions: str
-    recourse: tuple[str, ...]
     objective_means: str
     uncertain: tuple[str, ...]
     objective_usd: float | None
@@ -141,14 +140,10 @@ class DispatchDayResult(Answer):
             now: the period, as `dispatch_day` takes it; default: the first of the plan. Before it all came as forecast.
 
         Raises:
-            OptionError: there is no plan, or its stores, generators or shifts are recourse; no period begins then;
-                a name that is not known.
+            OptionError: there is no plan; no period begins then; a name that is not known.
         """
         if self.planned is None:
             raise OptionError("there is no plan to carry out; see `termination` and `violations`")
-        if self.recourse:
-            what = ", ".join(self.recourse)
-            raise OptionError(f"{what} are decided when the whole day is known, not in a period; plan without recourse")
         return self.planned.carry_out(0 if now is None else self._period(now)[1], came or {})
 
     def _period(self, now: NowLike) -> tuple[list[str], int]:

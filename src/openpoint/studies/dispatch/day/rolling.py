@@ -1,21 +1,15 @@
-"""The rest of a day that has begun: a question of the remaining periods, from what was measured or done so far.
-
-Re-planned in every period, this is a receding horizon: the first period of each new plan is carried out.
-"""
+"""The rest of a day that has begun: a question of the remaining periods, from what was measured or done so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import InputError, Problem
-from openpoint.network.day import DayArrays, DayPlan, HourRecourse, Stores, Uncertain
+from openpoint.network.day import DayArrays, DayPlan, Stores, Uncertain
 from openpoint.network.devices import DeviceKind, with_positions
-from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
-from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 
 ROUNDING = 1e-6
@@ -82,9 +76,7 @@ def state_after(question: DayQuestion, state: DayState, plan: DayPlan, realisati
     )
 
 
-def rest_of_question(
-    question: DayQuestion, state: DayState, *, keep_budgets: bool = False, decide_again: bool = False
-) -> DayQuestion:
+def rest_of_question(question: DayQuestion, state: DayState, *, decide_again: bool = False) -> DayQuestion:
     """The question of the remaining periods.
 
     - Stores and vehicles that are there start with their content. What can no longer be reached of the content asked
@@ -95,8 +87,7 @@ def rest_of_question(
     - Deviations so far use up the budgets: of a quantity with a budget of `hours`, hours − Σ|ζ| are left, rounded up.
 
     Args:
-        question: of the whole day. state: measured. keep_budgets: leave all hours of the budgets to the rest; the
-            assumption that a day which was bad so far gets better is then not made.
+        question: of the whole day. state: measured.
         decide_again: a topology, or positions, decided once for the day are decided once more for the rest.
 
     Raises:
@@ -124,7 +115,7 @@ def rest_of_question(
         topology=once.get(question.topology, question.topology),
         positions=once.get(question.positions, question.positions),
         max_changes=left,
-        day=_rest_of_day(day, state, running_now(question, state.positions), keep_budgets=keep_budgets),
+        day=_rest_of_day(day, state, running_now(question, state.positions)),
     )
 
 
@@ -161,7 +152,7 @@ def running_now(question: DayQuestion, positions: Ints) -> Bools:
     return on
 
 
-def _rest_of_day(day: DayArrays, state: DayState, on: Bools, *, keep_budgets: bool) -> DayArrays:
+def _rest_of_day(day: DayArrays, state: DayState, on: Bools) -> DayArrays:
     rest = slice(state.period, None)
     return DayArrays(
         names=day.names[rest],
@@ -181,7 +172,7 @@ def _rest_of_day(day: DayArrays, state: DayState, on: Bools, *, keep_budgets: bo
             hours_before=float(day.hours[state.period - 1]) if state.period else day.units.hours_before,
         ),
         demand=replace(day.demand, moved_before=state.moved),
-        uncertain=_uncertain_left(day.uncertain, state, keep_budgets=keep_budgets),
+        uncertain=_uncertain_left(day.uncertain, state),
         starts_at=day.starts_at[rest],
         passed=day.passed + float(day.hours[: state.period].sum()),
     )
@@ -216,70 +207,10 @@ def reachable(day: DayArrays, state: DayState) -> Floats:
     return np.asarray(np.minimum(_contents(day, state) + gained, stores.energy_max))
 
 
-def _uncertain_left(uncertain: Uncertain, state: DayState, *, keep_budgets: bool) -> Uncertain:
+def _uncertain_left(uncertain: Uncertain, state: DayState) -> Uncertain:
     rest = slice(state.period, None)
-    hours = uncertain.hours
-    if not keep_budgets:
-        hours = np.maximum(np.ceil(hours - state.deviated - ROUNDING), 0.0).astype(np.int64)
+    hours = np.maximum(np.ceil(uncertain.hours - state.deviated - ROUNDING), 0.0).astype(np.int64)
     periods = len(uncertain.down) - state.period
     return replace(
         uncertain, down=uncertain.down[rest], up=uncertain.up[rest], hours=np.minimum(hours, periods).astype(np.int64)
     )
-
-
-@dataclass(frozen=True)
-class RolledDay:
-    """A day of which every period was planned anew.
-
-    Attributes:
-        plan: what was carried out. recourse: by period, K = 1 each.
-        costs: (T) in $ by exact AC power flow, schedule included. violations: (T) of the limits.
-        state: at the end of the day; its period is T.
-    """
-
-    plan: DayPlan
-    recourse: tuple[HourRecourse, ...]
-    costs: Floats
-    violations: Floats
-    state: DayState
-
-
-def roll(
-    question: DayQuestion, planned: Callable[[DayQuestion], DayPlan], realisation: Floats, *, keep_budgets: bool = False
-) -> RolledDay:
-    """Operate a day with a receding horizon.
-
-    In every period the rest of the day is planned; then the realisation of this period comes, the recourse follows,
-    and the first period of the plan is carried out.
-
-    Args:
-        question: of the day. planned: any method; gives the plan of a question.
-        realisation: (T, U), which a plan never sees. keep_budgets: see `rest_of_question`.
-    """
-    state, finder = start_of(question), HourRecourseFinder(question)
-    rows, recourses, costs, violations = list[DayPlan](), list[HourRecourse](), list[float](), list[float]()
-    for t in range(question.day.periods):
-        rest = planned(rest_of_question(question, state, keep_budgets=keep_budgets))
-        rows.append(_period(rest, 0))
-        whole = _stacked([*rows, *(_period(rest, k) for k in range(1, len(rest.closed)))])
-        answer = finder.best(whole, t, realisation[t][None, :])
-        recourses.append(answer.recourse)
-        costs.append(float(answer.costs[0]))
-        violations.append(float(answer.violations[0]))
-        state = state_after(question, state, rest, realisation[t])
-    plan = _stacked(rows)
-    total = np.array(costs) + DayEvaluator(question).schedule_costs(plan)
-    return RolledDay(plan, tuple(recourses), total, np.array(violations), state)
-
-
-def _period(plan: DayPlan, t: int) -> DayPlan:
-    """One period of a plan."""
-    return DayPlan(*(getattr(plan, name)[t : t + 1] for name in _PARTS))
-
-
-def _stacked(plans: Sequence[DayPlan]) -> DayPlan:
-    """Plans of periods in a row as one."""
-    return DayPlan(*(np.concatenate([getattr(plan, name) for plan in plans]) for name in _PARTS))
-
-
-_PARTS = ("closed", "positions", "generation", "charge", "discharge", "store_q", "shift")

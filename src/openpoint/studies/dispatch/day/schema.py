@@ -181,14 +181,12 @@ BRANCHES: c.Table = {
 }
 SAMPLES: c.Table = {
     "plan": c.text(
-        "today: nothing is scheduled; as forecast: the plan that is best if all comes as forecast; answer: the plan; "
-        "others: the best plan for another budget, or by a risk of futures",
+        "today: nothing is scheduled; as forecast: the plan that is best if all comes as forecast; answer: the plan",
         "plan",
     ),
     "objective_usd": c.maybe_number("cost at which it was planned, by its own set or risk, $", "planned at, $", 2),
     "worst_usd": c.maybe_number(
-        "cost in the worst realisation of the set asked about (with futures: of the largest budget compared), $; null: "
-        "there is none, or limits are broken in it",
+        "cost in the worst realisation of the set asked about, $; null: there is none, or limits are broken in it",
         "worst of the set, $",
         2,
     ),
@@ -256,7 +254,6 @@ _KEYS: dict[str, Schema] = {
     "total_hours": number("their hours"),
     "topology": value("string", "how often open points are decided", enum=list(OFTEN)),
     "positions": value("string", "how often taps, banks and voltages of sources are decided", enum=list(OFTEN)),
-    "recourse": names("what is decided after it is known what came, beside what always is"),
     "objective_means": text("what the objective is the cost of: worst realisation, forecast, or a risk measure"),
     "uncertain": names("what is uncertain, and by how much"),
     "objective_usd": maybe("number", "cost that was minimised, $, verified by AC power flow; null: no answer"),

@@ -68,7 +68,6 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
         topology=options.cadence,
         positions=positions,
         max_changes=options.max_changes,
-        recourse=options.resources,
         day=replace(day, demand=_demand(day, options)),
         stations=stations,
     )

@@ -26,12 +26,10 @@ from openpoint.scenarios.day.uncertain import deviation_notes
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
-from openpoint.studies.dispatch.day.comparison import Planned, Sampling
-from openpoint.studies.dispatch.day.comparison import compare as compare_plans
-from openpoint.studies.dispatch.day.contest import CompareLike, Contender, contenders, planned, read_compare, set_of
+from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, check_takes, choose, method_of
-from openpoint.studies.dispatch.day.model.question import DayQuestion, with_scenarios
+from openpoint.studies.dispatch.day.model.question import DayQuestion, as_forecast, with_scenarios
 from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, RiskLike, SharesLike
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.result import DispatchDayResult
@@ -56,7 +54,6 @@ def dispatch_day(
     risk: RiskLike | None = None,
     topology: Often = "once",
     positions: Often = "fixed",
-    recourse: Names = (),
     max_changes: int | None = None,
     switching_price: float = 0.0,
     moving_price: float = 0.0,
@@ -70,7 +67,6 @@ def dispatch_day(
     switchable: Names = (),
     samples: int = 0,
     seed: int = 0,
-    compare: CompareLike | None = None,
     now: NowLike | None = None,
     state: StateLike | None = None,
     method: MethodName | None = None,
@@ -85,7 +81,7 @@ def dispatch_day(
         s.t. radial; exact AC power flow; limits of voltages, currents, sources, generators and stores; ramps
 
     Once it is known what a period brings are decided: what the sources deliver, curtailment, load that is shed or moves
-    between buses, reactive power of renewable sources, and what `recourse` names. All else is decided beforehand.
+    between buses, and reactive power of renewable sources. All else is decided beforehand.
 
     Args:
         grid: the grid, a path or a name that `read` takes. day: the day, a path or a name that `read_day` takes.
@@ -97,7 +93,6 @@ def dispatch_day(
             `cvar:0.9` or `worst`.
         topology: how often open points are decided: `fixed` (as today), `once` for the day, or `hourly`.
         positions: the same of taps, capacitor steps and voltages of sources.
-        recourse: what is decided after all, of `generators`, `stores`, `shift`: then it knows the whole day.
         max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
         switching_price: cost of a switch operation, $. moving_price: of a tap changer, bank or source voltage that is
             set anew, $. loss_price: of losses beside their energy, $/kWh. source_max_kw: most active power of a source.
@@ -105,8 +100,8 @@ def dispatch_day(
         limits: of voltage and current to keep; default: those of the grid and the day.
         locked_open, locked_closed: branches that must be open or closed: a name, or several.
         switchable: branches that may be opened or closed beside those that the grid calls switchable.
-        samples: days drawn at random in which plans are evaluated by AC. seed: of them, and of futures that are drawn.
-        compare: with plans for other budgets in periods and by risks of futures: `"0,1,2,expected,cvar:0.9"`.
+        samples: days drawn at random in which the plan is evaluated by AC, beside today's and the one that is best as
+            forecast. seed: of them, and of futures that are drawn.
         now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
             All figures are of the rest alone. `once` is then once for the rest.
         state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
@@ -120,10 +115,10 @@ def dispatch_day(
     """
     options = DayOptions(
         uncertain=uncertain, budget=budget, futures=futures, risk=risk, topology=topology, positions=positions,
-        recourse=recourse, max_changes=max_changes, switching_price=switching_price, moving_price=moving_price,
-        loss_price=loss_price, shift_buses=shift_buses, shift_time=shift_time, source_max_kw=source_max_kw,
-        limits=limits, locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples,
-        seed=seed, compare=compare, now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
+        max_changes=max_changes, switching_price=switching_price, moving_price=moving_price, loss_price=loss_price,
+        shift_buses=shift_buses, shift_time=shift_time, source_max_kw=source_max_kw, limits=limits,
+        locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed,
+        now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
     )  # fmt: skip
     return prepare_day(read(grid), day, options).solve(progress)
 
@@ -198,31 +193,8 @@ def prepare_arrays(
     check_takes(name, question)
     method, shown = (method_of(name, gap, options.time_limit_s) for gap in (AIM * options.gap, options.gap))
     asked = Asked(grid, day_name, str(shown), why, notes, rest)
-    return PreparedDay(question, method, options.gap, options.time_limit_s, _out_of_sample(question, options), asked)
-
-
-@dataclass(frozen=True)
-class OutOfSample:
-    """How the plan is evaluated afterwards, in days that it was not made for.
-
-    Attributes:
-        sampling: days drawn at random. others: plans with which it is compared.
-        bounded: with the budgeted set in which the worst case of each is found; None = none.
-    """
-
-    sampling: Sampling
-    others: tuple[Contender, ...] = ()
-    bounded: DayQuestion | None = None
-
-
-def _out_of_sample(question: DayQuestion, options: DayOptions) -> OutOfSample:
-    if not options.samples:
-        return OutOfSample(Sampling())
-    items = (0,) if options.compare is None else read_compare(options.compare)
-    # Another seed, or the days drawn would be the very futures planned for.
-    sampling = Sampling(options.samples, options.seed + 1 if options.futures or options.compare else options.seed)
-    others = tuple(contenders(question, items, options.seed, options.gap))
-    return OutOfSample(sampling, others, set_of(question, items))
+    sampling = Sampling(options.samples, options.seed + 1 if options.futures else options.seed)  # days not planned for
+    return PreparedDay(question, method, options.gap, options.time_limit_s, sampling, asked)
 
 
 @dataclass(frozen=True)
@@ -231,14 +203,15 @@ class PreparedDay:
 
     Attributes:
         question: as numbers. method: named, or chosen. gap: asked for. time_limit_s: of the method.
-        out_of_sample: evaluation of the plan afterwards. asked: what was asked in words, with the grid.
+        sampling: days drawn at random in which the plan is evaluated afterwards.
+        asked: what was asked in words, with the grid.
     """
 
     question: DayQuestion
     method: DayMethod
     gap: float
     time_limit_s: float | None
-    out_of_sample: OutOfSample
+    sampling: Sampling
     asked: Asked
 
     @property
@@ -270,13 +243,13 @@ class PreparedDay:
         return day_result(self.asked, self.question, outcome, samples)
 
     def _sampled(self, outcome: DayOutcome, deadline: Deadline) -> pl.DataFrame:
-        """The plan in days drawn at random, beside those that it is compared with."""
-        if not self.out_of_sample.sampling.count or outcome.plan is None or deadline.over():
+        """The plan in days drawn at random, beside today's and the one that is best as forecast."""
+        if not self.sampling.count or outcome.plan is None or deadline.over():
             return c.empty(SAMPLES)
-        plans = list[Planned]()
-        for each, found in planned(self.out_of_sample.others, deadline):
-            _LOG.info("planned for comparison: %s", each.name)
-            if found.plan is not None:
-                plans.append(Planned(each.name, found.plan, found.upper_bound))
+        plans, sure = list[Planned](), as_forecast(self.question)
+        found = method_of(choose(sure)[0], self.gap, None).solve(sure, None, deadline)
+        if found.plan is not None:
+            plans.append(Planned("as forecast", found.plan, found.upper_bound))
         plans.append(Planned("answer", outcome.plan, outcome.upper_bound))
-        return compare_plans(self.question, plans, self.out_of_sample.sampling, self.out_of_sample.bounded, deadline)
+        bounded = None if self.question.scenarios is not None else self.question
+        return compare(self.question, plans, self.sampling, bounded, deadline)

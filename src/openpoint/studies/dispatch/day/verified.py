@@ -29,15 +29,14 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap
     Operations of the worst day are solved to the end where else the gap that the method reached would not be that of
     the answer. If it is not even then, the answer says so.
 
-    It stays as it is where nothing is uncertain, with futures (the method operates all of them), where the recourse
-    decides of the schedule, where no plan keeps the limits, where the deadline comes first, or where a vertex gets no
-    operation that keeps them here.
+    It stays as it is where nothing is uncertain, with futures (the method operates all of them), where no plan keeps
+    the limits, where the deadline comes first, or where a vertex gets no operation that keeps them here.
 
     Args:
         question: of the day. outcome: of a method. deadline: of the run. gap: that was asked for.
     """
     plan, day = outcome.plan, question.day
-    other = not day.uncertain.count or question.recourse or question.scenarios is not None
+    other = not day.uncertain.count or question.scenarios is not None
     if plan is None or other or not np.isfinite(outcome.upper_bound):
         return outcome
     finder, vertices = HourRecourseFinder(question), vertices_of(question.day)

@@ -25,7 +25,7 @@ from openpoint.network.day import DayPlan
 from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
-from openpoint.studies.dispatch.day.model.day_schedule import day_schedule, plan_of
+from openpoint.studies.dispatch.day.model.first_stage import day_schedule, plan_of
 from openpoint.studies.dispatch.day.model.hour_block import (
     BlockCeiling,
     HourBlock,

@@ -192,9 +192,7 @@ class HourCone:
         )
         lower, upper = self._bounds
         choice = None if chosen is None else DeviceChoice(question.devices, chosen, lower)
-        stage = recourse_flow(
-            net, day, t, demand, closed, upper, question.supply, question.cost, choice, scheduled=True
-        )
+        stage = recourse_flow(net, day, t, demand, closed, upper, question.supply, question.cost, choice)
         names = tuple(sorted({limit.name for limit in stage.limits}))
         tight = cp.Variable(len(names)) if names else None
         constraints = [*stage.constraints, *(cone.constraint() for cone in stage.cones)]

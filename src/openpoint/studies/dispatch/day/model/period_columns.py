@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.errors import OptionError
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
@@ -117,14 +116,11 @@ class PeriodColumns:
         """The best plan of a topology, to the gap, or until a limit or Ctrl-C; the best verified plan is kept.
 
         Args:
-            question: of the day, its recourse as by default.
+            question: of the day.
             progress: called with every line of the log. deadline: takes the place of the time limit.
             closed: (E) or (T, E) states of the branches; today's if None.
             experience: of an earlier solve of the same day, to which this one adds.
             cutoff: $; the run also ends where the lower bound is not less.
-
-        Raises:
-            OptionError: generators, stores or shifts are recourse.
         """
         states = states_of(question, closed)
         with deadline_of(self.time_limit_s, deadline) as limit:
@@ -133,13 +129,7 @@ class PeriodColumns:
 
 
 def states_of(question: DayQuestion, closed: Bools | None) -> Bools:
-    """(T, E) states of the branches, today's if None.
-
-    Raises:
-        OptionError: generators, stores or shifts are recourse.
-    """
-    if question.recourse:
-        raise OptionError("copies by period need generators, stores and shifts in the first stage; leave recourse out")
+    """(T, E) states of the branches, today's if None."""
     shape = question.day.periods, question.network.n_conductors
     return np.broadcast_to(question.network.closed if closed is None else closed, shape)
 

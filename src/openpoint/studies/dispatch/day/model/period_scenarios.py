@@ -72,7 +72,7 @@ class PeriodScenarios:
         """The best plan of a topology; `worst` of the outcome is its operation on the dearest scenario day.
 
         Args:
-            question: with scenario days, its recourse as by default. progress: called with every line of the log.
+            question: with scenario days. progress: called with every line of the log.
             deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
             templates: compiled recourses of the same question.
             early: whether a plan for groups of the days comes first where there is a limit: the program of all of them
@@ -80,7 +80,7 @@ class PeriodScenarios:
                 more copies, and evaluates the same days.
 
         Raises:
-            OptionError: there are no scenario days; generators, stores or shifts are recourse; the risk is a regret.
+            OptionError: there are no scenario days; the risk is a regret.
         """
         states, days = states_of(question, closed), scenarios_of(question)
         templates = templates or HourTemplates(question)

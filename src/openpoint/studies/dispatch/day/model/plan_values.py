@@ -18,9 +18,9 @@ from openpoint.network.day import DayPlan, HourRecourse, available_power, load_f
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
-from openpoint.studies.dispatch.day.model.day_schedule import slices_of
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.first_stage import slices_of
 from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import Operation

@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, DayPlan
+from openpoint.network.day import DayArrays, DayPlan, Uncertain
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
@@ -24,18 +24,6 @@ class Cadence(Enum):
     FIXED = "fixed"
     ONCE = "once"
     HOURLY = "hourly"
-
-
-class Resource(Enum):
-    """What is scheduled before the realisation is known, unless it is named as recourse.
-
-    Curtailment, shedding, demand that moves between buses, reactive power of renewable sources, and what the sources
-    deliver are always recourse.
-    """
-
-    GENERATORS = "generators"
-    STORES = "stores"
-    SHIFT = "shift"
 
 
 @dataclass(frozen=True)
@@ -98,8 +86,6 @@ class DayQuestion:
         topology: how often it is decided. positions: of devices, units apart, whose states are decided every period.
         max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
             topology most switch operations over the day, the first period against today's. None = any number.
-        recourse: what is decided after the realisation is known. Stores and shifts then see the whole day: an
-            optimistic assumption, to be shown beside the figure.
         day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
         stations: the grid with the held meshes that `network` has opened; None where it has none.
     """
@@ -113,7 +99,6 @@ class DayQuestion:
     topology: Cadence
     positions: Cadence
     max_changes: int | None
-    recourse: frozenset[Resource]
     day: DayArrays
     scenarios: ScenarioDays | None = None
     stations: Stations | None = None
@@ -127,14 +112,6 @@ class DayQuestion:
         """A plan on the grid with its held meshes closed."""
         return plan if self.stations is None else replace(plan, closed=plan.closed | self.stations.dropped)
 
-    @property
-    def by_period(self) -> bool:
-        """Whether the recourse of a period knows no other period."""
-        if Resource.STORES in self.recourse or Resource.SHIFT in self.recourse:
-            return False
-        ramps = np.concatenate([self.day.units.ramp_up, self.day.units.ramp_down])
-        return Resource.GENERATORS not in self.recourse or not np.isfinite(ramps).any()
-
 
 def with_scenarios(question: DayQuestion, scenarios: ScenarioDays) -> DayQuestion:
     """The question with scenario days, and deviations that hold all of them, from which bounds of powers follow."""
@@ -142,3 +119,19 @@ def with_scenarios(question: DayQuestion, scenarios: ScenarioDays) -> DayQuestio
     up, down = np.maximum(days - 1.0, 0.0).max(axis=0), np.maximum(1.0 - days, 0.0).max(axis=0)
     spread = replace(uncertain, up=np.maximum(uncertain.up, up), down=np.maximum(uncertain.down, down))
     return replace(question, day=replace(question.day, uncertain=spread), scenarios=scenarios)
+
+
+def as_forecast(question: DayQuestion) -> DayQuestion:
+    """The question with nothing uncertain."""
+    day = question.day
+    none = np.zeros((day.periods, 0))
+    certain = Uncertain(
+        names=(),
+        group=(),
+        load=np.full(len(day.uncertain.load), -1, dtype=np.int64),
+        renewable=np.full(day.renewables.count, -1, dtype=np.int64),
+        down=none,
+        up=none,
+        hours=np.empty(0, dtype=np.int64),
+    )
+    return replace(question, day=replace(day, uncertain=certain), scenarios=None)

@@ -73,11 +73,6 @@ class DayTopologySearch:
         """
         if question.topology is not Cadence.ONCE:
             raise OptionError("the search for the topology of a day decides it once; ask for topology='once'")
-        if question.recourse:
-            raise OptionError(
-                "the search for the topology of a day needs generators, stores and shifts in the first stage; leave "
-                "recourse out"
-            )
         with deadline_of(self.time_limit_s, deadline) as limit:
             return _Run(question, self.gap, progress, limit, experience).run()
 
