@@ -28,7 +28,7 @@ os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 )
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.model.day_master import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
@@ -72,13 +72,13 @@ def once(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
 def _question(name: str, hours: int) -> DayQuestion:
     """The built-in day of a grid with today's topology."""
     options = DayOptions(topology="fixed", gap=GAP, uncertain=UNCERTAIN, budget=hours)
-    return prepare_day(builtin.load(name), f"{name}-day", options).question
+    return prepare_day(files.load(name), f"{name}-day", options).question
 
 
 def _free(name: str, share: float, hours: int) -> DayQuestion:
     """The built-in day of a grid with its topology decided once."""
     options = DayOptions(topology="once", shift_buses=share, gap=GAP, uncertain=UNCERTAIN, budget=hours)
-    return prepare_day(builtin.load(name), f"{name}-day", options).question
+    return prepare_day(files.load(name), f"{name}-day", options).question
 
 
 def given(name: str, hours: int, parts: list[str]) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import count_topologies, topologies
@@ -81,7 +81,7 @@ class Run:
 
 def day_of(name: str) -> tuple[Network, tuple[Network, ...]]:
     """A grid without limits, and with the loads of every hour."""
-    network = build_network(builtin.load(name))
+    network = build_network(files.load(name))
     n, m = network.n_terminals, network.n_conductors
     network = network.with_limits(w_min=np.zeros(n), w_max=np.full(n, np.inf), l_max=np.full(m, np.inf))
     shares = np.array([text.split() for text in PROFILES.values()], dtype=np.float64) / 100.0

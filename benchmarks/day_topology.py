@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.study import prepare_day
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
@@ -44,7 +44,7 @@ def solve(name: str, shift: float, budget: int, gap: float, limit: float) -> str
     """One row."""
     what: dict[str, Any] = {"uncertain": UNCERTAIN, "budget": budget} if budget else {}
     options = DayOptions(topology="once", shift_buses=shift, gap=gap, **what)
-    question = prepare_day(builtin.load(name), f"{name}-day", options).question
+    question = prepare_day(files.load(name), f"{name}-day", options).question
     began = time.process_time()
     outcome = DayTopologySearch(gap=gap).solve(question, None, Deadline(limit, clock=time.process_time))
     seconds = time.process_time() - began

@@ -31,7 +31,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.verify import CertificateError
 from openpoint.verify.objective import Objective

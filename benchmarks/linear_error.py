@@ -34,7 +34,7 @@ from openpoint.formulations.lindist3flow_solve import (
     no_load,
     phasors,
 )
-from openpoint.grid import Grid, builtin
+from openpoint.grid import Grid, files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.opendss import OpenDssCircuit
 
@@ -105,7 +105,7 @@ def row(name: str, share: float) -> Row:
 
 def feeder(name: str, share: float) -> Grid:
     """A built-in feeder with loads of constant power."""
-    grid = builtin.load(name.split()[0])
+    grid = files.load(name.split()[0])
     none = pl.lit(None, dtype=pl.Float64)
     scaled = [pl.col(c) * share for c in ("p_kw", "q_kvar")]
     grid = grid.with_tables(loads=grid.loads.with_columns(*scaled, model=pl.lit("power"), v_min_pu=none, v_max_pu=none))

@@ -26,7 +26,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 import numpy as np
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses, solve
 
@@ -61,7 +61,7 @@ def run(flows: int = 1000) -> dict[str, Any]:
     """All figures, as they go into the JSON file."""
     rows = []
     for name in CASES:
-        network = build_network(builtin.load(name))
+        network = build_network(files.load(name))
         rows += [measure(name, network, kind, flows) for kind in ("topologies", "loads")]
     return {"machine": platform.machine(), "python": platform.python_version(), "tolerance": TOLERANCE, "rows": rows}
 

@@ -10,7 +10,7 @@ from statistics import median
 
 import openpoint
 from openpoint.errors import OpenpointError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.study import Method
 
@@ -118,7 +118,7 @@ def measure(
 
 def warm_up(methods: Sequence[str]) -> None:
     """Compile the kernels and import the solvers, so that nobody's clock counts that."""
-    grid = builtin.load(WARM_UP)
+    grid = files.load(WARM_UP)
     for name in methods:
         openpoint.reconfigure(grid, method=_method(name, 0.5, 20.0))
 

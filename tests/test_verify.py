@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.search.exchange.ac_check import AcEvaluator
@@ -34,13 +34,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Certificates of built-in grids."""
     folder = tmp_path_factory.mktemp("certificates")
     for name in LOSS_KW:
-        search_topologies(build_network(builtin.load(name)), certificate=folder / name)
+        search_topologies(build_network(files.load(name)), certificate=folder / name)
     return {name: folder / name for name in LOSS_KW}
 
 
 @pytest.mark.parametrize("name", LOSS_KW)
 def test_the_certificate_of_a_built_in_grid_verifies(name: str, certificates: dict[str, Path]) -> None:
-    found = verify(builtin.load(name), certificates[name])
+    found = verify(files.load(name), certificates[name])
     assert found.loss_kw == pytest.approx(LOSS_KW[name], abs=6e-4)
     assert found.loss_kw * (1.0 - 1.1e-6) <= found.bound_kw <= found.loss_kw
     assert found.gap <= 1.1e-6
@@ -269,8 +269,8 @@ def test_tampering_is_caught(
     certificates: dict[str, Path],
     tmp_path: Path,
 ) -> None:
-    grid = builtin.load("baran33")
-    head, lines = content(certificates["baran33"], build_network(builtin.load("baran33")))
+    grid = files.load("baran33")
+    head, lines = content(certificates["baran33"], build_network(files.load("baran33")))
     verify(grid, rewritten(tmp_path / "same", head, lines))
     number = {name: e for e, name in enumerate(build_network(grid).branch_names)}
     head["open_number"] = number[head["open"][0]]
@@ -281,18 +281,18 @@ def test_tampering_is_caught(
 
 
 def test_the_node_at_fault_is_named(certificates: dict[str, Path], tmp_path: Path) -> None:
-    head, lines = content(certificates["baran33"], build_network(builtin.load("baran33")))
+    head, lines = content(certificates["baran33"], build_network(files.load("baran33")))
     at = max(k for k, line in enumerate(lines) if line[0] == "bound")
     lines[at][-2] = [0] * 32 + [10**9]
     nodes = 1 + sum(line[0] in ("split", "from") for line in lines[:at])
     with pytest.raises(CertificateError, match=f"line {at + 2}, node {nodes}: "):
-        verify(builtin.load("baran33"), rewritten(tmp_path / "tampered", head, lines))
+        verify(files.load("baran33"), rewritten(tmp_path / "tampered", head, lines))
 
 
 def test_a_changed_grid_is_noticed(certificates: dict[str, Path]) -> None:
-    grid = builtin.load("baran33")
+    grid = files.load("baran33")
     loads = grid.loads.with_columns(p_kw=grid.loads["p_kw"] * np.where(np.arange(grid.loads.height) == 3, 1.001, 1.0))
-    for other in (grid.with_tables(loads=loads), grid.with_closed({"37": True}), builtin.load("baran69")):
+    for other in (grid.with_tables(loads=loads), grid.with_closed({"37": True}), files.load("baran69")):
         with pytest.raises(CertificateError, match="another grid"):
             verify(other, certificates["baran33"])
 
@@ -303,17 +303,17 @@ def test_a_truncated_file_is_noticed(share: float, certificates: dict[str, Path]
     path = tmp_path / "cut"
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(CertificateError):
-        verify(builtin.load("das70"), path)
+        verify(files.load("das70"), path)
     path.write_bytes(whole[:-40] + bytes(40))
     with pytest.raises(CertificateError, match="damaged"):
-        verify(builtin.load("das70"), path)
+        verify(files.load("das70"), path)
     path.write_text("a text", encoding="utf-8")
     with pytest.raises(CertificateError, match="this is no certificate"):
-        verify(builtin.load("das70"), path)
+        verify(files.load("das70"), path)
 
 
 def test_other_limits_and_locks_are_said(tmp_path: Path) -> None:
-    grid = builtin.load("das70")
+    grid = files.load("das70")
     method = openpoint.TopologySearch(certificate=tmp_path / "file")
     found = openpoint.reconfigure(grid, limits=Limits(v_min_pu=0.916), locked_open="76", method=method)
     proven = verify(grid, tmp_path / "file")
@@ -325,19 +325,19 @@ def test_other_limits_and_locks_are_said(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_version_is_refused_with_a_way_out(certificates: dict[str, Path], tmp_path: Path) -> None:
-    head, lines = content(certificates["baran33"], build_network(builtin.load("baran33")))
+    head, lines = content(certificates["baran33"], build_network(files.load("baran33")))
     head["format"] = "openpoint certificate 1"
     with pytest.raises(CertificateError, match=r"'openpoint certificate 1', not .* write it again"):
-        verify(builtin.load("baran33"), rewritten(tmp_path / "old", head, lines))
+        verify(files.load("baran33"), rewritten(tmp_path / "old", head, lines))
     head["format"] = "something else"
     with pytest.raises(CertificateError, match="form is 'something else'"):
-        verify(builtin.load("baran33"), rewritten(tmp_path / "other", head, lines))
+        verify(files.load("baran33"), rewritten(tmp_path / "other", head, lines))
 
 
 def test_nothing_is_written_where_nothing_is_proven(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("of an earlier run", encoding="utf-8")
-    network = build_network(builtin.load("baran69"))
+    network = build_network(files.load("baran69"))
     found = search_topologies(network, node_limit=3, certificate=path)
     assert found.termination is Termination.ITERATIONS
     kept = {"file.earlier": "of an earlier run"}
@@ -349,7 +349,7 @@ def test_nothing_is_written_where_nothing_is_proven(tmp_path: Path) -> None:
 
 def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
     for name in LOSS_KW:
-        network: Network = build_network(builtin.load(name))
+        network: Network = build_network(files.load(name))
         recorded = search_topologies(network, certificate=tmp_path / name)
         plain = search_topologies(network, certifiable=True)
         work = [(found.value, found.nodes, found.probes, found.leaves) for found in (plain, recorded)]
@@ -360,8 +360,8 @@ def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
 
 def test_progress_is_told_line_by_line(certificates: dict[str, Path]) -> None:
     told: list[tuple[int, int]] = []
-    verify(builtin.load("baran33"), certificates["baran33"], lambda done, whole: told.append((done, whole)))
-    lines = len(content(certificates["baran33"], build_network(builtin.load("baran33")))[1])
+    verify(files.load("baran33"), certificates["baran33"], lambda done, whole: told.append((done, whole)))
+    lines = len(content(certificates["baran33"], build_network(files.load("baran33")))[1])
     assert told == [(done, lines) for done in range(1, lines + 1)]
 
 

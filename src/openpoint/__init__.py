@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openpoint.errors import Problem as Problem
     from openpoint.grid import Grid as Grid
     from openpoint.grid.balanced import balanced_equivalent as balanced_equivalent
-    from openpoint.grid.builtin import cases as cases
+    from openpoint.grid.files import cases as cases
     from openpoint.io import GridLike as GridLike
     from openpoint.io import read as read
     from openpoint.io import write as write
@@ -74,8 +74,8 @@ if TYPE_CHECKING:
     from openpoint.twostage.ambiguity import TotalVariation as TotalVariation
     from openpoint.twostage.ambiguity import Wasserstein as Wasserstein
     from openpoint.twostage.log import Termination as Termination
-    from openpoint.twostage.methods.benders import Benders as Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint as ColumnAndConstraint
+    from openpoint.twostage.methods.decomposition import Benders as Benders
+    from openpoint.twostage.methods.decomposition import ColumnAndConstraint as ColumnAndConstraint
     from openpoint.twostage.methods.extensive import ExtensiveForm as ExtensiveForm
     from openpoint.twostage.risk import CVaR as CVaR
     from openpoint.twostage.risk import Expectation as Expectation
@@ -91,7 +91,7 @@ _HOMES = {
     "openpoint.errors": ("InputError", "OpenpointError", "OptionError", "Problem"),
     "openpoint.grid": ("Grid",),
     "openpoint.grid.balanced": ("balanced_equivalent",),
-    "openpoint.grid.builtin": ("cases",),
+    "openpoint.grid.files": ("cases",),
     "openpoint.io": ("GridLike", "read", "write"),
     "openpoint.io.opendss.read": ("read_shapes",),
     "openpoint.io.write_back": ("write_back",),
@@ -125,8 +125,7 @@ _HOMES = {
     "openpoint.studies.verify.study": ("verify_certificate",),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
-    "openpoint.twostage.methods.benders": ("Benders",),
-    "openpoint.twostage.methods.ccg": ("ColumnAndConstraint",),
+    "openpoint.twostage.methods.decomposition": ("Benders", "ColumnAndConstraint"),
     "openpoint.twostage.methods.extensive": ("ExtensiveForm",),
     "openpoint.twostage.risk": ("CVaR", "Expectation", "Regret", "WorstCase"),
     "openpoint.twostage.workers.executors": ("Cluster", "GivenExecutor", "Processes"),

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.optimize
 
 from openpoint import graph as topology
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.harden.model import Backup, HardenProgram
@@ -26,7 +26,7 @@ A, B, C = (2, 11), (4, 6, 11), (2, 5, 8, 14, 15)
 
 def zhang(*disasters: tuple[int, ...], odds: tuple[float, ...] = (1.0,), **options: object) -> HardenProgram:
     """The program of the published figures on 13 buses: $400 a line, $150 a generator of 100 kW, $14 per kW."""
-    network = Limits().applied(build_network(builtin.load("zhang13")))
+    network = Limits().applied(build_network(files.load("zhang13")))
     n, e = network.n_terminals, network.n_conductors
     broken = np.zeros((len(disasters), e))
     for k, lines in enumerate(disasters):

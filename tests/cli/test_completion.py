@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from openpoint.cli.completion import complete_grids
-from openpoint.grid import builtin
+from openpoint.grid import files
 
 
 def test_grids_are_the_built_in_ones_and_what_may_be_one_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,10 +19,10 @@ def test_grids_are_the_built_in_ones_and_what_may_be_one_here(tmp_path: Path, mo
         Path(name).touch()
     Path("barn").mkdir()
     Path("barn/net.json").touch()
-    assert complete_grids("bar") == [*(n for n in builtin.names() if n.startswith("bar")), "bar.m", f"barn{os.sep}"]
+    assert complete_grids("bar") == [*(n for n in files.names() if n.startswith("bar")), "bar.m", f"barn{os.sep}"]
     assert complete_grids("barn/") == ["barn/net.json"]
     assert complete_grids("barn/ne") == ["barn/net.json"]
-    assert complete_grids("") == [*builtin.names(), "bar.m", f"barn{os.sep}", "feeder.DSS"]
+    assert complete_grids("") == [*files.names(), "bar.m", f"barn{os.sep}", "feeder.DSS"]
     assert complete_grids("none/there") == []
 
 

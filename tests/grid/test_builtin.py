@@ -8,7 +8,7 @@ import pytest
 import openpoint
 from openpoint.errors import OptionError
 from openpoint.graph import is_radial
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.grid.schemas import SCHEMAS, tables_markdown
 from openpoint.network import build_network
 from openpoint.network.devices import build_devices
@@ -36,12 +36,12 @@ SIZES = {
 
 
 def test_names_go_from_small_to_large() -> None:
-    assert builtin.names() == tuple(SIZES)
+    assert files.names() == tuple(SIZES)
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_case(name: str) -> None:
-    grid = builtin.load(name)
+    grid = files.load(name)
     branches = grid.branches()
     assert grid.name == name
     assert grid.title
@@ -58,11 +58,11 @@ def test_case(name: str) -> None:
 
 
 def test_figures_are_as_published() -> None:
-    lines = builtin.load("baran33").lines
+    lines = files.load("baran33").lines
     assert lines.filter(name="2").select("r_ohm", "x_ohm").row(0) == ([0.493], [0.2511])
-    lines = builtin.load("civanlar16").lines
+    lines = files.load("civanlar16").lines
     assert lines.filter(name="1-4").select("r_ohm", "x_ohm").row(0) == ([0.39675], [0.529])
-    grid = builtin.load("zhang13")
+    grid = files.load("zhang13")
     assert grid.loads.filter(bus="12")["p_kw"].item() == 281.0
     assert grid.lines.filter(name="15").select("from_bus", "to_bus").row(0) == ("3", "13")
     # 10 MVA at 4.16 kV.
@@ -70,7 +70,7 @@ def test_figures_are_as_published() -> None:
 
 
 def test_microgrids_have_the_published_counts() -> None:
-    grid = builtin.load("ieee37-microgrids")
+    grid = files.load("ieee37-microgrids")
     switches = grid.branches().filter(switchable=True)
     assert (switches.height, (~switches["closed"]).sum()) == (10, 3)
     assert (grid.generators.height, grid.generators["p_max_kw"].sum()) == (7, 2180.0)
@@ -79,7 +79,7 @@ def test_microgrids_have_the_published_counts() -> None:
 @pytest.mark.parametrize(("name", "lines"), [("ieee13", 11), ("ieee37", 35), ("ieee123", 118)])
 def test_microgrids_are_cut_out_of_the_feeder_of_kersting(name: str, lines: int) -> None:
     """Impedances, loads and capacitors are those of the feeder; ties are added, loads are constant power."""
-    grid, feeder = builtin.load(f"{name}-microgrids"), builtin.load(name)
+    grid, feeder = files.load(f"{name}-microgrids"), files.load(name)
     same = ["name", "to_bus", "phases", "r_ohm", "x_ohm", "b_us"]
     own = grid.lines.filter(pl.col("name").is_in(feeder.lines["name"].implode())).filter(closed=True)
     own = own.select(same).sort("name")
@@ -94,14 +94,14 @@ def test_microgrids_are_cut_out_of_the_feeder_of_kersting(name: str, lines: int)
 
 @pytest.mark.parametrize(("name", "plain"), [("khodr70", "das70"), ("baran33-devices", "baran33")])
 def test_grids_with_devices_have_the_lines_and_loads_of_the_plain_ones(name: str, plain: str) -> None:
-    grid, without = builtin.load(name), builtin.load(plain)
+    grid, without = files.load(name), files.load(plain)
     assert grid.lines.equals(without.lines)
     assert grid.loads.equals(without.loads)
     assert (without.capacitors.height, without.generators.height) == (0, 0)
 
 
 def test_khodr70_has_the_published_devices() -> None:
-    grid = builtin.load("khodr70")
+    grid = files.load("khodr70")
     devices = build_devices(grid, build_network(grid))
     assert devices.names == ("49", "64", "1", "70", "15", "29")
     base = build_network(grid).s_base_kva
@@ -127,7 +127,7 @@ def test_describe_and_unknown_name() -> None:
     ]
     assert table["name"].to_list() == list(SIZES)
     with pytest.raises(OptionError, match="baran33"):
-        builtin.load("baran34")
+        files.load("baran34")
 
 
 def test_reference_page_tells_every_column() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.io.matpower.read import grid_from_text as from_matpower
 from openpoint.io.pandapower.branches import branch_names
 from openpoint.io.pandapower.read import grid_from_text
@@ -110,7 +110,7 @@ def test_a_path_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_unknown_names_list_the_cases(name: str) -> None:
     with pytest.raises(InputError) as caught:
         openpoint.read(name)
-    assert all(case in str(caught.value) for case in builtin.names()) or name == "x" * 5000
+    assert all(case in str(caught.value) for case in files.names()) or name == "x" * 5000
 
 
 def test_close_names_are_offered() -> None:

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
 from openpoint.powerflow import balanced, kernel
-from openpoint.powerflow.balanced import FlowStatus, losses, solve
+from openpoint.powerflow.balanced import FlowStatus, close_loops, losses, solve
 from openpoint.powerflow.check import check_flow
-from openpoint.powerflow.closed_loop import close_loops
 from openpoint.powerflow.meshed import MeshedFlow, solve_meshed
 from openpoint.powerflow.state import ac_state
 from tests.builders.grids import FEED, RICH, all_topologies, random_grid

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import FlowStatus, losses, solve
 from openpoint.powerflow.check import check_flow
@@ -37,7 +37,7 @@ CASES = {
 
 @cache
 def network_of(name: str) -> Network:
-    return build_network(builtin.load(name))
+    return build_network(files.load(name))
 
 
 def with_open(network: Network, rows: list[int] | list[str]) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_voltages_are_those_of_pandapower_and_power_grid_model(name: str) -> Non
 
 def test_every_balanced_built_in_grid_without_devices_is_tested_here() -> None:
     """Those with devices have a state that tells more than its open branches: `tests/cases`."""
-    balanced = [builtin.load(name) for name in builtin.cases().filter(phases="1")["name"]]
+    balanced = [files.load(name) for name in files.cases().filter(phases="1")["name"]]
     assert {grid.name for grid in balanced if grid.generators.is_empty()} == set(CASES)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import openpoint
 from openpoint import Grid, InputError, OptionError, Problem
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, network_of_period
 from openpoint.scenarios.day.build import build_day
@@ -464,7 +464,7 @@ def test_every_model_of_a_load_and_fixed_generation_are_kept() -> None:
         assert getattr(half, field) - fixed == pytest.approx((getattr(network, field) - fixed) / 2, abs=1e-15)
 
 
-GRID = builtin.load("baran33")
+GRID = files.load("baran33")
 
 
 def short_day() -> Day:

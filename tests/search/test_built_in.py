@@ -13,7 +13,7 @@ import pytest
 
 import openpoint
 from openpoint import GivenExecutor, OptionError, Processes, TopologySearch, reconfigure
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import losses
@@ -31,7 +31,7 @@ ENUMERATED = {
 
 @pytest.mark.parametrize("name", ENUMERATED)
 def test_brute_force_finds_the_least_loss(name: str) -> None:
-    network = build_network(builtin.load(name))
+    network = build_network(files.load(name))
     number, loss_kw, ties = ENUMERATED[name]
     assert count_topologies(network) == number
     seen = 0
@@ -49,9 +49,9 @@ def test_brute_force_finds_the_least_loss(name: str) -> None:
 
 
 def test_large_grids_are_counted_exactly() -> None:
-    assert count_topologies(build_network(builtin.load("das70"))) == 383_204_016
-    assert count_topologies(build_network(builtin.load("zhang118"))) == 4_460_226_199_546_680
-    assert count_topologies(build_network(builtin.load("mantovani136"))) == 2_268_613_367_486_060_112
+    assert count_topologies(build_network(files.load("das70"))) == 383_204_016
+    assert count_topologies(build_network(files.load("zhang118"))) == 4_460_226_199_546_680
+    assert count_topologies(build_network(files.load("mantovani136"))) == 2_268_613_367_486_060_112
 
 
 # name: (least loss kW, most nodes); couplers and transformers stay as they are, in the commercial grid in a loop.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.search import checkpoint, duel, memory, region_decomposition, saving, topology
 from openpoint.search.kernel.arrays import work_for
@@ -92,7 +92,7 @@ def test_the_same_on_random_grids_with_limits_and_costs(tmp_path: Path, kind: tu
 
 
 def test_a_certificate_in_pieces_is_the_certificate_in_one(tmp_path: Path) -> None:
-    grid = builtin.load("baran33")
+    grid = files.load("baran33")
     network = build_network(grid).with_limits(
         w_min=np.zeros(33), w_max=np.full(33, np.inf), l_max=np.full(len(grid.branches()), np.inf)
     )

@@ -26,7 +26,7 @@ from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import question_of
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid
 
 State = tuple[Bools, Ints, Complexes]

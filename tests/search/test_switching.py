@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.operating_cost import least_loss
 from openpoint.search.enumeration import topologies
@@ -120,7 +120,7 @@ def check(problem: SwitchingProblem, found: SwitchingOutcome) -> None:
 
 def of_classes(name: str, periods: int = 4, **given: object) -> SwitchingProblem:
     """A built-in grid whose loads of three classes have their peaks one after another."""
-    network = build_network(builtin.load(name))
+    network = build_network(files.load(name))
     n = network.n_terminals
     network = network.with_limits(
         w_min=np.zeros(n), w_max=np.full(n, np.inf), l_max=np.full(network.n_conductors, np.inf)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint import TopologySearch
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search import incumbent as keeping
@@ -60,7 +60,7 @@ OPTIMA = {
 
 def loaded(name: str, v_min: float = 0.0) -> Network:
     """A built-in grid with this voltage limit alone."""
-    network = build_network(builtin.load(name))
+    network = build_network(files.load(name))
     n, m = network.n_terminals, network.n_conductors
     return network.with_limits(w_min=np.full(n, v_min**2), w_max=np.full(n, np.inf), l_max=np.full(m, np.inf))
 
@@ -262,7 +262,7 @@ def test_one_node_is_one_in_words() -> None:
 
 
 def test_a_long_search_for_which_no_gap_was_asked_is_content_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     close = search_topologies(network, gap=None)
     assert (close.termination, close.gap <= 1e-6) == (Termination.OPTIMAL, True)
     monkeypatch.setattr(keeping, "LONG", 0.0)

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from openpoint import Benders, ExtensiveForm, OptionError
 from openpoint.solvers import highs
 from openpoint.solvers.base import StandardForm, Status
-from openpoint.solvers.bounds import bounded, proof
+from openpoint.solvers.bounds import KnownColumns, bounded, proof, settled
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
-from openpoint.solvers.known import KnownColumns, settled
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.methods.master import Tangents
 from openpoint.twostage.program import Cone, no_good, parts

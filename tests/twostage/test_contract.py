@@ -20,8 +20,7 @@ from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.study import phases_program
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.program import (
     ExactEvaluation,
     FirstStage,

@@ -27,7 +27,7 @@ from openpoint.twostage.log import (
     iterations_reached,
     relative_gap,
 )
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.clock import Clock, held
 from tests.builders.grids import LIMITED_FEED, grids
 from tests.builders.programs import program_of

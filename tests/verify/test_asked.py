@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network.limits import Limits
 from openpoint.verify import Asked, CertificateError, asked_of, question_of
 from openpoint.verify.asked import read_asked
@@ -79,7 +79,7 @@ def test_words_that_make_no_question_are_refused_by_name(words: Any, message: st
 )
 def test_words_without_effect_would_be_told_without_being_proven(words: Asked) -> None:
     with pytest.raises(OptionError):
-        question_of(builtin.load("baran33"), words)
+        question_of(files.load("baran33"), words)
 
 
 def test_what_is_not_asked_is_no_question() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
@@ -23,7 +23,7 @@ COUNT = 60
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return build_network(builtin.load("civanlar16"))
+    return build_network(files.load("civanlar16"))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_number_of_processes_reaches_the_check(
     monkeypatch.setattr(proof, "ProcessPoolExecutor", counted)
     path = tmp_path / "file"
     path.write_bytes(gzip.compress(text, 1))
-    grid = builtin.load("civanlar16")
+    grid = files.load("civanlar16")
     assert verify(grid, path, workers=2) == verify(grid, path)
     assert pools == [1]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
@@ -105,7 +105,7 @@ def test_certificates_under_every_risk_are_accepted_and_claim_no_more_than_is_tr
 
 def plain_task(spread: tuple[float, float] = (0.5, 1.5)) -> tuple[FuturesTask, np.ndarray]:
     """Six futures of the grid of 16 buses, with loads that take power and the mean of the worst half."""
-    network = build_network(builtin.load("civanlar16"))
+    network = build_network(files.load("civanlar16"))
     loads = np.abs(network.s_power.real) + 1j * np.abs(network.s_power.imag)
     network = replace(network, s_power=loads, s_impedance=np.zeros_like(loads))
     rng = np.random.default_rng(3)

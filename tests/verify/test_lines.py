@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.devices import no_devices
 from openpoint.search.topology import search_topologies
@@ -79,7 +79,7 @@ def test_words_of_futures_have_their_own_form(tmp_path: Path) -> None:
 
 def test_no_line_holds_twice_in_succession(tmp_path: Path) -> None:
     """Of what may be repeated for nothing a file could go on for ever."""
-    network, path, words = build_network(builtin.load("civanlar16")), tmp_path / "file", set[str]()
+    network, path, words = build_network(files.load("civanlar16")), tmp_path / "file", set[str]()
     found = search_topologies(network, certificate=path)
     assert found.closed is not None
     by_search = content(path, network)
@@ -96,7 +96,7 @@ def test_no_line_holds_twice_in_succession(tmp_path: Path) -> None:
 
 
 def test_applying_nothing_is_no_step(tmp_path: Path) -> None:
-    network, path = build_network(builtin.load("civanlar16")), tmp_path / "file"
+    network, path = build_network(files.load("civanlar16")), tmp_path / "file"
     search_topologies(network, certificate=path)
     head, _ = content(path, network)
     with pytest.raises(CertificateError, match="line 2, node 1: there is nothing to close"):
@@ -104,7 +104,7 @@ def test_applying_nothing_is_no_step(tmp_path: Path) -> None:
 
 
 def test_a_file_has_the_lines_that_its_head_names(tmp_path: Path) -> None:
-    network, path = build_network(builtin.load("civanlar16")), tmp_path / "file"
+    network, path = build_network(files.load("civanlar16")), tmp_path / "file"
     search_topologies(network, certificate=path)
     head, lines = content(path, network)
     for count, words in ((len(lines) - 1, "more lines"), (len(lines) + 1, "fewer lines")):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
@@ -65,7 +65,7 @@ def test_no_state_of_at_most_this_loss_has_lower_voltages(seed: int) -> None:
 @pytest.fixture(scope="module")
 def steady() -> Network:
     """The grid of 33 buses with loads of constant impedance and current alone, and no lower limit of voltage."""
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     power = network.s_power
     return replace(
         network, s_power=0.0 * power, s_impedance=0.7 * power, s_current=0.3 * power, w_min=np.zeros(len(power))

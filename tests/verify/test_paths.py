@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
@@ -93,7 +93,7 @@ def _ways(above: list[int], j: int) -> itertools.chain[int]:
 
 
 def test_what_the_bound_does_not_hold_for_is_named() -> None:
-    data = data_of(build_network(builtin.load("baran33")))
+    data = data_of(build_network(files.load("baran33")))
     none = [Fraction(0)] * len(data.p)
     assert obstacles(data) == []
     assert obstacles(replace(data, p=[*data.p[:-1], Fraction(-1)])) == ["generation"]
@@ -146,7 +146,7 @@ def test_a_grid_that_need_not_lose_anything_is_proven_by_paths() -> None:
 
 
 def test_tampered_bounds_by_paths_are_refused(tmp_path: Path) -> None:
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     head, lines = certified(network, tmp_path / "file")
     assert [line[0] for line in lines] == ["paths"]
     found = verify_network(network, rewritten(tmp_path / "file", head, lines))
@@ -240,7 +240,7 @@ def test_neither_checker_accepts_what_is_false(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left", [0.3, 0.6, 0.9, 0.99])
 def test_a_certificate_of_one_line_that_is_cut_off_is_refused(left: float, tmp_path: Path) -> None:
-    network, path = build_network(builtin.load("baran33")), tmp_path / "file"
+    network, path = build_network(files.load("baran33")), tmp_path / "file"
     _, lines = certified(network, path)
     assert [line[0] for line in lines] == ["paths"]
     whole = path.read_bytes()
@@ -250,7 +250,7 @@ def test_a_certificate_of_one_line_that_is_cut_off_is_refused(left: float, tmp_p
 
 
 def test_a_bound_by_paths_of_a_grid_with_generation_is_refused_by_name(tmp_path: Path) -> None:
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     network = replace(network, s_power=np.where(np.arange(33) == 20, -0.01, network.s_power))
     head, lines = certified(network, tmp_path / "file")
     assert lines[-1][0] == "bound"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.topology import search_topologies
@@ -27,7 +27,7 @@ MOST = 6
 
 def rich() -> Network:
     """The grid of 33 buses with ratios, charging, all models of load, and ratings that bind at its optimum."""
-    net = build_network(builtin.load("baran33"))
+    net = build_network(files.load("baran33"))
     tap = np.ones(net.n_conductors)
     tap[[0, 20]] = 0.98, 1.02
     y = np.where(np.arange(net.n_conductors) % 4 == 0, 1e-4 + 2e-3j, 0.0)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
@@ -103,7 +103,7 @@ def _loaded(network: Network, factor: float) -> Network:
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The problem file and a certificate of a built-in grid."""
-    folder, network = tmp_path_factory.mktemp("proof"), build_network(builtin.load("baran33"))
+    folder, network = tmp_path_factory.mktemp("proof"), build_network(files.load("baran33"))
     search_topologies(network, gap=1e-3, certificate=folder / "file")
     (folder / "problem").write_text(problem_text(Question.of(network)))
     return folder / "problem", folder / "file"

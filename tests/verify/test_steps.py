@@ -13,7 +13,7 @@ import pytest
 
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.scenarios.year.read import read_year
@@ -156,7 +156,7 @@ def test_states_that_have_no_flow_in_a_step_are_excluded_by_bounds_or_no_file_is
 
 @pytest.mark.parametrize(("hours", "profile"), [(0.0, 1.0), (math.nan, 1.0), (math.inf, 1.0), (8760.0, math.nan)])
 def test_a_year_whose_numbers_are_none_is_refused(hours: float, profile: float) -> None:
-    grid = builtin.load("civanlar16")
+    grid = files.load("civanlar16")
     year = read_year(pl.DataFrame({"hours": [8760.0], "all": [1.0]}), grid)
     wrong = replace(year, hours=np.array([hours]), profile=np.array([[profile, 1.0]]))
     assert Steps.of(year, build_network(grid)).n == len(year.bus_names)

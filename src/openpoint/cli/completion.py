@@ -26,9 +26,9 @@ def wanted() -> bool:
 
 def complete_grids(incomplete: str) -> list[str]:
     """The built-in grids, files that may be grids, and folders, which begin as is written."""
-    from openpoint.grid import builtin
+    from openpoint.grid import files
 
-    names = [name for name in builtin.names() if name.startswith(incomplete)]
+    names = [name for name in files.names() if name.startswith(incomplete)]
     return [*names, *_files(incomplete)]
 
 

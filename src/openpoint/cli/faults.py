@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from openpoint.studies.secure.model.assumptions import FaultArguments
+    from openpoint.studies.secure.model.indices import FaultArguments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,9 +142,9 @@ def _show_unbalance(grid: Grid, made: Grid) -> None:
 
 def cases() -> int:
     """List the built-in grids."""
-    from openpoint.grid import builtin
+    from openpoint.grid import files
 
-    show_frame(console(), builtin.cases().drop("source"))  # long; `info` shows it
+    show_frame(console(), files.cases().drop("source"))  # long; `info` shows it
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.cli.display import console
-from openpoint.grid import Grid, builtin
+from openpoint.grid import Grid, files
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.report.terminal import words
@@ -72,24 +72,24 @@ def warmup(*, quiet: bool) -> int:
 
 
 def _flow() -> None:
-    run_powerflow(builtin.load("civanlar16"))
+    run_powerflow(files.load("civanlar16"))
 
 
 def _exchange() -> None:
-    reconfigure(builtin.load("civanlar16"), method=BranchExchange())
+    reconfigure(files.load("civanlar16"), method=BranchExchange())
 
 
 def _search() -> None:
-    reconfigure(builtin.load("civanlar16"), method=TopologySearch())
+    reconfigure(files.load("civanlar16"), method=TopologySearch())
 
 
 def _impossible_limits() -> None:
     # Voltages that no state keeps: the search for the highest voltages of all states is compiled for them.
-    reconfigure(builtin.load("baran33"), method=TopologySearch(), limits=Limits(v_min_pu=0.95))
+    reconfigure(files.load("baran33"), method=TopologySearch(), limits=Limits(v_min_pu=0.95))
 
 
 def _futures() -> None:
-    grid = builtin.load("civanlar16")
+    grid = files.load("civanlar16")
     futures = grow(grid, count=2, seed=1)
     reconfigure(grid, futures=futures, method=TopologySearch())
     with tempfile.TemporaryDirectory() as folder:
@@ -97,12 +97,12 @@ def _futures() -> None:
 
 
 def _year() -> None:
-    reconfigure(builtin.load("civanlar16"), year="synthetic-hours")
-    reconfigure(builtin.load("civanlar16"), year="synthetic-hours", blocks="quarterly", switchings_a_year=2)
+    reconfigure(files.load("civanlar16"), year="synthetic-hours")
+    reconfigure(files.load("civanlar16"), year="synthetic-hours", blocks="quarterly", switchings_a_year=2)
 
 
 def _certificate() -> None:
-    grid = builtin.load("baran33")
+    grid = files.load("baran33")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "proof.cert"
         reconfigure(grid, method=TopologySearch(certificate=file))
@@ -148,21 +148,21 @@ def _mesh(side: int) -> Grid:
 
 
 def _enumeration() -> None:
-    reconfigure(builtin.load("civanlar16"), method=Enumeration())
+    reconfigure(files.load("civanlar16"), method=Enumeration())
 
 
 def _devices() -> None:
-    dispatch(builtin.load("baran33-devices"), limits=Limits(v_min_pu=0.95))
+    dispatch(files.load("baran33-devices"), limits=Limits(v_min_pu=0.95))
 
 
 def _day() -> None:
-    grid, uncertain = builtin.load("baran33"), {"load": 0.1, "solar": 0.3, "wind": 0.3}
+    grid, uncertain = files.load("baran33"), {"load": 0.1, "solar": 0.3, "wind": 0.3}
     dispatch_day(grid, "baran33-day", topology="fixed", uncertain=uncertain, budget=2, gap=0.5)
     dispatch_day(grid, "baran33-day", topology="once", uncertain=uncertain, budget=2, gap=0.01)
 
 
 def _switching() -> None:
-    network = build_network(builtin.load("civanlar16"))
+    network = build_network(files.load("civanlar16"))
     fixed = ~network.switchable
     hours = [replace(network, s_power=factor * network.s_power) for factor in (0.5, 1.0)]
     searches = [
@@ -173,17 +173,17 @@ def _switching() -> None:
 
 
 def _faults() -> None:
-    reconfigure_secure(builtin.load("civanlar16"), restorable="today")
+    reconfigure_secure(files.load("civanlar16"), restorable="today")
 
 
 def _restoration() -> None:
-    grid = builtin.load("zhang13")
+    grid = files.load("zhang13")
     harden(grid, disasters=storms(grid, count=2, seed=1), max_lines=1, max_generators=1)
 
 
 def _steps_of_long_searches() -> None:
     # What only a long search calls: on to other processes, and to limits of voltage on a tree with generators.
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     fixed = ~network.switchable
     model, _ = build_model(network, must_close=network.closed & fixed, must_open=~network.closed & fixed)
     work, counted = work_for(model), counts()

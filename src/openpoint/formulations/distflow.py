@@ -35,8 +35,7 @@ from openpoint.errors import OptionError
 from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltages, ratios, units_on
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind
-from openpoint.network.limits import at_kept_limits, greatest_square, least_square
-from openpoint.network.ratings import series_limits
+from openpoint.network.limits import at_kept_limits, greatest_square, least_square, series_limits
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
@@ -349,7 +348,7 @@ def _limits(network: Network, flow: _Flow, w: cp.Variable, inner: Ints, choice: 
 
 
 def _ratings(network: Network, flow: _Flow, choice: DeviceChoice | None) -> list[cp.Expression]:
-    """Excesses of squared rated currents (`openpoint.network.ratings`), linear in the flow.
+    """Excesses of squared rated currents (`openpoint.network.limits`), linear in the flow.
 
     With half of the shunt h = g + jb the squared current at the from end, on the to side of the ratio t, is
     l + |h|² w_fr + 2 (g p − b q), and it is limited by t² l_max / rated_fr²; that at the to end is

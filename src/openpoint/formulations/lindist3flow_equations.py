@@ -39,7 +39,7 @@ from openpoint.formulations.lindist3flow_deltas import (
 )
 from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
-from openpoint.network.ratings import series_limits
+from openpoint.network.limits import series_limits
 
 # Zero sequence of reference voltages that counts as none, pu.
 _NO_ZERO_SEQUENCE = 1e-9

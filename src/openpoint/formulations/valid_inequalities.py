@@ -14,8 +14,7 @@ from openpoint.formulations.distflow import DistFlow
 from openpoint.formulations.radiality import Choices
 from openpoint.network import Network
 from openpoint.network.devices import Devices
-from openpoint.network.limits import at_kept_limits
-from openpoint.network.ratings import greatest_series_currents
+from openpoint.network.limits import at_kept_limits, greatest_series_currents
 
 
 def loss_most(net: Network) -> float:

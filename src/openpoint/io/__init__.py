@@ -27,21 +27,21 @@ from typing import Any
 from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_bytes
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.grid.devices import Held, with_held
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.inputs import content_of, unreadable
 from openpoint.io import cgmes, memory, reds, vision
 from openpoint.io import pgm as pgm
+from openpoint.io import simbench as simbench
 from openpoint.io.folder import read_folder, write_folder
 from openpoint.io.geojson import with_geojson
 from openpoint.io.matpower import read as matpower
 from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.write import circuit_text
 from openpoint.io.pandapower import read as pandapower
-from openpoint.io.simbench import read as simbench
-from openpoint.io.simbench.read import grid_from_folder as simbench_grid
+from openpoint.io.simbench import grid_from_folder as simbench_grid
 from openpoint.io.text import decode, file_ending
 from openpoint.io.workbook import read as workbook
 
@@ -110,8 +110,8 @@ def _read(path_or_name: GridLike) -> Grid:
         pass
     except OSError as error:
         raise InputError([unreadable(path, error)]) from error
-    if isinstance(path_or_name, str) and path_or_name in builtin.names():
-        return builtin.load(path_or_name)
+    if isinstance(path_or_name, str) and path_or_name in files.names():
+        return files.load(path_or_name)
     raise InputError([_not_found(os.fspath(path_or_name))])
 
 
@@ -207,7 +207,7 @@ def _reader_by_content(text: str) -> _Reader | None:
 
 
 def _not_found(name: str) -> Problem:
-    known = builtin.names()
+    known = files.names()
     near = difflib.get_close_matches(name, known, n=3)
     remedy = f"The built-in cases are {', '.join(known)}"
     if near:

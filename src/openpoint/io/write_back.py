@@ -28,13 +28,13 @@ from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.io import pgm as pgm
 from openpoint.io import read, vision, write
+from openpoint.io import simbench as simbench
 from openpoint.io.matpower import read as matpower
 from openpoint.io.opendss import read as opendss
 from openpoint.io.opendss.text import read_script
 from openpoint.io.pandapower import states as pandapower
 from openpoint.io.pgm import is_input
-from openpoint.io.simbench import states as simbench
-from openpoint.io.simbench.read import TABLES, is_folder
+from openpoint.io.simbench import TABLES, is_folder
 from openpoint.io.switch_states import Change, edited, refuse_difference
 
 _FILE = re.compile(r"(?i)\b(csv|sng|dbl|pqcsv)?file\s*=")

@@ -33,7 +33,7 @@ class AcCheck:
         loss: active power that all branches take, per unit.
         v_low, v_high: energised terminals, sources excepted, whose voltage violates its limit.
         overloaded: conductors whose current violates its limit.
-        current: (E) rated current (`openpoint.network.ratings`), per unit.
+        current: (E) rated current (`openpoint.network.limits`), per unit.
     """
 
     max_mismatch: float

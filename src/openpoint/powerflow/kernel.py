@@ -294,7 +294,7 @@ def turned(re: float, im: float, angle: float, scale: float) -> complex:
 
 @inlined
 def rated_square(wires: Wires, e: int, k: int, work: Work) -> float:
-    """Squared rated current of the branch from position k to its parent (`openpoint.network.ratings`)."""
+    """Squared rated current of the branch from position k to its parent (`openpoint.network.limits`)."""
     up, fr, to = work.parent[k], wires.rated_fr[e], wires.rated_to[e]
     upper, lower = (to, fr) if work.flipped[k] else (fr, to)
     half_re, half_im, j_re, j_im = work.half_re[k], work.half_im[k], work.j_re[k], work.j_im[k]

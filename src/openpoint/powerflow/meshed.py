@@ -28,7 +28,7 @@ from scipy.sparse.linalg import MatrixRankWarning, spsolve
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components, energised
 from openpoint.network import Network
-from openpoint.network.ratings import rated_currents
+from openpoint.network.limits import rated_currents
 
 ITERATIONS = 40
 STEP = 1e-12

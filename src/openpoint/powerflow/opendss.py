@@ -23,7 +23,7 @@ from openpoint.grid.grid import Grid
 from openpoint.io.opendss import write
 from openpoint.io.opendss.engine import TOLERANCE_PU, borrow_engine, hand_back, solve_as_it_is
 from openpoint.network import Network, build_network
-from openpoint.network.ratings import rated_amperes
+from openpoint.network.limits import rated_amperes
 from openpoint.powerflow.check_phases import max_mismatch
 
 _NODE = {"1": 1, "a": 1, "b": 2, "c": 3}
@@ -385,7 +385,7 @@ class PhaseState:
     Attributes:
         energised: (N) whether a source reaches the terminal.
         v: (N) voltage to neutral, per unit of the nominal one; nan where the flow has no solution.
-        i_a: (E) rated current (`openpoint.network.ratings`).
+        i_a: (E) rated current (`openpoint.network.limits`).
         s_fr_kva, s_to_kva: (E) power that enters at each end. source_kva: (S) power delivered.
         max_mismatch: by the equations of the network, independent of OpenDSS, per unit of the base of a phase. It is
             about 1e-6 at best: OpenDSS adds a susceptance of a millionth of its rating to a transformer.

@@ -20,7 +20,7 @@ class AcState:
 
     Attributes:
         closed: (E) state of the branches. generation: (G) complex injection of dispatchable generators.
-        v: (N) complex voltage. i: (E) rated current (`openpoint.network.ratings`). s_fr, s_to: (E) power into the
+        v: (N) complex voltage. i: (E) rated current (`openpoint.network.limits`). s_fr, s_to: (E) power into the
             branch at its ends.
         source_s: (S) power that each source delivers. loss: per unit. check: the independent check of the state.
     """

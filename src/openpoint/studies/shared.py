@@ -230,8 +230,7 @@ def _made(name: str, how: str) -> Any:
         OptionError: it is solved in no such way.
     """
     from openpoint.search.methods import Enumeration, TopologySearch
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
     from openpoint.twostage.methods.extensive import ExtensiveForm
 
     if name == "extensive":

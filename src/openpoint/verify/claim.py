@@ -15,7 +15,7 @@ import numpy as np
 from openpoint.arrays import Complexes
 from openpoint.network import Network
 from openpoint.network.devices import with_positions
-from openpoint.network.ratings import greatest_series_currents
+from openpoint.network.limits import greatest_series_currents
 from openpoint.verify.asked import Asked
 from openpoint.verify.caps import floors
 from openpoint.verify.data import NOTHING as NO_DEVICES

@@ -92,7 +92,7 @@ class _Sweeps:
         return total
 
     def rated(self) -> ByBus:
-        """By branch its squared rated current (`openpoint.network.ratings`), of open ones that of their charging."""
+        """By branch its squared rated current (`openpoint.network.limits`), of open ones that of their charging."""
         found = {e: rated * rated * abs(y) ** 2 * abs(self.v[bus]) ** 2 for bus, y, e, rated in self.hung}
         for bus, above, e, forth in self.below:
             half, tap, series = self.half[e], self.tap[e], self.series[e]

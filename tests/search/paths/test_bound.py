@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.search import topology
 from openpoint.search.paths import arborescence, entries, explorer
@@ -193,7 +193,7 @@ def test_no_state_below_the_cutoff_is_lost_by_trials(begun: list[PathExplorer], 
 
 @pytest.mark.parametrize("name", ["baran33", "zhang118", "mantovani136"])
 def test_a_search_that_begins_anew_ends_at_the_same_optimum(begun: list[PathExplorer], name: str) -> None:
-    network = build_network(builtin.load(name))
+    network = build_network(files.load(name))
     bounds: list[float] = []
     found = search_topologies(network, gap=1e-4, progress=lambda now: bounds.append(now.lower_bound))
     assert begun

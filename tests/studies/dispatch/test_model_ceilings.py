@@ -11,7 +11,7 @@ from openpoint.network.operating_cost import OperatingCost, least_loss
 from openpoint.search.operating_states import best_operating_state
 from openpoint.studies.dispatch.model.ceilings import Ceiling, bounded
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from tests.builders.contract import check_program
 from tests.builders.device_grids import DeviceGrid, random_device_grid

@@ -14,7 +14,7 @@ from openpoint.search.operating_states import best_operating_state
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.subproblem import Subproblem

@@ -12,8 +12,7 @@ import pytest
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.studies.harden.restoration import RestorationModel
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.recourse.mixed import _monotone_cuts

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openpoint import graph as topology
 from openpoint.errors import InputError, OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
-from openpoint.network.ratings import series_limits
+from openpoint.network.limits import series_limits
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.restoration import TOLERANCE, Plan, ac_check, restore
 from tests.builders.disasters import C, brute_force, random_decision, random_program, zhang

@@ -15,7 +15,7 @@ from openpoint import Disasters, Grid, harden
 from openpoint.results import export
 from openpoint.studies.catalog import published
 from openpoint.studies.harden.result import HardenResult
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from tests.results.test_export import NASTY, ring
 
 

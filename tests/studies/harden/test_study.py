@@ -20,7 +20,7 @@ from openpoint.scenarios.ambiguity import read_disasters_ambiguity as read_ambig
 from openpoint.studies.harden import answer as harden_answer
 from openpoint.studies.harden.result import HardenResult
 from openpoint.twostage.ambiguity import Moments, TotalVariation
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 
 A, B, C = ["2", "11"], ["4", "6", "11"], ["2", "5", "8", "14", "15"]
 EXACT = ColumnAndConstraint(gap=1e-6)

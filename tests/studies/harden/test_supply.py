@@ -15,7 +15,7 @@ import pytest
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.model import HardenProgram
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.recourse.compile import compile_model

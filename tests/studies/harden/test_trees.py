@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from openpoint.formulations.lindistflow import lindistflow, nominal_demand
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.harden.trees import Feeder, feeder_of, flow, lifted, shed_on, spanned, violation, walk
 
-NETWORK = build_network(builtin.load("baran33"))
+NETWORK = build_network(files.load("baran33"))
 NONE = np.empty(0, dtype=np.int64)
 
 

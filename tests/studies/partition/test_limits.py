@@ -9,8 +9,7 @@ import openpoint
 from openpoint.grid import Grid
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.log import Iteration, Termination
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from tests.builders.clock import Wish, held
 

@@ -26,8 +26,7 @@ from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.compile import template_of

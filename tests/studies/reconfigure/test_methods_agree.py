@@ -17,7 +17,7 @@ import pytest
 
 import openpoint
 from openpoint import Benders, Enumeration, ExtensiveForm, OptionError, Termination, TopologySearch
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.studies.reconfigure.result import ReconfigureResult
@@ -38,7 +38,7 @@ LONG_FOR_SCIP = {3, *range(10, 20), 36, 47, 52, 61, 71, 73}
 """Seeds that take it from two seconds to a minute; Benders and topology search have them too."""
 IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:60]
 
-BALANCED = [name for name in builtin.cases().filter(phases="1")["name"] if builtin.load(name).generators.is_empty()]
+BALANCED = [name for name in files.cases().filter(phases="1")["name"] if files.load(name).generators.is_empty()]
 """Built-in grids of one phase, without devices."""
 MEASURED = ("zhang118", "mantovani136")
 """Those that take Benders minutes: its figures are what `python -m benchmarks` wrote down."""

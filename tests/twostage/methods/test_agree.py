@@ -13,8 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation, Wasserstein
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.methods.solving import StoppedError, wait_and_see_bounds
 from openpoint.twostage.program import AnyProgram

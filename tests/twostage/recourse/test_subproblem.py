@@ -24,7 +24,7 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from openpoint.twostage.methods.master import Tangents
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse import compile as compiling

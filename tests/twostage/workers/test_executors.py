@@ -188,7 +188,7 @@ Real = tuple[Price, "list[Floats]", list[object]]
 @pytest.fixture(scope="module")
 def real() -> Real:
     """The recourse of a published grid, decisions (topologies and points between them), and the answers in process."""
-    from openpoint.grid.builtin import load
+    from openpoint.grid.files import load
     from tests.builders.programs import program_of
 
     program = program_of(load("baran33"))

@@ -15,7 +15,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from openpoint.twostage.program import Goal, SecondStage
 from openpoint.twostage.recourse.compile import template_of
 from openpoint.twostage.recourse.evaluation import RecourseSolver

@@ -91,7 +91,7 @@ class MethodOptions:
         if self.method is None:
             return None
         from openpoint.search.methods import Enumeration, TopologySearch
-        from openpoint.twostage.methods.benders import Benders
+        from openpoint.twostage.methods.decomposition import Benders
         from openpoint.twostage.methods.extensive import ExtensiveForm
 
         if self.method is MethodName.ENUMERATION:

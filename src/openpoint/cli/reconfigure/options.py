@@ -171,7 +171,7 @@ class MethodOptions:
         return self._benders()
 
     def _benders(self) -> Method:
-        from openpoint.twostage.methods.benders import Benders
+        from openpoint.twostage.methods.decomposition import Benders
         from openpoint.twostage.workers.executors import executor_from
 
         benders = Benders(

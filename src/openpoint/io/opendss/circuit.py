@@ -8,9 +8,16 @@ from typing import Any
 
 from openpoint.io.opendss.branches import read_line, read_reactor, read_source, read_windings
 from openpoint.io.opendss.engine import property_of, solve_today
-from openpoint.io.opendss.pockets import find_pockets, read_pockets
 from openpoint.io.opendss.reading import LETTER, Reading, grouped, in_words
-from openpoint.io.opendss.shunts import note_bent_loads, read_capacitor, read_generator, read_inverter, read_load
+from openpoint.io.opendss.shunts import (
+    find_pockets,
+    note_bent_loads,
+    read_capacitor,
+    read_generator,
+    read_inverter,
+    read_load,
+    read_pockets,
+)
 
 Places = dict[str, tuple[float, float]]
 

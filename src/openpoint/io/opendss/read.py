@@ -16,7 +16,7 @@ given (matrices, sequences, geometries), and taps, capacitor steps and switches 
 - Reactors in series are lines, others loads of impedance named like the element (`reactor.name`).
 - Transformers of three windings are a star of three around a bus of its own (`openpoint.io.opendss.branches`).
 - Single-phase transformers with a centre tap are lumped with everything behind them: loads on their primary side that
-  draw today's power, named like the element, with a note that has the losses behind (`openpoint.io.opendss.pockets`).
+  draw today's power, named like the element, with a note that has the losses behind (`openpoint.io.opendss.shunts`).
 - Loads of several models (CVR, ZIP) are a row a model; powers of the voltage other than 0, 1, 2 become a sum of these.
   A rated voltage other than that of the bus is converted, and the band Vminpu … Vmaxpu is kept. Negative loads are
   fixed generators, with a note.

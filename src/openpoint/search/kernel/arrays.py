@@ -31,7 +31,7 @@ class Model(Table):
         fr, to: (m) ends. r, x, z2: (m) series impedance and its squared magnitude.
         k_fr, k_to: (m) squared voltage before the impedance per squared voltage of the bus, at each end.
         g_fr, b_fr, g_to, b_to: (m) shunt admittance at each end, less what stays there while it is open.
-        l_max: (m) squared series current that ratings allow at most, inf = any (`openpoint.network.ratings`).
+        l_max: (m) squared series current that ratings allow at most, inf = any (`openpoint.network.limits`).
         price: (m) cost of closing the branch. current_price: (m) cost of its squared current. loss_price: cost of loss.
         p, q: (N) load of constant power, less generation, the least that may be chosen. p_span, q_span: (N) how much
             more may be chosen. p_v, q_v: (N) load of constant current, per voltage. p_w, q_w: (N) load of constant

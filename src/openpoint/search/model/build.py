@@ -12,8 +12,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
-from openpoint.network.limits import at_kept_limits, greatest_square, least_square
-from openpoint.network.ratings import greatest_series_currents
+from openpoint.network.limits import at_kept_limits, greatest_series_currents, greatest_square, least_square
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.demand import by_bus, demand
 from openpoint.search.model.devices import (

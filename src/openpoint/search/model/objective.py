@@ -21,9 +21,8 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.network.limits import at_kept_limits, at_kept_supply
+from openpoint.network.limits import at_kept_limits, at_kept_supply, greatest_series_currents
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
-from openpoint.network.ratings import greatest_series_currents
 
 LEAST_W = 0.25
 """Squared voltage below which no state is of interest, for an upper bound of currents."""

@@ -12,9 +12,8 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.network.stations import Stations
-from openpoint.powerflow.balanced import FlowStatus, solve
+from openpoint.powerflow.balanced import FlowStatus, close_loops, solve
 from openpoint.powerflow.check import check_flow
-from openpoint.powerflow.closed_loop import close_loops
 from openpoint.powerflow.meshed import solve_meshed
 
 CELLS = 2_000_000

@@ -17,7 +17,7 @@ from openpoint.errors import OpenpointError
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.ratings import rated_currents
+from openpoint.network.limits import rated_currents
 from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import frame

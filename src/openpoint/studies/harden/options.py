@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.disasters import DisastersLike
     from openpoint.studies.harden.model import Backup
     from openpoint.twostage.ambiguity import Ambiguity
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
     from openpoint.twostage.methods.extensive import ExtensiveForm
 
     Method = ColumnAndConstraint | ExtensiveForm | Benders

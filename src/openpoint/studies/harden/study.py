@@ -19,8 +19,7 @@ from openpoint.studies.harden.setup import harden_program
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, PROVEN_GAP, Outcome, Progress
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.methods.solving import as_finite
 from openpoint.twostage.risk import probability_set

@@ -16,7 +16,7 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.compiled.jit import compiled
 from openpoint.formulations.lindistflow import CORNERS, nominal_demand, voltage_limits
 from openpoint.network import Network
-from openpoint.network.ratings import series_limits
+from openpoint.network.limits import series_limits
 
 STEPS_MOST = 12
 """Exchanges in a row; a tree that misses limits after them is left as it is."""

@@ -18,8 +18,7 @@ from openpoint.studies.shared import EXIT_CODES, METHOD, Limited, Solved
 
 if TYPE_CHECKING:
     from openpoint.scenarios.horizon import HorizonLike
-    from openpoint.twostage.methods.benders import Benders
-    from openpoint.twostage.methods.ccg import ColumnAndConstraint
+    from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
     from openpoint.twostage.methods.extensive import ExtensiveForm
 
     Method = ColumnAndConstraint | ExtensiveForm | Benders

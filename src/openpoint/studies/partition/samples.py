@@ -29,7 +29,7 @@ from openpoint.studies.partition.result import PartitionResult, Plan
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Iteration, Progress, Termination, check_stops
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from openpoint.twostage.uncertainty import Certain, draw
 from openpoint.twostage.workers.executors import Choice, InProcess, Lasting, executor_from
 from openpoint.twostage.workers.pool import Workers, never

@@ -39,8 +39,7 @@ from openpoint.studies.partition.options import (
 )
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.log import PROVEN_GAP
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 

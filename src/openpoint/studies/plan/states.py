@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openpoint.arguments import Names, names_of
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, meshes, unsupplied
 from openpoint.inputs import content_of, json_of
@@ -71,7 +71,7 @@ def _named(grid: Grid, text: str, which: str) -> Grid:
     parts = [text] if text in known else [part.strip() for part in text.split(",")]
     if text == NONE and text not in known:
         parts = []
-    if text in builtin.names() and not known.issuperset(parts):
+    if text in files.names() and not known.issuperset(parts):
         return _as_in(grid, read(text), which)
     return _with_open(grid, parts, which)
 

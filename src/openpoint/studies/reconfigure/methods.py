@@ -10,7 +10,7 @@ from openpoint.search.methods import Enumeration, Log, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Outcome, Progress, check_stops
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.uncertainty import Certain
 

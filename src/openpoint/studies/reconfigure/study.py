@@ -146,7 +146,7 @@ def reconfigure(
     topology of its own (`openpoint.search.switching`). With futures one topology serves them all, and ρ says how their
     losses become one number (`openpoint.search.futures`); where generators are dispatched in every future, a
     mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low 2013) values it and
-    answers with cuts (`openpoint.twostage.methods.benders`).
+    answers with cuts (`openpoint.twostage.methods.decomposition`).
 
     On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial topologies are few, all are tried;
     else the bound is that of a linear model (`openpoint.studies.reconfigure.phases.study`). Outputs stay as they are.

@@ -12,7 +12,7 @@ from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.model.program import DispatchProgram
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.day_oracle import days, deviations, exact_worst, oracle, realised, schedule_faults
 from tests.builders.days import day_of, links
 from tests.builders.random_days import FEATURES, random_day

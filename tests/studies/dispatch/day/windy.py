@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.day import DayPlan, Uncertain
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -22,7 +22,7 @@ def windy(profile: list[float], *, v_min: float = 0.9, shed: float = 0.5, feed_s
     Args:
         profile: of the load. v_min: limit. shed: share of the load that may be shed. feed_share: size of sun and wind.
     """
-    network = build_network(builtin.load("baran33"))
+    network = build_network(files.load("baran33"))
     n, periods = network.n_terminals, len(profile)
     network = replace(network, w_min=np.full(n, v_min**2), w_max=np.full(n, 1.05**2))
     size = feed_share * float(network.s_power.real.sum())

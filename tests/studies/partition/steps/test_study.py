@@ -17,8 +17,7 @@ from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.twostage.log import Termination
-from openpoint.twostage.methods.benders import Benders
-from openpoint.twostage.methods.ccg import ColumnAndConstraint
+from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from tests.builders.clock import held
 from tests.builders.partition_days import Day, best_day, random_day

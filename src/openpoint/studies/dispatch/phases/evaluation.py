@@ -15,8 +15,7 @@ from openpoint.arrays import Bools, Ints
 from openpoint.formulations.switching import Switching
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import at_kept_limits
-from openpoint.network.ratings import rated_amperes
+from openpoint.network.limits import at_kept_limits, rated_amperes
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseFlows
 from openpoint.studies.dispatch.phases.devices import PhaseDevices
 

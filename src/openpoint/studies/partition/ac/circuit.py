@@ -29,9 +29,8 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
-from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE, rated_amperes
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta
-from openpoint.network.ratings import rated_amperes
 from openpoint.powerflow.check_phases import balances
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results import ac_tables as states

@@ -11,8 +11,7 @@ from openpoint.scenarios.horizon import Horizon, read_horizon
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts, PartitionStepsOptions
 from openpoint.studies.partition.setup import Method, beside_the_source, cut_network, method_for, program_of
-from openpoint.studies.partition.steps.answer import steps_answer
-from openpoint.studies.partition.steps.look_ahead import look_ahead
+from openpoint.studies.partition.steps.answer import look_ahead, steps_answer
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.timeline import Timeline, timeline_of
 from openpoint.studies.study import Prepared, function

@@ -10,7 +10,7 @@ from openpoint.arguments import all_checked, numbers_by_name
 from openpoint.errors import OptionError
 from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.secure.model.assumptions import FaultAssumptions
+from openpoint.studies.secure.model.indices import FaultAssumptions
 
 TODAY = "today"
 """No fault is less restorable than today."""

@@ -60,8 +60,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
-from openpoint.network.limits import at_kept_limits
-from openpoint.network.ratings import greatest_series_currents
+from openpoint.network.limits import at_kept_limits, greatest_series_currents
 from openpoint.search.model.demand import demand
 from openpoint.search.model.voltage_bounds import bounds_of_voltages
 from openpoint.studies.reconfigure.faults.arrays import FaultData

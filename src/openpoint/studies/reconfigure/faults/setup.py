@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import polars as pl
 
 from openpoint.arguments import all_checked
 from openpoint.arrays import Bools
@@ -12,13 +13,21 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network.stations import Stations
+from openpoint.powerflow.state import AcState
+from openpoint.results import columns as c
 from openpoint.search.exchange.local import exchange_branches
+from openpoint.search.methods import Log
+from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
-from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
+from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
 from openpoint.studies.reconfigure.faults.options import FaultQuestion
+from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
+from openpoint.studies.reconfigure.faults.schema import FAULTS
+from openpoint.studies.reconfigure.faults.search import Found
 from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, FaultLimits, FaultTask, Sought, unlimited
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
+from openpoint.studies.reconfigure.result import TopologyResult
 from openpoint.studies.reconfigure.setup import station_program
 from openpoint.studies.secure.model.faults import sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import by_name, failure_rates, load_of_buses, may_fail
@@ -178,3 +187,80 @@ def _notes(held: int, unrated: int, today: FaultFigures | None) -> tuple[str, ..
     if today is not None and not today.is_whole:
         found.append("a fault has too many choices of ties for all to be tried: what ties restore may be more")
     return tuple(found)
+
+
+def secured_result(
+    prepared: Prepared, task: FaultTask, found: Found, log: Log, before: AcState | None
+) -> SecuredResult:
+    """The result of a search for what is sought in a task."""
+    program, result, sought = prepared.program, found.result, task.sought
+    if sought is Sought.LOSS:
+        outcome = program.outcome_of(result, log)
+    else:  # what is bounded is no loss
+        best = found.best
+        value = best.loss if best is not None and result.closed is not None else np.inf
+        outcome = program.outcome_of(replace(result, value=value, lower_bound=-np.inf), Log(log.s_base_kva, None))
+        outcome = replace(outcome, log=())
+    plain = radial_result(prepared.grid, program, prepared.stations, f"FaultSearch({sought})", before, outcome, None)
+    figures = None if found.best is None or result.closed is None else found.best.figures
+    scale = prepared.scale(sought)
+    given = {field.name: getattr(plain, field.name) for field in fields(TopologyResult)}
+    given["notes"] = (*plain.notes, *prepared.notes)
+    if sought is not Sought.LOSS:
+        given |= {"gap": result.gap, "objective_kw": None}
+    return SecuredResult(
+        **given,
+        minimized=sought.value,
+        minimized_value=None if figures is None else scale * result.value,
+        minimized_bound=scale * result.lower_bound,
+        fault_limit=limit_words(prepared, task.limits),
+        before=summary(prepared, prepared.today),
+        after=summary(prepared, figures),
+        faults=_fault_table(prepared, figures),
+    )
+
+
+def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
+    """What faults may do at most."""
+    texts = []
+    if not limits.may.all():
+        texts.append("no fault less restorable than today")
+    if limits.most < ENDLESS:
+        texts.append(f"at most {limits.most} unrestorable faults")
+    for index, most in limits.at_most.items():
+        texts.append(f"{index.name} at most {prepared.scale(index) * most:.6g} {UNITS[index]}")
+    return ", ".join(texts)
+
+
+def summary(prepared: Prepared, figures: FaultFigures | None) -> FaultSummary:
+    """The figures of a state; indices only where there are data for them."""
+    if figures is None:
+        return FaultSummary()
+    if not prepared.has_rates:
+        return FaultSummary(figures.count)
+    customers = prepared.customers
+    return FaultSummary(
+        figures.count,
+        figures.interruptions / customers if customers else None,
+        figures.hours / customers if customers else None,
+        figures.kwh,
+    )
+
+
+def _fault_table(prepared: Prepared, figures: FaultFigures | None) -> pl.DataFrame:
+    """A row a branch that may have a fault, those first whose verdict differs."""
+    places = prepared.grid.branches().select("kind", "name", "from_bus", "to_bus").to_dicts()
+    data = prepared.evaluator.data
+    rows = []
+    for e in np.flatnonzero(data.fails).tolist():
+        row = dict(places[e])
+        for when, state, closed in (
+            ("before", prepared.today, prepared.program.network.closed),
+            ("after", figures, None if figures is None else figures.closed),
+        ):
+            at_fault = state is not None and closed is not None and bool(closed[e] or data.hangs[e])
+            row[f"restorable_{when}"] = not state.unrestorable[e] if at_fault and state is not None else None
+        rows.append(row)
+    table = c.frame(FAULTS, rows)
+    differs = pl.col("restorable_before").fill_null(True) != pl.col("restorable_after").fill_null(True)
+    return table.sort(differs, descending=True, maintain_order=True)

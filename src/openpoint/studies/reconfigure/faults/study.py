@@ -11,7 +11,6 @@ from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.search.methods import Log
-from openpoint.studies.reconfigure.faults.answer import secured_result
 from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
 from openpoint.studies.reconfigure.faults.result import UNITS, SecuredResult
 from openpoint.studies.reconfigure.faults.search import (
@@ -22,7 +21,7 @@ from openpoint.studies.reconfigure.faults.search import (
     search_loss,
     unkept_limits,
 )
-from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
+from openpoint.studies.reconfigure.faults.setup import Prepared, prepared, secured_result
 from openpoint.studies.reconfigure.faults.task import FaultTask, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.deadline import Deadline, deadline_of

@@ -26,7 +26,7 @@ from openpoint.studies.reconfigure.fleet.task import GRIDS, FleetTask, Paths, So
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.interrupt import Interrupt, listening
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.workers.apart import Lost, run_apart
 from openpoint.twostage.workers.executors import InProcess
 

@@ -23,7 +23,7 @@ from typing import Any
 from openpoint.arguments import path_of
 from openpoint.atomic import write_files, write_text
 from openpoint.errors import InputError, NotWrittenError, OpenpointError, OptionError, Problem, grouped
-from openpoint.grid import builtin
+from openpoint.grid import files
 from openpoint.grid.devices import Held
 from openpoint.grid.files import HEAD, files_from_grid
 from openpoint.inputs import content_of
@@ -102,7 +102,7 @@ def _places(text: str, notes: list[str]) -> Iterator[str]:
                 f"{text}: its {circuits} .dss files are left out, as a folder does not tell which of them is the "
                 "circuit; name that file itself"
             )
-    elif path.is_file() or text in builtin.names():
+    elif path.is_file() or text in files.names():
         yield text
     elif glob.has_magic(text):
         yield from sorted(glob.glob(text, recursive=True), key=_natural)

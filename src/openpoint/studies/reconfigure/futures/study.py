@@ -19,10 +19,15 @@ from openpoint.scenarios.futures import Futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.ac_evaluation import states_of
-from openpoint.studies.reconfigure.futures import tables
-from openpoint.studies.reconfigure.futures.evaluate import FuturesEvaluation, evaluate_futures, executor_of, violations
+from openpoint.studies.reconfigure.futures import evaluate
+from openpoint.studies.reconfigure.futures.evaluate import (
+    Compared,
+    FuturesEvaluation,
+    evaluate_futures,
+    executor_of,
+    violations,
+)
 from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.futures.tables import Compared
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.schema import ITERATIONS
@@ -255,19 +260,19 @@ def _result(
         notes.append("no radial state has a power flow solution in every future: check the loads of the futures")
     weights = None if answer is None else _risk(program.uncertainty, program.risk, answer.loss_kw)[1]
     risk, ambiguity = faced.words
-    plans = tables.plans("planned", futures, planned, lambda loss: _risk(program.uncertainty, program.risk, loss)[0])
-    sample = tables.futures(None, None, None)
+    plans = evaluate.plans("planned", futures, planned, lambda loss: _risk(program.uncertainty, program.risk, loss)[0])
+    sample = evaluate.futures(None, None, None)
     if sampled is not None and faced.sample is not None:
         others = faced.sampled(network.s_base_kva)
         plans = plans.vstack(
-            tables.plans(
+            evaluate.plans(
                 "sample",
                 faced.sample,
                 sampled,
                 lambda loss: math.nan if others is None else _risk(others, program.risk, loss)[0],
             )
         )
-        sample = tables.futures(faced.sample, sampled, None)
+        sample = evaluate.futures(faced.sample, sampled, None)
     checks = [] if after is None else after.checks
     return FuturesResult(
         grid=grid,
@@ -286,11 +291,11 @@ def _result(
         ac_max_mismatch_pu=max((check.max_mismatch for check in checks), default=None),
         least_violation_open=() if answer is not None or after is None else states.open_names(network, after.closed),
         plans=plans,
-        futures=tables.futures(futures, planned, weights),
+        futures=evaluate.futures(futures, planned, weights),
         sample=sample.drop("weight"),
         violations=violations(network, futures.names, after),
-        buses=tables.buses(network, planned),
-        branches=tables.branches(grid, network, planned, futures.weights),
+        buses=evaluate.buses(network, planned),
+        branches=evaluate.branches(grid, network, planned, futures.weights),
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *locked_note(grid), *notes),
     )

@@ -38,7 +38,7 @@ from openpoint.studies.reconfigure.phases.soft import soften_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
-from openpoint.twostage.methods.benders import Benders
+from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 
 _LOG = logging.getLogger(__name__)

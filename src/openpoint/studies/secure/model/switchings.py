@@ -29,16 +29,17 @@ from openpoint.network.stations import Stations
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.result import SearchProgress
 from openpoint.search.topology import search_topologies
-from openpoint.studies.secure.model.excerpt import Remainder, remainder_of
 from openpoint.studies.secure.model.faults import Fault, Tree
 from openpoint.studies.secure.model.states import (
     CELLS,
     Choice,
     EvaluatedState,
+    Remainder,
     States,
     closed_ties,
     figures_of,
     keeping,
+    remainder_of,
 )
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination

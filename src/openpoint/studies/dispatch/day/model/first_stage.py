@@ -19,7 +19,7 @@ from openpoint.formulations.devices import one_position
 from openpoint.network.day import DayPlan
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.base import StandardForm
-from openpoint.solvers.known import KnownColumns, settled
+from openpoint.solvers.bounds import KnownColumns, settled
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet

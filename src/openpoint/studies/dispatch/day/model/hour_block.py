@@ -28,7 +28,7 @@ from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.limits import power_scale
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.solvers.base import StandardForm
-from openpoint.solvers.known import KnownColumns, settled
+from openpoint.solvers.bounds import KnownColumns, settled
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.program import parts
 from openpoint.twostage.recourse.compile import compile_model

@@ -14,16 +14,15 @@ from openpoint.powerflow.state import ac_state
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.search.methods import Log
-from openpoint.studies.reconfigure.faults.answer import secured_result, summary
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
 from openpoint.studies.reconfigure.faults.front.schema import BOUNDS
 from openpoint.studies.reconfigure.faults.front.search import Bounded, Front, FrontSearch
 from openpoint.studies.reconfigure.faults.options import AtMost, FaultQuestion
-from openpoint.studies.reconfigure.faults.setup import Prepared, prepared
+from openpoint.studies.reconfigure.faults.setup import Prepared, prepared, secured_result, summary
 from openpoint.studies.reconfigure.faults.study import GAP
 from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE, Sought
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.secure.model.assumptions import FaultArguments
+from openpoint.studies.secure.model.indices import FaultArguments
 from openpoint.twostage.deadline import deadline_of
 from openpoint.twostage.log import CUT_SHORT, Progress
 

@@ -1,1 +1,0 @@
-"""SimBench CSV folders."""
