@@ -44,6 +44,7 @@ ROOMS = (
     "twostage",
     "solvers",
     "compiled",
+    "columns",
     "graph",
     "names",
     "arrays",
@@ -317,7 +318,7 @@ def test_help_imports_nothing_heavy() -> None:
         "from openpoint.cli import main\n"
         "with contextlib.suppress(SystemExit): main()"
     )
-    assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "dataframely", "numba", "openpoint.io"}
+    assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "numba", "openpoint.io"}
 
 
 def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:

@@ -131,6 +131,18 @@ class MissingExtraError(OpenpointError):
         super().__init__(f"{purpose} needs the package {package!r}: {pip_command(extra)}")
 
 
+def require_extra(package: str, extra: str, purpose: str) -> None:
+    """Refuse what an extra is needed for, where the package of that extra is not installed; nothing is imported.
+
+    Raises:
+        MissingExtraError: naming the pip command.
+    """
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingExtraError(package, extra, purpose)
+
+
 @cache
 def pip_command(extra: str) -> str:
     """How to install what an extra of openpoint brings, in the versions that it is tested with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ import pytest
 import openpoint
 from openpoint import OptionError
 from openpoint.cli.places import check_options
+from openpoint.errors import MissingExtraError
 from tests.cli.desk import Command
 
 GRID = "civanlar16"
@@ -208,3 +210,11 @@ def test_options_that_other_commands_would_ignore_are_refused(command: Command) 
         done = command(*arguments)
         assert done.code == 2, arguments
         assert said in done.err
+
+
+@pytest.mark.parametrize("option", ["report", "plot"])
+def test_a_picture_without_matplotlib_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    check(**paths(json="r.json"))
+    with pytest.raises(MissingExtraError, match="'matplotlib': pip install"):
+        check(**paths(**{option: "r.html"}))

@@ -47,7 +47,7 @@ def cells(dtype: pl.DataType, nullable: bool) -> st.SearchStrategy[Any]:
 def tables(draw: st.DrawFn, kind: str, max_rows: int = 3) -> pl.DataFrame:
     """A table with any content."""
     schema = SCHEMAS[kind]
-    dtypes = schema.create_empty().schema
+    dtypes = schema.empty().schema
     n = draw(st.integers(0, max_rows))
     columns = {}
     for name, column in schema.columns().items():

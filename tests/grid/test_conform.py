@@ -37,7 +37,7 @@ BUS = {"name": ["1"], "vn_kv": [10.0]}
 def test_shapes_of_raw_tables(buses: Any) -> None:
     grid = Grid.from_tables("g", {"buses": buses})
     assert grid.buses.row(0) == ("1", 10.0, "1", None, None, None, None)
-    assert all(frame.schema == SCHEMAS[kind].create_empty().schema for kind, frame in grid.tables().items())
+    assert all(frame.schema == SCHEMAS[kind].empty().schema for kind, frame in grid.tables().items())
 
 
 def test_mixed_numbers_and_matrices_in_a_column() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import openpoint
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, MissingExtraError, Problem
 from openpoint.grid import Grid
 from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements, solve_today
 from openpoint.io.opendss.read import grid_from_file, read_shapes
@@ -404,6 +405,14 @@ def test_damaged_files_are_read_or_refused(name: str, where: float, what: str, t
     except InputError as error:
         told = tuple(error.problems)
     assert all(problem.message and problem.remedy for problem in told)
+
+
+def test_without_the_engine_the_pip_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "feeder.dss").write_text("New Circuit.c basekv=12.47")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    for asked in (tmp_path / "feeder.dss", "ieee13"):
+        with pytest.raises(MissingExtraError, match=r"single phases.*'opendssdirect': pip install"):
+            openpoint.run_powerflow(openpoint.read(asked))
 
 
 def test_the_engine_is_loaded_only_where_it_is_used() -> None:

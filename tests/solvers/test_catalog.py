@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from openpoint.errors import MissingExtraError, OptionError, pip_command
-from openpoint.solvers import base, gurobi
+from openpoint.solvers import gurobi
 from openpoint.solvers import mosek as ours
 from openpoint.solvers.base import ALL, Status, way_out
 from openpoint.solvers.catalog import SOLVERS, choose
@@ -62,7 +63,7 @@ def test_an_unknown_name_is_refused() -> None:
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_a_missing_package_is_named_with_its_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "find_spec", lambda package: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     solver, form = SOLVERS[name], solvable(0)
     for refused in (lambda: choose(name, form), lambda: solver.load()(form)):
         with pytest.raises(MissingExtraError) as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from openpoint.cli.streams import failure_of_output
-from openpoint.errors import OptionError
+from openpoint.errors import OptionError, require_extra
 
 STDOUT = Path("-")
 # Endings that say what a file holds, and the option that writes such a file.
@@ -85,7 +85,10 @@ def check_options(given: Mapping[str, Any], *, force: bool) -> None:
 
     Raises:
         OptionError: the first fault, with the options and what to do.
+        MissingExtraError: a report or picture is asked for without the package that draws it.
     """
+    if given.get("report") is not None or given.get("plot") is not None:
+        require_extra("matplotlib", "report", "A report or picture")
     places = [_KINDS[name](value if isinstance(value, Path) else Path(value)) for name, value in _written(given)]
     others = [value for name, value in given.items() if name not in _KINDS]
     read = [path for value in others for path in _paths(value) if isinstance(value, Path) or _is_there(path)]

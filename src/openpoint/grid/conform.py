@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import TableSchema
 from openpoint.errors import MOST_FAULTS, Problem
 from openpoint.grid.schemas import SCHEMAS
 
@@ -18,20 +17,8 @@ RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
-def empty_table(schema: type[dy.Schema]) -> pl.DataFrame:
-    """A table of this schema without rows, new at each call."""
-    return _empty(schema).clone()
-
-
-@cache
-def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
-    # Made once a schema: dataframely takes milliseconds for it, and a grid asks for dozens.
-    table: pl.DataFrame = schema.create_empty()
-    return table
-
-
 def conform(
-    kind: str, raw: RawTable | None, schema: type[dy.Schema] | None = None
+    kind: str, raw: RawTable | None, schema: type[TableSchema] | None = None
 ) -> tuple[pl.DataFrame, list[Problem]]:
     """The table with exactly the columns and types of its schema, and every fault found.
 
@@ -43,7 +30,7 @@ def conform(
         schema: its schema; default: that of the grid's table of this kind.
     """
     schema = schema or SCHEMAS[kind]
-    empty = empty_table(schema)
+    empty = schema.empty()
     if raw is None:
         return empty, []
     try:
@@ -61,7 +48,7 @@ def conform(
     ]
     series: list[pl.Series] = []
     for name, column in columns.items():
-        metadata = column.metadata or {}
+        metadata = column.metadata
         dtype = empty.schema[name]
         if name not in frame.columns:
             if "default" not in metadata:
@@ -88,11 +75,11 @@ def _everywhere(name: str, value: Any, dtype: pl.DataType, height: int) -> pl.Se
     return pl.Series(name, [value], dtype=dtype).new_from_index(0, height)
 
 
-def _frame(schema: type[dy.Schema], raw: RawTable) -> pl.DataFrame:
+def _frame(schema: type[TableSchema], raw: RawTable) -> pl.DataFrame:
     """A frame of whatever was given; numbers of mixed types in a column are widened."""
     if isinstance(raw, pl.DataFrame):
         return raw
-    matrices = [name for name, dtype in empty_table(schema).schema.items() if isinstance(dtype, pl.List)]
+    matrices = [name for name, dtype in schema.empty().schema.items() if isinstance(dtype, pl.List)]
     if isinstance(raw, Mapping):
         columns = {
             name: [_as_matrix(v) for v in values] if name in matrices and isinstance(values, list) else values
@@ -214,7 +201,7 @@ def fill(read: Mapping[str, Read]) -> Filled:
 def _stand_in(kind: str, column: str, row: Mapping[str, Any], number: int) -> Any:
     """A value that causes no fault in other cells: null, except where checks go through the rows one by one."""
     schema = SCHEMAS[kind].columns()[column]
-    metadata = schema.metadata or {}
+    metadata = schema.metadata
     dtype = schema.dtype
     if dtype == pl.Int64:
         return None

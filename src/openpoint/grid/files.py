@@ -20,9 +20,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import TableSchema
 from openpoint.errors import Faults, InputError, OptionError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.grid import Grid, more_faults
@@ -131,7 +131,7 @@ def _notes(head: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
 
 
 def table_from_files(
-    kind: str, files: Mapping[str, bytes], schema: type[dy.Schema] | None = None
+    kind: str, files: Mapping[str, bytes], schema: type[TableSchema] | None = None
 ) -> tuple[pl.DataFrame, list[Problem]]:
     """The table in the CSV or Parquet file of its name, and every fault; an absent one is empty.
 

@@ -1,4 +1,4 @@
-"""The tables of a grid: one dataframely schema a kind of component.
+"""The tables of a grid: one schema a kind of component.
 
 The schemas are the only list of columns: reading, validation and the reference page are all derived from them. A
 column with a `default` in its metadata may be left out of a file. Units stand in the column names. Powers are totals
@@ -22,9 +22,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import Bool, Float64, Int64, Numbers, String, TableSchema
 from openpoint.errors import Problem
 
 
@@ -32,57 +32,57 @@ def _meta(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
     return {"doc": doc, "unit": unit, **default}
 
 
-def _name(doc: str = "name, unique in its table; branches over lines, switches and transformers") -> dy.String:
-    return dy.String(primary_key=True, nullable=False, metadata=_meta(doc))
+def _name(doc: str = "name, unique in its table; branches over lines, switches and transformers") -> String:
+    return String(metadata=_meta(doc))
 
 
-def _text(doc: str, **default: Any) -> dy.String:
-    return dy.String(nullable=False, metadata=_meta(doc, **default))
+def _text(doc: str, **default: Any) -> String:
+    return String(metadata=_meta(doc, **default))
 
 
-def _number(doc: str, unit: str, **default: Any) -> dy.Float64:
-    return dy.Float64(nullable=False, metadata=_meta(doc, unit, **default))
+def _number(doc: str, unit: str, **default: Any) -> Float64:
+    return Float64(metadata=_meta(doc, unit, **default))
 
 
-def _optional(doc: str, unit: str) -> dy.Float64:
-    return dy.Float64(nullable=True, metadata=_meta(doc, unit, default=None))
+def _optional(doc: str, unit: str) -> Float64:
+    return Float64(nullable=True, metadata=_meta(doc, unit, default=None))
 
 
-def _remote() -> dy.Bool:
+def _remote() -> Bool:
     return _flag("its switch is operated by remote control; else by a person on site", False)
 
 
-def _locked_reason() -> dy.String:
+def _locked_reason() -> String:
     return _text("why it must not be operated, for whatever decision; empty = it may be", default="")
 
 
-def _integer(doc: str, default: int) -> dy.Int64:
-    return dy.Int64(nullable=False, metadata=_meta(doc, default=default))
+def _integer(doc: str, default: int) -> Int64:
+    return Int64(metadata=_meta(doc, default=default))
 
 
-def _flag(doc: str, default: bool) -> dy.Bool:
-    return dy.Bool(nullable=False, metadata=_meta(doc, default=default))
+def _flag(doc: str, default: bool) -> Bool:
+    return Bool(metadata=_meta(doc, default=default))
 
 
-def _numbers(doc: str, unit: str, **default: Any) -> dy.List:
-    return dy.List(dy.Float64(nullable=False), nullable=False, metadata=_meta(doc, unit, **default))
+def _numbers(doc: str, unit: str, **default: Any) -> Numbers:
+    return Numbers(metadata=_meta(doc, unit, **default))
 
 
-def _route() -> dy.List:
+def _route() -> Numbers:
     return _numbers(
         "points of its way between its two buses, for pictures: x and y in turn; empty = straight", "", default=[]
     )
 
 
-def _phases() -> dy.String:
+def _phases() -> String:
     return _text('"1" (balanced equivalent) or a subset of "abc"', default="1")
 
 
-def _connection() -> dy.String:
+def _connection() -> String:
     return _text("wye (to the grounded neutral) or delta (between phases)", default="wye")
 
 
-class Buses(dy.Schema):
+class Buses(TableSchema):
     """Buses: the nodes of the grid."""
 
     name = _name()
@@ -94,7 +94,7 @@ class Buses(dy.Schema):
     y = _optional("vertical coordinate for pictures", "")
 
 
-class Lines(dy.Schema):
+class Lines(TableSchema):
     """Lines and cables: a pi section between two buses.
 
     An open line is disconnected at both ends, or at one end only (`open_end`): then it stays under voltage from its
@@ -126,7 +126,7 @@ class Lines(dy.Schema):
     route = _route()
 
 
-class Switches(dy.Schema):
+class Switches(TableSchema):
     """Switches without impedance (bus couplers, section switches)."""
 
     name = _name()
@@ -141,7 +141,7 @@ class Switches(dy.Schema):
     route = _route()
 
 
-class Transformers(dy.Schema):
+class Transformers(TableSchema):
     """Two-winding transformers: an ideal ratio at the from side in series with a pi section on the to side.
 
     Rated voltages are line to line whatever the phases, so that a single-phase unit of 2.4 kV between phase and
@@ -180,7 +180,7 @@ class Transformers(dy.Schema):
     route = _route()
 
 
-class Sources(dy.Schema):
+class Sources(TableSchema):
     """Substations: buses fed by the upstream grid, which hold their voltage.
 
     With `v_min_pu`, `v_max_pu` and `v_step_pu` the voltage may be set by a decision, as by the tap changer of the
@@ -204,7 +204,7 @@ class Sources(dy.Schema):
     price_usd_per_kwh = _optional("price of the energy that it delivers; empty = not known", "$/kWh")
 
 
-class Loads(dy.Schema):
+class Loads(TableSchema):
     """Loads, positive consumption.
 
     `power`, `current` and `impedance` are constant; the power of a `cvr` load follows the voltage, its reactive power
@@ -223,7 +223,7 @@ class Loads(dy.Schema):
     v_max_pu = _optional("voltage above which the load is an impedance; empty = none", "pu")
 
 
-class Generators(dy.Schema):
+class Generators(TableSchema):
     """Generators, positive injection. With limits the output is dispatchable, without it is fixed.
 
     What a dispatchable one costs while it is on is cost_on_usd_per_h + cost_usd_per_kwh p + cost_usd_per_kw2h p² in
@@ -253,7 +253,7 @@ class Generators(dy.Schema):
     cost_on_usd_per_h = _number("cost of an hour in which it is on, whatever its output", "$/h", default=0.0)
 
 
-class Capacitors(dy.Schema):
+class Capacitors(TableSchema):
     """Shunt capacitors: constant impedance, in steps of equal size or as `levels_kvar` says."""
 
     name = _name()
@@ -271,7 +271,7 @@ class Capacitors(dy.Schema):
     controllable = _flag("its steps may be switched by a decision", True)
 
 
-SCHEMAS: dict[str, type[dy.Schema]] = {
+SCHEMAS: dict[str, type[TableSchema]] = {
     "buses": Buses,
     "lines": Lines,
     "switches": Switches,
@@ -322,15 +322,15 @@ class Tables(Protocol):
         ...
 
 
-def tables_markdown(schemas: Mapping[str, type[dy.Schema]] = SCHEMAS) -> str:
+def tables_markdown(schemas: Mapping[str, type[TableSchema]] = SCHEMAS) -> str:
     """A Markdown section for every table: its columns with type, unit, default and meaning."""
     parts = []
     for kind, schema in schemas.items():
-        dtypes = schema.create_empty().schema
+        dtypes = schema.empty().schema
         parts += [f"## {kind}", "", inspect.cleandoc(schema.__doc__ or ""), ""]
         parts += ["| column | type | unit | default | meaning |", "|---|---|---|---|---|"]
         for name, column in schema.columns().items():
-            metadata = column.metadata or {}
+            metadata = column.metadata
             cells = (f"`{name}`", _type_word(str(dtypes[name])), metadata.get("unit", ""), _default(metadata))
             parts.append(f"| {' | '.join(cells)} | {metadata.get('doc', '')} |")
         parts.append("")
@@ -342,7 +342,7 @@ def _type_word(dtype: str) -> str:
     return words.get(dtype, "numbers")
 
 
-def _default(metadata: dict[str, Any]) -> str:
+def _default(metadata: Mapping[str, Any]) -> str:
     if "default" not in metadata:
         return "must be given"
     value = metadata["default"]

@@ -23,11 +23,11 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import TableSchema
 from openpoint.errors import Faults, InputError, Problem
-from openpoint.grid.conform import conform, empty_table
+from openpoint.grid.conform import conform
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.inputs import MOST_BYTES, MOST_CELLS, MOST_COLUMNS, MOST_VALUES, decoding, refuse_more
 
@@ -155,7 +155,7 @@ _EXPECTED = {
 Row = tuple[int, list[str | None]]
 
 
-def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None) -> str:
+def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[TableSchema] | None = None) -> str:
     """The table as CSV; `frame` has the columns of its schema, by default that of the grid's table of this kind."""
     columns = written_columns(kind, frame, schema)
     rows = zip(*([_cell(value) for value in values] for _, values in columns))
@@ -163,12 +163,12 @@ def csv_from_table(kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | Non
 
 
 def written_columns(
-    kind: str, frame: pl.DataFrame, schema: type[dy.Schema] | None = None
+    kind: str, frame: pl.DataFrame, schema: type[TableSchema] | None = None
 ) -> list[tuple[str, list[Any]]]:
     """Name and values of the columns that hold anything but their default."""
     columns = []
     for name, column in (schema or SCHEMAS[kind]).columns().items():
-        values, metadata = frame[name].to_list(), column.metadata or {}
+        values, metadata = frame[name].to_list(), column.metadata
         if not ("default" in metadata and all(_same(v, metadata["default"]) for v in values)):
             columns.append((name, values))
     return columns
@@ -201,7 +201,7 @@ def number_text(value: float) -> str:
 
 
 def table_from_csv(
-    kind: str, text: str, file: str, schema: type[dy.Schema] | None = None
+    kind: str, text: str, file: str, schema: type[TableSchema] | None = None
 ) -> tuple[pl.DataFrame, list[Problem]]:
     """The table in CSV text, in the shape of its schema, and every fault with its line.
 
@@ -217,16 +217,16 @@ def table_from_csv(
     try:
         refuse_large_table(text, separator, file, MOST_VALUES)
     except InputError as error:
-        return empty_table(schema), list(error.problems)
+        return schema.empty(), list(error.problems)
     rows, found = ([], faults) if faults else _rows(text, file, separator)
     if not rows:
         remedy = "Write at least the line of the column names, or remove the file"
-        return empty_table(schema), found or [Problem(file, "", "", "the file is empty", remedy)]
+        return schema.empty(), found or [Problem(file, "", "", "the file is empty", remedy)]
     return table_from_rows(kind, rows, file, schema, separator=separator)
 
 
 def table_from_rows(
-    kind: str, rows: Sequence[Row], file: str, schema: type[dy.Schema], *, separator: str = ","
+    kind: str, rows: Sequence[Row], file: str, schema: type[TableSchema], *, separator: str = ","
 ) -> tuple[pl.DataFrame, list[Problem]]:
     """The table in rows of texts, the first the column names, and every fault with its line.
 
@@ -244,13 +244,13 @@ def table_from_rows(
         if len(cells) != len(names):
             message = f"{len(cells)} cells, but the first line names {len(names)} columns"
             faults.append(Problem(file, f"line {line}", "", message, ONE_CELL_EACH))
-    types = empty_table(schema).schema
+    types = schema.empty().schema
     known = [k for k, name in enumerate(names) if name in types and names.index(name) == k]
     numbers = [k for k in known if types[names[k]] == pl.Float64 or isinstance(types[names[k]], pl.List)]
     cells_read = ((_place(line, cells, label), names[k], cells[k] or "") for line, cells in sound for k in numbers)
     decimal, found = decimal_of(cells_read, separator, file)
     if found:
-        return empty_table(schema), [*faults, *found]
+        return schema.empty(), [*faults, *found]
     columns: list[pl.Series] = []
     lost: dict[str, list[bool]] = {}
     for k in known:
@@ -315,7 +315,7 @@ def _cell_pattern(separator: str) -> re.Pattern[str]:
     return re.compile(rf'(?:"((?:[^"]++|"")*+)"|([^"{separator}\r\n]*))({separator}|\r\n|\n|\r|\Z)')
 
 
-def _header_faults(names: list[str], schema: type[dy.Schema], file: str) -> list[Problem]:
+def _header_faults(names: list[str], schema: type[TableSchema], file: str) -> list[Problem]:
     known = schema.columns()
     faults = []
     for name in dict.fromkeys(names):

@@ -16,7 +16,7 @@ import polars.selectors as cs
 
 from openpoint.arguments import path_of
 from openpoint.atomic import refusing, write_text
-from openpoint.errors import MissingExtraError, OptionError
+from openpoint.errors import MissingExtraError, OptionError, require_extra
 from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid
 from openpoint.io.text import file_ending
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Value = str | float | int | None
+PICTURES = ("matplotlib", "report", "A report or picture")
+"""What draws pictures, its extra, and what needs it."""
 
 
 class Result:
@@ -144,6 +146,7 @@ class Result:
 
         Raises:
             OptionError: another ending, or a path that cannot be written.
+            MissingExtraError: Matplotlib is not installed.
         """
         return write_file(path, (".html", ".htm"), lambda file: write_text(file, report_html(self)))
 
@@ -176,6 +179,7 @@ class Result:
 
     def _draw(self, **how: str) -> Figure:
         """A picture of the result, by the function `draw` of the pictures of its study."""
+        require_extra(*PICTURES)
         figure: Figure = import_module(f"{self.place}.pictures").draw(self, **how)
         return figure
 
@@ -292,7 +296,12 @@ class Answer(Result):
 
 
 def report_html(result: Result) -> str:
-    """The report as one page of HTML, by the module `page` of the study; of facts and tables where it has none."""
+    """The report as one page of HTML, by the module `page` of the study; of facts and tables where it has none.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    require_extra(*PICTURES)
     own = f"{result.place}.page"
     html: str = import_module(own if find_spec(own) else "openpoint.report.page.plain").html(result)
     return html

@@ -1,4 +1,4 @@
-"""Columns of the tables of results, each declared once as a dataframely column with its description.
+"""Columns of the tables of results, each declared once with its description.
 
 Polars types, the JSON Schema, the reference page, the checks of the tests and the tables of reports follow from these
 declarations. The unit is the ending of a column's name. What reports show has a heading, a number its digits.
@@ -9,56 +9,53 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import Bool, Float64, Int64, String, TableColumn
 from openpoint.results.schema import Schema, listing, record
 
-Table = Mapping[str, dy.Column]
+Table = Mapping[str, TableColumn]
 """The columns of a table by name, in order."""
 
 
-def text(doc: str, heading: str = "", *, nullable: bool = False, options: Sequence[str] = ()) -> dy.String:
+def text(doc: str, heading: str = "", *, nullable: bool = False, options: Sequence[str] = ()) -> String:
     """Text; one of the options where there are any."""
-    check = (lambda column: column.is_in(list(options))) if options else None
-    return dy.String(
-        nullable=nullable, check=check, metadata={"doc": doc, "heading": heading, "options": list(options)}
-    )
+    return String(nullable=nullable, metadata={"doc": doc, "heading": heading, "options": list(options)})
 
 
-def names(doc: str, heading: str = "") -> dy.String:
+def names(doc: str, heading: str = "") -> String:
     """Names in one line, see `openpoint.names.join_names`; a list of them in JSON."""
-    return dy.String(nullable=False, metadata={"doc": doc, "heading": heading, "listed": True})
+    return String(metadata={"doc": doc, "heading": heading, "listed": True})
 
 
-def number(doc: str, heading: str = "", digits: int = 0) -> dy.Float64:
+def number(doc: str, heading: str = "", digits: int = 0) -> Float64:
     """A number that is always known."""
-    return dy.Float64(nullable=False, metadata={"doc": doc, "heading": heading, "digits": digits})
+    return Float64(metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def maybe_number(doc: str, heading: str = "", digits: int = 0) -> dy.Float64:
+def maybe_number(doc: str, heading: str = "", digits: int = 0) -> Float64:
     """A number, or null where there is none."""
-    return dy.Float64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
+    return Float64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def whole(doc: str, heading: str = "", digits: int = 0) -> dy.Int64:
+def whole(doc: str, heading: str = "", digits: int = 0) -> Int64:
     """A number of things, from 0."""
-    return dy.Int64(nullable=False, min=0, metadata={"doc": doc, "heading": heading, "digits": digits})
+    return Int64(metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def maybe_whole(doc: str, heading: str = "", digits: int = 0) -> dy.Int64:
+def maybe_whole(doc: str, heading: str = "", digits: int = 0) -> Int64:
     """A whole number, or null where there is none."""
-    return dy.Int64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
+    return Int64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
-def flag(doc: str, heading: str = "") -> dy.Bool:
+def flag(doc: str, heading: str = "") -> Bool:
     """True or false."""
-    return dy.Bool(nullable=False, metadata={"doc": doc, "heading": heading})
+    return Bool(metadata={"doc": doc, "heading": heading})
 
 
-def maybe_flag(doc: str, heading: str = "") -> dy.Bool:
+def maybe_flag(doc: str, heading: str = "") -> Bool:
     """True or false, or null where it is not known."""
-    return dy.Bool(nullable=True, metadata={"doc": doc, "heading": heading})
+    return Bool(nullable=True, metadata={"doc": doc, "heading": heading})
 
 
 def dtypes(table: Table) -> dict[str, pl.DataType]:
@@ -84,11 +81,6 @@ def filled(table: Table, columns: Mapping[str, object]) -> pl.DataFrame:
     return pl.DataFrame(given, schema=dtypes(table)).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def checker(name: str, table: Table) -> type[dy.Schema]:
-    """The table as a dataframely schema, which checks frames; made at the first use, because it is slow."""
-    return type(name, (dy.Schema,), dict(table))
-
-
 def finite(value: float) -> float | None:
     """The number, None where it is infinite or NaN: neither is allowed in JSON and in tables of results."""
     return value if math.isfinite(value) else None
@@ -100,22 +92,22 @@ def rows_schema(name: str, table: Table) -> Schema:
     return listing(rows, f"one object a row of the table of {name}")
 
 
-def _column_schema(column: dy.Column) -> Schema:
-    metadata = column.metadata or {}
+def _column_schema(column: TableColumn) -> Schema:
+    metadata = column.metadata
     if metadata.get("listed"):
         return {"type": "array", "description": metadata["doc"], "items": {"type": "string"}}
     kind = next(word for type_, word in JSON_TYPES if isinstance(column, type_))
     shape: Schema = {"type": [kind, "null"] if column.nullable else kind, "description": metadata["doc"]}
     if metadata.get("options"):
         shape["enum"] = metadata["options"]
-    if isinstance(column, dy.Int64) and not column.nullable:
+    if isinstance(column, Int64) and not column.nullable:
         shape["minimum"] = 0
     return shape
 
 
-JSON_TYPES: tuple[tuple[type[dy.Column], str], ...] = (
-    (dy.Bool, "boolean"),
-    (dy.Int64, "integer"),
-    (dy.Float64, "number"),
-    (dy.String, "string"),
+JSON_TYPES: tuple[tuple[type[TableColumn], str], ...] = (
+    (Bool, "boolean"),
+    (Int64, "integer"),
+    (Float64, "number"),
+    (String, "string"),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import TableColumn
 from openpoint.results import columns
 from openpoint.results.columns import Table, rows_schema
 from openpoint.results.schema import Schema, record, root, text
@@ -67,7 +67,7 @@ def row_columns(keys: Mapping[str, Schema]) -> Table:
     return {key: _column_of(shape) for key, shape in keys.items()}
 
 
-def _column_of(shape: Schema) -> dy.Column:
+def _column_of(shape: Schema) -> TableColumn:
     kinds, doc = shape.get("type", "string"), shape["description"]
     words = [kinds] if isinstance(kinds, str) else kinds
     if "array" in words:
@@ -78,7 +78,7 @@ def _column_of(shape: Schema) -> dy.Column:
     return columns.text(doc, nullable=True)
 
 
-_COLUMNS: dict[str, Callable[[str], dy.Column]] = {
+_COLUMNS: dict[str, Callable[[str], TableColumn]] = {
     "boolean": columns.maybe_flag,
     "integer": columns.maybe_whole,
     "number": columns.maybe_number,

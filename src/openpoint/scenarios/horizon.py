@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
 from openpoint.arguments import path_of
+from openpoint.columns import Float64, String, TableColumn, TableSchema
 from openpoint.errors import InputError, Problem
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
@@ -26,54 +26,54 @@ from openpoint.io.workbook import read as workbook
 EVENTS = ("fault", "open", "close", "release")
 
 
-def _column(kind: type[dy.Column], doc: str, unit: str = "", *, nullable: bool = False, **default: Any) -> Any:
+def _column(kind: type[TableColumn], doc: str, unit: str = "", *, nullable: bool = False, **default: Any) -> Any:
     return kind(nullable=nullable, metadata={"doc": doc, "unit": unit, **default})
 
 
-class Steps(dy.Schema):
+class Steps(TableSchema):
     """Steps: spans of time, one after the other in the order of the rows."""
 
-    step = _column(dy.String, "name of the step, unique")
-    hours = _column(dy.Float64, "how long it is", "h", default=1.0)
-    load_share = _column(dy.Float64, "what all loads are, a share of the grid's", default=1.0)
+    step = _column(String, "name of the step, unique")
+    hours = _column(Float64, "how long it is", "h", default=1.0)
+    load_share = _column(Float64, "what all loads are, a share of the grid's", default=1.0)
 
 
-class Events(dy.Schema):
+class Events(TableSchema):
     """Events: what happens to branches at the start of a step, and lasts until another event of the branch.
 
     `open` and `close` hold a switchable branch in that state, `release` leaves it to the decision again. A `fault` of a
     switchable branch holds it open; that of any other branch keeps its block dead and all switches of the block open.
     """
 
-    step = _column(dy.String, "step at whose start it happens")
-    branch = _column(dy.String, "branch")
-    event = _column(dy.String, "fault, open, close or release")
+    step = _column(String, "step at whose start it happens")
+    branch = _column(String, "branch")
+    event = _column(String, "fault, open, close or release")
 
 
-class Profiles(dy.Schema):
+class Profiles(TableSchema):
     """Profiles: loads that have a share of their own in a step, in place of that of the step."""
 
-    step = _column(dy.String, "step")
-    load = _column(dy.String, "load")
-    share = _column(dy.Float64, "what the load is, a share of the grid's")
+    step = _column(String, "step")
+    load = _column(String, "load")
+    share = _column(Float64, "what the load is, a share of the grid's")
 
 
-class StoredEnergy(dy.Schema):
+class StoredEnergy(TableSchema):
     """Storage: generators that have an energy. Power limits and reactive power are those of the generator."""
 
-    generator = _column(dy.String, "dispatchable generator, such as a battery or a unit with little fuel")
-    energy_kwh = _column(dy.Float64, "the most it holds", "kWh")
-    start_kwh = _column(dy.Float64, "what it holds at the start", "kWh")
-    least_kwh = _column(dy.Float64, "the least it may hold", "kWh", default=0.0)
-    end_kwh = _column(dy.Float64, "the least at the end; empty = least_kwh", "kWh", nullable=True, default=None)
+    generator = _column(String, "dispatchable generator, such as a battery or a unit with little fuel")
+    energy_kwh = _column(Float64, "the most it holds", "kWh")
+    start_kwh = _column(Float64, "what it holds at the start", "kWh")
+    least_kwh = _column(Float64, "the least it may hold", "kWh", default=0.0)
+    end_kwh = _column(Float64, "the least at the end; empty = least_kwh", "kWh", nullable=True, default=None)
     charge_kw = _column(
-        dy.Float64, "most power of charging; empty = -p_min_kw of the generator", "kW", nullable=True, default=None
+        Float64, "most power of charging; empty = -p_min_kw of the generator", "kW", nullable=True, default=None
     )
-    charge_efficiency = _column(dy.Float64, "energy held for each kWh taken", default=1.0)
-    discharge_efficiency = _column(dy.Float64, "kWh delivered for each kWh held", default=1.0)
+    charge_efficiency = _column(Float64, "energy held for each kWh taken", default=1.0)
+    discharge_efficiency = _column(Float64, "kWh delivered for each kWh held", default=1.0)
 
 
-HORIZON_SCHEMAS: dict[str, type[dy.Schema]] = {
+HORIZON_SCHEMAS: dict[str, type[TableSchema]] = {
     "steps": Steps,
     "events": Events,
     "profiles": Profiles,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
 from openpoint.arguments import path_of
+from openpoint.columns import Float64, String, TableSchema
 from openpoint.errors import InputError, Problem
 from openpoint.grid.conform import conform
 from openpoint.grid.files import table_from_files
@@ -30,31 +30,31 @@ def _about(doc: str, unit: str = "", **default: Any) -> dict[str, Any]:
     return {"doc": doc, "unit": unit, **default}
 
 
-class Customers(dy.Schema):
+class Customers(TableSchema):
     """Customers: how many are connected at a bus; buses that are not listed have none."""
 
-    bus = dy.String(nullable=False, metadata=_about("a bus of the grid"))
-    customers = dy.Float64(nullable=False, metadata=_about("number of customers", ""))
+    bus = String(metadata=_about("a bus of the grid"))
+    customers = Float64(metadata=_about("number of customers", ""))
 
 
-class Rates(dy.Schema):
+class Rates(TableSchema):
     """Rates: how often a branch has a fault and how long its repair takes, where that is known better."""
 
-    branch = dy.String(nullable=False, metadata=_about("a line or transformer of the grid"))
-    failures_per_year = dy.Float64(nullable=False, metadata=_about("faults a year", "1/a"))
-    repair_h = dy.Float64(
+    branch = String(metadata=_about("a line or transformer of the grid"))
+    failures_per_year = Float64(metadata=_about("faults a year", "1/a"))
+    repair_h = Float64(
         nullable=True, metadata=_about("time until it is repaired; empty = that of all others", "h", default=None)
     )
 
 
-class Breakers(dy.Schema):
+class Breakers(TableSchema):
     """Breakers: where one trips beside those at stations and transformers, such as a recloser in a feeder."""
 
-    branch = dy.String(nullable=False, metadata=_about("the line at whose end it stands"))
-    end = dy.String(nullable=False, metadata=_about("from, to, or both: at which end of the line", default="from"))
+    branch = String(metadata=_about("the line at whose end it stands"))
+    end = String(metadata=_about("from, to, or both: at which end of the line", default="from"))
 
 
-RELIABILITY_SCHEMAS: dict[str, type[dy.Schema]] = {"customers": Customers, "rates": Rates, "breakers": Breakers}
+RELIABILITY_SCHEMAS: dict[str, type[TableSchema]] = {"customers": Customers, "rates": Rates, "breakers": Breakers}
 _ENDS = ("from", "to", "both")
 _FILES = [f"{kind}.{ending}" for kind in RELIABILITY_SCHEMAS for ending in ("csv", "parquet")]
 

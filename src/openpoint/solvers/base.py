@@ -10,14 +10,13 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.errors import MissingExtraError, OptionError, pip_command
+from openpoint.errors import OptionError, pip_command, require_extra
 
 
 class Identified(Protocol):
@@ -184,5 +183,4 @@ def require_package(capabilities: Capabilities) -> None:
     Raises:
         MissingExtraError: naming the pip command.
     """
-    if find_spec(capabilities.package) is None:
-        raise MissingExtraError(capabilities.package, capabilities.extra, f"The solver {capabilities.name}")
+    require_extra(capabilities.package, capabilities.extra, f"The solver {capabilities.name}")

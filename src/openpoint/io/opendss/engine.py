@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from openpoint.errors import Problem
+from openpoint.errors import Problem, require_extra
 from openpoint.io.opendss.statement import SETTING, Statement, continued
 from openpoint.io.text import fault
 
@@ -28,8 +28,18 @@ _OF_NO_CIRCUIT = (
 _spare: list[Any] = []
 
 
+def require_engine() -> None:
+    """Refuse what needs the engine, where it is not installed.
+
+    Raises:
+        MissingExtraError: naming the pip command.
+    """
+    require_extra("opendssdirect", "phases", "A grid of single phases, or an OpenDSS script,")
+
+
 def borrow_engine() -> Any:
     """An engine without a circuit: no forms, no editor, no change of folder, no shell; `hand_back` returns it."""
+    require_engine()
     # Loading the library takes a moment, so it is loaded at the first use.
     import opendssdirect
 

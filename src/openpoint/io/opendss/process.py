@@ -23,6 +23,7 @@ from typing import IO, Any, cast
 
 from openpoint.atomic import write_files
 from openpoint.errors import InputError, Problem
+from openpoint.io.opendss.engine import require_engine
 from openpoint.io.opendss.statement import Statement
 from openpoint.io.opendss.text import Script
 from openpoint.io.text import fault
@@ -172,7 +173,9 @@ def run_script(task: str, file: str, script: Script, **more: Any) -> dict[str, A
 
     Raises:
         InputError: refused statements and errors of the engine, or the statement at which it crashes or hangs.
+        MissingExtraError: the engine is not installed.
     """
+    require_engine()
     if not script.faults:
         return _ask(task, file, script, more)
     try:

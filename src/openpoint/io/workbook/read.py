@@ -18,11 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import TableSchema
 from openpoint.errors import Faults, InputError, Problem
-from openpoint.grid.conform import empty_table
 from openpoint.grid.grid import Grid, more_faults
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.grid.table_files import Row, number_text, table_from_rows
@@ -319,13 +318,13 @@ def grid_from_workbook(content: bytes, file: str) -> Grid:
 
 
 def tables_of(
-    sheets: Sheets, file: str, schemas: Mapping[str, type[dy.Schema]]
+    sheets: Sheets, file: str, schemas: Mapping[str, type[TableSchema]]
 ) -> dict[str, tuple[pl.DataFrame, list[Problem]]]:
     """The tables in the sheets of their names, empty where there is none, and every fault."""
     return {
         kind: table_from_rows(kind, sheets[kind], _sheet_place(file, kind), schema)
         if kind in sheets
-        else (empty_table(schema), [])
+        else (schema.empty(), [])
         for kind, schema in schemas.items()
     }
 

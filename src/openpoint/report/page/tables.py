@@ -119,7 +119,7 @@ def extremes_tables(result: SwitchedResult, everywhere: str) -> list[m.Section |
 
 def shown_numbers(frame: pl.DataFrame, declared: columns.Table, *, blank: bool = False) -> list[str]:
     """Names of the numbers with a heading; those of one quantity in several states stand next to each other."""
-    metadata = {name: declared[name].metadata or {} for name in frame.columns if name in declared}
+    metadata = {name: declared[name].metadata for name in frame.columns if name in declared}
     shown = [
         name
         for name, about in metadata.items()

@@ -240,7 +240,7 @@ def _table(given: StateLike) -> tuple[pl.DataFrame, list[Problem]]:
 
 def _row_faults(frame: pl.DataFrame) -> Iterator[Problem]:
     """Kinds that are not known, cells of another kind, missing ones, and numbers out of range."""
-    ranges = {name: column.metadata or {} for name, column in MeasuredState.columns().items()}
+    ranges = {name: column.metadata for name, column in MeasuredState.columns().items()}
     cells = [name for name in ranges if name not in ("period", "kind", "name")]
     for n, row in enumerate(frame.iter_rows(named=True)):
         kind = row["kind"]

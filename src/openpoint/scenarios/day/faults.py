@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -187,7 +187,7 @@ def _number_faults(day: Day) -> Iterator[Problem]:
         if kind == "generators":  # a table of the grid, which has its own rules
             continue
         frame = day.tables()[kind]
-        ranges = {name: column.metadata or {} for name, column in schema.columns().items()}
+        ranges = {name: column.metadata for name, column in schema.columns().items()}
         for name in (name for name, dtype in frame.schema.items() if dtype.is_numeric()):
             bounds = ranges.get(name, {"least": 0.0})  # a profile
             for n, value in enumerate(frame[name]):
@@ -195,7 +195,7 @@ def _number_faults(day: Day) -> Iterator[Problem]:
                     yield at(kind, frame, n, name, *fault)
 
 
-def _out_of_range(value: float, bounds: dict[str, Any]) -> tuple[str, str] | None:
+def _out_of_range(value: float, bounds: Mapping[str, Any]) -> tuple[str, str] | None:
     """Message and remedy."""
     if not math.isfinite(value):
         return "the value is not finite", "Give a number"

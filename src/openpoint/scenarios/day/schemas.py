@@ -1,4 +1,4 @@
-"""The tables of a day: one dataframely schema a table, the only list of columns, with the range of every number.
+"""The tables of a day: one schema a table, the only list of columns, with the range of every number.
 
 In the metadata of a column, `least` and `most` are the least and greatest value, `above` a bound that it must exceed.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
+from openpoint.columns import Bool, Float64, Int64, String, TableSchema
 from openpoint.errors import Problem
 from openpoint.grid.rules.problems import did_you_mean
 from openpoint.grid.schemas import Generators
 
 
 def _text(doc: str, **default: Any) -> Any:
-    return dy.String(nullable=False, metadata={"doc": doc, **default})
+    return String(metadata={"doc": doc, **default})
 
 
 def _name(doc: str = "name, unique among generators, renewables, storages and vehicles") -> Any:
@@ -25,15 +25,15 @@ def _name(doc: str = "name, unique among generators, renewables, storages and ve
 
 
 def _reference(doc: str) -> Any:
-    return dy.String(nullable=True, metadata={"doc": doc, "default": None})
+    return String(nullable=True, metadata={"doc": doc, "default": None})
 
 
 def _number(doc: str, unit: str = "", **more: Any) -> Any:
-    return dy.Float64(nullable=False, metadata={"doc": doc, "unit": unit, **more})
+    return Float64(metadata={"doc": doc, "unit": unit, **more})
 
 
 def _optional(doc: str, unit: str = "", **more: Any) -> Any:
-    return dy.Float64(nullable=True, metadata={"doc": doc, "unit": unit, "default": None, **more})
+    return Float64(nullable=True, metadata={"doc": doc, "unit": unit, "default": None, **more})
 
 
 def _share(doc: str) -> Any:
@@ -48,7 +48,7 @@ def _efficiency(doc: str) -> Any:
     return _number(doc, above=0.0, most=1.0, default=1.0)
 
 
-class Periods(dy.Schema):
+class Periods(TableSchema):
     """Periods: spans of time, one after the other in the order of the rows.
 
     With `starts_at` in every row, gaps and overlaps are found. Where clocks change, times need their offset from UTC
@@ -67,7 +67,7 @@ class Periods(dy.Schema):
     load_share = _number("what loads without a profile are, a share of the grid's", least=0.0, default=1.0)
 
 
-class Profiles(dy.Schema):
+class Profiles(TableSchema):
     """Profiles: a row a period, a column a profile, whose name is that of the column and whose numbers are shares.
 
     1 is the load, the rated power or the upper limit in the other tables.
@@ -76,14 +76,14 @@ class Profiles(dy.Schema):
     period = _text("period; every one has its row")
 
 
-class LoadProfiles(dy.Schema):
+class LoadProfiles(TableSchema):
     """Load profiles: which load follows which profile. A row without a load is for all loads that have none."""
 
     load = _reference("load of the grid; empty = all others")
     profile = _text("column of the table `profiles`")
 
 
-class Renewables(dy.Schema):
+class Renewables(TableSchema):
     """Renewables: sources whose active power is at most what is available; the rest is curtailed."""
 
     name = _name()
@@ -97,7 +97,7 @@ class Renewables(dy.Schema):
     curtailment_price_usd_per_kwh = _price("price of the energy that is curtailed")
 
 
-class Storages(dy.Schema):
+class Storages(TableSchema):
     """Storages: batteries. Power is counted on the side of the grid, energy inside.
 
     In a period of h hours the content changes by h (charge_efficiency · charge − discharge / discharge_efficiency).
@@ -117,7 +117,7 @@ class Storages(dy.Schema):
     wear_usd_per_kwh = _price("price of the energy that is discharged")
 
 
-class Vehicles(dy.Schema):
+class Vehicles(TableSchema):
     """Vehicles: one, or several that come and leave together. They charge and, with `back_feed_kw`, also feed back.
 
     One that stays over midnight is two rows: from the start of the day until it leaves, and from its return to the end.
@@ -125,8 +125,7 @@ class Vehicles(dy.Schema):
 
     name = _name()
     bus = _text("bus of the charging station")
-    count = dy.Int64(
-        nullable=False,
+    count = Int64(
         metadata={"doc": "number of vehicles; the other columns are those of one", "default": 1, "least": 1},
     )
     arrival = _reference("period from whose start it is there; empty = the first")
@@ -142,7 +141,7 @@ class Vehicles(dy.Schema):
     wear_usd_per_kwh = _price("price of the energy that is fed back")
 
 
-class FlexibleLoads(dy.Schema):
+class FlexibleLoads(TableSchema):
     """Flexible loads: what of a load may be moved or shed. A row with neither load nor bus is for all others."""
 
     load = _reference("load of the grid; empty = all at the bus, or all others")
@@ -154,7 +153,7 @@ class FlexibleLoads(dy.Schema):
     shed_price_usd_per_kwh = _optional("price of the energy that is shed; needed with shed_share", "$/kWh", least=0.0)
 
 
-class Units(dy.Schema):
+class Units(TableSchema):
     """Units: what links the periods of dispatchable generators, those of the grid and of the table `generators`."""
 
     generator = _text("dispatchable generator")
@@ -163,7 +162,7 @@ class Units(dy.Schema):
     )
     ramp_down_kw_per_h = _optional("most fall of its power; empty = none", "kW/h", least=0.0)
     start_cost_usd = _number("cost of a start", "$", least=0.0, default=0.0)
-    on_before = dy.Bool(
+    on_before = Bool(
         nullable=True,
         metadata={
             "doc": "whether it is on before the day; empty = whether p_before_kw, or today's output, is not 0",
@@ -174,7 +173,7 @@ class Units(dy.Schema):
     profile = _reference("column of the table `profiles`, shares of p_max_kw that it has; empty = all")
 
 
-class VoltageLimits(dy.Schema):
+class VoltageLimits(TableSchema):
     """Limits: voltages to keep on this day in place of the grid's. A row without a bus is for all others but sources'.
 
     An empty limit is that of the grid.
@@ -185,7 +184,7 @@ class VoltageLimits(dy.Schema):
     v_max_pu = _optional("upper voltage limit", "pu", above=0.0, most=2.0)
 
 
-class Origin(dy.Schema):
+class Origin(TableSchema):
     """Origin: where numbers come from, for people. No study reads it."""
 
     table = _text("table")
@@ -208,29 +207,26 @@ NEEDED = {kind: columns[:1] for kind, columns in MEASURED.items()} | {"generator
 """Of which at least one must be given."""
 
 
-class MeasuredState(dy.Schema):
+class MeasuredState(TableSchema):
     """State: what was measured at the start of a period. What has no row is taken as at the start of the day.
 
     A generator without a row may have had any output, so that no ramp binds in the first period.
     """
 
     period = _reference("period at whose start it was measured; empty = the one that is asked about")
-    kind = dy.String(
-        nullable=False,
+    kind = String(
         metadata={"doc": f"what it is: {', '.join(MEASURED)}; a store is a storage or a vehicle that is there"},
     )
-    name = dy.String(nullable=False, metadata={"doc": "its name"})
+    name = String(metadata={"doc": "its name"})
     energy_kwh = _optional("what a store holds; of several vehicles, all together", "kWh", least=0.0)
     p_kw = _optional("active power of a generator in the period before", "kW")
     q_kvar = _optional("its reactive power; empty = today's", "kvar")
-    on = dy.Bool(
+    on = Bool(
         nullable=True,
         metadata={"doc": "whether a generator that may stop runs; empty = whether p_kw is not 0", "default": None},
     )
-    closed = dy.Bool(
-        nullable=True, metadata={"doc": "whether a line, switch or transformer is closed", "default": None}
-    )
-    operations = dy.Int64(
+    closed = Bool(nullable=True, metadata={"doc": "whether a line, switch or transformer is closed", "default": None})
+    operations = Int64(
         nullable=True,
         metadata={
             "doc": "how often it was switched on this day; empty = once if it is not as in the grid, else never",
@@ -247,7 +243,7 @@ class MeasuredState(dy.Schema):
     )
 
 
-DAY_SCHEMAS: dict[str, type[dy.Schema]] = {
+DAY_SCHEMAS: dict[str, type[TableSchema]] = {
     "periods": Periods,
     "profiles": Profiles,
     "load_profiles": LoadProfiles,
@@ -262,15 +258,15 @@ DAY_SCHEMAS: dict[str, type[dy.Schema]] = {
 }
 
 
-def profile_schema(columns: list[str]) -> type[dy.Schema]:
+def profile_schema(columns: list[str]) -> type[TableSchema]:
     """The schema of a table of profiles with these columns."""
     names = [name for name in dict.fromkeys(columns) if name and name != "period"]
     fields = {
-        f"profile_{k}": dy.Float64(nullable=False, alias=name, metadata={"doc": f"shares of the profile {name!r}"})
+        f"profile_{k}": Float64(alias=name, metadata={"doc": f"shares of the profile {name!r}"})
         for k, name in enumerate(names)
     }
     body = {"__doc__": Profiles.__doc__, "__module__": __name__, "period": _text("period"), **fields}
-    return type("ProfilesOfDay", (dy.Schema,), body)
+    return type("ProfilesOfDay", (TableSchema,), body)
 
 
 _LABELS = ("name", "period", "generator", "load", "bus")

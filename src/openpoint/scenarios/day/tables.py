@@ -14,11 +14,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.atomic import Content, refusing, write_files
+from openpoint.columns import TableSchema
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.files import table_from_files
@@ -250,7 +250,7 @@ def _from_workbook(content: bytes, file: str) -> Day:
         remedy = f"Name the sheets {', '.join(DAY_SCHEMAS)}"
         faults.append(Problem(file, "", "", "there is no sheet of the periods", remedy))
     header = [name or "" for name in sheets["profiles"][0][1]] if "profiles" in sheets else []
-    schemas: dict[str, type[dy.Schema]] = {**DAY_SCHEMAS, "profiles": profile_schema(header)}
+    schemas: dict[str, type[TableSchema]] = {**DAY_SCHEMAS, "profiles": profile_schema(header)}
     tables = workbook.tables_of(sheets, file, schemas)
     return day_of(tables, faults=faults, notes=workbook.not_read(sheets, file, [*DAY_SCHEMAS]))
 

@@ -6,8 +6,7 @@ import math
 import os
 from pathlib import Path
 
-import dataframely as dy
-
+from openpoint.columns import Float64, String, TableSchema
 from openpoint.errors import InputError, Problem
 from openpoint.grid.files import table_from_files
 from openpoint.grid.table_files import table_from_rows
@@ -15,11 +14,11 @@ from openpoint.inputs import content_of
 from openpoint.io.workbook import read as workbook
 
 
-class Priorities(dy.Schema):
+class Priorities(TableSchema):
     """Priorities: factors on the cost of a kW that is not served; loads that are not named have 1."""
 
-    load = dy.String(nullable=False, metadata={"doc": "load", "unit": ""})
-    priority = dy.Float64(nullable=False, metadata={"doc": "factor, 0 or more", "unit": ""})
+    load = String(metadata={"doc": "load", "unit": ""})
+    priority = Float64(metadata={"doc": "factor, 0 or more", "unit": ""})
 
 
 def read_priorities(file: str | os.PathLike[str]) -> dict[str, float]:

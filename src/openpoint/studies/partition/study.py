@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.grid.grid import Grid
+from openpoint.io.opendss.engine import require_engine
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.report.terminal import words
@@ -46,6 +47,7 @@ def prepare(grid: Grid, options: PartitionOptions) -> Prepared[PartitionResult]:
 def prepare_on(grid: Grid, network: Network, blocks: Blocks, options: PartitionOptions) -> PreparedPartition:
     """`prepare` where the network and its blocks are known."""
     if options.samples:
+        require_engine()
         knock(options.executor)
     program = program_of(grid, network, blocks, options)
     deviation = options.uncertainty if program.loads.names else 0.0

@@ -225,4 +225,4 @@ def test_states_of_no_time_or_another_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_table_of_states_is_that_of_a_measured_state() -> None:
-    assert dict(c.dtypes(STATES)) == dict(MeasuredState.create_empty().schema)
+    assert dict(c.dtypes(STATES)) == dict(MeasuredState.empty().schema)

@@ -200,7 +200,7 @@ SAMPLES: c.Table = {
     "curtailed_kwh": c.maybe_number("renewable energy not taken on a mean day, kWh", "curtailed, kWh", 2),
     "outside_days": c.whole("days on which some limit is not kept", "outside limits"),
 }
-_MEASURED = {name: str((column.metadata or {})["doc"]) for name, column in MeasuredState.columns().items()}
+_MEASURED = {name: str(column.metadata["doc"]) for name, column in MeasuredState.columns().items()}
 STATES: c.Table = {
     "period": c.text("period at whose start it is so", "period"),
     **{name: c.text(_MEASURED[name], name) for name in ("kind", "name")},

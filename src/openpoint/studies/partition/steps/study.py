@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from openpoint.grid.grid import Grid
+from openpoint.io.opendss.engine import require_engine
 from openpoint.report.terminal import words
 from openpoint.scenarios.horizon import Horizon, read_horizon
 from openpoint.studies.partition.model.program import PartitionProgram
@@ -34,6 +35,7 @@ def prepare(grid: Grid, options: PartitionStepsOptions) -> Prepared[PartitionSte
         InputError: the grid or the horizon has faults, a name is no load or generator, or none can be dispatched.
         OptionError: options that make no sense, a grid without switches, or figures that do not fit it.
     """
+    require_engine()
     horizon = read_horizon(options.horizon)
     equipped = horizon.equipped(grid)
     network, blocks = cut_network(equipped, options)

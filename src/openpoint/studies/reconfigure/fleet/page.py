@@ -81,7 +81,7 @@ def _cards(result: FleetResult) -> m.Cards:
 
 def _table(result: FleetResult) -> m.Table:
     """A row a grid; those that were not come to have no numbers."""
-    about = [GRIDS[name].metadata or {} for name in _NUMBERS]
+    about = [GRIDS[name].metadata for name in _NUMBERS]
     numbers = [m.Column(each["heading"], each["digits"]) for each in about]
     heads: list[t.Heading] = ["grid", "status", "ended", *numbers, "file"]
     rows = [

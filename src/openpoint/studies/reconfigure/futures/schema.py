@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import dataframely as dy
-
+from openpoint.columns import TableColumn
 from openpoint.results import columns as c
 from openpoint.results.common import BRANCH, BUS, run_keys
 from openpoint.results.schema import Schema, listing, maybe, names, number, text, whole
@@ -20,7 +19,7 @@ _WORDS = {"before": "today's topology", "mean": "that of the mean future", "afte
 _SHORT = {"before": "today", "mean": "mean future's", "after": "answer"}
 
 
-Quantity = tuple[Callable[[str, str, int], dy.Column], str, str, int]
+Quantity = tuple[Callable[[str, str, int], TableColumn], str, str, int]
 """Kind of column, sentence, heading and digits; `{}` in the heading is the topology."""
 
 
