@@ -21,7 +21,7 @@ from typing import Literal
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import openpoint
-from openpoint.studies.partition.ac.evaluate import Share
+from openpoint.studies.partition.ac import Share
 from openpoint.twostage.workers.executors import InProcess, Processes
 
 CASE = "ieee37-microgrids"

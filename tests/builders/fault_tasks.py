@@ -12,7 +12,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.stations import open_held_meshes, without_meshes
 from openpoint.search.enumeration import topologies
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
-from openpoint.studies.reconfigure.faults.evaluator import FaultEvaluator, FaultFigures
+from openpoint.studies.reconfigure.faults.task import FaultEvaluator, FaultFigures
 from openpoint.studies.secure.model.faults import Sections, every_line_alone, faults_of, sections_of, tree_of
 from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import restorations

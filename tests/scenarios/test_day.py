@@ -20,10 +20,9 @@ from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, network_of_period
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.faults import find_day_problems, grid_of_day
-from openpoint.scenarios.day.futures import DayFutures, futures_notes, read_day_futures, realisations_of
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS
 from openpoint.scenarios.day.tables import Day, built_in_days, day_from_files, read_day
-from openpoint.scenarios.day.uncertain import Uncertainty
+from openpoint.scenarios.day.uncertain import DayFutures, Uncertainty, futures_notes, read_day_futures, realisations_of
 from tests.grid import small
 from tests.grid.strategies import cells
 

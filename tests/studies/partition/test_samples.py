@@ -17,8 +17,18 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.studies.partition import samples as partition_samples
-from openpoint.studies.partition.ac.circuit import ROOM_USD, TOLERANCE_PU, Follower, PlanCircuit, PlanFlows, leading
-from openpoint.studies.partition.ac.evaluate import PlanSamples, Share, failures_table, samples_table
+from openpoint.studies.partition.ac import (
+    ROOM_USD,
+    TOLERANCE_PU,
+    Follower,
+    PlanCircuit,
+    PlanFlows,
+    PlanSamples,
+    Share,
+    failures_table,
+    leading,
+    samples_table,
+)
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts
 from openpoint.studies.partition.result import PartitionResult, Plan

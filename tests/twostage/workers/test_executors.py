@@ -22,10 +22,10 @@ import pytest
 
 from openpoint.arrays import Floats
 from openpoint.errors import MissingExtraError, OpenpointError, OptionError
+from openpoint.studies.reconfigure.fleet.task import ONE_THREAD, TRIES, Lost, run_apart
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers import executors
-from openpoint.twostage.workers.apart import ONE_THREAD, TRIES, Lost, run_apart
 from openpoint.twostage.workers.executors import (
     Choice,
     Cluster,

@@ -14,10 +14,9 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Renewables, Stores, UnitLinks
 from openpoint.scenarios.day.faults import stay_of
-from openpoint.scenarios.day.futures import DayFutures, spread_of
 from openpoint.scenarios.day.loads import day_loads, demand_of, load_shares, profiles_of
 from openpoint.scenarios.day.tables import Day
-from openpoint.scenarios.day.uncertain import Uncertainty, uncertain_of
+from openpoint.scenarios.day.uncertain import DayFutures, Uncertainty, spread_of, uncertain_of
 
 
 def build_day(

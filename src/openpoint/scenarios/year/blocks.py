@@ -14,9 +14,7 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.arrays import Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.scenarios.year.clock import moment_of
-from openpoint.scenarios.year.read import Year
-from openpoint.scenarios.year.table import Table, tables_of
+from openpoint.scenarios.year.read import Table, Year, moment_of, tables_of
 
 BLOCK, START, END = "block", "start", "end"
 NAMES = ("monthly", "quarterly")

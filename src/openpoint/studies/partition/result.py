@@ -14,7 +14,7 @@ from openpoint.results.base import Answer, Head, Result, in_kw, switching_words
 from openpoint.results.shape import Shape
 from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
-from openpoint.studies.partition.ac.evaluate import PartitionSamples, failures_table, samples_table
+from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import DEPRECATED, LEVELS, PARTITION
 

@@ -14,11 +14,11 @@ from openpoint.arguments import of_kind
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.results.columns import dtypes
-from openpoint.studies.partition.ac.circuit import PlanLimit
-from openpoint.studies.partition.ac.evaluate import (
+from openpoint.studies.partition.ac import (
     Broken,
     EvaluatePlan,
     PartitionSamples,
+    PlanLimit,
     PlanSamples,
     SampleEvaluations,
     Share,
@@ -62,10 +62,10 @@ def sample_partition(
 
     Loads are uniform in the set, a box or a budget set (`openpoint.twostage.uncertainty`). For each sample the
     generators follow within their ramps by the cheapest recourse of the linear model, and the dispatch is put into
-    OpenDSS (`openpoint.studies.partition.ac.circuit`), every island a circuit in which the grid-forming generator holds
+    OpenDSS (`openpoint.studies.partition.ac`), every island a circuit in which the grid-forming generator holds
     the voltage. Checked are voltages and ratings, and limits and ramps of the grid-forming generators in each phase.
     These make up for what the linear model does not see. Where that is too much for them, the others take their part of
-    it: the difference is measured, the recourse asked again, up to `openpoint.studies.partition.ac.evaluate.ROUNDS`
+    it: the difference is measured, the recourse asked again, up to `openpoint.studies.partition.ac.ROUNDS`
     flows.
 
     The plan made for nominal loads is evaluated in the same samples, to see what robustness bought.

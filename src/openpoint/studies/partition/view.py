@@ -5,7 +5,7 @@ from __future__ import annotations
 from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
 from openpoint.report.terminal.view import Line, Rows, View, stop
-from openpoint.studies.partition.ac.evaluate import PartitionSamples, Share
+from openpoint.studies.partition.ac import PartitionSamples, Share
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
 
 _ISLANDS = ("island", "forms the grid", "load kW", "capacity kW", "blocks (first bus)")

@@ -23,11 +23,10 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
-from openpoint.twostage.methods.master import Master, Proposal
+from openpoint.twostage.methods.master import Master, Proposal, choose_copies
 from openpoint.twostage.methods.run import CopiesByNeed, Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import EXACT, AnyProgram
-from openpoint.twostage.recourse.copies import choose_copies
 from openpoint.twostage.recourse.evaluation import Evaluation
 from openpoint.twostage.recourse.subproblem import Response
 

@@ -17,6 +17,7 @@ from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination, check_stops
+from openpoint.twostage.methods.master import RecourseCopy, embed_recourse
 from openpoint.twostage.methods.solving import (
     WAIT_AND_SEE_GAP,
     StoppedError,
@@ -27,7 +28,6 @@ from openpoint.twostage.methods.solving import (
 from openpoint.twostage.objective import Objective, objective_of
 from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.copies import RecourseCopy, embed_recourse
 from openpoint.twostage.risk import Expectation, check_risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain
 

@@ -10,7 +10,6 @@ import pytest
 from openpoint.arrays import Bools
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.reconfigure.faults import search as module
-from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.search import (
     Found,
@@ -20,7 +19,7 @@ from openpoint.studies.reconfigure.faults.search import (
     search_loss,
     unkept_limits,
 )
-from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
+from openpoint.studies.reconfigure.faults.task import ENDLESS, FaultLimits, FaultTask, Sought, figure_of, unlimited
 from openpoint.studies.secure.model.faults import tree_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination

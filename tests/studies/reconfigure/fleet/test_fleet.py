@@ -19,11 +19,11 @@ import pytest
 import openpoint
 from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
+from openpoint.studies.reconfigure.fleet import task
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare_fleet
 from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.twostage.workers import apart
 from tests.cli.desk import tables
 
 ROOT = Path(__file__).parents[4]
@@ -218,7 +218,7 @@ class _Dies(FleetTask):
 def test_a_worker_that_ends_takes_its_grid_alone(
     feeders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
+    monkeypatch.setattr(task, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
     asked = prepare_fleet(
         str(feeders / "ring[01]"), tmp_path / "out", ReconfigureOptions(), workers=2, reports=False, pv="hold"
     )

@@ -11,8 +11,7 @@ from openpoint.arguments import Names, all_checked, names_of, not_negative, of_k
 from openpoint.errors import OptionError
 from openpoint.network.limits import Limits
 from openpoint.scenarios.day.clock import NowLike, StateLike
-from openpoint.scenarios.day.futures import WANTED, DayFuturesLike
-from openpoint.scenarios.day.uncertain import Budget, Uncertainty
+from openpoint.scenarios.day.uncertain import WANTED, Budget, DayFuturesLike, Uncertainty
 from openpoint.studies.dispatch.day.methods import MethodName
 from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.twostage.risk import Expectation, Regret, Risk, read_risk

@@ -19,7 +19,7 @@ from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations, open_held_meshes, refuse_shared_taps
-from openpoint.scenarios.day.futures import DayFutures, realisations_of
+from openpoint.scenarios.day.uncertain import DayFutures, realisations_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.samples import sample_days

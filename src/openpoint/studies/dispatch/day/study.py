@@ -20,9 +20,14 @@ from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
 from openpoint.scenarios.day.clock import NowLike, StateLike, period_at, read_measured
 from openpoint.scenarios.day.faults import grid_of_day
-from openpoint.scenarios.day.futures import DayFutures, DayFuturesLike, futures_notes, read_day_futures
 from openpoint.scenarios.day.tables import Day, DayLike, read_day
-from openpoint.scenarios.day.uncertain import deviation_notes
+from openpoint.scenarios.day.uncertain import (
+    DayFutures,
+    DayFuturesLike,
+    deviation_notes,
+    futures_notes,
+    read_day_futures,
+)
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound

@@ -25,7 +25,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.ac.circuit import PlanCircuit
+from openpoint.studies.partition.ac import PlanCircuit
 from openpoint.studies.partition.answer import StepTables, step_tables, switch_table, worst_slack
 from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram

@@ -37,9 +37,8 @@ from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_f
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, take
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
-from openpoint.studies.reconfigure.faults.evaluator import ENDLESS
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.task import ROUNDED, EvaluatedState, FaultTask, Sought
+from openpoint.studies.reconfigure.faults.task import ENDLESS, ROUNDED, EvaluatedState, FaultTask, Sought
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 

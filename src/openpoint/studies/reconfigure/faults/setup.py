@@ -19,12 +19,20 @@ from openpoint.search.exchange.local import exchange_branches
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
-from openpoint.studies.reconfigure.faults.evaluator import ENDLESS, FaultEvaluator, FaultFigures
 from openpoint.studies.reconfigure.faults.options import FaultQuestion
 from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
 from openpoint.studies.reconfigure.faults.schema import FAULTS
 from openpoint.studies.reconfigure.faults.search import Found
-from openpoint.studies.reconfigure.faults.task import UNRESTORABLE, FaultLimits, FaultTask, Sought, unlimited
+from openpoint.studies.reconfigure.faults.task import (
+    ENDLESS,
+    UNRESTORABLE,
+    FaultEvaluator,
+    FaultFigures,
+    FaultLimits,
+    FaultTask,
+    Sought,
+    unlimited,
+)
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.result import TopologyResult

@@ -22,12 +22,20 @@ from openpoint.results.base import report_html
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
-from openpoint.studies.reconfigure.fleet.task import GRIDS, FleetTask, Paths, Source, find_sources, naming_file
+from openpoint.studies.reconfigure.fleet.task import (
+    GRIDS,
+    FleetTask,
+    Lost,
+    Paths,
+    Source,
+    find_sources,
+    naming_file,
+    run_apart,
+)
 from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.workers.apart import Lost, run_apart
 from openpoint.twostage.workers.executors import InProcess
 
 FleetProgress = Callable[[FleetRow, int, int], None]

@@ -1,1 +1,0 @@
-"""The exact AC power flow of the islands of a plan."""
