@@ -19,7 +19,7 @@ import pytest
 import openpoint
 from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
-from openpoint.studies.reconfigure.fleet import task
+from openpoint.studies.reconfigure.fleet import task as module
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare_fleet
 from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
@@ -218,7 +218,7 @@ class _Dies(FleetTask):
 def test_a_worker_that_ends_takes_its_grid_alone(
     feeders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
+    monkeypatch.setattr(module, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
     asked = prepare_fleet(
         str(feeders / "ring[01]"), tmp_path / "out", ReconfigureOptions(), workers=2, reports=False, pv="hold"
     )
