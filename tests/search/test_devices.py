@@ -48,10 +48,9 @@ def grids(first: int, count: int) -> list[tuple[int, DeviceGrid]]:
     return [(seed, grid) for seed, grid in some if grid.devices.count]
 
 
-@pytest.mark.parametrize("first", [0, 100])
-def test_the_search_equals_the_enumeration(first: int) -> None:
+def test_the_search_equals_the_enumeration() -> None:
     seen: Counter[str] = Counter()
-    for seed, grid in grids(first, 100):
+    for seed, grid in grids(0, 70):
         try:
             found = search_topologies(grid.network, devices=grid.devices, gap=0.0)
         except OptionError:
@@ -69,16 +68,16 @@ def test_the_search_equals_the_enumeration(first: int) -> None:
         assert found.positions is not None, seed
         value, violation = grid.evaluator.evaluate(found.closed, found.positions)
         assert (value[0], violation[0]) == (pytest.approx(found.value, rel=1e-9, abs=1e-12), 0.0), seed
-    assert seen["OPTIMAL"] > 40
+    assert seen["OPTIMAL"] > 28
     assert seen["INFEASIBLE"] > 0
     assert seen["refused"] < 5
 
 
 def test_no_bound_exceeds_the_best_completion() -> None:
     checked = 0
-    for seed, grid in grids(200, 120):
+    for seed, grid in grids(200, 60):
         checked += check_nodes(seed, grid)
-    assert checked > 500
+    assert checked > 250
 
 
 def check_nodes(seed: int, grid: DeviceGrid) -> int:
@@ -127,20 +126,22 @@ def check_nodes(seed: int, grid: DeviceGrid) -> int:
     return checked
 
 
+PROVEN = ("33-A", "33-C", "33-E", "33-R1", "33-R2", "70-B")
+"""Grids whose certificates are short enough for a test."""
+
+
 @pytest.mark.parametrize("name", ["33-A", "33-B", "33-C", "33-D", "33-E", "70-B", "70-D", "118-A", "33-R1", "33-R2"])
-def test_published_grids_reach_their_optima(name: str) -> None:
+def test_published_grids_reach_their_optima_and_certificates_are_accepted(name: str, tmp_path: Path) -> None:
     network, devices = device_case(name)
-    found = search_topologies(network, devices=devices, gap=1e-4)
+    found = search_topologies(
+        network, devices=devices, gap=1e-4, certificate=tmp_path / "proof" if name in PROVEN else None
+    )
     assert found.termination in (Termination.OPTIMAL, Termination.GAP)
     assert found.value * network.s_base_kva == pytest.approx(LOSS_KW[name], rel=1e-4)
     assert found.by_cone == 0
     assert found.lower_bound >= found.value * (1.0 - 1.01e-4)
-
-
-@pytest.mark.parametrize("name", ["33-A", "33-C", "33-E", "33-R1", "33-R2", "70-B"])
-def test_their_certificates_are_accepted(name: str, tmp_path: Path) -> None:
-    network, devices = device_case(name)
-    found = search_topologies(network, devices=devices, gap=1e-4, certificate=tmp_path / "proof")
+    if name not in PROVEN:
+        return
     proven = verify_network(network, tmp_path / "proof", devices=devices)
     assert found.positions is not None
     assert [position for _, position in proven.positions] == (devices.first + found.positions).tolist()
@@ -156,7 +157,7 @@ def test_a_search_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 KINDS_OF_DEVICES = ("banks", "voltages", "taps", "fixed units", "units", "limits", "ratings")
-COUNT = 36
+COUNT = 18
 
 
 def searched(grid: DeviceGrid, file: Path) -> tuple[DeviceGrid, SearchResult] | None:
@@ -201,8 +202,8 @@ def test_the_answer_is_proven_best_by_enumeration_and_by_its_certificate(tmp_pat
             seen["verified"] += 1
             seen["with devices"] += len(proven.positions) > 0
             seen["with outputs"] += not every.exact
-    assert seen["verified"] >= 25
-    assert min(seen["with devices"], seen["with outputs"]) >= 8
+    assert seen["verified"] >= 12
+    assert min(seen["with devices"], seen["with outputs"]) >= 4
 
 
 def feeder() -> DeviceGrid:

@@ -1,6 +1,6 @@
-"""A thousand grids and more: the search answers as brute force does, and no bound on the way is too high.
+"""Hundreds of grids counted by seed: the search answers as brute force does, and no bound on the way is too high.
 
-The seeds are counted out, so that the number of grids is exact. Most grids are built in per unit, of features drawn
+`python -m benchmarks.search_agree` has 1,300 of them and more. Most grids are built in per unit, of features drawn
 one by one (`random_grids`); every eighth through engineering units, with limits between the figures of two trees. Four
 in ten may change little from today, and as many pay for changes.
 """
@@ -100,7 +100,7 @@ def check_nodes(network: Network, states: np.ndarray, value: np.ndarray, seed: i
     return checked
 
 
-@pytest.mark.parametrize("first", range(0, 1300, 100))
+@pytest.mark.parametrize("first", range(0, 400, 100))
 def test_search_equals_brute_force_on_a_hundred_grids(first: int) -> None:
     seen: Counter[str] = Counter()
     for seed, network in networks(first, 100):
@@ -127,7 +127,7 @@ def test_search_equals_brute_force_on_a_hundred_grids(first: int) -> None:
             assert found.lower_bound <= best * (1.0 + 1e-9) + 1e-12, seed
         if len(states):
             seen["bounds"] += check_nodes(network, states, value, seed)
-    assert seen["refused"] <= 10  # nothing bounds a voltage; of 1,300 grids at least 1,170 are searched
+    assert seen["refused"] <= 10  # nothing bounds a voltage; nine in ten are searched
     assert seen["INFEASIBLE"] >= 3
     assert min(seen["changes"], seen["costs"]) >= 25
     assert seen["choices"] >= 60

