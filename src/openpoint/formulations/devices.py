@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, with_positions
+from openpoint.solvers.modelling import cp
 
 
 @dataclass(frozen=True)

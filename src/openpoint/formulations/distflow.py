@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -36,6 +36,7 @@ from openpoint.formulations.devices import DeviceChoice, bank_power, held_voltag
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import at_kept_limits, greatest_square, least_square, series_limits
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone, Limit, SecondStage
 
 W_BOUND_MAX = 4.0
@@ -198,7 +199,7 @@ def distflow(
     )
 
 
-_Flow = tuple[cp.Variable, cp.Variable, cp.Variable, cp.Variable, cp.Variable]
+_Flow: TypeAlias = "tuple[cp.Variable, cp.Variable, cp.Variable, cp.Variable, cp.Variable]"
 """p, q, l, w_fr, w_to."""
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -35,6 +34,7 @@ from openpoint.formulations.operation import with_operating_cost, with_supply_li
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, may_be_empty, movable, nominal_load, sheddable, splits, tangent
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone, SecondStage
 
 

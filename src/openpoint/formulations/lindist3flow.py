@@ -22,13 +22,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.lindist3flow_equations import Coefficients, balanced, coefficients, rated_power
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 
 V_MIN_PU, V_MAX_PU = 0.9, 1.1
 """Voltage limits of buses that have none: the convex hull of the voltage law needs bounds."""

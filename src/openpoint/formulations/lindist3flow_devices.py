@@ -20,7 +20,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -30,6 +29,7 @@ from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_t
 from openpoint.formulations.lindist3flow_equations import Coefficients
 from openpoint.formulations.lindist3flow_solve import charging
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -24,6 +23,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.formulations.lindist3flow_deltas import by_branch
 from openpoint.formulations.lindist3flow_equations import idle_shunts, internal_voltages, series_impedance
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone
 
 # Relative size below which an eigenvalue of a resistance matrix counts as 0.

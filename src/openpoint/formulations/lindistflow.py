@@ -11,7 +11,6 @@ magnetising branches is neglected, as parts of the grid may not be energised.
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
@@ -25,6 +24,7 @@ from openpoint.formulations.lindist3flow import (
     voltage_limits,
 )
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 
 __all__ = [
     "CORNERS",

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import SecondStage
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.subproblem import MARGIN, RAY
@@ -38,7 +38,7 @@ class Ranged(NamedTuple):
     w: cp.Variable
 
 
-Model = Callable[[cp.Variable, tuple[Floats, Floats]], Ranged]
+Model: TypeAlias = "Callable[[cp.Variable, tuple[Floats, Floats]], Ranged]"
 """From a decision and the (N) least and (N) greatest squared voltages to the stage."""
 
 

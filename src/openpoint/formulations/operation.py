@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
@@ -20,6 +19,7 @@ from openpoint.formulations.distflow import DistFlow
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE, at_kept_supply, power_scale
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone, Limit
 
 

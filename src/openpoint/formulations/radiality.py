@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.graph import bridges, components
+from openpoint.solvers.modelling import cp
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ store; δ the active power by which a load is higher, moved in time:
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.day import Stores, UnitLinks
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone
 
 

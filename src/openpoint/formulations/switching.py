@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
+from openpoint.solvers.modelling import cp
 
 
 @final

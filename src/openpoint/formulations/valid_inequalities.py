@@ -6,7 +6,6 @@ problems and the extensive form.
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
@@ -15,6 +14,7 @@ from openpoint.formulations.radiality import Choices
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.limits import at_kept_limits, greatest_series_currents
+from openpoint.solvers.modelling import cp
 
 
 def loss_most(net: Network) -> float:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,7 @@ from openpoint.grid.devices import Held, with_held
 from openpoint.grid.files import HEAD, TableFormat
 from openpoint.grid.grid import Grid
 from openpoint.inputs import content_of, unreadable
-from openpoint.io import cgmes, memory, reds, vision
-from openpoint.io import pgm as pgm
-from openpoint.io import simbench as simbench
-from openpoint.io.folder import read_folder, write_folder
-from openpoint.io.geojson import with_geojson
-from openpoint.io.matpower import read as matpower
-from openpoint.io.opendss import read as opendss
-from openpoint.io.opendss.write import circuit_text
-from openpoint.io.pandapower import read as pandapower
-from openpoint.io.simbench import grid_from_folder as simbench_grid
 from openpoint.io.text import decode, file_ending
-from openpoint.io.workbook import read as workbook
 
 __all__ = ["GridLike", "read", "write"]
 
@@ -51,12 +41,8 @@ GridLike = Grid | str | os.PathLike[str] | Mapping[str, Any]
 """A `Grid`, or what `read` accepts: a path, the name of a built-in case, or a pandapower net or input data of
 power-grid-model in memory."""
 
-_Reader = Callable[[str, str], Grid]
-_READERS: dict[str, _Reader] = {
-    ".m": matpower.grid_from_text,
-    ".json": lambda text, file: (pgm if pgm.is_input(text) else pandapower).grid_from_text(text, file),
-    ".pos": reds.grid_from_text,
-}
+_TEXTS = {".m": "matpower.read", ".pos": "reds"}
+"""The modules that read a text, by the ending of its file."""
 _WANTED = (
     "a Grid, the path of a file or folder, the name of a built-in case, a pandapower net, or input data of "
     "power-grid-model. Grid.from_tables makes a grid of tables"
@@ -90,22 +76,35 @@ def read(path_or_name: GridLike, *, pv: Held = "hold", geojson: str | os.PathLik
         OptionError: `path_or_name` is of another type, or `pv` is not one of these words.
     """
     grid = with_held(_read(path_or_name), pv)
-    return grid if geojson is None else with_geojson(grid, geojson)
+    return grid if geojson is None else _made("geojson", "with_geojson", grid, geojson)
+
+
+def _format(name: str) -> Any:
+    """The module of a format: imported where a grid of it is met, since a run meets one of twelve."""
+    return import_module(f"openpoint.io.{name}")
+
+
+def _made(form: str, function: str, *given: object) -> Grid:
+    """The grid that a function of a format makes."""
+    grid: Grid = getattr(_format(form), function)(*given)
+    return grid
 
 
 def _read(path_or_name: GridLike) -> Grid:
     if isinstance(path_or_name, Grid):
         return path_or_name
     if isinstance(path_or_name, Mapping):
-        return memory.grid_of(path_or_name)
+        return _made("memory", "grid_of", path_or_name)
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if not os.fspath(path_or_name):  # an empty name would be the folder we are in
             pass
         elif path.is_dir():
             return _read_folder(path)
+        elif path.name == HEAD and path.is_file():
+            return _made("folder", "read_folder", path.parent)
         elif path.exists():
-            return read_folder(path.parent) if path.name == HEAD and path.is_file() else _read_file(path)
+            return _read_file(path)
     except ValueError:  # a path with a character that no path can have
         pass
     except OSError as error:
@@ -117,11 +116,10 @@ def _read(path_or_name: GridLike) -> Grid:
 
 def _read_folder(path: Path) -> Grid:
     if not (path / HEAD).is_file():
-        if simbench.is_folder(path):
-            return simbench_grid(path)
-        if cgmes.is_folder(path):
-            return cgmes.grid_from_folder(path)
-    return read_folder(path)
+        for name in ("simbench", "cgmes"):
+            if _format(name).is_folder(path):
+                return _made(name, "grid_from_folder", path)
+    return _made("folder", "read_folder", path)
 
 
 def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat | None = None) -> None:
@@ -147,63 +145,56 @@ def write(grid: GridLike, path: str | os.PathLike[str], *, tables: TableFormat |
     folder = path_of(path, "path")
     ending = file_ending(path)
     if not ending:
-        write_folder(grid, folder, tables=tables or "csv")
+        _format("folder").write_folder(grid, folder, tables=tables or "csv")
         return
-    if ending not in _WRITERS:
+    if ending not in (".dss", ".xlsx"):
         raise OptionError(
             f"{folder}: grids are not written as {ending}, only as {_WRITTEN}. For a folder of that name write "
             f"{folder}{os.sep}"
         )
     if tables is not None:
         raise OptionError(f"tables={tables!r} is for a folder of tables, not for {folder}; leave it out")
-    content = _WRITERS[ending](grid)
+    content: bytes
+    if ending == ".dss":
+        content = _format("opendss.write").circuit_text(grid).encode()
+    else:
+        content = _format("workbook.write").workbook_from_grid(grid)
     with refusing():
         write_bytes(folder, content)
 
 
-def _circuit(grid: Grid) -> bytes:
-    return circuit_text(grid).encode()
-
-
-def _workbook(grid: Grid) -> bytes:
-    from openpoint.io.workbook.write import workbook_from_grid
-
-    return workbook_from_grid(grid)
-
-
-_WRITERS: dict[str, Callable[[Grid], bytes]] = {".dss": _circuit, ".xlsx": _workbook}
-
-
 def _read_file(path: Path) -> Grid:
-    if path.suffix.lower() == ".dss" and path.is_file():
-        return opendss.grid_from_file(path)
+    ending = path.suffix.lower()
+    if ending == ".dss" and path.is_file():
+        return _made("opendss.read", "grid_from_file", path)
     content = content_of(path)
-    if path.suffix.lower() in workbook.ENDINGS:
-        if vision.is_workbook(content):
-            return vision.grid_from_workbook(content, path.name)
-        return workbook.grid_from_workbook(content, path.name)
-    if path.suffix.lower() == ".zip":
-        return cgmes.grid_from_zip(content, path.name)
-    if path.suffix.lower() in (".xls", ".xlsb", ".ods"):
+    if ending in (".xlsx", ".xlsm"):
+        own = "vision" if _format("vision").is_workbook(content) else "workbook.read"
+        return _made(own, "grid_from_workbook", content, path.name)
+    if ending == ".zip":
+        return _made("cgmes", "grid_from_zip", content, path.name)
+    if ending in (".xls", ".xlsb", ".ods"):
         message = "spreadsheets of this format are not read"
         raise InputError([Problem(path.name, "", "", message, "Save it as .xlsx in a spreadsheet program")])
     text = decode(content, path.name)
-    reader = _READERS.get(path.suffix.lower()) or _reader_by_content(text)
-    if reader is None:
+    form = _TEXTS.get(ending) or _text_form(text, ending)
+    if form is None:
         remedy = f"openpoint reads {_FORMATS}"
-        if path.suffix.lower() in (".csv", ".parquet"):
+        if ending in (".csv", ".parquet"):
             remedy = f"Give the folder of the tables, with {HEAD} in it"
         raise InputError([Problem(path.name, "", "", "the format of this file is not known", remedy)])
-    return reader(text, path.name)
+    return _made(form, "grid_from_text", text, path.name)
 
 
-def _reader_by_content(text: str) -> _Reader | None:
+def _text_form(text: str, ending: str) -> str | None:
+    """The module that reads a text, by what is in it."""
     start = text.lstrip()
-    if "mpc.bus" in text:
-        return matpower.grid_from_text
-    if start.startswith("{") and ("pandapowerNet" in text or pgm.is_input(text)):
-        return _READERS[".json"]
-    return reds.grid_from_text if start.lower().startswith((".pu", ".v_base", ".s_base")) else None
+    if "mpc.bus" in text and ending != ".json":
+        return "matpower.read"
+    is_pgm: bool = _format("pgm").is_input(text)
+    if ending == ".json" or (start.startswith("{") and ("pandapowerNet" in text or is_pgm)):
+        return "pgm" if is_pgm else "pandapower.read"
+    return "reds" if start.lower().startswith((".pu", ".v_base", ".s_base")) else None
 
 
 def _not_found(name: str) -> Problem:

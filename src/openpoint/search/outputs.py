@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.optimize
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
@@ -179,7 +178,9 @@ def _minimised(
         return np.clip(np.nan_to_num(value, nan=1e6, posinf=1e6, neginf=-1e6), -1e6, 1e6)
 
     kept = {"type": "ineq", "fun": lambda z: finite(room(z)[0]), "jac": lambda z: room(z)[1]}
-    answer: Any = scipy.optimize.minimize(  # type: ignore[call-overload]
+    from scipy.optimize import minimize
+
+    answer: Any = minimize(  # type: ignore[call-overload]
         lambda z: finite(cost(z)[0]),
         start,
         jac=lambda z: cost(z)[1],

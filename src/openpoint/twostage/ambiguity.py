@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import cvxpy as cp
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
+from openpoint.solvers.modelling import cp
 
 SUM_TOLERANCE = 1e-6
 """Largest difference of a sum of probabilities from 1 that counts as rounding in tables."""
@@ -80,7 +79,9 @@ class ProbabilitySet:
         # absolute tolerance, which regrets of 1e-8 per unit do not exceed.
         spread = float(np.ptp(values))
         scaled = (values - values.max()) * (SPREAD / spread) if spread > 0.0 else np.zeros_like(values)
-        answer = scipy.optimize.linprog(  # type: ignore[call-overload]
+        from scipy.optimize import linprog
+
+        answer = linprog(  # type: ignore[call-overload]
             -(self.c.T @ scaled), A_ub=self.g, b_ub=self.h, A_eq=self.e, b_eq=self.f, bounds=(0, None), method="highs"
         )
         if answer.status == 2:

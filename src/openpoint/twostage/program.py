@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Uncertainty

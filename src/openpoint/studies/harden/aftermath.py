@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 import polars as pl
 
@@ -22,6 +21,7 @@ from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import frame
 from openpoint.results.violation import Violation
+from openpoint.solvers.modelling import cp
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
 from openpoint.studies.harden.schema import HARDEN

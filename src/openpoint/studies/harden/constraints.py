@@ -22,7 +22,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -30,6 +29,7 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import Islands
 from openpoint.formulations.lindistflow import nominal_demand
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 
 
 @final

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -30,6 +29,7 @@ from openpoint.network import Network
 from openpoint.network.stations import Stations
 from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import Disasters
+from openpoint.solvers.modelling import cp
 from openpoint.studies.harden import constraints as block
 from openpoint.studies.harden.constraints import Supply, built, scattered
 from openpoint.studies.harden.recourse_bounds import RestorationBounds

@@ -6,9 +6,8 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import TypeAlias, final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint import graph as topology
@@ -20,6 +19,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.modelling import cp
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.methods.solving import StoppedError
@@ -98,7 +98,7 @@ def restore(program: HardenProgram, decision: Floats, broken: Floats, *, gap: fl
     return RestorationModel(program).plan(decision, broken, gap=gap)
 
 
-Recourse = Callable[[HardenProgram, cp.Expression, cp.Expression], Restoration]
+Recourse: TypeAlias = "Callable[[HardenProgram, cp.Expression, cp.Expression], Restoration]"
 """The model of a restoration: of a program, a decision and the broken branches (E)."""
 
 

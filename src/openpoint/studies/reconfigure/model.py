@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
@@ -30,6 +29,7 @@ from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
+from openpoint.solvers.modelling import cp
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.enumeration import best_of_all
 from openpoint.studies.reconfigure.heuristics import TreeHeuristics

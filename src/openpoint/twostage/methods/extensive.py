@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -14,6 +13,7 @@ from openpoint.errors import OpenpointError, OptionError
 from openpoint.solvers.base import HIGHS, SCIP, Answer, StandardForm, Status, require, way_out
 from openpoint.solvers.catalog import SOLVERS, choose
 from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.modelling import cp
 from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination, check_stops

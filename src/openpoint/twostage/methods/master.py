@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 from scipy.cluster.hierarchy import fcluster, ward
@@ -28,6 +27,7 @@ from scipy.cluster.hierarchy import fcluster, ward
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
 from openpoint.twostage.program import AnyProgram, FirstStage, Goal, SecondStage, no_good, parts
 from openpoint.twostage.recourse.compile import Template, compile_model

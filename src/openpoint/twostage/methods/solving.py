@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.run import Learning, Run, Settings

@@ -14,16 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
-from cvxpy.constraints.nonpos import Inequality
-from cvxpy.constraints.zero import Equality
-from cvxpy.cvxcore.python.canonInterface import get_problem_matrix
-from cvxpy.lin_ops.lin_op import CONSTANT_ID
 
 from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import StandardForm
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import AnyProgram, Goal, SecondStage, parts
 from openpoint.twostage.uncertainty import centre
 
@@ -51,6 +47,9 @@ def compile_model(
 
 def _directly(problem: cp.Problem, integers: tuple[cp.Variable, ...]) -> StandardForm | None:
     """The form of a model of equations, inequalities and cones in plain variables; None of any other."""
+    from cvxpy.constraints.nonpos import Inequality
+    from cvxpy.constraints.zero import Equality
+
     variables = problem.variables()
     if problem.parameters() or any(any(variable.attributes.values()) for variable in variables):
         return None
@@ -97,6 +96,9 @@ def _matrix(
     expressions: list[cp.Expression], offsets: dict[int, int], width: int
 ) -> tuple[sp.csr_array, Floats] | None:
     """(rows, width) coefficients of affine expressions, stacked, and their constants; None if one is not affine."""
+    from cvxpy.cvxcore.python.canonInterface import get_problem_matrix
+    from cvxpy.lin_ops.lin_op import CONSTANT_ID
+
     rows = sum(expression.size for expression in expressions)
     try:
         forms = [expression.canonical_form for expression in expressions]

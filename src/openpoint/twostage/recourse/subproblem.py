@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
 from openpoint.errors import OpenpointError
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import AnyProgram, Goal, SecondStage, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.uncertainty import Certain, centre

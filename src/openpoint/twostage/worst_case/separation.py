@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
@@ -245,9 +244,9 @@ def vertex_along(polyhedral: Polyhedral, slope: Floats) -> Floats:
     gain = slope @ polyhedral.steps
     if not len(polyhedral.upper):
         return polyhedral.value((gain > 0.0).astype(np.float64))
-    answer: Any = scipy.optimize.linprog(
-        -gain, A_ub=polyhedral.rows, b_ub=polyhedral.upper, bounds=(0.0, 1.0), method="highs-ds"
-    )
+    from scipy.optimize import linprog
+
+    answer: Any = linprog(-gain, A_ub=polyhedral.rows, b_ub=polyhedral.upper, bounds=(0.0, 1.0), method="highs-ds")
     return polyhedral.value(np.round(answer.x))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost
+from openpoint.solvers.modelling import cp
 
 
 @dataclass(frozen=True)

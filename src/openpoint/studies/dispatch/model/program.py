@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
@@ -35,6 +34,7 @@ from openpoint.formulations.operation import with_ceiling, with_operating_cost, 
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.ceilings import Ceiling
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.evaluation import StateEvaluator

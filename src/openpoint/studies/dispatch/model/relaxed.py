@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
@@ -15,6 +14,7 @@ from openpoint.formulations.devices import one_position
 from openpoint.formulations.distflow import DistFlow
 from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
 from openpoint.search.dispatch import Threshold
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.twostage.program import FirstStage, PlainProgram, SecondStage
 from openpoint.twostage.recourse.subproblem import Subproblem

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -41,6 +40,7 @@ from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases
 from openpoint.powerflow.opendss import PhaseFlows
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.phases.devices import PhaseDevices
 from openpoint.studies.dispatch.phases.evaluation import Sought
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -26,6 +25,7 @@ from openpoint.formulations.lindist3flow_devices import FreeTap, device_block, s
 from openpoint.formulations.radiality import radiality
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.phases.evaluation import Sought
 from openpoint.studies.dispatch.phases.model import LinearModel, carried
 from openpoint.twostage.deadline import Deadline

@@ -27,10 +27,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.solvers.modelling import cp
 
 if TYPE_CHECKING:
     from openpoint.studies.partition.model.step import Step, Topology

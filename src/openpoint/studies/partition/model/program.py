@@ -29,12 +29,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
+from openpoint.solvers.modelling import cp
 from openpoint.studies.partition.model.links import Linked, Links, linked, state_before, sums
 from openpoint.studies.partition.model.step import DispatchableGenerators, Step, Topology, UncertainLoads, compact
 from openpoint.twostage.program import FirstStage, Limit, PlainProgram, SecondStage

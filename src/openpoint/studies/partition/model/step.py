@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -43,6 +42,7 @@ from openpoint.formulations.lindist3flow_equations import Coefficients, coeffici
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
+from openpoint.solvers.modelling import cp
 
 HELD_W = 1.0
 """Squared voltage that a grid-forming generator holds, where the limits of its bus allow it."""

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
@@ -14,6 +13,7 @@ from openpoint.formulations.lindist3flow import rating_excess
 from openpoint.formulations.lindist3flow_loss import LossTerms
 from openpoint.formulations.lindist3flow_solve import evaluate
 from openpoint.network import Network
+from openpoint.solvers.modelling import cp
 
 V_LEAST_PU, V_MOST_PU = 0.5, 1.5
 """Voltages beyond which a linear flow says nothing: states that leave them are left out."""

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self, final
 
-import cvxpy as cp
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
@@ -29,6 +28,7 @@ from openpoint.formulations.topology_phases import by_branch, choices_of, is_rad
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases
+from openpoint.solvers.modelling import cp
 from openpoint.studies.reconfigure.phases.heuristics import CoupledTreeHeuristics
 from openpoint.studies.reconfigure.phases.linear_evaluation import (
     V_LEAST_PU,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -20,6 +19,7 @@ from openpoint.network.day import DayPlan
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.base import StandardForm
 from openpoint.solvers.bounds import KnownColumns, settled
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet

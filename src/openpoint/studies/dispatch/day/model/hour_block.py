@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -29,6 +28,7 @@ from openpoint.network.limits import power_scale
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.solvers.base import StandardForm
 from openpoint.solvers.bounds import KnownColumns, settled
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.program import parts
 from openpoint.twostage.recourse.compile import compile_model

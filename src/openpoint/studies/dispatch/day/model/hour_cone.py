@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
@@ -21,6 +20,7 @@ from openpoint.formulations.hour import HourDemand, HourFlow, check_uncertain_lo
 from openpoint.network.day import DayPlan, HourRecourse, movable, nominal_load, sheddable, splits, tangent
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.recourse.compile import compile_model
 
