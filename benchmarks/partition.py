@@ -37,7 +37,7 @@ import openpoint
 from openpoint import ColumnAndConstraint
 from openpoint.errors import OpenpointError
 from openpoint.grid import Grid
-from openpoint.report.figure import style
+from openpoint.report.canvas import RC, light
 from openpoint.twostage.worst_case.worst import Separation
 
 from . import tables, timing
@@ -188,7 +188,7 @@ def figure(record: dict[str, Any]) -> Figure:
     picture = Figure(figsize=(7.0, 3.8), layout="constrained")
     panel = picture.subplots()
     runs = [Run(**row) for row in record["runs"] if row["part"] == "loads"]
-    looks = {"vertices": (style.OPENS, "s"), "dual": (style.BEFORE, "^"), "climb": (style.AFTER, "o")}
+    looks = {"vertices": (light("@opens"), "s"), "dual": (light("@before"), "^"), "climb": (light("@after"), "o")}
     for way, word in WAYS.items():
         color, marker = looks[way]
         mine = [run for run in runs if run.way == way]
@@ -246,7 +246,7 @@ def main() -> int:
         text = "\n\n".join([*parts, tables.where(record)])
         page.write_text(tables.between_marks(page.read_text("utf-8"), text), encoding="utf-8")
     if given.figure:
-        with matplotlib.rc_context(style.RC):
+        with matplotlib.rc_context(RC):
             figure(record).savefig(given.figure)
     return 0
 

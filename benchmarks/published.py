@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 import openpoint
 from openpoint import ColumnAndConstraint, Disasters, ExtensiveForm, HardenCosts, harden
-from openpoint.report.figure import style
+from openpoint.report.canvas import RC, light
 from openpoint.scenarios.ambiguity import DisastersRecipe as Recipe
 from openpoint.scenarios.ambiguity import moved, outages_within
 from openpoint.scenarios.ambiguity import outages_moved as transported
@@ -89,7 +89,7 @@ def main() -> int:
         parts = [f"### {title}\n\n{tables.as_markdown(table)}" for title, table in sections(record)]
         page.write_text(tables.between_marks(page.read_text("utf-8"), "\n\n".join(parts)), encoding="utf-8")
     if given.figure:
-        with matplotlib.rc_context(style.RC):
+        with matplotlib.rc_context(RC):
             figure(record).savefig(given.figure)
     return 0
 
@@ -311,19 +311,19 @@ def figure(record: dict[str, Any]) -> Figure:
     for panel, (kind, label, _, _) in zip(panels, RADII, strict=True):
         rows = data["curves"][kind]
         radius = [row["radius"] for row in rows]
-        panel.axhline(low, color=style.BEFORE, linewidth=0.9, linestyle=":")
-        panel.axhline(high, color=style.BEFORE, linewidth=0.9, linestyle=":")
+        panel.axhline(low, color=light("@before"), linewidth=0.9, linestyle=":")
+        panel.axhline(high, color=light("@before"), linewidth=0.9, linestyle=":")
         panel.plot(
             radius,
             [row["nominal_plan_usd"] for row in rows],
-            color=style.OPENS,
+            color=light("@opens"),
             linestyle="--",
             label="plan for the exact odds, under the worst",
         )
         panel.plot(
             radius,
             [row["usd"] for row in rows],
-            color=style.AFTER,
+            color=light("@after"),
             marker="o",
             markersize=3.2,
             label="best plan, proven",
@@ -340,7 +340,7 @@ def figure(record: dict[str, Any]) -> Figure:
             textcoords="offset points",
             ha="right",
             va="top" if below else "bottom",
-            color=style.SOFT,
+            color=light("@soft"),
         )
     picture.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return picture

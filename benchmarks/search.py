@@ -45,7 +45,7 @@ from openpoint.errors import OpenpointError
 from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
-from openpoint.report.figure import style
+from openpoint.report.canvas import RC, light
 from openpoint.search import region_decomposition
 
 from . import tables, timing
@@ -323,8 +323,8 @@ def figure(record: dict[str, Any]) -> Figure | None:
         for row, unit in enumerate(("seconds", "nodes")):
             panel = axes[row, column]
             for word, marker, color, kept in (
-                ("proven to 0.01 %", "o", style.AFTER, True),
-                ("stopped by the time limit", "x", style.OPENS, False),
+                ("proven to 0.01 %", "o", light("@after"), True),
+                ("stopped by the time limit", "x", light("@opens"), False),
             ):
                 if some := [(x, getattr(r, unit)) for x, r in points if proven(r) is kept]:
                     panel.plot(*zip(*some), marker, color=color, label=word, markersize=5)
@@ -357,8 +357,8 @@ def sizes_figure(record: dict[str, Any]) -> Figure:
         )
         for what, generated, marker in (("published and real grids", False, "o"), ("generated grids", True, "x"))
         for word, done, colour in (
-            ("proven to 0.01 %", True, style.AFTER),
-            ("stopped by the time limit", False, style.OPENS),
+            ("proven to 0.01 %", True, light("@after")),
+            ("stopped by the time limit", False, light("@opens")),
         )
     ]
     for label, colour, marker, some in kinds:
@@ -369,11 +369,11 @@ def sizes_figure(record: dict[str, Any]) -> Figure:
         axes[0].plot(buses, [_processor_s(row) for row in some], marker, color=colour, ms=5, label=label)
         axes[1].plot(buses, [100.0 * max(row.gap or 0.0, GAP / 10) for row in some], marker, color=colour, ms=5)
         axes[2].plot([row.buses for row in held], [row.memory_mb for row in held], marker, color=colour, ms=5)
-    axes[1].axhline(100.0 * GAP, color=style.SOFT, lw=1.0, ls=(0, (4, 3)))
+    axes[1].axhline(100.0 * GAP, color=light("@soft"), lw=1.0, ls=(0, (4, 3)))
     names = ("processor time, s", "gap at the end, % (not below 0.001)", "memory of the process, MB")
     for panel, name in zip(axes, names, strict=True):
         panel.set(yscale="log" if panel is not axes[2] else "linear", ylabel=name)
-        panel.grid(color=style.PALE, lw=0.6)
+        panel.grid(color=light("@pale"), lw=0.6)
         panel.margins(y=0.15)
     axes[0].set(xscale="log")
     axes[2].set(xlabel="buses", ylim=(0.0, None))
@@ -443,10 +443,10 @@ def main() -> int:
         parts = [f"### {title}\n\n{tables.as_markdown(table)}" for title, table in sections(record)]
         page.write_text(tables.between_marks(page.read_text("utf-8"), "\n\n".join(parts)), encoding="utf-8")
     if given.figure and (picture := figure(record)):
-        with matplotlib.rc_context(style.RC):
+        with matplotlib.rc_context(RC):
             picture.savefig(given.figure)
     if given.sizes:
-        with matplotlib.rc_context(style.RC):
+        with matplotlib.rc_context(RC):
             sizes_figure(record).savefig(given.sizes)
     return 0
 

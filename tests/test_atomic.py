@@ -21,6 +21,7 @@ import pytest
 import openpoint
 from openpoint.atomic import write_bytes, write_files, write_text
 from openpoint.io.write_back import write_back
+from openpoint.report.figure import save
 from openpoint.report.plan.show import write_checklist
 from openpoint.results.base import Result
 from openpoint.scenarios.disasters import write_disasters
@@ -28,7 +29,6 @@ from openpoint.scenarios.futures import write_futures
 from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
 from openpoint.search.checkpoint import Checkpoint
-from openpoint.studies.reconfigure import pictures
 from openpoint.studies.reconfigure.fleet import task
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 
@@ -56,7 +56,7 @@ WRITERS: dict[str, Callable[[Path, Result], object]] = {
     "r.xlsx": lambda path, answer: answer.write_tables(path),
     "csv": lambda path, answer: answer.write_tables(path),
     "parquet": lambda path, answer: answer.write_tables(path, format="parquet"),
-    "r.svg": lambda path, answer: pictures.save(answer, path),  # type: ignore[arg-type]
+    "r.svg": lambda path, answer: save(answer, path),
     "list.md": checklist,
     "grid": lambda path, answer: openpoint.write(GRID, path),
     "grid.dss": lambda path, answer: openpoint.write(GRID, path),

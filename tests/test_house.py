@@ -242,9 +242,7 @@ def test_what_a_study_names_is_there(study: Study) -> None:
     assert study.answer.place == study.place
     assert callable(importlib.import_module(f"{study.place}.page").html)
     assert callable(importlib.import_module(f"{study.place}.view").view)
-    pictures = importlib.import_module(f"{study.place}.pictures")
-    assert callable(pictures.draw)
-    assert callable(pictures.save)
+    assert all(map(callable, importlib.import_module(f"{study.place}.pictures").PICTURES.values()))
 
 
 @pytest.mark.parametrize("room", ["twostage", "solvers"])

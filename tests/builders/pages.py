@@ -11,12 +11,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from openpoint.report.chart.drawing import SHAPES, Axis, Chart, Dots, Lines, Rule, Words, as_data
+from openpoint.report.drawing import COLOURS, SHAPES, Areas, Axis, Chart, Dots, Lines, Rule, Words, as_data
 from openpoint.results.base import report_html
 
-PARTS = {"chart": Chart, "axis": Axis, "rule": Rule, "lines": Lines, "dots": Dots, "words": Words}
+PARTS = {
+    "chart": Chart,
+    "axis": Axis,
+    "rule": Rule,
+    "lines": Lines,
+    "areas": Areas,
+    "dots": Dots,
+    "words": Words,
+}
 SCRIPT = (files("openpoint.report.page") / "chart.js").read_text(encoding="utf-8")
-STYLE = (files("openpoint.report.page") / "page.css").read_text(encoding="utf-8")
 HOSTILE = {
     "a": "<script>alert(1)</script>",
     "b": '"><img src=x onerror=alert(1)>',
@@ -93,7 +100,7 @@ def charts_of(page: str) -> dict[str, Any]:
 
 def hovers(chart: Chart) -> list[str]:
     """Every text that pointing at the chart shows."""
-    return [text for layer in chart.layers if not isinstance(layer, Words) for text in layer.hover]
+    return [text for layer in chart.layers if isinstance(layer, Lines | Dots) for text in layer.hover]
 
 
 def drawable(chart: dict[str, Any] | Chart) -> None:
@@ -109,7 +116,7 @@ def drawable(chart: dict[str, Any] | Chart) -> None:
         part(rule)
     for layer in data["layers"]:
         part(layer)
-        if layer["kind"] == "lines":
+        if layer["kind"] in ("lines", "areas"):
             assert layer["ways"]
             assert all(len(way) >= 4 and len(way) % 2 == 0 and all(map(math.isfinite, way)) for way in layer["ways"])
             assert len(layer.get("hover", layer["ways"])) == len(layer["ways"])
@@ -128,6 +135,6 @@ def part(data: dict[str, Any]) -> None:
         for colour in [colours] if isinstance(colours, str) else colours:
             named = re.fullmatch(r"@([a-z]+)", colour)
             if named:
-                assert f"--{named[1]}:" in STYLE
+                assert named[1] in COLOURS
             else:
                 assert re.fullmatch(r"(#[0-9a-f]{6})?", colour), colour

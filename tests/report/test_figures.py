@@ -1,4 +1,4 @@
-"""Matplotlib figures of every kind, numbers as people read them, and what a study shows on the terminal."""
+"""Pictures of every kind for every shape of result, timelines, views of the terminal, and numbers for people."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import get_args
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from rich.console import Console
@@ -21,8 +19,10 @@ from rich.console import Console
 import openpoint
 from openpoint import Benders, BranchExchange, ColumnAndConstraint, Enumeration, ExtensiveForm, TopologySearch
 from openpoint.errors import OptionError
-from openpoint.report.figure import style
-from openpoint.report.figure.open_points import draw_open_points, open_rows
+from openpoint.report.canvas import ticks
+from openpoint.report.charts import Timeline, open_rows
+from openpoint.report.drawing import COLOURS, Areas, Axis, Chart, Dots, Lines, Panel, Sheet, Words
+from openpoint.report.figure import draw, paint, save
 from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
@@ -33,7 +33,7 @@ from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitchin
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
-from openpoint.studies.reconfigure.pictures.figures import Kind, Which, draw, save
+from openpoint.studies.reconfigure.pictures import PICTURES
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.view import view
 
@@ -45,19 +45,17 @@ def texts(figure: Figure) -> list[str]:
     return [t.get_text() for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_every_kind_is_drawn_for_every_shape_of_result(kind: Kind, any_result: ReconfigureResult) -> None:
-    figure = draw(any_result, kind=kind)
+@pytest.mark.parametrize("kind", PICTURES)
+def test_every_kind_is_drawn_for_every_shape_of_result(kind: str, any_result: ReconfigureResult) -> None:
+    figure = draw(any_result, kind)
     assert any("Six buses" in text for text in texts(figure))
-    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("which", "panels"), [("both", 2), ("before", 1), ("after", 1)])
-def test_the_grid_has_a_panel_for_each_state(which: Which, panels: int, make_result: Make) -> None:
-    shown = texts(draw(make_result(), which=which))
-    assert shown.count("c-e") == panels
-    assert ("Today, loss 24.000 kW" in shown) == (which != "after")
-    assert ("Answer, loss 18.000 kW" in shown) == (which != "before")
+def test_the_grid_has_a_panel_for_each_state(make_result: Make) -> None:
+    shown = texts(draw(make_result()))
+    assert shown.count("c-e") == 2
+    assert {"Today, loss 24.000 kW", "Answer, loss 18.000 kW"} <= set(shown)
 
 
 def test_the_headline_says_what_was_saved_or_that_there_is_no_answer(make_result: Make) -> None:
@@ -67,10 +65,8 @@ def test_the_headline_says_what_was_saved_or_that_there_is_no_answer(make_result
     assert "Least violation met (not an answer)" in shown
 
 
-def test_limits_broken_today_are_found_and_shown(make_result: Make) -> None:
-    shown = texts(draw(make_result(), which="before"))
-    assert "limit broken" in shown
-    assert "limit broken" not in texts(draw(make_result(), which="after"))
+def test_broken_limits_are_told(make_result: Make) -> None:
+    assert "limit broken" in texts(draw(make_result()))
 
 
 def test_before_and_after_share_one_layout(make_result: Make) -> None:
@@ -90,8 +86,8 @@ def test_pyplot_is_not_touched_and_the_users_style_is_left_alone(make_result: Ma
 
 def test_names_are_never_read_as_tex(make_result: Make) -> None:
     hostile = {"c": "$\\frac{1}{", "b-c": "_$x^2$", "title": "$\\bad{"}
-    for kind in get_args(Kind):
-        draw(make_result(names=hostile), kind=kind).canvas.draw()
+    for kind in PICTURES:
+        draw(make_result(names=hostile), kind).canvas.draw()
     assert "_$x^2$" in texts(draw(make_result(names=hostile)))
 
 
@@ -114,14 +110,47 @@ def test_text_in_svg_stays_text_and_names_cannot_break_out(make_result: Make, tm
 
 
 def test_wrong_choices_are_refused_with_the_right_ones(make_result: Make, tmp_path: Path) -> None:
+    assert make_result().kinds == ("grid", "voltage", "loading", "convergence")
     with pytest.raises(OptionError, match="grid, voltage, loading, convergence"):
-        draw(make_result(), kind="map")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="both, before, after"):
-        draw(make_result(), which="later")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="no state after"):
-        draw(make_result(answer=False, least=False), which="after")
+        make_result().plot("map")
     with pytest.raises(OptionError, match=r"\.png, \.svg, \.pdf"):
         save(make_result(), tmp_path / "grid.gif")
+
+
+def sheet(*layers: Lines | Areas | Dots | Words, unit: tuple[float, float] | None = (40.0, 40.0)) -> Sheet:
+    return Sheet("title", (Panel("p", Chart(200, Axis(0.0, 10.0), Axis(0.0, 5.0), layers, unit=unit), "", ""),))
+
+
+def test_every_layer_is_drawn_where_the_data_says() -> None:
+    box, way = [0.0, 0.0, 2.0, 0.0, 2.0, 1.0, 0.0, 1.0], [1.0, 1.0, 3.0, 4.0]
+    dots = Dots([1.0, None, 3.0], [1.0, 1.0, 2.0], (8.0, 8.0, 0.0), "@closes", edge="#123456")
+    (axes,) = paint(sheet(Areas([box], "@after"), Lines([way], "@opens", 2.0), dots, unit=None)).axes
+    area, lines, shown = axes.collections
+    assert area.get_paths()[0].vertices[:4].ravel().tolist() == box
+    assert lines.get_paths()[0].vertices.ravel().tolist() == way
+    assert shown.get_offsets().tolist() == [[1.0, 1.0]]  # one has no place, one no size
+    colours = [mpl.colors.to_hex(each.get_edgecolor()[0]) for each in (lines, shown)]
+    assert colours == [COLOURS["opens"][0], "#123456"]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 10.0), (0.0, 5.0))
+
+
+def test_names_hide_neither_each_other_nor_what_is_drawn() -> None:
+    dots = Dots([5.0, 5.2], [2.5, 2.5], 10.0, "@ink")
+    names = Words([5.0, 5.2, 9.9], [2.5, 2.5, 2.5], ("long name", "longer name", "x" * 200), "@ink")
+    figure = paint(sheet(dots, names))
+    figure.canvas.draw()
+    shown = {t.get_text(): t.get_window_extent() for t in figure.axes[0].texts}
+    assert set(shown) == {"long name", "longer name"}  # the third has no room
+    assert not shown["long name"].overlaps(shown["longer name"])
+    many = Words([5.0] * 200, [2.5] * 200, ("a",) * 200, "@ink", names=True)
+    assert not paint(sheet(many)).axes[0].texts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found"), [(0.0, 10.0, [0, 2, 4, 6, 8, 10]), (0.12, 0.31, [0.15, 0.2, 0.25, 0.3])]
+)
+def test_ticks_are_round(low: float, high: float, found: list[float]) -> None:
+    assert ticks(low, high, 5.0)[0] == pytest.approx(found)
 
 
 def test_rows_are_open_sometime_in_the_order_of_the_grid_or_those_switched() -> None:
@@ -133,16 +162,27 @@ def test_rows_are_open_sometime_in_the_order_of_the_grid_or_those_switched() -> 
 
 
 def test_a_bar_a_time_open_and_a_mark_a_switching() -> None:
-    edges, states = np.array([0.0, 2.0, 3.0, 7.0]), [("a",), ("a", "b"), ("b",)]
-    for before, marks in ((("b",), [("a", 0.0), ("b", 0.0), ("b", 2.0), ("a", 3.0)]), (None, [("b", 2.0), ("a", 3.0)])):
-        axes = style.Picture().add_subplot()
-        draw_open_points(axes, ["a", "b"], edges, states, before)
-        bars = [each.get_paths()[0].get_extents() for each in axes.collections if isinstance(each, PolyCollection)]
-        assert sorted((bar.x0, bar.x1) for bar in bars) == [(0.0, 2.0), (2.0, 3.0), (2.0, 3.0), (3.0, 7.0)]
-        drawn = [line for line in axes.lines if line.get_marker() == "o"]
-        found = [("ab"[int(-line.get_ydata()[0])], float(line.get_xdata()[0])) for line in drawn]
-        assert sorted(found) == sorted(marks)
-        assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    grid = openpoint.read("civanlar16")
+    a, b = grid.branches()["name"][:2]
+    times = Timeline(np.array([0.0, 2.0, 3.0, 7.0]), ("x", "y", "z"))
+    states = [(a,), (a, b), (b,)]
+    for before, marks in (((b,), [(a, 0.0), (b, 0.0), (b, 2.0), (a, 3.0)]), (None, [(b, 2.0), (a, 3.0)])):
+        chart = times.open_points(grid, states, before, [a, b], 10)
+        assert chart is not None
+        (bars,) = (layer for layer in chart.layers if isinstance(layer, Areas))
+        assert sorted((way[0], way[2]) for way in bars.ways) == [(0.0, 2.0), (2.0, 3.0), (2.0, 3.0), (3.0, 7.0)]
+        dots = [layer for layer in chart.layers if isinstance(layer, Dots)]
+        places = [(x, y) for layer in dots for x, y in zip(layer.x, layer.y, strict=True)]
+        assert sorted(((a, b)[int(-y)], x) for x, y in places if x is not None and y is not None) == sorted(marks)
+        assert [text for _, text in chart.y.ticks] == [a, b]
+    assert times.open_points(grid, [(), (), ()], None, [], 10) is None
+
+
+def test_bands_and_lines_leave_out_what_is_not_known() -> None:
+    times = Timeline(np.array([0.0, 1.0, 2.0, 3.0]), ("x", "y", "z"))
+    gap = np.array([1.0, np.nan, 2.0])
+    assert times.band(np.zeros(3), gap) == [[0, 1, 1, 1, 1, 0, 0, 0], [2, 2, 3, 2, 3, 0, 2, 0]]
+    assert times.line(gap) == [[0.0, 1.0, 1.0, 1.0], [2.0, 2.0, 3.0, 2.0]]
 
 
 def printed(parts: View) -> str:

@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 
 from openpoint.errors import Problem
-from openpoint.report.chart.drawing import SHAPES
+from openpoint.report.drawing import SHAPES
 from openpoint.report.page import blocks
 from openpoint.report.page import model as m
 from openpoint.report.page.blocks import MOST_ROWS, PACKED_FROM, html_of

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
-from openpoint.report.chart.frame import grid_frame, is_wide
+from openpoint.report.grids import grid_frame, is_wide
 from openpoint.report.layout.forest import ends, source_buses, spanning_forest
-from openpoint.report.layout.labels import name_boxes, names_that_fit, place_labels, shorten, symbol_spots
+from openpoint.report.layout.labels import shorten, symbol_spots
 from openpoint.report.layout.place import Layout, compute_layout
 
 
@@ -169,21 +169,6 @@ def test_a_grid_without_buses_has_an_empty_layout() -> None:
     assert layout.xy.shape == (0, 2)
     assert layout.ways == ()
     assert layout.extent == (0.0, 0.0, 0.0, 0.0)
-
-
-def test_names_are_left_out_where_they_would_hide_each_other() -> None:
-    xy = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0]])
-    boxes = name_boxes(["long name", "long name", "c"], xy, 0.045, 0.06, 0.09)
-    assert names_that_fit(boxes, xy, [1, 0, 2], 0.03) == [1, 2]
-
-
-def test_labels_keep_off_what_is_there_and_inside_the_panel() -> None:
-    anchor, size, nothing = np.array([[1.0, 1.0]]), np.array([[0.4, 0.1]]), np.zeros((0, 4))
-    no_lines = np.zeros((0, 2, 2))
-    assert place_labels(anchor, size, nothing, no_lines, (0.0, 2.0)) == ["top center"]
-    above = np.array([[0.5, 1.05, 1.5, 1.3]])
-    assert place_labels(anchor, size, above, no_lines, (0.0, 2.0)) == ["bottom center"]
-    assert place_labels(anchor, size, nothing, no_lines, (0.95, 2.0)) == ["middle right"]
 
 
 def test_symbols_sit_on_their_branch_away_from_crossings(make_grid: Callable[..., Grid]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,4 +112,6 @@ def _write_report(result: Result, path: Path) -> None:
 
 
 def _write_plot(result: Result, path: Path) -> None:
-    import_module(f"{result.place}.pictures").save(result, path)
+    from openpoint.report.figure import save
+
+    save(result, path)

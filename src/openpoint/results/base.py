@@ -151,9 +151,14 @@ class Result:
         return write_file(path, (".html", ".htm"), lambda file: write_text(file, report_html(self)))
 
     @property
+    def title(self) -> str:
+        """What people call the grid."""
+        return self.grid.title or self.grid.name
+
+    @property
     def headline(self) -> str:
         """The grid, and the first sentence about the result."""
-        return f"{self.grid.title or self.grid.name}: {self.in_short}"
+        return f"{self.title}: {self.in_short}"
 
     @property
     def in_short(self) -> str:
@@ -177,10 +182,23 @@ class Result:
         """The rows of the switching list, where the result has one."""
         return []
 
-    def _draw(self, **how: str) -> Figure:
-        """A picture of the result, by the function `draw` of the pictures of its study."""
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of picture that `plot` draws of the result, the usual one first."""
+        return tuple(import_module(f"{self.place}.pictures").PICTURES)
+
+    def plot(self, kind: str = "") -> Figure:
+        """A picture of the result, for notebooks and papers: one of `kinds`, or the first of them.
+
+        Returns:
+            A Matplotlib figure of its own, unknown to pyplot: nothing to close, safe in threads and without a display.
+
+        Raises:
+            OptionError: another kind, or one that this result has nothing to show of.
+            MissingExtraError: Matplotlib is not installed.
+        """
         require_extra(*PICTURES)
-        figure: Figure = import_module(f"{self.place}.pictures").draw(self, **how)
+        figure: Figure = import_module("openpoint.report.figure").draw(self, kind)
         return figure
 
     def row(self) -> dict[str, Value]:

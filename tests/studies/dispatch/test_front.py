@@ -16,12 +16,13 @@ import pytest
 import openpoint
 from openpoint import Limits, OptionError
 from openpoint.network import build_network
+from openpoint.report.figure import save
 from openpoint.search.enumeration import topologies
 from openpoint.search.methods import TopologySearch
 from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
-from openpoint.studies.dispatch.front import page, pictures
+from openpoint.studies.dispatch.front import page
 from openpoint.studies.dispatch.front.result import DispatchFront
 from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
@@ -108,7 +109,7 @@ def test_it_is_written_in_its_shape_and_drawn(tmp_path: Path) -> None:
     jsonschema.validate(json.loads(found.to_json()), published("dispatch-front"))
     found.write_report(tmp_path / "front.html")
     assert "proven bound" in (tmp_path / "front.html").read_text(encoding="utf-8")
-    pictures.save(found, tmp_path / "front.svg")
+    save(found, tmp_path / "front.svg")
     assert "balance" in (tmp_path / "front.svg").read_text(encoding="utf-8")
     found.write_tables(tmp_path / "tables")
     assert pl.read_csv(tmp_path / "tables" / "points.csv").height == len(found.results)

@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.collections import LineCollection
 
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
-from openpoint.report.figure import style
-from openpoint.report.figure.files import encode
-from openpoint.studies.harden.pictures.figures import PANELS, draw, save
-from openpoint.studies.harden.pictures.plots import after_chart
-from openpoint.studies.harden.pictures.scene import build_harden_scene
+from openpoint.report.drawing import Lines
+from openpoint.report.figure import draw, encode, save
+from openpoint.studies.harden.pictures import PANELS, PICTURES, after_chart
 from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.harden.scene import build_harden_scene
 from openpoint.twostage.log import Termination
 from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 
@@ -101,30 +99,24 @@ def test_the_scene_is_what_the_result_says(result: HardenResult) -> None:
     assert set(flood.island[1:]) == {2}
     gale = next(after for after in scene.after if after.name == "gale")
     assert [scene.branch_names[e] for e in gale.switched] == ["c-s"]
-    assert scene.island_colour(0) == style.DEAD
+    assert scene.island_colour(0) == "@dead"
     assert len({scene.island_colour(k) for k in range(4)}) == 4
 
 
 def test_the_picture_shows_every_disaster(result: HardenResult) -> None:
-    figure = draw(result)
-    assert len(figure.axes) == 3
-    words = {text.get_text() for axes in figure.axes for text in axes.texts}
-    assert "flood, probability 0.5: 110.0 kW shed" in words
-    assert "calm, probability 0.2: nothing shed" in words
+    sheet = PICTURES["grid"](result)
+    captions = [panel.caption for panel in sheet.panels]
+    assert captions[0].startswith("flood, probability 0.5: 110.0 kW shed, $")
+    assert any(caption.startswith("calm, probability 0.2: nothing shed, $") for caption in captions)
     broken = [
-        len(lines.get_segments())
-        for axes in figure.axes
-        for lines in axes.collections
-        if isinstance(lines, LineCollection) and len(lines.get_colors()) and _is(lines, style.BROKEN)
+        len(layer.ways)
+        for panel in sheet.panels
+        for layer in panel.chart.layers
+        if isinstance(layer, Lines) and layer.colour == "@broken"
     ]
     assert sorted(broken) == [1, 2]
+    assert len(draw(result).axes) == 3
     assert result.plot("convergence").axes[0].get_ylabel() == "$"
-
-
-def _is(lines: LineCollection, colour: str) -> bool:
-    from matplotlib.colors import to_rgba
-
-    return bool(np.allclose(lines.get_colors()[0], to_rgba(colour))) and len(lines.get_segments()) > 0
 
 
 def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
@@ -140,9 +132,9 @@ def test_a_picture_has_only_so_many_panels(result: HardenResult) -> None:
         name: repeat(getattr(result, name)) for name in ("buses", "branches", "sources", "violations")
     }
     crowded = replace(result, disasters=many, **tables)
-    figure = draw(crowded)
-    assert len(figure.axes) == PANELS
-    assert any("2 more disasters" in text.get_text() for text in figure.texts)
+    sheet = PICTURES["grid"](crowded)
+    assert len(sheet.panels) == PANELS
+    assert "2 more disasters" in sheet.note
     assert render(crowded).count('class="chart" id="grid-') == PANELS + 2
 
 
@@ -155,7 +147,7 @@ def test_the_same_result_gives_the_same_bytes(result: HardenResult, ending: str,
 
 def test_bad_requests_are_refused(result: HardenResult, none: HardenResult, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
-        draw(result, kind="pie")  # type: ignore[arg-type]
+        draw(result, "pie")
     with pytest.raises(OptionError, match="extension"):
         save(result, tmp_path / "x.bmp")
     with pytest.raises(OptionError, match="No plan"):

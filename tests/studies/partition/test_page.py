@@ -11,15 +11,13 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.collections import PathCollection
 
 from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
-from openpoint.report.figure import style
-from openpoint.report.figure.files import encode
-from openpoint.studies.partition.pictures.figures import draw, save
-from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
-from openpoint.studies.partition.pictures.scene import build_partition_scene, island_colour
+from openpoint.report.drawing import COLOURS, ISLES, Dots, Lines, Words, ink_on
+from openpoint.report.figure import draw, encode, save
+from openpoint.studies.partition.pictures import PICTURES, level_panels, plan_chart
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
+from openpoint.studies.partition.scene import build_partition_scene
 from openpoint.twostage.log import Termination
 from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 from tests.builders.partitions import five, renamed
@@ -90,19 +88,17 @@ def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
 
 
 def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevelsResult) -> None:
-    figure = draw(levels)
-    panels, charts = figure.axes[:2], figure.axes[2:]
-    for axes, title in zip(panels, ("loads certain", "loads ± 30 %"), strict=True):
-        words = [text.get_text() for text in axes.texts]
-        assert words[0] == f"{title}: 210 of 810 kW served"
-        assert {words.count("1"), words.count("2")} == {2}  # in the list and in the generator that forms the grid
-        buses = next(each for each in axes.collections if isinstance(each, PathCollection))
-        faces = {mpl.colors.to_hex(colour) for colour in np.atleast_2d(buses.get_facecolor())}
-        assert faces == {island_colour(1), island_colour(2), "#ffffff"}
-    assert [axes.get_title("left") for axes in charts] == ["load served, kW", "cost at worst, $ an hour"]
-    assert len(set(charts)) == 2  # no second y-axis
-    costs = [each.cost_usd for each in levels.results]
-    assert charts[1].lines[0].get_xydata()[:, 1] == pytest.approx(costs)  # type: ignore[index]
+    *plans, served, cost = PICTURES["grid"](levels).panels
+    for panel, title in zip(plans, ("loads certain", "loads ± 30 %"), strict=True):
+        assert panel.caption == f"{title}: 210 of 810 kW served"
+        words = [text for layer in panel.chart.layers if isinstance(layer, Words) for text in layer.text]
+        assert (words.count("1"), words.count("2")) == (1, 1)  # in the generator that forms the grid
+        buses = next(layer for layer in panel.chart.layers if isinstance(layer, Dots))
+        assert set(buses.fill) == {ISLES[0], ISLES[1], "@paper"}
+    assert (served.chart.y.title, cost.chart.y.title) == ("load, kW", "$ an hour")
+    (line,) = (layer for layer in cost.chart.layers if isinstance(layer, Lines) and layer.name == "cost at worst")
+    assert line.ways[0][1::2] == pytest.approx([each.cost_usd for each in levels.results])
+    assert len(draw(levels).axes) == 4
     assert levels.results[0].plot("convergence").axes[0].get_ylabel() == "$"
 
 
@@ -117,9 +113,9 @@ def test_bad_requests_are_refused(
     result: PartitionResult, levels: PartitionLevelsResult, none: PartitionResult, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
-        draw(result, kind="pie")  # type: ignore[arg-type]
+        draw(result, "pie")
     with pytest.raises(OptionError, match="Levels are solved one by one"):
-        draw(levels, kind="convergence")
+        draw(levels, "convergence")
     with pytest.raises(OptionError, match="extension"):
         save(result, tmp_path / "x.bmp")
     with pytest.raises(OptionError, match="No plan"):
@@ -187,7 +183,7 @@ def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
 def test_the_page_can_draw_every_chart(levels: PartitionLevelsResult, nasty: PartitionResult) -> None:
     scenes = [build_partition_scene(each) for each in (levels, nasty)]
     charts = [plan_chart(scene, cut) for scene in scenes for cut in scene.plan_views]
-    for made in [*charts, *level_charts(levels).values()]:
+    for made in [*charts, *(panel.chart for panel in level_panels(levels))]:
         drawable(made)
 
 
@@ -222,9 +218,8 @@ def _linear(colour: str) -> np.ndarray:
 @pytest.mark.parametrize("kind", SEEN)
 def test_islands_are_told_apart_without_some_cones(kind: str) -> None:
     """A hundredth of Oklab is just noticeable side by side; ten of them are plain."""
-    seen = [
-        np.array(CONES) @ np.clip(np.array(SEEN[kind]) @ _linear(c), 0.0, 1.0) for c in (*style.ISLANDS, style.DEAD)
-    ]
+    colours = [COLOURS[name.removeprefix("@")][0] for name in (*ISLES, "@dead")]
+    seen = [np.array(CONES) @ np.clip(np.array(SEEN[kind]) @ _linear(c), 0.0, 1.0) for c in colours]
     places = [np.array(OKLAB) @ np.cbrt(cones) for cones in seen]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(places, 2)) > 0.1
 
@@ -232,6 +227,7 @@ def test_islands_are_told_apart_without_some_cones(kind: str) -> None:
 def test_numbers_read_on_every_island() -> None:
     """Contrast of WCAG, 3 and more for large bold text."""
     weights = np.array([0.2126, 0.7152, 0.0722])
-    for colour in style.ISLANDS:
-        light, dark = sorted((float(weights @ _linear(c)) for c in (colour, style.ink_on(colour))), reverse=True)
+    for name, ground in itertools.product(ISLES, (0, 1)):
+        both = [COLOURS[each.removeprefix("@")][ground] for each in (name, ink_on(name))]
+        light, dark = sorted((float(weights @ _linear(c)) for c in both), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 3.0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from openpoint import Grid, OptionError
-from openpoint.studies.powerflow.pictures.figures import draw, save
-from openpoint.studies.powerflow.pictures.scene import powerflow_scene
+from openpoint.report.figure import save
+from openpoint.studies.powerflow.pictures import powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.pages import HOSTILE, Page, drawable, render
@@ -83,7 +83,7 @@ def test_markup_in_names_stays_text() -> None:
 
 @pytest.mark.parametrize("kind", ["grid", "voltage", "loading"])
 def test_pictures_are_the_same_every_time(kind: str, result: PowerflowResult, tmp_path: Path) -> None:
-    once, twice = (save(result, tmp_path / f"{k}.svg", kind=kind) for k in range(2))  # type: ignore[arg-type]
+    once, twice = (save(result, tmp_path / f"{k}.svg", kind) for k in range(2))
     assert once.read_bytes() == twice.read_bytes()
     with pytest.raises(OptionError, match="no picture"):
-        draw(result, kind="pie")  # type: ignore[arg-type]
+        result.plot("pie")

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.report.layout.place import Layout
 
-NAMED_BUSES = 180  # beyond it only what matters is named: more names would be ink
 _SIGHT = 0.21  # inches beyond which a symbol has room enough
-# Preferred first: (horizontal, vertical) shift of the label's nearest side from the symbol.
-COMPASS: dict[str, tuple[int, int]] = {
-    "top center": (0, 1),
-    "bottom center": (0, -1),
-    "middle right": (1, 0),
-    "middle left": (-1, 0),
-    "top right": (1, 1),
-    "bottom right": (1, -1),
-    "top left": (-1, 1),
-    "bottom left": (-1, -1),
-}
 
 
 def shorten(name: str, most: int = 14) -> str:
@@ -30,29 +18,6 @@ def shorten(name: str, most: int = 14) -> str:
         return name
     head = (most - 1 + 1) // 2
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
-
-
-def name_boxes(names: Sequence[str], xy: Floats, corner: float, letter: float, height: float) -> Floats:
-    """(N, 4) boxes left, bottom, right, top of names at the upper right of their buses; all in inches."""
-    width = np.array([letter * len(shorten(name)) for name in names])
-    low = xy + corner
-    return np.column_stack([low, low[:, 0] + width, low[:, 1] + height])
-
-
-def names_that_fit(boxes: Floats, xy: Floats, wanted: Iterable[int], dot: float) -> list[int]:
-    """The buses whose names hide neither a bus nor a name before them, in the order wanted.
-
-    Args:
-        boxes: (N, 4) boxes of the names. xy: (N, 2) buses, in inches. dot: radius of a bus.
-        wanted: buses to name, the most important first.
-    """
-    taken = np.column_stack([xy - dot, xy + dot])
-    fitting: list[int] = []
-    for bus in wanted:
-        if _overlap(boxes[bus], taken) < 1e-4:
-            fitting.append(bus)
-            taken = np.concatenate([taken, boxes[bus][None]])
-    return fitting
 
 
 def crowding(xy: Floats) -> float:
@@ -115,72 +80,3 @@ def _distances(points: Floats, lines: Floats) -> Floats:
     t = np.clip(((points[:, None] - start) * along).sum(axis=2) / square, 0.0, 1.0)
     foot = start + t[:, :, None] * along
     return np.asarray(np.hypot(*(points[:, None] - foot).transpose(2, 0, 1)).min(axis=1))
-
-
-def place_labels(
-    anchors: Floats,
-    sizes: Floats,
-    obstacles: Floats,
-    lines: Floats,
-    within: tuple[float, float],
-    *,
-    gap: float = 0.07,
-) -> list[str]:
-    """A side of each anchor (a key of COMPASS) for its label; all in inches.
-
-    Args:
-        anchors: (L, 2) symbols that are named.
-        sizes: (L, 2) width and height of the labels.
-        obstacles: (O, 4) boxes left, bottom, right, top that should stay free (bus names, buses).
-        lines: (S, 2, 2) straight pieces of branches: better not covered.
-        within: left and right edge of the panel.
-        gap: space between the symbol's centre and the label.
-    """
-    boxes = obstacles.reshape(-1, 4)
-    around = np.column_stack([anchors - gap, anchors + gap])
-    boxes = np.concatenate([boxes, around])
-    chosen: list[str] = []
-    for (x, y), (w, h) in zip(anchors, sizes, strict=True):
-        best, side = np.inf, "top center"
-        for k, (name, (dx, dy)) in enumerate(COMPASS.items()):
-            left = x - w / 2 + dx * (w / 2 + gap)
-            bottom = y - h / 2 + dy * (h / 2 + gap)
-            box = np.array([left, bottom, left + w, bottom + h])
-            cost = 40.0 * _hidden(box, boxes) + 0.05 * k + 3.0 * _covered(box, lines)
-            cost += 60.0 * (box[0] < within[0] or box[2] > within[1])
-            if cost < best:
-                best, side, kept = cost, name, box
-        chosen.append(side)
-        boxes = np.concatenate([boxes, kept[None]])
-    return chosen
-
-
-def _hidden(box: Floats, boxes: Floats) -> float:
-    """What the box shares with others, in parts of the smaller one of each pair."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    smaller = np.minimum((box[2] - box[0]) * (box[3] - box[1]), np.maximum(sides, 1e-6).prod(axis=1))
-    return float((_shared(box, boxes) / smaller).sum())
-
-
-def _overlap(box: Floats, boxes: Floats) -> float:
-    return float(_shared(box, boxes).sum())
-
-
-def _shared(box: Floats, boxes: Floats) -> Floats:
-    wide = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
-    high = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
-    return np.asarray(np.maximum(wide, 0.0) * np.maximum(high, 0.0))
-
-
-def _covered(box: Floats, lines: Floats) -> float:
-    """How many pieces have their bounding box in the label (exact for the right angles of a schematic)."""
-    lo, hi = lines.min(axis=1), lines.max(axis=1)
-    inside = (hi[:, 0] > box[0]) & (lo[:, 0] < box[2]) & (hi[:, 1] > box[1]) & (lo[:, 1] < box[3])
-    return float(inside.sum())
-
-
-def pieces(ways: Sequence[Floats], scale: tuple[float, float]) -> Floats:
-    """(S, 2, 2) straight pieces of all ways in inches."""
-    inches = np.array(scale)
-    found = [np.stack([way[:-1], way[1:]], axis=1) * inches for way in ways]
-    return np.concatenate(found) if found else np.zeros((0, 2, 2))

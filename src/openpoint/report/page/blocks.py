@@ -9,6 +9,7 @@ import json
 import math
 from functools import singledispatch
 
+from openpoint.report.drawing import Panel, Scale, Sign
 from openpoint.report.numerals import number
 from openpoint.report.page.model import (
     Banner,
@@ -17,20 +18,13 @@ from openpoint.report.page.model import (
     Cards,
     Cell,
     Column,
-    Drawing,
     GridTools,
     Legend,
     Link,
-    Panel,
     Panels,
     Remarks,
-    Ring,
-    Scale,
     Section,
-    Square,
     Still,
-    Stroke,
-    Symbol,
     Table,
     Words,
 )
@@ -207,21 +201,13 @@ def _still(block: Still) -> str:
     return f'<noscript><img alt="{text(block.alt)}" src="{_embedded(block.svg)}"></noscript>'
 
 
-@html_of.register
-def _drawing(block: Drawing) -> str:
-    # Never narrower than it can be read: a narrow screen shows a part of it, which moves sideways.
-    size = f"min-width:{block.width}px;max-width:{round(1.3 * block.width)}px"
-    picture = f'<img alt="{text(block.alt)}" style="{size}" src="{_embedded(block.svg)}">'
-    return f'<div class="sideways" tabindex="0" role="region" aria-label="{text(block.label)}">{picture}</div>'
-
-
 def _embedded(svg: bytes) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 @html_of.register
 def _legend(block: Legend) -> str:
-    listed = "".join(f"<li>{_symbol(symbol)} {text(name)}</li>" for symbol, name in block.items)
+    listed = "".join(f"<li>{_symbol(sign)} {text(sign.name)}</li>" for sign in block.items)
     return f'<ul class="legend">{listed}{"" if block.scale is None else _scale(block.scale)}</ul>'
 
 
@@ -231,21 +217,33 @@ def _scale(scale: Scale) -> str:
     return f"<li>{text(scale.title)} {scale.low:.4f} {bar} {scale.high:.4f} {text(scale.unit)}</li>"
 
 
-def _symbol(symbol: Symbol) -> str:
-    shapes = "".join(map(_shape, symbol))
+def _symbol(sign: Sign) -> str:
+    """A symbol as a small picture: a dot on a line."""
+    shapes = ""
+    if sign.line:
+        dash = f' stroke-dasharray="{" ".join(map(str, sign.dash))}"' if sign.dash else ""
+        shapes = f'<path d="M0 8H26" stroke="{_colour(sign.line)}" stroke-width="{sign.thick}"{dash}/>'
+    if sign.shape:
+        fill = _colour(sign.fill) if sign.fill and sign.shape != "ring" else "none"
+        way = _WAYS[sign.shape].format(**_reach(sign.size / 2))
+        shapes += f'<path d="{way}" fill="{fill}" stroke="{_colour(sign.edge)}" stroke-width="{sign.width}"/>'
     return f'<svg width="26" height="16" viewBox="0 0 26 16" aria-hidden="true">{shapes}</svg>'
 
 
-def _shape(shape: Ring | Square | Stroke) -> str:
-    if isinstance(shape, Ring):
-        ink = f'fill="{_colour(shape.fill)}" stroke="{_colour(shape.edge)}" stroke-width="2"'
-        return f'<circle cx="13" cy="8" r="{shape.radius}" {ink}/>'
-    if isinstance(shape, Square):
-        ink = f'fill="{_colour(shape.fill)}" stroke="{_colour(shape.edge)}" stroke-width="{shape.width}"'
-        return f'<rect x="8" y="3" width="10" height="10" {ink}/>'
-    fill = "" if shape.fill is None else f' fill="{_colour(shape.fill)}"'
-    dash = "" if shape.dash is None else f' stroke-dasharray="{shape.dash}"'
-    return f'<path d="{shape.way}"{fill} stroke="{_colour(shape.colour)}" stroke-width="{shape.width}"{dash}/>'
+def _reach(r: float) -> dict[str, float]:
+    return {"l": 13 - r, "r": 13 + r, "t": 8 - r, "b": 8 + r, "a": r, "d": 2 * r}
+
+
+_WAYS = {
+    "circle": "M{l} 8a{a} {a} 0 1 0 {d} 0a{a} {a} 0 1 0 -{d} 0Z",
+    "ring": "M{l} 8a{a} {a} 0 1 0 {d} 0a{a} {a} 0 1 0 -{d} 0Z",
+    "square": "M{l} {t}H{r}V{b}H{l}Z",
+    "crossed": "M{l} {t}H{r}V{b}H{l}ZL{r} {b}M{r} {t}L{l} {b}",
+    "diamond": "M13 {t}L{r} 8L13 {b}L{l} 8Z",
+    "cross": "M{l} {t}L{r} {b}M{l} {b}L{r} {t}",
+    "plus": "M13 {t}V{b}M{l} 8H{r}",
+}
+"""The outline of every shape around the middle of a small picture."""
 
 
 def _colour(colour: str) -> str:

@@ -67,9 +67,10 @@ const Picture = (() => {
         const button = document.createElement("button");
         const mark = document.createElement("i");
         const line = looks.find((layer) => layer.kind === "lines");
-        const dot = looks.find((layer) => layer.kind === "dots" && layer.size);
-        mark.className = line ? "line" : "dot";
-        mark.style.color = this.css((line || dot).colour || dot.fill);
+        const dot = looks.find((layer) => layer.kind !== "lines" && layer.size !== 0);
+        mark.className = line ? "line" : dot.kind === "areas" ? "area" : "dot";
+        mark.style.color = this.css(line ? line.colour : pick(dot.edge, 0) || pick(dot.fill ?? dot.colour, 0));
+        if (!line && dot.edge && pick(dot.fill ?? dot.colour, 0) === "@paper") mark.classList.add("hollow");
         if (line && line.dash) mark.classList.add("dashed");
         button.type = "button";
         button.setAttribute("aria-pressed", "true");
@@ -117,8 +118,9 @@ const Picture = (() => {
       const c = this.pen;
       c.font = `12px ${FONT}`;
       const marks = this.data.y.ticks ? this.data.y.ticks.map((tick) => tick[1]) : this.labels(this.view.y0, this.view.y1, this.data.y, this.height / 50).map((tick) => tick[1]);
-      this.wide = Math.min(Math.max(...marks.map((mark) => c.measureText(mark).width), 10), this.width * 0.45);
-      return { l: this.wide + (this.data.y.title ? 30 : 14), r: 14, t: 10, b: 44 };
+      const least = Math.min(this.data.room || 0, this.width * 0.25), named = (this.data.x.ticks || [[0, "0"]]).some((tick) => tick[1]);
+      this.wide = Math.min(Math.max(...marks.map((mark) => c.measureText(mark).width), 10, least), this.width * (this.data.room ? 0.25 : 0.45));
+      return { l: this.wide + (this.data.y.title ? 30 : 14), r: 14, t: 10, b: this.data.x.title ? 44 : named ? 24 : 6 };
     }
 
     labels(low, high, axis, count) {
@@ -165,6 +167,7 @@ const Picture = (() => {
       c.clip();
       for (const rule of this.data.rules || []) this.rule(rule);
       const layers = this.data.layers.filter((layer) => !this.hidden.has(layer.name));
+      layers.filter((layer) => layer.kind === "areas").forEach((layer) => this.areas(layer));
       layers.filter((layer) => layer.kind === "lines").forEach((layer) => this.lines(layer));
       const dots = layers.filter((layer) => layer.kind === "dots" && layer.size);
       dots.forEach((layer) => this.dots(layer));
@@ -190,13 +193,20 @@ const Picture = (() => {
       c.fillStyle = this.colour("@ink");
       c.textAlign = "center";
       c.textBaseline = "top";
-      for (const [value, text] of this.labels(view.x0, view.x1, data.x, (right - box.l) / 70)) {
-        const x = this.px(value);
+      const along = this.labels(view.x0, view.x1, data.x, (right - box.l) / 70);
+      let end = -Infinity;
+      along.forEach(([value, text], k) => {
+        const x = this.px(value), next = along[k + 1];
         c.beginPath();
         stroke(c, [x, box.t, x, low]);
         c.stroke();
-        c.fillText(text, clamp(x, box.l, right - c.measureText(text).width / 2 + 10), low + 5);
-      }
+        if (!text || (data.x.between && !next)) return;
+        // A text that would run into the one before is left out.
+        const half = c.measureText(text).width / 2, middle = data.x.between ? (x + this.px(next[0])) / 2 : clamp(x, box.l, right - half + 10);
+        if (middle - half < end) return;
+        c.fillText(text, middle, low + 5);
+        end = middle + half + 6;
+      });
       c.textAlign = "right";
       c.textBaseline = "middle";
       for (const [value, text] of this.labels(view.y0, view.y1, data.y, height / 50)) {
@@ -246,6 +256,25 @@ const Picture = (() => {
       const x = rule.axis === "x" ? Math.min(along + 4, right - wide) : right - wide - 2;
       const y = rule.axis === "x" ? low - 4 : along - 2;
       c.fillText(rule.text, x, y);
+    }
+
+    areas(layer) {
+      const c = this.pen;
+      c.globalAlpha = layer.opacity ?? 1;
+      c.beginPath();
+      for (const way of layer.ways) {
+        c.moveTo(this.px(way[0]), this.py(way[1]));
+        for (let k = 2; k < way.length; k += 2) c.lineTo(this.px(way[k]), this.py(way[k + 1]));
+        c.closePath();
+      }
+      c.fillStyle = this.colour(layer.colour);
+      c.fill();
+      if (layer.width) {
+        c.strokeStyle = this.colour(layer.edge);
+        c.lineWidth = layer.width;
+        c.stroke();
+      }
+      c.globalAlpha = 1;
     }
 
     lines(layer) {

@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import TypeVar
 
-from openpoint.report.chart.drawing import as_data
+from openpoint.report.drawing import COLOURS, as_data
 from openpoint.report.page.blocks import data_script, html_of, text
 from openpoint.report.page.model import Page
 
@@ -34,7 +34,7 @@ def render(page: Page) -> str:
         policy=_policy(script),
         version=text(_version()),
         title=text(f"{page.heading}: {page.study}"),
-        css=_asset("page.css"),
+        css=_colours() + _asset("page.css"),
         heading=text(page.heading),
         subtitle=text(page.subtitle),
         body="\n".join(map(html_of, page.parts)),
@@ -42,6 +42,12 @@ def render(page: Page) -> str:
         charts=data_script('id="charts"', {name: as_data(chart) for name, chart in page.charts.items()}),
         script=script,
     )
+
+
+def _colours() -> str:
+    """The colours that have a name, for a light and for a dark ground."""
+    light, dark = ("".join(f"--{name}:{both[k]};" for name, both in COLOURS.items()) for k in (0, 1))
+    return f":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root:not(.light){{{dark}}}}}\n"
 
 
 def _policy(script: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openpoint.grid.grid import Grid
-from openpoint.report.chart.drawing import Chart
+from openpoint.report.drawing import Chart, Panel, Scale, Sign
 
 EXACT = "Voltages, currents and losses are those of exact AC power flows."
 
@@ -102,16 +102,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A chart with its caption, and what it shows for those who cannot see it."""
-
-    identity: str
-    chart: Chart
-    caption: str
-    description: str
-
-
-@dataclass(frozen=True)
 class Panels:
     """Charts that belong together, beside each other where the screen has the room for it."""
 
@@ -135,67 +125,14 @@ class Still:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A wide picture, as SVG, that is never narrower than `width` pixels; `label` is its name."""
-
-    label: str
-    alt: str
-    svg: bytes
-    width: int
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A circle."""
-
-    edge: str
-    fill: str
-    radius: float = 5
-
-
-@dataclass(frozen=True)
-class Square:
-    """A square."""
-
-    edge: str
-    fill: str
-    width: float
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """Lines along `way`, the path of an SVG of 26 by 16; the default runs across. `dash` is drawn and left in turn."""
-
-    colour: str
-    width: float
-    dash: str | None = None
-    way: str = "M0 8H26"
-    fill: str | None = None
-
-
-Symbol = tuple[Ring | Square | Stroke, ...]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The colours of a quantity from `low` to `high`: (share of the way, colour)."""
-
-    title: str
-    low: float
-    high: float
-    unit: str
-    stops: tuple[tuple[float, str], ...]
-
-
-@dataclass(frozen=True)
 class Legend:
     """Symbols in words, and the scale of colours where there is one."""
 
-    items: tuple[tuple[Symbol, str], ...]
+    items: tuple[Sign, ...]
     scale: Scale | None = None
 
 
-Block = Words | Bullets | Table | Panel | Panels | GridTools | Still | Drawing | Legend
+Block = Words | Bullets | Table | Panel | Panels | GridTools | Still | Legend
 
 
 @dataclass(frozen=True)

@@ -5,35 +5,29 @@ How the run ended, pictures of the grid, the switching list, profiles, broken li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Literal
 
-import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from openpoint.errors import Problem, grouped
 from openpoint.grid.grid import Grid
+from openpoint.report import charts
 from openpoint.report.change import Change
-from openpoint.report.chart import charts as plotcharts
-from openpoint.report.chart import grid as plots
-from openpoint.report.chart.frame import is_wide
-from openpoint.report.figure.files import encode
+from openpoint.report.charts import convergence, gap_text
+from openpoint.report.drawing import Panel, Sheet
+from openpoint.report.figure import encode, paint
+from openpoint.report.grids import is_wide
 from openpoint.report.layout.place import Layout
-from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, number, percent
+from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.scene import Scene, State
-from openpoint.report.series import convergence, gap_text
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
 from openpoint.twostage.log import Termination
 
-SOURCE: m.Symbol = (m.Square("@ink", "none", 1.5),)
-OPEN_POINT: m.Symbol = (m.Stroke("@loose", 1.4, "4 3"), m.Ring("@soft", "@paper", 4))
-OPENS: m.Symbol = (m.Ring("@opens", "@paper"),)
-CLOSES: m.Symbol = (m.Ring("@closes", "@closes"),)
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
@@ -121,56 +115,50 @@ def violation_table(identity: str, caption: str, violations: tuple[Violation, ..
     return t.table(identity, f"{caption} ({len(rows)})", columns, rows, low=True)
 
 
-def panels(shown: Sequence[m.Panel], layout: Layout | None = None) -> m.Panels:
-    """Panels beside each other where there are several; pictures of a wide `layout` take a row each."""
-    return m.Panels(tuple(shown), len(shown) > 1 and not (layout is not None and is_wide(layout)))
+def still(grid: Grid, sheet: Callable[[], Sheet], alt: str) -> m.Still:
+    """The picture of a grid for readers without scripts; none where the grid is too large for it."""
+    return m.Still(alt, encode(paint(sheet()), "svg") if grid.buses.height <= _STILL else None)
 
 
-def still(grid: Grid | None, figure: Callable[[], Figure], alt: str) -> m.Still:
-    """The picture of a grid for readers without scripts; none where the grid is too large for it, or not given."""
-    drawn = grid is not None and grid.buses.height <= _STILL
-    return m.Still(alt, encode(figure(), "svg") if drawn else None)
-
-
-def drawing(label: str, figure: Figure, alt: str, pixels: float = 84.0) -> m.Drawing:
-    """A figure as a wide picture; `pixels` of an inch."""
-    return m.Drawing(label, alt, encode(figure, "svg"), round(pixels * figure.get_figwidth()))
-
-
-def grid_section(scene: Scene, picture: m.Still, extremes: str = "", note: str = "") -> m.Section:
-    """The pictures of all states.
+def sheet_section(
+    heading: str,
+    sheet: Sheet | None,
+    *blocks: m.Block | None,
+    layout: Layout | None = None,
+    picture: m.Still | None = None,
+    note: str = "",
+    long: bool = False,
+) -> m.Section | None:
+    """A section of a picture, and `blocks` below it; None where there is none.
 
     Args:
-        scene: the states. picture: for readers without scripts.
-        extremes: what colours a bus where a state stands for several; its loads are then left out.
-        note: above the pictures.
+        layout: of a picture of the grid. picture: of it, for readers without scripts. note: above it.
     """
-    loads: dict[int, tuple[float, float]] = {}
-    number_of = {name: i for i, name in enumerate(scene.bus_names)}
-    for bus, p, q in () if extremes else scene.grid.loads.select("bus", "p_kw", "q_kvar").iter_rows():
-        have = loads.get(number_of[bus], (0.0, 0.0))
-        loads[number_of[bus]] = (have[0] + p, have[1] + q)
-    shown = []
-    for key, state in scene.states.items():
-        loss = f", loss {number(state.loss_kw)} kW" if state.loss_kw is not None else ""
-        n = int((~state.closed).sum())
-        text = f"{extremes}{loss}." if extremes else f"voltage, {n} open branches{loss}. Tables below."
-        text = f"{state.title}: {len(scene.bus_names)} buses coloured by {text}"
-        shown.append(m.Panel(f"grid-{key}", plots.grid_chart(scene, state, loads), f"{state.title}{loss}", text))
-    return m.section("Grid", m.GridTools(note), panels(shown, scene.layout), legend(scene), picture)
+    if sheet is None:
+        return None
+    beside = len(sheet.panels) > 1 and not sheet.stacked and not (layout is not None and is_wide(layout))
+    return m.section(
+        heading,
+        m.GridTools(note) if layout is not None else None,
+        m.Panels(sheet.panels, beside),
+        m.Legend(sheet.signs, sheet.scale) if sheet.signs or sheet.scale else None,
+        m.Words(sheet.note, small=True) if sheet.note else None,
+        picture,
+        *blocks,
+        long=long,
+    )
 
 
-def legend(scene: Scene) -> m.Legend:
-    """Symbols in words, and the scale of colours: the same for all panels."""
-    items: list[tuple[m.Symbol, str]] = [(SOURCE, "source"), (OPEN_POINT, "open point")]
-    items += [(OPENS, "opens")] if scene.opened else []
-    items += [(CLOSES, "closes")] if scene.closed else []
-    if any(state.violations for state in scene.states.values()):
-        items.append(((m.Ring("@broken", "none", 7),), "limit broken"))
-    items.append(((m.Stroke("@line", 5.6),), f"{figures(scene.stress_max, 3)} {'%' if scene.rated else 'A'}"))
-    known = any(np.isfinite(state.v).any() for state in scene.states.values())
-    scale = m.Scale(scene.voltage_word, *scene.v_range, "pu", tuple(plots.colour_stops())) if known else None
-    return m.Legend(tuple(items), scale)
+def shown(sheet: Sheet) -> m.Panels:
+    """The panels of a picture."""
+    return m.Panels(sheet.panels, len(sheet.panels) > 1 and not sheet.stacked)
+
+
+def grid_section(scene: Scene, sheet: Sheet, *, note: str = "", picture: bool = True) -> m.Section | None:
+    """The pictures of all states; `picture`: also one for readers without scripts, `note`: above them."""
+    alt = "The grid today and with the answer; the tables below hold all numbers."
+    made = still(scene.grid, lambda: sheet, alt) if picture else m.Still(alt, None)
+    return sheet_section("Grid", sheet, layout=scene.layout, picture=made, note=note)
 
 
 def switching(scene: Scene, current: str = "current") -> m.Section | None:
@@ -207,24 +195,24 @@ def _current(state: State, e: int) -> float:
 def profiles(scene: Scene) -> list[m.Section]:
     """The voltages over the distance to the source, and the most loaded branches."""
     parts = []
-    if voltage := plotcharts.voltage_chart(scene):
+    if voltage := charts.voltage_chart(scene):
         text = "Voltage of every bus over the distance to its source"
-        parts.append(m.section("Voltage profile", m.Panel("voltage", voltage, "", text)))
-    if loading := plotcharts.loading_chart(scene):
+        parts.append(m.section("Voltage profile", Panel("voltage", voltage, "", text)))
+    if loading := charts.loading_chart(scene):
         made, left = loading
         what = "Branch loading" if scene.rated else "Branch current"
         heading = what + (f" ({left} less loaded branches left out)" if left else "")
-        parts.append(m.section(heading, m.Panel("loading", made, "", f"{what} of branches")))
+        parts.append(m.section(heading, Panel("loading", made, "", f"{what} of branches")))
     return parts
 
 
 def convergence_panel(
     log: pl.DataFrame, verdict: str, identity: str = "convergence", name: str | None = None
-) -> m.Panel | None:
+) -> Panel | None:
     """The bounds over time, or None without a curve of them. `name` is its caption, None where the heading says it."""
-    made = plotcharts.convergence_chart(convergence(log, verdict))
+    made = charts.convergence_chart(convergence(log, verdict))
     text = f"Lower and upper bound over time, {name or verdict}"
-    return None if made is None else m.Panel(identity, made, name or "", text)
+    return None if made is None else Panel(identity, made, name or "", text)
 
 
 def convergence_section(result: Answer) -> m.Section | None:

@@ -7,12 +7,13 @@ import math
 import polars as pl
 
 from openpoint.report.change import build_scene
+from openpoint.report.grids import grid_sheet
 from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.dispatch.pictures.figures import draw_scene
+from openpoint.studies.dispatch.pictures import headline
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
 
@@ -20,7 +21,6 @@ from openpoint.studies.dispatch.schema import DEVICE_KINDS
 def page(result: DispatchResult) -> m.Page:
     """The report of a result."""
     scene = build_scene(result)
-    alt = "The grid today and with the answer; the tables below hold all numbers."
     advice = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
     limits = s.limits_section(result, scene, advice)
     urgent = bool(result.violations or result.least_violation)
@@ -37,7 +37,7 @@ def page(result: DispatchResult) -> m.Page:
             long=False,
         ),
         _actions(result),
-        s.grid_section(scene, s.still(result.grid, lambda: draw_scene(result, scene), alt)),
+        s.grid_section(scene, grid_sheet(scene, headline(result))),
         None if urgent else limits,
         s.profiles(scene),
         s.convergence_section(result),

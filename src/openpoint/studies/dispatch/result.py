@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from openpoint.studies.dispatch.actions import actions_table
 from openpoint.studies.dispatch.schema import DISPATCH
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -132,7 +132,3 @@ class DispatchResult(SwitchedResult):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {**super()._special_tables(), "violations": violation_table(self.violations)}
-
-    def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
-        """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
-        return self._draw(kind=kind)

@@ -9,10 +9,9 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.harden.pictures.figures import draw_scene, headline
-from openpoint.studies.harden.pictures.plots import after_chart
-from openpoint.studies.harden.pictures.scene import HardenScene, build_harden_scene
+from openpoint.studies.harden.pictures import PANELS, after_sheet
 from openpoint.studies.harden.result import HardenResult
+from openpoint.studies.harden.scene import HardenScene, build_harden_scene
 
 PICTURES = 12
 """Disasters drawn in the page: each picture weighs some ten kilobytes."""
@@ -105,42 +104,10 @@ def _disasters(result: HardenResult) -> m.Section | None:
 def _pictures(result: HardenResult, scene: HardenScene) -> m.Section | None:
     if not scene.after:
         return None
-    shown = []
-    for k, after in enumerate(scene.after[:PICTURES]):
-        text = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
-        caption = f"{after.headline}, ${number(after.cost_usd, 2)}"
-        shown.append(m.Panel(f"grid-{k}", after_chart(scene, after), caption, text))
-    left = len(scene.after) - PICTURES
-    more = m.Words(f"{left} disasters that weigh less are in the tables only.", small=True) if left > 0 else None
-    title = headline(result, result.grid.title or result.grid.name)
     alt = "The grid after the disasters that weigh most; the tables below hold all numbers."
-    picture = s.still(result.grid, lambda: draw_scene(scene, title), alt)
-    return m.section("After the disasters", m.GridTools(), _legend(scene), s.panels(shown, scene.layout), more, picture)
-
-
-def _legend(scene: HardenScene) -> m.Legend:
-    """Symbols in words."""
-    fed = scene.island_colour(1)
-    island = scene.island_colour(len(scene.sources) + 1)
-    items: list[tuple[m.Symbol, str]] = [((m.Square("@ink", fed, 1.2),), "substation")]
-    if scene.generators:
-        diamond = m.Stroke("@ink", 1.2, way="M13 1L20 8L13 15L6 8Z", fill=island)
-        items.append(((diamond,), "backup generator (hollow: stands still)"))
-    if scene.hardened:
-        plus = m.Stroke("@hardened", 3, way="M13 3V13M8 8H18")
-        items.append(((m.Stroke("@hardened", 9, ""), plus), "hardened"))
-    cross = m.Stroke("@broken", 2.4, way="M9 4L17 12M9 12L17 4")
-    items += [
-        ((m.Stroke("@broken", 1.6, "2 3"), cross), "broken"),
-        (s.CLOSES, "to be closed"),
-        (s.OPENS, "to be opened"),
-        (s.OPEN_POINT, "open point"),
-        ((m.Ring("@broken", "none", 6),), "load shed"),
-        ((m.Stroke(fed, 5, ""),), "fed by a substation"),
-    ]
-    if scene.generators:
-        items.append(((m.Stroke(island, 5, ""),), "island of a generator"))
-    return m.Legend(tuple(items))
+    picture = s.still(result.grid, lambda: after_sheet(result, scene, PANELS), alt)
+    sheet = after_sheet(result, scene, PICTURES)
+    return s.sheet_section("After the disasters", sheet, layout=scene.layout, picture=picture)
 
 
 def _switching(scene: HardenScene) -> m.Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from openpoint.results.shape import Shape
 from openpoint.studies.harden.schema import HARDEN
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -90,7 +90,3 @@ class HardenResult(Answer):
     def shed_kw(self) -> dict[str, float | None]:
         """Load shed in every disaster, None where it was not computed."""
         return dict(zip(self.disasters["disaster"], self.disasters["shed_kw"]))
-
-    def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
-        """A picture for notebooks: the grid after the disasters that weigh most, or the bounds closing."""
-        return self._draw(kind=kind)

@@ -11,21 +11,18 @@ from typing import Any
 
 import polars as pl
 
+from openpoint.report.charts import gap_text
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.series import gap_text
-from openpoint.studies.partition.pictures.figures import draw_scene
-from openpoint.studies.partition.pictures.plots import level_charts, plan_chart
-from openpoint.studies.partition.pictures.scene import PartitionScene, Tables, build_partition_scene, titled
+from openpoint.studies.partition.pictures import headline, level_panels, plans_sheet
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
+from openpoint.studies.partition.scene import PartitionScene, Tables, build_partition_scene, titled
 from openpoint.studies.partition.schema import PARTITION
 
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
-PICTURES = 12
-"""Plans drawn in the page: each picture weighs some ten kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,12 @@ def page(result: PartitionResult | PartitionLevelsResult) -> m.Page:
     # The worst end speaks for all.
     worst = max(found.values(), key=lambda each: each.termination.exit_code)
     remedy = worst.termination.remedy if len(found) > 1 else None
-    alt = "The islands; the tables below hold all numbers."
-    picture = s.still(result.grid, lambda: draw_scene(scene, result), alt) if scene.plan_views else None
     logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
     parts = [
         s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
         s.remarks(note for each in found.values() for note in each.notes),
         _levels(found, result) if isinstance(result, PartitionLevelsResult) else _cards(result),
-        pictures(scene, picture),
+        pictures(scene, headline(result)),
         islands(plans),
         switches(plans),
         generators(plans),
@@ -130,44 +125,17 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevelsResult)
     ]
     cells = [tuple(row.values()) for row in rows]
     listed = t.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
-    made = level_charts(result)
-    served = m.Panel(
-        "served", made["served"], "Load served", "Load served over the uncertainty; the table has the numbers"
-    )
-    cost = m.Panel("cost", made["cost"], "Cost of an hour", "Cost over the uncertainty; the table has the numbers")
-    return m.section("What robustness costs", listed, m.Panels((served, cost), beside=True))
+    return m.section("What robustness costs", listed, m.Panels(level_panels(result), beside=True))
 
 
-def pictures(scene: PartitionScene, picture: m.Still | None) -> m.Section | None:
-    """The islands of all plans; `picture` is for readers without scripts."""
+def pictures(scene: PartitionScene, title: str, *, still: bool = True) -> m.Section | None:
+    """The islands of all plans; `still`: also for readers without scripts."""
     if not scene.plan_views:
         return None
-    shown = []
-    for k, view in enumerate(scene.plan_views[:PICTURES]):
-        text = f"{view.headline} in {len(view.islands)} islands. The tables below hold all numbers."
-        shown.append(m.Panel(f"grid-{k}", plan_chart(scene, view), view.headline, text))
-    left = len(scene.plan_views) - PICTURES
-    more = m.Words(f"{left} more are in the tables only.", small=True) if left > 0 else None
-    return m.section("Islands", m.GridTools(), _LEGEND, s.panels(shown, scene.layout), more, picture)
-
-
-def _diamond(fill: str, edge: str, r: int) -> m.Symbol:
-    return (m.Stroke(edge, 1.2, way=f"M13 {8 - r}L{13 + r} 8L13 {8 + r}L{13 - r} 8Z", fill=fill),)
-
-
-_LEGEND = m.Legend(
-    (
-        (_diamond("@islea", "@ink", 8), "forms the grid of the island of its number"),
-        (_diamond("@islea", "@ink", 5), "generator that follows"),
-        (_diamond("@paper", "@loose", 5), "generator at rest"),
-        ((m.Stroke("@loose", 1.4),), "without supply"),
-        ((m.Square("@broken", "@paper", 1.4),), "substation, lost"),
-        ((m.Ring("@soft", "@soft"),), "switch, closed"),
-        ((m.Stroke("@loose", 1.4, "4 3"), m.Ring("@soft", "@paper")), "switch, open"),
-        (s.CLOSES, "to be closed"),
-        (s.OPENS, "to be opened"),
-    )
-)
+    sheet = plans_sheet(scene, title)
+    alt = "The islands; the tables below hold all numbers."
+    picture = s.still(scene.grid, lambda: sheet, alt) if still else None
+    return s.sheet_section("Islands", sheet, layout=scene.layout, picture=picture)
 
 
 def islands(plans: Plans) -> m.Section | None:
@@ -249,7 +217,7 @@ def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Secti
     frame, ends = plans.frame("iterations"), ["verdict", "mark"]
     n = frame.height
     listed = plans.table("iterations", f"{n} iterations", frame, [], last=ends, low=n > 12)
-    drawn = s.panels([panel for panel in shown if panel is not None])
+    drawn = m.Panels(tuple(panel for panel in shown if panel is not None), len(shown) > 1)
     return m.section("How it was proven", m.Words(text), drawn, listed, long=True)
 
 

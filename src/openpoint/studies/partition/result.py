@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import DEPRECATED, LEVELS, PARTITION
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,6 @@ class PartitionResult(PlanResult):
         states = dict.fromkeys(self.closed_switches, True) | dict.fromkeys(self.open_switches, False)
         return with_output(self.grid.with_closed(states), self.generators)
 
-    def plot(self, kind: Literal["grid", "convergence"] = "grid") -> Figure:
-        """A picture for notebooks: the islands, or the bounds closing."""
-        return self._draw(kind=kind)
-
 
 @dataclass(frozen=True, repr=False)
 class PartitionLevelsResult(Result):
@@ -199,7 +195,3 @@ class PartitionLevelsResult(Result):
             for name, frame in each.tables().items():
                 frames[name].append(frame.select(front, pl.all()))
         return {"levels": pl.concat(rows), **{name: pl.concat(parts) for name, parts in frames.items()}}
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: the islands side by side, and what is served and what it costs over the levels."""
-        return self._draw()

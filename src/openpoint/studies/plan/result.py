@@ -19,8 +19,6 @@ from openpoint.twostage.log import Termination
 if TYPE_CHECKING:
     import os
 
-    from matplotlib.figure import Figure
-
 
 @dataclass(frozen=True, repr=False)
 class SwitchPlanResult(Result):
@@ -69,10 +67,6 @@ class SwitchPlanResult(Result):
         from openpoint.report.plan.show import write_checklist
 
         return write_checklist(self.grid, self.plan, path_of(path, "path"))
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: the lowest voltage after each step."""
-        return self._draw()
 
     def _special_values(self) -> dict[str, Any]:
         return self.plan.row

@@ -8,8 +8,7 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.violation import phase_words
-from openpoint.studies.powerflow.pictures.figures import draw_scene
-from openpoint.studies.powerflow.pictures.scene import powerflow_scene
+from openpoint.studies.powerflow.pictures import grid, powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
 
 
@@ -17,13 +16,12 @@ def page(result: PowerflowResult) -> m.Page:
     """The report of a result."""
     scene = powerflow_scene(result)
     broken = s.violation_table("broken", "Limits broken", result.violations)
-    picture = s.still(result.grid, lambda: draw_scene(result, scene), "The grid; the tables hold all.")
     parts = [
         _banner(len(result.violations)),
         s.remarks(result.notes),
         _cards(result),
         m.section("Limits", broken, long=True) if broken else None,
-        s.grid_section(scene, picture),
+        s.grid_section(scene, grid(result, scene)),
         s.profiles(scene),
         t.place_tables(scene, result.shape, result.buses, result.branches),
         t.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from openpoint.results.violation import Violation, violation_table
 from openpoint.studies.powerflow.schema import POWERFLOW
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +73,3 @@ class PowerflowResult(Result):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {**super()._special_tables(), "violations": violation_table(self.violations)}
-
-    def plot(self, kind: Literal["grid", "voltage", "loading"] = "grid") -> Figure:
-        """A picture for notebooks: the grid, its voltages by distance from the source, or its loading."""
-        return self._draw(kind=kind)

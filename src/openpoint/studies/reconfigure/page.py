@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from openpoint.report.change import build_scene
+from openpoint.report.grids import grid_sheet
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -13,21 +14,20 @@ from openpoint.report.page.html import html_for
 from openpoint.report.plan.show import plan_section
 from openpoint.report.scene import Scene
 from openpoint.results.violation import phase_words
-from openpoint.studies.reconfigure.pictures.figures import draw_scene
+from openpoint.studies.reconfigure.pictures import headline
 from openpoint.studies.reconfigure.result import TopologyResult
 
 
 def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
     scene = build_scene(result)
-    alt = "The grid today and with the answer; the tables below hold all numbers."
     limits = _limits(result, scene)
     urgent = bool(result.violations or result.least_violation)
     parts = [
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         limits if urgent else None,
-        s.grid_section(scene, s.still(result.grid if picture else None, lambda: draw_scene(result, scene), alt)),
+        s.grid_section(scene, grid_sheet(scene, headline(result)), picture=picture),
         s.switching(scene),
         plan_section(result.plan),
         None if urgent else limits,

@@ -29,8 +29,6 @@ from openpoint.studies.reconfigure.schema import RECONFIGURE
 if TYPE_CHECKING:
     import os
 
-    from matplotlib.figure import Figure
-
 
 @dataclass(frozen=True, slots=True)
 class RelaxedLimit:
@@ -221,10 +219,6 @@ class TopologyResult(LossResult):
         if key != "soft_limits" or self.soft_limits is None:
             return super()._cells(key, value)
         return {key: "; ".join(str(limit) for limit in self.soft_limits.relaxed)}
-
-    def plot(self, kind: Literal["grid", "voltage", "loading", "convergence"] = "grid") -> Figure:
-        """A picture for notebooks: the grid before and after, its voltages, its loading, or the bounds closing."""
-        return self._draw(kind=kind)
 
 
 @final

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from openpoint.report.figure.files import encode
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.secure.pictures.figures import draw
+from openpoint.studies.secure.pictures import result_layout, verdict_sheet
 from openpoint.studies.secure.result import SecureResult
 from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
-
-DRAWN = 1500
-"""Buses up to which the grid is drawn."""
 
 
 def page(result: SecureResult) -> m.Page:
@@ -90,12 +86,10 @@ def _beyond_ties(result: SecureResult) -> m.Section | None:
 
 
 def _map(result: SecureResult) -> m.Section | None:
-    if result.grid.buses.height > DRAWN:
-        return None
-    figure = draw(result)
-    text = "The grid, its branches by what switching does after their fault; the tables hold all."
-    width = int(72 * figure.get_size_inches()[0])
-    return m.section("Grid", m.Drawing("Faults", text, encode(figure, "svg"), width))
+    layout = result_layout(result)
+    sheet = verdict_sheet(result, layout)
+    picture = s.still(result.grid, lambda: sheet, "The grid; the tables below hold all.")
+    return s.sheet_section("Grid", sheet, layout=layout, picture=picture)
 
 
 html = html_for(page)

@@ -15,7 +15,7 @@ from openpoint.results.violation import Violation, violation_table
 from openpoint.studies.secure.schema import RESTORABLE, SECURE, VERDICTS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -100,10 +100,6 @@ class SecureResult(Result):
         if self.saidi_h_per_year is not None:
             found["SAIDI"] = f"{60.0 * self.saidi_h_per_year:.1f} min a year"
         return {"faults": str(self.faults.height), **found, "loss": in_kw(self.loss_kw)}
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: the grid, its branches by what switching does after their fault."""
-        return self._draw()
 
     @property
     def _largest(self) -> tuple[float, str | None]:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from openpoint import OptionError
+from openpoint.report.drawing import Dots, Sheet, Words
+from openpoint.report.figure import draw, save
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.steps.pictures import draw, save, steps_scene
+from openpoint.studies.partition.steps.pictures import PICTURES, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from tests.builders.pages import charts_of, render
@@ -41,20 +43,25 @@ def test_every_step_is_a_picture_of_its_own(result: PartitionStepsResult) -> Non
     assert night.island[2] == night.island[3] == 0 < min(day.island[1:4])
 
 
+def told(sheet: Sheet, k: int) -> list[str]:
+    """The words in a panel."""
+    return [text for layer in sheet.panels[k].chart.layers if isinstance(layer, Words) for text in layer.text]
+
+
 def test_the_timeline_shows_states_actions_and_energy(result: PartitionStepsResult, tmp_path: Path) -> None:
-    load, blocks, switches, units, stores = draw(result).axes
-    assert [text.get_text() for text in load.texts] == ["60", "210", "night", "<i>day"]
-    assert [label.get_text() for label in blocks.get_yticklabels()] == ["b1", "b2", "b4"]
+    sheet = PICTURES["timeline"](result)
+    assert told(sheet, 0) == ["60", "210"]
+    blocks, switches, *_, stores = [panel.chart for panel in sheet.panels[1:]]
+    assert [text for _, text in blocks.y.ticks] == ["b1", "b2", "b4"]
+    assert [text for _, text in stores.x.ticks] == ["night, 2 h", "<i>day, 4 h", ""]
     dead = sum(
         not energised for name, energised in result.blocks.select("name", "energised").iter_rows() if name != "b0"
     )
-    assert len(blocks.texts) == 6 - dead
+    assert len([text for text in told(sheet, 1) if text.isdigit()]) == 6 - dead
     acted = result.switches.filter(result.switches["switching"] != "").height
-    assert sum(line.get_marker() == "o" for line in switches.lines) == acted
-    forming = result.generators["forms_grid"].sum()
-    assert sum("◆" in text.get_text() for text in units.texts) == forming
-    left = result.storage["end_kwh"].to_list()
-    assert [text.get_text() for text in stores.texts] == [*(f"{kwh:,.0f}" for kwh in left), "800 kWh"]
+    assert sum(len(layer.x) for layer in switches.layers if isinstance(layer, Dots)) == acted
+    assert sum("◆" in text for text in told(sheet, 3)) == result.generators["forms_grid"].sum()
+    assert told(sheet, 4) == [f"{kwh:,.0f} of 800 kWh" for kwh in result.storage["end_kwh"]]
     once, twice = (save(result, tmp_path / f"{k}.svg").read_bytes() for k in range(2))
     assert once == twice
 
@@ -69,7 +76,7 @@ def test_the_page_says_what_the_result_says(result: PartitionStepsResult) -> Non
         "AC voltage from",
     ):
         assert figure in text
-    assert set(charts_of(page)) == {"grid-0", "grid-1", "convergence-0"}
+    assert set(charts_of(page)) == {"grid-0", "grid-1", "convergence-0", *(f"timeline-{k}" for k in range(5))}
     assert "<i>day" not in page
     nasty = render(build(NASTY))
     assert not any(tag in nasty for tag in ("<script>alert", "<svg onload", "<b>unit", "<i>load"))

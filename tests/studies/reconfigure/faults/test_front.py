@@ -11,8 +11,8 @@ import pytest
 
 import openpoint
 from openpoint import OptionError, Termination
+from openpoint.report.charts import widened
 from openpoint.studies.catalog import published
-from openpoint.studies.reconfigure.faults.front.pictures.figures import widened
 from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.front.view import view
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited

@@ -31,7 +31,7 @@ from openpoint.formulations.radiality_phases import radial_states
 from openpoint.formulations.topology_phases import by_branch
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
-from openpoint.report.figure.files import encode
+from openpoint.report.figure import encode
 from openpoint.results import export
 from openpoint.search.exchange.phases import exchanges_coupled
 from openpoint.studies.catalog import published

@@ -136,6 +136,6 @@ def test_it_is_written_drawn_and_reported(result: YearResult, tmp_path: Path) ->
     assert "Energy lost" in page
     assert (tmp_path / "tables" / "steps.csv").is_file()
     for kind in ("grid", "losses", "voltages"):
-        assert result.plot(kind).axes  # type: ignore[arg-type]
+        assert result.plot(kind).axes
     with pytest.raises(OptionError):
-        result.plot("other")  # type: ignore[arg-type]
+        result.plot("other")

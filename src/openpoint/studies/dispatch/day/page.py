@@ -11,26 +11,24 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.dispatch.day.pictures.figures import draw
-from openpoint.studies.dispatch.day.pictures.scene import day_scene
+from openpoint.studies.dispatch.day import pictures
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.scene import day_scene
 from openpoint.studies.dispatch.day.schema import CASES
 
 
 def page(result: DispatchDayResult) -> m.Page:
     """The report of a result."""
     scene = day_scene(result)
-    alt = "The grid today and with the answer; the tables below hold all numbers."
     text = "Voltages are the lowest, currents the highest of the day."
-    day = "Price, supply, stores, voltages and open branches by period; the tables below hold all numbers."
     parts = [
         _cards(result),
         _limits(result),
-        m.section("Timeline", s.drawing("Timeline", draw(result), day), long=True),
+        s.sheet_section("Timeline", pictures.timeline(result), long=True),
         t.table_section("Cost by part", result, "costs", "Of the day", ["part"], last=["definition"], long=False),
         _decided(result),
         _switching(result),
-        s.grid_section(scene, s.still(result.grid, lambda: draw(result, kind="grid"), alt), note=text),
+        s.grid_section(scene, pictures.grid(result, scene), note=text),
         _futures(result),
         _uncertainty(result),
         _samples(result),
@@ -113,17 +111,16 @@ def _uncertainty(result: DispatchDayResult) -> m.Section | None:
 def _futures(result: DispatchDayResult) -> m.Section | None:
     if result.futures.is_empty():
         return None
-    alt = "The costs of the futures in order; the table below holds all numbers."
-    drawn = s.drawing("Futures", draw(result, kind="futures"), alt)
     caption = f"The answer in each future, by exact AC power flow; minimised: {result.risk}"
-    return t.table_section("Futures", result, "futures", caption, ["future"], search=True, above=drawn)
+    return t.table_section(
+        "Futures", result, "futures", caption, ["future"], search=True, above=s.shown(pictures.futures(result))
+    )
 
 
 def _samples(result: DispatchDayResult) -> m.Section | None:
     if result.samples.is_empty():
         return None
-    alt = "Costs of the plans, and shares of days with load shed or limits broken; the table below holds all numbers."
-    drawn = s.drawing("Out of sample", draw(result, kind="samples"), alt)
+    drawn = s.shown(pictures.samples(result)) if result.samples["plan"].n_unique() > 1 else None
     caption = "Each plan operated in the same days drawn at random, whatever the budget is, by exact AC power flow"
     return t.table_section("Out of sample", result, "samples", caption, ["plan"], above=drawn)
 

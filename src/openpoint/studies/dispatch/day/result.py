@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from openpoint.studies.dispatch.day.limits import DayViolation
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -190,8 +190,3 @@ class DispatchDayResult(Answer):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {**super()._special_tables(), "violations": violation_table(self.violations, VIOLATIONS)}
-
-    def plot(self, kind: Literal["day", "grid", "convergence", "futures", "samples"] = "day") -> Figure:
-        """A picture for notebooks: the day as a timeline, the grid with its open points, the bounds closing, the costs
-        of the futures, or plans in days drawn at random."""
-        return self._draw(kind=kind)

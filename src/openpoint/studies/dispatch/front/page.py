@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from openpoint.network.criteria import CRITERIA
+from openpoint.report.drawing import Panel
 from openpoint.report.numerals import method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -18,7 +19,7 @@ def page(result: DispatchFront) -> m.Page:
     """The report of a result."""
     drawn = chart(result)
     text = f"The least {result.sought} at each bound of {result.kept}, and the bound that is proven of it"
-    picture = None if drawn is None else m.Panel("front", drawn, "", text)
+    picture = None if drawn is None else Panel("front", drawn, "", text)
     meant = [
         m.Words(f"{name}: {CRITERIA[name].text}.", small=True)
         for name in (result.sought, result.kept)

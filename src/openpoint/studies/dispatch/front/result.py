@@ -18,7 +18,7 @@ from openpoint.studies.dispatch.front.schema import FRONT, POINTS, V_MIN
 from openpoint.studies.dispatch.result import DispatchResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -84,10 +84,6 @@ class DispatchFront(Result):
     def facts(self) -> dict[str, str]:
         ends = [each for each in (self.results[0], self.results[-1]) if each.has_answer]
         return {f"{self.kept} {figure_of(each, self.kept):.5g}": f"{figure_of(each, self.sought):.6g}" for each in ends}
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: the front with its proven bounds."""
-        return self._draw()
 
 
 def figure_of(result: DispatchResult, name: str) -> float | None:

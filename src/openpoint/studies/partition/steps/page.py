@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from openpoint.report.charts import gap_text
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.series import gap_text
 from openpoint.studies.partition import page as moment
-from openpoint.studies.partition.steps.pictures import draw, steps_scene
+from openpoint.studies.partition.steps.pictures import steps_scene, timeline
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
 _LINEAR = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
@@ -26,9 +26,9 @@ def page(result: PartitionStepsResult) -> m.Page:
     text, stored = "Nominal loads; AC power flow of the islands", "Energy, and power held back for loads that deviate"
     parts = [
         _cards(result),
-        _timeline(result),
+        s.sheet_section("Timeline", None if result.cost_usd is None else timeline(result), long=True),
         t.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
-        moment.pictures(steps_scene(result), None),
+        moment.pictures(steps_scene(result), "", still=False),
         moment.switches(plans),
         moment.islands(plans),
         moment.generators(plans),
@@ -53,13 +53,6 @@ def _cards(result: PartitionStepsResult) -> m.Cards:
         s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
         s.effort_card(result, f"{result.iterations.height} iterations"),
     )
-
-
-def _timeline(result: PartitionStepsResult) -> m.Section | None:
-    if result.cost_usd is None:
-        return None
-    alt = "Blocks, switches, generators and stores, step by step; the tables below hold all numbers."
-    return m.section("Timeline", s.drawing("Timeline", draw(result), alt), long=True)
 
 
 html = html_for(page)

@@ -13,7 +13,7 @@ from openpoint.studies.partition.result import PlanResult
 from openpoint.studies.partition.schema import STEPS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -54,7 +54,3 @@ class PartitionStepsResult(PlanResult):
             "serves": f"{self.served_kwh:,.3f} of {self.total_kwh:,.3f} kWh",
             "steps": str(self.steps.height),
         }
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: blocks, switches, generators and what is in store, step by step."""
-        return self._draw()

@@ -16,7 +16,7 @@ from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEP
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +175,6 @@ class FleetResult(Result):
         gap = "not known" if self.gap_percent is None else f"{self.gap_percent:.4f} % at most"
         losses = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
         return {"grids": str(self.grid_count), "failed": str(self.failed), "loss": losses, "gap": gap}
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: what is saved, the grids with the largest savings first."""
-        return self._draw()
 
     def _count(self, status: str) -> int:
         return sum(row.status == status for row in self.rows)

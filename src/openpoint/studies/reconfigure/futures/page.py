@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.report.grids import grid_sheet
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.reconfigure.futures.pictures import charts as futures_charts
-from openpoint.studies.reconfigure.futures.pictures.figures import draw_scene
-from openpoint.studies.reconfigure.futures.pictures.scene import TITLES, futures_scene, limits_of, spreads
+from openpoint.studies.reconfigure.futures.pictures import EXTREMES, SETS, TITLES, futures_scene, headline, spread_sheet
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.words import against_mean
 
-_SETS = {"planned": "futures planned for", "sample": "other futures"}
 _SHORT = {"planned": "planned for", "sample": "others"}
 Row = dict[str, object]
 
@@ -24,14 +22,13 @@ def page(result: FuturesResult) -> m.Page:
     """The report of a result."""
     scene = futures_scene(result)
     text = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
-    alt = "The grid today and with the answer; the tables below hold all numbers."
-    picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
+    spreads = [spread_sheet(result, kind) for kind in ("losses", "savings", "voltages")]
     parts: list[m.Offered] = [
         _cards(result),
         _comparison(result),
-        _spread(result),
+        [s.sheet_section(sheet.title, sheet) for sheet in spreads if sheet is not None],
         _violations(result),
-        s.grid_section(scene, picture, "their lowest voltage in any future", text),
+        s.grid_section(scene, grid_sheet(scene, headline(result), extremes=EXTREMES), note=text),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         _tables(result),
@@ -58,7 +55,7 @@ def _cards(result: FuturesResult) -> m.Cards:
     minimised = f"minimised: {result.risk}" + (f", {result.ambiguity}" if result.ambiguity else "")
     asked = f"asked for: {result.limits_share:.0%}"
     kept = [
-        f"{_percent(row['limits_kept_share'])} of the {_SETS[name]}"
+        f"{_percent(row['limits_kept_share'])} of the {SETS[name]}"
         for name, row in (("planned", after), ("sample", sample))
         if row is not None
     ]
@@ -96,28 +93,6 @@ def _comparison(result: FuturesResult) -> m.Section:
     caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
     listed = t.listed(result, "plans", caption, ["futures", "topology"], frame=frame, last=["open_branches"])
     return m.section("Three topologies", m.Words(against_mean(result), small=True), listed)
-
-
-def _spread(result: FuturesResult) -> list[m.Section]:
-    parts = []
-    sets = [("planned", result.futures)] + ([("sample", result.sample)] if result.sample.height else [])
-    for kind, heading, chart in (
-        ("losses", "How losses spread over the futures", futures_charts.loss_chart),
-        ("savings", "What the answer saves in each future", futures_charts.saving_chart),
-        (
-            "voltages",
-            "How lowest and highest voltages spread over the futures",
-            lambda found: futures_charts.voltage_chart(found, limits_of(result)),
-        ),
-    ):
-        shown = []
-        for name, frame in sets:
-            if (made := chart(spreads(result, frame))) is not None:
-                caption = f"{frame.height} {_SETS[name]}"
-                shown.append(m.Panel(f"{kind}-{name}", made, caption, f"{heading}: {caption}"))
-        if shown:
-            parts.append(m.section(heading, s.panels(shown)))
-    return parts
 
 
 def _violations(result: FuturesResult) -> m.Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from openpoint.results.switched import LossResult
 from openpoint.studies.reconfigure.futures.schema import FUTURES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -67,7 +67,3 @@ class FuturesResult(LossResult):
     def sample_count(self) -> int:
         """Number of other futures in which the answer is evaluated."""
         return self.sample.height
-
-    def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
-        """A picture for notebooks: the grid before and after, or how losses or voltages spread over the futures."""
-        return self._draw(kind=kind)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
+from openpoint.report.grids import grid_sheet
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.base import Answer
-from openpoint.studies.reconfigure.year.pictures.curves import Stepped, year_chart, year_scene
-from openpoint.studies.reconfigure.year.pictures.figures import draw_scene
+from openpoint.studies.reconfigure.year.pictures import EXTREMES, Stepped, duration_sheet, headline, year_scene
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.view import worst
 
@@ -23,13 +23,11 @@ def page(result: YearResult) -> m.Page:
     """The report of a result."""
     scene = year_scene(result)
     text = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
-    alt = "The grid today and with the answer; the tables below hold all numbers."
-    picture = s.still(result.grid, lambda: draw_scene(result, scene), alt)
     parts = [
         _cards(result),
         violation_section(result, s.whose(result)),
         duration_section(result),
-        s.grid_section(scene, picture, "their lowest voltage in any step", text),
+        s.grid_section(scene, grid_sheet(scene, headline(result), extremes=EXTREMES), note=text),
         s.switching(scene, "highest current"),
         s.convergence_section(result),
         steps_section(result, result.steps),
@@ -62,16 +60,7 @@ def _cards(result: YearResult) -> m.Cards:
 
 def duration_section(result: Stepped) -> m.Section | None:
     """The duration curves of losses and voltages."""
-    shown = []
-    for name, column, title, from_zero in (
-        ("loss", "loss_{}_kw", "loss, kW", True),
-        ("lowest", "v_min_{}_pu", "lowest voltage, pu", False),
-        ("highest", "v_max_{}_pu", "highest voltage, pu", False),
-    ):
-        if (chart := year_chart(result, column, title, from_zero=from_zero)) is not None:
-            caption = f"{title}: exceeded in so much of the year"
-            shown.append(m.Panel(f"duration-{name}", chart, caption, caption))
-    return m.section("Over the year, in order of size", s.panels(shown)) if shown else None
+    return s.sheet_section("Over the year, in order of size", duration_sheet(result, ""))
 
 
 def violation_section(result: Answer, whose: str) -> m.Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from openpoint.results.switched import LossResult
 from openpoint.studies.reconfigure.year.schema import YEAR
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -56,7 +56,3 @@ class YearResult(LossResult):
     def steps_count(self) -> int:
         """Number of steps."""
         return self.steps.height
-
-    def plot(self, kind: Literal["grid", "losses", "voltages"] = "losses") -> Figure:
-        """A picture for notebooks: the grid at its extremes, or losses or voltages of all steps in order of size."""
-        return self._draw(kind=kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openpoint.report.drawing import Panel
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
@@ -17,7 +18,7 @@ def page(result: ReconfigureFront) -> m.Page:
     """The report of a result."""
     drawn = chart(result)
     text = f"The least loss over {result.kept_words}, and what is proven to be empty"
-    picture = None if drawn is None else m.Panel("front", drawn, "", text)
+    picture = None if drawn is None else Panel("front", drawn, "", text)
     proven_least = least(result)
     ended = f"{result.termination.value}: {result.termination.remedy}"
     texts = ["to_close", "to_open", "open_branches", "termination"]

@@ -18,7 +18,7 @@ from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @final
@@ -118,10 +118,6 @@ class ReconfigureFront(Result):
         ends = {id(each): each for each in (*self.results[:1], *self.results[-1:])}.values()
         figures = {f"{self.kept} {figure_in(each.after, self.kept):.5g}": f"{each.loss_kw:.6g} kW" for each in ends}
         return {"ended": self.termination.value, "points": str(self.point_count), **figures}
-
-    def plot(self) -> Figure:
-        """A picture for notebooks: the points, what is proven to be empty, and today's state."""
-        return self._draw()
 
     def _special_values(self) -> dict[str, Any]:
         return {**super()._special_values(), "remedy": self.termination.remedy}

@@ -8,21 +8,17 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.year.page import duration_section, steps_section, violation_section
-from openpoint.studies.reconfigure.year.seasons.pictures.figures import draw
+from openpoint.studies.reconfigure.year.seasons.pictures import timeline
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
-
-_PIXELS = 96
-"""Pixels of an inch."""
 
 
 def page(result: SeasonsResult) -> m.Page:
     """The report of a result."""
     whose = "plan" if result.has_answer else "state of least violation met"
-    alt = "The mean loss of every block and its open branches; the tables below hold all numbers."
     parts = [
         _cards(result),
         violation_section(result, whose),
-        m.section("The blocks", s.drawing("The blocks", draw(result), alt, _PIXELS), long=True),
+        s.sheet_section("The blocks", timeline(result), long=True),
         _blocks(result),
         _switchings(result),
         duration_section(result),

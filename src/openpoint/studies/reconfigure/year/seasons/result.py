@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from openpoint.results.shape import Shape
 from openpoint.studies.reconfigure.year.seasons.schema import SEASONS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 LISTED = ("open_branches", "to_close", "to_open")
 """Columns of the table of blocks that list names."""
@@ -117,10 +117,6 @@ class SeasonsResult(Answer):
         for row, state in zip(whole["blocks"], self.states or [None] * len(whole["blocks"]), strict=True):
             row |= {name: list(getattr(state, name)) if state is not None else [] for name in LISTED}
         return whole
-
-    def plot(self, kind: Literal["blocks", "losses", "voltages"] = "blocks") -> Figure:
-        """A picture for notebooks: the blocks with their open points, or losses or voltages in order of size."""
-        return self._draw(kind=kind)
 
 
 def names_of_state(state: BlockState) -> dict[str, str]:

@@ -1,1 +1,0 @@
-"""Pictures as files: grids, charts and panels drawn with matplotlib."""

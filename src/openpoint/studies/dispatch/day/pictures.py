@@ -1,0 +1,239 @@
+"""Pictures of a dispatch over a day: the timeline, the grid, the bounds, the costs of futures, plans in random days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.errors import OptionError
+from openpoint.report.charts import Timeline, axes_chart, chart_sheet, convergence_sheet
+from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Rule, Sheet, Words, curve, numbers, span, steps
+from openpoint.report.grids import grid_sheet
+from openpoint.report.layout.labels import shorten
+from openpoint.report.numerals import figures
+from openpoint.report.scene import Scene
+from openpoint.report.scene import numbers as column
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.scene import day_scene
+
+ROWS = 24
+"""Branches that are open at some time; beyond it only those that are switched are drawn."""
+_FED: tuple[tuple[str, str, str], ...] = (
+    ("source_kw", "sources", "#9aa5b1"),
+    ("generators_kw", "generators", "@islee"),
+    ("wind_kw", "wind", "@islea"),
+    ("solar_kw", "solar", "@islec"),
+    ("stores_kw", "batteries", "@after"),
+    ("vehicles_kw", "vehicles", "@isleb"),
+    ("shed_kw", "load shed", "@broken"),
+)
+_CASE = {"today": ("@before", "today"), "forecast": ("@after", "forecast"), "worst": ("@opens", "worst")}
+_PLANS = {"today": "today's plan, as forecast", "forecast": "the answer as forecast", "worst": "the answer at worst"}
+_LINES = ("@after", "@islea", "@islef", "@isleb", "@islee", "@islec", "@isled", "@line")
+
+
+def timeline(result: DispatchDayResult) -> Sheet:
+    """Price, what supplies the load, what is in store, voltages and open points; without a plan those of today."""
+    planned = bool(result.voltages["v_forecast_pu"].is_not_null().any())
+    uncertain = bool(result.uncertainty["deviates"].any())
+    cases = ["forecast"] * planned + ["worst"] * (planned and uncertain) or ["today"]
+    periods = result.periods.filter(case="today")
+    times = Timeline(np.concatenate([[0.0], np.cumsum(column(periods, "hours"))]), tuple(periods["period"]))
+    panels = [_price(result, times), *(_stack(result, times, case) for case in cases)]
+    if result.stores.height:
+        panels.append(_stores(result, times))
+    states = [opened for _, opened in result.open_points]
+    opened = times.open_points(result.grid, states, result.open_today, result.switches["name"].to_list(), ROWS)
+    panels.append(_voltages(result, times, ["today", *cases] if planned else cases, last=opened is None))
+    if opened is not None:
+        panels.append(Panel("day-open", opened, "Open branches", "Open branches by period"))
+    means = f", {result.objective_means}" if result.uncertain else ""
+    value = f"${result.objective_usd:,.2f}{means}" if result.has_answer else result.termination.value
+    note = "Below 0: it charges, or flows back into the sources."
+    return Sheet(f"{result.title}, {result.day}: {value}", tuple(panels), note=note, stacked=True)
+
+
+def _price(result: DispatchDayResult, times: Timeline) -> Panel:
+    price = 100.0 * column(result.periods.filter(case="today"), "price_usd_per_kwh")
+    y = (min(0.0, 1.15 * float(price.min())), 1.2 * max(float(price.max()), 1e-9))
+    caption = "Price of the energy of the sources, ¢/kWh"
+    return Panel("day-price", times.chart(65, y, [Lines(times.line(price), "@ink", 1.8)]), caption, caption)
+
+
+def _stack(result: DispatchDayResult, times: Timeline, case: str) -> Panel:
+    """What feeds in above 0, what charges or flows back below; a line is the load."""
+    here = result.periods.filter(case=case)
+    high, low = np.zeros(here.height), np.zeros(here.height)
+    layers: list[Layer] = []
+    told = [f"{name}" for name in times.names]
+    for name, label, colour in _FED:
+        values = np.nan_to_num(column(here, name))
+        ways: list[list[float]] = []
+        for base, part in ((high, np.maximum(values, 0.0)), (low, np.minimum(values, 0.0))):
+            if np.any(np.abs(part) > 1e-6):
+                ways += times.band(base, base + part)
+            base += part
+        if ways:
+            shed = name == "shed_kw"
+            layers.append(Areas(ways, "@paper" if shed else colour, 1.0 if shed else 0.85, colour, 1.0 * shed, label))
+            told = [f"{text}\n{label} {figures(kw)} kW" if kw else text for text, kw in zip(told, values, strict=True)]
+    load, loss = column(here, "load_kw"), column(here, "loss_kw")
+    layers.append(Lines(times.line(load), "@ink", 2.0, name="load"))
+    told = [f"{text}\nload {figures(kw)} kW" for text, kw in zip(told, load, strict=True)]
+    middles = [times.middle(t) for t in range(len(load))]
+    layers.append(Dots(list(middles), numbers(load), 0.0, "", name="load", hover=tuple(told)))
+    most, least = max(high.max(initial=0.0), float(np.nanmax(load, initial=1e-9))), min(low.min(initial=0.0), 0.0)
+    if case == "worst":
+        layers += _deviations(result, times, 1.1 * most)
+    lost = float(np.nansum(loss * np.diff(times.edges)))
+    caption = f"{_PLANS[case].capitalize()}: what supplies the load (line), kW; {lost:,.0f} kWh lost"
+    rules = [Rule("y", 0.0, "", "@soft")]
+    return Panel(f"day-{case}", times.chart(170, (1.08 * least, 1.1 * most), layers, rules=rules), caption, caption)
+
+
+def _deviations(result: DispatchDayResult, times: Timeline, top: float) -> list[Layer]:
+    """Over the periods in which something deviates, which group and in which direction; in a future nearly all do."""
+    if result.futures.height:
+        return []
+    moved = result.uncertainty.filter("deviates").with_columns(up=pl.col("worst") > 1.0)
+    spans: list[list[float]] = []
+    places: list[tuple[float, float, str]] = []
+    for t, name in enumerate(times.names):
+        here = moved.filter(period=name).select("group", "up").iter_rows()
+        marks = dict.fromkeys(f"{group}{'↑' if up else '↓'}" for group, up in here)
+        if marks:
+            spans.append(times.box(t, 0.0, top))
+            places += [(times.middle(t), top * (0.95 - 0.075 * k), text) for k, text in enumerate(marks)]
+    if not spans:
+        return []
+    x, y, texts = zip(*places)
+    return [Areas(spans, "@opens", 0.09), Words(list(x), list(y), texts, "@opens", 8.0, centred=True)]
+
+
+def _stores(result: DispatchDayResult, times: Timeline) -> Panel:
+    """What is in store, a share of the most; a vehicle while it is there, dashed."""
+    layers: list[Layer] = []
+    for k, name in enumerate(result.stores["name"].unique(maintain_order=True)):
+        here = result.stores.filter(name=name)
+        level = np.full(len(times.edges), np.nan)
+        level[1:] = column(here, "end_kwh")
+        level[:-1] = np.where(np.isnan(level[:-1]), column(here, "start_kwh"), level[:-1])
+        share = 100.0 * level / max(float(here["max_kwh"][0]), 1e-9)
+        dash = (4.0, 3.0) if here["kind"][0] == "vehicle" else ()
+        colour = _LINES[k % len(_LINES)]
+        layers.append(Lines(curve(times.edges, share), colour, 1.8, dash=dash, name=shorten(name, 18)))
+    caption = "In store, % of the most (dashed: vehicles)"
+    return Panel("day-stores", times.chart(125, (0.0, 105.0), layers), caption, caption)
+
+
+def _voltages(result: DispatchDayResult, times: Timeline, cases: list[str], *, last: bool) -> Panel:
+    """From the lowest to the highest voltage of all buses."""
+    layers: list[Layer] = []
+    seen: list[Floats] = []
+    for case in cases:
+        here = result.periods.filter(case=case)
+        low, high = column(here, "v_min_pu"), column(here, "v_max_pu")
+        colour, name = _CASE[case]
+        seen += [low, high]
+        if case == "today":
+            layers.append(Areas(times.band(low, high), colour, 0.3, name=name))
+        elif np.isfinite(low).any():
+            layers.append(Lines([*times.line(low), *times.line(high)], colour, 1.8, name=name))
+    limits = result.voltages.select(pl.col("v_min_pu").drop_nulls().max(), pl.col("v_max_pu").drop_nulls().min()).row(0)
+    rules = [Rule("y", value) for value in limits if value is not None]
+    y = span(np.concatenate([*seen, [rule.at for rule in rules]]), share=0.08)
+    caption = "Lowest and highest voltage of all buses, pu (dashed: limits)"
+    return Panel("day-voltages", times.chart(125, y, layers, rules=rules, last=last), caption, caption)
+
+
+def futures(result: DispatchDayResult) -> Sheet:
+    """The distribution function of the costs of the futures, with the number that is minimised.
+
+    Raises:
+        OptionError: there are no futures.
+    """
+    if result.futures.is_empty():
+        raise OptionError("there are no futures to draw; give futures, or draw another kind")
+    table = result.futures.sort("cost_usd")
+    costs, shares = column(table, "cost_usd"), column(table, "probability")
+    shares = np.cumsum(np.where(np.isfinite(shares), shares, 1.0 / len(shares)))
+    hover = tuple(f"{shorten(name, 40)}\n${cost:,.2f}" for name, cost in zip(table["future"], costs))
+    layers: list[Layer] = [
+        Lines(steps(costs, shares), "@after", 1.8),
+        Dots(numbers(costs), numbers(shares), 5.0, "@after", hover=hover),
+    ]
+    value = result.objective_usd
+    rules = [] if value is None else [Rule("x", value, str(result.risk), "@opens")]
+    x = span(np.append(costs, [] if value is None else value))
+    y_title = "probability of at most this cost"
+    chart = axes_chart(340, x, "cost of the day, $", (0.0, 1.02), y_title, layers, rules=rules)
+    return chart_sheet(f"{result.title}, {result.day}: {len(costs)} futures", chart, "")
+
+
+_MARKS = (
+    ("mean_usd", "circle", "mean"),
+    ("p95_usd", "plus", "95th percentile"),
+    ("tail_usd", "diamond", "mean of the worst 5 %"),
+    ("max_usd", "cross", "highest"),
+)
+
+
+def samples(result: DispatchDayResult) -> Sheet:
+    """A row a plan, today's apart, which would hide the differences between the others.
+
+    Raises:
+        OptionError: no days were drawn.
+    """
+    table = result.samples.filter(pl.col("plan") != "today")
+    if table.is_empty():
+        raise OptionError("no days were drawn at random; give samples, or draw another kind")
+    y = -np.arange(table.height, dtype=np.float64)
+    lines = [[low, at, high, at] for low, at, high in zip(table["mean_usd"], y.tolist(), table["max_usd"])]
+    layers: list[Layer] = [Lines(lines, "@soft", 1.4)]
+    for name, shape, label in _MARKS:
+        hover = tuple(f"{plan}\n{label} ${cost:,.2f}" for plan, cost in table.select("plan", name).iter_rows())
+        look = {"edge": "@after", "width": 2.0, "name": label, "hover": hover}
+        layers.append(Dots(numbers(column(table, name)), numbers(y), 9.0, "@after", shape, **look))  # type: ignore[arg-type]
+    days = column(table, "days")
+    shares: list[Layer] = [
+        Areas([_bar(100.0 * v, at + 0.18) for v, at in zip(column(table, name) / days, y)], colour, name=label)
+        for name, colour, label in (("shed_days", "@opens", "load shed"),)
+    ]
+    shares.append(
+        Areas([_bar(100.0 * v, at - 0.18) for v, at in zip(column(table, "outside_days") / days, y)], "@broken",
+              name="outside limits")
+    )  # fmt: skip
+    most = 100.0 * float(np.nanmax(np.concatenate([column(table, n) / days for n in ("shed_days", "outside_days")])))
+    ticks, rows = list(zip(y.tolist(), table["plan"])), (0.6 - table.height, 0.6)
+    tall = 80 + 34 * table.height
+    x = span(np.concatenate([column(table, name) for name, _, _ in _MARKS]))
+    costs = axes_chart(tall, x, "cost of a day, $", rows, "", layers, y_ticks=ticks)
+    broken = axes_chart(tall, (0.0, max(1.05 * most, 1.0)), "share of the days, %", rows, "", shares, y_ticks=ticks)
+    title = f"{result.title}, {result.day}: {table['days'][0]} days drawn at random"
+    panels = (
+        Panel("samples-costs", costs, "Costs", "Costs of the plans in days drawn at random"),
+        Panel("samples-days", broken, "Days", "Shares of the days with load shed or limits broken"),
+    )
+    return Sheet(title, panels)
+
+
+def _bar(share: float, at: float) -> list[float]:
+    return [0.0, at - 0.17, share, at - 0.17, share, at + 0.17, 0.0, at + 0.17]
+
+
+def grid(result: DispatchDayResult, scene: Scene | None = None) -> Sheet:
+    """Open points today and in the answer, with the lowest voltages and highest currents of the day."""
+    return grid_sheet(scene or day_scene(result), f"{result.title}: {result.to_do() or result.termination.value}")
+
+
+PICTURES: Mapping[str, Callable[[DispatchDayResult], Sheet]] = {
+    "day": timeline,
+    "grid": grid,
+    "convergence": convergence_sheet,
+    "futures": futures,
+    "samples": samples,
+}
+"""The timeline, open points on the grid, the bounds, the costs of the futures in order, plans in random days."""

@@ -1,5 +1,0 @@
-"""Pictures of a reconfiguration."""
-
-from openpoint.studies.reconfigure.pictures.figures import draw, save
-
-__all__ = ["draw", "save"]

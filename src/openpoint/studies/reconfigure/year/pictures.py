@@ -1,0 +1,140 @@
+"""Pictures of a topology for a year; duration curves: a quantity of all steps in order of size, over the hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.errors import OptionError
+from openpoint.report.charts import axes_chart
+from openpoint.report.drawing import Layer, Lines, Panel, Sheet, curve, span
+from openpoint.report.grids import grid_sheet
+from openpoint.report.scene import Scene, numbers
+from openpoint.studies.reconfigure.pictures import extremes_scene
+from openpoint.studies.reconfigure.year.result import YearResult
+
+POINTS = 600
+"""Points of a curve."""
+
+
+class Stepped(Protocol):
+    """A result that has steps."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def steps(self) -> pl.DataFrame: ...
+    @property
+    def has_answer(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Duration:
+    """A duration curve.
+
+    Attributes:
+        key: `before` or `after`. title: for people. share: (P) of the hours. value: (P) exceeded in so many of them.
+    """
+
+    key: str
+    title: str
+    share: Floats
+    value: Floats
+
+
+def durations(result: Stepped, column: str) -> list[Duration]:
+    """The curves of a column of the steps, {} for the state; none of a state without figures."""
+    titles = {"before": "today", "after": "answer" if result.has_answer else "least violation met"}
+    found = []
+    for key, title in titles.items():
+        value, hours = numbers(result.steps, column.format(key)), numbers(result.steps, "hours")
+        known = np.isfinite(value)
+        if not known.any():
+            continue
+        order = np.argsort(-value[known], kind="stable")
+        share = (np.cumsum(hours[known][order]) - 0.5 * hours[known][order]) / hours[known].sum()
+        at = np.unique(np.linspace(0, len(order) - 1, min(POINTS, len(order))).round().astype(int))
+        found.append(Duration(key, title, share[at], value[known][order][at]))
+    return found
+
+
+def duration_sheet(result: Stepped, title: str, kinds: tuple[str, ...] = ("loss", "lowest", "highest")) -> Sheet | None:
+    """The duration curves of losses, of the lowest and of the highest voltages; None where nothing is known."""
+    shown = []
+    for kind in kinds:
+        column, y_title = _CURVES[kind]
+        all_of = durations(result, column)
+        if not all_of:
+            continue
+        layers: list[Layer] = [Lines(curve(d.share, d.value), f"@{d.key}", 2.0, name=d.title) for d in all_of]
+        y = span(np.concatenate([d.value for d in all_of]), from_zero=kind == "loss")
+        chart = axes_chart(320, (0.0, 1.0), "share of the year", y, y_title, layers, percent="x")
+        caption = f"{y_title}: exceeded in so much of the year"
+        shown.append(Panel(f"duration-{kind}", chart, caption, caption))
+    return Sheet(title, tuple(shown)) if shown else None
+
+
+_CURVES = {
+    "loss": ("loss_{}_kw", "loss, kW"),
+    "lowest": ("v_min_{}_pu", "lowest voltage, pu"),
+    "highest": ("v_max_{}_pu", "highest voltage, pu"),
+}
+
+
+def year_scene(result: YearResult) -> Scene:
+    """The grid with the lowest voltage and the highest current in any step, and the energy lost."""
+    mean = {key: _mean_kw(result, mwh) for key, mwh in _energies(result).items()}
+    return extremes_scene(result, result.has_answer, "mean of the year", "energy_lost_{}_kwh", mean)
+
+
+def _energies(result: YearResult) -> dict[str, float | None]:
+    return {"before": result.energy_before_mwh, "after": result.energy_mwh}
+
+
+def _mean_kw(result: YearResult, mwh: float | None) -> float | None:
+    return None if mwh is None else 1000.0 * mwh / result.hours
+
+
+def headline(result: YearResult) -> str:
+    """One line that says what the picture shows."""
+    title, steps = result.title, f"{result.steps_count:,} steps"
+    before, after = result.energy_before_mwh, result.energy_mwh
+    if after is None:
+        return f"{title}, {steps}: {result.termination.value}, no answer that keeps the limits"
+    if before is None or before <= 0.0:
+        return f"{title}, {steps}"
+    word = "less" if after <= before else "more"
+    return f"{title}, {steps}: {abs(before - after):,.1f} MWh ({abs(before - after) / before:.1%}) {word} lost"
+
+
+def curves(kinds: tuple[str, ...], title: str) -> Callable[[Stepped], Sheet]:
+    """The picture of some duration curves; `title`: of what they are.
+
+    Raises:
+        OptionError: nothing is known to draw.
+    """
+
+    def drawn(result: Stepped) -> Sheet:
+        sheet = duration_sheet(result, f"{result.title}: {title}", kinds)
+        if sheet is None:
+            raise OptionError(f"There are no {title} to draw")
+        return sheet
+
+    return drawn
+
+
+CURVES: Mapping[str, Callable[[Stepped], Sheet]] = {
+    "losses": curves(("loss",), "losses"),
+    "voltages": curves(("lowest", "highest"), "voltages"),
+}
+PICTURES: Mapping[str, Callable[[YearResult], Sheet]] = {
+    "grid": lambda result: grid_sheet(year_scene(result), headline(result), extremes=EXTREMES),
+    **CURVES,
+}
+"""The grid at its extremes before and after, the duration curves of losses, those of voltages."""
+EXTREMES = "their lowest voltage in any step"
