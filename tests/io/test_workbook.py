@@ -22,7 +22,7 @@ from openpoint.grid.schemas import SCHEMAS
 from openpoint.io.workbook.read import grid_from_workbook
 from openpoint.io.workbook.write import workbook_from_grid
 from openpoint.io.write_back import write_back
-from openpoint.studies.partition.options import read_priorities
+from openpoint.studies.partition.priorities import read_priorities
 from tests.cli.desk import tables
 from tests.grid.strategies import names
 from tests.grid.strategies import tables as tables_of

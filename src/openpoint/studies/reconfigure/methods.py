@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from openpoint.errors import OptionError
 from openpoint.search.exchange.local import exchange_branches
@@ -10,9 +11,11 @@ from openpoint.search.methods import Enumeration, Log, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Outcome, Progress, check_stops
-from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.uncertainty import Certain
+
+if TYPE_CHECKING:
+    from openpoint.twostage.methods.decomposition import Benders
+    from openpoint.twostage.methods.extensive import ExtensiveForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,8 @@ class BranchExchange:
         return program.outcome_of(found, log)
 
 
-ProvingMethod = TopologySearch | Benders | ExtensiveForm | Enumeration
-Method = ProvingMethod | BranchExchange
+ProvingMethod: TypeAlias = "TopologySearch | Benders | ExtensiveForm | Enumeration"
+Method: TypeAlias = "ProvingMethod | BranchExchange"
 
 
 def quickest(
@@ -68,7 +71,13 @@ def quickest(
 
     Without a gap, each has its own.
     """
-    method = TopologySearch(time_limit_s=time_limit_s) if searchable(program) else Benders(time_limit_s=time_limit_s)
+    method: TopologySearch | Benders
+    if searchable(program):
+        method = TopologySearch(time_limit_s=time_limit_s)
+    else:
+        from openpoint.twostage.methods.decomposition import Benders
+
+        method = Benders(time_limit_s=time_limit_s)
     return method if gap is None else replace(method, gap=gap)
 
 

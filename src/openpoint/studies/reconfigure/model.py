@@ -10,20 +10,16 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations import valid_inequalities as valid
-from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
 from openpoint.formulations.radiality import Choices, contract, radiality
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone, Threshold
-from openpoint.search.futures.model import FuturesModel
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
@@ -31,18 +27,21 @@ from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.solvers.modelling import cp
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
-from openpoint.studies.reconfigure.enumeration import best_of_all
 from openpoint.studies.reconfigure.heuristics import TreeHeuristics
-from openpoint.studies.reconfigure.many_futures import search_many, task_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
 from openpoint.twostage.objective import objective_of
 from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainRecourse
-from openpoint.twostage.recourse.subproblem import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
-from openpoint.verify.asked import Asked
+
+if TYPE_CHECKING:  # what many futures and the cone program are made with; a search for one demand needs none of it
+    from openpoint.formulations.distflow import DistFlow
+    from openpoint.formulations.narrowing import Ranged
+    from openpoint.search.futures.model import FuturesModel
+    from openpoint.twostage.recourse.subproblem import Subproblem
+    from openpoint.verify.asked import Asked
 
 DETERMINISTIC_S = 20.0
 """Seconds for one future alone; its bounds hold whether they meet or not."""
@@ -149,6 +148,8 @@ class RadialProgram(PlainRecourse):
         Raises:
             OptionError: a grid that its bound is not valid for, or generators to dispatch.
         """
+        from openpoint.studies.reconfigure.many_futures import task_of
+
         return task_of(self, self.ac).built()
 
     @property
@@ -175,15 +176,22 @@ class RadialProgram(PlainRecourse):
 
     def recourse(self, decision: cp.Expression, realisation: cp.Expression, *, limits: bool) -> DistFlow:
         """The power flow at a decision in a future."""
+        from openpoint.formulations.distflow import voltage_bounds
+
         return self._flow(decision, realisation, voltage_bounds(self._least, limits=limits))
 
     def _flow(self, decision: cp.Expression, realisation: cp.Expression, ranges: tuple[Floats, Floats]) -> DistFlow:
+        from openpoint.formulations.distflow import distflow
+
         return distflow(self._most, decision, ranges[1], realisation, w_lower=ranges[0])
 
     def valid_inequalities(
         self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
+        from openpoint.formulations import valid_inequalities as valid
+        from openpoint.formulations.distflow import voltage_bounds
+
         net, closed, flow = replace(self.network, s_power=as_demand(realisation)), first.decision, recourse
         loss = min(valid.loss_most(net), most / net.s_base_kva)
         p_most, q_most = valid.flow_most(net, loss)
@@ -290,6 +298,8 @@ class RadialProgram(PlainRecourse):
     def searched(self, search: TopologySearch, progress: Progress | None, deadline: Deadline) -> Outcome:
         """What topology search finds."""
         if not isinstance(self.uncertainty, Certain):
+            from openpoint.studies.reconfigure.many_futures import search_many
+
             return search_many(self, search, progress, deadline)
         net = self.one_demand
         log = Log(net.s_base_kva, progress)
@@ -331,6 +341,10 @@ class RadialProgram(PlainRecourse):
 
     def _cone(self) -> Cone:
         """The cone program on a tree, compiled when it is first asked."""
+        from openpoint.formulations.distflow import voltage_bounds
+        from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
+        from openpoint.twostage.recourse.subproblem import Subproblem
+
         subproblem: list[Subproblem] = []
 
         def narrow(decision: cp.Variable, ranges: tuple[Floats, Floats]) -> Ranged:
@@ -355,6 +369,8 @@ class RadialProgram(PlainRecourse):
 
     def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
         """The best of all radial states."""
+        from openpoint.studies.reconfigure.enumeration import best_of_all
+
         return best_of_all(self, most, progress, deadline)
 
 
