@@ -127,7 +127,7 @@ PUBLIC = [
 ]
 MODULES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 600
-LONGEST_REFERENCE = 1800
+LONGEST_REFERENCE = 1850
 """Of the reference checker, which is one file so that it can be read without any other."""
 LONGEST_FUNCTION = 80
 

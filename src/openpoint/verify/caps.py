@@ -1,10 +1,17 @@
 """Upper bounds of the voltages in states with at most a given loss, in fractions that are rounded upwards.
 
-Towards the far end of a branch w = |v|² rises by at most 2 (r P + x Q), P and Q all that is fed in beyond, since losses
-and demand only lower it: along a path from a source to a bus by no more than the sum of these. Of P and Q, a part grows
-with w (capacitors, charging; of constant current at most (1 + w) / 2), so that the greatest w is on both sides. By
-Cauchy and Schwarz, w also rises by no more than √(loss) √(W Σ 4 |z|² / r), W the greatest w. Ideal ratios multiply w,
-and its rise up to them, by no more than their product along the path. These bounds require r, x, g >= 0.
+Towards the far end of a branch w = |v|² rises by at most −2 (r p + x q), where p, q arrive: what the buses beyond draw,
+and losses. Let a_j be what bus j feeds in of q, with the charging of one branch that may end there, and p_j what it
+draws, each at least. Of the closed branches beyond, one ends at each bus there, so that for any ρ <= r / x
+
+    −2 (r p + x q) <= 2 Σ (x a_j − r p_j) <= 2 x Σ max(0, a_j − ρ max(0, p_j)) + 2 r Σ max(0, −p_j)
+
+over all buses that may be beyond: those of the part without bridges of the branch, each with all that hangs at it by
+bridges; beyond a bridge they are known. Along a path from a source to a bus w rises by the sum of these, and the path
+has one branch at a source. What grows with w (capacitors, charging; of constant current at most (1 + w) / 2) counts at
+the greatest w, of which a first bound follows from all power fed in anywhere, with the greatest w on both sides.
+By Cauchy and Schwarz, w also rises by no more than √(loss) √(W Σ 4 |z|² / r), W the greatest w. Ideal ratios multiply
+w, and its rise up to them, by no more than their product along the path. These bounds require r, x, g >= 0.
 
 The loss bounds voltages from below, too: a branch takes |z| √l of a voltage at most, and Σ |z| √l along a path is at
 most √(loss) √(Σ |z|² / r) by Cauchy and Schwarz. This requires the same, and no ratios.
@@ -23,10 +30,20 @@ from openpoint.verify.graph import Graph
 
 DIGITS = 64
 """Binary digits of rounded values."""
+RATES = Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2)
+"""Numbers ρ."""
+LOWER = Fraction(1, 2000)
+"""The caps are worked out again with the greatest one while that gets lower by more than this share."""
 
 
 def caps(
-    data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction | None, held: Fraction
+    data: Data[Fraction],
+    graph: Graph,
+    usable: list[int],
+    value: Fraction | None,
+    held: Fraction,
+    *,
+    moving: bool = False,
 ) -> list[Fraction | float]:
     """Upper bounds of the squared voltages of states with a loss of at most `value`; inf: unknown.
 
@@ -35,29 +52,32 @@ def caps(
     Args:
         value: None where nothing is known of the loss.
         usable: branches that may be closed. held: greatest squared voltage of a source.
+        moving: whether ratios may also be the inverse of these.
     """
     if (
         any(part[e] < 0 for e in usable for part in (data.r, data.x, data.g))
         or min(data.g_open_fr + data.g_open_to) < 0
     ):
         return [math.inf] * graph.n
+    paths = _Paths(graph, usable)
     ratio = [max(t, 1 / t) ** 2 for t in data.tap]
-    gain = _up(max(_heaviest(graph, usable, ratio, mul, Fraction(1))))
+    begin = max((_first(data, graph, e, ratio, moving) for e in paths.first), default=Fraction(0))
+    one = [Fraction(1) if e in paths.first else most for e, most in enumerate(ratio)]
+    beyond = _up(max(paths.heaviest(one, mul, Fraction(1))))
+    gain, source = _up(beyond * max(begin, Fraction(1))), _up(beyond * begin * held)
     p, q, p_v, q_v, p_w, q_w = (
         sum((max(Fraction(0), -drawn) for bus, drawn in enumerate(part) if bus not in graph.sources), Fraction(0))
         for part in (data.p, data.q, data.p_v, data.q_v, data.p_w, data.q_w)
     )
     # A branch has charging while it is closed, and also while it is open at one end only.
-    charging = [b_fr + b_to for b_fr, b_to in zip(data.b_open_fr, data.b_open_to, strict=True)]
-    for e in usable:
-        charging[e] = max(charging[e], 2 * data.b[e] * ratio[e])
-    q_w += sum(max(Fraction(0), b) for b in charging)
+    closed = {e: max(2 * data.b[e] * ratio[e], Fraction(0)) for e in usable}
+    hanging = [b_fr + b_to for b_fr, b_to in zip(data.b_open_fr, data.b_open_to, strict=True)]
+    q_w += sum(max(Fraction(0), b, closed.get(e, Fraction(0))) for e, b in enumerate(hanging))
 
     def along(weight: Callable[[Fraction, Fraction], Fraction]) -> list[Fraction]:
         """For every bus an upper bound of the sum of 2 r P + 2 x Q, or of `weight` of r and x, along any path to it."""
-        return _heaviest(graph, usable, [_up(weight(r, x)) for r, x in zip(data.r, data.x, strict=True)])
+        return paths.heaviest([_up(weight(r, x)) for r, x in zip(data.r, data.x, strict=True)])
 
-    source = gain * held
     fixed = along(lambda r, x: 2 * gain * (r * (p + p_v / 2) + x * (q + q_v / 2)))
     grown = along(lambda r, x: 2 * gain * (r * (p_w + p_v / 2) + x * (q_w + q_v / 2)))
     most_lost = Fraction(0) if value is None else value
@@ -68,15 +88,60 @@ def caps(
     if not any(blind):
         half = _root(max(lossy)) / 2
         most.append((half + _root(half * half + source)) ** 2)
-    greatest = min(most, default=None)
-    found: list[Fraction | float] = []
-    for bus in range(graph.n):
-        ways = []
-        if greatest is not None or not grown[bus]:
-            ways.append(source + fixed[bus] + grown[bus] * (greatest or 0))
-        if greatest is not None and not blind[bus]:
-            ways.append(source + _root(greatest * lossy[bus]))
-        found.append(_up(min(ways)) if ways else math.inf)
+    if not most:
+        return [math.inf if grown[bus] else _up(source + fixed[bus]) for bus in range(graph.n)]
+    greatest, before = min(most), None
+    found = [greatest] * graph.n
+    while before is None or greatest < before * (1 - LOWER):
+        rise = paths.heaviest([_up(2 * gain * w) for w in _fed(data, paths, closed, greatest)])
+        for bus in range(graph.n):
+            ways = [found[bus], source + fixed[bus] + grown[bus] * greatest, source + rise[bus]]
+            if not blind[bus]:
+                ways.append(source + _root(greatest * lossy[bus]))
+            found[bus] = _up(min(ways))
+        greatest, before = max(found), greatest
+    return list(found)
+
+
+def _first(data: Data[Fraction], graph: Graph, e: int, ratio: list[Fraction], moving: bool) -> Fraction:
+    """By how much a branch at a source multiplies w at most, which is passed away from the source."""
+    at_fr, at_to = graph.fr[e] in graph.sources, graph.to[e] in graph.sources
+    if moving or at_fr == at_to:
+        return ratio[e]
+    return 1 / data.tap[e] ** 2 if at_fr else data.tap[e] ** 2
+
+
+def _fed(data: Data[Fraction], paths: _Paths, closed: dict[int, Fraction], greatest: Fraction) -> list[Fraction]:
+    """By branch an upper bound of −(r p + x q), where no squared voltage is above `greatest`.
+
+    `closed`: charging of branches that may be closed, per squared voltage.
+    """
+    graph, zero = paths.graph, Fraction(0)
+    charging, hanging = [zero] * graph.n, [zero] * graph.n
+    for ends, open_b in ((graph.fr, data.b_open_fr), (graph.to, data.b_open_to)):
+        for e, bus in enumerate(ends):
+            charging[bus] = max(charging[bus], closed.get(e, zero))
+            hanging[bus] += max(open_b[e], zero)
+    v = (1 + greatest) / 2
+    drawn, given = [zero] * graph.n, [zero] * graph.n
+    for j in range(graph.n):
+        if j not in graph.sources:
+            drawn[j] = -_up(-(data.p[j] + v * min(data.p_v[j], zero) + greatest * min(data.p_w[j], zero)))
+            fed = greatest * (charging[j] + hanging[j] - min(data.q_w[j], zero)) - v * min(data.q_v[j], zero)
+            given[j] = _up(fed - data.q[j])
+    drawn, drawn_beyond = paths.beyond(drawn)
+    given, given_beyond = paths.beyond(given)
+    active = paths.sums([max(-p, zero) for p in drawn])
+    reactive = [
+        paths.sums([max(a - rate * max(p, zero), zero) for a, p in zip(given, drawn, strict=True)]) for rate in RATES
+    ]
+    found = []
+    for e, (r, x) in enumerate(zip(data.r, data.x, strict=True)):
+        if e in paths.cut:
+            found.append(max(x * given_beyond.get(e, zero) - r * drawn_beyond.get(e, zero), zero))
+            continue
+        part, k = paths.part[graph.fr[e]], max(k for k, rate in enumerate(RATES) if r >= rate * x or not k)
+        found.append(x * reactive[k].get(part, zero) + r * active.get(part, zero))
     return found
 
 
@@ -94,8 +159,8 @@ def floors(data: Data[Fraction], graph: Graph, usable: list[int], value: Fractio
         return [Fraction(0)] * graph.n
     lossy = [_up(value * (r * r + x * x) / r) if r else Fraction(0) for r, x in zip(data.r, data.x, strict=True)]
     blind = [Fraction(not r and x > 0) for r, x in zip(data.r, data.x, strict=True)]
-    found = []
-    for most, unknown in zip(_heaviest(graph, usable, lossy), _heaviest(graph, usable, blind), strict=True):
+    paths, found = _Paths(graph, usable), []
+    for most, unknown in zip(paths.heaviest(lossy), paths.heaviest(blind), strict=True):
         v = _root(held) - Fraction(1, 1 << DIGITS) - _root(most)
         found.append(-_up(-v * v) if v > 0 and not unknown else Fraction(0))
     return found
@@ -110,36 +175,70 @@ def _root(square: Fraction) -> Fraction:
     return Fraction(isqrt(-(-(square.numerator << 2 * DIGITS) // square.denominator)) + 1, 1 << DIGITS)
 
 
-def _heaviest(
-    graph: Graph,
-    edges: list[int],
-    weight: list[Fraction],
-    join: Callable[[Fraction, Fraction], Fraction] = add,
-    nothing: Fraction = Fraction(0),
-) -> list[Fraction]:
-    """For every bus an upper bound of the weight of simple paths from a source; `nothing` where there is no path.
+class _Paths:
+    """Simple paths from the sources, which count as one bus, along some branches.
 
-    A path consists of bridges and of edges in the parts without bridges; in each such part its weight is at most that
-    of the heaviest forest.
+    Attributes:
+        cut: bridges. part: by bus its part without bridges. first: branches at sources. away: bridges away from the
+            sources, near ones first, with their near and far ends.
     """
-    cut, _ = graph.bridges(edges)
-    within = sorted((e for e in edges if e not in cut), key=weight.__getitem__, reverse=True)
-    part, chosen = graph.parts(within)
-    inside = dict.fromkeys(part, nothing)
-    for e in chosen:
-        inside[part[graph.fr[e]]] = join(inside[part[graph.fr[e]]], weight[e])
-    ways: dict[int, list[tuple[int, int]]] = {}
-    for e in cut:
-        a, b = part[graph.fr[e]], part[graph.to[e]]
-        ways.setdefault(a, []).append((e, b))
-        ways.setdefault(b, []).append((e, a))
-    begin = part[min(graph.sources)]
-    total = {begin: inside[begin]}
-    stack = [begin]
-    while stack:
-        here = stack.pop()
-        for e, other in ways.get(here, []):
-            if other not in total:
-                total[other] = join(join(total[here], weight[e]), inside[other])
-                stack.append(other)
-    return [total.get(p, nothing) for p in part]
+
+    def __init__(self, graph: Graph, edges: list[int]) -> None:
+        self.graph, self.edges = graph, edges
+        self.cut, _ = graph.bridges(edges)
+        self.first = {e for e in edges if graph.fr[e] in graph.sources or graph.to[e] in graph.sources}
+        self.part, _ = graph.parts([e for e in edges if e not in self.cut])
+        self.begin = self.part[min(graph.sources)]
+        ways: dict[int, list[tuple[int, int, int]]] = {}
+        for e in self.cut:
+            for near, far in ((graph.fr[e], graph.to[e]), (graph.to[e], graph.fr[e])):
+                ways.setdefault(self.part[near], []).append((e, near, far))
+        self.away, stack, entered = list[tuple[int, int, int]](), [self.begin], {self.begin}
+        while stack:
+            for e, near, far in ways.get(stack.pop(), []):
+                if self.part[far] not in entered:
+                    entered.add(self.part[far])
+                    self.away.append((e, near, far))
+                    stack.append(self.part[far])
+
+    def sums(self, values: list[Fraction]) -> dict[int, Fraction]:
+        """Sums over the buses of each part."""
+        found: dict[int, Fraction] = {}
+        for part, value in zip(self.part, values, strict=True):
+            if value:
+                found[part] = found.get(part, Fraction(0)) + value
+        return found
+
+    def beyond(self, own: list[Fraction]) -> tuple[list[Fraction], dict[int, Fraction]]:
+        """What each bus has with all that hangs at it by bridges, and what is beyond each bridge."""
+        group, far_of, total = own.copy(), dict[int, Fraction](), self.sums(own)
+        for e, near, far in reversed(self.away):
+            far_of[e] = total.get(self.part[far], Fraction(0))
+            if near not in self.graph.sources:
+                group[near] += far_of[e]
+            total[self.part[near]] = total.get(self.part[near], Fraction(0)) + far_of[e]
+        return group, far_of
+
+    def heaviest(
+        self,
+        weight: list[Fraction],
+        join: Callable[[Fraction, Fraction], Fraction] = add,
+        nothing: Fraction = Fraction(0),
+    ) -> list[Fraction]:
+        """For every bus an upper bound of the weight of simple paths from a source; `nothing` where there is no path.
+
+        A path consists of bridges and of edges in the parts without bridges; in each such part its weight is at most
+        that of the heaviest forest, and of the branches at sources there that of the heaviest one.
+        """
+        within = [e for e in self.edges if e not in self.cut]
+        order = sorted((e for e in within if e not in self.first), key=weight.__getitem__, reverse=True)
+        _, chosen = self.graph.parts(order)
+        inside = dict.fromkeys(self.part, nothing)
+        for e in chosen:
+            part = self.part[self.graph.fr[e]]
+            inside[part] = join(inside[part], weight[e])
+        begin = max((weight[e] for e in within if e in self.first), default=nothing)
+        total = {self.begin: join(inside[self.begin], begin)}
+        for e, near, far in self.away:
+            total[self.part[far]] = join(join(total[self.part[near]], weight[e]), inside[self.part[far]])
+        return [total.get(p, nothing) for p in self.part]

@@ -178,7 +178,10 @@ def voltages_in_all(
     Nothing is known of the loss in one future of many.
     """
     top = max(square for _, square in places.squares_of(data).values())
-    return [min(cap, limit) for cap, limit in zip(caps(data, graph, usable, None, top), limits, strict=True)]
+    return [
+        min(cap, limit)
+        for cap, limit in zip(caps(data, graph, usable, None, top, moving=bool(places.tapped)), limits, strict=True)
+    ]
 
 
 def _exact(part: Floats) -> list[Fraction]:

@@ -54,7 +54,12 @@ def greatest_voltages(
     lost = value if data.loss[0] == 1 and not any(others) else None
     found: list[Fraction | float] = []
     for _ in range(1 if lost is not None else ROUNDS):
-        found = [min(cap, limit) for cap, limit in zip(caps(most, graph, usable, lost, top), limits[1], strict=True)]
+        found = [
+            min(cap, limit)
+            for cap, limit in zip(
+                caps(most, graph, usable, lost, top, moving=bool(places.tapped)), limits[1], strict=True
+            )
+        ]
         w_max = [held[bus][1] if bus in held else high for bus, high in enumerate(found)]
         lost = greatest_loss(data, places, usable, value, (w_min, w_max))
     return found

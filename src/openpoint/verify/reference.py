@@ -383,14 +383,19 @@ def directed(g, status, tops=(), y=None):
 
 def heaviest(g, edges, weight, join=lambda a, b: a + b, nothing=0):
     """By bus no less than the weight of any path from a source: on bridges what they have, in a part without bridges
-    that of its heaviest forest."""
+    that of its heaviest forest, and of the heaviest branch at a source there, of which a path has one."""
     order, top = reached(g, edges)
-    inside, total = dict.fromkeys(top.values(), nothing), {}
-    of = [top[bus] if bus in g.sources else bus for bus in range(g.n)]
+    inside, total, of, first = dict.fromkeys(top.values(), nothing), {}, list(range(g.n)), None
     for e in sorted(edges, key=lambda e: -weight[e]):
-        a, b = g.fr[e], g.to[e]
-        if a in top and top[a] == top[b] and leader_of(of, a) != leader_of(of, b):
-            of[leader_of(of, a)], inside[top[a]] = leader_of(of, b), join(inside[top[a]], weight[e])
+        i, j = g.fr[e], g.to[e]
+        if i not in top or top[i] != top[j]:
+            continue
+        if {i, j} & g.sources:
+            first = weight[e] if first is None else first
+        elif leader_of(of, i) != leader_of(of, j):
+            of[leader_of(of, i)], inside[top[i]] = leader_of(of, j), join(inside[top[i]], weight[e])
+    if first is not None:
+        inside[top[min(g.sources)]] = join(inside[top[min(g.sources)]], first)
     for bus, above, e in order:
         if top[bus] == bus:
             total[bus] = inside[bus] if e < 0 else join(join(total[top[above]], weight[e]), inside[bus])
@@ -401,38 +406,85 @@ def heaviest(g, edges, weight, join=lambda a, b: a + b, nothing=0):
 def only_lossy(g, usable):
     return min([0, *g.g_fr, *g.g_to, *(part[e] for e in usable for part in (g.r, g.x, g.g))]) == 0
 
-def caps(g, usable, lost, held):
+def fed(g, usable, charging, most):
+    """By branch no less than 2 (x a - r p) is fed in beyond it where no w exceeds `most`; see `caps`."""
+    order, top = reached(g, usable)
+    ends, drawn, given = around(g, range(g.m)), [0] * g.n, [0] * g.n
+    for j in set(range(g.n)) - g.sources:
+        here = {e for e, _ in ends[j]}
+        near = max((charging.get(e, 0) for e in here), default=0)
+        near += sum(max(0, b) for e in here for b, at in ((g.b_fr[e], g.fr[e]), (g.b_to[e], g.to[e])) if at == j)
+        half = (ONE + most + 1) // 2
+        drawn[j] = g.p[j] + down(half * min(0, g.p_v[j])) + down(most * min(0, g.p_w[j]))
+        given[j] = up(most * (near - min(0, g.q_w[j]))) - g.q[j] - down(half * min(0, g.q_v[j]))
+    total, beyond = {}, {}
+    for j, part in top.items():
+        total[part] = [a + b for a, b in zip(total.get(part, (0, 0)), (drawn[j], given[j]))]
+    for j, above, e in reversed(order):
+        if e >= 0 and top[j] == j:
+            beyond[e] = p, a = total[j]
+            total[top[above]] = [total[top[above]][0] + p, total[top[above]][1] + a]
+            if above not in g.sources:
+                drawn[above], given[above] = drawn[above] + p, given[above] + a
+    active, reactive, found = {}, {}, [0] * g.m
+    for j, part in top.items():
+        active[part] = active.get(part, 0) + max(0, -drawn[j])
+        for k in range(5):  # a rate 0, 1/4, 1/2, 1 or 2 below r / x
+            more = max(0, given[j] - (max(0, drawn[j]) * (0, 1, 2, 4, 8)[k] >> 2))
+            reactive[part, k] = reactive.get((part, k), 0) + more
+    for e in usable:
+        if e in beyond:
+            found[e] = up(2 * max(0, g.x[e] * beyond[e][1] - g.r[e] * beyond[e][0]))
+        elif g.fr[e] in top:
+            k = max(k for k in range(5) if 4 * g.r[e] >= (0, 1, 2, 4, 8)[k] * g.x[e])
+            found[e] = up(2 * (g.x[e] * reactive[top[g.fr[e]], k] + g.r[e] * active[top[g.fr[e]]]))
+    return found
+
+def caps(g, usable, lost, held, moving):
     """By bus no state with a loss of at most `lost` (None: any) has a higher w = |v|²; None: unknown.
 
-    Along a branch w rises by 2 (r P + x Q) at most, P and Q all that is fed in anywhere, a part of it in proportion to
-    w; and, by Cauchy and Schwarz, along a path by no more than √lost √(W Σ 4 |z|² / r), W the greatest w. Ratios
-    multiply w by no more than their product along a path. `held`: greatest w of a source."""
+    Along a branch w rises by -2 (r p + x q) at most, p and q what buses beyond draw. Of closed branches beyond, one
+    ends at each bus there: let a_j be what bus j feeds in of q with the charging of one branch, ρ <= r / x; the rise is
+    at most 2 Σ (x a_j - r p_j) <= 2 x Σ max(0, a_j - ρ max(0, p_j)) + 2 r Σ max(0, -p_j) over all buses that may be
+    beyond: those of the part without bridges, each with what hangs at it by bridges. A part of it grows with w. By
+    Cauchy and Schwarz, along a path w rises by no more than √lost √(W Σ 4 |z|² / r), W the greatest w. Ratios multiply
+    w by no more than their product along a path, at a source in the direction away from it unless they are `moving`.
+    `held`: greatest w of a source."""
     if not only_lossy(g, usable):
         return [None] * g.n
     ratio = [up(t * t) if t > ONE else over(ONE << BITS, t * t) for t in g.tap]
-    gain = max(heaviest(g, usable, ratio, lambda a, b: up(a * b), ONE))
+    first, one = [], list(ratio)
+    for e in usable:
+        at_fr, at_to = g.fr[e] in g.sources, g.to[e] in g.sources
+        away = over(ONE << BITS, g.tap[e] ** 2) if at_fr else up(g.tap[e] ** 2)
+        if at_fr or at_to:
+            one[e], first = ONE, [*first, ratio[e] if moving or at_fr == at_to else away]
+    beyond, begin = max(heaviest(g, usable, one, lambda a, b: up(a * b), ONE)), max(first, default=0)
+    gain, source = up(beyond * max(begin, ONE)), up(up(beyond * begin) * held)
     p, q, p_v, q_v, p_w, q_w = (sum(max(0, -drawn) for bus, drawn in enumerate(part) if bus not in g.sources)
                                 for part in (g.p, g.q, g.p_v, g.q_v, g.p_w, g.q_w))
-    charging = [a + b for a, b in zip(g.b_fr, g.b_to)]
-    for e in usable:
-        charging[e] = max(charging[e], up(2 * g.b[e] * ratio[e]))
-    q_w += sum(max(0, b) for b in charging)
+    charging = {e: max(0, up(2 * g.b[e] * ratio[e])) for e in usable}
+    q_w += sum(max(0, a + b, charging.get(e, 0)) for e, (a, b) in enumerate(zip(g.b_fr, g.b_to)))
     cube = up(up(up(gain * gain) * gain) * (lost or 0))
     weights = zip(*((up(gain * up(r * (2 * p + p_v) + x * (2 * q + q_v))),
                      up(gain * up(r * (2 * p_w + p_v) + x * (2 * q_w + q_v))),
                      over(up(4 * cube * up(r * r + x * x)), r) if r else 0,
                      int(r + x > 0 if lost is None else not r and x > 0)) for r, x in zip(g.r, g.x)))
     given, grown, lossy, blind = ([0] * g.n for _ in range(4)) if not g.m else (heaviest(g, usable, w) for w in weights)
-    source = up(gain * held)
     most = [over(source + max(given), ONE - max(grown))] if max(grown) < ONE else []
     if not any(blind):  # W <= source + √(lossy W)
         half = root(max(lossy), 1) // 2 + 1
         most.append(up((half + root(up(half * half) + source, 1)) ** 2))
-    greatest, found = min(most, default=None), []
-    for a, b, c, unknown in zip(given, grown, lossy, blind):
-        ways = [source + a + up(b * (greatest or 0))] if greatest is not None or not b else []
-        ways += [source + root(up(greatest * c), 1)] if greatest is not None and not unknown else []
-        found.append(min(ways, default=None))
+    if not most:
+        return [None if grown[j] else source + given[j] for j in range(g.n)]
+    greatest, before = min(most), None
+    found = [greatest] * g.n
+    while before is None or 2000 * greatest < 1999 * before:
+        rise = heaviest(g, usable, [up(gain * w) for w in fed(g, usable, charging, greatest)])
+        for j in range(g.n):
+            ways = [found[j], source + given[j] + up(grown[j] * greatest), source + rise[j]]
+            found[j] = min(ways if blind[j] else [*ways, source + root(up(greatest * lossy[j]), 1)])
+        greatest, before = max(found), greatest
     return found
 
 def floors(g, usable, lost, held):
@@ -502,7 +554,8 @@ def ranges(problem, value, lost, every):
     by_loss = problem.by_loss and every is None
     known, high = value if by_loss else None, []
     for _ in range(1 if by_loss or every is not None else 3):
-        found = caps(most, usable, known, max(w for _, w in held.values()))
+        moving = any(d.kind == "tap" for d in problem.devices)
+        found = caps(most, usable, known, max(w for _, w in held.values()), moving)
         high = [min((w for w in pair if w is not None), default=None) for pair in zip(found, limits)]
         high = [held[bus][1] if bus in held else w for bus, w in enumerate(high)]
         known = None if by_loss else greatest_loss(problem, usable, value, low, high)

@@ -168,7 +168,7 @@ def of_interest(network: Network, may_close: Bools, devices: Devices) -> tuple[V
     if devices.count:
         network, low = at_greatest(network, devices), np.zeros_like(low)  # no bound by the drop of voltages then
     taken = demand(network)
-    bounds = bounds_of_voltages(network, may_close, taken)
+    bounds = bounds_of_voltages(network, may_close, taken, moving=len(devices.of(DeviceKind.TAP)) > 0)
     if devices.count:  # sources may have other voltages than these
         bounds = replace(bounds, least=0.0)
     by_loads = loss_upper_bound(network) + 8.0 * bank_power(devices)
