@@ -41,7 +41,7 @@ def optimum(program: HardenProgram) -> tuple[float, np.ndarray]:
 
 
 @given(RANDOMS)
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_the_recourse_is_the_best_of_all_states_and_roots(rng: random.Random) -> None:
     try:
         program = random_program(rng)
@@ -112,7 +112,7 @@ def test_the_relaxed_recourse_is_convex_in_decision_and_disaster_together(rng: r
 
 
 @given(RANDOMS)
-@settings(max_examples=15)
+@settings(max_examples=5)
 def test_the_relaxation_is_exact_on_13_buses(rng: random.Random) -> None:
     """For any decision that is bought whole: no voltage limit binds there."""
     program = zhang((1,), deep=rng.random() < 0.5)

@@ -42,10 +42,9 @@ def sampled(seed: int) -> tuple[HardenProgram, np.ndarray, list[np.ndarray], np.
     return program, disasters, decisions, exact
 
 
-@pytest.mark.parametrize("first", [0, 10])
-def test_bounds_enclose_and_slopes_hold_at_every_decision(first: int) -> None:
+def test_bounds_enclose_and_slopes_hold_at_every_decision() -> None:
     closed = 0
-    for seed in range(first, first + 10):
+    for seed in range(10):
         program, disasters, decisions, exact = sampled(seed)
         for x, costs in zip(decisions, exact):
             bounds = program.recourse_bounds(x, disasters)

@@ -72,7 +72,7 @@ def bought_lines(program: HardenProgram, rng: random.Random, share: float = 0.3)
 @pytest.mark.parametrize("count", [1, 2])
 def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: int) -> None:
     exact = 0
-    for seed in range(8):
+    for seed in range(5):
         program, rng = program_of(seed, count)
         x, broken = bought_lines(program, rng), program.uncertainty.values[0]
         bounds = program.recourse_bounds(x, program.uncertainty.values)
@@ -86,7 +86,7 @@ def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: 
         bound = least(scattered, np.concatenate([x[: len(program.lines)], allowed.astype(float)]), broken)
         assert bound <= min(costs) + 1e-3, seed
         exact += bool(bound >= min(costs) - 1e-3)
-    assert exact >= 3  # it does not only hold, it often says all
+    assert exact >= 2  # it does not only hold, it often says all
 
 
 def test_places_without_a_generator_can_be_left_out() -> None:
@@ -115,7 +115,7 @@ def appraised(program: HardenProgram, x: np.ndarray) -> Evaluation:
 @pytest.mark.parametrize("count", [1, 2])
 def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> None:
     said = 0
-    for seed in range(100, 104):
+    for seed in range(100, 103):
         program, rng = program_of(seed, count)
         disasters = listed(program.uncertainty)
         x = bought_lines(program, rng, 0.2)

@@ -223,7 +223,7 @@ def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: o
     assert nominal is not None
     recourse = LinearRecourse(template_of(question, len(robust), Goal.VIOLATION), Goal.VIOLATION)
     rng = np.random.default_rng(0)
-    samples = level * rng.uniform(-1.0, 1.0, (300, len(question.loads.names)))
+    samples = level * rng.uniform(-1.0, 1.0, (100, len(question.loads.names)))
 
     def kept(decision: np.ndarray) -> float:
         found = [recourse.at(decision, u) for u in samples]

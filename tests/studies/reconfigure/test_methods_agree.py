@@ -1,8 +1,8 @@
 """Four ways that share little agree on random grids: topology search, Benders, one mixed-integer cone program, and
 brute force. On the built-in grids Benders and topology search agree.
 
-The seeds are counted out, so that the number of grids is exact: 200 with fixed injections, the one-piece program on 60
-of them, and 40 with generators to dispatch.
+The seeds are counted out, so that the number of grids is exact: 100 with fixed injections, Benders on 50 of them, the
+one-piece program on 30, and 20 with generators to dispatch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ITERATIONS = 3000
 """Few grids here need a hundred, one (seed 103) more, of no-good cuts; a run that circles ends by this and fails."""
 LONG_FOR_SCIP = {3, *range(10, 20), 36, 47, 52, 61, 71, 73}
 """Seeds that take it from two seconds to a minute; Benders and topology search have them too."""
-IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:60]
+IN_ONE_PIECE = [seed for seed in range(80) if seed not in LONG_FOR_SCIP][:30]
 
 BALANCED = [name for name in files.cases().filter(phases="1")["name"] if files.load(name).generators.is_empty()]
 """Built-in grids of one phase, without devices."""
@@ -91,7 +91,7 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
     assert result.ac_max_mismatch_pu <= 1e-6
 
 
-@pytest.mark.parametrize("first", range(0, 110, CHUNK))  # topology search has all 200 below
+@pytest.mark.parametrize("first", range(0, 50, CHUNK))  # topology search has all 100 below
 def test_benders_equals_brute_force(first: int) -> None:
     for seed in range(first, first + CHUNK):
         assert_exact(seed, openpoint.reconfigure(fixed_grid(seed), method=Benders(gap=GAP, max_iterations=ITERATIONS)))
@@ -100,14 +100,14 @@ def test_benders_equals_brute_force(first: int) -> None:
 def test_topology_search_equals_brute_force() -> None:
     """On every grid that it takes: voltages must be bounded."""
     searched = 0
-    for seed in range(200):
+    for seed in range(100):
         try:
             result = openpoint.reconfigure(fixed_grid(seed), method=TopologySearch())
         except OptionError:
             continue
         searched += 1
         assert_exact(seed, result)
-    assert searched >= 190
+    assert searched >= 95
 
 
 @pytest.mark.parametrize("first", range(0, len(IN_ONE_PIECE), CHUNK))
@@ -118,15 +118,15 @@ def test_the_one_piece_program_equals_brute_force(first: int) -> None:
 
 def test_the_seeds_hold_what_they_are_for() -> None:
     """Feasible and infeasible grids, ones whose cone is not tight, several sources, and choices to make."""
-    grids = [fixed_grid(seed) for seed in range(200)]
-    infeasible = [truth(seed).termination is Termination.INFEASIBLE for seed in range(200)]
-    assert 10 <= sum(infeasible) <= 100
-    assert sum(grid.sources.height > 1 for grid in grids) >= 60
-    assert sum(len(all_topologies(program_of(grid).network)) >= 4 for grid in grids) >= 100
+    grids = [fixed_grid(seed) for seed in range(100)]
+    infeasible = [truth(seed).termination is Termination.INFEASIBLE for seed in range(100)]
+    assert 5 <= sum(infeasible) <= 50
+    assert sum(grid.sources.height > 1 for grid in grids) >= 30
+    assert sum(len(all_topologies(program_of(grid).network)) >= 4 for grid in grids) >= 50
     for kind in ("switches", "transformers", "generators", "capacitors"):
-        assert sum(grid.tables()[kind].height > 0 for grid in grids) >= 30, kind
+        assert sum(grid.tables()[kind].height > 0 for grid in grids) >= 15, kind
     loose = 0
-    for seed in range(2, 200, 10):
+    for seed in range(2, 100, 5):
         program = program_of(grids[seed])
         best = truth(seed)
         if best.loss_kw is not None:
@@ -150,7 +150,7 @@ def dispatched(seed: int) -> ReconfigureResult:
     return openpoint.reconfigure(random_grid(seed, DISPATCH), method=Benders(gap=GAP, max_iterations=ITERATIONS))
 
 
-@pytest.mark.parametrize("first", range(1000, 1040, CHUNK))
+@pytest.mark.parametrize("first", range(1000, 1020, CHUNK))
 def test_dispatch_is_bounded_by_the_best_cone_and_verified(first: int) -> None:
     """With something to dispatch the bound is that of the cone; the answer is exact, and above it."""
     for seed in range(first, first + CHUNK):
@@ -172,7 +172,7 @@ def test_dispatch_is_bounded_by_the_best_cone_and_verified(first: int) -> None:
             assert result.loss_kw <= best_cone * (1.0 + 2.0 * GAP) + slack + GAP * result.loss_kw, seed
 
 
-@pytest.mark.parametrize("first", range(1000, 1040, CHUNK))
+@pytest.mark.parametrize("first", range(1000, 1020, CHUNK))
 def test_search_dispatches_no_worse_than_benders_and_bounds_what_sampling_finds(first: int) -> None:
     """No output tried on any tree is below the bound, nor, where that is proven, better than the answer."""
     rng = np.random.default_rng(first)

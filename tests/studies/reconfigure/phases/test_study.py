@@ -109,7 +109,7 @@ def test_what_transformers_lose_without_load_is_part_of_the_linear_loss() -> Non
     assert linear_idle - linear == pytest.approx(exact_idle - exact, rel=0.02)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 8, 13, 15])
+@pytest.mark.parametrize("seed", [0, 8, 15])
 def test_methods_find_the_least_linear_loss_of_all_topologies(seed: int) -> None:
     program = program_of(limited(seed))
     found = [program.linear.evaluate(state) for state in states_of(program)]
@@ -166,7 +166,7 @@ def ac_losses(grid: Grid, states: list[Bools]) -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("seed", [2, 4, 8])
+@pytest.mark.parametrize("seed", [2, 8])
 def test_the_answer_is_the_best_of_its_neighbours_by_exact_power_flow(seed: int) -> None:
     grid = meshed(seed)
     program = program_of(grid)

@@ -124,7 +124,7 @@ class Ticks:
         return self.now
 
 
-@pytest.mark.parametrize("seed", range(36))
+@pytest.mark.parametrize("seed", range(0, 36, 3))
 def test_wherever_the_time_is_up_the_bound_holds_and_todays_state_is_known(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +137,7 @@ def test_wherever_the_time_is_up_the_bound_holds_and_todays_state_is_known(
         pytest.skip("nothing bounds the voltages of this grid")
     first = first_states(task)[0]
     today = values[np.flatnonzero((states == first).all(axis=1))]
-    for seconds in np.unique(np.linspace(0.0, ticks.now, 40).astype(int)):
+    for seconds in np.unique(np.linspace(0.0, ticks.now, 20).astype(int)):
         search = TopologySearch(gap=1e-6)
         found = search_year(task, search, None, Deadline(float(seconds), clock=Ticks()), groups=4)
         outcome = found.outcome
