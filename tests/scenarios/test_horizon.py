@@ -19,7 +19,7 @@ from openpoint.scenarios.day.clock import NowLike, period_at
 from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.day.tables import Day, read_day
 from openpoint.scenarios.day.uncertain import Budget, Uncertainty, deviation_notes
-from openpoint.studies.partition.options import read_priorities
+from openpoint.studies.partition.priorities import read_priorities
 from tests.grid import small
 
 STEPS = {"step": ["t0", "t1", "t2"], "hours": [1.0, 2.0, 3.0]}
@@ -188,7 +188,7 @@ def test_priorities_are_read_and_their_faults_told(tmp_path: Path) -> None:
         ("number 2", "load"),
         ("number 2", "priority"),
     ]
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file|format of this file"):
         read_priorities(tmp_path / "weights.txt")
 
 

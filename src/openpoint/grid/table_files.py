@@ -361,6 +361,28 @@ def _lines_by_row(body: Iterable[Row], label: int | None) -> dict[str, str]:
     return places
 
 
+def frame_from_csv(text: str, file: str, is_number: Callable[[str], bool]) -> pl.DataFrame:
+    """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
+
+    Args:
+        text: of the file. file: its name. is_number: whether a column of this name holds numbers.
+
+    Raises:
+        InputError: the separator of cells and the decimal sign contradict each other.
+    """
+    separator, faults = separator_of(text, file)
+    if not faults:
+        refuse_large_table(text, separator, file)
+        frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
+        numbers = [name for name in frame.columns if is_number(name)]
+        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
+        cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
+        decimal, faults = decimal_of(cells, separator, file)
+        if not faults:
+            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
+    raise InputError(faults)
+
+
 def frame_from_parquet(content: bytes, file: str, limit: int = MOST_CELLS) -> pl.DataFrame:
     """The table in a Parquet file.
 

@@ -26,11 +26,6 @@ def maybe(kind: str, doc: str) -> Schema:
     return value([kind, "null"], doc)
 
 
-def deprecated(kind: str, instead: str) -> Schema:
-    """A key that is kept under its old name; null where the new one is null."""
-    return maybe(kind, f"deprecated, the same as {instead}") | {"deprecated": True}
-
-
 def whole(doc: str) -> Schema:
     return value("integer", doc, minimum=0)
 

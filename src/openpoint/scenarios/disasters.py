@@ -38,6 +38,7 @@ from openpoint.inputs import MOST_VALUES, content_of, decoding
 from openpoint.io import GridLike, read
 from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
+from openpoint.scenarios.tables import is_csv
 
 COLUMNS = ("disaster", "probability", "branch")
 SUM_TOLERANCE = 1.001e-6
@@ -62,18 +63,6 @@ Sound = dict[str, tuple[float, list[str]]]
 """Probability and broken branches by the name of the disaster."""
 
 
-def is_csv(file: Path) -> bool:
-    """Whether a file is CSV and not Parquet, by its ending.
-
-    Raises:
-        OptionError: another ending.
-    """
-    ending = file.suffix.lower()
-    if ending not in (".csv", ".parquet"):
-        raise OptionError(f"{file}: disasters are stored as .csv or .parquet, or read from .xlsx; name such a file")
-    return ending == ".csv"
-
-
 def load_rows(file: Path) -> list[Row]:
     """The rows of a file.
 
@@ -82,7 +71,7 @@ def load_rows(file: Path) -> list[Row]:
         OptionError: another ending.
     """
     book = file.suffix.lower() in workbook.ENDINGS
-    as_text = not book and is_csv(file)
+    as_text = not book and is_csv(file, "disasters")
     content = content_of(file)
     with decoding(file.name, "no table", f"Write a table with the columns {', '.join(COLUMNS)}"):
         if book:
@@ -445,7 +434,7 @@ def write_disasters(disasters: Disasters, grid: GridLike, path: str | os.PathLik
     """
     of_kind(disasters, Disasters, "disasters", "Disasters, as `read_disasters` and `storms` make them")
     file = path_of(path, "path")
-    content = table_bytes(disasters.table(grid), csv=is_csv(file))
+    content = table_bytes(disasters.table(grid), csv=is_csv(file, "disasters"))
     with refusing():
         write_bytes(file, content)
 

@@ -23,7 +23,8 @@ from openpoint.grid.files import HEAD, TABLE_FILES
 from openpoint.grid.grid import Grid
 from openpoint.grid.table_files import table_bytes
 from openpoint.io import GridLike, read
-from openpoint.scenarios.long_table import SUM_TOLERANCE, Columns, LongTable, Place, is_csv, load_table
+from openpoint.scenarios.long_table import SUM_TOLERANCE, Columns, LongTable, load_table
+from openpoint.scenarios.tables import Place, is_csv
 
 COLUMNS = Columns(
     key="bus",
@@ -269,7 +270,7 @@ def write_futures(futures: Futures, path: str | os.PathLike[str]) -> None:
     file = path_of(path, "path")
     if file.name.lower() in TABLE_FILES and (file.parent / HEAD).exists():
         raise OptionError(f"{file} is a table of the grid in {file.parent}, and would be replaced; give another name")
-    content = table_bytes(futures.table(), csv=is_csv(file))
+    content = table_bytes(futures.table(), csv=is_csv(file, "futures"))
     with refusing():
         write_bytes(file, content)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -17,11 +17,10 @@ from openpoint.arguments import path_of
 from openpoint.columns import Float64, String, TableColumn, TableSchema
 from openpoint.errors import InputError, Problem
 from openpoint.grid.conform import RawTable, conform
-from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
-from openpoint.inputs import content_of, unreadable
+from openpoint.inputs import unreadable
 from openpoint.io import GridLike, read
-from openpoint.io.workbook import read as workbook
+from openpoint.scenarios.tables import Found, read_tables
 
 EVENTS = ("fault", "open", "close", "release")
 
@@ -79,7 +78,6 @@ HORIZON_SCHEMAS: dict[str, type[TableSchema]] = {
     "profiles": Profiles,
     "storage": StoredEnergy,
 }
-_FILES = frozenset(f"{kind}.{ending}" for kind in HORIZON_SCHEMAS for ending in ("csv", "parquet"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,7 +114,7 @@ class Horizon:
             "profiles": profiles,
             "storage": storage,
         }
-        return _horizon({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()})
+        return _horizon(Found({kind: conform(kind, given[kind], schema) for kind, schema in HORIZON_SCHEMAS.items()}))
 
     def equipped(self, grid: GridLike) -> Grid:
         """The grid with the charging power of the storage table as the least output of its generators."""
@@ -146,43 +144,13 @@ def read_horizon(path: HorizonLike) -> Horizon:
         return path
     path = path_of(path, "the horizon", "a Horizon, or the path of a folder or of a table of steps")
     try:
-        if path.suffix.lower() in workbook.ENDINGS and not path.is_dir():
-            return _from_workbook(content_of(path), path.name)
-        if path.is_dir():
-            files = {p.name: content_of(p) for p in sorted(path.iterdir()) if p.name in _FILES}
-            strange = sorted(p.name for p in path.iterdir() if p.name not in _FILES and not p.name.startswith("."))
-        else:
-            files, strange = {f"steps{path.suffix.lower()}": content_of(path)}, []
+        found = read_tables(path, HORIZON_SCHEMAS, "the steps")
     except OSError as error:
         raise InputError([unreadable(path, error)]) from error
-    if not files.keys() & {"steps.csv", "steps.parquet"}:
-        message, remedy = "there is no table of the steps", "Give steps.csv, or a folder that holds it"
-        raise InputError([Problem(str(path), "", "", message, remedy)])
-    remedy = f"Tables are named {', '.join(HORIZON_SCHEMAS)}, with the ending .csv or .parquet"
-    notes = [Problem(name, "", "", "this file is not read", remedy, "warning") for name in strange]
-    read = {kind: table_from_files(kind, files, schema) for kind, schema in HORIZON_SCHEMAS.items()}
-    if not path.is_dir():  # its faults stand in the file that was given
-        read = {
-            kind: (frame, [replace(fault, table=path.name) if fault.table in files else fault for fault in faults])
-            for kind, (frame, faults) in read.items()
-        }
-    return _horizon(read, notes)
+    return _horizon(found)
 
 
-def _from_workbook(content: bytes, file: str) -> Horizon:
-    """A horizon from the sheets of a workbook; a single sheet is that of the steps."""
-    sheets = workbook.sheets_of(content, file)
-    if len(sheets) == 1:
-        sheets = {"steps": next(iter(sheets.values()))}
-    if "steps" not in sheets:
-        remedy = f"Name the sheets {', '.join(HORIZON_SCHEMAS)}"
-        raise InputError([Problem(file, "", "", "there is no sheet of the steps", remedy)])
-    notes = workbook.not_read(sheets, file, [*HORIZON_SCHEMAS])
-    return _horizon(workbook.tables_of(sheets, file, HORIZON_SCHEMAS), notes)
-
-
-def _horizon(read: Mapping[str, tuple[pl.DataFrame, list[Problem]]], notes: Iterable[Problem] = ()) -> Horizon:
-    if faults := [fault for _, found in read.values() for fault in found]:
+def _horizon(found: Found) -> Horizon:
+    if faults := found.all_faults():
         raise InputError(faults)
-    frames = {kind: frame for kind, (frame, _) in read.items()}
-    return Horizon(frames["steps"], frames["events"], frames["profiles"], frames["storage"], tuple(notes))
+    return Horizon(**{kind: frame for kind, (frame, _) in found.tables.items()}, notes=tuple(found.notes))

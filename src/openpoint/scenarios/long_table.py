@@ -6,7 +6,6 @@ probabilities that are none.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,9 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats, Ints
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import Problem
 from openpoint.grid.rules.problems import did_you_mean
-from openpoint.grid.table_files import decimal_of, frame_from_parquet, plain, refuse_large_table, separator_of, texts
-from openpoint.inputs import content_of, decoding
-from openpoint.io.text import decode
-from openpoint.io.workbook import read as workbook
+from openpoint.scenarios.tables import Place, load_frame
 
 SUM_TOLERANCE = 1.001e-6
 """The sum of probabilities may differ from one by 1e-6, so that three of 0.333333 are accepted."""
@@ -63,15 +59,6 @@ class Columns:
             **self.numbers,
             PROBABILITY: "the probability of the future, in every row",
         }
-
-
-@dataclass(frozen=True)
-class Place:
-    """How messages name a table and its rows: line 2, or number 1."""
-
-    table: str
-    row_word: str
-    first_row: int
 
 
 class LongTable:
@@ -215,58 +202,9 @@ class LongTable:
 
 
 def load_table(file: Path, columns: Columns) -> tuple[pl.DataFrame, Place]:
-    """The table in a file, with how messages name its rows. Cells of CSV and workbooks are texts; numbers have points.
-
-    Args:
-        file: .csv, .parquet or .xlsx. columns: that it may have.
-
-    Raises:
-        InputError: the file cannot be read, or is no table.
-        OptionError: another ending.
-    """
-    book = file.suffix.lower() in workbook.ENDINGS
-    csv = not book and is_csv(file)
-    content = content_of(file)
-    if not book and not csv:
-        return frame_from_parquet(content, file.name), Place(file.name, "number", 1)
-    remedy = f"Write a table with the columns {', '.join((*columns.texts, *columns.needed))}"
-    with decoding(file.name, "no table", remedy):
-        if book:
-            frame = workbook.frame_of(workbook.only_sheet(content, file.name, "futures"), file.name)
-        else:
-            frame = _from_csv(decode(content, file.name), file.name, columns)
-    return frame, Place(file.name, "line", 2)
-
-
-def is_csv(file: Path) -> bool:
-    """Whether a path is that of a CSV file, by its ending; otherwise it is one of Parquet.
-
-    Raises:
-        OptionError: another ending.
-    """
-    ending = file.suffix.lower()
-    if ending not in (".csv", ".parquet"):
-        raise OptionError(f"{file}: futures are stored as .csv or .parquet, or read from .xlsx; name such a file")
-    return ending == ".csv"
-
-
-def _from_csv(text: str, file: str, columns: Columns) -> pl.DataFrame:
-    """The cells as texts, so that a name like 007 stays as it is; numbers have decimal points.
-
-    Raises:
-        InputError: the separator of cells and the decimal sign contradict each other.
-    """
-    separator, faults = separator_of(text, file)
-    if not faults:
-        refuse_large_table(text, separator, file)
-        frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
-        numbers = [name for name in frame.columns if name in columns.numbers or name == PROBABILITY]
-        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
-        cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
-        decimal, faults = decimal_of(cells, separator, file)
-        if not faults:
-            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
-    raise InputError(faults)
+    """The table in a file; arguments and errors as of `load_frame`."""
+    needed, numbers = (*columns.texts, *columns.needed), (*columns.numbers, PROBABILITY)
+    return load_frame(file, "futures", needed, lambda name: name in numbers)
 
 
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:

@@ -155,7 +155,8 @@ def test_names_and_paths_that_are_none(grid: Grid, tmp_path: Path) -> None:
     assert "Did you mean synthetic-hours?" in told(Path("synthetic-hour"), grid)[0]
     assert "no table profiles" in told(tmp_path, grid)[0]
     (tmp_path / "year.txt").write_text("x")
-    assert "format of this file is not known" in told(tmp_path / "year.txt", grid)[0]
+    with pytest.raises(OptionError, match="are stored as"):
+        read_year(tmp_path / "year.txt", grid)
     with pytest.raises(OptionError, match="phases"):
         read_year("synthetic-hours", "ieee13")
 

@@ -62,8 +62,8 @@ def test_tables_are_written_in_every_format(any_result: PartitionResult, tmp_pat
     with zipfile.ZipFile(export.to_excel(any_result, tmp_path / "r.xlsx")) as book:
         assert "<f>" not in "".join(book.read(name).decode() for name in book.namelist() if "sheet" in name)
     summary = pl.read_parquet(tmp_path / "summary.parquet")
-    figures = ("uncertainty", "served_kw", "cost", "lost_cost", "generation_cost", "worst_recourse_cost", "lower_bound")
-    assert summary.select(*figures, "gap", "worst_slack_kw").dtypes == [pl.Float64] * 9
+    figures = ("uncertainty", "served_kw", "cost_usd", "lost_usd", "worst_recourse_usd", "lower_bound_usd")
+    assert summary.select(*figures, "gap", "worst_slack_kw").dtypes == [pl.Float64] * 8
 
 
 def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevelsResult, tmp_path: Path) -> None:

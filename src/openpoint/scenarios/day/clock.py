@@ -14,11 +14,9 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.errors import OptionError, Problem
 from openpoint.grid.conform import RawTable, conform
-from openpoint.grid.files import table_from_files
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
-from openpoint.inputs import content_of
-from openpoint.io.workbook import read as workbook
 from openpoint.scenarios.day.schemas import MEASURED, NEEDED, MeasuredState, at, duplicates, has_fault
+from openpoint.scenarios.tables import read_tables
 
 # Times that differ by less than this share of an hour are the same.
 _TOLERANCE_H = 1e-6
@@ -228,13 +226,7 @@ def read_measured(given: StateLike, period: str) -> tuple[pl.DataFrame, list[Pro
 def _table(given: StateLike) -> tuple[pl.DataFrame, list[Problem]]:
     if isinstance(given, str | os.PathLike):
         path = path_of(given, "the state", "a table, or the path of one")
-        content, ending = content_of(path), path.suffix.lower()
-        if ending in workbook.ENDINGS:
-            sheet = next(iter(workbook.sheets_of(content, path.name).values()))
-            return workbook.tables_of({"state": sheet}, path.name, {"state": MeasuredState})["state"]
-        if ending not in (".csv", ".parquet"):
-            raise OptionError(f"state {path}: a measured state is a table, .csv, .parquet or .xlsx")
-        return table_from_files("state", {f"state{ending}": content}, MeasuredState)
+        return read_tables(path, {"state": MeasuredState}, "the measured state").tables["state"]
     return conform("state", given, MeasuredState)
 
 

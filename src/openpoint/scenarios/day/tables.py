@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -18,14 +15,12 @@ import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.atomic import Content, refusing, write_files
-from openpoint.columns import TableSchema
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import RawTable, conform
-from openpoint.grid.files import table_from_files
-from openpoint.grid.table_files import csv_from_table, plain, separator_of
-from openpoint.inputs import content_of, decoding, unreadable
-from openpoint.io.workbook import read as workbook
+from openpoint.grid.table_files import csv_from_table
+from openpoint.inputs import unreadable
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
+from openpoint.scenarios.tables import Found, read_tables, tables_from_files
 
 DAY_FILES = frozenset(f"{kind}.{ending}" for kind in DAY_SCHEMAS for ending in ("csv", "parquet"))
 
@@ -71,7 +66,7 @@ class Day:
             for kind in given
             if kind not in DAY_SCHEMAS
         ]
-        return day_of({kind: _conformed(kind, given.get(kind)) for kind in DAY_SCHEMAS}, faults=strange)
+        return day_of(Found({kind: _conformed(kind, given.get(kind)) for kind in DAY_SCHEMAS}, faults=strange))
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by name."""
@@ -123,21 +118,15 @@ class Day:
         return f"Day({', '.join(f'{name}: {frame.height}' for name, frame in self.tables().items() if frame.height)})"
 
 
-def day_of(
-    read: Mapping[str, tuple[pl.DataFrame, list[Problem]]],
-    *,
-    faults: Iterable[Problem] = (),
-    notes: Iterable[Problem] = (),
-) -> Day:
-    """The day of tables that were read, each with its faults.
+def day_of(found: Found) -> Day:
+    """The day of tables that were read.
 
     Raises:
         InputError: with all faults, and the notes.
     """
-    notes = tuple(notes)
-    if found := [*faults, *(fault for _, found in read.values() for fault in found)]:
-        raise InputError([*found, *notes])
-    return Day(**{kind: frame for kind, (frame, _) in read.items()}, notes=notes)
+    if faults := found.all_faults():
+        raise InputError([*faults, *found.notes])
+    return Day(**{kind: frame for kind, (frame, _) in found.tables.items()}, notes=tuple(found.notes))
 
 
 def _conformed(kind: str, raw: RawTable | None) -> tuple[pl.DataFrame, list[Problem]]:
@@ -160,6 +149,7 @@ DayLike = Day | str | os.PathLike[str]
 """What stands for a day: a `Day`, or what `read_day` takes, a path or the name of a built-in day."""
 
 _BUILT_IN = resources.files("openpoint.scenarios.day").joinpath("cases")
+_PROFILES = ("profiles", profile_schema)
 _WANTED = "a Day, the path of a folder, of a workbook or of a table of periods, or the name of a built-in day"
 
 
@@ -181,10 +171,8 @@ def read_day(path_or_name: DayLike) -> Day:
         return path_or_name
     path = path_of(path_or_name, "the day", _WANTED)
     try:
-        if path.is_dir() and os.fspath(path_or_name):
-            return _from_folder(path)
-        if path.exists():
-            return _from_file(path)
+        if path.exists() and os.fspath(path_or_name):
+            return day_of(read_tables(path, DAY_SCHEMAS, "the periods", _PROFILES))
     except ValueError:  # a path with a character that no path can have
         pass
     except OSError as error:
@@ -205,65 +193,10 @@ def _built_in(name: str) -> Day:
     return day_from_files({f.name: f.read_bytes() for f in _BUILT_IN.joinpath(name).iterdir() if f.name in DAY_FILES})
 
 
-def _from_folder(path: Path) -> Day:
-    files = {p.name: content_of(p) for p in sorted(path.iterdir()) if p.name in DAY_FILES}
-    strange = sorted(p.name for p in path.iterdir() if p.name not in DAY_FILES and not p.name.startswith("."))
-    remedy = f"Tables are named {', '.join(DAY_SCHEMAS)}, with the ending .csv or .parquet"
-    notes = [
-        Problem(name, "", "", "this file is not read", remedy, "warning", changes_figures=True) for name in strange
-    ]
-    faults = list[Problem]()
-    if not files.keys() & {"periods.csv", "periods.parquet"}:
-        message, remedy = "there is no table of the periods", "Give periods.csv, or a folder that holds it"
-        faults.append(Problem(str(path), "", "", message, remedy))
-    return day_from_files(files, notes, faults)
-
-
-def _from_file(path: Path) -> Day:
-    content, ending = content_of(path), path.suffix.lower()
-    if ending in workbook.ENDINGS:
-        return _from_workbook(content, path.name)
-    if ending not in (".csv", ".parquet"):
-        remedy = "Give a folder of tables, a workbook (.xlsx), or the periods alone as .csv or .parquet"
-        raise InputError([Problem(path.name, "", "", "the format of this file is not known", remedy)])
-    return day_from_files({f"periods{ending}": content})
-
-
-def day_from_files(files: Mapping[str, bytes], notes: Iterable[Problem] = (), faults: Iterable[Problem] = ()) -> Day:
-    """The day in files by name, with notes and faults that whoever gathered the files found.
+def day_from_files(files: Mapping[str, bytes]) -> Day:
+    """The day in files by name.
 
     Raises:
         InputError: with every fault of every file.
     """
-    schemas = {**DAY_SCHEMAS, "profiles": profile_schema(_profile_columns(files))}
-    read = {kind: table_from_files(kind, files, schema) for kind, schema in schemas.items()}
-    return day_of(read, faults=faults, notes=notes)
-
-
-def _from_workbook(content: bytes, file: str) -> Day:
-    """A day from the sheets of a workbook; a single sheet is that of the periods."""
-    sheets = workbook.sheets_of(content, file)
-    if len(sheets) == 1 and not sheets.keys() & DAY_SCHEMAS.keys():
-        sheets = {"periods": next(iter(sheets.values()))}
-    faults = list[Problem]()
-    if "periods" not in sheets:
-        remedy = f"Name the sheets {', '.join(DAY_SCHEMAS)}"
-        faults.append(Problem(file, "", "", "there is no sheet of the periods", remedy))
-    header = [name or "" for name in sheets["profiles"][0][1]] if "profiles" in sheets else []
-    schemas: dict[str, type[TableSchema]] = {**DAY_SCHEMAS, "profiles": profile_schema(header)}
-    tables = workbook.tables_of(sheets, file, schemas)
-    return day_of(tables, faults=faults, notes=workbook.not_read(sheets, file, [*DAY_SCHEMAS]))
-
-
-def _profile_columns(files: Mapping[str, bytes]) -> list[str]:
-    """The columns of the table of profiles; none where it cannot be read, which its reader reports."""
-    if (content := files.get("profiles.csv")) is not None:
-        text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
-        separator, _ = separator_of(text, "profiles.csv")
-        with suppress(csv.Error):
-            header = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
-            return [*map(plain, header)]
-    if (content := files.get("profiles.parquet")) is not None:
-        with suppress(InputError), decoding("profiles.parquet", "no Parquet file", ""):
-            return list(pl.read_parquet_schema(io.BytesIO(content)))
-    return []
+    return day_of(Found(tables_from_files(files, DAY_SCHEMAS, _PROFILES)))

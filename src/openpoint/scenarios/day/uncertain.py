@@ -18,7 +18,8 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network.day import Renewables, Uncertain
 from openpoint.scenarios.day.tables import Day
-from openpoint.scenarios.long_table import Columns, LongTable, Place, load_table
+from openpoint.scenarios.long_table import Columns, LongTable, load_table
+from openpoint.scenarios.tables import Place
 
 GROUPS = ("load", "solar", "wind")
 _BUDGET = re.compile(r"(\d+)(?:/(\d+|all))?")

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import io
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -38,12 +37,11 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean
-from openpoint.grid.table_files import decimal_of, frame_from_parquet, plain, refuse_large_table, separator_of, texts
-from openpoint.inputs import content_of, decoding
+from openpoint.inputs import content_of
 from openpoint.io import GridLike, read
-from openpoint.io.text import decode
 from openpoint.io.workbook import read as workbook
 from openpoint.powerflow.series import StepDemand
+from openpoint.scenarios.tables import load_frame
 
 TEXTS = ("starts_at", "load", "generator", "profile", "block", "start", "end")
 """Columns that hold no numbers."""
@@ -146,36 +144,8 @@ def tables_of(path: Path, names: Sequence[str]) -> dict[str, Table]:
 
 
 def _from_file(file: Path) -> Table:
-    ending = file.suffix.lower()
-    if ending not in (".csv", ".parquet"):
-        remedy = "Give a folder of tables, a workbook (.xlsx), or a table as .csv or .parquet"
-        raise InputError([Problem(file.name, "", "", "the format of this file is not known", remedy)])
-    content = content_of(file)
-    if ending == ".parquet":
-        return Table(file.name, frame_from_parquet(content, file.name))
-    with decoding(file.name, "no table", "Write a row for each step and a column for each profile"):
-        return Table(file.name, _from_csv(decode(content, file.name), file.name), "line", 2)
-
-
-def _from_csv(text: str, file: str) -> pl.DataFrame:
-    """The cells as texts; numbers have decimal points.
-
-    Raises:
-        InputError: the separator of cells and the decimal sign contradict each other.
-    """
-    separator, faults = separator_of(text, file)
-    if not faults:
-        refuse_large_table(text, separator, file)
-        frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
-        numbers = [name for name in frame.columns if name not in TEXTS]
-        if separator == "," or not numbers:
-            return frame
-        rows = enumerate(frame.select(numbers).iter_rows(), start=2)
-        cells = ((f"line {line}", name, cell or "") for line, row in rows for name, cell in zip(numbers, row))
-        decimal, faults = decimal_of(cells, separator, file)
-        if not faults:
-            return frame if decimal == "." else frame.with_columns(pl.col(numbers).str.replace_all(",", "."))
-    raise InputError(faults)
+    frame, place = load_frame(file, "profiles", ("starts_at",), lambda name: name not in TEXTS)
+    return Table(place.table, frame, place.row_word, place.first_row)
 
 
 LENGTHS_H = (8760.0, 8784.0)

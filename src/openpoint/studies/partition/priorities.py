@@ -8,10 +8,7 @@ from pathlib import Path
 
 from openpoint.columns import Float64, String, TableSchema
 from openpoint.errors import InputError, Problem
-from openpoint.grid.files import table_from_files
-from openpoint.grid.table_files import table_from_rows
-from openpoint.inputs import content_of
-from openpoint.io.workbook import read as workbook
+from openpoint.scenarios.tables import read_tables
 
 
 class Priorities(TableSchema):
@@ -28,16 +25,7 @@ def read_priorities(file: str | os.PathLike[str]) -> dict[str, float]:
         InputError: with every fault; names that no load of a grid has are found by the study.
     """
     file = Path(file)
-    name = f"{file.stem}{file.suffix.lower()}"
-    if not name.endswith((".csv", ".parquet", *workbook.ENDINGS)):
-        remedy = "Give a .csv, .parquet or .xlsx file"
-        raise InputError([Problem(str(file), "", "", "priorities are no such file", remedy)])
-    content = content_of(file)
-    if name.endswith(workbook.ENDINGS):
-        rows = workbook.only_sheet(content, file.name, "priorities")
-        frame, faults = table_from_rows("priorities", rows, file.name, Priorities)
-    else:
-        frame, faults = table_from_files(file.stem, {name: content}, Priorities)
+    frame, faults = read_tables(file, {"priorities": Priorities}, "the priorities").tables["priorities"]
     first: dict[str, int] = {}
     for n, (load, priority) in enumerate(frame.iter_rows(), start=1):
         if load is not None and (before := first.setdefault(load, n)) != n:

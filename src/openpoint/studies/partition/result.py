@@ -16,7 +16,7 @@ from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.schema import DEPRECATED, LEVELS, PARTITION
+from openpoint.studies.partition.schema import LEVELS, PARTITION
 
 if TYPE_CHECKING:
     pass
@@ -80,9 +80,6 @@ class PlanResult(Answer):
             row["blocks"] = self.blocks.filter(**here)["name"].to_list()
             row["grid_forming"] = self.generators.filter(**here, forms_grid=True)["name"].to_list()
         return document
-
-    def _special_values(self) -> dict[str, Any]:
-        return {**super()._special_values(), **{old: getattr(self, new) for old, new in DEPRECATED.items()}}
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

@@ -5,17 +5,8 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.common import KIND, run_keys
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.schema import Schema, deprecated, flag, listing, maybe, names, number, record, whole
+from openpoint.results.schema import Schema, flag, listing, maybe, names, number, record, whole
 from openpoint.results.shape import Shape, row_columns
-
-DEPRECATED = {
-    "cost": "cost_usd",
-    "lost_cost": "lost_usd",
-    "generation_cost": "generation_usd",
-    "worst_recourse_cost": "worst_recourse_usd",
-    "lower_bound": "lower_bound_usd",
-}
-"""Keys without their unit, as they were called before, and what they are called now."""
 
 _KEYS: dict[str, Schema] = {
     **run_keys("of the method alone, without imports and reading"),
@@ -30,7 +21,6 @@ _KEYS: dict[str, Schema] = {
     "generation_usd": maybe("number", "of the set-points, $"),
     "worst_recourse_usd": maybe("number", "proven bound of what following the loads adds, $; below 0 where it saves"),
     "lower_bound_usd": maybe("number", "proven bound of cost_usd, $"),
-    **{old: deprecated("number", new) for old, new in DEPRECATED.items()},
     "gap": maybe("number", "(cost − bound) / cost; 0.0001 is 0.01 %"),
     "worst_slack_kw": number(
         "least nodal slack (power that no source gives) in the worst realisation tried last, kW; 0 is none"
@@ -142,7 +132,7 @@ _STEPS_KEYS: dict[str, Schema] = {
     "total_kwh": number("nominal energy of all blocks, kWh"),
     "cost_usd": maybe("number", "dead blocks, set-points and following the loads at worst, $; null: no plan"),
     **{name: _KEYS[name] for name in ("lost_usd", "generation_usd", "worst_recourse_usd", "lower_bound_usd")},
-    **{name: _KEYS[name] for name in (*DEPRECATED, "gap")},
+    "gap": _KEYS["gap"],
     "worst_slack_kw": number(
         "least nodal slack (power that no source gives) in the worst realisation tried last, all steps, kW; 0 is none"
     ),
