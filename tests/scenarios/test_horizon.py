@@ -188,7 +188,7 @@ def test_priorities_are_read_and_their_faults_told(tmp_path: Path) -> None:
         ("number 2", "load"),
         ("number 2", "priority"),
     ]
-    with pytest.raises(InputError, match="No such file|format of this file"):
+    with pytest.raises(InputError, match=r"No such file|format of this file"):
         read_priorities(tmp_path / "weights.txt")
 
 
