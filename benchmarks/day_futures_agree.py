@@ -26,7 +26,7 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.samples import sample_days

@@ -30,7 +30,7 @@ os.environ.update(
 
 from openpoint.grid import files
 from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions

@@ -18,7 +18,6 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
-from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network.day import DayPlan, HourRecourse, Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.search.enumeration import topologies
@@ -31,6 +30,7 @@ from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers,
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.program import SecondStage
 from openpoint.twostage.recourse.compile import compile_model
+from tests.builders.written_hours import HourSchedule, hour_flow
 
 WHOLE = 1e-6
 """Largest difference from a whole number that counts as rounding."""

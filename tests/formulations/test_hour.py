@@ -14,7 +14,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.formulations import schedule
 from openpoint.formulations.day_bounds import day_voltage_bounds
-from openpoint.formulations.hour import HourFlow, HourSchedule, hour_flow
+from openpoint.formulations.hour import HourFlow
 from openpoint.formulations.switching import Switching
 from openpoint.network import Network, build_network
 from openpoint.network.day import (
@@ -40,6 +40,7 @@ from openpoint.twostage.recourse.compile import compile_model
 from tests.builders.days import by_group, day_of, demand, renewables, stores
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.builders.grids import DISPATCH, FEED, PLAIN, RICH, all_topologies, random_grid
+from tests.builders.written_hours import HourSchedule, hour_flow
 from tests.powerflow.small_networks import Branch, make_network
 
 HOURS = np.array([1.0, 0.5, 2.0, 1.0])

@@ -23,35 +23,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 
-from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.arrays import Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.formulations.day_bounds import at_terminals, largest_powers
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.distflow import DistFlow, distflow
 from openpoint.formulations.operation import with_operating_cost, with_supply_limits
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, may_be_empty, movable, nominal_load, sheddable, splits, tangent
+from openpoint.network.day import DayArrays, may_be_empty, movable, sheddable, splits, tangent
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone, SecondStage
-
-
-@dataclass(frozen=True)
-class HourSchedule:
-    """What the first stage gives to a period: numbers or affine expressions, per unit.
-
-    Attributes:
-        generation: (2, G) active and reactive output of the generators.
-        charge, discharge, store_q: (B) of the stores, see `DayPlan`. shift: (N) active demand moved in time.
-    """
-
-    generation: cp.Expression | Floats
-    charge: cp.Expression | Floats
-    discharge: cp.Expression | Floats
-    store_q: cp.Expression | Floats
-    shift: cp.Expression | Floats
 
 
 @dataclass(frozen=True)
@@ -94,67 +77,6 @@ class HourFlow(SecondStage):
     moved: tuple[cp.Variable, cp.Variable, cp.Variable] | None
 
 
-def hour_flow(
-    network: Network,
-    day: DayArrays,
-    t: int,
-    *,
-    closed: cp.Expression,
-    schedule: HourSchedule,
-    realisation: cp.Expression | Floats,
-    w_upper: Floats,
-    supply: SupplyLimits,
-    cost: OperatingCost,
-    choice: DeviceChoice | None = None,
-) -> HourFlow:
-    """The recourse of period t.
-
-    Args:
-        network: of the day, without loads. day: its arrays.
-        closed: (E) states of the branches. schedule: what is scheduled.
-        realisation: (U) in this period; an expression that is no number asks for loads of constant power.
-        w_upper: (N) upper bounds of the squared voltages, see `day_voltage_bounds`.
-        supply: limits of sources and generators. cost: prices; those of sources are of the day.
-        choice: positions of devices; they stand where the network has them by default.
-
-    Raises:
-        OptionError: an uncertain load of constant current or impedance where the realisation is no number.
-    """
-    demand = hour_demand(network, day, t, schedule, realisation)
-    return recourse_flow(network, day, t, demand, closed, w_upper, supply, cost, choice)
-
-
-def hour_demand(
-    network: Network, day: DayArrays, t: int, schedule: HourSchedule, realisation: cp.Expression | Floats
-) -> HourDemand:
-    """What the recourse of period t meets; arguments and errors as in `hour_flow`."""
-    realisation, known = _number(realisation)
-    of_load, base_load = _factor(day.uncertain.load, day.uncertain.count)
-    of_sun, base_sun = _factor(day.uncertain.renewable, day.uncertain.count)
-    factor, sun = of_load @ realisation + base_load, of_sun @ realisation + base_sun
-    power = day.load_power[t]
-    if not known:
-        check_uncertain_loads(network, day)
-    share: Floats = np.asarray(factor) if known else np.ones(network.n_terminals)
-    nominal, angle = nominal_load(day, t), tangent(day, t)
-    drawn = [cp.multiply(part, factor) for part in (power.real, power.imag)]
-    n = network.n_terminals
-    stores, sources = at_terminals(day.stores.terminal, n), network.s_power
-    drawn_p = drawn[0] + sources.real + schedule.shift + stores @ (schedule.charge - schedule.discharge)
-    drawn_q = drawn[1] + sources.imag + cp.multiply(angle, schedule.shift) - stores @ schedule.store_q
-    units = at_terminals(network.generator_terminal, n)
-    drawn_p, drawn_q = drawn_p - units @ schedule.generation[0], drawn_q - units @ schedule.generation[1]
-    active, reactive = np.maximum(nominal.real, 0.0), np.abs(nominal.imag)
-    return HourDemand(
-        power=cp.hstack([drawn_p, drawn_q]),
-        load=cp.hstack([cp.multiply(active, factor), cp.multiply(reactive, factor)]),
-        consumed=cp.multiply(active, factor) + schedule.shift,
-        available=cp.multiply(day.renewables.available[t], sun),
-        current=network.s_current + day.load_current[t] * share,
-        impedance=network.s_impedance + day.load_impedance[t] * share,
-    )
-
-
 def check_uncertain_loads(network: Network, day: DayArrays) -> None:
     """Refuse uncertain loads of constant current or impedance: a factor times a voltage is not affine.
 
@@ -181,7 +103,15 @@ def recourse_flow(
     cost: OperatingCost,
     choice: DeviceChoice | None = None,
 ) -> HourFlow:
-    """The recourse of period t against a demand, in which the generators are; arguments as in `hour_flow`."""
+    """The recourse of period t.
+
+    Args:
+        network: of the day, without loads. day: its arrays. t: period.
+        demand: what it meets; the output of generators is in it. closed: (E) states of the branches.
+        w_upper: (N) upper bounds of the squared voltages, see `day_voltage_bounds`.
+        supply: limits of sources. cost: prices; those of sources are of the day.
+        choice: positions of devices; they stand where the network has them by default.
+    """
     net = replace(
         without_generators(network),
         s_power=largest_powers(network, day),
@@ -295,20 +225,6 @@ def without_generators(network: Network) -> Network:
         q_min=zero,
         q_max=zero,
     )
-
-
-def _factor(numbers: Ints, count: int) -> tuple[sp.csr_array, Floats]:
-    """(M, U) and (M): the factors of quantities by number as matrix @ realisation + base, 1 where the number is −1."""
-    some = np.flatnonzero(numbers >= 0)
-    matrix = sp.csr_array((np.ones(len(some)), (some, numbers[some])), shape=(len(numbers), count))
-    return matrix, np.asarray(numbers < 0, dtype=np.float64)
-
-
-def _number(value: cp.Expression | Floats) -> tuple[cp.Expression | Floats, bool]:
-    """A constant expression as its number; whether it is one."""
-    if isinstance(value, np.ndarray):
-        return value, True
-    return (np.atleast_1d(value.value), True) if value.is_constant() else (value, False)
 
 
 def _expression(value: cp.Expression | Floats) -> cp.Expression:

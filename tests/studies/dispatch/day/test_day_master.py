@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from openpoint.formulations.day_bounds import day_voltage_bounds
-from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network.devices import no_devices
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster
@@ -15,6 +14,7 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from tests.builders.days import demand
 from tests.builders.small_days import PERIODS, small_day
+from tests.builders.written_hours import HourSchedule, hour_flow
 
 TREES = np.array([[1, 1, 1, 1, 1, 0], [1, 1, 0, 1, 1, 1], [1, 0, 1, 1, 1, 1]], dtype=np.bool_)
 

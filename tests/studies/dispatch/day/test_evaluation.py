@@ -11,20 +11,19 @@ import pytest
 
 from openpoint.arrays import Floats
 from openpoint.formulations.day_bounds import day_voltage_bounds
-from openpoint.formulations.hour import HourSchedule, hour_flow
 from openpoint.network import build_network
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, network_of_period, nominal_load
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.powerflow.balanced import solve
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, recourse_excess
-from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.hour_cone import HourCone, hour_numbers
+from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder, RecourseRule
+from openpoint.studies.dispatch.day.model.hour_block import HourCone, slice_at
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.model.rules import RecourseRule
 from openpoint.twostage.recourse.compile import compile_model
 from tests.builders.days import day_of, idle_plan, links, question_of
 from tests.builders.grids import DISPATCH, all_topologies, random_grid
+from tests.builders.written_hours import HourSchedule, hour_flow
 from tests.studies.dispatch.day.windy import SPREAD, busy_plan, windy
 
 VERTICES = 1.0 + np.array(list(itertools.product([-1.0, 0.0, 1.0], repeat=3))) * SPREAD
@@ -110,18 +109,18 @@ def test_the_compiled_recourse_is_the_model_of_the_hour() -> None:
             cost=question.cost,
         ).hard()
         form = compile_model(stage.cost, [*stage.constraints, *(part.constraint() for part in stage.cones)])
-        numbers = hour_numbers(question, plan, t)
-        found = cone.solve(t, numbers.at(VERTICES[5]))
+        seen = slice_at(question, plan, t)
+        found = cone.solve(t, seen, VERTICES[5])
         assert found is not None
         assert found.value == pytest.approx(ClarabelModel(form).solve().value, rel=1e-5)
         way = np.array([0.01, -0.02, 0.01])
-        there, back = (cone.solve(t, numbers.at(VERTICES[5] + sign * way)) for sign in (1, -1))
+        there, back = (cone.solve(t, seen, VERTICES[5] + sign * way) for sign in (1, -1))
         assert there is not None
         assert back is not None
-        slope = float(found.slope @ (numbers.by_realisation @ way))
+        slope = float(found.slope @ way)
         assert there.value - found.value >= slope - 1e-5 * abs(found.value)
         assert (there.value - back.value) / 2 == pytest.approx(slope, rel=0.02)
-    assert len(cone._structures) == 1
+    assert len(cone._templates._structures) == 1
 
 
 @pytest.mark.parametrize(("v_min", "level"), [(0.9, 0.6), (0.95, 1.3)])
@@ -153,9 +152,9 @@ def test_bounds_of_other_realisations_hold() -> None:
     question = windy([0.6, 1.3], v_min=0.95, feed_share=0.2)
     plan, finder = busy_plan(question), HourRecourseFinder(question, tolerance=1e-2)
     inside = 1.0 + np.random.default_rng(0).uniform(-1, 1, (8, 3)) * SPREAD
-    answers, numbers = finder.best(plan, 1, inside), hour_numbers(question, plan, 1)
+    answers, seen = finder.best(plan, 1, inside), slice_at(question, plan, 1)
     for k, realisation in enumerate(inside):
-        own = finder.cone.solve(1, numbers.at(realisation))
+        own = finder.cone.solve(1, seen, realisation)
         assert own is not None
         assert answers.lower[k] <= own.value + 1e-6 * abs(own.value)
         assert answers.costs[k] >= own.value

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
-from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.first_stage import one_way
+from openpoint.studies.dispatch.day.model.hour_block import no_recourse
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion

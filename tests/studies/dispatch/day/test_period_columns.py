@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from openpoint.studies.dispatch.day.model import period_columns
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterDay
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterDay
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of

@@ -11,9 +11,10 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios

@@ -7,7 +7,7 @@ import pytest
 
 from openpoint.network.day import nominal_load
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.hour_cone import hour_numbers
+from openpoint.studies.dispatch.day.model.hour_block import slice_at
 from openpoint.studies.dispatch.day.samples import operate_days, sample_days
 from tests.builders.days import by_group
 from tests.studies.dispatch.day.windy import SPREAD, busy_plan, windy
@@ -46,9 +46,9 @@ def test_days_cost_the_sum_of_their_periods(feed_share: float) -> None:
     else:
         assert 0 < found.with_shedding.sum() < 40
     scheduled = finder.evaluator.schedule_costs(plan).sum()
-    numbers = [hour_numbers(question, plan, t) for t in range(3)]
+    seen = [slice_at(question, plan, t) for t in range(3)]
     for k in (0, 7):
-        alone = [finder.cone.solve(t, numbers[t].at(days[k, t])) for t in range(3)]
+        alone = [finder.cone.solve(t, seen[t], days[k, t]) for t in range(3)]
         best = scheduled + sum(each.value for each in alone if each is not None)
         assert found.lower[k] <= best + 1e-6 * abs(best)
         assert best <= found.costs[k] <= best + 1e-3 * sum(finder.cone.scale(t) for t in range(3))

@@ -12,7 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.search.enumeration import topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
+from openpoint.studies.dispatch.day.model.day_master import DayMaster
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status

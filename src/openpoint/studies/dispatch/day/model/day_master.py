@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,10 +30,10 @@ from openpoint.studies.dispatch.day.model.hour_block import (
     BlockCeiling,
     HourBlock,
     HourTemplate,
+    HourTemplates,
     block_ceiling,
     hour_block,
     hour_devices,
-    hour_template,
     slice_of,
 )
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
@@ -47,29 +47,6 @@ REGULAR = 1e-7
 """Regularisation with which a program is solved once more where the solver ends without an answer: without, it may find
 no proof that an empty part of the flows is empty."""
 _NONE = np.empty(0, dtype=np.int64)
-
-
-@dataclass
-class HourTemplates:
-    """The compiled recourses of the periods, for every topology: compiled when first asked for, and kept.
-
-    Attributes:
-        soft: limits may be missed, see `hour_template`.
-    """
-
-    question: DayQuestion
-    soft: bool = False
-    _kept: dict[tuple[int, float], HourTemplate] = field(default_factory=dict)
-
-    def of(self, t: int, margin: float = 0.0) -> HourTemplate:
-        """The recourse of a period, its limits tightened by a share.
-
-        Raises:
-            OptionError: an uncertain load of constant current or impedance.
-        """
-        if (t, margin) not in self._kept:
-            self._kept[t, margin] = hour_template(self.question, t, margin=margin, soft=self.soft)
-        return self._kept[t, margin]
 
 
 @dataclass(frozen=True)
@@ -164,9 +141,10 @@ class DayMaster:
 
     def block(self, t: int, *, inside: bool = False) -> tuple[HourTemplate, HourBlock]:
         """The recourse of a period at the states of this master, or with limits that the exact flow then keeps, too."""
-        template = self.templates.of(t, self._margins.get(t, 0.0) + (LIMIT_TOLERANCE if inside else 0.0))
+        template = self.templates.of(t)
         if (t, inside) not in self._blocks:
-            self._blocks[t, inside] = hour_block(self.question, template, self.schedule.number[t])
+            margin = self._margins.get(t, 0.0) + (LIMIT_TOLERANCE if inside else 0.0)
+            self._blocks[t, inside] = hour_block(self.question, template, self.schedule.number[t], margin=margin)
         return template, self._blocks[t, inside]
 
     def solve_hour(self, t: int, realisation: Floats, plan: DayPlan, seen: Floats, *, inside: bool) -> Answer:

@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
 from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
-from openpoint.studies.dispatch.day.model.answers import Answers
-from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator
-from openpoint.studies.dispatch.day.model.hour_cone import INSIDE, HourCone, HourNumbers, hour_numbers
+from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator, HourEvaluation
+from openpoint.studies.dispatch.day.model.hour_block import INSIDE, HourCone, no_recourse, slice_at
 from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.model.rules import RecourseRule, rule_of
 
 TOLERANCE = 1e-4
 """Difference of the bounds at which a recourse is good enough, relative to the cost of the load of the period."""
@@ -34,6 +32,157 @@ BETWEEN = 3
 """Times that a recourse is looked for between one that keeps the limits and one that does not."""
 KEPT = 1024
 """Periods of plans of which the recourses are kept."""
+CURTAILED = 1e-6
+"""A source that feeds in less than it could by more than this, per unit, is curtailed."""
+NOTHING = 1e-8
+"""Power, per unit, that a solver leaves where nothing is shed or moved."""
+END = 0.98 * LIMIT_TOLERANCE
+"""Excess at which the way between two recourses ends."""
+
+
+# What a recourse that is known for one realisation does in others
+
+
+@dataclass(frozen=True)
+class RecourseRule:
+    """What is done in a period, cut to what each realisation allows.
+
+    Attributes:
+        most: (R) most active power that a renewable source feeds in, inf where it is not curtailed.
+        q: (R) its reactive power. shed: (N) and shift: (N) as in `HourRecourse`.
+    """
+
+    most: Floats
+    q: Floats
+    shed: Floats
+    shift: Complexes
+
+    def at(self, question: DayQuestion, plan: DayPlan, t: int, realisations: Floats) -> HourRecourse:
+        """The recourse in realisations (K, U) of period t of a plan; it keeps its own limits."""
+        day, demand, s_max = question.day, question.day.demand, question.day.renewables.s_max
+        load, factor = nominal_load(day, t), load_factors(day, realisations)
+        active, reactive = np.maximum(load.real, 0.0) * factor, np.abs(load.imag) * factor
+        p = np.maximum(np.minimum(_possible(question, t, realisations), self.most), 0.0)
+        room = np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
+        q = np.where(s_max > 0.0, np.clip(self.q, -room, room), 0.0)
+        moved = _scaled(self.shift.real, demand.shift_buses * active)
+        moved_q = _scaled(self.shift.imag, demand.shift_buses * reactive)
+        left = np.minimum(demand.shed_share * active, active + plan.shift[t] + moved)
+        return HourRecourse(p + 1j * q, np.clip(self.shed, 0.0, np.maximum(left, 0.0)), moved + 1j * moved_q)
+
+
+def rule_of(question: DayQuestion, t: int, recourse: HourRecourse, realisation: Floats) -> RecourseRule:
+    """The rule of a recourse (K = 1) that was found in a realisation (U) of period t."""
+    fed = recourse.renewable[0]
+    free = fed.real >= _possible(question, t, realisation[None, :])[0] - CURTAILED
+    shed, shift = recourse.shed[0], recourse.shift[0]
+    some = np.abs(shift) > NOTHING  # what is left over is spread, so that the sum is 0
+    shift = np.where(some, shift - np.where(some, shift, 0.0).sum() / max(int(some.sum()), 1), 0.0)
+    kept = np.where(shed > NOTHING, shed, 0.0)
+    if kept.any():  # what is left out is shed where much is, so that the sum stays
+        kept *= np.maximum(shed, 0.0).sum() / kept.sum()
+    return RecourseRule(np.where(free, np.inf, fed.real), fed.imag, kept, shift)
+
+
+def _possible(question: DayQuestion, t: int, realisations: Floats) -> Floats:
+    """(K, R) most active power by what is available and by the inverter."""
+    s_max = question.day.renewables.s_max
+    return np.minimum(available_power(question.day, t, realisations), np.where(s_max > 0.0, s_max, np.inf))
+
+
+def _scaled(moved: Floats, most: Floats) -> Floats:
+    """(K, N) `moved` (N) by one factor a row, so that it is at most `most` (K, N) and still sums to 0."""
+    size = np.abs(moved)
+    some = size > 0.0
+    if not some.any():
+        return np.zeros_like(most)
+    share = (most[:, some] / size[some]).min(axis=1, initial=1.0)
+    return np.asarray(share[:, None] * moved)
+
+
+# The best recourses that are known while they are looked for
+
+
+class Answers:
+    """Operations in K realisations: the best one each, and the one that misses the limits least.
+
+    Attributes:
+        realisations: (K, U). lower: (K) bounds of the costs in $.
+        recourse, costs, violations: the best, by violation, then by cost; inf before there is any.
+    """
+
+    def __init__(self, question: DayQuestion, realisations: Floats, lower: Floats, enough: float) -> None:
+        """Nothing is known but the bounds.
+
+        Args:
+            question: of the day. realisations, lower: see the class. enough: difference of the bounds in $ that is
+                good enough.
+        """
+        self.realisations, self.lower, self._enough = realisations, lower.copy(), enough
+        count = len(realisations)
+        self.recourse, self._missing = no_recourse(question, count), no_recourse(question, count)
+        self.costs, self.violations, self._missed, self._missed_cost = (np.full(count, np.inf) for _ in range(4))
+        self._excess, self._missed_excess = (np.full((count, len(LIMITS)), -1.0) for _ in range(2))
+
+    @property
+    def open(self) -> Bools:
+        """(K) where limits are missed, or the bounds differ by more than is good enough."""
+        return np.asarray((self.violations > 0.0) | ~(self.costs - self.lower <= self._enough))
+
+    @property
+    def gaps(self) -> Floats:
+        """(K) differences of the bounds, inf where limits are missed."""
+        return np.where(self.violations > 0.0, np.inf, self.costs - self.lower)
+
+    def raise_lower(self, bounds: Floats) -> None:
+        """Take over bounds (K) where they are higher."""
+        np.maximum(self.lower, bounds, out=self.lower)
+
+    def improve(self, rows: Ints, evaluation: HourEvaluation, recourse: HourRecourse) -> None:
+        """Take over what misses limits less, or costs less at the same violation."""
+        costs, violations = evaluation.costs, evaluation.violations
+        before = self.violations[rows]
+        better = (violations < before) | ((violations == before) & (costs < self.costs[rows]))
+        taken = rows[better]
+        self.costs[taken], self.violations[taken] = costs[better], violations[better]
+        self._excess[taken] = evaluation.excess[better]
+        _put(self.recourse, taken, recourse, better)
+        missing = (violations > 0.0) & (violations < self._missed[rows])
+        taken = rows[missing]
+        self._missed[taken], self._missed_cost[taken] = violations[missing], costs[missing]
+        self._missed_excess[taken] = evaluation.excess[missing]
+        _put(self._missing, taken, recourse, missing)
+
+    def between(self) -> tuple[Ints, HourRecourse]:
+        """Rows where one recourse keeps the limits and a cheaper one does not, and what lies between them there.
+
+        The excesses of limits change nearly in proportion along the way, so that it ends where they still count as
+        kept.
+        """
+        cheaper = np.isfinite(self._missed) & (self._missed_cost < self.costs) & (self.violations == 0.0)
+        rows = np.flatnonzero(self.open & cheaper)
+        kept, violated = self._excess[rows] - END, self._missed_excess[rows] - END
+        over = np.maximum(violated, 0.0)
+        way = np.divide(over, over - kept, out=np.zeros_like(over), where=over > LIMIT_TOLERANCE).max(
+            axis=1, initial=0.0
+        )
+        rows, way = rows[way < 1.0], way[way < 1.0, None]
+        a, b = self.recourse, self._missing
+        return rows, HourRecourse(
+            way * a.renewable[rows] + (1.0 - way) * b.renewable[rows],
+            way * a.shed[rows] + (1.0 - way) * b.shed[rows],
+            way * a.shift[rows] + (1.0 - way) * b.shift[rows],
+        )
+
+
+def _put(whole: HourRecourse, rows: Ints, part: HourRecourse, chosen: Bools) -> None:
+    """Put the chosen rows of a recourse where `rows` says."""
+    whole.renewable[rows] = part.renewable[chosen]
+    whole.shed[rows] = part.shed[chosen]
+    whole.shift[rows] = part.shift[chosen]
+
+
+# Recourses of many realisations
 
 
 @dataclass(frozen=True)
@@ -57,11 +206,11 @@ class _Known:
     """The recourses of a period of a plan that were solved: realisations (M, U), bounds and what is done.
 
     Attributes:
-        numbers: of the period. realisations, slopes: (U) each. values: lower bounds in $. rules: what is done.
+        seen: slice of the plan. realisations, slopes: (U) each. values: lower bounds in $. rules: what is done.
         own: bounds in $ of the realisations alone.
     """
 
-    numbers: HourNumbers
+    seen: Floats
     realisations: list[Floats] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     slopes: list[Floats] = field(default_factory=list)
@@ -149,7 +298,7 @@ class HourRecourseFinder:
         parts = plan.closed, plan.positions, plan.generation, plan.charge, plan.discharge, plan.store_q, plan.shift
         key = t.to_bytes(4, "little") + b"".join(part[t].tobytes() for part in parts)
         if key not in self._known:
-            self._known[key] = _Known(hour_numbers(self.question, plan, t))
+            self._known[key] = _Known(slice_at(self.question, plan, t))
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
@@ -171,12 +320,12 @@ class HourRecourseFinder:
 
     def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
         """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
-        numbers, names = known.numbers.at(realisation), self.cone.limits(t)
+        names = self.cone.limits(t)
         ceiling = self._ceilings.at(t, plan.closed[t], realisation, plan) if self._ceilings.pays(t) else None
-        first = None if ceiling is None else self.cone.solve(t, numbers)
+        first = None if ceiling is None else self.cone.solve(t, known.seen, realisation)
         own, best, least, tight = -np.inf, None, np.inf, np.zeros(len(names))
         for _ in range(TIGHTENED):
-            solution = self.cone.solve(t, numbers, tight, ceiling)
+            solution = self.cone.solve(t, known.seen, realisation, tight, ceiling)
             self.solved += 1
             if solution is None and ceiling is not None:  # it holds only for what keeps the limits
                 ceiling = None
@@ -200,6 +349,6 @@ class HourRecourseFinder:
         known.realisations.append(realisation)
         known.values.append(first.value)
         known.own.append(own)
-        known.slopes.append(np.asarray(known.numbers.by_realisation.T @ first.slope))
+        known.slopes.append(first.slope)
         known.rules.append(best)
         return True

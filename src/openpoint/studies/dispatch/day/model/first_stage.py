@@ -314,15 +314,6 @@ def plan_of(question: DayQuestion, schedule: DaySchedule, x: Floats) -> DayPlan:
     )
 
 
-def slices_of(question: DayQuestion, plan: DayPlan) -> Floats:
-    """(T, width) the entries of a plan that appear in each period."""
-    some, devices = hour_device_numbers(question), hour_devices(question)
-    chosen = np.array([devices.one_hot(positions[some]) for positions in plan.positions])
-    p, q = plan.generation.real, plan.generation.imag
-    parts = plan.closed.astype(np.float64), chosen, p, q, plan.charge, plan.discharge, plan.store_q, plan.shift
-    return np.concatenate(parts, axis=1)
-
-
 def one_way(question: DayQuestion, charge: Floats, discharge: Floats) -> tuple[Floats, Floats]:
     """Charge and discharge of which one is 0, with the same change of the content, which draws less from the grid."""
     stores = question.day.stores

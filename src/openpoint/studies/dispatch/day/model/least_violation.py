@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from openpoint.network.day import DayPlan, HourRecourse
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates
+from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.plan_values import operation
 from openpoint.studies.dispatch.day.model.vertices import Vertices
 from openpoint.studies.dispatch.day.outcome import Operation

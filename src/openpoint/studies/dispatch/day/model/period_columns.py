@@ -28,9 +28,10 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network.day import DayPlan
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.division import Division
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.least_violation import least_violation
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import DayQuestion

@@ -17,9 +17,10 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, HourTemplates, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios, operations
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import (
     MARGIN_LEAST,
     MASTER_SHARE,

@@ -14,14 +14,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, movable, sheddable
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.answers import no_recourse
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.first_stage import slices_of
-from openpoint.studies.dispatch.day.model.hour_block import HourBlock, HourTemplate
+from openpoint.studies.dispatch.day.model.hour_block import no_recourse, recourse_of, slice_at
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import Operation
 
@@ -54,7 +52,7 @@ class PlanValues:
         """
         self.plan, self._master, self._realisations = plan, master, realisations
         self._finder, self._evaluator = finder, finder.evaluator
-        self._slices = slices_of(master.question, plan)
+        self._slices = [slice_at(master.question, plan, t) for t in range(len(realisations))]
         self.costs = [np.full(len(some), np.inf) for some in realisations]
         self.violations = [np.full(len(some), np.inf) for some in realisations]
         self.solved = [np.zeros(len(some), dtype=np.bool_) for some in realisations]
@@ -179,21 +177,6 @@ def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recou
         cost, violation = evaluator.evaluate(plan, t, row[None, :], own)
         costs[t], violations[t] = costs[t] + cost[0], violation[0]
     return Operation(plan, realisation, recourse, costs, violations)
-
-
-def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:
-    """The recourse (K = 1) in the own columns of a block, within its bounds."""
-    whole, values = no_recourse(question, 1), block.values(own)
-    day = question.day
-    if template.feed is not None:
-        p, q = (values[columns] for columns in template.feed)
-        whole.renewable[0] = np.maximum(p, 0.0) + 1j * q
-    if template.shed is not None:
-        whole.shed[0, sheddable(day)] = np.maximum(values[template.shed], 0.0)
-    if template.moved is not None:
-        come, leave, reactive = (values[columns] for columns in template.moved)
-        whole.shift[0, movable(day)] = come - leave + 1j * reactive
-    return whole
 
 
 def _repeated(recourse: HourRecourse, count: int) -> HourRecourse:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from openpoint.arrays import Bools, States
-from openpoint.studies.dispatch.day.model.day_master import HourTemplates
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns, allowed
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion
