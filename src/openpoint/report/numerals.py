@@ -10,7 +10,7 @@ def number(value: float | None, digits: int = 3, unit: str = "") -> str:
     """A number with a fixed count of digits; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.{digits}f}{unit and ' ' + unit}"
+    return f"{round(value, digits) + 0.0:,.{digits}f}{unit and ' ' + unit}"
 
 
 def usd(value: float | None) -> str:

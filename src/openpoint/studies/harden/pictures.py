@@ -11,7 +11,7 @@ from openpoint.report.charts import convergence_sheet
 from openpoint.report.drawing import Chart, Dots, Layer, Panel, Shape, Sheet, Sign, at
 from openpoint.report.grids import CLOSES, OPEN, OPEN_POINT, OPENS, GridFrame, grid_frame, rings
 from openpoint.report.layout.labels import shorten
-from openpoint.report.numerals import figures, number
+from openpoint.report.numerals import figures, usd
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.scene import SHED_KW, After, HardenScene, build_harden_scene
 
@@ -33,7 +33,7 @@ def after_sheet(result: HardenResult, scene: HardenScene, most: int) -> Sheet:
     shown = []
     for k, after in enumerate(scene.after[:most]):
         text = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
-        caption = f"{after.headline}, ${number(after.cost_usd, 2)}"
+        caption = f"{after.headline}, {usd(after.cost_usd)}"
         shown.append(Panel(f"grid-{k}", after_chart(scene, after), caption, text))
     note = "A colour is an island; the wider a line, the more power it carries; a hollow generator stands still."
     if (left := len(scene.after) - most) > 0:

@@ -90,7 +90,7 @@ def _load(result: PartitionStepsResult, times: Timeline) -> Panel:
         Areas(times.band(np.zeros(len(served)), served), "@after", 0.25, name="served"),
         Lines(times.line(served), "@after", 2.0, name="served"),
         Lines(times.line(load), "@soft", 1.4, dash=(4.0, 3.0), name="all load"),
-        Words(list(middles), [float(kw) - 0.07 * most for kw in served], texts, "@ink", centred=True),
+        Words(list(middles), [max(float(kw), 0.16 * most) - 0.07 * most for kw in served], texts, "@ink", centred=True),
     ]
     chart = times.chart(95, (0.0, 1.25 * most), layers)
     return Panel("timeline-0", chart, "load served, kW", "Load served by step; the tables below hold all numbers")
