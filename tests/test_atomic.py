@@ -22,7 +22,7 @@ import openpoint
 from openpoint.atomic import write_bytes, write_files, write_text
 from openpoint.io.write_back import write_back
 from openpoint.report.figure import save
-from openpoint.report.plan.show import write_checklist
+from openpoint.report.switch_plan import write_checklist
 from openpoint.results.base import Result
 from openpoint.scenarios.disasters import write_disasters
 from openpoint.scenarios.futures import write_futures

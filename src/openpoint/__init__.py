@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.year.read import read_year as read_year
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
+    from openpoint.studies.dispatch.day.carried import carry_out as carry_out
     from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
     from openpoint.studies.dispatch.front.study import dispatch_front as dispatch_front
     from openpoint.studies.dispatch.study import dispatch as dispatch
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.faults.front.study import reconfigure_front as reconfigure_front
     from openpoint.studies.reconfigure.faults.study import reconfigure_secure as reconfigure_secure
     from openpoint.studies.reconfigure.fleet.study import reconfigure_fleet as reconfigure_fleet
+    from openpoint.studies.reconfigure.plan import plan_answer as plan_answer
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
     from openpoint.studies.secure.study import secure as secure
@@ -105,6 +107,7 @@ _HOMES = {
     "openpoint.scenarios.storms": ("storms",),
     "openpoint.scenarios.year.read": ("Year", "read_year"),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
+    "openpoint.studies.dispatch.day.carried": ("carry_out",),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),
     "openpoint.studies.dispatch.study": ("dispatch",),
@@ -116,6 +119,7 @@ _HOMES = {
     "openpoint.studies.partition.steps.study": ("partition_steps",),
     "openpoint.studies.partition.study": ("partition",),
     "openpoint.studies.plan.study": ("switch_plan",),
+    "openpoint.studies.reconfigure.plan": ("plan_answer",),
     "openpoint.studies.powerflow.study": ("run_powerflow",),
     "openpoint.studies.reconfigure.faults.front.study": ("reconfigure_front",),
     "openpoint.studies.reconfigure.faults.study": ("reconfigure_secure",),

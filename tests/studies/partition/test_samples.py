@@ -31,8 +31,8 @@ from openpoint.studies.partition.ac import (
 )
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionCosts
-from openpoint.studies.partition.result import PartitionResult, Plan
-from openpoint.studies.partition.samples import sample_partition
+from openpoint.studies.partition.result import PartitionResult
+from openpoint.studies.partition.samples import model_of, sample_partition
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.log import Termination
 from openpoint.twostage.program import Goal
@@ -58,8 +58,8 @@ def small() -> PartitionResult:
 
 
 def of(result: PartitionResult) -> tuple[PartitionProgram, Floats]:
-    assert result.plan is not None
-    return result.plan.program, result.plan.program.whole(result.plan.decision)
+    plan = model_of(result)
+    return plan.program, plan.program.whole(plan.decision)
 
 
 def told(result: PartitionResult) -> tuple[PlanSamples, PlanSamples]:
@@ -104,9 +104,7 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
     )
     question = partition(grid, uncertainty=0.25, uncertain_loads=SIX, costs=costs)
     nominal = partition(grid, costs=costs)
-    assert question.plan is not None
-    assert nominal.plan is not None
-    program, decision = of(replace(question, plan=Plan(question.plan.program, nominal.plan.decision)))
+    program, decision = of(replace(question, decision=nominal.decision))
     violated, priced = (LinearRecourse(template_of(program, len(decision), p), p) for p in (Goal.VIOLATION, Goal.COST))
     follower = Follower(program, decision)
     beside = np.zeros(2 * len(follower.led))
@@ -321,7 +319,7 @@ def test_what_makes_no_sense_is_refused(small: PartitionResult, options: dict[st
 
 def test_without_a_plan_there_is_nothing_to_judge(small: PartitionResult) -> None:
     with pytest.raises(OptionError, match="no plan"):
-        sample_partition(replace(small, plan=None))
+        sample_partition(replace(small, decision=None))
 
 
 def test_the_table_of_the_documentation_holds() -> None:
@@ -355,7 +353,7 @@ def test_the_table_of_the_documentation_holds() -> None:
 def test_a_plan_is_kept_where_workers_are_lost(small: PartitionResult) -> None:
     executor = GivenExecutor(FailingExecutor(0, FAILURES["connection"], at_once=False), 1)
     found = sample_partition(small, count=150, seed=3, executor=executor)
-    assert found.plan is small.plan
+    assert found.decision is small.decision
     assert found.samples is not None
     assert found.samples.stopped is Termination.WORKERS
     assert 0 < found.samples.judged < found.samples.asked

@@ -36,7 +36,7 @@ def test_a_state_is_a_grid_a_file_a_result_or_names(tmp_path: Path) -> None:
 def test_the_plan_is_that_of_the_result_whose_answer_it_leads_to() -> None:
     result = op.reconfigure("civanlar16", method=op.BranchExchange())
     found = op.switch_plan("civanlar16", result.open_branches, manual_minutes=12.0)
-    expected = result.switch_plan(manual_minutes=12.0)
+    expected = op.plan_answer(result, manual_minutes=12.0)
     assert found.plan.steps.equals(expected.steps)
     assert found.plan.in_short == expected.in_short
     assert found.plan.notes == ("every state is evaluated at the demand of the grid's tables", *expected.notes)

@@ -17,7 +17,7 @@ from openpoint.report.terminal import words
 
 if TYPE_CHECKING:
     from openpoint.cli.reconfigure.options import PlanOptions
-    from openpoint.results.plan.plan import SwitchPlan
+    from openpoint.results.switch_plan import SwitchPlan
     from openpoint.scenarios.reliability import Reliability
     from openpoint.studies.reconfigure.options import ReconfigureOptions
     from openpoint.studies.reconfigure.result import ReconfigureResult
@@ -59,7 +59,10 @@ def _planned(
     result: ReconfigureResult, locked: Sequence[str], plan: PlanOptions, customers: Reliability | None
 ) -> SwitchPlan:
     """The switch plan; what is locked for the answer is not operated on the way either."""
-    return result.switch_plan(
+    from openpoint.studies.reconfigure.plan import plan_answer
+
+    return plan_answer(
+        result,
         parallel=plan.parallel_sources,
         remote_minutes=plan.remote_minutes,
         manual_minutes=plan.manual_minutes,
@@ -74,7 +77,7 @@ def _write_checklist(result: ReconfigureResult, path: Path) -> None:
     Raises:
         OptionError: there is no answer, another ending, or a path that cannot be written.
     """
-    from openpoint.report.plan.show import write_checklist
+    from openpoint.report.switch_plan import write_checklist
 
     if result.plan is None:
         raise OptionError("there is no answer")

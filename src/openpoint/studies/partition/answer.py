@@ -15,7 +15,8 @@ from openpoint.results.iterations import iterations_table
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import block_loads_kw, terminal_base_kw
-from openpoint.studies.partition.result import PartitionResult, Plan
+from openpoint.studies.partition.options import PartitionOptions
+from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
@@ -163,6 +164,7 @@ def answer(
     method: str,
     uncertainty: float,
     notes: tuple[str, ...],
+    asked: PartitionOptions,
     deadline: Deadline,
 ) -> PartitionResult:
     """The result in the grid's own names and units."""
@@ -196,7 +198,8 @@ def answer(
         switches=here.switches,
         iterations=iterations_table(outcome.log, PARTITION.tables["iterations"]),
         notes=(*grid.figure_notes, *notes),
-        plan=None if x is None else Plan(program, x),
+        asked=asked,
+        decision=x,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -15,23 +15,8 @@ from openpoint.results.shape import Shape
 from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
-from openpoint.studies.partition.model.program import PartitionProgram
+from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.schema import LEVELS, PARTITION
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A plan as numbers.
-
-    Attributes:
-        program: the mathematical model. decision: what was decided in it.
-    """
-
-    program: PartitionProgram
-    decision: Floats
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -92,7 +77,7 @@ class PartitionResult(PlanResult):
         closed_switches, open_switches: names of the switchable branches.
         grid_forming: names of the generators that form the grid, 1 to `max_grid_forming` an island.
         switches: `switching` is what to do in today's state.
-        plan: the mathematical model and its decision; None where no plan was found.
+        asked: what was asked of the grid. decision: of its mathematical model; None where no plan was found.
         samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
     """
 
@@ -102,7 +87,8 @@ class PartitionResult(PlanResult):
     closed_switches: tuple[str, ...]
     open_switches: tuple[str, ...]
     grid_forming: tuple[str, ...]
-    plan: Plan | None = field(default=None, repr=False)
+    asked: PartitionOptions
+    decision: Floats | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
 
     shape: ClassVar[Shape] = PARTITION

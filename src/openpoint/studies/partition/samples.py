@@ -23,10 +23,12 @@ from openpoint.studies.partition.ac import (
     SampleEvaluations,
     Share,
 )
+from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import block_loads_kw
 from openpoint.studies.partition.options import PartitionOptions
-from openpoint.studies.partition.result import PartitionResult, Plan
+from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.setup import cut_network, program_of
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Iteration, Progress, Termination, check_stops
 from openpoint.twostage.methods.decomposition import ColumnAndConstraint
@@ -90,10 +92,10 @@ def sample_partition(
         raise OptionError(f"{count} samples; give 1 or more")
     if seed < 0:
         raise OptionError(f"the seed is {seed}; give 0 or more")
-    plan = result.plan
-    if plan is None:
+    if result.decision is None:
         raise OptionError("there is no plan to be evaluated; give `partition` more time")
     check_stops(0.0, time_limit_s)
+    plan = model_of(result)
     realisations = draw(plan.program.uncertainty, count, seed)
     with (executor or InProcess()).open() as opened, deadline_of(time_limit_s) as deadline:
         workers = Lasting(opened, deadline)
@@ -148,7 +150,7 @@ def sampled(
     result: PartitionResult, options: PartitionOptions, deadline: Deadline, progress: Progress | None
 ) -> PartitionResult:
     """The result with what samples say, where there is a plan and they are asked for: a few also where time is up."""
-    if not options.samples or result.plan is None or result.termination is Termination.INTERRUPTED:
+    if not options.samples or result.decision is None or result.termination is Termination.INTERRUPTED:
         return result
     began, number = deadline.passed(), result.iterations.height
     upper = math.inf if result.cost_usd is None else result.cost_usd
@@ -172,6 +174,21 @@ def _a_few_here(evaluators: list[_PlanEvaluator], realisations: Floats) -> list[
     """What the first samples say, in this process, where the workers are lost before any."""
     with InProcess().open() as here:
         return [evaluator.of([realisations[:FEW]], here, never) for evaluator in evaluators]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan in its mathematical model."""
+
+    program: PartitionProgram
+    decision: Floats
+
+
+def model_of(result: PartitionResult) -> Plan:
+    """The plan of a result in its mathematical model, which is stated anew."""
+    assert result.decision is not None
+    network, blocks = cut_network(result.grid, result.asked)
+    return Plan(program_of(result.grid, network, blocks, result.asked), result.decision)
 
 
 def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:

@@ -87,7 +87,7 @@ class PreparedPartition:
         outcome = _or_dark(program, method.solve(program, progress, deadline))
         _LOG.info("the method ended")
         notes = beside_the_source(self.grid, program.network, program.blocks)
-        return answer(self.grid, program, outcome, str(method), self.uncertainty, notes, deadline)
+        return answer(self.grid, program, outcome, str(method), self.uncertainty, notes, self.options, deadline)
 
 
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:

@@ -6,7 +6,7 @@ from openpoint.names import join_names
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
-from openpoint.report.plan.show import plan_section
+from openpoint.report.switch_plan import plan_section
 from openpoint.studies.plan.result import SwitchPlanResult
 
 

@@ -11,8 +11,8 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Result, count_words
-from openpoint.results.plan.plan import SwitchPlan
 from openpoint.results.shape import Shape
+from openpoint.results.switch_plan import SwitchPlan
 from openpoint.studies.plan.schema import PLAN
 from openpoint.twostage.log import Termination
 
@@ -64,7 +64,7 @@ class SwitchPlanResult(Result):
         Raises:
             OptionError: another ending, or a path that cannot be written.
         """
-        from openpoint.report.plan.show import write_checklist
+        from openpoint.report.switch_plan import write_checklist
 
         return write_checklist(self.grid, self.plan, path_of(path, "path"))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from openpoint.results.plan.plan import PLAN_KEYS, STEPS
 from openpoint.results.schema import Schema, names
 from openpoint.results.shape import Shape
+from openpoint.results.switch_plan import PLAN_KEYS, STEPS
 
 _KEYS: dict[str, Schema] = {
     "open_before": names("branches that are open before the plan"),

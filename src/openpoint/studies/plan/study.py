@@ -11,8 +11,8 @@ from openpoint.grid.today import as_asked
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
-from openpoint.results.plan.build import PlanOptions, plan_of
 from openpoint.scenarios.reliability import read_reliability
+from openpoint.studies.plan.model import PlanOptions, plan_of
 from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.plan.result import SwitchPlanResult
 from openpoint.studies.plan.states import check_state, in_state

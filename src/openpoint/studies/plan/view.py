@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openpoint.report.plan.show import plan_view
+from openpoint.report.switch_plan import plan_view
 from openpoint.report.terminal import words
 from openpoint.report.terminal.view import Rows, View
 from openpoint.studies.plan.result import SwitchPlanResult

@@ -11,8 +11,8 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.plan.show import plan_section
 from openpoint.report.scene import Scene
+from openpoint.report.switch_plan import plan_section
 from openpoint.results.violation import phase_words
 from openpoint.studies.reconfigure.pictures import headline
 from openpoint.studies.reconfigure.result import TopologyResult

@@ -6,24 +6,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-import numpy as np
 import polars as pl
 
-from openpoint.arguments import Names
 from openpoint.atomic import write_text
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.network import Network, build_network
 from openpoint.results import columns as c
 from openpoint.results.base import Value, in_kw, write_file
 from openpoint.results.geojson import geojson
-from openpoint.results.plan.build import PlanOptions, plan_of
-from openpoint.results.plan.plan import STEPS, SwitchPlan
 from openpoint.results.shape import Shape
+from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
-from openpoint.scenarios.reliability import ReliabilityLike
 from openpoint.studies.reconfigure.schema import RECONFIGURE
 
 if TYPE_CHECKING:
@@ -122,47 +117,8 @@ class TopologyResult(LossResult):
         grid = super().grid_after
         return None if grid is None else with_output(grid, self.generators)
 
-    def switch_plan(
-        self,
-        *,
-        parallel: bool = False,
-        remote_minutes: float = 5.0,
-        manual_minutes: float = 30.0,
-        keep: Names = (),
-        reliability: ReliabilityLike | None = None,
-        time_limit_s: float | None = 30.0,
-    ) -> SwitchPlan:
-        """An order of switching from today's state to the answer, with the exact state after every step.
-
-        Branches are exchanged, close one, then open one, so that no bus loses supply and every state keeps the limits
-        of this result, that with the closed loop included. Where different sources may not be joined the opening comes
-        first. Generators keep the output that they have today. What is best is in `openpoint.search.plan.order`.
-
-        Args:
-            parallel: whether different sources may be joined for a moment.
-            remote_minutes, manual_minutes: how long an operation takes, by remote control and by a person on site.
-            keep: branches that are not operated beside those that differ.
-            reliability: customers by bus, as `openpoint.secure` takes them.
-            time_limit_s: seconds after which the order is no longer proven; None = none.
-
-        Raises:
-            OptionError: there is no answer, the grid has several phases, or times that are no numbers from 0 on.
-            InputError: customers at buses that the grid does not have.
-        """
-        if not self.has_answer:
-            raise OptionError("there is no answer, and so no switch plan")
-        options = PlanOptions(
-            parallel=parallel,
-            remote_minutes=remote_minutes,
-            manual_minutes=manual_minutes,
-            keep=keep,
-            reliability=reliability,
-            time_limit_s=time_limit_s,
-        )
-        return plan_of(self.grid, self._limited(), self.open_branches, options)
-
     def with_plan(self, plan: SwitchPlan) -> Self:
-        """The result with a `switch_plan`, which its tables, JSON and report then show."""
+        """The result with a switch plan, see `openpoint.plan_answer`, which its tables, JSON and report then show."""
         return replace(self, plan=plan)
 
     def write_geojson(self, path: str | os.PathLike[str]) -> Path:
@@ -181,17 +137,6 @@ class TopologyResult(LossResult):
             write_text(file, geojson(self.grid, self.buses, self.branches, "after"))
 
         return write_file(path, (".geojson",), write)
-
-    def _limited(self) -> Network:
-        """The network with the limits of the result, which are in its tables."""
-        network = build_network(self.grid)
-        low, high = (self.buses[f"v_{side}_pu"].fill_null(float("nan")).to_numpy() for side in ("min", "max"))
-        current = self.branches["i_max_a"].fill_null(float("nan")).to_numpy() / network.i_base_a
-        return network.with_limits(
-            w_min=np.nan_to_num(low) ** 2,
-            w_max=np.where(np.isnan(high), np.inf, high) ** 2,
-            l_max=np.where(np.isnan(current), np.inf, current) ** 2,
-        )
 
     def _special_values(self) -> dict[str, Any]:
         soft = self.soft_limits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.plan.plan import PLAN, STEPS
 from openpoint.results.schema import Schema, flag, listing, maybe, names, number, record, value
 from openpoint.results.shape import Shape
+from openpoint.results.switch_plan import PLAN, STEPS
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
 from openpoint.results.violation import PHASE, VIOLATION, VIOLATIONS
 

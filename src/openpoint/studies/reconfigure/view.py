@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 
-from openpoint.report.plan.show import plan_view
+from openpoint.report.switch_plan import plan_view
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.results.violation import phase_words

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import openpoint
 from openpoint import OptionError
 from openpoint.network.day import DayPlan
 from openpoint.studies.dispatch.day.carried import CarriedOut
@@ -36,7 +37,7 @@ def plan() -> DispatchDayResult:
 
 
 def test_a_plan_carried_out_as_forecast_is_the_plan(plan: DispatchDayResult) -> None:
-    done = [plan.carry_out(now=name) for name in NAMES]
+    done = [openpoint.carry_out(plan, now=name) for name in NAMES]
     planned = plan.periods.filter(case="forecast")
     assert sum(each.cost_usd for each in done) == pytest.approx(plan.total("cost_usd", "forecast"), rel=1e-5)
     for each, name in zip(done, NAMES, strict=True):
@@ -59,18 +60,18 @@ def test_a_plan_carried_out_at_its_worst_costs_its_worst(plan: DispatchDayResult
     total = 0.0
     for name in NAMES:
         came = dict(plan.uncertainty.filter(period=name).select("quantity", "worst").iter_rows())
-        total += plan.carry_out(came, now=name).cost_usd
+        total += openpoint.carry_out(plan, came, now=name).cost_usd
     assert total == pytest.approx(plan.objective_usd, rel=1e-5)
 
 
 def test_what_is_certain_may_come_otherwise() -> None:
     certain = ready(gap=1e-5).solve()
-    as_planned, came = certain.carry_out(), certain.carry_out({"load": 1.1, "solar": 0.5})
+    as_planned, came = openpoint.carry_out(certain), openpoint.carry_out(certain, {"load": 1.1, "solar": 0.5})
     ratio = (came.figures["load_kw"] - came.figures["shifted_kw"]) / (
         as_planned.figures["load_kw"] - as_planned.figures["shifted_kw"]
     )
     assert ratio[0] == pytest.approx(1.1)
-    noon = certain.carry_out({"solar": 0.5}, now="12")
+    noon = openpoint.carry_out(certain, {"solar": 0.5}, now="12")
     assert noon.figures["solar_kw"][0] + noon.figures["curtailed_kw"][0] == pytest.approx(0.5 * 54.0)
     assert noon.state.filter(kind="quantity").is_empty()
 
@@ -81,7 +82,7 @@ def test_a_day_planned_anew_is_the_rolled_day() -> None:
     asked = {"uncertain": "load=0.1,solar=0.3", "budget": 2, "gap": 1e-6}
     done, state = list[CarriedOut](), None
     for name, (load, sun) in zip(NAMES, shares, strict=True):
-        done.append(ready(now=name, state=state, **asked).solve().carry_out({"load": load, "solar": sun}))
+        done.append(openpoint.carry_out(ready(now=name, state=state, **asked).solve(), {"load": load, "solar": sun}))
         state = done[-1].state
 
     question = ready(**asked).question
@@ -119,7 +120,7 @@ def rolled_before(shares: np.ndarray) -> list[float]:
 )
 def test_what_cannot_have_come_is_refused(plan: DispatchDayResult, came: Any, now: str | None, told: str) -> None:
     with pytest.raises(OptionError, match=told):
-        plan.carry_out(came, now=now)
+        openpoint.carry_out(plan, came, now=now)
 
 
 def test_a_plan_of_least_violation_says_what_it_breaks() -> None:
@@ -127,6 +128,6 @@ def test_a_plan_of_least_violation_says_what_it_breaks() -> None:
     asked = DayOptions(topology="fixed", method="columns")
     nothing = prepare_day(small(), day(limits=[{"v_min_pu": 1.05}]), asked).solve()
     assert not nothing.has_answer
-    broken = nothing.carry_out().violations
+    broken = openpoint.carry_out(nothing).violations
     assert {each.kind for each in broken} == {"voltage low"}
     assert {each.period for each in broken} == {"0"}

@@ -16,7 +16,6 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.begun import Rest
-from openpoint.studies.dispatch.day.carried import Planned
 from openpoint.studies.dispatch.day.decided import decided, objective_means, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
@@ -35,6 +34,7 @@ from openpoint.studies.dispatch.day.remarks import remarks
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import start_of
 from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS, STATES
+from openpoint.studies.dispatch.day.states import Planned
 from openpoint.studies.dispatch.day.tables import Shown, total_kwh
 
 

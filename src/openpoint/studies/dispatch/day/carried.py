@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Real
 
 import numpy as np
@@ -13,18 +13,19 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
-from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words
-from openpoint.network.day import DayPlan, Uncertain
+from openpoint.network.day import Uncertain
+from openpoint.scenarios.day.clock import NowLike
 from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.flow import day_flow, forecast_of, untouched
 from openpoint.studies.dispatch.day.limits import DayViolation, violations
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.rolling import DayState, state_after
+from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.rolling import state_after
 from openpoint.studies.dispatch.day.schema import PERIODS
-from openpoint.studies.dispatch.day.states import reached, state_frame
+from openpoint.studies.dispatch.day.states import Planned, reached, state_frame
 from openpoint.studies.dispatch.day.tables import Shown
 
 CASE = "came"
@@ -49,20 +50,38 @@ class CarriedOut:
     state: pl.DataFrame
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A plan as numbers, to be carried out.
+def carry_out(
+    plan: DispatchDayResult, came: Mapping[str, float] | None = None, *, now: NowLike | None = None
+) -> CarriedOut:
+    """A period as it came: its schedule is carried out, the recourse is decided, all by exact AC power flow.
 
-    Attributes:
-        grid: with what the day adds to it. question: of the day or its rest. plan: of it.
-        start: the state before its first period. measured: what was measured then.
+    Args:
+        plan: of `dispatch_day`.
+        came: what loads, sun and wind were, as shares of their forecasts, such as `{"load": 1.05, "solar": 0.6}`,
+            planned for or not; of one quantity by its name where they are uncertain each by itself. The others came as
+            forecast.
+        now: the period, as `dispatch_day` takes it; default: the first of the plan. Before it all came as forecast.
+
+    Raises:
+        OptionError: there is no plan; no period begins then; a name that is not known.
     """
+    if plan.planned is None:
+        raise OptionError("there is no plan to carry out; see `termination` and `violations`")
+    return _carrier(plan.planned).carry_out(0 if now is None else plan.period_of(now)[1], came or {})
 
-    grid: Grid
-    question: DayQuestion
-    plan: DayPlan
-    start: DayState
-    measured: pl.DataFrame | None
+
+@lru_cache(maxsize=4)
+def _carrier(planned: Planned) -> _Carrier:
+    """The tables of a plan are made once for all its periods."""
+    return _Carrier(planned)
+
+
+class _Carrier:
+    """A plan that is carried out."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.grid, self.question, self.plan = planned.grid, planned.question, planned.plan
+        self.start, self.measured = planned.start, planned.measured
 
     @cached_property
     def _asked(self) -> DayQuestion:
@@ -94,15 +113,11 @@ class Planned:
     def _finder(self) -> HourRecourseFinder:
         return HourRecourseFinder(self._asked)
 
-    def states(self) -> pl.DataFrame:
-        """The state at the start of every period, if all comes as forecast."""
-        return state_frame(self.question, reached(self.question, self.plan, self.start), self.measured)
-
     def carry_out(self, t: int, came: Mapping[str, float]) -> CarriedOut:
         """Carry out period t; before it, all came as forecast.
 
         Args:
-            t: number of the period. came: shares of the forecast, see `DispatchDayResult.carry_out`.
+            t: number of the period. came: shares of the forecast.
 
         Raises:
             OptionError: a name that is not known, or no share.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from openpoint.errors import OptionError
 from openpoint.names import join_names
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
 from openpoint.results.violation import violation_table
 from openpoint.scenarios.day.clock import NowLike, period_at
-from openpoint.studies.dispatch.day.carried import CarriedOut, Planned
 from openpoint.studies.dispatch.day.limits import DayViolation
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
+from openpoint.studies.dispatch.day.states import Planned
 
 if TYPE_CHECKING:
     pass
@@ -45,7 +43,7 @@ class DispatchDayResult(Answer):
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
             branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
-        planned: the plan as numbers, see `carry_out`; None = there is none.
+        planned: the plan as numbers, see `openpoint.carry_out`; None = there is none.
         risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
             where there are none.
         samples: plans in days drawn at random, where they were asked for.
@@ -127,26 +125,10 @@ class DispatchDayResult(Answer):
         Raises:
             OptionError: no period of the plan begins then.
         """
-        names, number = self._period(now)
+        names, number = self.period_of(now)
         return self.states.filter(period=names[number])
 
-    def carry_out(self, came: Mapping[str, float] | None = None, *, now: NowLike | None = None) -> CarriedOut:
-        """A period as it came: its schedule is carried out, the recourse is decided, all by exact AC power flow.
-
-        Args:
-            came: what loads, sun and wind were, as shares of their forecasts, such as `{"load": 1.05, "solar": 0.6}`,
-                planned for or not; of one quantity by its name where they are uncertain each by itself. The others
-                came as forecast.
-            now: the period, as `dispatch_day` takes it; default: the first of the plan. Before it all came as forecast.
-
-        Raises:
-            OptionError: there is no plan; no period begins then; a name that is not known.
-        """
-        if self.planned is None:
-            raise OptionError("there is no plan to carry out; see `termination` and `violations`")
-        return self.planned.carry_out(0 if now is None else self._period(now)[1], came or {})
-
-    def _period(self, now: NowLike) -> tuple[list[str], int]:
+    def period_of(self, now: NowLike) -> tuple[list[str], int]:
         """The names of the periods, and the number of the one that begins now."""
         rows = self.periods.filter(case="today")
         names, hours, starts_at = (rows[column].to_list() for column in ("period", "hours", "starts_at"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from openpoint.grid.grid import Grid
 from openpoint.network.day import DayPlan
 from openpoint.network.devices import DeviceKind
 from openpoint.results import columns as c
@@ -83,3 +85,23 @@ def _rows(
     for u, name in enumerate(day.uncertain.names):
         if state.deviated[u] > 0.0:
             yield {"kind": "quantity", "name": name, "deviated_hours": float(state.deviated[u])}
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A plan as numbers, to be carried out.
+
+    Attributes:
+        grid: with what the day adds to it. question: of the day or its rest. plan: of it.
+        start: the state before its first period. measured: what was measured then.
+    """
+
+    grid: Grid
+    question: DayQuestion
+    plan: DayPlan
+    start: DayState
+    measured: pl.DataFrame | None
+
+    def states(self) -> pl.DataFrame:
+        """The state at the start of every period, if all comes as forecast."""
+        return state_frame(self.question, reached(self.question, self.plan, self.start), self.measured)

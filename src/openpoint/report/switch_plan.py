@@ -16,7 +16,7 @@ from openpoint.report.page import tables as t
 from openpoint.report.page.html import render
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
-from openpoint.results.plan.plan import STEPS, SwitchPlan
+from openpoint.results.switch_plan import STEPS, SwitchPlan
 
 ENDINGS = (".html", ".htm", ".md", ".csv")
 """Of the names of checklists."""

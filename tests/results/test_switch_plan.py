@@ -13,8 +13,8 @@ import pytest
 import openpoint as op
 from openpoint.errors import InputError, OptionError
 from openpoint.network import build_network
-from openpoint.report.plan.show import write_checklist
-from openpoint.results.plan.plan import SwitchPlan
+from openpoint.report.switch_plan import write_checklist
+from openpoint.results.switch_plan import SwitchPlan
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from tests.powerflow.oracles import pandapower_voltages
 
@@ -30,7 +30,7 @@ def result() -> ReconfigureResult:
 @pytest.mark.parametrize(("name", "parallel"), [("baran33", False), ("civanlar16", True)])
 def test_each_step_is_one_operation_and_its_state_that_of_pandapower(name: str, parallel: bool) -> None:
     result = op.reconfigure(name, method=EXCHANGE)
-    plan = result.switch_plan(parallel=parallel)
+    plan = op.plan_answer(result, parallel=parallel)
     network = build_network(result.grid)
     number = {branch: e for e, branch in enumerate(network.branch_names)}
     closed = network.closed.copy()
@@ -52,7 +52,7 @@ def test_each_step_is_one_operation_and_its_state_that_of_pandapower(name: str, 
 
 def test_who_is_off_where_sources_may_not_be_joined(result: ReconfigureResult) -> None:
     customers = op.Reliability.of(customers={"bus": ["11", "8"], "customers": [7, 3]})
-    plan = result.switch_plan(reliability=customers, manual_minutes=12.0)
+    plan = op.plan_answer(result, reliability=customers, manual_minutes=12.0)
     assert plan.steps["action"].to_list() == ["open", "close", "open", "close"]
     off = plan.steps.filter(pl.col("off_kw") > 0)
     load = dict(result.grid.loads.group_by("bus").agg(pl.col("p_kw").sum()).iter_rows())
@@ -67,16 +67,16 @@ def test_who_is_off_where_sources_may_not_be_joined(result: ReconfigureResult) -
 
 def test_remote_operations_come_first() -> None:
     base = op.read("baran33")
-    second = op.reconfigure(base, method=EXCHANGE).switch_plan().steps["name"].to_list()[2:4]
+    second = op.plan_answer(op.reconfigure(base, method=EXCHANGE)).steps["name"].to_list()[2:4]
     lines = base.lines.with_columns(remote=pl.col("name").is_in(second))
-    plan = op.reconfigure(base.with_tables(lines=lines), method=EXCHANGE).switch_plan()
+    plan = op.plan_answer(op.reconfigure(base.with_tables(lines=lines), method=EXCHANGE))
     assert plan.steps["name"].to_list()[:2] == second
     assert plan.steps["remote"].to_list() == [True] * 2 + [False] * (plan.operations - 2)
     assert plan.manual_operations == plan.operations - 2
 
 
 def test_it_is_written_with_the_result_and_as_a_list_to_print(result: ReconfigureResult, tmp_path: Path) -> None:
-    planned = result.with_plan(result.switch_plan())
+    planned = result.with_plan(op.plan_answer(result))
     document = json.loads(planned.to_json())
     jsonschema.validate(document, planned.shape.json_schema())
     assert document["plan"]["operations"] == 4
@@ -93,14 +93,14 @@ def test_it_is_written_with_the_result_and_as_a_list_to_print(result: Reconfigur
 
 def test_what_cannot_be_planned_is_said(result: ReconfigureResult) -> None:
     with pytest.raises(InputError, match="99"):
-        result.switch_plan(reliability=op.Reliability.of(customers={"bus": ["99"], "customers": [1]}))
+        op.plan_answer(result, reliability=op.Reliability.of(customers={"bus": ["99"], "customers": [1]}))
     with pytest.raises(OptionError, match="manual_minutes"):
-        result.switch_plan(manual_minutes=-1.0)
+        op.plan_answer(result, manual_minutes=-1.0)
     none = op.reconfigure("baran33", limits=op.Limits(v_min_pu=0.999), method=EXCHANGE)
     with pytest.raises(OptionError, match="there is no answer"):
-        none.switch_plan()
+        op.plan_answer(none)
     same = op.reconfigure("baran33", max_changes=0)
-    assert same.switch_plan().in_short == "Nothing to switch."
+    assert op.plan_answer(same).in_short == "Nothing to switch."
 
 
 def _plan(result: ReconfigureResult) -> SwitchPlan:

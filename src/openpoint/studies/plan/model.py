@@ -21,7 +21,7 @@ from openpoint.names import join_names
 from openpoint.network import Network
 from openpoint.network.stations import open_held_meshes
 from openpoint.results import columns as c
-from openpoint.results.plan.plan import STEPS, SwitchPlan
+from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
 from openpoint.search.plan.figures import AcStates, Figures, Flow, figures_of
 from openpoint.search.plan.order import Order, best_order

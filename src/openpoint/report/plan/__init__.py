@@ -1,1 +1,0 @@
-"""Switch plans on paper and on screen."""

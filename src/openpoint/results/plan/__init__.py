@@ -1,1 +1,0 @@
-"""Switch plans as results: their steps under the grid's own names."""
