@@ -29,9 +29,9 @@ from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import count_topologies, topologies
-from openpoint.search.switching.plans import best_plan
 from openpoint.search.switching.problem import SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
+from openpoint.search.switching.states import best_plan
 from openpoint.twostage.deadline import Deadline
 
 from . import tables, timing

@@ -15,7 +15,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.search.futures.task import FuturesTask
+from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
 from openpoint.verify import CertificateError, Question, Verified, check
 from openpoint.verify.data import digest

@@ -11,7 +11,7 @@ from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
-from openpoint.search.futures.task import FuturesTask, Verdicts
+from openpoint.search.futures.model import FuturesTask, Verdicts
 from openpoint.twostage.ambiguity import (
     ProbabilityBox,
     ProbabilitySet,

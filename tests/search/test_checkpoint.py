@@ -17,14 +17,14 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
-from openpoint.search import checkpoint, duel, memory, region_decomposition, saving, topology
+from openpoint.search import checkpoint, region_decomposition, saving, topology
 from openpoint.search.kernel.arrays import work_for
 from openpoint.search.kernel.bookkeeping import counts, pool_for, record_for, row_bytes, states_of, waiting
 from openpoint.search.kernel.entries import take
 from openpoint.search.kernel.waiting import push
 from openpoint.search.model.build import build_model
-from openpoint.search.paths.anchors import anchors_of
-from openpoint.search.paths.build import paths_of
+from openpoint.search.paths import explorer as memory
+from openpoint.search.paths.build import anchors_of, paths_of
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
@@ -45,7 +45,7 @@ def in_pieces(network: Network, file: Path, nodes: int, **options: object) -> tu
         if found.termination is not Termination.ITERATIONS:
             return found, runs
         assert file.exists()
-        assert found.nodes >= done  # a duel is not broken off
+        assert found.nodes >= done
         done = found.nodes
 
 
@@ -182,7 +182,7 @@ def test_it_is_kept_now_and_then_and_whole(tmp_path: Path, monkeypatch: pytest.M
     whole = search_topologies(network)
 
     def die(now: SearchProgress) -> None:
-        if now.nodes > 200:
+        if now.nodes > 60:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -215,8 +215,7 @@ def test_a_pool_that_has_grown_is_restored(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_size_of_the_pieces_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a search changes on its way, such as giving up the bound by paths, depends on nodes, not on the clock."""
-    monkeypatch.setattr(duel, "AFTER", 4)
-    monkeypatch.setattr(region_decomposition, "FIRST", 200)
+    monkeypatch.setattr(region_decomposition, "FIRST", 100)
     network = loaded("zhang118")
     found = []
     for seconds in (0.0, 0.05, 1e9):
@@ -243,7 +242,7 @@ def edited(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def test_each_array_is_of_its_kind_and_within_its_range(tmp_path: Path) -> None:
     """No number of a file reaches a compiled function without a look, nor a bound that is none."""
     network, file = loaded("zhang118"), tmp_path / "open"
-    search_topologies(network, node_limit=200, checkpoint=file)
+    search_topologies(network, node_limit=100, checkpoint=file)
     good, names = file.read_bytes(), []
 
     def refused(change: Callable[[dict[str, Any]], None]) -> None:
@@ -270,7 +269,7 @@ def test_each_array_is_of_its_kind_and_within_its_range(tmp_path: Path) -> None:
         refused(put(name, np.nan))
     for name in ("pool_status", "work_status"):
         refused(put(name, -1 if name == "work_status" else 255))
-    for name in ("counts_size", "counts_stack", "counts_nodes", "counts_depth", "leaves", "duels", "division"):
+    for name in ("counts_size", "counts_stack", "counts_nodes", "counts_depth", "leaves", "division"):
         refused(put(name, -1))
     refused(put("pool_bound", np.inf))
     refused(put("pool_depth", 1 << 30))
@@ -286,14 +285,14 @@ def test_the_best_state_is_evaluated_anew_and_the_result_names_the_file(tmp_path
     network, file = loaded("zhang118"), tmp_path / "open"
     whole = search_topologies(network)
     assert whole.notes == ()
-    search_topologies(network, node_limit=200, checkpoint=file)
+    search_topologies(network, node_limit=100, checkpoint=file)
 
     def today(state: dict[str, Any]) -> None:
         assert not {"best_value", "counts_cutoff", "w_min"} & state.keys()
         state["best_closed"] = network.closed
 
     edited(file, today)
-    found = search_topologies(network, checkpoint=file, node_limit=201)
+    found = search_topologies(network, checkpoint=file, node_limit=101)
     assert found.value >= whole.value * (1.0 - 1e-9)
     assert len(found.notes) == 1
     assert f"went on from the checkpoint {file}, on which its bound rests" in found.notes[0]

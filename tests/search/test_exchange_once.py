@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
-from openpoint.search.switching.exchange_once import ExchangeOnce, exchange_periods
-from openpoint.search.switching.periods import SinglePeriods
-from openpoint.search.switching.plans import best_plan
+from openpoint.search.switching.columns import ExchangeOnce, exchange_periods
+from openpoint.search.switching.problem import SinglePeriods
 from openpoint.search.switching.relaxation import Restriction
-from openpoint.search.switching.states import KnownStates
+from openpoint.search.switching.states import KnownStates, best_plan
 from tests.search.test_switching import KINDS, random_problem
 
 GAP = 1e-6

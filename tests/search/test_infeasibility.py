@@ -12,6 +12,7 @@ import pytest
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search import topology
+from openpoint.search.checkpoint import Saved
 from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.infeasibility import infeasibility_search
@@ -20,7 +21,6 @@ from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, propagate
 from openpoint.search.kernel.highest import reach_for
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.saved import Saved
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.search.entered import entered

@@ -12,8 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.search.loadability import cannot_carry
 from openpoint.search.model.build import build_model
+from openpoint.search.no_flow import cannot_carry
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.powerflow.small_networks import Branch, make_network

@@ -17,13 +17,10 @@ from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.operating_cost import least_loss
 from openpoint.search.enumeration import topologies
-from openpoint.search.switching.below import Wanted
-from openpoint.search.switching.joint import JointSearch
-from openpoint.search.switching.period import PeriodSearch
-from openpoint.search.switching.periods import SinglePeriods
-from openpoint.search.switching.plans import best_plan, operations
-from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.problem import SinglePeriods, SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
 from openpoint.search.switching.solve import solve_switching
+from openpoint.search.switching.states import best_plan, operations
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Termination

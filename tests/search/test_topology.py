@@ -169,7 +169,7 @@ def test_a_stopped_search_keeps_its_bound_and_its_best_state() -> None:
         assert found.closed is not None
     assert by_nodes.value < 1.01 * optimum
     assert by_nodes.lower_bound > 0.9 * optimum
-    assert 100 <= by_nodes.nodes < 200  # a duel that has begun is ended
+    assert 100 <= by_nodes.nodes < 200
     bounds, values = [s.lower_bound for s in told], [s.value for s in told]
     assert bounds == sorted(bounds)
     assert values == sorted(values, reverse=True)

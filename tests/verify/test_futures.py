@@ -20,8 +20,8 @@ from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
+from openpoint.search.futures.model import FuturesTask
 from openpoint.search.futures.search import search_futures
-from openpoint.search.futures.task import FuturesTask
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.ambiguity import ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline

@@ -23,8 +23,7 @@ from openpoint.search.model.build import build_model
 from openpoint.search.paths import entries
 from openpoint.search.paths.arrays import path_work_for
 from openpoint.search.paths.build import paths_of
-from openpoint.search.paths.certified import CertifiedNodes
-from openpoint.search.paths.checked import checked_paths
+from openpoint.search.paths.certified import CertifiedNodes, checked_paths
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination

@@ -22,13 +22,10 @@ from openpoint.scenarios.storms import storms
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import work_for
 from openpoint.search.kernel.bookkeeping import counts
-from openpoint.search.memory import pool_within
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
-from openpoint.search.paths.explorer import PathExplorer
-from openpoint.search.switching.below import Wanted
-from openpoint.search.switching.joint import JointSearch
-from openpoint.search.switching.period import PeriodSearch
+from openpoint.search.paths.explorer import PathExplorer, pool_within
+from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
 from openpoint.studies.dispatch.study import dispatch

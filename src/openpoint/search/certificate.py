@@ -28,14 +28,15 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_positions
 from openpoint.search.certificate_lines import Line, PathSteps, Steps, of_record
+from openpoint.search.checkpoint import MOST, Saved
 from openpoint.search.exchange.ac_check import Candidate
-from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, record_for
-from openpoint.search.kernel.entries import LEAF, explore
+from openpoint.search.kernel.arrays import Model
+from openpoint.search.kernel.bookkeeping import record_for
+from openpoint.search.kernel.entries import LEAF
 from openpoint.search.model.build import Numbering
 from openpoint.search.model.objective import Objective
 from openpoint.search.no_flow import is_swept
-from openpoint.search.saved import MOST, Saved
+from openpoint.search.tree import CompiledTree
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
@@ -223,8 +224,9 @@ class Certificate:
         self.lost = value if self.lost is None else self.lost
         return self.lost
 
-    def prove_leaf(self, model: Model, work: Work, pool: Pool, counts: Counts) -> None:
+    def prove_leaf(self, tree: CompiledTree[Any]) -> None:
         """Record the bound of a radial state with generators to dispatch, in place of the line `LEAF` just recorded."""
+        counts = tree.counts
         bound, kept = float(counts.bound[0]), (float(counts.cutoff[0]), float(counts.floor[0]))
         least = -math.inf
         for margin in MARGINS if bound > -math.inf else ():
@@ -233,7 +235,7 @@ class Certificate:
             counts.nodes[0] -= 1
             counts.active[0] = 1
             counts.cutoff[0] = bound - margin * abs(bound) - ROUNDING * self.numbering.greatest
-            if explore(model, work, pool, counts, self.record, 1) != LEAF:
+            if tree.process_one() != LEAF:
                 least = float(counts.cutoff[0])
                 break
         self.least = min(self.least, least)

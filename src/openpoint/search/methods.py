@@ -15,8 +15,7 @@ import numpy as np
 
 from openpoint.arguments import path_of
 from openpoint.errors import OptionError
-from openpoint.search.memory import MEMORY
-from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult
+from openpoint.search.result import MEMORY, OPTIMAL, SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, check_stops
 from openpoint.twostage.workers.executors import Choice, GivenExecutor, executor_from

@@ -23,6 +23,13 @@ strong: that is near the sources, and there most of the power flows.
 
 **Decided branches.** A state of one region is of interest only if it exceeds the region's minimum by no more than the
 difference between the cutoff and the sum. Probes with this cutoff decide branches for the whole search.
+
+The supplied part and the regions of a node (`openpoint.search.regions`), and the voltages that states have at hubs.
+
+**Ranges.** Down the supplied part w falls by 2 (r p + x q) − |z|² l. What arrives at the far end of a branch is at
+least the least demand that may lie beyond it, what leaves at the near end at most the greatest and the losses, which
+the value of the best state known limits. A region counts whole where all its hubs lie beyond the branch, else for any
+part of its buses. Hubs whose range is too wide are left to the regions.
 """
 
 from __future__ import annotations
@@ -34,11 +41,113 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints, States
+from openpoint.graph import components
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
-from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, operations, pool_for, record_for, states_of
-from openpoint.search.kernel.entries import FULL, LEAF, explore, span
-from openpoint.search.model.pattern import adjacency, eliminate, pattern
-from openpoint.search.region_parts import Parts, parts_of, voltages
+from openpoint.search.kernel.bookkeeping import states_of
+from openpoint.search.kernel.entries import span
+from openpoint.search.model.build import adjacency, eliminate, pattern
+from openpoint.search.tree import PlainTree, grow
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The supplied part and the regions of a node.
+
+    Attributes:
+        supplied: (N) buses of the supplied part. region: (N) number of the region, -1 in the supplied part.
+        count: number of regions.
+    """
+
+    supplied: Bools
+    region: Ints
+    count: int
+
+    def branches(self, model: Model, status: States) -> list[Bools]:
+        """(m) branches of each region that are not open, including those to its hubs."""
+        one = np.maximum(self.region[model.fr], self.region[model.to])
+        return [(status != OPEN) & (one == k) for k in range(self.count)]
+
+    def hubs(self, model: Model, branches: Ints) -> Ints:
+        """Buses of the supplied part at these branches."""
+        ends = np.unique(np.concatenate([model.fr[branches], model.to[branches]]))
+        return np.asarray(ends[self.supplied[ends]], dtype=np.int64)
+
+
+def parts_of(model: Model, status: States, usable: Bools) -> Parts:
+    """The parts of a node; the supplied part contains only buses that are `usable`, (N), or reached from such."""
+    n, size = model.n, len(model.p)
+    fr, to = np.minimum(model.fr, n), np.minimum(model.to, n)
+    through = (status == CLOSED) & usable[model.fr] & usable[model.to]
+    label = components(size, fr[through], to[through])
+    supplied = label == label[n]
+    supplied[n:] = True
+    apart = (status != OPEN) & ~supplied[model.fr] & ~supplied[model.to]
+    label = components(size, model.fr[apart], model.to[apart])
+    region = np.full(size, -1)
+    names, number = np.unique(label[~supplied], return_inverse=True)
+    region[~supplied] = number
+    return Parts(supplied, region, len(names))
+
+
+def voltages(model: Model, parts: Parts, branches: list[Ints], tree: Work, loss: float) -> tuple[Floats, Floats]:
+    """(N) least and greatest squared voltages in the supplied part, in any completion with a loss of at most `loss`.
+
+    Args:
+        branches: of each region. tree: a completion of the node, with its forest.
+    """
+    ends = np.concatenate([model.fr, model.to])
+    low, high = np.zeros((2, len(model.p))), np.zeros((2, len(model.p)))
+    v = np.sqrt(model.w_max)
+    by_bus = ((model.p, model.p_span, model.p_v, model.p_w), (model.q, model.q_span, model.q_v, model.q_w))
+    for k, (power, more, current, steady) in enumerate(by_bus):
+        low[k] = power + np.minimum(0.0, current) * v + np.minimum(0.0, steady) * model.w_max
+        high[k] = power + more + np.maximum(0.0, current) * v + np.maximum(0.0, steady) * model.w_max
+        at_fr, at_to = ((model.g_fr, model.g_to), (-model.b_fr, -model.b_to))[k]
+        taken = np.concatenate([at_fr * model.k_fr, at_to * model.k_to]) * model.w_max[ends]
+        np.add.at(low[k], ends, np.minimum(0.0, taken))
+        np.add.at(high[k], ends, np.maximum(0.0, taken))
+    lossy = np.divide(model.x, model.r, out=np.where(model.x > 0.0, np.inf, 0.0), where=model.r > 0.0)
+    lost = np.array([loss, loss * float(lossy.max(initial=0.0))]) if loss > 0.0 else np.zeros(2)
+    least, most = model.w_min.copy(), model.w_max.copy()
+    if not model.passive:
+        return least, most
+    hubs = [parts.hubs(model, some) for some in branches]
+    # Beyond a bus: least and greatest demand of the supplied part, and the number of hubs of each region.
+    beyond_low, beyond_high = low.T * parts.supplied[:, None], high.T * parts.supplied[:, None]
+    met: list[dict[int, int]] = [{} for _ in model.p]
+    for k, some in enumerate(hubs):
+        for hub in some.tolist():
+            met[hub][k] = 1
+    inside = [parts.region == k for k in range(parts.count)]
+    whole = [(low[:, some].sum(axis=1), high[:, some].sum(axis=1)) for some in inside]
+    any_part = [
+        (np.minimum(low[:, some], 0.0).sum(axis=1), np.maximum(high[:, some], 0.0).sum(axis=1)) for some in inside
+    ]
+    order = [bus for bus in tree.order.tolist() if parts.supplied[bus]]
+    for bus in reversed(order):
+        if (above := int(tree.parent[bus])) >= 0:
+            beyond_low[above] += beyond_low[bus]
+            beyond_high[above] += beyond_high[bus]
+            for k, number in met[bus].items():
+                met[above][k] = met[above].get(k, 0) + number
+    for bus in order:
+        if (above := int(tree.parent[bus])) < 0:
+            continue
+        e = int(tree.edge[bus])
+        down = model.fr[e] == above
+        k_above, k_bus = (model.k_fr[e], model.k_to[e]) if down else (model.k_to[e], model.k_fr[e])
+        some, all_of = beyond_low[bus].copy(), beyond_high[bus] + lost
+        for k, number in met[bus].items():
+            few, many = whole[k] if number == len(hubs[k]) else any_part[k]
+            some += few
+            all_of += many
+        z = model.r[e], model.x[e]
+        greatest = sum(2.0 * a * float(b) for a, b in zip(z, all_of) if a > 0.0)  # the losses may be unbounded
+        smallest = sum(2.0 * a * float(b) for a, b in zip(z, some))
+        least[bus] = max(least[bus], (k_above * least[above] - greatest) / k_bus)
+        most[bus] = min(most[bus], (k_above * most[above] - smallest) / k_bus)
+    return least, most
+
 
 WIDE = 1e-3
 """Loss at a hub per squared voltage, times its range, above which the hub joins the regions; share of the value."""
@@ -89,15 +198,16 @@ class Outcome:
 
 def process(model: Model, status: States, y: Floats, mu: Floats, phi: Floats, cutoff: float) -> Node:
     """Process one node from these multipliers; at the cutoff `AS_IT_STANDS` it is only bounded, at just these."""
-    work, pool, count = work_for(model), pool_for(model, 2), counts()
+    tree = PlainTree(model, rows=2)
+    work = tree.work
     work.status[:] = status
     work.y[:], work.mu[:], work.phi[:] = y, mu, phi
-    count.cutoff[0], count.active[0] = cutoff, 1
-    explore(model, work, pool, count, record_for(model, 0), 1)
+    tree.begin(cutoff)
+    tree.process_one()
     found = work.status.copy()
-    if count.size[0]:
-        found[states_of(pool, pool.heap[0], len(found)) != found] = UNDECIDED
-    return Node(work, float(count.bound[0]), found)
+    if tree.counts.size[0]:
+        found[states_of(tree.pool, tree.pool.heap[0], len(found)) != found] = UNDECIDED
+    return Node(work, float(tree.counts.bound[0]), found)
 
 
 def restrict(
@@ -150,10 +260,11 @@ class Region:
         self.held = _multipliers(held, bus)
         self.far = far + process(model, held.status[branches], *self.held, AS_IT_STANDS).bound
         self.best = self.worth(self.closed)
-        self.bound, self.nodes, self.operations = -np.inf, 0, 0
-        self.work, self.pool, self.count = work_for(model), pool_for(model, 64), counts()
-        self.work.status[:], self.work.y[:], self.work.mu[:], self.work.phi[:] = self.begin
-        self.count.active[0] = 1
+        self.bound, self.more = -np.inf, 0
+        self.tree = PlainTree(model)
+        work = self.tree.work
+        work.status[:], work.y[:], work.mu[:], work.phi[:] = self.begin
+        self.tree.begin(np.inf)
 
     def worth(self, closed: Bools) -> float:
         """The value g of a state, starting from the held multipliers: those of the node may be too different."""
@@ -162,29 +273,33 @@ class Region:
 
     def search(self, tolerance: float, most: Effort, over: Callable[[], bool]) -> None:
         """Find the least g of the region's states to a tolerance, with `most` effort in all, or hardly more."""
-        work, count, record = self.work, self.count, record_for(self.model, 0)
-        count.cutoff[0] = self.best - tolerance
-        while not over() and self.nodes < most.nodes and (count.active[0] or count.size[0]):
-            if self.operations >= most.operations and self.nodes >= most.least:
-                break
-            event = explore(self.model, work, self.pool, count, record, CHUNK)
-            self.nodes = int(count.nodes[0])
-            self.operations = operations(self.model, count, self.nodes)
-            if event == FULL:
-                self.pool = enlarged(self.pool)
-            elif event == LEAF:
-                count.active[0] = 0
-                closed = work.status == CLOSED
-                value = max(float(count.bound[0]), self.worth(closed))
-                count.floor[0] = min(count.floor[0], value)
-                if value < self.best:
-                    self.best, self.closed = value, closed
-                    count.cutoff[0] = value - tolerance
-        self.bound = min(lowest(count, self.pool), float(count.cutoff[0]))
+        tree = self.tree
+        tree.counts.cutoff[0] = self.best - tolerance
+
+        def enough() -> bool:
+            spent = tree.operations >= most.operations and tree.nodes >= most.least
+            return over() or tree.nodes >= most.nodes or spent
+
+        def leaf(status: States) -> None:
+            closed = status == CLOSED
+            value = max(float(tree.counts.bound[0]), self.worth(closed))
+            tree.counts.floor[0] = min(tree.counts.floor[0], value)
+            if value < self.best:
+                self.best, self.closed = value, closed
+                tree.counts.cutoff[0] = value - tolerance
+
+        if not enough():
+            grow(tree, leaf, enough, piece=lambda: CHUNK)
+        self.bound = min(tree.lowest, tree.cutoff)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes so far."""
+        return self.tree.nodes + self.more
 
     def decide(self, cutoff: float) -> States | None:
         """(m') branches that are decided in all states with g below a cutoff; None where there is no such state."""
-        self.nodes += 1
+        self.more += 1
         node = process(self.model, *self.begin, cutoff)
         return None if node.bound >= cutoff else node.status
 
@@ -300,7 +415,7 @@ def by_regions(
         spent = 0
         for region in sorted(regions, key=lambda region: len(region.branches)):
             region.search(tolerance, replace(effort, operations=effort.operations - spent), over)
-            spent += region.operations
+            spent += region.tree.operations
         bound = division.supplied.bound + sum(region.bound for region in regions)
         if not goal < bound < cutoff:
             break

@@ -15,6 +15,8 @@ ENOUGH = 1e-4
 to."""
 LONG = 1e7
 """Nodes times buses after which a search is long: some ten to thirty seconds of processor time."""
+MEMORY = 1e9
+"""Bytes of waiting nodes unless another limit is given."""
 ENDED = Termination.OPTIMAL, Termination.GAP, Termination.RELAXATION
 """How searches end that have left no node."""
 

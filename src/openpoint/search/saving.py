@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.search.certificate import Certificate
-from openpoint.search.checkpoint import Checkpoint, candidate_of, outputs_of, restored, state_of
+from openpoint.search.checkpoint import MOST, Checkpoint, Saved, candidate_of, outputs_of, restored, state_of
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
-from openpoint.search.kernel.arrays import Model, Work
-from openpoint.search.kernel.bookkeeping import Counts, Pool, waiting
-from openpoint.search.paths.explorer import PathExplorer
+from openpoint.search.kernel.bookkeeping import waiting
+from openpoint.search.paths.explorer import PathTree
 from openpoint.search.region_decomposition import RegionDecomposition
-from openpoint.search.saved import MOST, Saved
 
 LONGEST = 1e10
 """Seconds of a search, at most."""
@@ -31,24 +29,17 @@ class SearchState:
     """All that changes while a search goes on.
 
     Attributes:
-        model: whose voltage limits the search tightens. work, pool, counts: of the compiled search.
+        tree: the nodes; the search tightens the voltage limits of its model.
         certificate: None where none is wanted. leaves: states evaluated so far. earlier: seconds before a break.
-        by_paths: the search with both bounds; None where the first is used alone.
         limits: the infeasibility search; None where a state is known from the start that keeps all limits.
-        duels: held so far (`openpoint.search.duel`).
     """
 
-    model: Model
-    work: Work
-    pool: Pool
-    counts: Counts
+    tree: PathTree
     incumbent: Incumbent
     decomposition: RegionDecomposition
     certificate: Certificate | None
-    by_paths: PathExplorer | None = None
     limits: InfeasibilitySearch | None = None
     leaves: int = 0
-    duels: int = 0
     earlier: float = 0.0
 
     @property
@@ -59,23 +50,24 @@ class SearchState:
     @property
     def explored(self) -> float:
         """Share of the search that is done, where each side of a decision counts as half of its node."""
-        counts, pool, depth = self.counts, self.pool, int(self.counts.depth[0])
+        counts, pool = self.tree.counts, self.tree.pool
+        depth = int(counts.depth[0])
         levels = np.bincount(pool.depth[waiting(pool, counts)], minlength=depth + 1)
         levels[depth] += counts.active[0]
         return 1.0 - math.fsum(np.ldexp(levels.astype(float), -np.arange(len(levels))))
 
     def kept(self, seconds: float) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `go_on` needs. `seconds`: of the search so far."""
-        state = state_of(self.work, self.pool, self.counts, self.incumbent.candidate) | {
+        tree = self.tree
+        state = state_of(tree.work, tree.pool, tree.counts, self.incumbent.candidate) | {
             "leaves": np.array(self.leaves),
-            "duels": np.array(self.duels),
             "by_cone": np.array(self.incumbent.by_cone),
             "division": np.array(self.decomposition.state, dtype=np.int64),
             "seconds": np.array(seconds),
             "outputs": self.incumbent.exchange.evaluator.network.generator_s,
         }
-        if self.by_paths is not None:
-            state |= self.by_paths.kept(self.pool, self.counts)
+        if tree.explorer is not None:
+            state |= tree.explorer.kept(tree.pool, tree.counts)
         if self.limits is not None:
             state |= self.limits.kept()
         if self.certificate is not None:
@@ -90,22 +82,22 @@ class SearchState:
         """
         if not saved:
             return
-        incumbent = self.incumbent
+        incumbent, tree = self.incumbent, self.tree
         exchange, network = incumbent.exchange, incumbent.exchange.evaluator.network
-        given = self.model, exchange.status, self.work, self.pool, self.counts, incumbent.sizes
-        self.pool = restored(saved, *given)
-        if self.by_paths is not None and "path_mask" in saved:
-            self.by_paths.go_on(saved, self.pool, self.counts)
+        given = tree.model, exchange.status, tree.work, tree.pool, tree.counts, incumbent.sizes
+        tree.pool = restored(saved, *given)
+        if tree.explorer is not None and "path_mask" in saved:
+            tree.explorer.go_on(saved, tree.pool, tree.counts)
         else:
-            self.by_paths = None
+            tree.explorer = None
         if self.certificate is not None:
             self.certificate.resume(saved)
-        self.leaves, self.duels, incumbent.by_cone = (saved.whole(name) for name in ("leaves", "duels", "by_cone"))
+        self.leaves, incumbent.by_cone = (saved.whole(name) for name in ("leaves", "by_cone"))
         self.earlier = saved.number("seconds", 0.0, LONGEST)
         division = saved.array("division", np.int64, (5,))
         saved.within("division", division, 0, MOST)
         self.decomposition.state = division.tolist()
-        incumbent.next_kicks = next_kicks(int(self.counts.nodes[0]))
+        incumbent.next_kicks = next_kicks(tree.nodes)
         outputs = outputs_of(saved, "outputs", network)
         if (state := candidate_of(saved, network, incumbent.sizes)) is not None:
             saved.states("best_closed", state.closed[incumbent.numbering.branch].astype(np.int8), exchange.status)

@@ -4,25 +4,209 @@ The number of subtrees of a round and their sizes do not depend on the number of
 together in order. So one worker and several give the same search, node by node. What was found lowers the cutoff of the
 next round. The nodes of a round stay here until all answers are there: a worker that ends, a limit of time or Ctrl-C
 lose no node.
+
+Subtrees of a search, explored by workers: what they are given, what they answer, and the work itself.
+
+An answer depends on the task alone, so that it is the same whatever worker gives it, and how many there are.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from openpoint.arrays import States
-from openpoint.search.checkpoint import OF_ROWS
+from openpoint.arrays import Floats, States
+from openpoint.search.checkpoint import OF_BASE, OF_NODE, OF_ROWS
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.kernel.bookkeeping import FROM, Anchors, waiting
-from openpoint.search.kernel.entries import EXHAUSTED, PAUSED, leave
+from openpoint.search.kernel.bookkeeping import FROM, Anchors, Record, counts, pool_for, record_for, waiting
+from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
+from openpoint.search.paths.certified import CheckedPaths
+from openpoint.search.paths.explorer import PathExplorer, PathTree
 from openpoint.search.saving import SearchState
-from openpoint.search.subtrees import Answer, Rows, SubtreeWork, Task, put
-from openpoint.twostage.workers.pool import Workers
+from openpoint.search.tree import grow
+from openpoint.twostage.workers.pool import Workers, never
+
+Rows = Mapping[str, npt.NDArray[Any]]
+"""Waiting nodes: the arrays of `OF_ROWS`, and those that the bound by paths adds."""
+
+MOST_LEAVES = 8
+"""Radial states after which a subtree waits for their values, which may lower the cutoff."""
+PIECE = 64
+"""Nodes between two looks at whether the run is over."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A subtree to explore.
+
+    Attributes:
+        rows: the node at its top. w: (N), (N) bounds of the squared voltages so far.
+        cutoff: bound at which nodes are done. by_paths: whether nodes are bounded by paths, too.
+        nodes: number of the last node before; those here follow.
+        most: nodes here, after which the others wait. trials, gains: see `Counts`.
+    """
+
+    rows: Rows
+    w: tuple[Floats, Floats]
+    cutoff: float
+    by_paths: bool
+    nodes: int
+    most: int
+    trials: int
+    gains: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a subtree.
+
+    Attributes:
+        rows: the nodes that wait. leaves: (m) each, radial states to evaluate. floor: least bound of the nodes done.
+        nodes, probes, trials, gains: how many more. tally: how often the bound by paths was used, and helped.
+        lines: of a record, by the names of its arrays.
+    """
+
+    rows: Rows
+    leaves: list[States]
+    floor: float
+    nodes: int
+    probes: int
+    trials: int
+    gains: int
+    tally: tuple[int, int]
+    lines: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class SubtreeWork:
+    """The search in one subtree, a `Work` of `openpoint.twostage.workers`.
+
+    Attributes:
+        model: of the whole search, with the voltage bounds of its start. status: (m) states of the branches there.
+        anchors, base_y, base_mu: of the pool. by_paths: `PathExplorer.from_first`, None without paths.
+        recorded: lines of a certificate that are held at a time; 0 without one. checked: the paths of its checker.
+    """
+
+    model: Model
+    status: States
+    anchors: Anchors
+    base_y: Floats
+    base_mu: Floats
+    by_paths: dict[str, Floats] | None
+    recorded: int
+    checked: CheckedPaths | None
+
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Task], Answer]:
+        """The function of a subtree."""
+        return _Explorer(self, stop)
+
+
+class _Explorer:
+    """The search in subtrees, one after the other."""
+
+    def __init__(self, work: SubtreeWork, stop: Callable[[], bool]) -> None:
+        self.stop = stop
+        self.model = replace(work.model, w_min=work.model.w_min.copy(), w_max=work.model.w_max.copy())
+        pool = pool_for(self.model, PIECE, work.anchors if len(work.anchors.near) else None)
+        for name in OF_BASE:
+            getattr(pool, name)[:] = getattr(work, name)
+        record = record_for(self.model, work.recorded)
+        self.tree = PathTree(self.model, pool=pool, record=record, take=self._take)
+        self.tree.work.status[:] = work.status
+        self.first = {name: getattr(self.tree.work, name).copy() for name in OF_NODE}
+        self.lines = list[dict[str, npt.NDArray[Any]]]()
+        self.by_paths: PathExplorer | None = None
+        if work.checked is not None:
+            self.by_paths = PathExplorer(self.model, self.tree.work, work.checked, record)
+        elif work.by_paths is not None:
+            self.by_paths = PathExplorer(self.model, self.tree.work)
+            self.by_paths.as_first(work.by_paths)
+
+    def __call__(self, task: Task) -> Answer:
+        """Explore a subtree."""
+        self._begin(task)
+        tree, counts, leaves = self.tree, self.tree.counts, list[States]()
+        certified = len(tree.record.kind) > 0
+
+        def left() -> int:
+            return task.nodes + task.most - tree.nodes
+
+        def over() -> bool:
+            if len(leaves) >= MOST_LEAVES:
+                return True
+            # In a certificate the closed side follows its parent.
+            return (left() <= 0 or self.stop()) and not (certified and counts.active[0])
+
+        if not over():
+            grow(tree, lambda status: leaves.append(status.copy()), over, piece=lambda: min(left(), PIECE))
+        if counts.active[0] and not certified:
+            tree.leave()
+        self._take()
+        return Answer(
+            rows=rows_of(tree),
+            leaves=leaves,
+            floor=float(counts.floor[0]),
+            nodes=tree.nodes - task.nodes,
+            probes=int(counts.probes[0]),
+            trials=int(counts.trials[0]) - task.trials,
+            gains=int(counts.gains[0]) - task.gains,
+            tally=(0, 0) if self.by_paths is None else self.by_paths.tallied(),
+            lines={name: np.concatenate([some[name] for some in self.lines]) for name in self.lines[0]},
+        )
+
+    def _begin(self, task: Task) -> None:
+        """Load the top of the subtree; nothing is left of the subtree before."""
+        tree = self.tree
+        for name, values in self.first.items():
+            getattr(tree.work, name)[:] = values
+        self.model.w_min[:], self.model.w_max[:] = task.w
+        if self.by_paths is not None:
+            self.by_paths.tallied()
+        tree.counts, tree.explorer, self.lines = counts(), self.by_paths if task.by_paths else None, []
+        put(task.rows, tree)
+        count = tree.counts
+        count.nodes[0], count.trials[0], count.gains[0] = task.nodes, task.trials, task.gains
+        count.cutoff[0] = task.cutoff
+
+    def _take(self) -> None:
+        self.lines.append(written(self.tree.record))
+
+
+def rows_of(tree: PathTree) -> Rows:
+    """All waiting nodes."""
+    rows = waiting(tree.pool, tree.counts)
+    found = {name: getattr(tree.pool, name)[rows] for name in OF_ROWS}
+    return found if tree.explorer is None else found | tree.explorer.rows(tree.pool, rows)
+
+
+def put(rows: Rows, tree: PathTree) -> None:
+    """Add waiting nodes to the heap of a tree, whose stack is empty."""
+    old, new = int(tree.counts.size[0]), len(rows["bound"])
+    tree.make_room(old + new)
+    pool = tree.pool
+    places = pool.heap[old : old + new].copy()
+    for name in OF_ROWS:
+        getattr(pool, name)[places] = rows[name]
+    if tree.explorer is not None:
+        tree.explorer.put(rows, pool, places)
+    some = pool.heap[: old + new].copy()
+    pool.heap[: old + new] = some[np.argsort(pool.bound[some], kind="stable")]  # a sorted array is a heap
+    tree.counts.size[0] = old + new
+
+
+def written(record: Record) -> dict[str, npt.NDArray[Any]]:
+    """The lines of a record by the names of its arrays; it is empty then."""
+    size = int(record.size[0])
+    record.size[0] = 0
+    names = [field.name for field in fields(record) if field.name not in ("base", "base_mu", "size")]
+    return {name: getattr(record, name)[:size].copy() for name in names}
+
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,36 +230,34 @@ class Sharing:
 
     def due(self, state: SearchState) -> bool:
         """Whether the search has become long, and has nodes enough to be shared."""
-        counts = state.counts
+        counts = state.tree.counts
         long = counts.nodes[0] * len(self.model.p) >= ALONE
         return bool(long and counts.size[0] >= TOGETHER and not counts.stack[0])
 
     def pace(self, state: SearchState) -> int:
         """Nodes until `due` is asked next, by counts alone: by a clock the rounds would begin at any node."""
-        return max(1, math.ceil(ALONE / len(self.model.p)) - int(state.counts.nodes[0]))
+        return max(1, math.ceil(ALONE / len(self.model.p)) - state.tree.nodes)
 
     def round(self, state: SearchState, evaluate_leaf: Callable[[States], None]) -> int:
         """Explore the nodes of least bound as subtrees; returns EXHAUSTED or PAUSED."""
-        counts, by_paths = state.counts, state.by_paths
+        tree, counts = state.tree, state.tree.counts
         if self.work is None:
             _LOG.info("the search is shared from here on")
             self.work = self._of(state)
         if counts.active[0]:
-            if by_paths is not None:
-                by_paths.leave(state.pool, counts)
-            leave(state.model, state.work, state.pool, counts)
-        rows = waiting(state.pool, counts)
-        rows[:] = rows[np.argsort(state.pool.bound[rows], kind="stable")]  # a sorted array is a heap
+            tree.leave()
+        rows = waiting(tree.pool, counts)
+        rows[:] = rows[np.argsort(tree.pool.bound[rows], kind="stable")]  # a sorted array is a heap
         some = rows[:TOGETHER].copy()
         rows[:] = np.concatenate([rows[len(some) :], some])
         counts.size[0] -= len(some)
         begun = int(counts.nodes[0])
-        taken = {name: getattr(state.pool, name)[some] for name in OF_ROWS}
-        if by_paths is not None:
-            taken |= by_paths.rows(state.pool, some)
+        taken = {name: getattr(tree.pool, name)[some] for name in OF_ROWS}
+        if tree.explorer is not None:
+            taken |= tree.explorer.rows(tree.pool, some)
         answers = self.workers.run(self.work, [self._task(state, taken, k) for k in range(len(some))], self.over)
         if answers is None:
-            state.pool = put(taken, state.pool, counts, by_paths)
+            put(taken, tree)
             return PAUSED
         for answer in answers:
             _merge(state, answer, begun)
@@ -85,22 +267,22 @@ class Sharing:
         return PAUSED if counts.size[0] else EXHAUSTED
 
     def _of(self, state: SearchState) -> SubtreeWork:
-        pool = state.pool
+        pool, by_paths = state.tree.pool, state.tree.explorer
         anchors = Anchors(pool.kept, pool.near, pool.far, pool.share)
         base = pool.base_y.copy(), pool.base_mu.copy()
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
-        first = None if state.by_paths is None else state.by_paths.from_first()
-        certified = None if state.by_paths is None else state.by_paths.certified
+        first = None if by_paths is None else by_paths.from_first()
+        certified = None if by_paths is None else by_paths.certified
         checked = None if certified is None else replace(certified.checked, swept=None)
         return SubtreeWork(self.model, self.status, anchors, *base, first, recorded, checked)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:
-        counts = state.counts
+        counts, model = state.tree.counts, state.tree.model
         return Task(
             rows={name: values[k : k + 1] for name, values in taken.items()},
-            w=(state.model.w_min.copy(), state.model.w_max.copy()),
+            w=(model.w_min.copy(), model.w_max.copy()),
             cutoff=float(counts.cutoff[0]),
-            by_paths=state.by_paths is not None,
+            by_paths=state.tree.explorer is not None,
             nodes=int(counts.nodes[0]),
             most=max(1, int(SIZE / len(self.model.p))),
             trials=int(counts.trials[0]),
@@ -119,7 +301,8 @@ def shared(model: Model, status: States, workers: Workers, over: Callable[[], bo
 
 def _merge(state: SearchState, answer: Answer, begun: int) -> None:
     """Add what came of a subtree, its nodes numbered on from those so far and not from `begun`."""
-    counts, more = state.counts, int(state.counts.nodes[0]) - begun
+    tree, counts = state.tree, state.tree.counts
+    more = tree.nodes - begun
     rows = dict(answer.rows)
     rows["origin"] = np.where(rows["origin"] > begun, rows["origin"] + more, rows["origin"])
     if state.certificate is not None:
@@ -127,11 +310,11 @@ def _merge(state: SearchState, answer: Answer, begun: int) -> None:
         later = (lines["kind"] == FROM) & (lines["branch"] > begun)
         lines["branch"] = np.where(later, lines["branch"] + more, lines["branch"])
         state.certificate.add(lines)
-    state.pool = put(rows, state.pool, counts, state.by_paths)
+    put(rows, tree)
     counts.nodes[0] += answer.nodes
     counts.probes[0] += answer.probes
     counts.trials[0] += answer.trials
     counts.gains[0] += answer.gains
     counts.floor[0] = min(counts.floor[0], answer.floor)
-    if state.by_paths is not None:
-        state.by_paths.add(*answer.tally)
+    if tree.explorer is not None:
+        tree.explorer.add(*answer.tally)

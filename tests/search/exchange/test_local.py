@@ -17,10 +17,8 @@ from openpoint.formulations.topology_phases import by_branch
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import topologies
-from openpoint.search.exchange.ac_check import AcEvaluator, Exchange
-from openpoint.search.exchange.local import exchange_branches
-from openpoint.search.exchange.pairs import exchanges
-from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.search.exchange.ac_check import AcEvaluator, Exchange, exchange_branches
+from openpoint.search.exchange.pairs import exchanges, exchanges_coupled
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model

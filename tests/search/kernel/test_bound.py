@@ -23,8 +23,7 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work,
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.model.demand import demand
-from openpoint.search.model.voltage_bounds import bounds_of_voltages
+from openpoint.search.model.voltage_bounds import bounds_of_voltages, demand
 from openpoint.search.topology import search_topologies
 from openpoint.verify.graph import Graph
 from tests.powerflow.small_networks import Branch, make_network, random_network

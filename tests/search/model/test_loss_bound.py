@@ -11,8 +11,7 @@ from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.search.model.demand import demand
-from openpoint.search.model.loss_bound import loss_upper_bound, loss_upper_bound_by_limits
+from openpoint.search.model.voltage_bounds import demand, loss_upper_bound, loss_upper_bound_by_limits
 from tests.search.random_grids import random_grid
 
 

@@ -66,7 +66,7 @@ def test_no_state_below_the_cutoff_is_lost(seed: int, share: float) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_no_state_is_lost_where_the_first_node_is_bounded_by_parts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.search.paths.explorer.LEAST", 1)
-    monkeypatch.setattr("openpoint.search.paths.root_parts.ROUNDS", ((1, 2, 100, 0.1), (2, 3, 100, 0.05)))
+    monkeypatch.setattr("openpoint.search.paths.explorer.ROUNDS", ((1, 2, 100, 0.1), (2, 3, 100, 0.05)))
     rng = np.random.default_rng([seed, 18])
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]))
     assert case is None or lost(case, 0.05) == 0

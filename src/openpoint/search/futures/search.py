@@ -8,49 +8,28 @@ that have a weight in one of them are bounded.
 
 from __future__ import annotations
 
-import heapq
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints, States
-from openpoint.search.futures.alone import Alone
-from openpoint.search.futures.arrays import ROWS, UNKNOWN, Loads, loads_for
+from openpoint.arrays import Bools, Floats, States
+from openpoint.search.futures.arrays import ROWS
 from openpoint.search.futures.certificate import FuturesCertificate
-from openpoint.search.futures.certified import CertifiedNodes
-from openpoint.search.futures.model import FuturesModel
-from openpoint.search.futures.node import LEAF, bounds_of_futures, process_futures
-from openpoint.search.futures.task import FuturesTask
+from openpoint.search.futures.model import Alone, FuturesModel, FuturesTask
+from openpoint.search.futures.tree import FuturesTree, Goal, room_for, spread
 from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibility_search
-from openpoint.search.kernel import entries
-from openpoint.search.kernel.arrays import CLOSED, OPEN, work_for
-from openpoint.search.kernel.bookkeeping import record_for
-from openpoint.search.memory import MEMORY
+from openpoint.search.kernel.arrays import CLOSED
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.no_flow import has_no_flow
-from openpoint.search.result import OPTIMAL, SearchProgress, SearchResult, gap_between
+from openpoint.search.result import MEMORY, OPTIMAL, SearchProgress, SearchResult, gap_between
+from openpoint.search.tree import Turn, grow
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import SAME, Termination
 
 _LOG = logging.getLogger(__name__)
-
-FIRST, LATER, POPPED = 10, 2, 3
-"""Iterations of the fixed point at the first node, at others, and at those that do not follow their parent."""
-NODE_BYTES = 512
-"""Memory of a waiting node beside its states and bounds: of Python's objects."""
-
-
-@dataclass(order=True)
-class _Node:
-    """An open node: its bound, number and depth, states (m) and bounds in every future (K)."""
-
-    bound: float
-    number: int
-    depth: int = field(compare=False)
-    status: States = field(compare=False)
-    value: Floats = field(compare=False)
 
 
 def search_futures(
@@ -95,30 +74,20 @@ class _Run:
     ) -> None:
         self.task, self.gap, self.deadline, self.progress = task, gap, deadline, progress
         self.built, self.model, self.numbering = built, built.of(0), built.numbering
-        self.work, self.record = work_for(self.model), record_for(self.model, 0)
-        self.loads: Loads = loads_for(self.model, built.p, built.q)
-        self.loads.y[:], self.loads.mu[:] = self.work.y, self.work.mu
-        self.root_multipliers = [each.copy() for each in (self.loads.y, self.loads.mu, self.loads.phi)]
-        self.certificate, self.certified = certificate, None
-        if certificate is not None:
-            self.certified = CertifiedNodes(self.model, self.work, self.loads, certificate)
-        self.heap, self.stack, self.nodes, self.leaves, self.done = list[_Node](), list[_Node](), 0, 0, 0.0
-        self.room = max(1, int(memory / (NODE_BYTES + len(self.model.fr) + 8 * len(task.demands))))
+        self.certificate, self.leaves = certificate, 0
+        order = spread(np.abs(task.demands).sum(axis=1))
+        room = room_for(self.model, len(task.demands), memory)
+        self.tree = FuturesTree(built, self.model, self._goal, room=room, order=order, certificate=certificate)
         self.closed: Bools | None = None
         self.value, self.violation, self.least = math.inf, math.inf, math.inf
         self.value_bound = math.inf  # of the best state, with the most that each future may lose alone
         self.best_violation: Bools | None = None
         self.without = np.zeros(len(task.demands), dtype=np.bool_)  # futures where the last state has no power flow
         self.unproven = math.inf  # least bound of a state whose power flow was not found, and may exist
-        self.kept = np.zeros((0, len(task.demands)))
-        self.root_value = np.full(len(task.demands), UNKNOWN)
-        self.limits: InfeasibilitySearch | None = None
-        self.alone = None if certificate is not None else task.alone(gap, built)
         self.stopped = False  # in the evaluation of a state, which is not known then
         self.floor = -float(task.wait_and_see.max(initial=0.0))  # of the risk of every state: no loss is below 0
         self.highest = -math.inf
         self.began = deadline.passed()
-        self.spread = spread(np.abs(task.demands).sum(axis=1))
 
     @property
     def cutoff(self) -> float:
@@ -133,108 +102,52 @@ class _Run:
         value = self.cutoff if math.isinf(self.value) else self.value
         return max(self.gap * abs(value), SAME / self.task.network.s_base_kva)
 
+    def _goal(self) -> Goal:
+        return Goal(self.cutoff, self.tolerance)
+
     def solve(self, starts: Bools) -> SearchResult:
         """Run the search."""
-        self.work.status[self.task.must_close[self.numbering.branch]] = CLOSED
-        locks = self.task.must_close & (
-            self.task.must_open | (self.task.network.terminal_fr == self.task.network.terminal_to)
-        )
-        if locks.any() or not entries.propagate(self.model, self.work):
+        task, tree = self.task, self.tree
+        tree.work.status[task.must_close[self.numbering.branch]] = CLOSED
+        locks = task.must_close & (task.must_open | (task.network.terminal_fr == task.network.terminal_to))
+        if locks.any() or not tree.start():
             return self._result(Termination.INFEASIBLE, complete=True)
-        self.root = self.work.status.copy()
         if len(starts):
             self._evaluate(starts)
-        if self.task.probabilities.only is not None:
-            self._add_row(self.task.probabilities.only)
-        elif not len(self.kept):
-            self._add_row(self.task.probabilities.worst(np.abs(self.task.demands).sum(axis=1))[1])
-        if math.isinf(self.value) and self.task.limits:
-            self._look_for_infeasibility()
-        self.loads.value[:] = UNKNOWN if self.certified is not None else self.root_value
-        self.work.status[:] = self.root
-        active, depth, iterations = True, 0, FIRST
-        while active or self._is_open():
-            rest = [float(self.loads.reached[0])] if active else []
-            if self.stopped or self.deadline.over():
-                return self._result(self.deadline.why, complete=False, rest=rest)
-            if self._hopeless():
-                return self._result(Termination.INFEASIBLE, complete=True)
-            if self.alone is not None and self.loads.refreshed[0] >= self.alone.due:
-                self._bound_alone(self.alone, depth)
-                if self.floor >= self.value - self.tolerance:
-                    return self._result(Termination.OPTIMAL, complete=True, rest=rest)
-                continue
-            if not active:
-                depth, iterations = self._pop(), POPPED
-            self.nodes += 1
-            branch = self._process(iterations)
-            active, iterations = branch >= 0, LATER
-            if branch == LEAF:
-                self._leaf()
-                active = self.stopped  # then it stays open
-            if branch >= 0:
-                depth += 1
-                self._push(branch, depth)
-            elif not active:
-                self.done += 2.0**-depth
-            self._report(depth)
-        return self._result(Termination.OPTIMAL, complete=True)
+        if task.probabilities.only is not None:
+            self._add_row(task.probabilities.only)
+        elif not len(tree.kept):
+            self._add_row(task.probabilities.worst(np.abs(task.demands).sum(axis=1))[1])
+        limits = _Limits(self) if math.isinf(self.value) and task.limits else None
+        alone = None if self.certificate is not None else task.alone(self.gap, self.built)
+        turns = [limits, None if alone is None else _Alone(self, alone), _Progress(self)]
+        tree.begin()
+        if self._over():
+            return self._result(self.deadline.why, complete=False)
+        complete = grow(tree, self._leaf, self._over, turns=[turn for turn in turns if turn is not None])
+        nodes = 0 if limits is None else limits.nodes
+        if not complete:
+            return self._result(self.deadline.why, complete=False, more=nodes)
+        hopeless = limits is not None and limits.proven
+        return self._result(Termination.INFEASIBLE if hopeless else Termination.OPTIMAL, complete=True, more=nodes)
 
-    def _is_open(self) -> bool:
-        """Whether a node waits that is to be bounded; in a certificate all are."""
-        if self.certified is not None:
-            return bool(self.stack or self.heap)
-        while self.stack and self.stack[-1].bound >= self.cutoff:
-            node = self.stack.pop()
-            self.loads.floor[0] = min(self.loads.floor[0], node.bound)
-            self.done += 2.0**-node.depth
-        return bool(self.stack) or bool(self.heap and self.heap[0].bound < self.cutoff)
+    def _over(self) -> bool:
+        return self.stopped or self.deadline.over()
 
-    def _process(self, iterations: int) -> int:
-        """Bound the current node; returns the branch to decide next, `LEAF` or `DONE`."""
-        if self.certified is not None:
-            return self.certified.process(self.nodes, iterations, self.cutoff, self.tolerance)
-        shared = self.model, self.work, self.loads, self.record
-        return process_futures(*shared, self.nodes, iterations, self.cutoff)
-
-    def _push(self, branch: int, depth: int) -> None:
-        """Put the side with the branch open into the heap, and go on with the closed one."""
-        if self.certificate is not None:
-            self.certificate.split(branch, self.nodes)
-        self.work.status[branch] = OPEN
-        bound = max(float(self.loads.reached[0]), float(self.loads.opening[0]))
-        value = np.maximum(self.loads.value, self.loads.opened)
-        node = _Node(bound, self.nodes, depth, self.work.status.copy(), value)
-        if len(self.heap) < self.room:
-            heapq.heappush(self.heap, node)
-        else:
-            self.stack.append(node)
-        self.loads.opened[:] = UNKNOWN
-        self.work.status[branch] = CLOSED
-
-    def _pop(self) -> int:
-        """Make the last node of the stack the current one, else that of least bound; its depth."""
-        node = self.stack.pop() if self.stack else heapq.heappop(self.heap)
-        self.work.status[:] = node.status
-        self.loads.value[:] = node.value
-        if self.certificate is None:
-            np.maximum(node.value, self.root_value, out=self.loads.value)
-        else:
-            self.certificate.go_on(node.number)
-        self.loads.reached[0] = node.bound
-        for mine, kept in zip((self.loads.y, self.loads.mu, self.loads.phi), self.root_multipliers):
-            mine[:] = kept
-        return node.depth
-
-    def _leaf(self) -> None:
-        """Evaluate the radial state that is left."""
+    def _leaf(self, status: States) -> None:
+        """Evaluate the radial state that is left; where the time is up on the way it stays open."""
         self.leaves += 1
-        closed = self._full(self.work.status)
+        closed, certified = self.full(status), self.tree.certified
         flows = self._evaluate(closed[None, :])
-        if self.certified is not None:
-            self.certified.leaf(self.cutoff, flows=flows)
+        if certified is not None:
+            certified.leaf(self.cutoff, flows=flows)
         elif not flows and not self._excludes(closed):
-            self.unproven = min(self.unproven, float(self.loads.reached[0]) + self.numbering.fixed_cost)
+            self.unproven = min(self.unproven, float(self.tree.loads.reached[0]) + self.numbering.fixed_cost)
+        self.tree.active = self.stopped
+
+    def judge(self, closed: Bools) -> bool:
+        """Evaluate a radial state (E); whether its power flow is known, or proven to be of no interest."""
+        return self._evaluate(closed[None, :]) or self._excludes(closed)
 
     def _excludes(self, closed: Bools) -> bool:
         """Whether the state (E) evaluated last is proven to have no power flow of interest in some future."""
@@ -245,7 +158,8 @@ class _Run:
         futures = (replace(self.task.network, s_power=self.task.demands[k]) for k in np.flatnonzero(self.without))
         return any(has_no_flow(future, closed, (low, high), self.built.most) for future in futures)
 
-    def _full(self, status: States) -> Bools:
+    def full(self, status: States) -> Bools:
+        """(E) the branches that are closed where those of the model have (m) states."""
         closed = self.task.must_close.copy()
         closed[self.numbering.branch] = status == CLOSED
         return closed
@@ -273,90 +187,39 @@ class _Run:
 
     def _add_row(self, weight: Floats) -> None:
         """Add a probability vector; the oldest is dropped where there is no space."""
-        if any(np.abs(weight - row).max() < 1e-12 for row in self.kept):
+        kept = self.tree.kept
+        if any(np.abs(weight - row).max() < 1e-12 for row in kept):
             return
-        self.kept = np.vstack([self.kept, weight])[-ROWS:]
-        loads, rows = self.loads, len(self.kept)
-        loads.rows[0] = rows
-        loads.weight[:rows] = self.kept
-        loads.offset[:rows] = self.kept @ self.task.wait_and_see
-        counts: Bools = np.any(self.kept > 0.0, axis=0)
-        fresh = self.spread[(counts & (self.root_value <= UNKNOWN))[self.spread]]
-        if len(fresh):
-            status, value = self.work.status.copy(), loads.value.copy()
-            self.work.status[:] = self.root
-            entries.propagate(self.model, self.work)
-            self._use(fresh)
-            bounds_of_futures(self.model, self.work, loads, FIRST)
-            self.root_value[fresh] = loads.value[fresh]
-            for mine, kept in zip((loads.y, loads.mu, loads.phi), self.root_multipliers):
-                kept[fresh] = mine[fresh]
-            self.work.status[:] = status
-            loads.value[:] = np.maximum(value, self.root_value) if self.certified is None else value
-        self._use(self.spread[counts[self.spread]])
+        kept = np.vstack([kept, weight])[-ROWS:]
+        self.tree.weigh(kept, kept @ self.task.wait_and_see)
 
-    def _use(self, order: Ints) -> None:
-        self.loads.order[: len(order)] = order
-        self.loads.used[0], self.loads.turn[0] = len(order), 0
+    def offer(self, states: Bools) -> None:
+        """Evaluate (C, E) radial states."""
+        self._evaluate(states)
 
-    def _bound_alone(self, each: Alone, depth: int) -> None:
-        """Bound the futures by themselves, in a round that is due, and judge whether there are more and when."""
-
-        def tell() -> None:
-            if self.task.probabilities.only is not None:
-                self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
-            self._report(depth)
-
-        starts = np.zeros((0, len(self.task.must_close)), dtype=bool) if self.closed is None else self.closed[None, :]
-        each.round(starts, self.deadline, tell)
-        self.floor = max(self.floor, each.bound(self.task.probabilities, self.task.wait_and_see))
-        if each.states:
-            self._evaluate(each.best())
-        together = self._by_nodes([float(self.loads.reached[0])])
-        each.judge(self.floor, together, self.value)
-        _LOG.info("every future by itself: %.6g pu at least, by nodes for all %.6g pu", self.floor, together)
-
-    def _look_for_infeasibility(self) -> None:
-        """Prepare the proof that the limits cannot be kept in the future that is heaviest."""
-        heaviest = int(np.abs(self.task.demands).sum(axis=1).argmax())
-        self.limits = infeasibility_search(self.built.of(heaviest), self.root)
-
-    def _hopeless(self) -> bool:
-        """Whether no state keeps the limits in the heaviest future; searched in turns until a state is known.
-
-        A node of K futures takes as long as K nodes of one.
-        """
-        if self.limits is None or math.isfinite(self.value):
-            return False
-        event = self.limits.explore(NODE * len(self.task.demands))
-        if event == entries.LEAF:
-            closed = self._full(self.limits.work.status)
-            self.limits.proves &= self._evaluate(closed[None, :]) or self._excludes(closed)
-        return event == entries.EXHAUSTED and self.limits.proves and math.isinf(self.value)
-
-    def _by_nodes(self, rest: list[float]) -> float:
+    @property
+    def by_nodes(self) -> float:
         """Lower bound of the whole search by its nodes."""
-        waiting = (node.bound for node in (*self.heap[:1], *self.stack))
-        return min([*rest, *waiting, float(self.loads.floor[0])]) + self.numbering.fixed_cost
+        return self.tree.lowest + self.numbering.fixed_cost
 
-    def _bound(self, rest: list[float]) -> float:
+    def _bound(self) -> float:
         """Lower bound of the whole search: the highest that was proven so far."""
-        here = min(max(self._by_nodes(rest), self.floor), self.least, self.value, self.unproven)
+        here = min(max(self.by_nodes, self.floor), self.least, self.value, self.unproven)
         self.highest = max(self.highest, here)
         return min(self.highest, self.least, self.value)
 
-    def _report(self, depth: int) -> None:
+    def report(self) -> None:
+        """Tell how far the search has come."""
         if self.progress is None:
             return
-        seconds = self.deadline.passed() - self.began
-        bound = self._bound([float(self.loads.reached[0])])
-        self.progress(
-            SearchProgress(seconds, self.nodes, len(self.heap) + len(self.stack), depth, bound, self.value, self.done)
-        )
+        seconds, tree = self.deadline.passed() - self.began, self.tree
+        told = seconds, tree.nodes, len(tree.queue), tree.depth, self._bound(), self.value, tree.done
+        self.progress(SearchProgress(*told))
 
-    def _result(self, reason: Termination, *, complete: bool, rest: list[float] | None = None) -> SearchResult:
+    def _result(self, reason: Termination, *, complete: bool, more: int = 0) -> SearchResult:
+        """`more`: nodes of the infeasibility search."""
         holds = math.isfinite(self.value)
-        bound = self._bound(rest or [])
+        bound = self._bound()
         if self.certificate is not None and complete and holds and self.closed is not None:
             worth = self.value_bound, min(self.cutoff + self.numbering.fixed_cost, self.least)
             self.certificate.end(self.closed, worth)
@@ -380,18 +243,76 @@ class _Run:
             value=self.value,
             lower_bound=bound,
             least_violation=None if holds else self.best_violation,
-            nodes=self.nodes + (0 if self.limits is None else self.limits.nodes),
-            probes=int(self.loads.refreshed[0]),
+            nodes=self.tree.nodes + more,
+            probes=int(self.tree.loads.refreshed[0]),
             leaves=self.leaves,
             by_cone=0,
             seconds=self.deadline.passed() - self.began,
         )
 
 
-def spread(size: Floats) -> Ints:
-    """An order of the futures of which every part has small and large ones: by size, in steps of the golden section."""
-    by_size, k = np.argsort(size, kind="stable"), len(size)
-    step = max(1, round(0.6180339887 * k))
-    while math.gcd(step, k) > 1:
-        step += 1
-    return by_size[(np.arange(k) * step) % k].astype(np.int64)
+class _Limits(Turn):
+    """Whether no state keeps the limits in the heaviest future; sought in turns until a state is known.
+
+    A node of K futures takes as long as K nodes of one.
+    """
+
+    def __init__(self, run: _Run) -> None:
+        self.run, self.proven = run, False
+        demands = np.abs(run.task.demands).sum(axis=1)
+        self.search: InfeasibilitySearch | None = infeasibility_search(
+            run.built.of(int(demands.argmax())), run.tree.root
+        )
+        self.most = NODE * len(demands)
+
+    @property
+    def nodes(self) -> int:
+        return 0 if self.search is None else self.search.nodes
+
+    def before(self) -> int | None:
+        if self.search is None or math.isfinite(self.run.value):
+            return None
+        event = self.search.explore(self.most)
+        if event == LEAF:
+            self.search.proves &= self.run.judge(self.run.full(self.search.work.status))
+        self.proven = event == EXHAUSTED and self.search.proves and math.isinf(self.run.value)
+        return EXHAUSTED if self.proven else None
+
+
+class _Alone(Turn):
+    """Bounds of the futures by themselves, in rounds that are due after so many bounds of futures at nodes."""
+
+    def __init__(self, run: _Run, each: Alone) -> None:
+        self.run, self.each = run, each
+
+    def before(self) -> int | None:
+        run, each = self.run, self.each
+        if run.tree.loads.refreshed[0] < each.due:
+            return None
+        starts = np.zeros((0, len(run.task.must_close)), dtype=bool) if run.closed is None else run.closed[None, :]
+        each.round(starts, run.deadline, self._tell)
+        self._raise()
+        if each.states:
+            run.offer(each.best())
+        each.judge(run.floor, run.by_nodes, run.value)
+        _LOG.info("every future by itself: %.6g pu at least, by nodes for all %.6g pu", run.floor, run.by_nodes)
+        return EXHAUSTED if run.floor >= run.value - run.tolerance else PAUSED
+
+    def _tell(self) -> None:
+        if self.run.task.probabilities.only is not None:
+            self._raise()
+        self.run.report()
+
+    def _raise(self) -> None:
+        risk = self.each.bound(self.run.task.probabilities, self.run.task.wait_and_see)
+        self.run.floor = max(self.run.floor, risk)
+
+
+class _Progress(Turn):
+    """Progress after each node."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+
+    def after(self, event: int) -> None:
+        self.run.report()

@@ -2,7 +2,7 @@
 
 A radial state that serves several periods costs the sum of what it costs in each. The bound of a node is the sum of
 its bounds, each at multipliers of its own; so is the bound with one more branch open, or closed. What is decided by the
-sums is up to the caller (`openpoint.search.switching.joint`).
+sums is up to the caller (`openpoint.search.switching.searches`).
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class PathWork(Table):
         chain_y, chain_mu, chain_nu: (B) multipliers within these. sent_p, sent_q: (2K) what is sent there.
         square: (2K) what the squared distance to the flow of least cost costs at least; −1 where voltages are priced.
         place: (K) best branch to open, its position. open_cost: (K) least cost where open. cost: (2K) of the arcs.
-        toll: (2K) what is taken off the costs of arcs, of which others keep account (`openpoint.search.paths.parts`).
+        toll: (2K) what is taken off the costs of arcs, of which others keep account (`openpoint.search.paths.border`).
         flow_p, flow_q: (2K) power that arrives, at the least cost. state: (K) state in the last evaluation.
         residual_p, residual_q: (J) missing balance in the last evaluation. step_p, step_q: (J) of an improvement.
         y_best, mu_best, p_best, q_best: the best multipliers so far, and the residuals there.

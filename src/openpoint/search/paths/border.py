@@ -1,7 +1,6 @@
 """Prices at the border of parts: what parts add is raised by steps along what is missing there.
 
-**Derivation.** With all paths in parts but some, whose terms do not change, the bound of `openpoint.search.paths.parts`
-is
+**Derivation.** With all paths in parts but some, whose terms do not change, the bound of parts below is
 
     L(y, μ, z) = constant + Σ_border (P_j y_j + Q_j μ_j + z_j) + Σ_parts least A(y, μ, toll)
 
@@ -19,6 +18,42 @@ multipliers are only near their best ones, and so are slopes; the bound does not
 supergradient and a share of the last direction (Camerini, Fratta, Maffioli 1975), in the metric of the junctions'
 Laplacian for y and μ, and in one number for z, by which the first step goes as far for z as for these two together.
 After some steps that do not raise the bound the level is halfway nearer, and steps begin anew at the best prices.
+
+Parts of the paths, searched one by one: what each of them adds to the path bound.
+
+The path bound (`openpoint.search.paths.bound`) prices the balance of every junction. On large grids the gap that this
+leaves is a sum of many local ones, of which branching closes one at a time. Here the multipliers are held, the paths
+are divided into parts, and the least cost of every part is found by a small search. What the parts add is summed.
+
+**Derivation.** Fix a node, multipliers y, μ >= 0 at which no path is unbounded, and from the arborescence the dual
+values z_S of sets S of junctions, of any sign where S is one junction, else >= 0. Every completion enters a set of one
+junction once, any other at least once, so that Σ over its arcs a of toll_a >= Σ_S z_S, where toll_a is the sum of z_S
+over the sets that a enters. With c_k the cost of path k in its own state and with its own flows, at most that
+in the loss,
+
+    loss >= C + Σ_j (P_j y_j + Q_j μ_j) + Σ_k c_k >= C + Σ_j (P_j y_j + Q_j μ_j) + Σ_S z_S + Σ_k (c_k − toll_k)
+
+with toll_k = 0 where path k is open. Let every path belong to at most one part. In a part, the inner junctions are
+those all of whose paths belong to it; no junction is inner in two. Then the right side is a constant, a term for each
+path in no part, and for each part
+
+    A = Σ_inner (P_j y_j + Q_j μ_j) + Σ_part (c_k − toll_k)
+
+each of which has a minimum over all states of its own. In a completion the balances of inner junctions hold, so that A
+does not depend on their multipliers: any others >= 0 give a lower bound of A as well. It does depend on those of the
+junctions at its border and on the tolls, which stay as they are. The relaxation of a part is that of a small grid: one
+path enters each inner junction, at most one of its own each junction of the border, which else is fed from outside at
+no cost, and there is no cycle. What was known of flows and voltages at the node still holds in it.
+
+At the multipliers of the path bound the least A is at least Σ_inner (P_j y_j + Q_j μ_j) + Σ_part V_k, since
+c_k − V_k − toll_k is a reduced cost; the sum of these is the path bound, and a part adds its least A less this. With
+other prices at the border, and other z_S of single junctions there, parts add more (`openpoint.search.paths.border`).
+
+The search of a part divides a node by the states of a path, and where all are decided by the places where one may be
+open: each node has a first and a last place of every path, and no other branch of it is open there.
+
+Nothing here asks for resistances: where a path without impedance is unbounded, the bound is −inf, at a node of the
+whole grid as at a node of a part, and says nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +63,156 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints, States
+from openpoint.arrays import Floats, Indices, Ints, States
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.paths.arrays import BACK, OPEN, Paths, PathWork
+from openpoint.search.paths import entries
+from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, path_work_for
 from openpoint.search.paths.bound import HUGE
-from openpoint.search.paths.parts import Part, tolls
+from openpoint.search.paths.build import metric_of
+from openpoint.search.paths.part_search import PartNodes, part_nodes, search_part
 
+
+def tolls(paths: Paths, work: PathWork) -> Floats:
+    """(2K) dual values of the sets that each arc enters, after `openpoint.search.paths.bound.path_bound`."""
+    some = np.flatnonzero(np.isfinite(work.cost))
+    toll = np.zeros(len(work.cost))
+    toll[some] = [work.cost[d] - entries.reduced(paths, work, int(d)) for d in some]
+    return toll
+
+
+class Part:
+    """Some paths of a node as the paths of a small grid.
+
+    Attributes:
+        some: the paths. arcs: their arcs. met: junctions, the inner ones first, the sources last. inner: how many.
+        model, paths, work, status: of the small grid, whose last paths stand for what feeds the border from outside.
+    """
+
+    def __init__(
+        self, model: Model, paths: Paths, work: PathWork, status: States, some: Ints, *, firm: bool = False
+    ) -> None:
+        """`work`: of the node, after `openpoint.search.paths.entries.prepared`.
+
+        `firm`: the least powers of the node hold at all nodes of the part, as a certificate has them.
+        """
+        self.firm = firm
+        root, count = paths.junctions, len(some)
+        within = np.bincount(np.append(paths.u[some], paths.v[some]), minlength=root + 1)
+        around = np.bincount(np.append(paths.u, paths.v), minlength=root + 1)
+        met = np.flatnonzero(within[:root])
+        whole = within[met] == around[met]
+        self.some, self.arcs, self.inner = some, (2 * some[:, None] + [0, 1]).ravel(), int(whole.sum())
+        border = met[~whole]
+        self.met = np.concatenate([met[whole], border, [root]])
+        number = np.full(root + 1, -1)
+        number[self.met] = np.arange(len(self.met))
+        at = np.concatenate([np.arange(paths.start[k], paths.start[k + 1]) for k in some])
+        ends = paths.u_bus[some], paths.v_bus[some]
+        buses = np.unique(np.concatenate([paths.bus[self.met[:-1]], *ends, paths.beyond[at]]))
+        bus = np.full(len(work.top), -1)
+        bus[buses] = np.arange(len(buses))
+        length = np.append(paths.start[1:][some] - paths.start[:-1][some], np.zeros(len(border), dtype=np.int64))
+        u = np.append(number[paths.u[some]], np.full(len(border), len(met)))
+        v = np.append(number[paths.v[some]], number[border])
+        first, incident = incidence(u, v, len(met))
+        r, x = (np.append(along[some], np.zeros(len(border))) for along in (paths.r, paths.x))
+        self.paths = replace(
+            paths,
+            junctions=len(met),
+            bus=_indices(bus[paths.bus[self.met[:-1]]]),
+            start=_indices(np.cumsum(np.append(0, length))),
+            branch=_indices(np.arange(len(at))),
+            beyond=_indices(bus[paths.beyond[at]]),
+            r=r,
+            x=x,
+            u=_indices(u),
+            v=_indices(v),
+            u_bus=_indices(bus[np.append(ends[0], paths.bus[border])]),
+            v_bus=_indices(bus[np.append(ends[1], paths.bus[border])]),
+            first=first,
+            at=incident,
+            **dict.fromkeys(("pruned", "above", "by"), np.zeros(0, dtype=np.int32)),
+            metric=self._metric(u[:count], v[:count], r[:count]),
+        )
+        branch = paths.branch[at]
+        along = {name: getattr(model, name)[branch] for name in ("r", "x", "z2", "price")}
+        self.model, self.status = replace(model, n=len(buses), **along), status[branch]
+        self.work = path_work_for(self.paths, len(buses))
+        self.begin: tuple[Floats, Floats] | None = None
+        self.nodes: PartNodes | None = None
+        self._fill(paths, work, buses, at)
+
+    def _metric(self, u: Ints, v: Ints, r: Floats) -> Floats:
+        """That of the inner junctions, as if the border were sources; 0 at the border, whose multipliers are held."""
+        metric = np.zeros((len(self.met) - 1, len(self.met) - 1))
+        inner = self.inner
+        metric[:inner, :inner] = metric_of(inner, np.minimum(u, inner), np.minimum(v, inner), r)
+        return metric
+
+    def _fill(self, paths: Paths, work: PathWork, buses: Ints, at: Ints) -> None:
+        """What the node has decided of these paths."""
+        own, some, count = self.work, self.some, len(self.some)
+        own.highest[:] = work.top[buses]
+        own.known_w[:] = work.top[paths.bus[self.met[:-1]]]
+        own.load_p[:], own.load_q[:], own.nominal[:] = work.load_p[buses], work.load_q[buses], work.load_p[buses]
+        for name in ("u_p", "u_q", "v_p", "v_q"):
+            getattr(own, name)[:] = getattr(work, name)[at]
+        own.inner[:count] = work.inner[some]
+        moved = self.paths.start[:count] - paths.start[some]
+        own.opened[:count] = np.where(work.opened[some] >= 0, work.opened[some] + moved, -1)
+        own.known_p[: 2 * count], own.known_q[: 2 * count] = work.end_p[self.arcs], work.end_q[self.arcs]
+        own.about_p[: 2 * count], own.about_q[: 2 * count] = work.flow_p[self.arcs], work.flow_q[self.arcs]
+        own.mask[:count], own.mask[count:] = work.mask[some], OPEN | FORTH
+        if self.firm:
+            for name in ("end_p", "end_q", "send", "arrive"):
+                getattr(own, name)[: 2 * count] = getattr(work, name)[self.arcs]
+
+    def least(self, y: Floats, mu: Floats, toll: Floats, huge: float, ahead: float, nodes: int) -> float:
+        """Lower bound of the least A, with the loads at the border; inf where the part has no state.
+
+        Args:
+            y, mu: (J + 1) multipliers; those of inner junctions are where the first search begins. toll: (2K).
+            huge: as for the path bound. ahead: for the steps (`openpoint.search.paths.ascent`). nodes: at most so many.
+
+        Multipliers of the first node of the search are kept as `begin` for the next one.
+        """
+        own, mask, inner = self.work, self.work.mask.copy(), self.inner
+        own.y[:], own.mu[:] = y[self.met], mu[self.met]
+        if self.begin is not None:
+            own.y[:inner], own.mu[:inner] = self.begin
+        own.toll[: len(self.arcs)] = toll[self.arcs]
+        if self.nodes is None or len(self.nodes.bound) != nodes:
+            self.nodes = part_nodes(self.paths, own, nodes)
+        found = search_part(self.model, self.paths, own, self.status, self.nodes, huge, ahead, self.firm)
+        self.begin = self.nodes.y[0, :inner].copy(), self.nodes.mu[0, :inner].copy()
+        own.mask[:] = mask
+        return found
+
+    def leave(self, y: Floats, mu: Floats) -> None:
+        """Write the multipliers of inner junctions with which the next search would begin."""
+        if self.begin is not None:
+            y[self.met[: self.inner]], mu[self.met[: self.inner]] = self.begin
+
+    def given(self, y: Floats, mu: Floats, junctions: slice) -> float:
+        """Σ (P_j y_j + Q_j μ_j) over some of the junctions that it meets, by their places in `met`."""
+        bus, met = self.paths.bus[junctions], self.met[:-1][junctions]
+        return float(self.work.load_p[bus] @ y[met] + self.work.load_q[bus] @ mu[met])
+
+
+def incidence(u: Ints, v: Ints, junctions: int) -> tuple[Indices, Indices]:
+    """`Paths.first` and `Paths.at`."""
+    end = np.concatenate([u, v])
+    order = np.argsort(end, kind="stable")
+    first = np.searchsorted(end[order], np.arange(junctions + 2))
+    return _indices(first), _indices(2 * (order % len(u)) + order // len(u))
+
+
+def _indices(values: Ints) -> Indices:
+    return values.astype(np.int32)
+
+
+STEPS = 100
+"""Evaluations of the path bound before the parts, at most."""
 KEPT = 0.9
 """Share of the last direction in the next one."""
 IN_VAIN = 8
@@ -105,7 +284,7 @@ class Border:
     ) -> None:
         """`some`: paths of each part, all but those between sources. `begin`: prices, those of the node by default.
 
-        `firm`: as for `openpoint.search.paths.parts.Part`.
+        `firm`: as for `openpoint.search.paths.border.Part`.
         """
         of, size = node.of, paths.junctions
         self.paths, self.node, self.best = paths, node, -np.inf

@@ -1,38 +1,130 @@
-"""The nodes of a search, one by one: with both bounds where that by paths holds, else with the first alone."""
+"""The nodes of a search, one by one: with both bounds where that by paths holds, else with the first alone.
+
+The bound of the first node by parts of its paths, in the course of a search.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Floats, Indices
+from openpoint.arrays import Floats, Indices, States
 from openpoint.search.certificate import Certificate
-from openpoint.search.kernel.arrays import CLOSED, Model, Work
+from openpoint.search.checkpoint import MOST, Saved
+from openpoint.search.kernel.arrays import CLOSED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import (
     Counts,
     Pool,
     Record,
     begin_anew,
     lowest,
+    operations,
+    pool_for,
     raise_to,
     record_for,
+    row_bytes,
     waiting,
 )
 from openpoint.search.kernel.entries import PAUSED
+from openpoint.search.kernel.node import MARGIN
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import OF_NODE, OPEN, enlarged, path_pool_for, path_work_for
-from openpoint.search.paths.build import paths_of
-from openpoint.search.paths.certified import CertifiedNodes
-from openpoint.search.paths.checked import CheckedPaths
+from openpoint.search.paths.arrays import OF_NODE, OPEN, Paths, enlarged, path_pool_for, path_work_for
+from openpoint.search.paths.border import STEPS, Border, Node, node_of
+from openpoint.search.paths.bound import HUGE
+from openpoint.search.paths.build import anchors_of, parts_of, paths_of
+from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
 from openpoint.search.paths.proven_parts import ProvenParts
-from openpoint.search.paths.root_parts import LEAST, RootParts
-from openpoint.search.saved import MOST, Saved
+from openpoint.search.tree import CompiledTree
 
 _LOG = logging.getLogger(__name__)
+
+LEAST = 200
+"""Paths from which on the first node is bounded by parts."""
+ROUNDS = ((2, 24, 1000, 0.05), (64, 96, 3000, 0.01))
+"""Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
+first level is for the prices at the border (`openpoint.search.paths.border`)."""
+
+
+LARGE = 300
+"""Buses from which on waiting nodes keep the multipliers of junctions only."""
+FIRST_ROWS = 256
+"""Rows of a new pool, at least, and about as many."""
+
+
+class RootParts:
+    """The first node of a search, to be bounded by parts.
+
+    Attributes:
+        done: how many rounds were. border: the last parts, with the prices at their border.
+    """
+
+    def __init__(self, model: Model, paths: Paths, status: States, mask: States, gap: float) -> None:
+        """`status`, `mask`: states of the branches and paths that are decided at all. gap: at which the search ends."""
+        self.model, self.paths, self.gap = model, paths, gap
+        self.status, self.mask = status.copy(), mask.copy()
+        self.done = 0
+        self.border: Border | None = None
+        self._node: Node | None = None
+        self._round: Iterator[float] | None = None
+
+    @property
+    def next(self) -> float:
+        """Nodes after which the next round is due."""
+        return ROUNDS[self.done][0] if self.done < len(ROUNDS) else np.inf
+
+    def go_on(self, done: int) -> None:
+        """Continue after so many rounds; from the first one if not all were, since prices are not kept."""
+        self.done = done if done == len(ROUNDS) else 0
+
+    def step(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> float:
+        """Search one part of the round that is due; a lower bound of all states below the cutoff.
+
+        Args:
+            first: what the first node left for all others. y, mu: multipliers to begin with.
+        """
+        if self._round is None:
+            self._round = self._bounds(first, y, mu, cutoff)
+        value = next(self._round, None)
+        if value is None:
+            self._round = None
+            self.done += 1
+            return -np.inf
+        return value if value == np.inf else value - MARGIN * abs(value)
+
+    def _bounds(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> Iterator[float]:
+        """The bounds of a round, one after the other."""
+        _, most, nodes, ahead = ROUNDS[self.done]
+        if self._node is None:
+            self._node = self._bounded(first, y, mu, cutoff)
+        node = self._node
+        if node is None or not -np.inf < node.bound < cutoff:
+            return
+        lost = self.paths.r * np.maximum(node.of.flow_p[0::2], node.of.flow_p[1::2]) ** 2
+        parts = parts_of(self.paths, lost + 1e-9 * max(float(lost.max()), 1e-12), most)
+        self.border = Border(self.model, self.paths, node, parts, None if self.border is None else self.border.prices)
+        yield from self.border.rounds(cutoff, ahead, nodes, way=cutoff / (1.0 - self.gap) - node.bound)
+        closed = 100.0 * (self.border.best - node.bound) / (cutoff - node.bound)
+        _LOG.info("%d parts of the paths close %.3g %% of the gap of the first node", len(parts), closed)
+
+    def _bounded(self, first: Mapping[str, Floats], y: Floats, mu: Floats, cutoff: float) -> Node | None:
+        """The first node after its path bound; None where it has no state."""
+        of, work = path_work_for(self.paths, len(self.model.p)), work_for(self.model)
+        for name, values in first.items():
+            getattr(of, name)[:] = values
+        of.known_p[:], of.known_q[:], of.known_w[:] = of.first_p, of.first_q, of.first_w
+        of.about_p[:], of.about_q[:] = of.first_about_p, of.first_about_q
+        of.mask[:], work.status[:] = self.mask, self.status
+        of.y[:], of.mu[:] = y, mu
+        if not entries.prepared(self.model, self.paths, of, work):
+            return None
+        bound = entries.raised(self.model, self.paths, of, work, HUGE * cutoff, cutoff, STEPS)
+        return node_of(self.paths, of, work.status, bound)
+
 
 ANEW_AFTER, WAITING = 1500, 8
 """Nodes bounded by paths after which the search begins anew, with trials of paths, unless fewer than one node in so
@@ -44,6 +136,8 @@ FROM_FIRST = (
     *("u_p", "u_q", "v_p", "v_q"),
 )
 OF_ALL = ("tally", "trials", *FROM_FIRST)
+OF_BRANCH, OF_PAIR = 24, 1
+"""Operations of the bound by paths at a node: for each bus and branch, and for each pair of a path and a junction."""
 UNSET = ("y", "mu", "first_y", "first_mu")
 """What is NaN before it is worked out."""
 EVERY = 7
@@ -213,6 +307,12 @@ class PathExplorer:
         """Memory of what a waiting node has in addition."""
         return len(self.of_paths.mask) + 4 * sum(len(getattr(self.of_paths, name)) for name in OF_NODE[1:])
 
+    def operations(self, counts: Counts) -> int:
+        """About how many operations the search took so far: those of nodes bounded by paths."""
+        model, paths, nodes = self.model, self.paths, int(self.of_paths.tally[0])
+        a_node = OF_BRANCH * (len(model.p) + len(model.fr)) + OF_PAIR * len(paths.u) * paths.junctions
+        return operations(model, counts, nodes) + nodes * a_node
+
     def _make_room(self, pool: Pool) -> None:
         if len(self.pool.mask) < len(pool.heap):
             self.pool = enlarged(self.pool, self.of_paths, len(pool.heap))
@@ -225,3 +325,23 @@ class PathExplorer:
         weight[paths.branch[opened]] = -1.0
         weight[self.work.status == CLOSED] = 2.0
         return weight
+
+
+PathTree = CompiledTree[PathExplorer]
+"""The nodes of a search, which are bounded by paths, too, as long as it has an explorer for that."""
+
+
+def pool_within(memory: float, model: Model, by_paths: PathExplorer | None, counts: Counts) -> Pool:
+    """An empty pool that doubles to just what fits; sets the rows of the heap above which nodes go to its stack.
+
+    The model's grid is connected.
+    """
+    anchors = None
+    if len(model.p) >= LARGE:
+        anchors = anchors_of(model, paths_of(model) if by_paths is None else by_paths.paths)
+    a_row = row_bytes(pool_for(model, 1, anchors)) + (0 if by_paths is None else by_paths.row_bytes)
+    room = max(1, int(memory / a_row))
+    counts.room[0] = room
+    # A stack takes at most two rows for each branch and each position of a device that is undecided.
+    rows = room + 2 * (len(model.fr) + len(model.value)) + 4
+    return pool_for(model, -(-rows // 2 ** max(0, int(math.log2(rows / FIRST_ROWS)))), anchors)

@@ -1,9 +1,13 @@
 """The first node of a search for a certificate, proven by parts of its paths, and the lines that show it.
 
-As `openpoint.search.paths.root_parts`, with what the checker has in place of what the search knows: the least powers of
+As `openpoint.search.paths.explorer`, with what the checker has in place of what the search knows: the least powers of
 the first node, closed paths bounded about flows that the file gives, multipliers and prices in whole numbers. What each
 part adds is the checker's own number (`openpoint.verify.path_parts`). Where all of it reaches the cutoff, the lines of
 the parts are the certificate, and take the place of all lines written so far.
+
+Prices by which paths are divided into parts: multipliers, and what sets of junctions pay (`paths.parts`).
+
+The tree of a part of the paths as a certificate has it, with few multipliers.
 """
 
 from __future__ import annotations
@@ -12,29 +16,132 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints, States
+from openpoint.arrays import Bools, Floats, Indices, Ints, States
+from openpoint.compiled.jit import lean
 from openpoint.search.certificate import Certificate
 from openpoint.search.certificate_lines import Line, packed
 from openpoint.search.kernel.arrays import Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import Paths, PathWork, path_work_for
-from openpoint.search.paths.border import Border, node_of
+from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, path_work_for
+from openpoint.search.paths.border import STEPS, Border, Part, node_of
 from openpoint.search.paths.border import Prices as BorderPrices
-from openpoint.search.paths.checked import BITS, CheckedPaths
-from openpoint.search.paths.part_tree import preorder, share
-from openpoint.search.paths.partition import parts_of
-from openpoint.search.paths.parts import Part
-from openpoint.search.paths.prices import Prices, prices_of
-from openpoint.search.paths.root_parts import STEPS
+from openpoint.search.paths.build import parts_of
+from openpoint.search.paths.certified import BITS, CheckedPaths
+from openpoint.search.paths.part_search import NO_STATE, PartNodes
 from openpoint.verify import path_parts as checker
 from openpoint.verify.errors import CertificateError
-from openpoint.verify.part_node import NEW
+from openpoint.verify.part_node import NEW, SAME, ZERO, PartTree, divided, imply, leaf, places, take
+from openpoint.verify.path_node import PathRoom, PathTable
 from openpoint.verify.path_table import PathNodes, nodes_of
+
+DIGITS = 40
+"""Binary digits of what sets pay."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of a node, any of which are valid.
+
+    Attributes:
+        y, mu: (J + 1) multipliers, >= 0. sets: what each set of junctions pays, times 2^`DIGITS`, and its junctions: of
+            any sign where it is one junction, else >= 0.
+    """
+
+    y: Floats
+    mu: Floats
+    sets: list[tuple[int, Ints]]
+
+    def moved(self, y: Floats, mu: Floats, z: Floats) -> Prices:
+        """Other multipliers, and (J + 1) by how much more each junction pays."""
+        more = [0 if len(some) > 1 else round(np.ldexp(z[some[0]], DIGITS)) for _, some in self.sets]
+        return Prices(y, mu, [(paid + add, some) for (paid, some), add in zip(self.sets, more, strict=True)])
+
+    def tolls(self, paths: Paths) -> Floats:
+        """(2K) for each arc the sum of what the sets pay that it enters."""
+        toll = np.zeros(2 * len(paths.u))
+        for z, some in self.sets:
+            within = np.zeros(paths.junctions + 1, dtype=bool)
+            within[some] = True
+            u, v = within[paths.u], within[paths.v]
+            toll[0::2] += np.ldexp(float(z), -DIGITS) * (v & ~u)
+            toll[1::2] += np.ldexp(float(z), -DIGITS) * (u & ~v)
+        return toll
+
+
+def prices_of(paths: Paths, work: PathWork) -> Prices:
+    """Those of the last path bound: its multipliers, and the duals of its arborescence."""
+    within: dict[int, list[int]] = {}
+    for j in range(paths.junctions):
+        node = j
+        while node >= 0:
+            within.setdefault(node, []).append(j)
+            node = int(work.tree[node])
+    paid = {node: round(np.ldexp(work.dual[node], DIGITS)) for node in within}
+    sets = [(paid[node] if len(some) == 1 else max(0, paid[node]), np.array(some)) for node, some in within.items()]
+    return Prices(work.y.copy(), work.mu.copy(), sets)
+
+
+def preorder(nodes: PartNodes, start: Indices, flipped: Bools, reverse: Bools) -> tuple[Ints, Ints]:
+    """The tree in the order of `openpoint.verify.part_node`, and the rows of its leaves.
+
+    Args:
+        start: (K + 1) first position of each path. flipped: (K) whether the checker has power forth the other way.
+        reverse: (K) and the positions of the path.
+    """
+    own = len(flipped)
+    tree, leaves, todo = list[int](), list[int](), [0]
+    while todo:
+        row = todo.pop()
+        if nodes.split[row] == NO_STATE:
+            continue
+        below, k = int(nodes.below[row]), int(nodes.split[row])
+        if below < 0:
+            tree.append(NEW)
+            leaves.append(row)
+            continue
+        if nodes.at[row] >= 0:
+            at = int(nodes.at[row])
+            tree.append(own + (int(start[k]) + int(start[k + 1]) - 2 - at if reverse[k] else at))
+            todo += [below, below + 1] if reverse[k] else [below + 1, below]
+            continue
+        tree.append(k)
+        states = [bit for bit in (OPEN, FORTH, BACK) if nodes.mask[row, k] & bit]
+        order = (OPEN, BACK, FORTH) if flipped[k] else (OPEN, FORTH, BACK)
+        todo += [below + states.index(bit) for bit in reversed(order) if bit in states]
+    return np.array(tree, dtype=np.int64), np.array(leaves, dtype=np.int64)
+
+
+@lean
+def share(table: PathTable, room: PathRoom, tree: PartTree, status: Any, mask: Any, goal: int) -> None:
+    """Let leaves have the multipliers of the leaf before where these reach a goal, and so have none of their own.
+
+    As `openpoint.verify.part_node.least_of_tree`, for a tree that covers its part.
+    """
+    top, at, value = 1, 0, 0
+    while top > 0:
+        top -= 1
+        take(tree, mask, top)
+        if not (places(table, tree, status, mask) and imply(table, tree, mask)):
+            continue
+        what = ZERO + tree.nodes[at]
+        at += 1
+        if what >= 0:
+            top = divided(table, tree, mask, what, top)
+            continue
+        if leaf(table, room, tree, status, mask) >= goal:
+            tree.nodes[at - 1] = SAME
+        else:
+            for j in range(tree.inner):
+                room.y[j] = tree.values[value, j] << tree.shift
+                room.mu[j] = tree.values[value, tree.inner + j] << tree.shift
+        value += 1
+
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ branches is two. The proof is a branch and bound:
 1. A node limits the operations at the beginning of some intervals of periods. Its bound is that of
    `openpoint.search.switching.relaxation`: with multipliers on the branches each period is a topology search of its
    own, with prices of closed branches, and these searches are exact. Periods between which no operation is left are
-   searched together (`openpoint.search.switching.joint`). The states that they find are added until the bound reaches
-   the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
-2. The best plan out of the states known follows by dynamic programming (`openpoint.search.switching.plans`).
+   searched together (`openpoint.search.switching.searches`). The states that they find are added until the bound
+   reaches the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
+2. The best plan out of the states known follows by dynamic programming (`openpoint.search.switching.states`).
 3. What is left between both is mostly due to operations that the relaxation takes by halves: two occasions to switch,
    each used half. A node is divided there: either the operations of an interval up to a period are at most j, or at
    least j + 2, so that at most k − j − 2 of its k are left after it.
 4. Where no operation is divided, the gap Δ of a node is closed by *all* states of a period whose value, with its
    prices, lies within Δ of the least: a better plan consists of such states alone, and the dynamic programme over them
    is exact. Where they are many, and two operations are left, all plans with one exchange are looked at
-   (`openpoint.search.switching.exchange_once`); else the node is divided by a branch that is closed, or open, in a
+   (`openpoint.search.switching.columns`); else the node is divided by a branch that is closed, or open, in a
    period.
 """
 
@@ -32,13 +32,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openpoint.search.switching.columns import ColumnGeneration
-from openpoint.search.switching.exchange_once import ExchangeOnce, exchange_periods
-from openpoint.search.switching.periods import Periods, SinglePeriods
-from openpoint.search.switching.plans import operations
-from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.columns import ColumnGeneration, ExchangeOnce, exchange_periods
+from openpoint.search.switching.problem import Periods, SinglePeriods, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.relaxation import Interval, Mix, Multipliers, Restriction
-from openpoint.search.switching.states import KnownStates
+from openpoint.search.switching.states import KnownStates, operations
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination
 

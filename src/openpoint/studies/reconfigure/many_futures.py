@@ -25,9 +25,8 @@ from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
-from openpoint.search.futures.model import FuturesModel
+from openpoint.search.futures.model import FuturesModel, FuturesTask, Verdicts
 from openpoint.search.futures.search import search_futures
-from openpoint.search.futures.task import FuturesTask, Verdicts
 from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies

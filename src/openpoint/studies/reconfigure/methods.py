@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from openpoint.errors import OptionError
-from openpoint.search.exchange.local import exchange_branches
+from openpoint.search.exchange.ac_check import exchange_branches
 from openpoint.search.methods import Enumeration, Log, TopologySearch
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline, deadline_of

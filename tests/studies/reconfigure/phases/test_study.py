@@ -33,7 +33,7 @@ from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.figure import encode
 from openpoint.results import export
-from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.search.exchange.pairs import exchanges_coupled
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator

@@ -16,7 +16,7 @@ from openpoint.powerflow.series import StepDemand
 from openpoint.powerflow.state import excesses, is_limited
 from openpoint.search.enumeration import topologies
 from openpoint.search.futures.groups import group_steps, means
-from openpoint.search.futures.task import FuturesTask
+from openpoint.search.futures.model import FuturesTask
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.many_futures import task_of
 from openpoint.studies.reconfigure.model import RadialProgram

@@ -15,9 +15,9 @@ from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.search.methods import TopologySearch
-from openpoint.search.switching.plans import operations
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
+from openpoint.search.switching.states import operations
 from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
 from openpoint.studies.reconfigure.year.seasons.search import BlockPeriods, PlanTask, search_plan
 from openpoint.twostage.deadline import Deadline

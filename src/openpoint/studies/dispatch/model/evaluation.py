@@ -14,7 +14,7 @@ from openpoint.formulations.switching import Switching
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.outputs import improved
+from openpoint.search.dispatch import improved
 from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.decision_cost import DecisionCost
 from openpoint.studies.dispatch.model.layout import DispatchState

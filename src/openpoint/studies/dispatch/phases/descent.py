@@ -17,7 +17,7 @@ import numpy as np
 from openpoint.arrays import Bools, Ints
 from openpoint.formulations.radiality import Choices
 from openpoint.formulations.topology_phases import by_branch
-from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.search.exchange.pairs import exchanges_coupled
 from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator
 
 

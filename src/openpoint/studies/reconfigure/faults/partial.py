@@ -61,8 +61,7 @@ from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.table import Table
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits, greatest_series_currents
-from openpoint.search.model.demand import demand
-from openpoint.search.model.voltage_bounds import bounds_of_voltages
+from openpoint.search.model.voltage_bounds import bounds_of_voltages, demand
 from openpoint.studies.reconfigure.faults.arrays import FaultData
 
 

@@ -23,20 +23,21 @@ proven that none has.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from openpoint.arrays import Bools, Ints, States
 from openpoint.search.enumeration import count_topologies, topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
-from openpoint.search.kernel.bookkeeping import counts, enlarged, lowest, pool_for, record_for
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, explore, propagate, take
+from openpoint.search.kernel.bookkeeping import Counts, Pool, operations
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED, propagate, take
 from openpoint.search.model.build import build_model
 from openpoint.search.result import SearchProgress, SearchResult, gap_between
+from openpoint.search.tree import CompiledTree, Queue, Turn, grow
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.task import ENDLESS, ROUNDED, EvaluatedState, FaultTask, Sought
 from openpoint.twostage.deadline import Deadline
@@ -113,81 +114,71 @@ class LossSearch:
             max_changes=task.max_changes,
             change_cost=task.change_cost,
         )
-        self.work, self.counts = work_for(self.model), counts()
-        self.pool, self.record = pool_for(self.model, ROOM), record_for(self.model, 0)
-        self.work.status[task.must_close[self.numbering.branch]] = CLOSED
-        self.leaves, self.cut = 0, 0
+        self.tree = CompiledTree[_Cuts](self.model, rows=ROOM)
+        self.tree.explorer = _Cuts(self.tree, self._may_hold)
+        self.tree.work.status[task.must_close[self.numbering.branch]] = CLOSED
+        self.leaves = 0
         self.exchange = FaultExchange(task, lambda: self.deadline.over(), self._keep)
         self.is_begun, self.is_joined, self.used, self.began = False, True, 0.0, 0.0
 
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
         if not self.is_begun:
-            self.is_joined = propagate(self.model, self.work)
-            self.counts.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
-            self.counts.active[0] = 1
+            self.is_joined = propagate(self.model, self.tree.work)
+            self.tree.begin(self.numbering.greatest + float(self.model.price.sum()))
         self.began = self.deadline.passed()
         if not self.is_joined:
             return Found(None, self._result(Termination.INFEASIBLE))
         for closed in starts:
             self.exchange.offer(closed, 0 if self.is_begun else self.exchange.patience)
         self.is_begun = True
-        reason = Termination.OPTIMAL
-        while self._explore() != EXHAUSTED:
-            if self.progress is not None:
-                self.progress(self._progress())
-            if self.deadline.over():
-                reason = self.deadline.why
-                break
-        return Found(self.exchange.best, self._result(reason))
+        complete = grow(self.tree, self._leaf, self.deadline.over, turns=(_Kicks(self), _Progress(self)))
+        return Found(self.exchange.best, self._result(Termination.OPTIMAL if complete else self.deadline.why))
 
     def go_on(self, starts: list[Bools], deadline: Deadline) -> Found:
         """Go on where the search stopped, or begin it; `starts`: radial states that were not offered before."""
         self.deadline = deadline
         return self.solve(starts)
 
-    def _explore(self) -> int:
-        """Cut the next node by what faults do, or bound it and decide a branch."""
-        if not self.counts.active[0]:
-            if not self.counts.size[0] + self.counts.stack[0]:
-                return EXHAUSTED
-            take(self.model, self.work, self.pool, self.counts, self.record)
-        if self.counts.bound[0] < self.counts.cutoff[0] and not self._may_hold():
-            self.counts.active[0] = 0
-            self.cut += 1
-            self.counts.nodes[0] += 1
-            return FULL
-        event = explore(self.model, self.work, self.pool, self.counts, self.record, 1)
-        if event == FULL:
-            self.pool = enlarged(self.pool)
-        elif event == LEAF:
-            self.counts.active[0] = 0
-            self.leaves += 1
-            closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
-            closed[self.numbering.branch] = self.work.status == CLOSED
-            self.exchange.offer(closed, 0)
-        nodes = int(self.counts.nodes[0])
-        if nodes >= 64 and nodes.bit_count() == 1:  # 64, 128, 256, …
-            self.exchange.kicks(min(self.exchange.patience, nodes // NODES_A_STATE))
-        return event
+    @property
+    def nodes(self) -> int:
+        """Nodes so far."""
+        return self.tree.nodes
+
+    @property
+    def patience(self) -> int:
+        """States worth evaluating where kicks are due."""
+        return min(self.exchange.patience, self.nodes // NODES_A_STATE)
+
+    def report(self) -> None:
+        """Tell how far the search has come."""
+        if self.progress is not None:
+            self.progress(self._progress())
+
+    def _leaf(self, status: States) -> None:
+        """Evaluate a radial state."""
+        self.leaves += 1
+        closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
+        closed[self.numbering.branch] = status == CLOSED
+        self.exchange.offer(closed, 0)
 
     def _may_hold(self) -> bool:
         """Whether some completion of the current node may keep the limits of faults."""
-        if not propagate(self.model, self.work):
+        if not propagate(self.model, self.tree.work):
             return False
         return self.task.least(self._status()) is not None
 
     def _status(self) -> States:
         """(E) states of the branches at the current node."""
         status = np.full(self.task.network.n_conductors, OPEN, dtype=np.int8)
-        status[self.numbering.branch] = self.work.status
+        status[self.numbering.branch] = self.tree.work.status
         return status
 
     def _keep(self, state: EvaluatedState) -> None:
         """Lower the cutoff to a state that keeps all limits."""
         if state.holds:
             value = state.loss - self.numbering.fixed_cost
-            self.counts.cutoff[0] = min(self.counts.cutoff[0], value - self.gap * abs(state.loss))
+            self.tree.lower_cutoff(value - self.gap * abs(state.loss))
 
     @property
     def _value(self) -> float:
@@ -196,19 +187,89 @@ class LossSearch:
 
     def _bound(self) -> float:
         fixed = self.numbering.fixed_cost
-        return min(lowest(self.counts, self.pool) + fixed, self._value)
+        return min(self.tree.lowest + fixed, self._value)
 
     def _progress(self) -> SearchProgress:
-        left = int(self.counts.size[0] + self.counts.stack[0] + self.counts.active[0])
-        depth, nodes = int(self.counts.depth[0]), int(self.counts.nodes[0])
+        counts = self.tree.counts
+        left, depth = int(counts.size[0] + counts.stack[0] + counts.active[0]), int(counts.depth[0])
         seconds = self.used + self.deadline.passed() - self.began
-        return SearchProgress(seconds, nodes, left, depth, self._bound(), self._value, 0.0)
+        return SearchProgress(seconds, self.nodes, left, depth, self._bound(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:
         now = self.deadline.passed()
         self.used, self.began = self.used + now - self.began, now
         found = ended(self.task, self.exchange.best, reason, self._progress())
-        return replace(found, probes=int(self.counts.probes[0]), leaves=self.leaves)
+        return replace(found, probes=int(self.tree.counts.probes[0]), leaves=self.leaves)
+
+
+class _Cuts:
+    """Nodes are cut where what faults do keeps no limit."""
+
+    def __init__(self, tree: CompiledTree[_Cuts], may_hold: Callable[[], bool]) -> None:
+        """`may_hold`: whether some completion of the current node may keep the limits of faults."""
+        self.tree, self.may_hold = tree, may_hold
+
+    def explore(self, pool: Pool, counts: Counts, most: int) -> int:
+        """Process one node."""
+        tree = self.tree
+        if not counts.active[0]:
+            if not tree.left:
+                return EXHAUSTED
+            take(tree.model, tree.work, pool, counts, tree.record)
+        if counts.bound[0] < counts.cutoff[0] and not self.may_hold():
+            counts.active[0] = 0
+            counts.nodes[0] += 1
+            return PAUSED
+        return tree.process_one()
+
+    def leave(self, pool: Pool, counts: Counts) -> None:
+        """Nothing is its own."""
+
+    def operations(self, counts: Counts) -> int:
+        """Those of its nodes."""
+        return operations(self.tree.model, counts, int(counts.nodes[0]))
+
+
+class _Searched(Protocol):
+    """A search with kicks and progress."""
+
+    exchange: FaultExchange
+
+    @property
+    def nodes(self) -> int:
+        """Nodes so far."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """States worth evaluating where kicks are due."""
+        ...
+
+    def report(self) -> None:
+        """Tell how far the search has come."""
+        ...
+
+
+class _Kicks(Turn):
+    """Kicks from the best state after 64, 128, 256, … nodes."""
+
+    def __init__(self, search: _Searched) -> None:
+        self.search = search
+
+    def after(self, event: int) -> None:
+        nodes = self.search.nodes
+        if nodes >= 64 and nodes.bit_count() == 1:
+            self.search.exchange.kicks(self.search.patience)
+
+
+class _Progress(Turn):
+    """Progress after each node."""
+
+    def __init__(self, search: _Searched) -> None:
+        self.search = search
+
+    def after(self, event: int) -> None:
+        self.search.report()
 
 
 TRIES = 12
@@ -241,10 +302,10 @@ class IndexSearch:
             task.network, must_close=task.must_close, must_open=task.must_open, max_changes=task.max_changes
         )
         self.work = work_for(self.model)
-        self.heap: list[tuple[float, int, States]] = []
-        self.nodes, self.leaves, self.pushed = 0, 0, 0
-        self.cutoff, self.floor = math.inf, math.inf
+        self.queue = Queue[States]()
+        self.nodes, self.leaves, self.cutoff = 0, 0, math.inf
         self.exchange = FaultExchange(task, deadline.over, self._keep)
+        self.patience = self.exchange.patience
 
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
@@ -260,27 +321,41 @@ class IndexSearch:
             self.exchange.kicks(self.exchange.patience)
         self._push(*root)
         reason = Termination.OPTIMAL
-        while self.heap:
+
+        def over() -> bool:
+            nonlocal reason
+            too_much = self.enough >= 0.0 and self._lower() > self.enough * (1.0 + ROUNDED)
             if self.deadline.over():
                 reason = self.deadline.why
-                break
-            too_much = self.enough >= 0.0 and self._lower() > self.enough * (1.0 + ROUNDED)
-            if self._is_enough or (too_much and self.nodes >= MORE):
+            elif self._is_enough or (too_much and self.nodes >= MORE):
                 reason = Termination.GAP
-                break
-            bound, _, status = heapq.heappop(self.heap)
-            if bound >= self.cutoff:
-                self.floor, self.heap = min(self.floor, bound), []
-                break
-            self._branch(bound, status)
-            if self.nodes == QUICK and self._has_few_states() and self._evaluate_all():
-                self.floor, self.heap = math.inf, []
-                break
-            if self.progress is not None:
-                self.progress(self._progress())
-            if self.nodes >= 64 and self.nodes.bit_count() == 1:  # 64, 128, 256, …
-                self.exchange.kicks(self.exchange.patience)
+            return reason is not Termination.OPTIMAL
+
+        if len(self.queue) and not over():
+            grow(self, self._leaf, over, turns=(_AllStates(self), _Progress(self), _Kicks(self)))
         return Found(self.exchange.best, self._result(reason))
+
+    @property
+    def status(self) -> States:
+        return self.work.status
+
+    def explore(self, most: int) -> int:
+        """Process the node of least bound, as `openpoint.search.tree.Tree`."""
+        if not self.queue.has(self.cutoff):
+            return EXHAUSTED
+        bound, status = self.queue.pop()
+        self.nodes += 1
+        free = np.flatnonzero(status == UNDECIDED)
+        if len(free):
+            self._divide(bound, status, free)
+            return PAUSED
+        self.work.status[:] = status
+        return LEAF
+
+    def report(self) -> None:
+        """Tell how far the search has come."""
+        if self.progress is not None:
+            self.progress(self._progress())
 
     def _bounded(self, status: States) -> tuple[float, States] | None:
         """The bound of a node and its state with all consequences; None where no completion keeps the limits."""
@@ -292,16 +367,15 @@ class IndexSearch:
         bound = self.task.least(known)
         return None if bound is None else (bound, self.work.status.copy())
 
-    def _branch(self, bound: float, status: States) -> None:
-        """Decide the branch of the best score, or evaluate a radial state."""
-        self.nodes += 1
-        free = np.flatnonzero(status == UNDECIDED)
-        if not len(free):
-            self.leaves += 1
-            closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
-            closed[self.numbering.branch] = status == CLOSED
-            self.exchange.offer(closed, 0)
-            return
+    def _leaf(self, status: States) -> None:
+        """Evaluate a radial state."""
+        self.leaves += 1
+        closed = np.zeros(self.task.network.n_conductors, dtype=np.bool_)
+        closed[self.numbering.branch] = status == CLOSED
+        self.exchange.offer(closed, 0)
+
+    def _divide(self, bound: float, status: States, free: Ints) -> None:
+        """Decide the branch of the best score."""
         best, chosen = -1.0, list[tuple[float, States] | None]()
         for e in self._candidates(status, free).tolist():
             sides = []
@@ -318,7 +392,7 @@ class IndexSearch:
             if side is not None:
                 self._push(max(bound, side[0]), side[1])
 
-    def _has_few_states(self) -> bool:
+    def has_few_states(self) -> bool:
         """Whether radial states are so few that all can be evaluated."""
         task, network = self.task, self.task.network
         loops = int((~task.must_open).sum()) - network.n_terminals + len(network.source_terminal)
@@ -326,7 +400,7 @@ class IndexSearch:
             return False
         return count_topologies(network, locked_closed=task.must_close, locked_open=task.must_open) <= MOST_STATES
 
-    def _evaluate_all(self) -> bool:
+    def evaluate_all(self) -> bool:
         """Evaluate all radial states; whether that was done."""
         task = self.task
         every = topologies(task.network, locked_closed=task.must_close, locked_open=task.must_open, chunk=CHUNK)
@@ -337,8 +411,7 @@ class IndexSearch:
                     return False
                 if self._may_be_better(closed, miss):
                     self.exchange.keep(task.evaluated(closed, each, miss))
-            if self.progress is not None:
-                self.progress(self._progress())
+            self.report()
         return True
 
     def _may_be_better(self, closed: Bools, violation: float) -> bool:
@@ -372,10 +445,9 @@ class IndexSearch:
 
     def _push(self, bound: float, status: States) -> None:
         if bound >= self.cutoff:
-            self.floor = min(self.floor, bound)
-            return
-        self.pushed += 1
-        heapq.heappush(self.heap, (bound, self.pushed, status))
+            self.queue.done(bound)
+        else:
+            self.queue.push(bound, status)
 
     def _keep(self, state: EvaluatedState) -> None:
         if state.holds:
@@ -392,15 +464,29 @@ class IndexSearch:
         return best.merit[2] if best is not None and best.holds else math.inf
 
     def _lower(self) -> float:
-        waiting = self.heap[0][0] if self.heap else math.inf
-        return min(waiting, self.floor, self._value)
+        return min(self.queue.lowest, self._value)
 
     def _progress(self) -> SearchProgress:
         seconds = self.deadline.passed() - self.began
-        return SearchProgress(seconds, self.nodes, len(self.heap), 0, self._lower(), self._value, 0.0)
+        return SearchProgress(seconds, self.nodes, len(self.queue), 0, self._lower(), self._value, 0.0)
 
     def _result(self, reason: Termination) -> SearchResult:
         return replace(ended(self.task, self.exchange.best, reason, self._progress()), leaves=self.leaves)
+
+
+class _AllStates(Turn):
+    """All radial states are evaluated after some nodes, where they are few."""
+
+    def __init__(self, search: IndexSearch) -> None:
+        self.search, self.is_done = search, False
+
+    def before(self) -> int | None:
+        return EXHAUSTED if self.is_done else None
+
+    def after(self, event: int) -> None:
+        search = self.search
+        if search.nodes == QUICK and search.has_few_states() and search.evaluate_all():
+            search.queue, self.is_done = Queue[States](), True
 
 
 SHARE = 0.5

@@ -15,7 +15,7 @@ from openpoint.grid.today import as_asked
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import AcState
 from openpoint.results import columns as c
-from openpoint.search.exchange.local import exchange_branches
+from openpoint.search.exchange.ac_check import exchange_branches
 from openpoint.search.methods import Log
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data

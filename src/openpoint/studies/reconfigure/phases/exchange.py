@@ -18,7 +18,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseState, state_of
 from openpoint.results.phase_violations import excess
-from openpoint.search.exchange.phases import exchanges_coupled
+from openpoint.search.exchange.pairs import exchanges_coupled
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress

@@ -20,12 +20,10 @@ from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
-from openpoint.search.futures.certificate import FuturesCertificate
+from openpoint.search.futures.certificate import FuturesCertificate, YearClaim
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
-from openpoint.search.futures.model import Span
+from openpoint.search.futures.model import Span, Verdicts
 from openpoint.search.futures.search import search_futures
-from openpoint.search.futures.task import Verdicts
-from openpoint.search.futures.year_claim import YearClaim
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (

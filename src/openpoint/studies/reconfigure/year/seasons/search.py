@@ -18,10 +18,8 @@ from openpoint.powerflow.state import is_limited
 from openpoint.scenarios.year.blocks import Blocks
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.methods import TopologySearch
-from openpoint.search.switching.below import Below, Wanted
-from openpoint.search.switching.grouped import GroupedSearch
-from openpoint.search.switching.periods import BestOfRun, Run
-from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.problem import BestOfRun, Run, SwitchingOutcome, SwitchingProblem
+from openpoint.search.switching.searches import Below, GroupedSearch, Wanted
 from openpoint.search.switching.solve import solve_switching
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import task_of
