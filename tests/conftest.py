@@ -1,8 +1,8 @@
 """Hypothesis draws the same examples in every run, so that a red test is about the change and not about luck.
 
-HYPOTHESIS_PROFILE=explore draws new ones. Linear algebra and data frames run on one thread a process: pytest has a
-process a core, and threads that wait for each other only burn processor time. The collector of garbage leaves alone
-what imports and the collection of tests made, and looks at the rest more rarely.
+HYPOTHESIS_PROFILE=explore draws new ones, and more. Linear algebra and data frames run on one thread a process: pytest
+has a process a core, and threads that wait for each other only burn processor time. The collector of garbage leaves
+alone what imports and the collection of tests made, and looks at the rest more rarely.
 
 A run that leaves files in the working tree, or removes some, has failed.
 """
@@ -22,7 +22,13 @@ from hypothesis import HealthCheck, settings
 from tests.processor_time import listed
 from tests.working_tree import difference, paths
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

@@ -52,7 +52,7 @@ def test_the_certificate_of_a_built_in_grid_verifies(name: str, certificates: di
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_certificates_of_random_grids_verify(
     kind: tuple[str, ...], seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -99,7 +99,7 @@ def refuse_too_much(network: Network, path: Path, states: Bools, limits: tuple[i
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_passes_is_true_however_it_was_tampered_with(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Lines are dropped, doubled, exchanged and changed, and a higher bound is claimed."""
     rng = np.random.default_rng(seed)

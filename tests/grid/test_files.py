@@ -27,7 +27,7 @@ from tests.grid.strategies import tables as tables_of
 HEAD = b'format = 1\nname = "g"\n'
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(grids(), st.sampled_from(["csv", "parquet"]))
 def test_round_trip_is_lossless(original: Grid, tables: str) -> None:
     assert grid_from_files(files_from_grid(original, tables=tables)).equals(original)  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ def test_unknown_table_format() -> None:
         files_from_grid(grid(tables()), tables="xlsx")  # type: ignore[arg-type]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_damaged_text_is_refused_and_never_fails(data: st.DataObject) -> None:
     files = files_from_grid(grid(tables()))
@@ -303,7 +303,7 @@ def formulas(text: str) -> list[str]:
 
 
 @given(SIGNS)
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_no_text_is_a_formula_and_all_are_read_back(text: str) -> None:
     assert plain(no_formula(text)) == text
     assert no_formula(plain(no_formula(text))) == no_formula(text)

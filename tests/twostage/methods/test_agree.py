@@ -96,12 +96,11 @@ def check(outcome: Outcome, expected: float, scale: float) -> None:
 @pytest.mark.parametrize("risk", RISKS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_method_equals_brute_force(kind: str, risk: str) -> None:
-    for seed in range(2 if kind == "linear" else 1):
-        program = problem(kind, risk, seed)
-        expected = brute_force(program)
-        scale = max(1.0, abs(brute_force(replace(program, risk=WorstCase()))) if risk == "regret" else abs(expected))
-        for method in methods(kind, risk):
-            check(method.solve(program), expected, scale)
+    program = problem(kind, risk, 0)
+    expected = brute_force(program)
+    scale = max(1.0, abs(brute_force(replace(program, risk=WorstCase()))) if risk == "regret" else abs(expected))
+    for method in methods(kind, risk):
+        check(method.solve(program), expected, scale)
 
 
 def test_a_box_is_attacked_at_its_corners() -> None:
@@ -236,9 +235,9 @@ def test_a_recourse_that_may_fail_has_no_bounded_multipliers() -> None:
 
 def test_processes_give_the_same_answer_bit_for_bit() -> None:
     program = depots(1, k=12)
-    for kind in ({}, {"trucks": True}):
+    for kind, workers in (({}, 2), ({"trucks": True}, 1)):
         here = Benders(gap=GAP).solve(replace(program, **kind))  # type: ignore[arg-type]
-        there = Benders(gap=GAP, executor=Processes(2)).solve(replace(program, **kind))  # type: ignore[arg-type]
+        there = Benders(gap=GAP, executor=Processes(workers)).solve(replace(program, **kind))  # type: ignore[arg-type]
         assert here.lower_bound == there.lower_bound
         assert here.upper_bound == there.upper_bound
         assert here.values is not None

@@ -53,7 +53,7 @@ def days(count: int, seed: int, *, stored: bool) -> list[tuple[Feeder, Day, list
 @pytest.mark.parametrize("stored", [False, True])
 def test_the_optimum_is_that_of_brute_force(stored: bool) -> None:
     served = 0
-    for number, (feeder, day, chosen, deviation) in enumerate(days(3, seed=3, stored=stored)):
+    for number, (feeder, day, chosen, deviation) in enumerate(days(2, seed=3, stored=stored)):
         expected = best_day(feeder, day, chosen, deviation)
         result = ask(feeder, day, chosen, deviation)
         assert result.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2), (number, day, deviation)
@@ -246,9 +246,7 @@ def test_a_time_limit_leaves_a_plan_and_a_bound(monkeypatch: pytest.MonkeyPatch)
 def test_links_cost_and_never_gain() -> None:
     for feeder, day, chosen, deviation in days(1, seed=5, stored=True):
         free = dataclasses.replace(day, max_actions=None, keep_energised=False)
-        costs = [
-            ask(feeder, dataclasses.replace(free, max_actions=n), chosen, deviation).cost_usd for n in (None, 1, 0)
-        ]
+        costs = [ask(feeder, dataclasses.replace(free, max_actions=n), chosen, deviation).cost_usd for n in (None, 0)]
         assert all((a or 0.0) <= (b or 0.0) + 1e-2 for a, b in itertools.pairwise(costs))
         without = ask(feeder, dataclasses.replace(free, keep_energised=True), chosen, deviation)
         assert (costs[0] or 0.0) <= (without.cost_usd or 0.0) + 1e-2
