@@ -515,12 +515,12 @@ def classes_by_name() -> dict[str, list[ast.ClassDef]]:
     return found
 
 
-def test_the_readme_names_every_make_command() -> None:
+def test_the_page_for_contributors_names_every_make_command() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     commands = re.findall(r'@echo "(make \w+) ', makefile)
     assert {"make demo", "make test", "make check", "make bench", "make docs"} <= set(commands)
-    assert not [command for command in commands if f"`{command}`" not in readme]
+    assert not [command for command in commands if f"`{command}`" not in page]
 
 
 def test_the_list_of_slow_tests_is_not_stale() -> None:
