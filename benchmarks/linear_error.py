@@ -25,7 +25,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import numpy as np
 import polars as pl
 
-from openpoint.formulations.lindist3flow_deltas import closed_deltas
+from openpoint.formulations.lindist3flow_equations import closed_deltas
 from openpoint.formulations.lindist3flow_solve import (
     charging,
     evaluate,

@@ -16,8 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.day import DayPlan, HourRecourse, Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.search.enumeration import topologies

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.topology_phases import by_branch, choices_of
+from openpoint.formulations.radiality import Choices, by_branch, choices_of
 from openpoint.graph import energised, is_radial
 from openpoint.grid import Grid
 from openpoint.network import Network

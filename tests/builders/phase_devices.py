@@ -10,10 +10,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Ints
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch, choices_of
+from openpoint.formulations.radiality import Choices, Switching, by_branch, choices_of, radial_states
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits

@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.formulations.day_bounds import at_terminals
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.hour import HourDemand, HourFlow, check_uncertain_loads, recourse_flow
+from openpoint.formulations.schedule import at_terminals
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, nominal_load, tangent
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits

@@ -15,7 +15,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
 from openpoint.formulations.flow_ranges import DrawnRanges, FlowBox, FlowRanges, ceiling, flow_ranges
-from openpoint.formulations.lindistflow import CORNERS, lindistflow, nominal_demand, voltage_ceiling, voltage_limits
+from openpoint.formulations.islands import CORNERS, lindistflow, nominal_demand, voltage_ceiling, voltage_limits
 from openpoint.network import Network, build_network
 from openpoint.network.limits import at_kept_limits, greatest_series_currents
 from openpoint.powerflow.balanced import Flows, solve

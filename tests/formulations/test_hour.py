@@ -13,9 +13,9 @@ import pytest
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.formulations import schedule
-from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import HourFlow
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network import Network, build_network
 from openpoint.network.day import (
     DayArrays,

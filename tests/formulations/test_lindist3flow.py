@@ -24,8 +24,13 @@ from openpoint.formulations.lindist3flow import (
     nominal,
     voltage_limits,
 )
-from openpoint.formulations.lindist3flow_equations import balanced, internal_voltages, series_impedance
-from openpoint.formulations.lindist3flow_loss import loss_cones, loss_terms
+from openpoint.formulations.lindist3flow_equations import (
+    balanced,
+    internal_voltages,
+    loss_cones,
+    loss_terms,
+    series_impedance,
+)
 from openpoint.formulations.lindist3flow_solve import (
     Holding,
     charging,

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from openpoint import graph as topology
 from openpoint.formulations.islands import Islands, islands
-from openpoint.formulations.radiality import contract, heaviest_tree, radiality
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import by_branch, contract, heaviest_tree, radial_states, radiality
 from openpoint.network import build_network
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel

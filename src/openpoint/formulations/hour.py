@@ -26,10 +26,9 @@ import numpy as np
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.errors import OptionError
-from openpoint.formulations.day_bounds import at_terminals, largest_powers
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.distflow import DistFlow, distflow
-from openpoint.formulations.operation import with_operating_cost, with_supply_limits
+from openpoint.formulations.schedule import at_terminals, largest_powers, with_operating_cost, with_supply_limits
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, may_be_empty, movable, sheddable, splits, tangent
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits

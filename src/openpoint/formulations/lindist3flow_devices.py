@@ -25,8 +25,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.lindist3flow import Demand, Regulated, squared_range
-from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
-from openpoint.formulations.lindist3flow_equations import Coefficients
+from openpoint.formulations.lindist3flow_equations import Coefficients, closed_deltas, floating_terminals
 from openpoint.formulations.lindist3flow_solve import charging
 from openpoint.network import Network
 from openpoint.solvers.modelling import cp

@@ -19,6 +19,22 @@ magnitudes of a bus determine the angles, and B w = (2 w_a + 2 w_b − w_c) / 3 
 
 The magnetising branch y of a transformer draws conj(y) |u|² at its to end (`Network.y_ends`). Where the zero sequence
 is free, one to the ground would fix the neutral; there it is left out, as loads to neutral are refused.
+
+Zero sequence at deltas: where a current may circulate, where a neutral floats, and which voltages regulators tie.
+
+All of these depend on where the grid is fed.
+
+Losses of LinDist3Flow: convex and quadratic in the flows, around given voltages.
+
+A conductor that carries s has the current i = conj(s / u), with u the internal voltage of its to end, and a branch with
+impedance matrix Z = R + jX, symmetric, loses Re(i^H Z i) = i^H R i. With R = F Fᵀ that is
+
+    Σ_k |j_k|²,   j_k = Σ_φ F_φk i_φ        as many terms as R has rank, mutual resistances included
+    |j_k|² ≤ x l_k                           x the state of the branch: the perspective of a closed branch
+
+so that the loss Σ l is a cone program, and at x = 0 no current flows. Since the flows themselves contain no losses, the
+loss is underestimated by some percent where the grid loses some percent of its load. Magnetising branches lose g |u|²,
+independent of the flow.
 """
 
 from __future__ import annotations
@@ -30,16 +46,121 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.formulations.lindist3flow_deltas import (
-    ClosedDeltas,
-    by_branch,
-    closed_deltas,
-    floating_terminals,
-    tied_windings,
-)
+from openpoint.errors import InputError, Problem
+from openpoint.graph import energised
 from openpoint.network import Network
 from openpoint.network.arrays import winding_matrix
 from openpoint.network.limits import series_limits
+from openpoint.solvers.modelling import cp
+from openpoint.twostage.program import Cone
+
+
+@dataclass(frozen=True)
+class ClosedDeltas:
+    """C deltas in which a circulating current is possible, not determined by powers or voltage magnitudes.
+
+    Attributes:
+        conductors: (C, 3). floating: (C, 3) terminals behind them, whose neutral floats.
+    """
+
+    conductors: Ints
+    floating: Ints
+
+
+def closed_deltas(network: Network, feeding: Ints, joined: Bools) -> ClosedDeltas:
+    """Three-phase delta-deltas, closed banks of windings between lines, and deltas behind a fed wye.
+
+    Args:
+        feeding: terminals that hold a voltage, or may. joined: (E) conductors that are closed, or may be.
+    """
+    lone = network.windings
+    found: list[tuple[Ints, bool]] = []  # conductors, whether it is their from side that floats
+    for conductors in [*by_branch(network), *_banks(network)]:
+        e = conductors[0]
+        connection = network.branch_connections[network.conductor_branch[e]]
+        if len(conductors) == 3 and "delta" in connection and joined[conductors].all():
+            others = joined.copy()
+            others[conductors] = False
+            if e in lone.conductor and _beside(network, conductors, others):
+                continue
+            fr_fed, to_fed = _fed(network, conductors, feeding, others)
+            if connection == "delta-delta":
+                found.append((conductors, to_fed and not fr_fed))
+            elif not (fr_fed if connection == "delta-wye" else to_fed):
+                found.append((conductors, connection == "delta-wye"))
+    chosen = np.array([c for c, _ in found], dtype=np.int64).reshape(-1, 3)
+    floats = [(network.terminal_fr if back else network.terminal_to)[c] for c, back in found]
+    return ClosedDeltas(chosen, np.array(floats, dtype=np.int64).reshape(-1, 3))
+
+
+def floating_terminals(network: Network, deltas: ClosedDeltas, joined: Bools) -> Bools:
+    """(N) terminals behind closed deltas, reached over three-phase branches without a delta.
+
+    Args:
+        joined: (E) conductors that are closed, or may be.
+    """
+    n = network.n_terminals
+    deltas_of = np.array(["delta" in c for c in network.branch_connections], dtype=np.bool_)
+    three = np.bincount(network.conductor_branch, minlength=len(deltas_of)) == 3
+    passing = joined & (three & ~deltas_of)[network.conductor_branch]
+    return energised(n, network.terminal_fr, network.terminal_to, passing, deltas.floating.ravel())
+
+
+def tied_windings(network: Network, feeding: Ints, joined: Bools) -> Ints:
+    """(U) 1 where a winding between two lines is fed at its from side, -1 where at its to side.
+
+    Its other phase is joined by a parallel branch, as in an open delta; 0 where it is not.
+
+    Args:
+        feeding, joined: as for `closed_deltas`.
+    """
+    lone, direction = network.windings, np.zeros(len(network.windings.conductor), dtype=np.int64)
+    fr, to = network.terminal_fr, network.terminal_to
+    for conductors in _banks(network):
+        others = joined.copy()
+        others[conductors] = False
+        fr_fed, to_fed = _fed(network, conductors, feeding, others & ~_parallel(network, conductors))
+        for u in np.flatnonzero(np.isin(lone.conductor, conductors)):
+            ends = (lone.return_fr[u], lone.return_to[u])
+            tie = ((fr == ends[0]) & (to == ends[1])) | ((fr == ends[1]) & (to == ends[0]))
+            tie[lone.conductor] = False
+            if (tie & others).any():
+                direction[u] = -1 if to_fed and not fr_fed else 1
+    return direction
+
+
+def by_branch(network: Network) -> list[Ints]:
+    """Conductors of each branch that has any."""
+    starts = np.flatnonzero(np.diff(network.conductor_branch, prepend=-1))
+    return np.split(np.arange(network.n_conductors), starts[1:]) if len(starts) else []
+
+
+def _banks(network: Network) -> list[Ints]:
+    """Windings between lines that join the same two buses."""
+    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
+    banks: dict[tuple[int, int], list[int]] = {}
+    for e in network.windings.conductor.tolist():
+        banks.setdefault((int(ends[0][e]), int(ends[1][e])), []).append(e)
+    return [np.array(units, dtype=np.int64) for units in banks.values()]
+
+
+def _fed(network: Network, conductors: Ints, feeding: Ints, others: Bools) -> tuple[bool, bool]:
+    """Whether their from side and their to side is reached without them."""
+    fed = energised(network.n_terminals, network.terminal_fr, network.terminal_to, others, feeding)
+    return bool(fed[network.terminal_fr[conductors]].any()), bool(fed[network.terminal_to[conductors]].any())
+
+
+def _beside(network: Network, conductors: Ints, others: Bools) -> bool:
+    """Whether another conductor joins the same buses as a bank of windings between lines."""
+    return bool((_parallel(network, conductors) & others).any())
+
+
+def _parallel(network: Network, conductors: Ints) -> Bools:
+    """(E) conductors between the same buses."""
+    ends = network.terminal_bus[network.terminal_fr], network.terminal_bus[network.terminal_to]
+    one, two = ends[0][conductors[0]], ends[1][conductors[0]]
+    return np.asarray(((ends[0] == one) & (ends[1] == two)) | ((ends[0] == two) & (ends[1] == one)))
+
 
 # Zero sequence of reference voltages that counts as none, pu.
 _NO_ZERO_SEQUENCE = 1e-9
@@ -290,3 +411,93 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 
 def _sparse(value: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, ...]) -> sp.csr_array:
     return sp.csr_array(sp.coo_array((value, (row.astype(np.int64), column.astype(np.int64))), shape=shape))
+
+
+# Relative size below which an eigenvalue of a resistance matrix counts as 0.
+_RANK = 1e-12
+# Relative size of a negative one that rounding in the data explains.
+_ROUNDED = 1e-4
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss as a sum of L squares.
+
+    Attributes:
+        matrix: (L, E) complex; term k is |(matrix @ s)_k|², in per unit of the base of power of a phase.
+        branch: (L) branch of each term.
+    """
+
+    matrix: sp.csr_array
+    branch: Ints
+
+    def loss(self, s: Complexes) -> Floats:
+        """(K) loss of flows (K, E), 0 on open branches."""
+        return np.asarray((np.abs(np.asarray(self.matrix @ np.atleast_2d(s).T)) ** 2).sum(axis=0))
+
+
+def loss_terms(network: Network, v: Complexes) -> LossTerms:
+    """The terms of the loss around voltages v (N), per unit.
+
+    Raises:
+        InputError: a matrix of resistances that is not positive semidefinite: such a branch would make power.
+    """
+    weight = 1.0 / np.asarray(internal_voltages(network)[1] @ v)
+    r = series_impedance(network).real
+    rows: list[Floats] = []
+    wrong: list[Problem] = []
+    row: list[int] = []
+    column: list[int] = []
+    branch: list[int] = []
+    for conductors in by_branch(network):
+        value, vector = np.linalg.eigh(r[conductors][:, conductors].toarray())
+        if value.min() < -_ROUNDED * max(value.max(), 0.0):
+            kind, name = (names[network.conductor_branch[conductors[0]]] for names in _names(network))
+            message = "its resistances are not a positive semidefinite matrix: some currents would make power"
+            wrong.append(Problem(kind, name, "r_ohm", message, "Check the order of the phases and the mutual terms"))
+        for k in np.flatnonzero(value > _RANK * max(value.max(), 0.0)):
+            row += [len(branch)] * len(conductors)
+            column += conductors.tolist()
+            rows.append(np.sqrt(value[k]) * vector[:, k])
+            branch.append(int(network.conductor_branch[conductors[0]]))
+    if wrong:
+        raise InputError(wrong)
+    shape = (len(branch), network.n_conductors)
+    data = np.concatenate(rows) if rows else np.empty(0)
+    factor = sp.coo_array((data, (np.array(row, dtype=np.int64), np.array(column, dtype=np.int64))), shape=shape)
+    return LossTerms(sp.csr_array(factor @ sp.diags_array(weight)), np.array(branch, dtype=np.int64))
+
+
+def loss_cones(
+    terms: LossTerms, closed: cp.Expression, p: cp.Variable, q: cp.Variable
+) -> tuple[Cone, cp.Expression, list[cp.Constraint]]:
+    """The loss per unit, its cones, and the constraints that link the cones to states and flows.
+
+    Args:
+        closed: (B) state of the branches, between 0 and 1, affine.
+        p, q: (E) flow.
+    """
+    count = len(terms.branch)
+    along, across, l, state = (cp.Variable(count, name=f"loss_{part}") for part in ("re", "im", "l", "state"))
+    real, imaginary = sp.csr_array(terms.matrix.real), sp.csr_array(terms.matrix.imag)
+    constraints = [
+        along == real @ p - imaginary @ q,
+        across == imaginary @ p + real @ q,
+        state == closed[terms.branch],
+    ]
+    return Cone((along, across), l, state), cp.sum(l), constraints
+
+
+def idle_loss(network: Network, v: Complexes) -> Floats:
+    """(B) loss of the magnetising branch of each transformer at voltages v (N) where it is closed, per unit."""
+    nothing_floats = np.zeros(network.n_terminals, dtype=np.bool_)
+    squares = [np.abs(np.asarray(a @ v)) ** 2 for a in internal_voltages(network)]
+    squares[0] = squares[0] / network.tap**2
+    each = sum(y.real * square for y, square in zip(idle_shunts(network, nothing_floats), squares))
+    loss = np.zeros(len(network.branch_names))
+    np.add.at(loss, network.conductor_branch, each)
+    return loss
+
+
+def _names(network: Network) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return network.branch_kinds, network.branch_names

@@ -17,11 +17,13 @@ from scipy.sparse.linalg import splu
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.lindist3flow_deltas import ClosedDeltas, closed_deltas, floating_terminals
 from openpoint.formulations.lindist3flow_equations import (
+    ClosedDeltas,
     balanced,
+    closed_deltas,
     coefficients,
     differences,
+    floating_terminals,
     idle_shunts,
     internal_voltages,
     series_impedance,

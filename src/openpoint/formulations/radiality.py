@@ -5,17 +5,34 @@ every block without a source has exactly one parent: Σ of the arcs into it = 1;
 These constraints alone admit loops that are disconnected from every source where nothing is consumed. So a fictitious
 commodity flows from the sources to those blocks that the power balance does not force to be connected (Lavorato et al.
 2012).
+
+Radial choices where a branch has conductors of several phases, which open and close together.
+
+The graph is that of terminals and conductors: every terminal is connected to one source by one path. The constraints of
+`radiality` apply to conductors in place of branches, and all conductors of a branch have the same state.
+
+Switching actions: how many branches may change their state, and what a change costs.
+
+With x the state of the branches and x⁰ that of today,
+
+    changes(x) = Σ_{x⁰ = 0} x + Σ_{x⁰ = 1} (1 − x),      changes(x) ≤ N,      cost = c · changes(x)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.errors import InputError, Problem
 from openpoint.graph import bridges, components
+from openpoint.grid.grid import Grid
+from openpoint.grid.today import refuse_locked_meshes
+from openpoint.network import Network
 from openpoint.solvers.modelling import cp
 
 
@@ -180,3 +197,138 @@ def _connectivity(arcs: tuple[cp.Variable, cp.Variable], into: sp.csr_array, nee
         flow <= len(needy) * arcs[0],
         flow >= -len(needy) * arcs[1],
     ]
+
+
+def contract_coupled(
+    n: int, fr: Ints, to: Ints, branch: Ints, sources: Ints, must_close: Bools, must_open: Bools
+) -> Choices:
+    """Contract the conductors that must be closed, including all conductors of the same branches; see `contract`.
+
+    Args:
+        n: number of terminals. fr, to: (E) ends of the conductors. branch: (E) branch of each, 0 … B - 1.
+        sources: terminals that are sources. must_close, must_open: (E) fixed states.
+    """
+    closed, opened = must_close, must_open
+    while True:
+        choices = contract(n, fr, to, sources, closed, opened)
+        closed = _together(branch, choices.state == 1.0)
+        opened = _together(branch, choices.state == 0.0) & ~closed  # both ways: closed, it makes a loop
+        settled = np.array_equal(closed, choices.state == 1.0) and np.array_equal(opened, choices.state == 0.0)
+        if settled or choices.loop or choices.cut_off:
+            return choices
+
+
+def radial_states(choices: Choices, branch: Ints, weight: Floats | None = None) -> Iterator[Bools]:
+    """All radial states (E) of the conductors, each once; those that keep branches of great weight come first.
+
+    Args:
+        choices: of `contract_coupled`, with the branches (E) of all its conductors.
+        weight: (B) by branch.
+    """
+    if choices.loop or choices.cut_off:
+        return
+    free, fr, to = choices.free, choices.fr, choices.to
+    own = branch[free]
+    rank = np.zeros(len(own)) if weight is None else weight[own]
+    base = choices.state == 1.0
+    source = np.zeros(1, dtype=np.int64)
+    waiting = [(np.zeros(len(free), dtype=np.bool_), np.zeros(len(free), dtype=np.bool_))]
+    while waiting:
+        shut, opened = waiting.pop()
+        left = contract_coupled(choices.n_blocks, fr, to, own, source, shut, opened)
+        settled = left.state == 1.0, left.state == 0.0
+        if left.loop or left.cut_off:
+            continue
+        if not len(left.free):
+            state = base.copy()
+            state[free] = settled[0]
+            yield state
+            continue
+        chosen = own == own[left.free[np.argmax(rank[left.free])]]
+        waiting += [(settled[0], settled[1] | chosen), (settled[0] | chosen, settled[1])]
+
+
+def _together(branch: Ints, some: Bools) -> Bools:
+    """(E) whether any conductor of the same branch is among `some`."""
+    hit = np.zeros(int(branch.max(initial=-1)) + 1, dtype=np.bool_)
+    hit[branch[some]] = True
+    return hit[branch]
+
+
+def choices_of(network: Network, must_close: Bools, must_open: Bools) -> Choices:
+    """What is left to decide over conductors, of states given by branch (B)."""
+    branch = network.conductor_branch
+    return contract_coupled(
+        network.n_terminals,
+        network.terminal_fr,
+        network.terminal_to,
+        branch,
+        network.source_terminal,
+        must_close[branch],
+        must_open[branch],
+    )
+
+
+def is_radial_state(network: Network, closed: Bools) -> bool:
+    """Whether a state (B) reaches every terminal by one path from one source."""
+    kept = choices_of(network, closed, ~closed)
+    return not (kept.loop or kept.cut_off)
+
+
+def by_branch(network: Network, state: Bools) -> Bools:
+    """(B) state of the branches of that of their conductors (E)."""
+    found = np.zeros(len(network.branch_names), dtype=np.bool_)
+    found[network.conductor_branch] = state
+    return found
+
+
+@final
+@dataclass(frozen=True)
+class Switching:
+    """The branches whose state differs from today's.
+
+    Attributes:
+        today: (B) today's state.
+        most: most changes; None = any number.
+        cost_kw: of a change, in kW of loss.
+    """
+
+    today: Bools
+    most: int | None
+    cost_kw: float
+
+    def changes(self, closed: cp.Expression) -> cp.Expression:
+        """Number of changes of a state (B) that is yet to be decided."""
+        return cp.sum(closed[~self.today]) + cp.sum(1 - closed[self.today])
+
+    def limit(self, closed: cp.Expression) -> list[cp.Constraint]:
+        """changes(x) ≤ N."""
+        return [] if self.most is None else [self.changes(closed) <= self.most]
+
+    def cost(self, closed: Bools) -> Floats:
+        """(…) cost in kW of states (…, B)."""
+        return np.asarray(self.cost_kw * np.sum(closed != self.today, axis=-1))
+
+    def allowed(self, closed: Bools) -> Bools:
+        """(…) whether states (…, B) keep to the number of changes."""
+        if self.most is None:
+            return np.ones(closed.shape[:-1], dtype=np.bool_)
+        return np.asarray(np.sum(closed != self.today, axis=-1) <= self.most)
+
+
+def refuse_impossible(grid: Grid, network: Network, choices: Choices, must_close: Bools) -> None:
+    """Locks that leave no radial state are a fault of the input, not an infeasible study.
+
+    Args:
+        must_close: (B) branches that must be closed.
+
+    Raises:
+        InputError: naming the branches of a loop, or the buses cut off.
+    """
+    if choices.loop:
+        refuse_locked_meshes(grid, [network.branch_names[b] for b in np.flatnonzero(must_close)])
+    if choices.cut_off:
+        cut_off = list(dict.fromkeys(network.bus_names[network.terminal_bus[n]] for n in choices.cut_off))
+        remedy = "Release a branch that connects them"
+        message = "the branches locked open cut them off from every source"
+        raise InputError([Problem("buses", ", ".join(cut_off[:10]), "", message, remedy)])

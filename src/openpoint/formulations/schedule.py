@@ -14,18 +14,34 @@ store; δ the active power by which a load is higher, moved in time:
     y_t ≥ |x_t − x_{t−1}|                                                                          operations
     p² + q² ≤ (s on)²                                                                              disc
     p² ≤ k on,    k has the price of the square                                                    squares
+
+Operating costs, and limits of sources and generators, as parts of a DistFlow program.
+
+With P, Q the power of a source, p, q that of a generator and y = 1 where it is on, all of it linear but for
+
+    P² + Q² ≤ m²,       m ≤ S            limit of the apparent power of a source, which some decisions may miss
+    p² + q² ≤ (s y)²                     inverter: s is the limit of the apparent power of a generator
+    p² ≤ c y                             quadratic price times c; the perspective of p² (Günlük and Linderoth 2010)
+    d ≥ (w − 1) / 2, d ≥ (1 − w) / 2     deviation of a voltage
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.formulations.devices import highest_voltages, lowest_sources
+from openpoint.formulations.distflow import DistFlow, voltage_bounds
 from openpoint.network import Network
-from openpoint.network.day import Stores, UnitLinks
+from openpoint.network.day import DayArrays, Stores, UnitLinks
+from openpoint.network.devices import Devices
+from openpoint.network.limits import LIMIT_TOLERANCE, at_kept_supply, power_scale
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
-from openpoint.twostage.program import Cone
+from openpoint.twostage.program import Cone, Limit
 
 
 def one_before(x: cp.Expression, start: Floats) -> cp.Expression:
@@ -208,3 +224,143 @@ def moves(today: Floats, chosen: cp.Expression, price: float) -> tuple[cp.Expres
 
 def _flat(x: cp.Expression | Floats) -> cp.Expression:
     return cp.vec(x, order="C")
+
+
+def day_voltage_bounds(network: Network, day: DayArrays, devices: Devices, *, limits: bool) -> tuple[Floats, Floats]:
+    """(N) lower and (N) upper bounds of the squared voltages in every period, realisation, schedule and recourse.
+
+    Args:
+        network: of the day, without loads. day: its arrays. devices: what may be set.
+        limits: whether the voltage limits are kept by every point of interest.
+
+    Raises:
+        OptionError: no finite upper bound follows from the data.
+    """
+    up = 1.0 + day.uncertain.up.max(axis=0, initial=0.0)
+    load_up, sun_up = (np.append(up, 1.0)[numbers] for numbers in (day.uncertain.load, day.uncertain.renewable))
+    stores, renewables, n = day.stores, day.renewables, network.n_terminals
+    p = renewables.available.max(axis=0, initial=0.0) * sun_up
+    fed = at_terminals(renewables.terminal, n) @ (p + 1j * renewables.s_max)
+    fed = fed + at_terminals(stores.terminal, n) @ (stores.discharge_max + 1j * stores.s_max)
+    load_up = load_up + day.demand.shift_buses + day.demand.shift_time
+    power, current, impedance = (
+        load_up * (np.minimum(load.real, 0.0).min(axis=0) + 1j * np.minimum(load.imag, 0.0).min(axis=0))
+        for load in (day.load_power, day.load_current, day.load_impedance)
+    )
+    strongest = replace(
+        network,
+        s_power=network.s_power + power - fed,
+        s_current=network.s_current + current,
+        s_impedance=network.s_impedance + impedance,
+        p_max=np.maximum(network.p_min, network.p_max * day.unit_available.max(axis=0, initial=0.0)),
+    )
+    lower, upper = voltage_bounds(highest_voltages(strongest, devices), limits=limits)
+    lower[network.source_terminal] = lowest_sources(network, devices) ** 2
+    return lower, upper
+
+
+def largest_powers(network: Network, day: DayArrays) -> Complexes:
+    """(N) sizes of all power that may be drawn or fed in at a terminal, whatever is scheduled."""
+    up = np.append(1.0 + day.uncertain.up.max(axis=0, initial=0.0), 1.0)
+    more = day.demand.shift_buses + day.demand.shift_time + up[day.uncertain.load]
+    load = np.abs(day.load_power).max(axis=0) * more
+    n, stores, renewables = network.n_terminals, day.stores, day.renewables
+    unit = np.hypot(np.maximum(np.abs(network.p_min), np.abs(network.p_max)), np.maximum(-network.q_min, network.q_max))
+    size = load + at_terminals(stores.terminal, n) @ (stores.charge_max + stores.discharge_max + stores.s_max)
+    size = size + at_terminals(network.generator_terminal, n) @ unit
+    available = renewables.available.max(axis=0, initial=0.0) * up[day.uncertain.renewable]
+    size = size + at_terminals(renewables.terminal, n) @ (available + renewables.s_max)
+    return np.asarray(np.abs(network.s_power) + size, dtype=np.complex128)
+
+
+def at_terminals(terminals: Ints, n: int) -> sp.csr_array:
+    """(n, K) a column has a 1 at its terminal."""
+    return sp.csr_array((np.ones(len(terminals)), (terminals, np.arange(len(terminals)))), shape=(n, len(terminals)))
+
+
+def with_supply_limits(flow: DistFlow, supply: SupplyLimits, on: Floats | cp.Expression) -> DistFlow:
+    """The power flow with the limits of its sources, which may be missed, and of its generators, which may not.
+
+    Args:
+        flow: the power flow. supply: limits. on: (G) 1 where a generator is on.
+    """
+    limits, cones, constraints = [*flow.limits], [*flow.cones], [*flow.constraints]
+    supply = at_kept_supply(supply)
+    for name, power, least, most in (
+        ("source active power", flow.source_p, supply.p_min, supply.p_max),
+        ("source reactive power", flow.source_q, supply.q_min, supply.q_max),
+    ):
+        for sign, limit in ((1.0, most), (-1.0, -least)):
+            if len(some := np.flatnonzero(np.isfinite(limit))):
+                scale = power_scale(limit[some])
+                over = cp.multiply(sign / scale, power[some]) - limit[some] / scale
+                limits.append(Limit(name, over))
+    if len(rated := np.flatnonzero(np.isfinite(supply.s_max))):
+        p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_source", "q_source", "s_source"))
+        constraints += [p == flow.source_p[rated], q == flow.source_q[rated]]
+        cones.append(Cone(u=(p, q), s=size, t=size))
+        scale = power_scale(supply.s_max[rated])
+        limits.append(Limit("source power", cp.multiply(1.0 / scale, size) - supply.s_max[rated] / scale))
+    if flow.s_gen is not None and len(rated := np.flatnonzero(np.isfinite(supply.generator_s_max))):
+        p, q, size = (cp.Variable(len(rated), name=name) for name in ("p_inverter", "q_inverter", "s_inverter"))
+        constraints += [p == flow.s_gen[0][rated], q == flow.s_gen[1][rated]]
+        constraints.append(size == cp.multiply(supply.generator_s_max[rated], on[rated]))
+        cones.append(Cone(u=(p, q), s=size, t=size))
+    return replace(flow, constraints=constraints, cones=tuple(cones), limits=tuple(limits))
+
+
+def with_operating_cost(network: Network, flow: DistFlow, cost: OperatingCost, on: Floats | cp.Expression) -> DistFlow:
+    """The power flow priced by all parts of the cost that depend on the flow, times `s_base_kva`.
+
+    What changes, moves and idle generators cost is known from the decision alone.
+
+    Args:
+        network: the grid. flow: its power flow. cost: prices. on: (G) 1 where a generator is on.
+    """
+    total, priced = _priced(network, flow, cost, on)
+    return replace(priced, cost=network.s_base_kva * total)
+
+
+def with_ceiling(
+    network: Network,
+    flow: DistFlow,
+    cost: OperatingCost,
+    on: Floats | cp.Expression,
+    limit: tuple[str, cp.Expression | float, float],
+) -> DistFlow:
+    """The power flow with a limit of another cost, which some decisions may miss.
+
+    Args:
+        network, flow, cost, on: as in `with_operating_cost`.
+        limit: its name, the most that the parts that depend on the flow may cost, per unit, affine in the decision;
+            what an excess is relative to.
+    """
+    name, most, scale = limit
+    total, priced = _priced(network, flow, cost, on)
+    excess = cp.reshape((total - most) / scale - LIMIT_TOLERANCE, (1,), order="F")
+    return replace(priced, limits=(*priced.limits, Limit(name, excess)))
+
+
+def _priced(
+    network: Network, flow: DistFlow, cost: OperatingCost, on: Floats | cp.Expression
+) -> tuple[cp.Expression, DistFlow]:
+    """The cost of a flow per unit, an expression that is at least that, and the flow with what defines it."""
+    total: cp.Expression = cost.loss * flow.loss
+    cones, constraints = [*flow.cones], [*flow.constraints]
+    if cost.source.any():
+        total += cost.source @ flow.source_p
+    if cost.current.any():
+        total += cost.current @ flow.l
+    if flow.s_gen is not None and cost.generator.any():
+        total += cost.generator @ flow.s_gen[0]
+    if flow.s_gen is not None and len(some := np.flatnonzero(cost.square)):
+        p, square, scale = (cp.Variable(len(some), name=name) for name in ("p_priced", "p_square", "p_on"))
+        constraints += [p == flow.s_gen[0][some], scale == on[some]]
+        cones.append(Cone(u=(p,), s=square, t=scale))
+        total += cost.square[some] @ square
+    if cost.deviation:
+        inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+        away = cp.Variable(len(inner), name="away")
+        constraints += [away >= (flow.w[inner] - 1.0) / 2.0, away >= (1.0 - flow.w[inner]) / 2.0]
+        total += cost.deviation * cp.sum(away)
+    return total, replace(flow, constraints=constraints, cones=tuple(cones))

@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import contract
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import by_branch, contract, radial_states
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import losses
 from openpoint.search.enumeration import topologies

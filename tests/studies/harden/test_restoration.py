@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint import graph as topology
 from openpoint.errors import InputError, OpenpointError
-from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
+from openpoint.formulations.islands import nominal_demand, voltage_limits
 from openpoint.network.limits import series_limits
 from openpoint.studies.harden.model import HardenProgram
 from openpoint.studies.harden.restoration import TOLERANCE, Plan, ac_check, restore

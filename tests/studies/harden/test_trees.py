@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from openpoint.formulations.lindistflow import lindistflow, nominal_demand
+from openpoint.formulations.islands import lindistflow, nominal_demand
 from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits

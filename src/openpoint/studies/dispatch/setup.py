@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from openpoint.arguments import names_of
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import refuse_impossible
-from openpoint.formulations.radiality import contract
+from openpoint.formulations.radiality import contract, refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network

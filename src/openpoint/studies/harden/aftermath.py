@@ -13,7 +13,7 @@ import polars as pl
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OpenpointError
-from openpoint.formulations.lindistflow import nominal_demand
+from openpoint.formulations.islands import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import rated_currents

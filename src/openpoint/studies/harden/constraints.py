@@ -26,8 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.islands import Islands
-from openpoint.formulations.lindistflow import nominal_demand
+from openpoint.formulations.islands import Islands, nominal_demand
 from openpoint.network import Network
 from openpoint.solvers.modelling import cp
 

@@ -22,8 +22,14 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.formulations.islands import Islands, islands
-from openpoint.formulations.lindistflow import lindistflow, nominal_demand, voltage_ceiling, voltage_limits
+from openpoint.formulations.islands import (
+    Islands,
+    islands,
+    lindistflow,
+    nominal_demand,
+    voltage_ceiling,
+    voltage_limits,
+)
 from openpoint.graph import bridges, components
 from openpoint.network import Network
 from openpoint.network.stations import Stations

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.lindistflow import nominal_demand
+from openpoint.formulations.islands import nominal_demand
 from openpoint.network import Network
 from openpoint.studies.harden.trees import feeder_of, lifted, spanned
 from openpoint.twostage.program import RecourseBounds

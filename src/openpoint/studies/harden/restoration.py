@@ -13,7 +13,7 @@ import numpy as np
 from openpoint import graph as topology
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OpenpointError
-from openpoint.formulations.lindistflow import nominal_demand, voltage_limits
+from openpoint.formulations.islands import nominal_demand, voltage_limits
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow

@@ -14,7 +14,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.compiled.jit import compiled
-from openpoint.formulations.lindistflow import CORNERS, nominal_demand, voltage_limits
+from openpoint.formulations.islands import CORNERS, nominal_demand, voltage_limits
 from openpoint.network import Network
 from openpoint.network.limits import series_limits
 

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 import scipy.stats
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.formulations.lindist3flow_deltas import closed_deltas, floating_terminals
+from openpoint.formulations.lindist3flow_equations import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import LIMIT_TOLERANCE, rated_amperes
 from openpoint.network.load_shares import DELTA_PAIRS, is_delta

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from openpoint.arguments import Names, names_of
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.formulations.lindist3flow_deltas import closed_deltas
+from openpoint.formulations.lindist3flow_equations import closed_deltas
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import did_you_mean, names_in_words

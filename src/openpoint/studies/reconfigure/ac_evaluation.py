@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import Ensemble, ensemble, excesses, is_limited

@@ -19,8 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import heaviest_tree
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching, heaviest_tree
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend

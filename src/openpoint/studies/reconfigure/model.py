@@ -16,8 +16,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import Choices, contract, radiality
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Choices, Switching, contract, radiality
 from openpoint.network import Network
 from openpoint.search.dispatch import Cone, Threshold
 from openpoint.search.kernel.arrays import Model
@@ -38,7 +37,7 @@ from openpoint.twostage.workers.pool import never
 
 if TYPE_CHECKING:  # what many futures and the cone program are made with; a search for one demand needs none of it
     from openpoint.formulations.distflow import DistFlow
-    from openpoint.formulations.narrowing import Ranged
+    from openpoint.formulations.flow_ranges import Ranged
     from openpoint.search.futures.model import FuturesModel
     from openpoint.twostage.recourse.subproblem import Subproblem
     from openpoint.verify.asked import Asked
@@ -189,7 +188,7 @@ class RadialProgram(PlainRecourse):
         self, first: RadialChoice, recourse: DistFlow, realisation: Floats, *, most: float, limits: bool
     ) -> Sequence[cp.Constraint]:
         """Bounds of flow and current by state, and where buses only consume, flow from parent to child."""
-        from openpoint.formulations import valid_inequalities as valid
+        from openpoint.formulations import distflow as valid
         from openpoint.formulations.distflow import voltage_bounds
 
         net, closed, flow = replace(self.network, s_power=as_demand(realisation)), first.decision, recourse
@@ -342,7 +341,7 @@ class RadialProgram(PlainRecourse):
     def _cone(self) -> Cone:
         """The cone program on a tree, compiled when it is first asked."""
         from openpoint.formulations.distflow import voltage_bounds
-        from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
+        from openpoint.formulations.flow_ranges import Ranged, bound_by_narrowing
         from openpoint.twostage.recourse.subproblem import Subproblem
 
         subproblem: list[Subproblem] = []

@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.arguments import names_of
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import refuse_impossible
+from openpoint.formulations.radiality import refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network

@@ -6,7 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from openpoint.formulations.day_bounds import day_voltage_bounds
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.devices import no_devices
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from openpoint.arrays import Floats
-from openpoint.formulations.day_bounds import day_voltage_bounds
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network import build_network
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, network_of_period, nominal_load
 from openpoint.network.devices import DeviceKind, Devices

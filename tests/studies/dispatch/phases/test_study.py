@@ -10,8 +10,7 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import Switching, by_branch
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits

@@ -27,8 +27,7 @@ from openpoint import (
     TopologySearch,
 )
 from openpoint.arrays import Bools
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import by_branch, radial_states
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.figure import encode

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import refuse_impossible
-from openpoint.formulations.radiality import contract
+from openpoint.formulations.radiality import contract, refuse_impossible
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Demand

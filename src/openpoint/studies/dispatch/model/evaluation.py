@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator

@@ -20,7 +20,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
-from openpoint.formulations import valid_inequalities as valid
+from openpoint.formulations import distflow as valid
 from openpoint.formulations.devices import (
     DeviceChoice,
     highest_ratios,
@@ -30,7 +30,7 @@ from openpoint.formulations.devices import (
     units_on,
 )
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.formulations.operation import with_ceiling, with_operating_cost, with_supply_limits
+from openpoint.formulations.schedule import with_ceiling, with_operating_cost, with_supply_limits
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits

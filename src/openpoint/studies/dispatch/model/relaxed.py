@@ -12,7 +12,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.devices import one_position
 from openpoint.formulations.distflow import DistFlow
-from openpoint.formulations.narrowing import Ranged, bound_by_narrowing
+from openpoint.formulations.flow_ranges import Ranged, bound_by_narrowing
 from openpoint.search.dispatch import Threshold
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DecisionLayout

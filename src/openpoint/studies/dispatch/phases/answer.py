@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import CRITERIA

@@ -15,8 +15,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Ints
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import Choices, by_branch
 from openpoint.search.exchange.pairs import exchanges_coupled
 from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator
 

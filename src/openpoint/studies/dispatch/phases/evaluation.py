@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Ints
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits, rated_amperes

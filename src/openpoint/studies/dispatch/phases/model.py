@@ -26,14 +26,18 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.lindist3flow import rating_excess
-from openpoint.formulations.lindist3flow_deltas import floating_terminals, tied_windings
 from openpoint.formulations.lindist3flow_devices import FreeBank, FreeTap, LinearDemand, demand_around, free_tap
-from openpoint.formulations.lindist3flow_equations import Coefficients, coefficients
-from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_terms
+from openpoint.formulations.lindist3flow_equations import (
+    Coefficients,
+    LossTerms,
+    coefficients,
+    floating_terminals,
+    idle_loss,
+    loss_terms,
+    tied_windings,
+)
 from openpoint.formulations.lindist3flow_solve import evaluate, no_load
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch, is_radial_state
+from openpoint.formulations.radiality import Choices, Switching, by_branch, is_radial_state
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind

@@ -18,11 +18,15 @@ import numpy as np
 from openpoint.arguments import Names
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import refuse_impossible
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
+from openpoint.formulations.radiality import (
+    Choices,
+    Switching,
+    by_branch,
+    choices_of,
+    is_radial_state,
+    radial_states,
+    refuse_impossible,
+)
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools
-from openpoint.formulations.topology_phases import is_radial_state
+from openpoint.formulations.radiality import is_radial_state
 from openpoint.network import Network
 from openpoint.powerflow.opendss import PhaseState
 from openpoint.results import ac_tables as states

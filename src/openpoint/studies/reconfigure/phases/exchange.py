@@ -13,7 +13,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.powerflow.opendss import OpenDssCircuit, PhaseState, state_of

@@ -10,10 +10,7 @@ from typing import final
 import numpy as np
 
 from openpoint.arrays import Bools, Floats
-from openpoint.formulations.radiality import Choices
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch
+from openpoint.formulations.radiality import Choices, Switching, by_branch, radial_states
 from openpoint.network import Network
 
 ROUNDS = 4

@@ -10,7 +10,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow import rating_excess
-from openpoint.formulations.lindist3flow_loss import LossTerms
+from openpoint.formulations.lindist3flow_equations import LossTerms
 from openpoint.formulations.lindist3flow_solve import evaluate
 from openpoint.network import Network
 from openpoint.solvers.modelling import cp

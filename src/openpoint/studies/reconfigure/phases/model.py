@@ -19,12 +19,9 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow import Demand, LinDist3Flow, lindist3flow, rating_excess
-from openpoint.formulations.lindist3flow_equations import coefficients
-from openpoint.formulations.lindist3flow_loss import LossTerms, idle_loss, loss_cones, loss_terms
+from openpoint.formulations.lindist3flow_equations import LossTerms, coefficients, idle_loss, loss_cones, loss_terms
 from openpoint.formulations.lindist3flow_solve import no_load
-from openpoint.formulations.radiality import Choices, radiality
-from openpoint.formulations.switching import Switching
-from openpoint.formulations.topology_phases import by_branch, choices_of, is_radial_state
+from openpoint.formulations.radiality import Choices, Switching, by_branch, choices_of, is_radial_state, radiality
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases

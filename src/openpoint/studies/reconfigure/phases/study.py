@@ -12,9 +12,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes
 from openpoint.errors import OptionError
-from openpoint.formulations.locks import refuse_impossible
-from openpoint.formulations.radiality_phases import radial_states
-from openpoint.formulations.topology_phases import by_branch, choices_of
+from openpoint.formulations.radiality import by_branch, choices_of, radial_states, refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES, is_symmetric
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network

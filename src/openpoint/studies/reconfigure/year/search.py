@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.radiality import heaviest_tree
-from openpoint.formulations.switching import Switching
+from openpoint.formulations.radiality import Switching, heaviest_tree
 from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited

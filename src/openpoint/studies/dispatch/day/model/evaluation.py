@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.formulations.day_bounds import at_terminals
+from openpoint.formulations.schedule import at_terminals
 from openpoint.network import Network
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load, tangent
 from openpoint.network.devices import DeviceKind, Devices, with_positions

@@ -27,10 +27,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
-from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.flow_ranges import Ceiling
 from openpoint.formulations.hour import HourDemand, check_uncertain_loads, recourse_flow
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.day import DayPlan, HourRecourse, movable, nominal_load, sheddable, splits, tangent
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.base import StandardForm, Status

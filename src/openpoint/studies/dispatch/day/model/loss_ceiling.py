@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.formulations.day_bounds import at_terminals, day_voltage_bounds
 from openpoint.formulations.flow_ranges import (
     Ceiling,
     DrawnRanges,
@@ -17,6 +16,7 @@ from openpoint.formulations.flow_ranges import (
     ceiling,
     flow_ranges,
 )
+from openpoint.formulations.schedule import at_terminals, day_voltage_bounds
 from openpoint.network.day import DayPlan, available_power, load_factors, nominal_load, tangent
 from openpoint.network.devices import DeviceKind
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.formulations.day_bounds import largest_powers
+from openpoint.formulations.schedule import largest_powers
 from openpoint.network.day import DayArrays, available_power, load_factors, movable, nominal_load, sheddable, tangent
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.limits import at_kept_supply

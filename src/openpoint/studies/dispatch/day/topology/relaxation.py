@@ -31,8 +31,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints, States
-from openpoint.formulations.day_bounds import day_voltage_bounds
 from openpoint.formulations.hour import without_generators
+from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.day import load_factors
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
