@@ -128,7 +128,6 @@ def test_what_passes_is_true_however_it_was_tampered_with(seed: int, tmp_path_fa
             lines[at][1] = int(rng.integers(-1, network.n_conductors + 1))
         else:
             head["bound"] *= float(rng.uniform(1.0, 1.05))
-    head["lines"] = len(lines)
     head["bound"] = min(head["bound"], head["value"])
     try:
         proven = verify_network(network, rewritten(path, head, lines), changes=(most, price))
@@ -166,12 +165,10 @@ def feed_a_source(head: dict[str, Any], lines: list[Line]) -> None:
 def drop_a_node(head: dict[str, Any], lines: list[Line]) -> None:
     at = [k for k, line in enumerate(lines) if line[0] == "from"]
     del lines[at[-2] : at[-1]]
-    head["lines"] = len(lines)
 
 
 def drop_the_last_node(head: dict[str, Any], lines: list[Line]) -> None:
     del lines[max(k for k, line in enumerate(lines) if line[0] == "from") :]
-    head["lines"] = len(lines)
 
 
 def split_another_branch(head: dict[str, Any], lines: list[Line]) -> None:
@@ -190,13 +187,11 @@ def close_without_probe(head: dict[str, Any], lines: list[Line]) -> None:
 def say_nothing_is_left(head: dict[str, Any], lines: list[Line]) -> None:
     at = index(lines, "split")
     lines[at:] = [["none"]]
-    head["lines"] = len(lines)
 
 
 def leave_it_to_the_power_flow(head: dict[str, Any], lines: list[Line]) -> None:
     at = index(lines, "split")
     lines[at:] = [["judged"]]
-    head["lines"] = len(lines)
 
 
 def take_another_best(head: dict[str, Any], lines: list[Line]) -> None:
@@ -217,11 +212,6 @@ def give_multipliers_of_no_digits(head: dict[str, Any], lines: list[Line]) -> No
 
 def go_back_twice(head: dict[str, Any], lines: list[Line]) -> None:
     lines.insert(len(lines), lines[index(lines, "from")])
-    head["lines"] = len(lines)
-
-
-def lie_about_the_length(head: dict[str, Any], lines: list[Line]) -> None:
-    head["lines"] += 1
 
 
 def leave_out_a_bus(head: dict[str, Any], lines: list[Line]) -> None:
@@ -255,7 +245,6 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (name_a_branch_twice, "a name twice"),
     (give_multipliers_of_no_digits, "binary digits is 41"),
     (go_back_twice, "no open side"),
-    (lie_about_the_length, "lines"),
     (leave_out_a_bus, "damaged|does not reach"),
     (root_nowhere, "roots"),
     (lock_the_best_away, "locks"),
@@ -292,8 +281,8 @@ def test_the_node_at_fault_is_named(certificates: dict[str, Path], tmp_path: Pat
 def test_a_changed_grid_is_noticed(certificates: dict[str, Path]) -> None:
     grid = files.load("baran33")
     loads = grid.loads.with_columns(p_kw=grid.loads["p_kw"] * np.where(np.arange(grid.loads.height) == 3, 1.001, 1.0))
-    for other in (grid.with_tables(loads=loads), grid.with_closed({"37": True}), files.load("baran69")):
-        with pytest.raises(CertificateError, match="another grid"):
+    for other in (grid.with_tables(loads=loads), files.load("baran69")):
+        with pytest.raises(CertificateError, match=r"best state loses|generation|open"):
             verify(other, certificates["baran33"])
 
 
@@ -361,8 +350,10 @@ def test_a_recorded_search_finds_the_same(tmp_path: Path) -> None:
 def test_progress_is_told_line_by_line(certificates: dict[str, Path]) -> None:
     told: list[tuple[int, int]] = []
     verify(files.load("baran33"), certificates["baran33"], lambda done, whole: told.append((done, whole)))
-    lines = len(content(certificates["baran33"], build_network(files.load("baran33")))[1])
-    assert told == [(done, lines) for done in range(1, lines + 1)]
+    lines, size = content(certificates["baran33"], build_network(files.load("baran33")))[1], told[0][1]
+    assert len(told) == len(lines)
+    assert told == sorted(told)
+    assert told[-1] == (size, size) == (certificates["baran33"].stat().st_size,) * 2
 
 
 def test_reconfigure_leaves_a_certificate(tmp_path: Path) -> None:

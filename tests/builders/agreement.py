@@ -9,6 +9,7 @@ from pathlib import Path
 
 from openpoint.verify import CertificateError, Question, check
 from openpoint.verify.problem import problem_text
+from openpoint.verify.reference import Problem
 from tests.builders.by_reference import by_reference
 from tests.builders.mutations import Piece, text_of
 
@@ -29,8 +30,8 @@ class Both:
         return (self.fast is None) == (self.reference is None)
 
 
-def both(question: Question, text: bytes, path: Path, problem: str | None = None) -> Both:
-    """`text`: an unpacked certificate. path: where it is written. problem: its problem file, where it is known."""
+def both(question: Question, text: bytes, path: Path, problem: Problem | str | None = None) -> Both:
+    """`text`: an unpacked certificate. path: where it is written. problem: the same, or its file, where it is known."""
     path.write_bytes(gzip.compress(text, 1))
     fast = None
     try:

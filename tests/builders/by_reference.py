@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import zlib
 from pathlib import Path
@@ -10,10 +11,12 @@ from openpoint.verify import Question, reference
 from openpoint.verify.problem import problem_text
 
 
-def by_reference(problem: str, text: bytes) -> str | None:
+def by_reference(problem: reference.Problem | str, text: bytes) -> str | None:
     """Of an unpacked certificate; None where it accepts it."""
     try:
-        reference.Check(reference.Problem(problem), reference.File(text)).run()
+        given = reference.Problem(problem) if isinstance(problem, str) else copy.copy(problem)
+        given.grid = copy.copy(given.grid)  # which a check narrows
+        reference.Check(given, reference.File(text)).run()
     except reference.BROKEN as error:
         return repr(error)
     return None

@@ -18,7 +18,6 @@ from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
 from openpoint.verify import CertificateError, Question, Verified, check
-from openpoint.verify.data import digest
 from openpoint.verify.futures import Futures
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import FORMAT
@@ -119,21 +118,20 @@ def content_of(text: bytes, n: int) -> Content:
     head, at = _line(text, 0)
     head["buses"] = n
     lines = []
-    if alone := head.get("futures", {}).get("alone"):
+    if alone := head.get("alone"):
         head["proofs"] = []
         for size in alone:
             head["proofs"].append(text[at : at + size])
             at += size
-    if "year" in head:
-        count = head["year"]["steps"]
-        head["groups"] = np.frombuffer(text[at : at + 4 * count], dtype="<i4")
-        at += 4 * count
+    if "groups" in head:
+        head["labels"] = np.frombuffer(text[at : at + _labels(text, at, head["groups"])], dtype="<i4")
+        at += 4 * len(head["labels"])
     numbers = _Numbers(head)
     while at < len(text):
         line, at = _line(text, at)
         if line[0] == "parts":  # flows, and in the end multipliers
-            flows, at = _two_lists(text, at, 2 * line[2], line[6])
-            line[6:7] = flows
+            flows, at = _two_lists(text, at, 2 * line[2], line[5])
+            line[5:6] = flows
         if (count := numbers.after(line)) is not None:
             more, at = _two_lists(text, at, count, line.pop())
             line += more
@@ -144,24 +142,32 @@ def content_of(text: bytes, n: int) -> Content:
 def followed_by(text: bytes, n: int) -> Iterator[tuple[int, int]]:
     """Where each line of an unpacked certificate of a network with n buses ends, and how many bytes follow it."""
     head, at = _line(text, 0)
-    numbers, size = _Numbers(head | {"buses": n}), sum(head.get("futures", {}).get("alone", []))
-    size += 4 * head["year"]["steps"] if "year" in head else 0
+    numbers, size = _Numbers(head | {"buses": n}), sum(head.get("alone", []))
+    size += _labels(text, at, head["groups"]) if "groups" in head else 0
     yield at - 1, size
     at += size
     while at < len(text):
         line, end = _line(text, at)
-        size = 4 * line[2] * line[6] if line[0] == "parts" else 0
+        size = 4 * line[2] * line[5] if line[0] == "parts" else 0
         count = numbers.after(line)
         size += 0 if count is None else 2 * count * line[-1]
         yield end - 1, size
         at = end + size
 
 
+def _labels(text: bytes, at: int, groups: int) -> int:
+    """Bytes of the groups of the steps of a year: what comes after them is no number of a group."""
+    end = at
+    while int.from_bytes(text[end : end + 4], "little") < groups:
+        end += 4
+    return end - at
+
+
 class _Numbers:
     """How many numbers follow a line, in each of two lists."""
 
     def __init__(self, head: dict[str, Any]) -> None:
-        self.head, self.buses, self.open = head, head["buses"], 0
+        self.buses, self.open = head["buses"], 0
         self.of_region = 0
 
     def after(self, line: Line) -> int | None:
@@ -171,12 +177,12 @@ class _Numbers:
             self.of_region, self.open = line[1], 1
         elif self.open:  # nodes of the region that are not done
             self.open += (word == "split") - (word in ("bound", "none"))
-        if word in ("paths", "parts"):
-            return int(self.head["junctions"])
+        if word == "parts":
+            return len(line[3])
         if word == "part":
             return int(line[2] * line[4].count(-1))
-        many = "futures" in self.head or "year" in self.head
-        return buses if word in (("future",) if many else ("probe", "bound", "regions")) else None
+        alone = len(line) == (2 if word == "probe" else 1)  # under many futures
+        return buses if word in ("future", "probe", "bound", "regions") and not alone else None
 
 
 def _two_lists(text: bytes, at: int, count: int, width: int) -> tuple[list[list[int]], int]:
@@ -205,15 +211,15 @@ def unpacked(head: dict[str, Any], lines: list[Line]) -> bytes:
     followed = _Numbers(head)
     head = dict(head)
     del head["buses"]
-    groups = np.array(head.pop("groups", []), dtype="<i4")
+    groups = np.array(head.pop("labels", []), dtype="<i4")
     proofs = head.pop("proofs", [])
     if proofs:
-        head["futures"] = head["futures"] | {"alone": [len(proof) for proof in proofs]}
+        head["alone"] = [len(proof) for proof in proofs]
     parts = [json.dumps(head).encode(), b"\n", *proofs, groups.tobytes()]
     for line in lines:
         numbers = b""
         if line[0] == "parts":
-            numbers, line = _as_bytes(line[6:8]), [*line[:6], 8, *line[8:]]
+            numbers, line = _as_bytes(line[5:7]), [*line[:5], 8, *line[7:]]
         if followed.after(line) is not None:
             numbers += _as_bytes(line[-2:])
             line = [*line[:-2], 8]
@@ -280,11 +286,11 @@ def judged_tree(
                 waiting.append((node, now.copy(), far))
                 spans = near
             node += 1
-    return _head(network, devices, closed, positions, worth, len(lines)), lines
+    return _head(network, devices, closed, positions, worth), lines
 
 
 def _head(
-    network: Network, devices: Devices, closed: Bools, positions: Ints, worth: tuple[float, float], count: int
+    network: Network, devices: Devices, closed: Bools, positions: Ints, worth: tuple[float, float]
 ) -> dict[str, Any]:
     output, names = network.generator_s.copy(), network.branch_names
     for d in devices.of(DeviceKind.UNIT):
@@ -292,13 +298,11 @@ def _head(
     value, bound = worth
     return {
         "format": FORMAT,
-        "digest": digest(network, devices),
         "question": {},
         "open": [names[e] for e in np.flatnonzero(~closed)],
         "generation": [output.real.tolist(), output.imag.tolist()],
         "positions": positions.tolist(),
         "value": value,
         "bound": bound,
-        "lines": count,
         "buses": network.n_terminals,
     }

@@ -14,7 +14,6 @@ import numpy as np
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search import region_decomposition
-from openpoint.search.paths.certified import CertifiedNodes
 from openpoint.search.topology import search_topologies
 from openpoint.verify import Question
 from tests.builders.certificates import changes, futures_of
@@ -45,13 +44,6 @@ def _plain(seed: int, path: Path) -> Question | None:
     rng = np.random.default_rng([seed, 51])
     network = random_grid(rng, tuple(feature for feature in FEATURES if rng.random() < 0.25))
     return _searched(network, rng, path, 1e-6)
-
-
-def _meshes(seed: int, path: Path) -> Question | None:
-    """Mostly by paths."""
-    rng = np.random.default_rng([seed, 52])
-    search_topologies(network := random_meshes(rng, ("low",) if seed % 2 else ()), gap=1e-4, certificate=path)
-    return Question.of(network)
 
 
 def _searched(network: Network, rng: np.random.Generator, path: Path, gap: float) -> Question:
@@ -90,8 +82,7 @@ def _parts(seed: int, path: Path) -> Question | None:
     network = random_meshes(rng, [(), ("locks",), ("stiff",), ("low", "locks")][seed % 4])
     rounds = ((0, most, 200, 0.1), (0, most + 2, 200, 0.05))
     with (
-        patch("openpoint.search.paths.explorer.LEAST", 1),
-        patch.object(CertifiedNodes, "_judge_whether_it_pays", lambda _: None),
+        patch("openpoint.search.paths.proven_parts.FEW", 0),
         patch("openpoint.search.paths.proven_parts.ROUNDS", rounds),
     ):
         search_topologies(network, gap=float(rng.choice([1e-3, 0.02, 0.1, 0.2])), certificate=path)
@@ -129,7 +120,6 @@ def _year(seed: int, path: Path) -> Question | None:
 
 KINDS: dict[str, Callable[[int, Path], Question | None]] = {
     "plain": _plain,
-    "meshes": _meshes,
     "regions": _regions,
     "parts": _parts,
     "devices": _devices,

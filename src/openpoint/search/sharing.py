@@ -26,7 +26,6 @@ from openpoint.search.checkpoint import OF_BASE, OF_NODE, OF_ROWS
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.kernel.bookkeeping import FROM, Anchors, Record, counts, pool_for, record_for, waiting
 from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
-from openpoint.search.paths.certified import CheckedPaths
 from openpoint.search.paths.explorer import PathExplorer, PathTree
 from openpoint.search.saving import SearchState
 from openpoint.search.tree import grow
@@ -90,7 +89,7 @@ class SubtreeWork:
     Attributes:
         model: of the whole search, with the voltage bounds of its start. status: (m) states of the branches there.
         anchors, base_y, base_mu: of the pool. by_paths: `PathExplorer.from_first`, None without paths.
-        recorded: lines of a certificate that are held at a time; 0 without one. checked: the paths of its checker.
+        recorded: lines of a certificate that are held at a time; 0 without one.
     """
 
     model: Model
@@ -100,7 +99,6 @@ class SubtreeWork:
     base_mu: Floats
     by_paths: dict[str, Floats] | None
     recorded: int
-    checked: CheckedPaths | None
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[Task], Answer]:
         """The function of a subtree."""
@@ -122,9 +120,7 @@ class _Explorer:
         self.first = {name: getattr(self.tree.work, name).copy() for name in OF_NODE}
         self.lines = list[dict[str, npt.NDArray[Any]]]()
         self.by_paths: PathExplorer | None = None
-        if work.checked is not None:
-            self.by_paths = PathExplorer(self.model, self.tree.work, work.checked, record)
-        elif work.by_paths is not None:
+        if work.by_paths is not None:
             self.by_paths = PathExplorer(self.model, self.tree.work)
             self.by_paths.as_first(work.by_paths)
 
@@ -272,9 +268,7 @@ class Sharing:
         base = pool.base_y.copy(), pool.base_mu.copy()
         recorded = 0 if state.certificate is None else len(state.certificate.record.kind)
         first = None if by_paths is None else by_paths.from_first()
-        certified = None if by_paths is None else by_paths.certified
-        checked = None if certified is None else replace(certified.checked, swept=None)
-        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded, checked)
+        return SubtreeWork(self.model, self.status, anchors, *base, first, recorded)
 
     def _task(self, state: SearchState, taken: Rows, k: int) -> Task:
         counts, model = state.tree.counts, state.tree.model

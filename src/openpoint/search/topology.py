@@ -31,7 +31,7 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.no_flow import is_hopeless
 from openpoint.search.paths.build import obstacles
-from openpoint.search.paths.certified import checked_paths
+from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
 from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.region_decomposition import RegionDecomposition
@@ -188,7 +188,8 @@ class _Run:
         tree = self.tree
         joined = not self.contradictory and propagate(self.model, tree.work)
         if joined:
-            tree.explorer = self._path_explorer()
+            tree.explorer = None if self.task.certifiable else self._path_explorer()
+            self.proven = self._proven_parts()
             tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
 
         def over() -> bool:
@@ -232,10 +233,9 @@ class _Run:
         _LOG.info("found the first states by branch exchange")
         self.incumbent.raise_voltages(self.certificate)
         if math.isinf(self.incumbent.value):
-            tree.explorer = None  # its bound of the loss is of little use where limits decide
+            tree.explorer = self.proven = None  # bounds of the loss are of little use where limits decide
             if is_hopeless(self.model):
                 tree.drop()
-        self.proven = None if tree.explorer is None else tree.explorer.proven
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
@@ -247,11 +247,14 @@ class _Run:
         if why := obstacles(self.model):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
             return None
-        work = self.tree.work
-        if not self.task.certifiable:
-            return PathExplorer(self.model, work, gap=self.task.least_gap)
+        return PathExplorer(self.model, self.tree.work, gap=self.task.least_gap)
+
+    def _proven_parts(self) -> ProvenParts | None:
+        """The first node by parts of its paths, for a certificate of a grid that they cover."""
+        if not self.task.certifiable or obstacles(self.model):
+            return None
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
-        return None if checked is None else PathExplorer(self.model, work, checked, self.tree.record, self.certificate)
+        return None if checked is None else ProvenParts(self.model, checked, self.tree.work.status, self.certificate)
 
     def evaluate_leaf(self, status: States) -> None:
         """Evaluate a radial state, which may become the best."""
@@ -388,6 +391,17 @@ class _Shared(_OfRun):
         return self.run.certificate is not None and bool(self.tree.counts.active[0])
 
 
+class _Parts(_OfRun):
+    """The first node by parts of its paths, in a search for a certificate."""
+
+    def before(self) -> int | None:
+        proven = self.run.proven if self.tree.left else None
+        return None if proven is None else proven.step(self.tree.work, self.tree.counts)
+
+    def wait(self) -> float:
+        return math.inf if self.run.proven is None else self.run.proven.pace - self.tree.nodes
+
+
 class _Limits(_OfRun):
     """The infeasibility search, which takes turns with this one until a state is known that keeps the limits."""
 
@@ -434,5 +448,5 @@ class _Told(_OfRun):
         self.run.checkpoint.now_and_then(self.run.state)
 
 
-TURNS: tuple[type[_OfRun], ...] = (_Regions, _Shared, _Paths, _Limits, _BetterStates, _Told)
+TURNS: tuple[type[_OfRun], ...] = (_Regions, _Parts, _Shared, _Paths, _Limits, _BetterStates, _Told)
 """What acts between nodes, in this order."""

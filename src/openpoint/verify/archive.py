@@ -42,7 +42,7 @@ class Archive:
     """An open certificate.
 
     Attributes:
-        lines: read so far, the head included.
+        lines: read so far, the head included. size: bytes of the file.
     """
 
     def __init__(self, path: Path | str | io.BytesIO, places: int) -> None:
@@ -52,15 +52,24 @@ class Archive:
             OSError: it cannot be opened.
         """
         self.places, self.lines = places, 0
-        self._file: IO[bytes] = (
-            path if isinstance(path, io.BytesIO) else io.BufferedReader(gzip.open(path), BUFFER)  # noqa: SIM115
-        )
+        self._packed: IO[bytes] = path if isinstance(path, io.BytesIO) else open(path, "rb")  # noqa: SIM115
+        self.size = self._packed.seek(0, io.SEEK_END)
+        self._packed.seek(0)
+        self._file: IO[bytes] = self._packed
+        if not isinstance(path, io.BytesIO):
+            self._file = io.BufferedReader(gzip.GzipFile(fileobj=self._packed), BUFFER)
 
     def __enter__(self) -> Archive:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
+        self._packed.close()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Bytes of the file that are read, and all of them."""
+        return self._packed.tell(), max(self.size, 1)
 
     def line(self) -> Any:
         """The next line; None at the end of the file.

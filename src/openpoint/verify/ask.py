@@ -83,7 +83,7 @@ def verify(
     """Check a certificate against a grid and a question.
 
     Args:
-        progress: called with the number of lines checked and their total number.
+        progress: called with the bytes of the file that are checked and all of them.
         asked: the question, of which the certificate must be (`asked_of`); None: the one in the file, and the result
             says how it differs from the plain question of the grid.
         futures: what `openpoint.read_futures` reads from the table that the search had; a certificate of many futures

@@ -23,7 +23,7 @@ from openpoint.verify.data import Data, digest, read
 from openpoint.verify.devices import Places, running, within
 from openpoint.verify.errors import CertificateError
 from openpoint.verify.flow import flow
-from openpoint.verify.futures import Bounded, check_futures, of_least_demands, voltages_in_all
+from openpoint.verify.futures import Bounded, of_least_demands, voltages_in_all
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import Head
 from openpoint.verify.question import Question
@@ -67,13 +67,7 @@ class Claim:
     def __init__(self, question: Question, head: Head) -> None:
         """`question`: of regret with what each future loses at best by itself."""
         net, devices = question.net, question.devices
-        self.question, self.declared, self.grid_digest = question, head.lines, digest(net, devices)
-        if head.digest != self.grid_digest:
-            raise CertificateError(
-                "the certificate is of another grid or other switchable branches, or of another choice of generators "
-                "and devices, or the grid was changed since (digest)"
-            )
-        check_futures(head.futures, question.futures)
+        self.question, self.grid_digest = question, digest(net, devices)
         self.net, self.objective = net, question.objective
         self.futures, self.year = question.futures, year_of(head, question.steps)
         self.every: Bounded | None = self.futures or self.year
@@ -99,7 +93,7 @@ class Claim:
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
         self.locked = [np.flatnonzero(locked).tolist() for locked in (question.must_open, question.must_close)]
-        self.junctions, self.base = head.junctions, head.base
+        self.base = head.base
         self._read_best(head)
         self.lost = self._known_loss(head.voltage_loss)
 
@@ -135,7 +129,8 @@ class Claim:
         self.size = max(abs(found.value), NOTHING, LOST * found.lost)
         if not (found.kept and math.isfinite(found.value) and abs(found.value - self.value) <= EXACT * self.size):
             raise CertificateError(
-                f"the best state loses {found.value} per unit and not {self.value}, or misses the limits"
+                f"the best state loses {found.value} per unit and not {self.value}, or misses the limits: "
+                "is the certificate of this grid, of these tables and of this question?"
             )
         self.worst = self.value + (found.most - found.value)
         if not self.bound <= self.value:

@@ -12,13 +12,10 @@ W⁻.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
-
-import numpy as np
 
 from openpoint.arrays import Complexes, Floats, States
 from openpoint.network import Network
@@ -26,10 +23,8 @@ from openpoint.verify.bound import Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.graph import Graph
-from openpoint.verify.head import GivenFutures
 from openpoint.verify.measure import Measure
 from openpoint.verify.multipliers import Multipliers
 
@@ -97,11 +92,6 @@ class Futures:
         """(K) no state loses less in each future by itself; 0 without regret."""
         return [0.0] * self.count if self.alone is None else self.alone[1]
 
-    def digest(self) -> str:
-        """SHA-256 of demands and weights; docs/formats.md lists them."""
-        table = np.concatenate([self.demands.real.ravel(), self.demands.imag.ravel(), self.weights])
-        return hashlib.sha256(table.astype("<f8").tobytes()).hexdigest()
-
     @property
     def count(self) -> int:
         """K."""
@@ -142,27 +132,6 @@ class Futures:
 
 def _floor(value: Fraction) -> int:
     return math.floor(value * (1 << DIGITS))
-
-
-def check_futures(given: GivenFutures | None, asked: Futures | None) -> None:
-    """Refuse a certificate of other futures than those asked about.
-
-    Raises:
-        CertificateError: saying so.
-    """
-    if given is None or asked is None:
-        if given is not None:
-            raise CertificateError("it is about many futures: give their table (--futures), as the search had it")
-        if asked is not None:
-            raise CertificateError("it is about one demand, not about many futures; leave the futures out")
-        return
-    if given.count != asked.count or given.digest != asked.digest():
-        raise CertificateError(
-            "it is about other futures: the demands or the probabilities are not those that the search had (digest). "
-            "Give that table, of the same grid"
-        )
-    if asked.regret != (given.alone is not None):
-        raise CertificateError("what each future loses at best by itself is there for regret, and for regret alone")
 
 
 def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:

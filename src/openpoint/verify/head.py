@@ -17,36 +17,11 @@ from openpoint.verify.archive import Archive
 from openpoint.verify.asked import Asked, read_asked
 from openpoint.verify.errors import CertificateError
 
-FORMAT = "openpoint certificate 11"
-MUST = ("format", "digest", "question", "open", "generation", "value", "bound", "lines")
-MAY = "voltage_loss", "positions", "base", "junctions", "futures", "year"
-MOST_LINES = 1 << 40
-"""Lines of a file, at most."""
-MOST_DEMANDS = 1 << 24
-"""Demands of futures, at most: of each bus in each future."""
-MOST_STEPS = 1 << 22
-"""Steps of a year, at most: those of eight years in minutes."""
+FORMAT = "openpoint certificate 12"
+MUST = ("format", "question", "open", "generation", "value", "bound")
+MAY = "voltage_loss", "positions", "base", "alone", "groups"
 MOST_BYTES = 1 << 40
 """Bytes of the certificate of a future by itself, at most."""
-
-
-@dataclass(frozen=True)
-class GivenFutures:
-    """Futures in a head: how many, the digest of their table, and bytes of the certificates of each by itself."""
-
-    count: int
-    digest: str
-    alone: list[int] | None
-
-
-@dataclass(frozen=True, eq=False)
-class GivenYear:
-    """A year in a head; `label`: (T) number of the group of each step."""
-
-    digest: str
-    groups: int
-    groups_digest: str
-    label: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +30,20 @@ class Head:
 
     Attributes:
         open: numbers of branches. generation: (G). base: (N) number of a source, or None. positions: of devices.
+        alone: bytes of the certificate of each future by itself. label: (T) number of the group of each step of a year.
         The others are as in docs/formats.md.
     """
 
-    digest: str
     asked: Asked
     open: list[int]
     generation: Complexes
     value: float
     bound: float
-    lines: int
-    junctions: int
     voltage_loss: float | None
     positions: list[int]
     base: list[int | None]
-    futures: GivenFutures | None
-    year: GivenYear | None
+    alone: list[int] | None
+    label: Ints | None
 
 
 def read_words(archive: Archive) -> Asked:
@@ -91,8 +64,11 @@ def _head(archive: Archive) -> dict[str, Any]:
     return schema.record(head, "the head", MUST, MAY)
 
 
-def read_head(archive: Archive, net: Network) -> Head:
+def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
     """The head, and the numbers that follow it at once; the archive is at the first line then.
+
+    Args:
+        steps: of the year that is asked about; None: it is about none.
 
     Raises:
         CertificateError: the file is damaged, of another form, or a value is not what it should be for this grid.
@@ -104,35 +80,29 @@ def read_head(archive: Archive, net: Network) -> Head:
     lost = head.get("voltage_loss")
     base = schema.array(head.get("base", [None] * n), "base", n)
     return Head(
-        digest=schema.text(head["digest"], "digest"),
         asked=read_asked(head["question"]),
         open=schema.named(head["open"], "open", branch),
         generation=p + 1j * q,
         value=schema.number(head["value"], "value"),
         bound=schema.number(head["bound"], "bound"),
-        lines=schema.whole(head["lines"], "lines", 1, MOST_LINES),
-        junctions=schema.whole(head.get("junctions", 0), "junctions", 0, n),
         voltage_loss=None if lost is None else schema.number(lost, "voltage_loss"),
         positions=schema.wholes(head.get("positions", []), "positions", 0, schema.LARGE),
         base=[None if s is None else schema.whole(s, "base", 0, len(net.source_terminal) - 1) for s in base],
-        futures=_futures(head["futures"], n) if "futures" in head else None,
-        year=_year(head["year"], archive) if "year" in head else None,
+        alone=schema.wholes(head["alone"], "alone", 1, MOST_BYTES) if "alone" in head else None,
+        label=_groups(head.get("groups"), steps, archive),
     )
 
 
-def _futures(given: Any, n: int) -> GivenFutures:
-    futures = schema.record(given, "futures", ("count", "digest"), ("alone",))
-    count = schema.whole(futures["count"], "futures: count", 1, MOST_DEMANDS // n)
-    alone = futures.get("alone")
-    if alone is not None:
-        alone = schema.wholes(alone, "futures: alone", 1, MOST_BYTES, count)
-    return GivenFutures(count, schema.text(futures["digest"], "futures: digest"), alone)
-
-
-def _year(given: Any, archive: Archive) -> GivenYear:
-    year = schema.record(given, "year", ("steps", "groups", "digest", "groups_digest"))
-    digests = [schema.text(year[name], f"year: {name}") for name in ("digest", "groups_digest")]
-    steps = schema.whole(year["steps"], "year: steps", 1, MOST_STEPS)
-    groups = schema.whole(year["groups"], "year: groups", 1, steps)
+def _groups(count: Any, steps: int | None, archive: Archive) -> Ints | None:
+    """The group of each step of a year."""
+    if steps is None or count is None:
+        if steps is not None:
+            raise CertificateError("it is not about a year; leave the year out")
+        if count is not None:
+            raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
+        return None
+    groups = schema.whole(count, "groups", 1, steps)
     label = np.frombuffer(archive.block(4 * steps), dtype="<i4").astype(np.int64)
-    return GivenYear(digests[0], groups, digests[1], label)
+    if not np.array_equal(np.unique(label), np.arange(groups)):
+        raise CertificateError(f"the steps are not in {groups} groups")
+    return label

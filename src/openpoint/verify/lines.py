@@ -32,14 +32,13 @@ class Sizes:
     """Of the grid, or of the region whose tree the lines are of.
 
     Attributes:
-        futures: their number; 0 for one demand. junctions: of the paths of the grid, as the head says.
+        futures: their number; 0 for one demand.
     """
 
     buses: int
     branches: int
     devices: int
     futures: int
-    junctions: int
 
 
 @dataclass(frozen=True)
@@ -117,16 +116,6 @@ class From:
 
 
 @dataclass(frozen=True)
-class ByPaths:
-    """Multipliers of junctions, and what the bound by paths excludes: branches open, and (branch, side) of power."""
-
-    word: ClassVar = "paths"
-    closed: list[int]
-    ways: list[tuple[int, int]]
-    given: Given
-
-
-@dataclass(frozen=True)
 class ByRegions:
     """Buses that are not supplied, and multipliers of all buses."""
 
@@ -147,12 +136,12 @@ class OfRegion:
 
 @dataclass(frozen=True)
 class ByParts:
-    """Parts of the paths: how many; prices of sets of junctions; flows of paths, and multipliers of junctions."""
+    """Parts of the paths: how many; prices of junctions; flows of paths, and multipliers of junctions."""
 
     word: ClassVar = "parts"
     count: int
     paths: int
-    sets: list[tuple[int, list[int]]]
+    prices: list[int]
     flows: Given
     held: Given
 
@@ -170,7 +159,7 @@ class OfPart:
 
 
 OfTree = Probe | Bound | Future | Apply | Nothing | Judged | Split | Step | From
-Line = OfTree | ByPaths | ByRegions | OfRegion | ByParts | OfPart
+Line = OfTree | ByRegions | OfRegion | ByParts | OfPart
 
 
 def read_line(archive: Archive, sizes: Sizes) -> Line:
@@ -184,7 +173,7 @@ def read_line(archive: Archive, sizes: Sizes) -> Line:
     """
     line = archive.line()
     if line is None:
-        raise CertificateError("the file ends with fewer lines than its head names")
+        raise CertificateError("the file ends with nodes left")
     word, *rest = schema.array(line, "the line") or [None]
     if type(word) is not str or word not in READERS:
         raise CertificateError(f"the line begins with {ascii(word)[: schema.SHOWN]}, which is no word of a certificate")
@@ -221,14 +210,6 @@ def _from(rest: list[Any], _: Sizes, __: Archive) -> Line:
     return From(schema.whole(rest[0], "node", 1, LARGE))
 
 
-def _by_paths(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    closed, ways = schema.different(rest[0], "branches", sizes.branches), list[tuple[int, int]]()
-    for way in schema.array(rest[1], "directions"):
-        branch, side = schema.array(way, "a direction", 2)
-        ways.append((_branch(branch, sizes), schema.whole(side, "side", 0, 1)))
-    return ByPaths(closed, ways, _plain(rest[2], rest[3], sizes.junctions, archive))
-
-
 def _by_regions(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
     return ByRegions(schema.different(rest[0], "buses", sizes.buses), _given(rest[1:], sizes.buses, archive))
 
@@ -240,14 +221,11 @@ def _of_region(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
 
 def _by_parts(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
     count, paths = schema.whole(rest[0], "parts", 1, LARGE), schema.whole(rest[1], "paths", 0, sizes.branches)
-    sets = [(z, [j]) for j, z in enumerate(schema.wholes(rest[2], "prices", -LARGE, LARGE, sizes.junctions))]
-    for price in schema.array(rest[3], "prices of sets"):
-        z, some = schema.array(price, "a price of a set", 2)
-        if len(within := schema.different(some, "a set", sizes.junctions)) < 2:
-            raise CertificateError("a set has fewer than two junctions")
-        sets.append((schema.whole(z, "the price of a set", 0, LARGE), within))
-    flows = _plain(rest[4], rest[5], 2 * paths, archive)
-    return ByParts(count, paths, sets, flows, _plain(rest[6], rest[7], sizes.junctions, archive))
+    prices = schema.wholes(rest[2], "prices", -LARGE, LARGE)
+    if len(prices) > sizes.buses:
+        raise CertificateError(f"there are {len(prices):,} prices of junctions, more than buses")
+    flows = _plain(rest[3], rest[4], 2 * paths, archive)
+    return ByParts(count, paths, prices, flows, _plain(rest[5], rest[6], len(prices), archive))
 
 
 def _of_part(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
@@ -255,7 +233,7 @@ def _of_part(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
     if not branches:
         raise CertificateError("a part has no path")
     nodes = schema.wholes(rest[3], "the tree", SAME, MOST_NODE)
-    values = schema.whole(inner, "inner junctions", 0, sizes.junctions) * nodes.count(NEW)
+    values = schema.whole(inner, "inner junctions", 0, sizes.buses) * nodes.count(NEW)
     if values > MOST_OF_LEAVES:
         raise CertificateError(f"the leaves have {values:,} multipliers, more than {MOST_OF_LEAVES:,}")
     given = _plain(rest[4], rest[5], values, archive)
@@ -295,10 +273,9 @@ READERS: dict[str, tuple[int, Callable[[list[Any], Sizes, Archive], Line]]] = {
     "split": (1, _split),
     "step": (3, _step),
     "from": (1, _from),
-    "paths": (4, _by_paths),
     "regions": (6, _by_regions),
     "region": (3, _of_region),
-    "parts": (8, _by_parts),
+    "parts": (7, _by_parts),
     "part": (6, _of_part),
 }
 """By word the number of values after it, and what reads them."""

@@ -9,35 +9,85 @@ it may have, open first, then forth, then back; or, beyond the number of the pat
 the places where that path may be open, those up to it first; or a leaf with multipliers of the inner junctions of its
 own (`NEW`), or with those of the leaf before (`SAME`). Nodes in which a path has no state, or junctions cannot be fed
 once each, are left out.
+
+The bound of a leaf is what its paths cost open, or closed where they cannot be open, and how much more a path costs at
+least that feeds a junction: closed paths join junctions to groups, of which each is fed once from elsewhere.
+
+All numbers are integers times 2^d. Products are formed in 128 bits and rounded to the side that makes the bound less;
+`openpoint.verify.path_table` chooses d so that no number exceeds 2^61.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from openpoint.arrays import Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
-from openpoint.compiled.wide import product
-from openpoint.verify.path_node import (
-    BACK,
-    BROKEN,
-    FORTH,
-    LIMIT,
-    NEVER,
-    PathRoom,
-    PathTable,
-    arborescence,
-    broken_at,
-    cost_closed,
-    costs,
-    least_open,
-    restrict,
-)
-from openpoint.verify.path_node import ZERO as ZERO
-from openpoint.verify.wires import FREE
+from openpoint.compiled.wide import covers, product
+from openpoint.verify.wires import FREE, OPEN
 
+BROKEN, FORTH, BACK = 1, 2, 4
+"""States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
+NEVER: Any = np.int64(2**62)
+"""The cost of what cannot be."""
+LIMIT: Any = np.int64(2**61)
+"""No number is greater."""
+ZERO: Any = np.int64(0)
+"""Nothing, of the width of all numbers here."""
 NEW, SAME = -1, -2
+
+
+@dataclass(frozen=True, eq=False)
+class PathTable(Table):
+    """The paths of a grid with J junctions, and the least power of their states in all radial states, times 2^d.
+
+    Attributes:
+        d: binary digits. fixed: loss of the trees that dangle from junctions and sources.
+        load_p, load_q: (J) loads of junctions. u, v: (K) junctions at the ends of paths; J stands for all sources.
+        start: (K + 1) first position of each path. branch: (B) at each position, from u to v. load: (K) nominal active
+            load within, rounded upwards.
+        u_p, u_q, v_p, v_q: (B) power drawn at both ends where the path is open at this branch.
+        f, g: (2K) power that arrives where path k is closed, forth (2k) and back (2k + 1). s: (2K, 8) what it sends is
+            f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and g likewise with s[4] to s[7].
+        may: (K) states that its ends allow.
+    """
+
+    d: int
+    fixed: int
+    load_p: Ints
+    load_q: Ints
+    u: Indices
+    v: Indices
+    start: Indices
+    branch: Indices
+    load: Ints
+    u_p: Ints
+    u_q: Ints
+    v_p: Ints
+    v_q: Ints
+    f: Ints
+    g: Ints
+    s: Ints
+    may: States
+
+
+@dataclass(frozen=True, eq=False)
+class PathRoom(Table):
+    """Room to work.
+
+    Attributes:
+        y, mu: (J + 1) multipliers >= 0, times 2^d; 0 at the sources. more: (J + 1) how much more the path costs at
+            least that feeds a group. of: (J + 1) a junction of the same group, itself at the top one.
+    """
+
+    y: Ints
+    mu: Ints
+    more: Ints
+    of: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +118,63 @@ class PartTree(Table):
     only: Indices
 
 
-@lean
-def priced(table: PathTable, room: PathRoom, status: States, mask: States) -> int:
-    """`costs` of a node whose paths are restricted by its branches first; -LIMIT where a path has no state."""
-    if not restrict(table, status, mask):
-        return int(-LIMIT)
-    found: int = costs(table, room, status, mask)
+@inlined
+def broken_at(table: PathTable, status: States, k: int) -> int:
+    """The position of the open branch of a path; -1 where there is none."""
+    for at in range(table.start[k], table.start[k + 1]):
+        if status[table.branch[at]] == OPEN:
+            return at
+    return -1
+
+
+@inlined
+def cost_open(table: PathTable, room: PathRoom, k: int, at: int) -> int:
+    """Cost of a path that is open at a position, at least."""
+    d, one, y, mu = table.d, ZERO + 1 << table.d, room.y, room.mu
+    u, v = table.u[k], table.v[k]
+    found: int = product(one + y[u], table.u_p[at], d) + product(mu[u], table.u_q[at], d)
+    found += product(one + y[v], table.v_p[at], d) + product(mu[v], table.v_q[at], d) - table.load[k]
     return found
+
+
+@inlined
+def part(square: int, by: int, least: int, d: int) -> int:
+    """Least value of `square` f² + `by` f with f >= `least`, rounded downwards; -LIMIT where it is below -1/8."""
+    if by >= 0 or -by <= 2 * product(square, least, d):
+        found: int = product(square, product(least, least, d), d) + product(by, least, d)
+        return found
+    guess = float(by) * float(by) / (4.0 * float(square)) if square > 0 else -1.0
+    if not 0.0 <= guess < float(ZERO + 1 << d - 3):
+        return int(-LIMIT)
+    quotient = int(guess) + (int(guess) >> 50) + 2
+    return -quotient if covers(quotient, 4 * square, by, ZERO) else int(-LIMIT)
+
+
+@inlined
+def cost_closed(table: PathTable, room: PathRoom, a: int) -> int:
+    """Least cost of a closed path; -LIMIT where none is found."""
+    d, s, k = table.d, table.s, a // 2
+    tail, head = (table.v[k], table.u[k]) if a % 2 else (table.u[k], table.v[k])
+    y, mu = (ZERO + 1 << d) + room.y[tail], room.mu[tail]
+    square = product(y, s[a, 1], d) + product(mu, s[a, 5], d)
+    by_f = room.y[tail] - room.y[head] + product(y, s[a, 2], d) + product(mu, s[a, 6], d)
+    by_g = mu - room.mu[head] + product(y, s[a, 3], d) + product(mu, s[a, 7], d)
+    one, two = part(square, by_f, table.f[a], d), part(square, by_g, table.g[a], d)
+    if min(one, two) == -LIMIT:
+        return int(-LIMIT)
+    found: int = product(y, s[a, 0], d) + product(mu, s[a, 4], d) - table.load[k] + one + two
+    return found
+
+
+@inlined
+def least_open(table: PathTable, room: PathRoom, status: States, k: int, begin: int, end: int) -> int:
+    """The least cost of a path that is open at one of its places from `begin` to before `end`; NEVER if at none."""
+    least: int = ZERO + NEVER
+    broken = broken_at(table, status, k)
+    for at in range(begin, end):
+        if at == broken or (broken < 0 and status[table.branch[at]] == FREE):
+            least = min(least, cost_open(table, room, k, at))
+    return least
 
 
 @inlined
@@ -136,28 +236,52 @@ def places(table: PathTable, tree: PartTree, status: States, mask: States) -> bo
 
 
 @inlined
+def top_of(room: PathRoom, j: int) -> int:
+    """The top junction of the group that a junction is in."""
+    while room.of[j] != j:
+        j = room.of[j]
+    return j
+
+
+@inlined
 def leaf(table: PathTable, room: PathRoom, tree: PartTree, status: States, mask: States) -> int:
-    """The path bound of the part at a leaf; NEVER where it has no state, -LIMIT where no bound is found."""
-    total = ZERO
+    """The bound of the part at a leaf; NEVER where it has no state, -LIMIT where no bound is found."""
+    total, root = ZERO, len(table.load_p)
+    for j in range(root + 1):
+        room.more[j] = NEVER
+        room.of[j] = j
     for j in range(tree.inner):
         total += product(table.load_p[j], room.y[j], table.d) + product(table.load_q[j], room.mu[j], table.d)
     for k in range(len(mask)):
-        least = ZERO + table.huge if k < tree.own else ZERO
-        if k < tree.own and mask[k] & BROKEN != 0:
-            least = least_open(table, room, status, k, tree.low[k], tree.high[k] + 1)
-            if least == NEVER:
+        if mask[k] & BROKEN == 0:
+            room.of[top_of(room, table.u[k])] = top_of(room, table.v[k])
+    for k in range(len(mask)):
+        opened, forth, back = ZERO + NEVER, ZERO + NEVER, ZERO + NEVER
+        if mask[k] & BROKEN != 0:
+            opened = ZERO + least_open(table, room, status, k, tree.low[k], tree.high[k] + 1) if k < tree.own else ZERO
+            if opened == NEVER:
                 return int(-LIMIT)
-        room.opened[k] = least
+        if mask[k] & FORTH != 0:
+            forth = ZERO + cost_closed(table, room, 2 * k) if k < tree.own else ZERO
+        if mask[k] & BACK != 0:
+            back = ZERO + cost_closed(table, room, 2 * k + 1) if k < tree.own else ZERO
+        if forth == -LIMIT or back == -LIMIT:
+            return int(-LIMIT)
+        forth -= tree.toll[2 * k]
+        back -= tree.toll[2 * k + 1]
+        least = opened if mask[k] & BROKEN != 0 else min(forth, back)
         total += least
-        for a in range(2 * k, 2 * k + 2):
-            room.cost[a] = NEVER
-            if mask[k] & (BACK if a % 2 else FORTH) != 0:
-                cost = cost_closed(table, room, a) if k < tree.own else ZERO
-                if cost == -LIMIT:
-                    return int(-LIMIT)
-                room.cost[a] = cost - least - tree.toll[a]
-    more = ZERO + arborescence(table, room, -1)
-    return int(NEVER) if more == NEVER else int(total + more)
+        u, v = top_of(room, table.u[k]), top_of(room, table.v[k])
+        if mask[k] & FORTH != 0 and u != v:
+            room.more[v] = min(room.more[v], forth - least)
+        if mask[k] & BACK != 0 and u != v:
+            room.more[u] = min(room.more[u], back - least)
+    for j in range(root):
+        if room.of[j] == j and top_of(room, root) != j:
+            if room.more[j] == NEVER:
+                return int(NEVER)
+            total += room.more[j]
+    return int(total)
 
 
 @inlined

@@ -1,26 +1,23 @@
 """Parts of the paths: a node whose paths are divided into parts, of which each is bounded by a tree of its own.
 
-The bound by paths (`openpoint.verify.paths`) is a minimum over states of the paths at one set of multipliers. Let z_S
-be numbers for sets S of junctions, of any sign where S is one junction, else >= 0. In a radial state the closed paths
-enter a set of one junction once, any other at least once: its junctions are fed from the sources, which are in none.
-So with toll_a the sum of z_S over the sets that arc a enters, and toll_k that of the state of path k, 0 if open,
+The bound by paths (`openpoint.verify.paths`) is a minimum over states of the paths at one set of multipliers. In a
+radial state one closed path enters each junction j. So with any number z_j that it pays, and toll_k that of the
+junction which path k enters, 0 if it is open,
 
     loss >= fixed + Σ_j (P_j y_j + Q_j μ_j) + Σ_k cost_k
-         >= fixed + Σ_j (P_j y_j + Q_j μ_j) + Σ_S z_S + Σ_k (cost_k − toll_k)
+         =  fixed + Σ_j (P_j y_j + Q_j μ_j + z_j) + Σ_k (cost_k − toll_k)
 
-for any y, μ >= 0. Every path belongs to at most one part, whose *inner* junctions are those all of whose paths belong
-to it. What is left is a constant, the least term of each path that is in no part, and for each part
+for any y, μ >= 0. Every path belongs to one part, whose *inner* junctions are those all of whose paths belong to it.
+What is left is a constant, and for each part
 
-    A = Σ_inner (P_j y_j + Q_j μ_j) + Σ_part (cost_k − toll_k)
+    A = Σ_inner (P_j y_j + Q_j μ_j) + Σ_part (cost_k − toll_k)        toll_k: only of junctions that are not inner
 
 of which each has a minimum of its own. In a radial state the balances of inner junctions hold, so that A does not
 depend on their multipliers: each leaf of the tree of a part has its own ones. Those at the border of the part are the
-same in all parts. The closed paths of a part enter each inner junction once, a junction of the border at most once,
-and have no cycle: with an arc from the sources without cost to each junction of the border they are an arborescence
+same in all parts. The closed paths of a part enter each inner junction once, a junction of the border at most once
 (`openpoint.verify.part_node`).
 
-The least powers are those of the first node, of closed paths about flows that the file gives
-(`openpoint.verify.about`).
+Closed paths are bounded about flows that the file gives.
 """
 
 from __future__ import annotations
@@ -28,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,26 +33,23 @@ from openpoint.arrays import Ints, States
 from openpoint.verify.errors import CertificateError
 from openpoint.verify.lines import ByParts, Line, OfPart
 from openpoint.verify.multipliers import MOST_BITS
-from openpoint.verify.part_node import NEW, SAME, PartTree, least_of_tree, priced
-from openpoint.verify.path_node import BACK, BROKEN, FORTH, LIMIT, NEVER, PathRoom, PathTable
+from openpoint.verify.part_node import BROKEN, FORTH, LIMIT, NEW, SAME, PartTree, PathRoom, PathTable, least_of_tree
 from openpoint.verify.path_table import GREATEST, PathNodes, nodes_of, room_for
 from openpoint.verify.paths import Swept
+from openpoint.verify.wires import FREE, OPEN
 
 DIGITS = 40
 """Binary digits of z."""
-MOST = 1 << 58
-"""Σ |S| |z_S| is less, in the digits of the table, so that no number exceeds 2^61."""
-Sets = list[tuple[int, list[int]]]
-"""z times 2^`DIGITS`, and the numbers of the junctions of its set, from 0 in the order of their buses."""
+MOST = 32 << DIGITS
+"""Σ |z_j| is less, so that no number of the table exceeds 2^61."""
 
 
-def order_of(nodes: PathNodes) -> Ints:
+def order_of(swept: Swept) -> Ints:
     """(K) numbers of the paths in the order of their first branches."""
-    start, branch = nodes.table.start, nodes.table.branch
-    return np.argsort([int(branch[a:b].min()) for a, b in pairwise(start)], kind="stable")
+    return np.argsort([min(path.branches) for path in swept.paths], kind="stable").astype(np.int64)
 
 
-def nodes_of_grid(swept: Swept, flows: Ints | None = None, bits: int = 0) -> PathNodes:
+def nodes_of_grid(swept: Swept, flows: Ints, bits: int) -> PathNodes:
     """`nodes_of` for a certificate.
 
     Raises:
@@ -69,54 +62,35 @@ def nodes_of_grid(swept: Swept, flows: Ints | None = None, bits: int = 0) -> Pat
 
 
 class Priced:
-    """A node with prices: multipliers, and z of sets of junctions.
+    """A node with prices: multipliers, and z of junctions.
 
     Attributes:
-        nodes: the paths, bounded about flows. status, mask: states of branches, and states that paths may have.
-        held: (2, J) multipliers y, μ, times 2^d. toll: (2K) of arcs. opened: (K) cost of each path where it is open.
-        below: (K) by how much another state costs less, tolls taken off, or more where it cannot be open.
-        free: (K) whether it is in no part. total: sum of all that belongs to no part, times 2^d.
+        nodes: the paths, bounded about flows. status: states of branches. mask: (K) states that paths may have.
+        held: (3, J) multipliers y, μ, and z, times 2^d. free: (K) whether it is in no part yet. total: sum of all that
+            belongs to no part, times 2^d.
     """
 
-    def __init__(
-        self, nodes: PathNodes, status: States, ways: States, held: tuple[Ints, Ints, int], sets: Sets
-    ) -> None:
-        """`held`: y, μ of junctions times 2^bits, and bits.
+    def __init__(self, nodes: PathNodes, status: States, held: tuple[Ints, Ints, int], prices: Ints) -> None:
+        """`held`: y, μ of junctions times 2^bits, and bits. prices: z of junctions, times 2^`DIGITS`.
 
         Raises:
-            CertificateError: there are no bounds of these numbers.
+            CertificateError: the numbers have too many digits, or are too large.
         """
-        self.nodes, self.status, self.mask = nodes, status, ways.copy()
-        table, room = nodes.table, nodes.room
+        self.nodes, self.status, table = nodes, status, nodes.table
         if held[2] > table.d:
             raise CertificateError(f"the multipliers have {held[2]} binary digits, more than {table.d}")
-        self.held = np.array([nodes.widened(part, held[2]) for part in held[:2]])
-        room.y[:-1], room.mu[:-1] = self.held
-        self.toll, self.total = np.zeros(2 * len(table.u), dtype=np.int64), 0
-        self._take_tolls(sets)
-        base = int(priced(table, room, status, self.mask))
-        if base == -LIMIT:
-            raise CertificateError("no bound by paths is found at these multipliers")
-        self.total += base
-        may = np.stack([self.mask & FORTH, self.mask & BACK], axis=1) != 0
-        arc = np.where(may, (room.cost - self.toll).reshape(-1, 2), NEVER).min(axis=1)
-        below = np.where(self.mask & BROKEN != 0, np.minimum(arc, 0), arc)
-        self.opened, self.below, self.free = room.opened.copy(), below, np.ones(len(table.u), dtype=bool)
-        self.total += int(below.sum())
+        if int(np.abs(prices).astype(object).sum()) >= MOST:
+            raise CertificateError("the prices of junctions are too large")
+        z = prices << table.d - DIGITS if table.d >= DIGITS else prices >> DIGITS - table.d
+        self.held = np.array([*(nodes.widened(part, held[2]) for part in held[:2]), z])
+        self.mask, self.free = _states(table, status), np.ones(len(table.u), dtype=bool)
+        self.total = table.fixed + sum(self.at(j, *self.held[:2, j].tolist()) for j in range(len(nodes.buses)))
+        self.total += int(z.sum())
 
-    def _take_tolls(self, sets: Sets) -> None:
-        """Add all z to the total, and to the tolls of the arcs that enter their sets."""
-        table, d, size = self.nodes.table, self.nodes.table.d, len(self.nodes.buses)
-        scaled = [z << d - DIGITS if d >= DIGITS else z >> DIGITS - d for z, _ in sets]
-        if sum(len(some) * abs(z) for z, (_, some) in zip(scaled, sets, strict=True)) >= MOST:
-            raise CertificateError("the prices of sets of junctions are too large")
-        for z, (_, some) in zip(scaled, sets, strict=True):
-            within = np.zeros(size + 1, dtype=bool)
-            within[some] = True
-            u, v = within[table.u], within[table.v]
-            self.toll[0::2] += z * (v & ~u)
-            self.toll[1::2] += z * (u & ~v)
-            self.total += z
+    def at(self, j: int, y: int, mu: int) -> int:
+        """P y + Q μ of a junction."""
+        table = self.nodes.table
+        return (int(table.load_p[j]) * y >> table.d) + (int(table.load_q[j]) * mu >> table.d)
 
     def part(self, some: list[int]) -> Part:
         """The part of these paths, whose terms are taken out of the total.
@@ -127,19 +101,25 @@ class Priced:
         if len(set(some)) < len(some) or not np.all(self.free[some]):
             raise CertificateError("a path is in two parts, or twice in one")
         self.free[some] = False
-        self.total -= int((self.opened[some] + self.below[some]).sum())
         part = Part(self, some)
-        self.total -= part.given
+        for j in part.met[: part.inner].tolist():
+            y, mu, z = self.held[:, j].tolist()
+            self.total -= self.at(j, y, mu) + z
         return part
 
 
-class Part:
-    """A part of the paths.
+def _states(table: PathTable, status: States) -> States:
+    """(K) states that paths may have by those of their branches."""
+    opened, free = (np.zeros(len(table.u), dtype=np.int64) for _ in range(2))
+    for found, state in ((opened, OPEN), (free, FREE)):
+        np.add.at(found, np.repeat(np.arange(len(table.u)), np.diff(table.start)), status[table.branch] == state)
+    closed = table.may & ~BROKEN
+    left = np.where(opened == 1, BROKEN, np.where(opened > 1, 0, np.where(free > 0, closed | BROKEN, closed)))
+    return left.astype(np.int8)
 
-    Attributes:
-        inner: number of its inner junctions, the first ones of `met`. given: Σ (P_j y_j + Q_j μ_j) of these at the
-            multipliers of the node, times 2^d.
-    """
+
+class Part:
+    """A part of the paths; `inner`: number of its inner junctions, the first ones of `met`."""
 
     def __init__(self, of: Priced, some: list[int]) -> None:
         whole, root, count = of.nodes.table, len(of.nodes.buses), len(some)
@@ -148,17 +128,14 @@ class Part:
         met = np.flatnonzero(within[:root])
         is_inner = within[met] == around[met]
         border = met[~is_inner]
-        self.of, self.inner, self.some = of, int(is_inner.sum()), some
+        self.of, self.inner, self.some, self.count = of, int(is_inner.sum()), some, count
         self.met = np.concatenate([met[is_inner], border, [root]])
         self.table = _of_part(whole, some, self.met, border)
         self.mask = np.append(of.mask[some], np.full(len(border), BROKEN | FORTH, dtype=np.int8)).astype(np.int8)
-        arcs = np.array([2 * k + way for k in some for way in (0, 1)], dtype=np.int64)
-        self.toll = np.append(of.toll[arcs], np.zeros(2 * len(border), dtype=np.int64))
-        self.count, d, (y, mu) = count, whole.d, of.held
-        self.given = sum(
-            (int(whole.load_p[j]) * int(y[j]) >> d) + (int(whole.load_q[j]) * int(mu[j]) >> d)
-            for j in self.met[: self.inner]
-        )
+        z = np.zeros(root + 1, dtype=np.int64)
+        z[border] = of.held[2, border]
+        tolls = np.stack([z[whole.v[some]], z[whole.u[some]]], axis=1).reshape(-1)
+        self.toll = np.append(tolls, np.zeros(2 * len(border), dtype=np.int64))
 
     def least(self, nodes: Ints, values: Ints, bits: int) -> int | None:
         """The least bound of the leaves of a tree, times 2^d; None where it does not cover the part.
@@ -174,8 +151,8 @@ class Part:
 
     def room(self) -> PathRoom:
         """Room with the multipliers of the node."""
-        room = room_for(len(self.met), len(self.mask))
-        room.y[:-1], room.mu[:-1] = self.of.held[:, self.met[:-1]]
+        room = room_for(len(self.met))
+        room.y[:-1], room.mu[:-1] = self.of.held[:2, self.met[:-1]]
         return room
 
     def tree(self, nodes: Ints, values: Ints, bits: int) -> PartTree:
@@ -238,20 +215,21 @@ class PartLines:
         leaves: how many bounds there were so far.
     """
 
-    def __init__(self, swept: Swept, goal: Fraction, node: tuple[States, States], line: ByParts) -> None:
-        """`node`: states of branches and of paths.
+    def __init__(self, swept: Swept, goal: Fraction, status: States, line: ByParts) -> None:
+        """`status`: of the branches at the node.
 
         Raises:
             CertificateError: there is no bound of these.
         """
-        if line.paths != len(swept.paths):
-            raise CertificateError(f"the grid has {len(swept.paths)} paths, not {line.paths}")
+        paths, junctions = len(swept.paths), len(swept.junctions)
+        if (line.paths, len(line.prices)) != (paths, junctions):
+            raise CertificateError(f"the grid has {paths} paths and {junctions} junctions, not those of the line")
         flows, held = line.flows, line.held
-        order = order_of(nodes_of_grid(swept)) if len(swept.paths) else np.zeros(0, dtype=np.int64)
-        about = np.zeros((len(order), 2, 2), dtype=np.int64)
-        about[order] = np.stack([flows.y, flows.mu], axis=1).reshape(-1, 2, 2)
+        about = np.zeros((paths, 2, 2), dtype=np.int64)
+        about[order_of(swept)] = np.stack([flows.y, flows.mu], axis=1).reshape(-1, 2, 2)
         nodes = nodes_of_grid(swept, np.maximum(about.reshape(-1, 2), 0), flows.bits)
-        self.priced = Priced(nodes, *node, (held.y, held.mu, held.bits), line.sets)
+        prices = np.array(line.prices, dtype=np.int64)
+        self.priced = Priced(nodes, status, (held.y, held.mu, held.bits), prices)
         self.goal, self.leaves, self.left = goal, 0, line.count
         self.bounds = Fraction(0)
 
@@ -282,6 +260,8 @@ class PartLines:
         self.left -= 1
         if self.left:
             return False
+        if np.any(self.priced.free):
+            raise CertificateError("a path is in no part")
         if Fraction(self.priced.total, 1 << part.table.d) + self.bounds < self.goal:
             raise CertificateError("the bounds of the parts do not add up to the bound claimed")
         return True

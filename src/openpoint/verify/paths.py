@@ -1,54 +1,66 @@
-"""A second lower bound of the loss of all radial states of a node, by paths between junctions, in integers.
+"""The paths of a grid between junctions, and what they draw and send at least, in integers.
 
 Where all loads are constant and take power, and nothing feeds, power runs away from the sources in every radial state.
 Without the open branches and the trees that dangle, a grid consists of *junctions*, which are its buses with three or
 more branches, and of *paths* of branches between two of these or sources. In a radial state a path is open at one of
-its branches, or closed with power from u to v, or from v to u, and the closed paths are an arborescence from the
-sources: each junction is entered by one. With y, μ >= 0 at junctions, 0 at sources, for the balances of these (what
-arrives is what is drawn and sent on), which are zero in every state,
+its branches, or closed with power from u to v, or from v to u, and each junction is entered by one closed path. With
+y, μ >= 0 at junctions, 0 at sources, for the balances of these (what arrives is what is drawn and sent on), which are
+zero in every state,
 
     loss = Σ_j (P_j y_j + Q_j μ_j) + loss of trees that dangle from junctions and sources + Σ_k cost_k
     open:              (1 + y_u) p_u + μ_u q_u + (1 + y_v) p_v + μ_v q_v − load     drawn by the rest at either end
     closed, u to v:    (1 + y_u) p + μ_u q − (1 + y_v) f − μ_v g − load             p, q sent; f, g arrive
 
-`load` is the load of the buses within the path. P, p, q have factors >= 0, so that lower bounds may take their place:
+`load` is the load of the buses within the path. P, p, q have factors >= 0, so that lower bounds may take their place.
 
-1. Where f, g arrive at the far end of a branch, l = (f² + g²) / w_far, f + r l and g + x l are sent, and
-   w_far = w_near − 2 (r f + x g) − |z|² l. Less power beyond gives less power here and higher voltages, which give less
-   power: from upper bounds of w follow lower bounds of power, and from these upper bounds of w.
-2. On a closed path f + a, g + b arrive at a branch, a and b at least what they are at the least f, g. So it sends at
-   least f + Σ (load + (r / w) ((f + a)² + (g + b)²)), quadratic in f and g, as is q: its cost has a
-   least value in closed form.
-3. At a junction at least its load arrives and the least that each other path there draws in a state in which that path
-   does not feed the junction. It is no higher than a route of least drops from a source makes it.
+*Trees that dangle, and open paths.* Where f, g arrive at the far end of a branch, l = (f² + g²) / w_far, f + r l and
+g + x l are sent, and w_far <= w_near − 2 (r f + x g). Less power beyond gives less power here and higher voltages,
+which give less power: from upper bounds of w follow lower bounds of power, and from these upper bounds of w.
 
-What is left is the sum of the costs of open paths and the least arborescence (Chu and Liu 1965, Edmonds 1967) at the
-costs of closed paths above these. A path that cannot be open costs so much open that this is not the least.
+*Closed paths* are bounded about a flow F₀ that is given: near it the bound is best. At least the load of its end
+arrives at the end of a path. Let F = (p, q) be the power that arrives at the far end of a branch and w the squared
+voltage there when δ >= 0 more arrives at the end of the path than at least, F_ an affine function of δ that F is never
+below, and w_ one that w is never above. Where F_ >= 0, as w falls with δ,
+
+    l >= |F_|² / w_ = 2 t·F_ − |t|² w_ + |F_ − t w_|² / w_ >= 2 t·F_ − |t|² w_ + |F_ − t w_|² / w_(0)
+
+for any t >= 0, of which t = F_ / w_ at F₀ is taken; without the last term that is true of any F_, as |F − t w|² >= 0.
+F + z l is passed on to the sender, w_ − 2 (r p_ + x q_) from it, once with w at the sender for all w_, then again.
+With D the slopes of F_ − t w_, none of them below those of the unit matrix, e what rounding leaves of it at F₀ and
+v = δ − δ₀ the distance from there, |e + D v|² >= (1 − ε) |D v|² − |e|² / ε, where ε = 2⁻⁴⁰ makes the last part less
+than a unit of the last digit, and
+
+    |D v|² >= |v|² + v·(D − 1 + (D − 1)ᵀ) v >= (D₁₁ + D₂₂ − 1 − √((D₁₁ − D₂₂)² + (D₁₂ + D₂₁)²)) |v|²
+
+What is sent is a quadratic function of what arrives, and so is the cost, whose least value is known in closed form.
 All is rounded to the safe side: power, r, x and costs downwards, voltages and `load` upwards.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from openpoint.verify.arborescence import Arc, arborescence
 from openpoint.verify.data import Data
 from openpoint.verify.graph import Graph
-from openpoint.verify.wires import FREE, OPEN
+from openpoint.verify.wires import OPEN
 
 FINE = 96
 """Binary digits of all numbers."""
 ONE = 1 << FINE
-HUGE = 1000
-"""What a path costs open that cannot be so, in units of the bound that is to be reached; any number is valid."""
-SWEEPS, ROUNDS, TURNS = 3, 8, 3
-"""Sweeps along a path; rounds of least flows over all paths; turns of both, and of voltages."""
+SWEEPS = 3
+"""Sweeps along a dangling tree, and along an open path."""
+SOUND = ONE >> 10
+"""Least squared voltage about which closed paths are bounded."""
+STEEP = ONE << 10
+"""Greatest t with which they are."""
+SPARE = 40
+"""Binary digits of 1 / ε."""
 
 Pair = tuple[int, int]
+Affine = tuple[int, int, int]
+"""A constant, and slopes by both parts of δ."""
 
 
 def obstacles(data: Data[Fraction]) -> list[str]:
@@ -78,7 +90,7 @@ class _Path:
 
 @dataclass(frozen=True)
 class ClosedPath:
-    """A closed path: least arrivals f, g, the coefficients of what it sends, and its least drop of squared voltage.
+    """A closed path: least arrivals f, g, and the coefficients of what it sends.
 
     p = f + s[0] + s[1] (f² + g²) + s[2] f + s[3] g, and q likewise with s[4] to s[7].
     """
@@ -86,61 +98,22 @@ class ClosedPath:
     f: int
     g: int
     s: list[int]
-    drop: int
-
-    def sent(self) -> Pair:
-        """Least power that it sends."""
-        s, squares = self.s, self.f * self.f + self.g * self.g >> FINE
-        more = [s[c] + (s[c + 1] * squares + s[c + 2] * self.f + s[c + 3] * self.g >> FINE) for c in (0, 4)]
-        return self.f + more[0], self.g + more[1]
-
-    def cost(self, tail: Pair, head: Pair, load: int) -> int | None:
-        """Least cost between multipliers at both ends; None where it has no bound."""
-        s, (y, mu), (y_far, mu_far) = self.s, (ONE + tail[0], tail[1]), (ONE + head[0], head[1])
-        square, constant = (y * s[c] + mu * s[c + 4] >> FINE for c in (1, 0))
-        by_f = y - y_far + (y * s[2] + mu * s[6] >> FINE)
-        by_g = mu - mu_far + (y * s[3] + mu * s[7] >> FINE)
-        total = constant - load
-        for least, by in ((self.f, by_f), (self.g, by_g)):
-            if by >= 0 or -by <= 2 * (square * least >> FINE):
-                total += (square * (least * least >> FINE) + by * least) >> FINE
-            elif square > 0:
-                total -= -(-by * by // (4 * square))
-            else:
-                return None
-        return total
 
 
-class PathBound:
-    """The bound on one grid without `obstacles`."""
+def swept(data: Data[Fraction], graph: Graph, squares: dict[int, Fraction], status: list[int]) -> Swept:
+    """The paths of a grid without `obstacles`, and what they draw at least.
 
-    def __init__(self, data: Data[Fraction], graph: Graph, squares: dict[int, Fraction]) -> None:
-        """`squares`: squared voltages of the sources; no other bus is above the highest one."""
-        self.graph = graph
-        self.r, self.x, self.p, self.q = (_down(part) for part in (data.r, data.x, data.p, data.q))
-        self.z2 = [r * r + x * x >> FINE for r, x in zip(self.r, self.x, strict=True)]
-        self.nominal = [-((-value.numerator << FINE) // value.denominator) for value in data.p]
-        high = [squares.get(bus, max(squares.values())) for bus in range(graph.n)]
-        self.w_max = [-((-value.numerator << FINE) // value.denominator) for value in high]
+    Args:
+        squares: squared voltages of the sources; no other bus is above the highest one. status: of every branch.
+    """
+    most = max(squares.values())
+    high = [_up(squares.get(bus, most)) for bus in range(graph.n)]
+    numbers = [*(_down(part) for part in (data.r, data.x, data.p, data.q)), [_up(value) for value in data.p]]
+    return Swept(graph, numbers, high, status)
 
-    def bound(self, status: list[int], y: list[int], mu: list[int], bits: int, goal: Fraction) -> Fraction | None:
-        """A lower bound of the loss of the radial states of a node; None where there is none.
 
-        Args:
-            status: of every branch; those that are not open join all buses to the sources.
-            y, mu: by bus, times 2^bits; what is < 0, or is at no junction, counts as 0.
-            goal: a loss; a path that cannot be open costs `HUGE` times that open.
-        """
-        node = self.swept(status)
-        of = {-1: (0, 0)} | {j: (max(y[j], 0) << FINE - bits, max(mu[j], 0) << FINE - bits) for j in node.junctions}
-        found = node.cost(of, math.floor(HUGE * goal * ONE))
-        return None if found is None else Fraction(found, ONE)
-
-    def swept(self, status: list[int]) -> Swept:
-        """The paths of a node, with what is known of all of its radial states; `status`: of every branch."""
-        node = Swept(self, status)
-        node.sweep()
-        return node
+def _up(value: Fraction) -> int:
+    return -((-value.numerator << FINE) // value.denominator)
 
 
 def _down(values: list[Fraction]) -> list[int]:
@@ -153,26 +126,22 @@ class Swept:
     Attributes:
         junctions, paths: of the grid. load: (2) by bus, with the least that dangling trees draw; nominal: of active
             power without losses. stubs: by path and branch at which it is open, least power drawn at both ends.
-        arcs: by path and end (0: u, 1: v) that it feeds.
+        arcs: paths with the ends (0: u, 1: v) at junctions that they may feed.
     """
 
-    def __init__(self, of: PathBound, status: list[int]) -> None:
-        self.of, self.status, self.graph = of, status, of.graph
-        self.top = list(of.w_max)
-        self.load = list(of.p), list(of.q)
-        self.nominal = list(of.nominal)
+    def __init__(self, graph: Graph, numbers: list[list[int]], high: list[int], status: list[int]) -> None:
+        """`numbers`: r, x by branch; p, q by bus; p rounded upwards. high: squared voltages that no bus is above."""
+        self.graph, self.status, self.top = graph, status, high
+        self.r, self.x, self.p, self.q, self.nominal = numbers
         self.trees: list[tuple[int, int, int]] = []
         self.paths: list[_Path] = []
         self._prune()
-        self.at: dict[int, list[tuple[int, int]]] = {j: [] for j in self.junctions}
-        for k, path in enumerate(self.paths):
-            for end, j in enumerate((path.u, path.v)):
-                if j >= 0:
-                    self.at[j].append((k, end))
         for bus, above, _ in self.trees:
             self.nominal[above] += self.nominal[bus]
-        self.stubs: list[list[tuple[Pair, Pair]]] = []
-        self.arcs: dict[tuple[int, int], ClosedPath] = {}
+        apart = (k for k, path in enumerate(self.paths) if path.u != path.v)
+        self.arcs = [(k, end) for k in apart for end in (0, 1) if self.to(k, end) >= 0]
+        self._dangle()
+        self.stubs = [self._stubs(path) for path in self.paths]
 
     def _prune(self) -> None:
         """Find trees that dangle, farthest buses first, junctions, and the paths between these."""
@@ -206,52 +175,38 @@ class Swept:
 
     def _far(self, w: int, e: int, p: int, q: int) -> int:
         """Greatest squared voltage at the far end of a branch, where at least p, q arrive."""
-        half = (w - (2 * (self.of.r[e] * p + self.of.x[e] * q) >> FINE) + 1) // 2 + 1
-        if half <= 0:
-            return 1
-        rest = half * half - (self.of.z2[e] * (p * p + q * q) >> FINE)
-        return half + (isqrt(rest) + 1 if rest > 0 else 0)
+        return max(w - (2 * (self.r[e] * p + self.x[e] * q) >> FINE), 1)
+
+    def _sent(self, e: int, p: int, q: int, w: int) -> Pair:
+        """What is sent at least where at least p, q arrive, at a squared voltage of at most w."""
+        l = (p * p + q * q) // w
+        return p + (self.r[e] * l >> FINE), q + (self.x[e] * l >> FINE)
 
     def _dangle(self) -> None:
         """Loads with what trees that dangle draw, and the greatest voltages in these."""
-        of, top = self.of, self.top
-        for bus, above, _ in reversed(self.trees):
-            top[bus] = min(top[bus], top[above])
+        top = self.top
         for _ in range(SWEEPS):
-            p, q = self.load = list(of.p), list(of.q)
+            p, q = self.load = list(self.p), list(self.q)
             for bus, above, e in self.trees:
-                l = (p[bus] * p[bus] + q[bus] * q[bus]) // top[bus]
-                p[above] += p[bus] + (of.r[e] * l >> FINE)
-                q[above] += q[bus] + (of.x[e] * l >> FINE)
+                more = self._sent(e, p[bus], q[bus], top[bus])
+                p[above], q[above] = p[above] + more[0], q[above] + more[1]
             for bus, above, e in reversed(self.trees):
-                top[bus] = min(top[bus], self._far(top[above], e, p[bus], q[bus]))
-
-    def _along(self, buses: list[int], branches: list[int], f: int, g: int) -> tuple[Pair, list[Pair], list[int]]:
-        """Least power sent from the first bus of a chain at whose last f, g arrive; what arrives at each, voltages."""
-        of, (load_p, load_q) = self.of, self.load
-        high = [self.top[buses[0]]] * len(branches)
-        here: list[Pair] = [(0, 0)] * len(branches)
-        p, q = f, g
-        for _ in range(SWEEPS):
-            p, q = f, g
-            for at in range(len(branches) - 1, -1, -1):
-                e, bus = branches[at], buses[at + 1]
-                if at < len(branches) - 1:
-                    p, q = p + load_p[bus], q + load_q[bus]
-                here[at] = p, q
-                l = (p * p + q * q) // high[at]
-                p, q = p + (of.r[e] * l >> FINE), q + (of.x[e] * l >> FINE)
-            w = self.top[buses[0]]
-            for at, e in enumerate(branches):
-                w = high[at] = self._far(w, e, *here[at])
-        return (p, q), here, high
+                top[bus] = self._far(top[above], e, p[bus], q[bus])
 
     def _stub(self, buses: list[int], branches: list[int]) -> Pair:
         """Least power drawn by a chain that ends at its last bus."""
-        if not branches:
-            return 0, 0
-        last = buses[-1]
-        return self._along(buses, branches, self.load[0][last], self.load[1][last])[0]
+        load_p, load_q = self.load
+        high = [self.top[buses[0]]] * len(branches)
+        here: list[Pair] = [(0, 0)] * len(branches)
+        p, q = 0, 0
+        for _ in range(SWEEPS):
+            p, q, w = 0, 0, self.top[buses[0]]
+            for at in range(len(branches) - 1, -1, -1):
+                here[at] = p, q = p + load_p[buses[at + 1]], q + load_q[buses[at + 1]]
+                p, q = self._sent(branches[at], p, q, high[at])
+            for at, e in enumerate(branches):
+                high[at] = w = self._far(w, e, *here[at])
+        return p, q
 
     def _stubs(self, path: _Path) -> list[tuple[Pair, Pair]]:
         """By branch at which the path is open, the least power drawn at both ends."""
@@ -264,124 +219,71 @@ class Swept:
             for at in range(count)
         ]
 
-    def _closed(self, k: int, end: int, f: int, g: int) -> ClosedPath:
-        """Path k closed towards its end (0: u, 1: v), where at least f, g arrive."""
-        path, of = self.paths[k], self.of
-        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
-        _, here, high = self._along(buses, branches, f, g)
-        s, drop = [0] * 8, 0
-        for bus in buses[1:-1]:
-            s[0] += self.load[0][bus]
-            s[4] += self.load[1][bus]
-        for e, (p, q), w in zip(branches, here, high, strict=True):
-            a, b = p - f, q - g
-            for c, z in ((0, of.r[e]), (4, of.x[e])):
-                per = z << FINE
-                s[c] += z * (a * a + b * b) // w >> FINE
-                s[c + 1] += per // w
-                s[c + 2] += 2 * z * a // w
-                s[c + 3] += 2 * z * b // w
-            l = (p * p + q * q) // w
-            drop += (2 * (of.r[e] * p + of.x[e] * q) >> FINE) + (of.z2[e] * l >> FINE)
-        return ClosedPath(f, g, s, drop)
-
-    def sweep(self) -> None:
-        """Find the least power of all states of the paths, and the greatest voltages."""
-        for turn in range(TURNS):
-            self._dangle()
-            self.stubs = [self._stubs(path) for path in self.paths]
-            for k, end in self._directions():
-                arc = self.arcs.get((k, end))
-                self.arcs[k, end] = self._closed(k, end, *((arc.f, arc.g) if arc else (0, 0)))
-            for _ in range(ROUNDS):
-                if not self._least_flows():
-                    break
-            if turn < TURNS - 1:
-                self._lower_voltages()
-
-    def _directions(self) -> list[tuple[int, int]]:
-        """Paths with the ends at junctions that they may feed."""
-        apart = (k for k, path in enumerate(self.paths) if path.u != path.v)
-        return [(k, end) for k in apart for end in (0, 1) if self._to(k, end) >= 0]
-
-    def _to(self, k: int, end: int) -> int:
+    def to(self, k: int, end: int) -> int:
+        """The junction at an end of a path, -1 for sources."""
         return self.paths[k].v if end else self.paths[k].u
 
-    def _open_at(self, k: int) -> list[tuple[Pair, Pair]]:
-        """What stubs of a path draw at the branches at which it may be open."""
+    def closed(self, k: int, end: int, f: int, g: int) -> ClosedPath:
+        """Path k closed towards its end (0: u, 1: v), bounded about the flow f, g that arrives there."""
         path = self.paths[k]
-        return [some for some, e in zip(self.stubs[k], path.branches, strict=True) if self.status[e] == FREE]
+        buses, branches = (path.buses, path.branches) if end else (path.buses[::-1], path.branches[::-1])
+        least = self.load[0][buses[-1]], self.load[1][buses[-1]]
+        delta = max(f - least[0], 0), max(g - least[1], 0)
+        high, top = [(self.top[buses[0]], 0, 0)] * len(branches), self.top[buses[0]]
+        power, *_ = self._passed_up(buses, branches, high, delta)
+        near: Affine = (top, 0, 0)
+        for at, e in enumerate(branches):
+            (p, q), r, x = power[at], self.r[e], self.x[e]
+            fall = [2 * (r * a + x * b) >> FINE for a, b in zip(p, q, strict=True)]
+            high[at] = near = near[0] - fall[0], near[1] - fall[1], near[2] - fall[2]
+        _, sent, factors = self._passed_up(buses, branches, high, delta)
+        middle, s = (least[0] + delta[0], least[1] + delta[1]), list[int]()
+        for at, (power_sent, factor) in enumerate(zip(sent, factors, strict=True)):
+            slopes = power_sent[1:]
+            s.append(
+                _at(power_sent, delta)
+                + (factor * (middle[0] ** 2 + middle[1] ** 2) >> 2 * FINE)
+                + (-(slopes[0] * middle[0] + slopes[1] * middle[1]) >> FINE)
+            )
+            s.append(factor)
+            for c, slope in enumerate(slopes):
+                s.append(slope - (ONE if c == at else 0) + (-2 * factor * middle[c] >> FINE))
+        return ClosedPath(*least, s)
 
-    def _least_draw(self, k: int, end: int) -> Pair:
-        """Least power that a path draws at an end which it does not feed."""
-        drawn = [both[end] for both in self._open_at(k)]
-        drawn += [self.arcs[k, 1 - end].sent()] if (k, 1 - end) in self.arcs else []
-        return min((p for p, _ in drawn), default=0), min((q for _, q in drawn), default=0)
+    def _passed_up(
+        self, buses: list[int], branches: list[int], high: list[Affine], delta: Pair
+    ) -> tuple[list[tuple[Affine, Affine]], tuple[Affine, Affine], Pair]:
+        """Power passed on to the sender with squared voltages up to `high`.
 
-    def _least_flows(self) -> bool:
-        """Raise least arrivals by what other paths at a junction draw; whether any rose by more than 10^-9 of it."""
-        draws = {(k, end): self._least_draw(k, end) for some in self.at.values() for k, end in some}
-        raised = False
-        for j, some in self.at.items():
-            p, q = (load[j] + sum(draws[way][c] for way in some) for c, load in enumerate(self.load))
-            for way in some:
-                arc = self.arcs.get(way)
-                if arc is None:
-                    continue
-                f, g = max(arc.f, p - draws[way][0]), max(arc.g, q - draws[way][1])
-                if f - arc.f > arc.f >> 30 or g - arc.g > arc.g >> 30:
-                    self.arcs[way] = self._closed(*way, f, g)
-                    raised = True
-        return raised
-
-    def _lower_voltages(self) -> None:
-        """Lower the voltages of junctions to those by routes of least drops, and of the buses within paths."""
-        found: dict[int, int] = {}
-        waiting: list[Pair] = []
-        for (k, end), arc in self.arcs.items():
-            if self._to(k, 1 - end) < 0:
-                source = self.paths[k].buses[0 if end else -1]
-                heapq.heappush(waiting, (arc.drop - self.top[source], self._to(k, end)))
-        while waiting:
-            w, j = heapq.heappop(waiting)
-            if j in found:
-                continue
-            found[j] = -w
-            for k, end in self.at[j]:
-                if (k, 1 - end) in self.arcs:
-                    heapq.heappush(waiting, (w + self.arcs[k, 1 - end].drop, self._to(k, 1 - end)))
-        for j, w in found.items():
-            self.top[j] = max(min(self.top[j], w), 1)
-        for path in self.paths:
-            ends = max(self.top[path.buses[0]], self.top[path.buses[-1]])
-            for bus in path.buses[1:-1]:
-                self.top[bus] = min(self.top[bus], ends)
+        Returns what arrives at each branch, what is sent, and the factors of |v|² in that.
+        """
+        load_p, load_q = self.load
+        p: Affine = (load_p[buses[-1]], ONE, 0)
+        q: Affine = (load_q[buses[-1]], 0, ONE)
+        power, factor = [(p, q)] * len(branches), [0, 0]
+        for at in range(len(branches) - 1, -1, -1):
+            if at < len(branches) - 1:
+                p, q = (p[0] + load_p[buses[at + 1]], *p[1:]), (q[0] + load_q[buses[at + 1]], *q[1:])
+            power[at], w, low = (p, q), high[at], _at(high[at], delta)
+            a, b = (max((_at(some, delta) << FINE) // low, 0) if low > SOUND else 0 for some in (p, q))
+            curve = 0
+            if low > SOUND and min(*p, *q) >= 0 and max(a, b) < STEEP:
+                d11, d12, d21, d22 = (some[c] - (t * w[c] >> FINE) for some, t in ((p, a), (q, b)) for c in (1, 2))
+                bend = max(d11 + d22 - ONE - isqrt((d11 - d22) ** 2 + (d12 + d21) ** 2) - 1, 0)
+                curve = (bend - (bend >> SPARE) << FINE) // w[0]
+            square = a * a + b * b
+            l = [((2 * (a * p[c] + b * q[c]) << FINE) - square * w[c]) >> 2 * FINE for c in range(3)]
+            l[0] -= 2
+            r, x = self.r[branches[at]], self.x[branches[at]]
+            factor = [factor[0] + (r * curve >> FINE), factor[1] + (x * curve >> FINE)]
+            p = p[0] + (r * l[0] >> FINE), p[1] + (r * l[1] >> FINE), p[2] + (r * l[2] >> FINE)
+            q = q[0] + (x * l[0] >> FINE), q[1] + (x * l[1] >> FINE), q[2] + (x * l[2] >> FINE)
+        return power, (p, q), (factor[0], factor[1])
 
     def fixed(self) -> int:
         """Least loss of the trees that dangle from junctions and sources."""
         return sum(self.load[0][bus] - self.nominal[bus] for bus in (*self.junctions, *self.graph.sources))
 
-    def cost(self, of: dict[int, Pair], huge: int) -> int | None:
-        """The bound at multipliers by junction, -1 for sources."""
-        load_p, load_q = self.load
-        total = self.fixed()
-        total += sum(load_p[j] * of[j][0] + load_q[j] * of[j][1] for j in self.junctions) >> FINE
-        arcs: list[Arc] = []
-        for k, path in enumerate(self.paths):
-            (y_u, mu_u), (y_v, mu_v) = of[path.u], of[path.v]
-            load = sum(self.nominal[bus] for bus in path.buses[1:-1])
-            opened = [
-                ((ONE + y_u) * p_u + mu_u * q_u + (ONE + y_v) * p_v + mu_v * q_v >> FINE) - load
-                for (p_u, q_u), (p_v, q_v) in self._open_at(k)
-            ]
-            least = min(opened, default=huge)
-            total += least
-            for end in (0, 1):
-                if (k, end) in self.arcs:
-                    tail, head = self._to(k, 1 - end), self._to(k, end)
-                    cost = self.arcs[k, end].cost(of[tail], of[head], load)
-                    if cost is None:
-                        return None
-                    arcs.append((cost - least, tail, head))
-        more = arborescence(arcs, self.junctions)
-        return None if more is None else total + more
+
+def _at(value: Affine, delta: Pair) -> int:
+    return value[0] + (value[1] * delta[0] + value[2] * delta[1] >> FINE)

@@ -36,18 +36,17 @@ from pathlib import Path
 
 import numpy as np
 
-from openpoint.arrays import Complexes, States
+from openpoint.arrays import Complexes
 from openpoint.network import Network
 from openpoint.verify.archive import Archive
 from openpoint.verify.claim import EXACT, Claim
 from openpoint.verify.devices import Span, running
 from openpoint.verify.errors import CertificateError
-from openpoint.verify.futures import FuturesBounds, check_futures
+from openpoint.verify.futures import FuturesBounds
 from openpoint.verify.head import Head, read_head
 from openpoint.verify.lines import (
     Bound,
     ByParts,
-    ByPaths,
     ByRegions,
     Future,
     Judged,
@@ -58,8 +57,8 @@ from openpoint.verify.lines import (
     read_line,
 )
 from openpoint.verify.node_bound import NodeBound
-from openpoint.verify.path_lines import PathLines
 from openpoint.verify.path_parts import PartLines
+from openpoint.verify.paths import Swept, obstacles, swept
 from openpoint.verify.question import Question
 from openpoint.verify.regions import Regions
 from openpoint.verify.tree import State, Tree
@@ -113,16 +112,16 @@ def _proven(
     """Go through a file, whose place the error names."""
     proof = None
     try:
-        head = read_head(archive, question.net)
-        check_futures(head.futures, question.futures)
+        steps = None if question.steps is None else len(question.steps.hours)
+        head = read_head(archive, question.net, steps)
         proof = _Proof(Claim(_with_alone(question, head, archive), head), part)
-        while proof.lines < proof.claim.declared:
+        while not proof.done:
             proof.lines += 1
             proof.line(read_line(archive, proof.sizes))
             if progress is not None:
-                progress(proof.lines, proof.claim.declared)
+                progress(*archive.place)
         if archive.line() is not None:
-            raise CertificateError(f"there are more lines than the {proof.claim.declared} that the head names")
+            raise CertificateError("there are more lines after the last node")
         return proof.claim, proof.end()
     except CertificateError as error:
         where = f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
@@ -132,10 +131,14 @@ def _proven(
 def _with_alone(question: Question, head: Head, archive: Archive) -> Question:
     """The question with what each future loses at best by itself, where the risk is regret, by certificates of each."""
     futures = question.futures
-    if futures is None or head.futures is None or head.futures.alone is None:
+    if (head.alone is not None) != (futures is not None and futures.regret):
+        raise CertificateError("what each future loses at best by itself is there for regret, and for regret alone")
+    if futures is None or head.alone is None:
         return question
+    if len(head.alone) != futures.count:
+        raise CertificateError(f"there are {len(head.alone)} futures by themselves, and {futures.count} in the table")
     claims = []
-    for k, size in enumerate(head.futures.alone):
+    for k, size in enumerate(head.alone):
         one = replace(question, futures=None, net=replace(question.net, s_power=futures.demands[k]))
         try:
             claims.append(_proven(one, opened(one.net, io.BytesIO(archive.block(size))), (0, 1))[0])
@@ -180,7 +183,7 @@ class _Proof:
         claim = self.claim
         of_region = None if self.regions is None else self.regions.sizes
         count = 0 if claim.every is None else claim.every.count
-        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), claim.devices.count, count, claim.junctions)
+        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), claim.devices.count, count)
 
     def line(self, line: Line) -> None:
         """Check one line of the file."""
@@ -210,10 +213,8 @@ class _Proof:
             if self._is_mine() and not self.bound.reached(self.tree.asked(line), here.spans):
                 raise CertificateError("the bound of these multipliers does not reach the bound claimed")
             self.tree.accept(line)
-        elif isinstance(line, ByPaths):
-            self._bounded_by_paths(line)
         elif isinstance(line, ByParts):
-            self.parts = self.path_lines.parts(line, here.status, self._ways())
+            self.parts = PartLines(self.paths, self.claim.goal, here.status, line)
         elif isinstance(line, ByRegions):
             self.bounds += 1
             self.regions = Regions(self.claim, self.data, here.status, line)
@@ -288,29 +289,19 @@ class _Proof:
             return None
         return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
-    def _bounded_by_paths(self, line: ByPaths) -> None:
-        """Take out of the node what has no state below the claimed bound by its paths, which may be all of it."""
-        here = self.tree.here
-        self.bounds += 1
-        self.by_paths += 1
-        if self.path_lines.take_out(line, here.status, self._ways()):
-            self.tree.state = None
-        else:
-            here.alive = self.tree.graph.consequences(here.status)
-
-    def _ways(self) -> States:
-        """The states that paths may have at the current node."""
-        here = self.tree.here
-        here.ways = self.path_lines.nodes.table.may.copy() if here.ways is None else here.ways
-        return here.ways
-
     @cached_property
-    def path_lines(self) -> PathLines:
-        """Made where there are any."""
-        return PathLines(self.claim, self.first)
+    def paths(self) -> Swept:
+        """The paths of the first node; made where there are lines of their parts."""
+        if why := obstacles(self.data):
+            raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
+        squares = {bus: high for bus, (_, high) in self.claim.places.squares_of(self.data).items()}
+        return swept(self.data, self.claim.graph, squares, self.first.tolist())
+
+    @property
+    def done(self) -> bool:
+        """Whether no node is left."""
+        return self.tree.done and self.regions is None and self.parts is None
 
     def end(self) -> Verified:
         """The result, after the last line."""
-        if not self.tree.done:
-            raise CertificateError(f"the file ends with nodes left, after {self.claim.declared} lines")
         return self.claim.proven(self.tree.node, self.bounds, self.judged, self.by_paths)

@@ -16,7 +16,6 @@ quotients. So nothing that is accepted rests on floating point.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import itertools
 import json
 import math
@@ -91,12 +90,12 @@ class File:
 
     def __init__(self, text):
         need(len(text) <= MOST_BYTES, "the file is too large")
-        self.text, self.at, self.lines = text, 0, -1
+        self.text, self.at = text, 0
 
     def line(self):
         end = self.text.find(b"\n", self.at)
         need(end >= 0, "the file ends too early")
-        found, self.at, self.lines = parsed(self.text[self.at : end]), end + 1, self.lines + 1
+        found, self.at = parsed(self.text[self.at : end]), end + 1
         return found
 
     def words(self):
@@ -147,7 +146,7 @@ class Multipliers:
 # 2. The problem -------------------------------------------------------------------------------------------------------
 
 def table(given, columns):
-    """The rows of a table as objects; other columns are for the reader, see `readable`."""
+    """The rows of a table as objects; other columns are for the reader."""
     rows = [SimpleNamespace(**dict(zip(given["columns"], listed(row, len(given["columns"]))))) for row in given["rows"]]
     need(set(columns.split()) <= set(given["columns"]), f"a table lacks one of the columns {columns}")
     return rows
@@ -158,8 +157,8 @@ class Problem:
     By branch: fr, to, r, x, tap (at its from bus), g, b (half of its shunt), g_fr, b_fr, g_to, b_to (what stays while
     it is open), l_max (greatest squared series current l, 0: any), rated_fr, rated_to, price (of closing it), current
     (price of l), fresh (open today). By bus: p, q of constant power, p_v, q_v of current, p_w, q_w of impedance; worth:
-    cost of w. boxes: generators that count by themselves, then sources with limits: (bus, ends of p, of q, s, price,
-    square, idle); None is no limit."""
+    cost of w. boxes: of generators, then of sources with limits: (bus, ends of p, of q, s, price, square, idle); None
+    is no limit."""
 
     def __init__(self, text):
         self.given = given = parsed(text)
@@ -176,7 +175,6 @@ class Problem:
         self.at, names = [self.number[s.bus] for s in self.sources], [e.name for e in self.branches]
         need(len(self.number) == len(self.buses) and len(set(names)) == len(names), "a name is given twice")
         need(len(set(self.at)) == len(self.at) > 0, "there is no source, or two at one bus")
-        readable(self, fixed(given["s_base_kva"]))
         g = self.grid = SimpleNamespace(n=len(self.buses), m=len(names), sources=set(self.at))
         g.fr, g.to = ([self.number[vars(e)[end]] for e in self.branches] for end in ("from", "to"))
         for rows, columns in ((self.buses, "p q p_v q_v p_w q_w w_min"),
@@ -198,37 +196,29 @@ class Problem:
         self.unavoidable = sum(self.closed) - g.n + len(self.at)
         g.most = g.m if most is None else (most - self.unavoidable) // 2
         g.price, g.fresh = [0 if c else 2 * self.cost for c in self.closed], [not c for c in self.closed]
-        g.worth, g.p_span, g.q_span, self.drawn = [0] * g.n, [0] * g.n, [0] * g.n, [(list(g.p), list(g.q))]
+        g.worth = [0] * g.n
         self._supply()
 
     def _supply(self):
         g, ends = self.grid, ("p_min", "p_max", "q_min", "q_max", "s_max")
-        self.price, self.boxes, self.unit = [fixed(s.price) for s in self.sources], [], {}
+        self.price = [fixed(s.price) for s in self.sources]
         self.held = [(fixed(s.v_re), fixed(s.v_im)) for s in self.sources]
         for d in self.devices:
-            d.given, d.values = d.values, [fixed(v) for v in d.values]
+            d.values = [fixed(v) for v in d.values]
             whole(d.today, 0, len(d.values))
-        units = {d.at for d in self.devices if d.kind == "unit"}
+        self.units, self.boxes = {d.at for d in self.devices if d.kind == "unit"}, []
         for of in (*self.generators, *self.sources):
             of.box = [None if vars(of)[end] is None else fixed(vars(of)[end]) for end in ends]
-        for k, of in enumerate(self.generators):
+        self.limited = {bus for bus, s in zip(self.at, self.sources) if any(v is not None for v in s.box)}
+        count = bool(self.limited or any(self.price))
+        for k, of in enumerate(self.generators):  # ranged: whether its output matters, and is to be chosen
             of.node, of.prices, box = self.number[of.bus], [fixed(of.price), fixed(of.square), fixed(of.idle)], of.box
             need(box[0] <= box[1] and box[2] <= box[3] and of.prices[1] >= 0, f"{of.name} has no output")
-            of.alone = box[4] is not None or any(of.prices) or k in units
-            if of.alone:
-                self.unit[k] = len(self.boxes)
-                self.boxes.append((of.node, box[:2], box[2:4], box[4], *of.prices))
-            else:
-                for part, span, low, high in ((g.p, g.p_span, *box[:2]), (g.q, g.q_span, *box[2:4])):
-                    part[of.node], span[of.node] = part[of.node] - high, span[of.node] + high - low
-        self.own, self.units = len(self.boxes), {self.unit[k] for k in units}
-        self.limited = {bus for bus, s in zip(self.at, self.sources) if any(v is not None for v in s.box)}
+            alone = box[4] is not None or any(of.prices) or k in self.units
+            of.ranged = (box[0] < box[1] or box[2] < box[3]) and (of.node not in g.sources or alone or count)
+            self.boxes.append((of.node, box[:2], box[2:4], box[4], *of.prices))
         self.boxes += [(bus, s.box[:2], s.box[2:4], s.box[4], price, 0, 0)
                        for bus, s, price in zip(self.at, self.sources, self.price) if bus in self.limited]
-        count = bool(self.limited or any(self.price))
-        for of in self.generators:  # whether its output matters, and is to be chosen
-            of.ranged = of.box[0] < of.box[1] or of.box[2] < of.box[3]
-            of.ranged = of.ranged and (of.node not in g.sources or of.alone or count)
         rates = [*self.price, self.move, *g.current, *(v for of in self.generators for v in of.prices)]
         self.by_loss = self.loss == ONE and not any(rates)
         need(min(self.cost, self.move) >= 0, "a price of a change or move is negative")
@@ -242,65 +232,23 @@ class Problem:
         """By branch no state that keeps the limits has a greater l; 0: any. Limited is the rated current, the greater
         of rated_fr |i_fr| and rated_to |i_to|: with A and B the most that i may be at both ends, behind the ratio, √l
         is at most min(A + |y/2| u, B + |y/2| v, (A + B) / |2 + y z / 2|), u and v the greatest voltages there."""
-        g, found = self.grid, []
+        g, found, taps = self.grid, [], {d.at: d.values for d in self.devices if d.kind == "tap"}
         high = [self.squares[bus][1] if bus in self.squares else w for bus, w in enumerate(g.w_max)]
-        taps = {d.at: d.values for d in self.devices if d.kind == "tap"}
         for e, limit in enumerate(self.l_max):
-            if limit is None:
-                found.append(0)
-                continue
-            tap, most, half = [*taps.get(e, []), g.tap[e]], root(limit, 1), root(up(g.g[e] ** 2 + g.b[e] ** 2), 1)
-            a = over(up(max(tap) * most), g.rated_fr[e]) if g.rated_fr[e] else None
-            b = over(most, g.rated_to[e]) if g.rated_to[e] else None
-            ways = [a, b] if not g.g[e] and not g.b[e] else []
-            if g.g[e] or g.b[e]:
-                u, v = (None if high[bus] is None else up(half * root(high[bus], 1)) for bus in (g.fr[e], g.to[e]))
-                z = down(g.g[e] * g.r[e] - g.b[e] * g.x[e]), down(g.g[e] * g.x[e] + g.b[e] * g.r[e])
-                middle = isqrt((2 * ONE + z[0]) ** 2 + z[1] ** 2) - 3
-                ways += [a + over(u, min(tap))] if a is not None and u is not None else []
-                ways += [b + v] if b is not None and v is not None else []
-                ways += [over(a + b, middle)] if a is not None and b is not None and middle > 0 else []
-            least = min((way for way in ways if way is not None), default=None)
+            tap, most = [*taps.get(e, []), g.tap[e]], root(limit or 0, 1)
+            half = root(up(g.g[e] ** 2 + g.b[e] ** 2), 1) if g.g[e] or g.b[e] else 0
+            a, b = (over(up(t * most), rated) if rated else None
+                    for t, rated in ((max(tap), g.rated_fr[e]), (ONE, g.rated_to[e])))
+            u, v = (0 if not half else None if high[bus] is None else up(half * root(high[bus], 1))
+                    for bus in (g.fr[e], g.to[e]))
+            z = down(g.g[e] * g.r[e] - g.b[e] * g.x[e]), down(g.g[e] * g.x[e] + g.b[e] * g.r[e])
+            middle = isqrt((2 * ONE + z[0]) ** 2 + z[1] ** 2) - 3
+            ways = [None if a is None or u is None else a + over(u, min(tap)),
+                    None if b is None or v is None else b + v,
+                    over(a + b, middle) if half and None not in (a, b) and middle > 0 else None]
+            least = min((way for way in ways if way is not None and limit is not None), default=None)
             found.append(0 if least is None else up(up(least * least) * (ONE + ONE // 10**12)))
         return found
-
-    def digest(self):
-        """SHA-256 of the grid, by which a certificate names it."""
-        def packed(kind, rows, *names):
-            values = [vars(row)[name] for row in rows for name in names]
-            return struct.pack(f"<{len(values)}{kind}", *values)
-        every, branches, generators, devices = self.buses, self.branches, self.generators, self.devices
-        parts = [json.dumps([[row.name for row in rows] for rows in (every, branches, generators)]).encode()]
-        for of in (self.grid.fr, self.grid.to, self.at, [k.node for k in generators]):
-            parts.append(struct.pack(f"<{len(of)}q", *of))
-        for rows, *names in ((branches, "r", "x"), (branches, "g", "b"), (every, "p", "q"), (every, "p_v", "q_v"),
-                             (every, "p_w", "q_w"), (self.sources, "v_re", "v_im"), (branches, "tap"),
-                             *((generators, end) for end in ("p_min", "p_max", "q_min", "q_max"))):
-            parts.append(packed("d", rows, *names))
-        parts += [packed("?", branches, "switchable"), packed("?", branches, "closed")]
-        if any(any((e.g_fr, e.b_fr, e.g_to, e.b_to)) for e in branches):
-            parts += [packed("d", branches, "g_fr", "b_fr"), packed("d", branches, "g_to", "b_to")]
-        if devices:
-            kinds = [("bank", "source", "tap", "unit").index(d.kind) for d in devices]
-            parts += [json.dumps([d.name for d in devices]).encode(), struct.pack(f"<{len(kinds)}q", *kinds)]
-            sizes = [len(d.given) for d in devices]
-            parts += [packed("q", devices, "at"), struct.pack(f"<{len(sizes)}q", *sizes), packed("q", devices, "today"),
-                      *(struct.pack(f"<{len(d.given)}d", *d.given) for d in devices)]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
-def readable(problem, base):
-    """What the tables say in kW, ohm and volts is what is computed with, but for rounding."""
-    def same(shown, value, unit):
-        return abs(fixed(shown) - down(fixed(value) * unit)) <= (abs(fixed(shown)) + ONE) // 10**9
-    for bus in problem.buses:
-        need(same(bus.p_kw, bus.p, base) and same(bus.q_kvar, bus.q, base), f"{bus.name}: kW and per unit differ")
-        for shown, value, side in ((bus.v_min_pu, bus.w_min, -1), (bus.v_max_pu, bus.w_max, 1)):
-            need((shown is None) == (value is None), f"{bus.name}: one limit of voltage is none")
-            far = 0 if shown is None else side * (fixed(value) - up(fixed(shown) ** 2))
-            need(-ONE >> 40 <= far <= up(fixed(shown or 0) ** 2) // 10**5, f"{bus.name}: limits of voltage differ")
-    for e in problem.branches:
-        ohm = under(up(fixed(problem.buses[problem.number[e.to]].vn_kv) ** 2) * 1000, base)
-        need(same(e.r_ohm, e.r, ohm) and same(e.x_ohm, e.x, ohm), f"{e.name}: ohm and per unit differ")
 
 # 3. Graph: what follows from radiality --------------------------------------------------------------------------------
 
@@ -519,7 +467,7 @@ def greatest_loss(problem, usable, value, low, high):
     if not lossy or min(*lossy, problem.loss + min(among) + 1) <= 0 or min(g.current) < 0:
         return None
     for bus in range(g.n):
-        some, ends = {own[bus]} if bus in own else among, [g.p[bus], g.p[bus] + g.p_span[bus]]
+        some, ends = {own[bus]} if bus in own else among, [g.p[bus], g.p[bus]]
         if (g.p_v[bus] or g.p_w[bus]) and high[bus] is None and some != {0}:
             return None
         w = low[bus], high[bus] or 0
@@ -527,7 +475,7 @@ def greatest_loss(problem, usable, value, low, high):
             both = [part * end for end in pair]
             ends = [ends[0] + down(min(both)), ends[1] + up(max(both))]
         base += min(down(price * end) for price in some for end in ends)
-    for k, (bus, ends, _, _, rate, square, idle) in enumerate(problem.boxes[: problem.own]):
+    for k, (bus, ends, _, _, rate, square, idle) in enumerate(problem.boxes[: len(problem.generators)]):
         some = {own[bus]} if bus in own else among
         least = idle + min(parabola(rate - price, square, *ends)[0] for price in some)
         base += min(least, 0) if k in problem.units else least
@@ -548,7 +496,7 @@ def ranges(problem, value, lost, every):
             most.tap[d.at] = max(d.values, key=lambda t: max(t, over(ONE, t)))
         elif d.kind == "bank":
             most.q_w[d.at] -= max(d.values) - d.values[d.today]
-    for k, (bus, p, q, *_) in enumerate(problem.boxes[: problem.own]):
+    for k, (bus, p, q, *_) in enumerate(problem.boxes[: len(problem.generators)]):
         for part, end in ((most.p, p[1]), (most.q, q[1])):
             part[bus] -= max(0, end) if k in problem.units else end
     by_loss = problem.by_loss and every is None
@@ -568,6 +516,8 @@ def ranges(problem, value, lost, every):
 # voltages in these make of them. Where these lie within those, Brouwer's theorem tells of a power flow in them.
 
 def add(a, b): return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+def scaled(a, ratio): return a if ratio == ONE else times(a, (ratio, 0, 0))
+def divided(a, ratio): return a if ratio == ONE else times(a, (under(ONE, ratio), 0, 1))
 def size(a): return isqrt(a[0] * a[0] + a[1] * a[1]) + 1
 
 def times(a, b):
@@ -597,34 +547,30 @@ def between(parts):
     return sum(down(low) for low, _ in both), sum(up(high) for _, high in both)
 
 class Flow:
-    """The power flow of a radial state: ends of w by bus, of l by closed branch and of its squared rated
-    current, of the loss, of P and Q by source. `found`: whether there is shown to be one. held: voltage by bus of a
-    source. w_load: (p_w, q_w) by bus."""
+    """The power flow of a radial state: ends of w by bus, of l by closed branch and of its squared rated current, of
+    the loss, of P and Q by source. `found`: whether there is shown to be one. held: voltage by bus of a source.
+    w_load: (p_w, q_w) by bus."""
 
     def __init__(self, g, order, power, held, tap, w_load, begin=None):
         self.g, self.power, self.held = g, power, {bus: (*v, 0) for bus, v in held.items()}
-        self.below = [(bus, above, e, g.fr[e] == above) for bus, above, e in order if above >= 0]
-        used = {e for _, _, e, _ in self.below}
+        self.below = [(bus, above, e, *((tap[e], ONE) if g.fr[e] == above else (ONE, tap[e])))
+                      for bus, above, e in order if above >= 0]  # with the ratios above and below the impedance
+        used = {row[2] for row in self.below}
         both = (g.fr, g.g_fr, g.b_fr, g.rated_fr), (g.to, g.g_to, g.b_to, g.rated_to)
         self.hung = [(bus, a, b, rated, e) for ends in both for e, (bus, a, b, rated) in enumerate(zip(*ends))
                      if (a or b) and e not in used]
         self.w_load = list(w_load)
         for bus, a, b, _, _ in self.hung:
             self.w_load[bus] = self.w_load[bus][0] + a, self.w_load[bus][1] - b
-        self.tap = {e: ((tap[e], 0, 0), (under(ONE, tap[e]), 0, 1)) for e in used if tap[e] != ONE}
         v = dict(self.held)
-        for bus, above, e, forth in self.below:
-            v[bus] = (*(begin[bus] if begin else self.turned(v[above], e, forth))[:2], 0)
+        for bus, above, _, near, far in self.below:
+            v[bus] = (*(begin[bus] if begin else scaled(divided(v[above], near), far))[:2], 0)
         try:
             self.found = self._settle(v)
         except ZeroDivisionError:
             self.found = False
         if self.found:
             self._measure()
-
-    def turned(self, v, e, inverse):
-        """A number times the ratio of a branch, or by it."""
-        return times(v, self.tap[e][inverse]) if e in self.tap else v
 
     def _settle(self, v):
         """Find voltages, and balls around them that are swept into themselves."""
@@ -648,44 +594,33 @@ class Flow:
 
     def sweep(self, v):
         """Currents from the leaves up, then voltages from the sources down."""
-        g, self.series = self.g, {}
+        g, self.series, self.ends = self.g, {}, {}
         self.current = current = {
             bus: load(u, self.power[bus], (g.p_v[bus], g.q_v[bus]), self.w_load[bus]) for bus, u in v.items()}
-        for bus, above, e, forth in reversed(self.below):
-            half = g.g[e], g.b[e], 0
-            here = current[bus] if forth else self.turned(current[bus], e, 0)
-            there = (0, 0, 0)
-            if any(half):
-                here = add(here, times(half, v[bus] if forth else self.turned(v[bus], e, 1)))
-                there = times(half, self.turned(v[above], e, 1) if forth else v[above])
-            self.series[e], there = here, add(here, there)
-            current[above] = add(current[above], self.turned(there, e, 1) if forth else there)
+        for bus, above, e, near, far in reversed(self.below):
+            drawn, inner = current[bus], (divided(v[above], near), divided(v[bus], far))
+            shunts = [times((g.g[e], g.b[e], 0), u) if g.g[e] or g.b[e] else (0, 0, 0) for u in inner]
+            self.series[e] = add(scaled(drawn, far), shunts[1])
+            sent = divided(add(self.series[e], shunts[0]), near)
+            self.ends[e] = inner, (sent, drawn) if g.fr[e] == above else (drawn, sent)
+            current[above] = add(current[above], sent)
         new = dict(self.held)
-        for bus, above, e, forth in self.below:
-            near = self.ends(new[above], e, forth)[1]
-            new[bus] = near if forth else self.turned(near, e, 0)
+        for bus, above, e, near, far in self.below:
+            fall = times((-g.r[e], -g.x[e], 0), self.series[e])
+            new[bus] = scaled(add(divided(new[above], near), fall), far)
         return new
-
-    def ends(self, v, e, forth):
-        """Voltages at both ends of the impedance of a branch below v."""
-        far = self.turned(v, e, 1) if forth else v
-        return far, add(far, times((-self.g.r[e], -self.g.x[e], 0), self.series[e]))
 
     def _measure(self):
         g, self.sent = self.g, {}
         self.w, self.l = ({key: ends_of(ball) for key, ball in of.items()} for of in (self.v, self.series))
         parts = [(g.r[e], self.l[e]) for e in self.series] + [(a, self.w[bus]) for bus, a, *_ in self.hung]
+        parts += [(g.g[e], ends_of(u)) for e, (inner, _) in self.ends.items() if g.g[e] for u in inner]
+        self.loss = between(parts)
         self.rated = {e: ends_of(times((rated, 0, 0), times((a, b, 0), self.v[bus])))
                       for bus, a, b, rated, e in self.hung}
-        for bus, above, e, forth in self.below:
-            parts += [(g.g[e], ends_of(u)) for u in self.ends(self.v[above], e, forth)] if g.g[e] else []
-            fr, to = (self.v[above], self.v[bus]) if forth else (self.v[bus], self.v[above])
-            half = (g.g[e], g.b[e], 0) if forth else (-g.g[e], -g.b[e], 0)
-            at_fr, at_to = times(half, self.turned(fr, e, 1)), times((-half[0], -half[1], 0), to)
-            at_fr = self.turned(times((g.rated_fr[e], 0, 0), add(self.series[e], at_fr)), e, 1)
-            both = ends_of(at_fr), ends_of(times((g.rated_to[e], 0, 0), add(self.series[e], at_to)))
+        for e, (_, currents) in self.ends.items():
+            both = [ends_of(times((of[e], 0, 0), i)) for of, i in zip((g.rated_fr, g.rated_to), currents)]
             self.rated[e] = max(low for low, _ in both), max(high for _, high in both)
-        self.loss = between(parts)
         for bus, v in self.held.items():
             re, im, more = self.current[bus]
             p, q, more = times(v, (re, -im, more))
@@ -720,7 +655,7 @@ class Bound:
         self.y, self.mu = ([a + b for a, b in zip(row, base)] for row, base in zip((y, mu), self.base))
         self.near = {bus: w << BITS - 16 for bus, w in near.items()}
         self.total, self.gain, self.squares, self.ends, units = 0, [-worth for worth in g.worth], {}, {}, {}
-        self._loads(demand or (g.p, g.q, g.p_span, g.q_span))
+        self._loads(*(demand or (g.p, g.q, 0)))
         for d, (first, last) in zip(self.devices, spans):
             low, high, now = min(d.values[first : last + 1]), max(d.values[first : last + 1]), d.values[d.today]
             move = self.problem.move if first <= d.today <= last else 0
@@ -734,7 +669,7 @@ class Bound:
                 self.squares[d.at] = {low * low, high * high}
             else:
                 off, on = (move, 0) if now > 0 else (0, move)
-                units[self.problem.unit[d.at]] = [off] if low == 0 else [], [on] if high > 0 else []
+                units[d.at] = [off] if low == 0 else [], [on] if high > 0 else []
         for k, (bus, p, q, most, price, square, idle) in enumerate(self.boxes):
             off, on = units.get(k, ([], [0]))
             least = box_least(price - self.y[bus], square, -self.mu[bus], p, q, most) if on else 0
@@ -744,10 +679,10 @@ class Bound:
         found = self._undecided(status) and self._closed(directed(g, status, tops, self.y), phi)
         return self.total if found else None
 
-    def _loads(self, demand):
+    def _loads(self, loads_p, loads_q, less):
         g = self.g
-        for j, (y, mu, p, q, p_span, q_span) in enumerate(zip(self.y, self.mu, *demand)):
-            self.total += down(p * y + q * mu + p_span * min(0, y) + q_span * min(0, mu))
+        for j, (y, mu, p, q) in enumerate(zip(self.y, self.mu, loads_p, loads_q)):
+            self.total += down(p * y + q * mu - less * (abs(y) + abs(mu)))
             self.gain[j] -= down(g.p_w[j] * y + g.q_w[j] * mu)
             c = y * g.p_v[j] + mu * g.q_v[j]
             if c > 0:  # a line below √w at both ends of a range is below it on the range
@@ -846,7 +781,8 @@ def box_least(slope, square, tilt, p, q, most):
 def worst(measure, values):
     """The greatest expectation of values by the probabilities of a set, rounded down. `lower`, `upper`: those between,
     which give all the least and the rest to the greatest. Else those that moving probability by at most `radius` makes
-    of `nominal`: along the upper hulls of (distance, value), the steepest steps first. Any of these is a bound."""
+    of `nominal`: the least over prices c >= 0 of radius c + Σ_i nominal_i max_k (v_k - c distance_ik), which is convex
+    in c and made of lines. Two of these, one that falls and one that does not, meet where a third one is asked for."""
     every = range(len(values))
     if "lower" in measure:
         lower, upper = measure["lower"], measure["upper"]
@@ -856,21 +792,22 @@ def worst(measure, values):
             total, rest = total + more * values[k], rest - more
         return math.floor(total)
     nominal, far = measure["nominal"], measure["distance"] or [[int(i != j) for j in every] for i in every]
-    total, rest, at, steps = sum(p * v for p, v in zip(nominal, values)), measure["radius"], list(every), []
-    for i in every:
-        here, some = i, [0]
-        while nominal[i] and some:
-            some = [(Fraction(values[k] - values[here]) / ((far[i][k] - far[i][here]) or Fraction(1, ONE)), k)
-                    for k in every if values[k] > values[here] and far[i][k] >= far[i][here]]
-            for slope, k in [max(some, key=lambda step: step[0])] if some else []:
-                steps.append((slope, i, here, k))
-                here = k
-    for _, i, j, k in sorted(steps, key=lambda step: -step[0]):
-        far_k = far[i][k] - far[i][j]
-        moved = 0 if at[i] != j or rest <= 0 else nominal[i] if far_k == 0 else min(nominal[i], rest / far_k)
-        total, rest = total + moved * (values[k] - values[j]), rest - moved * far_k
-        at[i] = k if moved == nominal[i] else -1
-    return math.floor(total)
+
+    def line(price):
+        """Value at 0 and slope of the line that is greatest at a price; None: at any price that is high enough."""
+        def worth(d, k):
+            return (-d[k], values[k]) if price is None else (values[k] - price * d[k], d[k])
+        to = [max((*worth(d, k), k) for k in every)[2] for d in far]
+        return (sum(share * values[k] for share, k in zip(nominal, to)),
+                measure["radius"] - sum(share * d[k] for share, d, k in zip(nominal, far, to)))
+    falls, rises = line(0), line(None)
+    while falls[1] < 0:
+        price = (falls[0] - rises[0]) / (rises[1] - falls[1])
+        between = line(price)
+        if between[0] + between[1] * price <= rises[0] + rises[1] * price:
+            return math.floor(rises[0] + rises[1] * price)
+        falls, rises = (between, rises) if between[1] < 0 else (falls, between)
+    return math.floor(falls[0])
 
 def numbers(given):
     """Exact numbers of a set of probabilities: numbers, or fractions in texts."""
@@ -878,59 +815,43 @@ def numbers(given):
 
 class Many:
     """What is bounded one by one: futures, or groups of the steps of a year. The bound is affine in the demand, so that
-    the mean loss of a group is bounded at its mean demand. `demands`: of each, (p, q, spans of both); `flows`: the
-    demands whose power flow is judged, with `weights` by which those that keep the limits are counted, of which `share`
-    must. `minus`, `less`: of regret what each future loses at best by itself, as attained and at least."""
+    the mean loss of a group is bounded at its mean demand. `demands`: of each, (p, q, how many times 2^-BITS these are
+    rounded down); `flows`: those whose power flow is judged, with `weights` by which those that keep the limits are
+    counted, of which `share` must. `minus`, `less`: of regret what each future loses at best by itself, as attained
+    and at least."""
 
     def __init__(self, problem, head, file):
         g, given = problem.grid, problem.given
         if given["futures"]:
-            asked, n = given["futures"], g.n
-            p, q = ([[fixed(v) for v in listed(row, n)] for row in asked[part]] for part in "pq")
-            self.weights, self.hours = [fixed(v) for v in asked["weights"]], None
-            self.flows, self.demands = list(zip(p, q)), [(a, b, [0] * n, [0] * n) for a, b in zip(p, q)]
+            asked = given["futures"]
+            p, q = ([[fixed(v) for v in listed(row, g.n)] for row in asked[part]] for part in "pq")
+            self.weights, self.hours, self.regret = [fixed(v) for v in asked["weights"]], None, asked["regret"] is True
+            self.flows, self.demands = list(zip(p, q)), [(*both, 0) for both in zip(p, q)]
             self.share, count = fixed(asked["share"]), whole(len(p), 1, 10**6)
             need(len(q) == len(self.weights) == count and min(self.weights) >= 0 < sum(self.weights), "weights")
             self.measure = {key: numbers(v) for key, v in asked["measure"].items()}
-            words = head["futures"]
-            self.regret = asked["regret"] is True
-            need(set(words) == {"count", "digest"} | ({"alone"} if self.regret else set()), "futures")
-            row = [*itertools.chain(*asked["p"], *asked["q"]), *asked["weights"]]
-            need(words["digest"] == hashlib.sha256(struct.pack(f"<{len(row)}d", *row)).hexdigest(), "other futures")
-            whole(words["count"], count, count + 1)
             self.minus, self.less = [0] * count, [0] * count
-            for k, length in enumerate(listed(words["alone"], count) if self.regret else []):
+            need(("alone" in head) == self.regret, "what futures lose by themselves is missing, or not asked")
+            for k, length in enumerate(listed(head["alone"], count) if self.regret else []):
                 alone = Problem(json.dumps(given | {"futures": None}))
                 alone.grid.p, alone.grid.q = p[k], q[k]
-                alone.drawn = [self.flows[k]]
-                for bus, own_p, own_q in zip(alone.buses, asked["p"][k], asked["q"][k]):
-                    bus.p, bus.q = own_p, own_q
                 check = Check(alone, File(file.take(whole(length, 1, MOST_BYTES))))
                 check.run()
                 self.minus[k], self.less[k] = check.worst, check.least
             return
-        steps, words, hours = given["year"], head["year"], [fixed(v) for v in given["year"]["hours"]]
-        shares, self.regret = table(steps["shares"], "bus follows p q"), False
+        steps, hours, self.regret = given["year"], [fixed(v) for v in given["year"]["hours"]], False
         profile = [[fixed(v) for v in row] for row in steps["profiles"]]
         need(min(hours, default=0) > 0 and len(profile) == len(hours), "a step has no length")
-        need(set(words) == {"steps", "groups", "digest", "groups_digest"}, "year")
-        count, block, width = whole(words["groups"], 1, len(hours) + 1), file.take(4 * len(hours)), len(profile[0])
-        label = struct.unpack(f"<{len(hours)}i", block)
-        need(words["steps"] == len(hours) and set(label) == set(range(count)), "the steps are not in these groups")
-        need(words["groups_digest"] == hashlib.sha256(block).hexdigest(), "the groups are not those of the search")
-        table_of = [struct.pack("<3q", len(hours), width, len(shares)), struct.pack(f"<{len(hours)}d", *steps["hours"])]
-        table_of += [struct.pack(f"<{width}d", *row) for row in steps["profiles"]]
-        for kind, values in (("q", [problem.number[s.bus] for s in shares]), ("q", [s.follows for s in shares]),
-                             ("d", [v for s in shares for v in (s.p, s.q)])):
-            table_of.append(struct.pack(f"<{len(values)}{kind}", *values))
-        need(words["digest"] == hashlib.sha256(b"".join(table_of)).hexdigest(), "it is of another year (digest)")
-        power = [(problem.number[s.bus], s.follows, fixed(s.p), fixed(s.q)) for s in shares]
+        count, width = whole(head["groups"], 1, len(hours) + 1), len(profile[0])
+        label = struct.unpack(f"<{len(hours)}i", file.take(4 * len(hours)))
+        need(set(label) == set(range(count)), "the steps are not in these groups")
+        power = [(problem.number[s.bus], s.follows, fixed(s.p), fixed(s.q))
+                 for s in table(steps["shares"], "bus follows p q")]
         means, lengths = [[0] * width for _ in range(count)], [0] * count
         for h, row, k in zip(hours, profile, label):
             means[k], lengths[k] = [total + h * v for total, v in zip(means[k], row)], lengths[k] + h
         self.flows = [self._at(g.n, power, row, ONE) for row in profile]
-        self.demands = [(*self._at(g.n, power, row, total << BITS), [1] * g.n, [1] * g.n)  # between p and one unit more
-                        for row, total in zip(means, lengths)]
+        self.demands = [(*self._at(g.n, power, row, total << BITS), 1) for row, total in zip(means, lengths)]
         self.weights, self.share, shares_of = hours, ONE, [Fraction(total, sum(hours)) for total in lengths]
         self.measure, self.minus, self.less = {"lower": shares_of, "upper": shares_of}, [0] * count, None
         self.hours = [Fraction(h, sum(hours)) for h in hours]
@@ -953,57 +874,28 @@ class Many:
             return math.floor(sum(h * v for h, v in zip(self.hours, losses)))
         return worst(self.measure, [loss - own for loss, own in zip(losses, less)])
 
-# 8. Bounds by paths ---------------------------------------------------------------------------------------------------
+# 8. Parts of the paths ------------------------------------------------------------------------------------------------
 # Without dangling trees a grid has junctions (three or more branches) and paths between these or sources (-1). Where
 # all loads are constant and take power, each path of a radial state is open at one branch, or closed and fed from one
-# end: an arborescence. With y, μ >= 0 at junctions, 0 at sources,
+# end, and one closed path enters each junction. With y, μ >= 0 at junctions, 0 at sources, for their balances,
 #
-#     loss = dangling loss + Σ_j (P y + Q μ) + Σ_k cost_k      open: (1 + y_u) p_u + μ_u q_u + the same of v - load
-#                                             closed, u to v: (1 + y_u) p + μ_u q - (1 + y_v) f - μ_v g - load
+#     loss = dangling loss + Σ_j (P y + Q μ) + Σ_k cost_k     open: (1 + y_u) p_u + μ_u q_u + the same of v - load
+#                                            closed, u to v: (1 + y_u) p + μ_u q - (1 + y_v) f - μ_v g - load
 #
-# p, q sent and f, g arriving at least. Less power gives higher voltages and these less power, so that both are swept.
-
-def arborescence(arcs, nodes):
-    """The least total of arcs {key: (cost, tail, head)} that enter every node and make no cycle, None: none; and what
-    each costs beyond, by the dual of Edmonds' algorithm: nodes take the cheapest arcs, cycles become nodes."""
-    of, rest, total = {-1: -1} | {j: j for j in nodes}, {a: arc[0] for a, arc in arcs.items()}, 0
-    while True:
-        best, merged, seen = {}, {}, {}
-        for a, (_, tail, head) in arcs.items():
-            if of[tail] != of[head] and (of[head] not in best or rest[a] < rest[best[of[head]]]):
-                best[of[head]] = a
-        tops = sorted(set(of.values()) - {-1})
-        if len(best) < len(tops):
-            return None, rest
-        paid = {head: rest[a] for head, a in best.items()}
-        total += sum(paid.values())
-        for a, (_, tail, head) in arcs.items():
-            rest[a] -= paid[of[head]] if of[tail] != of[head] else 0
-        above = {head: of[arcs[a][1]] for head, a in best.items()}
-        for node in tops:
-            here = node
-            while here != -1 and here not in seen:
-                seen[here] = node
-                here = above[here]
-            if here != -1 and seen[here] == node:
-                other = above[here]
-                while other != here:
-                    merged[other], other = here, above[other]
-        if not merged:
-            return total, rest
-        of = {j: merged.get(top, top) for j, top in of.items()}
+# p, q sent and f, g arriving, at least. Of each part of the paths the balances of junctions inside it hold, so that
+# each leaf of its tree has multipliers of its own there. A junction j at the border of parts is fed in one of them: it
+# pays z_j once, and each closed path that enters it takes z_j off. So each part has a least value of its own, and they
+# add up.
 
 def least_part(square, by, least):
-    """The least of square f² + by f with f >= least; None: there is none, or it is below -1/8."""
-    if by >= 0 or -by <= 2 * down(square * least):
+    """The least value of square x² + by x with x >= least; None: there is none."""
+    if by + 2 * down(square * least) >= 0:
         return down(square * down(least * least) + by * least)
-    found = -over(up(by * by), 4 * square) if square > 0 else -ONE
-    return found if found > -ONE >> 3 else None
+    return -over(up(by * by), 4 * square) if square > 0 else None
 
 class Paths:
-    """The paths of the first node: `ends` (junctions or -1), `buses`, `branches`; `of`: path and place of a branch;
-    `stubs`: by path and place what both ends draw where it is open; `arcs`: by path and end (0: u, 1: v) that it feeds
-    f, g, what is sent, f + s0 + s1 (f² + g²) + s2 f + s3 g, s4 to s7 for q, and the least fall of w."""
+    """The paths of a grid: `ends` (junctions or -1), `buses`, `branches`; `of`: path of a branch; `load`: by bus, with
+    the trees that dangle from it; `stubs`: by path and place what both ends draw where it is open."""
 
     def __init__(self, g, status, top):
         hanging, around_bus = [], around(g, [e for e in range(g.m) if status[e] != OPEN])
@@ -1015,336 +907,176 @@ class Paths:
                 del left[above][e]
                 hanging.append((bus, above, e))
                 waiting += [above] if above not in g.sources and len(left[above]) == 1 else []
-        self.g, self.status, self.hanging, self.top = g, status, hanging, list(top)
-        self.z2 = [down(r * r + x * x) for r, x in zip(g.r, g.x)]
+        self.g, self.top, self.ends, self.buses, self.branches, self.of = g, list(top), [], [], [], {}
         self.junctions = [bus for bus in range(g.n) if bus not in g.sources and len(left[bus]) > 2]
-        self.ends, self.buses, self.branches, self.of = [], [], [], {}
-        stops = {*self.junctions, *g.sources}
+        stops, nominal = {*self.junctions, *g.sources}, list(g.p)
         for begin in sorted(stops):
             for e in left[begin]:
                 if e in self.of:
                     continue
                 buses, branches = [begin], []
                 while len(buses) == 1 or buses[-1] not in stops:
-                    self.of[e] = len(self.buses), len(branches)
+                    self.of[e] = len(self.buses)
                     branches.append(e)
                     buses.append(left[buses[-1]][e])
                     e = next((other for other in left[buses[-1]] if other != e), -1)
                 self.buses.append(buses)
                 self.branches.append(branches)
                 self.ends.append([-1 if bus in g.sources else bus for bus in (begin, buses[-1])])
-        self.nominal, self.arcs = list(g.p), {}
         for bus, above, _ in hanging:
-            self.nominal[above] += self.nominal[bus]
-        self.inside = [sum(self.nominal[bus] for bus in buses[1:-1]) for buses in self.buses]
-        self.at = {j: [] for j in (*self.junctions, -1)}
-        for k, both in enumerate(self.ends):
-            for s in (0, 1):
-                self.at[both[s]].append((k, s))
-        del self.at[-1]
-        ways = [(k, s) for k, (u, v) in enumerate(self.ends) if u != v for s in (0, 1) if self.ends[k][s] >= 0]
-        for turn in range(3):
-            self._dangle()
-            self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
-                           for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
-            self.arcs = {way: self._closed(*way, *self.arcs.get(way, (0, 0))[:2]) for way in ways}
-            for _ in range(8):
-                if not self._least_flows():
-                    break
-            if turn < 2:
-                self._lower()
-        self.fixed = sum(self.load[0][bus] - self.nominal[bus] for bus in stops)
-        self.may = [{None} | {s for s in (0, 1) if (k, s) in self.arcs} for k in range(len(self.ends))]
-
-    def _far(self, w, e, p, q):
-        """The greatest w at the far end of a branch where at least p, q arrive."""
-        half = (w - 2 * down(self.g.r[e] * p + self.g.x[e] * q) + 1) // 2 + 1
-        rest = half * half - down(self.z2[e] * (p * p + q * q))
-        return max(half + (isqrt(rest) + 1 if rest > 0 else 0), 1) if half > 0 else 1
-
-    def _dangle(self):
-        g, top = self.g, self.top
-        for bus, above, _ in reversed(self.hanging):
-            top[bus] = min(top[bus], top[above])
+            nominal[above] += nominal[bus]
         for _ in range(3):
-            p, q = self.load = list(g.p), list(g.q)
-            for bus, above, e in self.hanging:
-                l = (p[bus] ** 2 + q[bus] ** 2) // top[bus]
-                p[above] += p[bus] + down(g.r[e] * l)
-                q[above] += q[bus] + down(g.x[e] * l)
-            for bus, above, e in reversed(self.hanging):
-                top[bus] = min(top[bus], self._far(top[above], e, p[bus], q[bus]))
+            self.load = p, q = list(g.p), list(g.q)
+            for bus, above, e in hanging:
+                more_p, more_q = self.sent(e, p[bus], q[bus], self.top[bus])
+                p[above], q[above] = p[above] + more_p, q[above] + more_q
+            for bus, above, e in reversed(hanging):
+                self.top[bus] = self.far(self.top[above], e, p[bus], q[bus])
+        self.inside = [sum(nominal[bus] for bus in buses[1:-1]) for buses in self.buses]
+        self.fixed = sum(self.load[0][bus] - nominal[bus] for bus in stops)
+        self.stubs = [[(self._stub(b[: at + 1], es[:at]), self._stub(b[at + 1 :][::-1], es[at + 1 :][::-1]))
+                       for at in range(len(es))] for b, es in zip(self.buses, self.branches)]
 
-    def _along(self, buses, branches, f, g):
-        """What is sent from the first bus of a chain at whose last f, g arrive; what arrives at each; w."""
-        p, q, high, here = f, g, [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
-        for _ in range(3):
-            p, q = f, g
-            for at in reversed(range(len(branches))):
-                if at < len(branches) - 1:
-                    p, q = p + self.load[0][buses[at + 1]], q + self.load[1][buses[at + 1]]
-                here[at], l = (p, q), (p * p + q * q) // high[at]
-                p, q = p + down(self.g.r[branches[at]] * l), q + down(self.g.x[branches[at]] * l)
-            w = self.top[buses[0]]
-            for at, e in enumerate(branches):
-                w = high[at] = self._far(w, e, *here[at])
-        return (p, q), here, high
+    def sent(self, e, p, q, w):
+        """What is sent at least where at least p, q arrive, at w at most."""
+        l = (p * p + q * q) // w
+        return p + down(self.g.r[e] * l), q + down(self.g.x[e] * l)
+
+    def far(self, w, e, p, q):
+        """The greatest w where at least p, q arrive."""
+        return max(w - down(2 * (self.g.r[e] * p + self.g.x[e] * q)), 1)
 
     def _stub(self, buses, branches):
-        last = buses[-1]
-        return self._along(buses, branches, self.load[0][last], self.load[1][last])[0] if branches else (0, 0)
+        """What a chain that ends at its last bus draws at its first one, at least."""
+        p, q, high, here = 0, 0, [self.top[buses[0]]] * len(branches), [(0, 0)] * len(branches)
+        for _ in range(3):
+            p, q, w = 0, 0, self.top[buses[0]]
+            for at in reversed(range(len(branches))):
+                here[at] = p, q = p + self.load[0][buses[at + 1]], q + self.load[1][buses[at + 1]]
+                p, q = self.sent(branches[at], p, q, high[at])
+            for at, e in enumerate(branches):
+                high[at] = w = self.far(w, e, *here[at])
+        return p, q
 
-    def chain(self, k, end):
-        """Buses and branches of a path towards an end."""
-        return (self.buses[k], self.branches[k]) if end else (self.buses[k][::-1], self.branches[k][::-1])
+    def closed(self, k, end, flow):
+        """Path k closed towards its end (0: u, 1: v), bounded about a flow: this flow, how far it is beyond the least
+        one, and by v, what flows beyond it: value, slopes and the factor of |v|² of p and of q sent.
 
-    def _closed(self, k, end, f, g):
-        buses, branches = self.chain(k, end)
-        _, here, high = self._along(buses, branches, f, g)
-        s, fall = [sum(part[bus] for bus in buses[1:-1]) * one for part in self.load for one in (1, 0, 0, 0)], 0
-        for e, (p, q), w in zip(branches, here, high):
-            a, b, r, x = p - f, q - g, self.g.r[e], self.g.x[e]
-            for c, z in ((0, r), (4, x)):
-                more = down(z * (a * a + b * b) // w), (z << BITS) // w, 2 * z * a // w, 2 * z * b // w
-                s[c : c + 4] = [old + new for old, new in zip(s[c : c + 4], more)]
-            fall += 2 * down(r * p + x * q) + down(self.z2[e] * ((p * p + q * q) // w))
-        return f, g, s, fall
+        Let as much as the least flow and δ >= 0 arrive at the end. Affine functions of δ below the power F that arrives
+        at the far end of a branch and above w there are passed on: l >= |F|² / w = 2 t·F - |t|² w + |F - t w|² / w for
+        t = F / w at the flow given. The last term is at least |D v|² / w at δ = 0, D the slopes of F - t w, and |D v|²
+        at least (D_11 + D_22 - 1 - √((D_11 - D_22)² + (D_12 + D_21)²)) |v|²; a part of 2^-40 of that is for the
+        rounding of t. w is at most w_near - 2 (r p + x q)."""
+        g, (buses, branches) = self.g, (self.buses[k], self.branches[k]) if end else (
+            self.buses[k][::-1], self.branches[k][::-1])
+        least, size = (self.load[0][buses[-1]], self.load[1][buses[-1]]), len(branches)
+        delta = [max(most - own, 0) for most, own in zip(flow, least)]
+        w, power, factor = [(self.top[buses[0]], 0, 0)] * size, [((0, 0, 0), (0, 0, 0))] * size, [0, 0]
 
-    def _least_flows(self):
-        """At a junction arrives its load and the least that other paths draw; whether any least flow rises."""
-        draws, raised = {}, False
-        for way in itertools.chain.from_iterable(self.at.values()):
-            k, end = way
-            drawn = [both[end] for both, e in zip(self.stubs[k], self.branches[k]) if self.status[e] == FREE]
-            if (k, 1 - end) in self.arcs:
-                f, g, s, _ = self.arcs[k, 1 - end]
-                square = down(f * f + g * g)
-                drawn.append(tuple(own + s[c] + down(s[c + 1] * square + s[c + 2] * f + s[c + 3] * g)
-                                   for own, c in ((f, 0), (g, 4))))
-            draws[way] = min((p for p, _ in drawn), default=0), min((q for _, q in drawn), default=0)
-        for j, some in self.at.items():
-            total = [part[j] + sum(draws[way][c] for way in some) for c, part in enumerate(self.load)]
-            for way in some:
-                if way in self.arcs:
-                    f, g = (max(self.arcs[way][c], total[c] - draws[way][c]) for c in (0, 1))
-                    if any(new - old > old >> 30 for new, old in zip((f, g), self.arcs[way])):
-                        self.arcs[way], raised = self._closed(*way, f, g), True
-        return raised
+        def value(affine):
+            return affine[0] + down(affine[1] * delta[0] + affine[2] * delta[1])
 
-    def _lower(self):
-        """A junction is no higher than the route of least falls from a source makes it, a path than its ends."""
-        found, before = {}, None
-        while found != before:
-            before = dict(found)
-            for (k, end), (_, _, _, fall) in self.arcs.items():
-                tail, head = self.ends[k][1 - end], self.ends[k][end]
-                if tail < 0 or tail in found:
-                    w = self.top[self.buses[k][0 if end else -1]] if tail < 0 else found[tail]
-                    found[head] = max(found.get(head, w - fall), w - fall)
-        for j, w in found.items():
-            self.top[j] = max(min(self.top[j], w), 1)
-        for buses in self.buses:
-            for bus in buses[1:-1]:
-                self.top[bus] = min(self.top[bus], max(self.top[buses[0]], self.top[buses[-1]]))
+        for turn in (0, 1):
+            p, q, factor = (least[0], ONE, 0), (least[1], 0, ONE), [0, 0]
+            for at in reversed(range(size)):
+                if at < size - 1:
+                    p, q = ((part[0] + load[buses[at + 1]], *part[1:]) for part, load in zip((p, q), self.load))
+                power[at], (high, *slopes), low = (p, q), w[at], value(w[at])
+                sound, curve = low > ONE >> 10, 0
+                t = [max(under(value(some), low), 0) if sound else 0 for some in (p, q)]
+                if sound and min(*p, *q) >= 0 and max(t) < ONE << 10:
+                    (a, b), (c, d) = ([of[i] - down(some * slopes[i - 1]) for i in (1, 2)]
+                                      for of, some in zip((p, q), t))
+                    bend = max(a + d - ONE - isqrt((a - d) ** 2 + (b + c) ** 2) - 1, 0)
+                    curve = under(bend - (bend >> 40), high)
+                square = t[0] ** 2 + t[1] ** 2
+                l = [(2 * (t[0] * p[k] + t[1] * q[k]) << BITS) - square * w[at][k] >> 2 * BITS for k in range(3)]
+                l[0] -= 2
+                z = g.r[branches[at]], g.x[branches[at]]
+                factor = [old + down(part * curve) for old, part in zip(factor, z)]
+                p, q = ([old + down(part * new) for old, new in zip(of, l)] for of, part in zip((p, q), z))
+            near = self.top[buses[0]], 0, 0
+            for at, e in enumerate(branches if turn == 0 else ()):
+                p_far, q_far = power[at]
+                w[at] = near = [near[k] - down(2 * (g.r[e] * p_far[k] + g.x[e] * q_far[k])) for k in range(3)]
+        middle = least[0] + delta[0], least[1] + delta[1]
+        return middle, delta, [(value(of), of[1], of[2], more) for of, more in zip((p, q), factor)]
 
-    def cost(self, k, state, of, arcs, places=None):
+    def cost(self, k, state, of, arcs, places):
         """The least cost of a path in a state: open (None) at one of some places, or closed; None: none."""
         (y, mu), (y_v, mu_v) = of[self.ends[k][0]], of[self.ends[k][1]]
         if state is None:
             drawn = [self.stubs[k][at] for at in places]
             return min(down((ONE + y) * p + mu * q + (ONE + y_v) * p_v + mu_v * q_v) for (p, q), (p_v, q_v) in drawn
                        ) - self.inside[k]
-        f, g, s, _ = arcs[k, state]
+        middle, delta, (p, q) = arcs[k, state]
         (y, mu), (y_v, mu_v) = of[self.ends[k][1 - state]], of[self.ends[k][state]]
-        sent = [down((ONE + y) * s[c] + mu * s[c + 4]) for c in range(4)]
-        one, two = least_part(sent[1], y - y_v + sent[2], f), least_part(sent[1], mu - mu_v + sent[3], g)
-        return None if one is None or two is None else sent[0] - self.inside[k] + one + two
-
-    def places(self, k, status):
-        """The places where a path may be open."""
-        states = [status[e] for e in self.branches[k]]
-        wanted = OPEN if OPEN in states else FREE
-        return [at for at, state in enumerate(states) if state == wanted]
-
-    def states(self, status, ways):
-        """By path the states that it has left."""
-        found = []
-        for k, branches in enumerate(self.branches):
-            opened = sum(status[e] == OPEN for e in branches)
-            undecided = any(status[e] == FREE for e in branches)
-            free = {None} if opened == 1 else set() if opened else {0, 1, None} if undecided else {0, 1}
-            found.append(ways[k] & free)
-        return found
-
-    def junction_terms(self, some, of):
-        return sum(down(self.load[0][j] * of[j][0]) + down(self.load[1][j] * of[j][1]) for j in some)
-
-    def least(self, may, of, arcs, status, goal):
-        """What a node decides: (reached, by path and state left its bound, by branch that with it open)."""
-        huge, costs = sum(self.g.p), {}
-        base, opened, places = self.fixed + self.junction_terms(self.junctions, of), [], []
-        for k, states in enumerate(may):
-            places.append(self.places(k, status))
-            opened.append(self.cost(k, None, of, arcs, places[k]) if None in states else huge)
-            base += opened[k]
-            for s in states - {None}:
-                cost = self.cost(k, s, of, arcs)
-                if cost is None:
-                    return False, {}, {}
-                costs[k, s] = cost - opened[k], self.ends[k][1 - s], self.ends[k][s]
-        more, rest = arborescence(costs, self.junctions)
-        if not all(may) or more is None or base + more >= goal:
-            return True, {}, {}
-        value, by_state, by_branch = base + more, {}, {}
-        for k, states in enumerate(may):
-            by_state |= {(k, s): value + rest[k, s] for s in states - {None}}
-            if None in states:
-                without, _ = arborescence({way: arc for way, arc in costs.items() if way[0] != k}, self.junctions)
-                by_state[k, None] = None if without is None else base + without
-                for at in places[k]:
-                    more = self.cost(k, None, of, arcs, [at]) - opened[k]
-                    by_branch[self.branches[k][at]] = None if without is None else base + without + more
-        gone = {way for way, v in by_state.items() if v is None or v >= goal}
-        return any(all((k, s) in gone for s in states) for k, states in enumerate(may)), by_state, by_branch
-
-# 9. Parts of the paths ------------------------------------------------------------------------------------------------
-# With prices z_S of sets of junctions, >= 0 where a set has several, each set is entered once or more, so that
-#
-#     loss >= fixed + Σ_j (P y + Q μ) + Σ_S z_S + Σ_k (cost_k - tolls of the sets that it enters)
-#
-# and each part of the paths has a least value of its own. The balances of junctions inside a part hold, so that each
-# leaf of its tree has multipliers of its own there; junctions at its border may be fed from elsewhere at no cost.
-
-def about(paths, k, end, flow):
-    """Path k closed towards its end, bounded about a flow: f, g, s as in `Paths.arcs`.
-
-    With F at the far end of a branch and δ >= 0 beyond the least flow, l >= 2 t·F - |t|² w for any t >= 0. Affine
-    functions of δ below F and above w are passed on, w (1 - |z|² |t|²) <= w_near - 2 (r p + x q) - 2 |z|² t·F. What
-    l lacks, |F - t w|² / w, is σ |v|² + 2 Dᵀe·v at least, v = δ - δ₀, D the slopes of F - t w, e its value at δ₀ and
-    σ the least eigenvalue of DᵀD."""
-    g, (least_f, least_g, *_) = paths.g, paths.arcs[k, end]
-    buses, branches = paths.chain(k, end)
-    delta = max(flow[0] - least_f, 0), max(flow[1] - least_g, 0)
-    top, z = paths.top[buses[0]], [(g.r[e], g.x[e], paths.z2[e]) for e in branches]
-    loads = [(paths.load[0][bus], paths.load[1][bus]) for bus in buses[1:-1]] + [(0, 0)]
-    w, power, t = [(top, 0, 0)] * len(z), [((0, 0, 0), (0, 0, 0))] * len(z), [(0, 0)] * len(z)
-
-    def value(affine):
-        return affine[0] + down(affine[1] * delta[0] + affine[2] * delta[1])
-
-    def pass_on():
-        p, q = (least_f, ONE, 0), (least_g, 0, ONE)
-        for at in reversed(range(len(z))):
-            p, q = (p[0] + loads[at][0], *p[1:]), (q[0] + loads[at][1], *q[1:])
-            power[at] = p, q
-            t[at] = a, b = [max(under(value(some), max(value(w[at]), 1)), 0) for some in (p, q)]
-            l = [(2 * (a * p[c] + b * q[c]) << BITS) - (a * a + b * b) * w[at][c] >> 2 * BITS for c in range(3)]
-            p, q = (tuple(some[c] + down(part * l[c]) for c in range(3)) for some, part in zip((p, q), z[at]))
-        return p, q
-
-    for _ in range(3):
-        pass_on()
-        near = top, 0, 0
-        for at, ((r, x, z2), (p, q)) in enumerate(zip(z, power)):
-            f, h = value(p), value(q)
-            half = (value(near) >> 1) - down(r * f + x * h)
-            inner = half * half - down(z2 * (f * f + h * h))
-            v = half + isqrt(inner) if half > 0 and inner > 0 and min(f, h) >= 0 else 1
-            a, b = max(under(f, v), 0), max(under(h, v), 0)
-            less = z2 * (a * a + b * b) >> 2 * BITS
-            if ONE - less - 1 < ONE // 10:
-                near = top, 0, 0
-            else:
-                falls = [near[c] - down(2 * (r * p[c] + x * q[c])) - (2 * z2 * (a * p[c] + b * q[c]) >> 2 * BITS)
-                         for c in range(3)]
-                near = tuple(over(fall, ONE - less - (fall >= 0)) for fall in falls)
-            w[at] = near
-    sent = pass_on()
-    factor, more = [0, 0], [[0, 0, 0], [0, 0, 0]]
-    for (r, x, _), (p, q), (a, b), top_w in zip(z, power, t, w):
-        if min(*p, *q) < 0 or top_w[0] <= 0:
-            continue
-        d = [[(some[c] << BITS) - part * top_w[c] for c in range(3)] for some, part in ((p, a), (q, b))]
-        e = [(of[0] << BITS) + of[1] * delta[0] + of[2] * delta[1] for of in d]
-        (_, d11, d12), (_, d21, d22) = d
-        half, det = d11**2 + d12**2 + d21**2 + d22**2, 2 * (d11 * d22 - d12 * d21)
-        curve = under(max(half - isqrt(max(half * half - det * det, 0)) - 1, 0) // 2 >> 3 * BITS, top_w[0])
-        by = [(2 * (d[0][c] * e[0] + d[1][c] * e[1]) >> 3 * BITS) // top_w[0] for c in (1, 2)]
-        constant = -up(sum((slope + 1) * far for slope, far in zip(by, delta)))
-        for at, part in enumerate((r, x)):
-            factor[at] += down(part * curve)
-            more[at] = [old + down(part * new) for old, new in zip(more[at], (constant, *by))]
-    s, middle = [], (least_f + delta[0], least_g + delta[1])
-    for at in (0, 1):
-        constant, by_f, by_g = (a + b for a, b in zip(sent[at], more[at]))
-        lacks = down(by_f * least_f + by_g * least_g) + 1
-        s += [constant + down(factor[at] * down(middle[0] ** 2 + middle[1] ** 2)) - lacks, factor[at],
-              by_f - ONE * (at == 0) - down(2 * factor[at] * middle[0]) - 1,
-              by_g - ONE * (at == 1) - down(2 * factor[at] * middle[1]) - 1]
-    return least_f, least_g, s, 0
+        value, by_p, by_q, square = (down((ONE + y) * a + mu * b) for a, b in zip(p, q))
+        one, two = least_part(square, by_p - ONE - y_v, -delta[0]), least_part(square, by_q - mu_v, -delta[1])
+        if one is None or two is None:
+            return None
+        value -= up((ONE + y_v) * middle[0] + mu_v * middle[1]) + self.inside[k]
+        return value + one + two - down(delta[0] + delta[1]) - 4  # slopes are rounded downwards, where v may be below 0
 
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
 
-    def __init__(self, check, file, line, status, ways):
-        paths, (count, number, single, several, flow_bits, flow_width, bits, width) = check.paths, line
+    def __init__(self, check, file, line, status):
+        paths, (count, number, prices, flow_bits, flow_width, bits, width) = check.paths, line
         self.paths, self.status, self.file, size = paths, status, file, len(paths.junctions)
         whole(count, 1, 1 << 31), whole(number, len(paths.ends), len(paths.ends) + 1)
-        sets = [(z, [at]) for at, z in enumerate(listed(single, size))] + [listed(pair, 2) for pair in listed(several)]
-        sets = [(whole(z, (1 - MOST) * (k < size), MOST), different(some, size)) for k, (z, some) in enumerate(sets)]
-        need(all(len(some) > 1 for _, some in sets[size:]), "a set has fewer than two junctions")
-        need(sum(len(some) * abs(z) for z, some in sets) < 32 << 40, "prices are too large")
-        self.sets = [(z << BITS - 40, {paths.junctions[at] for at in some}) for z, some in sets]
+        prices = [whole(z, 1 - MOST, MOST) << BITS - 40 for z in listed(prices, size)]
+        need(sum(map(abs, prices)) < 32 * ONE, "prices are too large")
+        self.price = dict(zip(paths.junctions, prices))
         flows, self.arcs = Multipliers(2 * number).read(file, flow_bits, flow_width).scaled(0), {}
-        held = Multipliers(size).read(file, bits, width)
+        held = Multipliers(size).read(file, bits, width).scaled(0, 4 * ONE)
         for at, k in enumerate(sorted(range(number), key=lambda k: min(paths.branches[k]))):
-            for end in (0, 1):
-                if (k, end) in paths.arcs:
+            for end in (0, 1) if paths.ends[k][0] != paths.ends[k][1] else ():
+                if paths.ends[k][end] >= 0:
                     row = 2 * at + 1 - end
-                    self.arcs[k, end] = about(paths, k, end, (flows[0][row], flows[1][row]))
-        self.of = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held.scaled(0, 4 * ONE))))
-        self.may, self.free, outer, total = paths.states(status, ways), set(range(number)), set(paths.junctions), 0
-        need(all(self.may), "a path has no state")
+                    self.arcs[k, end] = paths.closed(k, end, (flows[0][row], flows[1][row]))
+        self.of, self.free = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held))), set(range(number))
+        total, outer = paths.fixed, set(self.price)
         for _ in range(count):
             inner, bound = self._part(file.words())
-            outer -= inner
-            total += bound
-        total += paths.fixed + sum(z for z, _ in self.sets) + paths.junction_terms(outer, self.of)
-        for k in range(number):
-            costs = [(s, paths.cost(k, s, self.of, self.arcs, paths.places(k, status))) for s in self.may[k]]
-            need(all(cost is not None for _, cost in costs), "a path has no bound")
-            total += min(cost - self._toll(k, s) for s, cost in costs) if k in self.free else 0
+            outer, total = outer - inner, total + bound
+        need(not self.free, "a path is in no part")
+        total += sum(self.price[j] for j in outer) + self._drawn(outer, self.of)
         need(total >= check.goal, "the bounds of the parts do not add up to the bound claimed")
 
-    def _toll(self, k, state):
-        if state is None:
-            return 0
-        tail, head = self.paths.ends[k][1 - state], self.paths.ends[k][state]
-        return sum(z for z, some in self.sets if head in some and tail not in some)
+    def _drawn(self, some, of):
+        return sum(down(load[j] * y) for j in some for load, y in zip(self.paths.load, of[j]))
+
+    def _states(self, k):
+        """The places where a path may be open, and the states that it may have."""
+        states = [self.status[e] for e in self.paths.branches[k]]
+        places = [at for at, state in enumerate(states) if state == (OPEN if OPEN in states else FREE)]
+        closed = set() if OPEN in states else {end for end in (0, 1) if (k, end) in self.arcs}
+        return places, closed | ({None} if places and states.count(OPEN) < 2 else set())
 
     def _part(self, line):
         """Check a part; its inner junctions and its bound."""
         word, (names, inner, bound, nodes, bits, width), paths = line[0], listed(line[1], 6), self.paths
         names = different(names, paths.g.m)
         need(word == "part" and names and all(e in paths.of for e in names), "no part, or no path")
-        some = [paths.of[e][0] for e in names]
+        some = [paths.of[e] for e in names]
         need(len(set(some)) == len(some) and self.free >= set(some), "a path is in two parts")
         self.free -= set(some)
-        met = [j for j in paths.junctions if any(k in some for k, _ in paths.at[j])]
-        inside = [j for j in met if all(k in some for k, _ in paths.at[j])]
-        whole(inner, len(inside), len(inside) + 1)
+        self.some, met = some, {j for k in some for j in paths.ends[k]} - {-1}
+        beside = {j for k, ends in enumerate(paths.ends) if k not in set(some) for j in ends}
+        self.met, self.inside = sorted(met), sorted(met - beside)
+        whole(inner, len(self.inside), len(self.inside) + 1)
         bound, places = fixed(bound, -1), [(at, q) for at, k in enumerate(some) for q in range(len(paths.branches[k]))]
         nodes = [whole(what, -2, len(some) + len(places)) for what in listed(nodes)]
         count = nodes.count(-1)
         rows = Multipliers(inner * count).read(self.file, bits, width).scaled(0, 4 * ONE)
-        leaves, of, nodes = iter(range(count)), dict(self.of), iter(nodes)
-        stack = [([self.may[k] for k in some], [(0, len(paths.branches[k]) - 1) for k in some])]
+        leaves, of, nodes, states = iter(range(count)), dict(self.of), iter(nodes), [self._states(k) for k in some]
+        stack = [([may for _, may in states], [(0, len(paths.branches[k]) - 1) for k in some])]
         while stack:
             may, ends = stack.pop()
-            open_at = [[at for at in paths.places(k, self.status) if low <= at <= high]
-                       for k, (low, high) in zip(some, ends)]
-            may = [states if places_left else states - {None} for states, places_left in zip(may, open_at)]
-            if not (all(may) and self._implied(may, some, met, inside)):
+            open_at = [[at for at in every if low <= at <= high] for (every, _), (low, high) in zip(states, ends)]
+            may = self._implied([states if left else states - {None} for states, left in zip(may, open_at)])
+            if may is None:
                 continue
             what = next(nodes, None)
             need(what is not None, "a node of a part has no line")
@@ -1354,50 +1086,64 @@ class Parts:
                 need(low <= at < high, "a node of a part is not divided")
                 stack += [(may, [side if k == path else same for k, same in enumerate(ends)])
                           for side in ((at + 1, high), (low, at))]
-                continue
-            if what >= 0:
+            elif what >= 0:
                 need(len(may[what]) > 1, "a node of a part is not divided")
                 stack += [([{s} if k == what else states for k, states in enumerate(may)], ends)
                           for s in (0, 1, None) if s in may[what]]
-                continue
-            if what == -1:
-                row = next(leaves)
-                of |= {j: (rows[0][at * count + row], rows[1][at * count + row]) for at, j in enumerate(inside)}
-            need(self._least(may, open_at, some, met, inside, of) >= bound, "a leaf of a part does not reach its bound")
+            else:
+                row = next(leaves) if what == -1 else None
+                of |= {j: (rows[0][at * count + row], rows[1][at * count + row])
+                       for at, j in enumerate(self.inside if what == -1 else ())}
+                need(self._least(may, open_at, of) >= bound, "a leaf of a part does not reach its bound")
         need(next(nodes, None) is None, "a tree of a part goes on after its end")
-        return set(inside), bound
+        return set(self.inside), bound
 
-    def _implied(self, may, some, met, inside):
-        """Take out states that junctions, which are fed once, leave no room for; False: a contradiction."""
-        while True:
+    def _implied(self, may):
+        """Take out states that junctions, which are fed once, leave no room for; None: a contradiction."""
+        before = None
+        while may != before and all(may):
             before = list(may)
-            for j in met:
-                feeds = [(at, s) for at, k in enumerate(some) for s in (0, 1)
+            for j in self.met:
+                feeds = [(at, s) for at, k in enumerate(self.some) for s in (0, 1)
                          if self.paths.ends[k][s] == j and s in may[at]]
                 must = [(at, s) for at, s in feeds if may[at] == {s}]
-                must = feeds if j in inside and len(feeds) == 1 else must
-                if len(must) > 1 or (j in inside and not feeds):
-                    return False
+                must = feeds if j in self.inside and len(feeds) == 1 else must
+                if len(must) > 1 or (j in self.inside and not feeds):
+                    return None
                 for at, s in feeds if must else []:
                     may[at] = {s} if (at, s) in must else may[at] - {s}
-            if not all(may) or may == before:
-                return all(may)
+        return may if all(may) else None
 
-    def _least(self, may, open_at, some, met, inside, of):
-        paths, total = self.paths, self.paths.junction_terms(inside, of)
-        must = {paths.ends[k][s] for k, states in zip(some, may) if len(states) == 1 for s in states - {None}}
-        arcs = {(-1, j): (0, -1, j) for j in met if j not in inside and j not in must}
-        for k, states, places in zip(some, may, open_at):
-            least = paths.cost(k, None, of, self.arcs, places) if None in states else sum(paths.g.p)
+    def _least(self, may, open_at, of):
+        """The bound of a leaf. Closed paths join junctions to groups, each of which is fed once from elsewhere: by the
+        path that costs least more, or from outside at a junction of the border that no path of the part must feed."""
+        paths, total, must = self.paths, self._drawn(self.inside, of), set()
+        group, more = {j: j for j in (*self.met, -1)}, {}
+        for k, states in zip(self.some, may):
+            must |= {paths.ends[k][s] for s in states} if len(states) == 1 and states != {None} else set()
+            if None not in states:
+                group[leader_of(group, paths.ends[k][0])] = leader_of(group, paths.ends[k][1])
+        for k, states, places in zip(self.some, may, open_at):
+            costs = {s: paths.cost(k, s, of, self.arcs, places) for s in states}
+            need(None not in costs.values(), "a leaf has no bound")
+            for s in states - {None}:
+                costs[s] -= 0 if paths.ends[k][s] in self.inside else self.price[paths.ends[k][s]]
+            least = costs.get(None, min(costs.values()))
             total += least
             for s in states - {None}:
-                cost = paths.cost(k, s, of, self.arcs)
-                need(cost is not None, "a leaf has no bound")
-                arcs[k, s] = cost - self._toll(k, s) - least, paths.ends[k][1 - s], paths.ends[k][s]
-        more, _ = arborescence(arcs, met)
-        return ONE << BITS if more is None else total + more
+                tail, head = (leader_of(group, paths.ends[k][end]) for end in (1 - s, s))
+                if tail != head:
+                    more.setdefault(head, []).append(costs[s] - least)
+        for j in {*self.met} - {*self.inside} - must:
+            more.setdefault(leader_of(group, j), []).append(0)
+        fed = leader_of(group, -1)
+        for j in {leader_of(group, j) for j in self.met} - {fed}:
+            if j not in more:
+                return ONE << BITS
+            total += min(more[j])
+        return total
 
-# 10. Regions ----------------------------------------------------------------------------------------------------------
+# 9. Regions ----------------------------------------------------------------------------------------------------------
 
 class Regions:
     """The supplied part of a node, all of whose branches are closed, and regions that meet it at hubs.
@@ -1412,7 +1158,7 @@ class Regions:
         self.check, self.g, self.status = check, check.problem.grid, node.status
         problem, g, held = check.problem, self.g, Multipliers(self.g.n)
         plain = problem.by_loss and not problem.devices and not problem.boxes and check.many is None
-        columns = g.p_span, g.q_span, g.g_fr, g.b_fr, g.g_to, g.b_to
+        columns = g.g_fr, g.b_fr, g.g_to, g.b_to
         need(plain and not any(map(any, columns)) and min(g.r + g.x + g.g) >= 0, "regions do not cover this grid")
         apart, line = set(different(rest[0], g.n)), held.line(check.file, rest[1:])
         self.y, self.mu = held.scaled()
@@ -1508,7 +1254,7 @@ class Regions:
         part = SimpleNamespace(n=len(buses), m=len(branches), most=g.most, sources={number[bus] for bus in sources})
         for name in ("r", "x", "tap", "g", "b", "g_fr", "b_fr", "g_to", "b_to", "l_max", "price", "current", "fresh"):
             setattr(part, name, [vars(g)[name][e] for e in branches])
-        for name in ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w"):
+        for name in ("p", "q", "p_v", "q_v", "p_w", "q_w"):
             setattr(part, name, [0 if bus in prices else vars(g)[name][bus] for bus in buses])
         part.w_min, part.w_max = ([self.w[bus][k] if bus in prices else of[bus] for bus in buses]
                                   for k, of in enumerate((g.w_min, g.w_max)))
@@ -1516,17 +1262,17 @@ class Regions:
         part.worth = [prices.get(bus, worth[bus]) for bus in buses]
         return part
 
-# 11. The tree and the claim -------------------------------------------------------------------------------------------
+# 10. The tree and the claim -------------------------------------------------------------------------------------------
 
 class Tree:
     """The nodes of a tree: the current one (None: it is done), and by number the sides that wait.
 
-    A node has the states of branches, the positions that devices may have (spans), bounds of futures (values), and
-    states that paths may have (ways); closings: branches that cannot be open; opened: bounds with a branch open."""
+    A node has the states of branches, the positions that devices may have (spans), and bounds of futures (values);
+    closings: branches that cannot be open; opened: bounds with a branch open."""
 
     def __init__(self, g, status, file, spans=()):
         self.g, self.file, self.waiting, self.number = g, file, {}, 0
-        self.enter(SimpleNamespace(status=list(status), spans=list(spans), values={}, ways=None))
+        self.enter(SimpleNamespace(status=list(status), spans=list(spans), values={}))
 
     def enter(self, node):
         self.number, self.node = self.number + 1, node
@@ -1540,7 +1286,7 @@ class Tree:
     def leave(self, **other):
         """Go on with this node, and leave the same with something else as the side that waits."""
         node = self.node
-        copied = {"status": list(node.status), "values": dict(node.values), "ways": node.ways and list(node.ways)}
+        copied = {"status": list(node.status), "values": dict(node.values)}
         self.waiting[self.number] = SimpleNamespace(**(vars(node) | copied | other))
 
     def with_open(self, branch):
@@ -1591,14 +1337,12 @@ class Check:
     def __init__(self, problem, file):
         self.problem, self.file, g = problem, file, problem.grid
         self.head = head = file.line()
-        must = {"format", "digest", "question", "open", "generation", "value", "bound", "lines"}
-        may = must | {"voltage_loss", "positions", "base", "junctions", "futures", "year"}
-        need(type(head) is dict and head.get("format") == "openpoint certificate 11", "this is no certificate 11")
-        need(must <= set(head) <= may, "the head has other parts")
-        need(head["digest"] == problem.digest(), "it is of another grid (digest)")
-        need([key in head for key in ("futures", "year")] == [bool(problem.given[key]) for key in ("futures", "year")],
-             "it is of other demands")
+        must = {"format", "question", "open", "generation", "value", "bound"}
+        may = must | {"voltage_loss", "positions", "base", "alone", "groups"}
+        need(type(head) is dict and head.get("format") == "openpoint certificate 12", "this is no certificate 12")
+        need(must <= set(head) <= may and ("groups" in head) == bool(problem.given["year"]), "the head has other parts")
         self.many = Many(problem, head, file) if problem.many else None
+        need("alone" not in head or self.many, "the head has other parts")
         alone = problem.by_loss and not problem.devices
         need(not self.many or (alone and not problem.generators), "many are for losses")
         problem.limited_states = self.many is None or self.many.share >= ONE
@@ -1617,7 +1361,7 @@ class Check:
         self.bound = Bound(problem, g, (base, [0] * g.n), set(problem.at) - problem.limited)
         self.given = [Multipliers(g.n) for _ in range(len(self.many.demands) if self.many else 1)]
         self.unknown = 0 if only_lossy(g, range(g.m)) and min(g.r, default=0) >= 0 else -ONE << 96
-        self.found_paths, self.junctions = None, whole(head.get("junctions", 0), 0, g.n + 1)
+        self.found_paths = None
 
     def _best(self, head, value):
         """The best state: its locks, changes and outputs, and its value by power flow."""
@@ -1665,7 +1409,7 @@ class Check:
             need(box[4] is None or p * p + q * q <= (box[4] + down(box[4] * TOLERANCE) + 1) ** 2, "an output")
         moved = problem.move * sum(k != d.today for d, k in zip(problem.devices, positions))
         losses, kept, missed, flow, lacks = [], True, 0, None, False
-        for (p, q), weight in zip(many.flows if many else problem.drawn, many.weights if many else [ONE]):
+        for (p, q), weight in zip(many.flows if many else [(g.p, g.q)], many.weights if many else [ONE]):
             power = list(zip(p, q))
             for of, (more_p, more_q) in zip(problem.generators, output):
                 power[of.node] = power[of.node][0] - more_p, power[of.node][1] - more_q
@@ -1717,15 +1461,13 @@ class Check:
         """The paths of the first node."""
         if self.found_paths is None:
             problem, g = self.problem, self.problem.grid
-            none = (g.p_span, g.q_span, g.p_v, g.q_v, g.p_w, g.q_w, g.g, g.b, g.g_fr, g.b_fr, g.g_to, g.b_to, g.price,
+            none = (g.p_v, g.q_v, g.p_w, g.q_w, g.g, g.b, g.g_fr, g.b_fr, g.g_to, g.b_to, g.price,
                     g.current, problem.price, problem.devices, problem.boxes)
             need(not any(map(any, none[:-2])) and not any(none[-2:]) and problem.loss == ONE and self.many is None
                  and all(t == ONE for t in g.tap) and min(g.p + g.q + g.r + g.x) >= 0, "paths do not cover this grid")
             most = max(w for _, w in problem.squares.values())
             top = [problem.squares[bus][1] if bus in problem.squares else most for bus in range(g.n)]
             self.found_paths = Paths(g, problem.first, top)
-            self.of_paths = Multipliers(len(self.found_paths.junctions))
-            need(self.of_paths.count == self.junctions, "the paths have other junctions")
         return self.found_paths
 
     def _line(self, word, rest):
@@ -1756,12 +1498,9 @@ class Check:
         elif word == "judged" and not rest and FREE not in node.status and all(a == b for a, b in node.spans):
             self._judge(node)
             tree.node = None
-        elif not many and word == "paths" and count == 4:
-            self._take_out(node, *rest)
-        elif not many and word in ("parts", "regions") and count == (8 if word == "parts" else 6):
+        elif not many and word in ("parts", "regions") and count == (7 if word == "parts" else 6):
             if word == "parts":
-                node.ways = node.ways or list(self.paths.may)
-                Parts(self, self.file, rest, node.status, node.ways)
+                Parts(self, self.file, rest, node.status)
             else:
                 Regions(self, node, rest)
             tree.node = None
@@ -1779,37 +1518,12 @@ class Check:
         need(found is not None, "no power flow of a radial state is shown")
         need(found[2] or found[0][0] >= self.bound_claimed - self.near, "a radial state keeps limits and is worth less")
 
-    def _take_out(self, node, closed, named, bits, width):
-        """Close branches and exclude directions of paths with which the bound by paths reaches the goal."""
-        paths, turned = self.paths, []
-        node.ways, given = node.ways or list(paths.may), self.of_paths.read(self.file, bits, width).scaled(0, 4 * ONE)
-        for e, side in (listed(pair, 2) for pair in listed(named)):
-            need(type(e) is int and e in paths.of, "a branch is on no path")
-            (k, at), side = paths.of[e], whole(side, 0, 2)
-            turned.append((k, int((paths.buses[k][at] == self.problem.grid.fr[e]) == (side == 0))))
-            need(turned[-1][1] in node.ways[k] and turned[-1] not in turned[:-1], "a direction is excluded twice")
-        of, may = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*given))), paths.states(node.status, node.ways)
-        done, by_state, by_branch = paths.least(may, of, paths.arcs, node.status, self.goal)
-        closed = different(closed, self.problem.grid.m)
-        need(all(node.status[e] == FREE for e in closed), "a branch is decided already")
-        reached = [by_branch.get(e, 0) for e in closed]
-        reached += [by_state.get(way, None if way[1] not in may[way[0]] else 0) for way in turned]
-        some = closed + turned and all(v is None or v >= self.goal for v in reached)
-        need(done or some, "the bound by paths does not reach the bound claimed")
-        for e in closed:
-            node.status[e] = CLOSED
-        for k, end in turned:
-            node.ways[k] = node.ways[k] - {end}
-        node.alive = consequences(self.problem.grid, node.status)
-        self.tree.node = node if closed + turned else None
-
     def run(self):
         """Go through the tree; the number of its nodes."""
         spans = [(0, len(d.values) - 1) for d in self.problem.devices]
         self.tree = Tree(self.problem.grid, self.problem.first, self.file, spans)
         self.tree.run(self._line)
         need(self.file.at == len(self.file.text), "the file goes on after its end")
-        whole(self.head["lines"], self.file.lines, self.file.lines + 1)
         return self.tree.number
 
 BROKEN = Refused, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error

@@ -291,7 +291,7 @@ class Regions:
     def sizes(self) -> Sizes | None:
         """Of the region whose tree goes on; None where the next one begins."""
         graph = None if self.region is None else self.region.tree.graph
-        return None if graph is None else Sizes(graph.n, len(graph.fr), 0, 0, 0)
+        return None if graph is None else Sizes(graph.n, len(graph.fr), 0, 0)
 
     def _region(self, line: OfRegion) -> Region:
         """The next region; its prices are those of the hubs, times 2^`COARSE`."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -119,10 +118,3 @@ class Steps:
         sizes = np.zeros((self.profile.shape[1], self.n))
         np.add.at(sizes, (self.follows, self.bus), np.abs(self.power))
         return sizes
-
-    def digest(self) -> str:
-        """SHA-256 of all numbers; docs/formats.md lists them."""
-        shapes = (*self.profile.shape, len(self.power))
-        parts: list[tuple[Any, str]] = [(np.array(shapes), "<i8"), (self.hours, "<f8"), (self.profile, "<f8")]
-        parts += [(self.bus, "<i8"), (self.follows, "<i8"), (self.power, "<c16")]
-        return hashlib.sha256(b"".join(np.asarray(a, kind).tobytes() for a, kind in parts)).hexdigest()

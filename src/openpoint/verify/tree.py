@@ -23,8 +23,7 @@ class State:
         status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.
         closings: branches that cannot be open, to be closed together. tried: by future and branch how often it was
             bounded since the node began or branches were closed. opened: by branch that may not be, bounds of
-            futures with it open. ways: states that paths may have (`openpoint.verify.path_node`); None: any.
-        alive: whether a radial state is left.
+            futures with it open. alive: whether a radial state is left.
     """
 
     status: States
@@ -33,12 +32,11 @@ class State:
     closings: set[int]
     opened: dict[int, dict[int, int]]
     tried: Counter[tuple[int, int | None]] = field(default_factory=Counter)
-    ways: States | None = None
     alive: bool = True
 
     def beside(self, status: States, spans: list[Span], values: dict[int, int]) -> State:
         """The other side of a branching."""
-        return State(status, spans, values, set(), {}, ways=None if self.ways is None else self.ways.copy())
+        return State(status, spans, values, set(), {})
 
 
 class Tree:

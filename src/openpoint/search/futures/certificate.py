@@ -10,19 +10,16 @@ The steps themselves are not in the file: the checker reads them from the table 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.arrays import Bools, Ints
 from openpoint.network import Network
 from openpoint.network.devices import no_devices
-from openpoint.powerflow.series import StepDemand
 from openpoint.search.certificate import Certificate
 from openpoint.search.certificate_lines import Steps
 from openpoint.search.futures.model import FuturesModel
@@ -31,49 +28,6 @@ from openpoint.verify.asked import Asked
 
 SPARE = 8
 """Rows of the record beyond one for each branch."""
-
-
-class Claim(Protocol):
-    """What a certificate claims of the load vectors that it bounds."""
-
-    @property
-    def key(self) -> str:
-        """Under which it stands in the head of the file."""
-        ...
-
-    def head(self) -> dict[str, Any]:
-        """As it stands in the head of the file."""
-        ...
-
-    def numbers(self) -> bytes:
-        """What follows the head."""
-        ...
-
-
-@dataclass(frozen=True)
-class FuturesClaim:
-    """What a certificate claims of its futures.
-
-    Attributes:
-        demands: (K, N) per unit. weights: (K) probabilities, or equal ones where they are unknown.
-        alone: where the risk is regret, (K) certificates of what each future loses at best by itself, not packed.
-    """
-
-    demands: Complexes
-    weights: Floats
-    alone: tuple[bytes, ...] = ()
-
-    key: ClassVar[str] = "futures"
-
-    def head(self) -> dict[str, Any]:
-        """As it stands in the head of the file."""
-        table = np.concatenate([self.demands.real.ravel(), self.demands.imag.ravel(), self.weights])
-        found = {"count": len(self.demands), "digest": hashlib.sha256(table.astype("<f8").tobytes()).hexdigest()}
-        return found | ({"alone": [len(proof) for proof in self.alone]} if self.alone else {})
-
-    def numbers(self) -> bytes:
-        """The certificates of each future by itself."""
-        return b"".join(self.alone)
 
 
 class FuturesCertificate:
@@ -85,13 +39,26 @@ class FuturesCertificate:
     """
 
     def __init__(
-        self, path: Path, network: Network, built: FuturesModel, claim: Claim, asked: Asked | None = None
+        self,
+        path: Path,
+        network: Network,
+        built: FuturesModel,
+        asked: Asked | None = None,
+        *,
+        alone: tuple[bytes, ...] = (),
+        label: Ints | None = None,
     ) -> None:
-        """`asked`: the question in words."""
+        """`asked`: the question in words. alone: of regret certificates of what each future loses at best by itself,
+        not packed. label: (T) of a year the number of the group of each step; the checker reads the steps from the
+        table of the user.
+        """
         self.lines = Certificate(path, network, no_devices(), built.model, built.numbering, asked=asked)
         self.network, self.numbering = network, built.numbering
         self.record = record_for(built.model, len(built.model.fr) + SPARE)
-        self.claim, self.of_futures = claim, claim.head()
+        self.more: dict[str, Any] = {"alone": [len(proof) for proof in alone]} if alone else {}
+        self.numbers = b"".join(alone)
+        if label is not None:
+            self.more, self.numbers = {"groups": int(label.max()) + 1}, label.astype("<i4").tobytes()
         self.each = [Steps.of(built.numbering, built.p.shape[1]) for _ in range(len(built.p))]
         self.node, self.broken = 1, False
         self.origin: dict[int, int] = {}
@@ -144,47 +111,5 @@ class FuturesCertificate:
             return
         head = self.lines.head(closed, (value, min(bound, value)))
         none = np.zeros(len(self.network.generator_names))
-        head |= {"generation": [none.tolist(), none.tolist()], self.claim.key: self.of_futures}
-        self.lines.close(head, self.claim.numbers())
-
-
-@dataclass(frozen=True, eq=False)
-class YearClaim:
-    """A year of T steps in groups.
-
-    Attributes:
-        demand: of the steps, per unit. hours: (T) their lengths. label: (T) number of the group of each step.
-    """
-
-    demand: StepDemand
-    hours: Floats
-    label: Ints
-
-    key: ClassVar[str] = "year"
-
-    def head(self) -> dict[str, Any]:
-        """As it stands in the head of the file."""
-        return {
-            "steps": len(self.label),
-            "groups": int(self.label.max()) + 1,
-            "digest": self._digest(),
-            "groups_digest": hashlib.sha256(self.numbers()).hexdigest(),
-        }
-
-    def numbers(self) -> bytes:
-        """The groups of the steps."""
-        return self.label.astype("<i4").tobytes()
-
-    def _digest(self) -> str:
-        """SHA-256 of profiles, of who follows them, and of the lengths of the steps."""
-        demand, found = self.demand, hashlib.sha256()
-        found.update(np.array([*demand.profile.shape, len(demand.power)], dtype="<i8").tobytes())
-        for numbers, kind in (
-            (self.hours, "<f8"),
-            (demand.profile, "<f8"),
-            (demand.bus, "<i8"),
-            (demand.follows, "<i8"),
-            (demand.power, "<c16"),
-        ):
-            found.update(np.ascontiguousarray(numbers, dtype=kind).tobytes())
-        return found.hexdigest()
+        head |= {"generation": [none.tolist(), none.tolist()]} | self.more
+        self.lines.close(head, self.numbers)

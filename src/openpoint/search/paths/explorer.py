@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.arrays import Floats, Indices, States
-from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import MOST, Saved
 from openpoint.search.kernel.arrays import CLOSED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import (
     Counts,
     Pool,
-    Record,
     begin_anew,
     lowest,
     operations,
@@ -37,8 +35,6 @@ from openpoint.search.paths.arrays import OF_NODE, OPEN, Paths, enlarged, path_p
 from openpoint.search.paths.border import STEPS, Border, Node, node_of
 from openpoint.search.paths.bound import HUGE
 from openpoint.search.paths.build import anchors_of, parts_of, paths_of
-from openpoint.search.paths.certified import CertifiedNodes, CheckedPaths
-from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.tree import CompiledTree
 
 _LOG = logging.getLogger(__name__)
@@ -156,36 +152,17 @@ class PathExplorer:
         pays: whether the bound by paths is the higher one at the first node.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        work: Work,
-        checked: CheckedPaths | None = None,
-        record: Record | None = None,
-        certificate: Certificate | None = None,
-        gap: float = 0.0,
-    ) -> None:
-        """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search.
-
-        `checked`, `record`: for a certificate (`openpoint.search.paths.certified`), which is there where it is written.
-        """
+    def __init__(self, model: Model, work: Work, gap: float = 0.0) -> None:
+        """`work`: with the branches that are decided in every state, as `propagate` leaves it. gap: as of a search."""
         self.model, self.work, self.record = model, work, record_for(model, 0)
         self.paths = paths_of(model)
         self.of_paths = path_work_for(self.paths, len(model.p))
         self.pool = path_pool_for(self.of_paths, 1)
         self.parts: RootParts | None = None
-        self.certified: CertifiedNodes | None = None
-        self.proven: ProvenParts | None = None
-        if checked is not None:
-            if checked.swept is not None and len(self.paths.u) >= LEAST:
-                self.proven = ProvenParts(model, self.paths, (work.status, self.of_paths.mask), checked, certificate)
-            shared = model, work, self.paths, self.of_paths, checked
-            self.certified = CertifiedNodes(*shared, self.record if record is None else record)
-        else:
-            mask = self.of_paths.mask.copy()
-            entries.begin(self.model, self.paths, self.of_paths, work)
-            if len(self.paths.u) >= LEAST:
-                self.parts = RootParts(self.model, self.paths, work.status, mask, gap)
+        mask = self.of_paths.mask.copy()
+        entries.begin(self.model, self.paths, self.of_paths, work)
+        if len(self.paths.u) >= LEAST:
+            self.parts = RootParts(self.model, self.paths, work.status, mask, gap)
         self.of_paths.y[:] = np.nan
         self.root = work.status.copy(), self.of_paths.mask.copy()
         self.pays = True
@@ -193,14 +170,6 @@ class PathExplorer:
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is asked."""
         self._make_room(pool)
-        if self.proven is not None and most > 0:
-            of = self.of_paths
-            if (event := self.proven.step(int(of.tally[0]), of.y, of.mu, counts)) is not None:
-                return event
-        if self.certified is not None:
-            event = self.certified.explore(pool, self.pool, counts, most)
-            self.pays = self.certified.pays
-            return event
         shared = self.model, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
         parts = np.inf if self.parts is None else self.parts.next

@@ -1,9 +1,9 @@
 """The first node of a search for a certificate, proven by parts of its paths, and the lines that show it.
 
-As `openpoint.search.paths.explorer`, with what the checker has in place of what the search knows: the least powers of
-the first node, closed paths bounded about flows that the file gives, multipliers and prices in whole numbers. What each
-part adds is the checker's own number (`openpoint.verify.path_parts`). Where all of it reaches the cutoff, the lines of
-the parts are the certificate, and take the place of all lines written so far.
+As `openpoint.search.paths.explorer`, with what the checker has in place of what the search knows: closed paths bounded
+about flows that the file gives, multipliers and prices in whole numbers, and each junction fed by the path that costs
+least. What each part adds is the checker's own number (`openpoint.verify.path_parts`). Where all of it reaches the
+cutoff, the lines of the parts are the certificate, and take the place of all lines written so far.
 
 Prices by which paths are divided into parts: multipliers, and what sets of junctions pay (`paths.parts`).
 
@@ -32,13 +32,26 @@ from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, pa
 from openpoint.search.paths.border import STEPS, Border, Part, node_of
 from openpoint.search.paths.border import Prices as BorderPrices
 from openpoint.search.paths.build import parts_of
-from openpoint.search.paths.certified import BITS, CheckedPaths
+from openpoint.search.paths.checked import BITS, CheckedPaths
+from openpoint.search.paths.explorer import LEAST
 from openpoint.search.paths.part_search import NO_STATE, PartNodes
 from openpoint.verify import path_parts as checker
 from openpoint.verify.errors import CertificateError
-from openpoint.verify.part_node import NEW, SAME, ZERO, PartTree, divided, imply, leaf, places, take
-from openpoint.verify.path_node import PathRoom, PathTable
+from openpoint.verify.part_node import (
+    NEW,
+    SAME,
+    ZERO,
+    PartTree,
+    PathRoom,
+    PathTable,
+    divided,
+    imply,
+    leaf,
+    places,
+    take,
+)
 from openpoint.verify.path_table import PathNodes, nodes_of
+from openpoint.verify.paths import ONE, Swept
 
 DIGITS = 40
 """Binary digits of what sets pay."""
@@ -148,6 +161,8 @@ _LOG = logging.getLogger(__name__)
 ROUNDS = ((1, 96, 1000, 0.1), (16, 96, 6000, 0.02))
 """Nodes of the search after which this is done; paths of a part and nodes in its search, at most; how far ahead the
 first level is for the prices at the border (`openpoint.search.paths.border`)."""
+FEW = 500
+"""Nodes of a search after which this is done where there are fewer than `explorer.LEAST` paths."""
 BEYOND = 1e-6
 """By how much of itself the cutoff is to be exceeded, so that rounded prices reach it."""
 FAR = 0.02
@@ -189,39 +204,40 @@ class ProvenParts:
         done: how many rounds were. proof: the best so far. ended: whether it ended the search.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        paths: Paths,
-        states: tuple[States, States],
-        checked: CheckedPaths,
-        certificate: Certificate | None,
-    ) -> None:
-        """`states`: of the branches and paths that are decided at all. certificate: where lines are written."""
-        self.model, self.paths, self.checked, self.certificate = model, paths, checked, certificate
-        self.status, self.mask = (some.copy() for some in states)
-        # What sets pay may hold this number, so that it is that of the checker.
-        self.huge = float(np.ldexp(checked.nodes.table.huge, -checked.nodes.table.d))
+    def __init__(self, model: Model, checked: CheckedPaths, status: States, certificate: Certificate | None) -> None:
+        """`status`: of the branches that are decided at all. certificate: where lines are written."""
+        self.model, self.paths, self.checked, self.certificate = model, checked.paths, checked, certificate
+        self.status, self.mask = status.copy(), path_work_for(self.paths, len(model.p)).mask.copy()
+        # What a path costs open that cannot be so.
+        self.huge = sum(checked.swept.p) / ONE
+        self.least = 0 if len(self.paths.u) >= LEAST else FEW
         self.done = 0
         self.proof = Proof(-np.inf, [])
         self.ended = False
         self._prices: BorderPrices | None = None
         self._round: Iterator[bool] | None = None
 
-    def step(self, bounded: int, y: Floats, mu: Floats, counts: Counts) -> int | None:
+    @property
+    def pace(self) -> float:
+        """Nodes of the search after which `step` is due next."""
+        return max(ROUNDS[self.done][0], self.least) if self.done < len(ROUNDS) else np.inf
+
+    def step(self, work: Work, counts: Counts) -> int | None:
         """End the search where there is a proof, or search one part of the round that is due; None where neither is.
 
         Args:
-            bounded: nodes so far. y, mu: multipliers to begin with.
+            work: with multipliers to begin with.
         """
         cutoff = float(counts.cutoff[0])
         if self.proof.bound >= cutoff:
             self._end(counts)
             return EXHAUSTED
-        if self.done == len(ROUNDS) or bounded < ROUNDS[self.done][0]:
+        if counts.nodes[0] < self.pace:
             return None
         if self._round is None:
-            self._round = self._bounds(np.nan_to_num(y), np.nan_to_num(mu), cutoff)
+            at = self.paths.bus
+            y, mu = (np.nan_to_num(np.append(np.maximum(part[at], 0.0), 0.0)) for part in (work.y, work.mu))
+            self._round = self._bounds(y, mu, cutoff)
         if not next(self._round, False):
             self._round = None
             self.done += 1
@@ -238,7 +254,6 @@ class ProvenParts:
         found = bool(self.proof.lines)
         if found and self.certificate is not None:
             self.certificate.begin_anew()
-            self.certificate.path_steps.last = np.zeros((2, self.paths.junctions), dtype=np.int64)
             for line, numbers in self.proof.lines:
                 self.certificate.write(line, numbers)
         return found
@@ -274,18 +289,22 @@ class ProvenParts:
 
     def _written(self, found: Found, border: Border, held: Prices, gap: float) -> Iterator[bool]:
         """A proof by the trees of the last search of each part, kept if it is the best one."""
-        checked, of_junction = self.checked, np.empty(self.paths.junctions, dtype=np.int64)
-        of_junction[checked.junction] = np.arange(self.paths.junctions)
+        checked = self.checked
         prices = held.moved(border.prices.y, border.prices.mu, border.prices.z)
-        sets = [(z, sorted(of_junction[some].tolist())) for z, some in prices.sets]
+        z = np.zeros(self.paths.junctions + 1, dtype=np.int64)
+        for price, some in prices.sets:
+            if len(some) == 1:
+                z[some[0]] += price
+        for bit, ends in ((FORTH, self.paths.v), (BACK, self.paths.u)):  # what such a path costs open is in no price
+            z[ends[(found.of.mask & (bit | OPEN)) == bit]] += round(np.ldexp(self.huge, checker.DIGITS))
+        z = z[checked.junction]
         y, mu = (np.rint(np.ldexp(part[checked.junction], BITS)).astype(np.int64) for part in (prices.y, prices.mu))
-        states = checked.of_checker(found.work.status, found.of.mask)
         try:
-            priced = checker.Priced(found.about, *states, (y, mu, BITS), sets)
+            priced = checker.Priced(found.about, checked.of_checker(found.work.status), (y, mu, BITS), z)
         except CertificateError:
             return
         little = LOST * gap / max(1, len(border.parts))
-        lines, total = [_first(len(border.parts), found, (y, mu), sets)], Fraction(0)
+        lines, total = list[tuple[Line, bytes]](), Fraction(0)
         for part in border.parts:
             line = _of_part(checked, part, priced.part(checked.paths_of(part.some)), little)
             if line is None:
@@ -293,6 +312,11 @@ class ProvenParts:
             total += Fraction(line[0][3])
             lines.append(line)
             yield True
+        if priced.free.any():  # paths between sources, which no part has
+            line = _of_rest(priced.part(np.flatnonzero(priced.free).tolist()))
+            total += Fraction(line[0][3])
+            lines.append(line)
+        lines = [_first(len(lines), checked.swept, found.flows, (y, mu), z), *lines]
         bound = float(np.nextafter(float(total + Fraction(priced.total, 1 << found.about.table.d)), -np.inf))
         if bound > self.proof.bound:
             self.proof = Proof(bound, lines)
@@ -304,7 +328,7 @@ class ProvenParts:
         checked.fill(self.paths, of, checked.nodes.table)
         of.mask[:], work.status[:] = self.mask, self.status
         of.y[:], of.mu[:] = y, mu
-        if swept is None or not entries.restricted(self.paths, of, work):
+        if not entries.restricted(self.paths, of, work):
             return None
         about, flows = checked.nodes, np.zeros((2 * len(self.paths.u), 2), dtype=np.int64)
         for turn in range(TURNS):
@@ -322,18 +346,12 @@ class ProvenParts:
         return Found(of, work, about, flows)
 
 
-def _first(count: int, found: Found, held: tuple[Ints, Ints], sets: checker.Sets) -> tuple[Line, bytes]:
+def _first(count: int, swept: Swept, flows: Ints, held: tuple[Ints, Ints], z: Ints) -> tuple[Line, bytes]:
     """The line that divides the paths into so many parts."""
-    flows = found.flows
-    ordered = flows.reshape(-1, 2, 2)[checker.order_of(found.about)].reshape(-1, 2).T
+    ordered = flows.reshape(-1, 2, 2)[checker.order_of(swept)].reshape(-1, 2).T
     of_flows, flow_width = packed(ordered)
     of_held, width = packed(np.array(held))
-    single = [0] * len(held[0])
-    for z, some in sets:
-        if len(some) == 1:
-            single[some[0]] += z
-    several = [[z, some] for z, some in sets if len(some) > 1 and z]
-    line = ["parts", count, len(flows) // 2, single, several, FLOW_BITS, flow_width, BITS, width]
+    line = ["parts", count, len(flows) // 2, z.tolist(), FLOW_BITS, flow_width, BITS, width]
     return line, of_flows + of_held
 
 
@@ -363,8 +381,23 @@ def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float
     share(own.table, own.room(), shared, own.of.status, own.mask.copy(), least)
     tree = shared.nodes
     numbers, width = packed(values[tree[tree < 0] == NEW].T.reshape(2, -1))
-    bound = float(Fraction(least, 1 << own.table.d))
-    if Fraction(bound) > Fraction(least, 1 << own.table.d):
+    return _line(own, least, tree, numbers, (bits, width))
+
+
+def _of_rest(own: checker.Part) -> tuple[Line, bytes]:
+    """The line of a part whose tree is one leaf."""
+    tree = np.array([SAME], dtype=np.int64)
+    least = own.least(tree, np.zeros((0, 2 * own.inner), dtype=np.int64), BITS)
+    assert least is not None
+    return _line(own, least, tree, b"", (0, 1))
+
+
+def _line(own: checker.Part, least: int, tree: Ints, numbers: bytes, form: tuple[int, int]) -> tuple[Line, bytes]:
+    """The line of a part with a least bound, times 2^d; `form`: digits and bytes of the numbers."""
+    exact = Fraction(least - 1, 1 << own.table.d)  # another checker rounds otherwise
+    bound = float(exact)
+    if Fraction(bound) > exact:
         bound = float(np.nextafter(bound, -np.inf))
-    branches = own.of.nodes.table.branch[own.of.nodes.table.start[some]].tolist()
-    return ["part", branches, own.inner, bound, tree.tolist(), bits, width], numbers
+    whole = own.of.nodes.table
+    branches = whole.branch[whole.start[own.some]].tolist()
+    return ["part", branches, own.inner, bound, tree.tolist(), *form], numbers

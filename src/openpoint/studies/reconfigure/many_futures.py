@@ -23,7 +23,7 @@ from openpoint.formulations.radiality import Switching, heaviest_tree
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
-from openpoint.search.futures.certificate import FuturesCertificate, FuturesClaim
+from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.model import FuturesModel, FuturesTask, Verdicts
 from openpoint.search.futures.search import search_futures
 from openpoint.search.methods import Log, Searched, TopologySearch
@@ -158,8 +158,8 @@ def search_many(
         task = task_of(program, ac)
         certificate = None
         if search.certificate is not None:
-            claim = FuturesClaim(task.demands, ac.objective.weights, () if alone is None else alone.proofs)
-            certificate = FuturesCertificate(search.certificate, task.network, built, claim, program.asked)
+            proofs = () if alone is None else alone.proofs
+            certificate = FuturesCertificate(search.certificate, task.network, built, program.asked, alone=proofs)
         found = search_futures(
             task,
             gap=search.least_gap,

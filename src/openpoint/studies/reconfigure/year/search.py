@@ -19,7 +19,7 @@ from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
-from openpoint.search.futures.certificate import FuturesCertificate, YearClaim
+from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span, Verdicts
 from openpoint.search.futures.search import search_futures
@@ -247,9 +247,8 @@ def search_year(
         asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))
         built, certificate = asked.built(by_loss=search.certificate is None), None
         if search.certificate is not None:
-            claim = YearClaim(task.demand, task.hours, label)
             words = None if task.program.asked is None else replace(task.program.asked, year=True)
-            certificate = FuturesCertificate(search.certificate, net, built, claim, words)
+            certificate = FuturesCertificate(search.certificate, net, built, words, label=label)
         found = search_futures(
             asked,
             gap=search.least_gap,
