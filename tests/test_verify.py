@@ -244,7 +244,7 @@ TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (name_a_strange_branch, "no such branch"),
     (name_a_branch_twice, "a name twice"),
     (give_multipliers_of_no_digits, "binary digits is 41"),
-    (go_back_twice, "no open side"),
+    (go_back_twice, "more lines"),
     (leave_out_a_bus, "damaged|does not reach"),
     (root_nowhere, "roots"),
     (lock_the_best_away, "locks"),
@@ -282,7 +282,7 @@ def test_a_changed_grid_is_noticed(certificates: dict[str, Path]) -> None:
     grid = files.load("baran33")
     loads = grid.loads.with_columns(p_kw=grid.loads["p_kw"] * np.where(np.arange(grid.loads.height) == 3, 1.001, 1.0))
     for other in (grid.with_tables(loads=loads), files.load("baran69")):
-        with pytest.raises(CertificateError, match=r"best state loses|generation|open"):
+        with pytest.raises(CertificateError, match=r"best state loses|should be radial"):
             verify(other, certificates["baran33"])
 
 
