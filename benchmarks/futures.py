@@ -105,9 +105,9 @@ class Row:
 def measure(case: str, name: str, *, planned: int, sample: int, gap: float, time_limit_s: float) -> Row:
     """One study on one grid."""
     study, grid = STUDIES[name], openpoint.read(case)
-    result = openpoint.reconfigure(
+    result = openpoint.reconfigure_futures(
         grid,
-        futures=grow(grid, count=planned, seed=SEEDS[0], growth=study.growth),
+        grow(grid, count=planned, seed=SEEDS[0], growth=study.growth),
         sample=grow(grid, count=sample, seed=SEEDS[1], growth=study.growth),
         risk=study.risk,
         limits=study.limits,

@@ -16,15 +16,15 @@ import time
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import openpoint
-from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.year.study import prepare_year
+from openpoint.studies.reconfigure.options import ReconfigureYearOptions
+from openpoint.studies.reconfigure.year.study import year_of
 
 GRIDS = ("baran33", "das70", "zhang118", "mantovani136")
 
 
 def main() -> None:
     arguments = parser_of(__doc__, "synthetic-quarters").parse_args()
-    openpoint.reconfigure("civanlar16", year="synthetic-hours")  # compiles
+    openpoint.reconfigure_year("civanlar16", "synthetic-hours")  # compiles
     print("| grid | steps | today MWh | answer MWh | bound MWh | gap | nodes | s | one topology s |")
     for name in arguments.grids or GRIDS:
         print(_row(name, arguments), flush=True)
@@ -32,9 +32,9 @@ def main() -> None:
 
 def _row(name: str, arguments: argparse.Namespace) -> str:
     grid = openpoint.read(name)
-    options = ReconfigureOptions(gap=arguments.gap, time_limit_s=arguments.limit)
+    options = ReconfigureYearOptions(arguments.year, gap=arguments.gap, time_limit_s=arguments.limit)
     began = time.process_time()
-    prepared = prepare_year(grid, options, arguments.year)
+    prepared = year_of(grid, options, options.year)
     found = prepared.solve()
     seconds = time.process_time() - began
     flows = []

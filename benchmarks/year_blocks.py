@@ -21,7 +21,7 @@ import polars as pl  # isort: skip
 def main() -> None:
     arguments = _arguments()
     small = pl.DataFrame({"hours": [4000.0, 4760.0], "all": [0.5, 0.9]})
-    openpoint.reconfigure("civanlar16", year=small, blocks=2)  # compiles
+    openpoint.reconfigure_seasons("civanlar16", small, 2)  # compiles
     print("| grid | most | done | topologies | answer MWh | bound MWh | gap | s |")
     for name in arguments.grids or GRIDS:
         for most in arguments.most.split(","):
@@ -30,10 +30,10 @@ def main() -> None:
 
 def _row(name: str, most: str, arguments: argparse.Namespace) -> str:
     began = time.process_time()
-    found = openpoint.reconfigure(
+    found = openpoint.reconfigure_seasons(
         name,
-        year=arguments.year,
-        blocks=arguments.blocks,
+        arguments.year,
+        arguments.blocks,
         switchings_a_year=None if most == "any" else int(most),
         method=openpoint.TopologySearch(gap=arguments.gap, time_limit_s=arguments.limit),
     )

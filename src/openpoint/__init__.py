@@ -66,9 +66,12 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.faults.front.study import reconfigure_front as reconfigure_front
     from openpoint.studies.reconfigure.faults.study import reconfigure_secure as reconfigure_secure
     from openpoint.studies.reconfigure.fleet.study import reconfigure_fleet as reconfigure_fleet
+    from openpoint.studies.reconfigure.futures.study import reconfigure_futures as reconfigure_futures
     from openpoint.studies.reconfigure.plan import plan_answer as plan_answer
     from openpoint.studies.reconfigure.study import BranchExchange as BranchExchange
     from openpoint.studies.reconfigure.study import reconfigure as reconfigure
+    from openpoint.studies.reconfigure.year.seasons.study import reconfigure_seasons as reconfigure_seasons
+    from openpoint.studies.reconfigure.year.study import reconfigure_year as reconfigure_year
     from openpoint.studies.secure.study import secure as secure
     from openpoint.studies.verify.study import verify_certificate as verify_certificate
     from openpoint.twostage.ambiguity import Moments as Moments
@@ -124,6 +127,9 @@ _HOMES = {
     "openpoint.studies.reconfigure.faults.front.study": ("reconfigure_front",),
     "openpoint.studies.reconfigure.faults.study": ("reconfigure_secure",),
     "openpoint.studies.reconfigure.fleet.study": ("reconfigure_fleet",),
+    "openpoint.studies.reconfigure.futures.study": ("reconfigure_futures",),
+    "openpoint.studies.reconfigure.year.seasons.study": ("reconfigure_seasons",),
+    "openpoint.studies.reconfigure.year.study": ("reconfigure_year",),
     "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
     "openpoint.studies.secure.study": ("secure",),
     "openpoint.studies.verify.study": ("verify_certificate",),

@@ -20,10 +20,10 @@ def test_a_search_goes_on_from_its_checkpoint(command: Command) -> None:
     other = command("reconfigure", "baran33", *limits, "--checkpoint", "open.search")
     assert other.code == 2
     assert "error: the checkpoint open.search is of another grid" in other.err
-    for options in (("--method", "benders"), ("--method", "exchange"), ("--grow", 3)):
+    for options in (("--method", "benders"), ("--method", "exchange")):
         done = command("reconfigure", "baran33", "--checkpoint", "open.search", *options)
         assert done.code == 2
-        assert "--checkpoint is an option of --method search" in done.err
+        assert f"--checkpoint is no option of --method {options[1]}" in done.err
     done = command("reconfigure", "zhang118", *limits, "--checkpoint", "open.search", "--json", "r.json")
     assert done.code == 0, done.err
     assert "checkpoint: " not in done.out
@@ -58,22 +58,6 @@ def test_exchange_says_that_nothing_is_proven(command: Command) -> None:
     done = command("reconfigure", "baran33", "--method", "exchange", "--gap", 1e-3)
     assert (done.code, done.out) == (2, "")
     assert "--gap is no option of --method exchange" in done.err
-    done = command("reconfigure", "baran33", "--method", "exchange", "--grow", 3)
+    done = command("reconfigure-futures", "baran33", "futures.csv", "--method", "exchange")
     assert done.code == 2
-    assert "branch exchange is for one demand" in done.err
-
-
-def test_exchange_names_the_least_violation_where_it_finds_no_state(command: Command) -> None:
-    done = command("reconfigure", "baran33", "--method", "exchange", "--v-min", 0.97)
-    assert done.code == 4
-    assert "No topology that keeps the limits was found" in done.out
-    assert "Least violation met" in done.out
-
-
-def test_the_log_tells_how_far_a_search_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpoint.search.methods.LOG_EVERY_S", 0.0)
-    done = command("reconfigure", "zhang118", "--no-voltage-limits")
-    assert done.code == 0
-    lines = [line for line in done.out.splitlines() if " explored" in line]
-    assert lines
-    assert all((" nodes, " in line or " 1 node, " in line) and " open, depth " in line for line in lines)
+    assert "method is 'exchange'; give one of search, benders" in done.err

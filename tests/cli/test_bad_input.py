@@ -106,7 +106,7 @@ def test_more_faults_than_are_shown_are_followed_by_what_to_do(command: Command,
     faults = [f"{k}, 0.1, {'12x' * k}, {k}" for k in range(1, 3)]
     columns = "".join(f",odd{k}" for k in range(25))
     (tmp_path / "futures.csv").write_text(f"future,bus{columns}\n" + "\n".join(faults))
-    done = command("reconfigure", "baran33", "--futures", "futures.csv")
+    done = command("reconfigure-futures", "baran33", "futures.csv")
     assert done.code == 2
     assert done.err.splitlines()[-1].endswith(" more; mend these first, and run it again")
     openpoint.write(openpoint.read("baran33"), tmp_path / "odd")
@@ -200,12 +200,6 @@ def test_a_name_with_a_comma_is_one_name(command: Command, tmp_path: Path) -> No
     assert json.loads(done.out)["open_branches"] == ["B, C"]
 
 
-@pytest.mark.parametrize("option", ["--remote-min", "--manual-min"])
-def test_minutes_without_a_plan_are_refused(option: str, command: Command, ring: Path) -> None:
-    refused(command("reconfigure", ring, option, 3), f"{option} goes with --plan or --checklist")
-    assert command("reconfigure", ring, option, 3, "--plan").code == 0
-
-
 def test_a_folder_with_a_spoiled_table(command: Command, ring: Path) -> None:
     text = (ring / "lines.csv").read_text(encoding="utf-8")
     for spoiled in (
@@ -247,7 +241,7 @@ def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
         ("convert", "civanlar16", "round"),
         ("reconfigure", "civanlar16", "--json", "round"),
         ("reconfigure", "civanlar16", "--csv", "round"),
-        ("reconfigure", "civanlar16", "--futures", "round"),
+        ("reconfigure-futures", "civanlar16", "round"),
         ("reconfigure", "civanlar16", "--config", "round", "--save-config", "round.toml"),
     ):
         done = command(*line)
@@ -258,7 +252,7 @@ def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
 def test_whole_numbers_have_a_range(number: str, command: Command) -> None:
     for line in (
         ("reconfigure", "civanlar16", "--max-changes"),
-        ("reconfigure", "civanlar16", "--grow"),
+        ("harden", "civanlar16", "--max-lines"),
         ("partition", "ieee37-microgrids", "--most-deviating"),
         ("harden", "zhang13", "--any-lines"),
         ("futures", "civanlar16", "-o", "f.csv", "--count"),

@@ -129,7 +129,7 @@ def test_a_device_takes_any_output() -> None:
 
 def test_a_result_replaces_an_earlier_one(command: Command) -> None:
     outputs = ("--json", "r", "--csv", "tables", "--excel", "r.xlsx", "--report", "r.html", "--plot", "r.svg")
-    more = ("--certificate", "proof.gz", "--plan", "--checklist", "list.md", "--parquet", "tables")
+    more = ("--certificate", "proof.gz", "--parquet", "tables")
     for _ in range(2):
         done = command("reconfigure", GRID, *outputs, *more)
         assert done.code == 0, done.err
@@ -142,7 +142,7 @@ def test_a_result_replaces_an_earlier_one(command: Command) -> None:
 
 
 def test_every_output_that_a_full_disk_does_not_take_is_named(command: Command, ring: Path) -> None:
-    outputs = {"--json": "r", "--csv": "tables", "--excel": "r.xlsx", "--report": "r.html", "--checklist": "l.md"}
+    outputs = {"--json": "r", "--csv": "tables", "--excel": "r.xlsx", "--report": "r.html"}
     outputs |= {"--write": "copy/", "--save-config": "run.toml", "--plot": "r.svg"}
     asked = ("reconfigure", ring, *(text for pair in outputs.items() for text in pair), "--force")
     assert command(*asked).code == 0
@@ -185,18 +185,17 @@ def test_a_circuit_in_parts_is_not_copied_elsewhere(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--restorable", "today", "--max-iterations", "3"], "leave out method"),
-        (["--front", "unrestorable", "--method", "search"], "leave out method"),
-        (["--restorable", "today", "--soft-limits"], "leave one of both out"),
-        (["--grow", "3", "--method", "search", "--executor", "processes:2"], "leave the executor out"),
-        (["--year", "synthetic-hours", "--method", "search", "--executor", "processes:2"], "leave the executor out"),
-        (["--method", "enumeration", "--gap", "0.1"], "--gap is no option of --method enumeration"),
-        (["--method", "search", "--max-iterations", "3"], "--max-iterations are options of --method benders"),
+        (
+            ["reconfigure", GRID, "--method", "enumeration", "--gap", "0.1"],
+            "--gap is no option of --method enumeration",
+        ),
+        (["reconfigure-futures", GRID, "f.csv", "--executor", "processes:2"], "leave the executor out"),
+        (["reconfigure-year", GRID, "synthetic-hours", "--executor", "processes:2"], "leave the executor out"),
     ],
     ids=str,
 )
 def test_options_that_would_be_ignored_are_refused(arguments: list[str], said: str, command: Command) -> None:
-    done = command("reconfigure", GRID, *arguments)
+    done = command(*arguments)
     assert done.code == 2
     assert said in done.err
 
@@ -205,7 +204,6 @@ def test_options_that_other_commands_would_ignore_are_refused(command: Command) 
     for arguments, said in (
         (("dispatch", GRID, "--points", 3), "--points is the number of points of --pareto"),
         (("dispatch", GRID, "--pareto", "losses,changes", "--minimize", "cost"), "in place of --minimize"),
-        (("partition", "ieee13-microgrids", "--samples", 0, "--executor", "processes:2"), "leave it out"),
     ):
         done = command(*arguments)
         assert done.code == 2, arguments

@@ -31,7 +31,7 @@ def test_after_it_no_study_compiles(warm: None) -> None:
     with while_compiling(lambda name, finished: told.append(name)):
         openpoint.reconfigure(openpoint.read("baran33"))
         openpoint.reconfigure(openpoint.read("das70"), limits=limits, max_changes=4)
-        openpoint.reconfigure(small, futures=openpoint.grow(small, count=3, seed=2))
+        openpoint.reconfigure_futures(small, openpoint.grow(small, count=3, seed=2))
         openpoint.reconfigure(random_grid(3, Flavour(feed=True, dispatch=True, limits=True)))
         openpoint.run_powerflow(openpoint.read("zhang118"))
         openpoint.harden(openpoint.read("zhang13"), any_lines=1, max_lines=1, max_generators=1)

@@ -52,10 +52,10 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "reconfigure": lambda: openpoint.reconfigure(ring(), method=openpoint.BranchExchange()),
     "secured": lambda: openpoint.reconfigure_secure(ring(), restorable=9),
     "secured front": lambda: openpoint.reconfigure_front(ring(), "unrestorable"),
-    "futures": lambda: openpoint.reconfigure(ring(), futures=FUTURES, method=openpoint.Enumeration()),
-    "year": lambda: openpoint.reconfigure(ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})),
-    "year blocks": lambda: openpoint.reconfigure(
-        ring(), year=pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]}), blocks=2
+    "futures": lambda: openpoint.reconfigure_futures(ring(), FUTURES, method=openpoint.Enumeration()),
+    "year": lambda: openpoint.reconfigure_year(ring(), pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})),
+    "year blocks": lambda: openpoint.reconfigure_seasons(
+        ring(), pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]}), 2
     ),
     "fleet": fleet,
     "dispatch": lambda: openpoint.dispatch(dispatch_grids.ring(), minimize="cost"),

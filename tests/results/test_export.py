@@ -295,7 +295,7 @@ def feeders() -> Grid:
 
 
 def futures() -> Any:
-    return openpoint.reconfigure(feeders(), futures=FUTURES, method=openpoint.Enumeration())
+    return openpoint.reconfigure_futures(feeders(), FUTURES, method=openpoint.Enumeration())
 
 
 def hardened() -> Any:

@@ -48,7 +48,7 @@ def prepare(grid: Grid, options: DemandOptions) -> Prepared[DemandResult]:
     """List the loads of a grid, the largest first."""
     loads = grid.loads.select("name", "p_kw").sort("p_kw", descending=True)
     loads = loads.filter(loads["p_kw"] >= options.least_kw)
-    return Ready(grid, lambda: DemandResult(grid, float(grid.loads["p_kw"].sum()), loads.height, loads))
+    return Ready(lambda: DemandResult(grid, float(grid.loads["p_kw"].sum()), loads.height, loads))
 
 
 demand = function("demand", DemandOptions, prepare)

@@ -119,7 +119,7 @@ def test_many_futures_end_with_a_judged_topology(risk: Risk, deaf: list[str], mo
     futures, sample = openpoint.grow(grid, count=8, seed=1), openpoint.grow(grid, count=8, seed=2)
     clock = held(monkeypatch, 0.5)
     method = Benders(gap=0.0, time_limit_s=20.5)
-    result = openpoint.reconfigure(grid, futures=futures, sample=sample, risk=risk, method=method)
+    result = openpoint.reconfigure_futures(grid, futures, sample=sample, risk=risk, method=method)
     assert result.termination is Termination.TIME
     assert result.objective_kw is not None
     assert result.lower_bound_kw <= result.objective_kw

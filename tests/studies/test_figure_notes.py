@@ -41,7 +41,7 @@ STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
     "powerflow": (openpoint.run_powerflow, lambda: ring(RING), "powerflow"),
     "reconfigure": (openpoint.reconfigure, lambda: ring(RING), "result"),
     "futures": (
-        lambda grid: openpoint.reconfigure(grid, futures=openpoint.grow(grid, count=2, seed=1)),
+        lambda grid: openpoint.reconfigure_futures(grid, openpoint.grow(grid, count=2, seed=1)),
         lambda: ring(RING),
         "futures",
     ),

@@ -25,9 +25,13 @@ from openpoint.cli.options import (
 )
 
 HELP = ["-h", "--help"]
-FIRST = ("reconfigure", "dispatch", "futures", "partition", "harden", "verify")
+FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
 """The order in which the help lists commands; the others follow."""
-SCHEMA = "schema"
+OTHERS = {
+    "futures": "Draw futures of a grid and write them as a table.",
+    "schema": "Print the JSON Schema of a result or of a grid.",
+}
+"""Commands that are no studies and have a module of their own, each with the first sentence of its help."""
 
 MAIN_EPILOG = f"""\b
 Also:
@@ -91,8 +95,8 @@ class Commands(TyperGroup):
                 import_module(study.command).register(alone)
             elif study.options and name == study.name:
                 import_module("openpoint.cli.study").register(alone, study)
-        if name == SCHEMA:
-            import_module("openpoint.cli.schema").register(alone)
+        if name in OTHERS:
+            import_module(f"openpoint.cli.{name}").register(alone)
         return typer.main.get_group(alone).commands[name] if alone.registered_commands else None
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -117,12 +121,13 @@ class Commands(TyperGroup):
             if study.options:
                 found[study.name] = study.sentence
         found |= {name: command.help or "" for name, command in self.commands.items()}
-        found[SCHEMA] = "Print the JSON Schema of a result or of a grid."
+        found |= OTHERS
         return {name: found[name] for name in sorted(found, key=_rank)}
 
 
 def _rank(name: str) -> int:
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+    family = name.partition("-")[0]
+    return FIRST.index(family) if family in FIRST else len(FIRST)
 
 
 app = typer.Typer(
@@ -161,7 +166,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="YEAR",
-            help="The year that reconfigure --year had, if the certificate is about one; its demands are read there.",
+            help="The year that reconfigure-year had, if the certificate is about one; its demands are read there.",
         ),
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the bounds.")] = 1,

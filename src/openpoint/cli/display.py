@@ -29,6 +29,7 @@ from openpoint.report.terminal.render import show, show_rows
 
 if TYPE_CHECKING:
     from openpoint.results.base import Result
+    from openpoint.studies.reconfigure.fleet.result import FleetRow
     from openpoint.twostage.log import Iteration
 
 # Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
@@ -200,6 +201,44 @@ class Counting:
         if passed < 1.0 or not self._all:
             return Text("")
         return Text(f"{self._done} of {self._all} {self._unit} … {passed:.0f} s  (Ctrl-C keeps what is decided)", "dim")
+
+
+class GridLines:
+    """Prints a line for a grid: for the first ones, then at most one a second; what failed has a line in any case."""
+
+    def __init__(self, out: Console) -> None:
+        self._out, self._start = out, time.perf_counter()
+        self._printed, self._printed_at = 0, 0.0
+        self._done = self._count = 0
+        self._live = Live(console=out, get_renderable=self._status, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> GridLines:
+        if self._out.is_terminal and not self._out.quiet:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, row: FleetRow, done: int, count: int) -> None:
+        self._done, self._count = done, count
+        now = time.perf_counter()
+        if row.error is None and self._printed >= FIRST_LINES and now - self._printed_at < LINE_EVERY_S:
+            return
+        self._printed, self._printed_at = self._printed + 1, now
+        outcome = row.error.partition("\n")[0] if row.error is not None else _in_words(row)
+        style = "red" if row.error is not None else ""
+        self._out.print(Text(f"{done:>{len(str(count))}}/{count}  {words.safe(f'{row.name}: {outcome}')}", style))
+
+    def _status(self) -> Text:
+        passed = time.perf_counter() - self._start
+        return Text(f"{self._done} of {self._count} grids … {passed:.0f} s  (Ctrl-C keeps what is finished)", "dim")
+
+
+def _in_words(row: FleetRow) -> str:
+    """The losses of a grid, why its run ended, and how long it took."""
+    kept = ", kept of an earlier run" if row.status == "kept" else f", {row.seconds or 0.0:.2f} s"
+    return f"{words.kw(row.loss_before_kw)} → {words.kw(row.loss_kw)} kW, {row.termination}{kept}"
 
 
 def show_result(out: Console, result: Result) -> None:

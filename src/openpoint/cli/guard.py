@@ -11,8 +11,8 @@ from typing import ParamSpec
 import typer
 
 from openpoint.cli.groups import bounded
-from openpoint.cli.shell import DEBUG, INTERRUPTED
-from openpoint.errors import MOST_LINES, InputError, OpenpointError, Problem, grouped
+from openpoint.cli.shell import DEBUG, INTERRUPTED, NOT_WRITTEN
+from openpoint.errors import MOST_LINES, InputError, NotWrittenError, OpenpointError, Problem, grouped
 from openpoint.report.terminal.words import safe
 
 BAD_INPUT = 2
@@ -62,7 +62,7 @@ def _explain(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, OpenpointError):
         complain("error", str(error))
-        return BAD_INPUT
+        return NOT_WRITTEN if isinstance(error, NotWrittenError) else BAD_INPUT
     if isinstance(error, OSError) and error.filename is not None:
         complain("error", f"{error.filename}: {error.strerror}. Check the path and your rights to it")
         return BAD_INPUT

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     shape = inspect.Parameter(
         "shape",
         inspect.Parameter.KEYWORD_ONLY,
-        default=shapes("result"),
+        default=shapes("reconfigure"),
         annotation=Annotated[shapes, typer.Argument(metavar="SHAPE", help="What it describes.")],
     )
     request = inspect.Parameter(

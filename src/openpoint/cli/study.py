@@ -114,9 +114,9 @@ def run(study: Study, source: str, question: Any, reads: Mapping[str, Any], want
     outputs = replace(wanted.outputs, certificate=proof["certificate"], checkpoint=proof["checkpoint"])
     out = console(to_stderr=outputs.json_to_stdout, quiet=wanted.quiet)
     copies = _copies(source, wanted)
-    grid = read_sound(source, **reads)
+    grid: Any = source if question.several else read_sound(source, **reads)
     prepared: Prepared[Result] = study.prepare(grid, question)
-    heading = f"{words.safe(prepared.grid.name)}: {size(prepared.grid)}"
+    heading = "" if question.several else f"{words.safe(grid.name)}: {size(grid)}"
     out.print("\n".join(line for line in (heading, prepared.heading) if line) + "\n")
     with _shown(out, prepared.unit) as progress:
         result = prepared.solve(progress)
@@ -137,9 +137,11 @@ def _path(given: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _shown(out: Console, unit: str) -> AbstractContextManager[Any]:
-    """What shows the progress: a line an iteration, or how many things are done."""
-    from openpoint.cli.display import Counting, Progress
+    """What shows the progress: a line an iteration, a line a grid, or how many things are done."""
+    from openpoint.cli.display import Counting, GridLines, Progress
 
+    if unit == "grids":
+        return GridLines(out)
     return Progress(out, unit=unit) if unit in ("kW", "$", "") or "/" in unit else Counting(out, unit)
 
 
@@ -195,7 +197,7 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 def _annotated(name: str, option: Option, default: object) -> Any:
     """The option for Typer; a flag without a default may be said or denied."""
     flag = option.flag or name.replace("_", "-")
-    flags = [f"--{flag}/--no-{flag}" if option.kind == "flag" and default is None else f"--{flag}"]
+    flags = [f"--{flag}/--no-{flag}" if option.kind == "flag" and default is not False else f"--{flag}"]
     sentence = option.sentence
     if option.kind == "names":
         sentence = re.sub(r"\.(?=  \[|$)", "; repeatable.", sentence, count=1)

@@ -32,7 +32,10 @@ from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.harden.study import harden
 from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.faults.study import reconfigure_secure
+from openpoint.studies.reconfigure.futures.study import reconfigure_futures
 from openpoint.studies.reconfigure.study import BranchExchange, reconfigure
+from openpoint.studies.reconfigure.year.seasons.study import reconfigure_seasons
+from openpoint.studies.reconfigure.year.study import reconfigure_year
 from openpoint.verify import Question, check, verify
 
 
@@ -88,14 +91,14 @@ def _impossible_limits() -> None:
 def _futures() -> None:
     grid = files.load("civanlar16")
     futures = grow(grid, count=2, seed=1)
-    reconfigure(grid, futures=futures, method=TopologySearch())
+    reconfigure_futures(grid, futures, method=TopologySearch())
     with tempfile.TemporaryDirectory() as folder:
-        reconfigure(grid, futures=futures, method=TopologySearch(certificate=Path(folder) / "proof.cert"))
+        reconfigure_futures(grid, futures, method=TopologySearch(certificate=Path(folder) / "proof.cert"))
 
 
 def _year() -> None:
-    reconfigure(files.load("civanlar16"), year="synthetic-hours")
-    reconfigure(files.load("civanlar16"), year="synthetic-hours", blocks="quarterly", switchings_a_year=2)
+    reconfigure_year(files.load("civanlar16"), "synthetic-hours")
+    reconfigure_seasons(files.load("civanlar16"), "synthetic-hours", "quarterly", switchings_a_year=2)
 
 
 def _certificate() -> None:

@@ -88,19 +88,26 @@ def _study(folder: str, result: str, name: str, title: str, **commands: str) -> 
 
 
 def _asked(
-    name: str, of: str, sentence: str, *, folder: str = "", options: str = "options", prepares: str = "study:prepare"
+    name: str,
+    of: str,
+    sentence: str,
+    *,
+    folder: str = "",
+    options: str = "options",
+    result: str = "",
+    prepares: str = "study:prepare",
 ) -> Study:
     """A study of this package with its command.
 
     Args:
         name, sentence: of the command. of: how the classes of its options and of its result begin.
         folder: its own, where that is called otherwise. options: module of its options, in its folder or after a dot in
-            that above it. prepares: the function.
+            that above it. result: its class, where that is called otherwise. prepares: the function.
     """
     return Study(
         title=f"Result of `openpoint {name}`",
         place=f"{_HERE}.{folder or name}",
-        result=f"result:{of}Result",
+        result=f"result:{result or f'{of}Result'}",
         name=name,
         sentence=sentence,
         options=f"{options}:{of}Options",
@@ -109,39 +116,52 @@ def _asked(
 
 
 STUDIES = (
-    _study(
-        "reconfigure",
-        "ReconfigureResult",
-        "result",
-        "Result of `openpoint reconfigure`",
-        reconfigure="Find the radial state of least loss that keeps the limits, today, over a year or in many futures.",
-        futures="Draw futures of a grid and write them as a table.",
+    _asked("reconfigure", "Reconfigure", "Find the radial state of least loss that keeps the limits."),
+    _asked(
+        "reconfigure-futures",
+        "ReconfigureFutures",
+        "Find one radial state for many futures.",
+        folder="reconfigure.futures",
+        options=".options",
+        result="FuturesResult",
     ),
-    _study(
-        "reconfigure.futures",
-        "FuturesResult",
-        "futures",
-        "Result of `openpoint reconfigure` for many futures",
+    _asked(
+        "reconfigure-year",
+        "ReconfigureYear",
+        "Find one radial state for a year, of least energy lost.",
+        folder="reconfigure.year",
+        options=".options",
+        result="YearResult",
     ),
-    _study("reconfigure.year", "YearResult", "year", "Result of `openpoint reconfigure` for a year"),
-    _study(
-        "reconfigure.year.seasons",
-        "SeasonsResult",
-        "year-blocks",
-        "Result of `openpoint reconfigure` for a year in blocks",
+    _asked(
+        "reconfigure-seasons",
+        "ReconfigureSeasons",
+        "Find a radial state for each month or season of a year, with few switch operations between them.",
+        folder="reconfigure.year.seasons",
+        options="..options",
+        result="SeasonsResult",
     ),
-    _study("reconfigure.fleet", "FleetResult", "fleet", "Result of `openpoint reconfigure` for many grids"),
-    _study(
-        "reconfigure.faults",
-        "SecuredResult",
+    _asked(
         "reconfigure-secure",
-        "Result of `openpoint reconfigure --restorable`, `--at-most` and `--minimize`",
+        "ReconfigureSecure",
+        "Find the radial state of least loss, or of least interruptions, with faults as a limit.",
+        folder="reconfigure.faults",
+        result="SecuredResult",
     ),
-    _study(
-        "reconfigure.faults.front",
-        "ReconfigureFront",
+    _asked(
         "reconfigure-front",
-        "Result of `openpoint reconfigure --front`",
+        "ReconfigureFront",
+        "Find the radial states of which none has both less loss and less that faults do.",
+        folder="reconfigure.faults.front",
+        options=".options",
+        result="ReconfigureFront",
+    ),
+    _asked(
+        "reconfigure-fleet",
+        "ReconfigureFleet",
+        "Reconfigure many grids, each by itself, with one table and one page of all.",
+        folder="reconfigure.fleet",
+        result="FleetResult",
     ),
     _study(
         "dispatch",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from openpoint.options import KEY, PARTS, declared
 
 if TYPE_CHECKING:
-    from openpoint.grid.grid import Grid
     from openpoint.io import GridLike
     from openpoint.twostage.deadline import Deadline
 
@@ -22,10 +21,6 @@ Gives = TypeVar("Gives", covariant=True)
 
 class Prepared(Protocol[Gives]):
     """A question about a grid, checked and ready to be solved."""
-
-    @property
-    def grid(self) -> Grid:
-        """The grid, with what is asked for given to the choice."""
 
     @property
     def heading(self) -> str:
@@ -49,10 +44,9 @@ class Ready(Generic[Found]):
     """A question whose answer is computed in one go, without a word about its progress.
 
     Attributes:
-        grid: what is asked about. answer: computes the result.
+        answer: computes the result.
     """
 
-    grid: Grid
     answer: Callable[[], Found]
     heading: str = ""
     unit: str = ""
@@ -63,18 +57,26 @@ class Ready(Generic[Found]):
 
 
 def function(
-    name: str, options: Callable[P, Asked], prepare: Callable[[Grid, Asked], Prepared[Found]]
-) -> Callable[Concatenate[GridLike, P], Found]:
+    name: str,
+    options: Callable[P, Asked],
+    prepare: Callable[[Any, Asked], Prepared[Found]],
+    *,
+    several: bool = False,
+) -> Callable[Concatenate[Any, P], Found]:
     """The Python function of a study: it reads the grid, prepares the question that the options ask, and solves it.
 
     Its signature and the list of its arguments are those of the options, its description that of `prepare`.
+
+    Args:
+        name: of the function. options: the class of the options. prepare: takes the grid and these.
+        several: whether it is about several grids, which `prepare` finds.
     """
 
     def run(grid: GridLike, /, *args: P.args, **kwargs: P.kwargs) -> Found:
         from openpoint.io import read
 
         question: Any = options(*args, **kwargs)
-        return prepare(read(grid), question).solve(question.progress)
+        return prepare(grid if several else read(grid), question).solve(question.progress)
 
     run.__name__ = run.__qualname__ = name
     run.__module__ = prepare.__module__

@@ -31,15 +31,15 @@ def table(tmp_path: Path) -> Path:
 
 
 def answer(command: Command, *arguments: object) -> dict[str, Any]:
-    done = command("reconfigure", *arguments, "--json", "-", "--quiet")
+    done = command("reconfigure-futures", *arguments, "--json", "-", "--quiet")
     assert done.code == 0, done.err
     document: dict[str, Any] = json.loads(done.out)
-    jsonschema.validate(document, published("futures"))
+    jsonschema.validate(document, published("reconfigure-futures"))
     return document
 
 
 def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, table: Path) -> None:
-    done = command("reconfigure", ring, "--futures", table)
+    done = command("reconfigure-futures", ring, table)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert "futures: 2" in lines
@@ -56,14 +56,11 @@ def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, t
 @pytest.mark.parametrize(
     "options", [(), ("--method", "search"), ("--method", "benders"), ("--certificate", "proof.gz")]
 )
-def test_the_gap_of_futures_is_that_of_help_however_the_method_is_asked_for(
+def test_the_gap_of_futures_is_the_same_however_the_method_is_asked_for(
     command: Command, ring: Path, table: Path, options: tuple[str, ...]
 ) -> None:
-    assert "default: 1e-6 by search for one demand, else and in the long run 1e-4" in " ".join(
-        command("reconfigure", "--help").out.split()
-    )
-    assert "gap=0.0001" in answer(command, ring, "--futures", table, *options)["method"]
-    assert "gap=0.001" in answer(command, ring, "--futures", table, "--gap", "1e-3", *options)["method"]
+    assert "gap=0.0001" in answer(command, ring, table, *options)["method"]
+    assert "gap=0.001" in answer(command, ring, table, "--gap", "1e-3", *options)["method"]
     one = command("reconfigure", ring, "--method", "search", "--json", "-", "--quiet")
     assert "gap=1e-06" in json.loads(one.out)["method"]
 
@@ -71,13 +68,13 @@ def test_the_gap_of_futures_is_that_of_help_however_the_method_is_asked_for(
 def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = command(
-        *("reconfigure", ring, "--futures", table, "--sample", table, "--quiet", "--json", out / "r.json"),
+        *("reconfigure-futures", ring, table, "--sample", table, "--quiet", "--json", out / "r.json"),
         *("--csv", out / "csv", "--parquet", out / "parquet", "--excel", out / "r.xlsx"),
         *("--report", out / "r.html", "--plot", out / "r.png"),
     )
     assert done.code == 0, done.err
     assert not done.out
-    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("futures"))
+    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("reconfigure-futures"))
     summary = pl.read_csv(out / "csv" / "summary.csv")
     assert summary["futures_count"].item() == summary["sample_count"].item() == 2
     for name in ("plans", "futures", "sample", "buses", "branches", "violations", "iterations"):
@@ -98,30 +95,29 @@ def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_
     ],
 )
 def test_every_risk_can_be_asked_for(risk: str, said: str, command: Command, ring: Path, table: Path) -> None:
-    assert answer(command, ring, "--futures", table, "--risk", risk)["risk"] == said
+    assert answer(command, ring, table, "--risk", risk)["risk"] == said
 
 
 def test_ambiguity_shares_and_executors_reach_the_study(command: Command, ring: Path, table: Path) -> None:
-    plain = answer(command, ring, "--futures", table)
-    wrong = answer(command, ring, "--futures", table, "--ambiguity", "tv:0.2")
+    plain = answer(command, ring, table)
+    wrong = answer(command, ring, table, "--ambiguity", "tv:0.2")
     assert wrong["ambiguity"] == "total variation up to 0.2"
     assert wrong["objective_kw"] > plain["objective_kw"]
-    shared = answer(command, ring, "--futures", table, "--limits-share", "0.5", "--max-changes", 0)
+    shared = answer(command, ring, table, "--limits-share", "0.5", "--max-changes", 0)
     assert shared["limits_share"] == 0.5
     assert shared["open_branches"] == shared["open_before"]
-    assert answer(command, ring, "--futures", table, "--executor", "serial")["objective_kw"] == plain["objective_kw"]
+    assert answer(command, ring, table, "--executor", "serial")["objective_kw"] == plain["objective_kw"]
 
 
-def test_futures_can_be_drawn_on_the_way_or_before(command: Command, ring: Path) -> None:
-    drawn = answer(command, ring, "--grow", 3, "--seed", 5, "--growth", "solar", "--sample", 4)
-    assert (drawn["futures_count"], drawn["sample_count"]) == (3, 4)
+def test_futures_are_drawn_before(command: Command, ring: Path) -> None:
+    for file, seed in (("f.parquet", 5), ("others.csv", 6)):
+        done = command("futures", ring, "--count", 3, "--seed", seed, "--growth", "solar", "-o", file)
+        assert done.code == 0, done.err
+        assert "3 futures of ring" in done.out
+    found = answer(command, ring, "f.parquet", "--sample", "others.csv")
+    assert (found["futures_count"], found["sample_count"]) == (3, 3)
     # The sample is of another seed: none of its futures is one planned for.
-    assert not {f["demand_kw"] for f in drawn["futures"]} & {f["demand_kw"] for f in drawn["sample"]}
-    done = command("futures", ring, "--count", 3, "--seed", 5, "--growth", "solar", "-o", "f.parquet")
-    assert done.code == 0, done.err
-    assert "3 futures of ring" in done.out
-    read = answer(command, ring, "--futures", "f.parquet")
-    assert read["objective_kw"] == pytest.approx(drawn["objective_kw"], rel=1e-9)
+    assert not {f["demand_kw"] for f in found["futures"]} & {f["demand_kw"] for f in found["sample"]}
 
 
 def test_assumptions_change_what_is_drawn(command: Command, ring: Path) -> None:
@@ -151,9 +147,10 @@ BAD = {
 def test_a_bad_table_is_refused_with_row_and_remedy(fault: str, command: Command, ring: Path, table: Path) -> None:
     content, told = BAD[fault]
     table.write_text(content, encoding="utf-8")
-    for option in ("--futures", "--sample"):
-        planned = ("--grow", 2) if option == "--sample" else ()
-        done = command("reconfigure", ring, *planned, option, table)
+    good = table.with_name("good.csv")
+    good.write_text(TABLE, encoding="utf-8")
+    for tables in ((table,), (good, "--sample", table)):
+        done = command("reconfigure-futures", ring, *tables)
         assert done.code == 2, done.out
         assert "Traceback" not in done.err
         assert "internal error" not in done.err
@@ -165,28 +162,17 @@ def test_a_bad_table_is_refused_with_row_and_remedy(fault: str, command: Command
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--futures", "futures.csv", "--grow", "3"], "leave one out"),
-        (["--futures", "futures.csv", "--seed", "3"], "--grow"),
-        (["--futures", "futures.csv", "--growth", "solar"], "--grow"),
-        (["--futures", "futures.csv", "--sample", "10"], "name a table"),
-        (["--futures", "futures.csv", "--risk", "cvar"], "cvar:0.9"),
-        (["--futures", "futures.csv", "--risk", "cvar:1"], "0.9"),
-        (["--futures", "futures.csv", "--risk", "regret:regret"], "regret:expected"),
-        (["--futures", "futures.csv", "--ambiguity", "kl:1"], "tv:0.2"),
-        (["--futures", "futures.csv", "--ambiguity", "tv:0.1", "--risk", "worst"], "leave ambiguity out"),
-        (["--futures", "futures.csv", "--limits-share", "2"], "--limits-share"),
-        (["--futures", "futures.csv", "--executor", "moon"], "processes:4"),
-        (["--futures", "futures.csv", "--method", "enumeration", "--executor", "serial"], "--executor"),
-        (["--futures", "futures.csv", "--method", "enumeration", "--risk", "regret"], "Benders"),
-        (["--futures", "futures.json"], ".parquet"),
-        (["--futures", "missing.csv"], "missing.csv"),
-        (["--grow", "0"], "--grow"),
-        (["--grow", "2", "--assume", "pv=1"], "pv_adoption"),
-        (["--grow", "2", "--assume", "pv_adoption=much"], "pv_adoption=0.5"),
-        (["--grow", "2", "--assume", "pv_adoption=3"], "from 0 to 1"),
-        (["--risk", "worst"], "--futures TABLE or --grow N"),
-        (["--limits-share", "0.9"], "--futures TABLE or --grow N"),
-        (["--sample", "5"], "--grow"),
+        (["futures.csv", "--risk", "cvar"], "cvar:0.9"),
+        (["futures.csv", "--risk", "cvar:1"], "0.9"),
+        (["futures.csv", "--risk", "regret:regret"], "regret:expected"),
+        (["futures.csv", "--ambiguity", "kl:1"], "tv:0.2"),
+        (["futures.csv", "--ambiguity", "tv:0.1", "--risk", "worst"], "leave ambiguity out"),
+        (["futures.csv", "--limits-share", "2"], "--limits-share"),
+        (["futures.csv", "--executor", "moon"], "processes:4"),
+        (["futures.csv", "--method", "enumeration", "--executor", "serial"], "--executor"),
+        (["futures.csv", "--method", "enumeration", "--risk", "regret"], "Benders"),
+        (["futures.json"], ".parquet"),
+        (["missing.csv"], "missing.csv"),
     ],
     ids=" ".join,
 )
@@ -194,19 +180,35 @@ def test_wrong_options_end_with_2_and_say_which(
     options: list[str], told: str, command: Command, ring: Path, table: Path
 ) -> None:
     assert table.exists()
-    done = command("reconfigure", ring, *options)
+    done = command("reconfigure-futures", ring, *options)
     assert done.code == 2, done.out
     assert told in done.err
     assert "Traceback" not in done.err
     assert "Stopped" not in done.out
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--count", "0"], "--count"),
+        (["--assume", "pv=1"], "pv_adoption"),
+        (["--assume", "pv_adoption=much"], "pv_adoption=0.5"),
+        (["--assume", "pv_adoption=3"], "from 0 to 1"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_growth_is_refused(options: list[str], told: str, command: Command, ring: Path) -> None:
+    done = command("futures", ring, "-o", "drawn.csv", *options)
+    assert done.code == 2
+    assert told in done.err
+
+
 def test_unknown_probabilities_are_refused_where_they_are_needed(command: Command, ring: Path, table: Path) -> None:
     table.write_text("\n".join(line.rpartition(",")[0] for line in TABLE.splitlines()), encoding="utf-8")
-    done = command("reconfigure", ring, "--futures", table)
+    done = command("reconfigure-futures", ring, table)
     assert done.code == 2
     assert "column probability" in done.err
-    assert answer(command, ring, "--futures", table, "--risk", "worst")["futures"][0]["probability"] is None
+    assert answer(command, ring, table, "--risk", "worst")["futures"][0]["probability"] is None
 
 
 def test_a_table_of_futures_has_a_known_ending(command: Command, ring: Path) -> None:
@@ -216,7 +218,7 @@ def test_a_table_of_futures_has_a_known_ending(command: Command, ring: Path) -> 
 
 
 def test_no_topology_in_all_futures_ends_with_3(command: Command, ring: Path, table: Path) -> None:
-    done = command("reconfigure", ring, "--futures", table, "--v-min", 0.9999)
+    done = command("reconfigure-futures", ring, table, "--v-min", 0.9999)
     assert done.code == 3
     assert "keeps the limits in all futures" in done.out
     assert "Least violation met with these branches open" in done.out
@@ -224,11 +226,11 @@ def test_no_topology_in_all_futures_ends_with_3(command: Command, ring: Path, ta
 
 
 def test_help_teaches(command: Command) -> None:
-    for verb, taught in (("reconfigure", "--risk cvar:0.9"), ("futures", "openpoint futures civanlar16")):
+    for verb, taught in (("reconfigure-futures", "--risk cvar:0.9"), ("futures", "openpoint futures civanlar16")):
         done = command(verb, "--help")
         assert done.code == 0
         assert taught in done.out
 
 
 def test_the_schema_is_printed(command: Command) -> None:
-    assert json.loads(command("schema", "futures").out) == published("futures")
+    assert json.loads(command("schema", "reconfigure-futures").out) == published("reconfigure-futures")

@@ -1,4 +1,4 @@
-"""`openpoint reconfigure --year`: what it prints and leaves behind, and what it refuses with place and remedy."""
+"""`openpoint reconfigure-year`: what it prints and leaves behind, and what it refuses with place and remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_year_today_and_in_the_answer_is_shown(command: Command, ring: Path, table: Path) -> None:
-    done = command("reconfigure", ring, "--year", table)
+    done = command("reconfigure-year", ring, table)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert "year: 3 steps, 8,760 h" in lines
@@ -37,27 +37,27 @@ def test_every_output_is_written_in_the_published_shape(
 ) -> None:
     out = tmp_path / "out"
     done = command(
-        *("reconfigure", ring, "--year", table, "--quiet", "--json", out / "r.json", "--csv", out / "csv"),
+        *("reconfigure-year", ring, table, "--quiet", "--json", out / "r.json", "--csv", out / "csv"),
         *("--report", out / "r.html", "--plot", out / "r.svg", "--excel", out / "r.xlsx"),
     )
     assert done.code == 0, done.err
     document = json.loads((out / "r.json").read_text(encoding="utf-8"))
-    jsonschema.validate(document, published("year"))
+    jsonschema.validate(document, published("reconfigure-year"))
     assert document["open_branches"] == ["B-C"]
     assert len(document["steps"]) == 3
     assert all((out / name).stat().st_size for name in ("r.html", "r.svg", "r.xlsx", "csv/steps.csv"))
 
 
-@pytest.mark.parametrize("options", [(), ("--method", "search"), ("--certificate", "proof.gz")])
+@pytest.mark.parametrize("options", [(), ("--certificate", "proof.gz")])
 def test_the_gap_of_a_year_is_the_same_however_the_search_is_asked_for(
     command: Command, ring: Path, table: Path, options: tuple[str, ...]
 ) -> None:
-    assert "topology search, to 0.01 %" in command("reconfigure", ring, "--year", table, *options).out
-    assert "topology search, to 0.1 %" in command("reconfigure", ring, "--year", table, "--gap", "1e-3", *options).out
+    assert "topology search, to 0.01 %" in command("reconfigure-year", ring, table, *options).out
+    assert "topology search, to 0.1 %" in command("reconfigure-year", ring, table, "--gap", "1e-3", *options).out
 
 
 def test_limits_that_nothing_keeps_end_with_their_code_and_step(command: Command, ring: Path, table: Path) -> None:
-    done = command("reconfigure", ring, "--year", table, "--v-min", "0.9999")
+    done = command("reconfigure-year", ring, table, "--v-min", "0.9999")
     assert done.code == 3
     assert "No topology was found that keeps the limits in every step" in done.out
 
@@ -65,14 +65,7 @@ def test_limits_that_nothing_keeps_end_with_their_code_and_step(command: Command
 def test_faults_of_the_year_are_told_with_row_and_remedy(command: Command, ring: Path, tmp_path: Path) -> None:
     file = tmp_path / "year.csv"
     file.write_text("hours,a\n4000,1\n4000,-1\n", encoding="utf-8")
-    done = command("reconfigure", ring, "--year", file)
+    done = command("reconfigure-year", ring, file)
     assert done.code == 2
     assert "line 3, a" in done.err
     assert "8000 h together" in done.err
-
-
-@pytest.mark.parametrize("option", ["--soft-limits", "--checkpoint=c.search"])
-def test_options_of_one_demand_are_refused(command: Command, ring: Path, table: Path, option: str) -> None:
-    done = command("reconfigure", ring, "--year", table, option)
-    assert done.code == 2
-    assert "--year is a question of its own" in done.err

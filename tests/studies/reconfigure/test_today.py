@@ -126,7 +126,7 @@ def test_a_certificate_with_an_open_transformer_is_verified(tmp_path: Path) -> N
 
 def test_parallel_transformers_are_told_in_many_futures_too() -> None:
     futures = openpoint.grow(station(), count=2, seed=1)
-    result = openpoint.reconfigure(station(), futures=futures, switchable="T2")
+    result = openpoint.reconfigure_futures(station(), futures, switchable="T2")
     assert result.open_branches == ("T2",)
     assert any(note.startswith("no loss before: today's state is meshed") for note in result.notes)
 

@@ -190,16 +190,14 @@ _STEPS_TABLES: dict[str, c.Table] = {
     "iterations": _TABLES["iterations"],
 }
 
-STEPS = Shape(
-    "partition-steps", "partition-steps", "Result of openpoint partition over time", _STEPS_KEYS, _STEPS_TABLES
-)
+STEPS = Shape("partition-steps", "partition-steps", "Result of openpoint partition-steps", _STEPS_KEYS, _STEPS_TABLES)
 
 _LEVEL: c.Table = {"level": c.number("uncertainty asked about, a share of the load")}
 
 LEVELS = Shape(
     "partition-levels",
     "partition-levels",
-    "Results of openpoint partition at several levels",
+    "Result of openpoint partition-levels",
     {"level_count": whole("levels of uncertainty that were computed")},
     {
         "levels": {**_LEVEL, **row_columns(_KEYS)},

@@ -118,7 +118,7 @@ def _open_in_result(path: Path, which: str) -> list[str] | None:
             f"{which}: {path} is a front, which has many states; choose one of its points, and name the branches that "
             "are open there (`open_branches` of the point), separated by commas"
         )
-    if document["study"] == "year-blocks":
+    if document["study"] == "reconfigure-seasons":
         raise OptionError(
             f"{which}: {path} has open points for every block of a year; choose a block, and name the branches that "
             "are open in it (`open_branches` of the block), separated by commas"

@@ -54,7 +54,7 @@ def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult
         reliability=reliability,
         time_limit_s=options.time_limit_s,
     )
-    return Ready(grid, lambda: _result(begin, end, network, asked))
+    return Ready(lambda: _result(begin, end, network, asked))
 
 
 def _result(begin: Grid, end: Grid, network: Network, options: PlanOptions) -> SwitchPlanResult:

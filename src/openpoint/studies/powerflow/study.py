@@ -41,7 +41,7 @@ def prepare(grid: Grid, options: PowerflowOptions) -> Prepared[PowerflowResult]:
             voltages of generators; a grid of several phases has something that OpenDSS does not have.
     """
     network = Limits().applied(build_network(grid, for_powerflow=True))
-    return Ready(grid, lambda: _balanced(grid, network) if network.is_balanced else _phases(grid, network))
+    return Ready(lambda: _balanced(grid, network) if network.is_balanced else _phases(grid, network))
 
 
 run_powerflow = function("run_powerflow", PowerflowOptions, prepare)

@@ -91,7 +91,7 @@ _KEYS: dict[str, Schema] = {
 
 RECONFIGURE = Shape(
     "reconfigure",
-    "result",
+    "reconfigure",
     "Result of openpoint reconfigure",
     _KEYS,
     _TABLES,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
-from openpoint.studies.secure.model.indices import FaultAssumptions
+from openpoint.studies.secure.model.assumptions import FaultAssumptions
 from openpoint.studies.shared import Limited
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ import openpoint
 from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
 from openpoint.studies.reconfigure.fleet import task as module
+from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
-from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare_fleet
+from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare
 from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
-from openpoint.studies.reconfigure.options import ReconfigureOptions
 from tests.cli.desk import tables
 
 ROOT = Path(__file__).parents[4]
@@ -219,9 +219,8 @@ def test_a_worker_that_ends_takes_its_grid_alone(
     feeders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
-    asked = prepare_fleet(
-        str(feeders / "ring[01]"), tmp_path / "out", ReconfigureOptions(), workers=2, reports=False, pv="hold"
-    )
+    asked = prepare(str(feeders / "ring[01]"), ReconfigureFleetOptions(tmp_path / "out", workers=2, reports=False))
+    assert isinstance(asked, PreparedFleet)
     task = _Dies(out=tmp_path / "out", options=asked.task.options, pv="hold", reports=False)
     result = PreparedFleet(asked.sources, asked.notes, task, 2).solve()
     assert statuses(result) == ["solved", "failed"]

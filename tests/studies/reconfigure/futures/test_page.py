@@ -64,7 +64,7 @@ def result_of(
     more = Futures(
         ("mild", "cold", "sunny"), None, names, np.array([0.3, 1.2, -0.4])[:, None] * p[:1], np.zeros((3, 4))
     )
-    return openpoint.reconfigure(grid, futures=futures, sample=more if sample else None, method=Enumeration())
+    return openpoint.reconfigure_futures(grid, futures, sample=more if sample else None, method=Enumeration())
 
 
 @given(

@@ -187,7 +187,7 @@ def test_the_answer_is_that_of_brute_force(case: str) -> None:
     for seed, flavour in enumerate(flavours * times):
         grid = random_grid(4000 + seed, replace(flavour, buses=buses))
         futures = futures_of(grid, seed)
-        result = openpoint.reconfigure(grid, futures=futures, method=METHOD, **options)
+        result = openpoint.reconfigure_futures(grid, futures, method=METHOD, **options)
         agree(grid, futures, result, measure)
 
 
@@ -197,7 +197,7 @@ def test_limits_may_be_missed_in_a_share_of_the_futures(share: float) -> None:
     for seed in range(4):
         grid = random_grid(4100 + seed, LIMITED)
         futures = futures_of(grid, seed, count=5)
-        result = openpoint.reconfigure(grid, futures=futures, limits_share=share, method=METHOD)
+        result = openpoint.reconfigure_futures(grid, futures, limits_share=share, method=METHOD)
         ends.add(agree(grid, futures, result, expected, share))
     assert Termination.OPTIMAL in ends
 
@@ -208,7 +208,7 @@ def test_enumeration_gives_the_same(options: dict[str, Any]) -> None:
         grid = random_grid(4200 + seed, flavour)
         futures = futures_of(grid, seed)
         both = [
-            openpoint.reconfigure(grid, futures=futures, method=method, **options) for method in (Enumeration(), METHOD)
+            openpoint.reconfigure_futures(grid, futures, method=method, **options) for method in (Enumeration(), METHOD)
         ]
         assert (both[0].objective_kw is None) == (both[1].objective_kw is None)
         if both[0].objective_kw is not None:
@@ -219,7 +219,7 @@ def test_the_one_piece_program_gives_the_same() -> None:
     for seed in range(5):
         grid = random_grid(4300 + seed, replace(PLAIN, buses=(3, 5)))  # of ten buses one can take half a minute
         futures = futures_of(grid, seed, count=3)
-        result = openpoint.reconfigure(grid, futures=futures, method=ExtensiveForm(gap=GAP))
+        result = openpoint.reconfigure_futures(grid, futures, method=ExtensiveForm(gap=GAP))
         agree(grid, futures, result, expected)
 
 
@@ -243,7 +243,7 @@ def two(grid: Grid, odds: tuple[float, float] | None = (0.5, 0.5)) -> Futures:
 
 
 def solved(grid: Grid, futures: Futures, **options: Any) -> FuturesResult:
-    result: FuturesResult = openpoint.reconfigure(grid, futures=futures, **{"method": METHOD, **options})
+    result: FuturesResult = openpoint.reconfigure_futures(grid, futures, **{"method": METHOD, **options})
     return result
 
 
@@ -409,8 +409,6 @@ def test_options_that_make_no_sense(options: dict[str, Any], told: str) -> None:
     grid = ring()
     with pytest.raises(OptionError, match=told):
         solved(grid, two(grid), **options)
-    with pytest.raises(OptionError, match="go with futures"):
-        openpoint.reconfigure(grid, **options)
 
 
 def test_futures_of_another_grid_are_refused() -> None:
@@ -461,8 +459,8 @@ def test_the_mean_topology_is_the_best_for_the_mean_demand() -> None:
     p = today.p_kw * rng.uniform(0.0, 3.0, today.p_kw.shape) * np.array([[0.8], [1.2]])
     futures = Futures(("low", "high"), (0.5, 0.5), today.bus_names, p, 0.3 * p)
     free = openpoint.Limits(voltage=False, current=False, v_max_pu=1.2)
-    result = openpoint.reconfigure(grid, futures=futures, limits=free, method=Benders(gap=1e-3))
-    best = openpoint.reconfigure(grid, futures=futures.mean(), risk=WorstCase(), limits=free, method=Enumeration())
+    result = openpoint.reconfigure_futures(grid, futures, limits=free, method=Benders(gap=1e-3))
+    best = openpoint.reconfigure_futures(grid, futures.mean(), risk=WorstCase(), limits=free, method=Enumeration())
     now = openpoint.reconfigure(grid, limits=free)
     assert set(result.open_mean) == set(best.open_branches) != set(now.open_branches)
 
@@ -491,7 +489,7 @@ def test_futures_that_are_left_at_the_limit_are_bounded_together(monkeypatch: py
     grid = openpoint.read("civanlar16")
     futures, clock, asked = openpoint.grow(grid, count=12, seed=1), [0.0], [0]
     free = openpoint.Limits(voltage=False, current=False)
-    best = openpoint.reconfigure(grid, futures=futures, risk=Regret(), limits=free)
+    best = openpoint.reconfigure_futures(grid, futures, risk=Regret(), limits=free)
     bounds = RadialProgram.deterministic_bounds
 
     def slow(self: RadialProgram, gap: float, deadline: Deadline | None = None) -> tuple[float, float] | None:
@@ -502,7 +500,7 @@ def test_futures_that_are_left_at_the_limit_are_bounded_together(monkeypatch: py
     monkeypatch.setattr(RadialProgram, "deterministic_bounds", slow)
     monkeypatch.setattr("openpoint.twostage.deadline.perf_counter", lambda: clock[0])
     method = openpoint.TopologySearch(time_limit_s=4.5)
-    cut = openpoint.reconfigure(grid, futures=futures, risk=Regret(), limits=free, method=method)
+    cut = openpoint.reconfigure_futures(grid, futures, risk=Regret(), limits=free, method=method)
     assert asked[0] == 5
     assert cut.termination is Termination.TIME
     assert cut.objective_kw is not None

@@ -21,7 +21,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.soft import Seen, soften_radial
-from openpoint.studies.reconfigure.study import Method, prepare
+from openpoint.studies.reconfigure.study import Method, PreparedReconfigure, prepare
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration
 from tests.builders.grids import PLAIN, RICH, all_topologies, random_grid
@@ -128,6 +128,7 @@ def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_
     best = brute_force(grid, limits)
     assert best is not None
     prepared = prepare(grid, ReconfigureOptions(limits=limits, method=TopologySearch()))
+    assert isinstance(prepared, PreparedReconfigure)
     whole = prepared.method.solve(prepared.program, None, Deadline())
     assert whole.termination is Termination.INFEASIBLE
     stopped = replace(whole, termination=Termination.TIME)
@@ -271,6 +272,6 @@ def test_three_phases_by_all_topologies_and_by_the_linear_model() -> None:
 
 def test_soft_limits_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="demand of today"):
-        openpoint.reconfigure(hot(), futures=openpoint.grow(hot(), count=2, seed=1), soft_limits=True)
+        openpoint.reconfigure_futures(hot(), openpoint.grow(hot(), count=2, seed=1), soft_limits=True)
     with pytest.raises(OptionError, match="checkpoint"):
         openpoint.reconfigure(hot(), method=TopologySearch(checkpoint=tmp_path / "a"), soft_limits=True)

@@ -29,7 +29,7 @@ def year() -> pl.DataFrame:
 
 
 def asked(**options: Any) -> SeasonsResult:
-    return openpoint.reconfigure("civanlar16", year=year(), blocks=4, method=GAP, **options)
+    return openpoint.reconfigure_seasons("civanlar16", year(), 4, method=GAP, **options)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_energy_is_that_of_the_power_flow_of_every_step(free: SeasonsResult)
 
 
 def test_energy_falls_with_the_operations_between_one_topology_and_the_best_of_each_block(free: SeasonsResult) -> None:
-    one = openpoint.reconfigure("civanlar16", year=year(), method=GAP)
+    one = openpoint.reconfigure_year("civanlar16", year(), method=GAP)
     assert one.energy_mwh is not None
     assert free.operations
     few = [asked(switchings_a_year=most) for most in (0, 2, 4)]
@@ -118,7 +118,7 @@ def test_what_staying_would_lose_and_what_is_switched(free: SeasonsResult) -> No
 
 def test_a_block_that_no_topology_serves_is_named_with_its_steps() -> None:
     frame = pl.DataFrame({"hours": [2190.0] * 4, "all": [0.3, 0.3, 1.0, 0.3]})
-    found = openpoint.reconfigure("baran33", year=frame, blocks=4, limits=openpoint.Limits(v_min_pu=0.97))
+    found = openpoint.reconfigure_seasons("baran33", frame, 4, limits=openpoint.Limits(v_min_pu=0.97))
     assert found.termination is openpoint.Termination.INFEASIBLE
     assert found.infeasible_block == "3 of 4"
     assert set(found.violations["step"]) == {"3"}
@@ -129,13 +129,13 @@ def test_a_block_that_no_topology_serves_is_named_with_its_steps() -> None:
 
 
 def test_stopped_at_once_it_keeps_a_bound_and_what_it_has() -> None:
-    from openpoint.studies.reconfigure.options import ReconfigureOptions
-    from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
+    from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
     from openpoint.studies.reconfigure.year.seasons.search import PlanTask, search_plan
-    from openpoint.studies.reconfigure.year.seasons.study import prepare_seasons
+    from openpoint.studies.reconfigure.year.seasons.study import PreparedSeasons, prepare
 
     grid = openpoint.read("civanlar16")
-    ready = prepare_seasons(grid, ReconfigureOptions(method=GAP), year(), BlocksQuestion(blocks=4))
+    ready = prepare(grid, ReconfigureSeasonsOptions(year(), 4, method=GAP))
+    assert isinstance(ready, PreparedSeasons)
     interrupt = Interrupt()
     interrupt.requested = True
     plan = PlanTask(ready.of_year.task, ready.blocks, 2, 0.0, False)
@@ -151,12 +151,8 @@ def test_stopped_at_once_it_keeps_a_bound_and_what_it_has() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"blocks": 4, "year": None}, "blocks are those of a year"),
-        ({"switchings_a_year": 4, "blocks": None}, "go with the blocks of a year"),
         ({"switchings_a_year": -1}, "switchings_a_year is -1; give 0 or more"),
         ({"switching_kwh": -1.0}, "switching_kwh is -1"),
-        ({"max_changes": 2}, "switchings_a_year and switching_kwh"),
-        ({"soft_limits": True}, "soft limits"),
         ({"method": openpoint.Benders()}, "TopologySearch only"),
         ({"method": openpoint.TopologySearch(certificate=Path("x.gz"))}, "for one topology of a year"),
         ({"blocks": 17}, "give 1 to 16"),
@@ -164,5 +160,5 @@ def test_stopped_at_once_it_keeps_a_bound_and_what_it_has() -> None:
 )
 def test_options_that_do_not_fit(options: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError) as caught:
-        openpoint.reconfigure("civanlar16", **({"year": year(), "blocks": 4} | options))
+        openpoint.reconfigure_seasons("civanlar16", year(), **({"blocks": 4} | options))
     assert told in str(caught.value)

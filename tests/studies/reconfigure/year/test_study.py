@@ -25,7 +25,7 @@ def months() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def result() -> YearResult:
-    return openpoint.reconfigure("civanlar16", year=months().rename({"2": "4", "18": "16"}))
+    return openpoint.reconfigure_year("civanlar16", months().rename({"2": "4", "18": "16"}))
 
 
 def test_the_energy_is_that_of_the_power_flow_of_every_step(result: YearResult) -> None:
@@ -56,7 +56,7 @@ def test_the_energy_is_that_of_the_power_flow_of_every_step(result: YearResult) 
 
 def test_limits_that_no_step_but_one_breaks_are_named_with_the_step() -> None:
     frame = pl.DataFrame({"hours": [8000.0, 760.0], "all": [0.3, 1.0]})
-    found = openpoint.reconfigure("baran33", year=frame, limits=openpoint.Limits(v_min_pu=0.97))
+    found = openpoint.reconfigure_year("baran33", frame, limits=openpoint.Limits(v_min_pu=0.97))
     assert found.termination is openpoint.Termination.INFEASIBLE
     assert found.energy_mwh is None
     assert found.steps_broken == 1
@@ -67,7 +67,7 @@ def test_limits_that_no_step_but_one_breaks_are_named_with_the_step() -> None:
 
 def test_loads_of_a_year_that_stay_as_they_are_give_the_answer_of_today() -> None:
     frame = pl.DataFrame({"hours": [8760.0], "all": [1.0]})
-    found = openpoint.reconfigure("baran33", year=frame)
+    found = openpoint.reconfigure_year("baran33", frame)
     today = openpoint.reconfigure("baran33")
     assert set(found.open_branches) == set(today.open_branches)
     assert found.objective_kw == pytest.approx(today.loss_kw, rel=1e-8)
@@ -84,7 +84,7 @@ def test_loads_of_a_year_that_stay_as_they_are_give_the_answer_of_today() -> Non
 )
 def test_what_does_not_go_with_a_year_is_refused(options: dict[str, object], told: str) -> None:
     with pytest.raises(OptionError, match=told):
-        openpoint.reconfigure("civanlar16", year=months(), **options)  # type: ignore[call-overload]
+        openpoint.reconfigure_year("civanlar16", months(), **options)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_certificate_says_what_the_result_says(options: dict[str, Any], tmp_
     year = openpoint.read_year(months().rename({"2": "4", "18": "16"}), grid)
     path = tmp_path / "proof.gz"
     method = openpoint.TopologySearch(gap=1e-6, certificate=path)
-    found = openpoint.reconfigure(grid, year=year, method=method, **options)
+    found = openpoint.reconfigure_year(grid, year, method=method, **options)
     proven = verify(grid, path, year=year)
     assert set(proven.open_branches) == set(found.open_branches)
     assert proven.energy_mwh == pytest.approx(found.energy_mwh, rel=1e-8)
@@ -116,8 +116,8 @@ def test_no_certificate_is_left_where_nothing_keeps_the_limits(tmp_path: Path) -
     path = tmp_path / "proof.gz"
     path.write_bytes(b"of an earlier run")
     method, limits = openpoint.TopologySearch(certificate=path), openpoint.Limits(v_min_pu=0.999)
-    found = openpoint.reconfigure(
-        "civanlar16", year=months().rename({"2": "4", "18": "16"}), method=method, limits=limits
+    found = openpoint.reconfigure_year(
+        "civanlar16", months().rename({"2": "4", "18": "16"}), method=method, limits=limits
     )
     assert found.termination is openpoint.Termination.INFEASIBLE
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"proof.gz.earlier": b"of an earlier run"}
@@ -126,7 +126,7 @@ def test_no_certificate_is_left_where_nothing_keeps_the_limits(tmp_path: Path) -
 def test_a_year_of_another_grid_is_refused() -> None:
     year = openpoint.read_year("synthetic-hours", "civanlar16")
     with pytest.raises(OptionError, match="another grid"):
-        openpoint.reconfigure("baran33", year=year)
+        openpoint.reconfigure_year("baran33", year)
 
 
 def test_it_is_written_drawn_and_reported(result: YearResult, tmp_path: Path) -> None:

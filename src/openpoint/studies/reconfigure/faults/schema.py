@@ -29,9 +29,9 @@ def _of_faults() -> dict[str, Schema]:
 
 
 SECURED = Shape(
-    "reconfigure",
     "reconfigure-secure",
-    "Result of openpoint reconfigure --restorable, --at-most, --minimize",
+    "reconfigure-secure",
+    "Result of openpoint reconfigure-secure",
     {
         **RECONFIGURE.keys,
         "minimized": value("string", "the figure that is least", enum=list(Sought)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,6 @@ from openpoint.arguments import all_checked
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import as_asked
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import AcState
 from openpoint.results import columns as c
@@ -34,16 +34,17 @@ from openpoint.studies.reconfigure.faults.task import (
     unlimited,
 )
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.result import TopologyResult
 from openpoint.studies.reconfigure.setup import station_program
 from openpoint.studies.secure.model.faults import sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import by_name, failure_rates, load_of_buses, may_fail
 from openpoint.twostage.deadline import Deadline
 
+Asked = TypeVar("Asked", bound=FaultQuestion)
+
 
 @dataclass(frozen=True)
-class Prepared:
+class Faults(Generic[Asked]):
     """A grid ready to be asked about its faults.
 
     Attributes:
@@ -56,7 +57,7 @@ class Prepared:
     grid: Grid
     program: RadialProgram
     stations: Stations
-    question: FaultQuestion
+    question: Asked
     evaluator: FaultEvaluator
     today: FaultFigures | None
     customers: float | None
@@ -118,17 +119,16 @@ class Prepared:
         return 1.0 if sought is Sought.ENS or not self.customers else 1.0 / self.customers
 
 
-def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -> Prepared:
+def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
     """All that a search with faults needs.
 
     Raises:
         InputError: the grid has faults, a name is unknown, locks leave no radial state; faults of the reliability data.
         OptionError: options that do not go together, several phases, generators to dispatch, or an index without data.
     """
-    question.check_with(options)
     data = question.data(grid)
-    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
-    program, stations = station_program(grid, options)
+    grid, question = question.on(grid)
+    program, stations = station_program(grid, question)
     if len(program.network.generator_names):
         raise OptionError(
             "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"
@@ -161,7 +161,7 @@ def prepared(grid: Grid, options: ReconfigureOptions, question: FaultQuestion) -
     known = float(weights.customers.sum()) if data.customers.height else None
     notes = _notes(int(np.sum(fails & on_loop)), 0 if rates is None else int(np.sum(unrated & fails)), today)
     notes += () if rates is None else question.doubts
-    return Prepared(grid, program, stations, question, evaluator, today, known, rates is not None, notes)
+    return Faults(grid, program, stations, question, evaluator, today, known, rates is not None, notes)
 
 
 def _check_data(sought: Sought, has_customers: bool, has_rates: bool, weights: Weights) -> None:
@@ -198,7 +198,7 @@ def _notes(held: int, unrated: int, today: FaultFigures | None) -> tuple[str, ..
 
 
 def secured_result(
-    prepared: Prepared, task: FaultTask, found: Found, log: Log, before: AcState | None
+    prepared: Faults[Any], task: FaultTask, found: Found, log: Log, before: AcState | None
 ) -> SecuredResult:
     """The result of a search for what is sought in a task."""
     program, result, sought = prepared.program, found.result, task.sought
@@ -228,7 +228,7 @@ def secured_result(
     )
 
 
-def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
+def limit_words(prepared: Faults[Any], limits: FaultLimits) -> str:
     """What faults may do at most."""
     texts = []
     if not limits.may.all():
@@ -240,7 +240,7 @@ def limit_words(prepared: Prepared, limits: FaultLimits) -> str:
     return ", ".join(texts)
 
 
-def summary(prepared: Prepared, figures: FaultFigures | None) -> FaultSummary:
+def summary(prepared: Faults[Any], figures: FaultFigures | None) -> FaultSummary:
     """The figures of a state; indices only where there are data for them."""
     if figures is None:
         return FaultSummary()
@@ -255,7 +255,7 @@ def summary(prepared: Prepared, figures: FaultFigures | None) -> FaultSummary:
     )
 
 
-def _fault_table(prepared: Prepared, figures: FaultFigures | None) -> pl.DataFrame:
+def _fault_table(prepared: Faults[Any], figures: FaultFigures | None) -> pl.DataFrame:
     """A row a branch that may have a fault, those first whose verdict differs."""
     places = prepared.grid.branches().select("kind", "name", "from_bus", "to_bus").to_dicts()
     data = prepared.evaluator.data

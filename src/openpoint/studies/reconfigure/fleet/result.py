@@ -161,6 +161,10 @@ class FleetResult(Result):
         return max((Termination(row.termination).exit_code for row in self.rows if row.termination), default=0)
 
     @property
+    def hint(self) -> str:
+        return f"All grids: {self.out / 'index.html'}"
+
+    @property
     def headline(self) -> str:
         return f"{self.subject}: {self.in_short}"
 

@@ -40,8 +40,8 @@ GRIDS: c.Table = {
 
 FLEET = Shape(
     "reconfigure-fleet",
-    "fleet",
-    "Result of openpoint reconfigure for many grids",
+    "reconfigure-fleet",
+    "Result of openpoint reconfigure-fleet",
     {
         "method": text("the method that was named, or that each grid has its own"),
         "workers": whole("processes that solved grids"),

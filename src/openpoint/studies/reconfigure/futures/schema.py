@@ -135,9 +135,9 @@ _KEYS: dict[str, Schema] = {
 }
 
 FUTURES = Shape(
-    "futures",
-    "futures",
-    "Result of openpoint reconfigure for many futures",
+    "reconfigure-futures",
+    "reconfigure-futures",
+    "Result of openpoint reconfigure-futures",
     _KEYS,
     _TABLES,
     beside=("switching_list",),

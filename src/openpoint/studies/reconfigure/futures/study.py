@@ -9,13 +9,15 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, why_no_loss
+from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.ambiguity import FuturesRecipe, name_of, text_of
-from openpoint.scenarios.futures import Futures
+from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.ac_evaluation import states_of
@@ -28,12 +30,16 @@ from openpoint.studies.reconfigure.futures.evaluate import (
     violations,
 )
 from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.methods import BranchExchange, Method, ProvingMethod, searchable
+from openpoint.studies.reconfigure.methods import BranchExchange, ProvingMethod, quickest, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
+from openpoint.studies.reconfigure.options import ReconfigureFuturesOptions
+from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.studies.study import Prepared, function
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.log import PROVEN_GAP, Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.solving import NoSolutionError
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Certain, Finite, Scenarios
@@ -107,19 +113,31 @@ class Faced:
         return self.ambiguity(self.futures) if callable(self.ambiguity) else self.ambiguity
 
 
-def reconfigure_futures(
-    grid: Grid, program: RadialProgram, faced: Faced, method: Method, progress: Progress | None
-) -> FuturesResult:
-    """One topology for many futures.
+def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesResult]:
+    """The radial state of least loss for many futures, one topology for all of them.
 
-    Args:
-        grid: the grid. program: its program under today's demand. faced: the futures.
-        method: as of `openpoint.reconfigure`. progress: called with every iteration.
+        min  ρ[loss] + change_cost_kw · changes   over radial states;  exact AC power flow in every future;  limits
+
+    ρ says how the losses of the futures become one number (`openpoint.search.futures`). Where generators are dispatched
+    in every future, a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low
+    2013) values it and answers with cuts (`openpoint.twostage.methods.benders`).
 
     Raises:
-        OptionError: futures of another grid, branch exchange, or a share of kept limits where generators can be
-            dispatched.
+        InputError: the grid or the futures have faults, or a locked branch is unknown.
+        OptionError: options that contradict each other, futures of another grid, unknown probabilities, branch
+            exchange, a grid of several phases, or a share of kept limits where generators can be dispatched.
     """
+    grid, options = options.on(grid)
+    if has_phases(grid):
+        raise OptionError(f"many futures are for balanced grids (phases '1'); {HAS_PHASES}")
+    program = radial_program(grid, options)
+    others = None if options.sample is None else read_futures(options.sample, grid)
+    planned = read_futures(options.futures, grid)
+    faced = Faced(planned, options.measure, options.probabilities, options.limits_share, others)
+    method = options.chosen
+    if method is None:
+        gap = PROVEN_GAP if options.gap is None else options.gap
+        method = quickest(faced.before(program), gap=gap, time_limit_s=options.time_limit_s)
     network = program.network
     if isinstance(method, BranchExchange):
         raise OptionError("branch exchange is for one demand; use TopologySearch or Benders for many futures")
@@ -131,32 +149,63 @@ def reconfigure_futures(
             "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
             "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
         )
-    with deadline_of(method.time_limit_s) as deadline:
-        uncertain = faced.before(program)
-        began = deadline.passed()
-        try:
-            outcome = method.solve(uncertain, progress, deadline)
-        except NoSolutionError as error:
-            name = faced.futures.names[error.realisation]
-            raise NoSolutionError(error.realisation, error.termination, f"future {name}") from None
-        # Regret takes a solution of every future alone, which the outcome does not count.
-        outcome = replace(outcome, seconds=deadline.passed() - began)
-        notes: list[str] = []
-        if outcome.hopeless:
-            names = ", ".join(faced.futures.names[k] for k in outcome.hopeless)
-            notes.append(f"proven: no topology keeps the limits in {names}, not even one chosen for that future alone")
-        mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
-        if mean is not None:
-            outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
-        planned = _compare(uncertain, mean, outcome, method)
-        sampled = None
-        if faced.sample is not None and not deadline.over():
-            others = replace(uncertain, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
-            sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
-        elif faced.sample is not None:
-            what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
-            notes.append(f"{what} before the answer was evaluated in the sample: it is left out")
-        return _result(grid, uncertain, faced, method, outcome, planned, sampled, notes)
+    return PreparedFutures(grid, program, faced, method)
+
+
+@dataclass(frozen=True)
+class PreparedFutures:
+    """A question about many futures of a balanced grid, ready to be solved.
+
+    Attributes:
+        grid: with what is asked for given to the choice. program: its network, limits and locks, under today's demand.
+        faced: the futures. method: named, or chosen for the program.
+    """
+
+    grid: Grid
+    program: RadialProgram
+    faced: Faced
+    method: ProvingMethod
+    unit: str = "kW"
+
+    @property
+    def heading(self) -> str:
+        """How many futures there are, and the method."""
+        sample = self.faced.sample
+        others = "" if sample is None else f", tested also in {words.count(len(sample), 'other')}"
+        return f"futures: {len(self.faced.futures)}{others}\nmethod: {words.method(self.method)}"
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> FuturesResult:
+        """The result, verified by exact AC power flow in every future."""
+        grid, program, faced, method = self.grid, self.program, self.faced, self.method
+        network = program.network
+        with deadline_of(method.time_limit_s, deadline) as deadline:
+            uncertain = faced.before(program)
+            began = deadline.passed()
+            try:
+                outcome = method.solve(uncertain, progress, deadline)
+            except NoSolutionError as error:
+                name = faced.futures.names[error.realisation]
+                raise NoSolutionError(error.realisation, error.termination, f"future {name}") from None
+            # Regret takes a solution of every future alone, which the outcome does not count.
+            outcome = replace(outcome, seconds=deadline.passed() - began)
+            notes: list[str] = []
+            if outcome.hopeless:
+                names = ", ".join(faced.futures.names[k] for k in outcome.hopeless)
+                notes.append(
+                    f"proven: no topology keeps the limits in {names}, not even one chosen for that future alone"
+                )
+            mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
+            if mean is not None:
+                outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
+            planned = _compare(uncertain, mean, outcome, method)
+            sampled = None
+            if faced.sample is not None and not deadline.over():
+                others = replace(uncertain, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
+                sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
+            elif faced.sample is not None:
+                what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
+                notes.append(f"{what} before the answer was evaluated in the sample: it is left out")
+            return _result(grid, uncertain, faced, method, outcome, planned, sampled, notes)
 
 
 def _mean_topology(
@@ -315,3 +364,6 @@ def _realisations(futures: Futures, s_base_kva: float) -> Floats:
 
 def _inner(risk: Risk) -> Risk:
     return risk.of if isinstance(risk, Regret) else risk
+
+
+reconfigure_futures = function("reconfigure_futures", ReconfigureFuturesOptions, prepare)

@@ -19,6 +19,7 @@ from openpoint.network import build_network
 from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.report.terminal import words
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -64,7 +65,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
         OptionError: a method for balanced grids, or a grid that has no power flow solution.
     """
-    method = options.method
+    method = options.chosen
     if isinstance(method, TopologySearch):
         raise OptionError(
             f"the bound of topology search holds for balanced grids (phases '1'); {HAS_PHASES}. "
@@ -96,18 +97,22 @@ class PreparedPhases:
     program: PhasesProgram
     method: Enumeration | Benders | ExtensiveForm
     options: ReconfigureOptions
+    unit: str = "kW"
 
-    def solve(self, progress: Progress | None = None) -> ReconfigureResult:
+    @property
+    def heading(self) -> str:
+        """The method."""
+        return f"method: {words.method(self.method)}"
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> ReconfigureResult:
         """The result, verified by exact AC power flow."""
-        with deadline_of(self.method.time_limit_s) as deadline:
+        with deadline_of(self.method.time_limit_s, deadline) as until:
             evaluator = PhasesAcEvaluator(self.grid, self.program)
             _LOG.info("built the network and its exact power flow; the method begins")
-            answer = self._answer(evaluator, progress or _silent, deadline)
+            answer = self._answer(evaluator, progress or _silent, until)
             _LOG.info("the method ended")
             if self.options.soft_limits:
-                answer = soften_phases(
-                    evaluator, answer, lambda other: self._answer(other, _silent, deadline), deadline
-                )
+                answer = soften_phases(evaluator, answer, lambda other: self._answer(other, _silent, until), until)
             if not isinstance(self.method, Enumeration) and is_symmetric(self.grid):
                 answer = replace(answer, notes=(*answer.notes, ALIKE))
             return phases_result(evaluator, str(self.method), answer)

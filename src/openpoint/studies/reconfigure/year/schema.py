@@ -76,9 +76,9 @@ _KEYS: dict[str, Schema] = {
 }
 
 YEAR = Shape(
-    "year",
-    "year",
-    "Result of openpoint reconfigure for a year",
+    "reconfigure-year",
+    "reconfigure-year",
+    "Result of openpoint reconfigure-year",
     _KEYS,
     _TABLES,
     beside=("switching_list",),

@@ -11,17 +11,17 @@ from openpoint.arrays import Ints
 from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import as_asked, why_no_loss
+from openpoint.grid.today import why_no_loss
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
+from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
-from openpoint.studies.reconfigure.methods import refuse_executor
-from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
+from openpoint.studies.reconfigure.options import ReconfigureYearOptions, Topology
 from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
@@ -29,7 +29,8 @@ from openpoint.studies.reconfigure.year import tables
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.search import KnownFlows, YearFound, YearTask, search_year
 from openpoint.studies.reconfigure.year.tables import Shown
-from openpoint.twostage.deadline import deadline_of
+from openpoint.studies.study import Prepared, function
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination
 
 GAP = 1e-4
@@ -38,30 +39,27 @@ CHECKED = 48
 """Steps that are checked by the equations of the network, beside the extremes."""
 
 
-def prepare_year(
-    grid: Grid, options: ReconfigureOptions, year: YearLike, many: FuturesQuestion | None = None
-) -> PreparedYear:
-    """All that a run for a year needs: grid and year are checked, and the network is built.
+def prepare(grid: Grid, options: ReconfigureYearOptions) -> Prepared[YearResult]:
+    """The radial state of least energy lost over a year, one topology for all of its steps.
+
+        min  mean loss + change_cost_kw · changes   over radial states;  exact AC power flow and limits in every step
+
+    See `openpoint.search.futures.groups`.
 
     Raises:
         InputError: the grid or the year has faults, or a locked branch is unknown.
-        OptionError: another method than topology search, soft limits, futures, a grid of several phases, a year of
-            another grid.
+        OptionError: options that contradict each other, a grid of several phases, a year of another grid.
     """
-    if many is not None and (many.futures is not None or many.counted):
-        raise OptionError("a year and futures are two questions; leave one out, with risk, ambiguity and sample")
-    if options.soft_limits:
-        raise OptionError("soft limits are for the demand of today; leave out soft_limits, or the year")
-    method = options.method
+    return year_of(grid, options, options.year)
+
+
+def year_of(grid: Grid, options: Topology, year: YearLike) -> PreparedYear:
+    """`prepare` of a year in one block or in several."""
+    method = options.chosen
     if method is None:
         gap = GAP if options.gap is None else options.gap
         method = TopologySearch(gap=gap, time_limit_s=options.time_limit_s)
-    if not isinstance(method, TopologySearch):
-        raise OptionError(f"a year is searched by TopologySearch only, not by {method}; leave the method out")
-    refuse_executor(method)
-    if method.checkpoint is not None:
-        raise OptionError("checkpoints are for one demand; leave them out, or the year")
-    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+    grid, options = options.on(grid)
     if has_phases(grid):
         raise OptionError(f"a year is for balanced grids (phases '1'); {HAS_PHASES}")
     program = radial_program(grid, options)
@@ -84,18 +82,25 @@ class PreparedYear:
     year: Year
     task: YearTask
     method: TopologySearch
+    unit: str = "kW"
 
-    def solve(self, progress: Progress | None = None) -> YearResult:
+    @property
+    def heading(self) -> str:
+        """The steps of the year, and the method."""
+        steps = words.count(len(self.year), "step")
+        return f"year: {steps}, {self.year.hours.sum():,.0f} h\nmethod: {words.method(self.method)}"
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> YearResult:
         """The result, verified by exact AC power flow in every step.
 
         Raises:
             OptionError: a grid that the bound is not valid for, or generators to dispatch.
         """
         network, task = self.task.network, self.task
-        with deadline_of(self.method.time_limit_s) as deadline:
+        with deadline_of(self.method.time_limit_s, deadline) as until:
             known = KnownFlows(task)
             before = Shown(network.closed, known.always(network.closed))
-            found = search_year(task, self.method, progress, deadline, known=known)
+            found = search_year(task, self.method, progress, until, known=known)
             return self._result(found, before)
 
     def _result(self, found: YearFound, before: Shown) -> YearResult:
@@ -164,3 +169,6 @@ def mismatch(task: YearTask, network: Network, shown: Shown, steps: Ints) -> flo
     checks = [check_flow(network, shown.closed, v, s_power=s) for v, s in zip(flows.v, demand)]
     losses = np.abs(np.array([check.loss for check in checks]) - shown.flows.loss[steps])
     return max(float(losses.max()), *(check.max_mismatch for check in checks))
+
+
+reconfigure_year = function("reconfigure_year", ReconfigureYearOptions, prepare)

@@ -40,7 +40,7 @@ BOUNDS: c.Table = {
 FRONT = Shape(
     "reconfigure-front",
     "reconfigure-front",
-    "Result of openpoint reconfigure --front",
+    "Result of openpoint reconfigure-front",
     {
         "kept": value("string", "figure that is bounded, a bound a point", enum=list(FIGURES)),
         "kept_unit": text("its unit; empty for a number of faults"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from openpoint.search.methods import Log
 from openpoint.search.result import SearchResult, gap_between
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, IndexSearch, LossSearch
-from openpoint.studies.reconfigure.faults.setup import Prepared
+from openpoint.studies.reconfigure.faults.setup import Faults
 from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultLimits, Sought, figure_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import CUT_SHORT, Progress, Termination
@@ -95,7 +96,7 @@ class FrontSearch:
 
     def __init__(
         self,
-        ready: Prepared,
+        ready: Faults[Any],
         kept: Sought | None,
         points: int,
         gap: float,

@@ -76,9 +76,9 @@ _KEYS: dict[str, Schema] = {
 }
 
 SEASONS = Shape(
-    "year-blocks",
-    "year-blocks",
-    "Result of openpoint reconfigure for a year in blocks",
+    "reconfigure-seasons",
+    "reconfigure-seasons",
+    "Result of openpoint reconfigure-seasons",
     _KEYS,
     _TABLES,
     asked="what was asked: a topology for each block of a year",

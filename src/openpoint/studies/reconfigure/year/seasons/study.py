@@ -7,57 +7,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools
-from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import why_no_loss
+from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.blocks import Blocks, read_blocks
-from openpoint.scenarios.year.read import YearLike
-from openpoint.studies.reconfigure.options import FuturesQuestion, ReconfigureOptions
+from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.year import tables as of_year
 from openpoint.studies.reconfigure.year.seasons import tables
-from openpoint.studies.reconfigure.year.seasons.options import BlocksQuestion
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
 from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, scaled, search_plan
-from openpoint.studies.reconfigure.year.study import PreparedYear, mismatch, prepare_year, steps_to_check
+from openpoint.studies.reconfigure.year.study import PreparedYear, mismatch, steps_to_check, year_of
 from openpoint.studies.reconfigure.year.tables import Shown
-from openpoint.twostage.deadline import deadline_of
+from openpoint.studies.study import Prepared, function
+from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination, relative_gap
 
 OF_BLOCK = 8
 """Steps of a block that are checked by the equations of the network, beside its extremes."""
 
 
-def prepare_seasons(
-    grid: Grid,
-    options: ReconfigureOptions,
-    year: YearLike,
-    question: BlocksQuestion,
-    many: FuturesQuestion | None = None,
-) -> PreparedSeasons:
-    """All that a run for a year in blocks needs: grid, year and blocks are checked, and the network is built.
+def prepare(grid: Grid, options: ReconfigureSeasonsOptions) -> Prepared[SeasonsResult]:
+    """A radial state for each block of a year, of least energy lost, with few switch operations between the blocks.
+
+    See `openpoint.search.switching`; the blocks are those of `openpoint.scenarios.year.blocks`. The limits are kept in
+    every step.
 
     Raises:
         InputError: the grid, the year or the blocks have faults, or a locked branch is unknown.
-        OptionError: as of `prepare_year`, changes limited or priced from today's state, a certificate.
+        OptionError: options that contradict each other, a grid of several phases, a year of another grid.
     """
-    if options.max_changes is not None or options.change_cost_kw > 0.0:
-        raise OptionError(
-            "max_changes and change_cost_kw are about one topology and today's; of a year in blocks give "
-            "switchings_a_year and switching_kwh, and from_today where operations count from today's state on"
-        )
-    if question.blocks is None:
-        raise OptionError("there are no blocks; give blocks, such as 'monthly'")
-    prepared = prepare_year(grid, options, year, many)
-    if prepared.method.certificate is not None:
-        raise OptionError(
-            "certificates are for one topology of a year: the bound of a year in blocks is that of multipliers between "
-            "them, for which a certificate has no lines; leave it out, or the blocks"
-        )
-    return PreparedSeasons(prepared, read_blocks(question.blocks, prepared.year), question)
+    prepared = year_of(grid, options, options.year)
+    return PreparedSeasons(prepared, read_blocks(options.blocks, prepared.year), options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +54,21 @@ class PreparedSeasons:
 
     of_year: PreparedYear
     blocks: Blocks
-    question: BlocksQuestion
+    question: ReconfigureSeasonsOptions
+    unit: str = "kW"
 
-    def solve(self, progress: Progress | None = None) -> SeasonsResult:
+    @property
+    def grid(self) -> Grid:
+        """The grid, with what is asked for given to the choice."""
+        return self.of_year.grid
+
+    @property
+    def heading(self) -> str:
+        """The steps and blocks of the year, and the method."""
+        year, method = self.of_year.heading.split("\n")
+        return f"{year}, {words.count(len(self.blocks), 'block')}\n{method}"
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> SeasonsResult:
         """The result, verified by exact AC power flow in every step.
 
         Raises:
@@ -82,9 +78,9 @@ class PreparedSeasons:
         network = task.network
         price = asked.switching_kwh / float(task.hours.sum()) / network.s_base_kva
         plan = PlanTask(task, self.blocks, asked.switchings_a_year, price, asked.from_today)
-        with deadline_of(method.time_limit_s) as deadline:
+        with deadline_of(method.time_limit_s, deadline) as until:
             before = Shown(network.closed, task.flows(network.closed))
-            found = search_plan(plan, method.least_gap, progress, deadline)
+            found = search_plan(plan, method.least_gap, progress, until)
             return self._result(found, before)
 
     def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
@@ -171,3 +167,6 @@ def _checked(parts: list[tables.BlockFlows]) -> tuple[int, float | None]:
             count += len(steps)
             worst += [] if found is None else [found]
     return count, max(worst, default=None)
+
+
+reconfigure_seasons = function("reconfigure_seasons", ReconfigureSeasonsOptions, prepare)

@@ -1,0 +1,89 @@
+"""What a fleet is asked: the question of a reconfiguration for each of many grids, and where the results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+from openpoint.arguments import of_kind, path_of
+from openpoint.errors import OptionError
+from openpoint.options import FIRST, option
+from openpoint.studies.reconfigure.options import Changing, ReconfigureOptions
+from openpoint.studies.shared import EXIT_CODES
+
+if TYPE_CHECKING:
+    from openpoint.grid.devices import Held
+    from openpoint.studies.reconfigure.methods import Method
+
+_OWN = ("out", "workers", "reports", "pv")
+
+
+@dataclass(frozen=True)
+class ReconfigureFleetOptions(Changing):
+    """The question of open points of many grids, each by itself. A time limit is that of each grid.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    out: str | os.PathLike[str] | None = option(
+        None,
+        "Folder for the results, of one table and one page of all; it must be given. The same command again goes on "
+        "from there.",
+        "path",
+        unit="FOLDER",
+        group=FIRST,
+    )
+    _: KW_ONLY
+    workers: int = option(1, "Processes that solve grids; 1: this process.", "whole", unit="N", least=1, group=FIRST)
+    reports: bool = option(
+        True, "Whether each grid has a report; without them it is quicker, and takes less room.", "flag", group=FIRST
+    )
+    method: Method | str | None = option(
+        None, "How the optimum is found and proven, as of reconfigure.", unit="METHOD", group=FIRST
+    )
+    soft_limits: bool = option(
+        False, "Where nothing keeps all limits: break them least, and of that lose least.", "flag"
+    )
+    pv: Held = option(
+        "hold",
+        "Generators that hold a voltage do so (hold), run at today's output instead (pq), or have their reactive "
+        "power chosen within its limits (free).",
+        choices=("hold", "pq", "free"),
+    )
+
+    several: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ()
+    methods: ClassVar[tuple[str, ...]] = ReconfigureOptions.methods
+    examples: ClassVar[str] = f"""\b
+Examples:
+  openpoint reconfigure-fleet feeders/*.m --out results
+  openpoint reconfigure-fleet feeders/ baran33 --out results --workers 4 --time-limit 60
+
+{EXIT_CODES}
+The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
+
+    def _checks(self) -> list[Callable[[], object]]:
+        return [*super()._checks(), lambda: self.of_each, self._check_out, self._check_workers, self._check_pv]
+
+    @property
+    def of_each(self) -> ReconfigureOptions:
+        """What is asked of each grid; a method as the object that it is."""
+        shared = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN}
+        return ReconfigureOptions(**{**shared, "progress": None})
+
+    def _check_out(self) -> None:
+        if self.out is None:
+            raise OptionError("name by out the folder for the results")
+        path_of(self.out, "out", "the path of a folder")
+
+    def _check_workers(self) -> None:
+        of_kind(self.workers, int, "workers", "a number of processes, at least 1")
+        if self.workers < 1:
+            raise OptionError(f"workers is {self.workers}; give a number of processes, at least 1")
+
+    def _check_pv(self) -> None:
+        if self.pv not in ("hold", "pq", "free"):
+            raise OptionError(f"pv is {self.pv!r}; give one of 'hold', 'pq', 'free'")
