@@ -189,7 +189,10 @@ def test_a_circuit_in_parts_is_not_copied_elsewhere(command: Command) -> None:
             ["reconfigure", GRID, "--method", "enumeration", "--gap", "0.1"],
             "--gap is no option of --method enumeration",
         ),
-        (["reconfigure-futures", GRID, "f.csv", "--executor", "processes:2"], "leave the executor out"),
+        (
+            ["reconfigure-futures", GRID, "f.csv", "--method", "search", "--executor", "processes:2"],
+            "leave the executor out",
+        ),
         (["reconfigure-year", GRID, "synthetic-hours", "--executor", "processes:2"], "leave the executor out"),
     ],
     ids=str,

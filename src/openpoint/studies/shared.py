@@ -138,10 +138,12 @@ class Solved(Question):
     Class attributes:
         methods: the names that the study knows, the first where none is named and a file of the search is.
         extensive: solver of the extensive form where none is named.
+        gap_of_named: gap of a method that is named without one; None = its own.
     """
 
     methods: ClassVar[tuple[str, ...]] = ()
     extensive: ClassVar[str] = "scip"
+    gap_of_named: ClassVar[float | None] = None
 
     time_limit_s: float | None = option(
         None,
@@ -157,6 +159,11 @@ class Solved(Question):
         None, "Relative gap to prove; 1e-4 is 0.01 %.", "number", unit="FRACTION", least=0.0, group=FIRST
     )
     executor: Choice | str | None = option(None, EXECUTOR, unit="WHERE", group=METHOD)
+
+    @property
+    def unnamed(self) -> str:
+        """The method where none is named, and an option of one is given."""
+        return self.methods[0]
 
     def own_method(self, name: str) -> Any:
         """A method that only this study has, by its name; None where it has none of that name."""
@@ -207,12 +214,14 @@ def _method_of(question: Solved) -> Any:
     if given is not None and not isinstance(given, str):
         of_kind(given, Solves, "method", f"one of {', '.join(question.methods)}, or a method such as Benders()")
         return given
-    name, _, how = (given or question.methods[0]).partition(":")
+    name, _, how = (given or question.unnamed).partition(":")
     if name not in question.methods:
         raise OptionError(f"method is {given!r}; give one of {', '.join(question.methods)}")
     made = question.own_method(name) or _made(name, how or (question.extensive if name == "extensive" else ""))
     has = {each.name for each in fields(made)}
     options: dict[str, Any] = {"time_limit_s": question.time_limit_s}
+    if "gap" in has and question.gap_of_named is not None:
+        options["gap"] = question.gap_of_named
     for own in _OWN:
         value = getattr(question, own, None)
         if value is None:

@@ -206,6 +206,7 @@ class ReconfigureFuturesOptions(Changing):
     certificate: str | os.PathLike[str] | None = option(None, CERTIFICATE, "path", unit="FILE", group="Output")
 
     methods: ClassVar[tuple[str, ...]] = ("search", "benders", "extensive", "enumeration")
+    gap_of_named: ClassVar[float | None] = 1e-4
     outputs: ClassVar[tuple[Output, ...]] = (COPY,)
     examples: ClassVar[str] = f"""\b
 Futures are drawn by openpoint futures, or made by yourself.
@@ -221,6 +222,10 @@ Examples:
 
     def _checks(self) -> list[Callable[[], object]]:
         return [*super()._checks(), lambda: self.measure, lambda: self.probabilities, self._check_executor]
+
+    @property
+    def unnamed(self) -> str:
+        return "search" if self.executor is None else "benders"
 
     @property
     def measure(self) -> Risk:
@@ -260,6 +265,7 @@ class OfYear(Topology):
     method: TopologySearch | None = None
 
     methods: ClassVar[tuple[str, ...]] = ("search",)
+    gap_of_named: ClassVar[float | None] = 1e-4
 
     def _checks(self) -> list[Callable[[], object]]:
         return [*super()._checks(), self._check_method]
