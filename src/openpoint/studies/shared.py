@@ -132,7 +132,7 @@ def split(grid: Grid, given: Any, what: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solved(Question):
+class ByMethod(Question):
     """A question that a method answers, which may be named.
 
     Class attributes:
@@ -180,7 +180,7 @@ class Solved(Question):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certified(Solved):
+class Certified(ByMethod):
     """A question whose search can write its proof."""
 
     certificate: str | os.PathLike[str] | None = option(
@@ -199,7 +199,7 @@ class Certified(Solved):
     )
 
 
-def _method_of(question: Solved) -> Any:
+def _method_of(question: ByMethod) -> Any:
     """The method that a question names, or one given whole; None where neither is.
 
     A text is a name, or a name and what it is solved with: `extensive:highs`, `benders:plain`.

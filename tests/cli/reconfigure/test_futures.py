@@ -106,7 +106,8 @@ def test_ambiguity_shares_and_executors_reach_the_study(command: Command, ring: 
     shared = answer(command, ring, table, "--limits-share", "0.5", "--max-changes", 0)
     assert shared["limits_share"] == 0.5
     assert shared["open_branches"] == shared["open_before"]
-    assert answer(command, ring, table, "--executor", "serial")["objective_kw"] == plain["objective_kw"]
+    here = answer(command, ring, table, "--method", "benders", "--executor", "serial")
+    assert here["objective_kw"] == pytest.approx(plain["objective_kw"], rel=1e-4)
 
 
 def test_futures_are_drawn_before(command: Command, ring: Path) -> None:

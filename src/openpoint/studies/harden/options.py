@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from openpoint.arguments import all_checked, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option, parts
-from openpoint.studies.shared import EXIT_CODES, METHOD, Limited, Solved
+from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
     from openpoint.scenarios.ambiguity import DisastersRecipe
@@ -82,7 +82,7 @@ class HardenCosts:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HardenOptions(Limited, Solved):
+class HardenOptions(Limited, ByMethod):
     """The question what to buy before disasters.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Question, argument, option, parts
-from openpoint.studies.shared import EXIT_CODES, METHOD, Limited, Solved
+from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
     from openpoint.scenarios.horizon import HorizonLike
@@ -99,7 +99,7 @@ class PartitionCosts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartitionQuestion(Limited, Solved):
+class PartitionQuestion(Limited, ByMethod):
     """What every question of a partition has."""
 
     uncertain_loads: Literal["all"] | int | Names = option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
-from openpoint.studies.shared import COPY, EXIT_CODES, Certified, Chosen, Limited, Solved
+from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, Limited
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +29,7 @@ CERTIFICATE = "Write the proof as well; openpoint verify checks it by itself."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Topology(Limited, Chosen, Solved):
+class OpenPoints(Limited, Chosen, ByMethod):
     """What every question about open points has, but for how far they may be from today's."""
 
     method: Method | str | None = None
@@ -69,7 +69,7 @@ class Topology(Limited, Chosen, Solved):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changing(Topology):
+class Changing(OpenPoints):
     """A question whose answer may be kept near today's state."""
 
     max_changes: int | None = option(None, "Switch at most so many branches.", "whole", unit="N", least=0, group=FIRST)
@@ -259,7 +259,7 @@ Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfYear(Topology):
+class OfYear(OpenPoints):
     """What every question about a year has."""
 
     method: TopologySearch | None = None

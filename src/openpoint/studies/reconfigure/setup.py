@@ -17,13 +17,13 @@ from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.studies.reconfigure.options import Topology
+from openpoint.studies.reconfigure.options import OpenPoints
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
 
 
-def radial_program(grid: Grid, options: Topology) -> RadialProgram:
+def radial_program(grid: Grid, options: OpenPoints) -> RadialProgram:
     """The program of a grid without held meshes under today's demand.
 
     Raises:
@@ -34,7 +34,7 @@ def radial_program(grid: Grid, options: Topology) -> RadialProgram:
     return _program(grid, options, kept, kept, np.zeros(kept.n_conductors, dtype=np.bool_))
 
 
-def station_program(grid: Grid, options: Topology) -> tuple[RadialProgram, Stations]:
+def station_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stations]:
     """The program of a grid under today's demand with its held meshes opened, and these meshes.
 
     Raises:
@@ -45,14 +45,14 @@ def station_program(grid: Grid, options: Topology) -> tuple[RadialProgram, Stati
     return _program(grid, options, stations.whole, stations.opened, stations.dropped), stations
 
 
-def _kept(grid: Grid, options: Topology) -> Network:
+def _kept(grid: Grid, options: OpenPoints) -> Network:
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError(f"this works on balanced grids (phases '1'); {HAS_PHASES}")
     return Limits.given(options.limits).applied(network)
 
 
-def _program(grid: Grid, options: Topology, whole: Network, opened: Network, dropped: Bools) -> RadialProgram:
+def _program(grid: Grid, options: OpenPoints, whole: Network, opened: Network, dropped: Bools) -> RadialProgram:
     must_close, must_open = locks(whole, whole.closed, whole.switchable, options.locked_open, options.locked_closed)
     must_close, must_open = must_close & ~dropped, must_open | dropped
     asked = Asked(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from openpoint.arguments import numbers_by_name
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
-from openpoint.studies.reconfigure.options import Changing, Topology
+from openpoint.studies.reconfigure.options import Changing, OpenPoints
 from openpoint.studies.secure.model.assumptions import FAULTS, FaultAssumptions
 from openpoint.studies.shared import COPY, EXIT_CODES
 
@@ -24,7 +24,7 @@ AtMost = str | Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaultQuestion(Topology, FaultAssumptions):
+class FaultQuestion(OpenPoints, FaultAssumptions):
     """What every question about open points with limits of faults has; it is answered by its own search."""
 
     restorable: str | int | None = option(

@@ -21,7 +21,7 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
-from openpoint.studies.reconfigure.options import ReconfigureYearOptions, Topology
+from openpoint.studies.reconfigure.options import OpenPoints, ReconfigureYearOptions
 from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
@@ -53,7 +53,7 @@ def prepare(grid: Grid, options: ReconfigureYearOptions) -> Prepared[YearResult]
     return year_of(grid, options, options.year)
 
 
-def year_of(grid: Grid, options: Topology, year: YearLike) -> PreparedYear:
+def year_of(grid: Grid, options: OpenPoints, year: YearLike) -> PreparedYear:
     """`prepare` of a year in one block or in several."""
     method = options.chosen
     if method is None:
