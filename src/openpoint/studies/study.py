@@ -80,19 +80,22 @@ def function(
 
     run.__name__ = run.__qualname__ = name
     run.__module__ = prepare.__module__
-    run.__doc__ = _documentation(inspect.getdoc(prepare) or "", options)
-    run.__signature__ = _signature(options, inspect.signature(prepare).return_annotation)  # type: ignore[attr-defined]
+    run.__doc__ = _documentation(inspect.getdoc(prepare) or "", options, several=several)
+    run.__signature__ = _signature(options, prepare)  # type: ignore[attr-defined]
     return run
 
 
-def _signature(options: Any, prepared: object) -> inspect.Signature:
-    """The grid, and the arguments of the options."""
-    grid = inspect.Parameter("grid", inspect.Parameter.POSITIONAL_ONLY, annotation="GridLike")
+def _signature(options: Any, prepare: Any) -> inspect.Signature:
+    """The grid or grids, and the arguments of the options."""
+    taken = inspect.signature(prepare)
+    name, first = next(iter(taken.parameters.items()))
+    kind = "GridLike" if name == "grid" else first.annotation
+    grid = inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, annotation=kind)
     given = inspect.signature(options).parameters.values()
-    first = [each for each in given if each.kind is not each.KEYWORD_ONLY]
+    others = [each for each in given if each.kind is not each.KEYWORD_ONLY]
     rest = [each for each in given if each.kind is each.KEYWORD_ONLY]
     rest.sort(key=lambda each: each.name == "progress")
-    return inspect.Signature([grid, *first, *rest], return_annotation=_result_of(prepared))
+    return inspect.Signature([grid, *others, *rest], return_annotation=_result_of(taken.return_annotation))
 
 
 def _result_of(prepared: object) -> object:
@@ -101,9 +104,10 @@ def _result_of(prepared: object) -> object:
     return text[text.index("[") + 1 : text.rindex("]")] if "[" in text else inspect.Signature.empty
 
 
-def _documentation(text: str, options: Any) -> str:
+def _documentation(text: str, options: Any, *, several: bool) -> str:
     """The description with the list of arguments before what is raised."""
-    lines = ["Args:", "    grid: the grid, a path or a name that `read` takes."]
+    one = "    grid: the grid, a path or a name that `read` takes."
+    lines = ["Args:", "    grids: files, folders with grids, patterns, or names of built-in grids." if several else one]
     sentences = {name: told for name, told, _ in declared(options)}
     for each in fields(options):
         if KEY in each.metadata:
