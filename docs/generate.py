@@ -35,13 +35,13 @@ This page is made from the schemas that also check every file: `make docs` write
 
 HORIZON = """## Tables of a horizon
 
-What `openpoint partition --steps` and `openpoint.read_horizon` read: the steps, and where there are any, the others.
+What `openpoint partition-steps` and `openpoint.read_horizon` read: the steps, and where there are any, the others.
 
 """
 
 DAY = """## Tables of a day
 
-What `openpoint dispatch --day` and `openpoint.read_day` read: the periods, and where there are any, the others.
+What `openpoint dispatch-day` and `openpoint.read_day` read: the periods, and where there are any, the others.
 The table `generators` has the columns of that of a grid.
 
 """

@@ -52,7 +52,7 @@ class Output:
 
     Attributes:
         name: of the option. sentence: what it means. unit: what it takes. method: of the result, that writes it.
-        group: in the help.
+        group: in the help. flag: name on the command line, where it is not that of the option.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Output:
     unit: str = "FILE"
     method: str = ""
     group: str = "Output"
+    flag: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -471,7 +471,7 @@ def test_days_are_listed_and_written(command: Command) -> None:
         assert told in refused.err
 
 
-@pytest.mark.parametrize("shape", ["result", "powerflow", "grid"])
+@pytest.mark.parametrize("shape", ["reconfigure", "powerflow", "grid"])
 def test_schemas_are_printed(shape: str, command: Command) -> None:
     done = command("schema", shape)
     jsonschema.Draft202012Validator.check_schema(json.loads(done.out))
@@ -576,4 +576,4 @@ def test_studies_take_coordinates_from_geojson(command: Command, tmp_path: Path)
     assert "none.geojson" in done.err
     done = command("reconfigure-fleet", *given, "baran33", "--out", "many")
     assert done.code == 2
-    assert "--geojson is for one grid" in done.err
+    assert "No such option: --geojson" in done.err

@@ -17,7 +17,7 @@ def put(text: str) -> str:
 
 
 def test_options_come_from_the_file_and_the_command_line_wins(command: Command, ring: Path) -> None:
-    file = put('max-changes = 0\n[reconfigure]\nopen = ["C-S"]\nquiet = true\n[harden]\nstorms = 5\n')
+    file = put('max-changes = 0\n[reconfigure]\nopen = ["C-S"]\nquiet = true\n[harden]\nany-lines = 5\n')
     done = command("reconfigure", ring, "--config", file, "--json", "-")
     assert done.code == 0, done.err
     assert json.loads(done.out)["open_branches"] == ["C-S"]
@@ -35,7 +35,8 @@ def test_what_stands_above_the_tables_is_for_commands_that_have_it(command: Comm
 
 def test_every_fault_is_named_with_its_line_and_what_is_nearest(command: Command, ring: Path) -> None:
     file = put(
-        'gapp = 1\n[reconfigure]\nmax_change = 4\ngap = true\nmax-changes = 2.5\nplain = "yes"\nsolver = ["a", "b"]\n'
+        'gapp = 1\n[reconfigure]\nmax_change = 4\ngap = true\nmax-changes = 2.5\nsoft-limits = "yes"\n'
+        'method = ["a", "b"]\n'
         "change-cost = -1.0\n[reconfig]\na = 1\n"
     )
     done = command("reconfigure", ring, "--config", file)
@@ -45,8 +46,8 @@ def test_every_fault_is_named_with_its_line_and_what_is_nearest(command: Command
         "line 3: reconfigure has no option max_change; did you mean max-changes?",
         "line 4: gap: give a number or a text",
         "line 5: max-changes:",
-        "line 6: plain: give true or false",
-        "line 7: solver: give one value, not a list",
+        "line 6: soft-limits: give true or false",
+        "line 7: method: give one value, not a list",
         "line 8: change-cost:",
         "line 9: there is no command reconfig with options; did you mean reconfigure?",
     ):

@@ -204,10 +204,7 @@ def test_options_that_would_be_ignored_are_refused(arguments: list[str], said: s
 
 
 def test_options_that_other_commands_would_ignore_are_refused(command: Command) -> None:
-    for arguments, said in (
-        (("dispatch", GRID, "--points", 3), "--points is the number of points of --pareto"),
-        (("dispatch", GRID, "--pareto", "losses,changes", "--minimize", "cost"), "in place of --minimize"),
-    ):
+    for arguments, said in ((("dispatch-front", GRID, "losses,changes", "--minimize", "cost"), "--minimize"),):
         done = command(*arguments)
         assert done.code == 2, arguments
         assert said in done.err

@@ -91,9 +91,7 @@ class Commands(TyperGroup):
 
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         for study in STUDIES:
-            if name in study.commands:
-                import_module(study.command).register(alone)
-            elif study.options and name == study.name:
+            if name == study.name:
                 import_module("openpoint.cli.study").register(alone, study)
         if name in OTHERS:
             import_module(f"openpoint.cli.{name}").register(alone)
@@ -116,10 +114,7 @@ class Commands(TyperGroup):
         from openpoint.studies.catalog import STUDIES
 
         found: dict[str, str] = {}
-        for study in STUDIES:
-            found |= study.commands
-            if study.options:
-                found[study.name] = study.sentence
+        found |= {study.name: study.sentence for study in STUDIES}
         found |= {name: command.help or "" for name, command in self.commands.items()}
         found |= OTHERS
         return {name: found[name] for name in sorted(found, key=_rank)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -25,9 +25,6 @@ from openpoint.report.terminal import words
 if TYPE_CHECKING:
     from openpoint.grid import Grid
     from openpoint.grid.devices import Held
-    from openpoint.studies.dispatch.day.options import DayOptions
-    from openpoint.studies.dispatch.options import DispatchOptions
-    from openpoint.studies.reconfigure.options import ReconfigureOptions
 
 _LOG = logging.getLogger(__name__)
 
@@ -148,9 +145,6 @@ def cases() -> int:
     return 0
 
 
-Options = TypeVar("Options", "ReconfigureOptions", "DispatchOptions", "DayOptions")
-
-
 @dataclass(frozen=True)
 class Asked:
     """What a command changes of a grid: branches that it gives to the choice by name, generators, coordinates.
@@ -179,13 +173,8 @@ class Asked:
         return as_asked(grid, _split(grid, self.options.switchable or ()), *self.locks(grid))
 
     def locks(self, grid: Grid) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The branches of the grid that are locked open, and those locked closed; see `_split`."""
+        """The branches of the grid that are locked open, and those locked closed."""
         return _split(grid, self.locked_open), _split(grid, self.locked_closed)
-
-    def locked(self, options: Options, grid: Grid) -> Options:
-        """The options of a study with these branches."""
-        locked_open, locked_closed = self.locks(grid)
-        return replace(options, locked_open=locked_open, locked_closed=locked_closed)
 
 
 def _split(grid: Grid, texts: Iterable[str]) -> tuple[str, ...]:

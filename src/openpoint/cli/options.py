@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from openpoint.errors import OptionError
 if TYPE_CHECKING:
     from openpoint.grid.devices import Held
     from openpoint.network.limits import Limits
-
-Solves = TypeVar("Solves")
-"""A method, or None."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -70,36 +67,7 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
-GapOption = Annotated[float, typer.Option(metavar="FRACTION", min=0.0, help="Relative gap to prove; 1e-4 is 0.01 %.")]
 MaxChangesOption = Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")]
-TIME_LIMIT_S = 3600.0
-"""Seconds after which a command stops unless another limit is given."""
-TimeLimitOption = Annotated[
-    float,
-    typer.Option(metavar="SECONDS", min=0.0, help="Stop then and keep the best; inf: only when done."),
-]
-
-
-def gap_option(defaults: str) -> Any:
-    """The gap of a command whose methods have gaps of their own."""
-    help = f"Relative gap to prove; 1e-4 is 0.01 %.  [default: {defaults}]"
-    return typer.Option(metavar="FRACTION", min=0.0, help=help)
-
-
-def solver_option(default: str) -> Any:
-    """The solver of the extensive form."""
-    return typer.Option(metavar="NAME", help=f"Solver of --method extensive.  [default: {default}]")
-
-
-def iterations_option(method: str) -> Any:
-    """The most iterations of a method of the two-stage engine."""
-    return typer.Option(metavar="N", min=1, help=f"Stop then and keep the best ({method}).")
-
-
-def executor_option(what: str, default: str = "") -> Any:
-    """Where something is computed."""
-    trust = "; a Dask scheduler and its workers are trusted, since they can run any code here"
-    return typer.Option(metavar="WHERE", help=f"Where {what}: serial, processes:4 or dask://host:port{trust}.{default}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,40 +168,3 @@ class LockOptions:
         list[str] | None,
         typer.Option("--close", metavar="NAMES", help="These branches stay closed, as 7,9; repeatable."),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProofOptions:
-    """Files that topology search writes by itself."""
-
-    certificate: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the proof as well (search); openpoint verify checks it by itself."),
-    ] = None
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep the open search here, now and then and when it stops (search); if it is there, go on from it.",
-        ),
-    ] = None
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return self.certificate is not None or self.checkpoint is not None
-
-    def of(self, method: Solves) -> Solves:
-        """The method with these files to write; None where none was named, and no file either.
-
-        Raises:
-            OptionError: this method writes none.
-        """
-        from openpoint.search.methods import TopologySearch
-
-        for option, file in (("--certificate", self.certificate), ("--checkpoint", self.checkpoint)):
-            if file is not None and not isinstance(method, TopologySearch):
-                raise OptionError(f"{option} is an option of --method search; leave one out")
-        if not isinstance(method, TopologySearch):
-            return method
-        return replace(method, certificate=self.certificate, checkpoint=self.checkpoint)

@@ -157,7 +157,10 @@ def _check_name(place: Place) -> None:
 
     path, ending = place.path, place.path.suffix.lower()
     if place.endings is None:
-        return  # what reads the grid says which formats can be written
+        # What reads the grid says which formats can be written; a new state is written as few of them.
+        if place.option == "--out" and (named := file_ending(path)) and named not in (".xlsx", ".dss"):
+            raise OptionError(f"{place}: a grid is written as a folder of tables, .xlsx or .dss")
+        return
     if place.folder:
         if named := file_ending(path):
             instead = {"--out": "; one result is written by --json, --report, --csv, a grid by --write"}

@@ -162,7 +162,7 @@ def _copies(source: str, wanted: _Wanted) -> list[Any]:
 
 
 def _writing(output: Output, path: Path, result: Result) -> Writing:
-    return f"--{output.name}", path, partial(getattr(type(result), output.method), result)
+    return f"--{output.flag or output.name}", path, partial(getattr(type(result), output.method), result)
 
 
 def _parameters(study: Study) -> Iterator[inspect.Parameter]:
@@ -181,7 +181,8 @@ def _parameters(study: Study) -> Iterator[inspect.Parameter]:
             default = default_of(each, option)
             yield _parameter(name, _annotated(name, option, default), default)
     for output in question.outputs:
-        made = typer.Option(metavar=output.unit, help=output.sentence, rich_help_panel=output.group)
+        flag = f"--{output.flag or output.name}"
+        made = typer.Option(flag, metavar=output.unit, help=output.sentence, rich_help_panel=output.group)
         yield _parameter(output.name, Annotated[Path | None, made], None)
     for name in question.reads:
         yield _parameter(name, *_READS[name])

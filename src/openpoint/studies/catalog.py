@@ -5,8 +5,8 @@ Nothing of a study is imported before it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,6 @@ class Study:
         place: its folder. What follows is named as `module:name` in it.
         result: the class of its result.
         name: by which its JSON Schema is asked for, that of the shape.
-        commands: its commands, each with the first sentence of its help; none where another row has them.
-        command: module of the command line that adds these by `register(app)`.
         sentence: what its command does, in a sentence. options: the class of its options; of these the command is made,
             which is called `name`.
         prepares: the function that takes a grid and options.
@@ -40,10 +38,8 @@ class Study:
     place: str
     result: str
     name: str
-    commands: Mapping[str, str] = field(default_factory=dict)
-    command: str = ""
-    sentence: str = ""
-    options: str = ""
+    sentence: str
+    options: str
     prepares: str = "study:prepare"
 
     @property
@@ -81,13 +77,7 @@ class Study:
 _HERE = "openpoint.studies"
 
 
-def _study(folder: str, result: str, name: str, title: str, **commands: str) -> Study:
-    """A study of this package; its commands are in the folder of the same name of the command line."""
-    module = f"openpoint.cli.{folder}.command" if commands else ""
-    return Study(title, f"{_HERE}.{folder}", f"result:{result}", name, commands, module)
-
-
-def _asked(
+def _study(
     name: str,
     of: str,
     sentence: str,
@@ -116,8 +106,8 @@ def _asked(
 
 
 STUDIES = (
-    _asked("reconfigure", "Reconfigure", "Find the radial state of least loss that keeps the limits."),
-    _asked(
+    _study("reconfigure", "Reconfigure", "Find the radial state of least loss that keeps the limits."),
+    _study(
         "reconfigure-futures",
         "ReconfigureFutures",
         "Find one radial state for many futures.",
@@ -125,7 +115,7 @@ STUDIES = (
         options=".options",
         result="FuturesResult",
     ),
-    _asked(
+    _study(
         "reconfigure-year",
         "ReconfigureYear",
         "Find one radial state for a year, of least energy lost.",
@@ -133,7 +123,7 @@ STUDIES = (
         options=".options",
         result="YearResult",
     ),
-    _asked(
+    _study(
         "reconfigure-seasons",
         "ReconfigureSeasons",
         "Find a radial state for each month or season of a year, with few switch operations between them.",
@@ -141,14 +131,14 @@ STUDIES = (
         options="..options",
         result="SeasonsResult",
     ),
-    _asked(
+    _study(
         "reconfigure-secure",
         "ReconfigureSecure",
         "Find the radial state of least loss, or of least interruptions, with faults as a limit.",
         folder="reconfigure.faults",
         result="SecuredResult",
     ),
-    _asked(
+    _study(
         "reconfigure-front",
         "ReconfigureFront",
         "Find the radial states of which none has both less loss and less that faults do.",
@@ -156,7 +146,7 @@ STUDIES = (
         options=".options",
         result="ReconfigureFront",
     ),
-    _asked(
+    _study(
         "reconfigure-fleet",
         "ReconfigureFleet",
         "Reconfigure many grids, each by itself, with one table and one page of all.",
@@ -165,38 +155,48 @@ STUDIES = (
     ),
     _study(
         "dispatch",
-        "DispatchResult",
-        "dispatch",
-        "Result of `openpoint dispatch`",
-        dispatch="Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.",
+        "Dispatch",
+        "Set switches, taps, capacitor steps and generators at once, so that losses or costs are least.",
     ),
-    _study("dispatch.front", "DispatchFront", "dispatch-front", "Result of `openpoint dispatch --pareto`"),
-    _study("dispatch.day", "DispatchDayResult", "dispatch-day", "Result of `openpoint dispatch --day`"),
-    _asked("powerflow", "Powerflow", "Compute the exact AC power flow of today's state."),
-    _asked(
+    _study(
+        "dispatch-front",
+        "DispatchFront",
+        "Draw the front of two criteria, each point proven.",
+        folder="dispatch.front",
+        options=".options",
+        result="DispatchFront",
+    ),
+    _study(
+        "dispatch-day",
+        "DispatchDay",
+        "Plan a day ahead: open points and resources of all periods, against the worst of what is uncertain.",
+        folder="dispatch.day",
+    ),
+    _study("powerflow", "Powerflow", "Compute the exact AC power flow of today's state."),
+    _study(
         "secure",
         "Secure",
         "Find which faults switching restores, and what a year of faults does to customers.",
     ),
-    _asked(
+    _study(
         "plan",
         "SwitchPlan",
         "Find an order of switching from one state to another, with the exact state after every step.",
     ),
-    _asked(
+    _study(
         "harden",
         "Harden",
         "Choose lines to harden and places for backup generators before a disaster.",
     ),
-    _asked("partition", "Partition", "Cut a grid that lost its substation into microgrids that serve most load."),
-    _asked(
+    _study("partition", "Partition", "Cut a grid that lost its substation into microgrids that serve most load."),
+    _study(
         "partition-levels",
         "PartitionLevels",
         "Cut it at several levels of uncertainty, to see what robustness costs.",
         folder="partition",
         prepares="levels:prepare",
     ),
-    _asked(
+    _study(
         "partition-steps",
         "PartitionSteps",
         "Cut it in every step of a day, with events, profiles and storage.",
@@ -241,7 +241,7 @@ def requested(name: str) -> Schema:
     Raises:
         OptionError: no study is called so.
     """
-    known = {study.name: study for study in STUDIES if study.options}
+    known = {study.name: study for study in STUDIES}
     if name not in known:
         raise OptionError(f"no study is called {name!r}; there are {', '.join(known)}")
     return request_schema(name, known[name].question)

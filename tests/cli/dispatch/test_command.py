@@ -75,7 +75,7 @@ def test_what_nothing_keeps_ends_with_its_own_code(command: Command, folder: Pat
 
 
 def test_a_front_is_told_a_row_a_point(command: Command, folder: Path, tmp_path: Path) -> None:
-    done = command("dispatch", folder, "--pareto", "losses,moves", "--plot", tmp_path / "front.svg")
+    done = command("dispatch-front", folder, "losses,moves", "--plot", tmp_path / "front.svg")
     assert done.code == 0
     assert "The least losses at each bound of moves" in done.out
     assert (tmp_path / "front.svg").exists()

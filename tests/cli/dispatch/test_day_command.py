@@ -1,4 +1,4 @@
-"""`dispatch --day`: options that belong to it and that do not, what it prints and writes."""
+"""`dispatch-day`: what does not go together, what it prints and writes."""
 
 from __future__ import annotations
 
@@ -11,45 +11,34 @@ import pytest
 from openpoint.studies.catalog import published
 from tests.cli.desk import Command
 
-DAY = ("--day", "baran33-day", "--topology", "fixed")
+DAY = ("baran33-day", "--topology", "fixed")
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--uncertain", "load=0.1"), "--uncertain is an option of --day"),
-        (("--shift-buses", "0.1"), "--shift-buses is an option of --day"),
-        (("--method", "columns"), "--method columns plans a day"),
-        ((*DAY, "--free", "topology"), "--free is for one moment, not for --day: --topology and --positions"),
-        ((*DAY, "--minimize", "cost"), "its cost is what is least"),
-        ((*DAY, "--pareto", "losses,changes"), "--pareto is for one moment"),
-        ((*DAY, "--out", "new"), "its tables hold every period"),
-        ((*DAY, "--certificate", "proof.gz"), "--certificate is for one moment"),
-        ((*DAY, "--method", "enumeration"), "--method enumeration is for one moment"),
-        ((*DAY, "--solver", "scip"), "--solver is"),
+        ((*DAY, "--method", "enumeration"), "enumeration"),
         ((*DAY, "--futures", "5"), "nothing is; give uncertain, too, or a table of futures"),
         ((*DAY, "--risk", "worst"), "risk is of the costs of futures; give futures"),
         ((*DAY, "--futures", "5", "--uncertain", "load=0.1", "--budget", "1"), "leave one of both out"),
         ((*DAY, "--budget", "2"), "nothing is uncertain; give uncertain, too"),
-        ((*DAY, "--method", "benders"), "--method benders is for one moment"),
-        (("--day", "baran33-day", "--topology", "hourly"), "decide them once for the day, or keep them fixed"),
-        (("--day", "baran33-da"), "Did you mean baran33-day"),
-        (("--day", "baran33-day", "--topology", "daily"), "give 'fixed', 'once' or 'hourly'"),
-        (("--now", "13"), "--now is an option of --day"),
+        (("baran33-day", "--topology", "hourly"), "decide them once for the day, or keep them fixed"),
+        (("baran33-da",), "Did you mean baran33-day"),
+        (("baran33-day", "--topology", "daily"), "fixed"),
         ((*DAY, "--now", "13:20"), "within period '13' from 13:00; give 13:00 or 14:00"),
         ((*DAY, "--state", "state.csv"), "give now, the time, too"),
         ((*DAY, "--now", "13", "--state", "none.csv"), "it cannot be read"),
     ],
 )
 def test_bad_options_end_with_a_remedy(command: Command, options: tuple[str, ...], told: str) -> None:
-    done = command("dispatch", "baran33", *options)
+    done = command("dispatch-day", "baran33", *options)
     assert done.code == 2
     assert told in done.err
 
 
 def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
     outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--plot", tmp_path / "a.svg")
-    done = command("dispatch", "baran33", *DAY, "--v-min", "0.9", *outputs)
+    done = command("dispatch-day", "baran33", *DAY, "--v-min", "0.9", *outputs)
     assert "day baran33-day: 24 periods (24 h)" in done.out
     assert "Decided:" in done.out
     assert "no limit violated" in done.out
@@ -63,13 +52,13 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
 def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp_path: Path) -> None:
     (tmp_path / "measured.csv").write_text("kind,name,energy_kwh,p_kw\nstore,storage6,1400,\ngenerator,gas6,,700\n")
     where = ("--now", "22:00", "--state", tmp_path / "measured.csv", "--json", tmp_path / "a.json")
-    done = command("dispatch", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
+    done = command("dispatch-day", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
     assert "day baran33-day from 22 on: 2 periods (2 h)" in done.out
     assert "The rest of the day, from 22 on (22 h have passed): all figures are of it alone." in done.out
     assert "'storage14', 'storage32', 'cars17', 'cars33': not measured at 22" in done.err
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch-day"))
     assert (document["now"], document["hours_passed"]) == ("22", 22.0)
-    again = command("dispatch", "baran33", *DAY, "--now", "23", "--state", tmp_path / "tables" / "states.csv")
+    again = command("dispatch-day", "baran33", *DAY, "--now", "23", "--state", tmp_path / "tables" / "states.csv")
     assert "day baran33-day from 23 on: 1 period (1 h)" in again.out
     assert "not measured" not in again.err

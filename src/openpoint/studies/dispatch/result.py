@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
+from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.base import Head, count_words, in_kw, switching_words
@@ -17,7 +18,7 @@ from openpoint.studies.dispatch.actions import actions_table
 from openpoint.studies.dispatch.schema import DISPATCH
 
 if TYPE_CHECKING:
-    pass
+    import os
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -106,6 +107,18 @@ class DispatchResult(SwitchedResult):
 
     def to_switch(self) -> list[tuple[object, ...]]:
         return list(self.actions.select("action", "name", "today", "answer", "unit").rows())
+
+    def write_state(self, path: str | os.PathLike[str]) -> None:
+        """Write the grid in its new state: a folder of tables, `.xlsx` or `.dss`.
+
+        Raises:
+            OptionError: there is no answer, or it cannot be written.
+        """
+        from openpoint.io import write
+
+        if self.grid_after is None:
+            raise OptionError("there is no answer")
+        write(self.grid_after, path)
 
     @property
     def grid_after(self) -> Grid | None:

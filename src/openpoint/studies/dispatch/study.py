@@ -5,38 +5,23 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import as_asked
-from openpoint.io import GridLike, read
-from openpoint.network.limits import Limits
+from openpoint.report.terminal import words
 from openpoint.studies.dispatch.answer import dispatch_result, unit_of
 from openpoint.studies.dispatch.methods import Method, quickest, solve
-from openpoint.studies.dispatch.options import DispatchOptions, Weights
+from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.phases.answer import PreparedPhases, has_phases, prepare_phases
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import asked_otherwise, question_of
+from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
 
 _LOG = logging.getLogger(__name__)
 
 
-def dispatch(
-    grid: GridLike,
-    *,
-    free: Names | None = None,
-    minimize: Weights = "losses",
-    at_most: Weights | None = None,
-    limits: Limits | None = None,
-    locked_open: Names = (),
-    locked_closed: Names = (),
-    switchable: Names = (),
-    max_changes: int | None = None,
-    method: Method | None = None,
-    progress: Progress | None = None,
-) -> DispatchResult:
+def prepare(grid: Grid, options: DispatchOptions) -> Prepared[DispatchResult]:
     """The operating state in which a weighted sum of criteria is least and all limits hold, proven and verified by AC.
 
         min  Σ weight · criterion   over open points, taps, capacitor steps and outputs of generators
@@ -47,61 +32,30 @@ def dispatch(
     nothing is proven unless states are few enough to try all. The criteria, with their units and definitions, are those
     of `openpoint.network.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
 
-    Args:
-        grid: the grid, a path or a name that `read` takes; its tables say what may move and how far.
-        free: what is free to move: `topology` (switches), `taps` (tap changers, and voltages that sources hold),
-            `capacitors` (steps), `generators` (outputs within limits), `commitment` (whether generators run at all);
-            names, or text such as `"topology,taps"`. Default: all that the grid says may move.
-        minimize: weights by criterion, as a mapping or as text such as `"losses=1,balance=0.2"`; a weight says what a
-            unit of the criterion counts.
-        at_most: bounds by criterion, so that one is sought and others are kept: `{"balance": 0.8}`.
-        limits: limits of voltage and current to keep; default: those of the grid.
-        locked_open, locked_closed: branches that must be open or closed: a name, or several.
-        switchable: branches that may be opened or closed beside those that the grid calls switchable.
-        max_changes: most switches whose state may differ from today's.
-        method: how the optimum is found and proven: `TopologySearch()`, `Benders()`, `ExtensiveForm()` or
-            `Enumeration()`; default: the quickest that can take the question.
-        progress: called with every iteration.
-
     Raises:
         InputError: the grid has faults, a locked branch is unknown, or the cost is asked of a grid without prices.
         OptionError: options that make no sense, something free of which the grid has none, or a method that cannot
             take the question.
     """
-    options = DispatchOptions(
-        free=free,
-        minimize=minimize,
-        at_most=at_most or {},
-        limits=limits,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-        switchable=switchable,
-        max_changes=max_changes,
-        method=method,
-    )
-    return prepare(read(grid), options).solve(progress)
+    return state_question(grid, options)
 
 
-def prepare(grid: Grid, options: DispatchOptions) -> Prepared | PreparedPhases:
-    """All that a run needs: the grid is checked, its network built and the method chosen.
-
-    Raises:
-        InputError, OptionError: as `dispatch`.
-    """
-    grid = as_asked(grid, options.switchable, options.locked_open, options.locked_closed)
+def state_question(grid: Grid, options: DispatchOptions) -> PreparedState | PreparedPhases:
+    """`prepare`, as the class that it is."""
+    grid, options = options.on(grid)
     if has_phases(grid):
         return prepare_phases(grid, options)
     return _with_method(grid, question_of(grid, options), options)
 
 
-def _with_method(grid: Grid, question: Question, options: DispatchOptions) -> Prepared:
-    if options.method is not None:
-        return Prepared(grid, question, options.method, "it was asked for")
-    return Prepared(grid, question, *quickest(question, options.gap, options.time_limit_s))
+def _with_method(grid: Grid, question: Question, options: DispatchOptions) -> PreparedState:
+    if (method := options.chosen) is not None:
+        return PreparedState(grid, question, method, "it was asked for")
+    return PreparedState(grid, question, *quickest(question, options.gap, options.time_limit_s))
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedState:
     """A question about a balanced grid, ready to be solved.
 
     Attributes:
@@ -124,7 +78,12 @@ class Prepared:
         """Of what is minimised."""
         return unit_of(self.question)
 
-    def asked_otherwise(self, options: DispatchOptions) -> Prepared:
+    @property
+    def heading(self) -> str:
+        """What may move, and the method."""
+        return f"free: {', '.join(self.free)}\nmethod: {words.method(self.method)}, because {self.why}"
+
+    def asked_otherwise(self, options: DispatchOptions) -> PreparedState:
         """The same grid with other weights and bounds, or more limits; its network and devices are not built again.
 
         Raises:
@@ -142,3 +101,6 @@ class Prepared:
             found = solve(self.method, self.question, progress, deadline)
             _LOG.info("the method ended")
             return dispatch_result(self.grid, self.question, str(self.method), self.why, found)
+
+
+dispatch = function("dispatch", DispatchOptions, prepare)

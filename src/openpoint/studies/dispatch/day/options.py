@@ -5,61 +5,162 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
+from openpoint.arguments import all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.network.limits import Limits
-from openpoint.scenarios.day.clock import NowLike, StateLike
-from openpoint.scenarios.day.uncertain import WANTED, Budget, DayFuturesLike, Uncertainty
-from openpoint.studies.dispatch.day.methods import MethodName
-from openpoint.studies.dispatch.day.model.question import Cadence
-from openpoint.twostage.risk import Expectation, Regret, Risk, read_risk
+from openpoint.options import FIRST, argument, option
+from openpoint.studies.shared import EXIT_CODES, TIME_LIMIT_S, Chosen, Limited
 
-SharesLike = str | Mapping[str, float]
-"""Shares of the forecast by group, as a mapping or as text: `load=0.1,solar=0.3`."""
-BudgetLike = str | int | Mapping[str, int | Budget]
-"""How much deviates: a number of periods for all, or by group; as text `2` or `load=2,solar=1/3`."""
-RiskLike = Risk | str
-"""How the costs of futures become one number: a risk, or as text `expected`, `cvar:0.9` or `worst`."""
+if TYPE_CHECKING:
+    from openpoint.scenarios.day.clock import NowLike, StateLike
+    from openpoint.scenarios.day.tables import DayLike
+    from openpoint.scenarios.day.uncertain import Budget, DayFuturesLike, Uncertainty
+    from openpoint.studies.dispatch.day.methods import MethodName
+    from openpoint.studies.dispatch.day.model.question import Cadence
+    from openpoint.twostage.risk import Risk
+
+    SharesLike = str | Mapping[str, float]
+    """Shares of the forecast by group, as a mapping or as text: `load=0.1,solar=0.3`."""
+    BudgetLike = str | int | Mapping[str, int | Budget]
+    """How much deviates: a number of periods for all, or by group; as text `2` or `load=2,solar=1/3`."""
+    RiskLike = Risk | str
+    """How the costs of futures become one number: a risk, or as text `expected`, `cvar:0.9` or `worst`."""
+
 Often = Literal["fixed", "once", "hourly"]
 """How often something is decided: as today, once for the day, or in every period."""
+METHODS = ("columns", "search", "switching", "scenarios")
+_PRICE: dict[str, Any] = {"unit": "USD", "least": 0.0, "group": "Prices"}
+_SHARE: dict[str, Any] = {"unit": "SHARE", "least": 0.0, "most": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayOptions:
-    """The arguments of `openpoint.dispatch_day`; see there.
+class DayOptions(Limited, Chosen):
+    """What every question about a day has.
 
     Raises:
         OptionError: with all that is wrong.
     """
 
-    uncertain: SharesLike | None = None
-    budget: BudgetLike | None = None
-    futures: DayFuturesLike | int | None = None
-    risk: RiskLike | None = None
-    topology: Often = "once"
-    positions: Often = "fixed"
-    max_changes: int | None = None
-    switching_price: float = 0.0
-    moving_price: float = 0.0
-    loss_price: float = 0.0
-    shift_buses: float | None = None
-    shift_time: float | None = None
-    source_max_kw: float | None = None
-    limits: Limits | None = None
-    locked_open: Names = ()
-    locked_closed: Names = ()
-    switchable: Names = ()
-    method: MethodName | None = None
-    samples: int = 0
-    seed: int = 0
-    gap: float = 1e-3
-    time_limit_s: float | None = None
-    now: NowLike | None = None
-    state: StateLike | None = None
+    uncertain: SharesLike | None = option(
+        None,
+        "What of the day is uncertain, a share of its forecast, as load=0.1,solar=0.3,wind=0.3; the cost of the worst "
+        "case is least.",
+        unit="SHARES",
+        group=FIRST,
+    )
+    budget: BudgetLike | None = option(
+        None,
+        "In how many periods each of it deviates at worst, as 2 or load=2,solar=1; with /5 each load or site by "
+        "itself, at most 5 at once (/all: any number).  [default: all periods]",
+        unit="HOURS",
+        group=FIRST,
+    )
+    futures: DayFuturesLike | int | None = option(
+        None,
+        "Plan for days that may come in place of the worst case: a table with their probabilities (.csv, .parquet or "
+        ".xlsx), or how many to draw from what is uncertain.",
+        unit="TABLE|N",
+        group=FIRST,
+    )
+    risk: RiskLike | None = option(
+        None,
+        "What is minimised of the costs of the futures: expected, worst, cvar:0.9 (mean of the worst tenth).  "
+        "[default: expected]",
+        unit="RISK",
+        group=FIRST,
+    )
+    topology: Often = option(
+        "once",
+        "When open points are decided: fixed (as today), once for the day, or hourly.",
+        choices=("fixed", "once", "hourly"),
+        group=FIRST,
+    )
+    positions: Often = option(
+        "fixed",
+        "The same of taps, capacitor steps and voltages of sources.",
+        choices=("fixed", "once", "hourly"),
+        group=FIRST,
+    )
+    max_changes: int | None = option(
+        None,
+        "Most switches that may be operated; with hourly over the day, the first period against today.",
+        "whole",
+        unit="N",
+        least=0,
+        group=FIRST,
+    )
+    switching_price: float = option(0.0, "Cost of a switch operation of the day.", "number", **_PRICE)
+    moving_price: float = option(
+        0.0, "Cost of setting a tap changer, a capacitor bank or a source's voltage anew.", "number", **_PRICE
+    )
+    loss_price: float = option(0.0, "Price of a kWh lost, beside the energy itself.", "number", **_PRICE)
+    shift_buses: float | None = option(
+        None,
+        "Share of every load that may move to other buses in the same period, in place of the day's.",
+        "number",
+        **_SHARE,
+    )
+    shift_time: float | None = option(
+        None,
+        "Share by which every load of the day may differ in a period, its energy over the day kept.",
+        "number",
+        **_SHARE,
+    )
+    source_max_kw: float | None = option(
+        None,
+        "Most active power of every source, as a contract may set it.",
+        "number",
+        unit="KW",
+        least=0.0,
+        flag="source-max",
+    )
+    method: MethodName | None = option(
+        None,
+        "How the optimum is found and proven.  [default: what suits the question]",
+        choices=("columns", "search", "switching", "scenarios"),
+        group="Method",
+    )
+    samples: int = option(
+        0,
+        "Test the plan in so many days drawn at random, beside today's and the one that is best as forecast.",
+        "whole",
+        unit="N",
+        least=0,
+        group=FIRST,
+    )
+    seed: int = option(0, "Equal seeds draw equal days.", "whole", unit="N", least=0)
+    gap: float = option(1e-3, "Relative gap to prove; 1e-4 is 0.01 %.", "number", unit="FRACTION", least=0.0)
+    time_limit_s: float | None = option(
+        None,
+        "Stop then and keep the best; inf: only when done.",
+        "number",
+        unit="SECONDS",
+        least=0.0,
+        flag="time-limit",
+        command_default=TIME_LIMIT_S,
+    )
+    now: NowLike | None = option(
+        None,
+        "Plan the rest of the day from the period that begins then: its name, an hour (13) or a time (13:00). All "
+        "figures are of the rest alone.",
+        unit="TIME",
+    )
+    state: StateLike | None = option(
+        None,
+        "What was measured then: contents of stores, outputs, switches, …; .csv, .parquet or .xlsx. The table "
+        "states.csv that --csv writes is of this form.  [default: as at the start of the day]",
+        "path",
+        unit="FILE",
+    )
+
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        from openpoint.network.limits import Limits
+
+        if isinstance(self.futures, str) and self.futures.isdigit():
+            object.__setattr__(self, "futures", int(self.futures))
         all_checked(
             self._check_budget,
             self._check_futures,
@@ -73,7 +174,7 @@ class DayOptions:
             *(lambda name=name: self._check_share(name) for name in ("shift_buses", "shift_time")),
             *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
             lambda: Limits.given(self.limits),
-            lambda: _one_of(self.method, (*get_args(MethodName), None), "method"),
+            lambda: _one_of(self.method, (*METHODS, None), "method"),
             *(lambda name=name: not_negative(name, getattr(self, name)) for name in ("samples", "seed", "gap")),
             self._check_samples,
             self._check_state,
@@ -84,16 +185,22 @@ class DayOptions:
     @property
     def uncertainty(self) -> Uncertainty | None:
         """What is uncertain; None = nothing."""
+        from openpoint.scenarios.day.uncertain import Uncertainty
+
         return None if self.uncertain is None else Uncertainty.of(self.uncertain, self.budget)
 
     @property
     def measure(self) -> Risk:
         """How the costs of futures become one number."""
+        from openpoint.twostage.risk import Expectation, read_risk
+
         return read_risk(self.risk) if isinstance(self.risk, str) else self.risk or Expectation()
 
     @property
     def cadence(self) -> Cadence:
         """How often the topology is decided."""
+        from openpoint.studies.dispatch.day.model.question import Cadence
+
         return Cadence(self.topology)
 
     def _check_budget(self) -> None:
@@ -102,6 +209,8 @@ class DayOptions:
         _ = self.uncertainty
 
     def _check_futures(self) -> None:
+        from openpoint.scenarios.day.uncertain import WANTED
+
         if self.futures is None:
             return
         drawn = isinstance(self.futures, int)
@@ -121,6 +230,8 @@ class DayOptions:
             raise OptionError("futures need a topology that is fixed or decided once; open points by hour need none")
 
     def _check_risk(self) -> None:
+        from openpoint.twostage.risk import Regret, Risk
+
         if self.risk is None:
             return
         if self.futures is None:
@@ -158,6 +269,36 @@ class DayOptions:
 
     def _as_names(self, name: str) -> None:
         object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
+
+
+@dataclass(frozen=True)
+class DispatchDayOptions(DayOptions):
+    """The question of the plan of a day.
+
+    Raises:
+        OptionError: with all that is wrong.
+    """
+
+    day: DayLike = argument(
+        "The day: a folder of tables (periods, profiles, storages, vehicles, renewables, flexible loads, …), .xlsx, a "
+        "file of periods, or a built-in one, as baran33-day.",
+        unit="DAY",
+    )
+
+    details: ClassVar[str] = (
+        "Open points and resources of all periods are decided at once, against the worst of what is uncertain, proven "
+        "and checked by an exact AC power flow in every period."
+    )
+    examples: ClassVar[str] = f"""\b
+Examples:
+  openpoint dispatch-day baran33 baran33-day --report day.html
+  openpoint dispatch-day baran33 baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
+  openpoint dispatch-day baran33 baran33-day --futures futures.csv --risk cvar:0.9
+  openpoint dispatch-day baran33 baran33-day --uncertain load=0.1 --budget 2 --samples 1000
+  openpoint dispatch-day baran33 my_day/ --topology hourly --max-changes 4 --switching-price 5
+  openpoint dispatch-day baran33 my_day/ --now 13:00 --state measured.csv    (the rest of the day)
+
+{EXIT_CODES}"""
 
 
 def _one_of(given: Any, known: tuple[str | None, ...], what: str) -> None:

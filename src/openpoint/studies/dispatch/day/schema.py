@@ -1,4 +1,4 @@
-"""The shape of what `openpoint dispatch --day` writes."""
+"""The shape of what `openpoint dispatch-day` writes."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ _KEYS: dict[str, Schema] = {
 DAY = Shape(
     "dispatch-day",
     "dispatch-day",
-    "Result of openpoint dispatch --day",
+    "Result of openpoint dispatch-day",
     _KEYS,
     _TABLES,
     beside=("violations",),

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from openpoint.arguments import Names
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import as_asked
-from openpoint.io import GridLike, read
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays
 from openpoint.network.limits import Limits
+from openpoint.report.terminal import words
 from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.scenarios.day.build import build_day
@@ -23,7 +21,6 @@ from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.day.tables import Day, DayLike, read_day
 from openpoint.scenarios.day.uncertain import (
     DayFutures,
-    DayFuturesLike,
     deviation_notes,
     futures_notes,
     read_day_futures,
@@ -33,14 +30,15 @@ from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
 from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
-from openpoint.studies.dispatch.day.methods import DayMethod, MethodName, check_takes, choose, method_of
+from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion, as_forecast, with_scenarios
-from openpoint.studies.dispatch.day.options import BudgetLike, DayOptions, Often, RiskLike, SharesLike
+from openpoint.studies.dispatch.day.options import DayOptions, DispatchDayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import SAMPLES
 from openpoint.studies.dispatch.day.setup import question_of, scenario_days
 from openpoint.studies.dispatch.day.verified import verified
+from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
 
@@ -49,36 +47,7 @@ AIM = 0.999
 """Share of the gap that a method aims at: an operation that is solved once more may cost more by rounding."""
 
 
-def dispatch_day(
-    grid: GridLike,
-    day: DayLike,
-    *,
-    uncertain: SharesLike | None = None,
-    budget: BudgetLike | None = None,
-    futures: DayFuturesLike | int | None = None,
-    risk: RiskLike | None = None,
-    topology: Often = "once",
-    positions: Often = "fixed",
-    max_changes: int | None = None,
-    switching_price: float = 0.0,
-    moving_price: float = 0.0,
-    loss_price: float = 0.0,
-    shift_buses: float | None = None,
-    shift_time: float | None = None,
-    source_max_kw: float | None = None,
-    limits: Limits | None = None,
-    locked_open: Names = (),
-    locked_closed: Names = (),
-    switchable: Names = (),
-    samples: int = 0,
-    seed: int = 0,
-    now: NowLike | None = None,
-    state: StateLike | None = None,
-    method: MethodName | None = None,
-    gap: float = 1e-3,
-    time_limit_s: float | None = None,
-    progress: Progress | None = None,
-) -> DispatchDayResult:
+def prepare(grid: Grid, options: DispatchDayOptions) -> Prepared[DispatchDayResult]:
     """The plan of a day of least cost at worst, or by a risk of futures, proven, and verified by AC in every period.
 
         min  starts + switching + max over realisations  Σ over periods of hours · (energy + losses + generators
@@ -86,46 +55,15 @@ def dispatch_day(
         s.t. radial; exact AC power flow; limits of voltages, currents, sources, generators and stores; ramps
 
     Once it is known what a period brings are decided: what the sources deliver, curtailment, load that is shed or moves
-    between buses, and reactive power of renewable sources. All else is decided beforehand.
-
-    Args:
-        grid: the grid, a path or a name that `read` takes. day: the day, a path or a name that `read_day` takes.
-        uncertain: what is uncertain, by group, as shares of the forecast: `"load=0.1,solar=0.3"`, or a mapping.
-        budget: in how many periods each of it deviates at worst, and how many of a group at once: `2`,
-            `"load=2,solar=1"`, `"load=2/5"`. Default: in all periods.
-        futures: in place of a budget, days that may come: a table with their probabilities, or how many to draw from
-            what is uncertain. risk: of their costs, which is least in place of the worst case: `expected` (default),
-            `cvar:0.9` or `worst`.
-        topology: how often open points are decided: `fixed` (as today), `once` for the day, or `hourly`.
-        positions: the same of taps, capacitor steps and voltages of sources.
-        max_changes: most switches that may be operated; with `hourly` over the day, the first period against today.
-        switching_price: cost of a switch operation, $. moving_price: of a tap changer, bank or source voltage that is
-            set anew, $. loss_price: of losses beside their energy, $/kWh. source_max_kw: most active power of a source.
-        shift_buses, shift_time: share of every load that may move to other buses in the same period, or in time.
-        limits: of voltage and current to keep; default: those of the grid and the day.
-        locked_open, locked_closed: branches that must be open or closed: a name, or several.
-        switchable: branches that may be opened or closed beside those that the grid calls switchable.
-        samples: days drawn at random in which the plan is evaluated by AC, beside today's and the one that is best as
-            forecast. seed: of them, and of futures that are drawn.
-        now: plan the rest of the day, from the period that begins then: its name, an hour (`13`) or a time (`"13:00"`).
-            All figures are of the rest alone. `once` is then once for the rest.
-        state: what was measured then, see `openpoint.scenarios.day.schemas.MeasuredState`: a table or the path of one.
-            What has no row is taken as at the start of the day. `DispatchDayResult.state_at` gives that of a plan.
-        method: name of a method, see `openpoint.studies.dispatch.day.methods`; default: what suits the question.
-        gap: relative gap at which to stop. time_limit_s: seconds to stop after. progress: called with every iteration.
+    between buses, and reactive power of renewable sources. All else is decided beforehand. What was measured at `now`
+    is a table of `openpoint.scenarios.day.schemas.MeasuredState`; what has no row is taken as at the start of the day,
+    and `once` is then once for the rest.
 
     Raises:
         InputError: the grid or the day has faults, or a locked branch is unknown.
         OptionError: options that make no sense, or a method that cannot take the question.
     """
-    options = DayOptions(
-        uncertain=uncertain, budget=budget, futures=futures, risk=risk, topology=topology, positions=positions,
-        max_changes=max_changes, switching_price=switching_price, moving_price=moving_price, loss_price=loss_price,
-        shift_buses=shift_buses, shift_time=shift_time, source_max_kw=source_max_kw, limits=limits,
-        locked_open=locked_open, locked_closed=locked_closed, switchable=switchable, samples=samples, seed=seed,
-        now=now, state=state, method=method, gap=gap, time_limit_s=time_limit_s,
-    )  # fmt: skip
-    return prepare_day(read(grid), day, options).solve(progress)
+    return prepare_day(grid, options.day, options)
 
 
 def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
@@ -136,7 +74,7 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     """
     tables = read_day(day)
     with_day, warnings = grid_of_day(grid, tables)
-    with_day = as_asked(with_day, options.switchable, options.locked_open, options.locked_closed)
+    with_day, options = options.on(with_day)
     futures = None
     if options.futures is not None and not isinstance(options.futures, int):
         futures = read_day_futures(options.futures, with_day, tables)
@@ -219,6 +157,13 @@ class PreparedDay:
     sampling: Sampling
     asked: Asked
 
+    unit: str = "$"
+
+    @property
+    def heading(self) -> str:
+        """The day, and the method."""
+        return f"{words.safe(self.summary)}\nmethod: {words.method(self.asked.method)}, because {self.asked.why}"
+
     @property
     def summary(self) -> str:
         """The day in a line."""
@@ -235,16 +180,16 @@ class PreparedDay:
         begun = "" if self.asked.rest is None else f" from {self.asked.rest.period} on"
         return f"day {self.asked.day}{begun}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
 
-    def solve(self, progress: Progress | None = None) -> DispatchDayResult:
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchDayResult:
         """The result, every period of it by exact AC power flow."""
         _LOG.info("stated the problem; the method begins")
-        with deadline_of(self.time_limit_s) as deadline:
-            outcome = self.method.solve(self.question, progress, deadline)
+        with deadline_of(self.time_limit_s, deadline) as until:
+            outcome = self.method.solve(self.question, progress, until)
             _LOG.info("the method ended")
-            outcome = with_closed_bound(self.question, outcome, deadline)
-            outcome = verified(self.question, outcome, deadline, self.gap)
+            outcome = with_closed_bound(self.question, outcome, until)
+            outcome = verified(self.question, outcome, until, self.gap)
             _LOG.info("verified the worst realisation")
-            samples = self._sampled(outcome, deadline)
+            samples = self._sampled(outcome, until)
         return day_result(self.asked, self.question, outcome, samples)
 
     def _sampled(self, outcome: DayOutcome, deadline: Deadline) -> pl.DataFrame:
@@ -258,3 +203,6 @@ class PreparedDay:
         plans.append(Planned("answer", outcome.plan, outcome.upper_bound))
         bounded = None if self.question.scenarios is not None else self.question
         return compare(self.question, plans, self.sampling, bounded, deadline)
+
+
+dispatch_day = function("dispatch_day", DispatchDayOptions, prepare)

@@ -16,6 +16,7 @@ from openpoint.results.columns import finite
 from openpoint.results.shape import Shape
 from openpoint.studies.dispatch.front.schema import FRONT, POINTS, V_MIN
 from openpoint.studies.dispatch.result import DispatchResult
+from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     pass
@@ -76,6 +77,13 @@ class DispatchFront(Result):
             for number, (limit, each) in enumerate(zip(self.limits, self.results, strict=True), start=1)
         ]
         return columns.frame(POINTS, rows)
+
+    @property
+    def exit_code(self) -> int:
+        """The greatest of the points; bounds that nothing keeps end the front, and are no failure of it."""
+        ends = [each.termination.exit_code for each in self.results[:1]]
+        ends += [each.termination.exit_code for each in self.results[1:] if each.has_answer]
+        return max(ends + [Termination.TIME.exit_code] * self.cut)
 
     @property
     def in_short(self) -> str:

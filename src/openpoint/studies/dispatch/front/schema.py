@@ -1,4 +1,4 @@
-"""The shape of what `openpoint dispatch --pareto` writes."""
+"""The shape of what `openpoint dispatch-front` writes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAMES = [*CRITERIA, V_MIN]
 FRONT = Shape(
     "dispatch-front",
     "dispatch-front",
-    "Result of openpoint dispatch --pareto",
+    "Result of openpoint dispatch-front",
     {
         "sought": value("string", "criterion that is minimised at each point", enum=list(CRITERIA)),
         "sought_unit": text("its unit; empty for a plain number"),

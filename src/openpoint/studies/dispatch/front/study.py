@@ -6,77 +6,42 @@ A weighted sum finds only what lies on the convex hull; bounds find every point 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
 
 import numpy as np
 
 from openpoint.arguments import Names, names_of
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.io import GridLike, read
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
 from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.schema import V_MIN
-from openpoint.studies.dispatch.methods import Method
-from openpoint.studies.dispatch.options import DispatchOptions, Weights
+from openpoint.studies.dispatch.options import DispatchFrontOptions, DispatchOptions
 from openpoint.studies.dispatch.phases.answer import PreparedPhases
 from openpoint.studies.dispatch.result import DispatchResult
-from openpoint.studies.dispatch.study import Prepared, prepare
+from openpoint.studies.dispatch.study import PreparedState, state_question
+from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Termination
+from openpoint.twostage.log import Iteration, Progress, Termination
 
-FrontProgress = Callable[[float | None, Iteration], None]
-"""A function that is called with the bound of a point and every line of its log."""
 _WHOLE = ("changes", "moves")
 _CLOSER = 1e-6
 """Relative difference by which a bound lies below what is known already."""
 
 
-class FrontOptions(TypedDict, total=False):
-    """The options of `openpoint.dispatch` that all points share."""
-
-    free: Names | None
-    at_most: Weights
-    limits: Limits | None
-    locked_open: Names
-    locked_closed: Names
-    switchable: Names
-    max_changes: int | None
-    method: Method | None
-
-
-def dispatch_front(
-    grid: GridLike,
-    criteria: Names,
-    *,
-    points: int = 9,
-    progress: FrontProgress | None = None,
-    **options: Unpack[FrontOptions],
-) -> DispatchFront:
+def prepare(grid: Grid, options: DispatchFrontOptions) -> Prepared[DispatchFront]:
     """The front of two criteria: the least of the first at several bounds of the second, each with its proven gap.
 
     The first point is the least of the first criterion alone. The bounds go from what the second is there to the least
-    that it can be, in equal steps; `changes` and `moves` go by whole numbers.
-
-    Args:
-        grid: the grid, a path or a name that `read` takes.
-        criteria: two, as `"losses,changes"`: the first is minimised, the second bounded. The second may be `v_min`,
-            the lowest voltage, which is bounded from below.
-        points: most points.
-        progress: called with every iteration, with the bound of its point.
-        options: those of `openpoint.dispatch`; a time limit is that of all points together.
-
-    Returns:
-        A result with a table of the points, and the whole answer of each; where the user interrupts, or the time is up,
-        those up to then.
+    that it can be, in equal steps; `changes` and `moves` go by whole numbers. `v_min`, the lowest voltage, is bounded
+    from below. Where the user interrupts, or the time is up, the front has the points up to then.
 
     Raises:
         InputError, OptionError: as `openpoint.dispatch`; criteria that are not two, or fewer than two points.
     """
-    return prepare_front(read(grid), criteria, DispatchOptions(**options), points).solve(progress)
+    return prepare_front(grid, options.criteria, options.of_each, options.points)
 
 
 def prepare_front(grid: Grid, criteria: Names, options: DispatchOptions, points: int = 9) -> PreparedFront:
@@ -96,7 +61,7 @@ def prepare_front(grid: Grid, criteria: Names, options: DispatchOptions, points:
     if points < 2:
         raise OptionError(f"a front of {points} points is none; give 2 or more")
     options = replace(options, minimize=names[0])
-    return PreparedFront(grid, names[0], names[1], options, points, prepare(grid, options))
+    return PreparedFront(grid, names[0], names[1], options, points, state_question(grid, options))
 
 
 @dataclass(frozen=True)
@@ -113,15 +78,22 @@ class PreparedFront:
     kept: str
     options: DispatchOptions
     points: int
-    first: Prepared | PreparedPhases
+    first: PreparedState | PreparedPhases
 
-    def solve(self, progress: FrontProgress | None = None) -> DispatchFront:
+    heading: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Of what is minimised."""
+        return CRITERIA[self.sought].unit
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchFront:
         """The points, the one without a bound first."""
         limits: list[float | None] = []
         found: list[DispatchResult] = []
         notes: list[str] = []
-        with deadline_of(self._seconds) as deadline:
-            run = _Run(deadline, progress, self.points - (self.kept == V_MIN))
+        with deadline_of(self._seconds, deadline) as until:
+            run = _Run(until, progress, self.points - (self.kept == V_MIN))
             for limit, result in self._points(run):
                 limits.append(limit)
                 found.append(result)
@@ -143,7 +115,7 @@ class PreparedFront:
     @property
     def _seconds(self) -> float | None:
         """The time limit of all points."""
-        method = self.options.method
+        method = self.options.chosen
         return self.options.time_limit_s if method is None else method.time_limit_s
 
     def _points(self, run: _Run) -> Iterator[tuple[float | None, DispatchResult]]:
@@ -199,10 +171,10 @@ class PreparedFront:
         steps[-1] = least + _CLOSER * abs(least)
         return [float(step) for step in steps]
 
-    def _asked(self, options: DispatchOptions) -> Prepared | PreparedPhases:
+    def _asked(self, options: DispatchOptions) -> PreparedState | PreparedPhases:
         """Another question about the grid; the network of a balanced one is that of the first point."""
         if isinstance(self.first, PreparedPhases):
-            return prepare(self.grid, options)
+            return state_question(self.grid, options)
         return self.first.asked_otherwise(options)
 
     def _bounded(self, limit: float) -> DispatchOptions:
@@ -222,7 +194,7 @@ class _Run:
     """
 
     deadline: Deadline
-    progress: FrontProgress | None
+    progress: Progress | None
     left: int
     cut: bool = False
 
@@ -233,15 +205,18 @@ class _Run:
         return is_over
 
     def solved(
-        self, prepared: Prepared | PreparedPhases, limit: float | None, share: float | None = None
+        self, prepared: PreparedState | PreparedPhases, limit: float | None, share: float | None = None
     ) -> DispatchResult:
         """The answer to a question, which gets a share of the time that is left: by default the same for each."""
 
         def on_iteration(iteration: Iteration) -> None:
             if self.progress is not None:
-                self.progress(limit, iteration)
+                self.progress(iteration)
 
         if share is None:
             share = 1.0 / max(self.left, 1)
             self.left -= 1
         return prepared.solve(on_iteration, self.deadline.within(share * self.deadline.left()))
+
+
+dispatch_front = function("dispatch_front", DispatchFrontOptions, prepare)

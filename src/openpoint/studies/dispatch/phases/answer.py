@@ -16,6 +16,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import CRITERIA
 from openpoint.powerflow.opendss import PhaseState
+from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
@@ -59,6 +60,11 @@ class PreparedPhases:
         """Of what is minimised."""
         return "kW"
 
+    @property
+    def heading(self) -> str:
+        """What may move, and the method."""
+        return f"free: {', '.join(self.free)}\nmethod: {words.method(self.method)}, because {self.why}"
+
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchResult:
         """The result, verified by exact AC power flow. `deadline`: not after it, either."""
         options = self.options
@@ -87,7 +93,7 @@ def prepare_phases(grid: Grid, options: DispatchOptions) -> PreparedPhases:
         OptionError: what is only there for balanced grids, or something to be free of which the grid has none.
     """
     only = "in a grid of phases a, b, c dispatch"
-    if options.method is not None:
+    if options.chosen is not None:
         raise OptionError(f"{only} has a method of its own; leave out method")
     sought = list(options.weights)
     if len(sought) > 1 or sought[0] not in ("losses", "cost"):
