@@ -416,11 +416,7 @@ class _Making:
         if self.found.others:
             files = ", ".join(f"{name}.csv" for name in self.found.others)
             message = f"not read: {files}; powers are the rated ones of the element tables"
-            notes.append(
-                Problem(
-                    "folder", "", "", message, "Give a time series by dispatch-day or reconfigure-futures", "warning"
-                )
-            )
+            notes.append(Problem("folder", "", "", message, "Give a time series by dispatch-day", "warning"))
         if any(row.get("autoTap", "0") in ("1", "1.0", "True") for row in self.rows("Transformer")):
             message = "automatic tap changers (autoTap) are not modelled; taps stay at tappos"
             notes.append(Problem("Transformer.csv", "", "autoTap", message, "Give today's tappos", "warning", True))
