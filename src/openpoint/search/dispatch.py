@@ -29,10 +29,10 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work, work_for
-from openpoint.search.kernel.bookkeeping import Counts, counts, pool_for, record_for
-from openpoint.search.kernel.entries import explore
+from openpoint.search.kernel.bookkeeping import Counts, pool_for, record_for
 from openpoint.search.limit_newton import LimitNewton
 from openpoint.search.model.build import Numbering
+from openpoint.search.tree import PlainTree
 
 
 def improved_positions(
@@ -318,27 +318,31 @@ class Dispatcher:
 
     def on(self, closed: Bools, positions: Ints) -> Complexes:
         """(G) output with the least loss on a tree; `closed`: (m), `positions`: (D)."""
-        work, count = self.work, counts()
+        work, tree = self.work, self._tree(self.work)
         work.y[:], work.mu[:], work.phi[:] = self.model.y_first, 0.0, 0.0
         work.status[:] = np.where(closed, CLOSED, OPEN)
         work.low[:] = work.high[:] = positions
-        count.cutoff[0] = self.numbering.greatest + float(self.model.price.sum())
-        count.active[0] = 1
-        explore(self.model, work, self.pool, count, self.record, 1)
+        tree.begin(self.numbering.greatest + float(self.model.price.sum()))
+        tree.process_one()
         return self.outputs(work)
+
+    def _tree(self, work: Work) -> PlainTree:
+        """The one node in `work`."""
+        return PlainTree(self.model, work, pool=self.pool, record=self.record)
 
     def raised(self, work: Work, found: Counts) -> float:
         """Lower bound of the tree in `work`, raised by multipliers of its limits until the cutoff or little gain.
 
         `found`: counts of the node, whose bound is set.
         """
-        count = counts()
-        count.bound[0], count.cutoff[0] = found.bound[0], found.cutoff[0]
+        tree = self._tree(work)
+        count = tree.counts
+        count.bound[0] = found.bound[0]
         for _ in range(STEPS_MOST):
             before = float(count.bound[0])
             enough = before + LITTLE * abs(before) if before > -math.inf else -math.inf
-            count.active[0] = 1
-            explore(self.model, work, self.pool, count, self.record, 1)
+            tree.begin(float(found.cutoff[0]))
+            tree.process_one()
             if count.bound[0] >= count.cutoff[0] or -math.inf < count.bound[0] <= enough:
                 break
         found.bound[0] = count.bound[0]

@@ -147,14 +147,14 @@ def searched(name: str, gap: float, certifiable: bool, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["zhang118", "mantovani136"])
 def test_trials_show_gains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     state = searched(name, 1e-4, False, monkeypatch)
-    assert state.by_paths is not None
-    nodes, helped = state.by_paths.of_paths.tally
+    assert state.tree.explorer is not None
+    nodes, helped = state.tree.explorer.of_paths.tally
     assert helped > nodes / 2
-    assert 10 * state.counts.gains[0] > state.counts.trials[0] > 0
+    assert 10 * state.tree.counts.gains[0] > state.tree.counts.trials[0] > 0
 
 
 def test_trials_show_gains_where_nodes_are_certified(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = searched("baran69", 1e-6, True, monkeypatch).counts
+    counts = searched("baran69", 1e-6, True, monkeypatch).tree.counts
     assert 40 * counts.gains[0] > counts.trials[0] > 0
 
 

@@ -26,9 +26,8 @@ branches is two. The proof is a branch and bound:
 
 from __future__ import annotations
 
-import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,6 +35,7 @@ from openpoint.search.switching.columns import ColumnGeneration, ExchangeOnce, e
 from openpoint.search.switching.problem import Periods, SinglePeriods, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.relaxation import Interval, Mix, Multipliers, Restriction
 from openpoint.search.switching.states import KnownStates, operations
+from openpoint.search.tree import Queue
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination
 
@@ -47,14 +47,12 @@ MOST = 20_000
 """States of one search for plans with one exchange, up to which these are listed."""
 
 
-@dataclass(order=True)
+@dataclass(frozen=True)
 class _Node:
-    """An open node: its bound, what its plans have in common, and multipliers that are good."""
+    """An open node: what its plans have in common, and multipliers that are good."""
 
-    bound: float
-    number: int
-    restriction: Restriction = field(compare=False)
-    centre: Multipliers = field(compare=False)
+    restriction: Restriction
+    centre: Multipliers
 
 
 def solve_switching(
@@ -136,18 +134,17 @@ class _Run:
         odd = 0 if p.before is None else int(p.before.sum() + known.states[0].sum()) % 2
         whole = Restriction(() if p.most is None else ((0, p.periods, p.most - (p.most - odd) % 2),))
         nothing = Multipliers(np.zeros((p.periods, len(p.must_close))), {})
-        heap, number, floor = [_Node(self.lower, 0, whole, nothing)], 1, math.inf
+        queue, number = Queue[_Node](), 1
+        queue.push(self.lower, _Node(whole, nothing))
         before = self.nodes
-        while heap and heap[0].bound < known.target(self.gap) and not self.deadline.over():
-            node = heapq.heappop(heap)
-            rest = min([floor, *(other.bound for other in heap)])
-            tell = _Reporter(self, rest)
-            bound = columns.bound(node.restriction, node.centre, node.bound, tell)
+        while queue.has(known.target(self.gap)) and not self.deadline.over():
+            inherited, node = queue.pop()
+            tell = _Reporter(self, queue.lowest)
+            bound = columns.bound(node.restriction, node.centre, inherited, tell)
             self.nodes = before + columns.nodes
             if bound is None:
-                heapq.heappush(heap, node)
                 break
-            value = max(node.bound, bound.value)
+            value = max(inherited, bound.value)
             children: list[Restriction] = []
             if value < known.target(self.gap):
                 children = _by_operations(node.restriction, bound.mix, odd)
@@ -159,11 +156,11 @@ class _Run:
                     closed = None if children else columns.collected(node.restriction, bound, MANY)
                 value = value if closed is None else max(value, closed)
             if not children:
-                floor = min(floor, value)
+                queue.done(value)
             for restriction in children:
-                heapq.heappush(heap, _Node(value, number, restriction, bound.multipliers))
+                queue.push(value, _Node(restriction, bound.multipliers))
                 number += 1
-            self._note(min([floor, *(other.bound for other in heap)]), f"{number} nodes, {len(heap)} open")
+            self._note(queue.lowest, f"{number} nodes, {len(queue)} open")
 
     def _exchanged_once(self, restriction: Restriction, columns: ColumnGeneration) -> float | None:
         """The bound of a node whose plans make one exchange at most, by all of them; None where that is too much."""

@@ -8,7 +8,6 @@ in one of its parts.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openpoint.formulations.flow_ranges import FlowBox
+from openpoint.search.tree import Queue
 from openpoint.studies.dispatch.day.model.day_master import Copy, DayMaster, MasterAnswer
 
 NEAR_END = 0.1
@@ -32,38 +32,34 @@ class Division:
     """The nodes that are left, the least bound first.
 
     Attributes:
-        lowest: least bound of nodes that cannot be divided.
+        queue: these nodes; its floor is the least bound of those that cannot be divided.
     """
 
-    lowest: float = math.inf
-    _nodes: list[tuple[float, int, Boxes]] = field(default_factory=list)
-    _count: int = 0
+    queue: Queue[Boxes] = field(default_factory=Queue)
 
     @property
     def lower(self) -> float:
         """No plan costs less."""
-        return min([self.lowest, *(node[0] for node in self._nodes[:1])])
+        return self.queue.lowest
 
     @property
     def left(self) -> bool:
         """Whether a node is left that could raise the bound."""
-        return bool(self._nodes) and self._nodes[0][0] < self.lowest
+        return self.queue.has(self.queue.floor)
 
     def next(self) -> tuple[float, Boxes]:
         """The node of the least bound, and this bound."""
-        bound, _, boxes = heapq.heappop(self._nodes)
-        return bound, boxes
+        return self.queue.pop()
 
     def divide(self, master: DayMaster, answer: MasterAnswer, bound: float, boxes: Boxes, least: float) -> None:
         """Divide a node by its solution where more than `least` $ is open in a period; else it stays as it is."""
         found = _widest(master, answer)
         if found is None or found[0] <= least:
-            self.lowest = min(self.lowest, bound)
+            self.queue.done(bound)
             return
         _, number, parts = found
         for part in parts:
-            self._count += 1
-            heapq.heappush(self._nodes, (bound, self._count, {**boxes, number: (*boxes.get(number, ()), part)}))
+            self.queue.push(bound, {**boxes, number: (*boxes.get(number, ()), part)})
 
 
 def _widest(master: DayMaster, answer: MasterAnswer) -> tuple[float, int, tuple[FlowBox, FlowBox]] | None:

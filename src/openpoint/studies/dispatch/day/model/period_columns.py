@@ -214,7 +214,7 @@ class _Run:
                     _, choice = self._evaluated(self.master.plan(answer), answer)
                     self.master.add_day(self.vertices.day(choice))
             elif answer.status is not Status.INFEASIBLE:
-                nodes.lowest = min(nodes.lowest, bound)
+                nodes.queue.done(bound)
             self.lower = max(self.lower, min(nodes.lower, self.upper))
             self._log_line("division")
         if self._gap() <= self.method.gap or self.lower >= cutoff:

@@ -8,13 +8,13 @@ are opened only where the two differ by more than the gap.
 
 from __future__ import annotations
 
-import heapq
 import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
+from openpoint.search.tree import Queue
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.hour_block import slice_of
@@ -108,8 +108,7 @@ class _Search:
         self.best: MasterAnswer | None = None
         self.value = math.inf
         self._count = 0
-        self._left = math.inf  # least bound of what is not branched on any more
-        self._nodes: list[tuple[float, int, _Fixed, MasterAnswer]] = []
+        self._nodes = Queue[tuple[_Fixed, MasterAnswer]]()
         self._push({}, root, root.bound)
 
     def try_whole(self, fixed: _Fixed) -> None:
@@ -126,8 +125,8 @@ class _Search:
 
     def run(self) -> MasterAnswer:
         """Branch until the gap is reached or the time is up."""
-        while self._nodes and not self._done() and not self.deadline.over():
-            bound, _, fixed, answer = heapq.heappop(self._nodes)
+        while len(self._nodes) and not self._done() and not self.deadline.over():
+            bound, (fixed, answer) = self._nodes.pop()
             assert answer.x is not None
             _, branches = max(self.whole.open(answer.x), key=lambda each: each[0])
             for more in branches:
@@ -137,7 +136,7 @@ class _Search:
                 self.try_whole({**self.whole.rounded(answer.x), **fixed})
         bound = self._bound()
         if self.best is None:
-            status = Status.INFEASIBLE if not self._nodes and not self.deadline.over() else Status.LIMIT
+            status = Status.INFEASIBLE if not len(self._nodes) and not self.deadline.over() else Status.LIMIT
             return MasterAnswer(status, bound, None, np.empty(0), ())
         return replace(self.best, bound=bound)
 
@@ -147,12 +146,12 @@ class _Search:
         bound = max(answer.bound, above)
         if answer.x is None:
             if answer.status is not Status.INFEASIBLE:
-                self._left = min(self._left, bound)
+                self._nodes.done(bound)
         elif not self.whole.open(answer.x):
             self._offer(answer)
-            self._left = min(self._left, bound)
+            self._nodes.done(bound)
         elif bound < self.value:
-            heapq.heappush(self._nodes, (bound, self._count, fixed, answer))
+            self._nodes.push(bound, (fixed, answer))
 
     def _offer(self, answer: MasterAnswer) -> None:
         if answer.x is not None and answer.value < self.value:
@@ -160,7 +159,7 @@ class _Search:
 
     def _bound(self) -> float:
         """The least bound of the nodes, of the leaves, and of the best."""
-        return min([self.value, self._left, *(node[0] for node in self._nodes[:1])])
+        return min(self.value, self._nodes.lowest)
 
     def _done(self) -> bool:
         return relative_gap(self._bound(), self.value) <= self.whole.gap

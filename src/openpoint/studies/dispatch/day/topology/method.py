@@ -20,6 +20,7 @@ import numpy as np
 from openpoint.arrays import Ints, States
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.search.tree import grow
 from openpoint.studies.dispatch.day.model.period_columns import Experience
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -170,15 +171,18 @@ class _Run:
     def _search(self) -> DayOutcome:
         tree = self.tree
         assert tree is not None
-        while tree.heap and tree.heap[0].value < tree.cutoff:
-            if self.deadline.over():
-                return self._outcome(self.deadline.why, self._lower())
-            leaf = tree.step()
-            if leaf is not None:
-                self._solve_state(tree.relaxation.branch, leaf.status, leaf.value)
-                tree.cutoff = self.cutoff
-            elif tree.nodes % EVERY == 0:
+
+        def leaf(status: States) -> None:
+            self._solve_state(tree.relaxation.branch, status, tree.leaves[-1].value)
+            tree.cutoff = self.cutoff
+
+        def over() -> bool:
+            if tree.nodes and tree.nodes % EVERY == 0:
                 self._report("bound", math.inf, interim=True)
+            return self.deadline.over() and tree.queue.has(tree.cutoff)
+
+        if over() or not grow(tree, leaf, over):
+            return self._outcome(self.deadline.why, self._lower())
         lower, upper = self._lower(), self._upper()
         if math.isinf(upper):
             return self._outcome(Termination.INFEASIBLE if math.isinf(lower) else Termination.LIMITS, lower)

@@ -7,7 +7,6 @@ branch is closed at once.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ import numpy as np
 
 from openpoint.arrays import Floats, Ints, States
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
+from openpoint.search.tree import Queue
 from openpoint.studies.dispatch.day.topology.probes import probe
 from openpoint.studies.dispatch.day.topology.program import Conductances
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
@@ -30,14 +31,12 @@ class Leaf:
     found: NodeBound
 
 
-@dataclass(order=True)
+@dataclass(frozen=True)
 class _Open:
     """A node to process."""
 
-    value: float
-    number: int
-    status: States = field(compare=False)
-    terms: Conductances | None = field(compare=False)
+    status: States
+    terms: Conductances | None
 
 
 @dataclass
@@ -46,59 +45,58 @@ class TopologyTree:
 
     Attributes:
         relaxation: of all nodes. cutoff: nodes of at least this bound are done.
-        leaves: radial states below the cutoff. floor: least bound of what is done and no leaf. nodes: processed so far.
+        leaves: radial states below the cutoff. nodes: processed so far. queue: those that wait.
+        status: (m) states of the branches at the current node.
     """
 
     relaxation: DayRelaxation
     cutoff: float = math.inf
     leaves: list[Leaf] = field(default_factory=list)
-    floor: float = math.inf
     nodes: int = 0
-    heap: list[_Open] = field(default_factory=list)
-    count: int = 0
+    queue: Queue[_Open] = field(default_factory=Queue)
+    status: States = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
     def start(self, status: States, value: float = -math.inf) -> None:
         """Add a node."""
-        self._push(value, status, None)
+        self.queue.push(value, _Open(status, None))
 
     @property
     def lowest(self) -> float:
         """Least bound of nodes that are done or open, leaves aside."""
-        return min(self.floor, self.heap[0].value if self.heap else math.inf)
+        return self.queue.lowest
 
-    def step(self) -> Leaf | None:
-        """Process the node of least bound; the leaf if it is one."""
-        node = heapq.heappop(self.heap)
-        if node.value >= self.cutoff:
-            self.floor = min(self.floor, node.value)
-            return None
+    def explore(self, most: int) -> int:
+        """Process the node of least bound, as `openpoint.search.tree.Tree`; a leaf is the last of `leaves`."""
+        if not self.queue.has(self.cutoff):
+            return EXHAUSTED
         self.nodes += 1
-        status, terms, value = node.status, node.terms, node.value
+        value, node = self.queue.pop()
+        status, terms = node.status, node.terms
         while True:
             found = self.relaxation.bound(status, terms, 1 if terms is not None else 2)
             if found is None:
-                return None
+                return PAUSED
             value, terms = max(value, found.value), found.conductances
             if value >= self.cutoff:
-                self.floor = min(self.floor, value)
-                return None
+                self.queue.done(value)
+                return PAUSED
             if not (status == UNDECIDED).any():
-                leaf = Leaf(value, status, found)
-                self.leaves.append(leaf)
-                return leaf
+                self.leaves.append(Leaf(value, status, found))
+                self.status = status
+                return LEAF
             bounds = np.maximum(probe(self.relaxation, status, found, self.cutoff), value)
             sure = np.flatnonzero((status == UNDECIDED) & (bounds >= self.cutoff))
             if not len(sure):
                 break
-            self.floor = min(self.floor, float(bounds[sure].min()))
+            self.queue.done(float(bounds[sure].min()))
             before = status.copy()
             status[sure] = CLOSED
             if not self.relaxation.propagate(status):
-                return None
+                return PAUSED
             if (status == UNDECIDED).any() and not (status[before == UNDECIDED] == OPEN).any():
                 break  # nothing opened, and closed branches hardly raise the bound
         self._divide(status, bounds, found)
-        return None
+        return PAUSED
 
     def _divide(self, status: States, bounds: Floats, found: NodeBound) -> None:
         """Open each branch of a loop in turn, those before it closed."""
@@ -108,15 +106,11 @@ class TopologyTree:
         for k, e in enumerate(order):
             child = status.copy()
             child[order[:k]], child[e] = CLOSED, OPEN
-            self._push(float(bounds[e]), child, found.conductances)
+            self.queue.push(float(bounds[e]), _Open(child, found.conductances))
 
     def _order(self, loop: Ints, estimate: Floats) -> float:
         """How far the branches of a loop are below the cutoff, all together."""
         return float(np.sum(np.maximum(self.cutoff - estimate[loop], 0.0)))
-
-    def _push(self, value: float, status: States, terms: Conductances | None) -> None:
-        self.count += 1
-        heapq.heappush(self.heap, _Open(value, self.count, status, terms))
 
 
 def gains(relaxation: DayRelaxation, status: States, found: NodeBound) -> Floats:
