@@ -245,9 +245,9 @@ def test_nobody_but_the_command_knows_the_catalogue() -> None:
 def test_what_a_study_names_is_there(study: Study) -> None:
     assert study.answer.shape is study.shape
     assert study.answer.place == study.place
-    assert callable(importlib.import_module(f"{study.place}.page").html)
-    assert callable(importlib.import_module(f"{study.place}.view").view)
-    assert all(map(callable, importlib.import_module(f"{study.place}.pictures").PICTURES.values()))
+    assert callable(importlib.import_module(f"{study.place}.report").html)
+    assert callable(importlib.import_module(f"{study.place}.report").view)
+    assert all(map(callable, importlib.import_module(f"{study.place}.report").PICTURES.values()))
 
 
 @pytest.mark.parametrize("room", ["twostage", "solvers"])

@@ -33,9 +33,8 @@ from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitchin
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
-from openpoint.studies.reconfigure.pictures import PICTURES
+from openpoint.studies.reconfigure.report import PICTURES, view
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.view import view
 
 Make = Callable[..., ReconfigureResult]
 

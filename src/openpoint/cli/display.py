@@ -243,8 +243,8 @@ def _in_words(row: FleetRow) -> str:
 
 def show_result(out: Console, result: Result) -> None:
     """Show a result in the lines of its study's view, or without one in its facts."""
-    if find_spec(f"{result.place}.view") is not None:
-        show(out, import_module(f"{result.place}.view").view(result), show_notes)
+    if find_spec(f"{result.place}.report") is not None:
+        show(out, import_module(f"{result.place}.report").view(result), show_notes)
         return
     out.print(words.safe(result.headline))
     for what, value in result.facts().items():

@@ -49,7 +49,7 @@ def draw(result: Result, kind: str = "") -> Picture:
     Raises:
         OptionError: an unknown kind, or one that this result has nothing to show of.
     """
-    pictures = import_module(f"{result.place}.pictures").PICTURES
+    pictures = import_module(f"{result.place}.report").PICTURES
     kind = kind or next(iter(pictures))
     if kind not in pictures:
         raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(pictures)}")

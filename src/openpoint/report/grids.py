@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import to_hex
 
 from openpoint.arrays import Floats
 from openpoint.report.drawing import (
@@ -186,7 +184,10 @@ def grid_sheet(scene: Scene, title: str, *, extremes: str = "") -> Sheet:
 
 def _stops(count: int) -> list[tuple[float, str]]:
     """The colour scale of voltages in so many steps."""
-    colours = mpl.colormaps["viridis"]
+    from matplotlib import colormaps  # takes longer than all that a terminal shows
+    from matplotlib.colors import to_hex
+
+    colours = colormaps["viridis"]
     return [(k / (count - 1), to_hex(colours(k / (count - 1)))) for k in range(count)]
 
 

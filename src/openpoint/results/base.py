@@ -42,7 +42,7 @@ class Result:
 
     Class attributes:
         shape: the keys and tables that are written.
-        place: the folder of the study, that of the class; it has the modules `page`, `view` and `pictures`.
+        place: the folder of the study, that of the class; its module `report` has `page`, `view` and `PICTURES`.
     """
 
     shape: ClassVar[Shape]
@@ -185,7 +185,7 @@ class Result:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of picture that `plot` draws of the result, the usual one first."""
-        return tuple(import_module(f"{self.place}.pictures").PICTURES)
+        return tuple(import_module(f"{self.place}.report").PICTURES)
 
     def plot(self, kind: str = "") -> Figure:
         """A picture of the result, for notebooks and papers: one of `kinds`, or the first of them.
@@ -314,13 +314,13 @@ class Answer(Result):
 
 
 def report_html(result: Result) -> str:
-    """The report as one page of HTML, by the module `page` of the study; of facts and tables where it has none.
+    """The report as one page of HTML, by the module `report` of the study; of facts and tables where it has none.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
     require_extra(*PICTURES)
-    own = f"{result.place}.page"
+    own = f"{result.place}.report"
     html: str = import_module(own if find_spec(own) else "openpoint.report.page.plain").html(result)
     return html
 

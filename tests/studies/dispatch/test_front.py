@@ -22,7 +22,7 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
-from openpoint.studies.dispatch.front import page
+from openpoint.studies.dispatch.front import report
 from openpoint.studies.dispatch.front.result import DispatchFront
 from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
@@ -127,7 +127,7 @@ def test_a_front_of_one_point_is_refused() -> None:
 
 
 def test_the_page_names_methods_in_words() -> None:
-    text = page.html(front("losses,changes", 3))
+    text = report.html(front("losses,changes", 3))
     assert "Topology search, to " in text
     assert "TopologySearch(" not in text
 

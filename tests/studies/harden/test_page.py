@@ -14,7 +14,7 @@ import pytest
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
 from openpoint.report.drawing import Lines
 from openpoint.report.figure import draw, encode, save
-from openpoint.studies.harden.pictures import PANELS, PICTURES, after_chart
+from openpoint.studies.harden.report import PANELS, PICTURES, after_chart
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.scene import build_harden_scene
 from openpoint.twostage.log import Termination

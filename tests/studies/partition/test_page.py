@@ -15,7 +15,7 @@ import pytest
 from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
 from openpoint.report.drawing import COLOURS, ISLES, Dots, Lines, Words, ink_on
 from openpoint.report.figure import draw, encode, save
-from openpoint.studies.partition.pictures import PICTURES, level_panels, plan_chart
+from openpoint.studies.partition.report import PICTURES, level_panels, plan_chart
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
 from openpoint.studies.partition.scene import build_partition_scene
 from openpoint.twostage.log import Termination

@@ -11,7 +11,7 @@ import pytest
 
 from openpoint import Grid, OptionError
 from openpoint.report.figure import save
-from openpoint.studies.powerflow.pictures import powerflow_scene
+from openpoint.studies.powerflow.report import powerflow_scene
 from openpoint.studies.powerflow.result import PowerflowResult
 from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.pages import HOSTILE, Page, drawable, render

@@ -16,7 +16,6 @@ from openpoint.report import charts
 from openpoint.report.change import Change
 from openpoint.report.charts import convergence, gap_text
 from openpoint.report.drawing import Panel, Sheet
-from openpoint.report.figure import encode, paint
 from openpoint.report.grids import is_wide
 from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, percent
@@ -117,7 +116,11 @@ def violation_table(identity: str, caption: str, violations: tuple[Violation, ..
 
 def still(grid: Grid, sheet: Callable[[], Sheet], alt: str) -> m.Still:
     """The picture of a grid for readers without scripts; none where the grid is too large for it."""
-    return m.Still(alt, encode(paint(sheet()), "svg") if grid.buses.height <= _STILL else None)
+    if grid.buses.height > _STILL:
+        return m.Still(alt, None)
+    from openpoint.report.figure import encode, paint  # takes longer than all that a terminal shows
+
+    return m.Still(alt, encode(paint(sheet()), "svg"))
 
 
 def sheet_section(

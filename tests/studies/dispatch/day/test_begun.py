@@ -16,10 +16,10 @@ from openpoint.report.terminal.view import Line
 from openpoint.results import columns as c
 from openpoint.scenarios.day.schemas import MeasuredState
 from openpoint.studies.dispatch.day.options import DayOptions
+from openpoint.studies.dispatch.day.report import view
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import STATES
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
-from openpoint.studies.dispatch.day.view import view
 from tests.builders.table_days import NAMES, day, small
 
 

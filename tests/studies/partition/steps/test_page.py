@@ -12,7 +12,7 @@ from openpoint import OptionError
 from openpoint.report.drawing import Dots, Sheet, Words
 from openpoint.report.figure import draw, save
 from openpoint.scenarios.horizon import Horizon
-from openpoint.studies.partition.steps.pictures import PICTURES, steps_scene
+from openpoint.studies.partition.steps.report import PICTURES, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from tests.builders.pages import charts_of, render

@@ -13,8 +13,8 @@ import openpoint
 from openpoint import OptionError, Termination
 from openpoint.report.charts import widened
 from openpoint.studies.catalog import published
+from openpoint.studies.reconfigure.faults.front.report import view
 from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
-from openpoint.studies.reconfigure.faults.front.view import view
 from openpoint.studies.reconfigure.faults.task import FaultLimits, FaultTask, Sought, figure_of, unlimited
 from openpoint.twostage.deadline import Deadline
 from tests.builders.fault_tasks import Case, fault_case

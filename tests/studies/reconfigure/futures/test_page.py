@@ -16,7 +16,7 @@ import openpoint
 from openpoint import Enumeration, Futures, Grid
 from openpoint.errors import OptionError
 from openpoint.report.figure import save
-from openpoint.studies.reconfigure.futures.pictures import (
+from openpoint.studies.reconfigure.futures.report import (
     Spread,
     cumulative,
     futures_scene,

@@ -44,7 +44,7 @@ from openpoint.results.columns import finite
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, KEPT, NOT_RUN, SOLVED
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.page import page
+from openpoint.studies.reconfigure.report import page
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.study import prepare
 from openpoint.twostage.log import Termination

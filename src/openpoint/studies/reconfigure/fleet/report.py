@@ -2,17 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
+import numpy as np
+
+from openpoint.report.charts import axes_chart, chart_sheet
+from openpoint.report.drawing import Areas, Layer, Sheet, span
+from openpoint.report.layout.labels import shorten
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
+from openpoint.report.page.model import Remarks
+from openpoint.report.terminal import view as v
+from openpoint.report.terminal import words
 from openpoint.results.base import count_words
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
+
+_SHOWN = 30
+
+
+def savings(result: FleetResult) -> Sheet:
+    """What each grid loses today and with its answer."""
+    found = [row for row in result.rows if row.saving_kw is not None]
+    found = sorted(found, key=lambda row: -(row.saving_kw or 0.0))[:_SHOWN]
+    title = f"{result.subject}: {result.saving_kw:,.1f} kW saved in {result.grid_count} grids"
+    if not found:
+        return chart_sheet(title, None, "No grid has a loss today and one with its answer.")
+    before, after = ([getattr(row, name) or 0.0 for row in found] for name in ("loss_before_kw", "loss_kw"))
+    layers: list[Layer] = [
+        Areas([_bar(k, kw, 0.36) for k, kw in enumerate(before)], "@before", 0.35, name="today"),
+        Areas([_bar(k, kw, 0.21) for k, kw in enumerate(after)], "@after", name="answer"),
+    ]
+    ticks = [(float(-k), shorten(row.name)) for k, row in enumerate(found)]
+    x = span(np.array([*before, *after]), from_zero=True)
+    chart = axes_chart(80 + 23 * len(found), x, "loss, kW", (0.6 - len(found), 0.6), "", layers, y_ticks=ticks)
+    return chart_sheet(title, chart, "")
+
+
+def _bar(row: int, kw: float, half: float) -> list[float]:
+    return [0.0, -row - half, kw, -row - half, kw, -row + half, 0.0, -row + half]
+
+
+PICTURES: Mapping[str, Callable[[FleetResult], Sheet]] = {"savings": savings}
+
+
+_LISTED = 10
+
+
+def view(result: FleetResult) -> v.View:
+    """What was done, what failed, the losses in all, and the grids that save most."""
+    style = {0: "green", 2: "red"}.get(result.exit_code, "yellow")
+    lines: v.View = [v.Line(f"\nAfter {result.seconds:.1f} s: ", f"bold {style}", result.in_short, "not bold")]
+    lines.append(Remarks(result.notes))
+    if failed := [row for row in result.rows if row.status == FAILED]:
+        lines.append(v.Line("Failed:", "bold red"))
+        for row in failed[:_LISTED]:
+            lines += [
+                v.Line(f"  {words.safe(row.name)}: {words.safe(text)}") for text in (row.error or "").splitlines()
+            ]
+        if (more := len(failed) - _LISTED) > 0:
+            lines.append(v.Line(f"  and {more} more, in the table"))
+    before, saved = result.loss_before_kw, result.saving_kw
+    share = f" ({-100.0 * saved / before:+.2f} %)" if before > 0.0 else ""
+    lines.append(v.Line(f"\nLoss {words.kw(before)} → {words.kw(result.loss_kw)} kW{share}", "bold"))
+    gap = "not known of all" if result.gap_percent is None else f"{result.gap_percent:.4f} %"
+    lines.append(v.Line(f"Greatest gap: {gap}; {words.count(result.changes, 'branch', 'branches')} to switch"))
+    return [*lines, *_largest(result)]
+
+
+def _largest(result: FleetResult) -> v.View:
+    """The grids that save most."""
+    saving = sorted((row for row in result.rows if row.saving_kw), key=lambda row: -(row.saving_kw or 0.0))[:_LISTED]
+    if not saving:
+        return []
+    head = ("grid", "buses", "today, kW", "answer, kW", "saving, kW", "%", "gap %", "to switch", "ended")
+    return [v.Line("\nLargest savings:"), v.Rows([head, *map(_cells, saving)], range(1, 8), head=True)]
+
+
+def _cells(row: FleetRow) -> tuple[str, ...]:
+    percent = "-" if row.saving_percent is None else f"{row.saving_percent:.2f}"
+    gap = "-" if row.gap_percent is None else f"{row.gap_percent:.4f}"
+    losses = (words.kw(row.loss_before_kw), words.kw(row.loss_kw), words.kw(row.saving_kw))
+    return (words.safe(row.name), str(row.buses), *losses, percent, gap, str(row.changes), row.termination or "-")
+
 
 _NUMBERS = (
     "buses",

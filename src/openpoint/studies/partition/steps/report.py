@@ -1,4 +1,4 @@
-"""A partition over time as one picture: load served, blocks, switches, generators and stores, step by step."""
+"""The report of a partition over time: the timeline, and the plan of every step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
-from openpoint.report.charts import Timeline
+from openpoint.report.charts import Timeline, gap_text
 from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Sheet, Words, ink_on
 from openpoint.report.layout.labels import shorten
+from openpoint.report.numerals import number, percent, usd
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page import tables
+from openpoint.report.page.html import html_for
+from openpoint.report.terminal import words
+from openpoint.report.terminal.view import Line, Rows, View, stop
+from openpoint.studies.partition import report as moment
+from openpoint.studies.partition.report import costs
 from openpoint.studies.partition.scene import RUNS_KW, PartitionScene, island_colour, plans_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
@@ -200,3 +209,82 @@ def _stores(result: PartitionStepsResult, times: Timeline, names: list[str]) -> 
 
 
 PICTURES: Mapping[str, Callable[[PartitionStepsResult], Sheet]] = {"timeline": timeline}
+
+
+_STEPS = ("step", "hours", "served kW", "of kW", "blocks", "actions", "close", "open", "AC voltage pu")
+_STORAGE = ("storage", "step", "p kW", "at the end kWh", "reserve kW")
+
+
+def view(result: PartitionStepsResult) -> View:
+    """What each step serves and switches, what is in store, and the AC power flow."""
+    lines = [*stop(result), *costs(result, "kWh", result.served_kwh, result.total_kwh)]
+    return lines if result.cost_usd is None else [*lines, _steps(result), *_storage(result)]
+
+
+def _steps(result: PartitionStepsResult) -> Rows:
+    rows = [_STEPS]
+    for row in result.steps.iter_rows(named=True):
+        moved = result.switches.filter(step=row["step"])
+        close, open_ = (words.names(moved.filter(switching=word)["name"]) for word in ("close", "open"))
+        volts = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f} to {row['v_max_pu']:.4f}"
+        figures = (f"{row['hours']:g}", words.kw(row["served_kw"]), words.kw(row["load_kw"]))
+        counts = (str(row["energised_blocks"]), str(row["actions"]))
+        rows.append((words.safe(row["step"]), *figures, *counts, close, open_, volts))
+    return Rows(rows, range(1, 6), head=True)
+
+
+def _storage(result: PartitionStepsResult) -> View:
+    if not result.storage.height:
+        return []
+    rows = [_STORAGE]
+    for row in result.storage.sort("generator", maintain_order=True).iter_rows(named=True):
+        reserve = f"+{words.kw(row['reserve_more_kw'])} -{words.kw(row['reserve_less_kw'])}"
+        figures = (words.kw(row["p_kw"]), words.kw(row["end_kwh"]), reserve)
+        rows.append((words.safe(row["generator"]), words.safe(row["step"]), *figures))
+    return [Line(), Rows(rows, range(2, 5), head=True)]
+
+
+_LINEAR = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
+
+
+def page(result: PartitionStepsResult) -> m.Page:
+    """The report of a result."""
+    frames = {name: frame for name, frame in result.tables().items() if "step" in frame.columns}
+    steps = result.steps["step"].to_list()
+    plans = moment.Plans(
+        "step", {step: {name: each.filter(step=step) for name, each in frames.items()} for step in steps}
+    )
+    log = {"": (result.iterations, gap_text(result.gap, result.termination))}
+    text, stored = "Nominal loads; AC power flow of the islands", "Energy, and power held back for loads that deviate"
+    parts = [
+        _cards(result),
+        s.sheet_section("Timeline", None if result.cost_usd is None else timeline(result), long=True),
+        tables.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
+        moment.pictures(steps_scene(result), "", still=False),
+        moment.switches(plans),
+        moment.islands(plans),
+        moment.generators(plans),
+        tables.table_section("In store", result, "storage", stored, ["step", "generator"], long=False),
+        moment.blocks(plans),
+        moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
+    ]
+    return s.answer_page(result, "microgrids over time", parts, none="No plan found", log=False, physics=_LINEAR)
+
+
+def _cards(result: PartitionStepsResult) -> m.Cards:
+    share = percent(result.served_kwh / result.total_kwh if result.total_kwh else None)
+    most = "any number" if result.max_actions is None else f"at most {result.max_actions}"
+    kept = "a block with supply keeps it unless it has a fault" if result.keep_energised else ""
+    served = f"{number(result.served_kwh, 0)} of {number(result.total_kwh, 0)} kWh"
+    return m.cards(
+        m.Card("Energy served", served, (share,)),
+        m.Card("Cost, at worst", usd(result.cost_usd), moment.cost_lines(result)),
+        m.Card("Steps", f"{result.steps.height}, {number(float(result.steps['hours'].sum()), 1)} h"),
+        m.Card("Switches that change in a step", most, (kept,)),
+        moment.uncertain_card(result),
+        s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+        s.effort_card(result, f"{result.iterations.height} iterations"),
+    )
+
+
+html = html_for(page)

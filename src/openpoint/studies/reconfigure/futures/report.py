@@ -1,4 +1,4 @@
-"""Pictures of a topology for many futures: the grid at its extremes, and how losses and voltages spread."""
+"""The report of a topology for many futures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from openpoint.errors import OptionError
 from openpoint.report.charts import axes_chart
 from openpoint.report.drawing import Chart, Dots, Layer, Lines, Panel, Rule, Sheet, curve, numbers, span
 from openpoint.report.grids import grid_sheet
+from openpoint.report.numerals import figures, method_words, number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
+from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.report.scene import numbers as column
+from openpoint.report.terminal import words
+from openpoint.report.terminal.view import Line, Rows, View, stop, switching, violated, violation_rows
 from openpoint.studies.reconfigure.futures.result import FuturesResult
-from openpoint.studies.reconfigure.pictures import extremes_scene
+from openpoint.studies.reconfigure.futures.words import against_mean
+from openpoint.studies.reconfigure.report import extremes_scene
 
 TITLES = {"before": "today", "mean": "mean future's topology", "after": "answer"}
 EXTREMES = "their lowest voltage in any future"
@@ -213,3 +221,154 @@ PICTURES: Mapping[str, Callable[[FuturesResult], Sheet]] = {
     **{kind: _spread(kind) for kind in _SPREADS},
 }
 """The grid at its extremes before and after; how losses, savings and voltages spread over the futures."""
+
+
+_TITLES = {"before": "today", "mean": "mean future's", "after": "answer"}
+_HEAD = ("topology", "mean kW", "worst 10 % kW", "worst kW", "limits hold", "lowest pu", "highest pu")
+
+
+def view(result: FuturesResult) -> View:
+    """Why the run stopped, and three topologies next to each other."""
+    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
+    lines = stop(result)
+    if result.objective_kw is None:
+        share = "all futures" if result.limits_share >= 1.0 else f"{result.limits_share:.2%} of the futures"
+        lines.append(Line(f"No topology was found that keeps the limits in {share} ({bound})."))
+    else:
+        risk = result.risk if result.ambiguity is None else f"worst {result.risk}, {result.ambiguity}"
+        lines.append(Line(f"\n{risk.capitalize()}: {words.kw(result.objective_kw)} kW", "bold"))
+    counts = {"planned": result.futures.height, "sample": result.sample.height}
+    for name, title in (("planned", "futures planned for"), ("sample", "other futures")):
+        plans = result.plans.filter(set=name)
+        if plans.height:
+            rows = [_HEAD, *(_plan_lines(result, plan) for plan in plans.iter_rows(named=True))]
+            lines += [Line(f"\nIn {counts[name]} {title}", "bold"), Rows(rows, range(1, 7), head=True)]
+    lines.append(Line(f"\n{against_mean(result)}"))
+    lines.append(Line(f"Open today: {words.names(result.open_before)}"))
+    lines.append(Line(f"Open for the mean future: {words.names(result.open_mean)}"))
+    if result.objective_kw is not None:
+        lines += [*switching(result), Line(f"Gap: {words.percent(result.gap)} % ({bound})")]
+    elif result.least_violation_open:
+        lines.append(Line(f"Least violation met with these branches open: {words.names(result.least_violation_open)}"))
+    return lines + _check(result)
+
+
+def _plan_lines(result: FuturesResult, plan: dict[str, object]) -> tuple[str, ...]:
+    title = _TITLES[str(plan["topology"])]
+    if plan["topology"] == "after" and result.objective_kw is None:
+        title = "least violation"
+    keys = ("loss_expected_kw", "loss_cvar90_kw", "loss_worst_kw", "limits_kept_share", "v_lowest_pu", "v_highest_pu")
+    *losses, kept, low, high = (value if isinstance(value := plan[key], float) else None for key in keys)
+    volts = ["-" if v is None else f"{v:.4f}" for v in (low, high)]
+    return (title, *map(words.kw, losses), f"{kept:.1%}", *volts)
+
+
+def _check(result: FuturesResult) -> View:
+    if result.ac_max_mismatch_pu is None:
+        return []
+    broken = result.violations
+    text = violated(broken.height)
+    if broken.height:
+        text += f" in {words.count(broken['future'].n_unique(), 'future')}"
+    mismatch = words.small(result.ac_max_mismatch_pu)
+    check = Line(f"AC check of every future: largest mismatch {mismatch} pu, {text}")
+    return [check, *violation_rows(broken, "in", "future")]
+
+
+_SHORT = {"planned": "planned for", "sample": "others"}
+Row = dict[str, object]
+
+
+def page(result: FuturesResult) -> m.Page:
+    """The report of a result."""
+    scene = futures_scene(result)
+    text = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
+    spreads = [spread_sheet(result, kind) for kind in ("losses", "savings", "voltages")]
+    parts: list[m.Offered] = [
+        _cards(result),
+        _comparison(result),
+        [s.sheet_section(sheet.title, sheet) for sheet in spreads if sheet is not None],
+        _violations(result),
+        s.grid_section(scene, grid_sheet(scene, headline(result), extremes=EXTREMES), note=text),
+        s.switching(scene, "highest current"),
+        s.convergence_section(result),
+        _tables(result),
+    ]
+    return s.answer_page(result, "open points for many futures", parts, hidden="violation")
+
+
+def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:
+    rows = result.plans.filter(set=name, topology=topology)
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _figure(row: Row | None, key: str, digits: int = 2) -> str:
+    value = None if row is None else row[key]
+    return number(value if isinstance(value, float) else None, digits)
+
+
+def _cards(result: FuturesResult) -> m.Cards:
+    found = result.objective_kw is not None
+    before = _plan(result, "planned", "before")
+    after = _plan(result, "planned", "after") if found else None
+    sample = _plan(result, "sample", "after") if found else None
+    bound = f"objective {number(result.objective_kw)} kW, bound {number(result.lower_bound_kw)} kW" if found else ""
+    minimised = f"minimised: {result.risk}" + (f", {result.ambiguity}" if result.ambiguity else "")
+    asked = f"asked for: {result.limits_share:.0%}"
+    kept = [
+        f"{_percent(row['limits_kept_share'])} of the {SETS[name]}"
+        for name, row in (("planned", after), ("sample", sample))
+        if row is not None
+    ]
+    losses, worst = (
+        f"{_figure(before, key)} → {_figure(after, key)} kW" for key in ("loss_expected_kw", "loss_worst_kw")
+    )
+    now, then = (f"{_figure(row, 'v_lowest_pu', 4)} … {_figure(row, 'v_highest_pu', 4)} pu" for row in (before, after))
+    effort = (method_words(result.method), f"{figures(result.seconds, 3)} s")
+    return m.cards(
+        m.Card("Mean loss, today → answer", losses, (f"worst {worst}", minimised)),
+        s.points_card(result),
+        s.gap_card(result, bound),
+        m.Card("All limits hold in", kept[0] if kept else "–", (*kept[1:], asked)),
+        m.Card("Lowest and highest voltage", then, (f"today {now}",)),
+        s.check_card(result.ac_max_mismatch_pu, *effort),
+    )
+
+
+def _percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else "–"
+
+
+def _comparison(result: FuturesResult) -> m.Section:
+    opens = {"before": result.open_before, "mean": result.open_mean, "after": result.open_branches}
+    if result.objective_kw is None:
+        opens["after"] = result.least_violation_open
+    counts = {"planned": result.futures.height, "sample": result.sample.height}
+    titles = TITLES if result.objective_kw is not None else TITLES | {"after": "least violation met"}
+    states = result.plans["topology"]
+    frame = result.plans.with_columns(
+        futures=pl.Series([f"{counts[name]} {_SHORT[name]}" for name in result.plans["set"]], dtype=pl.String),
+        topology=pl.Series([titles[each] for each in states], dtype=pl.String),
+        open_branches=pl.Series([", ".join(opens[each]) for each in states], dtype=pl.String),
+    )
+    caption = "Exact AC power flow in every future; losses in kW, voltages in pu, limits hold in a share of the futures"
+    listed = t.listed(result, "plans", caption, ["futures", "topology"], frame=frame, last=["open_branches"])
+    return m.section("Three topologies", m.Words(against_mean(result), small=True), listed)
+
+
+def _violations(result: FuturesResult) -> m.Section | None:
+    caption = f"Limits broken by the {s.whose(result)} ({{}})"
+    names = ["future", "kind", "name", "value", "limit", "unit"]
+    return t.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
+
+
+def _tables(result: FuturesResult) -> list[m.Section | None]:
+    future = {"future": "future"}
+    return [
+        t.table_section("Futures planned for", result, "futures", "{} rows", future, search=True),
+        t.table_section("Other futures", result, "sample", "{} rows", future, search=True),
+        *t.extremes_tables(result, "over all futures planned for"),
+    ]
+
+
+html = html_for(page)

@@ -1,0 +1,141 @@
+"""The report of a front: the picture, a row a point with its switches, and what is proven."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from openpoint.arrays import Floats
+from openpoint.report.charts import Front, chart_sheet
+from openpoint.report.drawing import Chart, Panel, Sheet
+from openpoint.report.numerals import figures, percent
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
+from openpoint.report.page.html import html_for
+from openpoint.report.page.model import Remarks
+from openpoint.report.terminal import view as v
+from openpoint.report.terminal import words
+from openpoint.results import columns as c
+from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
+from openpoint.studies.reconfigure.faults.report import figure
+from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
+
+
+def chart(result: ReconfigureFront) -> Chart | None:
+    """The loss over the figure that is kept, with what is proven; None without points."""
+    x, y, bound = _places(result)
+    hovers = tuple(
+        f"point {number}\nloss {figures(high, 6)} kW, proven bound {figures(low, 6)} kW, gap {percent(each.gap, 4)}\n"
+        f"{result.kept_words} {figures(a, 6)} {result.kept_unit}"
+        for number, (each, a, low, high) in enumerate(zip(result.results, x, bound, y, strict=True), start=1)
+    )
+    title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
+    known = result.kept_before is not None and result.loss_before_kw is not None
+    today = (float(result.kept_before or 0.0), float(result.loss_before_kw or 0.0)) if known else None
+    return Front(x, y, bound, hovers, title, "loss, kW", _empty(result), today).chart()
+
+
+def front(result: ReconfigureFront) -> Sheet:
+    """The front as a picture."""
+    return chart_sheet(f"{result.title}: loss and {result.kept_words}", chart(result), "No point was found.")
+
+
+PICTURES: Mapping[str, Callable[[ReconfigureFront], Sheet]] = {"front": front}
+
+
+def _places(result: ReconfigureFront) -> tuple[Floats, Floats, Floats]:
+    """(K) figure kept, loss and proven bound of the points."""
+    rows = [(figure_in(each.after, result.kept), each.loss_kw, each.lower_bound_kw) for each in result.results]
+    found = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return found[:, 0], found[:, 1], found[:, 2]
+
+
+def _empty(result: ReconfigureFront) -> Floats:
+    """(K, 2) corners of the edge below which no state is: the bound of the loss holds to the left of each limit."""
+    x, y, _ = _places(result)
+    if not len(x):
+        return np.zeros((0, 2))
+    limits = np.array([np.inf if limit is None else limit for limit in result.bounds["limit"]])
+    bounds = np.array([-np.inf if bound is None else bound for bound in result.bounds["lower_bound_kw"]])
+    known = np.isfinite(bounds)
+    limits, bounds = np.minimum(limits[known], x.max()), np.maximum.accumulate(bounds[known])
+    corners = []
+    for k, (limit, bound) in enumerate(zip(limits, bounds, strict=True)):
+        if k:
+            corners.append((limit, bounds[k - 1]))
+        corners.append((limit, bound))
+    if corners and np.isfinite(result.kept_bound):
+        left = min(result.kept_bound, corners[-1][0])
+        corners += [(left, corners[-1][1]), (left, max(y.max(), corners[-1][1]))]
+    return np.array(corners, dtype=np.float64).reshape(-1, 2)
+
+
+HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write or --plan."
+"""With all open branches given, the point is the only radial state."""
+
+
+def view(result: ReconfigureFront) -> v.View:
+    """A row a point."""
+    why = result.termination
+    lines: v.View = [
+        v.Line(f"\nStopped after {result.seconds:.2f} s: {why.value}.", "bold"),
+        Remarks(result.notes),
+    ]
+    if not result.results:
+        text = "No radial state that keeps all limits was found; reconfigure without --front names the least violation."
+        return [*lines, v.Line(text)]
+    title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
+    rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
+    rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
+    for number, each in enumerate(result.results, start=1):
+        kept = figure(figure_in(each.after, result.kept))
+        proven = (figure(each.lower_bound_kw), words.percent(each.gap), str(len(each.changes)))
+        rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
+    proven_all = "" if why.exit_code == 0 else " known"
+    count = words.count(result.point_count, "point")
+    text = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {count}."
+    bound = [v.Line(lowest)] if (lowest := least(result)) else []
+    return [*lines, v.Line(text, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
+
+
+def least(result: ReconfigureFront) -> str:
+    """Below what no state is, in words; empty where nothing is proven."""
+    if not (math.isfinite(result.kept_bound) and result.kept_bound > 0.0):
+        return ""
+    if result.kept == UNRESTORABLE:
+        return f"Proven: no state has fewer than {result.kept_bound:.0f} unrestorable faults."
+    return f"Proven: no state has less than {result.kept_bound:.4g} {result.kept_unit} of {result.kept_words}."
+
+
+def page(result: ReconfigureFront) -> m.Page:
+    """The report of a result."""
+    drawn = chart(result)
+    text = f"The least loss over {result.kept_words}, and what is proven to be empty"
+    picture = None if drawn is None else Panel("front", drawn, "", text)
+    proven_least = least(result)
+    ended = f"{result.termination.value}: {result.termination.remedy}"
+    texts = ["to_close", "to_open", "open_branches", "termination"]
+    searches = "What is proven, a row a search"
+    declared = result.shape.tables["bounds"]
+    if result.kept == UNRESTORABLE:
+        declared = {**declared, "limit": c.maybe_number("most unrestorable faults", "limit")}
+    proven = t.frame_table("bounds", searches, result.bounds, declared, [], last=["termination"])
+    parts = [
+        s.remarks(result.notes),
+        m.section(
+            f"Loss and {result.kept_words}",
+            picture,
+            m.Words(f"Ended: {ended}"),
+            m.Words(proven_least, small=True) if proven_least else None,
+        ),
+        t.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
+        m.section("Bounds", proven),
+        s.doubts(result.grid.notes),
+    ]
+    return m.page_of(result.grid, "front of loss and faults", parts)
+
+
+html = html_for(page)

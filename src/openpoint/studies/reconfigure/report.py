@@ -1,0 +1,262 @@
+"""The report of a reconfiguration, in this order: the answer, its proof, where, how to switch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.report.change import build_scene
+from openpoint.report.charts import convergence_sheet, loading_sheet, voltage_sheet
+from openpoint.report.drawing import Sheet
+from openpoint.report.grids import grid_sheet
+from openpoint.report.numerals import number
+from openpoint.report.page import model as m
+from openpoint.report.page import sections as s
+from openpoint.report.page import tables as t
+from openpoint.report.page.html import html_for
+from openpoint.report.scene import Scene, State, numbers, scene_of
+from openpoint.report.switch_plan import plan_section, plan_view
+from openpoint.report.terminal import view as v
+from openpoint.report.terminal import words
+from openpoint.results.switched import SwitchedResult
+from openpoint.results.violation import Violation, phase_words
+from openpoint.studies.reconfigure.result import SoftLimits, TopologyResult
+
+
+def headline(result: TopologyResult) -> str:
+    """One line that says what the picture shows."""
+    title = result.title
+    if result.loss_kw is None:
+        return f"{title}: {result.termination.value}, no answer that keeps the limits"
+    if result.loss_before_kw is None:
+        return f"{title}: loss {result.loss_kw:,.3f} kW"
+    saved = result.loss_before_kw - result.loss_kw
+    if abs(saved) < 0.5e-3:
+        return f"{title}: loss {result.loss_kw:,.3f} kW, as today"
+    share = f" ({abs(saved) / result.loss_before_kw:.1%})" if result.loss_before_kw > 0 and math.isfinite(saved) else ""
+    return f"{title}: {abs(saved):,.3f} kW{share} {'less' if saved > 0 else 'more'} loss"
+
+
+PICTURES: Mapping[str, Callable[[TopologyResult], Sheet]] = {
+    "grid": lambda result: grid_sheet(build_scene(result), headline(result)),
+    "voltage": lambda result: voltage_sheet(build_scene(result), result.title),
+    "loading": lambda result: loading_sheet(build_scene(result), result.title),
+    "convergence": convergence_sheet,
+}
+"""The grid before and after, its voltages over the distance to the source, its most loaded branches, the bounds."""
+
+_LIMIT = 1e-6  # relative; what sits on its limit does not break it
+
+
+def extremes_scene(
+    result: SwitchedResult, feasible: bool, when: str, loss_column: str, losses: Mapping[str, float | None]
+) -> Scene:
+    """The grid with the lowest voltage and the highest current in any demand.
+
+    Args:
+        result: with the columns `v_lowest_…_pu`, `v_highest_…_pu`, `i_highest_…_a`, `loading_highest_…_percent`,
+            `closed_…` for `before` and `after`. feasible: whether there is an answer. when: of the losses, in words.
+        loss_column: column of the losses of branches, {} for the state. losses: of the grid, kW, by state.
+    """
+    grid = result.grid
+    buses = grid.buses.select("name").join(result.buses, on="name", how="left", maintain_order="left")
+    names = grid.branches().select("name")
+    branches = names.join(result.branches, on="name", how="left", maintain_order="left")
+    limits = (numbers(buses, "v_min_pu"), numbers(buses, "v_max_pu"), numbers(branches, "i_max_a"))
+    titles = {"before": f"Today, {when}"}
+    if feasible or result.least_violation_open:
+        titles["after"] = f"Answer, {when}" if feasible else "Least violation met (not an answer)"
+    states = {
+        key: _state(key, title, losses.get(key), buses, branches, limits, loss_column.format(key))
+        for key, title in titles.items()
+    }
+    return scene_of(grid, names["name"], states, limits, feasible=feasible)
+
+
+def _state(
+    key: str,
+    title: str,
+    loss_kw: float | None,
+    buses: pl.DataFrame,
+    branches: pl.DataFrame,
+    limits: tuple[Floats, Floats, Floats],
+    loss_column: str,
+) -> State:
+    v, high = numbers(buses, f"v_lowest_{key}_pu"), numbers(buses, f"v_highest_{key}_pu")
+    i = numbers(branches, f"i_highest_{key}_a")
+    lo, hi, i_max = limits
+    bus, branch = buses["name"].to_list(), branches["name"].to_list()
+    broken = [
+        *(Violation("voltage low", bus[k], v[k], lo[k]) for k in np.flatnonzero(v < lo * (1 - _LIMIT))),
+        *(Violation("voltage high", bus[k], high[k], hi[k]) for k in np.flatnonzero(high > hi * (1 + _LIMIT))),
+        *(Violation("current", branch[k], i[k], i_max[k]) for k in np.flatnonzero(i > i_max * (1 + _LIMIT))),
+    ]
+    unknown = np.full(len(i), np.nan)
+    return State(
+        key=key,
+        title=title,
+        loss_kw=loss_kw,
+        v=v,
+        closed=branches[f"closed_{key}"].fill_null(value=False).to_numpy().astype(bool),
+        i=i,
+        loading=numbers(branches, f"loading_highest_{key}_percent"),
+        p=unknown,
+        q=unknown,
+        loss=numbers(branches, loss_column),
+        violations=tuple(broken),
+    )
+
+
+def view(result: TopologyResult) -> v.View:
+    """Why the run stopped, and the grid before and after."""
+    lines = [*v.stop(result), *_answer(result), *v.ac_check(result.ac_max_mismatch_pu, len(result.violations))]
+    lines += v.violations("Limits violated", result.violations)
+    if result.soft_limits is not None:
+        lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
+    if result.plan is not None:
+        lines += plan_view(result.plan)
+    return [*lines, *v.least_violation(result)]
+
+
+def _answer(result: TopologyResult) -> v.View:
+    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
+    if result.loss_kw is None:
+        return [v.Line(f"No topology that keeps the limits was found ({bound}).")]
+    losses = f"{words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW"
+    is_loss = result.objective_kw is None or math.isclose(result.objective_kw, result.loss_kw, rel_tol=1e-9)
+    objective = "" if is_loss else f" of {words.kw(result.objective_kw)} kW with changes"
+    if result.linear_kw is not None:
+        bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
+    return [
+        v.Line(f"\nLoss {losses}{_saving(result)}", "bold"),
+        v.Rows(before_after(result), head=True),
+        v.Line(f"Open today: {words.names(result.open_before)}"),
+        *v.switching(result, places(result)),
+        v.proof(result.gap, bound, objective),
+    ]
+
+
+def places(result: TopologyResult) -> pl.DataFrame:
+    """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
+    end = pl.col("open_end")
+    at = pl.when(end == "from").then("from_bus").when(end == "to").then("to_bus")
+    named = pl.when(end == "both").then("name").otherwise(pl.format("{} (at {})", "name", at))
+    return result.switching_list.select("action", named.alias("name"))
+
+
+def before_after(result: TopologyResult) -> list[tuple[str, str, str]]:
+    before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
+    return [
+        ("", "today", "answer"),
+        ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
+        (
+            "lowest voltage",
+            words.voltage(result.v_min_before_pu, result.v_min_before_bus) + phase_words(result.v_min_before_phase),
+            words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase),
+        ),
+        ("highest loading", before, after),
+    ]
+
+
+def _loading(branches: pl.DataFrame, column: str) -> str:
+    known = branches.filter(pl.col(column).is_not_null()).sort(column)
+    if known.is_empty():
+        return "no ratings given"
+    return f"{known[column][-1]:.1f} % at {words.safe(known['name'][-1])}"
+
+
+def _saving(result: TopologyResult) -> str:
+    before, after = result.loss_before_kw, result.loss_kw
+    if before is None or after is None or before <= 0.0:
+        return ""
+    return f" ({100.0 * (after - before) / before:+.2f} %)"
+
+
+def _relaxed(soft: SoftLimits) -> str:
+    shown = [str(each) for each in soft.relaxed[: v.VIOLATIONS_SHOWN]]
+    more = len(soft.relaxed) - len(shown)
+    proof = "proven to be the least" if soft.proven else "not proven to be the least"
+    return f"{', '.join(shown)}{f', and {more} more' if more else ''}; {proof}"
+
+
+def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
+    """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
+    scene = build_scene(result)
+    limits = _limits(result, scene)
+    urgent = bool(result.violations or result.least_violation)
+    parts = [
+        _cards(result),
+        # What the answer breaks comes first; what is wrong today only tells why the answer is better.
+        limits if urgent else None,
+        s.grid_section(scene, grid_sheet(scene, headline(result)), picture=picture),
+        s.switching(scene),
+        plan_section(result.plan),
+        None if urgent else limits,
+        s.profiles(scene),
+        s.convergence_section(result),
+        t.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
+        if scene.has_phases
+        else None,
+        t.place_tables(scene, result.shape, result.buses, result.branches),
+        t.table_section("Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]),
+    ]
+    return s.answer_page(result, "open points", parts)
+
+
+def _cards(result: TopologyResult) -> m.Cards:
+    before, after = result.loss_before_kw, result.loss_kw
+    answered = after is not None
+    lowest = f"{result.v_min_pu:.5f} pu" if result.v_min_pu is not None else "–"
+    at = f"at bus {result.v_min_bus}{phase_words(result.v_min_phase)}" if result.v_min_bus is not None else ""
+    where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
+    was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
+    kept = "All limits hold." if not result.violations else "Limits are broken, see below."
+    return m.cards(
+        m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
+        s.points_card(result),
+        s.gap_card(result, _bound(result)),
+        m.Card("Lowest voltage", lowest, (at, was)),
+        s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
+        s.effort_card(result),
+    )
+
+
+def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, ...]]:
+    """The losses in words."""
+    if after is None:
+        today = f"Today {number(before)} kW." if before is not None else "No loss is known for today's state."
+        return "–", ("No topology that keeps the limits was found.", today)
+    if before is None:
+        return f"{number(after)} kW", ("No loss is known for today's state.",)
+    share = f" ({abs(before - after) / before:.1%})" if before > 0 else ""
+    word = "saved" if after <= before else "more"
+    change = f"{number(abs(before - after))} kW{share} {word}" if abs(before - after) >= 0.5e-3 else "as today"
+    return f"{number(before)} → {number(after)} kW", (change,)
+
+
+def _bound(result: TopologyResult) -> str:
+    """What the bounds enclose."""
+    text = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
+    if result.linear_kw is not None:
+        text += f" of the linear model, its best {number(result.linear_kw)} kW"
+    objective, loss = result.objective_kw, result.loss_kw
+    if objective is not None and loss is not None and abs(objective - loss) > 1e-9 * max(1.0, abs(loss)):
+        text += f", objective with costs of changes {number(objective)} kW"
+    return text
+
+
+def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
+    advice = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
+    if result.soft_limits is None:
+        return s.limits_section(result, scene, advice)
+    proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
+    relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
+    limits = m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed))
+    return s.limits_section(result, scene, advice, limits)
+
+
+html = html_for(page)
