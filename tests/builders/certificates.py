@@ -35,7 +35,7 @@ ROW = {"bits": -6, "roots": -5, "phi": -4, "near": -3, "y": -2, "mu": -1}
 """Places of the multipliers in a line."""
 
 
-FEW = 1000
+FEW = 200
 """Demands of a year, of each bus in each step, up to which the reference checker sees it, too."""
 SHORT = 8000
 """Bytes of a packed certificate up to which it does; of random grids they are shorter, of all kinds and damages."""

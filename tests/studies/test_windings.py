@@ -108,7 +108,7 @@ def test_reconfigure_overloads_no_winding_and_proves_the_best(seed: int, tmp_pat
     assert max(rows["T0"], rows["T1"]) == pytest.approx(100.0 * fullest(grid, closed)[1], rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_dispatch_with_free_taps_overloads_no_winding(seed: int) -> None:
     grid = two_stations(seed, free=True)
     tables = grid.tables()

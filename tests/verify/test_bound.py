@@ -49,7 +49,7 @@ def bounds_of(
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tuple[str, ...]) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(25):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         network = random_grid(rng, kind)
         price = float(rng.choice([0.0, 0.01]))
@@ -100,6 +100,6 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
                 exact.goal -= int(10 * size * 2 ** (exact.k + 96))
                 seen["far below"] += exact.reached(status, order, y, mu, phi, near, [])
             exact.goal = plain_goal
-    assert seen["above"] >= 40
-    assert seen["equal"] >= 40
-    assert seen["far below"] >= 5  # these are bounds, though weak ones
+    assert seen["above"] >= 16
+    assert seen["equal"] >= 16
+    assert seen["far below"] >= 2  # these are bounds, though weak ones

@@ -30,7 +30,7 @@ from tests.builders.mutations import mutated, pieces_of, text_of
 from tests.search.random_grids import random_grid
 
 FILE = Path(reference.__file__)
-EACH = {"plain": 40, "regions": 30, "parts": 30, "devices": 40, "futures": 30, "year": 5}
+EACH = {"plain": 20, "regions": 20, "parts": 20, "devices": 20, "futures": 15, "year": 3}
 """Mutations of each certificate."""
 
 

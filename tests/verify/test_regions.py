@@ -73,14 +73,14 @@ def has_regions(file: Content) -> bool:
 
 def test_every_certificate_of_random_grids_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, divided = tmp_path / "file", 0
-    for _, network, (_, _, least, asked), file in written(path, 0, 160, monkeypatch, FEATURES):
+    for _, network, (_, _, least, asked), file in written(path, 0, 80, monkeypatch, FEATURES):
         proven = verify_network(network, path, changes=asked)
         assert proven.bound_kw <= least * network.s_base_kva * (1.0 + TOLERANCE) + 1e-9
         if has_regions(file):
             divided += 1
             again = verify_network(network, rewritten(path, *file), changes=asked)
             assert again.bound_kw == proven.bound_kw
-    assert divided >= 20
+    assert divided >= 8
 
 
 def tampered(rng: np.random.Generator, file: Content, network: Network, known: Any) -> Content:
@@ -118,7 +118,7 @@ def tampered(rng: np.random.Generator, file: Content, network: Network, known: A
 
 def test_nothing_false_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, accepted, refused = tmp_path / "file", 0, 0
-    for rng, network, known, file in written(path, 300, 120, monkeypatch, FEATURES):
+    for rng, network, known, file in written(path, 300, 60, monkeypatch, FEATURES):
         if not has_regions(file):
             continue
         for _ in range(6):
@@ -143,7 +143,7 @@ def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
 ) -> None:
     monkeypatch.setattr(region_decomposition, "CERTIFIED", (0, 8))
     path, checkpoint, found = tmp_path / "file", tmp_path / "checkpoint", 0
-    for seed in range(700, 760):
+    for seed in range(700, 730):
         network = random_regions(np.random.default_rng(seed), [])
         whole = search_topologies(network, gap=1e-4, certificate=path)
         head, lines = content(path, network)
@@ -155,7 +155,7 @@ def test_a_search_that_is_stopped_again_and_again_writes_the_same_tree(
         assert [line[0] for line in content(path, network)[1]] == [line[0] for line in lines]
         assert verify_network(network, path).nodes <= len(lines)
         found += has_regions((head, lines))
-    assert found >= 5
+    assert found >= 2
 
 
 def test_what_is_no_region_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

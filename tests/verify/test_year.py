@@ -202,7 +202,7 @@ def test_any_groups_prove_what_is_true_or_nothing(seed: int, tmp_path: Path) -> 
     path = written(task, tmp_path / "file", 12)
     assert path is not None
     made, best, refused = content(path, task.network), float(values.min()) * task.network.s_base_kva, 0
-    for trial in range(12):
+    for trial in range(6):
         rng = np.random.default_rng([seed, trial])
         head, lines = copy.deepcopy(made)
         groups = head["labels"].copy()
@@ -233,7 +233,7 @@ def test_nothing_proves_that_a_worse_state_is_best(seed: int, tmp_path: Path) ->
     if not len(worse):
         pytest.skip("no other state keeps the limits")
     made, steps = content(path, task.network), steps_of(task)
-    for trial in range(10):
+    for trial in range(5):
         rng = np.random.default_rng([seed, trial, 1])
         head, lines = copy.deepcopy(made)
         other = int(worse[trial % len(worse)])

@@ -78,7 +78,7 @@ def idling(grid: Grid) -> Grid:
     return grid.with_tables(transformers=transformers)
 
 
-@pytest.mark.parametrize(("seed", "idle"), [*((seed, False) for seed in range(14)), (0, True), (1, True)])
+@pytest.mark.parametrize(("seed", "idle"), [*((seed, False) for seed in range(8)), (0, True), (1, True)])
 def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int, idle: bool) -> None:
     """The cone program at x is what a direct evaluation says, limits too, and its slope is valid everywhere."""
     program = program_of(idling(limited(seed)) if idle else limited(seed))
@@ -255,7 +255,7 @@ def test_changes_are_counted_priced_and_locked() -> None:
     assert len(free.changes) > 2
     for method in (None, ExtensiveForm()):
         assert reconfigure(grid, method=method, max_changes=0).changes == ()
-    losses = [reconfigure(grid, max_changes=most).loss_kw or math.inf for most in (0, 2, 4, 6)]
+    losses = [reconfigure(grid, max_changes=most).loss_kw or math.inf for most in (0, 2, 4)]
     assert all(more <= less * (1 + 1e-9) for less, more in pairwise(losses))
     some = reconfigure(grid, max_changes=2, method=ExtensiveForm())
     assert len(some.changes) <= 2

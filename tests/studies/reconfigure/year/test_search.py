@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from tests.search.random_grids import KINDS, random_grid
 from tests.search.test_futures import bounds_at_random_nodes
 
 
+@cache
 def random_year(seed: int) -> tuple[YearTask, Bools, Floats]:
     """A small grid with 20 to 200 steps of a few profiles, its radial states, and their mean losses in all steps."""
     rng = np.random.default_rng([seed, 77])
