@@ -160,36 +160,60 @@ def search_many(
         if search.certificate is not None:
             proofs = () if alone is None else alone.proofs
             certificate = FuturesCertificate(search.certificate, task.network, built, program.asked, alone=proofs)
-        found = search_futures(
-            task,
-            gap=search.least_gap,
-            deadline=deadline,
-            starts=starts,
-            progress=log.on_progress,
-            built=built,
-            certificate=certificate,
-            memory=1e6 * search.memory_mb,
-        )
-        if found.closed is None and found.least_violation is None:
-            found = replace(found, least_violation=least)
-    if found.closed is None and not deadline.over():
-        found = replace(found, least_violation=least_violation(program, ac, found.least_violation, deadline))
+        found = searched(task, search, log, deadline, starts, built, certificate)
+    found = explained(program, ac, found, least, deadline)
     outcome = program.evaluated(replace(found, seconds=deadline.passed() - began), log)
     return replace(outcome, hopeless=hopeless)
+
+
+def searched(
+    task: FuturesTask,
+    search: TopologySearch,
+    log: Log,
+    deadline: Deadline,
+    starts: Bools,
+    built: FuturesModel,
+    certificate: FuturesCertificate | None,
+) -> SearchResult:
+    """What the search of a task finds, from (S, E) states; `built`: what bounds it."""
+    return search_futures(
+        task,
+        gap=search.least_gap,
+        deadline=deadline,
+        starts=starts,
+        progress=log.on_progress,
+        built=built,
+        certificate=certificate,
+        memory=1e6 * search.memory_mb,
+    )
+
+
+def explained(
+    program: SearchedFutures, ac: AcEvaluator, found: SearchResult, least: Bools | None, deadline: Deadline
+) -> SearchResult:
+    """What was found; where nothing keeps the limits, with the state of least violation, from `least` if no other."""
+    if found.closed is not None:
+        return found
+    start = least if found.least_violation is None else found.least_violation
+    if start is None or deadline.over():
+        return replace(found, least_violation=start)
+    part, piece = deadline.within(EXPLAIN_S), max(1, PIECE // len(ac.demands))
+    best = descend(program.choices, start, ac.violations, enough=0.0, stop=part.over, piece=piece)[1]
+    return replace(found, least_violation=best)
 
 
 def _any_bounds(program: SearchedFutures) -> tuple[Floats, Floats]:
     """(K) bounds in kW of the least loss of every future alone, from two trees; the upper one inf where both break
     limits."""
-    states = np.array(_trees(program))
+    states = np.array(first_states(program))
     loss, violation = program.ac.flows(states)
     cost = np.where(program.switching.allowed(states), program.switching.cost(states), np.inf)
     upper = np.where(violation > 0.0, np.inf, loss + cost[:, None]).min(axis=0)
     return np.zeros(len(upper)), upper
 
 
-def _trees(program: SearchedFutures) -> list[Bools]:
-    """The trees most like today's state, and of least impedance."""
+def first_states(program: SearchedFutures) -> list[Bools]:
+    """Radial states that take no search: the one most like today's, and the one of least impedance."""
     net = program.network
     weights = net.closed.astype(float), -np.abs(net.z.diagonal())
     return [heaviest_tree(program.choices, weight) > 0.5 for weight in weights]
@@ -250,7 +274,7 @@ def _starts(
 ) -> tuple[Bools, Bools | None, tuple[int, ...]]:
     """(S, E) states to begin with, the one of least violation if none keeps the limits, and futures by which none
     can."""
-    states = _trees(program)
+    states = first_states(program)
     mean = answer_for(
         program, ac.objective.weights @ program.demands, deadline.within(min(MEAN_S, MEAN_SHARE * deadline.left()))
     )
@@ -323,16 +347,6 @@ def _ask_futures(
             if program.limits_share >= 1.0 and len(found) == 3:
                 break
     return (), found
-
-
-def least_violation(program: SearchedFutures, ac: AcEvaluator, start: Bools | None, deadline: Deadline) -> Bools | None:
-    """The state of least violation that branch exchange finds."""
-    if start is None:
-        return None
-    part = deadline.within(EXPLAIN_S)
-    return descend(
-        program.choices, start, ac.violations, enough=0.0, stop=part.over, piece=max(1, PIECE // len(ac.demands))
-    )[1]
 
 
 @dataclass

@@ -19,10 +19,10 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.futures.groups import group_steps, means
 from openpoint.search.futures.model import FuturesTask
 from openpoint.search.methods import TopologySearch
-from openpoint.studies.reconfigure.many_futures import task_of
+from openpoint.studies.reconfigure.many_futures import first_states, task_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.year import search as year
-from openpoint.studies.reconfigure.year.search import KnownFlows, YearEvaluator, YearTask, first_states, search_year
+from openpoint.studies.reconfigure.year.search import KnownFlows, YearEvaluator, YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.search.random_grids import KINDS, random_grid
@@ -137,7 +137,7 @@ def test_wherever_the_time_is_up_the_bound_holds_and_todays_state_is_known(
         search_year(task, TopologySearch(gap=1e-6), None, Deadline(clock=ticks), groups=4)
     except OptionError:
         pytest.skip("nothing bounds the voltages of this grid")
-    first = first_states(task)[0]
+    first = first_states(task.program)[0]
     today = values[np.flatnonzero((states == first).all(axis=1))]
     for seconds in np.unique(np.linspace(0.0, ticks.now, 20).astype(int)):
         search = TopologySearch(gap=1e-6)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.radiality import Switching, heaviest_tree
+from openpoint.formulations.radiality import Switching
 from openpoint.network import Network
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited
@@ -22,7 +22,6 @@ from openpoint.search.certificate import put_aside
 from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
 from openpoint.search.futures.model import Span, Verdicts
-from openpoint.search.futures.search import search_futures
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (
@@ -31,8 +30,10 @@ from openpoint.studies.reconfigure.many_futures import (
     MEAN_SHARE,
     answer_for,
     exchanged,
+    explained,
+    first_states,
     infeasible,
-    least_violation,
+    searched,
     task_of,
 )
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
@@ -231,7 +232,7 @@ def search_year(
     began = deadline.passed()
     if search.certificate is not None:
         put_aside(search.certificate)
-    first, known = [*first_states(task), *starts], known or KnownFlows(task)
+    first, known = [*first_states(task.program), *starts], known or KnownFlows(task)
     known.stop = deadline.over
     for state in (first[0], *starts):
         known.always(state)
@@ -249,29 +250,11 @@ def search_year(
         if search.certificate is not None:
             words = None if task.program.asked is None else replace(task.program.asked, year=True)
             certificate = FuturesCertificate(search.certificate, net, built, words, label=label)
-        found = search_futures(
-            asked,
-            gap=search.least_gap,
-            deadline=deadline,
-            starts=states,
-            progress=log.on_progress,
-            built=built,
-            certificate=certificate,
-            memory=1e6 * search.memory_mb,
-        )
-    if found.closed is None and not deadline.over():
-        start = found.least_violation if found.least_violation is not None else first[0]
-        found = replace(found, least_violation=least_violation(program, program.ac, start, deadline))
+        found = searched(asked, search, log, deadline, states, built, certificate)
+    found = explained(program, program.ac, found, first[0], deadline)
     found = replace(found, seconds=deadline.passed() - began)
     several = len(program.demands) - len(single)
     return YearFound(_outcome(program, found, log), several, known)
-
-
-def first_states(task: YearTask) -> list[Bools]:
-    """Radial states that take no search: the one most like today's, and the one of least impedance."""
-    net, choices = task.network, task.program.choices
-    weights = net.closed.astype(float), -np.abs(net.z.diagonal())
-    return [heaviest_tree(choices, weight) > 0.5 for weight in weights]
 
 
 def begin(known: KnownFlows, states: list[Bools]) -> tuple[Ints, Bools]:
