@@ -61,7 +61,8 @@ class SearchTask:
         """Whether its nodes may be divided into regions; `written`: whether a certificate is, which covers less."""
         if model.costly or bool(model.y_first.any()):
             return False
-        plain = self.objective is None and model.passive and not model.spans and not bool(self.network.hangs.any())
+        plain = self.objective is None and model.passive and not model.spans and not model.shunts and not model.currents
+        plain = plain and bool(np.all(self.network.tap == 1.0))
         return not self.certifiable or (written and plain)
 
 

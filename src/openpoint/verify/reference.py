@@ -1152,14 +1152,15 @@ class Regions:
     so that the least values of regions and supplied part add up. From i down to j, with P, Q the least and p, q the
     most that may be drawn beyond, losses of a state below the bound claimed among these,
 
-        κ_i w_i - 2 (r p + x q) <= κ_j w_j <= κ_i w_i - 2 (r P + x Q)"""
+        w_i - 2 (r p + x q) <= w_j <= w_i - 2 (r P + x Q)"""
 
     def __init__(self, check, node, rest):
         self.check, self.g, self.status = check, check.problem.grid, node.status
         problem, g, held = check.problem, self.g, Multipliers(self.g.n)
         plain = problem.by_loss and not problem.devices and not problem.boxes and check.many is None
-        columns = g.g_fr, g.b_fr, g.g_to, g.b_to
-        need(plain and not any(map(any, columns)) and min(g.r + g.x + g.g) >= 0, "regions do not cover this grid")
+        columns = g.p_v, g.q_v, g.p_w, g.q_w, g.g, g.b, g.g_fr, g.b_fr, g.g_to, g.b_to
+        need(plain and not any(map(any, columns)) and all(t == ONE for t in g.tap) and min(g.r + g.x) >= 0,
+             "regions do not cover this grid")
         apart, line = set(different(rest[0], g.n)), held.line(check.file, rest[1:])
         self.y, self.mu = held.scaled()
         self._divide(apart)
@@ -1211,41 +1212,29 @@ class Regions:
 
     def _squares(self, lost):
         """By bus the ends of w in states that lose at most this."""
-        g, live, sides = self.g, [*self.inside, *itertools.chain.from_iterable(self.branches)], []
-        for power, current, steady, shunt in ((g.p, g.p_v, g.p_w, g.g), (g.q, g.q_v, g.q_w, [-b for b in g.b])):
-            terms = [[current[j] * root(g.w_max[j], 1), steady[j] * g.w_max[j]] for j in range(g.n)]
-            for e in live:
-                for bus, tap in ((g.fr[e], g.tap[e]), (g.to[e], ONE)):
-                    terms[bus].append((shunt[e] * g.w_max[bus] << 2 * BITS) // tap**2 + (shunt[e] > 0))
-            sides.append([(p + sum(down(min(t, 0)) for t in some), p + sum(up(max(t, 0)) for t in some))
-                          for p, some in zip(power, terms)])
+        g, live = self.g, [*self.inside, *itertools.chain.from_iterable(self.branches)]
         blind, closed = any(not g.r[e] and g.x[e] for e in live), set(self.inside)
         extra = lost, up(lost * max((over(g.x[e], g.r[e]) for e in live if g.r[e]), default=0))
         order = [row for row in directed(g, [CLOSED if e in closed else OPEN for e in range(g.m)]) if row[1] >= 0]
-        below = [dict(enumerate(side)) for side in sides]
+        below = list(g.p), list(g.q)
         met = {j: {k: 1 for k, hubs in enumerate(self.hubs) if j in hubs} for j in self.supplied}
         for bus, above, _ in reversed(order):
             for side in below:
-                side[above] = side[above][0] + side[bus][0], side[above][1] + side[bus][1]
+                side[above] += side[bus]
             for k, number in met[bus].items():
                 met[above][k] = met[above].get(k, 0) + number
         found = list(zip(g.w_min, g.w_max))
         for bus, above, e in order:
-            falls = [0, 0]
-            for z, side, of, more in zip((g.r[e], g.x[e]), sides, below, extra):
-                least, most = of[bus]
+            rise = fall = 0
+            for z, power, side, more in zip((g.r[e], g.x[e]), (g.p, g.q), below, extra):
+                least = most = side[bus]
                 for k, number in met[bus].items():
-                    some = [side[j] for j in self.buses[k]]
-                    every = number == len(self.hubs[k])
-                    least += sum(low if every else min(low, 0) for low, _ in some)
-                    most += sum(high if every else max(high, 0) for _, high in some)
-                falls = [falls[0] + down(2 * z * least), falls[1] + up(2 * z * (most + more))]
-            ends, square = [], g.tap[e] ** 2
-            for w, fall, sign in ((found[above][0], falls[1], 1), (found[above][1], falls[0], -1)):
-                seen = sign * ((sign * w << 2 * BITS) // square) if g.fr[e] == above else w
-                ends.append(sign * (sign * (seen - fall) * square >> 2 * BITS) if g.fr[e] == bus else seen - fall)
-            low = found[bus][0] if blind and g.x[e] else max(found[bus][0], ends[0])
-            found[bus] = low, min(found[bus][1], ends[1])
+                    some, every = [power[j] for j in self.buses[k]], number == len(self.hubs[k])
+                    least += sum(p if every else min(p, 0) for p in some)
+                    most += sum(p if every else max(p, 0) for p in some)
+                rise, fall = rise - down(2 * z * least), fall + up(2 * z * (most + more))
+            low = 0 if blind and g.x[e] else found[above][0] - fall
+            found[bus] = max(found[bus][0], low), min(found[bus][1], found[above][1] + rise)
         return found
 
     def _part(self, buses, sources, branches, worth, prices):

@@ -15,14 +15,14 @@ and subtracted in the supplied part. So for every state of the node
 
 and bounds of the regions, each valid for all its states, add up: g_0 + Σ_k min g_k is a bound of the node.
 
-**Ranges at hubs.** It suffices that no state with a loss below the bound claimed, L, has less. Let κ_j w_j = κ_i w_i −
+**Ranges at hubs.** It suffices that no state with a loss below the bound claimed, L, has less. Let w_j = w_i −
 2 (r p + x q) + |z|² l at a branch of the supplied part from i down to j, where p − r l and q − x l arrive. It falls by
 2 (r (p − r l) + x (q − x l)) + |z|² l, so by 2 (r P + x Q) at least, P and Q the least that may be drawn beyond; and by
 2 (r p + x q) at most, p and q the most that may be drawn beyond and all losses, of which the active ones are L at most,
 the reactive ones L max x / r. Beyond are the supplied buses below, and of each region all buses, if all its hubs are
-below, or any of them. This requires r, x, g >= 0.
+below, or any of them. This requires r, x >= 0.
 
-Covered are losses without devices, without outputs to choose, and without lines that are open at one end only.
+Covered are losses of loads of constant power, without devices, outputs to choose, shunts and ratios.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -57,13 +56,15 @@ LOADS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
 def obstacles(claim: Claim, data: Data[Fraction]) -> list[str]:
     """What a grid has for which no regions are covered."""
-    hanging = (*data.g_open_fr, *data.b_open_fr, *data.g_open_to, *data.b_open_to)
+    shunts = (*data.g, *data.b, *data.g_open_fr, *data.b_open_fr, *data.g_open_to, *data.b_open_to)
     found = {
         "something else to minimise than losses": not claim.objective.by_loss,
         "devices to set": bool(claim.devices.count),
         "outputs to choose": bool(data.box) or any((*data.p_span, *data.q_span)),
-        "lines open at one end": any(hanging),
-        "negative resistances, reactances or conductances": min((*data.r, *data.x, *data.g), default=0) < 0,
+        "loads that depend on the voltage": any((*data.p_v, *data.q_v, *data.p_w, *data.q_w)),
+        "shunts": any(shunts),
+        "ratios": any(tap != 1 for tap in data.tap),
+        "negative impedances": min((*data.r, *data.x), default=0) < 0,
     }
     return [what for what, there in found.items() if there]
 
@@ -130,33 +131,10 @@ def parts_of(graph: Graph, status: Sequence[int], apart: set[int]) -> Parts:
 def ranges(data: Data[Fraction], graph: Graph, parts: Parts, lost: Fraction) -> list[Pair]:
     """By bus the least and greatest squared voltages of the states with a loss of at most `lost`."""
     live = [*parts.inside, *(e for some in parts.branches for e in some)]
-    zero = Fraction(0)
-    roots = [_root(w) for w in data.w_max]
-    drawn: list[list[Pair]] = []
-    for power, current, steady, shunts in (
-        (data.p, data.p_v, data.p_w, data.g),
-        (data.q, data.q_v, data.q_w, [-b for b in data.b]),
-    ):
-        terms = [[current[j] * roots[j], steady[j] * data.w_max[j]] for j in range(graph.n)]
-        for e in live:
-            for bus, square in ((graph.fr[e], data.tap[e] ** 2), (graph.to[e], Fraction(1))):
-                if shunts[e]:
-                    terms[bus].append(_up(shunts[e] * data.w_max[bus] / square, shunts[e] > 0))
-        drawn.append(
-            [
-                (power[j] + sum((min(t, zero) for t in some), zero), power[j] + sum((max(t, zero) for t in some), zero))
-                for j, some in enumerate(terms)
-            ]
-        )
     lossy = [_up(data.x[e] / data.r[e]) if data.r[e] else None for e in live if data.r[e] or data.x[e]]
     known = None not in lossy  # else reactive losses have no bound
-    more = lost, lost * max((rate for rate in lossy if rate is not None), default=zero)
-    whole = [[_sums([side[j] for j in some]) for some in parts.buses] for side in drawn]
-    some_of = [
-        [_sums([(min(side[j][0], zero), max(side[j][1], zero)) for j in some]) for some in parts.buses]
-        for side in drawn
-    ]
-    below = [{j: side[j] for j in parts.supplied} for side in drawn]
+    more = lost, lost * max((rate for rate in lossy if rate is not None), default=Fraction(0))
+    below = list(data.p), list(data.q)
     met: dict[int, dict[int, int]] = {j: {} for j in parts.supplied}
     for k, hubs in enumerate(parts.hubs):
         for hub in hubs:
@@ -167,40 +145,31 @@ def ranges(data: Data[Fraction], graph: Graph, parts: Parts, lost: Fraction) -> 
     order = [row for row in graph.directed(states, set(), [0] * graph.n) if row[1] >= 0]
     for bus, above, _ in reversed(order):
         for side in below:
-            side[above] = _sums([side[above], side[bus]])
+            side[above] += side[bus]
         for k, number in met[bus].items():
             met[above][k] = met[above].get(k, 0) + number
     found = list(zip(data.w_min, data.w_max, strict=True))
     for bus, above, e in order:
-        fall_least, fall_most = zero, zero
-        for z, side, all_of, any_of, extra in zip((data.r[e], data.x[e]), below, whole, some_of, more, strict=True):
-            pairs = [side[bus], *((all_of if n == len(parts.hubs[k]) else any_of)[k] for k, n in met[bus].items())]
-            least, most = _sums(pairs)
+        fall_least, fall_most = Fraction(0), Fraction(0)
+        for z, power, side, extra in zip((data.r[e], data.x[e]), (data.p, data.q), below, more, strict=True):
+            least = most = side[bus]
+            for k, number in met[bus].items():
+                some, every = [power[j] for j in parts.buses[k]], number == len(parts.hubs[k])
+                least += sum((p for p in some if every or p < 0), Fraction(0))
+                most += sum((p for p in some if every or p > 0), Fraction(0))
             fall_least += 2 * z * least
             fall_most += 2 * z * (most + extra)
-        square = data.tap[e] ** 2
-        k_above, k_bus = (1 / square, Fraction(1)) if graph.fr[e] == above else (Fraction(1), 1 / square)
         low, high = found[bus]
         if known or not data.x[e]:
-            low = max(low, _up((k_above * found[above][0] - fall_most) / k_bus, above=False))
-        found[bus] = low, min(high, _up((k_above * found[above][1] - fall_least) / k_bus))
+            low = max(low, _up(found[above][0] - fall_most, above=False))
+        found[bus] = low, min(high, _up(found[above][1] - fall_least))
     return found
-
-
-def _sums(pairs: list[Pair]) -> Pair:
-    zero = Fraction(0)
-    return sum((low for low, _ in pairs), zero), sum((high for _, high in pairs), zero)
 
 
 def _up(value: Fraction, above: bool = True) -> Fraction:
     """Rounded up, or down."""
     scaled = value * (1 << DIGITS)
     return Fraction(math.ceil(scaled) if above else math.floor(scaled), 1 << DIGITS)
-
-
-def _root(square: Fraction) -> Fraction:
-    """The square root, rounded up."""
-    return Fraction(isqrt(math.ceil(square * (1 << 2 * DIGITS))) + 1, 1 << DIGITS)
 
 
 def part_of(
