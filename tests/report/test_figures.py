@@ -26,8 +26,7 @@ from openpoint.report.figure import draw, paint, save
 from openpoint.report.numerals import figures, method_words, mismatch_words
 from openpoint.report.page.model import Remarks
 from openpoint.report.terminal import words
-from openpoint.report.terminal.render import show
-from openpoint.report.terminal.view import VIOLATIONS_SHOWN, Line, Rows, View, violations
+from openpoint.report.terminal.view import VIOLATIONS_SHOWN, Line, Rows, View, show, violations
 from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.report.grids import grid_frame, is_wide
-from openpoint.report.layout.forest import ends, source_buses, spanning_forest
-from openpoint.report.layout.labels import shorten, symbol_spots
-from openpoint.report.layout.place import Layout, compute_layout
+from openpoint.report.layout.feeders import ends, source_buses, spanning_forest
+from openpoint.report.layout.place import Layout, compute_layout, shorten, symbol_spots
 
 
 def random_grid(n: int, n_ties: int, seed: int, sources: int = 1) -> Grid:

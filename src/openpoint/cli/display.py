@@ -25,7 +25,7 @@ from openpoint.cli.outputs import Outputs, Writing
 from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.cli.verbose import is_verbose
 from openpoint.report.terminal import words
-from openpoint.report.terminal.render import show, show_rows
+from openpoint.report.terminal.view import show, show_rows
 
 if TYPE_CHECKING:
     from openpoint.results.base import Result

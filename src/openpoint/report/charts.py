@@ -28,7 +28,7 @@ from openpoint.report.drawing import (
     span,
     steps,
 )
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures
 from openpoint.report.scene import Scene, State
 from openpoint.results.base import Answer

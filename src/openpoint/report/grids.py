@@ -25,8 +25,7 @@ from openpoint.report.drawing import (
     at,
     flat,
 )
-from openpoint.report.layout.labels import crowding, shorten, symbol_spots
-from openpoint.report.layout.place import Layout
+from openpoint.report.layout.place import Layout, crowding, shorten, symbol_spots
 from openpoint.report.numerals import figures, number
 from openpoint.report.scene import Scene, State
 

@@ -13,7 +13,6 @@ import polars as pl
 from openpoint.errors import Problem, grouped
 from openpoint.grid.grid import Grid
 from openpoint.report import charts
-from openpoint.report.change import Change
 from openpoint.report.charts import convergence, gap_text
 from openpoint.report.drawing import Panel, Sheet
 from openpoint.report.grids import is_wide
@@ -21,7 +20,7 @@ from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.scene import Scene, State
+from openpoint.report.scene import Change, Scene, State
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation

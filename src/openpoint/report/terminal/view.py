@@ -1,15 +1,17 @@
-"""A result in the terminal: lines and aligned rows that a study makes of it, and pieces that several studies share."""
+"""A result in the terminal: lines and aligned rows that a study makes of it, printed by one renderer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from rich.console import Console
+from rich.text import Text
 
-from openpoint.report.change import Change
 from openpoint.report.page.model import Remarks
+from openpoint.report.scene import Change
 from openpoint.report.terminal import words
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
@@ -105,3 +107,20 @@ def _first(limits: list[str]) -> View:
     if (more := len(limits) - VIOLATIONS_SHOWN) > 0:
         lines.append(Line(f"  and {more} more; --json, --csv and --report list all"))
     return lines
+
+
+def show(out: Console, view: View, remark: Callable[[Console, Iterable[str]], None]) -> None:
+    """Print a view; `remark` prints what changes the meaning of the figures."""
+    for part in view:
+        if isinstance(part, Remarks):
+            remark(out, part.notes)
+        elif isinstance(part, Line):
+            out.print(Text(part.text, part.style).append(part.more, part.more_style))
+        else:
+            show_rows(out, part.rows, part.right, head=part.head)
+
+
+def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
+    """Lines with cells under each other; the columns `right` are set to the right."""
+    for number, line in enumerate(words.aligned(rows, right)):
+        out.print(Text(line, style="bold" if head and number == 0 else ""))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from openpoint.network.freedom import FREE
-from openpoint.report.change import build_scene
 from openpoint.report.charts import convergence_sheet, loading_sheet, voltage_sheet
 from openpoint.report.drawing import Sheet
 from openpoint.report.grids import grid_sheet
@@ -17,6 +16,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
+from openpoint.report.scene import build_scene
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words
 from openpoint.studies.dispatch.result import DispatchResult

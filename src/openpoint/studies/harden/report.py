@@ -11,7 +11,7 @@ from openpoint.errors import OptionError
 from openpoint.report.charts import convergence_sheet
 from openpoint.report.drawing import Chart, Dots, Layer, Panel, Shape, Sheet, Sign, at
 from openpoint.report.grids import CLOSES, OPEN, OPEN_POINT, OPENS, GridFrame, grid_frame, rings
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, names_and_more, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s

@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.report.drawing import FED, ISLES
-from openpoint.report.layout.forest import ends, source_buses
+from openpoint.report.layout.feeders import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.report.scene import numbers
 from openpoint.studies.harden.result import HardenResult

@@ -31,7 +31,7 @@ from openpoint.report.drawing import (
     span,
 )
 from openpoint.report.grids import CLOSES, OPEN, OPEN_POINT, OPENS, GridFrame, grid_frame
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s

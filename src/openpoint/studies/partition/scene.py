@@ -14,7 +14,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.blocks import blocks
 from openpoint.report.drawing import ISLES
-from openpoint.report.layout.forest import ends, source_buses
+from openpoint.report.layout.feeders import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
 

@@ -9,7 +9,7 @@ import numpy as np
 from openpoint.names import join_names
 from openpoint.report.charts import axes_chart, chart_sheet
 from openpoint.report.drawing import Dots, Layer, Lines, Sheet, curve, numbers, span
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for

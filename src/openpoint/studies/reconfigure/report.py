@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
-from openpoint.report.change import build_scene
 from openpoint.report.charts import convergence_sheet, loading_sheet, voltage_sheet
 from openpoint.report.drawing import Sheet
 from openpoint.report.grids import grid_sheet
@@ -18,7 +17,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.scene import Scene, State, numbers, scene_of
+from openpoint.report.scene import Scene, State, build_scene, numbers, scene_of
 from openpoint.report.switch_plan import plan_section, plan_view
 from openpoint.report.terminal import view as v
 from openpoint.report.terminal import words

@@ -14,7 +14,7 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Value, in_kw, write_file
-from openpoint.results.geojson import geojson
+from openpoint.results.export import geojson
 from openpoint.results.shape import Shape
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output

@@ -9,9 +9,8 @@ import numpy as np
 
 from openpoint.report.drawing import Dots, Layer, Panel, Shape, Sheet, Sign, at
 from openpoint.report.grids import OPEN, OPEN_POINT, SOURCE, GridFrame, grid_frame
-from openpoint.report.layout.forest import source_buses
-from openpoint.report.layout.labels import shorten
-from openpoint.report.layout.place import Layout, compute_layout
+from openpoint.report.layout.feeders import source_buses
+from openpoint.report.layout.place import Layout, compute_layout, shorten
 from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s

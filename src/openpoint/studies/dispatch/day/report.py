@@ -13,7 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.report.charts import Timeline, axes_chart, chart_sheet, convergence_sheet
 from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Rule, Sheet, Words, curve, numbers, span, steps
 from openpoint.report.grids import grid_sheet
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s

@@ -11,7 +11,7 @@ import polars as pl
 from openpoint.errors import OptionError
 from openpoint.report.charts import Timeline, gap_text
 from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Sheet, Words, ink_on
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s

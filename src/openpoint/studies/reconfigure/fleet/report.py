@@ -10,7 +10,7 @@ import numpy as np
 
 from openpoint.report.charts import axes_chart, chart_sheet
 from openpoint.report.drawing import Areas, Layer, Sheet, span
-from openpoint.report.layout.labels import shorten
+from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
