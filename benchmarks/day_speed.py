@@ -29,12 +29,12 @@ os.environ.update(
 )
 
 from openpoint.grid import files
-from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.samples import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.study import prepare_day
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.twostage.deadline import Deadline

@@ -14,8 +14,14 @@ from openpoint.formulations.radiality import Choices, Switching, by_branch, choi
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.studies.dispatch.phases.devices import PhaseDevices, phase_devices
-from openpoint.studies.dispatch.phases.evaluation import EvaluatedState, PhasesEvaluator, Sought, excess
+from openpoint.studies.dispatch.phases.evaluation import (
+    EvaluatedState,
+    PhaseDevices,
+    PhasesEvaluator,
+    Sought,
+    excess,
+    phase_devices,
+)
 
 from .meshed import meshed
 

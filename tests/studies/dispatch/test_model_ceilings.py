@@ -9,7 +9,7 @@ import pytest
 
 from openpoint.network.operating_cost import OperatingCost, least_loss
 from openpoint.search.operating_states import best_operating_state
-from openpoint.studies.dispatch.model.ceilings import Ceiling, bounded
+from openpoint.studies.dispatch.model.evaluation import Ceiling, bounded
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from openpoint.grid.today import locked_note, loops_today, why_no_loss
 from openpoint.network import Network
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import with_positions
+from openpoint.network.limits import Limits
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results.ac_tables import OperatingPoint
@@ -23,12 +24,34 @@ from openpoint.results.iterations import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.search.operating_states import OperatingState
 from openpoint.studies.dispatch import tables
-from openpoint.studies.dispatch.outcome import Found
-from openpoint.studies.dispatch.question import Question
-from openpoint.studies.dispatch.remarks import unlimited_voltages
+from openpoint.studies.dispatch.question import Found, Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import ITERATIONS
 from openpoint.twostage.log import Termination
+
+# What stands beside the figures of a dispatch because it changes their meaning.
+
+
+SETS_VOLTAGES = ("taps", "capacitors", "generators")
+"""What moves voltages when it is free."""
+
+
+def unlimited_voltages(
+    network: Network, limits: Limits | None, free: Collection[str], answer: tuple[float | None, float | None]
+) -> list[str]:
+    """A note where voltages are set and buses have no lower or no upper limit; `answer`: lowest and highest, pu."""
+    kept = Limits.given(limits).applied(network)
+    inner = np.ones(network.n_terminals, dtype=np.bool_)
+    inner[network.source_terminal] = False
+    loose = np.unique(network.terminal_bus[inner & ((kept.w_min <= 0.0) | np.isinf(kept.w_max))])
+    moved = [kind for kind in SETS_VOLTAGES if kind in free]
+    if not len(loose) or not moved:
+        return []
+    low, high = answer
+    where = "" if low is None or high is None else f"; in the answer voltages are {low:.4f} to {high:.4f} pu"
+    buses = f"{len(loose)} of {len(network.bus_names)} buses have no lower or no upper voltage limit"
+    remedy = "Give --v-min and --v-max (Limits(v_min_pu=…, v_max_pu=…)), or limits in the grid"
+    return [f"{buses}, and {' and '.join(moved)} set voltages{where}. {remedy}"]
 
 
 @dataclass(frozen=True)

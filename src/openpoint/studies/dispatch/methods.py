@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.dispatch.model.layout import DispatchState
-from openpoint.studies.dispatch.outcome import Found
-from openpoint.studies.dispatch.question import Question
+from openpoint.studies.dispatch.question import Found, Question
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
 from openpoint.twostage.methods.decomposition import Benders

@@ -25,11 +25,10 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
 from openpoint.search.topology import search_topologies
-from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
+from openpoint.studies.dispatch.model.evaluation import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram
-from openpoint.studies.dispatch.outcome import Found
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Progress, Termination
+from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 from openpoint.verify.asked import Asked
 
 
@@ -232,3 +231,37 @@ class Question:
     def criterion(self, name: str) -> OperatingPointEvaluator:
         """The exact evaluation of a criterion."""
         return OperatingPointEvaluator(self.network, self.devices, self.costs[name], self.supply)
+
+
+# What a method found, in the units of the criteria.
+
+
+@dataclass(frozen=True)
+class Found:
+    """The end of a run.
+
+    Attributes:
+        termination: why it stopped.
+        best: best state that keeps the limits; None if there is none. least: state of the least violation found, where
+            none keeps them.
+        lower_bound, upper_bound: of the weighted sum of the criteria, proven and verified by exact AC power flow.
+        log: the iterations. seconds: of the method alone. notes: what the bound rests on beside the method.
+    """
+
+    termination: Termination
+    best: OperatingState | None
+    least: OperatingState | None
+    lower_bound: float
+    upper_bound: float
+    log: tuple[Iteration, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.lower_bound, self.upper_bound)
+
+    @property
+    def shown(self) -> OperatingState | None:
+        """The state that is shown: the answer, or that of least violation."""
+        return self.best or self.least

@@ -14,8 +14,8 @@ from openpoint.results.base import Head, count_words, in_kw, switching_words
 from openpoint.results.shape import Shape
 from openpoint.results.switched import SwitchedResult, with_output
 from openpoint.results.violation import Violation, violation_table
-from openpoint.studies.dispatch.actions import actions_table
 from openpoint.studies.dispatch.schema import DISPATCH
+from openpoint.studies.dispatch.tables import actions_table
 
 if TYPE_CHECKING:
     import os

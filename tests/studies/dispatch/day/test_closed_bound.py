@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.studies.dispatch.day.closed_bound import closed_bound, with_closed_bound
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence
+from openpoint.studies.dispatch.day.verified import closed_bound, with_closed_bound
 from openpoint.twostage.deadline import Deadline
 from tests.builders.random_days import random_day
 

@@ -19,12 +19,10 @@ from openpoint.studies.dispatch.day.flow import (
     forecast_of,
     untouched,
 )
-from openpoint.studies.dispatch.day.future_tables import future_flows
-from openpoint.studies.dispatch.day.limits import violations
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
-from openpoint.studies.dispatch.day.tables import Shown
+from openpoint.studies.dispatch.day.tables import Shown, future_flows, violations
 from openpoint.twostage.log import Termination
 from tests.builders.dispatch_grids import ring
 from tests.builders.ring_days import HOURS, PROFILE, prepared

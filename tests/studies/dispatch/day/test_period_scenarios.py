@@ -11,19 +11,16 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import MasterAnswer, WholeMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
-from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
-from openpoint.studies.dispatch.day.topology.faced import FacedFutures
-from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, FacedFutures, grouped
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
-from openpoint.studies.dispatch.day.topology.weights import grouped
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase

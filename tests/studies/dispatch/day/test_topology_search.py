@@ -16,11 +16,15 @@ from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, first_status
-from openpoint.studies.dispatch.day.topology.probes import probe
+from openpoint.studies.dispatch.day.topology.method import (
+    DayTopologySearch,
+    first_status,
+    forecast,
+    mixture,
+    worst_mixture,
+)
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
-from openpoint.studies.dispatch.day.topology.tree import in_series, loops
-from openpoint.studies.dispatch.day.topology.weights import forecast, mixture, worst_mixture
+from openpoint.studies.dispatch.day.topology.tree import in_series, loops, probe
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Termination

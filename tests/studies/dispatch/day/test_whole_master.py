@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.studies.dispatch.day.model.day_master import DayMaster
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, WholeMaster
 from openpoint.studies.dispatch.day.model.hour_block import slice_of
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.twostage.deadline import Deadline
 from tests.builders.days import stores
 from tests.builders.random_days import random_day

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpoint.studies.dispatch.day.model.worst_day import STEPS_MOST, WorstDays
+from openpoint.studies.dispatch.day.model.vertices import STEPS_MOST, WorstDays
 
 
 @pytest.mark.parametrize("most", [STEPS_MOST, 0], ids=["dynamic", "integer"])

@@ -9,10 +9,8 @@ import pytest
 
 from openpoint.formulations.lindist3flow_devices import squared_fr
 from openpoint.formulations.lindist3flow_solve import evaluate
-from openpoint.studies.dispatch.phases.devices import phase_devices
-from openpoint.studies.dispatch.phases.evaluation import Sought
-from openpoint.studies.dispatch.phases.model import LinearModel
-from openpoint.studies.dispatch.phases.program import DevicesProgram, LinearState, evaluated, solve_linear
+from openpoint.studies.dispatch.phases.evaluation import Sought, phase_devices
+from openpoint.studies.dispatch.phases.model import DevicesProgram, LinearModel, LinearState, evaluated, solve_linear
 from openpoint.twostage.deadline import Deadline
 from tests.builders.phase_devices import SmallCase
 

@@ -16,8 +16,7 @@ from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import phase_state
 from openpoint.results.phase_violations import excess
-from openpoint.studies.dispatch.phases.devices import phase_devices
-from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought
+from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought, phase_devices
 from openpoint.studies.dispatch.phases.study import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
 from tests.builders.phase_devices import LIMITS, small_case

@@ -16,7 +16,7 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.begun import Rest
-from openpoint.studies.dispatch.day.decided import decided, objective_means, uncertain_words
+from openpoint.studies.dispatch.day.decided import decided, objective_means, remarks, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
     as_today,
@@ -26,16 +26,12 @@ from openpoint.studies.dispatch.day.flow import (
     operations,
     untouched,
 )
-from openpoint.studies.dispatch.day.future_tables import future_flows, futures
-from openpoint.studies.dispatch.day.limits import violations
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
-from openpoint.studies.dispatch.day.remarks import remarks
 from openpoint.studies.dispatch.day.result import DispatchDayResult
-from openpoint.studies.dispatch.day.rolling import start_of
+from openpoint.studies.dispatch.day.rolling import Planned, start_of
 from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS, STATES
-from openpoint.studies.dispatch.day.states import Planned
-from openpoint.studies.dispatch.day.tables import Shown, total_kwh
+from openpoint.studies.dispatch.day.tables import Shown, future_flows, futures, total_kwh, violations
 
 
 @dataclass(frozen=True)

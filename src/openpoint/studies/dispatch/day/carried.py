@@ -19,14 +19,12 @@ from openpoint.scenarios.day.clock import NowLike
 from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day import tables
 from openpoint.studies.dispatch.day.flow import day_flow, forecast_of, untouched
-from openpoint.studies.dispatch.day.limits import DayViolation, violations
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.result import DispatchDayResult
-from openpoint.studies.dispatch.day.rolling import state_after
+from openpoint.studies.dispatch.day.rolling import Planned, reached, state_after, state_frame
 from openpoint.studies.dispatch.day.schema import PERIODS
-from openpoint.studies.dispatch.day.states import Planned, reached, state_frame
-from openpoint.studies.dispatch.day.tables import Shown
+from openpoint.studies.dispatch.day.tables import DayViolation, Shown, violations
 
 CASE = "came"
 """Name of the case in the row of a period that was carried out."""

@@ -12,9 +12,9 @@ from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import Shape
 from openpoint.results.violation import violation_table
 from openpoint.scenarios.day.clock import NowLike, period_at
-from openpoint.studies.dispatch.day.limits import DayViolation
+from openpoint.studies.dispatch.day.rolling import Planned
 from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
-from openpoint.studies.dispatch.day.states import Planned
+from openpoint.studies.dispatch.day.tables import DayViolation
 
 if TYPE_CHECKING:
     pass

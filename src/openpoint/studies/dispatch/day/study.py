@@ -27,17 +27,16 @@ from openpoint.scenarios.day.uncertain import (
 )
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.begun import Begun
-from openpoint.studies.dispatch.day.closed_bound import with_closed_bound
-from openpoint.studies.dispatch.day.comparison import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion, as_forecast, with_scenarios
 from openpoint.studies.dispatch.day.options import DayOptions, DispatchDayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.result import DispatchDayResult
+from openpoint.studies.dispatch.day.samples import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.schema import SAMPLES
 from openpoint.studies.dispatch.day.setup import question_of, scenario_days
-from openpoint.studies.dispatch.day.verified import verified
+from openpoint.studies.dispatch.day.verified import verified, with_closed_bound
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress

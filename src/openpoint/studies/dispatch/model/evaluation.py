@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
@@ -11,15 +11,73 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.radiality import Switching
-from openpoint.network.devices import DeviceKind
-from openpoint.network.operating_cost import SupplyLimits
+from openpoint.network import Network
+from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import improved
-from openpoint.studies.dispatch.model.ceilings import BoundedEvaluator, Ceiling, bounded
-from openpoint.studies.dispatch.model.decision_cost import DecisionCost
+from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.twostage.objective import Objective
 from openpoint.twostage.program import ExactEvaluation
+
+# What a decision costs whatever flows: changes of switches, moves of devices, generators that are on.
+
+
+@dataclass(frozen=True)
+class DecisionCost:
+    """The part of an operating cost that is known from the decision alone, times `s_base_kva`.
+
+    Attributes:
+        network: the grid today. devices: what may be set. cost: all prices.
+    """
+
+    network: Network
+    devices: Devices
+    cost: OperatingCost
+
+    @property
+    def change(self) -> float:
+        """Cost of one change."""
+        return self.cost.change * self.network.s_base_kva
+
+    @cached_property
+    def by_position(self) -> Floats:
+        """(K) cost of each position of each device, one after another: a move, a unit that is on."""
+        devices, cost = self.devices, self.cost
+        parts = [np.full(size, cost.move) for size in devices.sizes]
+        for part, kind, place, values, today in zip(
+            parts, devices.kind, devices.place, devices.values, devices.today, strict=True
+        ):
+            part[today] = 0.0
+            if kind == DeviceKind.UNIT:
+                part += cost.idle[place] * values
+        return np.asarray(self.network.s_base_kva * np.concatenate([np.empty(0), *parts]))
+
+    @cached_property
+    def always(self) -> float:
+        """Cost of the generators that are no devices and so are always on."""
+        units = self.devices.place[self.devices.of(DeviceKind.UNIT)]
+        return float(self.network.s_base_kva * (self.cost.idle.sum() - self.cost.idle[units].sum()))
+
+    def of(self, closed: Bools, positions: Ints) -> Floats:
+        """(C) cost of C decisions, closed (C, E) and positions (C, D)."""
+        sizes = self.devices.sizes
+        changes = np.sum(closed != self.network.closed, axis=1)
+        moved = self.by_position[np.cumsum(sizes) - sizes + positions].sum(axis=1)
+        return np.asarray(self.change * changes + self.always + moved)
+
+    def expression(self, closed: cp.Expression, chosen: cp.Expression) -> cp.Expression:
+        """The same for a decision that is yet to be made: (E) states and (K) one-hot positions."""
+        today = self.network.closed
+        total = self.always + self.change * (cp.sum(closed[~today]) + cp.sum(1 - closed[today]))
+        return total + self.by_position @ chosen if self.devices.count else total
+
+    @property
+    def of_flow(self) -> OperatingCost:
+        """The prices that are left: those of the flow."""
+        return replace(self.cost, change=0.0, move=0.0, idle=np.zeros(len(self.cost.idle)))
 
 
 @final
@@ -116,3 +174,80 @@ class StateEvaluator:
     def _points(self) -> dict[bytes, BoundedEvaluator]:
         """Evaluators by demand, since each keeps the networks of the positions it has seen."""
         return {}
+
+
+# Ceilings: the most that further costs of an operating state may be, beside the one that is minimised.
+
+
+LEAST = 1e-9
+"""A ceiling is relative to itself, or to this share of `s_base_kva` if it is less."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The most that a cost may be.
+
+    Attributes:
+        name: of the cost. cost: its prices. most: per unit.
+    """
+
+    name: str
+    cost: OperatingCost
+    most: float
+
+    @property
+    def scale(self) -> float:
+        """What an excess is relative to."""
+        return max(abs(self.most), LEAST)
+
+
+@dataclass(frozen=True)
+class BoundedEvaluator:
+    """Cost and violation of operating states, where the violation counts what exceeds a ceiling, too.
+
+    Attributes:
+        unbounded: cost and violation without ceilings. ceilings: what else may not be exceeded.
+        others: the evaluators of the costs of these.
+    """
+
+    unbounded: OperatingPointEvaluator
+    ceilings: tuple[Ceiling, ...]
+    others: tuple[OperatingPointEvaluator, ...]
+
+    @property
+    def network(self) -> Network:
+        """As of `unbounded`."""
+        return self.unbounded.network
+
+    @property
+    def devices(self) -> Devices:
+        """As of `unbounded`."""
+        return self.unbounded.devices
+
+    def on(self, positions: Ints) -> Bools:
+        """(K, G) whether each generator is on."""
+        return self.unbounded.on(positions)
+
+    def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
+        """(K) costs and (K) violations of states; both are inf where no flow exists or a bus has no source."""
+        value, violation = self.unbounded.evaluate(closed, positions, generation)
+        for ceiling, other in zip(self.ceilings, self.others, strict=True):
+            excess = (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale
+            violation = violation + np.where(excess > LIMIT_TOLERANCE, excess, 0.0)
+        return value, violation
+
+    def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
+        """(K) costs and (K, M) by how much states exceed what counts as kept of limits and ceilings."""
+        value, excess = self.unbounded.margins(closed, positions, generation)
+        over = [
+            (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale - LIMIT_TOLERANCE
+            for ceiling, other in zip(self.ceilings, self.others, strict=True)
+        ]
+        return value, np.column_stack([excess, *over])
+
+
+def bounded(unbounded: OperatingPointEvaluator, ceilings: Iterable[Ceiling]) -> BoundedEvaluator:
+    """The evaluator with ceilings of other costs."""
+    some, base = tuple(ceilings), unbounded
+    others = (OperatingPointEvaluator(base.network, base.devices, each.cost, base.supply) for each in some)
+    return BoundedEvaluator(unbounded, some, tuple(others))

@@ -35,9 +35,7 @@ from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
-from openpoint.studies.dispatch.model.ceilings import Ceiling
-from openpoint.studies.dispatch.model.decision_cost import DecisionCost
-from openpoint.studies.dispatch.model.evaluation import StateEvaluator
+from openpoint.studies.dispatch.model.evaluation import Ceiling, DecisionCost, StateEvaluator
 from openpoint.studies.dispatch.model.heuristics import StateHeuristics
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions

@@ -21,12 +21,10 @@ from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
+from openpoint.studies.dispatch.answer import unlimited_voltages
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.phases.devices import phase_devices
-from openpoint.studies.dispatch.phases.evaluation import Sought
-from openpoint.studies.dispatch.phases.result import PhasesDispatch
-from openpoint.studies.dispatch.phases.study import FREE, GAP, TIME_LIMIT_S, dispatch_phases
-from openpoint.studies.dispatch.remarks import unlimited_voltages
+from openpoint.studies.dispatch.phases.evaluation import Sought, phase_devices
+from openpoint.studies.dispatch.phases.study import FREE, GAP, TIME_LIMIT_S, PhasesDispatch, dispatch_phases
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, ITERATIONS
 from openpoint.studies.dispatch.tables import sources_table

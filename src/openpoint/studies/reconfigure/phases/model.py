@@ -4,15 +4,16 @@ min  loss_kw(x) + c · changes(x)
 s.t. x radial over terminals and conductors, locked branches kept, at most N changes;  LinDist3Flow at x;  limits
 
 The decision x is the state of every branch, whose conductors open and close together. Loads are taken at the reference
-voltages, which are the exact ones of a known state of the grid, and the loss around them (`lindist3flow_loss`).
+voltages, which are the exact ones of a known state of the grid, and the loss around them (`lindist3flow`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Self, final
 
 import numpy as np
@@ -20,23 +21,127 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.lindist3flow import Demand, LinDist3Flow, lindist3flow, rating_excess
 from openpoint.formulations.lindist3flow_equations import LossTerms, coefficients, idle_loss, loss_cones, loss_terms
-from openpoint.formulations.lindist3flow_solve import no_load
-from openpoint.formulations.radiality import Choices, Switching, by_branch, choices_of, is_radial_state, radiality
+from openpoint.formulations.lindist3flow_solve import evaluate, no_load
+from openpoint.formulations.radiality import (
+    Choices,
+    Switching,
+    by_branch,
+    choices_of,
+    is_radial_state,
+    radial_states,
+    radiality,
+)
 from openpoint.network import Network
 from openpoint.network.limits import at_kept_limits
 from openpoint.network.load_shares import phase_bases
 from openpoint.solvers.modelling import cp
-from openpoint.studies.reconfigure.phases.heuristics import CoupledTreeHeuristics
-from openpoint.studies.reconfigure.phases.linear_evaluation import (
-    V_LEAST_PU,
-    V_MOST_PU,
-    LinearEvaluator,
-    voltage_limited,
-)
 from openpoint.twostage.program import ExactEvaluation, FirstStage, Limit, PlainProgram, SecondStage
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
 from openpoint.twostage.workers.pool import never
+
+# Primal heuristics of reconfiguration on grids of any phases: radial states near a weight of the branches.
+
+
+ROUNDS = 4
+"""Weights drawn for every tree wanted near a fractional decision; many lead to the same tree."""
+TREES_TRIED = 100
+"""Radial states among which one is sought that keeps to the number of changes."""
+NOISE = 0.3
+"""Most that is added to an entry of a fractional decision before it is rounded again."""
+
+
+@final
+@dataclass(frozen=True)
+class CoupledTreeHeuristics:
+    """Radial states worth trying, those of heavy branches first (Kruskal 1956).
+
+    Attributes:
+        network: the grid. choices: what is left to decide, over conductors. switching: number of changes.
+    """
+
+    network: Network
+    choices: Choices
+    switching: Switching
+
+    def warm_starts(self) -> Sequence[Floats]:
+        """Today's tree and that of least impedance."""
+        today = self.switching.today.astype(np.float64)
+        found = [*islice(self.trees(today), 1), *islice(self.trees(-self._impedance()), 1)]
+        return [tree.astype(np.float64) for tree in found]
+
+    def rounded(self, decision: Floats, count: int) -> Iterable[Floats]:
+        """Heaviest trees under the fractional decision, shaken."""
+        rng = np.random.default_rng(0)
+        seen: set[bytes] = set()
+        for k in range(ROUNDS * count):
+            weight = decision + (NOISE * rng.random(len(decision)) if k else 0.0)
+            tree = next(self.trees(weight), None)
+            if tree is not None and tree.tobytes() not in seen and len(seen) < count:
+                seen.add(tree.tobytes())
+                yield tree.astype(np.float64)
+
+    def trees(self, weight: Floats) -> Iterator[Bools]:
+        """Some radial states (B) that keep to the number of changes, those of heavy branches first."""
+        states = islice(radial_states(self.choices, self.network.conductor_branch, weight), TREES_TRIED)
+        found = (by_branch(self.network, state) for state in states)
+        return (tree for tree in found if self.switching.allowed(tree))
+
+    def _impedance(self) -> Floats:
+        """(B) largest impedance of each branch."""
+        largest = np.zeros(len(self.network.branch_names))
+        np.maximum.at(largest, self.network.conductor_branch, np.abs(self.network.z.diagonal()))
+        return largest
+
+
+# The evaluation of a topology by LinDist3Flow without a solver: exact for the linear model.
+
+
+V_LEAST_PU, V_MOST_PU = 0.5, 1.5
+"""Voltages beyond which a linear flow says nothing: states that leave them are left out."""
+
+
+@final
+@dataclass(frozen=True)
+class LinearEvaluator:
+    """Loss and violation of radial states in the linear model.
+
+    Attributes:
+        network: the grid with the limits to keep.
+        demand: (N) and (D) what is drawn. reference: (N) voltages without load, around which voltages are linear.
+        terms: the squares that the loss is made of. idle: (B) what transformers lose without load.
+        base_kw: kW of one per unit of power of a phase.
+    """
+
+    network: Network
+    demand: tuple[Complexes, Complexes]
+    reference: Complexes
+    terms: LossTerms
+    idle: Floats
+    base_kw: float
+
+    def evaluate(self, closed: Bools) -> tuple[float, float]:
+        """Loss in kW and sum of the excesses of the limits of a radial state (B).
+
+        The excess is inf where voltages leave what the model can say anything about.
+        """
+        net = self.network
+        flow = evaluate(net, closed, *self.demand, reference=self.reference)
+        w, s = flow.w[0], flow.s[0]
+        loss = float(self.terms.loss(s)[0] + self.idle[closed].sum()) * self.base_kw
+        if w.min() < V_LEAST_PU**2 or w.max() > V_MOST_PU**2:
+            return loss, math.inf
+        low, high = voltage_limited(net)
+        rated = np.asarray(
+            rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value
+        )
+        parts = [1.0 - w[low] / net.w_min[low], w[high] / net.w_max[high] - 1.0, rated]
+        return loss, sum(float(np.maximum(part, 0.0).sum()) for part in parts)
+
+
+def voltage_limited(network: Network) -> tuple[Bools, Bools]:
+    """(N) terminals with a lower, and with an upper limit of voltage."""
+    return network.w_min > 0.0, np.isfinite(network.w_max)
 
 
 @final

@@ -4,41 +4,176 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import by_branch, choices_of, radial_states, refuse_impossible
+from openpoint.formulations.radiality import by_branch, choices_of, is_radial_state, radial_states, refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES, is_symmetric
 from openpoint.grid.grid import Grid
-from openpoint.network import build_network
+from openpoint.network import Network, build_network
 from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
-from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.powerflow.opendss import OpenDssCircuit, PhaseState
 from openpoint.report.terminal import words
+from openpoint.results import ac_tables as states
+from openpoint.results.phase_violations import violations
 from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.answer import PhasesAnswer, open_branches, phases_result
-from openpoint.studies.reconfigure.phases.balanced_start import balanced_start
 from openpoint.studies.reconfigure.phases.exchange import (
     EvaluatedTopology,
     EvaluationLog,
     PhasesAcEvaluator,
+    balanced_start,
     best_of,
     branch_exchange_ac,
 )
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
-from openpoint.studies.reconfigure.phases.soft import soften_phases
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
+
+# The result of a reconfiguration of a grid of any phases: a row a bus and phase, a row a branch and phase.
+
+
+@dataclass(frozen=True)
+class PhasesAnswer:
+    """What a search found.
+
+    Attributes:
+        outcome: of the search, with the bounds of the linear model unless `exact`.
+        best: the best met; None where no state has a solution. Where it misses limits, it is an answer only if the
+            linear model holds that it keeps them.
+        exact: whether the bounds are those of the AC power flow.
+        notes: for the user.
+        soft: how limits were relaxed for the best, which then is an answer although it breaks them.
+    """
+
+    outcome: Outcome
+    best: EvaluatedTopology | None
+    exact: bool
+    notes: tuple[str, ...]
+    soft: SoftLimits | None = None
+
+
+def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswer) -> ReconfigureResult:
+    """The result of an answer, under the grid's own names."""
+    grid, program, best = evaluator.grid, evaluator.program, answer.best
+    network = program.network
+    closed = program.today if best is None else best.closed
+    before = _known(evaluator, program.today) if is_radial_state(network, program.today) else None
+    shown = None if best is None else evaluator.state(closed)
+    kept = (best is not None and best.violation == 0.0) or answer.soft is not None
+    broken = () if shown is None else violations(network, shown)
+    found = Findings(
+        outcome=answer.outcome,
+        before=None if before is None else states.of_phases(network, before),
+        shown=None if shown is None else states.of_phases(network, shown),
+        closed=closed[network.conductor_branch],
+        kept=kept,
+        open_before=open_branches(network, program.today),
+        open_after=open_branches(network, closed),
+        broken=broken if kept else (),
+        least_violation=() if kept else broken,
+        generators=states.generators(grid, network, None),
+        fixed=len(network.generator_names) > 0,
+        choices=len(program.choices.free),
+        notes=answer.notes,
+        proven=answer.exact,
+        objective_kw=None if best is None else best.value_kw,
+        soft=answer.soft,
+    )
+    return reconfigure_result(grid, network, method, found)
+
+
+def _known(evaluator: PhasesAcEvaluator, closed: Bools) -> PhaseState | None:
+    """The AC state of a topology; None where a terminal has no supply or no solution exists."""
+    state = evaluator.state(closed)
+    return state if state.has_solution and state.energised.all() else None
+
+
+def open_branches(network: Network, closed: Bools) -> tuple[str, ...]:
+    """Names of the open branches of a state (B), in the order of the grid."""
+    return tuple(network.branch_names[b] for b in np.flatnonzero(~closed))
+
+
+# Soft limits of a grid of any phases: relaxed limits are put to all topologies, or once to the linear model.
+
+
+SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.LINEAR)
+
+Solve = Callable[[PhasesAcEvaluator], PhasesAnswer]
+
+
+def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
+    """The answer with the state of least violation as its best, where none was found that keeps the limits.
+
+    That limits cannot be kept is proven only where all topologies are tried by exact power flow; else the limits are
+    relaxed as the best that was met needs it, and the question is put once more.
+
+    Args:
+        evaluator: with the limits to keep. answer: of the search with these limits.
+        solve: by the same method, with other limits. deadline: of the study.
+    """
+    if answer.best is None or answer.best.violation == 0.0:
+        return answer
+    network = evaluator.program.network
+
+    def ask(shares: Floats, _: bool) -> Reply[PhasesAnswer]:
+        if deadline.over():
+            return Reply(deadline.why, None, answer)
+        found = solve(evaluator.with_limits(relaxed(network, shares)))
+        good = found.best is not None and found.best.violation == 0.0
+        return Reply(found.outcome.termination, _shares(evaluator, found) if good else None, found)
+
+    first = Reply(answer.outcome.termination, _shares(evaluator, answer), answer)
+    if answer.exact and answer.outcome.termination is Termination.INFEASIBLE:
+        softened = soften(first, ask)
+    else:
+        softened = as_met(first)
+        if answer.outcome.termination in (Termination.INFEASIBLE, Termination.LIMITS):
+            again = ask(softened.relaxed, True)
+            if again.shares is not None:
+                softened = Softened(again, softened.relaxed, False, 0.0, None, True)
+    return _answer(evaluator, answer, softened, deadline.passed())
+
+
+def _shares(evaluator: PhasesAcEvaluator, answer: PhasesAnswer) -> Floats:
+    """(2 + E) shares by which the best state exceeds the limits of the grid."""
+    assert answer.best is not None
+    state = evaluator.state(answer.best.closed)
+    return shares_of(evaluator.program.network, np.abs(state.v), state.i_a / evaluator.program.network.i_base_a)
+
+
+def _answer(
+    evaluator: PhasesAcEvaluator, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float
+) -> PhasesAnswer:
+    found = softened.reply.payload
+    why = found.outcome.termination
+    if softened.least_lost:
+        why = Termination.SOFT if why in SOLVED else why
+        outcome = replace(found.outcome, termination=why, seconds=seconds)
+    else:
+        why = softened.stopped or Termination.SOFT
+        assert found.best is not None
+        outcome = replace(
+            found.outcome,
+            termination=Termination.SOFT if why in (Termination.INFEASIBLE, Termination.LIMITS) else why,
+            lower_bound=-math.inf,
+            upper_bound=found.best.value_kw if found.exact else math.inf,
+            seconds=seconds,
+        )
+    return replace(found, outcome=outcome, notes=first.notes, soft=as_soft_limits(evaluator.program.network, softened))
+
 
 _LOG = logging.getLogger(__name__)
 

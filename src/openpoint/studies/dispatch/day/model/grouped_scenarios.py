@@ -24,7 +24,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer, WholeMaster
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import TOLERANCE, HourRecourseFinder
 from openpoint.studies.dispatch.day.model.future_groups import FutureGroups
@@ -36,7 +36,6 @@ from openpoint.studies.dispatch.day.model.period_columns import (
 )
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues
 from openpoint.studies.dispatch.day.model.question import ScenarioDays
-from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, relative_gap

@@ -20,27 +20,148 @@ relaxation keeps, the limits of that period are tightened in the master, which f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.network.day import DayPlan
+from openpoint.formulations.flow_ranges import FlowBox
+from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.search.tree import Queue
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
-from openpoint.studies.dispatch.day.model.division import Division
+from openpoint.studies.dispatch.day.model.day_master import Copy, DayMaster, MasterAnswer, WholeMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.least_violation import least_violation
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues, operation
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.studies.dispatch.day.model.vertices import Vertices, vertices_of
-from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
-from openpoint.studies.dispatch.day.model.worst_day import WorstDays
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.model.vertices import Vertices, WorstDays, vertices_of
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
+
+# Branch and bound over the flows of periods in which lost energy is worth something.
+#
+# The ceilings of squared currents leave open what the chords of P² and Q² lie above them, in proportion to the square
+# of the ranges of P and Q (`formulations.flow_ranges`). So the range of one of them is divided where the solution of
+# the master lies: there both chords touch the square. A node is a master whose copies are cut to such boxes; every
+# plan is in one of its parts.
+
+
+NEAR_END = 0.1
+"""Least share of a range in either part."""
+BINDING = 1e-6
+"""Relative distance from the dearest day at which a day counts."""
+
+Boxes = Mapping[int, tuple[FlowBox, ...]]
+"""By the number of a copy."""
+
+
+@dataclass
+class Division:
+    """The nodes that are left, the least bound first.
+
+    Attributes:
+        queue: these nodes; its floor is the least bound of those that cannot be divided.
+    """
+
+    queue: Queue[Boxes] = field(default_factory=Queue)
+
+    @property
+    def lower(self) -> float:
+        """No plan costs less."""
+        return self.queue.lowest
+
+    @property
+    def left(self) -> bool:
+        """Whether a node is left that could raise the bound."""
+        return self.queue.has(self.queue.floor)
+
+    def next(self) -> tuple[float, Boxes]:
+        """The node of the least bound, and this bound."""
+        return self.queue.pop()
+
+    def divide(self, master: DayMaster, answer: MasterAnswer, bound: float, boxes: Boxes, least: float) -> None:
+        """Divide a node by its solution where more than `least` $ is open in a period; else it stays as it is."""
+        found = _widest(master, answer)
+        if found is None or found[0] <= least:
+            self.queue.done(bound)
+            return
+        _, number, parts = found
+        for part in parts:
+            self.queue.push(bound, {**boxes, number: (*boxes.get(number, ()), part)})
+
+
+def _widest(master: DayMaster, answer: MasterAnswer) -> tuple[float, int, tuple[FlowBox, FlowBox]] | None:
+    """Where most $ are open between a chord and its square: how much, the copy, and the two parts of the range."""
+    totals = [day.cost(answer.costs) for day in master.days]
+    reached = max(totals) - BINDING * max(1.0, abs(max(totals)))
+    binding = {
+        number for day, total in zip(master.days, totals, strict=True) if total >= reached for number in day.copies
+    }
+    found = [
+        (worth, number, parts)
+        for number in sorted(binding)
+        if (copy := master.copies[number]).ranges is not None
+        for worth, parts in [_open(master, copy, answer.own[number])]
+    ]
+    return max(found, default=None)
+
+
+def _open(master: DayMaster, copy: Copy, own: np.ndarray) -> tuple[float, tuple[FlowBox, FlowBox]]:
+    """The same of a copy with its own columns."""
+    question, ranges = master.question, copy.ranges
+    assert ranges is not None
+    day, net = question.day, question.network
+    p, q, l, w_fr, w_to = (copy.block.values(own)[columns] for columns in copy.template.flows)
+    e, to = ranges.branch, ranges.at_to
+    at = np.array([np.where(to, p[e] - net.r[e] * l[e], -p[e]), np.where(to, q[e] - net.x[e] * l[e], -q[e])])
+    low, high = np.array([ranges.p, ranges.q]).transpose(1, 0, 2)
+    at = np.clip(at, low, high)
+    price = float(-min(day.source_price[copy.t].min(), day.export_price[copy.t].min()) - question.cost.loss)
+    lost = net.r[e] / np.where(to, w_to[e], w_fr[e])
+    worth = day.hours[copy.t] * net.s_base_kva * price * lost * (high - at) * (at - low)
+    part, k = np.unravel_index(int(np.argmax(worth)), worth.shape)
+    width = high[part, k] - low[part, k]
+    middle = float(np.clip(at[part, k], low[part, k] + NEAR_END * width, high[part, k] - NEAR_END * width))
+    branch, reactive = int(e[k]), bool(part)
+    parts = FlowBox(branch, reactive, -math.inf, middle), FlowBox(branch, reactive, middle, math.inf)
+    return float(worth[part, k]), parts
+
+
+# Where no plan keeps the limits: the plan that misses them least, and by how much in every period.
+
+
+def least_violation(
+    master: DayMaster, finder: HourRecourseFinder, vertices: Vertices
+) -> tuple[DayPlan | None, Operation | None, Operation | None]:
+    """The plan with the least sum of excesses in the worst of the days of a master, cones relaxed, units rounded.
+
+    Its operation as forecast, and in the vertices of the periods where it misses the limits most. All None where the
+    schedule alone has no solution.
+    """
+    question = master.question
+    soft = DayMaster(question, master.closed, templates=HourTemplates(question, soft=True), cost=False)
+    for day in master.days:
+        soft.add_day(np.array([master.copies[c].realisation for c in day.copies]))
+    answer = soft.solve()
+    if answer.x is None:
+        return None, None, None
+    plan = soft.plan(answer)
+    answers = [finder.best(plan, t, some) for t, some in enumerate(vertices.realisations)]
+    forecast = np.zeros(len(answers), dtype=np.int64)
+    worst = np.array([int(np.argmax(each.violations)) for each in answers])
+    parts = []
+    for choice in (forecast, worst):
+        some = [(each.recourse, v) for each, v in zip(answers, choice, strict=True)]
+        recourse = HourRecourse(
+            np.array([r.renewable[v] for r, v in some]),
+            np.array([r.shed[v] for r, v in some]),
+            np.array([r.shift[v] for r, v in some]),
+        )
+        parts.append(operation(finder.evaluator, plan, vertices.day(choice), recourse))
+    return plan, parts[0], parts[1]
+
 
 LOST = 1e12
 """$ that an operation counts that keeps no limits."""

@@ -17,7 +17,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
+from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer, WholeMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios, operations
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
@@ -30,7 +30,6 @@ from openpoint.studies.dispatch.day.model.period_columns import (
 )
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
-from openpoint.studies.dispatch.day.model.whole_master import WholeMaster
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap

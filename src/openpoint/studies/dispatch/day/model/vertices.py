@@ -6,9 +6,13 @@ its vertices would all be the same realisation.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.optimize
+import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
@@ -108,3 +112,123 @@ def _scaled(day: DayArrays) -> Bools:
         for place in np.flatnonzero(owner >= 0):
             whole[:, owner[place]] |= size[:, place] > 0.0
     return whole
+
+
+# The worst day of given values: a vertex for every period, no quantity deviating in too many periods, greatest sum.
+#
+#     max Σ_t q_t(v_t)    s.t.   Σ_t |ζ_u(v_t)| ≤ hours_u for every quantity u
+#
+# Of the vertices of a period in which the same quantities deviate only the greatest counts, and none counts beside
+# one that is as great and deviates in fewer quantities. What is left is solved by dynamic programming over the
+# budgets that are used up so far, or, where these are too many, as a mixed-integer program.
+
+
+STEPS_MOST = 20_000_000
+"""Most steps of the dynamic program: periods times used budgets times patterns."""
+DIMENSIONS_MOST = 20
+"""Most quantities whose budgets bind in the dynamic program."""
+COMPARED_MOST = 1_000
+"""Most patterns of a period that are compared with each other, to leave out those that cannot be best."""
+
+
+class WorstDays:
+    """The worst days of many values over the same vertices and budgets."""
+
+    def __init__(self, deviations: Sequence[Ints], hours: Ints, *, steps_most: int = STEPS_MOST) -> None:
+        """Sort the vertices by the quantities that deviate, once.
+
+        Args:
+            deviations: T arrays (V_t, U) of −1, 0, 1, among them one row of zeros.
+            hours: (U) most periods in which each quantity deviates.
+            steps_most: most steps of the dynamic program; where it needs more, the mixed-integer program takes its
+                place.
+        """
+        self._hours, self._steps_most = hours, steps_most
+        sorted_: dict[bytes, _Patterns] = {}
+        for each in deviations:
+            if each.tobytes() not in sorted_:
+                sorted_[each.tobytes()] = _Patterns(np.abs(each).astype(np.bool_), hours)
+        self._patterns = [sorted_[each.tobytes()] for each in deviations]
+
+    def of(self, values: Sequence[Floats]) -> tuple[float, Ints]:
+        """The greatest sum, and the vertex of every period (T) at which it is reached.
+
+        Args:
+            values: T arrays (V_t), finite.
+        """
+        best = [patterns.best(each) for patterns, each in zip(self._patterns, values, strict=True)]
+        used = np.array([patterns.any(axis=0) for patterns, _, _ in best]).sum(axis=0)
+        binding = np.flatnonzero(used > self._hours)
+        left, gains = [patterns[:, binding] for patterns, _, _ in best], [gain for _, gain, _ in best]
+        states = float(np.prod(self._hours[binding] + 1.0))
+        small = states * sum(len(each) for each in left) <= self._steps_most and len(binding) <= DIMENSIONS_MOST
+        chosen = (_by_dynamic_program if small else _by_integer_program)(gains, left, self._hours[binding])
+        choice = np.array([origin[k] for (_, _, origin), k in zip(best, chosen, strict=True)], dtype=np.int64)
+        return float(sum(each[v] for each, v in zip(values, choice, strict=True))), choice
+
+
+class _Patterns:
+    """The sets of quantities that deviate in the vertices of a period."""
+
+    def __init__(self, deviates: Bools, hours: Ints) -> None:
+        self._some = np.flatnonzero(~deviates[:, hours <= 0].any(axis=1))
+        self._sets, self._set = np.unique(deviates[self._some], axis=0, return_inverse=True)
+        self._set = self._set.reshape(-1)
+        self._within: Bools | None = None
+        if len(self._sets) <= COMPARED_MOST:  # [i, j]: all that deviates in j deviates in i, too, and j is not i
+            within = (self._sets[:, None, :] >= self._sets[None, :, :]).all(axis=2)
+            self._within = np.asarray(within & ~np.eye(len(self._sets), dtype=np.bool_))
+
+    def best(self, values: Floats) -> tuple[Bools, Floats, Ints]:
+        """(P, U) sets that may be best, (P) the greatest value of each, (P) its vertex."""
+        own = values[self._some]
+        order = np.lexsort((-own, self._set))
+        first = order[np.concatenate([[True], np.diff(self._set[order]) > 0])]
+        gains = own[first]
+        kept = np.ones(len(gains), dtype=np.bool_)
+        if self._within is not None:
+            kept = ~(self._within & (gains[None, :] >= gains[:, None])).any(axis=1)
+        return self._sets[kept], gains[kept], self._some[first[kept]]
+
+
+def _by_dynamic_program(gains: Sequence[Floats], patterns: Sequence[Bools], hours: Ints) -> list[int]:
+    """Number of the pattern of every period, by the best sums within every smaller budget."""
+    shape = tuple(hours + 1)
+    total, taken = np.zeros(shape), []
+    for gain, deviates in zip(gains, patterns, strict=True):
+        best, which = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int32)
+        for k, (value, bits) in enumerate(zip(gain, deviates, strict=True)):
+            after = tuple(slice(int(b), None) for b in bits)
+            before = tuple(slice(0, size - int(b)) for b, size in zip(bits, shape, strict=True))
+            candidate = value + total[before]
+            better = candidate > best[after]
+            best[after] = np.where(better, candidate, best[after])
+            which[after] = np.where(better, k, which[after])
+        total = best
+        taken.append(which)
+    state, chosen = hours.astype(np.int64), list[int]()
+    for which, deviates in zip(reversed(taken), reversed(patterns), strict=True):
+        k = int(which[tuple(state)])
+        chosen.append(k)
+        state = state - deviates[k]
+    return chosen[::-1]
+
+
+def _by_integer_program(gains: Sequence[Floats], patterns: Sequence[Bools], hours: Ints) -> list[int]:
+    """Number of the pattern of every period, by a binary for each."""
+    sizes = [len(gain) for gain in gains]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    one = sp.csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(sizes), len(owner)))
+    used = sp.csr_array(np.concatenate(patterns).T.astype(np.float64))
+    rows = [scipy.optimize.LinearConstraint(one, 1.0, 1.0), scipy.optimize.LinearConstraint(used, -np.inf, hours)]
+    cost = -np.concatenate(gains)
+    answer = scipy.optimize.milp(
+        cost / max(1.0, float(np.abs(cost).max())),
+        integrality=np.ones(len(cost), dtype=np.int64),
+        bounds=scipy.optimize.Bounds(0.0, 1.0),
+        constraints=rows,
+        options={"mip_rel_gap": 0.0},
+    )
+    assert answer.x is not None, answer.message
+    return [int(np.argmax(answer.x[a:b])) for a, b in itertools.pairwise(starts)]

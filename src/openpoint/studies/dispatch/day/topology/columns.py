@@ -10,18 +10,178 @@ flow is one of the day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.network.day import DayArrays, load_factors, nominal_load, tangent
+from openpoint.formulations.schedule import largest_powers
+from openpoint.network.day import DayArrays, available_power, load_factors, movable, nominal_load, sheddable, tangent
 from openpoint.network.devices import DeviceKind, Devices
+from openpoint.network.limits import at_kept_supply
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.studies.dispatch.day.topology import recourse
-from openpoint.studies.dispatch.day.topology.builder import ANGLES, Builder, Terms
-from openpoint.studies.dispatch.day.topology.recourse import Copy
+
+# Columns and rows of a day's program while they are put together.
+
+
+ANGLES = np.deg2rad([-67.5, -45.0, 45.0, 67.5])
+"""Sides of the polygon around the circle of an inverter, beside the limits of p and q."""
+
+
+Terms = list[tuple[Ints, Floats | float]]
+"""Columns, and the coefficient of each or of all."""
+
+
+@dataclass
+class Builder:
+    """Columns and rows while they are put together."""
+
+    n_bus: int
+    parts: dict[str, list[Floats]] = field(
+        default_factory=lambda: {k: [] for k in ("cost", "square", "lower", "upper", "owner")}
+    )
+    size: int = 0
+    zero: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
+    less: list[tuple[Ints, Ints, Floats, Floats]] = field(default_factory=list)
+    drawn: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
+    moves: tuple[list[tuple[int, Ints, Floats]], ...] = field(default_factory=lambda: ([], []))
+
+    def add(
+        self, lower: Floats, upper: Floats, cost: Floats | float = 0.0, square: Floats | float = 0.0, owner: int = -1
+    ) -> Ints:
+        """Numbers of new columns, in the shape of `lower`."""
+        shape = np.broadcast_shapes(np.shape(lower), np.shape(upper))
+        values = (cost, square, lower, upper, float(owner))
+        for part, value in zip(self.parts.values(), values, strict=True):
+            part.append(np.broadcast_to(np.asarray(value, dtype=np.float64), shape).ravel())
+        count = int(np.prod(shape))
+        self.size += count
+        return np.arange(self.size - count, self.size).reshape(shape)
+
+    def rows(self, terms: Terms, side: Floats | float, *, equal: bool = False) -> None:
+        """Rows Σ coefficient · column = or ≤ side, one for every entry of the columns of all terms."""
+        count = terms[0][0].size
+        number = np.tile(np.arange(count), len(terms))
+        column = np.concatenate([c.ravel() for c, _ in terms])
+        value = np.concatenate([np.broadcast_to(np.asarray(v, dtype=np.float64), c.shape).ravel() for c, v in terms])
+        b = np.broadcast_to(np.asarray(side, dtype=np.float64), terms[0][0].shape).ravel()
+        (self.zero if equal else self.less).append((number, column, value, b))
+
+    def sums(self, columns: Ints, values: Floats, side: float | Floats, *, equal: bool = False) -> None:
+        """One row for every column of the (R, C) arrays: Σ over R."""
+        number = np.tile(np.arange(columns.shape[1]), columns.shape[0])
+        b = np.broadcast_to(np.asarray(side, dtype=np.float64), columns.shape[1:]).ravel()
+        value = np.broadcast_to(values, columns.shape).ravel()
+        (self.zero if equal else self.less).append((number, columns.ravel(), np.asarray(value), b))
+
+    def even(self, columns: Ints, sign: Floats, *, reactive: bool) -> None:
+        """A row Σ sign x = 0 of columns that are in no other row."""
+        row = sum(len(b) for *_, b in self.zero)
+        self.moves[reactive].append((row, columns, sign))
+        self.sums(columns[:, None], sign[:, None], 0.0, equal=True)
+
+    def draw(self, copy: int, buses: Ints, columns: Ints, factor: Floats | float, *, reactive: bool = False) -> None:
+        """Power that columns draw at buses in a copy."""
+        rows = (2 * copy + reactive) * self.n_bus + buses
+        self.drawn.append((rows, columns, np.broadcast_to(np.asarray(factor, dtype=np.float64), columns.shape)))
+
+    def matrix(self) -> tuple[sp.csr_array, Floats, int]:
+        """Rows and sides, equations first, and their number."""
+        found, sides, count = list[sp.csr_array](), [np.empty(0)], 0
+        for kind in (self.zero, self.less):
+            for number, column, value, b in kind:
+                found.append(sp.csr_array((value, (number, column)), shape=(len(b), self.size)))
+                sides.append(b)
+            if kind is self.zero:
+                count = sum(len(b) for *_, b in kind)
+        a = sp.csr_array(sp.vstack(found)) if found else sp.csr_array((0, self.size))
+        return a, np.concatenate(sides), count
+
+
+# The recourse of a copy, a realisation of a period, as columns.
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A realisation (U) of a period."""
+
+    period: int
+    realisation: Floats
+
+
+def renewable_columns(builder: Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> float:
+    """What renewable sources feed in; returns the price of all that is available."""
+    sources, most = day.renewables, available_power(day, copy.period, copy.realisation)
+    p = builder.add(np.zeros(sources.count), most, -scale * sources.curtailment, owner=k)
+    q = builder.add(-sources.s_max, sources.s_max + 0.0, owner=k)
+    rated = np.flatnonzero(sources.s_max > 0.0)
+    for angle in ANGLES.tolist():
+        builder.rows([(p[rated], np.cos(angle)), (q[rated], np.sin(angle))], sources.s_max[rated])
+    builder.draw(k, sources.terminal, p, -1.0)
+    builder.draw(k, sources.terminal, q, -1.0, reactive=True)
+    return float(scale * sources.curtailment @ most)
+
+
+def demand_columns(builder: Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> None:
+    """What is shed, and what moves between buses."""
+    t, demand = copy.period, day.demand
+    load = nominal_load(day, t) * load_factors(day, copy.realisation)
+    active, reactive = np.maximum(load.real, 0.0), np.abs(load.imag)
+    if len(some := sheddable(day)):
+        shed = builder.add(
+            np.zeros(len(some)), demand.shed_share[some] * active[some], scale * demand.shed_price[some], owner=k
+        )
+        builder.draw(k, some, shed, -1.0)
+        builder.draw(k, some, shed, -tangent(day, t)[some], reactive=True)
+    _moved_between_buses(builder, day, k, t, scale, (active, reactive))
+
+
+def _moved_between_buses(
+    builder: Builder, day: DayArrays, k: int, t: int, scale: float, load: tuple[Floats, Floats]
+) -> None:
+    """What moves between buses: where that has no price, one column is what comes less what leaves."""
+    demand, some = day.demand, movable(day)
+    most, reactive = (demand.shift_buses[some] * part[some] for part in load)
+    priced = demand.shift_price[some] > 0.0
+    net = builder.add(np.where(priced, 0.0, -most), most, owner=k)
+    leave = builder.add(0.0 * most[priced], most[priced], scale * demand.shift_price[some[priced]], owner=k)
+    other = builder.add(-reactive, reactive, owner=k)
+    builder.draw(k, some, net, 1.0)
+    builder.draw(k, some[priced], leave, -1.0)
+    builder.draw(k, some, other, 1.0, reactive=True)
+    if len(some):
+        sign = np.concatenate([np.ones(len(net)), -np.ones(len(leave))])
+        builder.even(np.concatenate([net, leave]), sign, reactive=False)
+        builder.even(other, np.ones(len(other)), reactive=True)
+
+
+def bank_columns(builder: Builder, devices: Devices, k: int) -> Ints:
+    """What banks feed in at nominal voltage."""
+    banks = devices.of(DeviceKind.BANK)
+    values = [devices.values[d] for d in banks]
+    columns = builder.add(np.array([v.min() for v in values]), np.array([v.max() for v in values]), owner=k)
+    builder.draw(k, devices.place[banks], columns, -1.0, reactive=True)
+    return columns
+
+
+def source_columns(builder: Builder, question: DayQuestion, k: int, t: int, scale: float) -> Ints:
+    """(S, 3) columns of what sources deliver: bought, sold, reactive."""
+    day, supply = question.day, at_kept_supply(question.supply)
+    most = 4.0 * float(largest_powers(question.network, day).real.sum())
+    p_low, p_high, q_low, q_high, s_high = (
+        np.clip(part, -most, most) for part in (supply.p_min, supply.p_max, supply.q_min, supply.q_max, supply.s_max)
+    )
+    p_low, p_high = np.maximum(p_low, -s_high), np.minimum(p_high, s_high)
+    q_low, q_high = np.maximum(q_low, -s_high), np.minimum(q_high, s_high)
+    bought = builder.add(np.maximum(p_low, 0.0), np.maximum(p_high, 0.0), scale * day.source_price[t], owner=k)
+    sold = builder.add(np.maximum(-p_high, 0.0), np.maximum(-p_low, 0.0), -scale * day.export_price[t], owner=k)
+    q = builder.add(q_low, q_high, owner=k)
+    at = question.network.source_terminal
+    builder.draw(k, at, bought, -1.0)
+    builder.draw(k, at, sold, 1.0)
+    builder.draw(k, at, q, -1.0, reactive=True)
+    return np.stack([bought, sold, q], axis=1)
 
 
 @dataclass(frozen=True)
@@ -111,10 +271,10 @@ def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
         builder.draw(k, network.generator_terminal, plan.q[t], -1.0, reactive=True)
         load = network.s_power + day.load_power[t] * load_factors(day, copy.realisation)
         fixed[k] = np.concatenate([load.real, load.imag])
-        constants[k] = recourse.renewables(builder, day, k, copy, float(scale[k]))
-        recourse.demand(builder, day, k, copy, float(scale[k]))
-        banks.append(recourse.banks(builder, set_banks, k))
-        sources.append(recourse.sources(builder, question, k, t, float(scale[k])))
+        constants[k] = renewable_columns(builder, day, k, copy, float(scale[k]))
+        demand_columns(builder, day, k, copy, float(scale[k]))
+        banks.append(bank_columns(builder, set_banks, k))
+        sources.append(source_columns(builder, question, k, t, float(scale[k])))
     a, b, n_zero = builder.matrix()
     rows, cols, values = (np.concatenate(part) for part in zip(*builder.drawn, strict=True))
     joined = {name: np.concatenate(part) for name, part in builder.parts.items()}

@@ -13,23 +13,267 @@ of the method for a given topology.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
+import scipy.optimize
 
-from openpoint.arrays import Ints, States
+from openpoint.arrays import Bools, Floats, Ints, States
 from openpoint.errors import OptionError
+from openpoint.network.day import DayArrays
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.search.tree import grow
-from openpoint.studies.dispatch.day.model.period_columns import Experience
+from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
+from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns, allowed
+from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.studies.dispatch.day.outcome import DayOutcome
-from openpoint.studies.dispatch.day.topology.exchange import exchanged, heaviest_state
-from openpoint.studies.dispatch.day.topology.faced import Faced, faced
+from openpoint.studies.dispatch.day.topology.columns import Copy
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, NodeBound
-from openpoint.studies.dispatch.day.topology.tree import TopologyTree
+from openpoint.studies.dispatch.day.topology.tree import TopologyTree, exchanged, heaviest_state
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination, check_stops, relative_gap
+
+# Weights of days with which the bound of a radial state is near the worst case of its best plan.
+#
+# The least cost g(λ) of the mixture of days with weights λ is concave in λ, and its greatest value is the robust
+# optimum over these days. At a solution x, which costs V_j(x) on day j, g(λ') ≤ λ'·V(x); the least of these cuts is
+# raised by a linear program (Kelley 1960). Any weights give a valid bound; these only make it strong.
+
+
+CUTS_MOST = 20
+"""Mixtures that are tried, at most."""
+LEAST = 2e-3
+"""Least weight of a day that is tried, so that its copies are in the program and have a cost."""
+CLOSE = 5e-5
+"""Relative distance of the bound from the cuts at which no more are made."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Copies of the days that have a weight, and (K) the weights of the copies.
+
+    Attributes:
+        of_day: (J, T) copies of each day, -1 where it has no weight.
+    """
+
+    copies: tuple[Copy, ...]
+    weights: Floats
+    of_day: Ints
+
+
+def mixture(days: list[Floats], weights: Floats) -> Mixture:
+    """Days (T, U) in these shares."""
+    found: dict[tuple[int, bytes], int] = {}
+    copies, by_copy = list[Copy](), list[float]()
+    of_day = np.full((len(days), len(days[0])), -1, dtype=np.int64)
+    for j, (day, weight) in enumerate(zip(days, weights, strict=True)):
+        for t, row in enumerate(day if weight > 0.0 else []):
+            k = found.setdefault((t, row.tobytes()), len(copies))
+            if k == len(copies):
+                copies.append(Copy(t, row))
+                by_copy.append(0.0)
+            by_copy[k] += float(weight)
+            of_day[j, t] = k
+    return Mixture(tuple(copies), np.array(by_copy), of_day)
+
+
+def grouped(days: Floats, weights: Floats, costs: Floats | None = None, groups: int = 1) -> Mixture:
+    """Days (K, T, U) with weights (K), those of a period in groups of like costs (K, T), each replaced by its mean."""
+    copies, shares = list[Copy](), list[float]()
+    for t in range(days.shape[1]):
+        order = np.arange(len(days)) if costs is None else np.argsort(costs[:, t], kind="stable")
+        for some in np.array_split(order, min(groups, len(days))):
+            share = float(weights[some].sum())
+            if share > 0.0:
+                copies.append(Copy(t, weights[some] @ days[some, t] / share))
+                shares.append(share)
+    return Mixture(tuple(copies), np.array(shares), np.empty((0, days.shape[1]), dtype=np.int64))
+
+
+def forecast(day: DayArrays) -> Mixture:
+    """The forecast alone."""
+    return mixture([np.ones((day.periods, day.uncertain.count))], np.ones(1))
+
+
+def worst_mixture(
+    question: DayQuestion, status: States, days: list[Floats], stop: Callable[[], bool] = lambda: False
+) -> Mixture:
+    """The days (T, U) with about the weights for which the bound of a radial state (m) is greatest, of those tried
+    before the stop."""
+    weights = np.full(len(days), 1.0 / len(days))
+    whole = mixture(days, weights)
+    # Columns that stay at a limit with some weights do not with others.
+    relaxation = DayRelaxation(question, whole.copies, whole.weights, narrows=False)
+    best, value, cuts, terms = weights, -np.inf, list[Floats](), None
+    for _ in range(CUTS_MOST if len(days) > 1 else 0):
+        found = relaxation.bound(status.copy(), terms, 3 if terms is None else 2)
+        assert found is not None
+        terms = found.conductances
+        if found.value > value:
+            best, value = weights, found.value
+        first, by_copy = relaxation.costs_of_copies(found)
+        cuts.append(first + by_copy[whole.of_day].sum(axis=1))
+        weights, top = _highest(np.array(cuts))
+        if top - value <= CLOSE * abs(top) or stop():
+            break
+        weights = np.maximum(weights, LEAST) / np.maximum(weights, LEAST).sum()
+        relaxation.weigh(mixture(days, weights).weights)
+    share = np.where(best > 2.0 * LEAST, best, 0.0)
+    return mixture(days, share / share.sum())
+
+
+def _highest(cuts: Floats) -> tuple[Floats, float]:
+    """Weights for which the least of the cuts is greatest, and this value."""
+    rows, count = cuts.shape
+    middle = cuts.mean()
+    answer = scipy.optimize.linprog(
+        np.append(np.zeros(count), -1.0),
+        A_ub=np.column_stack([middle - cuts, np.ones(rows)]),
+        b_ub=np.zeros(rows),
+        A_eq=np.append(np.ones(count), 0.0)[None, :],
+        b_eq=np.ones(1),
+        bounds=[(0.0, 1.0)] * count + [(None, None)],
+    )
+    assert answer.x is not None, answer.message
+    return answer.x[:count], float(answer.x[count] + middle)
+
+
+# What a topology of a day has to face: the worst of a budgeted set, or futures at the least risk.
+#
+# Both give weights of days for the bound of partial topologies, and the best plan of a topology that is left.
+
+
+GROUPS = 4
+"""Groups into which the futures of a period are put in the bound of partial topologies."""
+GROUPS_MOST = 40
+"""Groups of a radial state that is left; fewer futures are there each by itself."""
+ITERATIONS = 3
+"""Programs for the bound of such a state."""
+AS_LONG = 5.0
+"""Time of these programs before any is solved, relative to that in which they are set up."""
+
+
+class Faced(Protocol):
+    """Days and how their costs count."""
+
+    def first(self) -> Mixture:
+        """Weights of days before any plan is known."""
+        ...
+
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
+        """Weights for which the bound of a radial state (m) that was solved last is high; None = those at hand."""
+        ...
+
+    def bound(self, state: States, deadline: Deadline) -> float:
+        """A bound of a radial state (m) beside that of the tree, before it is solved; -inf where there is no time."""
+        ...
+
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        """A plan of a topology (E), soon and not the best; None = none is found sooner than the best."""
+        ...
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        """The best plan of a topology (E)."""
+        ...
+
+
+@dataclass
+class FacedSet:
+    """The worst of a budgeted set; worst days that were found for one topology count for the others."""
+
+    question: DayQuestion
+    experience: Experience
+    last: DayOutcome | None = None
+
+    def first(self) -> Mixture:
+        """The forecast, which is in the set."""
+        return forecast(self.question.day)
+
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
+        """By the multipliers of its master, for which its cone program is at its optimum."""
+        if self.last is not None and self.last.binding:
+            binding = self.last.binding
+            return mixture([day for day, _ in binding], np.array([weight for _, weight in binding]))
+        vertices = vertices_of(self.question.day)
+        days = [day for day in self.experience.days if allowed(vertices, day)]
+        return worst_mixture(self.question, state, days, deadline.over) if days else None
+
+    def bound(self, state: States, deadline: Deadline) -> float:
+        return -np.inf
+
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        """The plan that is best on the days known so far, at first the forecast alone."""
+        return PeriodColumns(soon=True).solve(self.question, None, deadline, closed=closed, experience=self.experience)
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        method, known = PeriodColumns(gap=gap), self.experience
+        self.last = method.solve(self.question, None, deadline, closed=closed, experience=known, cutoff=cutoff)
+        return self.last
+
+
+@dataclass
+class FacedFutures:
+    """The risk of futures.
+
+    For any vector of probabilities that the risk allows, the mean cost is at most the risk. And futures of a period may
+    be replaced by their mean: with the same multipliers for all of them, the bound of a period is linear in what comes
+    but for the least value of each column, which is convex in the ends of its range. So the bound at the mean is at
+    most the mean of their bounds.
+    """
+
+    question: DayQuestion
+    templates: HourTemplates = field(init=False)
+    last: DayOutcome | None = None
+    whole: DayRelaxation | None = None
+    takes_s: float = 0.0  # seconds that a bound of `whole` takes
+
+    def __post_init__(self) -> None:
+        self.templates = HourTemplates(self.question)
+
+    def first(self) -> Mixture:
+        """The mean of the futures in every period."""
+        days = scenarios_of(self.question)
+        return grouped(days.realisations, days.nominal)
+
+    def weighed(self, state: States, deadline: Deadline) -> Mixture | None:
+        days = scenarios_of(self.question)
+        if self.last is None or self.last.weights is None or not self.last.scenarios:
+            return None
+        began = deadline.passed()
+        costs, weights = np.array([each.costs for each in self.last.scenarios]), days.allowed(self.last.weights)
+        every = grouped(days.realisations, weights, costs, min(len(weights), GROUPS_MOST))
+        self.whole = DayRelaxation(self.question, every.copies, every.weights)
+        self.takes_s = AS_LONG * (deadline.passed() - began)
+        return grouped(days.realisations, weights, costs, GROUPS)
+
+    def bound(self, state: States, deadline: Deadline) -> float:
+        if self.whole is None or deadline.left() < self.takes_s:
+            return -np.inf
+        began = deadline.passed()
+        found = self.whole.bound(state.copy(), None, ITERATIONS)
+        self.takes_s = deadline.passed() - began
+        return -np.inf if found is None else found.value
+
+    def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
+        return None
+
+    def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
+        method, known = PeriodScenarios(gap=gap), self.templates
+        early = self.last is None  # later ones can only improve on a plan that is there
+        self.last = method.solve(self.question, None, deadline, closed=closed, templates=known, early=early)
+        return self.last
+
+
+def faced(question: DayQuestion, experience: Experience | None = None) -> Faced:
+    """What the question has: futures, or a budgeted set, with what an earlier search of the same day left."""
+    if question.scenarios is not None:
+        return FacedFutures(question)
+    return FacedSet(question, experience or Experience(HourTemplates(question)))
+
 
 EVERY = 20
 """Nodes between two lines of the log."""
