@@ -1,6 +1,6 @@
 """How long a fleet takes: feeders of 100 to 200 buses, each with its own report, in several processes.
 
-    python -m benchmarks.fleet --count 100 --workers 2 --json docs/fleet.json --markdown docs/fleet.md
+    python -m benchmarks.fleet --count 100 --workers 2 --json docs/fleet.json --markdown docs/measurements.md
 
 The feeders are those that `benchmarks.search` generates, with 100 to 200 buses and 5 to 15 ties, as MATPOWER cases
 without coordinates: so each report has its schematic sought, as it is for most files. Kernels are compiled before the
