@@ -323,6 +323,21 @@ def test_help_imports_nothing_heavy() -> None:
     assert not imported_by(code) & {"polars", "numpy", "scipy", "rich", "cvxpy", "numba", "openpoint.io"}
 
 
+def test_a_search_for_one_demand_imports_what_it_needs() -> None:
+    found = imported_by("import openpoint; openpoint.reconfigure('baran33')")
+    assert not found & {
+        "cvxpy",
+        "scipy.optimize",
+        "matplotlib",
+        "pandas",
+        "highspy",
+        "clarabel",
+        "pyscipopt",
+        "gurobipy",
+    }
+    assert len([name for name in found if name.partition(".")[0] == "openpoint"]) <= 220
+
+
 def test_looking_at_grids_imports_no_solver_and_no_compiler() -> None:
     code = (
         "import sys, contextlib; sys.argv = ['openpoint', 'cases']\n"

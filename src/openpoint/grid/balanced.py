@@ -45,6 +45,11 @@ _PHASES = "abc"
 _Row = dict[str, Any]
 
 
+def has_phases(grid: Grid) -> bool:
+    """Whether a grid has phases a, b, c; a faulty grid counts as having none."""
+    return bool((grid.buses["phases"] != "1").any())
+
+
 def balanced_equivalent(grid: Grid) -> Grid:
     """The balanced equivalent of a grid; a balanced grid is returned unchanged.
 

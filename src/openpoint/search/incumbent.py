@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.certificate import Certificate
 from openpoint.search.dispatch import Dispatcher, Threshold, improved, improved_positions
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, Model, Work
@@ -27,6 +27,9 @@ from openpoint.search.model.build import Numbering
 from openpoint.search.model.objective import Objective
 from openpoint.search.no_flow import has_no_flow, is_swept
 from openpoint.search.result import ENOUGH, LONG, OPTIMAL
+
+if TYPE_CHECKING:
+    from openpoint.search.certificate import Certificate
 
 
 @dataclass(frozen=True)

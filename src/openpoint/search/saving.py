@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import MOST, Checkpoint, Saved, candidate_of, outputs_of, restored, state_of
 from openpoint.search.incumbent import Incumbent, next_kicks
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.bookkeeping import waiting
 from openpoint.search.paths.explorer import PathTree
 from openpoint.search.region_decomposition import RegionDecomposition
+
+if TYPE_CHECKING:
+    from openpoint.search.certificate import Certificate
 
 LONGEST = 1e10
 """Seconds of a search, at most."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from openpoint.arrays import Bools, States
 from openpoint.network import Network
 from openpoint.network.devices import Devices, no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.search.certificate import Certificate
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent, SearchTask, check_options
@@ -31,9 +31,7 @@ from openpoint.search.model.devices import free_devices
 from openpoint.search.model.objective import objective_of
 from openpoint.search.no_flow import is_hopeless
 from openpoint.search.paths.build import obstacles
-from openpoint.search.paths.checked import checked_paths
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
-from openpoint.search.paths.proven_parts import ProvenParts
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import ENDED, MEMORY, OPTIMAL, SearchProgress, SearchResult, reason_of
 from openpoint.search.saving import SearchCheckpoint, SearchState
@@ -43,7 +41,11 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination, relative_gap
 from openpoint.twostage.workers.executors import Choice, InProcess, Lasting
 from openpoint.twostage.workers.pool import Workers
-from openpoint.verify.asked import Asked
+
+if TYPE_CHECKING:  # of a search that writes a certificate
+    from openpoint.search.certificate import Certificate
+    from openpoint.search.paths.proven_parts import ProvenParts
+    from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
 
@@ -169,6 +171,8 @@ class _Run:
         self.checkpoint = SearchCheckpoint(file, lambda: self.seconds)
         self.certificate: Certificate | None = None
         if certificate is not None:
+            from openpoint.search.certificate import Certificate
+
             parts = network, devices, self.model, self.numbering, self.objective, asked
             self.certificate = Certificate(certificate, *parts, anew=not self.checkpoint.saved)
             self.tree.record, self.tree.take = self.certificate.record, self.certificate.take
@@ -253,6 +257,9 @@ class _Run:
         """The first node by parts of its paths, for a certificate of a grid that they cover."""
         if not self.task.certifiable or obstacles(self.model):
             return None
+        from openpoint.search.paths.checked import checked_paths
+        from openpoint.search.paths.proven_parts import ProvenParts
+
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
         return None if checked is None else ProvenParts(self.model, checked, self.tree.work.status, self.certificate)
 

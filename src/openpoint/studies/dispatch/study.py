@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.report.terminal import words
 from openpoint.studies.dispatch.answer import dispatch_result, unit_of
 from openpoint.studies.dispatch.methods import Method, quickest, solve
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.phases.answer import PreparedPhases, has_phases, prepare_phases
+from openpoint.studies.dispatch.phases.answer import PreparedPhases, prepare_phases
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import asked_otherwise, question_of

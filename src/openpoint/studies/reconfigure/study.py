@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
@@ -13,7 +14,6 @@ from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.study import has_phases, prepare_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import station_program
 from openpoint.studies.reconfigure.soft import solve_softly
@@ -43,6 +43,8 @@ def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureResu
     """
     grid, options = options.on(grid)
     if has_phases(grid):
+        from openpoint.studies.reconfigure.phases.study import prepare_phases
+
         return prepare_phases(grid, options)
     program, stations = station_program(grid, options)
     method = options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)

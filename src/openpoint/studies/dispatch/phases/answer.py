@@ -32,11 +32,6 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress, Termination
 
 
-def has_phases(grid: Grid) -> bool:
-    """Whether a grid has phases a, b, c; a faulty grid counts as having none."""
-    return bool((grid.buses["phases"] != "1").any())
-
-
 @dataclass(frozen=True)
 class PreparedPhases:
     """A question about a grid of any phases, ready to be solved.

@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
-from openpoint.grid.balanced import HAS_PHASES
+from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, why_no_loss
 from openpoint.report.terminal import words
@@ -33,7 +33,6 @@ from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.methods import BranchExchange, ProvingMethod, quickest, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.options import ReconfigureFuturesOptions
-from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.study import Prepared, function

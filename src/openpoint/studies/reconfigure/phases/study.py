@@ -188,11 +188,6 @@ ALIKE = (
 PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
-def has_phases(grid: Grid) -> bool:
-    """Whether a grid has phases a, b, c; a faulty grid counts as having none."""
-    return bool((grid.buses["phases"] != "1").any())
-
-
 def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
     """All that a run on a grid of any phases needs.
 

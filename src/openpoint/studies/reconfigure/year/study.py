@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Ints
 from openpoint.errors import OptionError
-from openpoint.grid.balanced import HAS_PHASES
+from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import why_no_loss
 from openpoint.network import Network
@@ -22,7 +22,6 @@ from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.options import OpenPoints, ReconfigureYearOptions
-from openpoint.studies.reconfigure.phases.study import has_phases
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.year import tables
