@@ -20,6 +20,7 @@ from typer.main import get_command
 import openpoint
 from openpoint.cli.app import Commands, app
 from openpoint.errors import pip_command
+from openpoint.options import Question, options_of, request_schema
 from openpoint.studies.catalog import STUDIES, Study
 from tests import processor_time
 from tests.processor_time import listed, slow
@@ -356,6 +357,45 @@ def test_the_list_of_commands_opens_no_study() -> None:
     assert {name for name in imported_by(code) if name.startswith("openpoint.studies.")} == {
         "openpoint.studies.catalog"
     }
+
+
+MOST_OPTIONS = {"reconfigure-secure": 34, "reconfigure-front": 32, "dispatch-day": 36}
+"""More options than thirty that a command has: those of faults, and of a day."""
+
+
+def test_a_command_has_at_most_thirty_options() -> None:
+    """Files of results and how it runs included."""
+    group = get_command(app)
+    assert isinstance(group, Commands)
+    counts = {
+        name: sum(each.param_type_name == "option" for each in group.load(name).params) for name in group.sentences()
+    }
+    wrong = {name: count for name, count in counts.items() if count > MOST_OPTIONS.get(name, 30)}
+    assert not wrong, wrong
+
+
+def test_studies_are_run_in_one_place() -> None:
+    """`openpoint.cli.study` makes every command of a study and runs it; in Python that is `studies.study.function`.
+
+    Who else asks a study is another one, on its way: a fleet, a front, levels.
+    """
+    called = {
+        dotted(path)
+        for path in MODULES
+        for node in nodes_of(path)
+        if isinstance(node, ast.Attribute) and node.attr == "prepare" and dotted(path).split(".")[0] == "cli"
+    }
+    assert called == {"cli.study"}
+    wrong = [study.name for study in STUDIES if not issubclass(study.question, Question)]
+    assert not wrong
+
+
+def test_options_are_declared_once() -> None:
+    """No option of a study is written for the command line by hand, and each has its sentence."""
+    for study in STUDIES:
+        told = options_of(study.question)
+        assert all(each.sentence.endswith((".", "]")) for each in told.values()), study.name
+        assert set(request_schema(study.name, study.question)["properties"]) == {"study", "grid", *told}
 
 
 def test_the_list_of_commands_has_the_first_sentence_of_their_help() -> None:

@@ -18,6 +18,16 @@ KEY = "option"
 FIRST = "Used most"
 """The group of the options that people use first."""
 PARTS = "parts"
+EXIT_CODES = """\b
+Exit codes:
+   0  solved: optimal, or within the gap asked for
+   2  bad input or usage; the message names the place and the remedy
+   3  proven infeasible: no topology keeps the limits; with --soft-limits the answer breaks them
+   4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
+  70  internal error: please report it
+  71  the memory did not suffice
+  74  solved, but a file asked for could not be written
+ 130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 
 
 @dataclass(frozen=True, kw_only=True)

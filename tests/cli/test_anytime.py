@@ -12,7 +12,7 @@ from tests.cli.desk import Command
 
 
 def test_a_search_goes_on_from_its_checkpoint(command: Command) -> None:
-    limits = ("--no-voltage-limits", "--no-current-limits")
+    limits = ("--ignore-limits", "all")
     done = command("reconfigure", "zhang118", *limits, "--checkpoint", "open.search", "--time-limit", 0.02)
     assert done.code == 4, done.err
     assert "checkpoint: open.search; the same command goes on from it" in done.out
@@ -41,7 +41,9 @@ def _text(name: str) -> str:
 
 
 def test_exchange_says_that_nothing_is_proven(command: Command) -> None:
-    done = command("reconfigure", "mantovani136", "--method", "exchange", "--no-voltage-limits", "--json", "r.json")
+    done = command(
+        "reconfigure", "mantovani136", "--method", "exchange", "--ignore-limits", "voltage", "--json", "r.json"
+    )
     assert done.code == 4, done.err
     assert "local optimum. No likely exchange of two branches is better; nothing is proven." in done.out
     assert "Gap: not known, no bound is proven" in done.out

@@ -242,7 +242,7 @@ def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
         ("reconfigure", "civanlar16", "--json", "round"),
         ("reconfigure", "civanlar16", "--csv", "round"),
         ("reconfigure-futures", "civanlar16", "round"),
-        ("reconfigure", "civanlar16", "--config", "round", "--save-config", "round.toml"),
+        ("reconfigure", "civanlar16", "--config", "round"),
     ):
         done = command(*line)
         assert (done.code, "internal" in done.err) == (2, False), (line, done.err)

@@ -122,8 +122,8 @@ def test_limits_can_be_left_out(command: Command, tmp_path: Path) -> None:
     tight = tables()["lines"] | {"i_max_a": [1.0] * 4}
     folder = write(tmp_path / "tight", lines=tight)
     assert command("reconfigure", folder).code == 3
-    assert command("reconfigure", folder, "--no-current-limits").code == 0
-    assert command("reconfigure", folder, "--no-current-limits", "--v-min", 0.9999, "--no-voltage-limits").code == 2
+    assert command("reconfigure", folder, "--ignore-limits", "current").code == 0
+    assert command("reconfigure", folder, "--ignore-limits", "all", "--v-min", 0.9999).code == 2
 
 
 def test_a_time_limit_ends_with_4_and_keeps_the_best(command: Command) -> None:
@@ -148,7 +148,7 @@ def test_a_time_limit_ends_with_4_and_keeps_the_best(command: Command) -> None:
         (["--method", "search:scip"], "search has no such way"),
         (["--method", "extensive:magic"], "magic"),
         (["--method", "enumeration:plain"], "enumeration has no such way"),
-        (["--v-min", "0.95", "--no-voltage-limits"], "--no-voltage-limits"),
+        (["--v-min", "0.95", "--ignore-limits", "voltage"], "--ignore-limits"),
         (["--v-min", "1.1", "--v-max", "0.9"], "v_min_pu"),
         (["--v-min", "nan"], "--v-min"),
         (["--open", "nowhere"], "nowhere"),
@@ -507,7 +507,7 @@ def test_soft_limits_answer_where_nothing_keeps_them_and_say_which_are_broken(co
     hard = command("reconfigure", ring)
     assert hard.code == 3
     assert "--soft-limits (soft_limits=True)" in hard.err
-    assert "--no-current-limits" in hard.err
+    assert "--ignore-limits current" in hard.err
     soft = command(
         "reconfigure", ring, "--soft-limits", "--json", "result.json", "--csv", "tables", "--report", "r.html"
     )

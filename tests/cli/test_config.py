@@ -1,9 +1,8 @@
-"""Options from a file, and the options of a run as a file."""
+"""Options from a file."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,33 +63,10 @@ def test_a_file_that_cannot_be_read_is_refused(text: str | None, said: str, comm
     assert said in done.err
 
 
-def test_a_saved_file_repeats_the_run(command: Command, ring: Path) -> None:
-    put("[reconfigure]\nmax-changes = 2\n")
-    options = ["--open", "A-B", "--v-min", 0.5, "--quiet"]
-    first = command("reconfigure", ring, "--config", "options.toml", "--save-config", "run.toml", *options)
-    saved = Path("run.toml").read_text(encoding="utf-8")
-    assert first.code == 0, first.err
-    assert tomllib.loads(saved) == {"reconfigure": {"max-changes": 2, "open": ["A-B"], "v-min": 0.5, "quiet": True}}
-    assert "# change-cost = 0.0" in saved
-    again = command("reconfigure", ring, "--config", "run.toml", "--json", "-", "--save-config", "again.toml")
-    assert json.loads(again.out)["open_branches"] == ["A-B"]
-    assert tomllib.loads(Path("again.toml").read_text())["reconfigure"]["json"] == "-"
-
-
-def test_a_saved_file_never_takes_the_place_of_what_is_read(command: Command, ring: Path) -> None:
-    file = put("[reconfigure]\nmax-changes = 2\n")
-    for name, said in ((file, "which is read"), ("run.json", "must end in .toml")):
-        done = command("reconfigure", ring, "--config", file, "--save-config", name)
-        assert done.code == 2
-        assert said in done.err
-    assert Path(file).read_text() == "[reconfigure]\nmax-changes = 2\n"
-
-
 @pytest.mark.parametrize("verb", ["reconfigure", "dispatch", "futures", "harden", "partition", "powerflow"])
 def test_every_long_command_takes_a_file(verb: str, command: Command) -> None:
     done = command(verb, "--help")
     assert "--config" in done.out
-    assert "--save-config" in done.out
 
 
 def test_verbose_tells_every_step_and_every_line(command: Command, ring: Path) -> None:

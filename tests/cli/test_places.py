@@ -49,7 +49,6 @@ def paths(**names: str) -> dict[str, Any]:
         (paths(json="soft.json", write="new.json"), ("--json", "--write")),
         (paths(json="there/x", certificate="alias/x"), ("--json", "--certificate")),
         (paths(json="X.json", certificate="x.JSON"), ("--json", "--certificate")),
-        (paths(save_config="x.toml", write="x.toml"), ("--save-config", "--write")),
         (paths(csv="there", checklist="there/switch_plan.csv"), ("--csv", "--checklist")),
         (paths(out="there", json="there/fleet.json"), ("--out", "--json")),
         ({"new_state": "state", **paths(csv="state")}, ("--out", "--csv")),
@@ -143,7 +142,7 @@ def test_a_result_replaces_an_earlier_one(command: Command) -> None:
 
 def test_every_output_that_a_full_disk_does_not_take_is_named(command: Command, ring: Path) -> None:
     outputs = {"--json": "r", "--csv": "tables", "--excel": "r.xlsx", "--report": "r.html"}
-    outputs |= {"--write": "copy/", "--save-config": "run.toml", "--plot": "r.svg"}
+    outputs |= {"--write": "copy/", "--plot": "r.svg"}
     asked = ("reconfigure", ring, *(text for pair in outputs.items() for text in pair), "--force")
     assert command(*asked).code == 0
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}

@@ -14,6 +14,8 @@ import pytest
 from openpoint.verify import reference
 from tests.cli.desk import Command, tables
 
+CURRENT = ("--ignore-limits", "current")
+
 
 def test_a_certificate_is_written_and_verified(command: Command, ring: Path) -> None:
     done = command("reconfigure", ring, "--certificate", "proof.gz")
@@ -29,8 +31,14 @@ def test_a_certificate_is_written_and_verified(command: Command, ring: Path) -> 
 QUESTIONS = {
     "limits": ("--v-min", 0.95),
     "both limits": ("--v-min", 0.94, "--v-max", 1.06),
-    "no current limits": ("--no-current-limits",),
-    "no voltage limits": ("--no-voltage-limits",),
+    "no current limits": (
+        "--ignore-limits",
+        "current",
+    ),
+    "no voltage limits": (
+        "--ignore-limits",
+        "voltage",
+    ),
     "open": ("--open", "A-B"),
     "close": ("--close", "B-C"),
     "changes": ("--max-changes", 2),
@@ -85,7 +93,7 @@ def test_a_question_is_proven_if_it_is_the_one_that_is_asked(what: str, command:
 
 
 def test_a_damaged_certificate_has_an_exit_code_of_its_own(command: Command, ring: Path) -> None:
-    command("reconfigure", ring, "--certificate", "proof.gz", "--no-current-limits")
+    command("reconfigure", ring, "--certificate", "proof.gz", "--ignore-limits", "current")
     Path("proof.gz").write_bytes(Path("proof.gz").read_bytes()[:-20])
     done = command("verify", ring, "proof.gz")
     assert (done.code, done.out) == (5, "")
@@ -103,7 +111,7 @@ def test_a_file_that_is_no_certificate_is_said_to_be_none(command: Command, ring
 def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Command, ring: Path) -> None:
     done = command("futures", ring, "--count", 4, "--seed", 2, "-o", "futures.csv")
     assert done.code == 0, done.err
-    planned = "futures.csv", "--no-current-limits", "--risk", "cvar:0.5", "--method", "search"
+    planned = "futures.csv", "--ignore-limits", "current", "--risk", "cvar:0.5", "--method", "search"
     done = command("reconfigure-futures", ring, *planned, "--certificate", "proof.gz")
     assert done.code == 0, done.err
     assert "certificate: proof.gz" in done.out
@@ -113,13 +121,19 @@ def test_a_certificate_of_many_futures_is_verified_with_their_table(command: Com
     assert measure in told.out
     assert "--risk: plain expected, in the file cvar:0.5" in told.err
     asked = command(
-        "verify", ring, "proof.gz", "--futures", "futures.csv", "--risk", "cvar:0.50", "--no-current-limits"
+        "verify", ring, "proof.gz", "--futures", "futures.csv", "--risk", "cvar:0.50", "--ignore-limits", "current"
     )
     assert (asked.code, asked.err, asked.out) == (0, "", told.out)
     for options, words in (
-        (("--futures", "futures.csv", "--risk", "cvar:0.4", "--no-current-limits"), "in the file cvar:0.5"),
-        (("--futures", "futures.csv", "--risk", "worst", "--no-current-limits"), "--risk: asked worst, in the file"),
-        (("--futures", "futures.csv", "--ambiguity", "tv:0.1", "--no-current-limits"), "--ambiguity: asked tv:0.1"),
+        (("--futures", "futures.csv", "--risk", "cvar:0.4", *CURRENT), "in the file cvar:0.5"),
+        (
+            ("--futures", "futures.csv", "--risk", "worst", "--ignore-limits", "current"),
+            "--risk: asked worst, in the file",
+        ),
+        (
+            ("--futures", "futures.csv", "--ambiguity", "tv:0.1", "--ignore-limits", "current"),
+            "--ambiguity: asked tv:0.1",
+        ),
         (("--futures", "futures.csv", "--limits-share", 0.5), "asked 0.5 of the futures, in the file 1.0"),
         ((), "it is about many futures: give their table (--futures)"),
     ):

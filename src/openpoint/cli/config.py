@@ -1,4 +1,4 @@
-"""The options of all long commands: from a file, `--config`, as such a file, `--save-config`, and `--verbose`.
+"""The options of all long commands from a file, `--config`, and `--verbose`.
 
 The file is TOML: values by the names of options, in a table of the name of a command, or above all tables for every
 command that has such an option.
@@ -16,15 +16,12 @@ from typing import Annotated, Any
 
 import typer
 
-from openpoint.atomic import write_text
 from openpoint.cli.groups import with_parameters
-from openpoint.cli.guard import complain
 from openpoint.cli.places import STDOUT, check_options
-from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.errors import InputError, OptionError
 from openpoint.inputs import MOST_OPTIONS, content_of, toml_of
 
-_OWN = ("config", "save-config", "help", "force")
+_OWN = ("config", "help", "force")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +47,18 @@ class _File:
 
 
 def configured(command: Callable[..., int]) -> Callable[..., int]:
-    """The command with the options `--config`, `--save-config` and `--verbose`."""
+    """The command with the options `--config` and `--verbose`."""
 
     @functools.wraps(command)
-    def run(ctx: typer.Context, *, config: Path | None, save_config: Path | None, verbose: bool, **options: Any) -> int:
-        given = {**options, "config": config, "save_config": save_config}
-        check_options(given, force=options["force"])
-        code = _run(command, options, verbose=verbose)
-        return _save(ctx, save_config, code) if save_config is not None else code
+    def run(*, config: Path | None, verbose: bool, **options: Any) -> int:
+        check_options({**options, "config": config}, force=options["force"])
+        return _run(command, options, verbose=verbose)
 
     signature = inspect.signature(command, eval_str=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = [
-        inspect.Parameter("ctx", keyword, annotation=typer.Context),
         *(value.replace(kind=keyword) for value in signature.parameters.values()),
         inspect.Parameter("config", keyword, default=None, annotation=_ConfigOption),
-        inspect.Parameter("save_config", keyword, default=None, annotation=_SaveOption),
         inspect.Parameter("verbose", keyword, default=False, annotation=_VerboseOption),
     ]
     return with_parameters(run, own)
@@ -186,41 +179,6 @@ def _converted(ctx: typer.Context, option: Any, value: Any) -> Any:
     return given if option.multiple else given[0]
 
 
-def _save(ctx: typer.Context, file: Path, code: int) -> int:
-    try:
-        write_text(file, _written(ctx))
-    except OSError as error:
-        complain("error", f"--save-config {file} was not written: {error.strerror}")
-        return NOT_WRITTEN
-    return code
-
-
-def _written(ctx: typer.Context) -> str:
-    """The options of this run as a table; what was left to its default is a comment."""
-    name = str(ctx.command.name)
-    lines = [f"# openpoint {name} GRID --config FILE", f"[{name}]"]
-    for key, option in _commands(ctx)[name].items():
-        value = ctx.params.get(option.name)
-        source = ctx.get_parameter_source(option.name)
-        given = source is not None and source.name in ("COMMANDLINE", "DEFAULT_MAP")
-        if value is not None and value != [] and value != ():
-            lines.append(f"{'' if given else '# '}{key} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML has it."""
-    import json
-
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
-
-
 _ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -230,9 +188,6 @@ _ConfigOption = Annotated[
         callback=_apply,
         help="Take options from this TOML file; those of the command line win.",
     ),
-]
-_SaveOption = Annotated[
-    Path | None, typer.Option("--save-config", metavar="FILE", help="Write the options of this run as such a file.")
 ]
 _VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tell every step with its time, and every line of the progress.")

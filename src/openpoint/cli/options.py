@@ -10,22 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openpoint.cli.completion import complete_grids
-from openpoint.errors import OptionError
+from openpoint.options import EXIT_CODES as EXIT_CODES
 
 if TYPE_CHECKING:
     from openpoint.grid.devices import Held
     from openpoint.network.limits import Limits
-
-EXIT_CODES = """\b
-Exit codes:
-   0  solved: optimal, or within the gap asked for
-   2  bad input or usage; the message names the place and the remedy
-   3  proven infeasible: no topology keeps the limits; with --soft-limits the answer breaks them
-   4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
-  70  internal error: please report it
-  71  the memory did not suffice
-  74  solved, but a file asked for could not be written
- 130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 
 GRIDS = (
     "A file (MATPOWER .m, OpenDSS .dss, pandapower .json, REDS .pos, Excel or Vision .xlsx, CGMES .zip), a folder of "
@@ -70,6 +59,14 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is ther
 MaxChangesOption = Annotated[int | None, typer.Option(metavar="N", min=0, help="Switch at most so many branches.")]
 
 
+class Ignored(StrEnum):
+    """Limits that are ignored."""
+
+    VOLTAGE = "voltage"
+    CURRENT = "current"
+    ALL = "all"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LimitOptions:
     """The limits to keep, where they are not those of the grid."""
@@ -82,8 +79,9 @@ class LimitOptions:
         float | None,
         typer.Option(metavar="PU", min=0.0, help="Upper voltage limit of all buses, instead of the grid's."),
     ] = None
-    no_voltage_limits: Annotated[bool, typer.Option("--no-voltage-limits", help="Ignore all voltage limits.")] = False
-    no_current_limits: Annotated[bool, typer.Option("--no-current-limits", help="Ignore all current limits.")] = False
+    ignore_limits: Annotated[
+        Ignored | None, typer.Option(help="Ignore all limits of voltage, of current, or both.")
+    ] = None
 
     def given(self) -> Limits | None:
         """The limits, if any option names one.
@@ -91,24 +89,11 @@ class LimitOptions:
         Raises:
             OptionError: limits that contradict each other.
         """
-        return None if self == LimitOptions() else self.limits()
+        if self == LimitOptions():
+            return None
+        from openpoint.studies import shared
 
-    def limits(self) -> Limits:
-        """The limits.
-
-        Raises:
-            OptionError: limits that contradict each other.
-        """
-        from openpoint.network.limits import Limits
-
-        if self.no_voltage_limits and (self.v_min is not None or self.v_max is not None):
-            raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
-        return Limits(
-            voltage=not self.no_voltage_limits,
-            current=not self.no_current_limits,
-            v_min_pu=self.v_min,
-            v_max_pu=self.v_max,
-        )
+        return shared.LimitOptions(v_min=self.v_min, v_max=self.v_max, ignore_limits=self.ignore_limits).made()
 
 
 @dataclass(frozen=True, kw_only=True)

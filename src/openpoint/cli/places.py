@@ -71,7 +71,6 @@ _KINDS: dict[str, partial[Place]] = {
     "out": partial(Place, "--out", folder=True),
     "new_state": partial(Place, "--out", endings=None, replaces=False),
     "table": partial(Place, "--output", endings=(".csv", ".parquet"), replaces=False),
-    "save_config": partial(Place, "--save-config", endings=(".toml",), replaces=False),
 }
 """The options that write, by their names in Python."""
 

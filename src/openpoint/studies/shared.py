@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from openpoint.arguments import Names, Solves, names_of, of_kind
 from openpoint.errors import OptionError
+from openpoint.options import EXIT_CODES as EXIT_CODES
 from openpoint.options import FIRST, Output, Question, option, parts
 
 if TYPE_CHECKING:
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 LIMITS, GRID, METHOD = "Limits", "Branches to choose from", "Method"
 TIME_LIMIT_S = 3600.0
 """Seconds after which a command stops unless another limit is given."""
-EXIT_CODES = """\b
-Exit codes:
-   0  solved: optimal, or within the gap asked for
-   2  bad input or usage; the message names the place and the remedy
-   3  proven infeasible: no topology keeps the limits; with --soft-limits the answer breaks them
-   4  not proven: stopped by a limit of time or iterations, or a local optimum; the best solution is kept
-  70  internal error: please report it
-  71  the memory did not suffice
-  74  solved, but a file asked for could not be written
- 130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 EXECUTOR = (
     "Where work is shared: serial, processes:4 or dask://host:port; a Dask scheduler and its workers are trusted, "
     "since they can run any code here."
@@ -56,8 +47,9 @@ class LimitOptions:
     v_max: float | None = option(
         None, "Upper voltage limit of all buses, instead of the grid's.", "number", unit="PU", least=0.0, group=LIMITS
     )
-    no_voltage_limits: bool = option(False, "Ignore all voltage limits.", "flag", group=LIMITS)
-    no_current_limits: bool = option(False, "Ignore all current limits.", "flag", group=LIMITS)
+    ignore_limits: str | None = option(
+        None, "Ignore all limits of voltage, of current, or both.", choices=("voltage", "current", "all"), group=LIMITS
+    )
 
     def made(self) -> Limits:
         """The limits.
@@ -67,11 +59,12 @@ class LimitOptions:
         """
         from openpoint.network.limits import Limits
 
-        if self.no_voltage_limits and (self.v_min is not None or self.v_max is not None):
-            raise OptionError("--no-voltage-limits and --v-min or --v-max contradict each other; leave one out")
+        given = self.v_min is not None or self.v_max is not None
+        if self.ignore_limits in ("voltage", "all") and given:
+            raise OptionError("--ignore-limits and --v-min or --v-max contradict each other; leave one out")
         return Limits(
-            voltage=not self.no_voltage_limits,
-            current=not self.no_current_limits,
+            voltage=self.ignore_limits not in ("voltage", "all"),
+            current=self.ignore_limits not in ("current", "all"),
             v_min_pu=self.v_min,
             v_max_pu=self.v_max,
         )

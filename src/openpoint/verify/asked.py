@@ -20,7 +20,7 @@ from openpoint.verify.measure import ambiguity_text, risk_text
 
 LIMITS = ("voltage", "current", "v_min_pu", "v_max_pu")
 OPTION = {
-    "limits": "--v-min, --v-max, --no-voltage-limits, --no-current-limits",
+    "limits": "--v-min, --v-max, --ignore-limits",
     "locked_open": "--open",
     "locked_closed": "--close",
     "max_changes": "--max-changes",

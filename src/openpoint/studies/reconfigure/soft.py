@@ -304,9 +304,9 @@ def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tu
     ways = ["--soft-limits (soft_limits=True) answers with the state that breaks them least"]
     kinds = {each.kind for each in violations}
     if kinds == {"current"}:
-        ways.append("--no-current-limits (Limits(current=False)) alone would do")
+        ways.append("--ignore-limits current (Limits(current=False)) alone would do")
     elif "current" not in kinds:
-        ways.append("--no-voltage-limits (Limits(voltage=False)) alone would do")
+        ways.append("--ignore-limits voltage (Limits(voltage=False)) alone would do")
     return (*texts, "; ".join(ways))
 
 

@@ -203,10 +203,10 @@ def test_an_infeasible_run_says_what_to_do() -> None:
     assert any("the least violation met: current at a" in note for note in notes)
     ways = next(note for note in notes if "--soft-limits" in note)
     assert "soft_limits=True" in ways
-    assert "--no-current-limits (Limits(current=False)) alone would do" in ways
+    assert "--ignore-limits current (Limits(current=False)) alone would do" in ways
     assert not any("no switching can help" in note for note in notes)
     low = openpoint.reconfigure(hot(200.0), limits=Limits(v_min_pu=0.999)).notes
-    assert any("--no-voltage-limits (Limits(voltage=False)) alone would do" in note for note in low)
+    assert any("--ignore-limits voltage (Limits(voltage=False)) alone would do" in note for note in low)
 
 
 def test_where_nothing_can_be_switched_an_infeasible_run_says_so() -> None:
