@@ -79,9 +79,6 @@ def test_a_front_is_told_a_row_a_point(command: Command, folder: Path, tmp_path:
     assert done.code == 0
     assert "The least losses at each bound of moves" in done.out
     assert (tmp_path / "front.svg").exists()
-    both = command("dispatch", folder, "--pareto", "losses,moves", "--out", tmp_path / "new")
-    assert both.code == 2
-    assert "--pareto finds many" in both.err
 
 
 def test_the_proof_of_what_is_free_is_checked_against_the_whole_grid(command: Command, tmp_path: Path) -> None:
@@ -99,8 +96,6 @@ def test_the_proof_of_what_is_free_is_checked_against_the_whole_grid(command: Co
     refused = command("dispatch", "baran33-devices", "--minimize", "deviation", "--certificate", file)
     assert refused.code == 2
     assert "the deviation of voltages has no useful bound" in refused.err
-    both = command("dispatch", "baran33-devices", "--pareto", "losses,changes", "--checkpoint", file)
-    assert "--pareto makes several" in both.err
 
 
 def test_the_proofs_of_least_losses_and_of_least_cost_are_checked(command: Command, tmp_path: Path) -> None:
