@@ -1,4 +1,4 @@
-"""The shape of what `openpoint reconfigure --front` writes."""
+"""The shape of what `openpoint reconfigure-front` writes."""
 
 from __future__ import annotations
 
