@@ -73,7 +73,7 @@ def _empty(result: ReconfigureFront) -> Floats:
     return np.array(corners, dtype=np.float64).reshape(-1, 2)
 
 
-HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write or --plan."
+HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, with commas), with --write."
 """With all open branches given, the point is the only radial state."""
 
 
@@ -85,7 +85,7 @@ def view(result: ReconfigureFront) -> v.View:
         Remarks(result.notes),
     ]
     if not result.results:
-        text = "No radial state that keeps all limits was found; reconfigure without --front names the least violation."
+        text = "No radial state that keeps all limits was found; reconfigure alone names the least violation."
         return [*lines, v.Line(text)]
     title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
     rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
