@@ -26,7 +26,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 from openpoint.arrays import Bools, Complexes, Ints
 from openpoint.errors import OptionError
-from openpoint.search.operating_states import Enumerated, best_operating_state
+from openpoint.search.enumeration import Enumerated, best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram

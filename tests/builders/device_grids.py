@@ -15,8 +15,7 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.enumeration import count_topologies, topologies
-from openpoint.search.operating_states import combination, count_positions
+from openpoint.search.enumeration import combination, count_positions, count_topologies, topologies
 from tests.search.random_grids import random_grid
 
 FEATURES = ("banks", "voltages", "taps", "fixed units", "units", "limits", "ratings", "supply", "prices", "moves")

@@ -11,8 +11,7 @@ import numpy as np
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.devices import build_devices, build_prices, build_supply
-from openpoint.search.enumeration import count_topologies
-from openpoint.search.operating_states import count_positions
+from openpoint.search.enumeration import count_positions, count_topologies
 from tests.builders.device_grids import DeviceGrid, between, free_of_charge, sampled_figures
 from tests.builders.grids import Flavour, Rows, random_grid
 

@@ -11,13 +11,12 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.search.enumeration import topologies
+from openpoint.search.enumeration import best_operating_state, combination, count_positions, topologies
 from openpoint.search.kernel import ascent, forest
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
-from openpoint.search.model.devices import free_devices
-from openpoint.search.operating_states import best_operating_state, combination, count_positions
+from openpoint.search.model.objective import free_devices
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination

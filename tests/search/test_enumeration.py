@@ -16,8 +16,14 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, no_devices, with_positions
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import excesses
-from openpoint.search.enumeration import best_topologies, count_topologies, topologies
-from openpoint.search.operating_states import best_operating_state, combination, count_positions
+from openpoint.search.enumeration import (
+    best_operating_state,
+    best_topologies,
+    combination,
+    count_positions,
+    count_topologies,
+    topologies,
+)
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid

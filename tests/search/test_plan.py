@@ -16,9 +16,8 @@ from openpoint.network.stations import open_held_meshes
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
 from openpoint.search.plan import order
-from openpoint.search.plan.figures import figures_of
 from openpoint.search.plan.order import MORE, Order, best_order
-from openpoint.search.plan.question import PlanQuestion
+from openpoint.search.plan.question import PlanQuestion, figures_of
 from openpoint.twostage.deadline import Deadline
 from tests.builders.grids import LIMITED, LIMITED_FEED, RICH, all_topologies, random_grid
 

@@ -12,8 +12,7 @@ from scipy.optimize import minimize
 
 from openpoint.arrays import States
 from openpoint.network.devices import DeviceKind
-from openpoint.search.enumeration import topologies
-from openpoint.search.operating_states import combination, count_positions
+from openpoint.search.enumeration import combination, count_positions, topologies
 from openpoint.verify.bound import COARSE, FINE, PHI, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read

@@ -15,7 +15,7 @@ from openpoint.arrays import Ints
 from openpoint.network import build_network
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_supply
 from openpoint.network.freedom import free_kinds, freed
-from openpoint.search.operating_states import best_operating_state
+from openpoint.search.enumeration import best_operating_state
 from openpoint.verify import CertificateError, Verified, verify
 from openpoint.verify.objective import Objective
 from openpoint.verify.question import mattering

@@ -17,7 +17,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.search.operating_states import best_operating_state
+from openpoint.search.enumeration import best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, Verified
 from openpoint.verify.bound import PHI, Exact

@@ -27,8 +27,7 @@ from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model
 from openpoint.search.kernel.entries import LEAF, propagate
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.model.devices import free_devices
-from openpoint.search.model.objective import objective_of
+from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.no_flow import is_hopeless
 from openpoint.search.paths.build import obstacles
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within

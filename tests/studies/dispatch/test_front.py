@@ -17,9 +17,8 @@ import openpoint
 from openpoint import Limits, OptionError
 from openpoint.network import build_network
 from openpoint.report.figure import save
-from openpoint.search.enumeration import topologies
+from openpoint.search.enumeration import combination, count_positions, topologies
 from openpoint.search.methods import TopologySearch
-from openpoint.search.operating_states import combination, count_positions
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
 from openpoint.studies.dispatch.front import report

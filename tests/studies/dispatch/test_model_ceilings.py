@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openpoint.network.operating_cost import OperatingCost, least_loss
-from openpoint.search.operating_states import best_operating_state
+from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.model.evaluation import Ceiling, bounded
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders

@@ -10,7 +10,7 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network.operating_cost import least_loss, no_supply_limits
-from openpoint.search.operating_states import best_operating_state
+from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination

@@ -9,7 +9,7 @@ import pytest
 
 from openpoint import TopologySearch
 from openpoint.network.devices import DeviceKind
-from openpoint.search.operating_states import best_operating_state
+from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.device_tables import device_grid_of, random_device_tables

@@ -18,17 +18,21 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
 from openpoint.network.limits import at_kept_limits, greatest_series_currents, greatest_square, least_square
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.model.devices import (
+from openpoint.search.model.objective import (
+    CostRange,
+    Objective,
     at_greatest,
     bank_power,
     check_devices,
+    cost_range,
     device_arrays,
+    output_arrays,
+    prices_of,
     source_voltages,
     with_bank_power,
     with_zero,
     without_banks,
 )
-from openpoint.search.model.objective import CostRange, Objective, cost_range, output_arrays, prices_of
 from openpoint.search.model.voltage_bounds import (
     VoltageBounds,
     bounds_of_voltages,

@@ -30,8 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.search.plan.figures import AcStates, Figures
-from openpoint.search.plan.question import Move, Moves, PlanQuestion
+from openpoint.search.plan.question import AcStates, Figures, Move, Moves, PlanQuestion
 from openpoint.twostage.deadline import Deadline
 
 EXACT = 14

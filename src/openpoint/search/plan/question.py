@@ -6,19 +6,27 @@ differ is operated once: that is the least number of operations (the exchange pr
 
 Only the branches that may be operated matter for the supply: buses that all other closed branches join are one *part*.
 A state is the set of the closed ones among these branches, as the bits of a whole number.
+
+Limits, loading and voltages of a state of a switch plan, by exact AC power flow.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Bools, Floats, Ints
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components
+from openpoint.network import Network
+from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.network.stations import Stations
+from openpoint.powerflow.balanced import FlowStatus, close_loops, solve
+from openpoint.powerflow.check import check_flow
+from openpoint.powerflow.meshed import solve_meshed
 
 
 class Move(NamedTuple):
@@ -230,3 +238,139 @@ def _root(parent: list[int], node: int) -> int:
         parent[node] = parent[parent[node]]
         node = parent[node]
     return node
+
+
+CELLS = 2_000_000
+"""Buses and branches of the states that are solved in one call, so that memory stays small."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a state.
+
+    Attributes:
+        excess: the largest share by which a limit is exceeded, 0 where all are kept; inf without a power flow.
+        worst: what exceeds its limit most, `voltage low`, `voltage high` or `current`, and its number; "" where none.
+        loading: largest share of a rating, and the number of its branch; 0 and -1 where there are no ratings.
+        v_min: lowest voltage of a bus with supply, pu, and the number of the bus.
+        strain: what a plan keeps low: the loading, or without ratings the drop of the lowest voltage from 1 pu.
+    """
+
+    excess: float
+    worst: tuple[str, int]
+    loading: tuple[float, int]
+    v_min: tuple[float, int]
+    strain: float
+
+
+NO_FLOW = Figures(math.inf, ("no power flow", -1), (math.inf, -1), (math.nan, -1), math.inf)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The exact power flow of a state: (N) voltages, 0 where there is no supply, (E) currents, loss, mismatch, pu."""
+
+    v: Complexes
+    i: Floats
+    loss: float
+    mismatch: float
+
+
+@dataclass(frozen=True)
+class AcStates:
+    """Exact power flows of states of a network: radial, with loops, and with buses that are off.
+
+    Attributes:
+        stations: the network, and the one with its held meshes opened.
+    """
+
+    stations: Stations
+
+    @cached_property
+    def limited(self) -> Network:
+        """The network without limits of couplers in held loops: how these share their current is not known."""
+        whole = self.stations.whole
+        return replace(whole, l_max=np.where(self.stations.unlimited, np.inf, whole.l_max))
+
+    def flow(self, closed: Bools) -> Flow | None:
+        """The power flow of a state (E), None where there is none; one with loops needs supply at every bus."""
+        opened, whole = self.stations.opened, self.stations.whole
+        flows = solve(opened, closed & ~self.stations.dropped)
+        if flows.status[0] == FlowStatus.NOT_RADIAL:
+            found = solve_meshed(whole, closed)
+            if found is None:
+                return None
+            v, i, loss = found.v, found.i_rated, found.loss
+        elif not flows.converged[0]:
+            return None
+        else:
+            v, i, loss = flows.v[0], flows.i_rated[0], float(flows.loss[0])
+        return Flow(v, i, loss, check_flow(whole, closed, v).max_mismatch)
+
+    def figures(self, closed: Bools) -> list[Figures]:
+        """The figures of states (K, E)."""
+        opened, found = self.stations.opened, list[Figures]()
+        for some in _parts(len(closed), opened):
+            flows = solve(opened, closed[some] & ~self.stations.dropped)
+            for row, status in enumerate(flows.status):
+                if status == FlowStatus.NOT_RADIAL:
+                    meshed = solve_meshed(self.stations.whole, closed[some][row])
+                    found.append(NO_FLOW if meshed is None else figures_of(self.limited, meshed.v, meshed.i_rated))
+                elif status == FlowStatus.CONVERGED:
+                    found.append(figures_of(opened, flows.v[row], flows.i_rated[row]))
+                else:
+                    found.append(NO_FLOW)
+        return found
+
+    def with_closed(self, closed: Bools, branches: Ints) -> list[Figures]:
+        """The figures of the states in which one of K more branches is closed beside those of a state (E)."""
+        opened, state = self.stations.opened, closed & ~self.stations.dropped
+        flows = solve(opened, state)
+        plain = (opened.tap[branches] == 1.0) & (opened.shift[branches] == 0.0)
+        result: list[Figures | None] = [None] * len(branches)
+        if flows.converged[0] and flows.energised[0].all():
+            for some in _parts(int(plain.sum()), opened):
+                chosen = np.flatnonzero(plain)[some]
+                loops = close_loops(opened, state, branches[chosen])
+                for row, j in enumerate(chosen.tolist()):
+                    result[j] = figures_of(opened, loops.v[row], loops.i[row]) if loops.found[row] else None
+        for j, e in enumerate(branches.tolist()):
+            if result[j] is None:
+                more = closed.copy()
+                more[e] = True
+                result[j] = self.figures(more[None])[0]
+        return [each for each in result if each is not None]
+
+
+def _parts(count: int, network: Network) -> list[slice]:
+    """Numbers of states in groups that fit into memory."""
+    size = max(1, CELLS // (network.n_terminals + network.n_conductors))
+    return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
+
+
+def figures_of(network: Network, v: Complexes, i: Floats) -> Figures:
+    """The figures of voltages (N), 0 where there is no supply, and rated currents (E)."""
+    size, live = np.abs(v), np.abs(v) > 0.0
+    checked = live.copy()
+    checked[network.source_terminal] = False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(checked & (network.w_min > 0.0), 1.0 - size / np.sqrt(network.w_min), -np.inf)
+        high = np.where(checked, size / np.sqrt(network.w_max) - 1.0, -np.inf)
+        loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
+    kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
+    most, kind, excess = max(((_most(each), kind, each) for kind, each in kinds), key=lambda found: found[0])
+    broken = most > LIMIT_TOLERANCE
+    lowest = int(np.where(live, size, np.inf).argmin())
+    peak = _most(loading)
+    rated = math.isfinite(peak)
+    return Figures(
+        most if broken else 0.0,
+        (kind, int(excess.argmax())) if broken else ("", -1),
+        (peak, int(loading.argmax())) if rated else (0.0, -1),
+        (float(size[lowest]), lowest),
+        peak if rated else 1.0 - float(size[lowest]),
+    )
+
+
+def _most(values: Floats) -> float:
+    return float(values.max(initial=-np.inf))

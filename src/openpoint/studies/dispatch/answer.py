@@ -22,7 +22,7 @@ from openpoint.results.ac_tables import OperatingPoint
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.results.violation import Violation
-from openpoint.search.operating_states import OperatingState
+from openpoint.search.enumeration import OperatingState
 from openpoint.studies.dispatch import tables
 from openpoint.studies.dispatch.question import Found, Question
 from openpoint.studies.dispatch.result import DispatchResult

@@ -17,13 +17,11 @@ from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.enumeration import count_topologies
+from openpoint.search.enumeration import OperatingState, best_operating_state, count_positions, count_topologies
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.model.devices import free_devices
-from openpoint.search.model.objective import objective_of
-from openpoint.search.operating_states import OperatingState, best_operating_state, count_positions
+from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.evaluation import BoundedEvaluator, Ceiling, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram

@@ -17,7 +17,7 @@ from openpoint.network.limits import power_slack
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.violation import Violation
-from openpoint.search.operating_states import OperatingState
+from openpoint.search.enumeration import OperatingState
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.schema import ACTIONS, CRITERIA_TABLE, DEVICES, GENERATORS, SOURCES
 

@@ -23,9 +23,8 @@ from openpoint.network.stations import open_held_meshes
 from openpoint.results import columns as c
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
-from openpoint.search.plan.figures import AcStates, Figures, Flow, figures_of
 from openpoint.search.plan.order import Order, best_order
-from openpoint.search.plan.question import PlanQuestion
+from openpoint.search.plan.question import AcStates, Figures, Flow, PlanQuestion, figures_of
 from openpoint.twostage.deadline import Deadline
 
 

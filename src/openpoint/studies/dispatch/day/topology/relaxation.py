@@ -39,7 +39,7 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
 from openpoint.search.model.build import build_model
-from openpoint.search.model.devices import source_voltages, without_banks
+from openpoint.search.model.objective import source_voltages, without_banks
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.topology.columns import Columns, Copy, Moves, columns, movable_devices
 
