@@ -310,5 +310,5 @@ def test_every_study_of_the_catalogue_is_run_here(results: dict[str, Result]) ->
 
 
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match=r"'nothing'; there are result, futures, .*horizon, grid"):
+    with pytest.raises(OptionError, match=r"'nothing'; there are reconfigure, .*horizon, grid"):
         published("nothing")
