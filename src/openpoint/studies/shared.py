@@ -200,6 +200,8 @@ def _method_of(question: ByMethod) -> Any:
     Raises:
         OptionError: a name that the study does not know, or an option that the method does not have.
     """
+    from openpoint.twostage.workers.executors import executor_from
+
     given = question.method  # type: ignore[attr-defined]
     files = [name for name in ("certificate", "checkpoint") if getattr(question, name, None) is not None]
     if given is None and not files and question.executor is None:
@@ -221,7 +223,7 @@ def _method_of(question: ByMethod) -> Any:
             continue
         if own not in has:
             raise OptionError(f"--{own} is no option of --method {name}; leave one of both out")
-        options[own] = value
+        options[own] = executor_from(value) if own == "executor" and isinstance(value, str) else value
     return type(made)(**{each.name: getattr(made, each.name) for each in fields(made)} | options)
 
 
