@@ -144,7 +144,7 @@ def check(document: object, schema: dict[str, Any]) -> None:
 
 def test_json_has_the_published_shape(any_result: ReconfigureResult) -> None:
     document = json.loads(any_result.to_json(), parse_constant=refuse_constant)
-    schema = published("result")
+    schema = published("reconfigure")
     check(document, schema)
     assert list(document) == list(schema["properties"])
     assert set(document) >= KEYS

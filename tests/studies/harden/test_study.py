@@ -303,12 +303,12 @@ def test_options_that_make_no_sense_are_refused(zhang: Grid, options: dict[str, 
 
 def test_all_wrong_options_are_said_at_once() -> None:
     with pytest.raises(OptionError) as raised:
-        harden("zhang13", any_lines=1, ambiguity=moved(0.1), max_lines=-1, budget_usd=-2.0, method="ccg", limits={})  # type: ignore[arg-type]
+        harden("zhang13", any_lines=1, ambiguity=moved(0.1), max_lines=-1, budget_usd=-2.0, method="magic", limits={})  # type: ignore[arg-type]
     for told in (
         "any_lines has no probabilities",
         "max_lines is -1",
         "budget_usd is -2",
-        "method is 'ccg'",
+        "method is 'magic'",
         "limits is of",
     ):
         assert told in str(raised.value)

@@ -94,7 +94,7 @@ def test_levels_are_solved_once_each_from_low_to_high(levels: PartitionLevelsRes
         "failures",
     }
     table = pl.read_parquet(paths["levels"])
-    assert table["cost"].to_list() == costs
+    assert table["cost_usd"].to_list() == costs
     assert table["level"].to_list() == [0.0, 0.3]
     assert pl.read_parquet(paths["blocks"]).group_by("level").len()["len"].to_list() == [4, 4]
 
@@ -109,5 +109,5 @@ def test_levels_that_make_no_sense_are_refused_before_any_is_solved() -> None:
 
 def test_levels_stop_where_the_user_interrupts(levels: PartitionLevelsResult, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_short = replace(levels.results[0], termination=Termination.INTERRUPTED)
-    monkeypatch.setattr(PreparedPartition, "solve", lambda *_: cut_short)
+    monkeypatch.setattr(PreparedPartition, "planned", lambda *_: cut_short)
     assert partition_levels(levels.grid, (0.1, 0.2)).by_level == {0.1: cut_short}

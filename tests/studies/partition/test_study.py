@@ -290,7 +290,7 @@ def test_all_wrong_options_are_said_at_once() -> None:
         "ramp": 2.0,
         "max_grid_forming": 0,
         "costs": 3.0,
-        "method": "ccg",
+        "method": "magic",
     }
     told = (
         "uncertain_loads has None",

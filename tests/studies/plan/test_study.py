@@ -94,7 +94,7 @@ def test_a_day_is_a_state_where_its_open_points_are_decided_once(topology: str, 
 
 
 def test_a_year_in_blocks_is_no_state(tmp_path: Path) -> None:
-    (tmp_path / "year.json").write_text(json.dumps({"study": "year-blocks", "blocks": []}), encoding="utf-8")
+    (tmp_path / "year.json").write_text(json.dumps({"study": "reconfigure-seasons", "blocks": []}), encoding="utf-8")
     with pytest.raises(OptionError, match="choose a block"):
         op.switch_plan("baran33", tmp_path / "year.json")
 

@@ -436,7 +436,7 @@ def test_ambiguity_sets_are_made_of_the_futures() -> None:
 
 def check_document(result: FuturesResult) -> None:
     """JSON in the published shape, nothing infinite in it."""
-    schema = published("futures")
+    schema = published("reconfigure-futures")
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(result.to_json()), schema, cls=jsonschema.Draft202012Validator)
 

@@ -368,7 +368,7 @@ def test_a_grid_that_cannot_carry_its_load_is_refused_with_the_reason() -> None:
 def test_every_output_holds_the_phases(tmp_path: Path) -> None:
     result = reconfigure(openpoint.read("ieee123"))
     document = json.loads(result.to_json())
-    jsonschema.validate(document, published("result"))
+    jsonschema.validate(document, published("reconfigure"))
     assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
     assert len(document["phases"]) == 3
     export.to_csv(result, tmp_path)

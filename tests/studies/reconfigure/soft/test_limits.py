@@ -183,7 +183,7 @@ def test_only_what_nothing_keeps_gives_way() -> None:
     assert "no radial state breaks them less" in result.notes[-1]
     free = openpoint.reconfigure(hot(), limits=Limits(current=False))
     assert result.loss_kw == pytest.approx(free.loss_kw, rel=1e-9)
-    schema = published("result")
+    schema = published("reconfigure")
     jsonschema.validate(document := result.document(), schema, cls=jsonschema.Draft202012Validator)
     assert document["termination"] == "limits not kept"
     assert document["soft_limits"]["proven"] is True

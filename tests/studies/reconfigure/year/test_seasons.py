@@ -112,7 +112,7 @@ def test_what_staying_would_lose_and_what_is_switched(free: SeasonsResult) -> No
         assert row["energy_staying_mwh"] >= row["energy_mwh"] * (1.0 - 2e-6)
         assert same == (row["energy_staying_mwh"] == row["energy_mwh"])
     written = json.loads(free.to_json())
-    assert written["study"] == "year-blocks"
+    assert written["study"] == "reconfigure-seasons"
     assert written["blocks"][1]["open_branches"] == list(free.states[1].open_branches)
 
 
