@@ -151,19 +151,6 @@ def _solved(
     return np.array([k for k, _ in some], dtype=np.int64), rated, tuple(map(np.array, zip(*rows))) if rows else empty
 
 
-def period_network(
-    question: DayQuestion, plan: DayPlan, t: int, realisation: Floats, recourse: HourRecourse
-) -> Network:
-    """The network of a period with all that is decided as part of the demand, but for dispatchable generators.
-
-    Arguments as of `day_flow`, beside the period.
-    """
-    base, drawn, _ = _drawn(question, plan, t, [(realisation, recourse)])
-    p_max = np.maximum(base.p_min, base.p_max * question.day.unit_available[t])
-    power, current, impedance = (values[0] for values in drawn)
-    return replace(base, p_max=p_max, s_power=power, s_current=current, s_impedance=impedance)
-
-
 def _drawn(
     question: DayQuestion, plan: DayPlan, t: int, days: Sequence[tuple[Floats, HourRecourse]]
 ) -> tuple[Network, tuple[Complexes, Complexes, Complexes], Floats]:

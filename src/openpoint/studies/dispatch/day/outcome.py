@@ -35,7 +35,6 @@ class DayOutcome:
     Attributes:
         termination: why it stopped.
         plan: best plan whose worst case keeps the limits; that of least violation where none is found; None = no plan.
-            What the recourse decides of the schedule is in the operations.
         forecast: operation of the plan as forecast. worst: in its worst realisation. None without a plan.
         lower_bound: $, no plan costs less in its worst case (or by the risk measure). upper_bound: $ of the plan,
             verified by exact AC power flow in all vertices of the uncertainty set; inf where limits are broken.

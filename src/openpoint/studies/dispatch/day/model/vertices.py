@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
@@ -43,13 +43,6 @@ class Vertices:
     def day(self, choice: Ints) -> Floats:
         """(T, U) the realisation of a day, by the number of its vertex in every period (T)."""
         return np.array([values[v] for values, v in zip(self.realisations, choice, strict=True)])
-
-
-def deviating(day: DayArrays) -> DayArrays:
-    """The day with deviations of 0 where a quantity has nothing to scale: its set has the same worst case."""
-    uncertain, scaled = day.uncertain, _scaled(day)
-    down, up = np.where(scaled, uncertain.down, 0.0), np.where(scaled, uncertain.up, 0.0)
-    return replace(day, uncertain=replace(uncertain, down=down, up=up))
 
 
 def vertices_of(day: DayArrays) -> Vertices:
