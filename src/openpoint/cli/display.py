@@ -38,7 +38,7 @@ LINE_EVERY_S = 1.0
 SILENCE_S = 2.0
 """Seconds without a line after which a run whose output is a file or a pipe says that it goes on."""
 COMPILING = (
-    "First use on this machine: compiling takes 10 to 20 s of processor time, and is kept; "
+    "First use on this machine: compiling takes about 20 s of processor time, and is kept; "
     "openpoint warmup does it beforehand."
 )
 

@@ -183,7 +183,7 @@ class CompiledTree(Generic[By]):
         return lowest(self.counts, self.pool)
 
     def explore(self, most: int) -> int:
-        """Process at most so many nodes, as `openpoint.search.tree.driver.Tree`; a leaf is done with."""
+        """Process at most so many nodes, as `openpoint.search.tree.Tree`; a leaf is done with."""
         if self.explorer is not None:
             event = self.explorer.explore(self.pool, self.counts, most)
         else:

@@ -76,7 +76,7 @@ def check(
     *,
     workers: int = 1,
 ) -> Verified:
-    """Check a certificate of a question in numbers; otherwise as `openpoint.verify.verify`."""
+    """Check a certificate of a question in numbers; otherwise as `openpoint.verify.ask.verify`."""
     of_part = partial(_checked, question, path)
     if workers == 1 or question.futures is not None or question.steps is not None:
         return of_part((0, 1), progress)

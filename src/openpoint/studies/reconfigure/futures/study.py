@@ -119,7 +119,7 @@ def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesR
 
     ρ says how the losses of the futures become one number (`openpoint.search.futures`). Where generators are dispatched
     in every future, a mixed-integer master chooses the topology, and a second-order cone power flow (Farivar and Low
-    2013) values it and answers with cuts (`openpoint.twostage.methods.benders`).
+    2013) values it and answers with cuts (`openpoint.twostage.methods.decomposition`).
 
     Raises:
         InputError: the grid or the futures have faults, or a locked branch is unknown.
