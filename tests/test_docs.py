@@ -237,8 +237,9 @@ def test_a_code_name_of_the_glossary_exists(name: str) -> None:
 
 def test_options_and_keys_of_the_glossary_exist() -> None:
     root: Any = typer.main.get_command(app)
-    commands = [root.get_command(None, name) for name in root.list_commands(None)]
-    options = {option for command in commands for each in command.params for option in each.opts}
+    names = root.list_commands(None)
+    commands = [root.get_command(None, name) for name in names]
+    options = {option for command in commands for each in command.params for option in each.opts} | {*names}
     reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     assert [option for option in named(4) if option not in options] == []
     assert [key for key in named(5) if f"`{key}`" not in reference] == []
