@@ -218,7 +218,7 @@ def test_states_of_no_time_or_another_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         ready(now="6", state=tmp_path / "none.csv")
     (tmp_path / "state.txt").write_text("kind,name\n")
-    with pytest.raises(OptionError, match=r"\.csv, \.parquet or \.xlsx"):
+    with pytest.raises(InputError, match="the format of this file is not known"):
         ready(now="6", state=tmp_path / "state.txt")
     with pytest.raises(InputError, match="loop"):  # a measured loop with a given topology has no radial state
         ready(now="6", state=[{"kind": "branch", "name": "ad", "closed": True}])
