@@ -18,7 +18,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import numpy as np
 
 from tests.builders.fault_tasks import fault_case
-from tests.studies.reconfigure.faults.test_random_grids import check_bounds, check_figures, check_optima
+from tests.studies.reconfigure.faults.test_study import check_bounds, check_figures, check_optima
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-from tests.studies.secure.test_switchings import check
+from tests.studies.secure.test_study import check
 
 
 def main() -> None:

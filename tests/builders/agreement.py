@@ -10,7 +10,7 @@ from pathlib import Path
 from openpoint.verify import CertificateError, Question, check
 from openpoint.verify.problem import problem_text
 from openpoint.verify.reference import Problem
-from tests.builders.by_reference import by_reference
+from tests.builders.certificates import by_reference
 from tests.builders.mutations import Piece, text_of
 
 ROUNDING = 1e-11

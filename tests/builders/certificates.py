@@ -1,10 +1,12 @@
-"""Certificates as their lines, to be looked at and tampered with."""
+"""Certificates as their lines, to be looked at and tampered with, and what the reference checker says of one."""
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,15 +19,15 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
-from openpoint.verify import CertificateError, Question, Verified, check
+from openpoint.verify import CertificateError, Question, Verified, check, reference
 from openpoint.verify.futures import Futures
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import FORMAT
 from openpoint.verify.measure import Between, Measure, Near
 from openpoint.verify.objective import Objective
+from openpoint.verify.problem import problem_text
 from openpoint.verify.steps import Steps
 from openpoint.verify.wires import CLOSED, FREE, OPEN
-from tests.builders.by_reference import of_file
 
 Line = list[Any]
 Content = tuple[dict[str, Any], list[Line]]
@@ -306,3 +308,23 @@ def _head(
         "bound": bound,
         "buses": network.n_terminals,
     }
+
+
+def by_reference(problem: reference.Problem | str, text: bytes) -> str | None:
+    """Of an unpacked certificate; None where it accepts it."""
+    try:
+        given = reference.Problem(problem) if isinstance(problem, str) else copy.copy(problem)
+        given.grid = copy.copy(given.grid)  # which a check narrows
+        reference.Check(given, reference.File(text)).run()
+    except reference.BROKEN as error:
+        return repr(error)
+    return None
+
+
+def of_file(question: Question, path: Path) -> str | None:
+    """The same of a file."""
+    try:
+        text = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        return repr(error)
+    return by_reference(problem_text(question), text)

@@ -109,7 +109,7 @@ def _futures(seed: int, path: Path) -> Question | None:
 
 def _year(seed: int, path: Path) -> Question | None:
     from tests.studies.reconfigure.year.test_search import random_year
-    from tests.verify.test_year import steps_of, written
+    from tests.verify.test_steps import steps_of, written
 
     task, _, _ = random_year(seed)
     if written(task, path, [2, 6, 24][seed % 3]) is None:

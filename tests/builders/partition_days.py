@@ -1,6 +1,4 @@
-"""Small feeders over two or three steps for tests of partitioning over time, and their best plan by enumeration: every
-state of the switches, every choice of live islands and sources, step after step, and one linear program over all steps
-where energy is in store. Written apart from the model."""
+"""Small feeders over two or three steps, their best plan by enumeration, and partitions at the published levels."""
 
 from __future__ import annotations
 
@@ -9,13 +7,16 @@ import itertools
 import math
 import random
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+import openpoint
 from openpoint.grid import Grid
 from openpoint.scenarios.horizon import Horizon
+from openpoint.studies.partition.result import PartitionResult
 from tests.builders.partitions import Feeder, IslandProgram, Store, island_program, random_feeder, reached
 
 
@@ -294,3 +295,13 @@ def _with_store(day: Day, plan: list[Choice], deviation: float) -> float:
         if answer.status == 0:
             best = min(best, dead + float(answer.fun))
     return best
+
+
+SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
+"""The loads that are uncertain."""
+
+
+@cache
+def planned(level: float, loads: int | str | tuple[str, ...] = SIX) -> PartitionResult:
+    """The plan where these loads deviate by up to a share."""
+    return openpoint.partition(openpoint.read("ieee37-microgrids"), uncertainty=level, uncertain_loads=loads)

@@ -21,7 +21,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.series import StepDemand, series_until, solve_series
 from openpoint.powerflow.state import excesses
 from openpoint.search.enumeration import topologies
-from tests.builders.station_inputs import station_input, without_links
+from tests.builders.stations import station_input, without_links
 from tests.powerflow.small_networks import random_network
 from tests.search.random_grids import random_grid
 

@@ -29,7 +29,8 @@ from openpoint.results.switched import SwitchedResult
 from openpoint.studies.catalog import STUDIES as CATALOGUE
 from openpoint.studies.catalog import published
 from openpoint.twostage.log import Termination
-from tests.builders import dispatch_grids, ring_days
+from tests.builders import days as ring_days
+from tests.builders import dispatch_grids
 from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result

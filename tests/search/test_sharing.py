@@ -17,7 +17,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.executors import GivenExecutor, InProcess, Processes
 from tests.builders.certificates import verify_network
-from tests.builders.failing import FAILURES, FailingExecutor
+from tests.builders.clock import FAILURES, FailingExecutor
 from tests.search.random_grids import FEATURES, random_grid
 from tests.search.test_checkpoint import the_same
 from tests.search.test_topology import loaded

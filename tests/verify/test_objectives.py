@@ -31,7 +31,7 @@ from tests.builders.certificates import ROW, Content, Line, content, rewritten, 
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid
 from tests.powerflow.small_networks import Branch, make_network
 from tests.powerflow.test_operating_point import devices_of
-from tests.verify.test_bound_with_devices import Valued
+from tests.verify.test_bound import Valued
 
 Tamper = Callable[[dict[str, Any], list[Line]], None]
 

@@ -24,7 +24,7 @@ from openpoint.verify import Question, reference
 from openpoint.verify.problem import problem_text
 from openpoint.verify.reference import ONE
 from tests.builders.agreement import both, by_rounding
-from tests.builders.by_reference import by_reference
+from tests.builders.certificates import by_reference
 from tests.builders.certified import KINDS, Case, certified
 from tests.builders.mutations import mutated, pieces_of, text_of
 from tests.search.random_grids import random_grid

@@ -1,20 +1,33 @@
-"""Hardening: the recourse against enumeration, its theorems, and the figures of the 13-bus grid to the cent."""
+"""Hardening: recourse, trees and linear flow against enumeration and equations; figures of 13 buses to the cent;
+stations.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
+import openpoint
 from openpoint.errors import InputError, OptionError
+from openpoint.formulations.islands import lindistflow, nominal_demand
+from openpoint.grid import files
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.network.limits import Limits
+from openpoint.scenarios.disasters import Disasters
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.model import Backup, HardenProgram
+from openpoint.studies.harden.trees import Feeder, feeder_of, flow, lifted, shed_on, spanned, violation, walk
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import Expectation
@@ -223,3 +236,183 @@ def test_a_source_gets_no_generator() -> None:
         zhang(C, buses=np.arange(13))
     with pytest.raises(OptionError, match="backup generator"):
         Backup(0.0, 0.0)
+
+
+NETWORK = build_network(files.load("baran33"))
+NONE = np.empty(0, dtype=np.int64)
+
+
+def feeder(network: Network, price: np.ndarray | None = None) -> Feeder:
+    return feeder_of(network, np.ones(network.n_terminals) if price is None else price, NONE, np.empty(0))
+
+
+def connected(broken: list[int]) -> np.ndarray:
+    """(E) branches that are left in the part of the source."""
+    whole = np.ones(NETWORK.n_conductors, dtype=np.bool_)
+    whole[broken] = False
+    ends = NETWORK.terminal_fr[whole], NETWORK.terminal_to[whole]
+    graph = sp.csr_array((np.ones(int(whole.sum())), ends), shape=(33, 33))
+    part = connected_components(graph, directed=False)[1]
+    return whole & (part[NETWORK.terminal_fr] == part[0])
+
+
+@given(st.lists(st.integers(0, 36), max_size=5))
+def test_trees_are_spanning_and_the_lightest(broken: list[int]) -> None:
+    live = connected(broken)
+    tree = spanned(feeder(NETWORK), live)
+    weight = np.where(NETWORK.closed, 1.0, 2.0) * (1e-6 + np.abs(NETWORK.z.diagonal()))
+    ends = NETWORK.terminal_fr[live], NETWORK.terminal_to[live]
+    least = minimum_spanning_tree(sp.csr_array((weight[live], ends), shape=(33, 33))).sum()
+    assert not np.any(tree & ~live)
+    assert weight[tree].sum() == pytest.approx(least)
+    order, parent, _ = walk(feeder(NETWORK), tree, 0)
+    assert len(order) == int(tree.sum()) + 1
+    assert all(parent[bus] in order[:k] for k, bus in enumerate(order) if k)
+
+
+def test_the_flow_on_a_tree_is_that_of_the_model() -> None:
+    """Today's state of the 33-bus grid, with ratios put into two branches, one of them against the flow."""
+    tap = NETWORK.tap.copy()
+    tap[[2, 20]] = 0.98, 1.03
+    fr, to = NETWORK.terminal_fr.copy(), NETWORK.terminal_to.copy()
+    fr[20], to[20] = to[20], fr[20]
+    network = dataclasses.replace(NETWORK, tap=tap, terminal_fr=fr, terminal_to=to)
+    demand = nominal_demand(network)
+    closed = cp.Constant(network.closed.astype(float))
+    wide = np.where(np.arange(33) == 0, 1.0, 0.5), np.where(np.arange(33) == 0, 1.0, 1.5)
+    model = lindistflow(
+        network, closed, cp.Constant(demand.real), cp.Constant(demand.imag), most=(10.0, 10.0), bounds=wide
+    )
+    problem = cp.Problem(cp.Minimize(0), model.constraints)
+    problem.solve(solver="HIGHS")
+    grid = feeder(network)
+    w, carried, _ = flow(grid, *walk(grid, network.closed, 0), grid.p, grid.q)
+    np.testing.assert_allclose(w, model.w.value, atol=1e-7)
+    edge = walk(grid, network.closed, 0)[2]
+    np.testing.assert_allclose(carried[1:], np.abs(model.p.value[edge[1:]]), atol=1e-7)
+
+
+def least_on(network: Network, tree: np.ndarray, price: np.ndarray) -> float:
+    """The least price of shedding on a tree, by a linear program of the model."""
+    demand, shed = nominal_demand(network), cp.Variable(33)
+    model = lindistflow(
+        network,
+        cp.Constant(tree.astype(float)),
+        cp.multiply(demand.real, 1 - shed),
+        cp.multiply(demand.imag, 1 - shed),
+        most=(10.0, 10.0),
+    )
+    cost = (price * np.maximum(demand.real, 0.0)) @ shed
+    problem = cp.Problem(cp.Minimize(cost), [*model.constraints, shed >= 0, shed <= 1])
+    problem.solve(solver="HIGHS")
+    return float(cost.value)
+
+
+@given(st.lists(st.integers(2, 36), max_size=3), st.integers(0, 3), st.floats(0.9, 0.96))
+@settings(max_examples=25)
+def test_shedding_keeps_the_limits_and_costs_little_more_than_the_least(
+    broken: list[int], seed: int, v_min: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    price = rng.uniform(1.0, 3.0, 33)
+    network = Limits(v_min_pu=v_min).applied(NETWORK)
+    if seed % 2:
+        network = dataclasses.replace(network, l_max=np.full(37, 0.6))
+    grid, live = feeder(network, price), connected(broken)
+    first = spanned(grid, live)
+    served = np.isin(np.arange(33), walk(grid, first, 0)[0])
+    network = dataclasses.replace(network, s_power=np.where(served, network.s_power, 0.0))
+    tree, cost, shed = lifted(grid, live, first, 0, grid.p, grid.q)
+    assert not np.any(tree & ~live)
+    assert tree.sum() == first.sum()
+    assert violation(grid, tree, 0, grid.p * (1 - shed), grid.q * (1 - shed)) <= 1e-7
+    assert cost == pytest.approx(float(price @ (np.maximum(grid.p, 0.0) * shed)))
+    assert cost <= shed_on(grid, first, 0, grid.p, grid.q)[0] + 1e-9
+    least = least_on(network, tree, price)
+    assert least - 1e-6 <= cost <= 1.25 * least + 0.02
+
+
+ONE = {"vn_from_kv": 110.0, "vn_to_kv": 20.0}
+UNITS = [
+    {"name": "T1", "from_bus": "H", "to_bus": "A", "r_ohm": 0.3, "x_ohm": 6.0, "s_max_kva": 3000.0, **ONE},
+    {"name": "T2", "from_bus": "H", "to_bus": "B", "r_ohm": 0.1, "x_ohm": 2.0, "s_max_kva": 9000.0, **ONE},
+]
+"""The second carries three quarters of the current, and is as full as the first."""
+
+
+NOTHING_BOUGHT: dict[str, Any] = {"max_lines": 0, "max_generators": 0, "value_of_information": False}
+STORMS = {"both": (1.0, ["A-F1", "B-F2"])}
+
+
+def station(*, meshed: bool, i_max_a: float = 100.0) -> Grid:
+    """Two transformers on a double busbar with two couplers, or their one equivalent; three feeders with ties."""
+    units = UNITS if meshed else [{**UNITS[1], "name": "T", "r_ohm": 0.075, "x_ohm": 1.5, "s_max_kva": 12000.0}]
+    couplers = ("C1", "C2") if meshed else ("C1",)
+    lines: list[dict[str, Any]] = []
+    for k, bus in enumerate("AAB"):
+        ends = [(bus, f"F{k}"), (f"F{k}", f"G{k}"), (f"G{k}", f"G{(k + 1) % 3}")]
+        lines += [
+            {"name": f"{a}-{b}", "from_bus": a, "to_bus": b, "r_ohm": 1.0 + 0.1 * k, "x_ohm": 0.5, "closed": tie < 2}
+            for tie, (a, b) in enumerate(ends)
+        ]
+    return Grid.from_tables(
+        "station",
+        {
+            "buses": [{"name": n, "vn_kv": 110.0 if n == "H" else 20.0} for n in ("H", "A", "B", *_feeders())],
+            "lines": [{"i_max_a": i_max_a, **line} for line in lines],
+            "switches": [{"name": n, "from_bus": "A", "to_bus": "B", "switchable": False} for n in couplers],
+            "transformers": units,
+            "sources": [{"name": "S", "bus": "H", "v_pu": 1.02}],
+            "loads": [{"name": n, "bus": n, "p_kw": 1500.0 + 100.0 * k} for k, n in enumerate(_feeders())],
+        },
+    )
+
+
+def _feeders() -> list[str]:
+    return [f"{level}{k}" for k in range(3) for level in "FG"]
+
+
+def test_costs_are_those_of_the_grid_with_one_transformer() -> None:
+    meshed, single = (
+        openpoint.harden(grid, disasters=Disasters.from_branches(grid, STORMS), **NOTHING_BOUGHT)
+        for grid in (station(meshed=True), station(meshed=False))
+    )
+    assert meshed.cost_usd > 0.0
+    assert meshed.cost_usd == pytest.approx(single.cost_usd, rel=1e-6)
+    assert meshed.lower_bound_usd == pytest.approx(single.lower_bound_usd, rel=1e-4)
+
+
+def test_the_state_after_a_disaster_is_that_of_the_power_flow_with_loops() -> None:
+    grid = station(meshed=True, i_max_a=400.0)  # so that nothing is shed
+    storm = Disasters.from_branches(grid, {"one": (1.0, ["A-F0"])})
+    found = openpoint.harden(grid, disasters=storm, **NOTHING_BOUGHT)
+    assert found.cost_usd == pytest.approx(0.0, abs=1e-6)
+    after = {row["name"]: row for row in found.branches.iter_rows(named=True)}
+    closed = {name: row["state"] == "closed" for name, row in after.items()}
+    assert all(closed[name] for name in ("T1", "T2", "C1", "C2"))
+    assert not any(after[name]["switching"] for name in ("T1", "T2", "C1", "C2"))
+    for row in openpoint.run_powerflow(grid.with_closed(closed)).branches.iter_rows(named=True):
+        name, shown = row["name"], after[row["name"]]
+        if name.startswith("C"):
+            assert shown["i_a"] is None
+            continue
+        assert shown["i_a"] == pytest.approx(row["i_a"], rel=1e-6, abs=1e-6), name
+        assert shown["loss_kw"] == pytest.approx(row["loss_kw"], rel=1e-6, abs=1e-6), name
+    assert after["T2"]["i_a"] == pytest.approx(3.0 * after["T1"]["i_a"], rel=1e-6)
+    assert after["T2"]["loading_percent"] == pytest.approx(after["T1"]["loading_percent"], rel=1e-6)
+
+
+def test_what_stands_in_a_loop_may_not_break() -> None:
+    tables = {name: table.to_dicts() for name, table in station(meshed=True).tables().items()}
+    beside = {"name": "beside", "from_bus": "A", "to_bus": "B", "r_ohm": 0.1, "x_ohm": 0.1, "switchable": False}
+    grid = Grid.from_tables("station", {**tables, "lines": [*tables["lines"], beside]})
+    with pytest.raises(InputError, match="beside: it may break, and is part of a loop that stays closed") as caught:
+        openpoint.harden(grid, any_lines=1, max_lines=1)
+    assert "openpoint convert --switchable" in str(caught.value)
+
+
+def test_other_loops_are_refused_by_name() -> None:
+    tables = {name: table.to_dicts() for name, table in station(meshed=True).tables().items()}
+    units = [UNITS[0], {**UNITS[1], "vn_to_kv": 20.5}]
+    with pytest.raises(InputError, match=r"T1.*they form a loop"):
+        openpoint.harden(Grid.from_tables("station", {**tables, "transformers": units}), any_lines=1)

@@ -40,9 +40,9 @@ from openpoint.twostage.recourse.compile import template_of
 from openpoint.twostage.uncertainty import draw
 from openpoint.twostage.workers.executors import GivenExecutor, Processes
 from openpoint.twostage.worst_case.separation import LinearRecourse
-from tests.builders.failing import FAILURES, FailingExecutor
+from tests.builders.clock import FAILURES, FailingExecutor
+from tests.builders.partition_days import SIX, planned
 from tests.builders.partitions import five, random_feeder
-from tests.builders.published_plans import SIX, planned
 
 STARTS = ("| none |", "| six |", "| all thirty |")
 

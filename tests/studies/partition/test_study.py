@@ -1,8 +1,10 @@
-"""Partitions against brute force over switches, sources and vertices; methods agree; plans hold in every sample."""
+"""Partitions against brute force over switches, sources and vertices; methods agree; limits keep the best plan."""
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import random
 import re
 from collections.abc import Callable
@@ -15,8 +17,10 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
+from openpoint.grid import Grid
 from openpoint.network import build_network
-from openpoint.network.blocks import blocks
+from openpoint.network.blocks import Blocks, blocks
+from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.levels import partition_levels
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Topology, compact
@@ -25,15 +29,16 @@ from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import Iteration, Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import Goal
-from openpoint.twostage.recourse.compile import template_of
+from openpoint.twostage.recourse.compile import compile_model, template_of
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.separation import LinearRecourse
+from tests.builders.clock import Wish, held
 from tests.builders.microgrids import Edge, Feeder, Unit, brute_force, joined, random_feeder, sources
-from tests.builders.published_plans import SIX, planned
+from tests.builders.partition_days import SIX, planned
 
 GAP = 1e-6
 
@@ -348,3 +353,119 @@ def test_what_makes_no_sense_is_refused() -> None:
     bare = grid.loads.with_columns(phases=pl.when(pl.col("name") == "s728").then(pl.lit("")).otherwise("phases"))
     with pytest.raises(InputError, match="s728, phases: '' is no set of phases"):
         partition(grid.with_tables(loads=bare))
+
+
+LATE = 30.0
+"""Most of a held clock beyond a limit, half a second a look."""
+WAYS = {
+    "climb": (30, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit)),
+    "dual": (30, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit, separation="dual")),
+    "vertices": (14, lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit, separation="vertices")),
+    "benders": (30, lambda limit: Benders(gap=0.0, time_limit_s=limit, relaxation=False)),
+    "extensive": (3, lambda limit: ExtensiveForm(solver="highs", gap=0.0, time_limit_s=limit)),
+}
+
+
+def grid() -> Grid:
+    """Generators large enough that searches for the worst loads take long: nothing is soon found to be violated."""
+    whole = openpoint.read("ieee37-microgrids")
+    larger = [pl.col(name) * 1.5 for name in ("p_max_kw", "q_min_kvar", "q_max_kvar")]
+    return whole.with_tables(generators=whole.generators.with_columns(larger))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_short_time_limit_keeps_a_verified_plan(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (loads, make), limit = WAYS[way], 3.5 if way == "extensive" else 10.5
+    lines: list[Iteration] = []
+    clock = held(monkeypatch, 0.5)
+    result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=make(limit), progress=lines.append)
+    assert result.termination is Termination.TIME
+    assert clock.now <= limit + LATE
+    assert result.cost_usd is not None
+    assert result.lower_bound_usd <= result.cost_usd
+    assert result.worst_slack_kw == 0.0
+
+
+@pytest.mark.parametrize("way", ["climb", "dual", "vertices", "benders"])
+def test_ctrl_c_keeps_a_verified_plan(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, make = WAYS[way]
+    wish = Wish(monkeypatch, 25)
+    result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=make(None))
+    assert result.termination is Termination.INTERRUPTED
+    assert wish.asked <= wish.at + 2 * LATE
+    assert result.cost_usd is not None
+    assert result.lower_bound_usd <= result.cost_usd
+
+
+Island = tuple[frozenset[int], tuple[int, ...]]
+
+
+def islands(cut: Blocks) -> list[Island]:
+    """Blocks and closed switches of every tree of blocks without the substation."""
+    found: list[Island] = [(frozenset({b}), ()) for b in range(cut.count) if not cut.lost[b]]
+    usable = [k for k in range(len(cut.switches)) if not (cut.lost[cut.fr[k]] or cut.lost[cut.to[k]])]
+    for size in range(1, cut.count):
+        for shut in itertools.combinations(usable, size):
+            graph = nx.MultiGraph((int(cut.fr[k]), int(cut.to[k])) for k in shut)
+            if nx.is_tree(graph):
+                found.append((frozenset(graph), shut))
+    return found
+
+
+def test_the_optimum_is_that_of_the_best_islands() -> None:
+    """For loads that are certain: then nothing has to follow, and the set-points are all there is."""
+    grid = openpoint.read("ieee37-microgrids")
+    network = build_network(grid)
+    cut = blocks(network)
+    program = program_of(
+        grid,
+        network,
+        cut,
+        PartitionOptions(
+            uncertainty=0.0,
+            uncertain_loads=0,
+            most_deviating=None,
+            ramp=0.3,
+            max_grid_forming=1,
+        ),
+    )
+    first = program.first_stage(with_recourse=False)
+    form = compile_model(first.cost, first.constraints, first.integers, also=(first.decision,))
+    model = HighsModel(form)
+    s, b, f, _ = program.sizes
+    binaries = form.of(first.decision)[: s + b + f]
+    home = program.generators.block[program.generators.may_form]
+    dark = program.first_stage_cost(np.zeros(program.decision_size))
+    every = islands(cut)
+
+    def saved(island: Island) -> float:
+        """What an island alone is cheaper than darkness, with its best source."""
+        members, shut = island
+        best = 0.0
+        for g in (g for g in range(f) if home[g] in members):
+            chosen = np.zeros(s + b + f)
+            chosen[[*shut, *(s + k for k in members), s + b + g]] = 1.0
+            model.fix(binaries, chosen)
+            answer = model.solve(integral=False, presolve=False)
+            if answer.x is not None:
+                best = max(best, dark - answer.value)
+        return best
+
+    worth: dict[frozenset[int], float] = {}
+    for island in every:
+        worth[island[0]] = max(worth.get(island[0], 0.0), saved(island))
+
+    @functools.cache
+    def most(left: frozenset[int]) -> float:
+        """The most that islands of these blocks save."""
+        if not left:
+            return 0.0
+        first = min(left)
+        alone = most(left - {first})
+        return max([alone, *(value + most(left - own) for own, value in worth.items() if first in own and own <= left)])
+
+    result = partition(grid)
+    expected = dark - most(frozenset(range(b)))
+    assert math.isfinite(expected)
+    assert result.cost_usd == pytest.approx(expected, rel=1e-6)
+    assert result.lower_bound_usd == pytest.approx(expected, rel=1e-4)

@@ -1,16 +1,23 @@
-"""Faults of published grids, bad input and the page."""
+"""Faults of published and of random grids, against graphs and every radial state after every fault; input and page."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import openpoint
 from openpoint import InputError, Limits, OptionError, Reliability
 from openpoint.grid.grid import Grid
+from openpoint.studies.secure.model import states, switchings
+from tests.builders.clock import held
 from tests.builders.pages import Page, render
+from tests.builders.rerouted import restorable
+from tests.builders.secured import outcomes, random_breakers, random_secured
 from tests.cli.desk import tables
 
 
@@ -236,3 +243,133 @@ def test_switching_that_takes_longer_than_a_repair_is_doubted() -> None:
     assert not any("hours" in note for note in openpoint.secure("baran33", failures_per_branch_year=0.1).notes)
     lowest = openpoint.reconfigure_secure("baran33", minimize="ens", time_limit_s=0.0, **options)
     assert sum("hours, not minutes" in note for note in lowest.notes) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_faults_are_those_of_graphs_and_single_states(seed: int) -> None:
+    check(seed)
+
+
+def check(seed: int) -> None:
+    """Compare tables and indices of a random grid with the oracle; every second one has breakers in its feeders."""
+    grid, data = random_secured(seed)
+    breakers = random_breakers(seed, grid) if seed % 2 else {}
+    data = replace(data, breakers=pl.DataFrame({"branch": list(breakers), "end": list(breakers.values())}))
+    result = openpoint.secure(grid, reliability=data, failures_per_km_year=0.1, switching_h=0.5, repair_h=3.0)
+    found = {row["name"]: row for row in result.faults.iter_rows(named=True)}
+    load = dict(zip(result.buses["name"], result.buses["load_kw"], strict=True))
+    customers = dict(data.customers.iter_rows())
+    rates = dict(data.rates.select("branch", "failures_per_year").iter_rows())
+    km = dict(grid.lines.select("name", "length_km").iter_rows())
+    expected = dict(outcomes(grid, breakers))
+    assert found.keys() == expected.keys()
+    times = hours = kwh = 0.0
+    for name, outcome in expected.items():
+        row = found[name]
+        lost = sum(load[bus] for part in outcome.parts for bus in part) - outcome.served_kw
+        assert row["is_whole"]
+        if not outcome.parts:
+            assert row["verdict"] == ("nothing lost" if outcome.stays else "overload")
+        assert row["tripped_kw"] == pytest.approx(sum(load[bus] for bus in outcome.tripped), abs=1e-9)
+        assert row["isolated_kw"] == pytest.approx(sum(load[bus] for bus in outcome.isolated), abs=1e-9)
+        assert row["lost_kw"] == pytest.approx(lost, abs=1e-6), name
+        assert set(row["to_close"].split()) == outcome.ties or outcome.served_kw == 0.0, name
+        waiting = set(outcome.isolated).union(*outcome.parts) - _served(grid, result, row, outcome.parts)
+        rate = rates.get(name, 0.1 * km[name] if name in km else 0.0)
+        here = [customers.get(bus, 0.0) for bus in outcome.tripped]
+        times += rate * sum(here)
+        hours += rate * (0.5 * sum(here) + 2.5 * sum(customers.get(bus, 0.0) for bus in waiting))
+        kwh += rate * (0.5 * row["tripped_kw"] + 2.5 * (lost + row["isolated_kw"]))
+    total = sum(customers.values())
+    assert result.saifi_per_year == pytest.approx(times / total, rel=1e-9)
+    assert result.saidi_h_per_year == pytest.approx(hours / total, rel=1e-9)
+    assert result.not_supplied_kwh_per_year == pytest.approx(kwh, rel=1e-6, abs=1e-9)
+
+
+def _served(
+    grid: openpoint.Grid, result: object, row: dict[str, object], parts: tuple[frozenset[str], ...]
+) -> set[str]:
+    """Buses of the parts that the ties of a row feed."""
+    ties = str(row["to_close"]).split()
+    ends = grid.branches().filter(grid.branches()["name"].is_in(ties)).select("from_bus", "to_bus")
+    touched = {bus for pair in ends.iter_rows() for bus in pair}
+    return {bus for part in parts if part & touched for bus in part}
+
+
+@pytest.mark.parametrize("name", ["mantovani136", "zhang118"])
+def test_the_feeders_that_a_switching_changes_tell_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for large in (0, 10_000):
+        monkeypatch.setattr(states, "LARGE", large)
+        found.append(openpoint.secure(name).faults)
+    assert_frame_equal(found[0], found[1], rel_tol=1e-9)
+
+
+MOST = 2
+
+
+@pytest.mark.parametrize("seed", range(100, 108))
+def test_closings_are_those_of_brute_force(seed: int) -> None:
+    check_closings(seed)
+
+
+def check_closings(seed: int) -> dict[str, int]:
+    """Compare every fault of a random grid with brute force; how many were restorable by what."""
+    grid, data = random_secured(seed)
+    by_ties = openpoint.secure(grid, reliability=data)
+    result = openpoint.secure(grid, reliability=data, switchings=MOST, any_switching=True)
+    load = dict(zip(result.buses["name"], result.buses["load_kw"], strict=True))
+    lost_by_ties = dict(by_ties.faults.select("name", "lost_kw").iter_rows())
+    found = {row["name"]: row for row in result.switchings.iter_rows(named=True)}
+    for row in result.faults.iter_rows(named=True):
+        name, word = row["name"], row["restorable"]
+        assert word not in ("more", "unknown")
+        assert (word == "switchings") == (name in found)
+        if word in ("nothing", "ties"):  # see test_oracle
+            continue
+        expected = restorable(grid, name)
+        cut_kw = sum(load[bus] for bus in expected.cut_off)
+        if word == "none":
+            assert expected.fewest is None, name
+        elif word == "switchings":
+            fewest = expected.fewest
+            assert fewest is not None
+            assert expected.joined <= fewest <= row["closings"]
+            assert not row["is_fewest"] or row["closings"] == fewest
+            within = fewest <= max(MOST, expected.joined)
+            assert found[name]["is_taken"] == within
+            assert row["is_fewest"] or not within
+            assert len(found[name]["to_close"].split()) == row["closings"]
+            assert len(found[name]["then_open"].split()) == row["closings"] - expected.joined
+            if within:
+                assert row["lost_kw"] == pytest.approx(cut_kw, abs=1e-6)
+                continue
+        assert set(row["cut_off"].split()) == set(expected.cut_off)
+        assert row["lost_kw"] == pytest.approx(lost_by_ties[name], abs=1e-6)
+    return result.restorable_counts
+
+
+def test_the_time_limit_leaves_faults_unknown_and_counts_them_as_neither() -> None:
+    result = openpoint.secure("baran33", any_switching=True, time_limit_s=0.0)
+    assert result.restorable_counts["unknown"] + result.restorable_counts["more"] == 10
+    assert result.restorable_counts["none"] == 0
+    assert "not known" in result.notes[0]
+
+
+def test_states_are_not_counted_once_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, count = held(monkeypatch, 0.0), switchings.count_topologies
+
+    def slow(*given: Any, **options: Any) -> int:
+        clock.now += 1.0
+        return count(*given, **options)
+
+    monkeypatch.setattr(switchings, "count_topologies", slow)
+    whole = openpoint.secure("baran33", switchings=3)
+    assert clock.now > 100.0
+    clock.now = 0.0
+    cut = openpoint.secure("baran33", switchings=3, time_limit_s=20.5)
+    assert 20.0 < clock.now <= 23.0
+    assert cut.restorable_counts["unknown"] + cut.restorable_counts["more"] > 0
+    known = dict(whole.faults.select("name", "restorable").iter_rows())
+    for name, word in cut.faults.select("name", "restorable").iter_rows():
+        assert word in (known[name], "more", "unknown")

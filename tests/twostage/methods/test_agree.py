@@ -20,8 +20,7 @@ from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed
 from openpoint.twostage.workers.executors import GivenExecutor, Processes
-from tests.builders.clock import Clock
-from tests.builders.failing import FAILURES, FailingExecutor
+from tests.builders.clock import FAILURES, Clock, FailingExecutor
 from tests.twostage.depots import Depots, depots
 
 GAP = 1e-5

@@ -36,7 +36,7 @@ from openpoint.twostage.workers.executors import (
     executor_from,
 )
 from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers, WorkersLostError
-from tests.builders.failing import FAILURES, FailingExecutor
+from tests.builders.clock import FAILURES, FailingExecutor
 
 if TYPE_CHECKING:  # every worker imports this module, and must not wait for what it does not need
     from distributed import LocalCluster

@@ -20,7 +20,7 @@ from openpoint.studies.dispatch.day.report import view
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import STATES
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
-from tests.builders.table_days import NAMES, day, small
+from tests.builders.days import NAMES, day, small
 
 
 def ready(**options: Any) -> PreparedDay:

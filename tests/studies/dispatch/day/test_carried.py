@@ -19,7 +19,7 @@ from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import rest_of_question, start_of, state_after
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
-from tests.builders.table_days import NAMES, day, small
+from tests.builders.days import NAMES, day, small
 
 SUN = {
     "profiles": {"period": NAMES, "sun": [0.0, 0.6, 0.9, 0.1]},

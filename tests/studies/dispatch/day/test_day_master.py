@@ -12,8 +12,7 @@ from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
-from tests.builders.days import demand
-from tests.builders.small_days import PERIODS, small_day
+from tests.builders.days import PERIODS, demand, small_day
 from tests.builders.written_hours import HourSchedule, hour_flow
 
 TREES = np.array([[1, 1, 1, 1, 1, 0], [1, 1, 0, 1, 1, 1], [1, 0, 1, 1, 1, 1]], dtype=np.bool_)

@@ -14,7 +14,7 @@ from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
 from openpoint.twostage.log import SAME
 from tests.builders.clock import Wish, held
-from tests.builders.table_days import day, small
+from tests.builders.days import day, small
 from tests.grid.small import grid, tables
 
 WAYS = ("columns", "search", "switching")

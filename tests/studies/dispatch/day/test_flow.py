@@ -24,8 +24,8 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.tables import Shown, future_flows, violations
 from openpoint.twostage.log import Termination
+from tests.builders.days import HOURS, PROFILE, prepared
 from tests.builders.dispatch_grids import ring
-from tests.builders.ring_days import HOURS, PROFILE, prepared
 
 
 @pytest.fixture(scope="module")

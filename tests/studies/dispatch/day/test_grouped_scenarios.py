@@ -15,8 +15,7 @@ from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenario
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Risk, WorstCase
-from tests.builders.days import demand
-from tests.builders.small_days import PERIODS, small_day
+from tests.builders.days import PERIODS, demand, small_day
 
 COUNT = 15
 RISKS = [Expectation(), CVaR(0.8), WorstCase()]

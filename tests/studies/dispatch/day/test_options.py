@@ -10,7 +10,7 @@ import openpoint
 from openpoint import InputError, OptionError
 from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.studies.dispatch.day.options import DayOptions
-from tests.builders.ring_days import prepared
+from tests.builders.days import prepared
 
 
 @pytest.mark.parametrize(

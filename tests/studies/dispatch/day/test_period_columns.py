@@ -18,8 +18,7 @@ from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Termination
-from tests.builders.days import demand, idle_plan, renewables, stores
-from tests.builders.small_days import PERIODS, small_day
+from tests.builders.days import PERIODS, demand, idle_plan, renewables, small_day, stores
 
 
 def all_days(question: DayQuestion) -> np.ndarray:

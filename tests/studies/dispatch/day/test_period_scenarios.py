@@ -24,7 +24,7 @@ from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase
-from tests.builders.small_days import PERIODS, small_day
+from tests.builders.days import PERIODS, small_day
 
 PROBABILITIES = np.array([0.5, 0.3, 0.2])
 

@@ -16,7 +16,7 @@ from openpoint.studies.dispatch.day.verified import verified
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from tests.builders import days
-from tests.builders.ring_days import HOURS, prepared
+from tests.builders.days import HOURS, prepared
 
 
 @pytest.fixture(scope="module")

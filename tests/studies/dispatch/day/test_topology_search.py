@@ -28,7 +28,7 @@ from openpoint.studies.dispatch.day.topology.tree import in_series, loops, probe
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Termination
-from tests.builders.small_days import PERIODS, small_day
+from tests.builders.days import PERIODS, small_day
 from tests.powerflow.small_networks import Branch, make_network
 
 

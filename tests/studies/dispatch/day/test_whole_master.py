@@ -13,9 +13,8 @@ from openpoint.studies.dispatch.day.model.hour_block import slice_of
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.deadline import Deadline
-from tests.builders.days import stores
+from tests.builders.days import PERIODS, small_day, stores, with_stopping_unit
 from tests.builders.random_days import random_day
-from tests.builders.small_days import PERIODS, small_day, with_stopping_unit
 
 
 def master_of(question: DayQuestion) -> DayMaster:

@@ -20,9 +20,8 @@ from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from tests.builders.clock import held
-from tests.builders.partition_days import Day, best_day, random_day
+from tests.builders.partition_days import SIX, Day, best_day, planned, random_day
 from tests.builders.partitions import Feeder, Store
-from tests.builders.published_plans import SIX, planned
 
 GAP = 1e-6
 

@@ -1,13 +1,39 @@
-"""Faults as a limit or an objective of published grids: answers, refusals, files."""
+"""Faults as limits and objectives of published and of random grids: answers, refusals, fronts against all states."""
 
 from __future__ import annotations
 
+import json
+import math
+import signal
+
+import jsonschema
+import numpy as np
 import polars as pl
 import pytest
 
 import openpoint
 from openpoint import InputError, OptionError, Reliability, Termination
+from openpoint.arrays import Bools
+from openpoint.report.charts import widened
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
+from openpoint.studies.catalog import published
+from openpoint.studies.reconfigure.faults import search as module
+from openpoint.studies.reconfigure.faults.exchange import FaultExchange
+from openpoint.studies.reconfigure.faults.front.report import view
+from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.result import SecuredResult
+from openpoint.studies.reconfigure.faults.search import (
+    Found,
+    IndexSearch,
+    floors_of,
+    none_keeps,
+    search_loss,
+    unkept_limits,
+)
+from openpoint.studies.reconfigure.faults.task import ENDLESS, FaultLimits, FaultTask, Sought, figure_of, unlimited
+from openpoint.studies.secure.model.faults import tree_of
+from openpoint.twostage.deadline import Deadline
+from tests.builders.fault_tasks import Case, fault_case
 from tests.builders.pages import Page, render
 
 
@@ -131,3 +157,330 @@ def test_the_page_says_what_the_result_says() -> None:
     page = Page(render(result))
     for said in ("Limit of faults: at most 5 unrestorable faults.", "unrestorable faults", "proven: no state has less"):
         assert said in page.text
+
+
+GAP_OF_FRONTS = 1e-7
+
+
+class Ready:
+    """A random grid as a front is asked for it."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    def task(self, sought: Sought, limits: FaultLimits) -> FaultTask:
+        net, fixed = self.case.network, ~self.case.network.switchable
+        return FaultTask(net, net.closed & fixed, ~net.closed & fixed, None, 0.0, self.case.evaluator, sought, limits)
+
+    def limits(self) -> FaultLimits:
+        return unlimited(self.case.network.n_conductors)
+
+    def starts(self, _: Deadline) -> list[np.ndarray]:
+        """Today's state, and one of fewest unrestorable faults, which must not hide those between."""
+        judged = [figures for figures in self.case.figures if figures is not None]
+        return [self.case.network.closed, *(each.closed for each in sorted(judged, key=lambda each: each.count)[:1])]
+
+    def scale(self, _: Sought) -> float:
+        return 1.0
+
+
+def front(case: Case, kept: Sought | None, points: int = 9) -> tuple[FrontSearch, Front]:
+    search = FrontSearch(Ready(case), kept, points, GAP_OF_FRONTS, Deadline(), None)  # type: ignore[arg-type]
+    return search, search.solve()
+
+
+def all_states(case: Case, kept: Sought | None) -> list[tuple[float, float]]:
+    """(loss, figure) of all radial states that keep the limits."""
+    loss, miss = Ready(case).task(Sought.LOSS, Ready(case).limits()).ac.evaluate(case.states)
+    return [
+        (float(loss[k]), float(figures.count) if kept is None else figure_of(kept, figures))
+        for k, figures in enumerate(case.figures)
+        if figures is not None and miss[k] == 0.0
+    ]
+
+
+def best_of(states: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The states of which none has less of both, by rising loss."""
+    found: list[tuple[float, float]] = []
+    for loss, value in sorted(states):
+        if not found or value < found[-1][1] * (1.0 - 1e-8):
+            found.append((loss, value))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_front_of_unrestorable_faults_is_that_of_all_states(seed: int) -> None:
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    search, found = front(case, None)
+    states = all_states(case, None)
+    expected = best_of(states)
+    told = [(each.result.value, search.value(each.best)) for each in found.points if each.best is not None]
+    assert [value for _, value in told] == [value for _, value in expected]
+    assert [loss for loss, _ in told] == pytest.approx([loss for loss, _ in expected], rel=2.0 * GAP_OF_FRONTS)
+    if expected:
+        assert found.termination in (Termination.OPTIMAL, Termination.GAP)
+        assert all(each.result.gap <= GAP_OF_FRONTS for each in found.points)
+        assert found.least == expected[-1][1]
+    else:
+        assert found.termination is Termination.INFEASIBLE
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_points_and_bounds_of_an_index_are_those_of_all_states(seed: int) -> None:
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    for kept in (Sought.SAIDI, Sought.SAIFI, Sought.ENS):
+        check_index(case, kept)
+
+
+def check_index(case: Case, kept: Sought) -> None:
+    """Points are on the front of all states, and no state is where none is said to be."""
+    search, found = front(case, kept, 5)
+    states = all_states(case, kept)
+    expected = best_of(states)
+    for each in found.points:
+        assert each.best is not None
+        value = search.value(each.best)
+        assert min(abs(loss / each.result.value - 1.0) + abs(v - value) / (value + 1e-9) for loss, v in expected) < 1e-6
+    for bounded in found.bounded:
+        within = [loss for loss, value in states if value <= bounded.limit]
+        assert bounded.lower_bound <= min(within, default=np.inf) * (1.0 + 1e-9)
+    if expected:
+        assert found.points[0].result.value == pytest.approx(expected[0][0], rel=2.0 * GAP_OF_FRONTS)
+        assert found.least <= expected[-1][1] * (1.0 + 1e-9) + 1e-9
+
+
+def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
+    front = openpoint.reconfigure_front("baran33", "unrestorable")
+    assert front.termination is Termination.GAP
+    assert front.loss_before_kw == pytest.approx(202.677, abs=1e-3)
+    counts = front.points["unrestorable"].to_list()
+    assert counts == sorted(counts, reverse=True)
+    assert front.points["loss_kw"].is_sorted()
+    assert front.kept_bound == counts[-1]
+    assert front.bounds.filter("is_empty")["limit"].to_list() == [counts[-1] - 1]
+    for each in front.results:
+        judged = openpoint.secure("baran33", open_branches=each.open_branches)
+        restored = judged.counts["restored"] + judged.counts["nothing lost"]
+        assert each.after.unrestorable == sum(judged.counts.values()) - restored
+        alone = openpoint.reconfigure("baran33", locked_open=each.open_branches)
+        assert alone.open_branches == each.open_branches
+    document = json.loads(front.to_json())
+    jsonschema.validate(document, published("reconfigure-front"))
+    assert [row["open_branches"] for row in document["points"]] == [list(each.open_branches) for each in front.results]
+    page = Page(render(front))
+    assert f"no state has fewer than {counts[-1]} unrestorable faults" in page.text
+    assert "infeasible" in page.text
+
+
+def test_the_axes_of_one_point_are_long_enough_for_ticks() -> None:
+    low, high = widened(139.5513, 139.5514)
+    assert high - low == pytest.approx(1.395514)
+    assert (low + high) / 2 == pytest.approx(139.55135)
+    assert widened(139.0, 202.0) == (139.0, 202.0)
+
+
+def test_a_stopped_front_keeps_what_it_has() -> None:
+    front = openpoint.reconfigure_front("baran33", "unrestorable", time_limit_s=0.0)
+    assert front.termination is Termination.TIME
+    assert front.point_count == 1
+    assert front.results[0].loss_kw is not None
+    assert "not every point is proven" in front.notes[-1]
+    nothing = openpoint.reconfigure_front("baran33", "unrestorable", limits=openpoint.Limits(v_min_pu=0.999))
+    assert nothing.termination is Termination.INFEASIBLE
+    assert "No radial state" in str(view(nothing))
+    assert "points 0" in repr(nothing)
+
+
+def test_ctrl_c_keeps_the_points_found() -> None:
+    """The second search has hundreds of nodes when it is stopped after its first."""
+
+    def stop(*_: object) -> None:
+        nonlocal told
+        told += 1
+        if told == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    told = 0
+    front = openpoint.reconfigure_front("baran33", "unrestorable", progress=stop)
+    assert front.termination is Termination.INTERRUPTED
+    assert front.termination.exit_code == 130
+    assert front.point_count
+    assert all(each.lower_bound_kw <= each.loss_kw * (1.0 + 1e-9) for each in front.results)
+    assert "not every point is proven" in front.notes[-1]
+
+
+def test_refusals_of_fronts_say_what_to_do() -> None:
+    with pytest.raises(OptionError, match="one of unrestorable, saifi, saidi, ens, not of 'cost'"):
+        openpoint.reconfigure_front("baran33", "cost")
+    with pytest.raises(OptionError, match="leave points out"):
+        openpoint.reconfigure_front("baran33", "unrestorable", points=4)
+    with pytest.raises(OptionError, match="SAIDI needs faults a year"):
+        openpoint.reconfigure_front("baran33", "saidi")
+
+
+GAP = 1e-6
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_states_bounds_and_optima(seed: int) -> None:
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    check_figures(case)
+    check_bounds(case, np.random.default_rng(seed))
+    check_optima(case)
+
+
+def check_figures(case: Case) -> None:
+    """The compiled judgement of every state is that of the model of `secure`."""
+    for closed, expected in zip(case.states, case.figures, strict=True):
+        found = case.evaluator.figures(closed)
+        assert (found is None) == (expected is None)
+        if found is None or expected is None:
+            continue
+        assert found.is_whole
+        assert np.array_equal(found.unrestorable, expected.unrestorable)
+        for sought in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+            assert figure_of(sought, found) == pytest.approx(figure_of(sought, expected), rel=1e-9, abs=1e-9)
+
+
+def check_bounds(case: Case, rng: np.random.Generator) -> None:
+    """At partial states no completion has less than the bounds, and every fault named is unrestorable in all."""
+    e, fixed = case.network.n_conductors, ~case.network.switchable
+    for sought in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+        bound = task_of(case, sought, unlimited(e)).bound
+        for share in (0.0, 0.3, 0.6, 0.9, 1.0, None, None, None):
+            closed = case.states[rng.integers(len(case.states))]
+            known = near_sources(case, closed, rng) if share is None else rng.random(e) < share
+            status = np.where(known, np.where(closed, CLOSED, OPEN), UNDECIDED).astype(np.int8)
+            status[fixed] = np.where(case.network.closed, CLOSED, OPEN)[fixed]
+            count = bound.faults(status, ENDLESS)
+            fits = ~(case.states & (status == OPEN)).any(axis=1) & ~(~case.states & (status == CLOSED)).any(axis=1)
+            for k in np.flatnonzero(fits):
+                figures = case.figures[k]
+                if figures is not None:
+                    assert count <= figures.count
+                    assert not (bound.work.lost & ~figures.unrestorable).any()
+                    assert bound.interruptions <= figure_of(sought, figures) * (1.0 + 1e-9) + 1e-9
+
+
+def near_sources(case: Case, closed: Bools, rng: np.random.Generator) -> Bools:
+    """(E) branches decided where a search goes from the sources outwards: those at some buses that are fed first."""
+    tree = tree_of(case.network, closed)
+    assert tree is not None
+    first = tree.order[: rng.integers(1, len(tree.order) + 1)]
+    fr, to = case.network.terminal_fr, case.network.terminal_to
+    return (np.isin(fr, first) | np.isin(to, first)) & (rng.random(len(fr)) < 0.9)
+
+
+def check_optima(case: Case) -> int:
+    """Search finds what the best of all states has, or that there is none; how many searches there were."""
+    known = [figures for figures in case.figures if figures is not None]
+    if not known:
+        return 0
+    e = case.network.n_conductors
+    today = case.by_model(case.network.closed)
+    least = min(figures.count for figures in known)
+    every = np.ones(e, dtype=np.bool_)
+    hours, times = (
+        sorted(figure_of(index, figures) for figures in known)[len(known) // 2]
+        for index in (Sought.SAIDI, Sought.SAIFI)
+    )
+    limits = [
+        unlimited(e),
+        FaultLimits(least, every),
+        FaultLimits(least - 1, every),
+        FaultLimits(ENDLESS, every, {Sought.SAIDI: hours}),
+        FaultLimits(ENDLESS, every, {Sought.SAIFI: times, Sought.SAIDI: 1.1 * hours}),
+        *([] if today is None else [FaultLimits(ENDLESS, today.unrestorable)]),
+    ]
+    asked = [(sought, each) for each in limits for sought in (Sought.LOSS, Sought.SAIDI)]
+    asked += [(sought, each) for each in limits[:2] for sought in (Sought.SAIFI, Sought.ENS)]
+    for sought, each in asked:
+        check(case, task_of(case, sought, each))
+    return len(asked)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = fault_case(seed)
+    assert case is not None
+    monkeypatch.setattr(module, "QUICK", 1)
+    task, whole = task_of(case, Sought.SAIDI, unlimited(case.network.n_conductors)), list[int]()
+    monkeypatch.setattr(IndexSearch, "_divide", lambda *_: None)
+    monkeypatch.setattr(FaultExchange, "kicks", lambda *_: None)
+    search = IndexSearch(task, 0.0, Deadline(), lambda _: whole.append(1))
+    found = search.solve([])  # no state to begin with, and no node that says anything
+    _, miss = task.ac.evaluate(case.states)
+    kept = [each for each, over in zip(case.figures, miss, strict=True) if each and over == 0.0]
+    values = [figure_of(Sought.SAIDI, each) for each in kept]
+    assert whole
+    if not values:
+        assert found.result.termination is Termination.INFEASIBLE
+        return
+    assert found.best is not None
+    assert found.best.merit[2] == pytest.approx(min(values), rel=1e-12)
+    assert found.result.termination is Termination.OPTIMAL
+    assert found.result.lower_bound == pytest.approx(min(values), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_floors_are_those_of_all_states(seed: int) -> None:
+    """A limit just below the least of all states is proven to be kept by none, and one just above it is kept."""
+    case = fault_case(seed)
+    if case is None:
+        pytest.skip("today's state stays meshed")
+    e = case.network.n_conductors
+    ac = task_of(case, Sought.LOSS, unlimited(e)).ac
+    _, miss = ac.evaluate(case.states)
+    for index in (Sought.SAIFI, Sought.SAIDI, Sought.ENS):
+        values = [figure_of(index, each) for each, over in zip(case.figures, miss, strict=True) if each and over == 0.0]
+        least = min(values, default=math.inf)
+        if not 0.0 < least < math.inf:
+            continue
+        for factor in (0.999, 1.001):
+            task = task_of(case, Sought.LOSS, unlimited(e).with_index(index, factor * least))
+            (floor,) = floors_of(task, [case.network.closed], GAP, Deadline())
+            assert floor.is_above == (factor < 1.0)
+            assert floor.least <= least * (1.0 + 1e-9)
+            assert floor.best is not None
+            assert (figure_of(index, floor.best.figures) <= factor * least) == (factor > 1.0)
+            found = none_keeps(task, [floor], 0.0)
+            assert (found is None) == (factor > 1.0)
+            if found is not None:
+                (told,) = unkept_limits(task, found, [floor], {index: (1.0, "units")})
+                assert told.startswith(f"{index.name}: no state has less than {floor.least:.6g} units, proven")
+
+
+def check(case: Case, task: FaultTask) -> None:
+    """One search against the best of all states."""
+    loss, miss = task.ac.evaluate(case.states)
+    best = math.inf
+    for k, figures in enumerate(case.figures):
+        if figures is not None and miss[k] == 0.0 and task.limits.excess(figures) == 0.0:
+            value = float(loss[k]) if task.sought is Sought.LOSS else figure_of(task.sought, figures)
+            best = min(best, value)
+    found = solved(case, task)
+    if math.isinf(best):
+        assert found.result.termination is Termination.INFEASIBLE
+        return
+    assert found.result.termination in (Termination.OPTIMAL, Termination.GAP)
+    assert found.result.value == pytest.approx(best, rel=2.0 * GAP, abs=1e-12)
+    assert found.result.lower_bound <= best * (1.0 + 1e-9) + 1e-12
+
+
+def solved(case: Case, task: FaultTask) -> Found:
+    """What the search for the figure sought finds."""
+    if task.sought is Sought.LOSS:
+        return search_loss(task, [case.network.closed], gap=GAP, deadline=Deadline())
+    return IndexSearch(task, GAP, Deadline(), None).solve([case.network.closed])
+
+
+def task_of(case: Case, sought: Sought, limits: FaultLimits) -> FaultTask:
+    """The task on a random grid, without limits of changes."""
+    net, fixed = case.network, ~case.network.switchable
+    return FaultTask(net, net.closed & fixed, ~net.closed & fixed, None, 0.0, case.evaluator, sought, limits)
