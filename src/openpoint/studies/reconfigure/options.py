@@ -360,7 +360,7 @@ Examples:
             raise OptionError(f"switching_kwh is {self.switching_kwh:g}; give kWh per switch operation, 0 or more")
 
     def _check_certificate(self) -> None:
-        if self.chosen is not None and self.chosen.certificate is not None:
+        if getattr(self.chosen, "certificate", None) is not None:
             raise OptionError(
                 "certificates are for one topology of a year: the bound of a year in blocks is that of multipliers "
                 "between them, for which a certificate has no lines; leave it out, or the blocks"

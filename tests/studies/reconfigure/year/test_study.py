@@ -76,10 +76,8 @@ def test_loads_of_a_year_that_stay_as_they_are_give_the_answer_of_today() -> Non
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"soft_limits": True}, "soft limits"),
         ({"method": openpoint.Benders()}, "TopologySearch only"),
         ({"method": openpoint.TopologySearch(checkpoint=Path("x.search"))}, "checkpoints are for one demand"),
-        ({"futures": "futures.csv"}, "two questions"),
     ],
 )
 def test_what_does_not_go_with_a_year_is_refused(options: dict[str, object], told: str) -> None:

@@ -156,7 +156,7 @@ Examples:
         from openpoint.studies.reconfigure.faults.task import Sought
 
         if self.kept != UNRESTORABLE and self.kept not in INDICES:
-            known = ", ".join((*INDICES, UNRESTORABLE))
+            known = ", ".join((UNRESTORABLE, *INDICES))
             raise OptionError(f"a front is drawn of the loss and one of {known}, not of {self.kept!r}")
         return Sought.LOSS if self.kept == UNRESTORABLE else Sought(self.kept)
 
