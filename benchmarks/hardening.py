@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before numpy is imported: one core for everybody, whatever the linear algebra underneath would take.
 os.environ.update(
@@ -35,12 +35,14 @@ from openpoint import Benders, ColumnAndConstraint, ExtensiveForm, Limits, Proce
 from openpoint.errors import OpenpointError
 from openpoint.network import build_network
 from openpoint.studies.harden.model import Backup, HardenProgram, threat_of
-from openpoint.studies.harden.options import Method
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.risk import Expectation, WorstCase
 from openpoint.twostage.uncertainty import Box, Budget
 
 from . import tables, timing
+
+if TYPE_CHECKING:
+    from openpoint.studies.harden.options import Method
 
 METHODS = ("cuts", "processes", "copies", "highs")
 PIECES_MOST = 1_000
