@@ -271,7 +271,5 @@ def test_three_phases_by_all_topologies_and_by_the_linear_model() -> None:
 
 
 def test_soft_limits_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="demand of today"):
-        openpoint.reconfigure_futures(hot(), openpoint.grow(hot(), count=2, seed=1), soft_limits=True)
     with pytest.raises(OptionError, match="checkpoint"):
         openpoint.reconfigure(hot(), method=TopologySearch(checkpoint=tmp_path / "a"), soft_limits=True)
