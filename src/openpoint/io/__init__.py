@@ -94,6 +94,8 @@ def _read(path_or_name: GridLike) -> Grid:
     if isinstance(path_or_name, Grid):
         return path_or_name
     if isinstance(path_or_name, Mapping):
+        if not _format("memory").is_grid(path_or_name):
+            raise OptionError(f"the grid is of type {type(path_or_name).__name__}; give {_WANTED}")
         return _made("memory", "grid_of", path_or_name)
     path = path_of(path_or_name, "the grid", _WANTED)
     try:

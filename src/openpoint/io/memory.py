@@ -24,6 +24,11 @@ from openpoint.io.switch_states import Change, refuse_difference
 _HELP = "Give a pandapower net, or input data of power-grid-model for one scenario"
 
 
+def is_grid(value: object) -> bool:
+    """Whether it is a pandapower net, or a mapping with the nodes of power-grid-model."""
+    return isinstance(value, Mapping) and (_is_pandapower(value) or "node" in value)
+
+
 def grid_of(net: Mapping[str, Any]) -> Grid:
     """The grid in a pandapower net or in input data of power-grid-model, which stays as it is.
 
@@ -50,7 +55,7 @@ def set_states(net: Mapping[str, Any], closed: Mapping[str, bool]) -> tuple[Chan
     Raises:
         InputError: it has faults, no branch of this name, a locked one, or cannot hold a state.
     """
-    if not isinstance(net, Mapping):
+    if not is_grid(net):
         raise OptionError(f"{type(net).__name__} is no grid in memory. {_HELP}")
     grid = grid_of(net)
     wanted = grid.with_closed(closed)
