@@ -264,7 +264,9 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Written]
 ) -> None:
     path, checkpoint, stopped = tmp_path / "file", tmp_path / "checkpoint", 0
-    for case in written[:10]:
+    for case in written:
+        if stopped == 5:
+            break
         network, loss = case.network, case.loss
         always_by_parts(monkeypatch, case.most)
         found = search_topologies(network, certificate=path, node_limit=1)
@@ -280,7 +282,7 @@ def test_a_search_that_is_stopped_leaves_what_its_parts_prove(
         whole = search_topologies(network, certificate=path, checkpoint=checkpoint)
         assert whole.value == search_topologies(network).value
         assert verify_network(network, path).bound_kw <= whole.value * network.s_base_kva
-    assert stopped >= 5
+    assert stopped == 5
 
 
 def test_what_the_bound_does_not_hold_for_is_named() -> None:
