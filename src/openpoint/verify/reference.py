@@ -888,10 +888,11 @@ class Many:
 # add up.
 
 def least_part(square, by, least):
-    """The least value of square x² + by x with x >= least; None: there is none."""
+    """The least value of square x² + by x with x >= least; None: there is none, or it is below -1/8."""
     if by + 2 * down(square * least) >= 0:
         return down(square * down(least * least) + by * least)
-    return -over(up(by * by), 4 * square) if square > 0 else None
+    found = -over(up(by * by), 4 * square) if square > 0 else -ONE
+    return found if found > -ONE >> 3 else None
 
 class Paths:
     """The paths of a grid: `ends` (junctions or -1), `buses`, `branches`; `of`: path of a branch; `load`: by bus, with
