@@ -252,7 +252,7 @@ def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
 
 
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="result"):
+    with pytest.raises(OptionError, match="reconfigure"):
         published("nothing")
 
 

@@ -39,11 +39,11 @@ def storm(grid: Grid) -> Disasters:
 RING = ["a", "b", "c"]
 STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
     "powerflow": (openpoint.run_powerflow, lambda: ring(RING), "powerflow"),
-    "reconfigure": (openpoint.reconfigure, lambda: ring(RING), "result"),
+    "reconfigure": (openpoint.reconfigure, lambda: ring(RING), "reconfigure"),
     "futures": (
         lambda grid: openpoint.reconfigure_futures(grid, openpoint.grow(grid, count=2, seed=1)),
         lambda: ring(RING),
-        "futures",
+        "reconfigure-futures",
     ),
     "dispatch": (openpoint.dispatch, lambda: ring(RING), "dispatch"),
     "harden": (
@@ -59,7 +59,7 @@ STUDIES: dict[str, tuple[Callable[[Grid], Result], Callable[[], Grid], str]] = {
     "reconfigure of phases": (
         openpoint.reconfigure,
         lambda: openpoint.read("ieee13"),
-        "result",
+        "reconfigure",
     ),
     "partition": (
         lambda grid: openpoint.partition(grid, uncertainty=0.0),

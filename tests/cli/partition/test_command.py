@@ -10,8 +10,8 @@ import pytest
 from tests.cli.desk import Command
 
 KEYS = {
-    *("served_kw", "cost", "energised_blocks", "closed_switches", "open_switches", "grid_forming", "islands"),
-    *("worst_slack_kw", "lower_bound", "gap", "seconds"),
+    *("served_kw", "cost_usd", "energised_blocks", "closed_switches", "open_switches", "grid_forming", "islands"),
+    *("worst_slack_kw", "lower_bound_usd", "gap", "seconds"),
 }
 SIX = "s712c,s720c,s722b,s728,s731b,s738a"
 
@@ -27,7 +27,7 @@ def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> N
     assert len(document["closed_switches"]) + len(document["open_switches"]) == 10
     assert document["islands"][0]["blocks"] == ["709", "704"]
     assert document["worst_slack_kw"] == 0.0
-    assert document["lower_bound"] == pytest.approx(document["cost"], rel=1e-4)
+    assert document["lower_bound_usd"] == pytest.approx(document["cost_usd"], rel=1e-4)
     for words in ("Serves 547.000 of 2457.000 kW (22.3 %)", "6 loads ± 25 %", "Close: tie2", "forms the grid"):
         assert words in done.out
     # What is to be done is told apart from what is so today.

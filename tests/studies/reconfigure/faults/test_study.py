@@ -314,7 +314,7 @@ def test_ctrl_c_keeps_the_points_found() -> None:
 
 
 def test_refusals_of_fronts_say_what_to_do() -> None:
-    with pytest.raises(OptionError, match="one of saifi, saidi, ens, unrestorable, not of 'cost'"):
+    with pytest.raises(OptionError, match="one of unrestorable, saifi, saidi, ens, not of 'cost'"):
         openpoint.reconfigure_front("baran33", "cost")
     with pytest.raises(OptionError, match="leave points out"):
         openpoint.reconfigure_front("baran33", "unrestorable", points=4)
