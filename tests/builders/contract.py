@@ -226,6 +226,9 @@ class Contract:
             cut, other = self.respond(*at), self.respond(*there)
             if cut.rough or other.rough or not other.feasible:
                 continue
+            # At the edge of what is feasible the solver's tolerance of constraints is worth more than the cost.
+            if abs(float(other.slope_u @ (there[1] - at[1]))) > abs(other.value):
+                continue
             by_cut = cut.value + cut.slope @ (there[0] - at[0]) + cut.slope_u @ (there[1] - at[1])
             known = other.reached if cut.feasible else 0.0
             assert by_cut <= known + slack(cut, known), "a cut is above the cost"
