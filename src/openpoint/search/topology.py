@@ -235,10 +235,8 @@ class _Run:
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
         self.incumbent.raise_voltages(self.certificate)
-        if math.isinf(self.incumbent.value):
-            tree.explorer = self.proven = None  # bounds of the loss are of little use where limits decide
-            if is_hopeless(self.model):
-                tree.drop()
+        if math.isinf(self.incumbent.value) and is_hopeless(self.model):
+            tree.drop()
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
         if self.state.limits is not None and "limits_status" in saved:
