@@ -207,6 +207,13 @@ def test_the_hooks_call_what_the_environment_has() -> None:
     assert "http" not in text
 
 
+def test_the_readme_names_the_commands_of_a_clone() -> None:
+    text, made = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "Makefile"))
+    for target in ("demo", "test"):
+        assert f"make {target}" in text
+        assert re.search(rf"^{target}:", made, re.MULTILINE)
+
+
 def test_the_version_is_in_the_changelog_or_unreleased() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in text or f"## [{openpoint.__version__}]" in text
