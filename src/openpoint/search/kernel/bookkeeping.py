@@ -57,11 +57,10 @@ OF_ALL_ROWS = ("heap", "kept", "near", "far", "share", "base_y", "base_mu")
 """Fields of `Pool` that are not rows of nodes."""
 
 
-PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP, PATHS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+PROBE, APPLY, BOUND, NONE, SPLIT, JUDGED, FROM, STEP = 1, 2, 3, 4, 5, 6, 7, 8
 """Lines of a record: a branch cannot be open; close all such branches; the bound of the node reaches the cutoff; the
 node has no radial state; a branch is decided, its closed side first; a radial state for the power flow; the other side
-of an earlier branching follows; the positions of a device are divided; the path bound of the node reaches the cutoff,
-or excludes states."""
+of an earlier branching follows; the positions of a device are divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +68,11 @@ class Record(Table):
     """The lines of a certificate that are not written yet; with no rows, nothing is recorded.
 
     Attributes:
-        kind: (C) PROBE … PATHS. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device; of
-            PATHS the number of junctions.
+        kind: (C) PROBE … STEP. branch: (C) of PROBE and SPLIT; of FROM the number of the node; of STEP the device.
         bits: (C) of y and mu; of STEP the side that follows, 0 for the lower one.
         last: (C) of STEP, the last position of the lower side.
-        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, less `base` and `base_mu`; of PATHS those of the
-            junctions, which come first. phi: (C, N) times 2^PHI_BITS.
-        out: (C, m) what PATHS excludes, as bits: 1 the branch is not open, 2 no power runs on its path as from its from
-            to its to bus, 4 none runs the other way.
+        y, mu: (C, N) multipliers of PROBE and BOUND, times 2^bits, less `base` and `base_mu`. phi: (C, N) times
+            2^PHI_BITS.
         w: (C, N) squared voltages that the bound uses, times 2^W_BITS, else 0.
         top: (C, N) whether the bus is the root of a part of several buses without a source.
         base: (N) price of the source that is at the bus, or joined to it without impedance, else 0; in a region the
@@ -88,7 +84,6 @@ class Record(Table):
     branch: Indices
     last: Indices
     bits: States
-    out: States
     y: Ints
     mu: Ints
     phi: Ints
@@ -264,7 +259,6 @@ def record_for(model: Model, capacity: int) -> Record:
         branch=np.zeros(capacity, dtype=np.int32),
         last=np.zeros(capacity, dtype=np.int32),
         bits=np.zeros(capacity, dtype=np.int8),
-        out=np.zeros((capacity, len(model.fr)), dtype=np.int8),
         **wide,
         top=np.zeros((capacity, size), dtype=np.int8),
         base=prices_at_buses(model),
