@@ -10,10 +10,9 @@ less than a second it is repeated and the median counts.
 
 *Limits* are lower limits of the voltage, up to beyond what any radial state keeps; upper ones and ratings are left out.
 *Photovoltaics* of 50, 100 and 150 % of the load stand at every second load of the table, in equal units, feed active
-power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Regions*:
-a grid searched by regions and node by node. *Generated* grids are
-points in a square: the shortest spanning tree and the shortest further edges of their triangulation as ties, the source
-nearest to the middle, impedances by length, lognormal loads, and 5 % of voltage drop in the tree.
+power only and all at once, and voltages stay within ±10 % whatever the grid's own limits are. *Generated* grids
+are points in a square: the shortest spanning tree and the shortest further edges of their triangulation as ties, the
+source nearest to the middle, impedances by length, lognormal loads, and 5 % of voltage drop in the tree.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -46,13 +44,12 @@ from openpoint.io.pandapower.read import grid_from_text
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.report.canvas import RC, light
-from openpoint.search import region_decomposition
 
 from . import tables, timing
 
 GAP = 1e-4
 REPEATS = 7
-PARTS = ("published", "limits", "photovoltaics", "real", "files", "regions", "generated")
+PARTS = ("published", "limits", "photovoltaics", "real", "files", "generated")
 PUBLISHED = ("baran33", "baran69", "das70", "zhang118", "mantovani136")
 LIMITS = {
     "baran33": (0.9412, 0.9413, 0.95),
@@ -65,7 +62,6 @@ SHARES = (0.5, 1.0, 1.5)
 REAL = ("mv_oberrhein", "1-MV-urban--0-sw")
 BUSES, TIES = (25, 50, 100, 200, 400, 800), (5, 10, 15, 20, 25, 30, 40)
 SEEDS = 3
-BY_REGIONS, NODE_BY_NODE = "by regions", "node by node"
 
 
 @dataclass(frozen=True)
@@ -212,17 +208,6 @@ def generated(buses: int, ties: int, seed: int) -> openpoint.Grid:
     return grid(scale)
 
 
-@contextmanager
-def without_regions() -> Iterator[None]:
-    """Searches that try no regions."""
-    before = region_decomposition.FIRST
-    region_decomposition.FIRST = sys.maxsize
-    try:
-        yield
-    finally:
-        region_decomposition.FIRST = before
-
-
 def measure(
     parts: Sequence[str], files: Sequence[str], time_limit_s: float, tell: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -239,10 +224,6 @@ def measure(
         jobs += [("real", partial(real, name), "") for name in REAL]
     if "files" in parts:
         jobs += [("files", partial(openpoint.read, name), "") for name in files]
-    if "regions" in parts:
-        meshed = [partial(generated, 100, 30, seed) for seed in range(SEEDS)]
-        for each in (*meshed, *(partial(openpoint.read, name) for name in files)):
-            jobs += [("regions", each, word) for word in (BY_REGIONS, NODE_BY_NODE)]
     if "generated" in parts:
         sizes = [(buses, 10) for buses in BUSES] + [(100, ties) for ties in TIES if ties != 10]
         jobs += [("generated", partial(generated, *size, k), f"{size[1]} ties") for size in sizes for k in range(SEEDS)]
@@ -250,8 +231,7 @@ def measure(
     for part, made, variant in jobs:
         grid = made()
         began = time.perf_counter()
-        with without_regions() if variant == NODE_BY_NODE else nullcontext():
-            runs.append(run(part, grid, variant, time_limit_s))
+        runs.append(run(part, grid, variant, time_limit_s))
         tell(f"{grid.name} {variant}: gap {runs[-1].gap}, {time.perf_counter() - began:.1f} s")
     return {"machine": timing.machine(), "gap": GAP, "time_limit_s": time_limit_s, "runs": [asdict(r) for r in runs]}
 
@@ -264,7 +244,6 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         "photovoltaics": "Photovoltaics of 50, 100 and 150 % of the load",
         "real": "Real grids with their limits and generation",
         "files": "Larger published grids",
-        "regions": "With regions and without",
     }
     runs = [Run(**row) for row in record["runs"]]
     found = []
@@ -409,9 +388,7 @@ def main() -> int:
         prog="python -m benchmarks.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
-    parser.add_argument(
-        "--files", nargs="*", default=(), metavar="GRID", help="grids of the parts `files` and `regions`"
-    )
+    parser.add_argument("--files", nargs="*", default=(), metavar="GRID", help="grids of the part `files`")
     parser.add_argument("--time-limit", type=float, default=60.0, metavar="S", help="a search (default 60)")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, show the figures of this file")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
