@@ -71,7 +71,7 @@ slow: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m benchmarks --json $(OUT)/bench.json
 	@$(BIN)/python -m benchmarks.mechanisms --files $(GRIDS)
-@$(BIN)/python -m benchmarks.search --files $(GRIDS) --json $(OUT)/search.json --figure $(OUT)/search.png
+	@$(BIN)/python -m benchmarks.search --files $(GRIDS) --json $(OUT)/search.json --figure $(OUT)/search.png
 	@$(BIN)/python -m benchmarks.partition --json $(OUT)/partition.json --figure $(OUT)/partition.png
 	@$(BIN)/python -m benchmarks.partition_samples --json $(OUT)/partition_samples.json
 	@$(BIN)/python -m benchmarks.dispatch --json $(OUT)/dispatch.json
