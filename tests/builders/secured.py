@@ -216,10 +216,10 @@ def _tripped(grid: Grid, graph: nx.Graph, section: set[tuple[str, str]], closed:
         if not data["breaker"] and (conductor[1] in closed or inside):
             without.add_edge(a, b)
     zone = nx.node_connected_component(without, next(iter(section)))
+    buses = {node[1] for node in zone if node[0] == "bus"}
     dead = {node[1] for node in zone if node[0] == "conductor"}
-    live = live_buses(
-        grid, [name for name in closed if name not in dead], {node[1] for node in zone if node[0] == "bus"}
-    )
+    dead |= {node[1] for bus in buses for node in graph.neighbors(("bus", bus))}  # nothing is fed through a dead bus
+    live = live_buses(grid, [name for name in closed if name not in dead], buses)
     return frozenset(live_buses(grid, closed, set()) - live)
 
 
