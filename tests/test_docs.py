@@ -195,6 +195,29 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
+NUMBERED = re.compile(r"^(?:- )?\*\*M(\d+) \(", re.MULTILINE)
+CITED = re.compile(r"docs/methods\.md (M\d+(?:,\s+M\d+)*)")
+
+
+def cited(room: str) -> dict[int, list[str]]:
+    """The files of a room that cite each numbered statement of the methods."""
+    places: dict[int, list[str]] = {}
+    for file in sorted((ROOT / room).rglob("*.py")):
+        for numbers in CITED.findall(file.read_text(encoding="utf-8")):
+            for number in re.findall(r"\d+", numbers):
+                places.setdefault(int(number), []).append(str(file.relative_to(ROOT)))
+    return places
+
+
+def test_every_numbered_statement_is_implemented_and_tried() -> None:
+    numbers = [int(number) for number in NUMBERED.findall((ROOT / "docs" / "methods.md").read_text(encoding="utf-8"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for room in ("src", "tests"):
+        places = cited(room)
+        assert not {number: files for number, files in places.items() if number not in numbers}
+        assert not set(numbers) - set(places), f"no file of {room} cites these"
+
+
 def test_the_citation_has_the_version() -> None:
     assert f"\nversion: {openpoint.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 

@@ -57,6 +57,7 @@ def least(flow: DistFlow, more: list[cp.Constraint] | None = None) -> float:
 
 @pytest.mark.parametrize("seed", range(16))
 def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed: int) -> None:
+    """docs/methods.md M7."""
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
     for closed in trees[:3]:
@@ -72,6 +73,7 @@ def test_at_whole_positions_it_is_the_flow_of_the_network_that_stands_there(seed
 
 @pytest.mark.parametrize("seed", range(40, 48))
 def test_between_positions_it_costs_no_more_than_at_any(seed: int) -> None:
+    """docs/methods.md M7."""
     rng, network, devices, trees = case(seed)
     upper = voltage_bounds(highest_voltages(network, devices), limits=False)[1]
     chosen, x = cp.Variable(int(devices.sizes.sum())), cp.Constant(trees[0].astype(float))

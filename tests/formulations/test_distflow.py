@@ -83,7 +83,10 @@ def test_its_voltages_are_exact_to_first_order_in_the_load(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_voltage_law_is_the_hull_of_open_and_closed(seed: int) -> None:
-    """Any linear cost over state, voltages and drop is least at a branch that is open or closed."""
+    """Any linear cost over state, voltages and drop is least at a branch that is open or closed.
+
+    Theory: docs/methods.md M3.
+    """
     rng = np.random.default_rng(seed)
     network = make_network(3, [Branch(1, 2, z=0.5 + 0.0j, tap=float(rng.uniform(0.95, 1.05)))], {0: 1.0})
     low, high = rng.uniform(0.8, 0.95, 3), rng.uniform(1.0, 1.2, 3)
@@ -183,6 +186,7 @@ def worst(constraints: list[cp.Constraint]) -> float:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_ac_flow_is_a_point_of_the_model(seed: int) -> None:
+    """docs/methods.md M2."""
     program, flows = case(seed)
     network = program.network
     decision = cp.Variable(network.n_conductors)
@@ -241,7 +245,10 @@ def _orient(program: RadialProgram, first: RadialChoice, closed: np.ndarray) -> 
 
 @pytest.mark.parametrize("seed", range(4100, 4115))
 def test_the_cone_is_exact_where_loads_only_consume(seed: int) -> None:
-    """Constant-power loads, no upper voltage limit: the optimum at a fixed tree is the AC power flow."""
+    """Constant-power loads, no upper voltage limit: the optimum at a fixed tree is the AC power flow.
+
+    Theory: docs/methods.md M2.
+    """
     program = program_of(random_grid(seed, PLAIN))
     rows = all_topologies(program.network)
     sub = Today(program)
@@ -280,6 +287,7 @@ def test_a_voltage_that_nothing_bounds_is_refused_with_the_way_out() -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_limits_of_current_are_those_of_both_ends(seed: int) -> None:
+    """docs/methods.md M5."""
     rng = np.random.default_rng(seed)
     network = random_network(seed, 9, n_tie=3, ideal=False)
     network = replace(network, l_max=np.where(rng.random(network.n_conductors) < 0.7, rng.uniform(0.01, 0.3), np.inf))

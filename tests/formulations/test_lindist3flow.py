@@ -372,6 +372,7 @@ def test_capacitors_and_line_charging_that_follow_w_leave_little_at_small_loads(
 
 
 def test_errors_shrink_with_the_square_of_the_load() -> None:
+    """docs/methods.md M18."""
     errors = []
     for share in (0.2, 0.1):
         grid = constant_power(openpoint.read("ieee37"), share)

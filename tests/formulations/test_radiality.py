@@ -103,7 +103,10 @@ def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tupl
 
 @pytest.mark.parametrize("seed", range(3000, 3036))
 def test_the_integer_points_are_the_enumerated_trees(seed: int) -> None:
-    """Without physics, every binary state of the branches is feasible if and only if it is a tree."""
+    """Without physics, every binary state of the branches is feasible if and only if it is a tree.
+
+    Theory: docs/methods.md M1.
+    """
     program = program_of(random_grid(seed, Flavour(buses=(3, 6), rich=False)))
     if len(program.choices.free) > 8:
         pytest.skip("too many states to try one by one")
@@ -207,6 +210,7 @@ class Model:
 @given(GRAPHS, st.randoms(use_true_random=False))
 @settings(max_examples=40)
 def test_states_are_possible_where_every_energised_island_is_a_tree_with_one_root(case, rng) -> None:
+    """docs/methods.md M33."""
     n, edges, sources, units = case
     sources, units = sorted(sources), sorted(units - sources)
     for may_open, each in itertools.product((False, True), repeat=2):

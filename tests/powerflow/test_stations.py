@@ -94,6 +94,7 @@ def _of_links(found: Any, rows: dict[str, tuple[float, ...]]) -> float:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_the_flow_is_that_of_power_grid_model(seed: int) -> None:
+    """docs/methods.md M6."""
     worst, links, _ = differences(seed)
     assert worst < RELATIVE
     assert links < LINKS

@@ -98,6 +98,7 @@ def finds_the_best(seed: int) -> tuple[FuturesTask, Bools, Floats]:
 
 @pytest.mark.parametrize("seed", range(48))
 def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(seed: int) -> None:
+    """docs/methods.md M15."""
     task, states, values = finds_the_best(seed)
     assert not bounds_at_random_nodes(task, states, values, seed, 4)
 
@@ -190,6 +191,7 @@ def least_of_each(task: FuturesTask, states: Bools) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(48))
 def test_no_bound_exceeds_what_a_future_loses_at_best_and_that_of_the_risk_no_state(seed: int) -> None:
+    """docs/methods.md M16."""
     task, states, _ = random_task(seed)
     try:
         each = task.alone(1e-6, task.built())
@@ -240,6 +242,7 @@ def mean_loss(network: Network, state: Bools, demands: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_at_means_of_loads_no_state_loses_more_than_on_average(seed: int) -> None:
+    """docs/methods.md M27."""
     rng = np.random.default_rng([seed, 77])
     network = random_grid(rng, ())
     states = np.concatenate(list(topologies(network)))

@@ -95,6 +95,7 @@ def fed_from(network: Network, closed: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("kinds", "seeds"), [(PLAIN, range(200)), (FEEDING, range(80))], ids=["plain", "feeding"])
 def test_no_completion_has_a_higher_voltage_or_is_lost(kinds: list[tuple[str, ...]], seeds: range) -> None:
+    """docs/methods.md M12."""
     seen: Counter[str] = Counter()
     for seed in seeds:
         network, states, rng = tight(seed, kinds)

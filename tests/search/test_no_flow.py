@@ -27,7 +27,10 @@ def network_of(seed: int, flavour: Flavour, load: float = 1.0) -> Network:
 
 @pytest.mark.parametrize("flavour", [PLAIN, RICH, FEED, DISPATCH])
 def test_a_state_that_has_a_power_flow_is_never_excluded(flavour: Flavour) -> None:
-    """Neither within narrow ranges around its voltages, with its own loss as the most, nor within wide ones."""
+    """Neither within narrow ranges around its voltages, with its own loss as the most, nor within wide ones.
+
+    Theory: docs/methods.md M24.
+    """
     tried = 0
     for seed in range(3):
         net = network_of(seed, flavour, load=1.0 + seed % 4)

@@ -98,6 +98,7 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
 
 @pytest.mark.parametrize(("first", "wide"), [(20_000, regions.WIDE), (20_300, math.inf)])
 def test_no_bound_is_too_high_and_no_state_is_lost(first: int, wide: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/methods.md M13."""
     monkeypatch.setattr(regions, "WIDE", wide)
     seen = Seen(monkeypatch)
     regions_of: Counter[int] = Counter()

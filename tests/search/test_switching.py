@@ -91,6 +91,7 @@ def test_dynamic_programming_equals_all_sequences(seed: int) -> None:
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
 def test_equals_brute_force(kind: tuple[str, ...], seed: int) -> None:
+    """docs/methods.md M39."""
     problem, states, values = random_problem(seed, kind)
     try:
         found = solve_switching(problem, gap=1e-6)

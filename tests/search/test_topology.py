@@ -325,7 +325,10 @@ def test_answers_are_those_of_brute_force_and_their_certificates_verify(seed: in
 
 
 def test_where_lines_hang_matters() -> None:
-    """The grids above tell right from wrong: without what hangs the best state or its loss is another."""
+    """The grids above tell right from wrong: without what hangs the best state or its loss is another.
+
+    Theory: docs/methods.md M4.
+    """
     told = 0
     for seed in range(24):
         network = cables(seed)

@@ -109,6 +109,7 @@ def sets(seed: int) -> list[ProbabilitySet]:
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=15)
 def test_the_dual_block_is_the_worst(which: int, seed: int) -> None:
+    """docs/methods.md M25."""
     _, values, _ = case(seed)
     chosen = sets(seed)[which]
     theta = cp.Variable(len(values))

@@ -10,6 +10,8 @@ voltage of a bus, w̲ and w̄ its bounds, x the state of a branch, the value of 
 
 All of this is exact at a binary choice. Where z is between 0 and 1, a bank is in the convex hull of its positions
 (Balas 1985), and so is a tap changer of a closed branch.
+
+Theory: docs/methods.md M7.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ Valid inequalities of reconfiguration: bounds of flow, current and voltage that 
 
 They cut off no decision of interest and tighten the continuous relaxation of a model that holds both stages: master
 problems and the extensive form.
+
+Theory: docs/methods.md M2, M3.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ Their power is c v with v = √w, of which a cone program knows a chord and tang
 range leaves it free to choose v some percent beside √w. Of the states that cost no more than a known one, the program
 itself finds the least and greatest w of every such bus, and is made anew with the narrower chords (bound tightening by
 optimisation; Gleixner, Berthold, Müller and Weltge 2017). What a chord misses falls with the square of its width.
+
+Theory: docs/methods.md M37.
 """
 
 from __future__ import annotations

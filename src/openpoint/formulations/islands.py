@@ -25,6 +25,8 @@ state x, taps and w = v²
 
 and where open D = 0, p = q = 0. Loads of constant current or impedance are taken at nominal voltage. The power of
 magnetising branches is neglected, as parts of the grid may not be energised.
+
+Theory: docs/methods.md M33.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ be open or not energised draw it at the reference voltages, scaled with x. Losse
 the current that a wye-delta draws from an unbalanced voltage. The caller provides the loads (`Demand`): `nominal` takes
 all at nominal voltage, capacitors too; with `following` those of constant current and impedance follow w. Wye loads
 behind a delta without a ground must be balanced, as their neutral floats. An exact power flow evaluates the answer.
+
+Theory: docs/methods.md M18.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ Switching actions: how many branches may change their state, and what a change c
 With x the state of the branches and x⁰ that of today,
 
     changes(x) = Σ_{x⁰ = 0} x + Σ_{x⁰ = 1} (1 − x),      changes(x) ≤ N,      cost = c · changes(x)
+
+Theory: docs/methods.md M1.
 """
 
 from __future__ import annotations

@@ -222,7 +222,10 @@ class _Builder:
 
 
 def _open_ended(open_end: str, z: complex, y: complex) -> tuple[complex, complex]:
-    """Admittances at the from and to bus of a line open at one end: half of its shunt, and the other half behind z."""
+    """Admittances at the from and to bus of a line open at one end: half of its shunt, and the other half behind z.
+
+    Theory: docs/methods.md M4.
+    """
     half = 0.5 * y
     stays = half + half / (1.0 + z * half)
     return stays if open_end == "to" else 0j, stays if open_end == "from" else 0j

@@ -179,6 +179,8 @@ def greatest_series_currents(network: Network, devices: Devices | None = None) -
         network: balanced, with the limits that hold; the voltage of a source is what it holds.
         devices: those that may be set: the greatest ratio counts in A, the least in max |u|, and the greatest
             voltage of a source.
+
+    Theory: docs/methods.md M5.
     """
     devices = no_devices() if devices is None else devices
     least, most, w = network.tap.copy(), network.tap.copy(), network.w_max.copy()

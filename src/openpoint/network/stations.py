@@ -17,6 +17,8 @@ between what couplers join, the grid has the same voltages and losses as one in 
 Bounds, certificates and radial states of the opened network are therefore those of the grid, without any error. Only
 the currents of couplers differ, of which a loop does not say how they are shared: their limits are left out, and the
 power flow of the answer in the grid itself checks them.
+
+Theory: docs/methods.md M6.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ derivative by φ_j is the limit less the squared voltage w_j of the relaxation. 
 after another, which stalls where limits at several buses bind together. Here the limits of all of these are solved for
 at once, with the derivatives ∂w/∂φ from differences (a semismooth Newton method, Qi and Sun 1993). Where a step would
 turn the sign of a multiplier, it becomes 0. Multipliers are valid whatever they are; the best bound met is kept.
+
+Theory: docs/methods.md M11.
 """
 
 from __future__ import annotations

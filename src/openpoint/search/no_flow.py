@@ -23,6 +23,8 @@ which is least over q at q = −x u / |z|², where it is (r √u / |z| + |z| p /
 be transmitted, however the power factor is corrected. Of the power of a state, take what is delivered to loads, without
 what is lost on the way: it is a flow from sources and generators to the loads within these capacities. Where there is
 none, the state does not exist. Where no bus generates, all that a bus and those behind it take arrives over one branch.
+
+Theory: docs/methods.md M24.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ The supplied part and the regions of a node (`openpoint.search.regions`), and th
 least the least demand that may lie beyond it, what leaves at the near end at most the greatest and the losses, which
 the value of the best state known limits. A region counts whole where all its hubs lie beyond the branch, else for any
 part of its buses. Hubs whose range is too wide are left to the regions.
+
+Theory: docs/methods.md M13.
 """
 
 from __future__ import annotations

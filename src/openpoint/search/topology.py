@@ -3,6 +3,8 @@
 Every branch is closed, open or undecided; a bound of the loss of all completions costs microseconds and is rigorous
 for any multipliers (`openpoint.search.kernel.bound`). `openpoint.search.kernel.node` is the tree search, and
 `openpoint.search.exchange.ac_check` finds good radial states. Where every branch is decided the AC power flow judges.
+
+Theory: docs/methods.md M9, M10.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Expectation, conditional value at risk, worst case and worst expectation over an
     ρ(θ) = max { pᵀθ : p ∈ P },    P = { p = C z : G z ≤ h, E z = f, z ≥ 0 }
 
 and differ in P only (Artzner et al. 1999; Shapiro 2017). The linear dual expresses ρ in a minimisation.
+
+Theory: docs/methods.md M25.
 """
 
 from __future__ import annotations

@@ -148,6 +148,8 @@ def no_good(decision: Floats, cost: float, *, floor: float, distance_min: int) -
 
     Returns:
         slope (n), factor of θ, upper.
+
+    Theory: docs/methods.md M22.
     """
     away = np.where(decision > 0.5, -1.0, 1.0)
     ones = float((decision > 0.5).sum())

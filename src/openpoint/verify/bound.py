@@ -26,6 +26,8 @@ its power has no limit. What generators with prices and sources with limits add 
    else c times a tangent. Where P + s may be drawn with 0 <= s <= S, y (P + s) >= y P + S min(0, y).
 
 What devices with an interval of positions add is in `openpoint.verify.devices`.
+
+Theory: docs/methods.md M9.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ losses. A future without a bound yet loses nothing, or gains without end where a
 **Regret** is measured from what each future loses at best by itself. Of that a certificate of one demand gives a state
 that attains a loss W⁺, and a bound W⁻ that no state is below: the bounds are less W⁺, the losses of the best state less
 W⁻.
+
+Theory: docs/methods.md M15.
 """
 
 from __future__ import annotations

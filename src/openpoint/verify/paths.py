@@ -34,6 +34,8 @@ than a unit of the last digit, and
 
 What is sent is a quadratic function of what arrives, and so is the cost, whose least value is known in closed form.
 All is rounded to the safe side: power, r, x and costs downwards, voltages and `load` upwards.
+
+Theory: docs/methods.md M14.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ the reactive ones L max x / r. Beyond are the supplied buses below, and of each 
 below, or any of them. This requires r, x >= 0.
 
 Covered are losses of loads of constant power, without devices, outputs to choose, shunts and ratios.
+
+Theory: docs/methods.md M13.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ no binary fraction it is between two, and the bound holds for all between them (
 
 The mean demands are worked out here in whole numbers from the table of the user. A bound of a group is a bound of the
 mean loss over its steps, in this node and below; their mean by the hours H_g is compared with what is claimed.
+
+Theory: docs/methods.md M17.
 """
 
 from __future__ import annotations

@@ -149,7 +149,10 @@ def exchange_on(network: Network) -> Exchange:
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(1, 6), st.integers(1, 2))
 @settings(max_examples=40, deadline=None)
 def test_the_estimate_is_exact_for_small_loads(seed: int, n_bus: int, n_tie: int, n_source: int) -> None:
-    """Loads of constant power are loads of constant current where voltages are flat and sources agree."""
+    """Loads of constant power are loads of constant current where voltages are flat and sources agree.
+
+    Theory: docs/methods.md M42.
+    """
     network = random_network(seed, n_bus, n_source=n_source, n_tie=n_tie, rich=False, load=1e-4)
     held = np.ones_like(network.source_v)
     network = Network(**{**{name: getattr(network, name) for name in network.__dataclass_fields__}, "source_v": held})

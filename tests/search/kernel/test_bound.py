@@ -67,6 +67,7 @@ def iterate(model: Model, work: Work) -> None:
 @given(SEEDS)
 @settings(max_examples=15, deadline=None)
 def test_no_bound_exceeds_the_best_completion(kind: tuple[str, ...], seed: int) -> None:
+    """docs/methods.md M9."""
     rng = np.random.default_rng(seed)
     network = random_grid(rng, kind)
     max_changes = int(rng.integers(0, 5)) if rng.random() < 0.3 else None
@@ -136,6 +137,7 @@ def test_a_probe_of_a_branch_that_is_a_bridge_by_rounding_tells_nothing() -> Non
 @given(SEEDS)
 @settings(max_examples=15, deadline=None)
 def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
+    """docs/methods.md M10."""
     rng = np.random.default_rng(seed)
     model, _, work = modelled(random_grid(rng, ()))
     if not propagate(model, work):
@@ -167,6 +169,7 @@ def test_opening_a_branch_is_a_change_of_rank_one(seed: int) -> None:
 @given(SEEDS)
 @settings(max_examples=15, deadline=None)
 def test_no_voltage_exceeds_its_cap(kind: tuple[str, ...], seed: int) -> None:
+    """docs/methods.md M8."""
     network = random_grid(np.random.default_rng(seed), kind)
     voltage_bounds = bounds_of_voltages(network, np.ones(network.n_conductors, dtype=bool), demand(network))
     everywhere = voltage_bounds.at(np.inf)

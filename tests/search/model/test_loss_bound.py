@@ -40,6 +40,7 @@ def test_no_state_loses_more_than_its_own_limits_allow(features: tuple[str, ...]
 
 @pytest.mark.parametrize(("name", "v_min", "most_kw"), [("baran33", 0.95, 357.0), ("das70", 0.92, 573.0)])
 def test_a_voltage_limit_caps_the_loss(name: str, v_min: float, most_kw: float) -> None:
+    """docs/methods.md M12."""
     network = build_network(files.load(name))
     low, none = np.full(network.n_terminals, v_min**2), np.full(network.n_conductors, np.inf)
     assert by_limits(network, low, none) * network.s_base_kva == pytest.approx(most_kw, abs=1.0)

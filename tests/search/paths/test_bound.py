@@ -27,6 +27,7 @@ KINDS = [(), ("locks",), ("stiff",), ("ratings", "low", "locks")]
 
 @pytest.mark.parametrize("seed", range(40))
 def test_no_bound_is_above_the_best_completion(seed: int) -> None:
+    """docs/methods.md M14."""
     rng = np.random.default_rng([seed, 16])
     case = case_of(random_grid(rng, KINDS[seed % len(KINDS)]), change_cost=1e-3 * (seed % 3 == 0))
     if case is not None:

@@ -112,6 +112,7 @@ def test_what_is_alike_costs_the_same(rng: random.Random) -> None:
 @given(RANDOMS)
 @settings(max_examples=20)
 def test_the_relaxed_recourse_is_convex_in_decision_and_disaster_together(rng: random.Random) -> None:
+    """docs/methods.md M26."""
     try:
         program = random_program(rng)
     except InputError:

@@ -52,6 +52,7 @@ def sampled(seed: int) -> tuple[HardenProgram, np.ndarray, list[np.ndarray], np.
 
 
 def test_bounds_enclose_and_slopes_hold_at_every_decision() -> None:
+    """docs/methods.md M28."""
     closed = 0
     for seed in range(10):
         program, disasters, decisions, exact = sampled(seed)
@@ -89,6 +90,7 @@ def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("first", [0, 10])
 def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
+    """docs/methods.md M29."""
     for seed in range(first, first + 10):
         program, disasters, decisions, exact = sampled(seed)
         for x, costs in zip(decisions, exact):
@@ -213,6 +215,7 @@ def bought_lines(program: HardenProgram, rng: random.Random, share: float = 0.3)
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: int) -> None:
+    """docs/methods.md M30."""
     exact = 0
     for seed in range(5):
         program, rng = program_of(seed, count)

@@ -93,6 +93,7 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
 
 @pytest.mark.parametrize("first", range(0, 50, CHUNK))  # topology search has all 100 below
 def test_benders_equals_brute_force(first: int) -> None:
+    """docs/methods.md M22."""
     for seed in range(first, first + CHUNK):
         assert_exact(seed, openpoint.reconfigure(fixed_grid(seed), method=Benders(gap=GAP, max_iterations=ITERATIONS)))
 
@@ -174,7 +175,10 @@ def test_dispatch_is_bounded_by_the_best_cone_and_verified(first: int) -> None:
 
 @pytest.mark.parametrize("first", range(1000, 1020, CHUNK))
 def test_search_dispatches_no_worse_than_benders_and_bounds_what_sampling_finds(first: int) -> None:
-    """No output tried on any tree is below the bound, nor, where that is proven, better than the answer."""
+    """No output tried on any tree is below the bound, nor, where that is proven, better than the answer.
+
+    Theory: docs/methods.md M11.
+    """
     rng = np.random.default_rng(first)
     for seed in range(first, first + CHUNK):
         grid = random_grid(seed, DISPATCH)

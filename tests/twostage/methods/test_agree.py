@@ -179,6 +179,7 @@ def test_limits_may_be_missed_in_a_share() -> None:
 
 
 def test_separation_by_vertices_and_by_the_dual_agree() -> None:
+    """docs/methods.md M31."""
     from openpoint.twostage.recourse.compile import template_of
     from openpoint.twostage.worst_case.separation import DualSeparation
 

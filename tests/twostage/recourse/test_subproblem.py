@@ -56,7 +56,10 @@ def tolerance(response: Response) -> float:
 
 @pytest.mark.parametrize("seed", range(2000, 2018))
 def test_every_cut_under_estimates_at_every_topology(seed: int) -> None:
-    """Optimality, feasibility and ray cuts, from topologies and from fractional decisions."""
+    """Optimality, feasibility and ray cuts, from topologies and from fractional decisions.
+
+    Theory: docs/methods.md M19, M20.
+    """
     _, sub, decisions = respond(seed)
     rng = np.random.default_rng(seed)
     some = rng.permutation(len(decisions))[:6]
@@ -317,6 +320,7 @@ def tangents_at(point: Floats) -> Floats:
 @pytest.mark.parametrize("t", [1.0, 1e-2, 1e-5, 0.0])
 @pytest.mark.parametrize("s", [1e-3, 0.0])
 def test_a_point_outside_is_cut_off_and_no_point_of_the_cone_is(s: float, t: float) -> None:
+    """docs/methods.md M21."""
     outside = np.array([0.3, -0.2, s, t])
     rows = tangents_at(outside)
     assert len(rows) == 1

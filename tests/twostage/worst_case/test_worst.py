@@ -82,6 +82,7 @@ def test_climbing_with_proof_equals_all_vertices(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["box", "budget"])
 def test_a_policy_bounds_every_realisation_and_its_faces_bound_closer(kind: str) -> None:
+    """docs/methods.md M32."""
     for seed in range(4):
         program = replace(uncertain(seed, kind), short_most=None)
         polyhedral = program.uncertainty.polyhedral()  # type: ignore[union-attr]

@@ -1,6 +1,8 @@
 """Branch exchange with AC evaluation: exchanges are ranked by an estimate and evaluated by the exact power flow.
 
 Branch exchange alone (Civanlar et al. 1988), with kicks: a local optimum in milliseconds, and no bound.
+
+Theory: docs/methods.md M42.
 """
 
 from __future__ import annotations

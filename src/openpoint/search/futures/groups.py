@@ -22,6 +22,8 @@ mean of the bounds (Jensen). The loss is nearly quadratic in the demand. With G 
 cause on a tree at nominal voltage, what is lost is about the scatter Σ_g Σ_t h_t (s_t − m_g)ᴴ G (s_t − m_g). So groups
 are divided, that of the largest scatter first, across the direction in which it scatters most. Which tree G is taken
 from changes the groups, and never the validity of the bound.
+
+Theory: docs/methods.md M17.
 """
 
 from __future__ import annotations

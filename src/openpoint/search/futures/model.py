@@ -26,6 +26,8 @@ than `FAR` times as large, by as much. There are no more as soon as that search 
 counted, so that no clock decides. There are none on grids of few buses.
 
 What a search for many futures is given: the grid, its demands, a risk, and the exact evaluation of states.
+
+Theory: docs/methods.md M16.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The bound of a node is that of `openpoint.search.futures.node`. A node in which 
 the exact AC power flow in all futures. A risk that is the worst expectation over many probability vectors is bounded by
 some of them: those that are worst at the states that the search evaluates (cutting planes, Kelley 1960); only futures
 that have a weight in one of them are bounded.
+
+Theory: docs/methods.md M15.
 """
 
 from __future__ import annotations

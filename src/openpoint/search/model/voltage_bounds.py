@@ -49,6 +49,8 @@ where θ (a, b) is the least of 2 (a cos φ + b sin φ)(r cos φ + x sin φ) ove
 a sum of loads s_j and of losses z l, so φ lies between the least and the greatest of their angles, all in [0, 90°]; on
 such an arc a quadratic form with a product term >= 0 is least at one end. If θ w_min >= Δ (a r + b x) + η r at every
 branch, the loss is at most Δ Σ (a P_j + b Q_j) / η. This is valid for any a, b; the best of several pairs is taken.
+
+Theory: docs/methods.md M8, M12.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The nodes of a search, one by one: with both bounds where that by paths holds, else with the first alone.
 
 The bound of the first node by parts of its paths, in the course of a search.
+
+Theory: docs/methods.md M14.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ the intervals, where |π_te| <= c − Σ_(I with t) λ_I, every plan that keeps 
 
 over *all* radial states x, since c d_t >= π_t (x_t − x_(t−1)) + Σ λ_I (…). So each period is a topology search of its
 own, with a price on every closed branch. The states that it finds are the columns that the relaxation lacks.
+
+Theory: docs/methods.md M39.
 """
 
 from __future__ import annotations

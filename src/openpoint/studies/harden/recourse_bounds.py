@@ -9,6 +9,8 @@ its load and S what a generator there makes available,
 which holds at every decision. From above: a tree of whole branches that keeps the voltages and ratings of the linear
 flow, shedding what it must, found once, serves after every other disaster that spares it; and so does an island around
 the backup generators of a part without a source.
+
+Theory: docs/methods.md M28, M29, M30.
 """
 
 from __future__ import annotations

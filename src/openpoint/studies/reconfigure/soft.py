@@ -11,6 +11,8 @@ whether any radial state keeps the limits relaxed so and so:
    one limit or another may be kept, and not all. Then limits are kept at s_j in turn as far as they can be, those of
    voltage first and then the ratings in the order of the branches;
 4. the state of least loss among those which keep the limits relaxed so.
+
+Theory: docs/methods.md M23.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ Over a polyhedral set, a copy is added for the worst realisation at every propos
 cost the master underestimates most, weighted by the probabilities of the risk; all others have cuts, so that
 expectations over many realisations need few copies. A copy contains the recourse with its integers, which cuts of the
 relaxation do not. Where a study has recourse bounds from which exact cuts follow, these take the place of copies.
+
+Theory: docs/methods.md M19, M20, M26.
 """
 
 from __future__ import annotations

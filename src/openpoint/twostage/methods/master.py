@@ -13,6 +13,8 @@ Choice of the recourses that are embedded in the master: few of them, such that 
 The recourse is convex in decision and realisation together, so a copy at the mean of some realisations bounds the mean
 of their costs from below (Jensen), whatever the risk. The bound is weaker the more these realisations differ: so a copy
 stands for realisations that are alike, and those without weight in the risk need no copy.
+
+Theory: docs/methods.md M21.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ class RecourseCopy:
         realisation: (m) the mean.
         most: upper bound of the copy's cost at every decision of interest, where f ≥ 0; `inf` where none is known.
         share: factor such that share · weights, summed over all copies, is at most a probability vector of the risk.
+
+    Theory: docs/methods.md M27.
     """
 
     weights: Floats

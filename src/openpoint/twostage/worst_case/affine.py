@@ -9,6 +9,8 @@ equations are solved for some of the others, so that few remain, t; and with t =
     g t₀ + max_ζ (g T − B) ζ ≤ b         max over {0 ≤ ζ ≤ 1, R ζ ≤ r} by its dual: rᵀ μ + Σ ν, ν + Rᵀ μ ≥ (g T − B)ᵀ
 
 Rows are added when they are violated. Parts of the model that share neither columns nor ζ are solved separately.
+
+Theory: docs/methods.md M32.
 """
 
 from __future__ import annotations

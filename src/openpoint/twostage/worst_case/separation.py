@@ -16,6 +16,8 @@ recourse cost; each step is a linear program with a warm start.
 The value V(u) of a linear recourse, its cost or its least violation, is convex: V(u') ≥ V(u) + slopeᵀ(u' − u). So the
 vertex that lies farthest along the slope has at least the same value, and a climb ends after finitely many steps where
 no vertex lies farther along the slope. The result is a local maximum: it proves no upper bound of the value.
+
+Theory: docs/methods.md M31.
 """
 
 from __future__ import annotations

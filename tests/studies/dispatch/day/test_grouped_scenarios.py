@@ -32,6 +32,7 @@ def scenarios(risk: Risk, **parts: Any) -> DayQuestion:
 
 @pytest.mark.parametrize("risk", RISKS, ids=str)
 def test_groups_find_what_all_days_in_one_program_find(risk: Risk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/methods.md M36."""
     question = scenarios(risk)
     together = PeriodScenarios(gap=1e-4).solve(question)
     monkeypatch.setattr(period_scenarios, "TOGETHER_MOST", 0)

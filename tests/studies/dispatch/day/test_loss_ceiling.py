@@ -87,6 +87,7 @@ def some_recourse(question: DayQuestion, t: int, realisation: np.ndarray, rng: n
 
 @pytest.mark.parametrize("seed", NEGATIVE)
 def test_every_operation_is_below_the_ceilings(seed: int) -> None:
+    """docs/methods.md M37."""
     question, rng = fixed(seed), np.random.default_rng(seed)
     ceilings, evaluator, net = LossCeilings(question), DayEvaluator(question), question.network
     kept = 0

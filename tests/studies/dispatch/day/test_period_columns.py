@@ -49,6 +49,7 @@ def test_bounds_hold_the_optimum_over_all_days_written_out(question: DayQuestion
 
 
 def test_the_worst_day_is_the_worst_of_all(question: DayQuestion) -> None:
+    """docs/methods.md M35."""
     outcome = PeriodColumns(gap=1e-4).solve(question)
     assert outcome.plan is not None
     assert outcome.worst is not None

@@ -64,6 +64,7 @@ def cone_bound(question: DayQuestion, tree: np.ndarray, days: list[np.ndarray], 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_bound_is_above_the_best_completion(seed: int) -> None:
+    """docs/methods.md M38."""
     binds = seed == 1  # lower limits of the voltage, which the bound leaves out
     question, rng = two_loops(0, seed, 0.9 if binds else 0.0), np.random.default_rng(seed)
     expected = forecast(question.day)

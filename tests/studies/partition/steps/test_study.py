@@ -136,7 +136,10 @@ def test_the_energy_in_store_is_what_the_tables_say(a_day: PartitionStepsResult)
 
 
 def test_reserves_hold_the_energy_whatever_is_called() -> None:
-    """The bound by reserves against power drawn at random within them, by the true efficiencies."""
+    """The bound by reserves against power drawn at random within them, by the true efficiencies.
+
+    Theory: docs/methods.md M34.
+    """
     rng = np.random.default_rng(0)
     for _ in range(2000):
         into, out, hours = rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.0), rng.uniform(0.5, 3.0, 4)

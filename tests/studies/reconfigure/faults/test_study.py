@@ -327,6 +327,7 @@ GAP = 1e-6
 
 @pytest.mark.parametrize("seed", range(30))
 def test_all_states_bounds_and_optima(seed: int) -> None:
+    """docs/methods.md M40, M41."""
     case = fault_case(seed)
     if case is None:
         pytest.skip("today's state stays meshed")

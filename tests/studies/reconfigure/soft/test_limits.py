@@ -117,7 +117,10 @@ def agrees(grid: Grid, limits: Limits, method: Method) -> bool:
     ],
 )
 def test_what_gives_way_and_what_is_lost_is_that_of_brute_force(method: Method, seeds: Sequence[int]) -> None:
-    """Seed 2 and most from 8 on keep their limits in no state, where up to seven of them give way."""
+    """Seed 2 and most from 8 on keep their limits in no state, where up to seven of them give way.
+
+    Theory: docs/methods.md M23.
+    """
     broken = [agrees(*tightened(random_grid(seed, (PLAIN, RICH)[seed % 2]), seed), method) for seed in seeds]
     assert sum(broken) > len(broken) / 2
 

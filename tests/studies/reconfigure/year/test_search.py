@@ -73,6 +73,7 @@ def grouped(task: YearTask, groups: int) -> FuturesTask:
 def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(
     seed: int,
 ) -> None:
+    """docs/methods.md M17."""
     groups = [2, 6, 24][seed % 3]
     task, states, values = random_year(seed)
     try:

@@ -20,6 +20,8 @@ sets aside for the step. A kW more costs at most h / η_out of energy and a kW l
 
 keep the energy within its limits whatever reserves are called, in any order: the recourse of a step needs to know
 nothing of the others, least of all of those to come. Where no load is uncertain there are no reserves.
+
+Theory: docs/methods.md M34.
 """
 
 from __future__ import annotations

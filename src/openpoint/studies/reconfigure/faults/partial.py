@@ -48,6 +48,8 @@ Where this breaks a rating or a lower limit for every f, no completion restores 
 
 The bound holds where no branch has a negative resistance, reactance or conductance and no load is negative; elsewhere
 it is 0.
+
+Theory: docs/methods.md M40, M41.
 """
 
 from __future__ import annotations

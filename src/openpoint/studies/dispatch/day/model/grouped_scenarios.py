@@ -12,6 +12,8 @@ coarse:
              costs ← verified operations of the plan on all days;  upper ← min(upper, their risk)
              master ← the worst vector for these costs; parts of the groups that leave most open
     until upper − lower ≤ gap
+
+Theory: docs/methods.md M36.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ The lower bound holds for every AC operation, as it is that of a relaxation with
 bound is verified by exact AC flow in all vertices. Where lost energy may be worth something, ceilings keep the squared
 currents of the relaxation near those of power flows (`loss_ceiling`). Where the exact flow breaks limits that the
 relaxation keeps, the limits of that period are tightened in the master, which from then on proves nothing any more.
+
+Theory: docs/methods.md M35.
 """
 
 from __future__ import annotations

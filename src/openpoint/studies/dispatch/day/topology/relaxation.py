@@ -20,6 +20,8 @@ for any multipliers ν of the rows, not negative where these are inequalities. N
 `openpoint.search.kernel.periods`; it is solved once or twice at a node, with the terms of the last bound. The bound is
 smooth in the multipliers of a copy and greatest at those of its own flow, so that an error of 5 % in differences of
 prices costs 0.25 % of the loss.
+
+Theory: docs/methods.md M38.
 """
 
 from __future__ import annotations
