@@ -1,8 +1,8 @@
 """Hourly switching over a day: least energy lost with at most k switch operations, proven to 0.01 %.
 
-    python -m benchmarks.day_switching --json docs/day_switching.json --markdown docs/day_switching.md
+    python -m benchmarks.day_switching --json docs/day_switching.json --markdown docs/measurements.md
     python -m benchmarks.day_switching --grids baran33 --most 0 4
-    python -m benchmarks.day_switching --from docs/day_switching.json --markdown docs/day_switching.md
+    python -m benchmarks.day_switching --from docs/day_switching.json --markdown docs/measurements.md
 
 The loads of a grid are of three classes by choice: its buses, in the order of the table, are cut into six blocks of the
 same size, residential, commercial, industrial, and again; each follows its profile of 24 hours (`PROFILES`, shares of
@@ -200,9 +200,7 @@ def main() -> None:
         given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     table = markdown([Run(**each) for each in data["runs"]])
     if given.markdown is not None:
-        before, _, rest = given.markdown.read_text(encoding="utf-8").partition(tables.BEGIN)
-        after = rest.partition(tables.END)[2]
-        text = f"{before}{tables.BEGIN}\n\n{table}\n\n{tables.END}{after}"
+        text = tables.between_marks(given.markdown.read_text(encoding="utf-8"), table, "switching")
         given.markdown.write_text(text, encoding="utf-8")
     else:
         print(table)

@@ -32,7 +32,6 @@ from openpoint.search.paths.explorer import PathExplorer
 from . import tables
 
 REPEATS = 3
-BEGIN, END = "<!-- begin of the table of exchange -->", "<!-- end of the table of exchange -->"
 HEAD = ["grid", "start", "start kW", "local optimum kW", "flows", "s", "after kicks kW", "s"]
 
 
@@ -97,9 +96,8 @@ def main() -> int:
     print(tables.aligned(table))
     if given.markdown:
         page = Path(given.markdown)
-        text = page.read_text("utf-8")
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        page.write_text(f"{before}{BEGIN}\n\n{tables.as_markdown(table)}\n\n{END}{after}", encoding="utf-8")
+        text = tables.between_marks(page.read_text("utf-8"), tables.as_markdown(table), "exchange")
+        page.write_text(text, encoding="utf-8")
     return 0
 
 

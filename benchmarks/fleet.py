@@ -127,7 +127,9 @@ def main() -> None:
     if given.json is not None:
         given.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if given.markdown is not None:
-        page = tables.between_marks(given.markdown.read_text(encoding="utf-8"), tables.as_markdown(table(record)))
+        page = tables.between_marks(
+            given.markdown.read_text(encoding="utf-8"), tables.as_markdown(table(record)), "fleet"
+        )
         given.markdown.write_text(page, encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.futures                                     all grids and studies
     python -m benchmarks.futures --quick                             one small grid, few futures
     python -m benchmarks.futures --cases baran33 --studies solar80 --json docs/futures.json --merge
-    python -m benchmarks.futures --from docs/futures.json --markdown docs/futures.md
+    python -m benchmarks.futures --from docs/futures.json --markdown docs/measurements.md
 
 Each study draws futures with one seed, finds the topology with the least risk of loss, and tests it, today's topology
 and the best one for the mean future alone by futures drawn with another seed. Every figure is an exact AC power flow.
@@ -25,10 +25,9 @@ import openpoint
 from openpoint import Benders, CVaR, Expectation, Growth, Limits, WorstCase, grow
 from openpoint.twostage.risk import Risk
 
-from .tables import aligned, as_markdown, number, where
+from .tables import aligned, as_markdown, between_marks, number, where
 from .timing import machine
 
-BEGIN, END = "<!-- begin of the generated study -->", "<!-- end of the generated study -->"
 CASES = ("civanlar16", "baran33", "das70")
 SEEDS = (1, 2)
 """Of the futures planned for, and of those to test in."""
@@ -187,9 +186,7 @@ def sections(record: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
 def put_into(text: str, record: dict[str, Any]) -> str:
     """A page with the study between its marks renewed."""
     parts = [f"### {title}\n\n{as_markdown(table)}" for title, table in sections(record)]
-    head, rest = text.split(BEGIN, 1)
-    body = "\n\n".join([*parts, where(record)])
-    return f"{head}{BEGIN}\n\n{body}\n\n{END}{rest.split(END, 1)[1]}"
+    return between_marks(text, "\n\n".join([*parts, where(record)]), "futures")
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Time to proven microgrids: levels of uncertainty, and ways to find the worst loads as more of them are uncertain.
 
     python -m benchmarks.partition                                     everything, some minutes
-    python -m benchmarks.partition --from docs/partition.json --markdown docs/partition.md
+    python -m benchmarks.partition --from docs/partition.json --markdown docs/measurements.md
     python -m benchmarks.partition --json docs/partition.json --figure docs/images/partition.png
     python -m benchmarks.partition --quick                             six loads and few ways, a minute
 
@@ -244,7 +244,7 @@ def main() -> int:
         page = Path(given.markdown)
         parts = [f"### {title}\n\n{tables.as_markdown(table)}" for title, table in sections(record)]
         text = "\n\n".join([*parts, tables.where(record)])
-        page.write_text(tables.between_marks(page.read_text("utf-8"), text), encoding="utf-8")
+        page.write_text(tables.between_marks(page.read_text("utf-8"), text, "microgrids"), encoding="utf-8")
     if given.figure:
         with matplotlib.rc_context(RC):
             figure(record).savefig(given.figure)

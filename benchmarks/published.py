@@ -1,7 +1,7 @@
 """Hardening of 13 buses: what was published, what was recomputed apart from openpoint, and what openpoint finds.
 
-    python -m benchmarks.published --json docs/harden.json --markdown docs/harden.md --figure docs/images/ambiguity.png
-    python -m benchmarks.published --from docs/harden.json --markdown docs/harden.md --figure docs/images/ambiguity.png
+    python -m benchmarks.published --json docs/harden.json --markdown docs/results.md --figure docs/images/ambiguity.png
+    python -m benchmarks.published --from docs/harden.json --markdown docs/results.md --figure docs/images/ambiguity.png
 
 The published figures are those of M.-J. Hu and Y.-H. Wang, ORA Final Project, on the grid of Zhang et al. (Int. J.
 Electr. Power Energy Syst. 122, 2020, 106161). The recomputed ones come from a mixed-integer program of the same data,
@@ -86,8 +86,10 @@ def main() -> int:
         Path(given.json).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if given.markdown:
         page = Path(given.markdown)
-        parts = [f"### {title}\n\n{tables.as_markdown(table)}" for title, table in sections(record)]
-        page.write_text(tables.between_marks(page.read_text("utf-8"), "\n\n".join(parts)), encoding="utf-8")
+        parts = [f"#### {title}\n\n{tables.as_markdown(table)}" for title, table in sections(record)]
+        page.write_text(
+            tables.between_marks(page.read_text("utf-8"), "\n\n".join(parts), "hardening"), encoding="utf-8"
+        )
     if given.figure:
         with matplotlib.rc_context(RC):
             figure(record).savefig(given.figure)

@@ -8,7 +8,6 @@ from typing import Any
 from .reconfiguration import Row
 
 STOPPED = ("time", "interrupted", "iterations", "failed")
-BEGIN, END = "<!-- begin of the generated tables -->", "<!-- end of the generated tables -->"
 
 
 def speed(rows: Sequence[Row]) -> list[list[str]]:
@@ -230,10 +229,12 @@ def put_into(text: str, record: dict[str, Any]) -> str:
     return between_marks(text, page(record))
 
 
-def between_marks(text: str, content: str) -> str:
-    """A page with what lies between its marks renewed; marks are added at the end where there are none."""
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n".lstrip()
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    return f"{head}{BEGIN}\n\n{content}\n\n{END}{tail}"
+def between_marks(text: str, content: str, of: str = "") -> str:
+    """A page with the tables between their marks renewed; marks are added at the end where there are none."""
+    name = f"generated tables{of and ': '}{of}"
+    begin, end = f"<!-- begin of the {name} -->", f"<!-- end of the {name} -->"
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n".lstrip()
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
