@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -129,6 +130,57 @@ class MissingExtraError(OpenpointError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: {pip_command(extra)}")
+
+
+_UNITS = {
+    "_mw": ("_kw", "multiply its numbers by 1000"),
+    "_w": ("_kw", "divide its numbers by 1000"),
+    "_mvar": ("_kvar", "multiply its numbers by 1000"),
+    "_var": ("_kvar", "divide its numbers by 1000"),
+    "_mva": ("_kva", "multiply its numbers by 1000"),
+    "_va": ("_kva", "divide its numbers by 1000"),
+    "_ka": ("_a", "multiply its numbers by 1000"),
+    "_m": ("_km", "divide its numbers by 1000"),
+    "_v": ("_kv", "divide its numbers by 1000"),
+}
+"""By unit of a column that is not known: the unit of ours, and how its numbers become ours."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A remedy for a name that is not known: those it may stand for, or something else."""
+    names = list(dict.fromkeys(known))
+    near = [other for other in names if other.casefold() == name.strip().casefold()]
+    near = near or difflib.get_close_matches(name, names, n=3)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else otherwise
+
+
+def remedy_of_column(name: str, known: Iterable[str]) -> str:
+    """What to do about a column that is not known: other units are to be converted, a slip is to be mended."""
+    columns = list(known)
+    for unit, (ours, change) in _UNITS.items():
+        stem = name.strip().casefold().removesuffix(unit)
+        if name.strip().casefold().endswith(unit) and (column := stem + ours) in columns:
+            return f"Call it {column} and {change}"
+    return did_you_mean(name, columns, f"Remove it; the columns are {', '.join(columns)}")
+
+
+def refuse_unknown(table: str, names: Iterable[str], known: Iterable[str], noun: str = "branch") -> None:
+    """Refuse names that a table of the grid does not have.
+
+    Raises:
+        InputError: naming each, with what may be meant.
+    """
+    there = list(dict.fromkeys(known))
+    otherwise = (
+        "`openpoint info GRID --branches` lists the branches" if noun == "branch" else f"Use a {noun} of the grid"
+    )
+    unknown = [name for name in dict.fromkeys(names) if name not in there]
+    if unknown:
+        remedies = [did_you_mean(name, there, otherwise) for name in unknown]
+        message = f"no such {noun} in this grid"
+        raise InputError(
+            [Problem(table, name, "", message, each) for name, each in zip(unknown, remedies, strict=True)]
+        )
 
 
 def require_extra(package: str, extra: str, purpose: str) -> None:

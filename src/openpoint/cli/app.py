@@ -23,6 +23,7 @@ from openpoint.cli.options import (
     LockOptions,
     QuietOption,
 )
+from openpoint.errors import did_you_mean
 
 HELP = ["-h", "--help"]
 FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
@@ -99,6 +100,12 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return self.load(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.load(args[0]) is None:
+            remedy = did_you_mean(args[0], self.sentences(), "`openpoint --help` lists the commands")
+            ctx.fail(f"No such command {args[0]!r}. {remedy}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.sentences())

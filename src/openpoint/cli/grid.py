@@ -170,18 +170,13 @@ class Asked:
         """
         from openpoint.grid.today import as_asked
 
-        return as_asked(grid, _split(grid, self.options.switchable or ()), *self.locks(grid))
+        return as_asked(grid, self.options.switchable or (), *self.locks(grid))
 
     def locks(self, grid: Grid) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The branches of the grid that are locked open, and those locked closed."""
-        return _split(grid, self.locked_open), _split(grid, self.locked_closed)
+        from openpoint.grid.today import named
 
-
-def _split(grid: Grid, texts: Iterable[str]) -> tuple[str, ...]:
-    """The names in texts, each of which is a branch of the grid, or several with commas between."""
-    known = set(grid.branches()["name"])
-    parts = ([text] if text in known else [part.strip() for part in text.split(",")] for text in texts)
-    return tuple(name for part in parts for name in part)
+        return tuple(named(grid, self.locked_open)), tuple(named(grid, self.locked_closed))
 
 
 def read_sound(source: str, asked: Asked | None = None, *, geojson: Path | None = None, pv: Held = "hold") -> Grid:

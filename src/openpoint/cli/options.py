@@ -147,9 +147,9 @@ class LockOptions:
     """Branches whose state is given."""
 
     locked_open: Annotated[
-        list[str] | None, typer.Option("--open", metavar="NAMES", help="These branches stay open, as 7,9; repeatable.")
+        list[str] | None, typer.Option("--open", metavar="NAMES", help="These stay open, as 7,CB*; repeatable.")
     ] = None
     locked_closed: Annotated[
         list[str] | None,
-        typer.Option("--close", metavar="NAMES", help="These branches stay closed, as 7,9; repeatable."),
+        typer.Option("--close", metavar="NAMES", help="These stay closed, as 7,CB*; repeatable."),
     ] = None

@@ -40,11 +40,24 @@ _RANGE = r"(?:x>=0(?:\.0)?|[01]<=x<=1000000000)"
 _GROUPS = ("", FIRST, "Question")
 _UNBOUNDED = re.compile(rf"  \[{_RANGE}\]|; {_RANGE}(?=\])")
 """Ranges of numbers that nobody needs to be told."""
+_COMMA = re.compile(r"(?:--[\w-]+=)?([-+]?\d+,\d+)")
+"""A number with a decimal comma, alone or after the name of an option."""
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class GroupedCommand(TyperCommand):
     """A command whose help lists the options in groups, those that people use first above the others."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        commas = [found[1] for each in args if (found := _COMMA.fullmatch(each))]
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if commas and "valid number" in error.message:
+                error.message = (
+                    f"{commas[0]} has a comma; numbers are written with a point: {commas[0].replace(',', '.')}"
+                )
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[Any]] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.columns import TableSchema
-from openpoint.errors import MOST_FAULTS, Problem
+from openpoint.errors import MOST_FAULTS, Problem, remedy_of_column
 from openpoint.grid.schemas import SCHEMAS
 
 RawTable = pl.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]
@@ -42,7 +42,7 @@ def conform(
         return empty, []
     columns = schema.columns()
     faults = [
-        Problem(kind, "", name, "unknown column", f"Remove it; the columns are {', '.join(columns)}")
+        Problem(kind, "", name, "unknown column", remedy_of_column(name, columns))
         for name in frame.columns
         if name not in columns
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.arguments import Names, names_of, of_kind
-from openpoint.errors import InputError, OptionError, Problem, grouped
+from openpoint.errors import InputError, OptionError, Problem, grouped, refuse_unknown
 from openpoint.grid.conform import Read, fill
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, may_operate
 
@@ -132,7 +132,7 @@ class Grid:
         of_kind(closed, Mapping, "closed", advice)
         if wrong := [name for name, value in closed.items() if value not in (True, False)]:
             raise OptionError(f"closed has {closed[wrong[0]]!r} for {wrong[0]!r}; give {advice}")
-        _refuse_unknown(self, closed)
+        refuse_unknown("branches", closed, self.branches()["name"])
         tables = self.tables()
         state = {
             kind: tables[kind].with_columns(
@@ -159,7 +159,7 @@ class Grid:
             OptionError: something that is no name.
         """
         chosen = set(names_of(names, "names"))
-        _refuse_unknown(self, chosen)
+        refuse_unknown("branches", sorted(chosen), self.branches()["name"])
         refuse_locked(self, chosen)
         may = pl.col("switchable") | pl.col("name").is_in(list(chosen))
         tables = {kind: self.tables()[kind].with_columns(switchable=may) for kind in BRANCH_TABLES}
@@ -256,16 +256,3 @@ def refuse_locked(grid: Grid, names: Iterable[str]) -> None:
     if asked.height:
         rows = asked.select("kind", "name", "locked_reason").iter_rows()
         raise InputError([Problem(kind, name, "locked_reason", f"locked: {why}", remedy) for kind, name, why in rows])
-
-
-def _refuse_unknown(grid: Grid, names: Iterable[str]) -> None:
-    """Refuse names that are no branch."""
-    from openpoint.grid.rules.problems import did_you_mean
-
-    known = dict.fromkeys(grid.branches()["name"])
-    unknown = sorted(set(names) - known.keys())
-    otherwise = "`openpoint info GRID --branches` lists the branches"
-    if unknown:
-        raise InputError(
-            [Problem("branches", name, "", "no such branch", did_you_mean(name, known, otherwise)) for name in unknown]
-        )

@@ -26,7 +26,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.columns import TableSchema
-from openpoint.errors import Faults, InputError, Problem
+from openpoint.errors import Faults, InputError, Problem, remedy_of_column
 from openpoint.grid.conform import conform
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.inputs import MOST_BYTES, MOST_CELLS, MOST_COLUMNS, MOST_VALUES, decoding, refuse_more
@@ -320,7 +320,7 @@ def _header_faults(names: list[str], schema: type[TableSchema], file: str) -> li
     faults = []
     for name in dict.fromkeys(names):
         if name not in known:
-            remedy = f"Remove it; the columns are {', '.join(known)}"
+            remedy = remedy_of_column(name, known)
             faults.append(Problem(file, "line 1", name, f"unknown column {name!r}", remedy))
         elif names.count(name) > 1:
             faults.append(Problem(file, "line 1", name, "the column is given more than once", "Keep one"))

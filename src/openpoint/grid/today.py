@@ -39,16 +39,20 @@ def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], 
     operated = {name: kind for kind, name, may, closed in states if not may and name in wanted[closed]}
     refuse_locked(grid, operated)
     asked = {name for name, kind in operated.items() if kind == "transformers"}
-    asked.update(_matched(grid, switchable))
+    asked.update(named(grid, switchable))
     return grid.with_switchable(asked) if asked else grid
 
 
-def _matched(grid: Grid, given: Iterable[str]) -> Iterator[str]:
-    """The names, and those that match a pattern; a pattern that none matches is given back as it is."""
+def named(grid: Grid, given: Iterable[str]) -> Iterator[str]:
+    """The branches in texts: each is a name or a pattern such as `CB*`, or several with commas between.
+
+    A pattern leaves out what has a `locked_reason`; what names no branch is given back as it is.
+    """
     locked = dict(grid.branches().select("name", pl.col("locked_reason") != "").iter_rows())
     for text in given:
-        found = [text] if text in locked else fnmatch.filter(locked, text)
-        yield from [name for name in found if not locked[name]] or found or [text]
+        for part in [text] if text in locked else [part.strip() for part in text.split(",")]:
+            found = [part] if part in locked else fnmatch.filter(locked, part)
+            yield from [name for name in found if not locked[name]] or found or [part]
 
 
 def refuse_locked_meshes(grid: Grid, held: Iterable[str]) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 
 from openpoint.arguments import path_of
-from openpoint.errors import Faults, InputError, Problem
+from openpoint.errors import Faults, InputError, Problem, did_you_mean
 from openpoint.grid.coordinates import MOST_DEGREES, Point, between, in_degrees
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.inputs import content_of, json_of
 from openpoint.io.text import decode, fault

@@ -23,9 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openpoint.errors import Faults, InputError, Problem
+from openpoint.errors import Faults, InputError, Problem, did_you_mean
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean
 from openpoint.grid.table_files import refuse_large_table
 from openpoint.inputs import MOST_VALUES, content_of, decoding
 from openpoint.io.pandapower.branches import branch_names

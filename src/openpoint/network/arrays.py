@@ -39,7 +39,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.errors import InputError, Problem
+from openpoint.errors import refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -226,15 +226,7 @@ class Network:
             InputError: a name that is no branch.
         """
         number = {name: i for i, name in enumerate(self.branch_names)}
-        if unknown := [n for n in names if n not in number]:
-            raise InputError(
-                [
-                    Problem(
-                        "branches", n, "", "no such branch in this grid", "`openpoint info GRID` lists the branches"
-                    )
-                    for n in unknown
-                ]
-            )
+        refuse_unknown("branches", names, number)
         return np.array([number[n] for n in names], dtype=np.int64)
 
     def dead_when_open(self) -> Network:

@@ -20,9 +20,9 @@ import polars as pl
 from openpoint.arguments import Names, names_of, of_kind, path_of
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.atomic import refusing, write_bytes
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, did_you_mean, remedy_of_column
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import AT_A_BUS, did_you_mean
+from openpoint.grid.rules.problems import AT_A_BUS
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.grid.table_files import (
     ONE_CELL_EACH,
@@ -121,7 +121,7 @@ def _header_faults(header: Sequence[str], table: str) -> Iterator[Problem]:
     columns = ", ".join(COLUMNS)
     for name in dict.fromkeys(header):
         if name not in COLUMNS:
-            yield Problem(table, "", name, f"unknown column {name!r}", f"Remove it; the columns are {columns}")
+            yield Problem(table, "", name, f"unknown column {name!r}", remedy_of_column(name, COLUMNS))
         elif header.count(name) > 1:
             yield Problem(table, "", name, "the column is given more than once", "Keep one")
     for name in COLUMNS:

@@ -14,8 +14,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats, Ints
-from openpoint.errors import Problem
-from openpoint.grid.rules.problems import did_you_mean
+from openpoint.errors import Problem, did_you_mean
 from openpoint.scenarios.tables import Place, load_frame
 
 SUM_TOLERANCE = 1.001e-6

@@ -16,11 +16,10 @@ import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.columns import Float64, String, TableSchema
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, Problem, did_you_mean
 from openpoint.grid.conform import conform
 from openpoint.grid.files import table_from_files
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean
 from openpoint.grid.schemas import SCHEMAS
 from openpoint.inputs import content_of, unreadable
 from openpoint.io.workbook import read as workbook

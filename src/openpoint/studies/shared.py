@@ -81,12 +81,14 @@ class Limited(Question):
 class Chosen(Question):
     """A question whose answer says what is open: branches that are given to the choice, and those whose state is given.
 
-    Each name is that of a branch, or holds several with commas between them.
+    Each name is that of a branch or a pattern such as `CB*`, or holds several with commas between them.
     """
 
-    locked_open: Names = option((), "Branches that stay open, as 7,9.", "names", unit="NAMES", flag="open", group=GRID)
+    locked_open: Names = option(
+        (), "Names or patterns (7,CB*) of branches that stay open.", "names", unit="NAMES", flag="open", group=GRID
+    )
     locked_closed: Names = option(
-        (), "Branches that stay closed, as 7,9.", "names", unit="NAMES", flag="close", group=GRID
+        (), "Names or patterns of branches that stay closed.", "names", unit="NAMES", flag="close", group=GRID
     )
     switchable: Names = option(
         (),
@@ -113,15 +115,14 @@ class Chosen(Question):
 
 
 def split(grid: Grid, given: Any, what: str) -> tuple[str, ...]:
-    """The names in an argument, each of which is a branch of the grid, or several with commas between.
+    """The branches in an argument, as `openpoint.grid.today.named`.
 
     Raises:
         OptionError: something that is no name.
     """
-    known = set(grid.branches()["name"])
-    texts = names_of(given, what)
-    parts = ([text] if text in known else [part.strip() for part in text.split(",")] for text in texts)
-    return tuple(name for part in parts for name in part)
+    from openpoint.grid.today import named
+
+    return tuple(named(grid, names_of(given, what)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
@@ -180,14 +179,6 @@ def _voltage_level_faults(grid: Tables) -> Iterator[Problem]:
             if v_fr and v_to and abs(v_fr - v_to) > VOLTAGE_TOLERANCE * max(abs(v_fr), abs(v_to)):
                 message = f"it joins {v_fr:g} kV at {fr!r} and {v_to:g} kV at {to!r}"
                 yield Problem(kind, name, "", message, "Correct `vn_kv` of the buses, or use a transformer")
-
-
-def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A remedy for a name that is not known: those it may stand for, or something else."""
-    names = list(dict.fromkeys(known))
-    near = [other for other in names if other.casefold() == name.strip().casefold()]
-    near = near or difflib.get_close_matches(name, names, n=3)
-    return f"Did you mean {' or '.join(map(repr, near))}?" if near else otherwise
 
 
 def names_in_words(names: list[str], most: int = 5) -> str:

@@ -12,9 +12,9 @@ from itertools import accumulate, pairwise
 import polars as pl
 
 from openpoint.arguments import path_of
-from openpoint.errors import OptionError, Problem
+from openpoint.errors import OptionError, Problem, did_you_mean
 from openpoint.grid.conform import RawTable, conform
-from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.scenarios.day.schemas import MEASURED, NEEDED, MeasuredState, at, duplicates, has_fault
 from openpoint.scenarios.tables import read_tables
 

@@ -11,8 +11,7 @@ from typing import Any
 import polars as pl
 
 from openpoint.columns import Bool, Float64, Int64, String, TableSchema
-from openpoint.errors import Problem
-from openpoint.grid.rules.problems import did_you_mean
+from openpoint.errors import Problem, did_you_mean
 from openpoint.grid.schemas import Generators
 
 

@@ -33,10 +33,9 @@ import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.arrays import Complexes, Floats, Ints
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, did_you_mean
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean
 from openpoint.inputs import content_of
 from openpoint.io import GridLike, read
 from openpoint.io.workbook import read as workbook

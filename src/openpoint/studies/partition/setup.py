@@ -11,11 +11,11 @@ import scipy.sparse as sp
 
 from openpoint.arguments import Names, names_of
 from openpoint.arrays import Complexes, Floats, Ints
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, refuse_unknown
 from openpoint.formulations.lindist3flow_equations import closed_deltas
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network, load_shares
 from openpoint.network.blocks import Blocks
 from openpoint.network.blocks import blocks as blocks_of
@@ -87,7 +87,7 @@ def program_of(
     """
     costs, uncertainty = options.costs or PartitionCosts(), options.uncertainty
     generators = _generators(network, blocks)
-    chosen = _chosen(grid, options.uncertain_loads) if uncertainty > 0.0 else np.empty(0, dtype=np.int64)
+    chosen = _chosen(grid, options.uncertain_loads)[: None if uncertainty > 0.0 else 0]
     timeline = timeline or Timeline.one(grid, blocks)
     home = load_blocks(grid, network, blocks)
     base_kw = terminal_base_kw(network)
@@ -165,7 +165,7 @@ def _storage(timeline: Timeline, generators: DispatchableGenerators, base_kw: fl
 def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
     """(B) cost of each dead block for an hour at a share (L) of the loads."""
     names = grid.loads["name"].to_list()
-    _refuse_unknown("loads", costs.factors, names)
+    refuse_unknown("loads", costs.factors, names, "load")
     weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
     if costs.weigh == "block":
         return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
@@ -180,7 +180,7 @@ def _prices(generators: DispatchableGenerators, costs: PartitionCosts, stored: S
     given = costs.generation_usd_per_kwh
     if not isinstance(given, Mapping):
         return np.array([0.0 if name in stored else given for name in generators.names])
-    _refuse_unknown("generators", given, generators.names)
+    refuse_unknown("generators", given, generators.names, "generator")
     free = dict.fromkeys(stored, 0.0)
     if missing := [name for name in generators.names if name not in {**free, **given}]:
         raise OptionError(f"no generation_usd_per_kwh is given for {', '.join(missing)}; give one price or all")
@@ -248,7 +248,7 @@ def _chosen(grid: Grid, wanted: Literal["all"] | int | Names) -> Ints:
         return np.sort(np.argsort(-grid.loads["p_kw"].to_numpy(), kind="stable")[:wanted])
     texts = names_of(wanted, "uncertain_loads")
     chosen = [name for text in texts for name in ([text] if text in names else map(str.strip, text.split(",")))]
-    _refuse_unknown("loads", chosen, names)
+    refuse_unknown("loads", chosen, names, "load")
     return np.array(sorted({names.index(name) for name in chosen}), dtype=np.int64)
 
 
@@ -271,13 +271,3 @@ def _set(m: int, steps: int, most: float, deviating: int | None) -> Uncertainty:
     if deviating is None or deviating >= m:
         return Box(-ends, ends)
     return Budget(0.0 * ends, ends, ends, deviating, np.repeat(np.arange(steps), m))
-
-
-def _refuse_unknown(table: str, given: Sequence[str] | Mapping[str, float], known: Sequence[str]) -> None:
-    problems = []
-    for name in given:
-        if name not in known:
-            remedy = did_you_mean(name, known, f"The {table} are listed in the table {table}")
-            problems.append(Problem(table, name, "name", f"no such {table.removesuffix('s')} in this grid", remedy))
-    if problems:
-        raise InputError(problems)

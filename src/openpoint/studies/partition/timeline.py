@@ -10,9 +10,8 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, Problem, did_you_mean
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean
 from openpoint.network import Network
 from openpoint.network.blocks import Blocks
 from openpoint.scenarios.horizon import EVENTS, Horizon

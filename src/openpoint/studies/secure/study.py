@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, refuse_unknown
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
@@ -112,10 +112,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
         raise OptionError(f"secure takes balanced grids; {HAS_PHASES}")
     names = grid.branches()["name"].to_list()
     if (opened := options.state(grid)) is not None:
-        remedy = "`openpoint info GRID` lists the branches"
-        unknown = [name for name in opened if name not in set(names)]
-        if unknown:
-            raise InputError([Problem("branches", name, "", "no such branch in this grid", remedy) for name in unknown])
+        refuse_unknown("branches", opened, names)
         grid = grid.with_closed({name: name not in opened for name in names})
     if found := [mesh for mesh in meshes(grid) if not mesh.is_held]:
         raise InputError([mesh_problem(mesh) for mesh in found[:LOOPS_SHOWN]])

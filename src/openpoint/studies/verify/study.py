@@ -12,6 +12,7 @@ from openpoint.network.limits import Limits
 from openpoint.scenarios.ambiguity import FuturesRecipe, text_of
 from openpoint.scenarios.futures import FuturesLike, read_futures
 from openpoint.scenarios.year.read import YearLike, read_year
+from openpoint.studies.shared import split
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.risk import Risk
 from openpoint.verify import Verified, asked_of, verify
@@ -65,8 +66,8 @@ def verify_certificate(
     words = ambiguity if isinstance(ambiguity, str) else text_of(ambiguity)
     asked = asked_of(
         limits=limits,
-        locked_open=locked_open,
-        locked_closed=locked_closed,
+        locked_open=split(known, locked_open, "locked_open"),
+        locked_closed=split(known, locked_closed, "locked_closed"),
         max_changes=max_changes,
         change_cost_kw=change_cost_kw,
         free=free,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.errors import InputError, Problem
+from openpoint.errors import InputError, Problem, did_you_mean
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.network.day import nominal_load
 from openpoint.network.devices import DeviceKind, Devices, build_devices
 from openpoint.scenarios.day.schemas import MEASURED, at, has_fault

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
-from openpoint.errors import OptionError
-from openpoint.grid.rules.problems import did_you_mean, names_in_words
+from openpoint.errors import OptionError, did_you_mean
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.network.day import Uncertain
 from openpoint.scenarios.day.clock import NowLike
 from openpoint.scenarios.day.uncertain import GROUPS
