@@ -260,3 +260,34 @@ def test_whole_numbers_have_a_range(number: str, command: Command) -> None:
         done = command(*line, number)
         assert (done.code, "Traceback" in done.err) == (2, False), (line, done.err)
         assert line[-1] in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reconfig", "baran33"], "Did you mean 'reconfigure'"),
+        (["astonish"], "`openpoint --help` lists the commands"),
+        (["reconfigure", "baran33", "--v-min", "0,95"], "0,95 has a comma; numbers are written with a point: 0.95"),
+        (["reconfigure", "baran33", "--v-min=0,95"], "point: 0.95"),
+        (["reconfigure", "baran33", "--close", "s-33"], "Did you mean '33'?"),
+        (["partition", "ieee37-microgrids", "--uncertain-loads", "zz"], "no such load in this grid"),
+    ],
+)
+def test_a_slip_is_answered_with_what_may_be_meant(arguments: list[str], words: str, command: Command) -> None:
+    done = command(*arguments)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_a_column_of_other_units_has_its_remedy(command: Command, tmp_path: Path) -> None:
+    command("convert", "baran33", str(tmp_path / "grid"))
+    loads = tmp_path / "grid" / "loads.csv"
+    loads.write_text(loads.read_text().replace("p_kw", "p_mw").replace("q_kvar", "q_kva"))
+    done = command("info", str(tmp_path / "grid"))
+    assert "Call it p_kw and multiply its numbers by 1000" in done.err
+    assert "Did you mean 'q_kvar'?" in done.err
+
+
+def test_a_lock_may_be_a_pattern(command: Command) -> None:
+    done = command("reconfigure", "baran33", "--open", "3[3-7]", "--json", "-")
+    assert json.loads(done.out)["open_branches"] == ["33", "34", "35", "36", "37"]
