@@ -105,11 +105,11 @@ def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder,
 
 @dataclass
 class Choice:
-    """What is done in a step: states of the switches, live blocks, programs of its islands, the cost of what is dead,
-    and what it costs at least."""
+    """What is done in a step: states of the switches, energised blocks, programs of its islands, the cost of what is
+    dead, and what it costs at least."""
 
     states: tuple[bool, ...]
-    live: frozenset[int]
+    energised: frozenset[int]
     islands: list[IslandProgram]
     dead: float
     least: float
@@ -127,7 +127,7 @@ def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> f
         rest.insert(0, rest[0] + each[0].least)
     best = math.inf
 
-    def go_on(t: int, before: tuple[bool, ...], live: frozenset[int], plan: list[Choice], spent: float) -> None:
+    def go_on(t: int, before: tuple[bool, ...], energised: frozenset[int], plan: list[Choice], spent: float) -> None:
         nonlocal best
         if t == len(options):
             best = min(best, spent if day.store is None else _with_store(day, plan, deviation))
@@ -140,9 +140,9 @@ def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> f
             actions = sum(a != b for a, b, counts in zip(before, choice.states, free) if counts)
             if day.max_actions is not None and actions > day.max_actions:
                 continue
-            if t and day.keep_energised and not live - dead <= choice.live:
+            if t and day.keep_energised and not energised - dead <= choice.energised:
                 continue
-            go_on(t + 1, choice.states, choice.live, [*plan, choice], spent + choice.least)
+            go_on(t + 1, choice.states, choice.energised, [*plan, choice], spent + choice.least)
 
     today = tuple(k not in day.open_today for k in moving)
     go_on(0, today, frozenset(), [], 0.0)
@@ -218,10 +218,10 @@ def _choices(
             able = 0 not in part and len(inner) == len(part) - 1 and not any(blocks[b] <= part for b in dead)
             ways.append([(part, None), *((part, each) for each in (cheapest(part, inner) if able else []))])
         for way in itertools.product(*ways):
-            live = frozenset(b for b, block in enumerate(blocks) for part, run in way if run and block <= part)
-            off = sum(w for b, w in enumerate(weight) if b not in live)
+            energised = frozenset(b for b, block in enumerate(blocks) for part, run in way if run and block <= part)
+            off = sum(w for b, w in enumerate(weight) if b not in energised)
             runs = [run for _, run in way if run]
-            found.append(Choice(bits, live, [run[1] for run in runs], off, off + sum(run[0] for run in runs)))
+            found.append(Choice(bits, energised, [run[1] for run in runs], off, off + sum(run[0] for run in runs)))
     return found
 
 

@@ -180,7 +180,7 @@ GRAPHS = st.integers(2, 6).flatmap(
 
 
 class Model:
-    """Islands of a graph, to be asked what is live for given states and roots."""
+    """Islands of a graph, to be asked what is energised for given states and roots."""
 
     def __init__(
         self, n: int, edges: list[tuple[int, int]], sources: list[int], units: list[int], *, may_open: bool, each: bool
@@ -190,10 +190,10 @@ class Model:
         free = np.full(len(edges), may_open)
         self.block: Islands = islands(n, self.fr, self.to, self.sources, self.units, free, each=each)
         block = self.block
-        self.form: StandardForm = compile_model(-cp.sum(block.live), block.constraints, block.integers)
+        self.form: StandardForm = compile_model(-cp.sum(block.energised), block.constraints, block.integers)
 
-    def live(self, closed: np.ndarray, root: np.ndarray, *, integral: bool) -> float | None:
-        """The most that is live, None where the states are impossible."""
+    def energised(self, closed: np.ndarray, root: np.ndarray, *, integral: bool) -> float | None:
+        """The most that is energised, None where the states are impossible."""
         model, e, columns = HighsModel(self.form), len(closed), len(self.form.c)
         rows = np.arange(e)
         a = sp.lil_array((e + len(root), columns))
@@ -227,7 +227,7 @@ def test_states_are_possible_where_every_energised_island_is_a_tree_with_one_roo
             else:
                 nodes, branches = np.bincount(island, minlength=n), np.bincount(island[model.fr[closed]], minlength=n)
                 possible &= bool(np.all(branches <= nodes))  # a dead island of two loops is never of use
-            most = model.live(closed, root, integral=True)
+            most = model.energised(closed, root, integral=True)
             assert (most is not None) == possible
             if most is not None:
                 assert round(most, 6) == alive.sum()
@@ -235,7 +235,7 @@ def test_states_are_possible_where_every_energised_island_is_a_tree_with_one_roo
 
 @given(GRAPHS, st.randoms(use_true_random=False))
 @settings(max_examples=40)
-def test_a_bus_is_live_at_most_as_far_as_the_least_cut(case, rng) -> None:
+def test_a_bus_is_energised_at_most_as_far_as_the_least_cut(case, rng) -> None:
     """Max-flow of every bus from all roots, with fractional states as capacities, bounds the relaxation."""
     import networkx as nx
 
@@ -243,7 +243,7 @@ def test_a_bus_is_live_at_most_as_far_as_the_least_cut(case, rng) -> None:
     sources, units = sorted(sources), sorted(units - sources)
     model = Model(n, edges, sources, units, may_open=False, each=True)
     closed, root = np.array([rng.random() for _ in edges]), np.array([rng.random() for _ in units])
-    most = model.live(closed, root, integral=False)
+    most = model.energised(closed, root, integral=False)
     if most is None:
         return
     graph = nx.DiGraph()

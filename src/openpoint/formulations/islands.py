@@ -6,13 +6,13 @@ arcs from parent to child; a bus has at most one parent, a root none:
     closed = arc_fr + arc_to,     Σ arcs into bus n ≤ 1 − root_n
 
 So an island of N buses that has a root has exactly one, has at most N − 1 branches, and is a tree. An island without a
-root might contain a loop, but it is not energised: a bus is live only if it is reached from a root along arcs. This is
-modelled by one commodity for all buses, of which each takes live_n,
+root might contain a loop, but it has no supply: a bus is energised only if it is reached from a root along arcs. This
+is modelled by one commodity for all buses, of which each takes energised_n,
 
-    Σ f into n − Σ f out of n + supply_n = live_n,     0 ≤ f ≤ N arc,   0 ≤ supply_n ≤ N root_n
+    Σ f into n − Σ f out of n + supply_n = energised_n,     0 ≤ f ≤ N arc,   0 ≤ supply_n ≤ N root_n
 
 or by one commodity for each bus, whose flow is at most the value of each arc and root (Magnanti and Wong 1981). Both
-are exact where arcs and roots are binary. For values between 0 and 1 the latter limits live_n to the minimum cut
+are exact where arcs and roots are binary. For values between 0 and 1 the latter limits energised_n to the minimum cut
 between the bus and all roots, which gives strong bounds for fractional hardening and generators. The former gives weak
 bounds, but is smaller by a factor of N, and faster where a mixed-integer solver adds its own cuts.
 
@@ -57,7 +57,7 @@ class Islands:
     Attributes:
         closed: (E) state of every branch. arc_fr, arc_to: (E) its arc from the from to the to bus, and back.
         root: (R) whether the unit at each of the given buses forms a grid; None where there are none.
-        live: (N) 1 only where the bus is in an island with a root; it may be 0 there too.
+        energised: (N) 1 only where the bus is in an island with a root; it may be 0 there too.
         along_fr, along_to: (E, C) commodities of the buses along the arcs; None where there is one for all.
         reached: (C) buses, the sources excepted.
         integers: the integer variables. constraints: linear.
@@ -67,7 +67,7 @@ class Islands:
     arc_fr: cp.Variable
     arc_to: cp.Variable
     root: cp.Variable | None
-    live: cp.Variable
+    energised: cp.Variable
     along_fr: cp.Variable | None
     along_to: cp.Variable | None
     reached: Ints
@@ -97,7 +97,7 @@ def islands(
     count, forms = len(reached), len(may_form)
     arc_fr, arc_to = cp.Variable(e, name="arc_fr"), cp.Variable(e, name="arc_to")
     root = cp.Variable(forms, name="root") if forms else None
-    live = cp.Variable(n, name="live")
+    energised = cp.Variable(n, name="energised")
     into_to = sp.csr_array((np.ones(e), (to, np.arange(e))), shape=(n, e))
     into_fr = sp.csr_array((np.ones(e), (fr, np.arange(e))), shape=(n, e))
     parents = into_to @ arc_fr + into_fr @ arc_to
@@ -108,11 +108,11 @@ def islands(
     constraints = [
         arc_fr >= 0,
         arc_to >= 0,
-        live >= 0,
-        live[sources] == 1,
+        energised >= 0,
+        energised[sources] == 1,
         parents[sources] == 0,
         *_along_arcs((along_fr, along_to), (arc_fr, arc_to), share),
-        *_dead_open((fr, to), (arc_fr, arc_to), live, may_open),
+        *_open_without_supply((fr, to), (arc_fr, arc_to), energised, may_open),
     ]
     if root is not None:
         supply = cp.Variable((forms, columns), name="supply")
@@ -120,14 +120,14 @@ def islands(
         constraints += _from_roots(supply, root, share)
         parents = parents + at_root @ root
         arriving = arriving + at_root[reached] @ supply
-    constraints += _one_parent(parents[reached], live[reached])
-    constraints += _connectivity(arriving, live[reached], each=each)
+    constraints += _one_parent(parents[reached], energised[reached])
+    constraints += _connectivity(arriving, energised[reached], each=each)
     return Islands(
         closed=arc_fr + arc_to,
         arc_fr=arc_fr,
         arc_to=arc_to,
         root=root,
-        live=live,
+        energised=energised,
         along_fr=along_fr if each else None,
         along_to=along_to if each else None,
         reached=reached,
@@ -149,12 +149,13 @@ def _along_arcs(
     ]
 
 
-def _dead_open(
-    ends: tuple[Ints, Ints], arcs: tuple[cp.Variable, cp.Variable], live: cp.Variable, may_open: Bools
+def _open_without_supply(
+    ends: tuple[Ints, Ints], arcs: tuple[cp.Variable, cp.Variable], energised: cp.Variable, may_open: Bools
 ) -> list[cp.Constraint]:
-    """arc ≤ live at its parent, for branches that may be opened: in an island that is not energised they are open."""
+    """arc ≤ energised at its parent, for branches that may be opened: in an island that is not energised they are
+    open."""
     free = np.flatnonzero(may_open)
-    return [arc[free] <= live[end[free]] for arc, end in zip(arcs, ends)] if len(free) else []
+    return [arc[free] <= energised[end[free]] for arc, end in zip(arcs, ends)] if len(free) else []
 
 
 def _from_roots(supply: cp.Variable, root: cp.Variable, share: Floats) -> list[cp.Constraint]:
@@ -162,14 +163,15 @@ def _from_roots(supply: cp.Variable, root: cp.Variable, share: Floats) -> list[c
     return [root >= 0, supply >= 0, supply <= root[:, None] @ share]
 
 
-def _one_parent(parents: cp.Expression, live: cp.Expression) -> list[cp.Constraint]:
-    """live ≤ Σ arcs into the bus + root ≤ 1: a live bus is a root or has one parent, so that its island is a tree."""
-    return [parents <= 1, live <= parents]
+def _one_parent(parents: cp.Expression, energised: cp.Expression) -> list[cp.Constraint]:
+    """energised ≤ Σ arcs into the bus + root ≤ 1: an energised bus is a root or has one parent, so that its island is a
+    tree."""
+    return [parents <= 1, energised <= parents]
 
 
-def _connectivity(arriving: cp.Expression, live: cp.Expression, *, each: bool) -> list[cp.Constraint]:
-    """Σ f into n − Σ f out of n + supply_n = live_n, of the commodity of n alone where each bus has its own."""
-    return [arriving == (cp.diag(live) if each else live[:, None])]
+def _connectivity(arriving: cp.Expression, energised: cp.Expression, *, each: bool) -> list[cp.Constraint]:
+    """Σ f into n − Σ f out of n + supply_n = energised_n, of the commodity of n alone where each bus has its own."""
+    return [arriving == (cp.diag(energised) if each else energised[:, None])]
 
 
 __all__ = [

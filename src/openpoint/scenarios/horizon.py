@@ -41,7 +41,8 @@ class Events(TableSchema):
     """Events: what happens to branches at the start of a step, and lasts until another event of the branch.
 
     `open` and `close` hold a switchable branch in that state, `release` leaves it to the decision again. A `fault` of a
-    switchable branch holds it open; that of any other branch keeps its block dead and all switches of the block open.
+    switchable branch holds it open; that of any other branch keeps its block de-energised and all switches of the block
+    open.
     """
 
     step = _column(String, "step at whose start it happens")

@@ -110,7 +110,7 @@ def check_plan(program: HardenProgram, plan: Plan) -> tuple[str, ...]:
         "an island has a loop or two roots": not topology.is_radial(n, fr, to, plan.closed, plan.roots),
         "a root was never bought": not made.all(),
         "a generator runs that was never bought": bool(np.any(np.abs(backup[~bought]) > TOLERANCE)),
-        "a dead island is served": bool(np.any(np.abs(demand[~live]) > TOLERANCE)),
+        "a de-energised island is served": bool(np.any(np.abs(demand[~live]) > TOLERANCE)),
         "power is missing at a bus": bool(np.any(np.abs(missing) > TOLERANCE)),
         "an open branch carries power": bool(np.any(np.abs(s[~plan.closed]) > TOLERANCE)),
         "a branch misses the voltage law": bool(np.any(np.abs(law) > TOLERANCE)),

@@ -171,19 +171,19 @@ def test_a_generator_behind_a_delta_feeds_in_between_phases() -> None:
     program, decision = of(result)
     assert "709" in result.energised_blocks
     units = program.generators
-    closed, live, forming, p, q = (each.copy() for each in program.parted(decision))
+    closed, energised, forming, p, q = (each.copy() for each in program.parted(decision))
     own = np.flatnonzero(units.of_part == units.names.index("g775"))
     base_kw = program.network.s_base_kva / 3.0
     # Line currents of power between a and b only; in all 20 kW, at none of the others as many.
     s = 20.0 / base_kw * np.array([0.5 - 0.5j / 3**0.5, 0.5 + 0.5j / 3**0.5, 0.0])
     p[own], q[own] = s.real, s.imag
-    circuit = PlanCircuit(result.grid, program, np.concatenate([closed, live, forming, p, q]))
+    circuit = PlanCircuit(result.grid, program, np.concatenate([closed, energised, forming, p, q]))
     still = np.zeros((1, len(result.uncertain_loads))), np.zeros((1, 2 * len(p)))
     flows = circuit.flows(*still)
     assert flows.converged.all()
     assert flows.mismatch.max() < 5e-6
     p[own], q[own] = 0.0, 0.0
-    without = PlanCircuit(result.grid, program, np.concatenate([closed, live, forming, p, q])).flows(*still)
+    without = PlanCircuit(result.grid, program, np.concatenate([closed, energised, forming, p, q])).flows(*still)
     led = flows.beside.shape[1] // 2
     saved = (without.beside - flows.beside)[0] * base_kw
     assert saved[:led].sum() == pytest.approx(20.0, abs=0.5)

@@ -102,25 +102,25 @@ def test_islands_are_what_graphs_say(phases: str) -> None:
         exists = _existence(compact(cut, home, most))
         everything = list(itertools.product((0.0, 1.0), repeat=3 + 3 + 3))
         for bits in random.Random(most).sample(everything, 90):
-            closed, live, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
-            if any(c and not live[edges[k].a] for k, c in enumerate(closed)):
+            closed, energised, forming = np.array([0.0, *bits[:3]]), np.array([0.0, *bits[3:6]]), np.array(bits[6:])
+            if any(c and not energised[edges[k].a] for k, c in enumerate(closed)):
                 continue
-            expected = not any(f and not live[home[k]] for k, f in enumerate(forming))
+            expected = not any(f and not energised[home[k]] for k, f in enumerate(forming))
             graph = joined(feeder, [k for k in range(4) if closed[k]])
             for part in nx.connected_components(graph):
                 inner = [k for _, _, k in graph.subgraph(part).edges(keys=True)]
                 chosen = {k for k, f in enumerate(forming) if f and home[k] in part}
-                if not any(live[bus] for bus in part):
+                if not any(energised[bus] for bus in part):
                     continue
                 reaching = chosen & set(sources(feeder, part, inner))
-                expected &= all(live[bus] for bus in part) and nx.is_tree(graph.subgraph(part))
+                expected &= all(energised[bus] for bus in part) and nx.is_tree(graph.subgraph(part))
                 expected &= bool(reaching) and len(chosen) <= most
-            assert exists(closed, live, forming) == expected, (most, closed, live, forming)
+            assert exists(closed, energised, forming) == expected, (most, closed, energised, forming)
 
 
 def _existence(topology: Topology) -> Callable[[np.ndarray, np.ndarray, np.ndarray], bool]:
     """Whether a topology has a point with a given state of branches, blocks and generators; compiled once."""
-    states = [topology.closed, topology.live, topology.forming]
+    states = [topology.closed, topology.energised, topology.forming]
     given = [cp.Parameter(state.shape) for state in states]
     binary = [(v, cp.Variable(v.shape, boolean=True)) for v in topology.integers if v.size]
     whole = [*(state == value for state, value in zip(states, given)), *(v == b for v, b in binary)]

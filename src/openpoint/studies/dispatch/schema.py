@@ -49,7 +49,7 @@ ACTIONS: c.Table = {
     "then": c.text(
         "what the grid is after a switching: radial, or with a loop, or with buses without supply",
         "then",
-        options=["", "radial", "loop", "dead buses"],
+        options=["", "radial", "loop", "de-energised buses"],
     ),
 }
 _LIMITS: c.Table = {

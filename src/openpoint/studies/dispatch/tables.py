@@ -200,7 +200,7 @@ def _in_order(grid: Grid, open_after: Collection[str]) -> Iterator[tuple[str, st
 
     def in_words(closed: Bools) -> str:
         if not energised(len(number), fr, to, closed, sources).all():
-            return "dead buses"
+            return "de-energised buses"
         return "radial" if is_radial(len(number), fr, to, closed, sources) else "loop"
 
     for e in exchange_order(len(number), fr, to, closed, after, sources):

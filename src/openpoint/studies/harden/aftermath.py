@@ -121,8 +121,8 @@ def fewest_switchings(program: HardenProgram, decision: cp.Expression, broken: c
 
         min  Σ_{closed today} opened + Σ_{open today} closed      s.t.  the recourse,  its cost ≤ most
 
-    Nobody need open a branch in a dead island, nor one that is broken, so that opening counts at energised ends of
-    whole ones only: opened ≥ live − closed − broken at both ends.
+    Nobody need open a branch in a de-energised island, nor one that is broken, so that opening counts at energised ends
+    of whole ones only: opened ≥ energised − closed − broken at both ends.
 
     Args:
         decision: that of the program, then (E) branches that are broken and not hardened, and the most cost, in $.
@@ -131,11 +131,11 @@ def fewest_switchings(program: HardenProgram, decision: cp.Expression, broken: c
     count = len(program.costs)
     out, most_usd = decision[count:-1], decision[-1]
     stage = program.recourse(decision[:count], broken, limits=True)
-    net, closed, live = program.network, stage.islands.closed, stage.islands.live
+    net, closed, energised = program.network, stage.islands.closed, stage.islands.energised
     shut, loose = np.flatnonzero(net.closed), np.flatnonzero(~net.closed)
     opened = cp.Variable(len(shut), name="opened")
     rows = [*stage.constraints, stage.cost <= most_usd, opened >= 0]
-    rows += [opened >= live[end[shut]] - closed[shut] - out[shut] for end in (net.terminal_fr, net.terminal_to)]
+    rows += [opened >= energised[end[shut]] - closed[shut] - out[shut] for end in (net.terminal_fr, net.terminal_to)]
     changes = cp.sum(opened) + cp.sum(closed[loose])
     if stage.islands.root is not None and stage.backup is not None:
         # Nor does a generator run for nothing.
@@ -223,9 +223,9 @@ def branch_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
     """The branches after a disaster, and what must be switched: nothing where no end is energised."""
     held, plan = program.stations or without_meshes(program.network), after.plan
     net, closes = held.whole, plan.closed | held.dropped
-    today, live = net.closed, plan.island >= 0
-    seen = (live[net.terminal_fr] | live[net.terminal_to]) & ~plan.broken & (closes != today)
-    # A dead branch keeps today's state: nobody need drive out for it.
+    today, energised = net.closed, plan.island >= 0
+    seen = (energised[net.terminal_fr] | energised[net.terminal_to]) & ~plan.broken & (closes != today)
+    # A de-energised branch keeps today's state: nobody need drive out for it.
     closed = np.where(seen, closes, today & ~plan.broken)
     table = grid.branches()
     return states.frame(

@@ -52,16 +52,16 @@ class Supply:
 def built(places: Ints, size: tuple[float, float], chosen: cp.Expression, topology: Islands, n: int) -> Supply:
     """Generators of a size (active, reactive power, per unit) at the places that are chosen, (G) zeros and ones."""
     if not len(places):
-        return Supply(None, cp.Constant(np.zeros(n)), cp.Constant(np.zeros(n)), topology.live, [])
+        return Supply(None, cp.Constant(np.zeros(n)), cp.Constant(np.zeros(n)), topology.energised, [])
     output, on = cp.Variable((2, len(places)), name="backup"), cp.Variable(len(places), name="on")
     constraints = [
         on <= chosen,
-        on <= topology.live[places],
+        on <= topology.energised[places],
         topology.root <= on,  # a root is a generator that runs
         *_output_limits(output, size, on),
     ]
     at = _at(places, n)
-    return Supply(output, at @ output[0], at @ output[1], topology.live, constraints)
+    return Supply(output, at @ output[0], at @ output[1], topology.energised, constraints)
 
 
 def scattered(
@@ -87,12 +87,12 @@ def scattered(
     constraints = [
         share <= allowed,
         *_output_limits(output, size, share),
-        *_served_apart(away, topology.live, allowed, places),
+        *_served_apart(away, topology.energised, allowed, places),
         *_number(share, rest, count),
         *_power_apart(apart, away, rest, size, ranges),
     ]
     at = _at(places, n)
-    return Supply(output, at @ output[0] + apart[0], at @ output[1] + apart[1], topology.live + away, constraints)
+    return Supply(output, at @ output[0] + apart[0], at @ output[1] + apart[1], topology.energised + away, constraints)
 
 
 def _output_limits(output: cp.Variable, size: tuple[float, float], share: cp.Expression) -> list[cp.Constraint]:
@@ -101,9 +101,12 @@ def _output_limits(output: cp.Variable, size: tuple[float, float], share: cp.Exp
     return [output[0] >= 0, output[0] <= p * share, output[1] >= -q * share, output[1] <= q * share]
 
 
-def _served_apart(away: cp.Variable, live: cp.Expression, allowed: cp.Expression, places: Ints) -> list[cp.Constraint]:
-    """0 ≤ away ≤ 1 − live, away ≤ allowed: served for itself is what no source reaches, where a place is allowed."""
-    return [away >= 0, away <= 1 - live, away[places] <= allowed]
+def _served_apart(
+    away: cp.Variable, energised: cp.Expression, allowed: cp.Expression, places: Ints
+) -> list[cp.Constraint]:
+    """0 ≤ away ≤ 1 − energised, away ≤ allowed: served for itself is what no source reaches, where a place is
+    allowed."""
+    return [away >= 0, away <= 1 - energised, away[places] <= allowed]
 
 
 def _number(share: cp.Variable, rest: cp.Variable, count: int) -> list[cp.Constraint]:

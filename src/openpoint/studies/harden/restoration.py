@@ -36,13 +36,13 @@ class Plan:
 
     Attributes:
         decision: what was bought. broken: (E) branches broken and not hardened.
-        closed: (E) state of the branches; in a dead island only those that nobody can open are closed.
+        closed: (E) state of the branches; in a de-energised island only those that nobody can open are closed.
         roots: buses that hold the voltage of an island: sources first, then backup generators.
-        island: (N) number of the island of each bus, its root's place in `roots`; −1 where dead.
+        island: (N) number of the island of each bus, its root's place in `roots`; −1 where de-energised.
         shed: (N) share of the net demand that is not met. shed_kw: (N) load that is not met.
         backup: (G) output of the backup generators, kW + j kvar, in the order of the program's buses.
         generation: (D) output of the grid's dispatchable generators, kW + j kvar.
-        s: (E) flow from the from to the to bus, kW + j kvar. v: (N) voltage of the model, pu; 0 where dead.
+        s: (E) flow from the from to the to bus, kW + j kvar. v: (N) voltage of the model, pu; 0 where de-energised.
         cost_usd: cost of the recourse. bound_usd: proven lower bound of it.
     """
 
@@ -68,7 +68,7 @@ class PlanCheck:
 
     Attributes:
         converged: whether there is a state; figures are nan or empty where not.
-        v: (N) complex voltage, pu, 0 where dead. i: (E) series current, per unit. loss_kw: of all branches.
+        v: (N) complex voltage, pu, 0 where de-energised. i: (E) series current, per unit. loss_kw: of all branches.
         max_mismatch: see `AcCheck`. v_low, v_high: energised buses beyond the limits of the model, roots excepted.
         overloaded: branches whose current exceeds the rating.
         root_s: output of each root, kW + j kvar, losses included.

@@ -41,7 +41,7 @@ class After:
     Attributes:
         name: of the disaster. probability: None for an attack.
         cost_usd, shed_kw: of the outage.
-        island: (N) its number, 0 = dead. load, shed: (N) kW. v: (N) pu.
+        island: (N) its number, 0 = de-energised. load, shed: (N) kW. v: (N) pu.
         closed, broken: (E). switching: (E) `close`, `open` or empty.
         i, loading, p, q: (E) current in A, loading in %, power at the from end in kW and kvar.
         units: backup generators.

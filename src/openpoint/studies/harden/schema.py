@@ -57,7 +57,7 @@ _TABLES: dict[str, c.Table] = {
         "island": c.whole("number of its island, 0 = without supply", "island"),
         "load_kw": c.number("load net of infeed, kW", "load, kW", 2),
         "shed_kw": c.number("load shed, kW", "shed, kW", 2),
-        "v_pu": c.maybe_number("voltage, pu; null where dead", "voltage, pu", 5),
+        "v_pu": c.maybe_number("voltage, pu; null where de-energised", "voltage, pu", 5),
         "angle_degree": c.maybe_number("voltage angle, degree"),
     },
     "branches": {

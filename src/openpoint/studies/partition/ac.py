@@ -186,7 +186,7 @@ class PlanCircuit:
         Args:
             grid: the grid. program: a program of one step. decision: of it, its integers whole.
         """
-        closed, live, _, p, q = program.parted(decision)
+        closed, energised, _, p, q = program.parted(decision)
         net, block_graph, units = program.network, program.blocks, program.generators
         self._net, self._base_kw = net, terminal_base_kw(net)
         forms = leading(program, decision)
@@ -198,16 +198,16 @@ class PlanCircuit:
         self._forming = dict(zip((units.names[g] for g in lead), np.sqrt(program.steps[0].held_w[forms]).tolist()))
         self._state = net.closed[np.unique(net.conductor_branch, return_index=True)[1]].copy()
         self._state[block_graph.switches] = closed > 0.5
-        on = self._state[net.conductor_branch] & (live > 0.5)[block_graph.of_terminal][net.terminal_fr]
+        on = self._state[net.conductor_branch] & (energised > 0.5)[block_graph.of_terminal][net.terminal_fr]
         self._floating = floating_terminals(net, closed_deltas(net, self._led_at, on), on)
         self._grid, self._feeds = _by_phase(grid, program, self._forming, self._floating)
         self._circuit = OpenDssCircuit(self._grid, closed=self._state, forming=self._forming)
-        # The circuit still has the lost substation, where a dead block may hang on it.
-        served = (live > 0.5)[load_blocks(grid, net, block_graph)]
+        # The circuit still has the lost substation, where a de-energised block may hang on it.
+        served = (energised > 0.5)[load_blocks(grid, net, block_graph)]
         self._load_kva = np.where(served, grid.loads["p_kw"].to_numpy() + 1j * grid.loads["q_kvar"].to_numpy(), 0.0)
         names = grid.loads["name"].to_list()
         self._uncertain = np.array([names.index(name) for name in program.loads.names], dtype=np.int64)
-        self._served = np.flatnonzero((live > 0.5)[block_graph.of_terminal])
+        self._served = np.flatnonzero((energised > 0.5)[block_graph.of_terminal])
         self._terminals = np.setdiff1d(self._served, self._led_at)
         self._conductors = np.flatnonzero(on & np.isfinite(net.l_max))
         found = list(self._all_limits(program))

@@ -50,7 +50,7 @@ class StepTables:
 def step_tables(
     grid: Grid, program: PartitionProgram, decision: Floats | None, step: int, share: Floats | float = 1.0
 ) -> StepTables:
-    """The tables of a step; without a decision everything is dead.
+    """The tables of a step; without a decision everything is de-energised.
 
     Args:
         grid: the grid. program: its partition. decision: (n). step: its number.
@@ -58,8 +58,8 @@ def step_tables(
     """
     block_graph, units = program.blocks, program.generators
     x = np.zeros(program.decision_size) if decision is None else decision
-    closed, live, forming, p, q = program.parted(x, step)
-    shut, on, leads = closed > 0.5, live > 0.5, units.may_form[forming > 0.5]
+    closed, energised, forming, p, q = program.parted(x, step)
+    shut, on, leads = closed > 0.5, energised > 0.5, units.may_form[forming > 0.5]
     part = block_graph.islands(shut)
     order = {int(k): i + 1 for i, k in enumerate(dict.fromkeys(part[on].tolist()))}
     island = np.array([order[int(k)] if alive else 0 for k, alive in zip(part, on)], dtype=np.int64)

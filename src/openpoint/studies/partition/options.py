@@ -46,7 +46,7 @@ class PartitionCosts:
         generation_usd_per_kwh: of every generator, or by name.
     """
 
-    meaning: ClassVar[str] = "what dead blocks and generation cost."
+    meaning: ClassVar[str] = "what de-energised blocks and generation cost."
 
     block_weight: float = option(10.0, "Cost of a kW that is not served.", "number", unit="USD", group="Costs")
     load_weight: float = option(0.01, "The same, added for each load of a block.", "number", unit="USD", group="Costs")

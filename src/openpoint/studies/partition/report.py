@@ -357,7 +357,7 @@ def costs(result: PlanResult, unit: str, served: float, total: float) -> View:
     rows = [
         ("uncertain", moved if result.uncertain_loads else "no"),
         ("cost at worst", words.usd(result.cost_usd)),
-        ("dead blocks", words.usd(result.lost_usd)),
+        ("de-energised blocks", words.usd(result.lost_usd)),
         ("set-points", words.usd(result.generation_usd)),
         ("following the loads, at worst", words.usd(result.worst_recourse_usd)),
         ("worst slack kW", words.kw(result.worst_slack_kw)),
@@ -468,7 +468,7 @@ def _cards(result: PartitionResult) -> m.Cards:
 def cost_lines(result: PlanResult) -> tuple[str, str]:
     """What makes up the cost of a plan."""
     return (
-        f"dead blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}",
+        f"de-energised blocks {usd(result.lost_usd)}, set-points {usd(result.generation_usd)}",
         f"following the loads, at worst {usd(result.worst_recourse_usd)}",
     )
 

@@ -25,12 +25,13 @@ class PlanResult(Answer):
 
     Attributes:
         uncertainty: largest deviation of an uncertain load, a share of its power. uncertain_loads: their names.
-        cost_usd: dead blocks, set-points and the worst cost of following the loads; None where no plan was found.
-        lost_usd: of the dead blocks. generation_usd: of the set-points. worst_recourse_usd: proven bound of what
-            following the loads adds; below 0 where it saves.
+        cost_usd: de-energised blocks, set-points and the worst cost of following the loads; None where no plan was
+            found.
+        lost_usd: of the de-energised blocks. generation_usd: of the set-points. worst_recourse_usd: proven bound of
+            what following the loads adds; below 0 where it saves.
         lower_bound_usd: proven bound of cost_usd.
         worst_slack_kw: least nodal slack in the worst of the realisations that were tried last; 0 is none.
-        blocks: connected parts between switches, called after their first bus; island 0 is dead.
+        blocks: connected parts between switches, called after their first bus; island 0 is de-energised.
         islands, switches, generators: as the plan has them, with set-points.
     """
 

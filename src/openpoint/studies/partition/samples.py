@@ -216,7 +216,7 @@ class _PlanEvaluator:
         self._work = EvaluatePlan(self.result.grid, program, decision)
 
     def of(self, wave: list[Floats], workers: Workers, stop: Callable[[], bool]) -> list[SampleEvaluations] | None:
-        """Results of samples; None if stopped. Where everything is dead, no limit is broken."""
+        """Results of samples; None if stopped. Where everything is de-energised, no limit is broken."""
         if not self._live.any():
             return [SampleEvaluations.nothing(len(batch)) for batch in wave]
         return workers.run(self._work, wave, stop)

@@ -15,9 +15,9 @@ _KEYS: dict[str, Schema] = {
     "served_kw": number("nominal load of the energised blocks, kW"),
     "total_kw": number("nominal load of all blocks, kW"),
     "cost_usd": maybe(
-        "number", "dead blocks, set-points and following the loads at worst, $ for an hour; null: no plan"
+        "number", "de-energised blocks, set-points and following the loads at worst, $ for an hour; null: no plan"
     ),
-    "lost_usd": maybe("number", "of the dead blocks, $"),
+    "lost_usd": maybe("number", "of the de-energised blocks, $"),
     "generation_usd": maybe("number", "of the set-points, $"),
     "worst_recourse_usd": maybe("number", "proven bound of what following the loads adds, $; below 0 where it saves"),
     "lower_bound_usd": maybe("number", "proven bound of cost_usd, $"),
@@ -130,7 +130,7 @@ _STEPS_KEYS: dict[str, Schema] = {
     "keep_energised": flag("a block that is energised stays so unless it has a fault"),
     "served_kwh": number("nominal energy of the energised blocks, kWh"),
     "total_kwh": number("nominal energy of all blocks, kWh"),
-    "cost_usd": maybe("number", "dead blocks, set-points and following the loads at worst, $; null: no plan"),
+    "cost_usd": maybe("number", "de-energised blocks, set-points and following the loads at worst, $; null: no plan"),
     **{name: _KEYS[name] for name in ("lost_usd", "generation_usd", "worst_recourse_usd", "lower_bound_usd")},
     "gap": _KEYS["gap"],
     "worst_slack_kw": number(
@@ -147,7 +147,7 @@ _STEPS_TABLES: dict[str, c.Table] = {
         "served_kw": c.number("nominal load of the energised blocks, kW", "served, kW", 1),
         "energised_blocks": c.whole("blocks with supply", "blocks"),
         "actions": c.whole("switches that change their state, but for those that events hold", "actions"),
-        "lost_usd": c.maybe_number("of the dead blocks, $", "dead blocks, $", 2),
+        "lost_usd": c.maybe_number("of the de-energised blocks, $", "de-energised blocks, $", 2),
         "generation_usd": c.maybe_number("of the set-points, $", "set-points, $", 2),
         "loss_kw": c.maybe_number(
             "AC losses at nominal loads, kW; null: nothing energised, or no power flow found", "AC loss, kW", 2
@@ -165,7 +165,7 @@ _STEPS_TABLES: dict[str, c.Table] = {
         "held": c.text("state in which events hold it", options=["", "open", "closed"]),
     },
     "islands": {**_STEP, **_TABLES["islands"]},
-    "blocks": {**_STEP, **_TABLES["blocks"], "fault": c.flag("a fault keeps it dead")},
+    "blocks": {**_STEP, **_TABLES["blocks"], "fault": c.flag("a fault keeps it de-energised")},
     "generators": {
         **_STEP,
         **_TABLES["generators"],

@@ -163,7 +163,7 @@ def _storage(timeline: Timeline, generators: DispatchableGenerators, base_kw: fl
 
 
 def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
-    """(B) cost of each dead block for an hour at a share (L) of the loads."""
+    """(B) cost of each de-energised block for an hour at a share (L) of the loads."""
     names = grid.loads["name"].to_list()
     refuse_unknown("loads", costs.factors, names, "load")
     weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)

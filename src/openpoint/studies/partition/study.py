@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 def prepare(grid: Grid, options: PartitionOptions) -> Prepared[PartitionResult]:
     """The blocks to energise, the switches to close and the generators to form the grid, whatever the loads are.
 
-        min  dead blocks + cost of set-points + max_u [ least cost of following the loads u ]
+        min  de-energised blocks + cost of set-points + max_u [ least cost of following the loads u ]
 
     The substation is lost. Every energised island is a tree of blocks with a generator that forms its grid; its
     generators follow the loads within their ramps, so that a linear three-phase power flow keeps all limits in every
@@ -91,7 +91,7 @@ class PreparedPartition:
 
 
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:
-    """Everything dead is a plan, too, whose cost is known: what a method has that was stopped early."""
+    """Everything de-energised is a plan, too, whose cost is known: what a method has that was stopped early."""
     dark = np.zeros(program.decision_size)
     cost = program.first_stage_cost(dark)
     if outcome.upper_bound <= cost:

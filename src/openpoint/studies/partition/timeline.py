@@ -214,7 +214,7 @@ class _Events:
 
     def _locks(self, held: dict[int, tuple[str, int]]) -> Locks:
         block_graph = self.blocks
-        open_, closed, dead = (
+        open_, closed, faulted = (
             np.zeros(k, dtype=np.bool_) for k in (*(2 * [len(block_graph.switches)]), block_graph.count)
         )
         place = {int(branch): k for k, branch in enumerate(block_graph.switches)}
@@ -224,8 +224,8 @@ class _Events:
                 (closed if event == "close" else open_)[place[branch]] = True
             elif event == "fault":
                 block = int(block_graph.of_bus[self._from[branch]])
-                dead[block], blame[block] = True, n
-        open_ |= dead[block_graph.fr] | dead[block_graph.to]
+                faulted[block], blame[block] = True, n
+        open_ |= faulted[block_graph.fr] | faulted[block_graph.to]
         for k in np.flatnonzero(open_ & closed):
             row = held[int(block_graph.switches[k])][1]
             fault = next(blame[block] for block in (int(block_graph.fr[k]), int(block_graph.to[k])) if block in blame)
@@ -233,7 +233,7 @@ class _Events:
             problem = _at("events", row, "event", message, "Release one of them before the other begins")
             if problem not in self.faults:
                 self.faults.append(problem)
-        return Locks(open_, closed, dead)
+        return Locks(open_, closed, faulted)
 
     def _fault(self, n: int, column: str, message: str, remedy: str) -> None:
         self.faults.append(_at("events", n, column, message, remedy))

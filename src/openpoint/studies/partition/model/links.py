@@ -1,9 +1,9 @@
 """What links the steps of partitioning: switches that move one by one, blocks that stay on, energy in store.
 
-A switch has a state in dead parts, too, which `closed` (0 there) does not tell. Where switch actions count, `state` is
-binary beside it: equal to `closed` where an end is energised, free where both are dead,
+A switch has a state in de-energised parts, too, which `closed` (0 there) does not tell. Where switch actions count,
+`state` is binary beside it: equal to `closed` where an end is energised, free where both are de-energised,
 
-    closed ≤ state ≤ closed + (1 − live) at both ends,      Σ |state_t − state_{t−1}| ≤ N over switches no event holds
+    closed ≤ state ≤ closed + (1 − energised) at both ends,   Σ |state_t − state_{t−1}| ≤ N over switches no event holds
 
 Storage is linked by its energy, see `storage`.
 
@@ -173,10 +173,10 @@ class Links:
         storage: generators with an energy.
         max_actions: most switches that change their state in a step, from today's on; None is no limit.
         keep_energised: whether a block that is energised stays so unless it has a fault.
-        stated: whether the states of switches in dead parts are decided, too: where actions count, or events hold a
-            switch closed.
+        stated: whether the states of switches in de-energised parts are decided, too: where actions count, or events
+            hold a switch closed.
         state: (S) of the switches before the first step; None is today's.
-        live: (B) blocks that are energised before it; None is none of them.
+        energised: (B) blocks that are energised before it; None is none of them.
     """
 
     storage: Storage
@@ -184,7 +184,7 @@ class Links:
     keep_energised: bool = False
     stated: bool = False
     state: Bools | None = None
-    live: Bools | None = None
+    energised: Bools | None = None
 
     @property
     def any(self) -> bool:
@@ -235,10 +235,10 @@ def linked(
 
 
 def _kept_energised(links: Links, steps: tuple[Step, ...], topologies: list[Topology]) -> list[cp.Constraint]:
-    """live_t ≥ live_{t−1} − fault_t: a block that is energised stays so unless it has a fault."""
-    first = np.zeros(steps[0].blocks.count) if links.live is None else links.live
-    live = [cp.Constant(first * 1.0), *(each.live for each in topologies)]
-    return [after >= before - step.locks.dead for step, before, after in zip(steps, live, live[1:])]
+    """energised_t ≥ energised_{t−1} − fault_t: a block that is energised stays so unless it has a fault."""
+    first = np.zeros(steps[0].blocks.count) if links.energised is None else links.energised
+    energised = [cp.Constant(first * 1.0), *(each.energised for each in topologies)]
+    return [after >= before - step.locks.faulted for step, before, after in zip(steps, energised, energised[1:])]
 
 
 def _states(
@@ -262,12 +262,12 @@ def _states(
 
 
 def _state_of_dead(step: Step, topology: Topology, state: cp.Variable) -> list[cp.Constraint]:
-    """closed ≤ state ≤ closed + (1 − live) at both ends."""
+    """closed ≤ state ≤ closed + (1 − energised) at both ends."""
     ends = step.blocks.fr, step.blocks.to
     return [
         state >= topology.closed,
         state <= 1,
-        *(state <= topology.closed + 1 - topology.live[end] for end in ends),
+        *(state <= topology.closed + 1 - topology.energised[end] for end in ends),
     ]
 
 

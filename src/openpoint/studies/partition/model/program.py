@@ -1,11 +1,11 @@
 """The mathematical model of partitioning: which switches close and which generators form the grid, robust to the loads.
 
-min  Σ_t [ Σ lost_usd (1 − live) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)         x_t = (closed, live, forming, p̂, q̂, …)
+min  Σ_t [ Σ lost_usd (1 − energised) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)    x_t = (closed, energised, forming, p̂, q̂, …)
 s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`topology`)
-     the set-points p̂, q̂ keep the physics at the nominal loads, 0 in dead blocks (`step`)
+     the set-points p̂, q̂ keep the physics at the nominal loads, 0 in de-energised blocks (`step`)
      actions of switches, energy in store: what links the steps (`links`, `storage`)
 
-Q_t = min  Σ c o                                              the loads of live blocks are nominal (1 + u_t)
+Q_t = min  Σ c o                                              the loads of energised blocks are nominal (1 + u_t)
       s.t. |o| ≤ ramp · capacity in each phase, p̂ + o within the limits of the generators;  −r⁻ ≤ Σ o ≤ r⁺ in store;
            the physics
 
@@ -13,9 +13,9 @@ The first three of x are binary. One step without storage is the problem of Mori
 
 What the publication leaves open is decided so. Ramping is net (up and down are one variable), in each phase, and of
 reactive power as of active power, each in its own capacity. The set-points are what is run when the loads are nominal,
-so they keep the physics, too. Generators have no constant cost: there would be one to pay in dead blocks, too.
+so they keep the physics, too. Generators have no constant cost: there would be one to pay in de-energised blocks, too.
 Where the physics cannot be kept, the least violation is the nodal slack, summed over terminals: feasibility comes
-first, without a weight. A first stage in which everything is dead keeps it always.
+first, without a weight. A first stage in which everything is de-energised keeps it always.
 
 A load deviates in each step by itself, and the recourse of a step knows the loads of this step only, so that what is
 promised needs no knowledge of later steps.
@@ -66,7 +66,7 @@ class Following(SecondStage):
 class PartitionProgram(PlainProgram):
     """Partitioning over T steps as a two-stage program.
 
-    The decision is (closed, live, forming, p̂, q̂, r⁺, r⁻, state), T times; reserves and states where there are any.
+    The decision is (closed, energised, forming, p̂, q̂, r⁺, r⁻, state), T times; reserves and states where there are any.
 
     Attributes:
         steps: T, with the same blocks and generators.
@@ -124,7 +124,7 @@ class PartitionProgram(PlainProgram):
         return len(self.steps) * sum(self._lengths)
 
     def parted(self, x: Floats, step: int = 0) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """closed (S), live (B), forming (F), p̂ (P), q̂ (P) of a decision in a step."""
+        """closed (S), energised (B), forming (F), p̂ (P), q̂ (P) of a decision in a step."""
         return tuple(np.split(self._of_step(x, step), np.cumsum(self._lengths))[:5])  # type: ignore[return-value]
 
     def reserves(self, x: Floats, step: int) -> tuple[Floats, Floats]:
@@ -133,12 +133,13 @@ class PartitionProgram(PlainProgram):
         return more, less
 
     def states(self, x: Floats) -> Bools:
-        """(T, S) states of the switches; where nothing asks for another, a switch in a dead part stays as it was."""
+        """(T, S) states of the switches; where nothing asks for another, a switch in a de-energised part stays as it
+        was."""
         found, before = [], state_before(self.links, self.steps[0])
         for t, step in enumerate(self.steps):
-            closed, live, *_ = self.parted(x, t)
+            closed, energised, *_ = self.parted(x, t)
             chosen = np.split(self._of_step(x, t), np.cumsum(self._lengths))[7]
-            used = (live[self.blocks.fr] > 0.5) | (live[self.blocks.to] > 0.5)
+            used = (energised[self.blocks.fr] > 0.5) | (energised[self.blocks.to] > 0.5)
             kept = np.where(used, closed > 0.5, before & ~step.locks.open)
             before = chosen > 0.5 if len(chosen) else kept
             found.append(before)
@@ -188,11 +189,11 @@ class PartitionProgram(PlainProgram):
         still = np.zeros(len(self.loads.names))
         for t, (step, here) in enumerate(zip(self.steps, topologies)):
             constraints += here.constraints
-            constraints += step.locks.constraints(here.closed, here.live)
-            chosen = here.closed, here.live, here.forming, p[t], q[t]
-            operation += step.generator_limits(here.live, p[t], q[t])
+            constraints += step.locks.constraints(here.closed, here.energised)
+            chosen = here.closed, here.energised, here.forming, p[t], q[t]
+            operation += step.generator_limits(here.energised, p[t], q[t])
             operation += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
-            cost = cost + step.lost_usd @ (1 - here.live) + step.generation_usd @ p[t]
+            cost = cost + step.lost_usd @ (1 - here.energised) + step.generation_usd @ p[t]
             pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
         # The order of rows and columns decides how long HiGHS takes: the decision goes before the physics.
         constraints += [x == cp.hstack(pieces), *operation]
@@ -227,19 +228,21 @@ class PartitionProgram(PlainProgram):
         """That of one step, independent of the others."""
         step, parts = self.steps[t], self.sizes[3]
         at = np.cumsum([0, *self._lengths])
-        closed, live, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))
+        closed, energised, forming, p, q = (decision[i:j] for i, j in itertools.pairwise(at[:6]))
         ramp = cp.Variable(2 * parts, name="ramp")
         up_p, up_q = ramp[:parts], ramp[parts:]
         reserves = [decision[i:j] for i, j in itertools.pairwise(at[5:8])] if self.links.storage.count else []
         constraints = [
             *self._ramp_limits(up_p, up_q),
-            *step.generator_limits(live, p + up_p, q + up_q),
+            *step.generator_limits(energised, p + up_p, q + up_q),
             *self._reserve_limits(step, up_p, reserves),
         ]
-        moved, idle = self._deviation(t, live, realisation)
+        moved, idle = self._deviation(t, energised, realisation)
         constraints += idle
         slack = cp.Variable((2, step.network.n_terminals), name="slack")
-        flow = step.flow(closed, live, forming, p + up_p, q + up_q, moved=moved, largest=self._largest(t), slack=slack)
+        flow = step.flow(
+            closed, energised, forming, p + up_p, q + up_q, moved=moved, largest=self._largest(t), slack=slack
+        )
         kept = Limit("balance", cp.hstack([slack[0], -slack[0], slack[1], -slack[1]]))
         return Following([*constraints, *flow.constraints], (), (kept,), step.generation_usd @ up_p, ramp=(ramp,))
 
@@ -256,15 +259,16 @@ class PartitionProgram(PlainProgram):
         return [called <= more, called >= -less]
 
     def _deviation(
-        self, t: int, live: cp.Expression, realisation: cp.Expression
+        self, t: int, energised: cp.Expression, realisation: cp.Expression
     ) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """u − idle with u̲ (1 − live) ≤ idle ≤ ū (1 − live): a load in a dead block does not take what it would."""
+        """u − idle with u̲ (1 − energised) ≤ idle ≤ ū (1 − energised): a load in a de-energised block does not take
+        what it would."""
         loads = self.steps[t].loads
         m = len(loads.names)
         if not m:
             return realisation, []
         low, high = (ends[t * m : (t + 1) * m] for ends in self.deviations)
-        idle, dead = cp.Variable(m, name="idle"), 1 - live[loads.block]
+        idle, dead = cp.Variable(m, name="idle"), 1 - energised[loads.block]
         return realisation - idle, [idle <= cp.multiply(high, dead), idle >= cp.multiply(low, dead)]
 
     def dispatch(self, recourse: SecondStage) -> cp.Variable | None:
@@ -282,10 +286,10 @@ class PartitionProgram(PlainProgram):
         return sum(sum(self.costs(decision, t)) for t in range(len(self.steps)))
 
     def costs(self, decision: Floats, step: int) -> tuple[float, float]:
-        """Of the dead blocks and of the set-points of a step, in $."""
-        _, live, _, p, _ = self.parted(decision, step)
+        """Of the de-energised blocks and of the set-points of a step, in $."""
+        _, energised, _, p, _ = self.parted(decision, step)
         there = self.steps[step]
-        return float(there.lost_usd @ (1.0 - live)), float(there.generation_usd @ p)
+        return float(there.lost_usd @ (1.0 - energised)), float(there.generation_usd @ p)
 
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before other deviations."""

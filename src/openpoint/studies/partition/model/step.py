@@ -8,8 +8,8 @@ Which blocks are energised, by which switches, and which generators form the gri
 An island is a tree of blocks with at least one and at most k grid-forming generators. `compact` says it by counting and
 by flows. Every island has one leading block, which has a grid-forming generator:
 
-    Σ closed = Σ live − Σ lead,      lead_l ≤ Σ_{g in l} forming_g,      closed_ij ≤ live_i, live_j
-    one commodity from the leading blocks, of which every live block takes one unit along closed switches
+    Σ closed = Σ energised − Σ lead,      lead_l ≤ Σ_{g in l} forming_g,      closed_ij ≤ energised_i, energised_j
+    one commodity from the leading blocks, of which every energised block takes one unit along closed switches
 
 The commodity makes every component hold a leading block, so there are no more components than leading blocks, and the
 count says that there are as many and that none has a loop. For k = 1 the leading block is the one that has the
@@ -88,25 +88,25 @@ class Locks:
     """What events leave no choice about.
 
     Attributes:
-        open, closed: (S) switches that are held open or closed. dead: (B) blocks with a fault.
+        open, closed: (S) switches that are held open or closed. faulted: (B) blocks with a fault.
     """
 
     open: Bools
     closed: Bools
-    dead: Bools
+    faulted: Bools
 
-    def constraints(self, closed: cp.Variable, live: cp.Variable) -> list[cp.Constraint]:
-        """closed = 0 of switches that are held open, live = 0 of blocks with a fault."""
+    def constraints(self, closed: cp.Variable, energised: cp.Variable) -> list[cp.Constraint]:
+        """closed = 0 of switches that are held open, energised = 0 of blocks with a fault."""
         return [
             *(closed[k] == 0 for k in np.flatnonzero(self.open)),
-            *(live[k] == 0 for k in np.flatnonzero(self.dead)),
+            *(energised[k] == 0 for k in np.flatnonzero(self.faulted)),
         ]
 
     @staticmethod
     def none(blocks: Blocks) -> Locks:
         """Every choice is free."""
-        switches, dead = np.zeros(len(blocks.switches), dtype=np.bool_), np.zeros(blocks.count, dtype=np.bool_)
-        return Locks(switches, switches, dead)
+        switches, faulted = np.zeros(len(blocks.switches), dtype=np.bool_), np.zeros(blocks.count, dtype=np.bool_)
+        return Locks(switches, switches, faulted)
 
 
 @final
@@ -118,7 +118,7 @@ class Step:
         name: for people. hours: how long it is.
         network: the grid with the limits to keep and the nominal loads of the step. blocks: its blocks.
         loads: the uncertain loads. generators: the dispatchable ones.
-        lost_usd: (B) cost of a dead block over the step.
+        lost_usd: (B) cost of a de-energised block over the step.
         generation_usd: (P) cost of one per unit of active power over the step.
         locks: what events hold.
     """
@@ -144,9 +144,10 @@ class Step:
         """(N) least and most squared voltage; a lost substation holds none."""
         return voltage_limits(self.network, np.empty(0, dtype=np.int64))
 
-    def generator_limits(self, live: cp.Expression, p: cp.Expression, q: cp.Expression) -> list[cp.Constraint]:
-        """p̲ live ≤ p ≤ p̄ live, and so for q: output within the limits of the generators, 0 in dead blocks."""
-        net, on = self.network, live[self.generators.block[self.generators.of_part]]
+    def generator_limits(self, energised: cp.Expression, p: cp.Expression, q: cp.Expression) -> list[cp.Constraint]:
+        """p̲ energised ≤ p ≤ p̄ energised, and so for q: output within the limits of the generators, 0 in de-energised
+        blocks."""
+        net, on = self.network, energised[self.generators.block[self.generators.of_part]]
         return [
             p >= cp.multiply(net.p_min, on),
             p <= cp.multiply(net.p_max, on),
@@ -157,7 +158,7 @@ class Step:
     def flow(
         self,
         closed: cp.Expression,
-        live: cp.Expression,
+        energised: cp.Expression,
         forming: cp.Expression,
         p: cp.Expression,
         q: cp.Expression,
@@ -169,20 +170,20 @@ class Step:
         """The physics.
 
         Args:
-            closed: (S). live: (B). forming: (F). p, q: (P) output.
+            closed: (S). energised: (B). forming: (F). p, q: (P) output.
             moved: (M) deviations of the uncertain loads. largest: the most that any of them may be.
             slack: (2, N) nodal slack, active and reactive.
         """
         return lindist3flow(
             self.network,
             self._conducting(closed),
-            self._net_demand(live, p, q, moved, slack),
+            self._net_demand(energised, p, q, moved, slack),
             sources=np.empty(0, dtype=np.int64),
             held=self._held(forming),
             bounds=self.voltages,
             most=self._carried(largest),
             always=self._always,
-            energised=live[self.blocks.of_terminal],
+            energised=energised[self.blocks.of_terminal],
             matrix=None if forming.is_constant() else self._coefficients,
         )
 
@@ -194,22 +195,25 @@ class Step:
 
     def _net_demand(
         self,
-        live: cp.Expression,
+        energised: cp.Expression,
         p: cp.Expression,
         q: cp.Expression,
         moved: cp.Expression | Floats,
         slack: cp.Variable | None,
     ) -> Demand:
-        """Nominal load · live + deviation − generation − slack, at terminals and between them."""
+        """Nominal load · energised + deviation − generation − slack, at terminals and between them."""
         net, of = self.network, self.blocks.of_terminal
         fixed = nominal(net)
         at_wye, at_delta = self._places
-        wye_p, wye_q = cp.multiply(fixed.p, live[of]) - at_wye @ p, cp.multiply(fixed.q, live[of]) - at_wye @ q
+        wye_p, wye_q = (
+            cp.multiply(fixed.p, energised[of]) - at_wye @ p,
+            cp.multiply(fixed.q, energised[of]) - at_wye @ q,
+        )
         delta_p, delta_q = -(at_delta @ p), -(at_delta @ q)
         if len(net.delta.fr):
             of_pair = of[net.delta.fr]
-            delta_p = cp.multiply(fixed.delta_p, live[of_pair]) + delta_p
-            delta_q = cp.multiply(fixed.delta_q, live[of_pair]) + delta_q
+            delta_p = cp.multiply(fixed.delta_p, energised[of_pair]) + delta_p
+            delta_q = cp.multiply(fixed.delta_q, energised[of_pair]) + delta_q
         if len(self.loads.names):
             wye_p, wye_q = wye_p + self.loads.wye.real @ moved, wye_q + self.loads.wye.imag @ moved
             delta_p, delta_q = delta_p + self.loads.delta.real @ moved, delta_q + self.loads.delta.imag @ moved
@@ -280,14 +284,14 @@ class Topology:
     """Variables and constraints of the first stage's binaries.
 
     Attributes:
-        closed: (S) state of the switchable branches; in dead blocks all are open.
-        live: (B) whether a block is energised.
+        closed: (S) state of the switchable branches; in de-energised blocks all are open.
+        energised: (B) whether a block is energised.
         forming: (F) whether a generator that may form the grid does.
         integers: the integer variables. constraints: linear.
     """
 
     closed: cp.Variable
-    live: cp.Variable
+    energised: cp.Variable
     forming: cp.Variable
     integers: tuple[cp.Variable, ...]
     constraints: list[cp.Constraint]
@@ -302,35 +306,37 @@ def compact(blocks: Blocks, home: Ints, most: int) -> Topology:
         most: k, the most grid-forming generators in an island.
     """
     b, s, f = blocks.count, len(blocks.switches), len(home)
-    closed, live, forming = (cp.Variable(k, name=name) for k, name in ((s, "closed"), (b, "live"), (f, "forming")))
+    closed, energised, forming = (
+        cp.Variable(k, name=name) for k, name in ((s, "closed"), (b, "energised"), (f, "forming"))
+    )
     has = sp.csr_array((np.ones(f), (home, np.arange(f))), shape=(b, f)) @ forming
     leading = cp.Variable(b, name="lead") if most > 1 else None
     lead = has if leading is None else leading
     constraints = [
-        *binaries(blocks, closed, live, forming),
-        *energised_ends(blocks, closed, live),
+        *binaries(blocks, closed, energised, forming),
+        *energised_ends(blocks, closed, energised),
         *([] if leading is None else leaders(blocks, closed, leading, has, f, most)),
-        *formed_if_live(live, lead, has, most),
-        *tree_count(closed, live, lead),
-        *connectivity(blocks, closed, live, lead),
+        *formed_if_live(energised, lead, has, most),
+        *tree_count(closed, energised, lead),
+        *connectivity(blocks, closed, energised, lead),
     ]
-    integers = (closed, live, forming) if leading is None else (closed, live, forming, leading)
-    return Topology(closed, live, forming, integers, constraints)
+    integers = (closed, energised, forming) if leading is None else (closed, energised, forming, leading)
+    return Topology(closed, energised, forming, integers, constraints)
 
 
-def binaries(blocks: Blocks, closed: cp.Variable, live: cp.Variable, forming: cp.Variable) -> list[cp.Constraint]:
-    """Between 0 and 1; the blocks of lost substations stay dead, and no switch closes a loop within a block."""
-    constraints = [bound for x in (closed, live, forming) for bound in (x >= 0, x <= 1)]
+def binaries(blocks: Blocks, closed: cp.Variable, energised: cp.Variable, forming: cp.Variable) -> list[cp.Constraint]:
+    """Between 0 and 1; the blocks of lost substations stay de-energised, and no switch closes a loop within a block."""
+    constraints = [bound for x in (closed, energised, forming) for bound in (x >= 0, x <= 1)]
     if len(lost := np.flatnonzero(blocks.lost)):
-        constraints.append(live[lost] == 0)
+        constraints.append(energised[lost] == 0)
     if len(within := np.flatnonzero(blocks.fr == blocks.to)):
         constraints.append(closed[within] == 0)
     return constraints
 
 
-def energised_ends(blocks: Blocks, closed: cp.Variable, live: cp.Variable) -> list[cp.Constraint]:
-    """closed_ij ≤ live_i, live_j."""
-    return [closed <= live[blocks.fr], closed <= live[blocks.to]]
+def energised_ends(blocks: Blocks, closed: cp.Variable, energised: cp.Variable) -> list[cp.Constraint]:
+    """closed_ij ≤ energised_i, energised_j."""
+    return [closed <= energised[blocks.fr], closed <= energised[blocks.to]]
 
 
 def leaders(
@@ -356,27 +362,29 @@ def leaders(
     ]
 
 
-def formed_if_live(live: cp.Variable, lead: cp.Expression, has: cp.Expression, most: int) -> list[cp.Constraint]:
-    """lead ≤ live, has ≤ k live: generators form grids in energised blocks alone."""
-    return [lead <= live, has <= most * live]
+def formed_if_live(energised: cp.Variable, lead: cp.Expression, has: cp.Expression, most: int) -> list[cp.Constraint]:
+    """lead ≤ energised, has ≤ k energised: generators form grids in energised blocks alone."""
+    return [lead <= energised, has <= most * energised]
 
 
-def tree_count(closed: cp.Variable, live: cp.Variable, lead: cp.Expression) -> list[cp.Constraint]:
-    """Σ closed = Σ live − Σ lead: as many branches as trees have, one tree a leading block."""
-    return [cp.sum(closed) == cp.sum(live) - cp.sum(lead)]
+def tree_count(closed: cp.Variable, energised: cp.Variable, lead: cp.Expression) -> list[cp.Constraint]:
+    """Σ closed = Σ energised − Σ lead: as many branches as trees have, one tree a leading block."""
+    return [cp.sum(closed) == cp.sum(energised) - cp.sum(lead)]
 
 
-def connectivity(blocks: Blocks, closed: cp.Variable, live: cp.Variable, lead: cp.Expression) -> list[cp.Constraint]:
-    """Single-commodity flow (Gavish and Graves 1978): every live block takes a unit that comes from a leading one,
+def connectivity(
+    blocks: Blocks, closed: cp.Variable, energised: cp.Variable, lead: cp.Expression
+) -> list[cp.Constraint]:
+    """Single-commodity flow (Gavish and Graves 1978): every energised block takes a unit that comes from a leading one,
 
-        Σ flow into − Σ flow out of + supply = live,      0 ≤ supply ≤ B lead,      |flow| ≤ (B − 1) closed
+        Σ flow into − Σ flow out of + supply = energised,      0 ≤ supply ≤ B lead,      |flow| ≤ (B − 1) closed
 
     along switches that have the phases of the block they lead to.
     """
     b = blocks.count
     flow, supply = cp.Variable(len(blocks.switches), name="flow"), cp.Variable(b, name="supply")
     return [
-        _into(blocks) @ flow + supply == live,
+        _into(blocks) @ flow + supply == energised,
         supply >= 0,
         supply <= b * lead,
         flow <= (b - 1) * cp.multiply(blocks.ahead, closed),

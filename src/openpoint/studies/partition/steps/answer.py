@@ -86,7 +86,7 @@ def steps_answer(
 
     weights = [_priorities(grid, program, *each, priorities) for each in zip(tables, timeline.share)]
     lost, generation = (None, None) if costs is None else (float(total) for total in costs.sum(axis=0))
-    faults = [pl.Series("fault", step.locks.dead) for step in program.steps]
+    faults = [pl.Series("fault", step.locks.faulted) for step in program.steps]
     return PartitionStepsResult(
         grid=grid,
         horizon=horizon,
@@ -338,5 +338,5 @@ def _after(one: PartitionProgram, links: Links, x: Floats) -> Links:
     left = dataclasses.replace(
         store, start=store.start - spent, least=store.least + more, most=store.most - less, end=store.end + more
     )
-    live = one.parted(x)[1] > 0.5
-    return dataclasses.replace(links, storage=left, state=one.states(x)[0], live=live)
+    energised = one.parted(x)[1] > 0.5
+    return dataclasses.replace(links, storage=left, state=one.states(x)[0], energised=energised)

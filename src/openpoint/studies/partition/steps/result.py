@@ -30,8 +30,8 @@ class PartitionStepsResult(PlanResult):
         steps: sums of each step, and what the AC power flow at nominal loads gives: losses, voltages to neutral of what
             is energised, and the most by which a voltage limit is missed; null where nothing is energised or no power
             flow was found.
-        switches: `switching` is what to do in the state of the step before, `held` what events hold. Those in dead
-            parts stay as they were where they can.
+        switches: `switching` is what to do in the state of the step before, `held` what events hold. Those in
+            de-energised parts stay as they were where they can.
         generators: set-points, and what the AC power flow gives; those that form a grid deliver its losses, too.
         storage: energy at the start and end of each step, and what is in reserve for loads that deviate.
         priorities: by factor on the cost of a kW that is not served.
