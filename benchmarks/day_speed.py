@@ -30,7 +30,7 @@ os.environ.update(
 
 from openpoint.grid import files
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
@@ -59,13 +59,13 @@ def once(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
     for case, share in SHIFTS.items():
         question, more = (_free(name, share, most) for most in (hours, hours + 1))
         began = time.process_time()
-        known = Experience(HourTemplates(question))
-        found = method.solve(question, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
+        known = ScenarioPool(HourTemplates(question))
+        found = method.solve(question, None, Deadline(LIMIT_S, clock=time.process_time), pool=known)
         spent = time.process_time() - began
         yield _row(name, f"topology once, case {case}", found, spent, ONCE_S[name])
         if case == "a" and "warm" in parts:
             began = time.process_time()
-            after = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
+            after = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), pool=known)
             yield _row(name, f"  the same, {hours + 1} h", after, time.process_time() - began, WARM_S)
 
 
@@ -85,8 +85,8 @@ def given(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
     """Today's topology: from nothing, one hour more, and the plan in days drawn at random."""
     question, method = _question(name, hours), PeriodColumns(gap=GAP)
     began = time.process_time()
-    known = Experience(HourTemplates(question))
-    found = method.solve(question, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
+    known = ScenarioPool(HourTemplates(question))
+    found = method.solve(question, None, Deadline(LIMIT_S, clock=time.process_time), pool=known)
     spent = time.process_time() - began
     yield _row(name, f"topology fixed, {hours} h", found, spent, FIXED_S)
     if "samples" in parts and found.plan is not None:
@@ -97,7 +97,7 @@ def given(name: str, hours: int, parts: list[str]) -> Iterator[Row]:
     if "warm" in parts:
         began = time.process_time()
         more = _question(name, hours + 1)
-        found = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), experience=known)
+        found = method.solve(more, None, Deadline(LIMIT_S, clock=time.process_time), pool=known)
         spent = time.process_time() - began
         yield _row(name, f"the same, {hours + 1} h", found, spent, WARM_S)
 

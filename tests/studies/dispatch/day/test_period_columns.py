@@ -12,7 +12,7 @@ from openpoint.studies.dispatch.day.model import period_columns
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterDay
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
 from openpoint.twostage.deadline import Deadline
@@ -96,16 +96,16 @@ def test_the_days_that_bind_prove_the_bound_alone_and_as_one_mixture(question: D
 
 
 def test_a_larger_budget_from_what_a_smaller_one_found_gives_what_it_gives_alone(question: DayQuestion) -> None:
-    experience = Experience(HourTemplates(question))
-    PeriodColumns(gap=1e-5).solve(question, experience=experience)
-    known = len(experience.days)
+    pool = ScenarioPool(HourTemplates(question))
+    PeriodColumns(gap=1e-5).solve(question, pool=pool)
+    known = len(pool.days)
     larger = small_day(2)
-    warm = PeriodColumns(gap=1e-5).solve(larger, experience=experience)
+    warm = PeriodColumns(gap=1e-5).solve(larger, pool=pool)
     alone = PeriodColumns(gap=1e-5).solve(larger)
     assert known
     assert warm.upper_bound == pytest.approx(alone.upper_bound, rel=2e-5)
     assert warm.lower_bound == pytest.approx(alone.lower_bound, rel=2e-5)
-    smaller = PeriodColumns(gap=1e-5).solve(question, experience=experience)
+    smaller = PeriodColumns(gap=1e-5).solve(question, pool=pool)
     assert smaller.upper_bound < alone.lower_bound
 
 

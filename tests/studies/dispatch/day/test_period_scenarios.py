@@ -19,7 +19,7 @@ from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
 from openpoint.studies.dispatch.day.outcome import DayOutcome
-from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, FacedFutures, grouped
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, FutureUncertainty, grouped
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -152,17 +152,21 @@ def test_operations_are_not_improved_once_the_time_is_up(limit: float, monkeypat
 
 def test_a_bound_that_takes_longer_than_the_time_left_is_not_begun() -> None:
     """Programs of the bound of a radial state with all futures cannot be stopped."""
-    faced, clock, closed = FacedFutures(scenarios(Expectation())), [0.0], scenarios(Expectation()).network.closed
-    faced.solve(closed, 1e-3, Deadline(), np.inf)
-    relaxation = DayRelaxation(faced.question, faced.first().copies, faced.first().weights)
+    uncertainty, clock, closed = (
+        FutureUncertainty(scenarios(Expectation())),
+        [0.0],
+        scenarios(Expectation()).network.closed,
+    )
+    uncertainty.solve(closed, 1e-3, Deadline(), np.inf)
+    relaxation = DayRelaxation(uncertainty.question, uncertainty.first().copies, uncertainty.first().weights)
     state = np.where(closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
-    assert faced.weighed(state, Deadline()) is not None
-    faced.takes_s = 2.0
+    assert uncertainty.weighed(state, Deadline()) is not None
+    uncertainty.takes_s = 2.0
     ending = Deadline(3.0, clock=lambda: clock[0])
-    assert np.isfinite(faced.bound(state, ending))
-    faced.takes_s, clock[0] = 2.0, 1.5
-    assert faced.bound(state, ending) == -np.inf
-    assert np.isfinite(faced.bound(state, Deadline()))
+    assert np.isfinite(uncertainty.bound(state, ending))
+    uncertainty.takes_s, clock[0] = 2.0, 1.5
+    assert uncertainty.bound(state, ending) == -np.inf
+    assert np.isfinite(uncertainty.bound(state, Deadline()))
 
 
 def test_less_risk_costs_more_in_the_mean() -> None:

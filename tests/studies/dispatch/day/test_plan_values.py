@@ -25,7 +25,7 @@ def test_few_realisations_are_solved_and_no_cost_is_below_that_of_the_best_opera
     vertices, finder = vertices_of(question.day), HourRecourseFinder(question, tolerance=1e-7)
     values = PlanValues(master, NOTHING, plan, finder, vertices.realisations)
     assert values.broken()
-    values.mend()
+    values.repair()
     assert not values.broken()
     assert not any(part.any() for part in values.violations)
     solved = [int(part.sum()) for part in values.solved]

@@ -14,7 +14,7 @@ from openpoint.search.enumeration import topologies
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.dispatch.day.model.day_master import DayMaster
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.topology.method import (
     DayTopologySearch,
@@ -111,22 +111,22 @@ def test_a_bound_at_wrong_multipliers_is_below_one_at_right_ones() -> None:
 
 
 def test_weights_of_days_reach_the_robust_bound() -> None:
-    question, experience = two_loops(1), Experience(HourTemplates(two_loops(1)))
-    outcome = PeriodColumns(gap=1e-5).solve(question, experience=experience)
+    question, pool = two_loops(1), ScenarioPool(HourTemplates(two_loops(1)))
+    outcome = PeriodColumns(gap=1e-5).solve(question, pool=pool)
     relaxation = DayRelaxation(question, *_copies(question))
     status = np.where(question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
-    mixed = worst_mixture(question, status, experience.days)
+    mixed = worst_mixture(question, status, pool.days)
     for t in range(PERIODS):
         assert sum(w for c, w in zip(mixed.copies, mixed.weights, strict=True) if c.period == t) == pytest.approx(1.0)
     found = DayRelaxation(question, mixed.copies, mixed.weights).bound(status, None, 3)
     assert found is not None
     assert found.value <= outcome.upper_bound
     assert found.value >= outcome.lower_bound * (1.0 - 2e-3)
-    one = mixture(experience.days[:1], np.ones(1))
+    one = mixture(pool.days[:1], np.ones(1))
     alone = DayRelaxation(question, one.copies, one.weights).bound(status, None, 3)
     assert alone is not None
     assert alone.value <= found.value + 1e-4 * abs(found.value)
-    stopped = worst_mixture(question, status, experience.days, lambda: True)
+    stopped = worst_mixture(question, status, pool.days, lambda: True)
     early = DayRelaxation(question, stopped.copies, stopped.weights).bound(status, None, 3)
     assert early is not None
     assert early.value <= outcome.upper_bound
@@ -135,8 +135,8 @@ def test_weights_of_days_reach_the_robust_bound() -> None:
 def test_the_search_finds_the_best_of_all_topologies() -> None:
     question = two_loops(1)
     outcome = DayTopologySearch(gap=1e-3).solve(question)
-    experience = Experience(HourTemplates(question))
-    all_ = [PeriodColumns(gap=2e-4).solve(question, closed=tree, experience=experience) for tree in all_trees(question)]
+    pool = ScenarioPool(HourTemplates(question))
+    all_ = [PeriodColumns(gap=2e-4).solve(question, closed=tree, pool=pool) for tree in all_trees(question)]
     best = min(all_, key=lambda each: each.upper_bound)
     assert outcome.termination is Termination.GAP
     assert outcome.lower_bound <= best.upper_bound
@@ -242,8 +242,8 @@ def test_a_plan_with_todays_topology_is_there_early() -> None:
 
 def test_nothing_is_compiled_once_the_time_is_up() -> None:
     question = two_loops(1)
-    known = Experience(HourTemplates(question))
-    cut = DayTopologySearch().solve(question, None, Deadline(0.0), experience=known)
+    known = ScenarioPool(HourTemplates(question))
+    cut = DayTopologySearch().solve(question, None, Deadline(0.0), pool=known)
     assert cut.termination is Termination.TIME
     assert cut.plan is None
     assert np.isfinite(cut.lower_bound)

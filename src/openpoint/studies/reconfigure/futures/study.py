@@ -50,7 +50,7 @@ QUICK_S = 0.25
 
 
 @dataclass(frozen=True)
-class Faced:
+class FuturesUncertainty:
     """The futures and how they count; see `openpoint.reconfigure`.
 
     Raises:
@@ -132,23 +132,23 @@ def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesR
     program = radial_program(grid, options)
     others = None if options.sample is None else read_futures(options.sample, grid)
     planned = read_futures(options.futures, grid)
-    faced = Faced(planned, options.measure, options.probabilities, options.limits_share, others)
+    uncertainty = FuturesUncertainty(planned, options.measure, options.probabilities, options.limits_share, others)
     method = options.chosen
     if method is None:
         gap = PROVEN_GAP if options.gap is None else options.gap
-        method = quickest(faced.before(program), gap=gap, time_limit_s=options.time_limit_s)
+        method = quickest(uncertainty.before(program), gap=gap, time_limit_s=options.time_limit_s)
     network = program.network
     if isinstance(method, BranchExchange):
         raise OptionError("branch exchange is for one demand; use TopologySearch or Benders for many futures")
-    for futures in (faced.futures, faced.sample):
+    for futures in (uncertainty.futures, uncertainty.sample):
         if futures is not None and futures.bus_names != network.bus_names:
             raise OptionError("these futures are of another grid: their buses are not those of this grid, in its order")
-    if faced.limits_share < 1.0 and len(network.generator_names):
+    if uncertainty.limits_share < 1.0 and len(network.generator_names):
         raise OptionError(
             "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
             "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
         )
-    return PreparedFutures(grid, program, faced, method)
+    return PreparedFutures(grid, program, uncertainty, method)
 
 
 @dataclass(frozen=True)
@@ -157,54 +157,54 @@ class PreparedFutures:
 
     Attributes:
         grid: with what is asked for given to the choice. program: its network, limits and locks, under today's demand.
-        faced: the futures. method: named, or chosen for the program.
+        uncertainty: the futures. method: named, or chosen for the program.
     """
 
     grid: Grid
     program: RadialProgram
-    faced: Faced
+    uncertainty: FuturesUncertainty
     method: ProvingMethod
     unit: str = "kW"
 
     @property
     def heading(self) -> str:
         """How many futures there are, and the method."""
-        sample = self.faced.sample
+        sample = self.uncertainty.sample
         others = "" if sample is None else f", tested also in {words.count(len(sample), 'other')}"
-        return f"futures: {len(self.faced.futures)}{others}\nmethod: {words.method(self.method)}"
+        return f"futures: {len(self.uncertainty.futures)}{others}\nmethod: {words.method(self.method)}"
 
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> FuturesResult:
         """The result, verified by exact AC power flow in every future."""
-        grid, program, faced, method = self.grid, self.program, self.faced, self.method
+        grid, program, uncertainty, method = self.grid, self.program, self.uncertainty, self.method
         network = program.network
         with deadline_of(method.time_limit_s, deadline) as deadline:
-            uncertain = faced.before(program)
+            uncertain = uncertainty.before(program)
             began = deadline.passed()
             try:
                 outcome = method.solve(uncertain, progress, deadline)
             except NoSolutionError as error:
-                name = faced.futures.names[error.realisation]
+                name = uncertainty.futures.names[error.realisation]
                 raise NoSolutionError(error.realisation, error.termination, f"future {name}") from None
             # Regret takes a solution of every future alone, which the outcome does not count.
             outcome = replace(outcome, seconds=deadline.passed() - began)
             notes: list[str] = []
             if outcome.hopeless:
-                names = ", ".join(faced.futures.names[k] for k in outcome.hopeless)
+                names = ", ".join(uncertainty.futures.names[k] for k in outcome.hopeless)
                 notes.append(
                     f"proven: no topology keeps the limits in {names}, not even one chosen for that future alone"
                 )
-            mean = _mean_topology(program, faced.futures, method, outcome, deadline, notes)
+            mean = _mean_topology(program, uncertainty.futures, method, outcome, deadline, notes)
             if mean is not None:
                 outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
             planned = _compare(uncertain, mean, outcome, method)
             sampled = None
-            if faced.sample is not None and not deadline.over():
-                others = replace(uncertain, futures=Scenarios(_realisations(faced.sample, network.s_base_kva)))
+            if uncertainty.sample is not None and not deadline.over():
+                others = replace(uncertain, futures=Scenarios(_realisations(uncertainty.sample, network.s_base_kva)))
                 sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
-            elif faced.sample is not None:
+            elif uncertainty.sample is not None:
                 what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
                 notes.append(f"{what} before the answer was evaluated in the sample: it is left out")
-            return _result(grid, uncertain, faced, method, outcome, planned, sampled, notes)
+            return _result(grid, uncertain, uncertainty, method, outcome, planned, sampled, notes)
 
 
 def _mean_topology(
@@ -292,14 +292,14 @@ def _compare(
 def _result(
     grid: Grid,
     program: RadialProgram,
-    faced: Faced,
+    uncertainty: FuturesUncertainty,
     method: ProvingMethod,
     outcome: Outcome,
     planned: Compared,
     sampled: Compared | None,
     notes: list[str],
 ) -> FuturesResult:
-    network, futures = program.network, faced.futures
+    network, futures = program.network, uncertainty.futures
     after = planned.after
     answer = after if outcome.decision is not None else None
     if not np.isfinite(planned.before.loss_kw).any():
@@ -307,20 +307,20 @@ def _result(
     if outcome.termination is Termination.INFEASIBLE and after is None:
         notes.append("no radial state has a power flow solution in every future: check the loads of the futures")
     weights = None if answer is None else _risk(program.uncertainty, program.risk, answer.loss_kw)[1]
-    risk, ambiguity = faced.words
+    risk, ambiguity = uncertainty.words
     plans = evaluate.plans("planned", futures, planned, lambda loss: _risk(program.uncertainty, program.risk, loss)[0])
     sample = evaluate.futures(None, None, None)
-    if sampled is not None and faced.sample is not None:
-        others = faced.sampled(network.s_base_kva)
+    if sampled is not None and uncertainty.sample is not None:
+        others = uncertainty.sampled(network.s_base_kva)
         plans = plans.vstack(
             evaluate.plans(
                 "sample",
-                faced.sample,
+                uncertainty.sample,
                 sampled,
                 lambda loss: math.nan if others is None else _risk(others, program.risk, loss)[0],
             )
         )
-        sample = evaluate.futures(faced.sample, sampled, None)
+        sample = evaluate.futures(uncertainty.sample, sampled, None)
     checks = [] if after is None else after.checks
     return FuturesResult(
         grid=grid,
@@ -329,7 +329,7 @@ def _result(
         seconds=outcome.seconds,
         risk=risk,
         ambiguity=ambiguity,
-        limits_share=faced.limits_share,
+        limits_share=uncertainty.limits_share,
         open_before=states.open_names(network, network.closed),
         open_mean=() if planned.mean is None else states.open_names(network, planned.mean.closed),
         open_branches=() if answer is None else states.open_names(network, answer.closed),

@@ -128,7 +128,7 @@ class GroupedScenarios:
         for t in range(len(self.rows)):
             if not self.deadline.over():  # every future has an operation already, not the best
                 values.improve(t, self.deadline.over, tolerance)
-        values.mend()
+        values.repair()
         costs = np.column_stack([part[:-1] for part in values.costs])  # the forecast need not keep the limits
         finite = bool(np.isfinite(costs).all())
         value = values.schedule_cost + self.days.weights.worst(costs.sum(axis=1))[0] if finite else math.inf

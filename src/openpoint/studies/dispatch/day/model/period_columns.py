@@ -193,8 +193,9 @@ TIGHTENED = (
 
 
 @dataclass
-class Experience:
-    """What one solve leaves to the next of the same day: for another budget, or another topology.
+class ScenarioPool:
+    """Scenario pool: worst days and compiled recourses that a solve of the same day, for another budget or topology,
+    adds to.
 
     A day found for one topology is a realisation for every other; of another budget those count that it allows.
 
@@ -234,7 +235,7 @@ class PeriodColumns:
         deadline: Deadline | None = None,
         *,
         closed: Bools | None = None,
-        experience: Experience | None = None,
+        pool: ScenarioPool | None = None,
         cutoff: float = math.inf,
     ) -> DayOutcome:
         """The best plan of a topology, to the gap, or until a limit or Ctrl-C; the best verified plan is kept.
@@ -243,12 +244,12 @@ class PeriodColumns:
             question: of the day.
             progress: called with every line of the log. deadline: takes the place of the time limit.
             closed: (E) or (T, E) states of the branches; today's if None.
-            experience: of an earlier solve of the same day, to which this one adds.
+            pool: of an earlier solve of the same day, to which this one adds.
             cutoff: $; the run also ends where the lower bound is not less.
         """
         states = states_of(question, closed)
         with deadline_of(self.time_limit_s, deadline) as limit:
-            run = _Run(self, question, states, experience or Experience(HourTemplates(question)), progress, limit)
+            run = _Run(self, question, states, pool or ScenarioPool(HourTemplates(question)), progress, limit)
             return run.execute(cutoff)
 
 
@@ -274,16 +275,16 @@ class _Run:
         method: PeriodColumns,
         question: DayQuestion,
         closed: Bools,
-        experience: Experience,
+        pool: ScenarioPool,
         progress: Progress | None,
         deadline: Deadline,
     ) -> None:
-        self.method, self.question, self.experience = method, question, experience
+        self.method, self.question, self.pool = method, question, pool
         self.progress, self.deadline, self.began = progress, deadline, deadline.passed()
         self.vertices = vertices_of(question.day)
         self.worst = WorstDays(self.vertices.deviations, self.vertices.hours)
         self.finder = HourRecourseFinder(question)
-        self.master = DayMaster(question, closed, templates=experience.templates)
+        self.master = DayMaster(question, closed, templates=pool.templates)
         self.whole = WholeMaster(self.master, MASTER_SHARE * method.gap)
         self.lower, self.upper = -math.inf, math.inf
         self.best: _Best | None = None
@@ -291,7 +292,7 @@ class _Run:
         self.log: list[Iteration] = []
         self.binding: tuple[tuple[Floats, float], ...] = ()
         forecast = np.ones((question.day.periods, question.day.uncertain.count))
-        self.days = [forecast, *(day for day in experience.days if allowed(self.vertices, day))]
+        self.days = [forecast, *(day for day in pool.days if allowed(self.vertices, day))]
         for day in self.days:
             self.master.add_day(day)
 
@@ -350,7 +351,7 @@ class _Run:
     def _evaluated(self, plan: DayPlan, answer: MasterAnswer) -> tuple[PlanValues, Ints]:
         """Values of a plan, and the choice of its worst day, or of one in which it is worse than the best plan."""
         values = PlanValues(self.master, answer, plan, self.finder, self.vertices.realisations)
-        values.mend()
+        values.repair()
         while True:
             total, choice = self.worst.of(_finite(values.costs))
             value = values.schedule_cost + total
@@ -389,7 +390,7 @@ class _Run:
             words.append("limits")
         day = self.vertices.day(choice)
         if self.master.add_day(day):
-            self.experience.days.append(day)
+            self.pool.days.append(day)
             self.days.append(day)
             words.append("copy")
             self._add_further(values, choice)

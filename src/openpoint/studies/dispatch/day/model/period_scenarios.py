@@ -142,7 +142,7 @@ class _Run:
     def _evaluate(self, answer: MasterAnswer) -> None:
         """Operations of the plan of a solution on all days, and their risk."""
         values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
-        values.mend()
+        values.repair()
         self.values, self.weights, forecast = values, answer.weights, len(self.days.names)
         for t in range(len(self.rows)):
             if self.deadline.over():

@@ -94,7 +94,7 @@ class PlanValues:
         found = self._finder.best(self.plan, t, self._realisations[t], tolerance, over)
         self._offer(t, np.arange(len(self._realisations[t])), found.recourse)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Solve realisations in which no operation is known to keep the limits, tightened where the exact flow asks for
         it; what keeps them in one is tried in the others."""
         for t, costs in enumerate(self.costs):

@@ -26,7 +26,7 @@ from openpoint.network.day import DayArrays
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.search.tree import grow
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
-from openpoint.studies.dispatch.day.model.period_columns import Experience, PeriodColumns, allowed
+from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns, ScenarioPool, allowed
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios, scenarios_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
@@ -157,7 +157,7 @@ AS_LONG = 5.0
 """Time of these programs before any is solved, relative to that in which they are set up."""
 
 
-class Faced(Protocol):
+class DayUncertainty(Protocol):
     """Days and how their costs count."""
 
     def first(self) -> Mixture:
@@ -182,11 +182,11 @@ class Faced(Protocol):
 
 
 @dataclass
-class FacedSet:
+class BudgetUncertainty:
     """The worst of a budgeted set; worst days that were found for one topology count for the others."""
 
     question: DayQuestion
-    experience: Experience
+    pool: ScenarioPool
     last: DayOutcome | None = None
 
     def first(self) -> Mixture:
@@ -199,7 +199,7 @@ class FacedSet:
             binding = self.last.binding
             return mixture([day for day, _ in binding], np.array([weight for _, weight in binding]))
         vertices = vertices_of(self.question.day)
-        days = [day for day in self.experience.days if allowed(vertices, day)]
+        days = [day for day in self.pool.days if allowed(vertices, day)]
         return worst_mixture(self.question, state, days, deadline.over) if days else None
 
     def bound(self, state: States, deadline: Deadline) -> float:
@@ -207,16 +207,16 @@ class FacedSet:
 
     def early(self, closed: Bools, deadline: Deadline) -> DayOutcome | None:
         """The plan that is best on the days known so far, at first the forecast alone."""
-        return PeriodColumns(soon=True).solve(self.question, None, deadline, closed=closed, experience=self.experience)
+        return PeriodColumns(soon=True).solve(self.question, None, deadline, closed=closed, pool=self.pool)
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
-        method, known = PeriodColumns(gap=gap), self.experience
-        self.last = method.solve(self.question, None, deadline, closed=closed, experience=known, cutoff=cutoff)
+        method, known = PeriodColumns(gap=gap), self.pool
+        self.last = method.solve(self.question, None, deadline, closed=closed, pool=known, cutoff=cutoff)
         return self.last
 
 
 @dataclass
-class FacedFutures:
+class FutureUncertainty:
     """The risk of futures.
 
     For any vector of probabilities that the risk allows, the mean cost is at most the risk. And futures of a period may
@@ -268,11 +268,11 @@ class FacedFutures:
         return self.last
 
 
-def faced(question: DayQuestion, experience: Experience | None = None) -> Faced:
-    """What the question has: futures, or a budgeted set, with what an earlier search of the same day left."""
+def uncertainty(question: DayQuestion, pool: ScenarioPool | None = None) -> DayUncertainty:
+    """The uncertainty of a question: its futures, or its budgeted set with what an earlier search of the day left."""
     if question.scenarios is not None:
-        return FacedFutures(question)
-    return FacedSet(question, experience or Experience(HourTemplates(question)))
+        return FutureUncertainty(question)
+    return BudgetUncertainty(question, pool or ScenarioPool(HourTemplates(question)))
 
 
 EVERY = 20
@@ -304,14 +304,14 @@ class DayTopologySearch:
         progress: Progress | None = None,
         deadline: Deadline | None = None,
         *,
-        experience: Experience | None = None,
+        pool: ScenarioPool | None = None,
     ) -> DayOutcome:
         """The best plan with the best topology, to the gap, or until a limit or Ctrl-C; the best plan is kept.
 
         Args:
             question: of the day. progress: called with every line of the log.
             deadline: takes the place of the time limit.
-            experience: of an earlier solve of the same budgeted day, to which this one adds.
+            pool: of an earlier solve of the same budgeted day, to which this one adds.
 
         Raises:
             OptionError: a question for which the bound is not made.
@@ -319,7 +319,7 @@ class DayTopologySearch:
         if question.topology is not Cadence.ONCE:
             raise OptionError("the search for the topology of a day decides it once; ask for topology='once'")
         with deadline_of(self.time_limit_s, deadline) as limit:
-            return _Run(question, self.gap, progress, limit, experience).run()
+            return _Run(question, self.gap, progress, limit, pool).run()
 
 
 @dataclass
@@ -328,28 +328,28 @@ class _Run:
 
     Attributes:
         best: outcome of the best topology. lowers: bounds of the topologies that were solved, by their states.
-        faced: the days, and what their solutions leave to the next. root: bound of the whole, by the first days.
+        uncertainty: the days, and what their solutions leave to the next. root: bound of the whole, by the first days.
     """
 
     question: DayQuestion
     gap: float
     progress: Progress | None
     deadline: Deadline
-    experience: InitVar[Experience | None] = None
+    pool: InitVar[ScenarioPool | None] = None
     best: DayOutcome | None = None
     lowers: dict[bytes, float] = field(default_factory=dict)
     log: list[Iteration] = field(default_factory=list)
     tree: TopologyTree | None = None
-    faced: Faced = field(init=False)
+    uncertainty: DayUncertainty = field(init=False)
     began: float = field(init=False)
     root: float = -math.inf
 
-    def __post_init__(self, experience: Experience | None) -> None:
-        self.faced, self.began = faced(self.question, experience), self.deadline.passed()
+    def __post_init__(self, pool: ScenarioPool | None) -> None:
+        self.uncertainty, self.began = uncertainty(self.question, pool), self.deadline.passed()
 
     def run(self) -> DayOutcome:
         """Start, and prove."""
-        expected = self.faced.first()
+        expected = self.uncertainty.first()
         relaxation = DayRelaxation(self.question, expected.copies, expected.weights)
         decided = first_status(self.question, relaxation)
         root = relaxation.bound(decided, None, 3)
@@ -377,7 +377,7 @@ class _Run:
         kept = (decided == UNDECIDED) | (decided == state)
         if self.deadline.over() or not (kept.all() and np.array_equal(known, closed) and relaxation.propagate(state)):
             return
-        found = self.faced.early(closed, self.deadline)
+        found = self.uncertainty.early(closed, self.deadline)
         if found is not None and found.plan is not None and math.isfinite(found.upper_bound):
             self.best = found
             self._report("today", found.upper_bound, interim=True)
@@ -392,7 +392,7 @@ class _Run:
 
         Nothing of it looks at the clock but between programs, so that it is not begun when the time is up.
         """
-        mixed = None if self.deadline.over() else self.faced.weighed(state, self.deadline)
+        mixed = None if self.deadline.over() else self.uncertainty.weighed(state, self.deadline)
         if mixed is None or self.deadline.over():
             return relaxation
         relaxation = DayRelaxation(self.question, mixed.copies, mixed.weights)
@@ -441,11 +441,11 @@ class _Run:
             return
         closed = np.zeros(self.question.network.n_conductors, dtype=np.bool_)
         closed[branch[state == CLOSED]] = True
-        value = max(value, self.faced.bound(state, self.deadline))
+        value = max(value, self.uncertainty.bound(state, self.deadline))
         if value >= self.cutoff:
             self.lowers[key] = value
             return
-        outcome = self.faced.solve(closed, SHARE * self.gap, self.deadline, self.cutoff)
+        outcome = self.uncertainty.solve(closed, SHARE * self.gap, self.deadline, self.cutoff)
         self.lowers[key] = max(value, outcome.lower_bound)
         self._keep(outcome)
         self._report("topology", outcome.upper_bound)
