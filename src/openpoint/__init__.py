@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.year.read import read_year as read_year
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
-    from openpoint.studies.dispatch.day.carried import carry_out as carry_out
+    from openpoint.studies.dispatch.day.simulated import simulate_period as simulate_period
     from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
     from openpoint.studies.dispatch.front.study import dispatch_front as dispatch_front
     from openpoint.studies.dispatch.study import dispatch as dispatch
@@ -110,7 +110,7 @@ _HOMES = {
     "openpoint.scenarios.storms": ("storms",),
     "openpoint.scenarios.year.read": ("Year", "read_year"),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
-    "openpoint.studies.dispatch.day.carried": ("carry_out",),
+    "openpoint.studies.dispatch.day.simulated": ("simulate_period",),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),
     "openpoint.studies.dispatch.study": ("dispatch",),

@@ -72,7 +72,7 @@ def test_the_rest_of_a_day_and_a_period_carried_out_keep_the_loops() -> None:
     battery = {"name": "battery", "bus": "F00", "energy_kwh": 400.0, "start_kwh": 100.0, "charge_kw": 200.0}
     day = plain_day(storages=[battery])
     whole = openpoint.dispatch_day(grid, day, limits=LIMITS, uncertain="load=0.1", budget=1)
-    step = openpoint.carry_out(whole, {"load": 1.05})
+    step = openpoint.simulate_period(whole, {"load": 1.05})
     assert not step.violations
     assert abs(step.figures["balance_kw"][0]) < 1e-6
     rest = openpoint.dispatch_day(grid, day, limits=LIMITS, now="b", state=step.state)

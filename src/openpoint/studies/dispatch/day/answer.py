@@ -15,7 +15,6 @@ from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.day import tables
-from openpoint.studies.dispatch.day.begun import Rest
 from openpoint.studies.dispatch.day.decided import decided, objective_means, remarks, uncertain_words
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
@@ -26,6 +25,7 @@ from openpoint.studies.dispatch.day.flow import (
     operations,
     untouched,
 )
+from openpoint.studies.dispatch.day.intraday import Rest
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.result import DispatchDayResult

@@ -43,7 +43,7 @@ class DispatchDayResult(Answer):
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
         periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
             branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
-        planned: the plan as numbers, see `openpoint.carry_out`; None = there is none.
+        planned: the plan as numbers, see `openpoint.simulate_period`; None = there is none.
         risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
             where there are none.
         samples: plans in days drawn at random, where they were asked for.

@@ -26,8 +26,8 @@ from openpoint.scenarios.day.uncertain import (
     read_day_futures,
 )
 from openpoint.studies.dispatch.day.answer import Asked, day_result
-from openpoint.studies.dispatch.day.begun import Begun
 from openpoint.studies.dispatch.day.decided import uncertain_words
+from openpoint.studies.dispatch.day.intraday import Intraday
 from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choose, method_of
 from openpoint.studies.dispatch.day.model.question import DayQuestion, as_forecast, with_scenarios
 from openpoint.studies.dispatch.day.options import DayOptions, DispatchDayOptions
@@ -78,23 +78,23 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     if options.futures is not None and not isinstance(options.futures, int):
         futures = read_day_futures(options.futures, with_day, tables)
     bare, arrays = _laid(with_day, tables, options, futures)
-    begun = None if options.now is None else _begun(with_day, tables, options.now, options.state)
-    if begun is not None and (begun.measured.height or begun.faults):
-        begun.refuse_faults(question_of(with_day, bare, arrays, options))
-        with_day = begun.grid_now()
+    intraday = None if options.now is None else _intraday(with_day, tables, options.now, options.state)
+    if intraday is not None and (intraday.measured.height or intraday.faults):
+        intraday.refuse_faults(question_of(with_day, bare, arrays, options))
+        with_day = intraday.grid_now()
         bare, arrays = _laid(with_day, tables, options, futures)
     name = "day" if isinstance(day, Day) else os.path.basename(os.fspath(day).rstrip("/")) or "day"
     notes = tuple(str(each) for each in warnings)
     notes += deviation_notes(arrays.uncertain) if futures is None else futures_notes(futures, arrays.uncertain)
-    return prepare_arrays(with_day, bare, arrays, name, options, notes, begun, futures)
+    return prepare_arrays(with_day, bare, arrays, name, options, notes, intraday, futures)
 
 
-def _begun(grid: Grid, day: Day, now: NowLike, state: StateLike | None) -> Begun:
+def _intraday(grid: Grid, day: Day, now: NowLike, state: StateLike | None) -> Intraday:
     """The period that begins now, and what was measured."""
     names, hours, starts_at = (day.periods[column].to_list() for column in ("period", "hours", "starts_at"))
     period = period_at(now, names, hours, starts_at)
     rows, faults = read_measured([] if state is None else state, names[period])
-    return Begun(period, names[period], rows, tuple(faults), grid)
+    return Intraday(period, names[period], rows, tuple(faults), grid)
 
 
 def _laid(grid: Grid, day: Day, options: DayOptions, futures: DayFutures | None) -> tuple[Network, DayArrays]:
@@ -110,7 +110,7 @@ def prepare_arrays(
     day_name: str,
     options: DayOptions,
     notes: tuple[str, ...] = (),
-    begun: Begun | None = None,
+    intraday: Intraday | None = None,
     futures: DayFutures | None = None,
 ) -> PreparedDay:
     """A run for a day that is in arrays already.
@@ -118,7 +118,7 @@ def prepare_arrays(
     Args:
         grid: with what the day adds to it. network: of this grid, without its loads. day: its arrays.
         day_name: of the day. options: what is asked. notes: on the day.
-        begun: where the rest of the day begins that is planned, on the grid as it is then; None = the whole day.
+        intraday: where the rest of the day begins that is planned, on the grid as it is then; None = the whole day.
         futures: of the whole day, as the options name them.
 
     Raises:
@@ -126,8 +126,8 @@ def prepare_arrays(
     """
     question = question_of(grid, network, day, options)
     rest = None
-    if begun is not None:
-        question, rest, more = begun.rest_of(question)
+    if intraday is not None:
+        question, rest, more = intraday.rest_of(question)
         notes = (*notes, *more)
     if (days := scenario_days(options, futures, day)) is not None:
         question = with_scenarios(question, days.of_last(question.day.periods))
@@ -176,8 +176,8 @@ class PreparedDay:
             count_words(vehicles, "vehicle row"),
         ]
         uncertain = "; ".join(uncertain_words(self.question)) or "nothing"
-        begun = "" if self.asked.rest is None else f" from {self.asked.rest.period} on"
-        return f"day {self.asked.day}{begun}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
+        since = "" if self.asked.rest is None else f" from {self.asked.rest.period} on"
+        return f"day {self.asked.day}{since}: {', '.join(filter(None, parts))}; uncertain: {uncertain}"
 
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> DispatchDayResult:
         """The result, every period of it by exact AC power flow."""

@@ -11,13 +11,13 @@ import pytest
 import openpoint
 from openpoint import OptionError
 from openpoint.network.day import DayPlan
-from openpoint.studies.dispatch.day.carried import CarriedOut
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.options import DayOptions
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import rest_of_question, start_of, state_after
+from openpoint.studies.dispatch.day.simulated import SimulatedPeriod
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
 from tests.builders.days import NAMES, day, small
 
@@ -37,7 +37,7 @@ def plan() -> DispatchDayResult:
 
 
 def test_a_plan_carried_out_as_forecast_is_the_plan(plan: DispatchDayResult) -> None:
-    done = [openpoint.carry_out(plan, now=name) for name in NAMES]
+    done = [openpoint.simulate_period(plan, now=name) for name in NAMES]
     planned = plan.periods.filter(case="forecast")
     assert sum(each.cost_usd for each in done) == pytest.approx(plan.total("cost_usd", "forecast"), rel=1e-5)
     for each, name in zip(done, NAMES, strict=True):
@@ -60,18 +60,21 @@ def test_a_plan_carried_out_at_its_worst_costs_its_worst(plan: DispatchDayResult
     total = 0.0
     for name in NAMES:
         came = dict(plan.uncertainty.filter(period=name).select("quantity", "worst").iter_rows())
-        total += openpoint.carry_out(plan, came, now=name).cost_usd
+        total += openpoint.simulate_period(plan, came, now=name).cost_usd
     assert total == pytest.approx(plan.objective_usd, rel=1e-5)
 
 
 def test_what_is_certain_may_come_otherwise() -> None:
     certain = ready(gap=1e-5).solve()
-    as_planned, came = openpoint.carry_out(certain), openpoint.carry_out(certain, {"load": 1.1, "solar": 0.5})
+    as_planned, came = (
+        openpoint.simulate_period(certain),
+        openpoint.simulate_period(certain, {"load": 1.1, "solar": 0.5}),
+    )
     ratio = (came.figures["load_kw"] - came.figures["shifted_kw"]) / (
         as_planned.figures["load_kw"] - as_planned.figures["shifted_kw"]
     )
     assert ratio[0] == pytest.approx(1.1)
-    noon = openpoint.carry_out(certain, {"solar": 0.5}, now="12")
+    noon = openpoint.simulate_period(certain, {"solar": 0.5}, now="12")
     assert noon.figures["solar_kw"][0] + noon.figures["curtailed_kw"][0] == pytest.approx(0.5 * 54.0)
     assert noon.state.filter(kind="quantity").is_empty()
 
@@ -80,9 +83,11 @@ def test_a_day_planned_anew_is_the_rolled_day() -> None:
     """The loop with tables and that with arrays are the same."""
     shares = np.array([[1.1, 1.0], [0.95, 0.7], [1.05, 0.8], [1.1, 1.0]])
     asked = {"uncertain": "load=0.1,solar=0.3", "budget": 2, "gap": 1e-6}
-    done, state = list[CarriedOut](), None
+    done, state = list[SimulatedPeriod](), None
     for name, (load, sun) in zip(NAMES, shares, strict=True):
-        done.append(openpoint.carry_out(ready(now=name, state=state, **asked).solve(), {"load": load, "solar": sun}))
+        done.append(
+            openpoint.simulate_period(ready(now=name, state=state, **asked).solve(), {"load": load, "solar": sun})
+        )
         state = done[-1].state
 
     question = ready(**asked).question
@@ -120,7 +125,7 @@ def rolled_before(shares: np.ndarray) -> list[float]:
 )
 def test_what_cannot_have_come_is_refused(plan: DispatchDayResult, came: Any, now: str | None, told: str) -> None:
     with pytest.raises(OptionError, match=told):
-        openpoint.carry_out(plan, came, now=now)
+        openpoint.simulate_period(plan, came, now=now)
 
 
 def test_a_plan_of_least_violation_says_what_it_breaks() -> None:
@@ -128,6 +133,6 @@ def test_a_plan_of_least_violation_says_what_it_breaks() -> None:
     asked = DayOptions(topology="fixed", method="columns")
     nothing = prepare_day(small(), day(limits=[{"v_min_pu": 1.05}]), asked).solve()
     assert not nothing.has_answer
-    broken = openpoint.carry_out(nothing).violations
+    broken = openpoint.simulate_period(nothing).violations
     assert {each.kind for each in broken} == {"voltage low"}
     assert {each.period for each in broken} == {"0"}

@@ -27,12 +27,12 @@ from openpoint.studies.dispatch.day.schema import PERIODS
 from openpoint.studies.dispatch.day.tables import DayViolation, Shown, violations
 
 CASE = "came"
-"""Name of the case in the row of a period that was carried out."""
+"""Name of the case in the row of a simulated period."""
 
 
 @dataclass(frozen=True)
-class CarriedOut:
-    """A period of a plan that was carried out.
+class SimulatedPeriod:
+    """A simulated period of a plan.
 
     Attributes:
         period: its name. cost_usd: of it, starts and switching included.
@@ -48,10 +48,10 @@ class CarriedOut:
     state: pl.DataFrame
 
 
-def carry_out(
+def simulate_period(
     plan: DispatchDayResult, came: Mapping[str, float] | None = None, *, now: NowLike | None = None
-) -> CarriedOut:
-    """A period as it came: its schedule is carried out, the recourse is decided, all by exact AC power flow.
+) -> SimulatedPeriod:
+    """A period as it came: its schedule is kept, the recourse is decided, all by exact AC power flow.
 
     Args:
         plan: of `dispatch_day`.
@@ -65,17 +65,17 @@ def carry_out(
     """
     if plan.planned is None:
         raise OptionError("there is no plan to carry out; see `termination` and `violations`")
-    return _carrier(plan.planned).carry_out(0 if now is None else plan.period_of(now)[1], came or {})
+    return _simulator(plan.planned).simulate_period(0 if now is None else plan.period_of(now)[1], came or {})
 
 
 @lru_cache(maxsize=4)
-def _carrier(planned: Planned) -> _Carrier:
+def _simulator(planned: Planned) -> _Simulator:
     """The tables of a plan are made once for all its periods."""
-    return _Carrier(planned)
+    return _Simulator(planned)
 
 
-class _Carrier:
-    """A plan that is carried out."""
+class _Simulator:
+    """A plan whose periods are simulated."""
 
     def __init__(self, planned: Planned) -> None:
         self.grid, self.question, self.plan = planned.grid, planned.question, planned.plan
@@ -111,7 +111,7 @@ class _Carrier:
     def _finder(self) -> HourRecourseFinder:
         return HourRecourseFinder(self._asked)
 
-    def carry_out(self, t: int, came: Mapping[str, float]) -> CarriedOut:
+    def simulate_period(self, t: int, came: Mapping[str, float]) -> SimulatedPeriod:
         """Carry out period t; before it, all came as forecast.
 
         Args:
@@ -137,7 +137,7 @@ class _Carrier:
         more = np.zeros(day.uncertain.count - len(self.start.deviated))
         start = replace(self.start, deviated=np.concatenate([self.start.deviated, more]))
         state = state_after(question, reached(question, self.plan, start)[t], self.plan, realisation[t])
-        return CarriedOut(
+        return SimulatedPeriod(
             period=name,
             cost_usd=float(figures["cost_usd"][0] or math.nan),
             figures=figures,

@@ -1,4 +1,4 @@
-"""A day that has begun: the grid and the question of the rest of the day, from what was measured."""
+"""Intraday re-planning: the grid and the question of the rest of the day, from what was measured."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A day that has begun.
+class Intraday:
+    """A day at the beginning of one of its periods, to be re-planned from there.
 
     Attributes:
         period: its number in the whole day. name: of the period.
