@@ -14,8 +14,8 @@ import pytest
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.formulations.flow_ranges import DrawnRanges, FlowBox, FlowRanges, ceiling, flow_ranges
-from openpoint.formulations.islands import CORNERS, lindistflow, nominal_demand, voltage_ceiling, voltage_limits
+from openpoint.formulations.flow_ranges import DrawnRanges, FlowBox, FlowRanges, current_bounds, flow_ranges
+from openpoint.formulations.islands import CORNERS, lindistflow, nominal_demand, voltage_limits, voltage_upper_bound
 from openpoint.network import Network, build_network
 from openpoint.network.limits import at_kept_limits, greatest_series_currents
 from openpoint.powerflow.balanced import Flows, solve
@@ -137,17 +137,17 @@ def test_limits_are_those_of_the_buses_else_the_usual_ones() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_voltage_exceeds_the_ceiling(seed: int) -> None:
+def test_no_voltage_exceeds_its_upper_bound(seed: int) -> None:
     network = build_network(random_grid(seed, Flavour(buses=(3, 8), feed=True)))
     network = dataclasses.replace(
         network, w_min=np.full(network.n_terminals, 1e-6), w_max=np.full(network.n_terminals, 100.0)
     )
     s = nominal_demand(network)
     feed_p, feed_q = np.maximum(-s.real, 0).sum(), np.maximum(-s.imag, 0).sum()
-    ceiling = voltage_ceiling(network, float(np.max(np.abs(network.source_v) ** 2)), feed_p, feed_q)
+    most = voltage_upper_bound(network, float(np.max(np.abs(network.source_v) ** 2)), feed_p, feed_q)
     for closed in itertools.islice(all_topologies(network), 10):
         if (found := flow_of(network, closed)) is not None:
-            assert found[0].max() <= ceiling + 1e-7
+            assert found[0].max() <= most + 1e-7
 
 
 FLAVOURS = (*FIXED, DISPATCH)
@@ -370,7 +370,7 @@ def at_branches(network: Network, flows: Flows) -> tuple[Floats, Floats, Floats,
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_flow_is_in_the_ranges_and_below_the_ceilings(seed: int) -> None:
+def test_every_flow_is_in_the_ranges_and_below_the_bounds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = a_network(rng)
     n = network.n_terminals
@@ -380,7 +380,7 @@ def test_every_flow_is_in_the_ranges_and_below_the_ceilings(seed: int) -> None:
     ranges = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap))
     assert isinstance(ranges, FlowRanges)
     p, q, l, w_fr, w_to = at_branches(network, flows)
-    rows = ceiling(network, ranges)
+    rows = current_bounds(network, ranges)
     assert (rows.a @ np.concatenate([p, q, l, w_fr, w_to], axis=1).T <= rows.b[:, None] + ROUNDING).all()
     e, to = ranges.branch, ranges.at_to
     lower_end = (
@@ -395,7 +395,7 @@ def test_every_flow_is_in_the_ranges_and_below_the_ceilings(seed: int) -> None:
         assert (high - low < 2.5).all()
 
 
-def test_without_ranges_the_ceiling_is_the_current() -> None:
+def test_without_ranges_the_bound_is_the_current() -> None:
     network = a_network(np.random.default_rng(1))
     load = np.full(7, 0.1 + 0.05j)
     none = np.zeros(7, dtype=np.complex128)
@@ -420,7 +420,7 @@ def test_a_loop_and_voltages_without_a_lower_bound_have_no_ranges() -> None:
 
 
 @pytest.mark.parametrize("reactive", [False, True])
-def test_flows_in_a_box_are_below_its_ceilings_and_others_are_cut_off(reactive: bool) -> None:
+def test_flows_in_a_box_are_below_its_bounds_and_others_are_cut_off(reactive: bool) -> None:
     rng = np.random.default_rng(20 + reactive)
     network = a_network(rng)
     network, flows = sampled(rng, network, drawn := drawn_of(rng, network.n_terminals))
@@ -440,7 +440,7 @@ def test_flows_in_a_box_are_below_its_ceilings_and_others_are_cut_off(reactive: 
             box = FlowBox(branch, reactive, low, high)
             ranges = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap), (box,))
             assert ranges is not None
-            rows = ceiling(network, ranges)
+            rows = current_bounds(network, ranges)
             holds = (rows.a @ point.T <= rows.b[:, None] + ROUNDING).all(axis=0)
             inside = (at >= low) & (at <= high)
             assert holds[inside].all()

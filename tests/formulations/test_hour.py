@@ -400,7 +400,7 @@ def grid_of(seed: int) -> DeviceGrid:
 
 
 @pytest.mark.parametrize("seed", [2, 14, 23, 30, 62, 80])
-def test_the_search_is_proven_where_one_chord_leaves_percents(seed: int) -> None:
+def test_the_search_is_proven_where_one_secant_leaves_percents(seed: int) -> None:
     grid = grid_of(seed)
     net, fixed = grid.network, ~grid.network.switchable
     cone = DispatchProgram(net, grid.devices, grid.cost, grid.supply, fixed & net.closed, fixed & ~net.closed).cone

@@ -166,7 +166,7 @@ def distflow(
     inner = np.setdiff1d(np.arange(n), network.source_terminal)
     if demand is None:
         demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
-    demand_p, demand_q, chord = _demand(network, demand, w, np.zeros(n) if w_lower is None else w_lower, w_upper)
+    demand_p, demand_q, secant = _demand(network, demand, w, np.zeros(n) if w_lower is None else w_lower, w_upper)
     s_gen, generation = _generation(network, choice)
     if s_gen is not None:
         place = _incidence(network.generator_terminal, n).T
@@ -185,7 +185,7 @@ def distflow(
         *_switched_voltages(closed, (before, w_to), (at_fr, at_to), w, w_upper),
         *ratio,
         *products,
-        *chord,
+        *secant,
         *generation,
         taken_p[inner] == demand_p[inner],
         taken_q[inner] == demand_q[inner],
@@ -322,8 +322,8 @@ def _demand(
 ) -> tuple[cp.Expression, cp.Expression, list[cp.Constraint]]:
     """(N) active and reactive demand as functions of w.
 
-    Constant current needs v = √w, which is not affine: v lies between the chord of √ over the possible voltages and its
-    tangents at their ends and at 1, and the relaxation may choose.
+    Constant current needs v = √w, which is not affine: v lies between the secant of √ over the possible voltages and
+    its tangents at their ends and at 1, and the relaxation may choose.
     """
     n = network.n_terminals
     p = demand[:n] + cp.multiply(network.s_impedance.real, w)
@@ -332,9 +332,9 @@ def _demand(
         return p, q, []
     v = cp.Variable(network.n_terminals, name="v")
     low, high = np.sqrt(w_lower), np.sqrt(w_upper)
-    chord = [v >= cp.multiply(1.0 / (low + high), w) + low * high / (low + high), v <= (1 + w) / 2]
-    chord += [v <= cp.multiply(0.5 / at, w) + 0.5 * at for at in (np.where(low > 0.0, low, high), high)]
-    return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), chord
+    secant = [v >= cp.multiply(1.0 / (low + high), w) + low * high / (low + high), v <= (1 + w) / 2]
+    secant += [v <= cp.multiply(0.5 / at, w) + 0.5 * at for at in (np.where(low > 0.0, low, high), high)]
+    return p + cp.multiply(network.s_current.real, v), q + cp.multiply(network.s_current.imag, v), secant
 
 
 def _current_most(network: Network, bank_most: float) -> float:

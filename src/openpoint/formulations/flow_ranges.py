@@ -1,14 +1,14 @@
-"""Ranges of the power flow of a radial state, and ceilings of its squared currents.
+"""Ranges of the power flow of a radial state, and bounds of its squared currents.
 
 The cone P² + Q² ≤ l W of DistFlow lets the squared current l of a branch be larger than that of any power flow. It is
 not wherever losses cost something, but where they pay (a negative price) or help (an upper limit of voltage), nothing
 holds it down. In a radial state with given ranges of what every bus draws, everything else has a range by interval
 arithmetic. With P + jQ the power that leaves a branch at its lower end, W the squared voltage there,
 
-    l W = P² + Q²,    P² ≤ (P̲ + P̄) P − P̲ P̄,    Q² alike                        (chords of convex functions)
+    l W = P² + Q²,    P² ≤ (P̲ + P̄) P − P̲ P̄,    Q² alike                        (secants of convex functions)
     l W ≥ W̲ l + l̲ W − l̲ W̲,    l W ≥ W̄ l + l̄ W − l̄ W̄                             (McCormick 1976)
 
-so that both right-hand sides of the last line are at most the sum of the chords: two linear inequalities a branch,
+so that both right-hand sides of the last line are at most the sum of the secants: two linear inequalities a branch,
 which hold at every power flow in these ranges. They are equations where P, Q and W are at ends of their ranges, as they
 are where everything is drawn that can be.
 
@@ -20,10 +20,10 @@ each with half of the shunt of the branch beside it. Each pass over the tree mak
 
 Bounds of a cone program by narrower ranges of the voltages, for loads of constant current.
 
-Their power is c v with v = √w, of which a cone program knows a chord and tangents over the possible voltages. A wide
+Their power is c v with v = √w, of which a cone program knows a secant and tangents over the possible voltages. A wide
 range leaves it free to choose v some percent beside √w. Of the states that cost no more than a known one, the program
-itself finds the least and greatest w of every such bus, and is made anew with the narrower chords (bound tightening by
-optimisation; Gleixner, Berthold, Müller and Weltge 2017). What a chord misses falls with the square of its width.
+itself finds the least and greatest w of every such bus, and is made anew with the narrower secants (bound tightening by
+optimisation; Gleixner, Berthold, Müller and Weltge 2017). What a secant misses falls with the square of its width.
 
 Theory: docs/methods.md M37.
 """
@@ -194,7 +194,7 @@ class _Sweep:
 
 
 @dataclass(frozen=True)
-class Ceiling:
+class CurrentBounds:
     """Linear inequalities a · (p, q, l, w_fr, w_to) ≤ b over (E) flows each, see `formulations.distflow`.
 
     Attributes:
@@ -205,11 +205,11 @@ class Ceiling:
     b: Floats
 
 
-def ceiling(network: Network, ranges: FlowRanges) -> Ceiling:
-    """The ceilings of the squared currents in these ranges."""
+def current_bounds(network: Network, ranges: FlowRanges) -> CurrentBounds:
+    """The bounds of the squared currents in these ranges."""
     e, at_to, p, q, w, l = ranges.branch, ranges.at_to, ranges.p, ranges.q, ranges.w, ranges.l
     slope_p, slope_q = p.sum(axis=0), q.sum(axis=0)
-    chord = -(p.prod(axis=0) + q.prod(axis=0))
+    secant = -(p.prod(axis=0) + q.prod(axis=0))
     # P = p − r l, Q = q − x l, W = w_to at a lower to end; P = −p, Q = −q, W = w_fr at a lower from end.
     sign = np.where(at_to, 1.0, -1.0)
     lost = np.where(at_to, slope_p * network.r[e] + slope_q * network.x[e], 0.0)
@@ -219,12 +219,12 @@ def ceiling(network: Network, ranges: FlowRanges) -> Ceiling:
         columns = np.concatenate([e, m + e, 2 * m + e, np.where(at_to, 4 * m, 3 * m) + e])
         values = np.concatenate([-sign * slope_p, -sign * slope_q, w_end + lost, l_end])
         rows.append(sp.csr_array((values, (np.tile(row, 4), columns)), shape=(len(e), 5 * m)))
-        sides.append(chord + l_end * w_end + WIDER * (1.0 + l[1] * w[1]))
+        sides.append(secant + l_end * w_end + WIDER * (1.0 + l[1] * w[1]))
     for box in ranges.boxes:
         own, side = _box_rows(network, ranges, box)
         rows.append(own)
         sides.append(side)
-    return Ceiling(sp.csr_array(sp.vstack(rows)), np.concatenate(sides))
+    return CurrentBounds(sp.csr_array(sp.vstack(rows)), np.concatenate(sides))
 
 
 def _box_rows(network: Network, ranges: FlowRanges, box: FlowBox) -> tuple[sp.csr_array, Floats]:

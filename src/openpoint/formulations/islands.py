@@ -181,8 +181,8 @@ __all__ = [
     "LinDistFlow",
     "lindistflow",
     "nominal_demand",
-    "voltage_ceiling",
     "voltage_limits",
+    "voltage_upper_bound",
 ]
 
 LinDistFlow = LinDist3Flow
@@ -193,7 +193,7 @@ def nominal_demand(network: Network) -> Complexes:
     return np.asarray(network.s_power + network.s_current + network.s_impedance)
 
 
-def voltage_ceiling(network: Network, held: float, p_feed: float, q_feed: float) -> float:
+def voltage_upper_bound(network: Network, held: float, p_feed: float, q_feed: float) -> float:
     """Upper bound of all squared voltages where roots hold at most `held` and buses feed in at most this power (pu).
 
     It rises along a branch by at most 2 (r P + x Q), summed over the worst path, and by the ratios of transformers.

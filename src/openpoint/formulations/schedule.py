@@ -321,7 +321,7 @@ def with_operating_cost(network: Network, flow: DistFlow, cost: OperatingCost, o
     return replace(priced, cost=network.s_base_kva * total)
 
 
-def with_ceiling(
+def with_criterion_bound(
     network: Network,
     flow: DistFlow,
     cost: OperatingCost,

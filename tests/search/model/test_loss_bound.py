@@ -1,4 +1,4 @@
-"""No state that keeps the limits loses more than the ceiling says."""
+"""No state that keeps the limits loses more than the bound says."""
 
 from __future__ import annotations
 

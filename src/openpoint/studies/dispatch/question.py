@@ -23,7 +23,7 @@ from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.topology import search_topologies
-from openpoint.studies.dispatch.model.evaluation import BoundedEvaluator, Ceiling, bounded
+from openpoint.studies.dispatch.model.evaluation import BoundedEvaluator, CriterionBound, bounded
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
@@ -76,14 +76,14 @@ class Question:
             self.must_close,
             self.must_open,
             self.max_changes,
-            ceilings=self.ceilings,
+            criterion_bounds=self.criterion_bounds,
         )
 
     @property
-    def ceilings(self) -> tuple[Ceiling, ...]:
+    def criterion_bounds(self) -> tuple[CriterionBound, ...]:
         """The bounded criteria."""
         s = self.network.s_base_kva
-        return tuple(Ceiling(name, self.costs[name], most / s) for name, most in self.most.items())
+        return tuple(CriterionBound(name, self.costs[name], most / s) for name, most in self.most.items())
 
     @property
     def dispatches(self) -> bool:
@@ -94,7 +94,9 @@ class Question:
     @cached_property
     def evaluator(self) -> BoundedEvaluator:
         """Objective and violation of states, bounded criteria included."""
-        return bounded(OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply), self.ceilings)
+        return bounded(
+            OperatingPointEvaluator(self.network, self.devices, self.cost, self.supply), self.criterion_bounds
+        )
 
     @property
     def today(self) -> OperatingState:

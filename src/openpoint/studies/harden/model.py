@@ -27,8 +27,8 @@ from openpoint.formulations.islands import (
     islands,
     lindistflow,
     nominal_demand,
-    voltage_ceiling,
     voltage_limits,
+    voltage_upper_bound,
 )
 from openpoint.graph import bridges, components
 from openpoint.network import Network
@@ -376,8 +376,8 @@ class HardenProgram(PlainProgram):
         q_all = float(q_feed.sum()) - spare * self.backup.q_kvar / self.network.s_base_kva
         held = float(np.max(np.abs(self.network.source_v) ** 2, initial=0.0))
         held = max([held, *self.root_w]) if self.generators_most else held
-        ceiling = voltage_ceiling(self.network, held, p_all, q_all)
-        return low, np.clip(ceiling, low, high)
+        most = voltage_upper_bound(self.network, held, p_all, q_all)
+        return low, np.clip(most, low, high)
 
     @cached_property
     def generators_most(self) -> int:

@@ -90,7 +90,7 @@ class StateEvaluator:
         supply: limits of sources and generators.
         demands: (K, N) demand of constant power in every future.
         objective: how the costs in the futures become one.
-        switching: number of changes. ceilings: the most that other costs may be.
+        switching: number of changes. criterion_bounds: the most that other costs may be.
     """
 
     decision_cost: DecisionCost
@@ -98,7 +98,7 @@ class StateEvaluator:
     demands: Complexes
     objective: Objective
     switching: Switching
-    ceilings: tuple[Ceiling, ...] = ()
+    criterion_bounds: tuple[CriterionBound, ...] = ()
 
     def evaluate(
         self, closed: Bools, positions: Ints, demands: Complexes, dispatch: Sequence[Floats] | None
@@ -167,7 +167,7 @@ class StateEvaluator:
         if key not in self._points:
             cost, net = self.decision_cost, replace(self.decision_cost.network, s_power=demand)
             unbounded = OperatingPointEvaluator(net, cost.devices, cost.of_flow, self.supply)
-            self._points[key] = bounded(unbounded, self.ceilings)
+            self._points[key] = bounded(unbounded, self.criterion_bounds)
         return self._points[key]
 
     @cached_property
@@ -176,15 +176,15 @@ class StateEvaluator:
         return {}
 
 
-# Ceilings: the most that further costs of an operating state may be, beside the one that is minimised.
+# Bounds of criteria: the most that further costs of an operating state may be, beside the one that is minimised.
 
 
 LEAST = 1e-9
-"""A ceiling is relative to itself, or to this share of `s_base_kva` if it is less."""
+"""A bound of a criterion is relative to itself, or to this share of `s_base_kva` if it is less."""
 
 
 @dataclass(frozen=True)
-class Ceiling:
+class CriterionBound:
     """The most that a cost may be.
 
     Attributes:
@@ -203,15 +203,15 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class BoundedEvaluator:
-    """Cost and violation of operating states, where the violation counts what exceeds a ceiling, too.
+    """Cost and violation of operating states, where the violation counts what exceeds a bound of a criterion, too.
 
     Attributes:
-        unbounded: cost and violation without ceilings. ceilings: what else may not be exceeded.
+        unbounded: cost and violation without bounds of criteria. criterion_bounds: what else may not be exceeded.
         others: the evaluators of the costs of these.
     """
 
     unbounded: OperatingPointEvaluator
-    ceilings: tuple[Ceiling, ...]
+    criterion_bounds: tuple[CriterionBound, ...]
     others: tuple[OperatingPointEvaluator, ...]
 
     @property
@@ -231,23 +231,23 @@ class BoundedEvaluator:
     def evaluate(self, closed: Bools, positions: Ints, generation: Complexes | None = None) -> tuple[Floats, Floats]:
         """(K) costs and (K) violations of states; both are inf where no flow exists or a bus has no source."""
         value, violation = self.unbounded.evaluate(closed, positions, generation)
-        for ceiling, other in zip(self.ceilings, self.others, strict=True):
-            excess = (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale
+        for bound, other in zip(self.criterion_bounds, self.others, strict=True):
+            excess = (other.evaluate(closed, positions, generation)[0] - bound.most) / bound.scale
             violation = violation + np.where(excess > LIMIT_TOLERANCE, excess, 0.0)
         return value, violation
 
     def margins(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
-        """(K) costs and (K, M) by how much states exceed what counts as kept of limits and ceilings."""
+        """(K) costs and (K, M) by how much states exceed what counts as kept of limits and bounds of criteria."""
         value, excess = self.unbounded.margins(closed, positions, generation)
         over = [
-            (other.evaluate(closed, positions, generation)[0] - ceiling.most) / ceiling.scale - LIMIT_TOLERANCE
-            for ceiling, other in zip(self.ceilings, self.others, strict=True)
+            (other.evaluate(closed, positions, generation)[0] - bound.most) / bound.scale - LIMIT_TOLERANCE
+            for bound, other in zip(self.criterion_bounds, self.others, strict=True)
         ]
         return value, np.column_stack([excess, *over])
 
 
-def bounded(unbounded: OperatingPointEvaluator, ceilings: Iterable[Ceiling]) -> BoundedEvaluator:
-    """The evaluator with ceilings of other costs."""
-    some, base = tuple(ceilings), unbounded
+def bounded(unbounded: OperatingPointEvaluator, criterion_bounds: Iterable[CriterionBound]) -> BoundedEvaluator:
+    """The evaluator with bounds of other criteria."""
+    some, base = tuple(criterion_bounds), unbounded
     others = (OperatingPointEvaluator(base.network, base.devices, each.cost, base.supply) for each in some)
     return BoundedEvaluator(unbounded, some, tuple(others))

@@ -30,12 +30,12 @@ from openpoint.formulations.devices import (
     units_on,
 )
 from openpoint.formulations.distflow import DistFlow, distflow, voltage_bounds
-from openpoint.formulations.schedule import with_ceiling, with_operating_cost, with_supply_limits
+from openpoint.formulations.schedule import with_criterion_bound, with_operating_cost, with_supply_limits
 from openpoint.network import Network
 from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
-from openpoint.studies.dispatch.model.evaluation import Ceiling, DecisionCost, StateEvaluator
+from openpoint.studies.dispatch.model.evaluation import CriterionBound, DecisionCost, StateEvaluator
 from openpoint.studies.dispatch.model.heuristics import StateHeuristics
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
@@ -71,7 +71,7 @@ class DispatchProgram(PlainRecourse):
         futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
             today's alone. risk: of the costs in the futures.
         limits_share: share of the futures in which the limits are kept.
-        ceilings: the most that other costs may be, in every future.
+        criterion_bounds: the most that other costs may be, in every future.
     """
 
     network: Network
@@ -84,7 +84,7 @@ class DispatchProgram(PlainRecourse):
     futures: Finite | None = None
     risk: Risk = field(default_factory=Expectation)
     limits_share: float = 1.0
-    ceilings: tuple[Ceiling, ...] = ()
+    criterion_bounds: tuple[CriterionBound, ...] = ()
 
     integer_recourse = False
     distance_min = 2
@@ -120,7 +120,9 @@ class DispatchProgram(PlainRecourse):
     def evaluator(self) -> StateEvaluator:
         """Exact evaluation of operating states in the futures; regret is left to the method."""
         demands, switching = self.radial.demands, self.radial.switching
-        return StateEvaluator(self.decision_cost, self.supply, demands, objective_of(self), switching, self.ceilings)
+        return StateEvaluator(
+            self.decision_cost, self.supply, demands, objective_of(self), switching, self.criterion_bounds
+        )
 
     @cached_property
     def cone(self) -> ConeBound:
@@ -210,9 +212,9 @@ class DispatchProgram(PlainRecourse):
         net = self.network
         flow = distflow(self._largest, closed, upper, realisation, choice, lower)
         flow = with_supply_limits(flow, self.supply, on)
-        for each in self.ceilings:
+        for each in self.criterion_bounds:
             decided = DecisionCost(net, self.devices, each.cost).expression(closed, chosen) / net.s_base_kva
-            flow = with_ceiling(net, flow, each.cost, on, (each.name, each.most - decided, each.scale))
+            flow = with_criterion_bound(net, flow, each.cost, on, (each.name, each.most - decided, each.scale))
         return with_operating_cost(net, flow, self.cost, on)
 
     def valid_inequalities(

@@ -20,24 +20,24 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, ceiling
+from openpoint.formulations.flow_ranges import FlowBox, FlowRanges, current_bounds
 from openpoint.network.day import DayPlan
 from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.search.tree import Queue
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.clarabel import ClarabelModel
+from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.first_stage import day_schedule, plan_of
 from openpoint.studies.dispatch.day.model.hour_block import (
-    BlockCeiling,
+    BlockCurrentBounds,
     HourBlock,
     HourTemplate,
     HourTemplates,
-    block_ceiling,
+    block_current_bounds,
     hour_block,
     hour_devices,
     slice_of,
 )
-from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.deadline import Deadline
@@ -56,8 +56,8 @@ _NONE = np.empty(0, dtype=np.int64)
 class Copy:
     """A copy of the recourse of a period; its squared currents have upper bounds where losses pay, from `ranges`.
 
-    `mean`: it stands for all realisations of which it has the mean, and has no ceilings: its cost, convex in the
-    realisation, is then at most the mean of theirs.
+    `mean`: it stands for all realisations of which it has the mean, and has no bounds of currents: its cost, convex in
+    the realisation, is then at most the mean of theirs.
     """
 
     t: int
@@ -66,7 +66,7 @@ class Copy:
     template: HourTemplate
     block: HourBlock
     ranges: FlowRanges | None
-    ceiling: BlockCeiling | None
+    current_bounds: BlockCurrentBounds | None
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class DayMaster:
         self.days: list[MasterDay] = []
         self._robust = risk is None
         self._number: dict[tuple[int, bool, bytes], int] = {}
-        self._ceilings = LossCeilings(question)
+        self._current_bounds = DayCurrentBounds(question)
         self._margins: dict[int, float] = {}
         self._blocks: dict[tuple[int, bool], HourBlock] = {}
         self._hours: dict[tuple[int, bool], ClarabelModel] = {}
@@ -154,10 +154,10 @@ class DayMaster:
         """The recourse of a period in a realisation (U) of a plan, of which a slice (width) appears in the period."""
         _, block = self.block(t, inside=inside)
         side = block.b - block.a_x @ seen - block.a_u @ realisation
-        ceiling = self._ceiling(t, self._ranges(t, realisation, plan))
-        if ceiling is None:
+        current_bounds = self._bounds_of_currents(t, self._ranges(t, realisation, plan))
+        if current_bounds is None:
             return self._hour_model(t, inside).solve(side)
-        form = replace(self._hour_form(block), b=side).with_inequalities(ceiling.a, ceiling.b)
+        form = replace(self._hour_form(block), b=side).with_inequalities(current_bounds.a, current_bounds.b)
         return ClarabelModel(form, tolerance=TOLERANCE).solve()
 
     def _hour_model(self, t: int, inside: bool) -> ClarabelModel:
@@ -181,18 +181,22 @@ class DayMaster:
     def _copy(self, t: int, realisation: Floats, mean: bool, boxes: tuple[FlowBox, ...] = ()) -> Copy:
         template, block = self.block(t)
         ranges = None if mean else self._ranges(t, realisation, None, boxes)
-        return Copy(t, realisation, mean, template, block, ranges, self._ceiling(t, ranges))
+        return Copy(t, realisation, mean, template, block, ranges, self._bounds_of_currents(t, ranges))
 
     def _ranges(
         self, t: int, realisation: Floats, plan: DayPlan | None, boxes: tuple[FlowBox, ...] = ()
     ) -> FlowRanges | None:
         """Ranges of the flows for all plans or for one; None where energy lost is worth nothing."""
-        if self.templates.soft or not self._ceilings.pays(t):
+        if self.templates.soft or not self._current_bounds.pays(t):
             return None
-        return self._ceilings.ranges(t, self.closed[t], realisation, plan, boxes)
+        return self._current_bounds.ranges(t, self.closed[t], realisation, plan, boxes)
 
-    def _ceiling(self, t: int, ranges: FlowRanges | None) -> BlockCeiling | None:
-        return None if ranges is None else block_ceiling(*self.block(t), ceiling(self.question.network, ranges))
+    def _bounds_of_currents(self, t: int, ranges: FlowRanges | None) -> BlockCurrentBounds | None:
+        return (
+            None
+            if ranges is None
+            else block_current_bounds(*self.block(t), current_bounds(self.question.network, ranges))
+        )
 
     def tighten(self, t: int, share: float) -> None:
         """Tighten the limits of voltages and currents of a period, in the copies that are there, too."""
@@ -286,8 +290,8 @@ class DayMaster:
             block, select = copy.block, maps[copy.t]
             side = block.b - block.a_u @ copy.realisation
             rows.put(((block.a_x @ select, 0), (block.a_y, begin)), side, block.n_zero, block.n_nonneg, block.cones)
-            if copy.ceiling is not None:
-                rows.put(((copy.ceiling.a, begin),), copy.ceiling.b, 0, len(copy.ceiling.b), ())
+            if copy.current_bounds is not None:
+                rows.put(((copy.current_bounds.a, begin),), copy.current_bounds.b, 0, len(copy.current_bounds.b), ())
             known = float(block.c_u @ copy.realisation) + block.offset
             parts = (
                 (sp.csr_array((block.c_x @ select)[None, :] / scale), 0),

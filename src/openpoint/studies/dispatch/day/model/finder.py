@@ -17,9 +17,9 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
 from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
+from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator, HourEvaluation
 from openpoint.studies.dispatch.day.model.hour_block import INSIDE, HourCone, no_recourse, slice_at
-from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 TOLERANCE = 1e-4
@@ -254,7 +254,7 @@ class HourRecourseFinder:
         """
         self.question, self.evaluator, self.cone = question, DayEvaluator(question), HourCone(question)
         self.solved = 0
-        self._ceilings = LossCeilings(question)
+        self._current_bounds = DayCurrentBounds(question)
         self._tolerance = tolerance
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
@@ -321,14 +321,16 @@ class HourRecourseFinder:
     def _solve(self, known: _Known, plan: DayPlan, t: int, realisation: Floats) -> bool:
         """Solve a realisation and tighten its limits until the exact flow keeps them; False where the solver fails."""
         names = self.cone.limits(t)
-        ceiling = self._ceilings.at(t, plan.closed[t], realisation, plan) if self._ceilings.pays(t) else None
-        first = None if ceiling is None else self.cone.solve(t, known.seen, realisation)
+        current_bounds = (
+            self._current_bounds.at(t, plan.closed[t], realisation, plan) if self._current_bounds.pays(t) else None
+        )
+        first = None if current_bounds is None else self.cone.solve(t, known.seen, realisation)
         own, best, least, tight = -np.inf, None, np.inf, np.zeros(len(names))
         for _ in range(TIGHTENED):
-            solution = self.cone.solve(t, known.seen, realisation, tight, ceiling)
+            solution = self.cone.solve(t, known.seen, realisation, tight, current_bounds)
             self.solved += 1
-            if solution is None and ceiling is not None:  # it holds only for what keeps the limits
-                ceiling = None
+            if solution is None and current_bounds is not None:  # it holds only for what keeps the limits
+                current_bounds = None
                 continue
             if solution is None:
                 break

@@ -6,7 +6,7 @@ only. So for a group g of futures in period t with Π_g = Σ_(k in g) π_k
 
     Σ_(k in g) π_k q_t(x, u_k)  ≥  Π_g q_t(x, ū_g),    ū_g = Σ_(k in g) π_k u_k / Π_g                  (Jensen 1906)
 
-A row of the master has one copy a group. A group is divided where the two sides differ most. Ceilings of squared
+A row of the master has one copy a group. A group is divided where the two sides differ most. Bounds of squared
 currents depend on the realisation in another way, so the copy of a mean has none.
 """
 

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats, Ints
 from openpoint.formulations.devices import DeviceChoice
-from openpoint.formulations.flow_ranges import Ceiling
+from openpoint.formulations.flow_ranges import CurrentBounds
 from openpoint.formulations.hour import HourDemand, check_uncertain_loads, recourse_flow
 from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network.day import DayPlan, HourRecourse, movable, nominal_load, sheddable, splits, tangent
@@ -448,21 +448,23 @@ def _cone_rows(template: HourTemplate, columns: KnownColumns) -> tuple[sp.csr_ar
 
 
 @dataclass(frozen=True)
-class BlockCeiling:
+class BlockCurrentBounds:
     """Linear inequalities a y ≤ b over the own columns of a block."""
 
     a: sp.csr_array
     b: Floats
 
 
-def block_ceiling(template: HourTemplate, block: HourBlock, ceiling: Ceiling) -> BlockCeiling:
-    """Ceilings of squared currents over the own columns of a block."""
+def block_current_bounds(template: HourTemplate, block: HourBlock, current_bounds: CurrentBounds) -> BlockCurrentBounds:
+    """Bounds of the squared currents over the own columns of a block."""
     columns = np.concatenate([*template.flows])
     count = len(block.c_y)
     own = sp.csr_array(
         (block.factor[columns], (np.arange(len(columns)), block.origin[columns])), shape=(len(columns), count)
     )
-    return BlockCeiling(sp.csr_array(ceiling.a @ own), ceiling.b - ceiling.a @ block.constant[columns])
+    return BlockCurrentBounds(
+        sp.csr_array(current_bounds.a @ own), current_bounds.b - current_bounds.a @ block.constant[columns]
+    )
 
 
 def no_recourse(question: DayQuestion, count: int) -> HourRecourse:
@@ -542,33 +544,34 @@ class HourCone:
         seen: Floats,
         realisation: Floats,
         tight: Floats | None = None,
-        ceiling: Ceiling | None = None,
+        current_bounds: CurrentBounds | None = None,
     ) -> HourSolution | None:
         """The convex recourse of period t; None where the solver fails.
 
         Args:
             t: period. seen: (width) slice of the plan, see `slice_at`. realisation: (U).
             tight: by how much each of `limits` is tightened, relative, for the recourse; the value is that without.
-            ceiling: of squared currents with these numbers; the slope then says nothing of others.
+            current_bounds: of squared currents with these numbers; the slope then says nothing of others.
         """
         program, scale = self._program(t, seen), self.scale(t)
         block, template = program.block, program.template
         aim = np.full(len(template.limits), INSIDE) + (0.0 if tight is None else tight)
         side = block.b - block.a_x @ seen - block.a_u @ realisation - block.a_tight @ aim
-        if ceiling is None:
+        if current_bounds is None:
             answer = program.model.solve(side)
         else:
-            above = block_ceiling(template, block, ceiling)
+            above = block_current_bounds(template, block, current_bounds)
             answer = ClarabelModel(replace(program.form, b=side).with_inequalities(above.a, above.b)).solve()
         if answer.status is not Status.OPTIMAL or answer.x is None or answer.z is None or not block.feasible:
             return None
         more = block.offset + float(block.c_x @ seen + block.c_u @ realisation)
-        # The duals prove a bound for the limits themselves, too: those rows are inequalities, before the ceiling's.
+        # The duals prove a bound for the limits themselves, too: those rows are inequalities, before those of the
+        # bounds.
         rows = slice(0, block.n_zero + block.n_nonneg)
         wider = -float((block.a_tight @ aim)[rows] @ answer.z[rows])
         value = min(answer.bound, answer.value) + wider + more / scale
         slope = np.full(len(realisation), np.nan)
-        if ceiling is None:
+        if current_bounds is None:
             slope = block.c_u + scale * (block.a_u.T @ answer.z)
         value = scale * (value - MARGIN * max(1.0, abs(value)))
         excess = float(block.values(answer.x)[template.slack].sum())

@@ -12,9 +12,9 @@ period (`worst_day`), and a day that the master has to beat is a sum of copies (
     until upper − lower ≤ gap
 
 The lower bound holds for every AC operation, as it is that of a relaxation with some of the realisations. The upper
-bound is verified by exact AC flow in all vertices. Where lost energy may be worth something, ceilings keep the squared
-currents of the relaxation near those of power flows (`loss_ceiling`). Where the exact flow breaks limits that the
-relaxation keeps, the limits of that period are tightened in the master, which from then on proves nothing any more.
+bound is verified by exact AC flow in all vertices. Where lost energy may be worth something, secant bounds keep the
+squared currents of the relaxation near those of power flows (`current_bounds`). Where the exact flow breaks limits that
+the relaxation keeps, the limits of that period are tightened in the master, which from then on proves nothing any more.
 
 Theory: docs/methods.md M35.
 """
@@ -44,9 +44,9 @@ from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination,
 
 # Branch and bound over the flows of periods in which lost energy is worth something.
 #
-# The ceilings of squared currents leave open what the chords of P² and Q² lie above them, in proportion to the square
+# The bounds of squared currents leave open what the secants of P² and Q² lie above them, in proportion to the square
 # of the ranges of P and Q (`formulations.flow_ranges`). So the range of one of them is divided where the solution of
-# the master lies: there both chords touch the square. A node is a master whose copies are cut to such boxes; every
+# the master lies: there both secants touch the square. A node is a master whose copies are cut to such boxes; every
 # plan is in one of its parts.
 
 
@@ -95,7 +95,7 @@ class Division:
 
 
 def _widest(master: DayMaster, answer: MasterAnswer) -> tuple[float, int, tuple[FlowBox, FlowBox]] | None:
-    """Where most $ are open between a chord and its square: how much, the copy, and the two parts of the range."""
+    """Where most $ are open between a secant and its square: how much, the copy, and the two parts of the range."""
     totals = [day.cost(answer.costs) for day in master.days]
     reached = max(totals) - BINDING * max(1.0, abs(max(totals)))
     binding = {

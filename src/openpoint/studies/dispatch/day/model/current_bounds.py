@@ -1,4 +1,4 @@
-"""Ceilings of the squared currents in periods in which energy lost may be worth something, see `flow_ranges`."""
+"""Bounds of the squared currents in periods in which energy lost may be worth something, see `flow_ranges`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.formulations.flow_ranges import (
-    Ceiling,
+    CurrentBounds,
     DrawnRanges,
     FlowBox,
     FlowRanges,
-    ceiling,
+    current_bounds,
     flow_ranges,
 )
 from openpoint.formulations.schedule import at_terminals, day_voltage_bounds
@@ -26,8 +26,9 @@ _Range = tuple[Complexes, Complexes]
 
 
 @dataclass(frozen=True)
-class LossCeilings:
-    """Ceilings for the periods of a question whose generators, stores and shifts are in the first stage."""
+class DayCurrentBounds:
+    """Bounds of squared currents for the periods of a question whose generators, stores and shifts are in the first
+    stage."""
 
     question: DayQuestion
 
@@ -37,13 +38,14 @@ class LossCeilings:
         least = min(day.source_price[t].min(), day.export_price[t].min())
         return bool(least + self.question.cost.loss <= 0.0)
 
-    def at(self, t: int, closed: Bools, realisation: Floats, plan: DayPlan | None = None) -> Ceiling | None:
-        """The ceilings of period t in a radial state (E) and a realisation (U), for all plans or for one.
+    def at(self, t: int, closed: Bools, realisation: Floats, plan: DayPlan | None = None) -> CurrentBounds | None:
+        """The bounds of squared currents of period t in a radial state (E) and a realisation (U), for all plans or for
+        one.
 
         None where the state is not radial.
         """
         ranges = self.ranges(t, closed, realisation, plan)
-        return None if ranges is None else ceiling(self.question.network, ranges)
+        return None if ranges is None else current_bounds(self.question.network, ranges)
 
     def ranges(
         self,
@@ -53,7 +55,7 @@ class LossCeilings:
         plan: DayPlan | None = None,
         boxes: tuple[FlowBox, ...] = (),
     ) -> FlowRanges | None:
-        """The ranges of the flows from which the ceilings come; arguments as in `at`, and `flow_ranges`."""
+        """The ranges of the flows from which the bounds come; arguments as in `at`, and `flow_ranges`."""
         drawn = self._drawn(t, realisation, plan)
         return flow_ranges(self.question.network, closed, drawn, self._voltages, self._taps, boxes)
 

@@ -1,4 +1,4 @@
-"""Ceilings of squared currents of a day: every operation by exact AC flow is below them, and they close the gap."""
+"""Bounds of the squared currents of a day: every operation by exact AC flow is below them, and they close the gap."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
+from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
 from openpoint.studies.dispatch.day.model.first_stage import one_way
 from openpoint.studies.dispatch.day.model.hour_block import no_recourse
-from openpoint.studies.dispatch.day.model.loss_ceiling import LossCeilings
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.deadline import Deadline
@@ -25,7 +25,7 @@ SAMPLES = 25
 NEGATIVE = (5, 10, 39, 70)
 """Random days with a negative price and no price of losses: stores, units, banks, inverters and shifts among them."""
 PROVEN = (77, 81)
-"""The same: the ceilings close the gap at once, and after their flows are divided."""
+"""The same: the bounds close the gap at once, and after their flows are divided."""
 
 
 def fixed(seed: int) -> DayQuestion:
@@ -86,10 +86,10 @@ def some_recourse(question: DayQuestion, t: int, realisation: np.ndarray, rng: n
 
 
 @pytest.mark.parametrize("seed", NEGATIVE)
-def test_every_operation_is_below_the_ceilings(seed: int) -> None:
+def test_every_operation_is_below_the_bounds(seed: int) -> None:
     """docs/methods.md M37."""
     question, rng = fixed(seed), np.random.default_rng(seed)
-    ceilings, evaluator, net = LossCeilings(question), DayEvaluator(question), question.network
+    current_bounds, evaluator, net = DayCurrentBounds(question), DayEvaluator(question), question.network
     kept = 0
     for _ in range(SAMPLES):
         plan, t = some_plan(question, rng), int(rng.integers(question.day.periods))
@@ -105,7 +105,7 @@ def test_every_operation_is_below_the_ceilings(seed: int) -> None:
         parts = s.real, s.imag, np.abs(flows.i_series) ** 2, np.abs(inner) ** 2, w_to
         point = np.concatenate([np.where(net.closed, part, 0.0)[0] for part in parts])
         for given in (None, plan):
-            found = ceilings.at(t, net.closed, realisation, given)
+            found = current_bounds.at(t, net.closed, realisation, given)
             assert found is not None
             assert (found.a @ point <= found.b + 1e-9).all()
     assert kept > SAMPLES // 4
@@ -114,7 +114,7 @@ def test_every_operation_is_below_the_ceilings(seed: int) -> None:
 @pytest.mark.parametrize("seed", PROVEN)
 def test_a_day_with_a_negative_price_is_proven(seed: int) -> None:
     question = fixed(seed)
-    assert any(LossCeilings(question).pays(t) for t in range(question.day.periods))
+    assert any(DayCurrentBounds(question).pays(t) for t in range(question.day.periods))
     outcome = PeriodColumns(gap=1e-4).solve(question)
     assert outcome.termination in (Termination.OPTIMAL, Termination.GAP)
     assert outcome.plan is not None
