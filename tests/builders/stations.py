@@ -79,7 +79,8 @@ ENDS = ("both", "from", "to")
 
 
 def states(network: Network) -> Iterator[Bools]:
-    """Every state of the switchable branches in which one path joins each bus to the sources, held loops aside."""
+    """Every state of the switchable branches in which one path joins each bus to the sources, permanently closed loops
+    aside."""
     n, fr, to, source = network.n_terminals, network.terminal_fr, network.terminal_to, network.source_terminal
     held = np.flatnonzero(network.closed & ~network.switchable)
     free = np.flatnonzero(network.switchable)

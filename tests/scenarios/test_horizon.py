@@ -83,11 +83,11 @@ def test_a_release_ends_what_an_event_began() -> None:
     network = build_network(grid)
     cut = blocks(network)
     first, second, third = timeline_of(horizon, grid, network, cut).locks
-    assert first.dead.sum() == 1
-    block = int(first.dead.argmax())
+    assert first.faulted.sum() == 1
+    block = int(first.faulted.argmax())
     assert (first.open == ((cut.fr == block) | (cut.to == block))).all()
     tie = [network.branch_names[k] for k in cut.switches].index("tie1")
-    assert not second.dead.any()
+    assert not second.faulted.any()
     assert not second.open.any()
     assert second.closed.nonzero()[0].tolist() == [tie]
     assert third.open.nonzero()[0].tolist() == [tie]
@@ -214,7 +214,7 @@ TABLES: dict[str, Any] = {
     ],
     "storages": [{"name": "battery", "bus": "C", "energy_kwh": 90.0, "start_kwh": 40.0, "charge_kw": 20.0}],
     "vehicles": [
-        {"name": "cars", "bus": "E", "count": 3, "arrival": "b", "energy_kwh": 50.0, "start_kwh": 10.0}
+        {"name": "ev", "bus": "E", "count": 3, "arrival": "b", "energy_kwh": 50.0, "start_kwh": 10.0}
         | {"end_kwh": 20.0, "charge_kw": 7.0, "charge_efficiency": 0.9}
     ],
     "flexible_loads": [
@@ -252,7 +252,7 @@ def test_loads_and_prices_are_those_of_the_periods() -> None:
 def test_resources_are_in_per_unit() -> None:
     day = arrays()
     stores, renewables, units = day.stores, day.renewables, day.units
-    assert (stores.names, stores.vehicle.tolist()) == (("battery", "cars"), [False, True])
+    assert (stores.names, stores.vehicle.tolist()) == (("battery", "ev"), [False, True])
     assert (stores.terminal.tolist(), stores.first.tolist(), stores.last.tolist()) == ([2, 4], [0, 1], [3, 3])
     assert stores.energy_max == pytest.approx([0.9, 1.5])
     assert stores.energy_start == pytest.approx([0.4, 0.3])

@@ -55,8 +55,8 @@ def criterion_costs(stations: Stations, prices: OperatingCost | None) -> dict[st
     """The operating cost that each criterion is, in its own unit per unit of `s_base_kva`.
 
     Args:
-        stations: the network, with held meshes opened. prices: of sources and generators, $/h per unit; None where the
-            grid has none, and then no cost is among the criteria.
+        stations: the network, with permanently closed loops opened. prices: of sources and generators, $/h per unit;
+            None where the grid has none, and then no cost is among the criteria.
     """
     network = stations.whole
     nothing = replace(

@@ -1,4 +1,4 @@
-"""Held meshes: loops that stay closed in stations, and the radial network with the same power flow.
+"""Permanently closed loops of stations, and the radial network with the same power flow.
 
 A branch is *held* if it is closed and not switchable. Held branches may form loops: transformers in parallel, double
 busbars, closed couplers. Where a loop consists of couplers (branches without impedance) and of branches in parallel
@@ -41,16 +41,16 @@ W_MOST = 4.0
 
 @dataclass(frozen=True)
 class Stations:
-    """A network and its held meshes.
+    """A network and its permanently closed loops.
 
     Attributes:
-        whole: the network as it is. opened: the one with the same power flow in which held meshes are open, as far as
-            they consist of couplers and branches in parallel.
+        whole: the network as it is. opened: the one with the same power flow in which permanently closed loops are
+            open, as far as they consist of couplers and branches in parallel.
         dropped: (E) branches that are closed in `whole` and open in `opened`.
         unlimited: (E) couplers whose limit of current `opened` does not have.
         wider: (E) branches in parallel whose limit of current is wider in `opened`.
         carrier: (E) branch of `opened` in whose place it stands. share: (E) of whose current it carries this share.
-        couplers: (E) couplers in held loops, which in `opened` carry other currents.
+        couplers: (E) couplers in permanently closed loops, which in `opened` carry other currents.
     """
 
     whole: Network
@@ -80,14 +80,14 @@ class Stations:
 
 
 def without_meshes(network: Network) -> Stations:
-    """A network without held meshes."""
+    """A network without permanently closed loops."""
     nothing, count = np.zeros(network.n_conductors, dtype=np.bool_), network.n_conductors
     share = np.ones(count, dtype=np.complex128)
     return Stations(network, network, nothing, nothing, nothing, np.arange(count), share, nothing)
 
 
 def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
-    """The network with its held meshes opened; one of several phases stays as it is.
+    """The network with its permanently closed loops opened; one of several phases stays as it is.
 
     Args:
         moving: terminals of sources whose voltage may be set, and which so share none with another; default: none.

@@ -173,8 +173,11 @@ def open_names(network: Network, closed: Bools) -> tuple[str, ...]:
     return tuple(network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(~closed))
 
 
-def of_couplers(stations: Stations, what: str = "in held loops are checked after the search only") -> tuple[str, ...]:
-    """Notes of branches in held loops whose limits of current the opened network does not have, or wider ones.
+def of_couplers(
+    stations: Stations, what: str = "in permanently closed loops are checked after the search only"
+) -> tuple[str, ...]:
+    """Notes of branches in permanently closed loops whose limits of current the opened network does not have, or wider
+    ones.
 
     `what`: what is done with those of couplers.
     """

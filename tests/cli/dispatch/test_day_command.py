@@ -55,7 +55,7 @@ def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp
     done = command("dispatch-day", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
     assert "day baran33-day from 22 on: 2 periods (2 h)" in done.out
     assert "The rest of the day, from 22 on (22 h have passed): all figures are of it alone." in done.out
-    assert "'storage14', 'storage32', 'cars17', 'cars33': not measured at 22" in done.err
+    assert "'storage14', 'storage32', 'ev17', 'ev33': not measured at 22" in done.err
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch-day"))
     assert (document["now"], document["hours_passed"]) == ("22", 22.0)

@@ -2,10 +2,10 @@
 
 Checked on terminals (bus, phase), so that two parallel single-phase lines of different phases are no loop. Today's
 state is meshed where closed branches form a loop or join two sources. A loop of which no branch is switchable is held:
-in a balanced grid it stays closed, and a state is radial if every bus outside of held loops is on one path. In a grid
-of phases it is a fault, unless it has a transformer, which a user may name as switchable. Sources that are joined by
-branches which cannot open are a fault in a grid of phases, and where all these are switches, without impedance, which
-do not say what each source delivers.
+in a balanced grid it stays closed, and a state is radial if every bus outside of permanently closed loops is on one
+path. In a grid of phases it is a fault, unless it has a transformer, which a user may name as switchable. Sources that
+are joined by branches which cannot open are a fault in a grid of phases, and where all these are switches, without
+impedance, which do not say what each source delivers.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def wiring_faults(grid: Tables) -> Iterator[Problem]:
 
 
 def is_radial_today(grid: Tables) -> bool:
-    """Whether today one path joins every terminal to exactly one source, held loops aside. The grid has no faults."""
+    """Whether today one path joins every terminal to exactly one source, permanently closed loops aside. The grid has
+    no faults."""
     return all(mesh.is_held for mesh in meshes(grid)) and not unsupplied(grid)
 
 
@@ -137,7 +138,8 @@ def unsupplied(grid: Tables) -> list[str]:
 def points_to_open(grid: Tables) -> int:
     """Number of open branches in a radial state: a forest with one tree for each source has buses − sources branches.
 
-    Parallel branches in different phases, like the units of a regulator, count as one; each held loop has one more.
+    Parallel branches in different phases, like the units of a regulator, count as one; each permanently closed loop has
+    one more.
     """
     pairs = line_windings(grid)
     beside: dict[frozenset[str], list[str]] = {}

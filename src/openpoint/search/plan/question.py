@@ -54,7 +54,7 @@ class PlanQuestion:
     """The way from one state of the branches to another.
 
     Attributes:
-        stations: the network with its limits, and the one with its held meshes opened.
+        stations: the network with its limits, and the one with its permanently closed loops opened.
         before, after: (E) states of the branches.
         may_operate: (E) branches that additional operations may use beside those that differ.
         remote: (E) whether a branch is operated by remote control. hours: (E) how long an operation of it takes.
@@ -281,14 +281,15 @@ class AcStates:
     """Exact power flows of states of a network: radial, with loops, and with buses that are off.
 
     Attributes:
-        stations: the network, and the one with its held meshes opened.
+        stations: the network, and the one with its permanently closed loops opened.
     """
 
     stations: Stations
 
     @cached_property
     def limited(self) -> Network:
-        """The network without limits of couplers in held loops: how these share their current is not known."""
+        """The network without limits of couplers in permanently closed loops: how these share their current is not
+        known."""
         whole = self.stations.whole
         return replace(whole, l_max=np.where(self.stations.unlimited, np.inf, whole.l_max))
 

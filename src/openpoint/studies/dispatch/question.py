@@ -35,7 +35,8 @@ class Question:
     """What is asked of a balanced grid.
 
     Attributes:
-        stations: the network with the limits to keep, the devices at today's positions, and its held meshes.
+        stations: the network with the limits to keep, the devices at today's positions, and its permanently closed
+            loops.
         devices: those that are free. supply: limits of sources and generators.
         costs: the operating cost that each criterion is. weights: of those that are minimised, above 0.
         most: the most that a criterion may be, but for changes.
@@ -57,7 +58,8 @@ class Question:
 
     @property
     def network(self) -> Network:
-        """The network in which held meshes are opened; it has the voltages, the losses and the limits of the grid."""
+        """The network in which permanently closed loops are opened; it has the voltages, the losses and the limits of
+        the grid."""
         return self.stations.opened
 
     @cached_property

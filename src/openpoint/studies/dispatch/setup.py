@@ -90,7 +90,7 @@ def asked_otherwise(question: Question, options: DispatchOptions) -> Question:
 
 
 def _with_stations(network: Network, devices: Devices) -> Stations:
-    """The network with its held meshes opened, as far as that holds for all positions of the devices."""
+    """The network with its permanently closed loops opened, as far as that holds for all positions of the devices."""
     return open_held_meshes(network, network.source_terminal[devices.place[devices.of(DeviceKind.VOLTAGE)]])
 
 

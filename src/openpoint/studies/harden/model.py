@@ -149,7 +149,7 @@ class HardenProgram(PlainProgram):
     """Hardening as a two-stage program: x = (h, g) is what is bought, u the broken branches, the recourse restores.
 
     Attributes:
-        network: the grid with the limits to keep, its held meshes opened.
+        network: the grid with the limits to keep, its permanently closed loops opened.
         uncertainty: broken branches, realisations of (E) zeros and ones in the order of the network's branches.
         risk: how the costs of the disasters become one.
         lines: (H) branches that may be hardened. line_usd: (H) cost of each.
@@ -163,7 +163,7 @@ class HardenProgram(PlainProgram):
         scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
             shares, see `supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
         integral: whether the recourse has its integers; without them it is a relaxation, and convex in the disaster.
-        stations: the held meshes; None where there are none.
+        stations: the permanently closed loops; None where there are none.
     """
 
     network: Network

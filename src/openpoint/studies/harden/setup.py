@@ -65,7 +65,7 @@ def _disasters(given: DisastersLike | None, grid: Grid) -> Disasters | None:
 
 
 def _refuse_breaks(stations: Stations, threat: Threat) -> None:
-    """Refuse that branches of held meshes break: what is left of a mesh is another network.
+    """Refuse that branches of permanently closed loops break: what is left of one is another network.
 
     Raises:
         InputError: naming each.

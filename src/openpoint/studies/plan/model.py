@@ -220,5 +220,5 @@ def _notes(question: PlanQuestion, order: Order, options: PlanOptions) -> tuple[
         breach = f"today's state or the last one breaks a limit by {100.0 * order.allowed:.2f} %"
         notes += (f"{breach}; states on the way may break limits by as much",)
     if question.stations.unlimited.any():
-        notes += ("limits of current of couplers in held loops are not checked on the way",)
+        notes += ("limits of current of couplers in permanently closed loops are not checked on the way",)
     return notes

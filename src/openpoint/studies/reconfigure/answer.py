@@ -117,7 +117,7 @@ def radial_result(
     outcome: Outcome,
     soft: SoftLimits | None,
 ) -> ReconfigureResult:
-    """The result of a method on a balanced grid, with its held meshes closed again."""
+    """The result of a method on a balanced grid, with its permanently closed loops closed again."""
     network, state = stations.whole, states_of(outcome)
     best = None if state is None else ac_state(network, state.closed | stations.dropped, state.generation[0])
     after = best if outcome.decision is not None else None

@@ -24,10 +24,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def radial_program(grid: Grid, options: OpenPoints) -> RadialProgram:
-    """The program of a grid without held meshes under today's demand.
+    """The program of a grid without permanently closed loops under today's demand.
 
     Raises:
-        InputError: the grid has faults or held meshes, a locked branch is unknown, or locks leave no radial state.
+        InputError: the grid has faults or permanently closed loops, a locked branch is unknown, or locks leave no
+            radial state.
         OptionError: a grid of several phases.
     """
     kept = _kept(grid, options)
@@ -35,10 +36,10 @@ def radial_program(grid: Grid, options: OpenPoints) -> RadialProgram:
 
 
 def station_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stations]:
-    """The program of a grid under today's demand with its held meshes opened, and these meshes.
+    """The program of a grid under today's demand with its permanently closed loops opened, and these loops.
 
     Raises:
-        InputError: as of `radial_program`, but held meshes only where they cannot be opened.
+        InputError: as of `radial_program`, but permanently closed loops only where they cannot be opened.
         OptionError: a grid of several phases.
     """
     stations = open_held_meshes(_kept(grid, options))

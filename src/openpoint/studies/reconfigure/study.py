@@ -56,8 +56,9 @@ class PreparedReconfigure:
     """A question about a balanced grid, ready to be solved.
 
     Attributes:
-        grid: with what is asked for given to the choice. program: its network, limits and locks, held meshes opened.
-        stations: the held meshes.
+        grid: with what is asked for given to the choice. program: its network, limits and locks, permanently closed
+            loops opened.
+        stations: the permanently closed loops.
         method: named, or chosen for the program. soft_limits: as of `reconfigure`.
     """
 

@@ -47,7 +47,7 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     network, state = _state(grid, options)
     stations = open_held_meshes(network)
     tree = tree_of(stations.opened, stations.opened.closed)
-    if tree is None:  # held meshes other than couplers and branches in parallel
+    if tree is None:  # permanently closed loops other than couplers and branches in parallel
         left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
         raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
     found = _faults(grid, stations, tree, data, options)
@@ -59,7 +59,7 @@ class PreparedFaults:
     """A state of a grid and its faults, ready to be evaluated.
 
     Attributes:
-        grid: in the state asked about. network, state: of it, without a fault. stations: the held meshes.
+        grid: in the state asked about. network, state: of it, without a fault. stations: the permanently closed loops.
         tree: of the opened network. faults: those that there are. data: customers and rates.
     """
 
@@ -138,7 +138,7 @@ def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
 
 
 def _faults(grid: Grid, stations: Stations, tree: Tree, data: Reliability, options: SecureOptions) -> list[Fault]:
-    """The faults of the branches of trees, and of those on held meshes."""
+    """The faults of the branches of trees, and of those on permanently closed loops."""
     network, opened = stations.whole, stations.opened
     sections = options.sections(grid, network, data)
     fails = may_fail(network, not options.lines_only)

@@ -247,7 +247,7 @@ PICTURES: Mapping[str, Callable[[DispatchDayResult], Sheet]] = {
 """The timeline, open points on the grid, the bounds, the costs of the futures in order, plans in random days."""
 
 
-_HEAD = ("period", "$/kWh", "load", "source", "units", "solar", "wind", "stores", "cars", "shed", "loss", "v min", "$")
+_HEAD = ("period", "$/kWh", "load", "source", "units", "solar", "wind", "stores", "EVs", "shed", "loss", "v min", "$")
 _MOST_SWITCHES = 30
 _MOST_FUTURES = 5
 SHED_KWH = 0.1

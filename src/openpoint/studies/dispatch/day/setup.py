@@ -73,7 +73,7 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
 
 
 def _with_stations(network: Network, moving: Devices | None) -> Stations | None:
-    """The network with its held meshes opened; None where it has none.
+    """The network with its permanently closed loops opened; None where it has none.
 
     Each source stays by itself, also where several hold one voltage, since each has its price and its limits.
 

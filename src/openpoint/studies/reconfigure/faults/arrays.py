@@ -126,7 +126,7 @@ class Weights:
 
 
 def fault_data(network: Network, sections: Sections, fails: Bools, weights: Weights) -> FaultData:
-    """The arrays of a network with the limits of an emergency, its held meshes opened."""
+    """The arrays of a network with the limits of an emergency, its permanently closed loops opened."""
     fr, to = network.terminal_fr, network.terminal_to
     source = np.full(network.n_terminals, -1)
     source[network.source_terminal] = np.arange(len(network.source_terminal))

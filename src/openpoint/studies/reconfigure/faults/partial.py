@@ -168,7 +168,8 @@ class PartialWork(Table):
 
 
 def least_for(network: Network, data: FaultData) -> Least:
-    """What is least on a network with the limits of an emergency, its held meshes opened; nothing is weighed."""
+    """What is least on a network with the limits of an emergency, its permanently closed loops opened; nothing is
+    weighed."""
     z, y = (np.asarray(matrix.diagonal()) for matrix in (network.z, network.y_shunt))
     low, high = data.low**2, data.high**2
     held = np.zeros(network.n_terminals)

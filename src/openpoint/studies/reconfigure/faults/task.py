@@ -51,7 +51,7 @@ class FaultEvaluator:
     """Evaluates the faults of one radial state after another."""
 
     def __init__(self, network: Network, data: FaultData) -> None:
-        """`network`: with the limits of an emergency, its held meshes opened."""
+        """`network`: with the limits of an emergency, its permanently closed loops opened."""
         self.network, self.data, self.state = network, data, fault_work(data)
         self.wires, self.loads = kernel_input(network)
         self.least, self.partial = least_for(network, data), partial_work(data)
@@ -185,8 +185,9 @@ class FaultTask:
     """What is searched.
 
     Attributes:
-        network: with the limits without a fault, its held meshes opened. must_close, must_open: (E) branches whose
-            state is given. max_changes: most branches that differ from today. change_cost: of each, per unit.
+        network: with the limits without a fault, its permanently closed loops opened. must_close, must_open: (E)
+            branches whose state is given. max_changes: most branches that differ from today. change_cost: of each, per
+            unit.
         faults: evaluates faults, with the limits of an emergency. sought: the figure that is least. limits: of faults.
         on_state: called with every state that is evaluated.
     """

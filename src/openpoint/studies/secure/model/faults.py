@@ -8,7 +8,7 @@ a station, where its breaker trips, or at which the data say that a breaker stan
 source, and of those at the side of lower voltage of a transformer, with what bus couplers join to them. Buses and
 conductors are the nodes of a graph, ends without a switch its edges; a section is a component of it.
 
-Faults in held meshes: what stays joined over other branches keeps its supply.
+Faults in permanently closed loops: what stays joined over other branches keeps its supply.
 
 A branch on a loop of closed branches, such as one of two transformers in parallel, is no branch of a tree. What is cut
 off by its fault follows from the graph of closed branches: buses that no source reaches any more.

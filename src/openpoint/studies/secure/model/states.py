@@ -124,10 +124,10 @@ class Remainder:
     """What is left after a fault.
 
     Attributes:
-        whole: the network with its held meshes opened, in the state once the section is isolated.
+        whole: the network with its permanently closed loops opened, in the state once the section is isolated.
         part: the buses that can be fed, and the branches between them that are closed or may be.
         reached: (parts of the fault) whether a path leads to it.
-        is_radial: whether some state of the part is radial; not where a held mesh is left.
+        is_radial: whether some state of the part is radial; not where a permanently closed loop is left.
     """
 
     whole: Network
@@ -249,8 +249,8 @@ class States:
     """States after faults.
 
     Attributes:
-        stations: the network with the limits of an emergency, and the one with its held meshes opened. tree: of the
-            latter.
+        stations: the network with the limits of an emergency, and the one with its permanently closed loops opened.
+            tree: of the latter.
     """
 
     stations: Stations

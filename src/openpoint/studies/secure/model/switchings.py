@@ -80,8 +80,8 @@ def restorations(
     """The restoration of each fault.
 
     Args:
-        stations: the network with the limits of an emergency, and the one with its held meshes opened, both in the
-            state before. tree: of the latter. faults: in this state.
+        stations: the network with the limits of an emergency, and the one with its permanently closed loops opened,
+            both in the state before. tree: of the latter. faults: in this state.
         load: (N) of each bus, of which most is to be restored. on_progress: called with the number of faults evaluated.
     """
     asked: list[list[Choice]] = [_choices([[int(t) for t in part.ties] for part in fault.parts]) for fault in faults]

@@ -87,7 +87,7 @@ class DayQuestion:
         max_changes: most switches that may differ from today's state, with the topology decided once; with an hourly
             topology most switch operations over the day, the first period against today's. None = any number.
         day: the periods and resources. scenarios: days in place of the budgeted set; `with_scenarios` gives them.
-        stations: the grid with the held meshes that `network` has opened; None where it has none.
+        stations: the grid with the permanently closed loops that `network` has opened; None where it has none.
     """
 
     network: Network
@@ -105,11 +105,11 @@ class DayQuestion:
 
     @property
     def whole(self) -> DayQuestion:
-        """The question on the grid with its held meshes closed: for figures of plans, not for methods."""
+        """The question on the grid with its permanently closed loops closed: for figures of plans, not for methods."""
         return self if self.stations is None else replace(self, network=self.stations.whole, stations=None)
 
     def in_whole(self, plan: DayPlan) -> DayPlan:
-        """A plan on the grid with its held meshes closed."""
+        """A plan on the grid with its permanently closed loops closed."""
         return plan if self.stations is None else replace(plan, closed=plan.closed | self.stations.dropped)
 
 
