@@ -1,11 +1,11 @@
-"""Branch exchange alone: what a local optimum and kicks reach from different starts, and how long they take.
+"""Branch exchange alone: what a local optimum and perturbations reach from different starts, and how long they take.
 
     python -m benchmarks.exchange zhang118 bus_873_7.pos bus_10476_84.pos
-    python -m benchmarks.exchange bus_10476_84.pos --patience 2000 --markdown docs/search.md
+    python -m benchmarks.exchange bus_10476_84.pos --effort-limit 2000 --markdown docs/search.md
 
 The starts are today's state, the tree of least impedance, and of the bounds at the root the tree of the chosen states
 of the paths and that of the largest flows. Seconds are of the processor, kernels compiled; of three runs the fastest.
-Patience is counted in flows of the whole grid without a better state.
+The effort limit is counted in flows of the whole grid without a better state.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from openpoint.search.paths.explorer import PathExplorer
 from . import tables
 
 REPEATS = 3
-HEAD = ["grid", "start", "start kW", "local optimum kW", "flows", "s", "after kicks kW", "s"]
+HEAD = ["grid", "start", "start kW", "local optimum kW", "flows", "s", "after perturbations kW", "s"]
 
 
-def rows(name: str, patience: float) -> Iterator[list[str]]:
+def rows(name: str, effort_limit: float) -> Iterator[list[str]]:
     """The lines of one grid."""
     network = build_network(openpoint.read(name))
     fixed = ~network.switchable
@@ -50,7 +50,7 @@ def rows(name: str, patience: float) -> Iterator[list[str]]:
         if start is None:
             continue
         spent, local, flows = timed(exchange, lambda: exchange.descend(start))  # noqa: B023
-        longer, last, _ = timed(exchange, lambda: exchange.kicked(local, patience))  # noqa: B023
+        longer, last, _ = timed(exchange, lambda: exchange.perturbed(local, effort_limit))  # noqa: B023
         kw = [f"{network.s_base_kva * state.value:.3f}" for state in (start, local, last)]
         yield [Path(name).stem, word, kw[0], kw[1], f"{flows:,}", f"{spent:.3f}", kw[2], f"{longer:.2f}"]
 
@@ -85,12 +85,12 @@ def main() -> int:
         prog="python -m benchmarks.exchange", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("grids", nargs="+", metavar="GRID", help="names of built-in grids, or files")
-    parser.add_argument("--patience", type=float, default=1000.0, help="of kicks (default 1000)")
+    parser.add_argument("--effort-limit", type=float, default=1000.0, help="of perturbations (default 1000)")
     parser.add_argument("--markdown", metavar="PAGE", help="renew the table of this page")
     given = parser.parse_args()
     table = [HEAD]
     for name in given.grids:
-        for line in rows(name, given.patience):
+        for line in rows(name, given.effort_limit):
             print(*line, sep="  ", file=sys.stderr, flush=True)
             table.append(line)
     print(tables.aligned(table))

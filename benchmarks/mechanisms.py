@@ -34,10 +34,10 @@ WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
     "parts": [(explorer, "LEAST", sys.maxsize)],
     "trials of paths": [(explorer, "ANEW_AFTER", sys.maxsize)],
     "regions": [(region_decomposition, "FIRST", sys.maxsize)],
-    "kicks": [(incumbent, "next_kicks", lambda nodes: sys.maxsize)],
+    "kicks": [(incumbent, "next_perturbations", lambda nodes: sys.maxsize)],
     "multipliers' tree": [(incumbent.Incumbent, "follow_multipliers", lambda self, weight=None: None)],
     "infeasibility search": [(topology, "infeasibility_search", lambda model, status: None)],
-    "proof without flow": [(topology, "is_hopeless", lambda model: False)],
+    "proof without flow": [(topology, "is_infeasible", lambda model: False)],
     "raised voltages": [(incumbent.Incumbent, "_raise_least", lambda self, loss: None)],
 }
 """By mechanism what takes its place: object, attribute and value."""

@@ -44,7 +44,7 @@ class SearchTask:
     gap: float | None
     memory: float
     certifiable: bool
-    kicks: bool = True
+    perturbations: bool = True
 
     @property
     def least_gap(self) -> float:
@@ -85,15 +85,16 @@ def check_options(gap: float | None, max_changes: int | None, change_cost: float
 
 START_EVALUATIONS = 2e6
 """States evaluated before the root is bounded, times buses; on a large grid the root gives a better starting state."""
-KICKS_AFTER, KICKS_PER_NODE = 16, 0.25
-"""Nodes after which there are kicks again, and whenever these have become four times as many; flows in vain a node."""
+PERTURBATIONS_AFTER, PERTURBATIONS_PER_NODE = 16, 0.25
+"""Nodes after which there are perturbations again, and whenever these have become four times as many; flows in vain a
+node."""
 
 
-def next_kicks(nodes: int) -> int:
-    """The next number of nodes after which there are kicks."""
+def next_perturbations(nodes: int) -> int:
+    """The next number of nodes after which there are perturbations."""
     number = 1
     while number <= nodes:
-        number = max(KICKS_AFTER, 4 * number)
+        number = max(PERTURBATIONS_AFTER, 4 * number)
     return number
 
 
@@ -143,7 +144,7 @@ class Incumbent:
         evaluator = AcEvaluator(task.network, task.changes[1], states, today).with_outputs(dispatcher.today)
         self.exchange = Exchange(model, numbering, evaluator, work.status, over, better)
         self.briefly = START_EVALUATIONS / len(numbering.bus)
-        self.next_kicks = 1 if task.kicks else math.inf
+        self.next_perturbations = 1 if task.perturbations else math.inf
 
     @property
     def value(self) -> float:
@@ -316,27 +317,27 @@ class Incumbent:
         if self.candidate is not None and self.model.units:
             self.offer(self._restarted(self.candidate))
 
-    def kick(self, nodes: int) -> None:
-        """Kicks from the incumbent if it is time, with effort that grows with the number of nodes.
+    def perturb(self, nodes: int) -> None:
+        """Perturbations from the incumbent if it is time, with effort that grows with the number of nodes.
 
         What they find depends on the state and the number of nodes only.
         """
-        if nodes < self.next_kicks:
+        if nodes < self.next_perturbations:
             return
-        self.next_kicks = next_kicks(nodes)
+        self.next_perturbations = next_perturbations(nodes)
         before = self.candidate
         if before is None:
             return
         if self.model.dispatchable:
             self.exchange.at(before, before.generation)
-        patience = max(float(self.exchange.free.sum()), KICKS_PER_NODE * nodes)
-        found = self.exchange.kicked(before, patience, seed=nodes)
+        effort_limit = max(float(self.exchange.free.sum()), PERTURBATIONS_PER_NODE * nodes)
+        found = self.exchange.perturbed(before, effort_limit, seed=nodes)
         if found.beats(before):
             self.offer(found)
 
     def now_and_then(self, nodes: int) -> None:
         """Between nodes: look for better states, and content oneself with less in a long search."""
-        self.kick(nodes)
+        self.perturb(nodes)
         self._settle(nodes)
 
     def _settle(self, nodes: int) -> None:

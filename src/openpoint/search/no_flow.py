@@ -262,7 +262,7 @@ WHOLE = 1e8
 """The sum of all loads in whole numbers of the flow; rounding is to the side of carrying the load."""
 
 
-def is_hopeless(model: Model) -> bool:
+def is_infeasible(model: Model) -> bool:
     """Whether no state within the limits can carry the loads, see `cannot_carry`.
 
     Raises:

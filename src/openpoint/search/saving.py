@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.search.checkpoint import MOST, Checkpoint, Saved, candidate_of, outputs_of, restored, state_of
-from openpoint.search.incumbent import Incumbent, next_kicks
+from openpoint.search.incumbent import Incumbent, next_perturbations
 from openpoint.search.infeasibility import InfeasibilitySearch
 from openpoint.search.kernel.bookkeeping import waiting
 from openpoint.search.paths.explorer import PathTree
@@ -99,7 +99,7 @@ class SearchState:
         division = saved.array("division", np.int64, (5,))
         saved.within("division", division, 0, MOST)
         self.decomposition.state = division.tolist()
-        incumbent.next_kicks = next_kicks(tree.nodes)
+        incumbent.next_perturbations = next_perturbations(tree.nodes)
         outputs = outputs_of(saved, "outputs", network)
         if (state := candidate_of(saved, network, incumbent.sizes)) is not None:
             saved.states("best_closed", state.closed[incumbent.numbering.branch].astype(np.int8), exchange.status)

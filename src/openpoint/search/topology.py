@@ -30,7 +30,7 @@ from openpoint.search.kernel.arrays import CLOSED, Model
 from openpoint.search.kernel.entries import LEAF, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
-from openpoint.search.no_flow import is_hopeless
+from openpoint.search.no_flow import is_infeasible
 from openpoint.search.paths.build import obstacles
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
 from openpoint.search.region_decomposition import RegionDecomposition
@@ -78,7 +78,7 @@ def search_topologies(
     supply: SupplyLimits | None = None,
     memory: float = MEMORY,
     executor: Choice | None = None,
-    kicks: bool = True,
+    perturbations: bool = True,
     asked: Asked | None = None,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
@@ -95,7 +95,7 @@ def search_topologies(
         checkpoint: file from which the search is continued if it exists. It is written regularly and when a limit
             stops the search; it is deleted when the search is complete.
         deadline: used in place of the time limit; the time to compile functions at their first use does not count.
-        built: the result of `build_model` for these arguments, not changed. kicks: whether they look for better states.
+        built: the result of `build_model` for these arguments, not changed. perturbations: whether they are tried.
         devices: those that may be set; the network has them at today's positions.
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
@@ -125,7 +125,7 @@ def search_topologies(
         objective=objective,
     )
     given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
-    task = SearchTask(network, *given, certifiable or certificate is not None, kicks)
+    task = SearchTask(network, *given, certifiable or certificate is not None, perturbations)
     at_free = None if cone is None else lambda closed, at, most: cone(closed, devices.with_some(free, at), most)
     run = _Run(task, built, (certificate, asked), at_free, checkpoint, deadline or Deadline(time_limit), progress)
     try:
@@ -237,7 +237,7 @@ class _Run:
         self.incumbent.start(starts)
         _LOG.info("found the first states by branch exchange")
         self.incumbent.raise_voltages(self.certificate)
-        if math.isinf(self.incumbent.value) and is_hopeless(self.model):
+        if math.isinf(self.incumbent.value) and is_infeasible(self.model):
             tree.drop()
         if math.isinf(self.incumbent.value) or "limits_status" in saved:
             self.state.limits = infeasibility_search(self.model, self.incumbent.exchange.status)
@@ -426,10 +426,11 @@ class _Limits(_OfRun):
 
 
 class _BetterStates(_OfRun):
-    """The heuristics: at the first node from its multipliers, then kicks at numbers of nodes four times as large."""
+    """The heuristics: at the first node from its multipliers, then perturbations at numbers of nodes four times as
+    large."""
 
     def wait(self) -> float:
-        return self.run.incumbent.next_kicks - self.tree.nodes
+        return self.run.incumbent.next_perturbations - self.tree.nodes
 
     def after(self, event: int) -> None:
         by_paths, incumbent = self.tree.explorer, self.run.incumbent

@@ -143,7 +143,7 @@ class Outcome:
         seconds: time of the method only.
         least_violation: decision with the smallest violation found, where no decision kept the limits, else None.
         values: (K) verified recourse cost of the decision in every realisation; None where there is none.
-        hopeless: numbers of realisations that are known to have no solution even by themselves.
+        infeasible_alone: numbers of realisations that are known to have no solution even by themselves.
         notes: what the bound rests on beside the method, for the user.
     """
 
@@ -156,7 +156,7 @@ class Outcome:
     seconds: float
     least_violation: Floats | None = field(default=None)
     values: Floats | None = field(default=None)
-    hopeless: tuple[int, ...] = ()
+    infeasible_alone: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -115,7 +115,7 @@ def test_kicks_lead_from_a_local_optimum_to_the_best_known_state_each_time() -> 
         tree = exchange.tree(-np.sqrt(exchange.model.z2))
         assert tree is not None
         first = exchange.descend(tree)
-        last = exchange.kicked(first, 3000.0)
+        last = exchange.perturbed(first, 3000.0)
         assert last.beats(first)
         assert last.value == pytest.approx(OPTIMA["zhang118"] / network.s_base_kva, rel=1e-5)
 
@@ -126,5 +126,5 @@ def test_without_a_choice_there_is_nothing_to_kick() -> None:
     assert exchange is not None
     only = start(exchange, np.random.default_rng(0))
     assert only is not None
-    assert exchange.kicked(only, np.inf).closed.tolist() == only.closed.tolist()
+    assert exchange.perturbed(only, np.inf).closed.tolist() == only.closed.tolist()
     assert isinstance(exchange.incremental, IncrementalExchange)

@@ -1,6 +1,6 @@
 """Branch exchange with AC evaluation: exchanges are ranked by an estimate and evaluated by the exact power flow.
 
-Branch exchange alone (Civanlar et al. 1988), with kicks: a local optimum in milliseconds, and no bound.
+Branch exchange alone (Civanlar et al. 1988), with perturbations: a local optimum in milliseconds, and no bound.
 
 Theory: docs/methods.md M42.
 """
@@ -208,23 +208,24 @@ class Exchange:
     def descend(self, candidate: Candidate, most: float = np.inf) -> Candidate:
         """Repeat exchanges until none of the promising ones is better, or `most` states have been evaluated."""
         if self.incremental is not None:
-            return self.kicked(candidate, 0.0, most)
+            return self.perturbed(candidate, 0.0, most)
         most += self.evaluations
         while not self.over() and self.evaluations < most and (better := self._step(candidate)) is not None:
             candidate = better
             self.better(candidate)
         return candidate
 
-    def kicked(self, candidate: Candidate, patience: float, most: float = np.inf, seed: int = 0) -> Candidate:
-        """Repeat exchanges as in `descend`, and go on by kicks until `patience` states in a row are no better.
+    def perturbed(self, candidate: Candidate, effort_limit: float, most: float = np.inf, seed: int = 0) -> Candidate:
+        """Repeat exchanges as in `descend`, and go on by perturbations until `effort_limit` states in a row are no
+        better.
 
         Flows are incremental; the states found are evaluated by the flow of the whole grid. Where the loss is not all
-        that counts there are no kicks. `seed`: of the random numbers.
+        that counts there are no perturbations. `seed`: of the random numbers.
         """
         if self.incremental is None:
             return candidate
         net, before, best = self.evaluator.network, self.evaluations, candidate
-        states = self.incremental.states(net, candidate.closed, candidate.value, patience * net.n_terminals, seed)
+        states = self.incremental.states(net, candidate.closed, candidate.value, effort_limit * net.n_terminals, seed)
         begun = self.incremental.buses
         while not self.over() and self.evaluations < before + most and (closed := next(states, None)) is not None:
             self.evaluations = before + (self.incremental.buses - begun) / net.n_terminals
@@ -291,10 +292,10 @@ def exchange_branches(
     progress: Callable[[SearchProgress], None] | None = None,
     deadline: Deadline | None = None,
 ) -> SearchResult:
-    """The best local optimum of branch exchange: from today's state and from the tree of least impedance, with kicks.
+    """The best local optimum of branch exchange: from today's state and the tree of least impedance, then perturbed.
 
-    Exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows. A kick is some
-    of them at random, kept where exchange leads to a better state from there. Violations of limits come first.
+    Exchanges are ranked by an estimate from the currents of an exact flow, and accepted by exact flows. A perturbation
+    is some of them at random, kept where exchange leads to a better state from there. Violations of limits come first.
 
     Args:
         network: a balanced network with the limits to keep. Limits count as kept within a relative 1e-6.
@@ -336,7 +337,7 @@ def exchange_branches(
         exchange = Exchange(model, numbering, AcEvaluator(network, change_cost), work.status, over, better)
         for weight in (network.closed[numbering.branch].astype(float), -np.sqrt(model.z2)):
             start = exchange.tree(weight)
-            candidate = None if start is None else exchange.kicked(start, float(exchange.free.sum()))
+            candidate = None if start is None else exchange.perturbed(start, float(exchange.free.sum()))
             if candidate is not None and candidate.beats(best):
                 best = candidate
             if best is not None and over():

@@ -36,20 +36,22 @@ class IncrementalExchange:
     def buses(self) -> int:
         return int(self.tree.buses[0])
 
-    def states(self, network: Network, closed: Bools, value: float, patience: float, seed: int = 0) -> Iterator[Bools]:
+    def states(
+        self, network: Network, closed: Bools, value: float, effort_limit: float, seed: int = 0
+    ) -> Iterator[Bools]:
         """The best (E) state so far, after every piece of work, the last one at the end.
 
         Args:
             network: with the loads. closed: (E) a radial state whose flow has a solution. value: its objective value.
-            patience: buses of flows without a better local optimum after which to stop; 0: at the first one.
+            effort_limit: buses of flows without a better local optimum after which to stop; 0: at the first one.
             seed: of the random numbers.
         """
         tree, wires, loads = self.tree, *kernel_input(network)
         tree.closed[:] = closed
         tree.random[0] = 1 + seed % 2147483646
         done = not begin(wires, self.rules, tree, self.work)
-        patience = min(patience, ENDLESS) if tree.waiting[0] > 0 else 0  # a kick needs an open branch
+        effort_limit = min(effort_limit, ENDLESS) if tree.waiting[0] > 0 else 0  # a perturbation needs an open branch
         while not done:
             fixed = wires, loads, self.rules, tree, self.work
-            done = improve(*fixed, PROMISING, LEAST * abs(value), AT_ONCE, int(patience))
+            done = improve(*fixed, PROMISING, LEAST * abs(value), AT_ONCE, int(effort_limit))
             yield (tree.closed_kept if tree.kept[0] else tree.closed).copy()

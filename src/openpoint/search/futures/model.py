@@ -223,7 +223,7 @@ class Alone:
                 node_limit=self.nodes,
                 starts=starts,
                 deadline=deadline,
-                kicks=False,
+                perturbations=False,
             )
             self.least[k] = max(self.least[k], found.lower_bound)
             self._proven[k] = found.termination in (

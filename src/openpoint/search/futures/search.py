@@ -130,8 +130,8 @@ class _Run:
         nodes = 0 if limits is None else limits.nodes
         if not complete:
             return self._result(self.deadline.why, complete=False, more=nodes)
-        hopeless = limits is not None and limits.proven
-        return self._result(Termination.INFEASIBLE if hopeless else Termination.OPTIMAL, complete=True, more=nodes)
+        infeasible = limits is not None and limits.proven
+        return self._result(Termination.INFEASIBLE if infeasible else Termination.OPTIMAL, complete=True, more=nodes)
 
     def _over(self) -> bool:
         return self.stopped or self.deadline.over()

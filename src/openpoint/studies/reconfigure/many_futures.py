@@ -151,8 +151,8 @@ def search_many(
         return nothing_yet(deadline)
     ac = program.ac if values is None else replace(program.ac, objective=objective_of(program.any, wait_and_see=values))
     began = deadline.passed()
-    starts, least, hopeless = _starts(program, ac, deadline)
-    if hopeless:
+    starts, least, infeasible_alone = _starts(program, ac, deadline)
+    if infeasible_alone:
         found = infeasible(least, deadline.passed() - began)
     else:
         task = task_of(program, ac)
@@ -163,7 +163,7 @@ def search_many(
         found = searched(task, search, log, deadline, starts, built, certificate)
     found = explained(program, ac, found, least, deadline)
     outcome = program.evaluated(replace(found, seconds=deadline.passed() - began), log)
-    return replace(outcome, hopeless=hopeless)
+    return replace(outcome, infeasible_alone=infeasible_alone)
 
 
 def searched(
@@ -280,16 +280,16 @@ def _starts(
     )
     states += [mean.closed] if mean is not None and mean.closed is not None else []
     values = ac.objectives(np.array(states))
-    hopeless, least = tuple[int, ...](), None
+    infeasible_alone, least = tuple[int, ...](), None
     if not np.isfinite(values).any():
-        hopeless, more = _ask_futures(program, ac, states, deadline.within(ASKED_S))
+        infeasible_alone, more = _ask_futures(program, ac, states, deadline.within(ASKED_S))
         states += more
         least = states[int(np.argmin(ac.violations(np.array(states))))]
         values = ac.objectives(np.array(states))
-    if not hopeless and np.isfinite(values).any():
+    if not infeasible_alone and np.isfinite(values).any():
         best = states[int(np.argmin(values))]
         states.append(exchanged(program, ac, best, deadline))
-    return np.array(states), least, hopeless
+    return np.array(states), least, infeasible_alone
 
 
 def exchanged(program: SearchedFutures, ac: AcEvaluator, best: Bools, deadline: Deadline) -> Bools:
@@ -326,7 +326,7 @@ def _ask_futures(
 ) -> tuple[tuple[int, ...], list[Bools]]:
     """Too many futures that have no state of their own that keeps the limits, if so many have none, and the states of
     those that have."""
-    found, hopeless = list[Bools](), list[int]()
+    found, infeasible_alone = list[Bools](), list[int]()
     if not is_limited(program.network):
         return (), found
     violation = ac.flows(np.array(states))[1].min(axis=0)
@@ -339,9 +339,9 @@ def _ask_futures(
             break
         if answer.termination is Termination.INFEASIBLE:
             violated += float(weights[k])
-            hopeless.append(int(k))
+            infeasible_alone.append(int(k))
             if violated > share:
-                return tuple(hopeless), found
+                return tuple(infeasible_alone), found
         elif answer.closed is not None:
             found.append(answer.closed)
             if program.limits_share >= 1.0 and len(found) == 3:

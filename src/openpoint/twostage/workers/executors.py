@@ -96,7 +96,7 @@ class Processes:
 class _ProcessBackend:
     death: type[Exception] = BrokenExecutor
     doubt = 2
-    patience = 2
+    failure_limit = 2
     remedy = (
         "Most likely they ran out of memory: take fewer processes, or none to see the fault itself. "
         'A script must start its work below `if __name__ == "__main__":`.'
@@ -289,7 +289,7 @@ class Lasting:
 
 class _DaskBackend:
     doubt = 1  # the scheduler has tried several workers itself before it gives up
-    patience = 1
+    failure_limit = 1
     remedy = "Most likely they ran out of memory: give the workers more, or run in process to see the fault itself."
 
     def __init__(self, name: str, client: Any, death: type[Exception]) -> None:
@@ -339,7 +339,7 @@ class GivenExecutor:
 class _GivenBackend:
     death: type[Exception] = BrokenExecutor
     doubt = 1
-    patience = 1
+    failure_limit = 1
     remedy = "Make a new one, or let openpoint start processes, which it replaces where they end."
 
     def __init__(self, name: str, executor: Executor, count: int) -> None:

@@ -83,14 +83,14 @@ class Backend(Protocol):
         name: in messages.
         death: exception of the future of a chunk whose worker ended.
         doubt: such failures of a chunk after which it is run by itself, so that no other chunk can be the cause.
-        patience: failures of a chunk run by itself after which the run ends with an error.
+        failure_limit: failures of a chunk run by itself after which the run ends with an error.
         remedy: what the user can do about workers that end.
     """
 
     name: str
     death: type[Exception]
     doubt: int
-    patience: int
+    failure_limit: int
     remedy: str
 
     def start(self) -> Executor:
@@ -179,7 +179,7 @@ class Pool:
         except self._backend.death as error:
             chunk.deaths += 1
             chunk.deaths_alone += not chunk.in_company
-            if chunk.deaths_alone >= self._backend.patience:
+            if chunk.deaths_alone >= self._backend.failure_limit:
                 raise WorkersLostError(
                     f"{self._backend.name}: workers died again and again on {chunk} of {n}. {self._backend.remedy}"
                 ) from error

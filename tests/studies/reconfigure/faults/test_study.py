@@ -413,7 +413,7 @@ def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pyt
     monkeypatch.setattr(module, "QUICK", 1)
     task, whole = task_of(case, Sought.SAIDI, unlimited(case.network.n_conductors)), list[int]()
     monkeypatch.setattr(IndexSearch, "_divide", lambda *_: None)
-    monkeypatch.setattr(FaultExchange, "kicks", lambda *_: None)
+    monkeypatch.setattr(FaultExchange, "perturbations", lambda *_: None)
     search = IndexSearch(task, 0.0, Deadline(), lambda _: whole.append(1))
     found = search.solve([])  # no state to begin with, and no node that says anything
     _, miss = task.ac.evaluate(case.states)

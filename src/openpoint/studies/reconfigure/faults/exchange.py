@@ -1,8 +1,8 @@
 """Branch exchange by losses and by what faults do: good states for a search with faults to begin with.
 
 A step closes one branch and opens another of its loop. All steps are ranked by the exact power flow without a fault;
-faults are evaluated in this order until a state is better. From a local optimum it goes on by kicks of some steps at
-random (iterated local search; Lourenço, Martin and Stützle 2003).
+faults are evaluated in this order until a state is better. From a local optimum it goes on by perturbations of some
+steps at random (iterated local search; Lourenço, Martin and Stützle 2003).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from openpoint.arrays import Bools, Ints
 from openpoint.studies.reconfigure.faults.task import EvaluatedState, FaultTask, Sought
 from openpoint.studies.secure.model.faults import tree_of
 
-KICK = 3
-"""Steps of a kick, at most."""
+PERTURBATION_STEPS = 3
+"""Steps of a perturbation, at most."""
 HOPELESS = 0.25
 """Share by which a step may lose more and still be evaluated, where the loss is not what is sought."""
 
@@ -25,8 +25,8 @@ class FaultExchange:
     """Branch exchange for one task.
 
     Attributes:
-        best: the best state so far. evaluations: number of states whose faults were evaluated. patience: how many are
-            worth evaluating at a time.
+        best: the best state so far. evaluations: number of states whose faults were evaluated. effort_limit: how many
+            are worth evaluating at a time.
     """
 
     def __init__(self, task: FaultTask, over: Callable[[], bool], better: Callable[[EvaluatedState], None]) -> None:
@@ -35,7 +35,7 @@ class FaultExchange:
         self.best: EvaluatedState | None = None
         self.evaluations = 0
         self.random = np.random.default_rng(1)
-        self.patience = 2 * int(np.sum(~task.must_open & ~task.must_close))
+        self.effort_limit = 2 * int(np.sum(~task.must_open & ~task.must_close))
 
     def offer(self, closed: Bools, most: int) -> None:
         """Descend from a state, evaluating at most so many others."""
@@ -43,8 +43,8 @@ class FaultExchange:
         if state is not None:
             self._descend(state, self.evaluations + most)
 
-    def kicks(self, most: int) -> None:
-        """Kicks from the best state, evaluating at most so many."""
+    def perturbations(self, most: int) -> None:
+        """Perturbations from the best state, evaluating at most so many."""
         until = self.evaluations + most
         while self.best is not None and self.evaluations < until and not self.over():
             closed = self._kicked(self.best.closed)
@@ -133,7 +133,7 @@ class FaultExchange:
 
     def _kicked(self, closed: Bools) -> Bools | None:
         """The state after some steps at random."""
-        for _ in range(int(self.random.integers(1, KICK + 1))):
+        for _ in range(int(self.random.integers(1, PERTURBATION_STEPS + 1))):
             near = self._near(closed)
             if not len(near):
                 return None

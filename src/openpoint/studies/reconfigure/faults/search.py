@@ -130,7 +130,7 @@ class LossSearch:
         if not self.is_joined:
             return Found(None, self._result(Termination.INFEASIBLE))
         for closed in starts:
-            self.exchange.offer(closed, 0 if self.is_begun else self.exchange.patience)
+            self.exchange.offer(closed, 0 if self.is_begun else self.exchange.effort_limit)
         self.is_begun = True
         complete = grow(self.tree, self._leaf, self.deadline.over, turns=(_Kicks(self), _Progress(self)))
         return Found(self.exchange.best, self._result(Termination.OPTIMAL if complete else self.deadline.why))
@@ -146,9 +146,9 @@ class LossSearch:
         return self.tree.nodes
 
     @property
-    def patience(self) -> int:
-        """States worth evaluating where kicks are due."""
-        return min(self.exchange.patience, self.nodes // NODES_A_STATE)
+    def effort_limit(self) -> int:
+        """States worth evaluating where perturbations are due."""
+        return min(self.exchange.effort_limit, self.nodes // NODES_A_STATE)
 
     def report(self) -> None:
         """Tell how far the search has come."""
@@ -231,7 +231,7 @@ class _Cuts:
 
 
 class _Searched(Protocol):
-    """A search with kicks and progress."""
+    """A search with perturbations and progress."""
 
     exchange: FaultExchange
 
@@ -241,8 +241,8 @@ class _Searched(Protocol):
         ...
 
     @property
-    def patience(self) -> int:
-        """States worth evaluating where kicks are due."""
+    def effort_limit(self) -> int:
+        """States worth evaluating where perturbations are due."""
         ...
 
     def report(self) -> None:
@@ -251,7 +251,7 @@ class _Searched(Protocol):
 
 
 class _Kicks(Turn):
-    """Kicks from the best state after 64, 128, 256, … nodes."""
+    """Perturbations from the best state after 64, 128, 256, … nodes."""
 
     def __init__(self, search: _Searched) -> None:
         self.search = search
@@ -259,7 +259,7 @@ class _Kicks(Turn):
     def after(self, event: int) -> None:
         nodes = self.search.nodes
         if nodes >= 64 and nodes.bit_count() == 1:
-            self.search.exchange.kicks(self.search.patience)
+            self.search.exchange.perturbations(self.search.effort_limit)
 
 
 class _Progress(Turn):
@@ -305,7 +305,7 @@ class IndexSearch:
         self.queue = Queue[States]()
         self.nodes, self.leaves, self.cutoff = 0, 0, math.inf
         self.exchange = FaultExchange(task, deadline.over, self._keep)
-        self.patience = self.exchange.patience
+        self.effort_limit = self.exchange.effort_limit
 
     def solve(self, starts: list[Bools]) -> Found:
         """Run the search."""
@@ -316,9 +316,9 @@ class IndexSearch:
             return Found(None, self._result(Termination.INFEASIBLE))
         for closed in starts:
             if not self._is_enough:
-                self.exchange.offer(closed, self.exchange.patience)
+                self.exchange.offer(closed, self.exchange.effort_limit)
         if not self._is_enough:
-            self.exchange.kicks(self.exchange.patience)
+            self.exchange.perturbations(self.exchange.effort_limit)
         self._push(*root)
         reason = Termination.OPTIMAL
 

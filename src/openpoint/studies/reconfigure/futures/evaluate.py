@@ -138,12 +138,12 @@ def _dispatch(program: RadialProgram, closed: Bools, executor: Choice) -> Comple
         return given
     try:
         with executor.open() as workers:
-            answers, hopeless, least = _answers(program, closed, workers)
+            answers, infeasible_alone, least = _answers(program, closed, workers)
     except WorkersLostError as error:  # the answer is there, and only its outputs in the futures are not
         _LOG.warning("%s", error)
         with InProcess().open() as workers:
-            answers, hopeless, least = _answers(program, closed, workers)
-    for k, answer in [*enumerate(answers), *zip(hopeless, least)]:
+            answers, infeasible_alone, least = _answers(program, closed, workers)
+    for k, answer in [*enumerate(answers), *zip(infeasible_alone, least)]:
         if answer.dispatch is not None:
             given[k] = answer.dispatch[0::2] + 1j * answer.dispatch[1::2]
     return given
@@ -155,8 +155,12 @@ def _answers(
     """Of all futures the answer of least loss, the numbers of those without one, and their least violation."""
     futures, recourse, decision = program.uncertainty.values, RecourseSolver(program, workers), closed.astype(float)
     answers = recourse.solve(Goal.COST, decision, list(futures)) or []
-    hopeless = [k for k, answer in enumerate(answers) if not answer.feasible]
-    return answers, hopeless, recourse.solve(Goal.VIOLATION, decision, [futures[k] for k in hopeless]) or []
+    infeasible_alone = [k for k, answer in enumerate(answers) if not answer.feasible]
+    return (
+        answers,
+        infeasible_alone,
+        recourse.solve(Goal.VIOLATION, decision, [futures[k] for k in infeasible_alone]) or [],
+    )
 
 
 def executor_of(method: object) -> Choice:

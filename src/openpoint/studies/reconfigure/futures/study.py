@@ -188,8 +188,8 @@ class PreparedFutures:
             # Regret takes a solution of every future alone, which the outcome does not count.
             outcome = replace(outcome, seconds=deadline.passed() - began)
             notes: list[str] = []
-            if outcome.hopeless:
-                names = ", ".join(uncertainty.futures.names[k] for k in outcome.hopeless)
+            if outcome.infeasible_alone:
+                names = ", ".join(uncertainty.futures.names[k] for k in outcome.infeasible_alone)
                 notes.append(
                     f"proven: no topology keeps the limits in {names}, not even one chosen for that future alone"
                 )

@@ -241,8 +241,8 @@ def search_year(
     program, label = grouped(task, single, tree, most)
     log = Log(net.s_base_kva, progress)
     evaluator = YearEvaluator(known, program.switching, len(program.demands), single.tolist())
-    states, hopeless = _starts(task, program, first, evaluator, single, deadline)
-    if hopeless:
+    states, infeasible_alone = _starts(task, program, first, evaluator, single, deadline)
+    if infeasible_alone:
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
     else:
         asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))

@@ -37,7 +37,7 @@ EFFORT = 4
 """How many times fewer states a search evaluates before it begins than the first one."""
 FOR_INDEX = 0.3
 """Part of all time for the search for the least index, after the others."""
-KICKS = 4
+PERTURBATIONS = 4
 """Rounds of exchange for the least index known."""
 SAME = 1e-9
 """Relative difference up to which two figures are the same."""
@@ -174,7 +174,7 @@ class FrontSearch:
         log = Log(self.ready.scale(Sought.LOSS), self.progress)
         search = LossSearch(replace(task, on_state=self._seen), self.gap, self.deadline, log.on_progress)
         if self.bounded:  # states are shared, so that no other search need look for many of its own
-            search.exchange.patience //= EFFORT
+            search.exchange.effort_limit //= EFFORT
         self.bounded.append(Bounded(limit, search))
 
     def limits(self, limit: float) -> FaultLimits:
@@ -240,8 +240,8 @@ class FrontSearch:
         task = replace(self.ready.task(kept, self.base), on_state=self._seen)
         exchange = FaultExchange(task, self.deadline.over, lambda _: None)
         for closed in (*self.starts, *(state.closed for state in self.known)):
-            exchange.offer(closed, exchange.patience)
-        exchange.kicks(KICKS * exchange.patience)
+            exchange.offer(closed, exchange.effort_limit)
+        exchange.perturbations(PERTURBATIONS * exchange.effort_limit)
 
     def _least_index(self, kept: Sought) -> None:
         """Prove what no state is below."""
