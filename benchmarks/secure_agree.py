@@ -2,8 +2,8 @@
 
     python -m benchmarks.secure_agree --count 300 [--first 0]
 
-The grids are those of the tests: stations, switches at ends, customers, held meshes. Prints every difference, and at
-the end how many faults were restorable by what.
+The grids are those of the tests: stations, switches at ends, customers, permanently closed loops. Prints every
+difference, and at the end how many faults were restorable by what.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ Exit codes:
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What is known of an option beside its name, its type and its default.
+    """The description of an option beside its name, its type and its default.
 
     Attributes:
         sentence: what it means. kind: what it takes. unit: of its value, as the help shows it.

@@ -1,4 +1,4 @@
-"""What a shell completes: commands and options by Typer, grids by what is here."""
+"""Completion in a shell: commands and options by Typer, grids by what is here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a run: size of the problem, bounds as they close, the states before and after."""
+"""The display of a run: size of the problem, bounds as they close, the states before and after."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def show_written(out: Console, written: list[Path]) -> None:
 
 
 def show_notes(out: Console, notes: Iterable[str]) -> None:
-    """What changes the meaning of the figures that follow, above them.
+    """A warning that changes the meaning of the figures that follow, above them.
 
     On standard error too where nobody sees these figures now, unless both go to the same place.
     """

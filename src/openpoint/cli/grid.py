@@ -159,7 +159,7 @@ class Asked:
 
     @property
     def held(self) -> Held:
-        """What becomes of generators that hold a voltage."""
+        """The treatment of generators that hold a voltage."""
         return self.options.held
 
     def applied(self, grid: Grid) -> Grid:

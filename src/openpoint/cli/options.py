@@ -35,7 +35,7 @@ GeojsonOption = Annotated[
 
 
 class Pv(StrEnum):
-    """What becomes of generators that hold a voltage."""
+    """The treatment of generators that hold a voltage."""
 
     HOLD = "hold"
     PQ = "pq"
@@ -138,7 +138,7 @@ class GridOptions:
 
     @property
     def held(self) -> Held:
-        """What becomes of generators that hold a voltage."""
+        """The treatment of generators that hold a voltage."""
         return "hold" if self.pv is None else self.pv.value
 
 

@@ -1,4 +1,4 @@
-"""What the entry point and the guard of the commands share: exit codes and the name of an environment variable."""
+"""Constants of the entry point and the guard of the commands: exit codes and the name of an environment variable."""
 
 from __future__ import annotations
 

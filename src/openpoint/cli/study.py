@@ -107,7 +107,7 @@ def register(app: typer.Typer, study: Study) -> None:
 
 
 class _Wanted:
-    """What a command is asked to write, and whether it shows anything."""
+    """The files that a command is asked to write, and whether it shows anything."""
 
     def __init__(self, outputs: Outputs, files: Sequence[tuple[Output, Path]], quiet: bool) -> None:
         self.outputs, self.files, self.quiet = outputs, files, quiet

@@ -1,4 +1,4 @@
-"""What `--verbose` shows: the steps of a run, each with the seconds from the start to its end."""
+"""The log of `--verbose`: the steps of a run, each with the seconds from the start to its end."""
 
 from __future__ import annotations
 

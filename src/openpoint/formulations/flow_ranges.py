@@ -57,7 +57,7 @@ and so that interior points are left to a solver."""
 
 @dataclass(frozen=True)
 class DrawnRanges:
-    """What every bus draws beside branches: ranges, per unit.
+    """The power that every bus draws beside branches: ranges, per unit.
 
     Attributes:
         low, high: (N) constant power, active and reactive part by itself. current: (N) load of constant current.

@@ -167,7 +167,7 @@ class Grid:
 
     @property
     def figure_notes(self) -> tuple[str, ...]:
-        """What changes the meaning of figures, such as units; the notes of every result include it.
+        """A warning that changes the meaning of figures, such as units; the notes of every result include it.
 
         Notes of the reader, and doubts about the loads as a whole.
         """

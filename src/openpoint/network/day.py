@@ -88,7 +88,7 @@ class Renewables:
 
 @dataclass(frozen=True)
 class UnitLinks:
-    """What links the periods of the G dispatchable generators of the network.
+    """The links between periods of the G dispatchable generators of the network.
 
     Attributes:
         ramp_up, ramp_down: (G) most rise and fall of the active power, per hour between the middles of periods; inf =
@@ -114,7 +114,7 @@ class UnitLinks:
 
 @dataclass(frozen=True)
 class Demand:
-    """What of the load may be moved or shed.
+    """Shares of the load that may be moved or shed.
 
     Attributes:
         shift_buses: (N) share of the load of a bus that may move to other buses in the same period, and by which that
@@ -233,7 +233,7 @@ class DayPlan:
 
 @dataclass(frozen=True)
 class HourRecourse:
-    """What is decided in a period once the realisation is known, K times.
+    """The recourse decisions of a period once the realisation is known, K times.
 
     Attributes:
         renewable: (K, R) complex power that is fed in. shed: (K, N) active power that is shed.

@@ -38,7 +38,7 @@ from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 
 
 class DeviceKind(IntEnum):
-    """What a device is."""
+    """The kinds of devices."""
 
     BANK = 0
     VOLTAGE = 1

@@ -1,4 +1,4 @@
-"""What is free to move in a grid beside its demand: switches, taps, capacitor steps, outputs of generators."""
+"""Degrees of freedom of a grid: switches, taps, capacitor steps, outputs of generators."""
 
 from __future__ import annotations
 

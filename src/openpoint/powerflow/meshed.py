@@ -92,7 +92,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Balance:
-    """What Newton's method solves: the current balance of groups of buses that branches without impedance join.
+    """The equations of Newton's method: the current balance of groups of buses that branches without impedance join.
 
     Attributes:
         group: (N) group of each bus. y: (groups, groups) admittances. source: groups with a source. v: (groups)

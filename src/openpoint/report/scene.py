@@ -1,4 +1,4 @@
-"""What a picture of a result shows, as arrays: the states of a grid, and those of a changed topology."""
+"""The scene of a picture, as arrays: the states of a grid, and those of a changed topology."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What all results share: summaries, tables, JSON, JSON Schemas, files."""
+"""The common parts of all results: summaries, tables, JSON, JSON Schemas, files."""

@@ -20,7 +20,7 @@ from openpoint.grid.table_files import table_bytes
 
 
 class Tabled(Protocol):
-    """What is written: tables by name, and a summary with one value for each key."""
+    """The export of a result: tables by name, and a summary with one value for each key."""
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by name."""

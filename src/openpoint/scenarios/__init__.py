@@ -1,1 +1,1 @@
-"""What may come to be, as tables that a user writes: futures, growth, disasters, storms, horizons, days."""
+"""Scenarios as tables that a user writes: futures, growth, disasters, storms, horizons, days."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What is searched: see the arguments of `openpoint.search.topology.search_topologies`."""
+    """The task of a search: see the arguments of `openpoint.search.topology.search_topologies`."""
 
     network: Network
     locks: tuple[Bools, Bools]

@@ -1,4 +1,4 @@
-"""What changes while a search goes on, and the checkpoint that keeps it."""
+"""The mutable state of a search, and the checkpoint that keeps it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a subtree.
+    """The outcome of a subtree.
 
     Attributes:
         rows: the nodes that wait. leaves: (m) each, radial states to evaluate. floor: least bound of the nodes done.

@@ -358,7 +358,7 @@ class _Pace:
 
 
 class _OfRun(Turn):
-    """What takes turns with the nodes of a search."""
+    """A turn that alternates with the nodes of a search."""
 
     def __init__(self, run: _Run) -> None:
         self.run, self.tree = run, run.tree

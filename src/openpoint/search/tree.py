@@ -49,7 +49,7 @@ class Tree(Protocol):
 
 
 class Turn:
-    """What acts between nodes; by itself it does nothing."""
+    """A turn: it acts between nodes; by itself it does nothing."""
 
     def before(self) -> int | None:
         """Act before nodes are processed; EXHAUSTED or PAUSED where that takes their place, else None."""

@@ -1,4 +1,4 @@
-"""What every study has in common: a question that is prepared and solved, and the Python function that does both."""
+"""The frame of every study: a question that is prepared and solved, and the Python function that does both."""
 
 from __future__ import annotations
 

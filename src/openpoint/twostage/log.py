@@ -1,4 +1,4 @@
-"""What a method returns of its run: the log of iterations, why it stopped, and the outcome."""
+"""The record of a run of a method: the log of iterations, why it stopped, and the outcome."""
 
 from __future__ import annotations
 

@@ -404,7 +404,7 @@ class PlainProgram(PlainRecourse):
 
 
 class Goal(enum.Enum):
-    """What the recourse minimises: cost with the limits kept, cost with the limits left out, or their violation."""
+    """The objective of the recourse: cost with the limits kept, cost with the limits left out, or their violation."""
 
     COST = "cost"
     WITHOUT_LIMITS = "without limits"

@@ -1,4 +1,4 @@
-"""What a certificate claims about a question: the best state, which is checked, and a bound.
+"""The claim of a certificate about a question: the best state, which is checked, and a bound.
 
 A radial state is evaluated by its power flow, a sweep in floating point; under many futures in each of them.
 """
@@ -42,7 +42,7 @@ LOST = 0.01
 
 
 class _Worth(NamedTuple):
-    """What a radial state is worth, inf without a power flow solution, its loss, and whether it keeps the limits.
+    """The value of a radial state, inf without a power flow solution, its loss, and whether it keeps the limits.
 
     Of regret `value` counts the losses beyond what each future loses at best by itself as it is attained, `most` beyond
     the bound of that; `lost` is the greatest loss. Elsewhere `most` is the value and `lost` 0.
@@ -56,7 +56,7 @@ class _Worth(NamedTuple):
 
 
 class Claim:
-    """What a certificate claims about a question: the best state, its value, and a bound of all states.
+    """The claim of a certificate about a question: the best state, its value, and a bound of all states.
 
     All numbers of the question are the user's; the head has only words of it, which are compared before.
 

@@ -1,4 +1,5 @@
-"""What devices add to the bound of `openpoint.verify.bound` at a node where each has an interval of positions.
+"""The terms that devices add to the bound of `openpoint.verify.bound` at a node where each has an interval of
+positions.
 
 A position sets what a bank feeds in, the voltage that a source holds, the ratio of a tap changer, or whether a unit is
 on. A bound for a node must hold at every position of its intervals. In the words of `openpoint.verify.bound`:

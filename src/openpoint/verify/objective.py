@@ -1,4 +1,4 @@
-"""What is minimised, by prices, and limits of supply."""
+"""The objective by prices, and limits of supply."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Question:
-    """What is asked of a network with N buses and E branches; per unit.
+    """The question put to a network with N buses and E branches; per unit.
 
     Attributes:
         net: with the limits asked, outputs that are not free held as today, devices at today's positions, and held

@@ -17,7 +17,7 @@ from openpoint.verify.wires import CLOSED, FREE, OPEN
 
 @dataclass
 class State:
-    """What is known at a node.
+    """The state of a node.
 
     Attributes:
         status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.

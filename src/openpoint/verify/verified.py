@@ -1,4 +1,4 @@
-"""What a check of a certificate ends with: what it proves."""
+"""The outcome of a check of a certificate: the statement that it proves."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _NCOST, _FIRST = 3, 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What a generator costs while it is on: on + linear p + square p² in $/h, p in kW."""
+    """The cost of a generator while it is on: on + linear p + square p² in $/h, p in kW."""
 
     square: float
     linear: float

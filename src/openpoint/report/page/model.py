@@ -1,4 +1,4 @@
-"""What a report is: plain data that a study makes of its result, and that a renderer shows.
+"""The page of a report: plain data that a study makes of its result, and that a renderer shows.
 
 Nothing here is HTML. Texts and names are shown letter by letter, whatever markup they hold. Colours are `#rrggbb`, or
 the name of one that the page has in a light and a dark shade (`@ink`).
@@ -38,7 +38,7 @@ class Banner:
 
 @dataclass(frozen=True)
 class Remarks:
-    """What changes the meaning of the figures, to stand right above them."""
+    """A warning that changes the meaning of the figures, to stand right above them."""
 
     notes: tuple[str, ...]
 

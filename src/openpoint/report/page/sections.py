@@ -68,7 +68,7 @@ def answer_page(
 
 
 def remarks(notes: Iterable[str]) -> m.Remarks | None:
-    """What changes the meaning of the figures, each remark once."""
+    """A warning that changes the meaning of the figures, each remark once."""
     found = tuple(dict.fromkeys(notes))
     return m.Remarks(found) if found else None
 

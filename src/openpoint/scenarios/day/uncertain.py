@@ -1,4 +1,4 @@
-"""What is uncertain of a day: by how much groups of quantities deviate, and within which budget."""
+"""Uncertainty of a day: by how much groups of quantities deviate, and within which budget."""
 
 from __future__ import annotations
 

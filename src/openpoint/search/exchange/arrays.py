@@ -21,7 +21,7 @@ from openpoint.search.model.build import Numbering
 
 @dataclass(frozen=True, eq=False)
 class Rules(Table):
-    """What may be exchanged on a grid of N buses and E branches, and by what states are evaluated.
+    """The exchanges possible on a grid of N buses and E branches, and by what states are evaluated.
 
     Attributes:
         fr, to: (E) ends. source: (N) number of the source that holds the bus, -1 = none. free: (E) may be exchanged.

@@ -259,7 +259,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What C radial states are worth, by exact AC power flow; per unit.
+    """The values of C radial states, by exact AC power flow; per unit.
 
     Attributes:
         objective: (C) risk of the losses and cost of changes, inf where the limits are not kept.
@@ -285,7 +285,7 @@ class StateEvaluator(Protocol):
 
 @dataclass(frozen=True)
 class FuturesTask:
-    """What is searched: the radial state of least risk; per unit.
+    """The task of a search: the radial state of least risk; per unit.
 
     Attributes:
         network: with the limits. demands: (K, N) constant power.

@@ -32,7 +32,7 @@ LEAST_W = 0.25
 
 @dataclass(frozen=True)
 class Objective:
-    """What a search minimises, and limits beside those of its network.
+    """The objective of a search, and limits beside those of its network.
 
     Attributes:
         cost: without that of changes. supply: limits of sources and generators.

@@ -284,7 +284,7 @@ class _Finder:
 
 
 class _Spent(NamedTuple):
-    """What a path has cost: operations, manual ones, energy not supplied, and its strain or its inversions."""
+    """The cost of a path: operations, manual ones, energy not supplied, and its strain or its inversions."""
 
     operations: int = 0
     manual: int = 0

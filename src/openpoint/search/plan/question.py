@@ -30,7 +30,7 @@ from openpoint.powerflow.meshed import solve_meshed
 
 
 class Move(NamedTuple):
-    """What is done between two states in which all have supply: an exchange, or one operation alone.
+    """A move between two states in which all have supply: an exchange, or one operation alone.
 
     Attributes:
         close, open: bits of the branches, 0 where there is none.

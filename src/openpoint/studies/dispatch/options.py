@@ -1,4 +1,4 @@
-"""What dispatch is asked beside its grid, checked in one place: for one state, and for a front of two criteria."""
+"""Options of dispatch, checked in one place: for one state, and for a front of two criteria."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ capacitors with steps; generators with limits, and with may_stop. Prices stand i
 
 @dataclass(frozen=True, kw_only=True)
 class StateQuestion(Limited, Chosen, ByMethod):
-    """What every question about an operating state has."""
+    """The common options of questions about an operating state."""
 
     free: Names | None = option(
         None,

@@ -32,7 +32,7 @@ from openpoint.verify.asked import Asked
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a balanced grid.
+    """The question put to a balanced grid.
 
     Attributes:
         stations: the network with the limits to keep, the devices at today's positions, and its permanently closed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DispatchResult(SwitchedResult):
-    """What `dispatch` answers. Every figure of a state is that of an exact AC power flow.
+    """The answer of `dispatch`. Every figure of a state is that of an exact AC power flow.
 
     Attributes:
         why_method: why this method was taken. free: what was free to move.

@@ -58,7 +58,7 @@ class AfterDisaster:
 
 @final
 class Aftermath:
-    """What is done after disasters: the restoration of least cost with the fewest switchings, checked by AC.
+    """The restoration after disasters, of least cost with the fewest switchings, checked by AC.
 
     Many ways of switching cost the same; a person wants to see what must be done and nothing else. Each model is
     compiled once, when it is first asked for.

@@ -34,7 +34,7 @@ from openpoint.solvers.modelling import cp
 @final
 @dataclass(frozen=True)
 class Supply:
-    """What backup generators give.
+    """The supply by backup generators.
 
     Attributes:
         output: (2, G) active and reactive output of the generators, per unit; None where there are none.

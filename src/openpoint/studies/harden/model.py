@@ -432,7 +432,7 @@ class HardenProgram(PlainProgram):
 
 @dataclass(frozen=True)
 class Threat:
-    """What may happen: distinct disasters with their numbers of equal ones, or the number of lines that may break."""
+    """The hazards: distinct disasters with their numbers of equal ones, or the number of lines that may break."""
 
     disasters: Disasters | None
     count: Ints

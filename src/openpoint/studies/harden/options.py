@@ -1,4 +1,4 @@
-"""What hardening is asked beside its grid, checked in one place; prices, and the size of a generator."""
+"""Options of hardening, checked in one place; prices, and the size of a generator."""
 
 from __future__ import annotations
 

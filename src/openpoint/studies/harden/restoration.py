@@ -1,4 +1,4 @@
-"""What is done after one disaster: the least-shedding plan, checked by graph, by balance and by exact AC power flow."""
+"""Restoration after one disaster: the least-shedding plan, checked by graph, by balance and by exact AC power flow."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class HardenResult(Answer):
-    """What `harden` answers. Costs are those of the model; every operating point is checked by an exact AC power flow.
+    """The answer of `harden`. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
     The cost is the investment plus the expected cost of the disasters; over ambiguous probabilities the worst
     expectation, and where any lines may break the cost of the worst attack.

@@ -1,4 +1,4 @@
-"""What a picture of a hardening shows, as arrays: the grid after each disaster."""
+"""The scene of a hardening, as arrays: the grid after each disaster."""
 
 from __future__ import annotations
 

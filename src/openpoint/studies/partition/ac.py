@@ -524,7 +524,7 @@ class PlanSamples:
 
 @dataclass(frozen=True)
 class PartitionSamples:
-    """What `sample_partition` answers.
+    """The answer of `sample_partition`.
 
     Attributes:
         asked, judged: samples asked for, and those that were evaluated before the time limit or Ctrl-C, if one came.

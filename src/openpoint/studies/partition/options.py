@@ -1,4 +1,4 @@
-"""What partitioning is asked beside its grid, checked in one place; costs, and priorities of loads."""
+"""Options of partitioning, checked in one place; costs, and priorities of loads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAMPLES = 1000
 @final
 @dataclass(frozen=True, kw_only=True)
 class PartitionCosts:
-    """What counts, for an hour of operation.
+    """Costs of an hour of operation.
 
     A block of n loads has the weight block_weight + load_weight · n, that of the publication, in $ for each kW that is
     not served (`weigh="kw"`), or in 1000 $ for the whole block as there (`weigh="block"`). The latter sheds large
@@ -100,7 +100,7 @@ class PartitionCosts:
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionQuestion(Limited, ByMethod):
-    """What every question of a partition has."""
+    """The common options of questions of a partition."""
 
     uncertain_loads: Literal["all"] | int | Names = option(
         "all", "Which loads are uncertain: all, the N largest, or names joined by commas.", unit="WHICH", group=FIRST

@@ -70,7 +70,7 @@ class PlanResult(Answer):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class PartitionResult(PlanResult):
-    """What `partition` answers; costs are for an hour.
+    """The answer of `partition`; costs are for an hour.
 
     Attributes:
         served_kw: nominal load of the energised blocks. total_kw: of all.
@@ -124,7 +124,7 @@ class PartitionResult(PlanResult):
 
 @dataclass(frozen=True, repr=False)
 class PartitionLevelsResult(Result):
-    """What `partition_levels` answers: the same question at several levels of uncertainty.
+    """The answer of `partition_levels`: the same question at several levels of uncertainty.
 
     Attributes:
         by_level: results by level, a share of the load, ascending. asked: the levels that were asked for.

@@ -1,4 +1,4 @@
-"""What a picture of a partition shows, as arrays: the islands of one plan, or of one for each level of uncertainty."""
+"""The scene of a partition, as arrays: the islands of one plan, or of one for each level of uncertainty."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What happens in each of T steps.
+    """The events of each of T steps.
 
     Attributes:
         names: (T). hours: (T). share: (T, L) what each load is, a share of the grid's.

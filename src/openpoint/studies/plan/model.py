@@ -30,7 +30,7 @@ from openpoint.twostage.deadline import Deadline
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """What a switch plan is asked beside its states.
+    """The options of a switch plan.
 
     Attributes:
         parallel: whether different sources may be joined for a moment; else what is between is off for a moment.

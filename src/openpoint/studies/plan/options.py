@@ -1,4 +1,4 @@
-"""What an order of switching is asked."""
+"""Options of an order of switching."""
 
 from __future__ import annotations
 

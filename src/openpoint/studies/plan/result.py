@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class SwitchPlanResult(Result):
-    """What `switch_plan` answers.
+    """The answer of `switch_plan`.
 
     Attributes:
         grid: in the state before. grid_after: in the state after.

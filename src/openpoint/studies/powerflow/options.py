@@ -1,4 +1,4 @@
-"""What a power flow is asked: nothing beside its grid."""
+"""Options of a power flow: none beside its grid."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class PowerflowResult(Result):
-    """What `powerflow` answers. A balanced grid has one phase, "1", and its powers are those of the three phases.
+    """The answer of `powerflow`. A balanced grid has one phase, "1", and its powers are those of the three phases.
 
     Attributes:
         grid: the grid asked about.

@@ -28,7 +28,7 @@ from openpoint.twostage.log import Outcome, Termination
 
 @dataclass(frozen=True)
 class Findings:
-    """What a method found, of one phase or of several.
+    """The outcome of a method, of one phase or of several.
 
     Attributes:
         outcome: of the method.

@@ -1,4 +1,4 @@
-"""What reconfiguration is asked beside its grid, checked in one place: for today, futures, a year, and its seasons."""
+"""Options of reconfiguration, checked in one place: for today, futures, a year, and its seasons."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CERTIFICATE = "Write the proof as well; openpoint verify checks it by itself."
 
 @dataclass(frozen=True, kw_only=True)
 class OpenPoints(Limited, Chosen, ByMethod):
-    """What every question about open points has, but for how far they may be from today's."""
+    """The common options of questions about open points, but for how far they may be from today's."""
 
     method: Method | str | None = None
 
@@ -260,7 +260,7 @@ Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class OfYear(OpenPoints):
-    """What every question about a year has."""
+    """The common options of questions about a year."""
 
     method: TopologySearch | None = None
 

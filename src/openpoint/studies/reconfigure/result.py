@@ -169,7 +169,7 @@ class TopologyResult(LossResult):
 @final
 @dataclass(frozen=True, repr=False, kw_only=True)
 class ReconfigureResult(TopologyResult):
-    """What `reconfigure` answers. `loss_kw` is the exact AC loss of the open points found.
+    """The answer of `reconfigure`. `loss_kw` is the exact AC loss of the open points found.
 
     Attributes:
         loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.

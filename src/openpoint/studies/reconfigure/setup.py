@@ -1,4 +1,4 @@
-"""What every study of open points begins with: the network with its limits and locks."""
+"""The set-up of every study of open points: the network with its limits and locks."""
 
 from __future__ import annotations
 

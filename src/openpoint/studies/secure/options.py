@@ -1,4 +1,4 @@
-"""What `secure` is asked beside its grid, checked in one place."""
+"""Options of `secure`, checked in one place."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SecureResult(Result):
-    """What `secure` answers about one radial state.
+    """The answer of `secure` about one radial state.
 
     Attributes:
         grid: the grid in the state asked about.

@@ -1,4 +1,4 @@
-"""What `openpoint verify --json` writes, as keys with their units."""
+"""The keys that `openpoint verify --json` writes, with their units."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from openpoint.studies.dispatch.day.tables import Shown, future_flows, futures, 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked, in words.
+    """The question, in words.
 
     Attributes:
         grid: with what the day adds to it. day: name of the day. method: name and options. why: it was taken.

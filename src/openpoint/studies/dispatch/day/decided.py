@@ -1,4 +1,4 @@
-"""What is decided when, and what the objective is the cost of, in words."""
+"""The stages of decision of a day and the parts of its objective, in words."""
 
 from __future__ import annotations
 

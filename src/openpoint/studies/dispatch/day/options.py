@@ -1,4 +1,4 @@
-"""What dispatch over a day is asked beside its grid and its day, checked in one place."""
+"""Options of dispatch over a day, beside its grid and its day, checked in one place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHARE: dict[str, Any] = {"unit": "SHARE", "least": 0.0, "most": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class DayOptions(Limited, Chosen):
-    """What every question about a day has.
+    """The common options of questions about a day.
 
     Raises:
         OptionError: with all that is wrong.

@@ -1,4 +1,4 @@
-"""What a method found for a day, in $."""
+"""The outcome of a method for a day, in $."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DispatchDayResult(Answer):
-    """What `dispatch_day` answers. Every figure of a period is that of an exact AC power flow.
+    """The answer of `dispatch_day`. Every figure of a period is that of an exact AC power flow.
 
     There are three cases: `today`, nothing is scheduled and all comes as forecast; `forecast`, the answer and all comes
     as forecast; `worst`, the answer in its worst realisation, or in its dearest future. Tables have a column `case`,

@@ -37,7 +37,7 @@ from openpoint.studies.dispatch.tables import KINDS, shown_positions
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of a day.
+    """The figures of a day that are shown.
 
     Attributes:
         grid: as given. question: of the day.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DispatchFront(Result):
-    """What `dispatch_front` answers: the least of one criterion at several bounds of another.
+    """The answer of `dispatch_front`: the least of one criterion at several bounds of another.
 
     Attributes:
         grid: the grid as given. sought: criterion that is minimised. kept: criterion that is bounded.

@@ -18,7 +18,7 @@ from openpoint.network.devices import Devices
 
 @dataclass(frozen=True)
 class DispatchState:
-    """What a dispatch decides.
+    """The decision of a dispatch.
 
     Attributes:
         closed: (E) state of the branches. positions: (D) of the devices.

@@ -126,7 +126,7 @@ BETTER = 1e-9
 
 
 class Sought(StrEnum):
-    """What is minimised, in kW."""
+    """The objective, in kW."""
 
     LOSS = "loss"
     SOURCE = "source power"

@@ -60,7 +60,7 @@ from openpoint.twostage.log import Iteration, Progress, Termination, relative_ga
 
 @dataclass(frozen=True)
 class Move:
-    """What is set anew.
+    """The settings that are changed.
 
     Attributes:
         kind: `switch`, `tap changer` or `capacitor bank`. name: of its row.

@@ -1,4 +1,4 @@
-"""What links the steps of partitioning: switches that move one by one, blocks that stay on, energy in store.
+"""Links between the steps of partitioning: switches that move one by one, blocks that stay on, energy in store.
 
 A switch has a state in de-energised parts, too, which `closed` (0 there) does not tell. Where switch actions count,
 `state` is binary beside it: equal to `closed` where an end is energised, free where both are de-energised,
@@ -167,7 +167,7 @@ def sums(storage: Storage, step: Step) -> Floats:
 @final
 @dataclass(frozen=True)
 class Links:
-    """What links the steps.
+    """The links between steps.
 
     Attributes:
         storage: generators with an energy.

@@ -85,7 +85,7 @@ class DispatchableGenerators:
 @final
 @dataclass(frozen=True)
 class Locks:
-    """What events leave no choice about.
+    """Decisions that events leave no choice about.
 
     Attributes:
         open, closed: (S) switches that are held open or closed. faulted: (B) blocks with a fault.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class PartitionStepsResult(PlanResult):
-    """What `partition_steps` answers, over all steps.
+    """The answer of `partition_steps`, over all steps.
 
     Every table but `iterations` has the name of the step in its first column.
 

@@ -1,4 +1,4 @@
-"""What a reconfiguration with faults is asked beside its grid, checked in one place."""
+"""Options of a reconfiguration with faults, checked in one place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AtMost = str | Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class FaultQuestion(OpenPoints, FaultAssumptions):
-    """What every question about open points with limits of faults has; it is answered by its own search."""
+    """The common options of questions about open points with limits of faults; it is answered by its own search."""
 
     restorable: str | int | None = option(
         None,

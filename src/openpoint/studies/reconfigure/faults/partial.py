@@ -69,7 +69,7 @@ from openpoint.studies.reconfigure.faults.arrays import FaultData
 
 @dataclass(frozen=True, eq=False)
 class Least(Table):
-    """What branches carry and take at least.
+    """Lower bounds of what branches carry and take.
 
     Attributes:
         r, x, z2, k: (E) impedance, its square, and squared voltage behind the ratio per that at the from bus.

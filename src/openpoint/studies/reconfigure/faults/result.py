@@ -22,7 +22,7 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class FaultSummary:
-    """What the faults of a state do; None where it is not known.
+    """The effects of faults in a state; None where it is not known.
 
     Attributes:
         unrestorable: faults after which one tie for each part leaves supply out that is not isolated.
@@ -38,7 +38,7 @@ class FaultSummary:
 @final
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SecuredResult(TopologyResult):
-    """What `reconfigure_secure` answers: a topology with what faults do today and in the answer.
+    """The answer of `reconfigure_secure`: a topology with what faults do today and in the answer.
 
     Attributes:
         minimized: the figure that is least: loss, saifi, saidi or ens. minimized_value, minimized_bound: of it; `gap`

@@ -53,7 +53,7 @@ OPTIMAL = 1e-6
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found. Attributes: best: the best state, which may break limits. result: bounds and counts."""
+    """The outcome of a search. Attributes: best: the best state, which may break limits. result: bounds and counts."""
 
     best: EvaluatedState | None
     result: SearchResult

@@ -229,7 +229,7 @@ def secured_result(
 
 
 def limit_words(prepared: Faults[Any], limits: FaultLimits) -> str:
-    """What faults may do at most."""
+    """Limits of what faults do."""
     texts = []
     if not limits.may.all():
         texts.append("no fault less restorable than today")

@@ -1,4 +1,4 @@
-"""What a search with faults is asked: which figure is least, and what faults may do at most."""
+"""The task of a search with faults: which figure is least, and what faults may do at most."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENDLESS = 2**62
 
 @dataclass(frozen=True)
 class FaultFigures:
-    """What the faults of a radial state do.
+    """The effects of faults in a radial state.
 
     Attributes:
         closed: (E) the state. unrestorable: (E) faults after which one tie for each part leaves load or customers
@@ -122,7 +122,7 @@ FIGURES = (UNRESTORABLE, *(each.value for each in Sought if each is not Sought.L
 
 @dataclass(frozen=True)
 class FaultLimits:
-    """What faults may do at most.
+    """Limits of what faults do.
 
     Attributes:
         most: faults that one tie does not restore. may: (E) those that may be among them.
@@ -182,7 +182,7 @@ def _ignore(_: EvaluatedState) -> None:
 
 @dataclass(frozen=True)
 class FaultTask:
-    """What is searched.
+    """The task of a search.
 
     Attributes:
         network: with the limits without a fault, its permanently closed loops opened. must_close, must_open: (E)

@@ -1,4 +1,4 @@
-"""What a fleet is asked: the question of a reconfiguration for each of many grids, and where the results go."""
+"""Options of a fleet: the question of a reconfiguration for each of many grids, and where the results go."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the gr
 
     @property
     def of_each(self) -> ReconfigureOptions:
-        """What is asked of each grid; a method as the object that it is."""
+        """The question put to each grid; a method as the object that it is."""
         shared = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN}
         return ReconfigureOptions(**{**shared, "progress": None})
 

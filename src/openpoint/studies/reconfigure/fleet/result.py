@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRow:
-    """What is known of one grid of a fleet; the fields are the columns of the table `grids`."""
+    """The row of one grid of a fleet; the fields are the columns of the table `grids`."""
 
     name: str
     source: str
@@ -58,7 +58,7 @@ class FleetRow:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class FleetResult(Result):
-    """What `reconfigure_fleet` answers: a row a grid. All is in the folder `out` as well.
+    """The answer of `reconfigure_fleet`: a row a grid. All is in the folder `out` as well.
 
     Attributes:
         out: the folder. rows: what is known of each grid, in the order asked.

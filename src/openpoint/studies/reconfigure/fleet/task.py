@@ -226,7 +226,7 @@ def saved(folder: Path, digest: str, files: tuple[str, ...]) -> FleetRow | None:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetTask:
-    """What is asked of every grid of a fleet; picklable, for processes of their own.
+    """The question put to every grid of a fleet; picklable, for processes of their own.
 
     Attributes:
         out: folder of the fleet. options: as of `reconfigure`. pv: as of `read`.

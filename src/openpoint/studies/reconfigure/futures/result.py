@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class FuturesResult(LossResult):
-    """What `reconfigure` answers where futures are given. Every figure is that of an exact AC power flow.
+    """The answer of `reconfigure` where futures are given. Every figure is that of an exact AC power flow.
 
     Three topologies are compared: `before`, today's; `mean`, the best one for the mean future alone, under the same
     limits and options; `after`, the answer, or where infeasible the state of least violation met, if any. Where

@@ -47,7 +47,7 @@ from openpoint.twostage.methods.extensive import ExtensiveForm
 
 @dataclass(frozen=True)
 class PhasesAnswer:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
         outcome: of the search, with the bounds of the linear model unless `exact`.

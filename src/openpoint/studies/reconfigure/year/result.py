@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class YearResult(LossResult):
-    """What `reconfigure` answers where a year is given. Every figure is that of an exact AC power flow in every step.
+    """The answer of `reconfigure` where a year is given. Every figure is that of an exact AC power flow in every step.
 
     `before` is today's topology, `after` the answer, or where infeasible the state of least violation met, if any.
 

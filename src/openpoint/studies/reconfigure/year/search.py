@@ -59,7 +59,7 @@ PIECE = 4096
 
 @dataclass(frozen=True, eq=False)
 class YearTask:
-    """What is asked: the radial state that loses least energy over T steps and keeps the limits in each.
+    """The question: the radial state that loses least energy over T steps and keeps the limits in each.
 
     Attributes:
         program: the grid, its limits and locks. demand: of the steps, per unit. hours: (T) their lengths.
@@ -195,7 +195,7 @@ def _unexplained(excess: Floats) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class YearFound:
-    """What was found.
+    """The outcome of a search.
 
     Attributes:
         outcome: of the mean loss over the steps, kW. groups: number of groups of several steps.

@@ -27,7 +27,7 @@ from openpoint.studies.secure.model.switchings import Restoration
 
 @dataclass(frozen=True)
 class Interruptions:
-    """What the faults of a year do to N buses with E branches.
+    """The interruptions of a year of N buses with E branches.
 
     Attributes:
         times, hours: (N) interruptions, and hours without supply.

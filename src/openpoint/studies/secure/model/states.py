@@ -121,7 +121,7 @@ def whole_of(network: Network) -> Excerpt:
 
 @dataclass(frozen=True)
 class Remainder:
-    """What is left after a fault.
+    """The grid that is left after a fault.
 
     Attributes:
         whole: the network with its permanently closed loops opened, in the state once the section is isolated.
@@ -143,7 +143,7 @@ class Remainder:
 
 
 def remainder_of(stations: Stations, fault: Fault) -> Remainder:
-    """What is left after a fault."""
+    """The grid that is left after a fault."""
     whole = _isolated(stations, fault)
     fr, to = whole.terminal_fr, whole.terminal_to
     usable = whole.closed | whole.switchable

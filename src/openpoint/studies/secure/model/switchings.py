@@ -167,7 +167,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Switching:
-    """What switching can restore after a fault, of all that a path leads to.
+    """The restorability of a fault: what switching can restore of all that a path leads to.
 
     Attributes:
         reached: (parts) whether a path leads to it, else it is cut off for good; None where that was not looked at.
@@ -193,7 +193,7 @@ def switchings_after(
     deadline: Deadline,
     on_progress: Callable[[int, int], None],
 ) -> list[Switching]:
-    """What switching can restore after each fault.
+    """The restorability after each fault.
 
     Args:
         stations: see `openpoint.studies.secure.model.switchings`. restorations: by ties, of the faults.

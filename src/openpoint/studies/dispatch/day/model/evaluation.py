@@ -1,4 +1,4 @@
-"""What a plan of a day costs: its schedule, and its periods by exact AC power flow, many realisations at once.
+"""The cost of a plan of a day: its schedule, and its periods by exact AC power flow, many realisations at once.
 
 The cost of a period is that of the schedule (generators, starts, wear, demand moved in time, switch operations) and
 that of the recourse (energy of the sources, losses, curtailment, shedding, demand moved between buses), which depends

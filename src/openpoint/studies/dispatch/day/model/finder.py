@@ -1,4 +1,4 @@
-"""What is done in a period once the realisation is known: recourses found for many realisations, with proven bounds.
+"""The recourse of a period, once the realisation is known: operations found for many realisations, with proven bounds.
 
 The cost of the best recourse is convex in the realisation. So a convex recourse that was solved in one realisation
 bounds the cost in every other from below, by its slope; and what it does there, cut to what is available elsewhere,

@@ -1,4 +1,4 @@
-"""What a plan costs in every realisation of every period: an operation, verified by exact AC flow, and a lower bound.
+"""Costs of a plan in every realisation of every period: an operation, verified by exact AC flow, and a lower bound.
 
 An operation is first guessed by that of another realisation of the period, of the copy that counts most in the master:
 nothing more is curtailed or shed, the reactive power stays. A guess is an upper bound of the cost, good enough wherever

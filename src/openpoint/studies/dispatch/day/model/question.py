@@ -1,4 +1,4 @@
-"""What dispatch over a day is asked, as numbers."""
+"""The question of dispatch over a day, as numbers."""
 
 from __future__ import annotations
 

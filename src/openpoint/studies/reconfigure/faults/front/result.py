@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, repr=False, kw_only=True)
 class ReconfigureFront(Result):
-    """What `reconfigure_front` answers: the states of which none has both less loss and less of another figure.
+    """The answer of `reconfigure_front`: the states of which none has both less loss and less of another figure.
 
     Attributes:
         grid: the grid as given. kept: the figure that is bounded: unrestorable, saifi, saidi or ens.

@@ -77,7 +77,7 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Front:
-    """What the searches found.
+    """The outcome of searches.
 
     Attributes:
         points: (K) by rising loss, with the bound of the loss of all that keep as little. bounded: by falling limits.

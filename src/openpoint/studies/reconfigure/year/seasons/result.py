@@ -31,7 +31,7 @@ class BlockState:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class SeasonsResult(Answer):
-    """What `reconfigure` answers for a year in blocks. Every figure is that of an exact AC power flow in every step.
+    """The answer of `reconfigure` for a year in blocks. Every figure is that of an exact AC power flow in every step.
 
     Attributes:
         hours: of all steps.

@@ -179,7 +179,7 @@ class _LossOfRun:
 
 @dataclass(frozen=True, eq=False)
 class PlanTask:
-    """What is asked: a radial state for each block of a year, with few switch operations between them.
+    """The question: a radial state for each block of a year, with few switch operations between them.
 
     Attributes:
         task: the year. blocks: of its steps. most: operations in the year, None = any number.
@@ -196,7 +196,7 @@ class PlanTask:
 
 @dataclass(frozen=True, eq=False)
 class PlanFound:
-    """What was found.
+    """The outcome of a search.
 
     Attributes:
         outcome: values are mean losses over the year, per unit. least_violation: state of least violation met in the
