@@ -24,7 +24,7 @@ from unittest import mock
 import openpoint
 from openpoint import verify
 from openpoint.twostage.risk import read_risk
-from openpoint.verify import futures, node_bound
+from openpoint.verify import fixed_point, futures
 
 from . import tables, timing
 
@@ -102,7 +102,7 @@ def measured(
     exact_s = None
     if found.bounds <= MOST_EXACT:
         with (
-            mock.patch.object(node_bound, "fixed_point", return_value=None),
+            mock.patch.object(fixed_point, "fixed_point", return_value=None),
             mock.patch.object(futures, "fixed_point", return_value=None),
         ):
             exact_s = timed(lambda: verify.verify(grid, file, futures=table, year=steps))[1]

@@ -23,9 +23,8 @@ from openpoint.verify.bound import COARSE, FINE, NEAR, PHI, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read
 from openpoint.verify.devices import Places, Span
-from openpoint.verify.fixed_point import FixedPoint, fixed_point
+from openpoint.verify.fixed_point import FixedPoint, Given, Multipliers, fixed_point
 from openpoint.verify.graph import Graph
-from openpoint.verify.multipliers import Given, Multipliers
 from openpoint.verify.outputs import Output
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.device_grids import DeviceGrid, random_device_grid

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from openpoint.verify.ask import asked_of as asked_of
     from openpoint.verify.ask import verify as verify
     from openpoint.verify.asked import Asked as Asked
-    from openpoint.verify.errors import CertificateError as CertificateError
     from openpoint.verify.proof import check as check
     from openpoint.verify.question import Question as Question
     from openpoint.verify.question import question_of as question_of
+    from openpoint.verify.schema import CertificateError as CertificateError
     from openpoint.verify.verified import Verified as Verified
 
 _HOMES = {
     "ask": ("asked_of", "verify"),
     "asked": ("Asked",),
-    "errors": ("CertificateError",),
     "proof": ("check",),
     "question": ("Question", "question_of"),
+    "schema": ("CertificateError",),
     "verified": ("Verified",),
 }
 _PLACES = {name: module for module, names in _HOMES.items() for name in names}

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Never
 
-from openpoint.verify.errors import CertificateError
+from openpoint.verify.schema import CertificateError
 
 BUFFER = 1 << 16
 """Bytes that are unpacked at a time."""

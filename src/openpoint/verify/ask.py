@@ -14,14 +14,13 @@ from openpoint.network import build_network
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
 from openpoint.verify.asked import OPTION, Asked
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.head import read_words
 from openpoint.verify.measure import FuturesTable, ambiguity_text, risk_text
 from openpoint.verify.proof import check, opened
 from openpoint.verify.question import Question, question_of
+from openpoint.verify.schema import CertificateError
 from openpoint.verify.steps import Steps, YearLike
-from openpoint.verify.verified import Verified
-from openpoint.verify.words import weights_in_words
+from openpoint.verify.verified import Verified, weights_in_words
 
 
 def asked_of(

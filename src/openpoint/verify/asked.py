@@ -15,8 +15,8 @@ from openpoint.network.criteria import CRITERIA
 from openpoint.network.freedom import FREE
 from openpoint.network.limits import Limits
 from openpoint.verify import schema
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.measure import ambiguity_text, risk_text
+from openpoint.verify.schema import CertificateError
 
 LIMITS = ("voltage", "current", "v_min_pu", "v_max_pu")
 OPTION = {

@@ -21,15 +21,14 @@ from openpoint.verify.caps import floors, greatest_voltages
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, digest, read
 from openpoint.verify.devices import Places, running, within
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.flow import flow
 from openpoint.verify.futures import Bounded, of_least_demands
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import Head
 from openpoint.verify.question import Question
-from openpoint.verify.verified import Verified
+from openpoint.verify.schema import CertificateError
+from openpoint.verify.verified import Verified, futures_in_words, limits_in_words, prices_in_words
 from openpoint.verify.wires import CLOSED, OPEN
-from openpoint.verify.words import futures_in_words, limits_in_words, prices_in_words
 from openpoint.verify.year import Ranges, year_of
 
 EXACT = 1e-8

@@ -1,9 +1,14 @@
-"""The bound of a node in 64-bit fixed-point numbers, from the exact data of a grid (`openpoint.verify.fixed_bound`)."""
+"""The bound of a node at the multipliers of a line of a certificate.
+
+It is worked out in 64-bit fixed-point numbers (`openpoint.verify.fixed_bound`), and in whole numbers of any length
+(`openpoint.verify.bound`) where these do not tell. The multipliers of a line are written as differences from those of
+an earlier line.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import isqrt
 from typing import Any
@@ -12,14 +17,15 @@ import numba
 import numpy as np
 
 from openpoint.arrays import Ints, States
-from openpoint.verify.bound import Held
+from openpoint.verify.bound import Exact, Held
 from openpoint.verify.data import Data
-from openpoint.verify.devices import Places
+from openpoint.verify.devices import Places, Span
 from openpoint.verify.fixed_bound import Node, Numbers, bound
 from openpoint.verify.graph import Graph
-from openpoint.verify.multipliers import Multipliers
 from openpoint.verify.schema import LARGE
 
+MOST_BITS = 40
+"""Binary digits of multipliers, at most."""
 MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
 BETWEEN = (
@@ -29,6 +35,50 @@ BETWEEN = (
 """Data that may have more digits, and are between two integers."""
 WHOLE = ("given_y", "given_mu", "given_phi", "near", "y", "mu", "phi", "gain")
 """Room of a node for numbers by bus."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The multipliers of a line.
+
+    Attributes:
+        bits: digits. y, mu: (n) differences from earlier ones, times 2^bits. tops: buses from which parts without a
+            source are directed. phi: by bus, times 2^`PHI`. near: by bus, times 2^`NEAR`, > 0.
+    """
+
+    bits: int
+    y: Ints
+    mu: Ints
+    tops: list[int] = field(default_factory=list)
+    phi: dict[int, int] = field(default_factory=dict)
+    near: dict[int, int] = field(default_factory=dict)
+
+
+class Multipliers:
+    """Multipliers of the balances and limits. All arithmetic is that of 64-bit integers, modulo 2^64.
+
+    Attributes:
+        bits, tops, phi, near: as in `Given`. y, mu: (n) times 2^bits.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.bits = 0
+        self.y: Ints = np.zeros(n, dtype=np.int64)
+        self.mu: Ints = np.zeros(n, dtype=np.int64)
+        self.tops: list[int] = []
+        self.phi: dict[int, int] = {}
+        self.near: dict[int, int] = {}
+
+    def take(self, given: Given) -> None:
+        """Go on to the multipliers of a line."""
+        bits = given.bits
+        for mine, more in ((self.y, given.y), (self.mu, given.mu)):
+            if bits > self.bits:
+                mine <<= bits - self.bits
+            elif bits < self.bits:
+                mine >>= self.bits - bits
+            mine += more
+        self.bits, self.tops, self.phi, self.near = bits, given.tops, given.phi, given.near
 
 
 class FixedPoint:
@@ -88,6 +138,47 @@ def fixed_point(
     most = max([most, *((1.0 + float(price)) / low for price in data.price)]) if low > 0.0 else math.inf
     d = MOST_DIGITS - math.frexp(most)[1] if most < math.inf else 0
     return FixedPoint(_numbers(data, graph, d, held or Held([], [])), goal) if d >= LEAST_DIGITS else None
+
+
+class NodeBound:
+    """The bound in fixed-point numbers, and in whole numbers of any length where that does not tell.
+
+    Attributes:
+        given: the multipliers of the last line. base: by bus what its multiplier of active power is given in addition
+            to, times 2^`coarse` of the exact bound.
+    """
+
+    def __init__(
+        self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, held: Held | None = None
+    ) -> None:
+        """`goal`: the value that every bound must reach. held: multipliers of a part at its sources."""
+        self.graph, self.exact = graph, Exact(data, graph, goal, places, held)
+        self.quick = fixed_point(data, graph, goal, places, held)
+        self.given = Multipliers(graph.n)
+        self.base, self.base_mu = ([0] * graph.n, [0] * graph.n) if held is None else (held.y, held.mu)
+
+    def reached(self, status: States, spans: list[Span]) -> bool:
+        """Whether no state with these states of the branches has a value below the goal."""
+        if self.quick is not None and self.quick.reached(status, self.given):
+            return True
+        found = self._exactly(status, spans)
+        return found is not None and found >= self.exact.goal
+
+    def value(self, status: States) -> Fraction | None:
+        """The bound without devices, in whole numbers of any length; None where there is none."""
+        found = self._exactly(status, [])
+        return None if found is None else Fraction(found, 1 << self.exact.k + self.exact.fine)
+
+    def _exactly(self, status: States, spans: list[Span]) -> int | None:
+        given, exact = self.given, self.exact
+        up = exact.coarse - given.bits
+        y, mu = (
+            [(k << up) + more for k, more in zip(part.tolist(), base, strict=True)]
+            for part, base in ((given.y, self.base), (given.mu, self.base_mu))
+        )
+        states = status.tolist()
+        order = self.graph.directed(states, set(given.tops), y)
+        return exact.bound(states, order, y, mu, given.phi, given.near, spans)
 
 
 def _least(values: list[Fraction], d: int) -> Ints:

@@ -24,10 +24,9 @@ from openpoint.network import Network
 from openpoint.verify.bound import Exact
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
-from openpoint.verify.fixed_point import FixedPoint, fixed_point
+from openpoint.verify.fixed_point import FixedPoint, Multipliers, fixed_point
 from openpoint.verify.graph import Graph
 from openpoint.verify.measure import Measure
-from openpoint.verify.multipliers import Multipliers
 
 DIGITS = 96
 """Binary digits of the bounds that are kept."""

@@ -15,7 +15,7 @@ from openpoint.network import Network
 from openpoint.verify import schema
 from openpoint.verify.archive import Archive
 from openpoint.verify.asked import Asked, read_asked
-from openpoint.verify.errors import CertificateError
+from openpoint.verify.schema import CertificateError
 
 FORMAT = "openpoint certificate 12"
 MUST = ("format", "question", "open", "generation", "value", "bound")

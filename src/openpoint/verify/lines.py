@@ -14,10 +14,9 @@ import numpy as np
 from openpoint.arrays import Ints
 from openpoint.verify import schema
 from openpoint.verify.archive import Archive
-from openpoint.verify.errors import CertificateError
-from openpoint.verify.multipliers import MOST_BITS, Given
+from openpoint.verify.fixed_point import MOST_BITS, Given
 from openpoint.verify.part_node import NEW, SAME
-from openpoint.verify.schema import LARGE
+from openpoint.verify.schema import LARGE, CertificateError
 
 WIDTHS = (1, 2, 4, 8)
 """Bytes of a number."""

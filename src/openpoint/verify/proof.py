@@ -41,7 +41,7 @@ from openpoint.network import Network
 from openpoint.verify.archive import Archive
 from openpoint.verify.claim import EXACT, Claim
 from openpoint.verify.devices import Span, running
-from openpoint.verify.errors import CertificateError
+from openpoint.verify.fixed_point import NodeBound
 from openpoint.verify.futures import FuturesBounds
 from openpoint.verify.head import Head, read_head
 from openpoint.verify.lines import (
@@ -56,11 +56,11 @@ from openpoint.verify.lines import (
     Step,
     read_line,
 )
-from openpoint.verify.node_bound import NodeBound
 from openpoint.verify.path_parts import PartLines
 from openpoint.verify.paths import Swept, obstacles, swept
 from openpoint.verify.question import Question
 from openpoint.verify.regions import Regions
+from openpoint.verify.schema import CertificateError
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import Verified
 from openpoint.verify.wires import CLOSED, FREE, OPEN

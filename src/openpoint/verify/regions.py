@@ -41,11 +41,10 @@ from openpoint.arrays import States
 from openpoint.verify.bound import COARSE, Held
 from openpoint.verify.claim import Claim
 from openpoint.verify.data import Data
-from openpoint.verify.errors import CertificateError
+from openpoint.verify.fixed_point import Given, Multipliers, NodeBound
 from openpoint.verify.graph import Graph
 from openpoint.verify.lines import Bound, ByRegions, Line, OfRegion, Probe, Sizes
-from openpoint.verify.multipliers import Given, Multipliers
-from openpoint.verify.node_bound import NodeBound
+from openpoint.verify.schema import CertificateError
 from openpoint.verify.tree import State, Tree
 from openpoint.verify.wires import CLOSED, OPEN
 

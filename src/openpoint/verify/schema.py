@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Floats
-from openpoint.verify.errors import CertificateError
+from openpoint.errors import OpenpointError
 
 SHOWN = 40
 """Characters of a value that is refused."""
 LARGE = 1 << 62
 """Whole numbers are less in absolute value, so that they fit in 64 bits."""
+
+
+class CertificateError(OpenpointError):
+    """The error for a certificate that is damaged or does not prove its claim; it names the line and the node."""
 
 
 def refused(value: Any, place: str, needed: str) -> CertificateError:

@@ -9,9 +9,9 @@ import numpy as np
 
 from openpoint.arrays import States
 from openpoint.verify.devices import Span
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.graph import Graph
 from openpoint.verify.lines import Apply, Bound, From, Line, Nothing, Probe, Split
+from openpoint.verify.schema import CertificateError
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 
 

@@ -36,7 +36,6 @@ from openpoint.search.paths.checked import BITS, CheckedPaths
 from openpoint.search.paths.explorer import LEAST
 from openpoint.search.paths.part_search import NO_STATE, PartNodes
 from openpoint.verify import path_parts as checker
-from openpoint.verify.errors import CertificateError
 from openpoint.verify.part_node import (
     NEW,
     SAME,
@@ -52,6 +51,7 @@ from openpoint.verify.part_node import (
 )
 from openpoint.verify.path_table import PathNodes, nodes_of
 from openpoint.verify.paths import ONE, Swept
+from openpoint.verify.schema import CertificateError
 
 DIGITS = 40
 """Binary digits of what sets pay."""
