@@ -34,7 +34,7 @@ from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.verify import CertificateError
-from openpoint.verify.objective import Objective
+from openpoint.verify.data import Objective
 from tests.builders.certificates import verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, random_device_grid
 

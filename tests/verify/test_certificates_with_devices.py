@@ -17,7 +17,7 @@ from openpoint.network.devices import DeviceKind, Devices, build_devices, build_
 from openpoint.network.freedom import free_kinds, freed
 from openpoint.search.enumeration import best_operating_state
 from openpoint.verify import CertificateError, Verified, verify
-from openpoint.verify.objective import Objective
+from openpoint.verify.data import Objective
 from openpoint.verify.question import mattering
 from tests.builders.certificates import Content, Line, index, judged_tree, rewritten, verify_network
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid

@@ -22,10 +22,9 @@ from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, Verified
 from openpoint.verify.bound import PHI, Exact
 from openpoint.verify.caps import greatest_voltages
-from openpoint.verify.data import read
+from openpoint.verify.data import Objective, read
 from openpoint.verify.devices import Places
 from openpoint.verify.graph import Graph
-from openpoint.verify.objective import Objective
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.certificates import ROW, Content, Line, content, rewritten, verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid

@@ -25,11 +25,10 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Question
-from openpoint.verify import steps as module
+from openpoint.verify import year as module
 from openpoint.verify.flow import flow, flows
 from openpoint.verify.graph import Graph
-from openpoint.verify.steps import Steps
-from openpoint.verify.year import Ranges, Year, out_of
+from openpoint.verify.year import Ranges, Steps, Year, out_of
 from tests.builders.certificates import Content, Line, content, index, of_file, rewritten, verify_network
 from tests.studies.reconfigure.year.test_search import mean_losses, random_year
 

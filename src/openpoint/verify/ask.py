@@ -19,8 +19,8 @@ from openpoint.verify.measure import FuturesTable, ambiguity_text, risk_text
 from openpoint.verify.proof import check, opened
 from openpoint.verify.question import Question, question_of
 from openpoint.verify.schema import CertificateError
-from openpoint.verify.steps import Steps, YearLike
 from openpoint.verify.verified import Verified, weights_in_words
+from openpoint.verify.year import Steps, YearLike
 
 
 def asked_of(

@@ -42,8 +42,7 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices
-from openpoint.verify.data import Data
-from openpoint.verify.objective import Objective, least_losses
+from openpoint.verify.data import Data, Objective, least_losses
 from openpoint.verify.outputs import Output
 
 Span = tuple[int, int]

@@ -19,7 +19,7 @@ from openpoint.network.devices import DeviceKind
 from openpoint.verify.futures import Futures
 from openpoint.verify.measure import Between
 from openpoint.verify.question import Question
-from openpoint.verify.steps import Steps
+from openpoint.verify.year import Steps
 
 FORMAT = "openpoint problem 1"
 KINDS = {DeviceKind.BANK: "bank", DeviceKind.VOLTAGE: "source", DeviceKind.TAP: "tap", DeviceKind.UNIT: "unit"}

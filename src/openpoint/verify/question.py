@@ -23,10 +23,10 @@ from openpoint.network.freedom import free_kinds, freed, locks, without_idle
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import open_held_meshes, without_meshes
 from openpoint.verify.asked import Asked
+from openpoint.verify.data import LEAST_POWER, Objective, least_losses
 from openpoint.verify.futures import Futures
 from openpoint.verify.measure import FuturesTable, measure_of, risk_of
-from openpoint.verify.objective import LEAST_POWER, Objective, least_losses
-from openpoint.verify.steps import Steps, YearLike
+from openpoint.verify.year import Steps, YearLike
 
 TOLERANCE = 1e-6
 """Share of a limit of voltage, current or power by which it counts as kept."""
