@@ -1,4 +1,4 @@
-"""The data of a grid that a certificate relies on, as exact fractions; what is minimised, and limits of supply."""
+"""The data of a grid that a certificate relies on, as exact fractions; the objective, and limits of supply."""
 
 from __future__ import annotations
 
