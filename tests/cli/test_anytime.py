@@ -45,8 +45,8 @@ def test_exchange_says_that_nothing_is_proven(command: Command) -> None:
         "reconfigure", "mantovani136", "--method", "exchange", "--ignore-limits", "voltage", "--json", "r.json"
     )
     assert done.code == 4, done.err
-    assert "local optimum. No likely exchange of two branches is better; nothing is proven." in done.out
-    assert "Gap: not known, no bound is proven" in done.out
+    assert "(local optimum). No likely exchange of two branches is better; nothing is proven." in done.out
+    assert "no bound is proven" in done.out
     kept = json.loads(Path("r.json").read_text(encoding="utf-8"))
     assert kept["termination"] == "local optimum"
     assert kept["method"] == "BranchExchange()"

@@ -24,15 +24,26 @@ from openpoint.report.charts import Timeline, open_rows
 from openpoint.report.drawing import COLOURS, Areas, Axis, Chart, Dots, Lines, Panel, Sheet, Words
 from openpoint.report.figure import draw, paint, save
 from openpoint.report.numerals import figures, method_words, mismatch_words
-from openpoint.report.page.model import Remarks
+from openpoint.report.page.model import (
+    Banner,
+    Bullets,
+    Card,
+    Cards,
+    Column,
+    Page,
+    Panels,
+    Remarks,
+    Section,
+    Table,
+)
+from openpoint.report.page.model import Words as Paragraph
 from openpoint.report.terminal import words
-from openpoint.report.terminal.view import VIOLATIONS_SHOWN, Line, Rows, View, show, violations
-from openpoint.results.violation import Violation
+from openpoint.report.terminal.view import ROWS_SHOWN, show
 from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitching
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
-from openpoint.studies.reconfigure.report import PICTURES, view
+from openpoint.studies.reconfigure.report import PICTURES, page
 from openpoint.studies.reconfigure.result import ReconfigureResult
 
 Make = Callable[..., ReconfigureResult]
@@ -183,7 +194,7 @@ def test_bands_and_lines_leave_out_what_is_not_known() -> None:
     assert times.line(gap) == [[0.0, 1.0, 1.0, 1.0], [2.0, 2.0, 3.0, 2.0]]
 
 
-def printed(parts: View) -> str:
+def printed(shown: Page) -> str:
     told = io.StringIO()
     out = Console(file=told, markup=False, highlight=False, emoji=False, soft_wrap=True, width=500)
 
@@ -191,37 +202,45 @@ def printed(parts: View) -> str:
         for note in notes:
             out.print(f"Note: {note}")
 
-    show(out, parts, remark)
+    show(out, shown, remark)
     return told.getvalue()
 
 
-def test_lines_rows_and_remarks_in_their_order() -> None:
-    parts: View = [
+def test_a_page_in_brief_has_all_but_its_pictures() -> None:
+    rows = tuple((f"[red]{k}", 10.0 * k) for k in range(ROWS_SHOWN + 3))
+    listed = Table("t", "All", (Column("name"), Column("kW", 1)), rows)
+
+    def left_out() -> Section:
+        raise AssertionError
+
+    told_in_words = Paragraph("open: ", "a, b"), Bullets(("one", "two"))
+    parts = (
+        Banner("good", "Solved.", "Done."),
         Remarks(("first",)),
-        Line("Answer: 1", "bold", "  (or 2)", "dim"),
-        Line(),
-        Rows([("name", "kW"), ("[red]a", "1.5"), ("b", "10.0")], (1,), head=True),
-    ]
-    assert printed(parts) == "Note: first\nAnswer: 1  (or 2)\n\nname       kW\n[red]a    1.5\nb        10.0\n"
+        Cards((Card("Loss", "1 kW", ("", "today 2 kW", "less")), Card("Gap", "0 %"))),
+        left_out,
+        [
+            None,
+            Section("What", (*told_in_words, Panels((), beside=True), listed)),
+        ],
+    )
+    told = printed(Page("Ring", "", "", parts)).splitlines()
+    assert told[:4] == ["", "Solved. Done.", "Note: first", "Loss:   1 kW · today 2 kW · less"]
+    assert told[4:10] == ["Gap:    0 %", "", "What", "open: a, b", "one", "two"]
+    assert [line.split() for line in told[10:13]] == [["All:"], ["name", "kW"], ["[red]0", "0.0"]]
+    assert len(told) == 12 + ROWS_SHOWN + 1
+    assert told[-1] == "  and 3 more; --json, --csv and --report list all"
 
 
-def test_many_violations_are_counted() -> None:
-    found = tuple(Violation("current", f"line {k}", 60.0, 50.0) for k in range(VIOLATIONS_SHOWN + 3))
-    lines = printed(violations("Limits violated", found)).splitlines()
-    assert len(lines) == VIOLATIONS_SHOWN + 2
-    assert lines[-1] == "  and 3 more; --json, --csv and --report list all"
-    assert violations("Limits violated", ()) == []
-
-
-def test_every_shape_of_result_has_a_view(any_result: ReconfigureResult) -> None:
-    told = printed(view(any_result))
-    assert any_result.termination.value in told
+def test_every_shape_of_result_is_told(any_result: ReconfigureResult) -> None:
+    told = printed(page(any_result))
+    assert any_result.termination.value in told.lower()
     assert ("Open branches: " in told) == (any_result.loss_kw is not None)
     assert "None" not in told
 
 
 def test_names_do_not_steer_the_terminal(make_result: Make) -> None:
-    told = printed(view(make_result(names={"b-c": "\x1b[2J", "c": "\x07"})))
+    told = printed(page(make_result(names={"b-c": "\x1b[2J", "c": "\x07"})))
     assert "\\x1b[2J" in told
     assert "\x1b" not in told
 

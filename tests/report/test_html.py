@@ -74,7 +74,7 @@ def test_a_run_stopped_early_says_so(make_result: Make) -> None:
     )
     page = Page(render(stopped))
     assert "Stopped early (time)." in page.text
-    assert "3.400%" in page.text
+    assert "3.4000%" in page.text
     assert "Limits broken by the answer (1)" in page.text
     nothing = replace(make_result(answer=False, least=False), termination=Termination.TIME)
     assert "No answer found (time)." in Page(render(nothing)).text

@@ -242,13 +242,9 @@ def _in_words(row: FleetRow) -> str:
 
 
 def show_result(out: Console, result: Result) -> None:
-    """Show a result in the lines of its study's view, or without one in its facts."""
-    if find_spec(f"{result.place}.report") is not None:
-        show(out, import_module(f"{result.place}.report").view(result), show_notes)
-        return
-    out.print(words.safe(result.headline))
-    for what, value in result.facts().items():
-        out.print(f"  {words.safe(what)}: {words.safe(value)}")
+    """Show a result as its page, in brief."""
+    own = f"{result.place}.report"
+    show(out, import_module(own if find_spec(own) else "openpoint.report.page.plain").page(result), show_notes)
 
 
 def write_and_show(out: Console, outputs: Outputs, result: Result, code: int, *, more: Sequence[Writing] = ()) -> int:

@@ -14,21 +14,11 @@ from openpoint.grid.table_files import table_bytes
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import render
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 
 ENDINGS = (".html", ".htm", ".md", ".csv")
 """Of the names of checklists."""
 _HEAD = ("step", "action", "switch", "at", "by", "before, A", "after, A", "lowest", "loading", "who is off")
-
-
-def plan_view(plan: SwitchPlan) -> v.View:
-    """The plan in the terminal."""
-    rows = [tuple(words.safe(cell) for cell in row) for row in _rows(plan)]
-    table: v.View = [v.Rows([_HEAD, *rows], right=[0, 5, 6, 8], head=True)] if rows else []
-    remarks: v.View = [v.Line(f"  {words.safe(note)}", "dim") for note in plan.notes]
-    return [v.Line(f"\nSwitch plan: {plan.in_short}", "bold"), *table, *remarks]
 
 
 def plan_section(plan: SwitchPlan | None) -> m.Section | None:

@@ -25,11 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_tells_what_moves_and_what_it_is_worth(command: Command, folder: Path) -> None:
     done = command("dispatch", folder, "--minimize", "losses=1,balance=10")
     assert done.code == 0
-    assert "Free: topology, taps, capacitors, commitment (not: generators)" in done.out
-    assert "weight 10" in done.out
+    assert "free: topology, taps, capacitors, commitment, not generators" in done.out
+    assert "10.0000" in done.out
     assert "steps on" in done.out
-    assert "no limit violated" in done.out
-    assert "because what is sought has a bound in closed form" in done.out
+    assert "All limits hold." in done.out
+    assert "what is sought has a bound in closed form" in done.out
 
 
 def test_it_writes_the_result_and_the_grid_in_its_new_state(command: Command, folder: Path, tmp_path: Path) -> None:

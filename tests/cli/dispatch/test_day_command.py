@@ -40,8 +40,8 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
     outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--plot", tmp_path / "a.svg")
     done = command("dispatch-day", "baran33", *DAY, "--v-min", "0.9", *outputs)
     assert "day baran33-day: 24 periods (24 h)" in done.out
-    assert "Decided:" in done.out
-    assert "no limit violated" in done.out
+    assert "What is decided when" in done.out
+    assert "All limits hold." in done.out
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch-day"))
     assert len(document["periods"]) == 3 * 24
@@ -54,7 +54,7 @@ def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp
     where = ("--now", "22:00", "--state", tmp_path / "measured.csv", "--json", tmp_path / "a.json")
     done = command("dispatch-day", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
     assert "day baran33-day from 22 on: 2 periods (2 h)" in done.out
-    assert "The rest of the day, from 22 on (22 h have passed): all figures are of it alone." in done.out
+    assert "From 22 on; 22 h have passed. All figures are of the rest alone." in done.out
     assert "'storage14', 'storage32', 'ev17', 'ev33': not measured at 22" in done.err
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch-day"))

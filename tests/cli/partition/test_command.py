@@ -28,11 +28,13 @@ def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> N
     assert document["islands"][0]["blocks"] == ["709", "704"]
     assert document["worst_slack_kw"] == 0.0
     assert document["lower_bound_usd"] == pytest.approx(document["cost_usd"], rel=1e-4)
-    for words in ("Serves 547.000 of 2457.000 kW (22.3 %)", "6 loads ± 25 %", "Close: tie2", "forms the grid"):
+    for words in ("547 of 2,457 kW · 22.3%", "6 of ", " loads ± 25 %", "closed switches: tie2", "forms the grid"):
         assert words in done.out
-    # What is to be done is told apart from what is so today.
-    assert "(stay closed: none)" in done.out
-    assert "Open: l2 l5 l6 l22 l24 l28 l35   (stay open: tie1 tie3)" in " ".join(done.out.splitlines())
+    lines = [line.split()[:2] for line in done.out.splitlines()]
+    assert [name for action, name in (line for line in lines if len(line) == 2) if action == "closes"] == ["tie2"]
+    assert [name for action, name in (line for line in lines if len(line) == 2) if action == "opens"] == [
+        *("l2", "l5", "l6", "l22", "l24", "l28", "l35")
+    ]
 
 
 def test_json_alone_on_the_standard_output(command: Command) -> None:
@@ -54,7 +56,7 @@ def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
     assert "What robustness costs" in page.read_text(encoding="utf-8")
     assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
     assert "What robustness costs" in page.read_text(encoding="utf-8")
-    for words in ("  ± 0 %: ", "  ± 25 %: ", "1742.000", "547.000", "22.3 %", "$19,366.30"):
+    for words in ("  ± 0 %: ", "  ± 25 %: ", "1,742.0", "547.0", "22.3", "19,366.30"):
         assert words in done.out
 
 
@@ -104,7 +106,7 @@ def test_samples_are_told_and_written(command: Command, tmp_path: Path) -> None:
     assert deterministic["ac_share"] <= deterministic["linear_share"] < 0.9
     assert robust["ac_low"] < robust["ac_share"] <= robust["ac_high"]
     assert {row["plan"] for row in document["failures"]} >= {"deterministic"}
-    for words in ("150 samples of the loads", "plan for nominal loads", "all limits kept in AC", "100.00 % (97.57 to"):
+    for words in ("Plans in samples of the loads", "deterministic", "97.57", "150"):
         assert words in done.out
 
 

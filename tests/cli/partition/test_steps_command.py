@@ -50,7 +50,7 @@ def test_a_day_is_written_in_every_format_and_shown(command: Command, case: Path
     switches = pl.read_csv(tmp_path / "csv" / "switches.csv")
     assert switches.height == 2 * 4
     assert set(switches.filter(pl.col("held") == "open")["step"]) == {"late"}
-    for words in ("AC voltage pu", "at the end kWh", "early", "late", "kWh ("):
+    for words in ("AC voltage from, pu", "end, kWh", "early", "late", "kWh · "):
         assert words in done.out
 
 

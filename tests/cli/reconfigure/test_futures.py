@@ -43,14 +43,9 @@ def test_three_topologies_are_shown_side_by_side(command: Command, ring: Path, t
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert "futures: 2" in lines
-    assert "In 2 futures planned for" in lines
-    assert [line.split()[0] for line in lines if line.startswith(("today", "mean", "answer"))] == [
-        "today",
-        "mean",
-        "answer",
-    ]
-    assert any(line.startswith("AC check of every future: largest mismatch ") for line in lines)
-    assert any(line.startswith("Gap: ") for line in lines)
+    assert len([line for line in lines if line.startswith("2 planned for")]) == 3
+    assert any(line.startswith("AC check, largest mismatch:") for line in lines)
+    assert any(line.startswith("Gap:") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +218,7 @@ def test_no_topology_in_all_futures_ends_with_3(command: Command, ring: Path, ta
     assert done.code == 3
     assert "keeps the limits in all futures" in done.out
     assert "Least violation met with these branches open" in done.out
-    assert "voltage low at" in done.out
+    assert "voltage low " in done.out
 
 
 def test_help_teaches(command: Command) -> None:

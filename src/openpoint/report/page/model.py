@@ -6,8 +6,9 @@ the name of one that the page has in a light and a dark shade (`@ink`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from openpoint.grid.grid import Grid
@@ -145,26 +146,37 @@ class Section:
 
 
 Part = Banner | Remarks | Cards | Section
-Offered = Part | Sequence[Part | None] | None
-"""What may be handed over for a page: None is left out."""
+Made = Part | Sequence[Part | None] | None
+Offered = Made | Callable[[], Made]
+"""What may be handed over: None is left out; a function makes what the page alone shows, and not the terminal."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A report.
+    """What is shown of a result, by the page in full and by the terminal in brief.
 
     Attributes:
         heading: what was asked about. subtitle: one line about it.
         study: what was asked, for the title.
-        parts: from the top to the bottom.
+        offered: the parts from the top to the bottom, some of them still to be made.
         physics: where the figures come from, a sentence.
     """
 
     heading: str
     subtitle: str
     study: str
-    parts: tuple[Part, ...]
+    offered: tuple[Offered, ...]
     physics: str = EXACT
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts, as the page shows them."""
+        return _flat(part() if callable(part) else part for part in self.offered)
+
+    @property
+    def brief(self) -> tuple[Part, ...]:
+        """The parts that the terminal shows, too: those that need no function to be made."""
+        return _flat(part for part in self.offered if not callable(part))
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -173,10 +185,14 @@ class Page:
 
 
 def page_of(grid: Grid, study: str, parts: Iterable[Offered], *, physics: str = EXACT) -> Page:
-    """The page about a grid, of those parts that there are: None stands for an empty one."""
+    """The page about a grid."""
+    return Page(grid.title or grid.name, _subtitle(grid), study, tuple(parts), physics)
+
+
+def _flat(parts: Iterable[Made]) -> tuple[Part, ...]:
+    """Those parts that there are."""
     several = (part if isinstance(part, Sequence) else [part] for part in parts)
-    found = tuple(part for some in several for part in some if part is not None)
-    return Page(grid.title or grid.name, _subtitle(grid), study, found, physics)
+    return tuple(part for some in several for part in some if part is not None)
 
 
 def _subtitle(grid: Grid) -> str:

@@ -13,7 +13,9 @@ from openpoint.results.base import Result
 def page(result: Result) -> m.Page:
     """The report of a result."""
     facts = m.Cards(tuple(m.Card(what.capitalize(), value) for what, value in result.facts().items()))
-    return m.page_of(result.grid, result.shape.study, [facts, *(_table(result, name) for name in result.shape.tables)])
+    headline = m.section(result.headline)
+    tables = [lambda name=name: _table(result, name) for name in result.shape.tables]
+    return m.page_of(result.grid, result.shape.study, [headline, facts, *tables])
 
 
 def _table(result: Result, name: str) -> m.Section | None:

@@ -5,6 +5,7 @@ How the run ended, pictures of the grid, the switching list, profiles, broken li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -12,6 +13,7 @@ import polars as pl
 
 from openpoint.errors import Problem, grouped
 from openpoint.grid.grid import Grid
+from openpoint.names import join_names
 from openpoint.report import charts
 from openpoint.report.charts import convergence, gap_text
 from openpoint.report.drawing import Panel, Sheet
@@ -63,8 +65,11 @@ def answer_page(
         log: whether the log has a section of its own; but for the column `hidden`.
     """
     ended = banner(result, answered=bool(result.to_do()), none=none)
-    last = [doubts(result.grid.notes), log_section(result, hidden) if log else None]
-    return m.page_of(result.grid, study, [ended, remarks(result.notes), *parts, *last], physics=physics)
+
+    def last() -> list[m.Section | None]:
+        return [doubts(result.grid.notes), log_section(result, hidden) if log else None]
+
+    return m.page_of(result.grid, study, [ended, remarks(result.notes), *parts, last], physics=physics)
 
 
 def remarks(notes: Iterable[str]) -> m.Remarks | None:
@@ -250,5 +255,27 @@ def points_card(result: SwitchedResult) -> m.Card:
 
 
 def gap_card(result: Answer, bound: str) -> m.Card:
-    """The gap between the bounds; that of states that cannot be is none."""
-    return m.Card("Gap between the bounds", percent(result.gap, 3), (bound,))
+    """The gap between the bounds, and the bound that proves it."""
+    if not math.isfinite(result.gap):
+        return m.Card("Gap", "not known", (bound, "" if math.isfinite(result.head.bound) else "no bound is proven"))
+    return m.Card("Gap", percent(result.gap, 4), (bound,))
+
+
+def open_points(result: SwitchedResult) -> m.Section:
+    """What is open today and in the answer, and what is to be switched: of a line switched at one end the bus there."""
+    items = [f"Open today: {join_names(result.open_before) or 'none'}"]
+    if result.has_answer:
+        items.append(f"Open branches: {join_names(result.open_branches) or 'none'}")
+        for action in ("close", "open"):
+            if named := [_place(row) for row in result.switching_list.filter(action=action).iter_rows(named=True)]:
+                items.append(f"To {action}: {join_names(named)}")
+        if not result.changes:
+            items.append("Nothing to switch: today's open branches are the answer.")
+    elif result.least_violation_open:
+        items.append(f"Least violation met with these branches open: {join_names(result.least_violation_open)}")
+    return m.section("Open points", m.Bullets(tuple(items)))
+
+
+def _place(row: dict[str, str]) -> str:
+    end = row["open_end"]
+    return row["name"] if end == "both" else f"{row['name']} (at {row[f'{end}_bus']})"

@@ -1,126 +1,70 @@
-"""A result in the terminal: lines and aligned rows that a study makes of it, printed by one renderer."""
+"""A result in the terminal: the parts of its page that are words, figures and short tables."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import polars as pl
 from rich.console import Console
 from rich.text import Text
 
-from openpoint.report.page.model import Remarks
-from openpoint.report.scene import Change
+from openpoint.report.numerals import number
+from openpoint.report.page import model as m
 from openpoint.report.terminal import words
-from openpoint.results.base import Answer
-from openpoint.results.switched import SwitchedResult
 
-VIOLATIONS_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of text in a style of Rich; `more` follows on it in a style of its own."""
-
-    text: str = ""
-    style: str = ""
-    more: str = ""
-    more_style: str = ""
+ROWS_SHOWN = 24
+_STYLES = {"good": "green", "warn": "yellow", "bad": "red"}
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Cells under each other; the columns `right` are set to the right, `head` makes the first row a heading."""
-
-    rows: Sequence[Sequence[str]]
-    right: Iterable[int] = ()
-    head: bool = False
-
-
-View = list[Line | Rows | Remarks]
-
-
-def stop(result: Answer) -> View:
-    """Why a run ended, what is to be done, and what changes the meaning of the figures that follow."""
-    why = result.termination
-    style = {0: "green", 3: "red"}.get(why.exit_code, "yellow")
-    stopped = f"\nStopped after {result.seconds:.2f} s: {why.value}. "
-    return [Line(stopped, f"bold {style}", result.in_short, "not bold"), Remarks(result.notes)]
-
-
-def switching(result: SwitchedResult, places: pl.DataFrame | None = None) -> View:
-    """What is open in the answer and what to switch; `places`: action and name, where that is not the branch alone."""
-    lines: View = [Line(f"Open branches: {words.names(result.open_branches)}", "bold")]
-    todo = result.switching_list if places is None else places
-    for action in ("close", "open"):
-        if branches := todo.filter(action=action)["name"].to_list():
-            lines.append(Line(f"To {action}: {words.names(branches)}"))
-    if not result.changes:
-        lines.append(Line("Nothing to switch: today's open branches are the answer."))
-    return lines
-
-
-def violated(count: int) -> str:
-    """How many limits are violated."""
-    return f"{words.count(count, 'limit')} violated" if count else "no limit violated"
-
-
-def ac_check(mismatch_pu: float | None, count: int, more: str = "") -> View:
-    """What the AC power flow of the answer leaves over, and how many limits it breaks; nothing without an answer."""
-    if mismatch_pu is None:
-        return []
-    return [Line(f"AC check: largest mismatch {words.small(mismatch_pu)} pu{more}, {violated(count)}")]
-
-
-def proof(gap: float, bound: str, of: str = "") -> Line:
-    """The gap, of what, and the bound that proves it."""
-    known = f"{words.percent(gap)} %{of} ({bound})"
-    return Line(f"Gap: {known if math.isfinite(gap) else 'not known, no bound is proven'}")
-
-
-def least_violation(result: Change) -> View:
-    """The limits that break at the least violation met, and what is open there."""
-    lines = violations("Least violation met", result.least_violation)
-    if result.least_violation_open:
-        lines.append(Line(f"  with these branches open: {words.names(result.least_violation_open)}"))
-    return lines
-
-
-def violations(title: str, found: Sequence[object]) -> View:
-    """The first of them under a title; nothing where there are none."""
-    return [Line(f"{title}:"), *_first([str(each) for each in found])] if found else []
-
-
-def violation_rows(found: pl.DataFrame, where: str, place: str) -> View:
-    """The first rows of a table of violations; `where` says how `place`, a column of it, follows the name."""
-    limits = [
-        f"{row['kind']} at {row['name']} {where} {row[place]}: "
-        f"{row['value']:.5g} {row['unit']}, limit {row['limit']:.5g} {row['unit']}"
-        for row in found.iter_rows(named=True)
-    ]
-    return _first(limits)
-
-
-def _first(limits: list[str]) -> View:
-    lines: View = [Line(f"  {words.safe(limit)}") for limit in limits[:VIOLATIONS_SHOWN]]
-    if (more := len(limits) - VIOLATIONS_SHOWN) > 0:
-        lines.append(Line(f"  and {more} more; --json, --csv and --report list all"))
-    return lines
-
-
-def show(out: Console, view: View, remark: Callable[[Console, Iterable[str]], None]) -> None:
-    """Print a view; `remark` prints what changes the meaning of the figures."""
-    for part in view:
-        if isinstance(part, Remarks):
+def show(out: Console, page: m.Page, remark: Callable[[Console, Iterable[str]], None]) -> None:
+    """Print a page in brief; `remark` prints what changes the meaning of the figures."""
+    for part in page.brief:
+        if isinstance(part, m.Remarks):
             remark(out, part.notes)
-        elif isinstance(part, Line):
-            out.print(Text(part.text, part.style).append(part.more, part.more_style))
+        elif isinstance(part, m.Banner):
+            text = Text(f"\n{words.safe(part.lead)} ", f"bold {_STYLES[part.kind]}")
+            out.print(text.append(words.safe(part.text), "not bold"))
+        elif isinstance(part, m.Cards):
+            show_rows(out, [[words.safe(cell) for cell in _figure(card)] for card in part.cards])
         else:
-            show_rows(out, part.rows, part.right, head=part.head)
+            out.print(Text(f"\n{words.safe(part.heading)}", "bold"))
+            for block in part.content:
+                _show_block(out, block)
+
+
+def _figure(card: m.Card) -> tuple[str, str]:
+    return f"{card.what}:", " · ".join(filter(None, (card.figure, *card.more)))
+
+
+def _show_block(out: Console, block: m.Block) -> None:
+    """A block of words, or a table; pictures are for the page."""
+    if isinstance(block, m.Words):
+        out.print(Text(words.safe(f"{block.text}{block.strong or ''}"), "dim" if block.small else ""))
+    elif isinstance(block, m.Bullets):
+        for item in block.items:
+            out.print(Text(words.safe(item)))
+    elif isinstance(block, m.Table):
+        out.print(Text(f"{words.safe(block.caption)}:"))
+        numbers = [i for i, column in enumerate(block.columns) if column.digits is not None]
+        rows = [[words.safe(cell) for cell in row] for row in _cells(block)]
+        show_rows(out, [[words.safe(column.heading) for column in block.columns], *rows], numbers, head=True)
+        if (more := len(block.rows) - ROWS_SHOWN) > 0:
+            out.print(Text(f"  and {more} more; --json, --csv and --report list all"))
+
+
+def _cells(table: m.Table) -> Iterator[list[str]]:
+    for row in table.rows[:ROWS_SHOWN]:
+        yield [_cell(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)]
+
+
+def _cell(cell: m.Cell, digits: int | None) -> str:
+    if isinstance(cell, m.Link):
+        return cell.text
+    if digits is not None and isinstance(cell, int | float):
+        return number(cell, digits)
+    return "–" if cell is None else str(cell)
 
 
 def show_rows(out: Console, rows: Sequence[Sequence[str]], right: Iterable[int] = (), *, head: bool = False) -> None:
     """Lines with cells under each other; the columns `right` are set to the right."""
-    for number, line in enumerate(words.aligned(rows, right)):
-        out.print(Text(line, style="bold" if head and number == 0 else ""))
+    for place, line in enumerate(words.aligned(rows, right)):
+        out.print(Text(line, style="bold" if head and place == 0 else ""))

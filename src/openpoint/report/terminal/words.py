@@ -22,26 +22,9 @@ def kw(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) >= 0.1 or value == 0.0 else f"{value:.6f}"
 
 
-def usd(value: float | None) -> str:
-    """An amount of money; `-` where there is no value."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{'-' if value <= -0.005 else ''}${abs(value):,.2f}"
-
-
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage without the sign; `-` where there is no value."""
     return "-" if fraction is None or not math.isfinite(fraction) else f"{100.0 * fraction:.4f}"
-
-
-def voltage(value: float | None, bus: str | None) -> str:
-    """A voltage and its bus."""
-    return "-" if value is None else f"{value:.5f} pu at {safe(bus or '?')}"
-
-
-def small(value: float | None) -> str:
-    """A number whose size is what matters."""
-    return "-" if value is None else f"{value:.1e}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

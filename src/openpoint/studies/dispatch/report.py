@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import polars as pl
 
@@ -17,8 +18,6 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.scene import build_scene
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
 
@@ -37,61 +36,6 @@ PICTURES: Mapping[str, Callable[[DispatchResult], Sheet]] = {
 """The grid before and after, its voltages over the distance to the source, its most loaded branches, the bounds."""
 
 
-_MOST_ACTIONS = 30
-
-
-def view(result: DispatchResult) -> v.View:
-    """Why the run stopped, and the grid before and after."""
-    return [
-        *v.stop(result),
-        *_answer(result),
-        *v.ac_check(result.ac_max_mismatch_pu, len(result.violations)),
-        *v.violations("Limits violated", result.violations),
-        *v.least_violation(result),
-    ]
-
-
-def _answer(result: DispatchResult) -> v.View:
-    missing = [kind for kind in FREE if kind not in result.free]
-    not_free = f" (not: {', '.join(missing)})" if missing else ""
-    free = v.Line(f"Free: {', '.join(result.free)}{not_free}")
-    bound = f"bound {figure(result.lower_bound, result.objective_unit)}"
-    if result.objective is None:
-        return [free, v.Line(f"No state that keeps the limits was found ({bound}).")]
-    rows = v.Rows(_before_after(result), (1, 2), head=True)
-    objective = f" of {figure(result.objective, result.objective_unit)}"
-    return [free, v.Line(), rows, *_actions_lines(result), v.proof(result.gap, bound, objective)]
-
-
-def _before_after(result: DispatchResult) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("", "today", "answer", "sought")]
-    for row in result.criteria.iter_rows(named=True):
-        weight, most = row["weight"], row["at_most"]
-        sought = [f"weight {weight:g}"] if weight is not None else []
-        sought += [f"at most {most:g}"] if most is not None else []
-        values = (figure(row[when], row["unit"]) for when in ("today", "answer"))
-        rows.append((row["name"], *values, ", ".join(sought)))
-    for side in ("lowest", "highest"):
-        short = "min" if side == "lowest" else "max"
-        before, after = getattr(result, f"v_{short}_before_pu"), getattr(result, f"v_{short}_pu")
-        bus = getattr(result, f"v_{short}_bus")
-        rows.append((f"{side} voltage", figure(before, "pu"), figure(after, "pu"), f"at {words.safe(bus or '?')}"))
-    return rows
-
-
-def _actions_lines(result: DispatchResult) -> v.View:
-    listed = result.actions
-    if listed.is_empty():
-        return [v.Line("Nothing to do: today's state is the answer.", "bold")]
-    columns = ["number", "action", "kind", "name", "place", "quantity", "today", "answer", "unit", "then"]
-    shown = listed.head(_MOST_ACTIONS).select(columns)
-    rows: list[tuple[str, ...]] = [("", "do", "what", "name", "at", "quantity", "today", "answer", "", "then")]
-    rows += [tuple(words.safe(str(cell)) for cell in row) for row in shown.iter_rows()]
-    left = listed.height - shown.height
-    more = [v.Line(f"and {left} more; --csv, --json and --report list all")] if left else []
-    return [v.Line("\nTo do:", "bold"), v.Rows(rows, (0, 6, 7), head=True), *more, v.Line()]
-
-
 def figure(value: float | None, unit: str) -> str:
     """A figure with its unit."""
     if value is None or not math.isfinite(value):
@@ -102,13 +46,12 @@ def figure(value: float | None, unit: str) -> str:
 
 def page(result: DispatchResult) -> m.Page:
     """The report of a result."""
-    scene = build_scene(result)
+    scene = cache(lambda: build_scene(result))
     advice = "Relax these limits, free more devices, or reinforce here. The state with the least violation opens: "
-    limits = s.limits_section(result, scene, advice)
     urgent = bool(result.violations or result.least_violation)
     parts = [
         _cards(result),
-        limits if urgent else None,
+        s.limits_section(result, scene(), advice) if urgent else None,
         t.table_section(
             "What is sought and kept",
             result,
@@ -119,18 +62,20 @@ def page(result: DispatchResult) -> m.Page:
             long=False,
         ),
         _actions(result),
-        s.grid_section(scene, grid_sheet(scene, headline(result))),
-        None if urgent else limits,
-        s.profiles(scene),
-        s.convergence_section(result),
-        _supply(result),
-        t.place_tables(scene, result.shape, result.buses, result.branches),
+        lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result))),
+        lambda: None if urgent else s.limits_section(result, scene(), advice),
+        lambda: s.profiles(scene()),
+        lambda: s.convergence_section(result),
+        lambda: _supply(result),
+        lambda: t.place_tables(scene(), result.shape, result.buses, result.branches),
     ]
     return s.answer_page(result, "dispatch", parts)
 
 
 def _cards(result: DispatchResult) -> m.Cards:
     unit = result.objective_unit
+    missing = [kind for kind in FREE if kind not in result.free]
+    free = f"free: {', '.join(result.free)}{', not ' * bool(missing)}{', '.join(missing)}"
     found = result.criteria.filter(pl.col("weight").is_not_null())
     cards = [_figure_card(row) for row in found.iter_rows(named=True)]
     lowest = "–" if result.v_min_pu is None else f"{result.v_min_pu:.4f} … {result.v_max_pu:.4f} pu"
@@ -145,7 +90,11 @@ def _cards(result: DispatchResult) -> m.Cards:
     kept = "All limits hold." if not result.violations else "Limits are broken, see below."
     return m.cards(
         *cards,
-        m.Card("To do", str(result.actions.height) if result.has_answer else "–", (result.to_do(),)),
+        m.Card(
+            "To do",
+            str(result.actions.height) if result.has_answer else "–",
+            (result.to_do(), free),
+        ),
         s.gap_card(result, ", ".join(filter(None, (bound, total)))),
         m.Card("Voltages", lowest, (at, was)),
         s.check_card(result.ac_max_mismatch_pu, kept if result.has_answer else ""),

@@ -13,6 +13,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
+from openpoint.names import join_names
 from openpoint.report.charts import axes_chart, convergence_sheet, gap_text
 from openpoint.report.drawing import (
     Chart,
@@ -37,10 +38,6 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.page.model import Remarks
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, stop
-from openpoint.studies.partition.ac import PartitionSamples, Share
 from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
 from openpoint.studies.partition.scene import (
     PartitionScene,
@@ -270,132 +267,6 @@ def unit_words(unit: Unit) -> str:
     return f"{shorten(unit.name)} {unit.p_kw:,.0f}/{unit.p_max_kw:,.0f}" if unit.island else shorten(unit.name)
 
 
-_ISLANDS = ("island", "forms the grid", "load kW", "capacity kW", "blocks (first bus)")
-_UNITS = ("generator", "island", "p kW", "q kvar", "most kW")
-_LEVELS = ("loads ±", "served kW", "share", "cost at worst", "gap %", "islands", "blocks")
-
-
-def view(result: PartitionResult | PartitionLevelsResult) -> View:
-    """Why the run stopped, what is served and what to switch; of several levels a row each."""
-    if isinstance(result, PartitionLevelsResult):
-        return _levels_lines(result)
-    return [*stop(result), *costs(result, "kW", result.served_kw, result.total_kw), *_plan(result)]
-
-
-def _plan(result: PartitionResult) -> View:
-    if result.cost_usd is None:
-        return []
-    islands = [
-        (
-            str(row["island"]),
-            words.safe(row["grid_forming"]),
-            words.kw(row["load_kw"]),
-            words.kw(row["capacity_kw"]),
-            words.safe(row["blocks"]),
-        )
-        for row in result.islands.iter_rows(named=True)
-    ]
-    units = [
-        (words.safe(row["name"]), str(row["island"]), *(words.kw(row[key]) for key in ("p_kw", "q_kvar", "p_max_kw")))
-        for row in result.generators.iter_rows(named=True)
-        if row["island"]
-    ]
-    return [
-        Rows([_ISLANDS, *islands], (2, 3), head=True),
-        Line(f"\nDead blocks: {words.names(result.blocks.filter(energised=False)['name'])}"),
-        *(_moves(result, action, state) for action, state in (("close", "closed"), ("open", "open"))),
-        Line(),
-        Rows([_UNITS, *units], range(1, 5), head=True),
-        *([] if result.samples is None else _samples_lines(result.samples)),
-    ]
-
-
-def _moves(result: PartitionResult, action: str, state: str) -> Line:
-    there = result.switches.filter(closed=action == "close")
-    move, stay = (words.names(there.filter(switching=what)["name"]) for what in (action, ""))
-    return Line(f"{action.title()}: {move}", "bold", f"   (stay {state}: {stay})", "dim")
-
-
-def _samples_lines(samples: PartitionSamples) -> View:
-    """In how many samples of the loads the plan holds, and the one made for nominal loads."""
-    plans = samples.by_plan
-    cut = "" if samples.stopped is None else f" ({samples.asked} asked)"
-    titles = {"robust": "this plan", "deterministic": "plan for nominal loads"}
-    rows = [
-        (f"{words.count(samples.judged, 'sample')} of the loads{cut}", *(titles[name] for name in plans)),
-        ("served kW", *(words.kw(each.served_kw) for each in plans.values())),
-        ("followed in the linear model", *(_share(each.linear) for each in plans.values())),
-        ("all limits kept in AC", *(_share(each.ac) for each in plans.values())),
-        ("the same, losses left to one generator", *(_share(each.ac_alone) for each in plans.values())),
-    ]
-    worst = words.small(max(each.max_mismatch_pu for each in plans.values()))
-    return [
-        Line(),
-        Rows(rows, head=True),
-        *(
-            Line(f"Commonest failure in AC, {titles[name]}: {words.safe(each.commonest)}")
-            for name, each in plans.items()
-        ),
-        Line(f"AC check by the equations of the network: largest mismatch {worst} pu"),
-    ]
-
-
-def _share(share: Share) -> str:
-    if share.of == 1:
-        return "yes" if share.count else "no"
-    low, high = share.interval
-    return f"{100.0 * share.share:.2f} % ({100.0 * low:.2f} to {100.0 * high:.2f})"
-
-
-def costs(result: PlanResult, unit: str, served: float, total: float) -> View:
-    """What is served, what is uncertain, what it costs, and how close the proof is."""
-    bound = f"bound {words.usd(result.lower_bound_usd)}"
-    if result.cost_usd is None:
-        return [Line(f"No plan was found ({bound}).")]
-    share = f"{100.0 * served / total:.1f} %" if total else "-"
-    moved = f"{len(result.uncertain_loads)} loads ± {100.0 * result.uncertainty:g} %"
-    rows = [
-        ("uncertain", moved if result.uncertain_loads else "no"),
-        ("cost at worst", words.usd(result.cost_usd)),
-        ("de-energised blocks", words.usd(result.lost_usd)),
-        ("set-points", words.usd(result.generation_usd)),
-        ("following the loads, at worst", words.usd(result.worst_recourse_usd)),
-        ("worst slack kW", words.kw(result.worst_slack_kw)),
-    ]
-    return [
-        Line(f"\nServes {words.kw(served)} of {words.kw(total)} {unit} ({share})", "bold"),
-        Rows(rows),
-        Line(f"Gap: {words.percent(result.gap)} % ({bound})\n"),
-    ]
-
-
-def _levels_lines(found: PartitionLevelsResult) -> View:
-    """A row a level: what is served, what it costs and how close the proof is."""
-    rows = [
-        (
-            f"{100.0 * level:g} %",
-            words.kw(each.served_kw),
-            f"{100.0 * each.served_kw / each.total_kw:.1f} %" if each.total_kw else "-",
-            words.usd(each.cost_usd),
-            words.percent(each.gap),
-            str(each.islands.height),
-            str(len(each.energised_blocks)),
-            "-" if each.samples is None else f"{100.0 * each.samples.robust.ac.share:.2f} %",
-            words.names(each.closed_switches),
-            each.termination.value,
-        )
-        for level, each in found.by_level.items()
-    ]
-    missing = sorted(set(found.asked) - set(found.by_level))
-    return [
-        Line(),
-        Remarks(tuple(note for each in found.results for note in each.notes)),
-        Rows([(*_LEVELS, "kept in AC", "closed", "ended"), *rows], range(8), head=True),
-        *([Line(f"Interrupted, not computed: {', '.join(f'{level:g}' for level in missing)}")] if missing else []),
-        Line("\nEach plan in full: --json, --csv, --excel or --report.", "dim"),
-    ]
-
-
 _LINEAR = "Loads are nominal; costs, bounds and set-points are those of a linear three-phase power flow, AC is exact."
 
 
@@ -422,7 +293,6 @@ class Plans:
 
 def page(result: PartitionResult | PartitionLevelsResult) -> m.Page:
     """The report of a result."""
-    scene = build_partition_scene(result)
     several = isinstance(result, PartitionLevelsResult)
     found = titled(result) if isinstance(result, PartitionLevelsResult) else {"": result}
     plans = Plans("level" if several else "", {k: v.tables() for k, v in found.items()})
@@ -434,20 +304,22 @@ def page(result: PartitionResult | PartitionLevelsResult) -> m.Page:
         s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
         s.remarks(note for each in found.values() for note in each.notes),
         _levels(found, result) if isinstance(result, PartitionLevelsResult) else _cards(result),
-        pictures(scene, headline(result)),
+        lambda: pictures(build_partition_scene(result), headline(result)),
         islands(plans),
         switches(plans),
         generators(plans),
-        blocks(plans),
         _samples(plans),
-        proof(logs, plans),
-        s.doubts(result.grid.notes),
+        lambda: blocks(plans),
+        lambda: proof(logs, plans),
+        lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "microgrids", parts, physics=_LINEAR)
 
 
 def _cards(result: PartitionResult) -> m.Cards:
     served = f"{number(result.served_kw, 0)} of {number(result.total_kw, 0)} kW"
+    dead = f"without supply: {join_names(result.blocks.filter(energised=False)['name']) or 'none'}"
+    closed = f"closed switches: {join_names(result.closed_switches) or 'none'}"
     made = f"{result.islands.height}: {len(result.energised_blocks)} of {result.blocks.height} blocks"
     formed = f"the grid is formed by {', '.join(result.grid_forming) or 'nobody'}"
     slack = "Generators can follow the loads within all limits."
@@ -457,7 +329,7 @@ def _cards(result: PartitionResult) -> m.Cards:
     return m.cards(
         m.Card("Load served", served, (share,)),
         m.Card("Cost of an hour, at worst", usd(result.cost_usd), cost_lines(result)),
-        m.Card("Islands", made, (formed,)),
+        m.Card("Islands", made, (formed, dead, closed)),
         uncertain_card(result),
         s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
         m.Card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", (slack,)),
@@ -491,6 +363,7 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevelsResult)
             m.Column("gap, %", 4): 100.0 * each.gap,
             m.Column("islands", 0): each.islands.height,
             m.Column("blocks", 0): len(each.energised_blocks),
+            m.Column("kept in AC, %", 2): None if each.samples is None else 100.0 * each.samples.robust.ac.share,
             "closed switches": ", ".join(each.closed_switches) or "none",
             m.Column("seconds", 1): each.seconds,
             "ended": each.termination.value,
@@ -498,8 +371,10 @@ def _levels(found: Mapping[str, PartitionResult], result: PartitionLevelsResult)
         for level, each in found.items()
     ]
     cells = [tuple(row.values()) for row in rows]
+    missing = [f"{level:g}" for level in sorted(set(result.asked) - set(result.by_level))]
+    left = m.Words(f"Interrupted, not computed: {', '.join(missing)}") if missing else None
     listed = t.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
-    return m.section("What robustness costs", listed, m.Panels(level_panels(result), beside=True))
+    return m.section("What robustness costs", listed, left, m.Panels(level_panels(result), beside=True))
 
 
 def pictures(scene: PartitionScene, title: str, *, still: bool = True) -> m.Section | None:
@@ -559,7 +434,7 @@ def blocks(plans: Plans) -> m.Section:
 
 def _samples(plans: Plans) -> m.Section | None:
     """The results of samples of the loads, where any were drawn."""
-    frame = plans.frame("samples").with_columns(pl.col("^.*_(share|low)$") * 100.0)
+    frame = plans.frame("samples").with_columns(pl.col("^.*_(share|low|high)$") * 100.0)
     if frame.is_empty():
         return None
     text = (

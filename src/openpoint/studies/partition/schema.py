@@ -39,7 +39,7 @@ def _share(name: str, heading: str, doc: str) -> c.Table:
     return {
         f"{name}_share": c.number(f"share of the samples in which {doc}", heading, 2),
         f"{name}_low": c.number("lower end of its 95 % confidence interval (Clopper-Pearson)", "at least, %", 2),
-        f"{name}_high": c.number("upper end"),
+        f"{name}_high": c.number("upper end", "at most, %", 2),
     }
 
 
@@ -97,7 +97,9 @@ _TABLES: dict[str, c.Table] = {
             "exact AC keeps all limits, the grid-forming generators making up for that alone",
         ),
         "unsolved": c.whole("samples whose AC power flow has no solution", "without solution"),
-        "max_mismatch_pu": c.number("largest mismatch of the AC flows by the equations of the network, pu"),
+        "max_mismatch_pu": c.number(
+            "largest mismatch of the AC flows by the equations of the network, pu", "mismatch, pu", 9
+        ),
     },
     "failures": {
         "plan": c.text("as in the samples", options=["robust", "deterministic"]),

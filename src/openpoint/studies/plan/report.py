@@ -13,9 +13,7 @@ from openpoint.report.layout.place import shorten
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page.html import html_for
-from openpoint.report.switch_plan import plan_section, plan_view
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Rows, View
+from openpoint.report.switch_plan import plan_section
 from openpoint.studies.plan.result import SwitchPlanResult
 
 
@@ -41,17 +39,11 @@ def voltages(result: SwitchPlanResult) -> Sheet:
 PICTURES: Mapping[str, Callable[[SwitchPlanResult], Sheet]] = {"voltages": voltages}
 
 
-def view(result: SwitchPlanResult) -> View:
-    """The two states and the steps."""
-    states = [("open before", words.names(result.open_before)), ("open after", words.names(result.open_after))]
-    return [Rows(states), *plan_view(result.plan)]
-
-
 def page(result: SwitchPlanResult) -> m.Page:
     """The report of a result."""
     plan = result.plan
     kept = plan.found and plan.keeps_limits
-    parts: list[m.Part | None] = [
+    parts: list[m.Offered] = [
         m.Banner("good" if kept else "warn", plan.in_short, ""),
         m.cards(
             m.Card("Operations", str(plan.operations), (f"{plan.manual_operations} manual",)),
@@ -60,7 +52,7 @@ def page(result: SwitchPlanResult) -> m.Page:
             m.Card("Open after", join_names(result.open_after) or "none", ()),
         ),
         plan_section(plan),
-        s.doubts(result.grid.notes),
+        lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "switch plan", parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import polars as pl
 
@@ -14,10 +15,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.page.model import Remarks
 from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, violated, violations
 from openpoint.results.violation import phase_words
 from openpoint.studies.powerflow.result import PowerflowResult
 
@@ -66,40 +64,21 @@ PICTURES: Mapping[str, Callable[[PowerflowResult], Sheet]] = {
 """The grid, the voltages over the distance to the source, the most loaded branches."""
 
 
-def view(result: PowerflowResult) -> View:
-    """The figures of a power flow."""
-    figures = [
-        ("loss", f"{words.kw(result.loss_kw)} kW"),
-        ("lowest voltage", words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase)),
-        ("highest voltage", words.voltage(result.v_max_pu, result.v_max_bus) + phase_words(result.v_max_phase)),
-        ("delivered", f"{words.kw(float(result.sources['p_kw'].sum()))} kW"),
-        ("AC mismatch", f"{words.small(result.ac_max_mismatch_pu)} pu"),
-    ]
-    text = "{} does not hold {:g} pu at {}: {:.1f} kvar is a limit of it"
-    not_holding = result.generators.filter(~pl.col("holds")).select("name", "bus", "q_kvar", "v_pu").iter_rows()
-    return [
-        Remarks(result.notes),
-        Rows(figures),
-        *(Line(text.format(words.safe(name), v, words.safe(bus), q), "yellow") for name, bus, q, v in not_holding),
-        *violations("Limits violated", result.violations),
-        Line(f"{violated(len(result.violations)).capitalize()}."),
-    ]
-
-
 def page(result: PowerflowResult) -> m.Page:
     """The report of a result."""
-    scene = powerflow_scene(result)
+    scene = cache(lambda: powerflow_scene(result))
     broken = s.violation_table("broken", "Limits broken", result.violations)
     parts = [
         _banner(len(result.violations)),
         s.remarks(result.notes),
         _cards(result),
         m.section("Limits", broken, long=True) if broken else None,
-        s.grid_section(scene, grid(result, scene)),
-        s.profiles(scene),
-        t.place_tables(scene, result.shape, result.buses, result.branches),
-        t.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),
-        s.doubts(result.grid.notes),
+        _not_holding(result),
+        lambda: s.grid_section(scene(), grid(result, scene())),
+        lambda: s.profiles(scene()),
+        lambda: t.place_tables(scene(), result.shape, result.buses, result.branches),
+        lambda: t.table_section("Sources", result, "sources", "What they deliver", ["name", "bus"], long=False),
+        lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "power flow", parts)
 
@@ -108,6 +87,14 @@ def _banner(broken: int) -> m.Banner:
     if broken:
         return m.Banner("warn", f"{broken} limit{'s' * (broken > 1)} broken.", "See below.")
     return m.Banner("good", "All limits hold.", "")
+
+
+def _not_holding(result: PowerflowResult) -> m.Section | None:
+    """Generators that do not hold their voltage."""
+    found = result.generators.filter(~pl.col("holds")).select("name", "v_pu", "bus", "q_kvar").iter_rows()
+    text = "{} does not hold {:g} pu at {}: {:.1f} kvar is a limit of it"
+    items = tuple(text.format(*row) for row in found)
+    return m.section("Voltages that are not held", m.Bullets(items)) if items else None
 
 
 def _cards(result: PowerflowResult) -> m.Cards:

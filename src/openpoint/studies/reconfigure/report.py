@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -18,12 +19,10 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene, State, build_scene, numbers, scene_of
-from openpoint.report.switch_plan import plan_section, plan_view
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
+from openpoint.report.switch_plan import plan_section
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation, phase_words
-from openpoint.studies.reconfigure.result import SoftLimits, TopologyResult
+from openpoint.studies.reconfigure.result import TopologyResult
 
 
 def headline(result: TopologyResult) -> str:
@@ -110,98 +109,38 @@ def _state(
     )
 
 
-def view(result: TopologyResult) -> v.View:
-    """Why the run stopped, and the grid before and after."""
-    lines = [*v.stop(result), *_answer(result), *v.ac_check(result.ac_max_mismatch_pu, len(result.violations))]
-    lines += v.violations("Limits violated", result.violations)
-    if result.soft_limits is not None:
-        lines.append(v.Line(f"Limits relaxed for this answer: {words.safe(_relaxed(result.soft_limits))}", "bold red"))
-    if result.plan is not None:
-        lines += plan_view(result.plan)
-    return [*lines, *v.least_violation(result)]
-
-
-def _answer(result: TopologyResult) -> v.View:
-    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
-    if result.loss_kw is None:
-        return [v.Line(f"No topology that keeps the limits was found ({bound}).")]
-    losses = f"{words.kw(result.loss_before_kw)} → {words.kw(result.loss_kw)} kW"
-    is_loss = result.objective_kw is None or math.isclose(result.objective_kw, result.loss_kw, rel_tol=1e-9)
-    objective = "" if is_loss else f" of {words.kw(result.objective_kw)} kW with changes"
-    if result.linear_kw is not None:
-        bound += f" of the linear model, its best {words.kw(result.linear_kw)} kW"
-    return [
-        v.Line(f"\nLoss {losses}{_saving(result)}", "bold"),
-        v.Rows(before_after(result), head=True),
-        v.Line(f"Open today: {words.names(result.open_before)}"),
-        *v.switching(result, places(result)),
-        v.proof(result.gap, bound, objective),
-    ]
-
-
-def places(result: TopologyResult) -> pl.DataFrame:
-    """What is to be opened or closed; of a line that is switched at one end alone the bus there."""
-    end = pl.col("open_end")
-    at = pl.when(end == "from").then("from_bus").when(end == "to").then("to_bus")
-    named = pl.when(end == "both").then("name").otherwise(pl.format("{} (at {})", "name", at))
-    return result.switching_list.select("action", named.alias("name"))
-
-
-def before_after(result: TopologyResult) -> list[tuple[str, str, str]]:
-    before, after = (_loading(result.branches, f"loading_{when}_percent") for when in ("before", "after"))
-    return [
-        ("", "today", "answer"),
-        ("loss", f"{words.kw(result.loss_before_kw)} kW", f"{words.kw(result.loss_kw)} kW"),
-        (
-            "lowest voltage",
-            words.voltage(result.v_min_before_pu, result.v_min_before_bus) + phase_words(result.v_min_before_phase),
-            words.voltage(result.v_min_pu, result.v_min_bus) + phase_words(result.v_min_phase),
-        ),
-        ("highest loading", before, after),
-    ]
-
-
-def _loading(branches: pl.DataFrame, column: str) -> str:
+def _loading(branches: pl.DataFrame, when: str) -> str:
+    column = f"loading_{when}_percent"
     known = branches.filter(pl.col(column).is_not_null()).sort(column)
     if known.is_empty():
         return "no ratings given"
-    return f"{known[column][-1]:.1f} % at {words.safe(known['name'][-1])}"
-
-
-def _saving(result: TopologyResult) -> str:
-    before, after = result.loss_before_kw, result.loss_kw
-    if before is None or after is None or before <= 0.0:
-        return ""
-    return f" ({100.0 * (after - before) / before:+.2f} %)"
-
-
-def _relaxed(soft: SoftLimits) -> str:
-    shown = [str(each) for each in soft.relaxed[: v.VIOLATIONS_SHOWN]]
-    more = len(soft.relaxed) - len(shown)
-    proof = "proven to be the least" if soft.proven else "not proven to be the least"
-    return f"{', '.join(shown)}{f', and {more} more' if more else ''}; {proof}"
+    return f"{known[column][-1]:.1f} % at {known['name'][-1]}"
 
 
 def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
-    scene = build_scene(result)
-    limits = _limits(result, scene)
+    scene = cache(lambda: build_scene(result))
     urgent = bool(result.violations or result.least_violation)
     parts = [
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
-        limits if urgent else None,
-        s.grid_section(scene, grid_sheet(scene, headline(result)), picture=picture),
-        s.switching(scene),
+        _limits(result, scene()) if urgent else None,
+        s.open_points(result),
         plan_section(result.plan),
-        None if urgent else limits,
-        s.profiles(scene),
-        s.convergence_section(result),
-        t.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
-        if scene.has_phases
-        else None,
-        t.place_tables(scene, result.shape, result.buses, result.branches),
-        t.table_section("Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]),
+        lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result)), picture=picture),
+        lambda: s.switching(scene()),
+        lambda: None if urgent else _limits(result, scene()),
+        lambda: s.profiles(scene()),
+        lambda: s.convergence_section(result),
+        lambda: (
+            t.table_section("Voltages by phase", result, "phases", "To neutral", result.phases.columns, long=False)
+            if scene().has_phases
+            else None
+        ),
+        lambda: t.place_tables(scene(), result.shape, result.buses, result.branches),
+        lambda: t.table_section(
+            "Generators", result, "generators", "Output of the answer", ["name", "bus", "p_kw", "q_kvar"]
+        ),
     ]
     return s.answer_page(result, "open points", parts)
 
@@ -214,11 +153,13 @@ def _cards(result: TopologyResult) -> m.Cards:
     where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
     was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
     kept = "All limits hold." if not result.violations else "Limits are broken, see below."
+    loading, loading_was = (_loading(result.branches, when) for when in ("after", "before"))
     return m.cards(
         m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
         s.points_card(result),
         s.gap_card(result, _bound(result)),
         m.Card("Lowest voltage", lowest, (at, was)),
+        m.Card("Highest loading", loading, ("" if loading == loading_was else f"today {loading_was}",)),
         s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
         s.effort_card(result),
     )

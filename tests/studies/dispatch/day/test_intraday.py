@@ -12,11 +12,11 @@ import pytest
 
 import openpoint
 from openpoint import InputError, OptionError
-from openpoint.report.terminal.view import Line
+from openpoint.report.page.model import Section, Words
 from openpoint.results import columns as c
 from openpoint.scenarios.day.schemas import MeasuredState
 from openpoint.studies.dispatch.day.options import DayOptions
-from openpoint.studies.dispatch.day.report import view
+from openpoint.studies.dispatch.day.report import page
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.schema import STATES
 from openpoint.studies.dispatch.day.study import PreparedDay, prepare_day
@@ -81,8 +81,10 @@ def test_it_is_told_that_this_is_the_rest(whole: DispatchDayResult) -> None:
     assert any(
         note.startswith("this is the rest of the day, from period 12 on: the 12 h before") for note in rest.notes
     )
-    lines = [line.text for line in view(rest) if isinstance(line, Line)]
-    assert "The rest of the day, from 12 on (12 h have passed): all figures are of it alone." in lines
+    told = next(
+        part for part in page(rest).brief if isinstance(part, Section) and part.heading == "The rest of the day"
+    )
+    assert told.content == (Words("From 12 on; 12 h have passed. All figures are of the rest alone."),)
     assert "rest of the day from 12" in repr(rest)
     assert "as it is now" in rest.decided["told"].to_list()
     assert not any("not measured" in note or "longer be reached" in note for note in rest.notes)

@@ -19,7 +19,7 @@ from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.faults import search as module
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.front.report import view
+from openpoint.studies.reconfigure.faults.front.report import page
 from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.search import (
@@ -291,7 +291,7 @@ def test_a_stopped_front_keeps_what_it_has() -> None:
     assert "not every point is proven" in front.notes[-1]
     nothing = openpoint.reconfigure_front("baran33", "unrestorable", limits=openpoint.Limits(v_min_pu=0.999))
     assert nothing.termination is Termination.INFEASIBLE
-    assert "No radial state" in str(view(nothing))
+    assert "No radial state" in str(page(nothing).brief)
     assert "points 0" in repr(nothing)
 
 

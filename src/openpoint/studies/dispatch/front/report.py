@@ -15,11 +15,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.page.model import Remarks
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
 from openpoint.studies.dispatch.front.result import DispatchFront
-from openpoint.studies.dispatch.report import figure
 
 
 def chart(result: DispatchFront) -> Chart | None:
@@ -46,33 +42,9 @@ def front(result: DispatchFront) -> Sheet:
 PICTURES: Mapping[str, Callable[[DispatchFront], Sheet]] = {"front": front}
 
 
-def view(result: DispatchFront) -> v.View:
-    """A row a point."""
-    rows: list[tuple[str, ...]] = [
-        ("", f"bound of {result.kept}", result.kept, result.sought, "proven", "gap %", "to do", "ended")
-    ]
-    for row in result.points.iter_rows(named=True):
-        rows.append(
-            (
-                str(row["number"]),
-                figure(row["limit"], result.kept_unit),
-                figure(row["kept"], result.kept_unit),
-                figure(row["sought"], result.sought_unit),
-                figure(row["lower_bound"], result.sought_unit),
-                words.percent(row["gap"]),
-                "-" if row["actions"] is None else str(row["actions"]),
-                row["termination"],
-            )
-        )
-    text = f"\nThe least {result.sought} at each bound of {result.kept}: {words.count(result.point_count, 'point')}."
-    return [v.Line(text, "bold"), Remarks(result.notes), v.Rows(rows, (1, 2, 3, 4, 5, 6), head=True)]
-
-
 def page(result: DispatchFront) -> m.Page:
     """The report of a result."""
-    drawn = chart(result)
     text = f"The least {result.sought} at each bound of {result.kept}, and the bound that is proven of it"
-    picture = None if drawn is None else Panel("front", drawn, "", text)
     meant = [
         m.Words(f"{name}: {CRITERIA[name].text}.", small=True)
         for name in (result.sought, result.kept)
@@ -82,11 +54,16 @@ def page(result: DispatchFront) -> m.Page:
     last = ["termination", "method"]
     parts = [
         s.remarks(result.notes),
-        m.section(f"{result.sought.capitalize()} and {result.kept}", picture, *meant),
+        lambda: m.section(f"{result.sought.capitalize()} and {result.kept}", _picture(result, text), *meant),
         t.table_section("Points", result, "points", text, ["open_branches"], frame=points, last=last),
-        s.doubts(result.grid.notes),
+        lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "front of dispatch", parts)
+
+
+def _picture(result: DispatchFront, text: str) -> Panel | None:
+    drawn = chart(result)
+    return None if drawn is None else Panel("front", drawn, "", text)
 
 
 html = html_for(page)

@@ -17,10 +17,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables
 from openpoint.report.page.html import html_for
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, stop
 from openpoint.studies.partition import report as moment
-from openpoint.studies.partition.report import costs
 from openpoint.studies.partition.scene import RUNS_KW, PartitionScene, island_colour, plans_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 
@@ -211,39 +208,6 @@ def _stores(result: PartitionStepsResult, times: Timeline, names: list[str]) -> 
 PICTURES: Mapping[str, Callable[[PartitionStepsResult], Sheet]] = {"timeline": timeline}
 
 
-_STEPS = ("step", "hours", "served kW", "of kW", "blocks", "actions", "close", "open", "AC voltage pu")
-_STORAGE = ("storage", "step", "p kW", "at the end kWh", "reserve kW")
-
-
-def view(result: PartitionStepsResult) -> View:
-    """What each step serves and switches, what is in store, and the AC power flow."""
-    lines = [*stop(result), *costs(result, "kWh", result.served_kwh, result.total_kwh)]
-    return lines if result.cost_usd is None else [*lines, _steps(result), *_storage(result)]
-
-
-def _steps(result: PartitionStepsResult) -> Rows:
-    rows = [_STEPS]
-    for row in result.steps.iter_rows(named=True):
-        moved = result.switches.filter(step=row["step"])
-        close, open_ = (words.names(moved.filter(switching=word)["name"]) for word in ("close", "open"))
-        volts = "-" if row["v_min_pu"] is None else f"{row['v_min_pu']:.4f} to {row['v_max_pu']:.4f}"
-        figures = (f"{row['hours']:g}", words.kw(row["served_kw"]), words.kw(row["load_kw"]))
-        counts = (str(row["energised_blocks"]), str(row["actions"]))
-        rows.append((words.safe(row["step"]), *figures, *counts, close, open_, volts))
-    return Rows(rows, range(1, 6), head=True)
-
-
-def _storage(result: PartitionStepsResult) -> View:
-    if not result.storage.height:
-        return []
-    rows = [_STORAGE]
-    for row in result.storage.sort("generator", maintain_order=True).iter_rows(named=True):
-        reserve = f"+{words.kw(row['reserve_more_kw'])} -{words.kw(row['reserve_less_kw'])}"
-        figures = (words.kw(row["p_kw"]), words.kw(row["end_kwh"]), reserve)
-        rows.append((words.safe(row["generator"]), words.safe(row["step"]), *figures))
-    return [Line(), Rows(rows, range(2, 5), head=True)]
-
-
 _LINEAR = "Costs, bounds and set-points are those of a linear three-phase power flow; what is called AC is exact."
 
 
@@ -256,17 +220,17 @@ def page(result: PartitionStepsResult) -> m.Page:
     )
     log = {"": (result.iterations, gap_text(result.gap, result.termination))}
     text, stored = "Nominal loads; AC power flow of the islands", "Energy, and power held back for loads that deviate"
-    parts = [
+    parts: list[m.Offered] = [
         _cards(result),
-        s.sheet_section("Timeline", None if result.cost_usd is None else timeline(result), long=True),
+        lambda: s.sheet_section("Timeline", None if result.cost_usd is None else timeline(result), long=True),
         tables.table_section("Steps", result, "steps", text, ["step"], blank=True, long=False),
-        moment.pictures(steps_scene(result), "", still=False),
+        lambda: moment.pictures(steps_scene(result), "", still=False),
         moment.switches(plans),
-        moment.islands(plans),
-        moment.generators(plans),
+        lambda: moment.islands(plans),
+        lambda: moment.generators(plans),
         tables.table_section("In store", result, "storage", stored, ["step", "generator"], long=False),
-        moment.blocks(plans),
-        moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
+        lambda: moment.blocks(plans),
+        lambda: moment.proof(log, moment.Plans("", {"": {"iterations": result.iterations}})),
     ]
     return s.answer_page(result, "microgrids over time", parts, none="No plan found", log=False, physics=_LINEAR)
 

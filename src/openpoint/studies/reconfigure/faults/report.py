@@ -7,33 +7,11 @@ import math
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
-from openpoint.studies.reconfigure import report as plain
 from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.report import PICTURES
 from openpoint.studies.reconfigure.report import page as plain_page
 
 __all__ = ["PICTURES"]
-
-
-def view(result: SecuredResult) -> v.View:
-    """Why the run stopped, and the grid before and after."""
-    lines: v.View = [*v.stop(result)]
-    if result.loss_kw is None:
-        return [*lines, v.Line("No radial state that keeps all limits was found."), *_limit(result)]
-    bound, value = figure(result.minimized_bound), figure(result.minimized_value)
-    lines += [
-        v.Line(f"\nLeast {result.minimized}: {value} {result.minimized_unit}", "bold"),
-        v.Rows([*plain.before_after(result), *fault_rows(result)], head=True),
-        *_limit(result),
-        v.Line(f"Open today: {words.names(result.open_before)}"),
-        *v.switching(result, plain.places(result)),
-        v.Line(f"Gap: {words.percent(result.gap)} % (bound {bound} {result.minimized_unit})"),
-        v.Line(f"AC check: {v.violated(len(result.violations))}"),
-        *v.violations("Limits violated", result.violations),
-    ]
-    return lines
 
 
 def fault_rows(result: SecuredResult) -> list[tuple[str, str, str]]:
@@ -59,15 +37,11 @@ def figure(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) >= 1.0 else f"{value:.4g}"
 
 
-def _limit(result: SecuredResult) -> v.View:
-    return [v.Line(f"Limit of faults: {result.fault_limit}")] if result.fault_limit else []
-
-
 def page(result: SecuredResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts."""
     plain = plain_page(result, picture=picture)
-    cards = next(k for k, part in enumerate(plain.parts) if isinstance(part, m.Cards))
-    parts = [*plain.parts[: cards + 1], _faults(result), *plain.parts[cards + 1 :]]
+    cards = next(k for k, part in enumerate(plain.offered) if isinstance(part, m.Cards))
+    parts = [*plain.offered[: cards + 1], _faults(result), *plain.offered[cards + 1 :]]
     return m.page_of(result.grid, plain.study, parts)
 
 

@@ -16,9 +16,6 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.page.model import Remarks
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
 from openpoint.results.base import count_words
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
@@ -51,46 +48,6 @@ def _bar(row: int, kw: float, half: float) -> list[float]:
 PICTURES: Mapping[str, Callable[[FleetResult], Sheet]] = {"savings": savings}
 
 
-_LISTED = 10
-
-
-def view(result: FleetResult) -> v.View:
-    """What was done, what failed, the losses in all, and the grids that save most."""
-    style = {0: "green", 2: "red"}.get(result.exit_code, "yellow")
-    lines: v.View = [v.Line(f"\nAfter {result.seconds:.1f} s: ", f"bold {style}", result.in_short, "not bold")]
-    lines.append(Remarks(result.notes))
-    if failed := [row for row in result.rows if row.status == FAILED]:
-        lines.append(v.Line("Failed:", "bold red"))
-        for row in failed[:_LISTED]:
-            lines += [
-                v.Line(f"  {words.safe(row.name)}: {words.safe(text)}") for text in (row.error or "").splitlines()
-            ]
-        if (more := len(failed) - _LISTED) > 0:
-            lines.append(v.Line(f"  and {more} more, in the table"))
-    before, saved = result.loss_before_kw, result.saving_kw
-    share = f" ({-100.0 * saved / before:+.2f} %)" if before > 0.0 else ""
-    lines.append(v.Line(f"\nLoss {words.kw(before)} → {words.kw(result.loss_kw)} kW{share}", "bold"))
-    gap = "not known of all" if result.gap_percent is None else f"{result.gap_percent:.4f} %"
-    lines.append(v.Line(f"Greatest gap: {gap}; {words.count(result.changes, 'branch', 'branches')} to switch"))
-    return [*lines, *_largest(result)]
-
-
-def _largest(result: FleetResult) -> v.View:
-    """The grids that save most."""
-    saving = sorted((row for row in result.rows if row.saving_kw), key=lambda row: -(row.saving_kw or 0.0))[:_LISTED]
-    if not saving:
-        return []
-    head = ("grid", "buses", "today, kW", "answer, kW", "saving, kW", "%", "gap %", "to switch", "ended")
-    return [v.Line("\nLargest savings:"), v.Rows([head, *map(_cells, saving)], range(1, 8), head=True)]
-
-
-def _cells(row: FleetRow) -> tuple[str, ...]:
-    percent = "-" if row.saving_percent is None else f"{row.saving_percent:.2f}"
-    gap = "-" if row.gap_percent is None else f"{row.gap_percent:.4f}"
-    losses = (words.kw(row.loss_before_kw), words.kw(row.loss_kw), words.kw(row.saving_kw))
-    return (words.safe(row.name), str(row.buses), *losses, percent, gap, str(row.changes), row.termination or "-")
-
-
 _NUMBERS = (
     "buses",
     "loss_before_kw",
@@ -117,8 +74,7 @@ def page(result: FleetResult) -> m.Page:
     ]
     buses = sum(row.buses or 0 for row in result.rows)
     subtitle = f"{count_words(result.grid_count, 'grid') or 'no grid'} · {buses:,} buses"
-    found = tuple(part for part in parts if part is not None)
-    return m.Page(result.subject, subtitle, "open points of many grids", found)
+    return m.Page(result.subject, subtitle, "open points of many grids", tuple(parts))
 
 
 def _banner(result: FleetResult) -> m.Banner:
@@ -157,13 +113,13 @@ def _cards(result: FleetResult) -> m.Cards:
 
 
 def _table(result: FleetResult) -> m.Table:
-    """A row a grid; those that were not come to have no numbers."""
+    """A row a grid, those that save most first; those that were not come to have no numbers."""
     about = [GRIDS[name].metadata for name in _NUMBERS]
     numbers = [m.Column(each["heading"], each["digits"]) for each in about]
     heads: list[t.Heading] = ["grid", "status", "ended", *numbers, "file"]
     rows = [
         (_named(row), row.status, row.termination, *(getattr(row, name) for name in _NUMBERS), row.source)
-        for row in result.rows
+        for row in sorted(result.rows, key=lambda row: -(row.saving_kw or 0.0))
     ]
     return t.table("grids", f"{result.grid_count} grids", heads, rows, search=True)
 

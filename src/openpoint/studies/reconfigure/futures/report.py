@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -20,8 +21,6 @@ from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.report.scene import numbers as column
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, stop, switching, violated, violation_rows
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.futures.words import against_mean
 from openpoint.studies.reconfigure.report import extremes_scene
@@ -224,55 +223,6 @@ PICTURES: Mapping[str, Callable[[FuturesResult], Sheet]] = {
 
 
 _TITLES = {"before": "today", "mean": "mean future's", "after": "answer"}
-_HEAD = ("topology", "mean kW", "worst 10 % kW", "worst kW", "limits hold", "lowest pu", "highest pu")
-
-
-def view(result: FuturesResult) -> View:
-    """Why the run stopped, and three topologies next to each other."""
-    bound = f"bound {words.kw(result.lower_bound_kw)} kW"
-    lines = stop(result)
-    if result.objective_kw is None:
-        share = "all futures" if result.limits_share >= 1.0 else f"{result.limits_share:.2%} of the futures"
-        lines.append(Line(f"No topology was found that keeps the limits in {share} ({bound})."))
-    else:
-        risk = result.risk if result.ambiguity is None else f"worst {result.risk}, {result.ambiguity}"
-        lines.append(Line(f"\n{risk.capitalize()}: {words.kw(result.objective_kw)} kW", "bold"))
-    counts = {"planned": result.futures.height, "sample": result.sample.height}
-    for name, title in (("planned", "futures planned for"), ("sample", "other futures")):
-        plans = result.plans.filter(set=name)
-        if plans.height:
-            rows = [_HEAD, *(_plan_lines(result, plan) for plan in plans.iter_rows(named=True))]
-            lines += [Line(f"\nIn {counts[name]} {title}", "bold"), Rows(rows, range(1, 7), head=True)]
-    lines.append(Line(f"\n{against_mean(result)}"))
-    lines.append(Line(f"Open today: {words.names(result.open_before)}"))
-    lines.append(Line(f"Open for the mean future: {words.names(result.open_mean)}"))
-    if result.objective_kw is not None:
-        lines += [*switching(result), Line(f"Gap: {words.percent(result.gap)} % ({bound})")]
-    elif result.least_violation_open:
-        lines.append(Line(f"Least violation met with these branches open: {words.names(result.least_violation_open)}"))
-    return lines + _check(result)
-
-
-def _plan_lines(result: FuturesResult, plan: dict[str, object]) -> tuple[str, ...]:
-    title = _TITLES[str(plan["topology"])]
-    if plan["topology"] == "after" and result.objective_kw is None:
-        title = "least violation"
-    keys = ("loss_expected_kw", "loss_cvar90_kw", "loss_worst_kw", "limits_kept_share", "v_lowest_pu", "v_highest_pu")
-    *losses, kept, low, high = (value if isinstance(value := plan[key], float) else None for key in keys)
-    volts = ["-" if v is None else f"{v:.4f}" for v in (low, high)]
-    return (title, *map(words.kw, losses), f"{kept:.1%}", *volts)
-
-
-def _check(result: FuturesResult) -> View:
-    if result.ac_max_mismatch_pu is None:
-        return []
-    broken = result.violations
-    text = violated(broken.height)
-    if broken.height:
-        text += f" in {words.count(broken['future'].n_unique(), 'future')}"
-    mismatch = words.small(result.ac_max_mismatch_pu)
-    check = Line(f"AC check of every future: largest mismatch {mismatch} pu, {text}")
-    return [check, *violation_rows(broken, "in", "future")]
 
 
 _SHORT = {"planned": "planned for", "sample": "others"}
@@ -281,18 +231,18 @@ Row = dict[str, object]
 
 def page(result: FuturesResult) -> m.Page:
     """The report of a result."""
-    scene = futures_scene(result)
+    scene = cache(lambda: futures_scene(result))
     text = "Buses have the colour of their lowest voltage in any future, branches the width of their highest current."
-    spreads = [spread_sheet(result, kind) for kind in ("losses", "savings", "voltages")]
     parts: list[m.Offered] = [
         _cards(result),
         _comparison(result),
-        [s.sheet_section(sheet.title, sheet) for sheet in spreads if sheet is not None],
+        s.open_points(result),
         _violations(result),
-        s.grid_section(scene, grid_sheet(scene, headline(result), extremes=EXTREMES), note=text),
-        s.switching(scene, "highest current"),
-        s.convergence_section(result),
-        _tables(result),
+        lambda: _spreads(result),
+        lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result), extremes=EXTREMES), note=text),
+        lambda: s.switching(scene(), "highest current"),
+        lambda: s.convergence_section(result),
+        lambda: _tables(result),
     ]
     return s.answer_page(result, "open points for many futures", parts, hidden="violation")
 
@@ -305,6 +255,11 @@ def _plan(result: FuturesResult, name: str, topology: str) -> Row | None:
 def _figure(row: Row | None, key: str, digits: int = 2) -> str:
     value = None if row is None else row[key]
     return number(value if isinstance(value, float) else None, digits)
+
+
+def _spreads(result: FuturesResult) -> list[m.Section | None]:
+    sheets = (spread_sheet(result, kind) for kind in ("losses", "savings", "voltages"))
+    return [s.sheet_section(sheet.title, sheet) for sheet in sheets if sheet is not None]
 
 
 def _cards(result: FuturesResult) -> m.Cards:
@@ -320,6 +275,9 @@ def _cards(result: FuturesResult) -> m.Cards:
         for name, row in (("planned", after), ("sample", sample))
         if row is not None
     ]
+    if not found:
+        share = "all futures" if result.limits_share >= 1.0 else f"{result.limits_share:.2%} of the futures"
+        kept = ["–", f"No topology was found that keeps the limits in {share}."]
     losses, worst = (
         f"{_figure(before, key)} → {_figure(after, key)} kW" for key in ("loss_expected_kw", "loss_worst_kw")
     )

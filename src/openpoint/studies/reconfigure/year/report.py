@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -20,8 +21,6 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene, numbers
-from openpoint.report.terminal import words
-from openpoint.report.terminal.view import Line, Rows, View, stop, switching, violated, violation_rows
 from openpoint.results.base import Answer
 from openpoint.studies.reconfigure.report import extremes_scene
 from openpoint.studies.reconfigure.year.result import YearResult
@@ -148,34 +147,6 @@ PICTURES: Mapping[str, Callable[[YearResult], Sheet]] = {
 EXTREMES = "their lowest voltage in any step"
 
 
-def view(result: YearResult) -> View:
-    """Why the run stopped, and the year today and with the answer."""
-    bound = f"bound {energy(result.energy_bound_mwh)}"
-    lines = stop(result)
-    if result.has_answer:
-        less = saving(result.energy_before_mwh, result.energy_mwh)
-        text = f"\nEnergy lost {energy(result.energy_before_mwh)} → {energy(result.energy_mwh)}{less}"
-        lines.append(Line(text, "bold"))
-    else:
-        lines.append(Line(f"No topology was found that keeps the limits in every step ({bound})."))
-    lines += [Rows(_before_after(result), head=True), Line(f"Open today: {words.names(result.open_before)}")]
-    if result.has_answer:
-        lines += [*switching(result), Line(f"Gap: {words.percent(result.gap)} % ({bound})")]
-    elif result.least_violation_open:
-        lines.append(Line(f"Least violation met with these branches open: {words.names(result.least_violation_open)}"))
-    if result.ac_max_mismatch_pu is None:
-        return lines
-    broken = violated(result.violations.height)
-    steps = f"{words.count(result.steps_count, 'step')} by AC power flow"
-    mismatch = f"largest mismatch {words.small(result.ac_max_mismatch_pu)} pu in {result.checked_steps} of them"
-    return [*lines, Line(f"All {steps}, {mismatch}, {broken}"), *violation_rows(result.violations, "in", "step")]
-
-
-def energy(mwh: float | None) -> str:
-    """An energy in words."""
-    return "-" if mwh is None or mwh in (float("inf"), float("-inf")) else f"{mwh:,.3f} MWh"
-
-
 def worst(result: YearResult, key: str) -> tuple[str, str, str]:
     """Lowest voltage, highest voltage and highest loading over the year of a topology, each with place and step."""
     low = _extreme(result.buses, f"v_lowest_{key}_pu", f"v_lowest_{key}_step", "{:.4f} pu", descending=False)
@@ -188,23 +159,7 @@ def _extreme(frame: pl.DataFrame, column: str, step: str, how: str, *, descendin
     known = frame.filter(pl.col(column).is_not_null() & pl.col(step).is_not_null()).sort(column, descending=descending)
     if known.is_empty():
         return "-"
-    return f"{how.format(known[column][0])} at {words.safe(known['name'][0])}, {known[step][0]}"
-
-
-def _before_after(result: YearResult) -> list[tuple[str, str, str]]:
-    after = "answer" if result.has_answer else "least violation"
-    named = zip(
-        ("lowest voltage", "highest voltage", "highest loading"), worst(result, "before"), worst(result, "after")
-    )
-    counts = ("-" if n is None else f"{n:,}" for n in (result.steps_broken_before, result.steps_broken))
-    return [("", "today", after), *named, ("steps with broken limits", *counts)]  # type: ignore[list-item]
-
-
-def saving(before: float | None, after: float | None) -> str:
-    """The change of an energy in words; empty where one is not known."""
-    if before is None or after is None or before <= 0.0:
-        return ""
-    return f" ({100.0 * (after - before) / before:+.2f} %)"
+    return f"{how.format(known[column][0])} at {known['name'][0]}, {known[step][0]}"
 
 
 MOST_ROWS = 1000
@@ -213,24 +168,25 @@ MOST_ROWS = 1000
 
 def page(result: YearResult) -> m.Page:
     """The report of a result."""
-    scene = year_scene(result)
+    scene = cache(lambda: year_scene(result))
     text = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
     parts = [
         _cards(result),
         violation_section(result, s.whose(result)),
-        duration_section(result),
-        s.grid_section(scene, grid_sheet(scene, headline(result), extremes=EXTREMES), note=text),
-        s.switching(scene, "highest current"),
-        s.convergence_section(result),
-        steps_section(result, result.steps),
-        t.extremes_tables(result, "over all steps"),
+        s.open_points(result),
+        lambda: duration_section(result),
+        lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result), extremes=EXTREMES), note=text),
+        lambda: s.switching(scene(), "highest current"),
+        lambda: s.convergence_section(result),
+        lambda: steps_section(result, result.steps),
+        lambda: t.extremes_tables(result, "over all steps"),
     ]
     return s.answer_page(result, "open points for a year", parts, hidden="violation")
 
 
 def _cards(result: YearResult) -> m.Cards:
     before, after = result.energy_before_mwh, result.energy_mwh
-    saved = ""
+    saved = "" if result.has_answer else "No topology was found that keeps the limits in every step."
     if before is not None and after is not None and before > 0.0:
         saved = f"{number(before - after)} MWh ({(before - after) / before:.1%}) saved"
     (low, high, loading), today = worst(result, "after"), worst(result, "before")

@@ -15,9 +15,6 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.report.page.model import Remarks
-from openpoint.report.terminal import view as v
-from openpoint.report.terminal import words
 from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
 from openpoint.studies.reconfigure.faults.report import figure
@@ -77,30 +74,6 @@ HOW = "To have a point: openpoint reconfigure GRID --open (its open branches, wi
 """With all open branches given, the point is the only radial state."""
 
 
-def view(result: ReconfigureFront) -> v.View:
-    """A row a point."""
-    why = result.termination
-    lines: v.View = [
-        v.Line(f"\nStopped after {result.seconds:.2f} s: {why.value}.", "bold"),
-        Remarks(result.notes),
-    ]
-    if not result.results:
-        text = "No radial state that keeps all limits was found; reconfigure alone names the least violation."
-        return [*lines, v.Line(text)]
-    title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
-    rows: list[tuple[str, ...]] = [("", title, "loss, kW", "proven", "gap %", "to switch", "open")]
-    rows.append(("today", figure(result.kept_before), figure(result.loss_before_kw), "", "", "", ""))
-    for number, each in enumerate(result.results, start=1):
-        kept = figure(figure_in(each.after, result.kept))
-        proven = (figure(each.lower_bound_kw), words.percent(each.gap), str(len(each.changes)))
-        rows.append((str(number), kept, figure(each.loss_kw), *proven, words.names(each.open_branches)))
-    proven_all = "" if why.exit_code == 0 else " known"
-    count = words.count(result.point_count, "point")
-    text = f"\nNo state{proven_all} has both less loss and less {result.kept_words}: {count}."
-    bound = [v.Line(lowest)] if (lowest := least(result)) else []
-    return [*lines, v.Line(text, "bold"), v.Rows(rows, (1, 2, 3, 4, 5), head=True), *bound, v.Line(HOW)]
-
-
 def least(result: ReconfigureFront) -> str:
     """Below what no state is, in words; empty where nothing is proven."""
     if not (math.isfinite(result.kept_bound) and result.kept_bound > 0.0):
@@ -112,10 +85,13 @@ def least(result: ReconfigureFront) -> str:
 
 def page(result: ReconfigureFront) -> m.Page:
     """The report of a result."""
-    drawn = chart(result)
     text = f"The least loss over {result.kept_words}, and what is proven to be empty"
-    picture = None if drawn is None else Panel("front", drawn, "", text)
     proven_least = least(result)
+    proven_all = "" if result.termination.exit_code == 0 else " known"
+    heading = f"No state{proven_all} has both less loss and less {result.kept_words}"
+    if not result.results:
+        heading = "No radial state that keeps all limits was found; reconfigure alone names the least violation"
+    kept = figure(result.kept_before)
     ended = f"{result.termination.value}: {result.termination.remedy}"
     texts = ["to_close", "to_open", "open_branches", "termination"]
     searches = "What is proven, a row a search"
@@ -126,16 +102,25 @@ def page(result: ReconfigureFront) -> m.Page:
     parts = [
         s.remarks(result.notes),
         m.section(
-            f"Loss and {result.kept_words}",
-            picture,
-            m.Words(f"Ended: {ended}"),
+            heading,
+            m.Words(f"Ended: {ended}, after {result.seconds:.2f} s"),
             m.Words(proven_least, small=True) if proven_least else None,
+            m.Words(f"Today: loss {figure(result.loss_before_kw)} kW, {result.kept_words} {kept}"),
+        ),
+        lambda: m.section(
+            f"Loss and {result.kept_words}",
+            _picture(result, text),
         ),
         t.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
-        m.section("Bounds", proven),
-        s.doubts(result.grid.notes),
+        lambda: m.section("Bounds", proven),
+        lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "front of loss and faults", parts)
+
+
+def _picture(result: ReconfigureFront, text: str) -> Panel | None:
+    drawn = chart(result)
+    return None if drawn is None else Panel("front", drawn, "", text)
 
 
 html = html_for(page)
