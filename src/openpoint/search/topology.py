@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,8 @@ from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
 from openpoint.search.incumbent import Incumbent, SearchTask, check_options
 from openpoint.search.infeasibility import infeasibility_search
-from openpoint.search.kernel.arrays import CLOSED, Model
+from openpoint.search.kernel.arrays import CLOSED, Model, work_for
+from openpoint.search.kernel.bookkeeping import begin_anew
 from openpoint.search.kernel.entries import LEAF, propagate
 from openpoint.search.model.build import Numbering, build_model, certifiable_model
 from openpoint.search.model.objective import free_devices, objective_of
@@ -52,6 +53,8 @@ _LOG = logging.getLogger(__name__)
 
 LOOK_UP = 0.05
 """Seconds after which the compiled search returns to Python."""
+SMALL, ALONE = 90, 128
+"""Grids of fewer buses begin with so many nodes without paths: most are proven then, and paths need not be compiled."""
 
 
 def search_topologies(
@@ -154,6 +157,8 @@ class _Run:
         self.locks, self.changes = locks, changes = task.locks, task.changes
         self.network, self.devices, self.objective = network, devices, task.objective
         self.task = task
+        self.paths_left = not task.certifiable  # whether the bound by paths is still to begin
+        self.follow = True  # whether better states are due from the multipliers of the first node
         self.sharing: Sharing | None = None
         self.proven: ProvenParts | None = None
         self.reason, self.tell = Termination.OPTIMAL, progress
@@ -195,7 +200,8 @@ class _Run:
         tree = self.tree
         joined = not self.contradictory and propagate(self.model, tree.work)
         if joined:
-            tree.explorer = None if self.task.certifiable else self._path_explorer()
+            if "path_mask" in self.checkpoint.saved:
+                tree.explorer = self._path_explorer()
             self.proven = self._proven_parts()
             tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
 
@@ -212,8 +218,10 @@ class _Run:
             return self._result()
         tree.begin(self.numbering.greatest + float(self.model.price.sum()))
         self.state.go_on(self.checkpoint.saved)
+        self.follow = self.nodes == 0
         self.sharing = None if workers is None else shared(self.model, self.incumbent.exchange.status, workers, over)
         self._start(starts)
+        self.begin_paths()
         pace = _Pace(self, node_limit)
 
         def ended() -> bool:
@@ -247,11 +255,36 @@ class _Run:
             self.state.limits.go_on(saved)
         self.checkpoint.begin(self.state)
 
-    def _path_explorer(self) -> PathExplorer | None:
-        """The search with both bounds where that by paths holds."""
+    @property
+    def paths_due(self) -> int:
+        """Nodes after which the bound by paths begins, once a state keeps the limits."""
+        return ALONE if self.model.n < SMALL else 0
+
+    def begin_paths(self) -> None:
+        """Begin with both bounds, anew if there were nodes.
+
+        Until a state is known that keeps the limits, a bound of the loss is of little use.
+        """
+        tree = self.tree
+        if not self.paths_left or tree.nodes < self.paths_due or math.isinf(self.incumbent.value):
+            return
+        self.paths_left = False
+        if tree.explorer is not None or not tree.left or self.decomposition.going:
+            return
         if why := obstacles(self.model):
             _LOG.info("no bound by paths: the grid has %s", "; ".join(why))
-            return None
+            return
+        if tree.nodes:
+            _LOG.info("the search begins anew with the bound by paths")
+            begin_anew(tree.counts, tree.lowest)
+            first = work_for(self.model)
+            first.status[:] = self.incumbent.exchange.status
+            for field in fields(first):
+                getattr(tree.work, field.name)[:] = getattr(first, field.name)
+        tree.explorer, self.follow = self._path_explorer(), True
+        tree.pool = pool_within(self.task.memory, self.model, tree.explorer, tree.counts)
+
+    def _path_explorer(self) -> PathExplorer:
         return PathExplorer(self.model, self.tree.work, gap=self.task.least_gap)
 
     def _proven_parts(self) -> ProvenParts | None:
@@ -436,15 +469,21 @@ class _BetterStates(_OfRun):
 
     def after(self, event: int) -> None:
         by_paths, incumbent = self.tree.explorer, self.run.incumbent
-        if event != LEAF and self.tree.nodes == 1:
+        if event != LEAF and self.run.follow:
+            self.run.follow = False
             incumbent.follow_multipliers(None if by_paths is None else by_paths.tree_weight())
         incumbent.now_and_then(self.tree.nodes)
 
 
 class _Paths(_OfRun):
-    """The bound by paths is given up where it does not pay."""
+    """The bound by paths begins where the first one alone does not do, and is given up where it does not pay."""
+
+    def wait(self) -> float:
+        due = self.run.paths_due - self.tree.nodes
+        return due if self.run.paths_left and due > 0 else math.inf
 
     def after(self, event: int) -> None:
+        self.run.begin_paths()
         if self.tree.explorer is not None and not self.tree.explorer.pays:
             self.tree.explorer = None
 
@@ -457,5 +496,5 @@ class _Told(_OfRun):
         self.run.checkpoint.now_and_then(self.run.state)
 
 
-TURNS: tuple[type[_OfRun], ...] = (_Regions, _Parts, _Shared, _Paths, _Limits, _BetterStates, _Told)
+TURNS: tuple[type[_OfRun], ...] = (_Regions, _Parts, _Shared, _Limits, _BetterStates, _Paths, _Told)
 """What acts between nodes, in this order."""
