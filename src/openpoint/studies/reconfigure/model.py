@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # what many futures and the cone program are made with; a sea
     from openpoint.twostage.recourse.subproblem import Subproblem
     from openpoint.verify.asked import Asked
 
+SHARP = 1e-7
+"""Relative gap of what a future loses at best by itself, since a regret is a small difference of losses."""
 DETERMINISTIC_S = 20.0
 """Seconds for one future alone; its bounds hold whether they meet or not."""
 CONSUMES = 1e-4
@@ -287,7 +289,7 @@ class RadialProgram(PlainRecourse):
                 must_open=self.must_open,
                 max_changes=self.max_changes,
                 change_cost=self.change_cost_kw / s,
-                gap=gap,
+                gap=gap if math.isinf(gap) else min(gap, SHARP),
                 deadline=within,
             )
         except OptionError:

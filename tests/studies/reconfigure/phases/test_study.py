@@ -381,7 +381,7 @@ def test_every_output_holds_the_phases(tmp_path: Path) -> None:
     assert encode(result.plot("voltage"), "svg")
 
 
-PAGE = Path(__file__).parents[4] / "docs" / "three_phase.md"
+PAGE = Path(__file__).parents[4] / "docs" / "measurements.md"
 
 
 def table_rows(first: str) -> list[list[str]]:
@@ -401,7 +401,7 @@ def figures(program: PhasesProgram, evaluator: PhasesAcEvaluator, closed: Bools)
 
 def test_the_losses_on_the_page_are_these() -> None:
     free = Limits(voltage=False, current=False)
-    for name, share, *told in table_rows("feeder"):
+    for name, share, *told in table_rows("feeder | load | OpenDSS, kW"):
         grid, factor = openpoint.read(name), float(share.rstrip("%")) / 100
         loads = grid.loads.with_columns(pl.col("p_kw") * factor, pl.col("q_kvar") * factor)
         grid = grid.with_tables(loads=loads)
@@ -411,4 +411,4 @@ def test_the_losses_on_the_page_are_these() -> None:
     program = program_of(grid, free)
     evaluator, names = PhasesAcEvaluator(grid, program), program.network.branch_names
     found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, evaluator, s) for s in states_of(program)}
-    assert found == {names: told for names, *told in table_rows("open")}
+    assert found == {names: told for names, *told in table_rows("open | OpenDSS, kW")}
