@@ -84,7 +84,7 @@ def listed(network: Network, **options: object) -> list[tuple[bool, ...]]:
 
 
 @given(SEEDS, st.integers(2, 7), st.integers(1, 11), st.integers(1, 3), st.integers(1, 9))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_enumeration_equals_brute_force(seed: int, n_bus: int, n_branch: int, n_source: int, chunk: int) -> None:
     network = random_graph(seed, n_bus, n_branch, min(n_source, n_bus))
     found = listed(network, chunk=chunk)

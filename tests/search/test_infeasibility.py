@@ -93,7 +93,7 @@ def fed_from(network: Network, closed: np.ndarray) -> np.ndarray:
     return feeds
 
 
-@pytest.mark.parametrize(("kinds", "seeds"), [(PLAIN, range(200)), (FEEDING, range(80))], ids=["plain", "feeding"])
+@pytest.mark.parametrize(("kinds", "seeds"), [(PLAIN, range(80)), (FEEDING, range(60))], ids=["plain", "feeding"])
 def test_no_completion_has_a_higher_voltage_or_is_lost(kinds: list[tuple[str, ...]], seeds: range) -> None:
     """docs/methods.md M12."""
     seen: Counter[str] = Counter()
@@ -137,7 +137,7 @@ def test_no_completion_has_a_higher_voltage_or_is_lost(kinds: list[tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("kinds", "seeds"), [(PLAIN, range(600, 730)), (FEEDING, range(600, 630))], ids=["plain", "feeding"]
+    ("kinds", "seeds"), [(PLAIN, range(600, 660)), (FEEDING, range(600, 630))], ids=["plain", "feeding"]
 )
 def test_it_says_whether_limits_can_be_kept_as_brute_force_does(kinds: list[tuple[str, ...]], seeds: range) -> None:
     seen: Counter[str] = Counter()
