@@ -10,12 +10,12 @@ import numpy as np
 from openpoint.arrays import Bools
 from openpoint.network import Network, build_network
 from openpoint.network.stations import open_held_meshes, without_meshes
-from openpoint.search.enumeration import topologies
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.task import FaultEvaluator, FaultFigures
 from openpoint.studies.secure.model.faults import Sections, every_line_alone, faults_of, sections_of, tree_of
 from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import restorations
+from tests.builders.grids import all_topologies
 from tests.builders.secured import random_breakers, random_secured
 
 
@@ -85,5 +85,5 @@ def fault_case(seed: int) -> Case | None:
     )
     fails = may_fail(network, transformers=True) & ~stations.dropped
     evaluator = FaultEvaluator(network, fault_data(network, sections, fails, weights))
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     return Case(network, sections, fails, weights, evaluator, states)

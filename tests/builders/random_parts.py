@@ -8,12 +8,12 @@ import numpy as np
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.search.enumeration import topologies
 from openpoint.verify.part_node import BACK, BROKEN, FORTH
 from openpoint.verify.path_parts import DIGITS, Part, Priced
 from openpoint.verify.path_table import nodes_of
 from openpoint.verify.paths import Swept, obstacles, swept
 from openpoint.verify.wires import CLOSED, FREE, OPEN
+from tests.builders.grids import all_topologies
 from tests.builders.path_grids import data_of, graph_of, squares_of
 
 BITS = 30
@@ -94,10 +94,9 @@ def _usable(part: Part, begin: int, end: int) -> list[int]:
 
 def faults_of_checked_parts(network: Network, rng: np.random.Generator, nodes: int) -> tuple[int, list[str]]:
     """Bounds by parts of the checker at random nodes: how many, and those above the best completion."""
-    found = list(topologies(network))
-    if obstacles(data_of(network)) or not found:
+    states = all_topologies(network)
+    if obstacles(data_of(network)) or not len(states):
         return 0, []
-    states = np.concatenate(found)
     flows = solve(network, states)
     loss = np.where(flows.converged & flows.energised.all(axis=1), flows.loss, np.inf)
     swept, graph = swept_of(network), graph_of(network)

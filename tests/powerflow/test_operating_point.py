@@ -13,8 +13,8 @@ from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.powerflow.state import excesses
-from openpoint.search.enumeration import topologies
 from tests.builders.device_cases import LOSS_KW, device_case
+from tests.builders.grids import all_topologies
 from tests.powerflow.small_networks import Branch, make_network
 
 
@@ -72,7 +72,7 @@ def rich():
 
 def test_many_states_in_one_call_equal_one_by_one():
     network, devices = rich()
-    trees = np.concatenate(list(topologies(network)))
+    trees = all_topologies(network)
     rng = np.random.default_rng(0)
     closed = trees[rng.integers(0, len(trees), 60)]
     positions = rng.integers(0, devices.sizes, (60, devices.count))

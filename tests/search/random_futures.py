@@ -10,7 +10,6 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
-from openpoint.search.enumeration import topologies
 from openpoint.search.futures.model import FuturesTask, Verdicts
 from openpoint.twostage.ambiguity import (
     ProbabilityBox,
@@ -21,6 +20,7 @@ from openpoint.twostage.ambiguity import (
     exactly,
     tail_of,
 )
+from tests.builders.grids import all_topologies
 from tests.search.random_grids import KINDS, random_grid
 
 RISKS = ("expected", "worst", "cvar", "regret", "regret cvar", "total variation", "box", "wasserstein")
@@ -73,8 +73,7 @@ def random_task(seed: int) -> tuple[FuturesTask, Bools, str]:
         demands = np.where(rng.random(demands.shape) < 0.2, -demands.conj(), demands)
     risk = RISKS[seed % len(RISKS)]
     probabilities = probabilities_of(risk, rng, demands)
-    found = list(topologies(network))
-    states = np.concatenate(found) if found else np.zeros((0, network.n_conductors), dtype=np.bool_)
+    states = all_topologies(network)
     limits = bool(rng.random() < 0.8)
     most = None if rng.random() < 0.7 else int(rng.integers(0, 5))
     cost = float(rng.choice([0.0, 0.0, 1e-4]))

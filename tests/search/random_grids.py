@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
-from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
+from tests.builders.grids import all_topologies
 from tests.powerflow.small_networks import Branch, make_network, rated_by_ends
 
 KINDS: list[tuple[str, ...]] = [
@@ -137,9 +137,8 @@ def edged(seed: int) -> Network | None:
         z = net.z.diagonal()
         z = np.where(rng.random(len(z)) < rng.choice([0.3, 1.0]), 0.0, z)
         net = replace(net, z=sp.csr_array(sp.diags_array(z)))
-    found = list(topologies(net))
-    states = np.concatenate(found) if found else np.zeros((0, net.n_conductors), dtype=bool)
-    flows = solve(net, states) if found else None
+    states = all_topologies(net)
+    flows = solve(net, states) if len(states) else None
     if flows is None or not flows.converged.any():
         return None
     ok = np.flatnonzero(flows.converged)
@@ -185,8 +184,7 @@ def _branch(rng: np.random.Generator, fr: int, to: int, kind: Collection[str]) -
 
 def judged(network: Network, max_changes: int | None, change_cost: float) -> tuple[np.ndarray, np.ndarray]:
     """(K, E) all radial states and (K) what they are worth, inf where they miss limits or change too much."""
-    found = list(topologies(network))
-    states = np.concatenate(found) if found else np.zeros((0, network.n_conductors), dtype=bool)
+    states = all_topologies(network)
     if not len(states):
         return states, np.zeros(0)
     value, miss = AcEvaluator(network, change_cost).evaluate(states)

@@ -12,7 +12,6 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.search.enumeration import topologies
 from openpoint.search.futures import model as alone
 from openpoint.search.futures.arrays import UNKNOWN, loads_for
 from openpoint.search.futures.model import Alone, FuturesTask, Span, Verdicts, means_count
@@ -24,6 +23,7 @@ from openpoint.search.result import SearchResult
 from openpoint.twostage.ambiguity import exactly
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
+from tests.builders.grids import all_topologies
 from tests.search.random_futures import RISKS, Brute, random_task
 from tests.search.random_grids import random_grid
 
@@ -245,7 +245,7 @@ def test_at_means_of_loads_no_state_loses_more_than_on_average(seed: int) -> Non
     """docs/methods.md M27."""
     rng = np.random.default_rng([seed, 77])
     network = random_grid(rng, ())
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     steps = network.s_power * rng.uniform(-0.3, 2.0, (6, network.n_terminals))
     groups = steps.reshape(2, 3, -1)
     means = groups.mean(axis=1)

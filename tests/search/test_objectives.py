@@ -17,7 +17,6 @@ from openpoint.network.devices import no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.enumeration import topologies
 from openpoint.search.kernel import bound as bounds
 from openpoint.search.kernel import forest, multipliers
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
@@ -27,6 +26,7 @@ from openpoint.search.model.build import build_model
 from openpoint.search.model.objective import Objective, objective_of
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
+from tests.builders.grids import all_topologies
 from tests.powerflow.small_networks import Branch, make_network, random_network
 from tests.search.entered import entered
 from tests.search.random_grids import FEATURES, random_grid
@@ -71,10 +71,9 @@ def exact(network: Network, objective: Objective | None) -> OperatingPointEvalua
 
 def states_and_values(network: Network, objective: Objective | None) -> tuple[np.ndarray, np.ndarray]:
     """(K, E) radial states and (K) costs, inf where limits are missed; at the best of some outputs of generators."""
-    found = list(topologies(network))
-    if not found:
-        return np.zeros((0, network.n_conductors), dtype=bool), np.zeros(0)
-    states, none = np.concatenate(found), np.zeros(0, dtype=np.int64)
+    states, none = all_topologies(network), np.zeros(0, dtype=np.int64)
+    if not len(states):
+        return states, np.zeros(0)
     if not len(network.generator_names):
         value, miss = exact(network, objective).evaluate(states, none)
         return states, np.where(miss == 0.0, value, np.inf)
@@ -224,7 +223,7 @@ def test_limits_of_sources_are_kept_by_the_best_state(seed: int) -> None:
     """Limits lie midway between the powers that states ask of the first source; the bound knows them."""
     rng = np.random.default_rng(seed)
     network = random_grid(rng, [name for name in ("dispatch", "shunts", "ratios", "generation") if rng.random() < 0.3])
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     s = solve(network, states).source_s[:, 0]
     s = s[np.isfinite(s)]
     limits = no_supply_limits(len(network.generator_names), len(network.source_terminal))

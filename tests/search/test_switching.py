@@ -16,7 +16,6 @@ from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.network.operating_cost import least_loss
-from openpoint.search.enumeration import topologies
 from openpoint.search.switching.problem import SinglePeriods, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wanted
 from openpoint.search.switching.solve import solve_switching
@@ -24,6 +23,7 @@ from openpoint.search.switching.states import best_plan, operations
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import Iteration, Termination
+from tests.builders.grids import all_topologies
 from tests.search.random_grids import random_grid
 
 KINDS: list[tuple[str, ...]] = [
@@ -53,7 +53,7 @@ def random_problem(seed: int, kind: tuple[str, ...]) -> tuple[SwitchingProblem, 
         change=float(rng.choice([0.0, 0.0, 1e-4, 1e-3])),
         most=None if rng.random() < 0.2 else int(rng.integers(0, 7)),
     )
-    states = np.concatenate([np.zeros((0, network.n_conductors), dtype=bool), *topologies(network)])
+    states = all_topologies(network)
     values = np.full((periods, len(states)), np.inf)
     for t, each in enumerate(networks):
         if len(states):
@@ -152,7 +152,7 @@ def test_bounds_fall_with_the_number_of_operations() -> None:
 
 def test_all_states_below_a_threshold_are_found() -> None:
     network = of_classes("civanlar16").networks[1]
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     rng = np.random.default_rng(0)
     none = np.zeros(network.n_conductors, dtype=np.bool_)
     search = PeriodSearch(network, must_close=none, must_open=none)
@@ -265,7 +265,7 @@ def test_prices_of_sources_count() -> None:
     sources = np.linspace(1.0, 1.2, len(network.source_terminal))
     plain = least_loss(0, len(sources), network.n_conductors)
     problem = replace(problem, costs=tuple(replace(plain, loss=0.0, source=sources) for _ in range(3)))
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     values = np.stack(
         [
             weight

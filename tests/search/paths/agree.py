@@ -9,7 +9,6 @@ import numpy as np
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.search.enumeration import topologies
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
 from openpoint.search.kernel.bookkeeping import counts, enlarged, pool_for
@@ -22,6 +21,7 @@ from openpoint.search.paths.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.border import Border, Prices, node_of
 from openpoint.search.paths.build import obstacles, paths_of
 from openpoint.search.paths.explorer import PathExplorer
+from tests.builders.grids import all_topologies
 from tests.search.entered import entered
 
 HUGE = 1e3
@@ -51,10 +51,9 @@ def case_of(network: Network, change_cost: float = 0.0) -> Case | None:
     fixed = ~network.switchable
     must_close, must_open = network.closed & fixed, ~network.closed & fixed
     model, numbering = build_model(network, must_close=must_close, must_open=must_open, change_cost=change_cost)
-    found = list(topologies(network))
-    if obstacles(model) or not found:
+    closed = all_topologies(network)
+    if obstacles(model) or not len(closed):
         return None
-    closed = np.concatenate(found)
     value, miss = AcEvaluator(network, change_cost).evaluate(closed)
     kept = miss == 0.0
     if not kept.any():

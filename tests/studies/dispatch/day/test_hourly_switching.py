@@ -18,6 +18,7 @@ from openpoint.studies.dispatch.day.model.hourly_switching import HourlySwitchin
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.twostage.log import Termination
 from tests.builders.days import day_of, idle_plan, stores
+from tests.builders.grids import all_topologies
 from tests.search.random_grids import random_grid
 
 PERIODS = 4
@@ -52,7 +53,7 @@ def random_day(seed: int, kind: tuple[str, ...], prices: int) -> DayQuestion:
 def all_states(question: DayQuestion) -> tuple[np.ndarray, np.ndarray]:
     """(K, E) the radial states and (T, K) their exact costs in $, switching apart."""
     network, evaluator = question.network, DayEvaluator(question)
-    states = np.concatenate(list(topologies(network)))
+    states = all_topologies(network)
     nothing = np.zeros((1, network.n_terminals))
     recourse = HourRecourse(np.zeros((1, 0), dtype=np.complex128), nothing, nothing.astype(np.complex128))
     values = np.empty((PERIODS, len(states)))

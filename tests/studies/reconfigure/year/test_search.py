@@ -15,7 +15,6 @@ from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.series import StepDemand
 from openpoint.powerflow.state import excesses, is_limited
-from openpoint.search.enumeration import topologies
 from openpoint.search.futures.groups import group_steps, means
 from openpoint.search.futures.model import FuturesTask
 from openpoint.search.methods import TopologySearch
@@ -25,6 +24,7 @@ from openpoint.studies.reconfigure.year import search as year
 from openpoint.studies.reconfigure.year.search import KnownFlows, YearEvaluator, YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
+from tests.builders.grids import all_topologies
 from tests.search.random_grids import KINDS, random_grid
 from tests.search.test_futures import bounds_at_random_nodes
 
@@ -46,8 +46,7 @@ def random_year(seed: int) -> tuple[YearTask, Bools, Floats]:
     must_close, must_open = network.closed & ~network.switchable, ~network.closed & ~network.switchable
     program = RadialProgram(network, must_close, must_open, changes, 0.05 * (seed % 3))
     demand = StepDemand(profile, bus, follows, power, n)
-    found = list(topologies(network))
-    states = np.concatenate(found) if found else np.zeros((0, network.n_conductors), dtype=np.bool_)
+    states = all_topologies(network)
     return YearTask(program, demand, hours), states, mean_losses(YearTask(program, demand, hours), states)
 
 
