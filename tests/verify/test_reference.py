@@ -96,6 +96,24 @@ def test_balls_hold_the_power_flow(seed: int) -> None:
         assert high - low <= 1e-9
 
 
+@pytest.mark.parametrize("kind", ["plain", "futures"])
+def test_a_state_is_judged_to_break_limits_only_where_that_is_sure(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one demand and of many: ends of a power flow that are too far apart to tell prove nothing."""
+    question, text = cases(kind, 1, tmp_path)[0]
+    check = reference.Check(reference.Problem(problem_text(question)), reference.File(text))
+    opened = set(check.head["open"])
+    status = [reference.OPEN if e.name in opened else reference.CLOSED for e in check.problem.branches]
+    for sure, expected in (
+        ((True, False), (True, False)),
+        ((False, False), (False, False)),
+        ((False, True), (False, True)),
+    ):
+        monkeypatch.setattr(reference.Check, "_keeps", lambda self, flow, sure=sure: sure)
+        assert check._worth(status, [], [])[1:3] == expected
+
+
 def _loaded(network: Network, factor: float) -> Network:
     return replace(network, s_power=factor * network.s_power)
 

@@ -1369,7 +1369,7 @@ class Check:
             need((p, q) == (0, 0) if k in off else box[0] <= p <= box[1] and box[2] <= q <= box[3], "an output")
             need(box[4] is None or p * p + q * q <= (box[4] + down(box[4] * TOLERANCE) + 1) ** 2, "an output")
         moved = problem.move * sum(k != d.today for d, k in zip(problem.devices, positions))
-        losses, kept, missed, flow, lacks = [], True, 0, None, False
+        losses, kept, never, missed, broken, flow, lacks = [], True, False, 0, 0, None, False
         for (p, q), weight in zip(many.flows if many else [(g.p, g.q)], many.weights if many else [ONE]):
             power = list(zip(p, q))
             for of, (more_p, more_q) in zip(problem.generators, output):
@@ -1378,19 +1378,21 @@ class Check:
             if not flow.found:
                 lacks = True
                 continue
-            sure, never = self._keeps(flow)
-            if never and many and many.hours:
+            keeps, breaks = self._keeps(flow)
+            if breaks and many and many.hours:
                 return (0, 0), False, True, 0, 0
-            kept, missed = kept and sure, missed + (0 if sure else weight)
+            kept, never = kept and keeps, never or breaks
+            missed, broken = missed + (0 if keeps else weight), broken + (weight if breaks else 0)
             losses.append(flow.loss)
         if lacks:
             return None
         if many:
             if many.share < ONE:
-                kept = missed <= up((ONE - many.share + ONE // 10**9) * sum(many.weights))
+                most = up((ONE - many.share + ONE // 10**9) * sum(many.weights))
+                kept, never = missed <= most, broken > most
             low, high, most = (many.of_flows([ends[side] for ends in losses], less) + side + cost
                                for side, less in ((0, many.minus), (1, many.minus), (1, many.less)))
-            return (low, high), kept, not kept, most, many.regret and max(b for _, b in losses)
+            return (low, high), kept, never, most, many.regret and max(b for _, b in losses)
         parts = [(problem.loss, flow.loss), *((g.current[e], ends) for e, ends in flow.l.items() if g.current[e])]
         low, high = between(parts + [(price, flow.sent[bus][0]) for bus, price in zip(problem.at, problem.price)])
         for k, (of, (p, _)) in enumerate(zip(problem.generators, output)):
