@@ -14,7 +14,7 @@ import time
 
 import openpoint
 from openpoint import Limits
-from openpoint.studies.dispatch.phases.evaluation import Sought
+from openpoint.formulations.phases import Sought
 from openpoint.studies.dispatch.phases.study import dispatch_phases
 
 LIMITS = Limits(v_min_pu=0.95, v_max_pu=1.05)

@@ -10,18 +10,12 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Ints
+from openpoint.formulations.phases import PhaseDevices, PhasesQuestion, Sought, phase_devices
 from openpoint.formulations.radiality import Choices, Switching, by_branch, choices_of, radial_states
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
-from openpoint.studies.dispatch.phases.evaluation import (
-    EvaluatedState,
-    PhaseDevices,
-    PhasesEvaluator,
-    Sought,
-    excess,
-    phase_devices,
-)
+from openpoint.search.exchange.phases import EvaluatedState, PhasesEvaluator, excess
 
 from .meshed import meshed
 
@@ -72,8 +66,11 @@ class SmallCase:
             for positions in every:
                 yield by_branch(self.network, state), positions
 
+    def question(self, sought: Sought) -> PhasesQuestion:
+        return PhasesQuestion(self.grid, self.network, self.devices, self.choices, self.switching, sought)
+
     def evaluator(self, sought: Sought) -> PhasesEvaluator:
-        return PhasesEvaluator(self.grid, self.network, self.devices, sought, self.switching)
+        return PhasesEvaluator(self.question(sought))
 
     @cached_property
     def best(self) -> dict[Sought, EvaluatedState | None]:

@@ -94,6 +94,12 @@ class LinearDemand:
         pairs_per_w[bank.pair] -= 1j * bank.share[position] * bank.b_pair
         return LinearDemand(self.s, per_w, self.pairs, pairs_per_w)
 
+    def held(self, v: Complexes, network: Network) -> LinearDemand:
+        """What is drawn at voltages v (N), whatever the voltages become."""
+        between = np.abs(v[network.delta.fr] - v[network.delta.to]) ** 2 / 3.0
+        s, pairs = self.s + self.per_w * np.abs(v) ** 2, self.pairs + self.pairs_per_w * between
+        return LinearDemand(s, 0.0 * s, pairs, 0.0 * pairs)
+
     def matrix(self, coefficients: Coefficients) -> sp.csr_array:
         """(N, N) what terminals draw per unit of the squared voltages, pairs included."""
         own = sp.diags_array(self.per_w)

@@ -18,13 +18,3 @@ def violations(network: Network, state: PhaseState) -> tuple[Violation, ...]:
     high = np.flatnonzero(v > np.sqrt(network.w_max) * (1.0 + LIMIT_TOLERANCE))
     over = np.flatnonzero(state.i_a > states.current_limits(network) * (1.0 + LIMIT_TOLERANCE))
     return states.broken_limits(network, v, state.i_a, low, high, over)
-
-
-def excess(network: Network, state: PhaseState) -> float:
-    """Sum of the relative excesses of the squared limits that a state breaks, beyond what counts as kept
-    (`openpoint.network.limits`); inf where the state is not a solution.
-    """
-    if not (state.has_solution and state.energised.all()):
-        return np.inf
-    ends = [(each.value / each.limit, 1.0 if each.value > each.limit else -1.0) for each in violations(network, state)]
-    return sum(abs(1.0 - (share / (1.0 + side * LIMIT_TOLERANCE)) ** 2) for share, side in ends)

@@ -11,9 +11,9 @@ import pytest
 
 import openpoint
 from openpoint.errors import OptionError
+from openpoint.formulations.phases import Sought
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.studies.catalog import published
-from openpoint.studies.dispatch.phases.evaluation import Sought
 from openpoint.twostage.log import Termination
 from tests.builders.phase_devices import LIMITS, small_case
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from openpoint.formulations.lindist3flow_devices import squared_fr
+from openpoint.formulations.lindist3flow_model import DevicesProgram, LinearModel, LinearState, evaluated, solve_linear
 from openpoint.formulations.lindist3flow_solve import evaluate
-from openpoint.studies.dispatch.phases.evaluation import Sought, phase_devices
-from openpoint.studies.dispatch.phases.model import DevicesProgram, LinearModel, LinearState, evaluated, solve_linear
+from openpoint.formulations.phases import Sought, phase_devices
 from openpoint.twostage.deadline import Deadline
 from tests.builders.phase_devices import SmallCase
 
@@ -19,7 +19,7 @@ GAP = 1e-4
 
 def linear_model(case: SmallCase, sought: Sought) -> LinearModel:
     around = case.evaluator(sought).flows(case.today, case.devices.today)
-    return LinearModel(case.grid, case.network, case.devices, case.choices, case.switching, sought, around)
+    return LinearModel(case.question(sought), around)
 
 
 def enumerated(case: SmallCase, model: LinearModel) -> list[LinearState]:

@@ -10,13 +10,14 @@ import pytest
 
 import openpoint
 from openpoint.errors import InputError, OptionError
-from openpoint.formulations.radiality import Switching, by_branch
+from openpoint.formulations.phases import Sought, phases_question
+from openpoint.formulations.radiality import by_branch
 from openpoint.grid import Grid
 from openpoint.network import build_network
-from openpoint.network.limits import Limits
+from openpoint.network.limits import LIMIT_TOLERANCE, Limits
 from openpoint.powerflow.opendss import phase_state
-from openpoint.results.phase_violations import excess
-from openpoint.studies.dispatch.phases.evaluation import PhasesEvaluator, Sought, phase_devices
+from openpoint.results.phase_violations import violations
+from openpoint.search.exchange.phases import PhasesEvaluator
 from openpoint.studies.dispatch.phases.study import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
 from tests.builders.phase_devices import LIMITS, small_case
@@ -66,7 +67,7 @@ def test_switches_are_exchanged_as_well() -> None:
 
 def test_no_more_switches_change_than_are_allowed() -> None:
     case, free = small_case(1), ("topology", "capacitors")
-    case.devices = phase_devices(case.grid, taps=False)
+    case.devices = phases_question(case.grid, free=free).devices
     evaluator = case.evaluator(Sought.LOSS)
     tried = [evaluator.evaluate(*state) for state in case.states() if (state[0] != case.today).sum() <= 2]
     least = min(each.value_kw for each in tried if each is not None and each.violation == 0.0)
@@ -80,8 +81,8 @@ def test_no_more_switches_change_than_are_allowed() -> None:
 
 def test_ieee123_at_known_positions() -> None:
     grid = openpoint.read("ieee123")
-    network = LIMITS.applied(build_network(grid))
-    today, devices = by_branch(network, network.closed), phase_devices(grid)
+    loss, power = (PhasesEvaluator(phases_question(grid, sought=sought, limits=LIMITS)) for sought in Sought)
+    today, devices = loss.question.today, loss.question.devices
     assert devices.names == (
         "reg1a",
         "reg2a",
@@ -98,8 +99,6 @@ def test_ieee123_at_known_positions() -> None:
     least_loss = np.array([8, -10, -8, -4, 5, -11, -8, 1, 1, 1, 1])
     least_power = np.array([2, -5, -2, 2, 11, -4, -2, 1, 1, 0, 1])
     figures = [(devices.today, 95.977, 3615.264), (least_loss, 93.350, 3576.9), (least_power, 97.204, 3517.753)]
-    switching = Switching(today, 0, 0.0)
-    loss, power = (PhasesEvaluator(grid, network, devices, sought, switching) for sought in Sought)
     for positions, loss_kw, power_kw in figures:
         found = loss.evaluate(today, positions), power.evaluate(today, positions)
         assert found[0] is not None
@@ -111,12 +110,13 @@ def test_ieee123_at_known_positions() -> None:
 
 def test_the_excess_of_limits_is_that_of_a_state() -> None:
     grid = openpoint.read("ieee13")
-    network = Limits(v_min_pu=0.97, v_max_pu=1.03).applied(build_network(grid))
-    today = by_branch(network, network.closed)
-    evaluator = PhasesEvaluator(grid, network, phase_devices(grid), Sought.LOSS, Switching(today, None, 0.0))
-    found = evaluator.evaluate(today, evaluator.devices.today)
+    question = phases_question(grid, limits=Limits(v_min_pu=0.97, v_max_pu=1.03))
+    found = PhasesEvaluator(question).evaluate(question.today, question.devices.today)
     assert found is not None
-    assert found.violation == pytest.approx(excess(network, phase_state(grid, build_network(grid))), rel=1e-5)
+    broken = violations(question.network, phase_state(grid, build_network(grid)))
+    shares = [(each.value / each.limit, 1.0 if each.value > each.limit else -1.0) for each in broken]
+    squares = [abs(1.0 - (share / (1.0 + side * LIMIT_TOLERANCE)) ** 2) for share, side in shares]
+    assert found.violation == pytest.approx(sum(squares), rel=1e-5)
     assert found.violation > 0.0
 
 

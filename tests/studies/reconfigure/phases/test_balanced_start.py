@@ -7,7 +7,7 @@ from pathlib import Path
 import openpoint
 from openpoint import Limits
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.exchange import balanced_start
+from openpoint.studies.reconfigure.phases.study import balanced_start
 from openpoint.twostage.deadline import Deadline
 from tests.studies.reconfigure.phases.test_study import meshed
 

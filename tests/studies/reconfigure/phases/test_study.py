@@ -27,15 +27,15 @@ from openpoint import (
     TopologySearch,
 )
 from openpoint.arrays import Bools
-from openpoint.formulations.radiality import by_branch, radial_states
+from openpoint.formulations.radiality import by_branch
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.report.figure import encode
 from openpoint.results import export
 from openpoint.search.exchange.pairs import exchanges_coupled
+from openpoint.search.exchange.phases import PhasesEvaluator
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.exchange import PhasesAcEvaluator
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.phases.study import phases_program, prepare_phases
 from openpoint.studies.reconfigure.study import reconfigure
@@ -52,8 +52,12 @@ def program_of(grid: Grid, limits: Limits | None = None) -> PhasesProgram:
 
 
 def states_of(program: PhasesProgram) -> list[Bools]:
-    branch = program.network.conductor_branch
-    return [by_branch(program.network, state) for state in radial_states(program.choices, branch)]
+    return list(program.question.states())
+
+
+def linear(program: PhasesProgram, closed: Bools) -> tuple[float, float]:
+    """Loss in kW and excess of a topology in the linear model."""
+    return program.model.evaluate(closed, program.question.devices.today)
 
 
 def switched(grid: Grid, open_branches: tuple[str, ...]) -> Grid:
@@ -82,9 +86,9 @@ def idling(grid: Grid) -> Grid:
 def test_the_recourse_is_the_linear_flow_of_every_topology(seed: int, idle: bool) -> None:
     """The cone program at x is what a direct evaluation says, limits too, and its slope is valid everywhere."""
     program = program_of(idling(limited(seed)) if idle else limited(seed))
-    subproblem = Subproblem(program, len(program.today), Goal.COST)
+    subproblem = Subproblem(program, len(program.question.today), Goal.COST)
     states = states_of(program)
-    direct = {state.tobytes(): program.linear.evaluate(state) for state in states}
+    direct = {state.tobytes(): linear(program, state) for state in states}
     for state in states[:12]:
         loss, missed = direct[state.tobytes()]
         response = subproblem.respond(state.astype(float), np.zeros(0))
@@ -102,16 +106,16 @@ def test_what_transformers_lose_without_load_is_part_of_the_linear_loss() -> Non
     added = []
     for each in (grid, idling(grid)):
         program = program_of(each)
-        added.append((program.linear.evaluate(program.today)[0], float(OpenDssCircuit(each).solve().loss_kw[0])))
-    (linear, exact), (linear_idle, exact_idle) = added
+        added.append((linear(program, program.question.today)[0], float(OpenDssCircuit(each).solve().loss_kw[0])))
+    (modelled, exact), (linear_idle, exact_idle) = added
     assert exact_idle - exact > 10.0
-    assert linear_idle - linear == pytest.approx(exact_idle - exact, rel=0.02)
+    assert linear_idle - modelled == pytest.approx(exact_idle - exact, rel=0.02)
 
 
 @pytest.mark.parametrize("seed", [0, 8, 15])
 def test_methods_find_the_least_linear_loss_of_all_topologies(seed: int) -> None:
     program = program_of(limited(seed))
-    found = [program.linear.evaluate(state) for state in states_of(program)]
+    found = [linear(program, state) for state in states_of(program)]
     least = min((loss for loss, missed in found if missed <= 1e-6), default=math.inf)
     methods = [Benders()] if seed in (3, 15) else [ExtensiveForm()]
     for method in methods:
@@ -126,8 +130,8 @@ def test_on_one_phase_it_is_lindistflow() -> None:
     """The least Σ r (p² + q²) / |v|² over all topologies, with flows added up along the tree by hand."""
     grid = openpoint.read("civanlar16")
     program = program_of(grid, Limits(voltage=False, current=False))
-    network = program.network
-    weight = network.r / np.abs(program.v[network.terminal_to]) ** 2
+    network = program.model.network
+    weight = network.r / np.abs(program.model.v[network.terminal_to]) ** 2
 
     def by_hand(closed: Bools) -> float:
         s = np.zeros(network.n_conductors, dtype=complex)
@@ -138,7 +142,7 @@ def test_on_one_phase_it_is_lindistflow() -> None:
             around[b].append((a, int(e)))
 
         def drawn(n: int, above: int) -> complex:
-            total = complex(program.demand[0][n])
+            total = complex(program.model.demand.s[n])
             for other, e in around[n]:
                 if e != above:
                     s[e] = drawn(other, e)
@@ -151,7 +155,7 @@ def test_on_one_phase_it_is_lindistflow() -> None:
 
     states = states_of(program)
     direct = np.array([by_hand(state) for state in states])
-    np.testing.assert_allclose([program.linear.evaluate(state)[0] for state in states[:20]], direct[:20], rtol=1e-9)
+    np.testing.assert_allclose([linear(program, state)[0] for state in states[:20]], direct[:20], rtol=1e-9)
     outcome = ExtensiveForm().solve(program)
     assert outcome.upper_bound == pytest.approx(direct.min(), rel=1e-6)
 
@@ -169,7 +173,7 @@ def ac_losses(grid: Grid, states: list[Bools]) -> np.ndarray:
 def test_the_answer_is_the_best_of_its_neighbours_by_exact_power_flow(seed: int) -> None:
     grid = meshed(seed)
     program = program_of(grid)
-    states = states_of(program)
+    asked, states = program.question, states_of(program)
     exact = ac_losses(grid, states)
     best = reconfigure(grid)
     assert best.method == "Enumeration()"
@@ -182,15 +186,14 @@ def test_the_answer_is_the_best_of_its_neighbours_by_exact_power_flow(seed: int)
     assert result.loss_kw is not None
     assert result.linear_kw is not None
     assert result.lower_bound_kw <= result.linear_kw * (1 + 1e-9)
-    answer = np.array([name not in result.open_branches for name in program.network.branch_names])
-    near = exchanges_coupled(
-        program.choices, program.network.conductor_branch, answer[program.network.conductor_branch]
-    )
-    around = ac_losses(grid, [by_branch(program.network, state) for state in near])
+    answer = np.array([name not in result.open_branches for name in asked.network.branch_names])
+    branch = asked.network.conductor_branch
+    near = exchanges_coupled(asked.choices, branch, answer[branch])
+    around = ac_losses(grid, [by_branch(asked.network, state) for state in near])
     assert result.loss_kw <= around.min() * (1 + 1e-8)
     assert result.loss_kw <= (result.loss_before_kw or math.inf)
-    linear = [program.linear.evaluate(state)[0] for state in states]
-    differs = not np.array_equal(states[int(np.argmin(linear))], answer)
+    losses = [linear(program, state)[0] for state in states]
+    differs = not np.array_equal(states[int(np.argmin(losses))], answer)
     assert differs == any("optimum of the linear model has other open branches" in note for note in result.notes)
 
 
@@ -392,10 +395,10 @@ def table_rows(first: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 
-def figures(program: PhasesProgram, evaluator: PhasesAcEvaluator, closed: Bools) -> list[str]:
-    priced = evaluator.evaluate(closed)
+def figures(program: PhasesProgram, evaluator: PhasesEvaluator, closed: Bools) -> list[str]:
+    priced = evaluator.evaluate(closed, program.question.devices.today)
     assert priced is not None
-    loss, _ = program.linear.evaluate(closed)
+    loss, _ = linear(program, closed)
     return [f"{priced.value_kw:.3f}", f"{loss:.3f}", f"{100 * (loss / priced.value_kw - 1):.2f} %"]
 
 
@@ -406,9 +409,9 @@ def test_the_losses_on_the_page_are_these() -> None:
         loads = grid.loads.with_columns(pl.col("p_kw") * factor, pl.col("q_kvar") * factor)
         grid = grid.with_tables(loads=loads)
         program = program_of(grid, free)
-        assert figures(program, PhasesAcEvaluator(grid, program), program.today) == told
+        assert figures(program, PhasesEvaluator(program.question), program.question.today) == told
     grid = openpoint.read("ieee123")
     program = program_of(grid, free)
-    evaluator, names = PhasesAcEvaluator(grid, program), program.network.branch_names
+    evaluator, names = PhasesEvaluator(program.question), program.question.network.branch_names
     found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, evaluator, s) for s in states_of(program)}
     assert found == {names: told for names, *told in table_rows("open | OpenDSS, kW")}

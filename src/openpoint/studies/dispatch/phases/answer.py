@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.errors import OptionError
+from openpoint.formulations.phases import FREE, Sought, phase_devices
 from openpoint.formulations.radiality import by_branch
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
@@ -23,8 +24,7 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.answer import unlimited_voltages
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.phases.evaluation import Sought, phase_devices
-from openpoint.studies.dispatch.phases.study import FREE, GAP, TIME_LIMIT_S, PhasesDispatch, dispatch_phases
+from openpoint.studies.dispatch.phases.study import GAP, TIME_LIMIT_S, PhasesDispatch, dispatch_phases
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, ITERATIONS
 from openpoint.studies.dispatch.tables import sources_table

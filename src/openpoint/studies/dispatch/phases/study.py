@@ -18,33 +18,7 @@ import numpy as np
 from openpoint.arguments import Names
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.radiality import (
-    Choices,
-    Switching,
-    by_branch,
-    choices_of,
-    is_radial_state,
-    radial_states,
-    refuse_impossible,
-)
-from openpoint.grid.grid import Grid
-from openpoint.io.opendss.write import circuit_text
-from openpoint.network import Network, build_network
-from openpoint.network.devices import DeviceKind
-from openpoint.network.freedom import locks
-from openpoint.network.limits import Limits
-from openpoint.powerflow.opendss import PhaseState, phase_state
-from openpoint.results.phase_violations import violations
-from openpoint.results.violation import Violation
-from openpoint.studies.dispatch.phases.evaluation import (
-    Descent,
-    EvaluatedState,
-    PhaseDevices,
-    PhasesEvaluator,
-    Sought,
-    phase_devices,
-)
-from openpoint.studies.dispatch.phases.model import (
+from openpoint.formulations.lindist3flow_model import (
     LinearAnswer,
     LinearModel,
     LinearState,
@@ -52,6 +26,16 @@ from openpoint.studies.dispatch.phases.model import (
     modelled,
     solve_linear,
 )
+from openpoint.formulations.phases import FREE, PhasesQuestion, Sought, phases_question
+from openpoint.grid.grid import Grid
+from openpoint.io.opendss.write import circuit_text
+from openpoint.network import Network, build_network
+from openpoint.network.devices import DeviceKind
+from openpoint.network.limits import Limits
+from openpoint.powerflow.opendss import PhaseState, phase_state
+from openpoint.results.phase_violations import violations
+from openpoint.results.violation import Violation
+from openpoint.search.exchange.phases import Descent, EvaluatedState, EvaluationLog, PhasesEvaluator, best_of
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 
@@ -138,16 +122,12 @@ class PhasesDispatch:
         return circuit_text(self.grid_after)
 
 
-FREE = ("topology", "taps", "capacitors")
-"""What may be free."""
 FEW = 1000
 """Operating states up to which all of them are tried by exact power flow."""
 GAP = 1e-4
 """Relative gap of the linear model."""
 TIME_LIMIT_S = 60.0
 """Time limit unless one is given; the linear model with switches seldom ends before it."""
-LOG_EVERY_S = 1.0
-"""Seconds between two lines of the log of a local search."""
 FIRST_SHARE, LINEAR_SHARE = 0.3, 0.8
 """Shares of the time limit at which the search from today's state and the linear model end at the latest."""
 TRIED = 20
@@ -187,42 +167,39 @@ def dispatch_phases(
         raise OptionError(f"free names {', '.join(map(repr, unknown))}; what may be free is {', '.join(FREE)}")
     if sought not in tuple(Sought):
         raise OptionError(f"sought is {sought!r}; known are {', '.join(Sought)}")
-    network = Limits.given(limits).applied(build_network(grid))
-    today = by_branch(network, network.closed)
-    movable = by_branch(network, network.switchable) & ("topology" in free)
-    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
-    choices = choices_of(network, must_close, must_open)
-    if movable.any():
-        refuse_impossible(grid, network, choices, must_close)
-    devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
-    switching = Switching(today, max_changes, 0.0)
-    evaluator = PhasesEvaluator(grid, network, devices, Sought(sought), switching)
+    question = phases_question(
+        grid,
+        free=free,
+        sought=Sought(sought),
+        limits=limits,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=max_changes,
+    )
     with deadline_of(time_limit_s, deadline) as deadline:
-        return _Run(evaluator, choices, today, few, gap, deadline, progress or _silent).solve()
+        return _Run(question, few, gap, deadline, progress).solve()
 
 
 @dataclass
 class _Run:
     """A run: what is asked, and the log so far."""
 
-    evaluator: PhasesEvaluator
-    choices: Choices
-    today: Bools
+    question: PhasesQuestion
     few: int
     gap: float
     deadline: Deadline
-    progress: Progress
+    progress: Progress | None
 
     def __post_init__(self) -> None:
-        self.log: list[Iteration] = []
-        self.lower, self.upper, self.logged_s = -math.inf, math.inf, 0.0
+        self.evaluator = PhasesEvaluator(self.question)
+        self.log = EvaluationLog(self.evaluator, self.progress, self.deadline)
 
     def solve(self) -> PhasesDispatch:
         start = self._start()
         if (states := self._all()) is not None:
             return self._by_trying(start, states)
         best = self._descend(start.closed, start.positions, self._until(FIRST_SHARE))
-        self._line("local search", best)
+        self.log.write(best)
         model, notes = self._model(best), list[str]()
         answer = LinearAnswer(-math.inf, None, False)
         if model is not None and not self.deadline.over():
@@ -231,47 +208,39 @@ class _Run:
                 model, self.gap, min(known, key=lambda each: each.value_kw), self._until(LINEAR_SHARE), self._bounds
             )
             if answer.best is not None:
-                near = self._descend(answer.best.closed, self._whole(model, answer.best.positions), self.deadline)
+                near = self._descend(answer.best.closed, self._whole(answer.best.positions), self.deadline)
                 best = near if near.better(best) else best
-                self._line("local search", best)
+                self.log.write(best)
         notes += self._notes(model, answer, best)
         linear = LinearFigures(answer.bound_kw, math.inf)
-        if model is not None and model.devices.count < self.evaluator.devices.count:
+        if model is not None and model.question.devices.count < self.question.devices.count:
             linear = LinearFigures(-math.inf, math.inf)
-        elif model is not None and is_radial_state(model.network, best.closed):
+        elif model is not None and self.question.is_radial(best.closed):
             linear = replace(linear, answer_kw=self._linear(model, best).value_kw)
         return self._result(best, linear, self._why(answer, best), tuple(notes))
 
     def _all(self) -> list[tuple[Bools, Ints]] | None:
         """All operating states; None where they are more than a few."""
-        network, devices = self.evaluator.network, self.evaluator.devices
+        asked, devices = self.question, self.question.devices
         count = math.prod((devices.high - devices.low + 1).tolist())
         if count > self.few:
             return None
-        closed = [self.today]
-        if len(self.choices.free):
-            found = islice(radial_states(self.choices, network.conductor_branch), self.few // count + 1)
-            closed = [by_branch(network, state) for state in found]
+        closed = list(islice(asked.states(), self.few // count + 1)) if len(asked.choices.free) else [asked.today]
         if len(closed) * count > self.few:
             return None
         ranges = [range(low, high + 1) for low, high in zip(devices.low.tolist(), devices.high.tolist())]
         every = [np.array(positions, dtype=np.int64) for positions in product(*ranges)]
         return [(state, positions) for state in closed for positions in every]
 
-    def _by_trying(self, best: EvaluatedState, states: list[tuple[Bools, Ints]]) -> PhasesDispatch:
+    def _by_trying(self, start: EvaluatedState, states: list[tuple[Bools, Ints]]) -> PhasesDispatch:
         """The best of all states by exact power flow, a proof unless the time ends first."""
-        complete = True
-        for closed, positions in states:
-            if self.deadline.over():
-                complete = False
-                break
-            found = self.evaluator.evaluate(closed, positions)
-            best = found if found is not None and found.better(best) else best
-            self._evaluated(best)
+        self.log.what = "all states"
+        best, complete = best_of(self.evaluator, states, self.deadline.over, self.log.on_evaluation, start)
+        best = best or start
         why = Termination.OPTIMAL if best.violation == 0.0 else Termination.INFEASIBLE
         if complete and best.violation == 0.0:
-            self.lower = self.upper = best.value_kw
-        self._line("all states", best)
+            self.log.lower = self.log.upper = best.value_kw
+        self.log.write(best)
         notes = (f"all {len(states):,} operating states were tried by exact power flow",) if complete else ()
         nothing = LinearFigures(-math.inf, math.inf)
         return self._result(best, nothing, why if complete else self.deadline.why, notes)
@@ -283,7 +252,7 @@ class _Run:
             OptionError: none has one.
         """
         for closed in self._starts():
-            if (found := self.evaluator.evaluate(closed, self.evaluator.devices.today)) is not None:
+            if (found := self.evaluator.evaluate(closed, self.question.devices.today)) is not None:
                 return found
         raise OptionError(
             "no AC power flow of this grid has a solution, neither as it stands today nor with other open branches: "
@@ -291,45 +260,34 @@ class _Run:
         )
 
     def _starts(self) -> Iterator[Bools]:
-        network = self.evaluator.network
-        if not len(self.choices.free) or self._is_choice(self.today):
-            yield self.today
-        if len(self.choices.free):
-            states = radial_states(self.choices, network.conductor_branch, self.today.astype(np.float64))
-            yield from (by_branch(network, state) for state in islice(states, TRIED))
-
-    def _is_choice(self, closed: Bools) -> bool:
-        """Whether a state (B) is radial and keeps the locks."""
-        given = by_branch(self.evaluator.network, self.choices.state == 1.0)
-        shut = by_branch(self.evaluator.network, self.choices.state == 0.0)
-        return bool(closed[given].all() and not closed[shut].any()) and is_radial_state(self.evaluator.network, closed)
+        asked, today = self.question, self.question.today
+        kept = bool(today[asked.always].all() and not today[asked.never].any())
+        if not len(asked.choices.free) or (kept and asked.is_radial(today)):
+            yield today
+        if len(asked.choices.free):
+            yield from islice(asked.states(today.astype(np.float64)), TRIED)
 
     def _model(self, best: EvaluatedState) -> LinearModel | None:
         """The linear model around today's state, or the best one known; None where the grid has closed loops."""
-        network, devices = self.evaluator.network, self.evaluator.devices
-        if not is_radial_state(network, best.closed):
+        asked = self.question
+        if not asked.is_radial(best.closed):
             return None
-        flows = self.evaluator.flows(self.today, devices.today)
+        flows = self.evaluator.flows(asked.today, asked.devices.today)
         if not (flows.converged[0] and flows.energised.all()):
             flows = self.evaluator.flows(best.closed, best.positions)
-        grid, sought, switching = self.evaluator.grid, self.evaluator.sought, self.evaluator.switching
-        kept = devices.only(modelled(network, grid, devices))
-        return LinearModel(grid, network, kept, self.choices, switching, sought, flows)
+        return LinearModel(replace(asked, devices=asked.devices.only(modelled(asked))), flows)
 
     def _linear(self, model: LinearModel, state: EvaluatedState) -> LinearState:
-        return evaluated(model, state.closed, state.positions[self._kept(model)])
+        return evaluated(model, state.closed, state.positions[modelled(self.question)])
 
-    def _whole(self, model: LinearModel, positions: Ints) -> Ints:
+    def _whole(self, positions: Ints) -> Ints:
         """(D) positions of all devices; those that the linear model does not have as they are today."""
-        whole = self.evaluator.devices.today.copy()
-        whole[self._kept(model)] = positions
+        whole = self.question.devices.today.copy()
+        whole[modelled(self.question)] = positions
         return whole
 
-    def _kept(self, model: LinearModel) -> Bools:
-        return modelled(model.network, model.grid, self.evaluator.devices)
-
     def _descend(self, closed: Bools, positions: Ints, deadline: Deadline) -> EvaluatedState:
-        found = Descent(self.evaluator, self.choices, deadline.over, self._evaluated).run(closed, positions)
+        found = Descent(self.evaluator, deadline.over, self.log.on_evaluation).run(closed, positions)
         return found or EvaluatedState(closed, positions, math.inf, math.inf)
 
     def _until(self, share: float) -> Deadline:
@@ -337,30 +295,16 @@ class _Run:
         whole = self.deadline.passed() + self.deadline.left()
         return self.deadline if math.isinf(whole) else self.deadline.within(share * whole - self.deadline.passed())
 
-    def _evaluated(self, best: EvaluatedState | None) -> None:
-        if best is not None and self.deadline.passed() - self.logged_s >= LOG_EVERY_S:
-            self._line("local search", best, interim=True)
-
-    def _line(self, words: str, best: EvaluatedState, *, interim: bool = False) -> None:
-        self.logged_s = self.deadline.passed()
-        value = best.value_kw if best.violation == 0.0 else math.inf
-        verdict = f"{words}, {self.evaluator.count:,} states"
-        self._add(Iteration(0, self.logged_s, self.lower, self.upper, value, verdict, best.violation, "", interim))
-
     def _bounds(self, lower: float, upper: float) -> None:
         """New bounds of the linear model."""
-        self.lower, self.upper = lower, upper
-        self._add(Iteration(0, self.deadline.passed(), lower, upper, math.inf, "linear model", interim=True))
-
-    def _add(self, line: Iteration) -> None:
-        self.log.append(replace(line, number=len(self.log) + 1))
-        self.progress(self.log[-1])
+        self.log.lower, self.log.upper = lower, upper
+        self.log.add(Iteration(0, self.deadline.passed(), lower, upper, math.inf, "linear model", interim=True))
 
     def _notes(self, model: LinearModel | None, answer: LinearAnswer, best: EvaluatedState) -> list[str]:
         notes = ["bounds are those of the linear model (LinDist3Flow), not of the exact power flow"]
         if model is None:
             return ["today's state has closed loops, of which the linear model knows nothing: there is no bound"]
-        if model.devices.count < self.evaluator.devices.count:
+        if model.question.devices.count < self.question.devices.count:
             notes = ["regulators in an open delta stay as they are in the linear model, so that there is no bound"]
         if answer.bound_kw == math.inf:
             text = "this keeps them" if best.violation == 0.0 else "nothing that was tried does either"
@@ -383,24 +327,24 @@ class _Run:
         why: Termination,
         notes: tuple[str, ...],
     ) -> PhasesDispatch:
-        grid, network = self.evaluator.grid, self.evaluator.network
-        after_grid = self.evaluator.grid_at(best)
+        asked, grid, network = self.question, self.question.grid, self.question.network
+        after_grid = asked.grid_at(best.closed, best.positions)
         before, after = _verified(grid, network), _verified(after_grid, network)
         return PhasesDispatch(
             grid=grid,
             grid_after=after_grid,
             network=network,
-            sought=self.evaluator.sought,
+            sought=asked.sought,
             before=before,
             after=after,
-            value_before_kw=_value(self.evaluator.sought, before),
-            value_kw=_value(self.evaluator.sought, after),
-            moves=_moves(network, self.evaluator.devices, self.today, best),
+            value_before_kw=_value(asked.sought, before),
+            value_kw=_value(asked.sought, after),
+            moves=_moves(asked, best),
             violations=() if after is None else violations(network, after),
             linear=linear,
             termination=why,
             notes=notes,
-            log=tuple(self.log),
+            log=tuple(self.log.lines),
             evaluated=self.evaluator.count,
             seconds=self.deadline.passed(),
         )
@@ -420,10 +364,11 @@ def _value(sought: Sought, state: PhaseState | None) -> float:
     return state.loss_kw if sought is Sought.LOSS else float(state.source_kva.real.sum())
 
 
-def _moves(network: Network, devices: PhaseDevices, today: Bools, best: EvaluatedState) -> tuple[Move, ...]:
+def _moves(asked: PhasesQuestion, best: EvaluatedState) -> tuple[Move, ...]:
+    network, devices = asked.network, asked.devices
     switched = [
-        Move("switch", network.branch_names[b], int(today[b]), int(best.closed[b]))
-        for b in np.flatnonzero(best.closed != today)
+        Move("switch", network.branch_names[b], int(asked.today[b]), int(best.closed[b]))
+        for b in np.flatnonzero(best.closed != asked.today)
     ]
     moved = [
         Move(
@@ -435,7 +380,3 @@ def _moves(network: Network, devices: PhaseDevices, today: Bools, best: Evaluate
         for d in np.flatnonzero(best.positions != devices.today)
     ]
     return (*switched, *moved)
-
-
-def _silent(_: Iteration) -> None:
-    """No progress wanted."""

@@ -10,37 +10,32 @@ from itertools import chain, islice
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.errors import OptionError
-from openpoint.formulations.radiality import by_branch, choices_of, is_radial_state, radial_states, refuse_impossible
-from openpoint.grid.balanced import HAS_PHASES, is_symmetric
+from openpoint.arrays import Bools, Floats
+from openpoint.errors import InputError, OptionError
+from openpoint.formulations.lindist3flow_model import LinearModel
+from openpoint.formulations.phases import phases_question
+from openpoint.grid.balanced import HAS_PHASES, balanced_equivalent, is_symmetric
 from openpoint.grid.grid import Grid
-from openpoint.network import Network, build_network
-from openpoint.network.freedom import locks
+from openpoint.network import Network
 from openpoint.network.limits import Limits
-from openpoint.powerflow.opendss import OpenDssCircuit, PhaseState
+from openpoint.powerflow.opendss import PhaseFlows, PhaseState, state_of
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
+from openpoint.search.exchange.phases import Descent, EvaluatedState, EvaluationLog, PhasesEvaluator, best_of
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.exchange import (
-    EvaluatedTopology,
-    EvaluationLog,
-    PhasesAcEvaluator,
-    balanced_start,
-    best_of,
-    branch_exchange_ac,
-)
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.workers.pool import never
 
 # The result of a reconfiguration of a grid of any phases: a row a bus and phase, a row a branch and phase.
 
@@ -59,19 +54,20 @@ class PhasesAnswer:
     """
 
     outcome: Outcome
-    best: EvaluatedTopology | None
+    best: EvaluatedState | None
     exact: bool
     notes: tuple[str, ...]
     soft: SoftLimits | None = None
 
 
-def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswer) -> ReconfigureResult:
+def phases_result(evaluator: PhasesEvaluator, method: str, answer: PhasesAnswer) -> ReconfigureResult:
     """The result of an answer, under the grid's own names."""
-    grid, program, best = evaluator.grid, evaluator.program, answer.best
-    network = program.network
-    closed = program.today if best is None else best.closed
-    before = _known(evaluator, program.today) if is_radial_state(network, program.today) else None
-    shown = None if best is None else evaluator.state(closed)
+    asked, best = evaluator.question, answer.best
+    grid, network = asked.grid, asked.network
+    closed = asked.today if best is None else best.closed
+    before = _state(evaluator, asked.today) if asked.is_radial(asked.today) else None
+    before = before if before is not None and before.has_solution and before.energised.all() else None
+    shown = None if best is None else _state(evaluator, closed)
     kept = (best is not None and best.violation == 0.0) or answer.soft is not None
     broken = () if shown is None else violations(network, shown)
     found = Findings(
@@ -80,13 +76,13 @@ def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswe
         shown=None if shown is None else states.of_phases(network, shown),
         closed=closed[network.conductor_branch],
         kept=kept,
-        open_before=open_branches(network, program.today),
+        open_before=open_branches(network, asked.today),
         open_after=open_branches(network, closed),
         broken=broken if kept else (),
         least_violation=() if kept else broken,
         generators=states.generators(grid, network, None),
         fixed=len(network.generator_names) > 0,
-        choices=len(program.choices.free),
+        choices=len(asked.choices.free),
         notes=answer.notes,
         proven=answer.exact,
         objective_kw=None if best is None else best.value_kw,
@@ -95,10 +91,11 @@ def phases_result(evaluator: PhasesAcEvaluator, method: str, answer: PhasesAnswe
     return reconfigure_result(grid, network, method, found)
 
 
-def _known(evaluator: PhasesAcEvaluator, closed: Bools) -> PhaseState | None:
-    """The AC state of a topology; None where a terminal has no supply or no solution exists."""
-    state = evaluator.state(closed)
-    return state if state.has_solution and state.energised.all() else None
+def _state(evaluator: PhasesEvaluator, closed: Bools) -> PhaseState:
+    """The AC state of a topology (B), radial or not."""
+    asked = evaluator.question
+    network = replace(asked.network, closed=closed[asked.network.conductor_branch])
+    return state_of(asked.grid, network, evaluator.flows(closed, asked.devices.today))
 
 
 def open_branches(network: Network, closed: Bools) -> tuple[str, ...]:
@@ -111,10 +108,10 @@ def open_branches(network: Network, closed: Bools) -> tuple[str, ...]:
 
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.LINEAR)
 
-Solve = Callable[[PhasesAcEvaluator], PhasesAnswer]
+Solve = Callable[[PhasesEvaluator], PhasesAnswer]
 
 
-def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
+def soften_phases(evaluator: PhasesEvaluator, answer: PhasesAnswer, solve: Solve, deadline: Deadline) -> PhasesAnswer:
     """The answer with the state of least violation as its best, where none was found that keeps the limits.
 
     That limits cannot be kept is proven only where all topologies are tried by exact power flow; else the limits are
@@ -126,7 +123,7 @@ def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Sol
     """
     if answer.best is None or answer.best.violation == 0.0:
         return answer
-    network = evaluator.program.network
+    network = evaluator.question.network
 
     def ask(shares: Floats, _: bool) -> Reply[PhasesAnswer]:
         if deadline.over():
@@ -147,15 +144,15 @@ def soften_phases(evaluator: PhasesAcEvaluator, answer: PhasesAnswer, solve: Sol
     return _answer(evaluator, answer, softened, deadline.passed())
 
 
-def _shares(evaluator: PhasesAcEvaluator, answer: PhasesAnswer) -> Floats:
+def _shares(evaluator: PhasesEvaluator, answer: PhasesAnswer) -> Floats:
     """(2 + E) shares by which the best state exceeds the limits of the grid."""
     assert answer.best is not None
-    state = evaluator.state(answer.best.closed)
-    return shares_of(evaluator.program.network, np.abs(state.v), state.i_a / evaluator.program.network.i_base_a)
+    state = _state(evaluator, answer.best.closed)
+    return shares_of(evaluator.question.network, np.abs(state.v), state.i_a / evaluator.question.network.i_base_a)
 
 
 def _answer(
-    evaluator: PhasesAcEvaluator, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float
+    evaluator: PhasesEvaluator, first: PhasesAnswer, softened: Softened[PhasesAnswer], seconds: float
 ) -> PhasesAnswer:
     found = softened.reply.payload
     why = found.outcome.termination
@@ -172,7 +169,7 @@ def _answer(
             upper_bound=found.best.value_kw if found.exact else math.inf,
             seconds=seconds,
         )
-    return replace(found, outcome=outcome, notes=first.notes, soft=as_soft_limits(evaluator.program.network, softened))
+    return replace(found, outcome=outcome, notes=first.notes, soft=as_soft_limits(evaluator.question.network, softened))
 
 
 _LOG = logging.getLogger(__name__)
@@ -185,6 +182,10 @@ ALIKE = (
     "the three phases of this grid are alike, so its balanced equivalent has the same losses, and its search is faster "
     "and proves them by AC power flow: `openpoint convert GRID FOLDER --balanced`"
 )
+SEARCH = TopologySearch(gap=1e-3)
+"""Smaller gaps are less than what the unbalance makes."""
+AT_MOST_S = 10.0
+"""Seconds for each of both searches; most end in less than one."""
 PROVEN = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY, Termination.INFEASIBLE)
 
 
@@ -237,22 +238,23 @@ class PreparedPhases:
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> ReconfigureResult:
         """The result, verified by exact AC power flow."""
         with deadline_of(self.method.time_limit_s, deadline) as until:
-            evaluator = PhasesAcEvaluator(self.grid, self.program)
+            evaluator = PhasesEvaluator(self.program.question)
             _LOG.info("built the network and its exact power flow; the method begins")
-            answer = self._answer(evaluator, progress or _silent, until)
+            answer = self._answer(evaluator, progress, until)
             _LOG.info("the method ended")
             if self.options.soft_limits:
-                answer = soften_phases(evaluator, answer, lambda other: self._answer(other, _silent, until), until)
+                answer = soften_phases(evaluator, answer, lambda other: self._answer(other, None, until), until)
             if not isinstance(self.method, Enumeration) and is_symmetric(self.grid):
                 answer = replace(answer, notes=(*answer.notes, ALIKE))
             return phases_result(evaluator, str(self.method), answer)
 
-    def _answer(self, evaluator: PhasesAcEvaluator, progress: Progress, deadline: Deadline) -> PhasesAnswer:
-        """The outcome of the method."""
+    def _answer(self, evaluator: PhasesEvaluator, progress: Progress | None, deadline: Deadline) -> PhasesAnswer:
+        """The outcome of the method, with the limits of the evaluator."""
+        program = PhasesProgram(model=replace(self.program.model, question=evaluator.question))
         if isinstance(self.method, Enumeration):
-            return _enumerate(evaluator, self.method, progress, deadline)
+            return _enumerate(evaluator, program, self.method, progress, deadline)
         start = balanced_start(self.grid, self.options, deadline)
-        return _by_linear_model(evaluator, self.method, progress, deadline, start)
+        return _by_linear_model(evaluator, program, self.method, progress, deadline, start)
 
 
 def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
@@ -262,20 +264,17 @@ def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
         OptionError: a grid that has no power flow solution.
     """
-    network = Limits.given(options.limits).applied(build_network(grid))
-    today, movable = by_branch(network, network.closed), by_branch(network, network.switchable)
-    must_close, must_open = locks(network, today, movable, options.locked_open, options.locked_closed)
-    choices = choices_of(network, must_close, must_open)
-    refuse_impossible(grid, network, choices, must_close)
-    some = (by_branch(network, state) for state in islice(radial_states(choices, network.conductor_branch), TRIED))
-    return PhasesProgram(
-        network=network,
-        must_close=must_close,
-        must_open=must_open,
-        v=_reference(grid, chain([today, ~must_open], some)),
+    question = phases_question(
+        grid,
+        free=("topology",),
+        limits=options.limits,
+        locked_open=options.locked_open,
+        locked_closed=options.locked_closed,
         max_changes=options.max_changes,
         change_cost_kw=options.change_cost_kw,
     )
+    states = chain([question.today, ~question.never], islice(question.states(), TRIED))
+    return PhasesProgram(model=LinearModel(question, _around(PhasesEvaluator(question), states), follows=False))
 
 
 def phases_method(
@@ -285,25 +284,22 @@ def phases_method(
 
     Neither a gap nor a time limit changes that: all topologies tried prove any gap, and a time limit ends any method.
     """
-    states = radial_states(program.choices, program.network.conductor_branch)
-    if sum(1 for _ in islice(states, FEW + 1)) <= FEW:
+    if sum(1 for _ in islice(program.question.states(), FEW + 1)) <= FEW:
         return Enumeration(time_limit_s=time_limit_s)
     method = Benders(time_limit_s=time_limit_s)
     return method if gap is None else replace(method, gap=gap)
 
 
-def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
-    """(N) exact voltages of the first of these states (B) that has any at every terminal, loops included.
+def _around(evaluator: PhasesEvaluator, states: Iterable[Bools]) -> PhaseFlows:
+    """The exact power flow of the first of these states (B) that has any at every terminal, loops included.
 
     Raises:
         OptionError: none has.
     """
-    circuit = OpenDssCircuit(grid)
     for state in states:
-        circuit.rewire(state)
-        flows = circuit.solve()
+        flows = evaluator.flows(state, evaluator.question.devices.today)
         if flows.converged[0] and flows.energised.all():
-            return np.asarray(flows.v[0])
+            return flows
     raise OptionError(
         "no AC power flow of this grid has a solution, neither as it stands today nor with all branches closed: check "
         "loads and impedances, and their units"
@@ -311,37 +307,34 @@ def _reference(grid: Grid, states: Iterable[Bools]) -> Complexes:
 
 
 def _by_linear_model(
-    evaluator: PhasesAcEvaluator,
+    evaluator: PhasesEvaluator,
+    program: PhasesProgram,
     method: Benders | ExtensiveForm,
-    progress: Progress,
+    progress: Progress | None,
     deadline: Deadline,
     start: Bools | None,
 ) -> PhasesAnswer:
-    """Branch exchange by exact power flow, from the best of the first states and from the optimum of the linear model.
+    """Local search by exact power flow, from the best of the first states and from the optimum of the linear model.
 
     The first states are those of the linear model's heuristics, today's before others, and `start`.
     """
-    program = evaluator.program
-    evaluation_log = EvaluationLog("branch exchange", evaluator, progress, deadline)
-    best: EvaluatedTopology | None = None
-    for closed in [*([] if start is None else [start]), *(state > 0.5 for state in program.warm_starts()[:1])]:
-        priced = evaluator.evaluate(closed)
-        best = priced if priced is not None and priced.better(best) else best
+    log, positions = EvaluationLog(evaluator, progress, deadline), evaluator.question.devices.today
+    first = [*([] if start is None else [start]), *(state > 0.5 for state in program.warm_starts()[:1])]
+    best, _ = best_of(evaluator, ((closed, positions) for closed in first), never, log.on_evaluation)
     if best is not None:
-        best = branch_exchange_ac(evaluator, best.closed, deadline.over, evaluation_log.on_evaluation)
-    evaluation_log.write_line(best)
+        best = Descent(evaluator, deadline.over, log.on_evaluation).run(best.closed, positions)
+    log.write(best)
     outcome = Outcome(deadline.why, None, None, -math.inf, math.inf, (), 0.0)
     if not deadline.over():
-        outcome = method.solve(program, evaluation_log.add_line, deadline)
+        outcome = method.solve(program, log.add, deadline)
     why = outcome.termination
     linear = outcome.decision if outcome.decision is not None else outcome.least_violation
     if linear is not None:
-        evaluation_log.lower, evaluation_log.upper = outcome.lower_bound, outcome.upper_bound
-        near = branch_exchange_ac(
-            evaluator, linear > 0.5, lambda: why not in PROVEN or deadline.over(), evaluation_log.on_evaluation
-        )
+        log.lower, log.upper = outcome.lower_bound, outcome.upper_bound
+        search = Descent(evaluator, lambda: why not in PROVEN or deadline.over(), log.on_evaluation)
+        near = search.run(linear > 0.5, positions)
         best = near if near is not None and near.better(best) else best
-        evaluation_log.write_line(best)
+        log.write(best)
     why = deadline.why if why in PROVEN and deadline.over() else why
     notes: tuple[str, ...] = ()
     if outcome.termination in PROVEN and best is not None and linear is not None:
@@ -351,20 +344,20 @@ def _by_linear_model(
             why = Termination.LINEAR
         elif why is not Termination.INFEASIBLE:
             why = Termination.LIMITS
-    outcome = replace(outcome, termination=why, log=tuple(evaluation_log.log), seconds=deadline.passed())
+    outcome = replace(outcome, termination=why, log=tuple(log.lines), seconds=deadline.passed())
     return PhasesAnswer(outcome, best, False, notes)
 
 
-def _differs(evaluator: PhasesAcEvaluator, outcome: Outcome, linear: Bools, best: EvaluatedTopology) -> tuple[str, ...]:
+def _differs(evaluator: PhasesEvaluator, outcome: Outcome, linear: Bools, best: EvaluatedState) -> tuple[str, ...]:
     """A note where the linear model contradicts the answer."""
     if outcome.decision is None:
         text = "by the linear model nothing keeps the limits; by AC power flow "
-        return (text + ("this does" if best.violation == 0.0 else "nothing did that branch exchange tried"),)
+        return (text + ("this does" if best.violation == 0.0 else "nothing did that was tried"),)
     if np.array_equal(linear, best.closed):
         return ()
-    names = ", ".join(open_branches(evaluator.program.network, linear)) or "none"
+    names = ", ".join(open_branches(evaluator.question.network, linear)) or "none"
     head = f"the optimum of the linear model has other open branches ({names}): by AC power flow it "
-    priced = evaluator.evaluate(linear)
+    priced = evaluator.evaluate(linear, best.positions)
     if priced is None:
         return (head + "has no solution",)
     if priced.violation > best.violation:
@@ -373,36 +366,63 @@ def _differs(evaluator: PhasesAcEvaluator, outcome: Outcome, linear: Bools, best
 
 
 def _enumerate(
-    evaluator: PhasesAcEvaluator, method: Enumeration, progress: Progress, deadline: Deadline
+    evaluator: PhasesEvaluator,
+    program: PhasesProgram,
+    method: Enumeration,
+    progress: Progress | None,
+    deadline: Deadline,
 ) -> PhasesAnswer:
     """All radial topologies by exact power flow, `most` of them at most, or as many as the time allows.
 
-    Those that branch exchange tries from today's state come first: what is left out is what is likely to be worse.
+    Those that local search tries from today's state come first: what is left out is what is likely to be worse.
     """
-    program = evaluator.program
-    evaluation_log = EvaluationLog("enumeration", evaluator, progress, deadline)
+    log, asked = EvaluationLog(evaluator, progress, deadline, "enumeration"), evaluator.question
 
     def stop() -> bool:
         return deadline.over() or evaluator.count >= method.most
 
-    near = [
-        branch_exchange_ac(evaluator, start > 0.5, stop, evaluation_log.on_evaluation)
-        for start in program.warm_starts()[:1]
-    ]
-    states = radial_states(program.choices, program.network.conductor_branch)
-    some = (by_branch(program.network, state) for state in states)
-    best, complete = best_of(evaluator, some, stop, evaluation_log.on_evaluation, best=near[0] if near else None)
+    positions, best = asked.devices.today, None
+    for start in program.warm_starts()[:1]:
+        best = Descent(evaluator, stop, log.on_evaluation).run(start > 0.5, positions)
+    every = ((closed, positions) for closed in asked.states())
+    best, complete = best_of(evaluator, every, stop, log.on_evaluation, best=best)
     found = best is not None and best.violation == 0.0
     why, notes = Termination.OPTIMAL if found else Termination.INFEASIBLE, tuple[str, ...]()
     if not complete:
         why = deadline.why if deadline.over() else Termination.ITERATIONS
         notes = (f"topologies tried: {evaluator.count:,}; those that were not may be better, so no bound is known",)
     upper = best.value_kw if best is not None and found else math.inf
-    evaluation_log.lower, evaluation_log.upper = upper if complete else -math.inf, upper
-    evaluation_log.write_line(best)
-    outcome = Outcome(why, None, None, evaluation_log.lower, upper, tuple(evaluation_log.log), deadline.passed())
+    log.lower, log.upper = upper if complete else -math.inf, upper
+    log.write(best)
+    outcome = Outcome(why, None, None, log.lower, upper, tuple(log.lines), deadline.passed())
     return PhasesAnswer(outcome, best, True, notes)
 
 
-def _silent(_: Iteration) -> None:
-    """No progress wanted."""
+def balanced_start(grid: Grid, options: ReconfigureOptions, deadline: Deadline) -> Bools | None:
+    """(B) states of the branches of a grid with phases; None where its balanced equivalent has no answer in time.
+
+    Limits are kept where the search finds a state that does so, else they are left out.
+    """
+    try:
+        made = balanced_equivalent(grid)
+        for limits in (options.limits, Limits(voltage=False, current=False)):
+            asked = ReconfigureOptions(
+                limits=limits,
+                locked_open=options.locked_open,
+                locked_closed=options.locked_closed,
+                max_changes=options.max_changes,
+                change_cost_kw=options.change_cost_kw,
+            )
+            outcome = SEARCH.solve(radial_program(made, asked), None, deadline.within(AT_MOST_S))
+            if outcome.decision is not None:
+                return _by_name(grid, made, outcome.decision > 0.5)
+    except (InputError, OptionError) as error:
+        _LOG.info("no start from the balanced equivalent: %s", error)
+    return None
+
+
+def _by_name(grid: Grid, made: Grid, closed: Bools) -> Bools:
+    """The states of the branches of a grid; those that are no branch of the other one stay as they are today."""
+    found = dict(zip(made.branches()["name"], closed.tolist(), strict=True))
+    today = grid.branches().select("name", "closed").iter_rows()
+    return np.array([found.get(name, state) for name, state in today])

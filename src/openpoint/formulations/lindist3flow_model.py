@@ -45,8 +45,8 @@ from openpoint.formulations.lindist3flow_equations import (
     tied_windings,
 )
 from openpoint.formulations.lindist3flow_solve import evaluate, no_load
-from openpoint.formulations.radiality import Choices, Switching, by_branch, is_radial_state, radiality
-from openpoint.grid.grid import Grid
+from openpoint.formulations.phases import PhasesQuestion, Sought
+from openpoint.formulations.radiality import radiality
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import at_kept_limits
@@ -55,7 +55,6 @@ from openpoint.powerflow.opendss import PhaseFlows
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
-from openpoint.studies.dispatch.phases.evaluation import PhaseDevices, Sought
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.recourse.compile import compile_model
 
@@ -69,19 +68,20 @@ class LinearModel:
     """The linear model around an exact state.
 
     Attributes:
-        grid: as it is today. network: its arrays with the limits to keep. devices: those that are free.
-        choices: what is left to decide of the branches, over conductors. switching: how many may change.
-        sought: what is minimised.
+        question: the grid with the limits to keep, and what is free.
         around: exact power flow of the state around which all is linear, that of the grid as it is today.
+        follows: whether loads and losses follow the voltages. Else loads draw what they draw at the reference voltages,
+            t is 1, and what the reference state loses is no load.
     """
 
-    grid: Grid
-    network: Network
-    devices: PhaseDevices
-    choices: Choices
-    switching: Switching
-    sought: Sought
+    question: PhasesQuestion
     around: PhaseFlows
+    follows: bool = True
+
+    @property
+    def network(self) -> Network:
+        """Its arrays."""
+        return self.question.network
 
     @property
     def v(self) -> Complexes:
@@ -99,15 +99,13 @@ class LinearModel:
         return self.network.s_base_kva / phase_bases(self.network.terminal_phase[0])
 
     @cached_property
-    def always(self) -> Bools:
-        """(B) branches that are always closed."""
-        return by_branch(self.network, self.choices.state == 1.0)
-
-    @cached_property
     def reference(self) -> Complexes:
-        """(N) voltages without load, around which the voltage law is linear; the exact ones where loops are closed."""
-        today = by_branch(self.network, self.network.closed)
-        return no_load(self.network, today) if is_radial_state(self.network, today) else self.v
+        """(N) voltages without load of a radial state, around which the voltage law is linear."""
+        asked = self.question
+        if asked.is_radial(asked.today):
+            return no_load(self.network, asked.today)
+        tree = next(asked.states(asked.today.astype(np.float64)), None)
+        return self.v if tree is None else no_load(self.network, tree)
 
     @cached_property
     def coefficients(self) -> Coefficients:
@@ -155,7 +153,11 @@ class LinearModel:
     @cached_property
     def demand(self) -> LinearDemand:
         """Net demand with the free capacitors off, losses of the reference state included."""
-        without = demand_around(build_network(self.devices.without_banks(self.grid)), self.v, self.always)
+        asked = self.question
+        network = build_network(asked.devices.without_banks(asked.grid))
+        if not self.follows:
+            return demand_around(network, self.v, np.zeros_like(asked.always)).held(self.v, network)
+        without = demand_around(network, self.v, asked.always)
         return LinearDemand(without.s + self.lost, without.per_w, without.pairs, without.pairs_per_w)
 
     @cached_property
@@ -166,40 +168,67 @@ class LinearModel:
     @cached_property
     def taps(self) -> tuple[FreeTap, ...]:
         """The free tap changers."""
-        first = len(self.network.branch_names) - self.grid.transformers.height
-        found: list[FreeTap] = []
-        for d in self.devices.taps:
-            conductors = np.flatnonzero(self.network.conductor_branch == first + self.devices.row[d])
-            ratios = self.devices.ratios(self.grid, int(d))
+        grid, devices, found = self.question.grid, self.question.devices, list[FreeTap]()
+        first = len(self.network.branch_names) - grid.transformers.height
+        for d in devices.taps:
+            conductors = np.flatnonzero(self.network.conductor_branch == first + devices.row[d])
+            ratios = devices.ratios(grid, int(d))
             found.append(free_tap(self.network, self.coefficients, conductors, ratios, self.bounds))
         return tuple(found)
 
     @cached_property
     def banks(self) -> tuple[FreeBank, ...]:
         """The free capacitors."""
-        off, found = build_network(self.devices.without_banks(self.grid)), list[FreeBank]()
-        for d in self.devices.banks:
-            on = build_network(self.devices.with_one_bank(self.grid, int(d)))
+        grid, devices, found = self.question.grid, self.question.devices, list[FreeBank]()
+        off = build_network(devices.without_banks(grid))
+        for d in devices.banks:
+            on = build_network(devices.with_one_bank(grid, int(d)))
             wye = (off.s_impedance - on.s_impedance).imag
             delta = (off.delta.s_impedance - on.delta.s_impedance).imag
             terminal, pair = np.flatnonzero(wye), np.flatnonzero(delta)
-            share = self.devices.shares(self.grid, int(d))
+            share = devices.shares(grid, int(d))
             found.append(FreeBank(terminal, wye[terminal], pair, delta[pair], share))
         return tuple(found)
 
     @cached_property
     def bounds(self) -> tuple[Floats, Floats]:
         """(N) bounds of the squared voltages: the limits to keep, and the voltages that sources hold."""
+        return self.voltage_bounds(limits=True)
+
+    def voltage_bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
+        """(N) `bounds` with the limits, or without."""
         net, least, most = self.limited, V_LEAST_PU**2, V_MOST_PU**2
-        low, high = np.clip(net.w_min, least, most), np.clip(net.w_max, least, most)
+        low, high = (np.clip(side, least, most) for side in (net.w_min, net.w_max))
+        if not limits:
+            low, high = np.full(len(low), least), np.full(len(high), most)
         low[net.source_terminal] = high[net.source_terminal] = np.abs(net.source_v) ** 2
         return low, high
+
+    @cached_property
+    def carried(self) -> tuple[Floats, Floats]:
+        """(E) active and reactive power that no conductor exceeds: what its phase draws in all, either way.
+
+        A delta mixes active and reactive power of the phases, at most doubling what goes through.
+        """
+        net, demand, law, (_, high) = self.network, self.demand, self.coefficients, self.bounds
+        drawn, per_w = demand.s + law.s_delta @ demand.pairs, demand.matrix(law)
+        p, q = (abs(part) + abs(grows) @ high for part, grows in ((drawn.real, per_w.real), (drawn.imag, per_w.imag)))
+        for bank in self.banks:
+            q[bank.terminal] += bank.b * high[bank.terminal]
+            pairs = abs(law.s_delta[:, bank.pair]) @ bank.b_pair * high.max()
+            p, q = p + pairs, q + pairs
+        deltas = sum("delta" in connection for connection in net.branch_connections)
+        if deltas or len(net.windings.conductor):
+            total = 2.0 ** min(deltas, 10) * float((p + q).sum())
+            return np.full(net.n_conductors, total), np.full(net.n_conductors, total)
+        own = np.array(net.terminal_phase)[:, None] == np.array(net.conductor_phase)[None, :]
+        return p @ own, q @ own
 
     def value(self, w: Floats, s: Complexes, source_kw: float) -> float:
         """What is minimised, in kW, of squared voltages (N), flows (E) and the power of the sources."""
         current = np.abs(np.asarray(self.terms.matrix @ s))
-        loss = float((current**2 / (self.nearness @ w)).sum()) * self.base_kw
-        if self.sought is Sought.LOSS:
+        loss = float((current**2 / (self.nearness @ w if self.follows else 1.0)).sum()) * self.base_kw
+        if self.question.sought is Sought.LOSS:
             return loss
         return source_kw - float(self.lost.real.sum()) * self.base_kw + loss
 
@@ -208,10 +237,10 @@ class LinearModel:
 
         The excess is inf where voltages leave what the model can say anything about, or too much is switched.
         """
-        if not self.switching.allowed(closed):
+        if not self.question.switching.allowed(closed):
             return math.inf, math.inf
         net, demand = self.at(positions), self.demand
-        for bank, d in zip(self.banks, self.devices.banks):
+        for bank, d in zip(self.banks, self.question.devices.banks):
             demand = demand.with_bank(bank, int(positions[d]))
         per_w = demand.matrix(self.coefficients)
         flow = evaluate(net, closed, demand.s, demand.pairs, reference=self.reference, per_w=per_w)
@@ -219,7 +248,7 @@ class LinearModel:
         if w.min() < V_LEAST_PU**2 or w.max() > V_MOST_PU**2:
             return math.inf, math.inf
         value = self.value(w, s, float(flow.source_s[0].real.sum()) * self.base_kw)
-        if self.sought is Sought.LOSS:
+        if self.question.sought is Sought.LOSS:
             value += float(self.idle[closed].sum()) * self.base_kw
         rated = rating_excess(net, cp.Constant(closed * 1.0), cp.Constant(s.real), cp.Constant(s.imag)).value
         low = net.w_min > 0.0
@@ -229,29 +258,25 @@ class LinearModel:
     def at(self, positions: Ints) -> Network:
         """The network with the tap changers at positions (D)."""
         tap = self.limited.tap.copy()
-        for free, d in zip(self.taps, self.devices.taps):
-            tap[free.conductor] = free.tap[positions[d] - self.devices.low[d]]
+        devices = self.question.devices
+        for free, d in zip(self.taps, devices.taps):
+            tap[free.conductor] = free.tap[positions[d] - devices.low[d]]
         return replace(self.limited, tap=tap)
 
 
-def modelled(network: Network, grid: Grid, devices: PhaseDevices) -> Bools:
+def modelled(question: PhasesQuestion) -> Bools:
     """(D) devices that the linear model has: all but regulators in an open delta, whose law has tap in two terms."""
+    network, devices = question.network, question.devices
     every = np.ones(network.n_conductors, dtype=np.bool_)
     tied = network.windings.conductor[tied_windings(network, network.source_terminal, every) != 0]
-    first = len(network.branch_names) - grid.transformers.height
+    first = len(network.branch_names) - question.grid.transformers.height
     theirs = network.conductor_branch[tied] - first
     return np.asarray(~((devices.kind == DeviceKind.TAP) & np.isin(devices.row, theirs)))
 
 
-def carried(model: LinearModel) -> float:
-    """Active and reactive power, per unit of a phase, that no conductor exceeds."""
-    demand, (_, high) = model.demand, model.bounds
-    pairs = np.abs(demand.pairs) + np.abs(demand.pairs_per_w) * float(high.max())
-    banks: Sequence[FreeBank] = model.banks
-    fed = sum(float(bank.b.sum() + bank.b_pair.sum()) for bank in banks) * float(high.max())
-    deltas = sum("delta" in connection for connection in model.network.branch_connections)
-    drawn = float((np.abs(demand.s) + np.abs(demand.per_w) * high).sum() + 2.0 * pairs.sum()) + 2.0 * fed
-    return 2.0 ** min(deltas, 10) * drawn
+def voltage_limited(network: Network) -> tuple[Bools, Bools]:
+    """(N) terminals with a lower, and with an upper limit of voltage."""
+    return network.w_min > 0.0, np.isfinite(network.w_max)
 
 
 # The mixed-integer program of the linear model, by HiGHS: the convex loss by tangents (Kelley 1960).
@@ -350,7 +375,8 @@ class DevicesProgram:
         self.model, self.taps, net = model, taps, model.limited
         w = cp.Variable(net.n_terminals, name="w")
         block = device_block(net, model.coefficients, w, model.bounds, taps, model.banks)
-        tree = radiality(model.choices, consuming=np.zeros(model.choices.n_blocks, dtype=np.bool_))
+        asked = model.question
+        tree = radiality(asked.choices, consuming=np.zeros(asked.choices.n_blocks, dtype=np.bool_))
         closed = cp.Variable(len(net.branch_names), name="state")
         drawn = model.demand.at(w, model.coefficients.w_delta)
         source_p, source_q = (cp.Variable(len(net.source_terminal), name=f"source_{part}") for part in "pq")
@@ -361,8 +387,8 @@ class DevicesProgram:
             source_p=source_p,
             source_q=source_q,
             bounds=model.bounds,
-            most=None if model.always.all() else (carried(model), carried(model)),
-            always=model.always,
+            most=None if asked.always.all() else model.carried,
+            always=asked.always,
             reference=model.reference,
             w=w,
             regulated=block.regulated,
@@ -370,7 +396,7 @@ class DevicesProgram:
         loss, cost, tied = self._loss(flow, source_p, closed)
         together = [
             tree.closed == closed[net.conductor_branch],  # conductors open and close together
-            *model.switching.limit(closed),
+            *asked.switching.limit(closed),
         ]
         constraints = [*block.constraints, *tree.constraints, *together, *flow.constraints, *tied]
         form = compile_model(cost, constraints, (*block.choices, *tree.integers), (*block.choices, closed, *loss))
@@ -466,7 +492,7 @@ class DevicesProgram:
             loss >= 0,
         ]
         drawn = cp.sum(source_p) - float(model.lost.real.sum())
-        rest = model.idle @ closed if model.sought is Sought.LOSS else drawn
+        rest = model.idle @ closed if model.question.sought is Sought.LOSS else drawn
         return (along, across, near, loss), cp.sum(loss) + model.base_kw * rest, tied
 
     def _add_tangents(self, x: Floats) -> bool:
@@ -489,4 +515,4 @@ class DevicesProgram:
         assert answer.x is not None
         x = answer.x
         chosen = np.array([int(np.argmax(x[columns])) for columns in self._choices], dtype=np.int64)
-        return evaluated(self.model, x[self._closed] > 0.5, self.model.devices.low + chosen)
+        return evaluated(self.model, x[self._closed] > 0.5, self.model.question.devices.low + chosen)

@@ -1,0 +1,217 @@
+"""The question that a grid of any phases puts to reconfiguration and dispatch: what may be set, and what is sought."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import final
+
+import numpy as np
+
+from openpoint.arguments import Names
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.radiality import (
+    Choices,
+    Switching,
+    by_branch,
+    choices_of,
+    is_radial_state,
+    radial_states,
+    refuse_impossible,
+)
+from openpoint.grid.devices import at_positions, kvar_by_steps, positions_of
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, build_network
+from openpoint.network.build import tap_ratio
+from openpoint.network.devices import DeviceKind
+from openpoint.network.freedom import locks
+from openpoint.network.limits import Limits
+
+FREE = ("topology", "taps", "capacitors")
+"""What may be free."""
+
+
+class Sought(StrEnum):
+    """The objective, in kW."""
+
+    LOSS = "loss"
+    SOURCE = "source power"
+
+
+# Tap changers and capacitors of a grid of any phases: what may be set to one of several whole positions.
+#
+# A position is the number that the tables have: `tap_pos` of a transformer, `steps_on` of a capacitor. All phases of
+# a row move together; regulators that move by phase are a row a phase.
+
+
+@dataclass(frozen=True)
+class PhaseDevices:
+    """D devices that are free: tap changers, then capacitors.
+
+    Attributes:
+        names: (D) of their rows. kind: (D) `DeviceKind.TAP` or `BANK`. row: (D) number of the row in its table.
+        low, high: (D) range of positions. today: (D) position today.
+    """
+
+    names: tuple[str, ...]
+    kind: Ints
+    row: Ints
+    low: Ints
+    high: Ints
+    today: Ints
+
+    @property
+    def count(self) -> int:
+        """D."""
+        return len(self.names)
+
+    @property
+    def taps(self) -> Ints:
+        """Numbers of the tap changers."""
+        return np.flatnonzero(self.kind == DeviceKind.TAP)
+
+    @property
+    def banks(self) -> Ints:
+        """Numbers of the capacitors."""
+        return np.flatnonzero(self.kind == DeviceKind.BANK)
+
+    def tables(self, grid: Grid, positions: Ints) -> tuple[Ints, Ints]:
+        """(transformers) tap positions and (capacitors) steps of the whole grid with the devices at positions (D)."""
+        tap_pos, steps_on = (part.copy() for part in positions_of(grid))
+        tap_pos[self.row[self.taps]] = positions[self.taps]
+        steps_on[self.row[self.banks]] = positions[self.banks]
+        return tap_pos, steps_on
+
+    def placed(self, grid: Grid, positions: Ints) -> Grid:
+        """The grid with the devices at positions (D)."""
+        return at_positions(grid, *self.tables(grid, positions))
+
+    def ratios(self, grid: Grid, device: int) -> Floats:
+        """(K) ratio of a tap changer at each of its positions, as `Network.tap`."""
+        row = grid.transformers.row(int(self.row[device]), named=True)
+        level = dict(grid.buses.select("name", "vn_kv").iter_rows())
+        ends = level[row["from_bus"]], level[row["to_bus"]]
+        return np.array([tap_ratio(row, k, *ends) for k in range(self.low[device], self.high[device] + 1)])
+
+    def shares(self, grid: Grid, device: int) -> Floats:
+        """(K) share of the reactive power of a capacitor with none, one, … all of its steps on."""
+        row = grid.capacitors.row(int(self.row[device]), named=True)
+        return np.array(kvar_by_steps(row)) / float(row["q_kvar"])
+
+    def without_banks(self, grid: Grid) -> Grid:
+        """The grid with the free capacitors off."""
+        return self.placed(grid, np.where(self.kind == DeviceKind.BANK, 0, self.today))
+
+    def with_one_bank(self, grid: Grid, device: int) -> Grid:
+        """The grid with all steps of one free capacitor on and the others off."""
+        off = np.where(self.kind == DeviceKind.BANK, 0, self.today)
+        off[device] = self.high[device]
+        return self.placed(grid, off)
+
+    def only(self, which: Bools) -> PhaseDevices:
+        """The devices chosen (D); the others stay as they are today."""
+        names = tuple(name for name, kept in zip(self.names, which) if kept)
+        parts = {key: getattr(self, key)[which] for key in ("kind", "row", "low", "high", "today")}
+        return replace(self, names=names, **parts)
+
+
+def phase_devices(grid: Grid, *, taps: bool = True, capacitors: bool = True) -> PhaseDevices:
+    """The devices of a grid that a decision may set and that have more than one position.
+
+    Args:
+        taps, capacitors: whether they are free.
+    """
+    names: list[str] = []
+    rows: list[tuple[int, int, int, int, int]] = []
+    for row, of in enumerate(grid.transformers.iter_rows(named=True)):
+        if taps and of["controllable"] and of["tap_min"] < of["tap_max"] and of["tap_step_percent"]:
+            names.append(of["name"])
+            rows.append((int(DeviceKind.TAP), row, of["tap_min"], of["tap_max"], of["tap_pos"]))
+    for row, of in enumerate(grid.capacitors.iter_rows(named=True)):
+        if capacitors and of["controllable"] and of["q_kvar"] > 0:
+            names.append(of["name"])
+            rows.append((int(DeviceKind.BANK), row, 0, of["steps"], of["steps_on"]))
+    kind, row_of, low_of, high_of, today = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    return PhaseDevices(tuple(names), kind, row_of, low_of, high_of, today)
+
+
+@final
+@dataclass(frozen=True)
+class PhasesQuestion:
+    """What is asked of a grid of any phases under today's demand.
+
+    Attributes:
+        grid: as it is today. network: its arrays with the limits to keep. devices: those that are free.
+        choices: what is left to decide of the branches, over conductors.
+        switching: number and cost of changes. sought: what is minimised.
+    """
+
+    grid: Grid
+    network: Network
+    devices: PhaseDevices
+    choices: Choices
+    switching: Switching
+    sought: Sought = Sought.LOSS
+
+    @property
+    def today(self) -> Bools:
+        """(B) today's state of the branches."""
+        return self.switching.today
+
+    @cached_property
+    def always(self) -> Bools:
+        """(B) branches that are always closed."""
+        return by_branch(self.network, self.choices.state == 1.0)
+
+    @cached_property
+    def never(self) -> Bools:
+        """(B) branches that are always open."""
+        return by_branch(self.network, self.choices.state == 0.0)
+
+    def states(self, weight: Floats | None = None) -> Iterator[Bools]:
+        """All radial states (B), whatever they change; those that keep branches of great weight (B) come first."""
+        for state in radial_states(self.choices, self.network.conductor_branch, weight):
+            yield by_branch(self.network, state)
+
+    def is_radial(self, closed: Bools) -> bool:
+        """Whether a state (B) is radial."""
+        return is_radial_state(self.network, closed)
+
+    def grid_at(self, closed: Bools, positions: Ints) -> Grid:
+        """The grid in a state (B), (D)."""
+        grid, names = self.devices.placed(self.grid, positions), self.network.branch_names
+        moved = np.flatnonzero(closed != grid.branches()["closed"].to_numpy())
+        return grid.with_closed({names[b]: bool(closed[b]) for b in moved})
+
+
+def phases_question(
+    grid: Grid,
+    *,
+    free: Collection[str] = FREE,
+    sought: Sought = Sought.LOSS,
+    limits: Limits | None = None,
+    locked_open: Names = (),
+    locked_closed: Names = (),
+    max_changes: int | None = None,
+    change_cost_kw: float = 0.0,
+) -> PhasesQuestion:
+    """The question about a grid.
+
+    Args:
+        free: of `FREE`; what else there is stays as it is today. limits: default: those of the grid.
+        locked_open, locked_closed: branches that stay so. max_changes: most branches whose state may differ.
+
+    Raises:
+        InputError: the grid has faults, a locked branch is unknown, or locks leave no radial state.
+    """
+    network = Limits.given(limits).applied(build_network(grid))
+    today = by_branch(network, network.closed)
+    movable = by_branch(network, network.switchable) & ("topology" in free)
+    must_close, must_open = locks(network, today, movable, locked_open, locked_closed)
+    choices = choices_of(network, must_close, must_open)
+    if movable.any() or tuple(free) == ("topology",):
+        refuse_impossible(grid, network, choices, must_close)
+    devices = phase_devices(grid, taps="taps" in free, capacitors="capacitors" in free)
+    return PhasesQuestion(grid, network, devices, choices, Switching(today, max_changes, change_cost_kw), sought)
