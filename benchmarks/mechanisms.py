@@ -34,7 +34,7 @@ WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
     "parts": [(explorer, "LEAST", sys.maxsize)],
     "trials of paths": [(explorer, "ANEW_AFTER", sys.maxsize)],
     "regions": [(region_decomposition, "FIRST", sys.maxsize)],
-    "kicks": [(incumbent, "next_perturbations", lambda nodes: sys.maxsize)],
+    "perturbations": [(incumbent, "next_perturbations", lambda nodes: sys.maxsize)],
     "multipliers' tree": [(incumbent.Incumbent, "follow_multipliers", lambda self, weight=None: None)],
     "infeasibility search": [(topology, "infeasibility_search", lambda model, status: None)],
     "proof without flow": [(topology, "is_infeasible", lambda model: False)],
