@@ -418,3 +418,27 @@ def test_a_folder_in_the_place_of_a_certificate_stays(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         put_aside(folder)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(("small", "paths"), [(90, False), (0, True)])
+def test_small_grids_begin_without_paths_and_end_at_the_same_optimum(
+    small: int, paths: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    made = topology.PathExplorer
+    monkeypatch.setattr(topology, "SMALL", small)
+    monkeypatch.setattr(topology, "PathExplorer", lambda *of, **more: (begun.append(1), made(*of, **more))[1])
+    found = search_topologies(loaded("das70"), gap=1e-4)
+    assert bool(begun) is paths
+    assert found.value * loaded("das70").s_base_kva == pytest.approx(301.645, rel=1e-5)
+    assert found.lower_bound >= found.value * (1.0 - 1.001e-4)
+
+
+def test_paths_begin_anew_where_few_nodes_alone_do_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[float] = []
+    monkeypatch.setattr(topology, "SMALL", 200)
+    monkeypatch.setattr(topology, "ALONE", 20)
+    found = search_topologies(loaded("zhang118"), gap=1e-4, progress=lambda now: bounds.append(now.lower_bound))
+    assert bounds == sorted(bounds)
+    assert found.value * loaded("zhang118").s_base_kva == pytest.approx(869.730, rel=1e-5)
+    assert found.lower_bound >= found.value * (1.0 - 1.001e-4)

@@ -21,10 +21,10 @@ from openpoint.search.enumeration import best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, Verified
 from openpoint.verify.bound import PHI, Exact
-from openpoint.verify.caps import greatest_voltages
 from openpoint.verify.data import Objective, read
 from openpoint.verify.devices import Places
 from openpoint.verify.graph import Graph
+from openpoint.verify.ranges import greatest_voltages
 from openpoint.verify.wires import CLOSED, FREE, OPEN
 from tests.builders.certificates import ROW, Content, Line, content, rewritten, verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid
@@ -262,7 +262,7 @@ def exact_of(grid: DeviceGrid, graph: Graph, value: float) -> Exact | None:
     places = Places(net, grid.devices, objective)
     data = read(net, (net.l_max * (1.0 + 1e-6) ** 2).tolist(), Fraction(0), grid.devices, objective)
     limits = (net.w_min * (1.0 - 1e-6) ** 2).tolist(), (net.w_max * (1.0 + 1e-6) ** 2).tolist()
-    high = greatest_voltages(data, places, graph, list(range(net.n_conductors)), limits[1], Fraction(value))
+    high = greatest_voltages(data, places, graph, list(range(net.n_conductors)), limits, Fraction(value))
     if math.inf in high:
         return None
     held = places.squares_of(data)

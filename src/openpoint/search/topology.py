@@ -29,7 +29,7 @@ from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model, work_for
 from openpoint.search.kernel.bookkeeping import begin_anew
 from openpoint.search.kernel.entries import LEAF, propagate
-from openpoint.search.model.build import Numbering, build_model, certifiable_model
+from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.no_flow import is_infeasible
 from openpoint.search.paths.build import obstacles
@@ -163,8 +163,6 @@ class _Run:
         self.proven: ProvenParts | None = None
         self.reason, self.tell = Termination.OPTIMAL, progress
         self.highest = -math.inf
-        if task.certifiable:
-            model, numbering = certifiable_model(model, numbering, network, devices)
         self.model = replace(model, w_min=model.w_min.copy(), w_max=model.w_max.copy())  # tightened in place
         self.numbering = numbering
         most = None if task.objective is None else task.objective.supply.generator_s_max

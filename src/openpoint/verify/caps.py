@@ -15,8 +15,6 @@ w, and its rise up to them, by no more than their product along the path. These 
 
 The loss bounds voltages from below, too: a branch takes |z| √l of a voltage at most, and Σ |z| √l along a path is at
 most √(loss) √(Σ |z|² / r) by Cauchy and Schwarz. This requires the same, and no ratios.
-
-Of states that cost at most as much as a known one, the loss is known where it is what is minimised, and nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +26,6 @@ from math import isqrt
 from operator import add, mul
 
 from openpoint.verify.data import Data
-from openpoint.verify.devices import Places
 from openpoint.verify.graph import Graph
 
 DIGITS = 64
@@ -104,27 +101,6 @@ def caps(
             found[bus] = _up(min(ways))
         greatest, before = max(found), greatest
     return list(found)
-
-
-def greatest_voltages(
-    data: Data[Fraction],
-    places: Places,
-    graph: Graph,
-    usable: list[int],
-    limits: list[float],
-    value: Fraction | None,
-) -> list[Fraction | float]:
-    """By bus the limit, or an upper bound of its squared voltage in the states of interest; inf: unknown.
-
-    Args:
-        usable: branches that may be closed. limits: greatest squared voltages.
-        value: the states of interest cost at most this much; None for many demands.
-    """
-    top = max(square for _, square in places.squares_of(data).values())
-    priced = data.loss[0] != 1 or any((*data.source, *data.output, *data.move, *data.current))
-    lost = None if priced else value
-    found = caps(places.highest(data), graph, usable, lost, top, moving=bool(places.tapped))
-    return [min(cap, limit) for cap, limit in zip(found, limits, strict=True)]
 
 
 def _first(data: Data[Fraction], graph: Graph, e: int, ratio: list[Fraction], moving: bool) -> Fraction:

@@ -17,15 +17,16 @@ from openpoint.network import Network
 from openpoint.network.devices import with_positions
 from openpoint.network.limits import greatest_series_currents
 from openpoint.verify.asked import Asked
-from openpoint.verify.caps import floors, greatest_voltages
+from openpoint.verify.caps import floors
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, digest, read
 from openpoint.verify.devices import Places, running, within
 from openpoint.verify.flow import flow
-from openpoint.verify.futures import Bounded, of_least_demands
+from openpoint.verify.futures import Bounded, of_least_demands, voltages_in_all
 from openpoint.verify.graph import Graph
 from openpoint.verify.head import Head
 from openpoint.verify.question import Question
+from openpoint.verify.ranges import greatest_voltages
 from openpoint.verify.schema import CertificateError
 from openpoint.verify.verified import Verified, futures_in_words, limits_in_words, prices_in_words
 from openpoint.verify.wires import CLOSED, OPEN
@@ -156,10 +157,11 @@ class Claim:
         series = greatest_series_currents(at, self.devices).tolist()
         data = read(self.net, series, Fraction(self.price), self.devices, self.objective)
         usable = [e for e in range(m) if e not in self.locked[OPEN]]
-        if futures is not None:
+        if futures is None:
+            highest = greatest_voltages(data, places, self.graph, usable, (w_min, w_max), Fraction(self.value))
+        else:
             data = of_least_demands(data, futures)
-        value = Fraction(self.value) if futures is None else None
-        highest = greatest_voltages(data, places, self.graph, usable, w_max, value)
+            highest = voltages_in_all(data, places, self.graph, usable, w_max)
         if math.inf in highest:
             raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[highest.index(math.inf)]}")
         lowest, held = [Fraction(low) for low in w_min], places.squares_of(data)

@@ -22,6 +22,7 @@ from typing import Protocol
 from openpoint.arrays import Complexes, Floats, States
 from openpoint.network import Network
 from openpoint.verify.bound import Exact
+from openpoint.verify.caps import caps
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places
 from openpoint.verify.fixed_point import FixedPoint, Multipliers, fixed_point
@@ -137,6 +138,20 @@ def _floor(value: Fraction) -> int:
 def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:
     """The data with the least demand of any future at every bus, at which voltages are highest."""
     return _with_demands(data, *futures.ends[0])
+
+
+def voltages_in_all(
+    data: Data[Fraction], places: Places, graph: Graph, usable: list[int], limits: list[float]
+) -> list[Fraction | float]:
+    """By bus the limit, or an upper bound of its squared voltage in every state of the future of `data`; inf: unknown.
+
+    Nothing is known of the loss in one future of many.
+    """
+    top = max(square for _, square in places.squares_of(data).values())
+    return [
+        min(cap, limit)
+        for cap, limit in zip(caps(data, graph, usable, None, top, moving=bool(places.tapped)), limits, strict=True)
+    ]
 
 
 def _exact(part: Floats) -> list[Fraction]:

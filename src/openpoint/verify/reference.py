@@ -455,10 +455,36 @@ def parabola(slope, square, low, high):
     inside = square > 0 and x == turn
     return -slope * slope // (4 * square) if inside else (slope * x << BITS) + square * x * x >> 2 * BITS, x
 
+def greatest_loss(problem, usable, value, low, high):
+    """No state of at most this cost has a greater Σ r l; None: unknown. With κ the least of λ + c_s + c_e / r,
+
+        cost >= κ Σ r l + Σ_j min c D_j + Σ over generators of min (c_g - c) p + a p² + idle    c: price of a source
+
+    D_j what bus j draws. A unit that may stop adds 0 at most. `low`, `high`: by bus ends of w."""
+    g, own, base = problem.grid, dict(zip(problem.at, problem.price)), 0
+    among = {min(problem.price), max(problem.price)}
+    lossy = [problem.loss + min(among) + under(g.current[e], g.r[e]) for e in usable if g.r[e] > 0]
+    if not lossy or min(*lossy, problem.loss + min(among) + 1) <= 0 or min(g.current) < 0:
+        return None
+    for bus in range(g.n):
+        some, ends = {own[bus]} if bus in own else among, [g.p[bus], g.p[bus]]
+        if (g.p_v[bus] or g.p_w[bus]) and high[bus] is None and some != {0}:
+            return None
+        w = low[bus], high[bus] or 0
+        for part, pair in ((g.p_v[bus], (root(w[0]), root(w[1], 1))), (g.p_w[bus], w)):
+            both = [part * end for end in pair]
+            ends = [ends[0] + down(min(both)), ends[1] + up(max(both))]
+        base += min(down(price * end) for price in some for end in ends)
+    for k, (bus, ends, _, _, rate, square, idle) in enumerate(problem.boxes[: len(problem.generators)]):
+        some = {own[bus]} if bus in own else among
+        least = idle + min(parabola(rate - price, square, *ends)[0] for price in some)
+        base += min(least, 0) if k in problem.units else least
+    return max(0, over(value - base, min(lossy)))
+
 def ranges(problem, value, lost, every):
     """By bus the ends of w in the states that count. Upper ends are limits, or what no state of at most this value has;
-    of prices, and of many demands `every` (their least ones), without a word on the loss. Generation is the greatest of
-    any position of devices, ratios are those farthest from 1. `lost`: a loss by which voltages are bounded below."""
+    of many demands `every` (their least ones) without a word on the loss. Generation is the greatest of any position of
+    devices, ratios are those farthest from 1. `lost`: a loss by which voltages are bounded from below, or None."""
     g, held, limited = problem.grid, problem.squares, problem.limited_states
     usable = [e for e in range(g.m) if problem.lock[e] != OPEN]
     low = [held[bus][0] if bus in held else w if limited else 0 for bus, w in enumerate(g.w_min)]
@@ -473,11 +499,14 @@ def ranges(problem, value, lost, every):
     for k, (bus, p, q, *_) in enumerate(problem.boxes[: len(problem.generators)]):
         for part, end in ((most.p, p[1]), (most.q, q[1])):
             part[bus] -= max(0, end) if k in problem.units else end
-    moving = any(d.kind == "tap" for d in problem.devices)
-    known = value if problem.by_loss and every is None else None
-    found = caps(most, usable, known, max(w for _, w in held.values()), moving)
-    high = [min((w for w in pair if w is not None), default=None) for pair in zip(found, limits)]
-    high = [held[bus][1] if bus in held else w for bus, w in enumerate(high)]
+    by_loss = problem.by_loss and every is None
+    known, high = value if by_loss else None, []
+    for _ in range(1 if by_loss or every is not None else 3):
+        moving = any(d.kind == "tap" for d in problem.devices)
+        found = caps(most, usable, known, max(w for _, w in held.values()), moving)
+        high = [min((w for w in pair if w is not None), default=None) for pair in zip(found, limits)]
+        high = [held[bus][1] if bus in held else w for bus, w in enumerate(high)]
+        known = None if by_loss else greatest_loss(problem, usable, value, low, high)
     need(None not in high, "nothing bounds the voltage of a bus")
     fall = floors(g, usable, lost, min(w for w, _ in held.values())) if lost is not None else [0] * g.n
     return [a if bus in held else max(a, b) for bus, (a, b) in enumerate(zip(low, fall))], high

@@ -163,6 +163,7 @@ def test_trials_show_gains_where_nodes_are_certified(monkeypatch: pytest.MonkeyP
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[PathExplorer]:
     """Searches begin anew with trials after their second node; those that did."""
     found: list[PathExplorer] = []
+    monkeypatch.setattr(topology, "SMALL", 0)  # no grid begins without paths
     monkeypatch.setattr(explorer, "ANEW_AFTER", 2)
     monkeypatch.setattr(explorer, "WAITING", 1e9)
     anew = explorer.begin_anew

@@ -324,7 +324,7 @@ def test_without_a_plan_there_is_nothing_to_judge(small: PartitionResult) -> Non
 
 def test_the_table_of_the_documentation_holds() -> None:
     """Served load, cost, blocks and switches of every level; what is more uncertain serves less and costs more."""
-    text = (Path(__file__).parents[3] / "docs" / "partition.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "measurements.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:7]] for line in text.splitlines() if line.startswith(STARTS)]
     assert len(rows) == 7
     found: dict[str, list[PartitionResult]] = {"six": [], "all thirty": []}

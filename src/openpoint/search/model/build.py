@@ -127,20 +127,6 @@ class Numbering:
         return value if self.costs is None else self.costs.loss(value)
 
 
-def certifiable_model(
-    model: Model, numbering: Numbering, network: Network, devices: Devices
-) -> tuple[Model, Numbering]:
-    """The model of a search whose bounds a certificate can hold: a cost, unlike the loss, bounds no voltage in it.
-
-    Raises:
-        OptionError: nothing else bounds the voltage at a bus.
-    """
-    if numbering.costs is None:
-        return model, numbering
-    w_max = voltage_range(network, numbering.voltage_bounds, np.inf, devices)[1][numbering.bus]
-    return replace(model, w_max=w_max), replace(numbering, costs=replace(numbering.costs, per_loss=0.0))
-
-
 def build_model(
     network: Network,
     *,
