@@ -222,10 +222,13 @@ def test_numba_tells_when_it_compiles() -> None:
 
 def test_a_study_hears_ctrl_c_and_uses_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     held(monkeypatch, 1.0)
-    before = signal.getsignal(signal.SIGINT)  # a job in the background may have been told to ignore it
-    with deadline_of(3.0) as deadline, deadline_of(1.0, deadline) as same:
-        assert same is deadline
-        assert not same.interrupted()
-        signal.raise_signal(signal.SIGINT)
-        assert deadline.interrupted()
-    assert signal.getsignal(signal.SIGINT) == before
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # another command may have left its own
+    try:
+        with deadline_of(3.0) as deadline, deadline_of(1.0, deadline) as same:
+            assert same is deadline
+            assert not same.interrupted()
+            signal.raise_signal(signal.SIGINT)
+            assert deadline.interrupted()
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, earlier)
