@@ -170,13 +170,14 @@ def refuse_unknown(table: str, names: Iterable[str], known: Iterable[str], noun:
     Raises:
         InputError: naming each, with what may be meant.
     """
-    there = list(dict.fromkeys(known))
+    there = dict.fromkeys(known)
     otherwise = (
         "`openpoint info GRID --branches` lists the branches" if noun == "branch" else f"Use a {noun} of the grid"
     )
     unknown = [name for name in dict.fromkeys(names) if name not in there]
     if unknown:
-        remedies = [did_you_mean(name, there, otherwise) for name in unknown]
+        shown = [did_you_mean(name, there, otherwise) for name in unknown[:MOST_LINES]]
+        remedies = [*shown, *[otherwise] * (len(unknown) - len(shown))]  # a comparison with every name takes long
         message = f"no such {noun} in this grid"
         raise InputError(
             [Problem(table, name, "", message, each) for name, each in zip(unknown, remedies, strict=True)]

@@ -269,6 +269,7 @@ def test_whole_numbers_have_a_range(number: str, command: Command) -> None:
         (["astonish"], "`openpoint --help` lists the commands"),
         (["reconfigure", "baran33", "--v-min", "0,95"], "0,95 has a comma; numbers are written with a point: 0.95"),
         (["reconfigure", "baran33", "--v-min=0,95"], "point: 0.95"),
+        (["reconfigure", "baran33", "--open", "7,9", "--gap", "x"], "'--gap': Input should be a valid number"),
         (["reconfigure", "baran33", "--close", "s-33"], "Did you mean '33'?"),
         (["partition", "ieee37-microgrids", "--uncertain-loads", "zz"], "no such load in this grid"),
     ],

@@ -269,7 +269,7 @@ def show_written(out: Console, written: list[Path]) -> None:
 
 
 def show_notes(out: Console, notes: Iterable[str]) -> None:
-    """A warning that changes the meaning of the figures that follow, above them.
+    """Show the remarks on what changes the meaning of the figures that follow, above them.
 
     On standard error too where nobody sees these figures now, unless both go to the same place.
     """

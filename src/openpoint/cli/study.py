@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,8 +41,8 @@ _RANGE = r"(?:x>=0(?:\.0)?|[01]<=x<=1000000000)"
 _GROUPS = ("", FIRST, "Question")
 _UNBOUNDED = re.compile(rf"  \[{_RANGE}\]|; {_RANGE}(?=\])")
 """Ranges of numbers that nobody needs to be told."""
-_COMMA = re.compile(r"(?:--[\w-]+=)?([-+]?\d+,\d+)")
-"""A number with a decimal comma, alone or after the name of an option."""
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+"""A number with a decimal comma."""
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -49,14 +50,14 @@ class GroupedCommand(TyperCommand):
     """A command whose help lists the options in groups, those that people use first above the others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        commas = [found[1] for each in args if (found := _COMMA.fullmatch(each))]
+        flags = [part for each in args for part in each.split("=", 1)]
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            if commas and "valid number" in error.message:
-                error.message = (
-                    f"{commas[0]} has a comma; numbers are written with a point: {commas[0].replace(',', '.')}"
-                )
+            own = error.param.opts if error.param is not None else []
+            given = next((value for flag, value in pairwise(flags) if flag in own), "")
+            if "valid number" in error.message and _COMMA.fullmatch(given):
+                error.message = f"{given} has a comma; numbers are written with a point: {given.replace(',', '.')}"
             raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

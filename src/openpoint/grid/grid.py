@@ -167,7 +167,7 @@ class Grid:
 
     @property
     def figure_notes(self) -> tuple[str, ...]:
-        """A warning that changes the meaning of figures, such as units; the notes of every result include it.
+        """The remarks on what changes the meaning of figures, such as units; the notes of every result include them.
 
         Notes of the reader, and doubts about the loads as a whole.
         """

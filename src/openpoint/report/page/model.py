@@ -39,7 +39,7 @@ class Banner:
 
 @dataclass(frozen=True)
 class Remarks:
-    """A warning that changes the meaning of the figures, to stand right above them."""
+    """The remarks on what changes the meaning of the figures, to stand right above them."""
 
     notes: tuple[str, ...]
 

@@ -73,7 +73,7 @@ def answer_page(
 
 
 def remarks(notes: Iterable[str]) -> m.Remarks | None:
-    """A warning that changes the meaning of the figures, each remark once."""
+    """The remarks on what changes the meaning of the figures, each once."""
     found = tuple(dict.fromkeys(notes))
     return m.Remarks(found) if found else None
 

@@ -199,7 +199,7 @@ def _broken(grid: Grid, question: Question, shown: Solved) -> tuple[Violation, .
 
 
 def _notes(grid: Grid, question: Question, before: Solved, shown: Solved, found: Found) -> Iterator[str]:
-    """A warning that changes the meaning of the figures."""
+    """The remarks on what changes the meaning of the figures."""
     yield from found.notes
     if found.best is not None and question.cost.deviation and found.gap > WEAK_GAP:
         yield (
