@@ -1417,8 +1417,8 @@ class Check:
             return None
         if many:
             if many.share < ONE:
-                most = up((ONE - many.share + ONE // 10**9) * sum(many.weights))
-                kept, never = missed <= most, broken > most
+                may = up((ONE - many.share + ONE // 10**9) * sum(many.weights))
+                kept, never = missed <= may, broken > may
             low, high, most = (many.of_flows([ends[side] for ends in losses], less) + side + cost
                                for side, less in ((0, many.minus), (1, many.minus), (1, many.less)))
             return (low, high), kept, never, most, many.regret and max(b for _, b in losses)
