@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from openpoint.compiled.timer import TIMER, CompileTimer
 from openpoint.grid import Grid
+from openpoint.twostage import interrupt
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.interrupt import Interrupt
 from openpoint.twostage.log import (
@@ -222,7 +223,9 @@ def test_numba_tells_when_it_compiles() -> None:
 
 def test_a_study_hears_ctrl_c_and_uses_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     held(monkeypatch, 1.0)
-    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # another command may have left its own
+    monkeypatch.setattr(interrupt, "_early", None)  # commands that other tests ran in this process have left theirs
+    monkeypatch.setattr(interrupt, "_of_command", False)
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with deadline_of(3.0) as deadline, deadline_of(1.0, deadline) as same:
             assert same is deadline
