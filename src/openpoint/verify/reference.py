@@ -29,6 +29,7 @@ from types import SimpleNamespace
 BITS = 160
 ONE = 1 << BITS
 TOLERANCE = ONE // 10**8  # of values and limits of states by power flow, relative
+LITTLE = ONE >> 64  # more than what a power flow is wrong by
 OPEN, CLOSED, FREE = 0, 1, 2
 MOST_BYTES = 1 << 29  # of a file, unpacked
 MOST = (1 << 62) + 1  # whole numbers are less, in absolute value
@@ -512,119 +513,62 @@ def ranges(problem, value, lost, every):
     return [a if bus in held else max(a, b) for bus, (a, b) in enumerate(zip(low, fall))], high
 
 # 5. Power flow of a radial state --------------------------------------------------------------------------------------
-# A ball is (real part, imaginary part, radius). `sweep` takes balls of voltages to balls of all that the currents at
-# voltages in these make of them. Where these lie within those, Brouwer's theorem tells of a power flow in them.
+# Complex numbers are pairs. A sweep takes voltages to those that the currents at them make. Voltages that it changes by
+# less than 2^-80 are a power flow of demands that differ from the given ones by so little.
 
-def add(a, b): return a[0] + b[0], a[1] + b[1], a[2] + b[2]
-def scaled(a, ratio): return a if ratio == ONE else times(a, (ratio, 0, 0))
-def divided(a, ratio): return a if ratio == ONE else times(a, (under(ONE, ratio), 0, 1))
-def size(a): return isqrt(a[0] * a[0] + a[1] * a[1]) + 1
+def add(a, b): return a[0] + b[0], a[1] + b[1]
+def times(a, b): return a[0] * b[0] - a[1] * b[1] >> BITS, a[0] * b[1] + a[1] * b[0] >> BITS
+def scaled(a, ratio): return a if ratio == ONE else (down(a[0] * ratio), down(a[1] * ratio))
+def divided(a, ratio): return a if ratio == ONE else (under(a[0], ratio), under(a[1], ratio))
+def squared(a): return a[0] * a[0] + a[1] * a[1] >> BITS
 
-def times(a, b):
-    more = size(a) * b[2] + (size(b) + b[2]) * a[2] if a[2] or b[2] else 0
-    return a[0] * b[0] - a[1] * b[1] >> BITS, a[0] * b[1] + a[1] * b[0] >> BITS, up(more) + 2
-
-def load(u, power, by_v, by_w):
+def drawn_at(u, power, by_v, by_w):
     """Current drawn at a voltage: conj(s / u), s = power + by_v |u| + by_w |u|²."""
-    square = u[0] * u[0] + u[1] * u[1]
-    big, (p, q) = isqrt(square), power
-    if big <= u[2]:
-        raise ZeroDivisionError
-    found = (((p * u[0] + q * u[1]) << BITS) // square, ((p * u[1] - q * u[0]) << BITS) // square,
-             over(size(power) * u[2], big * (big - u[2])) + 2)
-    if any(by_v):
-        unit = under(u[0], big), under(u[1], big), over(u[2], big - u[2]) + 2
-        found = add(found, times((by_v[0], -by_v[1], 0), unit))
-    return add(found, times((by_w[0], -by_w[1], 0), u)) if any(by_w) else found
+    w = squared(u)
+    p, q = (a + down(b * root(w)) + down(c * w) for a, b, c in zip(power, by_v, by_w))
+    return (p * u[0] + q * u[1]) // w, (p * u[1] - q * u[0]) // w
 
-def ends_of(ball):
-    """Ends of |ball|²."""
-    return down(max(0, size(ball) - 2 - ball[2]) ** 2), up((size(ball) + ball[2]) ** 2)
-
-def between(parts):
-    """Ends of a sum of numbers times intervals."""
-    both = [sorted((factor * low, factor * high)) for factor, (low, high) in parts]
-    return sum(down(low) for low, _ in both), sum(up(high) for _, high in both)
-
-class Flow:
-    """The power flow of a radial state: ends of w by bus, of l by closed branch and of its squared rated current, of
-    the loss, of P and Q by source. `found`: whether there is shown to be one. held: voltage by bus of a source.
-    w_load: (p_w, q_w) by bus."""
-
-    def __init__(self, g, order, power, held, tap, w_load, begin=None):
-        self.g, self.power, self.held = g, power, {bus: (*v, 0) for bus, v in held.items()}
-        self.below = [(bus, above, e, *((tap[e], ONE) if g.fr[e] == above else (ONE, tap[e])))
-                      for bus, above, e in order if above >= 0]  # with the ratios above and below the impedance
-        used = {row[2] for row in self.below}
-        both = (g.fr, g.g_fr, g.b_fr, g.rated_fr), (g.to, g.g_to, g.b_to, g.rated_to)
-        self.hung = [(bus, a, b, rated, e) for ends in both for e, (bus, a, b, rated) in enumerate(zip(*ends))
-                     if (a or b) and e not in used]
-        self.w_load = list(w_load)
-        for bus, a, b, _, _ in self.hung:
-            self.w_load[bus] = self.w_load[bus][0] + a, self.w_load[bus][1] - b
-        v = dict(self.held)
-        for bus, above, _, near, far in self.below:
-            v[bus] = (*(begin[bus] if begin else scaled(divided(v[above], near), far))[:2], 0)
-        try:
-            self.found = self._settle(v)
-        except ZeroDivisionError:
-            self.found = False
-        if self.found:
-            self._measure()
-
-    def _settle(self, v):
-        """Find voltages, and balls around them that are swept into themselves."""
-        step, inner = ONE << 10, [bus for bus in v if bus not in self.held]
-        for _ in range(2000):
-            new = self.sweep({bus: (*u[:2], 0) for bus, u in v.items()})
-            step, v = max([0, *(max(abs(new[bus][k] - v[bus][k]) for k in (0, 1)) for bus in inner)]), new
-            if not ONE >> 60 <= step < ONE << 10:
-                break
-        radius = dict.fromkeys(inner, ONE >> 56)
-        for _ in range(200 if step < ONE >> 36 else 0):
-            new = self.sweep({bus: (*u[:2], radius.get(bus, 0)) for bus, u in v.items()})
-            far = {bus: size((new[bus][0] - v[bus][0], new[bus][1] - v[bus][1])) + new[bus][2] for bus in inner}
-            if all(far[bus] <= radius[bus] for bus in inner):
-                self.v = new
-                return True
-            radius = {bus: far[bus] + (far[bus] >> 6) + 1 for bus in inner}
-            if max(radius.values()) > ONE >> 20:
-                break
-        return False
-
-    def sweep(self, v):
-        """Currents from the leaves up, then voltages from the sources down."""
-        g, self.series, self.ends = self.g, {}, {}
-        self.current = current = {
-            bus: load(u, self.power[bus], (g.p_v[bus], g.q_v[bus]), self.w_load[bus]) for bus, u in v.items()}
-        for bus, above, e, near, far in reversed(self.below):
-            drawn, inner = current[bus], (divided(v[above], near), divided(v[bus], far))
-            shunts = [times((g.g[e], g.b[e], 0), u) if g.g[e] or g.b[e] else (0, 0, 0) for u in inner]
-            self.series[e] = add(scaled(drawn, far), shunts[1])
-            sent = divided(add(self.series[e], shunts[0]), near)
-            self.ends[e] = inner, (sent, drawn) if g.fr[e] == above else (drawn, sent)
+def power_flow(g, order, power, held, tap, w_load, begin=None):
+    """The power flow of a radial state: v, w by bus, l by closed branch, the squared rated current, the loss, and the
+    power sent by source; None: none is found. held: voltage by bus of a source. w_load: (p_w, q_w) by bus."""
+    below = [(bus, above, e, *((tap[e], ONE) if g.fr[e] == above else (ONE, tap[e])))
+             for bus, above, e in order if above >= 0]  # with the ratios above and below the impedance
+    used = {row[2] for row in below}
+    both = (g.fr, g.g_fr, g.b_fr, g.rated_fr), (g.to, g.g_to, g.b_to, g.rated_to)
+    hung = [(bus, a, b, rated, e) for ends in both for e, (bus, a, b, rated) in enumerate(zip(*ends))
+            if (a or b) and e not in used]
+    w_load, v, step = list(w_load), dict(held), ONE
+    for bus, a, b, _, _ in hung:
+        w_load[bus] = w_load[bus][0] + a, w_load[bus][1] - b
+    for bus, above, _, near, far in below:
+        v[bus] = begin[bus] if begin else scaled(divided(v[above], near), far)
+    for _ in range(3000):
+        if not ONE >> 80 <= step < ONE << 10 or min(map(squared, v.values())) < ONE >> 20:
+            break
+        current = {bus: drawn_at(u, power[bus], (g.p_v[bus], g.q_v[bus]), w_load[bus]) for bus, u in v.items()}
+        series, ends, new = {}, {}, dict(held)
+        for bus, above, e, near, far in reversed(below):
+            inner = divided(v[above], near), divided(v[bus], far)
+            shunts = [times((g.g[e], g.b[e]), u) if g.g[e] or g.b[e] else (0, 0) for u in inner]
+            series[e] = add(scaled(current[bus], far), shunts[1])
+            sent = divided(add(series[e], shunts[0]), near)
+            ends[e] = inner, (sent, current[bus]) if g.fr[e] == above else (current[bus], sent)
             current[above] = add(current[above], sent)
-        new = dict(self.held)
-        for bus, above, e, near, far in self.below:
-            fall = times((-g.r[e], -g.x[e], 0), self.series[e])
-            new[bus] = scaled(add(divided(new[above], near), fall), far)
-        return new
-
-    def _measure(self):
-        g, self.sent = self.g, {}
-        self.w, self.l = ({key: ends_of(ball) for key, ball in of.items()} for of in (self.v, self.series))
-        parts = [(g.r[e], self.l[e]) for e in self.series] + [(a, self.w[bus]) for bus, a, *_ in self.hung]
-        parts += [(g.g[e], ends_of(u)) for e, (inner, _) in self.ends.items() if g.g[e] for u in inner]
-        self.loss = between(parts)
-        self.rated = {e: ends_of(times((rated, 0, 0), times((a, b, 0), self.v[bus])))
-                      for bus, a, b, rated, e in self.hung}
-        for e, (_, currents) in self.ends.items():
-            both = [ends_of(times((of[e], 0, 0), i)) for of, i in zip((g.rated_fr, g.rated_to), currents)]
-            self.rated[e] = max(low for low, _ in both), max(high for _, high in both)
-        for bus, v in self.held.items():
-            re, im, more = self.current[bus]
-            p, q, more = times(v, (re, -im, more))
-            self.sent[bus] = (p - more, p + more), (q - more, q + more)
+        for bus, above, e, near, far in below:
+            new[bus] = scaled(add(divided(new[above], near), times((-g.r[e], -g.x[e]), series[e])), far)
+        step, v = max((abs(a - b) for bus in v for a, b in zip(v[bus], new[bus])), default=0), new
+    if step >= ONE >> 80:
+        return None
+    w, l = ({key: squared(value) for key, value in of.items()} for of in (v, series))
+    found = SimpleNamespace(v=v, w=w, l=l)
+    found.rated = {e: squared(times((rated * a >> BITS, rated * b >> BITS), v[bus])) for bus, a, b, rated, e in hung}
+    found.loss = sum(g.r[e] * l for e, l in found.l.items()) + sum(a * found.w[bus] for bus, a, *_ in hung)
+    for e, (inner, currents) in ends.items():
+        found.loss += sum(g.g[e] * squared(u) for u in inner)
+        found.rated[e] = max(squared(scaled(i, of[e])) for of, i in zip((g.rated_fr, g.rated_to), currents))
+    found.loss = down(found.loss)
+    found.sent = {bus: times(u, (current[bus][0], -current[bus][1])) for bus, u in held.items()}
+    return found
 
 # 6. The bound by multipliers ------------------------------------------------------------------------------------------
 
@@ -1368,15 +1312,14 @@ class Check:
         output = [listed(part, len(problem.generators)) for part in listed(head["generation"], 2)]
         found = self._worth(status, positions, list(zip(*([fixed(v) for v in part] for part in output))))
         need(found is not None, "the best state has no power flow")
-        (low, high), kept, _, self.worst, lost = found
-        self.near = down(TOLERANCE * max(abs(low), lost // 100, ONE // 10**12)) + 1
-        need(kept and low - self.near <= value <= high + self.near,
-             "the best state has another value, or breaks a limit")
+        worth, kept, _, self.worst, lost = found
+        self.near = down(TOLERANCE * max(abs(worth), lost // 100, ONE // 10**12)) + 1
+        need(kept and abs(value - worth) <= self.near, "the best state has another value, or breaks a limit")
         need(self.bound_claimed <= value + 1, "the bound is above the value")
 
     def _worth(self, status, positions, output):
-        """Ends of what a radial state is worth, whether it surely keeps the limits, whether it surely does not, what
-        it is worth at most (of regret beyond the least losses), and the greatest loss; None: no power flow is shown."""
+        """What a radial state is worth, whether it surely keeps the limits, whether it surely does not, what it is
+        worth at most (of regret beyond the least losses), and the greatest loss; None: no power flow is found."""
         problem, g, many = self.problem, self.problem.grid, self.many
         order, tap, held = directed(g, status), list(g.tap), dict(zip(problem.at, problem.held))
         w_load, off = list(zip(g.p_w, g.q_w)), set()
@@ -1391,25 +1334,25 @@ class Check:
                 w_load[d.at] = w_load[d.at][0], w_load[d.at][1] - (now - was)
             elif d.kind == "source":
                 re, im = problem.held[d.at]
-                held[problem.at[d.at]] = [part * now // root(down(re * re + im * im)) for part in (re, im)]
+                held[problem.at[d.at]] = tuple(part * now // root(down(re * re + im * im)) for part in (re, im))
             off |= {d.at} if d.kind == "unit" and not now else set()
         for k, (of, (p, q)) in enumerate(zip(problem.generators, output)):
             box = of.box
             need((p, q) == (0, 0) if k in off else box[0] <= p <= box[1] and box[2] <= q <= box[3], "an output")
             need(box[4] is None or p * p + q * q <= (box[4] + down(box[4] * TOLERANCE) + 1) ** 2, "an output")
-        moved = problem.move * sum(k != d.today for d, k in zip(problem.devices, positions))
+        cost += problem.move * sum(k != d.today for d, k in zip(problem.devices, positions))
         losses, kept, never, missed, broken, flow, lacks = [], True, False, 0, 0, None, False
         for (p, q), weight in zip(many.flows if many else [(g.p, g.q)], many.weights if many else [ONE]):
             power = list(zip(p, q))
             for of, (more_p, more_q) in zip(problem.generators, output):
                 power[of.node] = power[of.node][0] - more_p, power[of.node][1] - more_q
-            flow = Flow(g, order, power, held, tap, w_load, flow and flow.found and flow.v)
-            if not flow.found:
+            flow = power_flow(g, order, power, held, tap, w_load, flow and flow.v)
+            if flow is None:
                 lacks = True
                 continue
             keeps, breaks = self._keeps(flow)
             if breaks and many and many.hours:
-                return (0, 0), False, True, 0, 0
+                return 0, False, True, 0, 0
             kept, never = kept and keeps, never or breaks
             missed, broken = missed + (0 if keeps else weight), broken + (weight if breaks else 0)
             losses.append(flow.loss)
@@ -1419,34 +1362,29 @@ class Check:
             if many.share < ONE:
                 may = up((ONE - many.share + ONE // 10**9) * sum(many.weights))
                 kept, never = missed <= may, broken > may
-            low, high, most = (many.of_flows([ends[side] for ends in losses], less) + side + cost
-                               for side, less in ((0, many.minus), (1, many.minus), (1, many.less)))
-            return (low, high), kept, never, most, many.regret and max(b for _, b in losses)
-        parts = [(problem.loss, flow.loss), *((g.current[e], ends) for e, ends in flow.l.items() if g.current[e])]
-        low, high = between(parts + [(price, flow.sent[bus][0]) for bus, price in zip(problem.at, problem.price)])
+            worth, most = (many.of_flows(losses, less) + cost for less in (many.minus, many.less))
+            return worth, kept, never, most + LITTLE, many.regret and max(losses)
+        worth = problem.loss * flow.loss + sum(g.current[e] * l for e, l in flow.l.items())
+        worth += sum(price * flow.sent[bus][0] for bus, price in zip(problem.at, problem.price))
         for k, (of, (p, _)) in enumerate(zip(problem.generators, output)):
-            more = down(of.prices[0] * p + of.prices[1] * down(p * p)) + of.prices[2] * (k not in off)
-            low, high = low + more, high + more + 2
-        return (low + cost + moved, high + cost + moved), kept, never, high + cost + moved, 0
+            worth += of.prices[0] * p + of.prices[1] * down(p * p) + of.prices[2] * (ONE if k not in off else 0)
+        return down(worth) + cost, kept, never, down(worth) + cost + LITTLE, 0
 
     def _keeps(self, flow):
         """Whether a power flow surely keeps all limits, but for TOLERANCE, and whether it surely does not."""
-        problem, pairs = self.problem, []
+        problem, pairs = self.problem, [(l, self.problem.l_max[e], 0) for e, l in flow.rated.items()]
         low, high = getattr(self, "limits", (problem.grid.w_min, problem.grid.w_max))
-        for bus, (a, b) in flow.w.items():
+        for bus, w in flow.w.items():
             if bus not in problem.grid.sources:
-                pairs += [(-b, -a, -low[bus], low[bus]), (a, b, high[bus], high[bus])]
-        pairs += [(*ends, problem.l_max[e], problem.l_max[e]) for e, ends in flow.rated.items()]
+                pairs += [(-w, -low[bus], 0), (w, high[bus], 0)]
         for bus, s in zip(problem.at, problem.sources):
-            for end, (limit, (a, b)) in enumerate(zip(s.box, [flow.sent[bus][k // 2] for k in range(4)])):
-                least = max(abs(limit or 0), ONE // 100)
-                pairs.append((a, b, limit, least) if end % 2 else (-b, -a, None if limit is None else -limit, least))
-            near = [0 if a < 0 < b else min(abs(a), abs(b)) for a, b in flow.sent[bus]]
-            far = [max(abs(a), abs(b)) for a, b in flow.sent[bus]]
-            pairs.append((isqrt(near[0] ** 2 + near[1] ** 2), isqrt(far[0] ** 2 + far[1] ** 2) + 1, s.box[4],
-                          max(s.box[4] or 0, ONE // 100)))
-        some = [(a, b, limit, down(TOLERANCE * size) + (ONE >> 64)) for a, b, limit, size in pairs if limit is not None]
-        return all(b <= limit + more for _, b, limit, more in some), any(a > limit - more for a, _, limit, more in some)
+            p, q = flow.sent[bus]
+            values = (-1, p), (1, p), (-1, q), (1, q), (1, isqrt(p * p + q * q))
+            pairs += [(sign * value, sign * limit, ONE // 100)
+                      for (sign, value), limit in zip(values, s.box) if limit is not None]
+        beyond = [(value - limit, down(TOLERANCE * max(abs(limit), least)) + LITTLE)
+                  for value, limit, least in pairs if limit is not None]
+        return all(more <= near for more, near in beyond), any(more > -near for more, near in beyond)
 
     @property
     def paths(self):
@@ -1508,7 +1446,7 @@ class Check:
         output = [(0, 0) if k in off else (of.box[1], of.box[3]) for k, of in enumerate(problem.generators)]
         found = self._worth(node.status, positions, output)
         need(found is not None, "no power flow of a radial state is shown")
-        need(found[2] or found[0][0] >= self.bound_claimed - self.near, "a radial state keeps limits and is worth less")
+        need(found[2] or found[0] >= self.bound_claimed - self.near, "a radial state keeps limits and is worth less")
 
     def run(self):
         """Go through the tree; the number of its nodes."""
