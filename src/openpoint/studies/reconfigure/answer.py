@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -21,6 +21,7 @@ from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
+from openpoint.studies.reconfigure.savings import switch_groups
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.soft import not_kept, ways_on
 from openpoint.twostage.log import Outcome, Termination
@@ -142,7 +143,11 @@ def radial_result(
         objective_kw=finite(outcome.upper_bound),
         soft=soft,
     )
-    return reconfigure_result(grid, network, method, found)
+    result = reconfigure_result(grid, network, method, found)
+    if before is None or after is None or len(network.generator_names):
+        return result
+    groups = switch_groups(program.network, program.ac, after.closed & ~stations.dropped)
+    return replace(result, switch_groups=groups)
 
 
 def _of_states(grid: Grid, found: Findings) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ PICTURES: Mapping[str, Callable[[TopologyResult], Sheet]] = {
 }
 """The grid before and after, its voltages over the distance to the source, its most loaded branches, the bounds."""
 
+SHORT = 10
+"""Rows of the table of savings up to which the terminal shows it."""
 _LIMIT = 1e-6  # relative; what sits on its limit does not break it
 
 
@@ -121,12 +123,18 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
     scene = cache(lambda: build_scene(result))
     urgent = bool(result.violations or result.least_violation)
+    caption = "The first are what to do where operations are few"
+    texts = ["group", "to_close", "to_open"]
+    savings = t.table_section(
+        "What the switchings save", result, "switch_groups", caption, texts, frame=result.switch_groups_listed
+    )
     parts = [
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         _limits(result, scene()) if urgent else None,
         s.open_points(result),
         plan_section(result.plan),
+        savings if len(result.switch_groups) <= SHORT else lambda: savings,
         lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result)), picture=picture),
         lambda: s.switching(scene()),
         lambda: None if urgent else _limits(result, scene()),

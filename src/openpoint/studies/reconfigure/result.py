@@ -19,7 +19,7 @@ from openpoint.results.shape import Shape
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
-from openpoint.studies.reconfigure.schema import RECONFIGURE
+from openpoint.studies.reconfigure.schema import RECONFIGURE, SWITCH_GROUPS
 
 if TYPE_CHECKING:
     import os
@@ -66,6 +66,46 @@ class SoftLimits:
     least_percent: float
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchGroup:
+    """Branches that are closed and opened together on the way to an answer (`openpoint.studies.reconfigure.savings`).
+
+    Attributes:
+        to_close, to_open: names of the branches.
+        loss_before_kw, loss_kw: exact AC loss before and after it.
+    """
+
+    to_close: tuple[str, ...]
+    to_open: tuple[str, ...]
+    loss_before_kw: float
+    loss_kw: float
+
+    @property
+    def operations(self) -> int:
+        """Switch operations."""
+        return len(self.to_close) + len(self.to_open)
+
+    @property
+    def saving_kw(self) -> float:
+        """Loss that it saves after the groups before it."""
+        return self.loss_before_kw - self.loss_kw
+
+    @property
+    def saving_per_operation_kw(self) -> float:
+        """The same per switch operation."""
+        return self.saving_kw / self.operations
+
+    def __add__(self, later: SwitchGroup) -> SwitchGroup:
+        closes, opens = self.to_close + later.to_close, self.to_open + later.to_open
+        return SwitchGroup(closes, opens, self.loss_before_kw, later.loss_kw)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As it is written, but for its number."""
+        names = {"to_close": list(self.to_close), "to_open": list(self.to_open)}
+        return {**names, **{key: getattr(self, key) for key in SWITCH_GROUPS if key not in ("group", *names)}}
+
+
 @dataclass(frozen=True, repr=False, kw_only=True)
 class TopologyResult(LossResult):
     """A topology for one demand; its fields are described in `ReconfigureResult`."""
@@ -85,6 +125,7 @@ class TopologyResult(LossResult):
     linear_kw: float | None = None
     soft_limits: SoftLimits | None = None
     plan: SwitchPlan | None = None
+    switch_groups: tuple[SwitchGroup, ...] = ()
 
     def violations_listed(self) -> pl.DataFrame:
         return violation_table(self.violations or self.least_violation)
@@ -145,6 +186,7 @@ class TopologyResult(LossResult):
             "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
             "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
             "plan": None if self.plan is None else self.plan.row,
+            "switch_groups": [{"group": k, **each.row} for k, each in enumerate(self.switch_groups, 1)],
             "soft_limits": None
             if soft is None
             else {
@@ -156,7 +198,17 @@ class TopologyResult(LossResult):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         steps = c.empty(STEPS) if self.plan is None else self.plan.steps
-        return {**super()._special_tables(), "violations": violation_table(self.violations), "switch_plan": steps}
+        tables = {"violations": violation_table(self.violations), "switch_plan": steps}
+        return {**super()._special_tables(), **tables, "switch_groups": self.switch_groups_listed}
+
+    @property
+    def switch_groups_listed(self) -> pl.DataFrame:
+        """The switch groups as a table: group, to_close, to_open, operations, savings, loss_kw."""
+        joined = [
+            {**each.row, "group": k, "to_close": join_names(each.to_close), "to_open": join_names(each.to_open)}
+            for k, each in enumerate(self.switch_groups, 1)
+        ]
+        return c.frame(SWITCH_GROUPS, joined)
 
     def _cells(self, key: str, value: Any) -> dict[str, Value]:
         if key == "plan" and self.plan is not None:
@@ -186,6 +238,8 @@ class ReconfigureResult(TopologyResult):
         generators: their output in the answer.
         soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
             breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
+        switch_groups: the way from today's state to the answer, what saves most per switch operation first; none where
+            today's state is not radial, or outputs are chosen, or of several phases.
         plan: the switch plan, where one was asked for: see `with_plan`.
     """
 

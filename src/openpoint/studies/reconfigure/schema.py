@@ -42,10 +42,20 @@ ITERATIONS = iteration_columns(
     violation="least violation of the topology tried; 0 where limits hold",
     heading="violation",
 )
+SWITCH_GROUPS: c.Table = {
+    "group": c.whole("number of the group of switchings", "group"),
+    "to_close": c.names("branches to close", "close"),
+    "to_open": c.names("branches to open", "open"),
+    "operations": c.whole("switch operations of the group", "operations"),
+    "saving_kw": c.number("loss that the group saves after those before it, kW", "saves, kW", 3),
+    "saving_per_operation_kw": c.number("the same per switch operation, kW", "per operation, kW", 3),
+    "loss_kw": c.number("exact AC loss after the group, kW", "loss after it, kW", 3),
+}
 _TABLES: dict[str, c.Table] = {
     "buses": BUS_BEFORE_AFTER,
     "branches": BRANCH_BEFORE_AFTER,
     "switching_list": SWITCHING_LIST,
+    "switch_groups": SWITCH_GROUPS,
     "phases": {
         "phase": PHASE,
         **both("v_min", "pu", "lowest voltage of the phase, pu", "lowest {}, pu", 5),
@@ -74,6 +84,7 @@ _KEYS: dict[str, Schema] = {
         SWITCHED,
         "the switching list: what to close and then to open to get from today's state to the answer",
     ),
+    "switch_groups": c.rows_schema("switch_groups", SWITCH_GROUPS),
     "v_min_pu": maybe("number", "lowest voltage of the answer, pu"),
     "v_min_bus": maybe("string", "its bus"),
     "v_min_phase": maybe("string", "its phase"),
@@ -95,5 +106,5 @@ RECONFIGURE = Shape(
     "Result of openpoint reconfigure",
     _KEYS,
     _TABLES,
-    beside=("violations", "switching_list"),
+    beside=("violations", "switching_list", "switch_groups"),
 )

@@ -83,9 +83,11 @@ def test_all_faults_of_a_bad_file_stand_in_the_table(tmp_path: Path) -> None:
 def test_the_files_hold_the_same_table(feeders: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = openpoint.reconfigure_fleet(feeders, out)
-    assert {path.name for path in out.iterdir()} == {"fleet.csv", "fleet.parquet", "fleet.json", "index.html", "grids"}
+    files = {"fleet.csv", "fleet.parquet", "fleet.json", "switchings.csv", "index.html", "grids"}
+    assert {path.name for path in out.iterdir()} == files
     assert pl.read_parquet(out / "fleet.parquet").equals(result.grids)
     assert pl.read_csv(out / "fleet.csv")["loss_kw"].to_list() == result.grids["loss_kw"].to_list()
+    assert pl.read_csv(out / "switchings.csv")["saving_kw"].to_list() == result.switchings["saving_kw"].to_list()
     assert json.loads((out / "fleet.json").read_text(encoding="utf-8")) == json.loads(result.to_json())
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openpoint.grid.devices import Held
     from openpoint.studies.reconfigure.methods import Method
 
-_OWN = ("out", "workers", "reports", "pv")
+_OWN = ("out", "workers", "reports", "pv", "operations", "copies")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ class ReconfigureFleetOptions(Changing):
     reports: bool = option(
         True, "Whether each grid has a report; without them it is quicker, and takes less room.", "flag", group=FIRST
     )
+    operations: int | None = option(
+        None,
+        "Of the switchings of all grids choose those that save most, at most so many operations.  [default: all]",
+        "whole",
+        unit="N",
+        least=0,
+        group=FIRST,
+    )
+    copies: bool = option(
+        False,
+        "Copy each grid's own file, with the switchings chosen, beside its result.",
+        "flag",
+        group="Output",
+    )
     method: Method | str | None = option(
         None, "How the optimum is found and proven, as of reconfigure.", unit="METHOD", group=FIRST
     )
@@ -61,12 +75,13 @@ class ReconfigureFleetOptions(Changing):
 Examples:
   openpoint reconfigure-fleet feeders/*.m --out results
   openpoint reconfigure-fleet feeders/ baran33 --out results --workers 4 --time-limit 60
+  openpoint reconfigure-fleet feeders/ --out results --operations 40 --copies
 
 {EXIT_CODES}
 The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), lambda: self.of_each, self._check_out, self._check_workers, self._check_pv]
+        return [*super()._checks(), lambda: self.of_each, self._check_out, self._check_counts, self._check_pv]
 
     @property
     def of_each(self) -> ReconfigureOptions:
@@ -79,10 +94,14 @@ The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the gr
             raise OptionError("name by out the folder for the results")
         path_of(self.out, "out", "the path of a folder")
 
-    def _check_workers(self) -> None:
+    def _check_counts(self) -> None:
         of_kind(self.workers, int, "workers", "a number of processes, at least 1")
         if self.workers < 1:
             raise OptionError(f"workers is {self.workers}; give a number of processes, at least 1")
+        if self.operations is not None:
+            of_kind(self.operations, int, "operations", "0 or more switch operations")
+            if self.operations < 0:
+                raise OptionError(f"operations is {self.operations}; give 0 or more")
 
     def _check_pv(self) -> None:
         if self.pv not in ("hold", "pq", "free"):

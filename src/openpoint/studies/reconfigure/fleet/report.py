@@ -21,6 +21,10 @@ from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
 
 _SHOWN = 30
+NOT_BEST = (
+    "Groups are done in the order of the list: a grid's later ones count on those before. They lead to the answers; "
+    "what fewer operations save at most, openpoint reconfigure --max-changes proves grid by grid."
+)
 
 
 def savings(result: FleetResult) -> Sheet:
@@ -70,6 +74,15 @@ def page(result: FleetResult) -> m.Page:
         _cards(result),
         _texts("Failed", [(row, row.error) for row in result.rows]),
         m.section("Grids", _table(result), long=True),
+        lambda: t.table_section(
+            "All switchings, those that save most per operation first",
+            result,
+            "switchings",
+            "{} groups; those chosen have a sum of operations and of savings",
+            ["grid", "to_close", "to_open"],
+            below=m.Words(NOT_BEST, small=True),
+            search=True,
+        ),
         _texts("Notes on figures", [(row, row.notes) for row in result.rows]),
     ]
     buses = sum(row.buses or 0 for row in result.rows)
@@ -107,9 +120,16 @@ def _cards(result: FleetResult) -> m.Cards:
             ),
         ),
         m.Card("Greatest gap", gap, least),
-        m.Card("Branches to switch", str(result.changes)),
+        _switch_card(result),
         m.Card("Method", method_words(result.method), (f"{figures(result.seconds, 3)} s, workers: {result.workers}",)),
     )
+
+
+def _switch_card(result: FleetResult) -> m.Card:
+    """Branches to switch in all grids, and what those save that are chosen."""
+    every = sum(each.group.operations for each in result.ranked)
+    chosen = f"{result.operations} of {every} operations chosen: {number(result.chosen_kw)} kW saved"
+    return m.Card("Branches to switch", str(result.changes), (chosen if result.operations < every else "",))
 
 
 def _table(result: FleetResult) -> m.Table:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
+from openpoint.names import join_names
 from openpoint.results import columns
 from openpoint.results.base import Result, count_words, in_kw
 from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEPT, NOT_RUN, SOLVED
+from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEPT, NOT_RUN, SOLVED, SWITCHINGS
+from openpoint.studies.reconfigure.result import SwitchGroup
 from openpoint.twostage.log import Termination
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,19 @@ class FleetRow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RankedGroup:
+    """A group of switchings of a grid of the fleet.
+
+    Attributes:
+        grid: its name. group: the switchings. chosen: whether it is among those to be done.
+    """
+
+    grid: str
+    group: SwitchGroup
+    chosen: bool
+
+
 @dataclass(frozen=True, repr=False, kw_only=True)
 class FleetResult(Result):
     """The answer of `reconfigure_fleet`: a row a grid. All is in the folder `out` as well.
@@ -64,6 +76,8 @@ class FleetResult(Result):
         out: the folder. rows: what is known of each grid, in the order asked.
         method: the method that was named, or that each grid has its own.
         workers: processes. seconds: of the run, in wall time.
+        ranked: the groups of switchings of all grids (`openpoint.studies.reconfigure.savings`), those that save
+            most per operation first, and which of them are chosen.
         interrupted: whether Ctrl-C ended the run; the grids that it did not come to are `not run`.
         notes: warnings that belong to the fleet.
     """
@@ -73,6 +87,7 @@ class FleetResult(Result):
     method: str
     workers: int
     seconds: float
+    ranked: tuple[RankedGroup, ...]
     interrupted: bool = False
     notes: tuple[str, ...] = ()
 
@@ -152,6 +167,30 @@ class FleetResult(Result):
         return sum(row.changes or 0 for row in self.rows)
 
     @property
+    def switchings(self) -> pl.DataFrame:
+        """The groups of switchings of all grids, those that save most per operation first; which of them are chosen."""
+        rows, count, saved = list[dict[str, object]](), 0, 0.0
+        for rank, each in enumerate(self.ranked, 1):
+            group = each.group
+            joined = {"to_close": join_names(group.to_close), "to_open": join_names(group.to_open)}
+            row = {**group.row, **joined, "rank": rank, "grid": each.grid}
+            if each.chosen:
+                count, saved = count + group.operations, saved + group.saving_kw
+                row |= {"operations_so_far": count, "saving_so_far_kw": saved}
+            rows.append(row)
+        return columns.frame(SWITCHINGS, rows)
+
+    @property
+    def operations(self) -> int:
+        """Switch operations chosen."""
+        return sum(each.group.operations for each in self.ranked if each.chosen)
+
+    @property
+    def chosen_kw(self) -> float:
+        """What they save."""
+        return sum(each.group.saving_kw for each in self.ranked if each.chosen)
+
+    @property
     def exit_code(self) -> int:
         """That of the command: 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
         if self.interrupted:
@@ -182,6 +221,26 @@ class FleetResult(Result):
 
     def _count(self, status: str) -> int:
         return sum(row.status == status for row in self.rows)
+
+
+def ranked(found: Mapping[str, Sequence[SwitchGroup]], most: int | None) -> tuple[RankedGroup, ...]:
+    """The groups of switchings of all grids, what saves most per operation first, with a choice of them.
+
+    Chosen is each in turn that still fits into `most` operations, and whose grid has all before it.
+
+    Args:
+        found: the switch groups by name of the grid. most: operations; None = any number.
+    """
+    every = [(name, group) for name, groups in found.items() for group in groups]
+    every.sort(key=lambda each: -each[1].saving_per_operation_kw)  # stable: the groups of a grid keep their order
+    count, ended, rows = 0, set[str](), list[RankedGroup]()
+    for name, group in every:
+        if most is not None and count + group.operations > most:
+            ended.add(name)
+        chosen = name not in ended
+        count += group.operations if chosen else 0
+        rows.append(RankedGroup(name, group, chosen))
+    return tuple(rows)
 
 
 def _total(values: Iterable[float | None]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.schema import maybe, names, number, text, whole
 from openpoint.results.shape import Shape
+from openpoint.studies.reconfigure.schema import SWITCH_GROUPS
 from openpoint.twostage.log import Termination
 
 SOLVED, KEPT, FAILED, NOT_RUN = "solved", "kept", "failed", "not run"
@@ -38,6 +39,18 @@ GRIDS: c.Table = {
     "error": c.text("why it failed: every fault of its file", nullable=True),
 }
 
+SWITCHINGS: c.Table = {
+    "rank": c.whole("number in the list, from 1", "rank", 0),
+    "grid": c.text("name of the grid"),
+    "to_close": c.text("branches to close, in one line", "close"),
+    "to_open": c.text("branches to open, in one line", "open"),
+    "operations": c.whole("switch operations", "operations", 0),
+    "saving_kw": SWITCH_GROUPS["saving_kw"],
+    "saving_per_operation_kw": SWITCH_GROUPS["saving_per_operation_kw"],
+    "operations_so_far": c.maybe_whole("operations of what is chosen, to this row; null: not chosen", "so far", 0),
+    "saving_so_far_kw": c.maybe_number("what they save, kW; null: not chosen", "saved so far, kW", 3),
+}
+
 FLEET = Shape(
     "reconfigure-fleet",
     "reconfigure-fleet",
@@ -57,8 +70,10 @@ FLEET = Shape(
         "saving_kw": number("the difference"),
         "gap_percent": maybe("number", "greatest gap of all answers; null where that of one is not known"),
         "changes": whole("branches to close or to open in all grids"),
+        "operations": whole("switch operations chosen of the table `switchings`"),
+        "chosen_kw": number("what they save"),
         "notes": names("warnings that belong to the fleet"),
     },
-    {"grids": GRIDS},
+    {"grids": GRIDS, "switchings": SWITCHINGS},
     subject="name of the fleet, which is that of its folder",
 )

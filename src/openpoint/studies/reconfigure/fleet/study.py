@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from openpoint.arguments import path_of
@@ -18,7 +18,7 @@ from openpoint.report.terminal import words
 from openpoint.results.base import report_html
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
-from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
+from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow, ranked
 from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
 from openpoint.studies.reconfigure.fleet.task import (
     GRIDS,
@@ -26,7 +26,9 @@ from openpoint.studies.reconfigure.fleet.task import (
     Lost,
     Paths,
     Source,
+    copy_of,
     find_sources,
+    groups_of,
     naming_file,
     run_apart,
 )
@@ -72,7 +74,7 @@ def prepare(grids: Paths, options: ReconfigureFleetOptions) -> Prepared[FleetRes
     if (folder / HEAD).exists() or real_path(folder) in read_from | {place.parent for place in read_from}:
         raise OptionError(f"{folder} holds grids that are read; give another folder for the results")
     task = FleetTask(out=folder, options=options.of_each, pv=options.pv, reports=options.reports)
-    return PreparedFleet(sources, notes, task, options.workers)
+    return PreparedFleet(sources, notes, task, options.workers, options.operations, options.copies)
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,15 @@ class PreparedFleet:
 
     Attributes:
         sources: the grids. notes: on them. task: what is asked of each. workers: processes.
+        operations: most switch operations in all grids. copies: whether the grids' own files are copied with them.
     """
 
     sources: tuple[Source, ...]
     notes: tuple[str, ...]
     task: FleetTask
     workers: int
+    operations: int | None = None
+    copies: bool = False
     unit: str = "grids"
 
     @property
@@ -129,9 +134,12 @@ class PreparedFleet:
             number: FleetRow(name=source.name, source=source.place, status=NOT_RUN)
             for number, source in enumerate(self.sources)
         }
+        folders = {row.name: self.task.out / GRIDS / row.name for row in rows.values() if row.loss_kw is not None}
+        groups = {name: groups_of(folder) for name, folder in folders.items()}
         result = FleetResult(
             out=self.task.out,
             rows=tuple((blank | rows).values()),
+            ranked=ranked(groups, self.operations),
             method=self.method,
             workers=self.workers,
             seconds=time.perf_counter() - began,
@@ -139,6 +147,8 @@ class PreparedFleet:
             notes=self.notes,
         )
         try:
+            if self.copies:
+                result = with_copies(result)
             write_fleet(result)
         except NotWrittenError as error:
             raise self._stopped(error, rows) from error
@@ -172,6 +182,25 @@ def _lost(source: Source, lost: Lost) -> FleetRow:
     return FleetRow(name=source.name, source=source.place, status=FAILED, error=text)
 
 
+def with_copies(result: FleetResult) -> FleetResult:
+    """Copy the own files of all grids with what is chosen to be switched in them; the result with what could not be.
+
+    Raises:
+        NotWrittenError: a copy cannot be written.
+    """
+    switched: dict[str, dict[str, bool]] = {}
+    for each in result.ranked:
+        if each.chosen:
+            states = switched.setdefault(each.grid, {})
+            states |= dict.fromkeys(each.group.to_close, True) | dict.fromkeys(each.group.to_open, False)
+    rows = []
+    for row in result.rows:
+        folder = result.out / GRIDS / row.name
+        why = copy_of(folder, row.source, switched[row.name]) if row.name in switched else None
+        rows.append(row if why is None else replace(row, notes="\n".join(filter(None, [row.notes, why]))))
+    return replace(result, rows=tuple(rows))
+
+
 def write_fleet(result: FleetResult) -> Sequence[Path]:
     """Write the tables and the page of a fleet into its folder; the paths written.
 
@@ -181,6 +210,7 @@ def write_fleet(result: FleetResult) -> Sequence[Path]:
     contents: dict[Path, Content] = {
         result.out / f"{TABLE}.csv": table_bytes(result.grids, csv=True),
         result.out / f"{TABLE}.parquet": table_bytes(result.grids, csv=False),
+        result.out / "switchings.csv": table_bytes(result.switchings, csv=True),
         result.out / DOCUMENT: result.to_json().encode(),
         result.out / PAGE: report_html(result).encode(),
     }

@@ -39,13 +39,14 @@ from openpoint.grid.devices import Held
 from openpoint.grid.files import HEAD, files_from_grid
 from openpoint.inputs import content_of
 from openpoint.io import read
+from openpoint.io.write_back import write_back
 from openpoint.report.page.html import render
 from openpoint.results.columns import finite
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, KEPT, NOT_RUN, SOLVED
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.report import page
-from openpoint.studies.reconfigure.result import ReconfigureResult
+from openpoint.studies.reconfigure.result import ReconfigureResult, SwitchGroup
 from openpoint.studies.reconfigure.study import prepare
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.executors import interrupts_blocked, settle
@@ -222,6 +223,39 @@ def saved(folder: Path, digest: str, files: tuple[str, ...]) -> FleetRow | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return row if all((folder / name).is_file() for name in files) else None
+
+
+def groups_of(folder: Path) -> tuple[SwitchGroup, ...]:
+    """The switch groups in the result of a grid that is finished; none where it has no result that can be read."""
+    try:
+        document: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return tuple(
+            SwitchGroup(
+                tuple(each["to_close"]), tuple(each["to_open"]), each["loss_kw"] + each["saving_kw"], each["loss_kw"]
+            )
+            for each in document["switch_groups"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def copy_of(folder: Path, source: str, switched: Mapping[str, bool]) -> str | None:
+    """Copy the grid's own file into its folder with these states; why not, where that is impossible.
+
+    Raises:
+        NotWrittenError: the copy cannot be written.
+    """
+    place = Path(source)
+    if not place.exists():
+        return "a built-in grid has no file to be copied"
+    if place.suffix.lower() == ".dss":
+        return "a circuit is copied beside the files that it reads: openpoint reconfigure --write"
+    try:
+        with naming_file(folder):
+            write_back(source, folder / place.name, switched)
+    except (InputError, OptionError) as error:
+        return f"no copy of its file was written: {error}"
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
