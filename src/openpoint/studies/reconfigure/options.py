@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
+from openpoint.results.worth import Worth, read_worth
 from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, Limited
 
 if TYPE_CHECKING:
@@ -113,6 +114,13 @@ class ReconfigureOptions(Changing, Certified):
         False, "Where nothing keeps all limits: break them least, and of that lose least.", "flag", group=FIRST
     )
 
+    worth: Worth | str | None = option(
+        None,
+        "What losses are worth, so that savings are also told in MWh and money a year: price=80,hours=3000 (money per "
+        "MWh, hours of equal losses a year), with interest=5%,years=20 also at present value.",
+        unit="WORTH",
+    )
+
     methods: ClassVar[tuple[str, ...]] = ("search", "exchange", "benders", "extensive", "enumeration")
     outputs: ClassVar[tuple[Output, ...]] = (COPY,)
     details: ClassVar[str] = (
@@ -131,6 +139,7 @@ Examples:
   openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600
   openpoint reconfigure big_grid.pos --method exchange
   openpoint reconfigure net.json --soft-limits
+  openpoint reconfigure net.json --worth price=80,hours=3000,interest=5%,years=20
   openpoint reconfigure net.json --write net_new.json
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
 
@@ -147,7 +156,7 @@ Other questions about open points:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), self._check_soft_limits]
+        return [*super()._checks(), self._check_soft_limits, lambda: read_worth(self.worth)]
 
     def _check_soft_limits(self) -> None:
         # Soft limits take many searches, of which one file cannot keep all.

@@ -22,6 +22,7 @@ from openpoint.report.scene import Scene, State, build_scene, numbers, scene_of
 from openpoint.report.switch_plan import plan_section
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation, phase_words
+from openpoint.results.worth import Worth
 from openpoint.studies.reconfigure.result import TopologyResult
 
 
@@ -164,6 +165,7 @@ def _cards(result: TopologyResult) -> m.Cards:
     loading, loading_was = (_loading(result.branches, when) for when in ("after", "before"))
     return m.cards(
         m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
+        *worth_cards(result.worth, result.saving_kw),
         s.points_card(result),
         s.gap_card(result, _bound(result)),
         m.Card("Lowest voltage", lowest, (at, was)),
@@ -171,6 +173,11 @@ def _cards(result: TopologyResult) -> m.Cards:
         s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
         s.effort_card(result),
     )
+
+
+def worth_cards(worth: Worth | None, saving_kw: float | None) -> list[m.Card]:
+    """What a saving is worth, where that is asked for and known."""
+    return [] if worth is None or saving_kw is None else [m.Card("Saving in money", *worth.words(saving_kw))]
 
 
 def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, ...]]:

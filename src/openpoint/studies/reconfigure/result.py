@@ -19,6 +19,7 @@ from openpoint.results.shape import Shape
 from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import Violation, phase_words, violation_table
+from openpoint.results.worth import Worth
 from openpoint.studies.reconfigure.schema import RECONFIGURE, SWITCH_GROUPS
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class TopologyResult(LossResult):
     soft_limits: SoftLimits | None = None
     plan: SwitchPlan | None = None
     switch_groups: tuple[SwitchGroup, ...] = ()
+    worth: Worth | None = None
 
     def violations_listed(self) -> pl.DataFrame:
         return violation_table(self.violations or self.least_violation)
@@ -158,6 +160,12 @@ class TopologyResult(LossResult):
         grid = super().grid_after
         return None if grid is None else with_output(grid, self.generators)
 
+    @property
+    def saving_kw(self) -> float | None:
+        """Loss today less that of the answer; None where one of them is not known."""
+        before, after = self.loss_before_kw, self.loss_kw
+        return None if before is None or after is None else before - after
+
     def with_plan(self, plan: SwitchPlan) -> Self:
         """The result with a switch plan, see `openpoint.plan_answer`, which its tables, JSON and report then show."""
         return replace(self, plan=plan)
@@ -186,6 +194,7 @@ class TopologyResult(LossResult):
             "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
             "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
             "plan": None if self.plan is None else self.plan.row,
+            **(Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw)),
             "switch_groups": [{"group": k, **each.row} for k, each in enumerate(self.switch_groups, 1)],
             "soft_limits": None
             if soft is None
@@ -240,6 +249,8 @@ class ReconfigureResult(TopologyResult):
             breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
         switch_groups: the way from today's state to the answer, what saves most per switch operation first; none where
             today's state is not radial, or outputs are chosen, or of several phases.
+        worth: what losses are worth, where that was given; `saving_mwh_a_year`, `saving_money_a_year` and
+            `saving_present_value` of `summary()` follow from it.
         plan: the switch plan, where one was asked for: see `with_plan`.
     """
 

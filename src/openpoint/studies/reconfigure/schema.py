@@ -10,6 +10,7 @@ from openpoint.results.shape import Shape
 from openpoint.results.switch_plan import PLAN, STEPS
 from openpoint.results.switched import SWITCHED, SWITCHING_LIST
 from openpoint.results.violation import PHASE, VIOLATION, VIOLATIONS
+from openpoint.results.worth import WORTH_KEYS
 
 _RELAXED = {
     "kind": value("string", "what is relaxed", enum=["voltage low", "voltage high", "current"]),
@@ -71,6 +72,7 @@ _KEYS: dict[str, Schema] = {
     **run_keys("of the method alone, without imports and reading"),
     "loss_before_kw": maybe("number", "exact AC loss today; null where today's state is not radial or has no solution"),
     "loss_kw": maybe("number", "exact AC loss of the answer; null where there is none"),
+    **WORTH_KEYS,
     "objective_kw": maybe("number", "loss plus the cost of the changes: what the bounds enclose"),
     "lower_bound_kw": maybe("number", "proven bound, of objective_kw or in the linear model of linear_kw"),
     "gap": maybe("number", "(objective − bound) / objective, of what the bound is of; 0.0001 is 0.01 %"),

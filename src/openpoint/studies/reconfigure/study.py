@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.report.terminal import words
+from openpoint.results.worth import Worth, read_worth
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
@@ -41,7 +42,12 @@ def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureResu
         InputError: the grid has faults, a locked branch is unknown, or locks that leave no radial state.
         OptionError: options that contradict each other, or a method that cannot take the question.
     """
-    grid, options = options.on(grid)
+    worth = read_worth(options.worth)
+    prepared = _prepared(*options.on(grid))
+    return prepared if worth is None else Valued(prepared, worth)
+
+
+def _prepared(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureResult]:
     if has_phases(grid):
         from openpoint.studies.reconfigure.phases.study import prepare_phases
 
@@ -49,6 +55,24 @@ def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureResu
     program, stations = station_program(grid, options)
     method = options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
     return PreparedReconfigure(grid, program, stations, method, options.soft_limits)
+
+
+@dataclass(frozen=True)
+class Valued:
+    """A question whose answer also tells what its saving is worth."""
+
+    prepared: Prepared[ReconfigureResult]
+    worth: Worth
+    unit: str = "kW"
+
+    @property
+    def heading(self) -> str:
+        """The method."""
+        return self.prepared.heading
+
+    def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> ReconfigureResult:
+        """The result."""
+        return replace(self.prepared.solve(progress, deadline), worth=self.worth)
 
 
 @dataclass(frozen=True)

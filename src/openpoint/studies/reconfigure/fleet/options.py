@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from openpoint.arguments import of_kind, path_of
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
+from openpoint.results.worth import Worth, read_worth
 from openpoint.studies.reconfigure.options import Changing, ReconfigureOptions
 from openpoint.studies.shared import EXIT_CODES
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from openpoint.grid.devices import Held
     from openpoint.studies.reconfigure.methods import Method
 
-_OWN = ("out", "workers", "reports", "pv", "operations", "copies")
+_OWN = ("out", "workers", "reports", "pv", "operations", "copies", "worth")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class ReconfigureFleetOptions(Changing):
     soft_limits: bool = option(
         False, "Where nothing keeps all limits: break them least, and of that lose least.", "flag"
     )
+    worth: Worth | str | None = option(
+        None, "What losses are worth, as of reconfigure: price=80,hours=3000,interest=5%,years=20.", unit="WORTH"
+    )
     pv: Held = option(
         "hold",
         "Generators that hold a voltage do so (hold), run at today's output instead (pq), or have their reactive "
@@ -81,7 +85,14 @@ Examples:
 The code is 130 after Ctrl-C, 2 where a grid failed, else the greatest of the grids."""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), lambda: self.of_each, self._check_out, self._check_counts, self._check_pv]
+        return [
+            *super()._checks(),
+            lambda: self.of_each,
+            self._check_out,
+            self._check_counts,
+            self._check_pv,
+            lambda: read_worth(self.worth),
+        ]
 
     @property
     def of_each(self) -> ReconfigureOptions:

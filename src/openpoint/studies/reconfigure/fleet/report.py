@@ -19,6 +19,7 @@ from openpoint.report.page.html import html_for
 from openpoint.results.base import count_words
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
+from openpoint.studies.reconfigure.report import worth_cards
 
 _SHOWN = 30
 NOT_BEST = (
@@ -119,6 +120,7 @@ def _cards(result: FleetResult) -> m.Cards:
                 f"of {count_words(counted, 'grid') or 'no grid'} where both are known",
             ),
         ),
+        *worth_cards(result.worth, result.saving_kw),
         m.Card("Greatest gap", gap, least),
         _switch_card(result),
         m.Card("Method", method_words(result.method), (f"{figures(result.seconds, 3)} s, workers: {result.workers}",)),

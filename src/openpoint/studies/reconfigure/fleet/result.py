@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from openpoint.names import join_names
 from openpoint.results import columns
 from openpoint.results.base import Result, count_words, in_kw
 from openpoint.results.shape import Shape
+from openpoint.results.worth import Worth
 from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEPT, NOT_RUN, SOLVED, SWITCHINGS
 from openpoint.studies.reconfigure.result import SwitchGroup
 from openpoint.twostage.log import Termination
@@ -78,6 +79,7 @@ class FleetResult(Result):
         workers: processes. seconds: of the run, in wall time.
         ranked: the groups of switchings of all grids (`openpoint.studies.reconfigure.savings`), those that save
             most per operation first, and which of them are chosen.
+        worth: what losses are worth, where that was given.
         interrupted: whether Ctrl-C ended the run; the grids that it did not come to are `not run`.
         notes: warnings that belong to the fleet.
     """
@@ -88,6 +90,7 @@ class FleetResult(Result):
     workers: int
     seconds: float
     ranked: tuple[RankedGroup, ...]
+    worth: Worth | None = None
     interrupted: bool = False
     notes: tuple[str, ...] = ()
 
@@ -218,6 +221,10 @@ class FleetResult(Result):
         gap = "not known" if self.gap_percent is None else f"{self.gap_percent:.4f} % at most"
         losses = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"
         return {"grids": str(self.grid_count), "failed": str(self.failed), "loss": losses, "gap": gap}
+
+    def _special_values(self) -> dict[str, Any]:
+        worth = Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw)
+        return {**super()._special_values(), **worth}
 
     def _count(self, status: str) -> int:
         return sum(row.status == status for row in self.rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.schema import maybe, names, number, text, whole
 from openpoint.results.shape import Shape
+from openpoint.results.worth import WORTH_KEYS
 from openpoint.studies.reconfigure.schema import SWITCH_GROUPS
 from openpoint.twostage.log import Termination
 
@@ -68,6 +69,7 @@ FLEET = Shape(
         "loss_before_kw": number("loss today, of all grids where today's loss and an answer are known"),
         "loss_kw": number("loss of the answers of the same grids"),
         "saving_kw": number("the difference"),
+        **WORTH_KEYS,
         "gap_percent": maybe("number", "greatest gap of all answers; null where that of one is not known"),
         "changes": whole("branches to close or to open in all grids"),
         "operations": whole("switch operations chosen of the table `switchings`"),

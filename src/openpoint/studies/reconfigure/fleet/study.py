@@ -16,6 +16,7 @@ from openpoint.grid.table_files import table_bytes
 from openpoint.inputs import real_path
 from openpoint.report.terminal import words
 from openpoint.results.base import report_html
+from openpoint.results.worth import Worth, read_worth
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow, ranked
@@ -74,7 +75,9 @@ def prepare(grids: Paths, options: ReconfigureFleetOptions) -> Prepared[FleetRes
     if (folder / HEAD).exists() or real_path(folder) in read_from | {place.parent for place in read_from}:
         raise OptionError(f"{folder} holds grids that are read; give another folder for the results")
     task = FleetTask(out=folder, options=options.of_each, pv=options.pv, reports=options.reports)
-    return PreparedFleet(sources, notes, task, options.workers, options.operations, options.copies)
+    return PreparedFleet(
+        sources, notes, task, options.workers, options.operations, options.copies, read_worth(options.worth)
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class PreparedFleet:
     Attributes:
         sources: the grids. notes: on them. task: what is asked of each. workers: processes.
         operations: most switch operations in all grids. copies: whether the grids' own files are copied with them.
+        worth: what losses are worth.
     """
 
     sources: tuple[Source, ...]
@@ -92,6 +96,7 @@ class PreparedFleet:
     workers: int
     operations: int | None = None
     copies: bool = False
+    worth: Worth | None = None
     unit: str = "grids"
 
     @property
@@ -143,6 +148,7 @@ class PreparedFleet:
             method=self.method,
             workers=self.workers,
             seconds=time.perf_counter() - began,
+            worth=self.worth,
             interrupted=interrupted,
             notes=self.notes,
         )
