@@ -68,7 +68,9 @@ def lines_of(page: Path) -> list[str]:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the examples mention."""
     folder = tmp_path_factory.mktemp("desk")
-    (folder / "my_grid.m").write_text(CASE, encoding="utf-8")
+    (folder / "feeders").mkdir()
+    for name in ("my_grid.m", "feeders/north.m", "feeders/south.m"):
+        (folder / name).write_text(CASE, encoding="utf-8")
     tables = [code for code in blocks(ROOT / "docs" / "harden.md", "text") if code.startswith("disaster,")]
     (folder / "disasters.csv").write_text(tables[0], encoding="utf-8")
     states = [code for code in blocks(ROOT / "docs" / "dispatch_day.md", "text") if code.startswith("kind,name,")]
