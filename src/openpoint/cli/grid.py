@@ -18,7 +18,15 @@ from openpoint.cli.places import Place, check_places
 from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
 from openpoint.grid.devices import kvar_today
-from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, is_radial_today, mesh_doubts, meshes, points_to_open
+from openpoint.grid.rules.wiring import (
+    LOOPS_SHOWN,
+    Mesh,
+    is_radial_today,
+    mesh_doubts,
+    meshes,
+    points_to_open,
+    to_decide,
+)
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
 
@@ -58,6 +66,7 @@ def info(source: str, *, branches: bool) -> int:
         ("may be set", _may_be_set(grid)),
         ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
         ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
+        *(_to_decide(grid) if sound else ()),
         ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
         ("radial today", "yes" if is_radial_today(grid) else "no"),
         *(("stays closed" if mesh.is_held else "meshed today", _in_words(mesh)) for mesh in found),
@@ -65,6 +74,22 @@ def info(source: str, *, branches: bool) -> int:
     ]
     show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
     return 0
+
+
+def _to_decide(grid: Grid) -> list[tuple[str, str]]:
+    """How many branches a study decides about, or why about none; and switches that lead nowhere."""
+    found, switchable = to_decide(grid), int(grid.branches()["switchable"].sum())
+    text = (
+        f"{words.count(len(found.branches), 'branch', 'branches')}, the others are the only way to what is behind them"
+    )
+    if len(found.branches) == switchable:
+        text = f"all {switchable} switchable branches"
+    if not found.branches:
+        text = "nothing: each switchable branch is the only way to what is behind it, so that there is one radial state"
+    if not switchable:
+        text = "nothing: no branch is switchable. --switchable NAMES of a study gives branches to the choice"
+    nowhere = f"{words.names(found.idle)}: no load, generator or capacitor is behind" if found.idle else ""
+    return [("to decide", text), ("leads nowhere", nowhere)]
 
 
 def _in_words(mesh: Mesh) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import Problem
-from openpoint.graph import components, energised, forest, path
+from openpoint.graph import bridges, components, energised, forest, path
 from openpoint.grid.rules.rule import rows
 from openpoint.grid.rules.windings import line_windings
 from openpoint.grid.schemas import Tables
@@ -153,6 +153,54 @@ def points_to_open(grid: Tables) -> int:
             bundles[fitting] += carried
     held = sum(mesh.is_held for mesh in meshes(grid))
     return sum(map(len, beside.values())) - (grid.buses.height - grid.sources["bus"].n_unique()) - held
+
+
+@dataclass(frozen=True)
+class ToDecide:
+    """What there is to be decided about in a grid.
+
+    Attributes:
+        branches: names of the switchable branches that are closed in some radial state and open in another.
+        idle: names of the switchable branches behind which no load, generator or shunt is: nothing else reaches there.
+    """
+
+    branches: tuple[str, ...]
+    idle: tuple[str, ...]
+
+
+def to_decide(grid: Tables) -> ToDecide:
+    """What there is to be decided about. The grid has no faults.
+
+    Where what cannot be opened is one node, and so are all sources, a branch is closed in every radial state if it is a
+    bridge, and open in every one if it begins and ends at one node.
+    """
+    wires = _wires(grid)
+    label = np.arange(wires.n)
+    label[wires.at] = wires.at[0]
+    fixed, usable = wires.closed & ~wires.switchable, wires.closed | wires.switchable
+    joined = components(wires.n, label[wires.fr[fixed]], label[wires.to[fixed]])[label]
+    moving = np.flatnonzero(usable & wires.switchable)
+    fr, to = joined[wires.fr[moving]], joined[wires.to[moving]]
+    only = bridges(int(joined.max()) + 1, fr, to)
+    free = {wires.branch[e][1] for e in moving[~only & (fr != to)]}
+    used = {bus for table in (grid.loads, grid.generators, grid.capacitors) for (bus,) in rows(table, "bus")}
+    needed = {int(joined[n]) for n, (bus, _) in enumerate(wires.terminals) if bus in used} | {int(joined[wires.at[0]])}
+    around: dict[int, set[int]] = {}
+    for k, ends in enumerate(zip(fr.tolist(), to.tolist(), strict=True)):
+        for node in ends:
+            around.setdefault(node, set()).add(k)
+    idle, leaves = set[int](), [node for node, held in around.items() if len(held) == 1 and node not in needed]
+    while leaves:
+        for k in around.pop(leaves.pop()):
+            idle.add(k)
+            (other,) = {int(fr[k]), int(to[k])} & around.keys() or (None,)
+            if other is not None:
+                around[other].discard(k)
+                if len(around[other]) == 1 and other not in needed:
+                    leaves.append(other)
+    named = {wires.branch[moving[k]][1] for k in idle}
+    order = [name for _, name in dict.fromkeys(wires.branch)]
+    return ToDecide(tuple(n for n in order if n in free), tuple(n for n in order if n in named - free))
 
 
 def _wires(grid: Tables) -> _Wires:
