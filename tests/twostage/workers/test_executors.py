@@ -8,12 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +19,10 @@ import pytest
 
 from openpoint.arrays import Floats
 from openpoint.errors import MissingExtraError, OpenpointError, OptionError
-from openpoint.studies.reconfigure.fleet.task import ONE_THREAD, TRIES, Lost, run_apart
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers import executors
+from openpoint.twostage.workers.apart import ONE_THREAD, TRIES, Lost, run_apart
 from openpoint.twostage.workers.executors import (
     Choice,
     Cluster,
@@ -37,101 +34,24 @@ from openpoint.twostage.workers.executors import (
 )
 from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers, WorkersLostError
 from tests.builders.clock import FAILURES, FailingExecutor
+from tests.twostage.workers.works import (
+    LARGE,
+    Large,
+    Picky,
+    Price,
+    Tracked,
+    die_at_three,
+    die_once,
+    environment,
+    refuse,
+    sleep,
+    square,
+)
 
-if TYPE_CHECKING:  # every worker imports this module, and must not wait for what it does not need
+if TYPE_CHECKING:
     from distributed import LocalCluster
 
-    from openpoint.studies.reconfigure.model import RadialProgram
     from openpoint.twostage.recourse.subproblem import Response
-
-
-@dataclass(frozen=True)
-class Price:
-    """The recourse of a program at a decision."""
-
-    program: RadialProgram
-
-    def prepare(self, stop: object = None) -> Callable[[Floats], Response]:
-        from openpoint.twostage.recourse.subproblem import Subproblem
-
-        subproblem = Subproblem(self.program, self.program.network.n_conductors)
-        return lambda decision: subproblem.respond(decision, self.program.uncertainty.values[0])
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """Squares, and leaves a file for every preparation and every attempt; `deadly` arguments kill their worker.
-
-    Attributes:
-        folder: where the files go.
-        deadly: arguments whose first attempts end in the death of the worker.
-        deaths: number of these attempts.
-        seconds: that an argument takes.
-    """
-
-    folder: Path
-    deadly: tuple[int, ...] = ()
-    deaths: int = 1
-    seconds: float = 0.0
-
-    def prepare(self, stop: object = None) -> Callable[[int], int]:
-        (self.folder / f"prepared-{os.getpid()}-{uuid.uuid4().hex}").touch()
-        return self.square
-
-    def square(self, x: int) -> int:
-        attempt = len(list(self.folder.glob(f"tried-{x}-*")))
-        (self.folder / f"tried-{x}-{uuid.uuid4().hex}").touch()
-        time.sleep(self.seconds)
-        if x in self.deadly and attempt < self.deaths:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return x * x
-
-    def prepared(self) -> list[str]:
-        """Process of every preparation."""
-        return [path.name.split("-")[1] for path in self.folder.glob("prepared-*")]
-
-    def tried(self, x: int) -> int:
-        return len(list(self.folder.glob(f"tried-{x}-*")))
-
-
-@dataclass(frozen=True)
-class Picky:
-    """Refuses 13."""
-
-    def prepare(self, stop: object = None) -> Callable[[int], int]:
-        return self.refuse
-
-    def refuse(self, x: int) -> int:
-        if x == 13:
-            raise ZeroDivisionError("13")
-        return x
-
-
-LARGE = 30_000_000
-"""Bytes that take milliseconds to send, far more than a pipe holds."""
-
-
-@dataclass(frozen=True)
-class Large:
-    """Large answers; the first worker dies in the middle of sending one."""
-
-    file: Path
-
-    def prepare(self, stop: object = None) -> Callable[[int], bytes]:
-        return self.answer
-
-    def answer(self, x: int) -> bytes:
-        if x == 1 and not self.file.exists():
-            self.file.touch()
-            threading.Thread(target=self.die_sending, daemon=True).start()
-        return bytes([x]) * LARGE
-
-    def die_sending(self) -> None:
-        main = threading.main_thread().ident
-        assert main is not None
-        while not sys._current_frames()[main].f_code.co_name.startswith("_send"):
-            time.sleep(0.0005)
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -471,37 +391,6 @@ def test_workers_that_are_lost_end_a_run_as_a_limit_does(caplog: pytest.LogCaptu
     assert part.why is Termination.WORKERS
     assert not after.over()
     assert "is gone" in caplog.text
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def die_at_three(number: int) -> int:
-    if number == 3:
-        os._exit(9)
-    return square(number)
-
-
-def die_once(flag: Path) -> int:
-    """Its process is killed at the first call."""
-    if not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 7
-
-
-def refuse(number: int) -> int:
-    raise ValueError(f"no {number}")
-
-
-def sleep(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
-
-
-def environment(name: str) -> str:
-    return os.environ.get(name, "")
 
 
 def test_the_end_of_a_process_takes_no_other_task_with_it() -> None:

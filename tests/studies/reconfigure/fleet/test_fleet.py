@@ -19,11 +19,11 @@ import pytest
 import openpoint
 from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
-from openpoint.studies.reconfigure.fleet import task as module
 from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare
 from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
+from openpoint.twostage.workers import apart
 from tests.cli.desk import tables
 
 ROOT = Path(__file__).parents[4]
@@ -220,7 +220,7 @@ class _Dies(FleetTask):
 def test_a_worker_that_ends_takes_its_grid_alone(
     feeders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
+    monkeypatch.setattr(apart, "TRIES", 1)  # a further process costs seconds, and the tests of `apart` have it
     asked = prepare(str(feeders / "ring[01]"), ReconfigureFleetOptions(tmp_path / "out", workers=2, reports=False))
     assert isinstance(asked, PreparedFleet)
     task = _Dies(out=tmp_path / "out", options=asked.task.options, pv="hold", reports=False)

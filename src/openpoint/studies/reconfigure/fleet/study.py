@@ -24,19 +24,18 @@ from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
 from openpoint.studies.reconfigure.fleet.task import (
     GRIDS,
     FleetTask,
-    Lost,
     Paths,
     Source,
     copy_of,
     find_sources,
     groups_of,
     naming_file,
-    run_apart,
 )
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.methods.decomposition import Benders
+from openpoint.twostage.workers.apart import Lost, run_apart
 from openpoint.twostage.workers.executors import InProcess
 
 FleetProgress = Callable[[FleetRow, int, int], None]
