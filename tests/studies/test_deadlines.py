@@ -141,7 +141,7 @@ def test_ctrl_c_before_the_method_begins_leaves_a_state_that_keeps_the_limits(mo
 
 def test_starts_that_are_stopped_are_states_all_the_same() -> None:
     grid = openpoint.read("civanlar16")
-    program = radial_program(grid, ReconfigureOptions())
+    program, _ = radial_program(grid, ReconfigureOptions())
     program = replace(program, futures=Scenarios(np.tile(program.uncertainty.values, (5, 1)), np.full(5, 0.2)))
     stopped, whole = replace(program).warm_starts(lambda: True), replace(program).warm_starts()
     assert 1 <= len(stopped) < len(whole)

@@ -29,6 +29,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components, energised
 from openpoint.network import Network
 from openpoint.network.limits import rated_currents
+from openpoint.powerflow.balanced import Flows, FlowStatus
 
 ITERATIONS = 40
 STEP = 1e-12
@@ -43,7 +44,7 @@ FIRST_PU = (0.9, 1.1)
 
 @dataclass(frozen=True)
 class MeshedFlow:
-    """A power flow over N buses, E branches and S sources, in per unit; fields as of `balanced.Flows`."""
+    """A power flow over N buses, E branches and S sources, in per unit; fields as of `balanced.Flows`, without K."""
 
     v: Complexes
     i_series: Complexes
@@ -126,7 +127,11 @@ def solve_meshed(
     if balance is None:
         return None
     found = newton(balance, start=start)
-    return None if found is None else _flow(network, closed, balance.paths, balance.power, found[0][balance.group])
+    if found is None:
+        return None
+    flows = flows_at(network, closed, found[0][balance.group][None], balance.power[None])
+    ends = flows.i_rated[0], flows.s_fr[0], flows.s_to[0]
+    return MeshedFlow(flows.v[0], flows.i_series[0], *ends, float(flows.loss[0]), flows.source_s[0])
 
 
 def balance_of(network: Network, closed: Bools, generation: Complexes | None = None) -> Balance | None:
@@ -138,14 +143,21 @@ def balance_of(network: Network, closed: Bools, generation: Complexes | None = N
     group = components(n, paths.fr[paths.ideal], paths.to[paths.ideal])
     if len(set(group[source].tolist())) < len(source) or (paths.z[~paths.ideal] == 0).any():
         return None
-    power = network.s_power.copy()
-    np.subtract.at(power, network.generator_terminal, network.generator_s if generation is None else generation)
+    generation = network.generator_s if generation is None else generation
+    power = less_generation(network, network.s_power[None], generation[None])[0]
     count = int(group.max(initial=-1)) + 1
     s_power, s_current = (_summed(group, part, count) for part in (power, network.s_current))
     y = _admittances(network, closed, paths, group, count)
     held, v = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.complex128)
     held[group[source]], v[group[source]] = True, network.source_v
     return Balance(group, y, held, v, s_power, s_current, paths, power)
+
+
+def less_generation(network: Network, demand: Complexes, generation: Complexes) -> Complexes:
+    """(K, N) loads of constant power less the (K, G) injection of the dispatchable generators."""
+    power = demand.T.copy()
+    np.subtract.at(power, network.generator_terminal, generation.T)
+    return np.asarray(power.T)
 
 
 def _paths(network: Network, closed: Bools) -> _Paths:
@@ -258,50 +270,61 @@ def _holding(
     return (columns[0], columns[1]), [*sides, own], np.where(is_free, -missing, q - ends)
 
 
-def _flow(network: Network, closed: Bools, paths: _Paths, power: Complexes, v: Complexes) -> MeshedFlow:
-    """Currents and powers at the voltages of all buses."""
-    real, fr, to = ~paths.ideal, paths.fr, paths.to
-    inner = v[fr] / paths.ratio
-    through = np.divide(inner - v[to], paths.z, out=np.zeros_like(paths.z), where=real)
+def flows_at(network: Network, closed: Bools, v: Complexes, power: Complexes) -> Flows:
+    """Currents and powers in K states of one topology at voltages that are known.
+
+    Args:
+        closed: (E), every bus has supply. v: (K, N) voltages, nan in a state without a flow. power: (K, N) load of
+            constant power less generation.
+    """
+    paths = _paths(network, closed)
+    v, real, fr, to, ratio = v.T, ~paths.ideal, paths.fr, paths.to, paths.ratio[:, None]
+    inner, half = v[fr] / ratio, paths.half[:, None]
+    through = np.divide(inner - v[to], paths.z[:, None], out=np.zeros_like(inner), where=real[:, None])
     # What every bus feeds into its branches without impedance, and at a source into these and from it.
     size = np.abs(v)
-    rest = -np.conj((power + network.s_current * size + network.s_impedance * size**2) / v)
-    np.subtract.at(rest, fr, (through + paths.half * inner) / np.conj(paths.ratio))
-    np.add.at(rest, to, through - paths.half * v[to])
+    rest = -np.conj((power.T + network.s_current[:, None] * size + network.s_impedance[:, None] * size**2) / v)
+    np.subtract.at(rest, fr, (through + half * inner) / np.conj(ratio))
+    np.add.at(rest, to, through - half * v[to])
     hangs = ~closed & network.hangs
-    hung = np.zeros(network.n_conductors, dtype=np.complex128)  # at the from end; `hung_to` at the other
+    hung = np.zeros((network.n_conductors, v.shape[1]), dtype=np.complex128)  # at the from end; `hung_to` at the other
     hung_to = hung.copy()
-    hung[hangs] = np.abs(v[network.terminal_fr[hangs]]) ** 2 * np.conj(network.y_open_fr[hangs])
-    hung_to[hangs] = np.abs(v[network.terminal_to[hangs]]) ** 2 * np.conj(network.y_open_to[hangs])
+    hung[hangs] = size[network.terminal_fr[hangs]] ** 2 * np.conj(network.y_open_fr[hangs, None])
+    hung_to[hangs] = size[network.terminal_to[hangs]] ** 2 * np.conj(network.y_open_to[hangs, None])
     np.subtract.at(rest, network.terminal_fr, np.conj(hung / v[network.terminal_fr]))
     np.subtract.at(rest, network.terminal_to, np.conj(hung_to / v[network.terminal_to]))
     source = network.source_terminal
     ideal = np.flatnonzero(paths.ideal)
     through[ideal], delivered = _ideal_currents(fr[ideal], to[ideal], rest, source)
-    i, s_fr, s_to = (np.zeros(network.n_conductors, dtype=np.complex128) for _ in range(3))
+    i, s_fr, s_to = (np.zeros(hung.shape, dtype=np.complex128) for _ in range(3))
     i[paths.branch] = through
-    s_fr[paths.branch] = inner * np.conj(through + paths.half * inner)
-    s_to[paths.branch] = v[to] * np.conj(paths.half * v[to] - through)
-    s_fr, s_to = s_fr + hung, s_to + hung_to
-    source_s = v[source] * np.conj(delivered)
-    rated = rated_currents(network, v, s_fr, s_to)
-    return MeshedFlow(v, i, rated, s_fr, s_to, float((s_fr + s_to).real.sum()), source_s)
+    s_fr[paths.branch] = inner * np.conj(through + half * inner)
+    s_to[paths.branch] = v[to] * np.conj(half * v[to] - through)
+    s_fr, s_to = (s_fr + hung).T, (s_to + hung_to).T
+    source_s = (v[source] * np.conj(delivered)).T
+    rated = rated_currents(network, v.T, s_fr, s_to)
+    loss = np.asarray((s_fr + s_to).real.sum(axis=1))
+    known = np.isfinite(loss)
+    status = np.where(known, FlowStatus.CONVERGED, FlowStatus.NOT_CONVERGED).astype(np.int8)
+    loss = np.where(known, loss, np.inf)
+    return Flows(v.T, i.T, rated, s_fr, s_to, loss, source_s, status, np.ones(v.T.shape, dtype=np.bool_))
 
 
 def _ideal_currents(fr: Ints, to: Ints, rest: Complexes, source: Ints) -> tuple[Complexes, Complexes]:
     """Currents of branches without impedance as if all had the same, and the current that each source delivers.
 
     Args:
-        rest: (N) current that a bus feeds into these branches; at a source less what the source delivers.
+        rest: (N, K) current that a bus feeds into these branches; at a source less what the source delivers.
     """
     n = len(rest)
     group = components(n, fr, to)
-    missing = _summed(group, rest, int(group.max(initial=-1)) + 1)
+    missing = np.zeros((int(group.max(initial=-1)) + 1, rest.shape[1]), dtype=np.complex128)
+    np.add.at(missing, group, rest)
     delivered = -missing[group[source]]
     rest = rest.copy()
     rest[source] += delivered
     if not len(fr):
-        return np.zeros(0, dtype=np.complex128), delivered
+        return np.zeros((0, rest.shape[1]), dtype=np.complex128), delivered
     at = np.unique(np.concatenate([fr, to]))
     row = np.full(n, -1)
     row[at] = np.arange(len(at))

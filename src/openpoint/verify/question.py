@@ -21,7 +21,7 @@ from openpoint.network.criteria import criterion_costs, weighted
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply, no_devices
 from openpoint.network.freedom import free_kinds, freed, locks, without_idle
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
-from openpoint.network.stations import open_held_meshes, without_meshes
+from openpoint.network.stations import open_held_meshes
 from openpoint.verify.asked import Asked
 from openpoint.verify.data import LEAST_POWER, Objective, least_losses
 from openpoint.verify.futures import Futures
@@ -167,8 +167,7 @@ def _refuse_without_effect(asked: Asked) -> None:
 def _of_reconfigure(network: Network, asked: Asked) -> Question:
     if asked.free is not None:
         raise OptionError("what is free is asked together with what is minimised")
-    many = asked.futures or asked.year
-    stations = without_meshes(network) if many else open_held_meshes(network)
+    stations = open_held_meshes(network)
     must_close, must_open = locks(network, network.closed, network.switchable, asked.locked_open, asked.locked_closed)
     found = Question.of(
         stations.opened,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
 from openpoint.arguments import names_of
-from openpoint.arrays import Bools
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import refuse_impossible
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
-from openpoint.network import Network, build_network
+from openpoint.network import build_network
 from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
@@ -23,37 +20,19 @@ from openpoint.verify.asked import Asked
 _LOG = logging.getLogger(__name__)
 
 
-def radial_program(grid: Grid, options: OpenPoints) -> RadialProgram:
-    """The program of a grid without permanently closed loops under today's demand.
-
-    Raises:
-        InputError: the grid has faults or permanently closed loops, a locked branch is unknown, or locks leave no
-            radial state.
-        OptionError: a grid of several phases.
-    """
-    kept = _kept(grid, options)
-    return _program(grid, options, kept, kept, np.zeros(kept.n_conductors, dtype=np.bool_))
-
-
-def station_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stations]:
+def radial_program(grid: Grid, options: OpenPoints) -> tuple[RadialProgram, Stations]:
     """The program of a grid under today's demand with its permanently closed loops opened, and these loops.
 
     Raises:
-        InputError: as of `radial_program`, but permanently closed loops only where they cannot be opened.
+        InputError: the grid has faults, permanently closed loops that cannot be opened, a locked branch is unknown, or
+            locks leave no radial state.
         OptionError: a grid of several phases.
     """
-    stations = open_held_meshes(_kept(grid, options))
-    return _program(grid, options, stations.whole, stations.opened, stations.dropped), stations
-
-
-def _kept(grid: Grid, options: OpenPoints) -> Network:
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError(f"this works on balanced grids (phases '1'); {HAS_PHASES}")
-    return Limits.given(options.limits).applied(network)
-
-
-def _program(grid: Grid, options: OpenPoints, whole: Network, opened: Network, dropped: Bools) -> RadialProgram:
+    stations = open_held_meshes(Limits.given(options.limits).applied(network))
+    whole, opened, dropped = stations.whole, stations.opened, stations.dropped
     must_close, must_open = locks(whole, whole.closed, whole.switchable, options.locked_open, options.locked_closed)
     must_close, must_open = must_close & ~dropped, must_open | dropped
     asked = Asked(
@@ -66,4 +45,4 @@ def _program(grid: Grid, options: OpenPoints, whole: Network, opened: Network, d
     program = RadialProgram(opened, must_close, must_open, options.max_changes, options.change_cost_kw, asked=asked)
     refuse_impossible(grid, opened, program.choices, must_close)
     _LOG.info("built the network with its limits")
-    return program
+    return program, stations

@@ -16,7 +16,7 @@ from openpoint.studies.reconfigure.methods import BranchExchange, Method, quicke
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.studies.reconfigure.setup import station_program
+from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft import solve_softly
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -52,7 +52,7 @@ def _prepared(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureRe
         from openpoint.studies.reconfigure.phases.study import prepare_phases
 
         return prepare_phases(grid, options)
-    program, stations = station_program(grid, options)
+    program, stations = radial_program(grid, options)
     method = options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
     return PreparedReconfigure(grid, program, stations, method, options.soft_limits)
 

@@ -87,7 +87,7 @@ def brute_force(grid: Grid, futures: Futures) -> Truth:
 
 
 def network_of(grid: Grid) -> Network:
-    return radial_program(grid, ReconfigureOptions()).network
+    return radial_program(grid, ReconfigureOptions())[0].network
 
 
 def expected(truth: Truth, p: Floats) -> Floats:
@@ -470,7 +470,7 @@ def test_a_future_alone_costs_what_enumeration_says(seed: int) -> None:
     """The yardstick of regret."""
     grid = openpoint.read("civanlar16")
     rng = np.random.default_rng(seed)
-    program = radial_program(grid, ReconfigureOptions())
+    program, _ = radial_program(grid, ReconfigureOptions())
     demand = program.demands[0] * rng.uniform(0.0, 2.0, len(program.demands[0]))
     single = program.with_uncertainty(Certain(np.concatenate([demand.real, demand.imag])), Expectation())
     bounds = single.deterministic_bounds(1e-6)

@@ -18,7 +18,7 @@ from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
 from openpoint.search.switching.states import operations
-from openpoint.studies.reconfigure.year.search import YearFound, YearTask, search_year
+from openpoint.studies.reconfigure.year.search import YearFound, search_year
 from openpoint.studies.reconfigure.year.seasons.search import BlockPeriods, PlanTask, search_plan
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
@@ -163,7 +163,7 @@ def test_without_a_limit_each_block_has_its_own_best_state() -> None:
     total = 0.0
     for b in range(len(plan.blocks)):
         steps = np.flatnonzero(plan.blocks.of == b)
-        part = YearTask(task.program, task.demand.take(steps), task.hours[steps])
+        part = replace(task, demand=task.demand.take(steps), hours=task.hours[steps])
         best = search_year(part, TopologySearch(gap=GAP), None, Deadline()).outcome.upper_bound / s
         total += best * task.hours[steps].sum() / task.hours.sum()
     assert found.upper_bound == pytest.approx(total, rel=2.0 * GAP)

@@ -35,7 +35,7 @@ from openpoint.studies.reconfigure.faults.task import (
 )
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.result import TopologyResult
-from openpoint.studies.reconfigure.setup import station_program
+from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.secure.model.faults import sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import by_name, failure_rates, load_of_buses, may_fail
 from openpoint.twostage.deadline import Deadline
@@ -128,7 +128,7 @@ def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
     """
     data = question.data(grid)
     grid, question = question.on(grid)
-    program, stations = station_program(grid, question)
+    program, stations = radial_program(grid, question)
     if len(program.network.generator_names):
         raise OptionError(
             "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"

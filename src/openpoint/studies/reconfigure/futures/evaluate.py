@@ -14,8 +14,10 @@ from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.network.stations import Stations
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flows
+from openpoint.powerflow.meshed import flows_at, less_generation
 from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
@@ -73,19 +75,22 @@ class FuturesEvaluation:
 
 
 def evaluate_futures(
-    program: RadialProgram, closed: Bools, generation: Complexes | None, executor: Choice
+    program: RadialProgram, stations: Stations, closed: Bools, generation: Complexes | None, executor: Choice
 ) -> FuturesEvaluation:
-    """A topology in all futures of a program.
+    """A topology in all futures of a program, with its permanently closed loops closed.
 
     Args:
-        program: with the futures. closed: (E).
+        program: with the futures. stations: its permanently closed loops. closed: (E).
         generation: (K, G) injections of the dispatchable generators; None = the best ones are to be found.
         executor: where they are found.
     """
-    network, demand = program.network, program.demands
+    network, demand, opened = stations.whole, program.demands, closed & ~stations.dropped
+    closed = closed | stations.dropped
     if generation is None:
-        generation = _dispatch(program, closed, executor)
-    flows = solve(network, closed, s_power=demand, generation=generation)
+        generation = _dispatch(program, opened, executor)
+    flows = solve(program.network, opened, s_power=demand, generation=generation)
+    if stations.dropped.any() and flows.energised.all():
+        flows = flows_at(network, closed, flows.v, less_generation(network, demand, generation))
     known = flows.converged & flows.energised.all(axis=1)
     v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_rated))
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)

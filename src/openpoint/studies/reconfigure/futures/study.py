@@ -12,6 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, why_no_loss
+from openpoint.network import Network
+from openpoint.network.stations import Stations
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
@@ -129,7 +131,7 @@ def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesR
     grid, options = options.on(grid)
     if has_phases(grid):
         raise OptionError(f"many futures are for balanced grids (phases '1'); {HAS_PHASES}")
-    program = radial_program(grid, options)
+    program, stations = radial_program(grid, options)
     others = None if options.sample is None else read_futures(options.sample, grid)
     planned = read_futures(options.futures, grid)
     uncertainty = FuturesUncertainty(planned, options.measure, options.probabilities, options.limits_share, others)
@@ -148,7 +150,7 @@ def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesR
             "limits_share below 1 is not possible where generators can be dispatched: which limits they would give up "
             "is not defined; use limits_share=1, or clear the limits of the generators to fix their output"
         )
-    return PreparedFutures(grid, program, uncertainty, method)
+    return PreparedFutures(grid, program, stations, uncertainty, method)
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,15 @@ class PreparedFutures:
     """A question about many futures of a balanced grid, ready to be solved.
 
     Attributes:
-        grid: with what is asked for given to the choice. program: its network, limits and locks, under today's demand.
+        grid: with what is asked for given to the choice. program: its network, limits and locks, under today's demand,
+            permanently closed loops opened.
+        stations: the permanently closed loops.
         uncertainty: the futures. method: named, or chosen for the program.
     """
 
     grid: Grid
     program: RadialProgram
+    stations: Stations
     uncertainty: FuturesUncertainty
     method: ProvingMethod
     unit: str = "kW"
@@ -176,7 +181,7 @@ class PreparedFutures:
     def solve(self, progress: Progress | None = None, deadline: Deadline | None = None) -> FuturesResult:
         """The result, verified by exact AC power flow in every future."""
         grid, program, uncertainty, method = self.grid, self.program, self.uncertainty, self.method
-        network = program.network
+        network, stations = program.network, self.stations
         with deadline_of(method.time_limit_s, deadline) as deadline:
             uncertain = uncertainty.before(program)
             began = deadline.passed()
@@ -187,7 +192,7 @@ class PreparedFutures:
                 raise NoSolutionError(error.realisation, error.termination, f"future {name}") from None
             # Regret takes a solution of every future alone, which the outcome does not count.
             outcome = replace(outcome, seconds=deadline.passed() - began)
-            notes: list[str] = []
+            notes = list(states.of_couplers(stations))
             if outcome.infeasible_alone:
                 names = ", ".join(uncertainty.futures.names[k] for k in outcome.infeasible_alone)
                 notes.append(
@@ -196,15 +201,15 @@ class PreparedFutures:
             mean = _mean_topology(program, uncertainty.futures, method, outcome, deadline, notes)
             if mean is not None:
                 outcome = _at_least_as_good(uncertain, mean, method, outcome, deadline, notes)
-            planned = _compare(uncertain, mean, outcome, method)
+            planned = _compare(uncertain, stations, mean, outcome, method)
             sampled = None
             if uncertainty.sample is not None and not deadline.over():
                 others = replace(uncertain, futures=Scenarios(_realisations(uncertainty.sample, network.s_base_kva)))
-                sampled = _compare(others, mean, replace(outcome, state=None), method, planned.after)
+                sampled = _compare(others, stations, mean, replace(outcome, state=None), method, planned.after)
             elif uncertainty.sample is not None:
                 what = "Ctrl-C came" if deadline.interrupted() else "the time was up"
                 notes.append(f"{what} before the answer was evaluated in the sample: it is left out")
-            return _result(grid, uncertain, uncertainty, method, outcome, planned, sampled, notes)
+            return _result(grid, uncertain, stations.whole, uncertainty, method, outcome, planned, sampled, notes)
 
 
 def _mean_topology(
@@ -270,6 +275,7 @@ def _at_least_as_good(
 
 def _compare(
     program: RadialProgram,
+    stations: Stations,
     mean: Bools | None,
     outcome: Outcome,
     method: ProvingMethod,
@@ -279,12 +285,12 @@ def _compare(
     executor, state = executor_of(method), states_of(outcome)
     evaluation: FuturesEvaluation | None = None
     if state is not None:
-        evaluation = evaluate_futures(program, state.closed, state.generation, executor)
+        evaluation = evaluate_futures(program, stations, state.closed, state.generation, executor)
     elif after is not None:
-        evaluation = evaluate_futures(program, after.closed, None, executor)
+        evaluation = evaluate_futures(program, stations, after.closed, None, executor)
     return Compared(
-        before=evaluate_futures(program, program.network.closed, None, executor),
-        mean=None if mean is None else evaluate_futures(program, mean, None, executor),
+        before=evaluate_futures(program, stations, program.network.closed, None, executor),
+        mean=None if mean is None else evaluate_futures(program, stations, mean, None, executor),
         after=evaluation,
     )
 
@@ -292,6 +298,7 @@ def _compare(
 def _result(
     grid: Grid,
     program: RadialProgram,
+    network: Network,
     uncertainty: FuturesUncertainty,
     method: ProvingMethod,
     outcome: Outcome,
@@ -299,7 +306,7 @@ def _result(
     sampled: Compared | None,
     notes: list[str],
 ) -> FuturesResult:
-    network, futures = program.network, uncertainty.futures
+    futures = uncertainty.futures
     after = planned.after
     answer = after if outcome.decision is not None else None
     if not np.isfinite(planned.before.loss_kw).any():

@@ -413,9 +413,10 @@ def balanced_start(grid: Grid, options: ReconfigureOptions, deadline: Deadline) 
                 max_changes=options.max_changes,
                 change_cost_kw=options.change_cost_kw,
             )
-            outcome = SEARCH.solve(radial_program(made, asked), None, deadline.within(AT_MOST_S))
+            program, stations = radial_program(made, asked)
+            outcome = SEARCH.solve(program, None, deadline.within(AT_MOST_S))
             if outcome.decision is not None:
-                return _by_name(grid, made, outcome.decision > 0.5)
+                return _by_name(grid, made, (outcome.decision > 0.5) | stations.dropped)
     except (InputError, OptionError) as error:
         _LOG.info("no start from the balanced equivalent: %s", error)
     return None

@@ -16,6 +16,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.radiality import Switching
 from openpoint.network import Network
+from openpoint.network.stations import Stations
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
@@ -62,10 +63,12 @@ class YearTask:
     """The question: the radial state that loses least energy over T steps and keeps the limits in each.
 
     Attributes:
-        program: the grid, its limits and locks. demand: of the steps, per unit. hours: (T) their lengths.
+        program: the grid, its limits and locks, permanently closed loops opened. stations: these loops.
+        demand: of the steps, per unit. hours: (T) their lengths.
     """
 
     program: RadialProgram
+    stations: Stations
     demand: StepDemand
     hours: Floats
 

@@ -12,9 +12,8 @@ from openpoint.errors import OptionError
 from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import why_no_loss
-from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.check import check_flow
+from openpoint.powerflow.check import check_flows
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
@@ -27,7 +26,7 @@ from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.year import tables
 from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.studies.reconfigure.year.search import KnownFlows, YearFound, YearTask, search_year
-from openpoint.studies.reconfigure.year.tables import Shown
+from openpoint.studies.reconfigure.year.tables import Shown, closed_again
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination
@@ -61,11 +60,11 @@ def year_of(grid: Grid, options: OpenPoints, year: YearLike) -> PreparedYear:
     grid, options = options.on(grid)
     if has_phases(grid):
         raise OptionError(f"a year is for balanced grids (phases '1'); {HAS_PHASES}")
-    program = radial_program(grid, options)
+    program, stations = radial_program(grid, options)
     known = read_year(year, grid)
     if known.bus_names != program.network.bus_names:
         raise OptionError("this year is of another grid: its buses are not those of this grid, in its order")
-    task = YearTask(program, known.demand(program.network.s_base_kva), known.hours)
+    task = YearTask(program, stations, known.demand(program.network.s_base_kva), known.hours)
     return PreparedYear(grid, known, task, method)
 
 
@@ -103,13 +102,16 @@ class PreparedYear:
             return self._result(found, before)
 
     def _result(self, found: YearFound, before: Shown) -> YearResult:
-        network, year, outcome = self.task.network, self.year, found.outcome
+        task, year, outcome = self.task, self.year, found.outcome
+        network, before = task.stations.whole, closed_again(task, before)
         decision = outcome.decision if outcome.decision is not None else outcome.least_violation
-        after = None if decision is None else Shown(decision > 0.5, found.known.always(decision > 0.5))
+        after = None
+        if decision is not None:
+            after = closed_again(task, Shown(decision > 0.5, found.known.always(decision > 0.5)))
         answered = outcome.decision is not None and after is not None
         both: tables.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
         checked = np.empty(0, dtype=np.int64) if after is None else steps_to_check(after)
-        notes = [*self.grid.figure_notes, *year.notes]
+        notes = [*self.grid.figure_notes, *year.notes, *states.of_couplers(task.stations)]
         if both["before"] is None:
             notes.append(why_no_loss(self.grid, " in any step"))
         if outcome.termination is Termination.INFEASIBLE and after is None:
@@ -134,7 +136,7 @@ class PreparedYear:
             energy_bound_mwh=bound_mwh if math.isfinite(bound_mwh) else math.inf,
             steps_broken_before=None if both["before"] is None else int(before.broken.sum()),
             steps_broken=None if after is None else int(after.broken.sum()),
-            ac_max_mismatch_pu=None if after is None else mismatch(self.task, network, after, checked),
+            ac_max_mismatch_pu=None if after is None else mismatch(task, after, checked),
             checked_steps=len(checked),
             steps=tables.steps(year, network, both),
             buses=tables.buses(year, network, both),
@@ -159,13 +161,16 @@ def steps_to_check(shown: Shown, most: int = CHECKED) -> Ints:
     return np.unique(np.concatenate([np.array(extreme, dtype=np.int64), even]))
 
 
-def mismatch(task: YearTask, network: Network, shown: Shown, steps: Ints) -> float | None:
-    """Largest mismatch in some steps: of power flows by the equations of the network, and of their losses."""
+def mismatch(task: YearTask, shown: Shown, steps: Ints) -> float | None:
+    """Largest mismatch in some steps: of power flows by the equations of the grid, and of their losses.
+
+    `shown` has its permanently closed loops closed.
+    """
     if not len(steps):
         return None
-    demand = task.demand.rows(steps)
-    flows = solve(network, shown.closed, s_power=demand)
-    checks = [check_flow(network, shown.closed, v, s_power=s) for v, s in zip(flows.v, demand)]
+    demand, stations = task.demand.rows(steps), task.stations
+    flows = solve(stations.opened, shown.closed & ~stations.dropped, s_power=demand)
+    checks = check_flows(stations.whole, shown.closed, flows.v, demand)
     losses = np.abs(np.array([check.loss for check in checks]) - shown.flows.loss[steps])
     return max(float(losses.max()), *(check.max_mismatch for check in checks))
 

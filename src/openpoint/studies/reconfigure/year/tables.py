@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -11,13 +11,18 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.limits import greatest_square, least_square
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.meshed import flows_at, less_generation
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
 from openpoint.scenarios.year.read import Year
 from openpoint.studies.reconfigure.year.schema import YEAR
+from openpoint.studies.reconfigure.year.search import YearTask
 
 _TABLES = YEAR.tables
+PIECE = 1024
+"""Steps whose currents of all branches are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,38 @@ class Shown:
         """Energy lost; None where a step has no flow."""
         lost = float(self.flows.loss @ hours) * network.s_base_kva / 1000.0
         return lost if np.isfinite(lost) else None
+
+
+def closed_again(task: YearTask, shown: Shown) -> Shown:
+    """A topology in the grid itself, with its permanently closed loops closed.
+
+    The voltages are those of the opened network (`openpoint.network.stations`), and so is all that is not of branches
+    in loops, whose currents and losses are worked out in every step.
+    """
+    stations, flows = task.stations, shown.flows
+    if not stations.dropped.any():
+        return shown
+    closed = shown.closed | stations.dropped
+    some = stations.joined | stations.couplers
+    excess, energy = flows.excess.copy(), np.where(some, 0.0, flows.energy)
+    i_of, i_at = np.where(some, 0.0, flows.i_of), np.where(some, -1, flows.i_at)
+    most = np.where(stations.wider | stations.unlimited, stations.whole.l_max, np.inf)
+    for begin in range(0, len(task.hours), PIECE):
+        part = slice(begin, min(begin + PIECE, len(task.hours)))
+        demand = task.demand.rows(part)
+        power = less_generation(stations.whole, demand, stations.whole.generator_s[None])
+        exact = flows_at(stations.whole, closed, solve(stations.opened, shown.closed, s_power=demand).v, power)
+        i, loss = exact.i_rated[:, some], (exact.s_fr + exact.s_to).real[:, some]
+        solved = np.isfinite(loss).all(axis=1)
+        i[~solved] = -np.inf
+        step = i.argmax(axis=0)
+        more = i[step, np.arange(i.shape[1])] > i_of[some]
+        i_at[some] = np.where(more, begin + step, i_at[some])
+        i_of[some] = np.maximum(i_of[some], i.max(axis=0))
+        energy[some] += task.hours[part][solved] @ loss[solved]
+        over = exact.i_rated**2 / most - 1.0
+        excess[part] += np.where(solved, np.where(exact.i_rated**2 > greatest_square(most), over, 0.0).sum(axis=1), 0.0)
+    return Shown(closed, replace(flows, excess=excess, i_of=i_of, i_at=i_at, energy=energy))
 
 
 Two = dict[str, Shown | None]

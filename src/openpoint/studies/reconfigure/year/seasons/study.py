@@ -85,8 +85,10 @@ class PreparedSeasons:
 
     def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
         task, year, asked, outcome = self.of_year.task, self.of_year.year, self.question, found.outcome
-        network, grid, blocks, closed = task.network, self.of_year.grid, self.blocks, outcome.closed
-        parts = tables.solved(task, blocks, closed)
+        stations, grid, blocks, plan = task.stations, self.of_year.grid, self.blocks, outcome.closed
+        network, before = stations.whole, of_year.closed_again(task, before)
+        parts = tables.solved(task, blocks, plan)
+        closed = None if plan is None else plan | stations.dropped
         known = tables.states_of(network, closed, blocks.names)
         after = None if closed is None else tables.whole_year(network, parts, task.hours)
         shown: of_year.Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
@@ -116,7 +118,7 @@ class PreparedSeasons:
             infeasible_block=None if outcome.infeasible is None else blocks.names[outcome.infeasible],
             least_violation_open=()
             if closed is not None or found.least_violation is None
-            else states.open_names(network, found.least_violation),
+            else states.open_names(network, found.least_violation | stations.dropped),
             steps_broken_before=None if shown["before"] is None else int(before.broken.sum()),
             steps_broken=None if after is None else int(after.broken.sum()),
             ac_max_mismatch_pu=worst,
@@ -131,7 +133,8 @@ class PreparedSeasons:
 
     def _notes(self, why: Termination, unknown: bool, counts: tuple[int, int, int] | None) -> list[str]:
         grid, year, asked = self.of_year.grid, self.of_year.year, self.question
-        notes = [*grid.figure_notes, *year.notes]
+        stations = self.of_year.task.stations
+        notes = [*grid.figure_notes, *year.notes, *states.of_couplers(stations)]
         if unknown:
             notes.append(why_no_loss(grid, " in any step"))
         if counts is not None and counts[0] and not asked.from_today:
@@ -163,7 +166,7 @@ def _checked(parts: list[tables.BlockFlows]) -> tuple[int, float | None]:
     for part in parts:
         if part.after is not None:
             steps = steps_to_check(part.after, OF_BLOCK)
-            found = mismatch(part.task, part.task.network, part.after, steps)
+            found = mismatch(part.task, part.after, steps)
             count += len(steps)
             worst += [] if found is None else [found]
     return count, max(worst, default=None)

@@ -19,7 +19,7 @@ from openpoint.studies.reconfigure.year import tables as of_year
 from openpoint.studies.reconfigure.year.search import YearTask
 from openpoint.studies.reconfigure.year.seasons.result import BlockState, names_of_state
 from openpoint.studies.reconfigure.year.seasons.schema import SEASONS
-from openpoint.studies.reconfigure.year.tables import Shown
+from openpoint.studies.reconfigure.year.tables import Shown, closed_again
 
 _TYPES = {name: dtypes(table) for name, table in SEASONS.tables.items()}
 
@@ -48,8 +48,9 @@ def solved(task: YearTask, blocks: Blocks, plan: Bools | None) -> list[BlockFlow
         part = replace(task, demand=task.demand.take(steps), hours=task.hours[steps])
         after = staying = None
         if plan is not None:
-            after = Shown(plan[b], part.flows(plan[b]))
-            staying = after if np.array_equal(plan[b], before) else Shown(before, part.flows(before))
+            after = closed_again(part, Shown(plan[b], part.flows(plan[b])))
+            stays = np.array_equal(plan[b], before)
+            staying = after if stays else closed_again(part, Shown(before, part.flows(before)))
             before = plan[b]
         found.append(BlockFlows(name, steps, part, after, staying))
     return found
@@ -156,12 +157,13 @@ def violations(
     ]
     if not shown and state is not None:
         steps = np.flatnonzero(blocks.of == block) if block is not None else np.arange(len(year))
-        shown = [(None, steps, Shown(state, task.flows(state, steps)))]
+        some = replace(task, demand=task.demand.take(steps), hours=task.hours[steps])
+        shown = [(None, steps, closed_again(some, Shown(state, some.flows(state))))]
     of_step = {name: blocks.names[int(b)] for name, b in zip(year.names, blocks.of)}
     frames = []
     for _, steps, each in shown:
         part = replace(year, names=tuple(year.names[int(n)] for n in steps))
-        frame = of_year.violations(part, task.network, each)
+        frame = of_year.violations(part, task.stations.whole, each)
         named = [of_step[step] for step in frame["step"]]
         frames.append(frame.with_columns(pl.Series("block", named, dtype=pl.String)).select(list(_TYPES["violations"])))
     return pl.concat(frames) if frames else pl.DataFrame(schema=_TYPES["violations"])
