@@ -15,7 +15,7 @@ import openpoint
 from openpoint.errors import InputError
 from openpoint.grid import Grid
 from openpoint.network import Network, build_network, load_shares
-from openpoint.network.blocks import blocks
+from openpoint.network.blocks import blocks, refuse_loops
 from openpoint.network.load_shares import LoadShares
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flow
@@ -263,6 +263,6 @@ def test_a_loop_that_nobody_can_open_is_refused() -> None:
     ring = [Branch(0, 1, switchable=False), Branch(1, 2, switchable=False), Branch(2, 0, switchable=False)]
     network = make_network(3, ring, {0: 1.0 + 0j})
     with pytest.raises(InputError, match="loop within a block"):
-        blocks(network)
+        refuse_loops(network)
     opened = np.array([True, True, False])
     assert blocks(dataclasses.replace(network, closed=opened)).count == 1

@@ -55,12 +55,7 @@ class Blocks:
 
 
 def blocks(network: Network) -> Blocks:
-    """The blocks of a network.
-
-    Raises:
-        InputError: branches that nobody can open form a loop within a block, so that no island could be radial.
-    """
-    _refuse_loops(network)
+    """The blocks of a network."""
     n = len(network.bus_names)
     first = np.unique(network.conductor_branch, return_index=True)[1]
     branch = network.conductor_branch[first]
@@ -94,8 +89,14 @@ def blocks(network: Network) -> Blocks:
     )
 
 
-def _refuse_loops(network: Network) -> None:
-    """Raise for loops within a block, phase by phase: parallel single-phase units of different phases are none."""
+def refuse_loops(network: Network) -> None:
+    """Refuse loops within a block, so that no island could be radial, phase by phase.
+
+    Single-phase units of different phases side by side are none.
+
+    Raises:
+        InputError: naming each branch that closes one.
+    """
     fixed = np.flatnonzero(network.closed & ~network.switchable)
     tree = forest(network.n_terminals, network.terminal_fr[fixed], network.terminal_to[fixed])
     if not tree.all():

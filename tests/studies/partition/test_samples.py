@@ -6,6 +6,7 @@ import random
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -357,3 +358,41 @@ def test_a_plan_is_kept_where_workers_are_lost(small: PartitionResult) -> None:
     assert found.samples is not None
     assert found.samples.stopped is Termination.WORKERS
     assert 0 < found.samples.judged < found.samples.asked
+
+
+def test_a_plan_keeps_branches_in_parallel_and_rings_of_couplers() -> None:
+    """The same as with one branch and one bus in their place, in the model and in AC power flows."""
+    buses = ["S", "A", "B", "C"]
+    lines = [
+        {"name": "SA", "from_bus": "S", "to_bus": "A", "r_ohm": 0.5, "x_ohm": 0.4},
+        {"name": "AB", "from_bus": "A", "to_bus": "B", "r_ohm": 2.1, "x_ohm": 1.4, "i_max_a": 60.0},
+        {"name": "BC", "from_bus": "B", "to_bus": "C", "r_ohm": 0.5, "x_ohm": 0.4, "switchable": True},
+    ]
+    loads = [{"name": name, "bus": name, "p_kw": 400.0, "q_kvar": 100.0} for name in "ABC"]
+    unit = {"p_kw": 0.0, "p_min_kw": 0.0, "p_max_kw": 1500.0, "q_min_kvar": -900.0, "q_max_kvar": 900.0}
+    tables: dict[str, Any] = {
+        "buses": [{"name": name, "vn_kv": 10.0} for name in buses],
+        "lines": [{"switchable": row["name"] == "SA", **row} for row in lines],
+        "sources": [{"name": "S", "bus": "S"}],
+        "loads": loads,
+        "generators": [{"name": "G", "bus": "A", **unit}],
+    }
+    one = Grid.from_tables("one", tables)
+    twins = [lines[1] | {"name": f"AB{k}", "r_ohm": 2.1 / s, "x_ohm": 1.4 / s, "i_max_a": 60.0 * s, "switchable": False}
+             for k, s in enumerate((0.3, 0.7))]  # fmt: skip
+    ring = [{"name": f"K{a}{b}", "from_bus": a, "to_bus": b, "switchable": False} for a, b in ("CD", "DE", "EC")]
+    more = {
+        "buses": [*tables["buses"], *({"name": name, "vn_kv": 10.0} for name in "DE")],
+        "lines": [tables["lines"][0], *twins, tables["lines"][2]],
+        "switches": ring,
+        "loads": [*loads[:2], loads[2] | {"bus": "E"}],
+    }
+    held = Grid.from_tables("held", tables | more)
+    single, double = (
+        partition(each, uncertainty=0.2, limits=openpoint.Limits(v_min_pu=0.9), samples=20) for each in (one, held)
+    )
+    assert single.served_kw == pytest.approx(double.served_kw, rel=1e-9)
+    assert single.served_kw >= 800.0
+    assert single.cost_usd == pytest.approx(double.cost_usd, rel=1e-6)
+    assert told(double)[0].ac.count == told(single)[0].ac.count
+    assert told(double)[0].max_mismatch_pu < 1e-6

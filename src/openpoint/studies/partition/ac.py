@@ -187,7 +187,7 @@ class PlanCircuit:
             grid: the grid. program: a program of one step. decision: of it, its integers whole.
         """
         closed, energised, _, p, q = program.parted(decision)
-        net, block_graph, units = program.network, program.blocks, program.generators
+        net, block_graph, units = program.as_it_is or program.network, program.blocks, program.generators
         self._net, self._base_kw = net, terminal_base_kw(net)
         forms = leading(program, decision)
         self._set, lead = np.concatenate([p, q]), units.may_form[forms]

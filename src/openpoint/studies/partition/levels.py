@@ -31,8 +31,8 @@ def prepare(grid: Grid, options: PartitionLevelsOptions) -> Prepared[PartitionLe
         InputError: as `openpoint.partition`.
         OptionError: no level, one that is no number or out of range, and as `openpoint.partition`.
     """
-    network, blocks = cut_network(grid, options)
-    each = {level: prepare_on(grid, network, blocks, options.at(level)) for level in levels_of(options.levels)}
+    stations, blocks = cut_network(grid, options)
+    each = {level: prepare_on(grid, stations, blocks, options.at(level)) for level in levels_of(options.levels)}
     return PreparedLevels(grid, each, method_for(options))
 
 

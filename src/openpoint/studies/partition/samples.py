@@ -187,8 +187,9 @@ class Plan:
 def model_of(result: PartitionResult) -> Plan:
     """The plan of a result in its mathematical model, which is stated anew."""
     assert result.decision is not None
-    network, blocks = cut_network(result.grid, result.asked)
-    return Plan(program_of(result.grid, network, blocks, result.asked), result.decision)
+    stations, blocks = cut_network(result.grid, result.asked)
+    program = program_of(result.grid, stations.opened, blocks, result.asked, whole=stations.whole)
+    return Plan(program, result.decision)
 
 
 def _nominal(plan: Plan, deadline: Deadline) -> list[Plan]:

@@ -17,9 +17,10 @@ from openpoint.graph import energised
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network, load_shares
-from openpoint.network.blocks import Blocks
+from openpoint.network.blocks import Blocks, refuse_loops
 from openpoint.network.blocks import blocks as blocks_of
 from openpoint.network.limits import Limits
+from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.studies.partition.model.links import Links, Storage
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import (
@@ -46,18 +47,20 @@ from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 Method = ColumnAndConstraint | ExtensiveForm | Benders
 
 
-def cut_network(grid: Grid, options: PartitionQuestion) -> tuple[Network, Blocks]:
-    """The network with the limits to keep, and its blocks.
+def cut_network(grid: Grid, options: PartitionQuestion) -> tuple[Stations, Blocks]:
+    """The network with the limits to keep, its permanently closed loops, and its blocks.
 
     Raises:
-        InputError: the grid has faults.
+        InputError: the grid has faults, or a block has a loop that stays closed and cannot be opened.
         OptionError: it has no switches.
     """
     network = Limits.given(options.limits).applied(build_network(grid).dead_when_open())
+    stations = open_held_meshes(network, network.source_terminal)
+    refuse_loops(stations.opened)
     block_graph = blocks_of(network)
     if not len(block_graph.switches):
         raise OptionError("the grid has no switchable branch, so there is nothing to cut; mark its switches switchable")
-    return network, block_graph
+    return stations, block_graph
 
 
 def method_for(options: PartitionQuestion) -> Method:
@@ -75,10 +78,12 @@ def program_of(
     blocks: Blocks,
     options: PartitionOptions | PartitionStepsOptions,
     timeline: Timeline | None = None,
+    whole: Network | None = None,
 ) -> PartitionProgram:
     """The mathematical model.
 
     Args:
+        network: with its permanently closed loops opened. whole: as it is; default: there are none.
         timeline: the steps; default: an hour with the loads of the grid.
 
     Raises:
@@ -116,6 +121,7 @@ def program_of(
         uncertainty=_set(len(chosen), len(steps), uncertainty, options.most_deviating),
         ramp=options.ramp,
         max_grid_forming=options.max_grid_forming,
+        as_it_is=None if whole is network else whole,
     )
 
 

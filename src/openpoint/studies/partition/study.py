@@ -9,8 +9,8 @@ import numpy as np
 
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss.engine import require_engine
-from openpoint.network import Network
 from openpoint.network.blocks import Blocks
+from openpoint.network.stations import Stations
 from openpoint.report.terminal import words
 from openpoint.studies.partition.answer import answer
 from openpoint.studies.partition.model.program import PartitionProgram
@@ -39,17 +39,17 @@ def prepare(grid: Grid, options: PartitionOptions) -> Prepared[PartitionResult]:
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
         OptionError: options that make no sense, a grid without switches, or figures that do not fit it.
     """
-    network, blocks = cut_network(grid, options)
+    stations, blocks = cut_network(grid, options)
     _LOG.info("built the network and cut it into blocks")
-    return prepare_on(grid, network, blocks, options)
+    return prepare_on(grid, stations, blocks, options)
 
 
-def prepare_on(grid: Grid, network: Network, blocks: Blocks, options: PartitionOptions) -> PreparedPartition:
+def prepare_on(grid: Grid, stations: Stations, blocks: Blocks, options: PartitionOptions) -> PreparedPartition:
     """`prepare` where the network and its blocks are known."""
     if options.samples:
         require_engine()
         knock(options.executor)
-    program = program_of(grid, network, blocks, options)
+    program = program_of(grid, stations.opened, blocks, options, whole=stations.whole)
     deviation = options.uncertainty if program.loads.names else 0.0
     return PreparedPartition(grid, program, method_for(options), deviation, options)
 

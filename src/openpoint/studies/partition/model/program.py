@@ -74,6 +74,7 @@ class PartitionProgram(PlainProgram):
         uncertainty: deviations (T M) of the uncertain loads step by step, relative to their nominal power.
         ramp: most change of a generator after the loads are known, a share of its capacity.
         max_grid_forming: most grid-forming generators in an island.
+        as_it_is: the grid with its permanently closed loops closed, which the networks of the steps have opened.
     """
 
     steps: tuple[Step, ...]
@@ -81,6 +82,7 @@ class PartitionProgram(PlainProgram):
     uncertainty: Uncertainty
     ramp: float = 0.3
     max_grid_forming: int = 1
+    as_it_is: Network | None = None
     risk: Risk = dataclasses.field(default_factory=WorstCase)
 
     integer_recourse = False

@@ -38,10 +38,11 @@ def prepare(grid: Grid, options: PartitionStepsOptions) -> Prepared[PartitionSte
     require_engine()
     horizon = read_horizon(options.horizon)
     equipped = horizon.equipped(grid)
-    network, blocks = cut_network(equipped, options)
+    stations, blocks = cut_network(equipped, options)
+    network = stations.opened
     timeline = timeline_of(horizon, equipped, network, blocks)
     _LOG.info("built the network, cut it into blocks and read the steps")
-    program = program_of(equipped, network, blocks, options, timeline)
+    program = program_of(equipped, network, blocks, options, timeline, stations.whole)
     notes = (*(str(note) for note in horizon.notes), *beside_the_source(equipped, network, blocks))
     return PreparedSteps(grid, horizon, timeline, program, options, notes)
 
