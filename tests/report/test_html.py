@@ -68,12 +68,16 @@ def test_an_infeasible_result_names_where_and_by_how_much(make_result: Make) -> 
         assert word in page.text
 
 
-def test_a_run_stopped_early_says_so(make_result: Make) -> None:
+def test_a_run_stopped_early_says_what_is_proven(make_result: Make) -> None:
     stopped = replace(
         make_result(), termination=Termination.TIME, gap=0.034, violations=(Violation("current", "n-a", 9.0, 8.0),)
     )
     page = Page(render(stopped))
     assert "Stopped early (time)." in page.text
+    assert "No other answer is better by more than 3.4 %." in page.text
+    near = Page(render(replace(stopped, gap=5e-4))).text
+    assert "Best known (time)." in near
+    assert "No other answer is better by more than 0.05 %." in near
     assert "3.4000%" in page.text
     assert "Limits broken by the answer (1)" in page.text
     nothing = replace(make_result(answer=False, least=False), termination=Termination.TIME)

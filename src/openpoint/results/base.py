@@ -24,7 +24,7 @@ from openpoint.names import join_names
 from openpoint.results import export
 from openpoint.results.shape import Shape
 from openpoint.results.violation import Violation
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import CUT_SHORT, Termination
 from openpoint.version import __version__
 
 if TYPE_CHECKING:
@@ -300,6 +300,8 @@ class Answer(Result):
         remedy, to_do = self.termination.remedy, self.to_do()
         if not to_do:
             return remedy
+        if self.termination in CUT_SHORT and math.isfinite(self.gap):
+            remedy = f"No other answer is better by more than {100.0 * self.gap:.2g} %. {remedy}"
         if self.termination is Termination.OPTIMAL:
             return f"{remedy.removesuffix('.')}: {to_do}."
         return f"{remedy} {to_do[0].upper()}{to_do[1:]}."

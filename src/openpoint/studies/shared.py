@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openpoint.twostage.workers.executors import Choice
 
 LIMITS, GRID, METHOD = "Limits", "Branches to choose from", "Method"
-TIME_LIMIT_S = 3600.0
+TIME_LIMIT_S = 600.0
 """Seconds after which a command stops unless another limit is given."""
 EXECUTOR = (
     "Where work is shared: serial, processes:4 or dask://host:port; a Dask scheduler and its workers are trusted, "

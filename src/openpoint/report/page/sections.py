@@ -26,8 +26,10 @@ from openpoint.report.scene import Change, Scene, State
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
-from openpoint.twostage.log import Termination
+from openpoint.twostage.log import CUT_SHORT, Termination
 
+LITTLE = 1e-3
+"""Gap up to which a run that was cut short has an answer as good as proven, for what demands are known to."""
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
@@ -41,6 +43,8 @@ def banner(result: Answer, *, answered: bool, none: str, text: str | None = None
         lead = "Limits not kept"
     elif why in (Termination.OPTIMAL, Termination.GAP, Termination.LINEAR):
         kind, lead = "good", "Solved"
+    elif why in CUT_SHORT and result.gap <= LITTLE:
+        kind, lead = "good", "Best known"
     else:
         kind, lead = "warn", "Stopped early"
     reason = f"{lead} ({why.value})." if lead.lower() != why.value else f"{lead}."
