@@ -32,6 +32,9 @@ from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 from openpoint.studies.secure.schema import SECURE
 
+UNTRIED_SHOWN = 10
+"""Open branches that are not switchable, of which a note names so many."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -216,6 +219,7 @@ def answer(
     broken = states.violations(network, state)
     saifi, saidi = _indices(times, customers) if known else (None, None)
     notes = _notes(len(broken), unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
+    table = fault_table(grid, figures)
     return SecureResult(
         grid=grid,
         open_branches=states.open_names(network, network.closed),
@@ -225,13 +229,13 @@ def answer(
         saidi_h_per_year=saidi,
         caidi_h=saidi / saifi if saifi and saidi is not None else None,
         not_supplied_kwh_per_year=None if times is None else float(times.kwh.sum()),
-        faults=fault_table(grid, figures),
+        faults=table,
         switchings=switching_table(figures),
         buses=bus_table(state, figures),
         broken=broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options),
-        notes=(*grid.figure_notes, *notes, *(options.doubts if times is not None else ())),
+        notes=(*grid.figure_notes, *_untried(grid, table), *notes, *(options.doubts if times is not None else ())),
     )
 
 
@@ -254,6 +258,16 @@ def _rules(options: SecureOptions) -> str:
         f"faults of {which}, {where}; {ties}; ratings at {options.max_loading_percent:g} %; "
         f"switching takes {options.switching_h:g} h{remote}, a repair {options.repair_h:g} h"
     )
+
+
+def _untried(grid: Grid, faults: pl.DataFrame) -> tuple[str, ...]:
+    """A note on open branches that nobody may close, where a fault has no tie."""
+    still = pl.col("closed") | pl.col("switchable") | (pl.col("locked_reason") != "")
+    idle = grid.branches().filter(~still)["name"].to_list()
+    if not idle or not (faults["verdict"] == "no tie").any():
+        return ()
+    named = join_names(idle[:UNTRIED_SHOWN]) + (" …" if len(idle) > UNTRIED_SHOWN else "")
+    return (f"open branches that are not switchable were not closed after any fault: {named}; --switchable allows it",)
 
 
 def _notes(

@@ -47,6 +47,13 @@ class SecureOptions(Limited, FaultAssumptions):
         "flag",
         group=FIRST,
     )
+    switchable: Names = option(
+        (),
+        "Names or patterns (COUPLER*,T1) of what may be operated after a fault though the grid does not say so.",
+        "names",
+        unit="NAMES",
+        group=FIRST,
+    )
     time_limit_s: float | None = option(
         None,
         "Stop then; what is not decided is listed as unknown.",
@@ -69,6 +76,7 @@ Examples:
   openpoint secure baran33
   openpoint secure baran33 --open 7,9,14,32,37 --max-loading 120
   openpoint secure baran33 --switchings 3 --any-switching
+  openpoint secure station.m --switchable "CB*"
   openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html
 
 \b
@@ -83,6 +91,7 @@ Exit codes:
 
         all_checked(
             lambda: None if self.open_branches is None else names_of(self.open_branches, "open_branches"),
+            lambda: names_of(self.switchable, "switchable"),
             lambda: Limits.given(self.limits),
             self._check_switchings,
             lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),

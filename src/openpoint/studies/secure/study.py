@@ -9,6 +9,7 @@ from openpoint.errors import InputError, OptionError, Problem, refuse_unknown
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
+from openpoint.grid.today import as_asked
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
@@ -20,6 +21,7 @@ from openpoint.studies.secure.model.indices import customers_of, load_of_buses, 
 from openpoint.studies.secure.model.switchings import Asked, needs_of, restorations, switchings_after, taken
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
+from openpoint.studies.shared import split
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 
@@ -110,6 +112,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
     """
     if (grid.buses["phases"] != "1").any():
         raise OptionError(f"secure takes balanced grids; {HAS_PHASES}")
+    grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
     names = grid.branches()["name"].to_list()
     if (opened := options.state(grid)) is not None:
         refuse_unknown("branches", opened, names)
