@@ -57,7 +57,7 @@ def _compare(kind: str, seed: int, options: argparse.Namespace, folder: Path, tr
         return
     question, text = case
     problem = reference.Problem(problem_text(question))
-    pieces = pieces_of(text, question.net.n_terminals)
+    pieces = pieces_of(text)
     tried["certificates"] += 1
     found = both(question, text, folder / "mutated", problem)
     if found.fast is not None or found.reference is not None:

@@ -6,12 +6,13 @@ import copy
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from openpoint.verify import CertificateError, Question, check
 from openpoint.verify.problem import problem_text
 from openpoint.verify.reference import Problem
 from tests.builders.certificates import by_reference
-from tests.builders.mutations import Piece, text_of
+from tests.builders.mutations import text_of
 
 ROUNDING = 1e-11
 LEAST = 1e-13
@@ -41,18 +42,18 @@ def both(question: Question, text: bytes, path: Path, problem: Problem | str | N
     return Both(fast, by_reference(problem or problem_text(question), text))
 
 
-def by_rounding(question: Question, pieces: list[Piece], path: Path) -> bool:
+def by_rounding(question: Question, pieces: list[Any], path: Path) -> bool:
     """Whether the fast checker accepts a little less, where the reference checker alone accepts a certificate.
 
     Bounds of parts and regions are written as the fast checker finds them, to the last digit, so that what changes its
     rounding makes it refuse what is true.
     """
     pieces = copy.deepcopy(pieces)
-    for line, _ in pieces:
+    for line in pieces:
         if isinstance(line, dict):
             line["bound"] -= ROUNDING * abs(line["bound"]) + 10.0 * LEAST
         elif line[0] in ("part", "region"):
-            at = 3 if line[0] == "part" else 2
+            at = 2 if line[0] == "part" else 1
             line[at] -= 0.01 * ROUNDING * abs(line[at]) + LEAST
     path.write_bytes(gzip.compress(text_of(pieces), 1))
     try:

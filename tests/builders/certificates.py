@@ -7,7 +7,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -108,100 +108,18 @@ def _in_one_unit(rows: list[Floats]) -> tuple[list[list[int]], int]:
 
 
 def content(path: Path, network: Network) -> Content:
-    """The head and the lines, with the numbers that follow a line as two lists at its end instead of their width.
-
-    The groups of the steps of a year are in the head, and the certificates of futures by themselves.
-    """
+    """The head and the lines; in the head `proofs`, certificates of futures by themselves."""
     return content_of(gzip.decompress(path.read_bytes()), network.n_terminals)
 
 
 def content_of(text: bytes, n: int) -> Content:
     """The same of a file that is unpacked, of a network with n buses."""
-    head, at = _line(text, 0)
-    head["buses"] = n
-    lines = []
-    if alone := head.get("alone"):
-        head["proofs"] = []
-        for size in alone:
-            head["proofs"].append(text[at : at + size])
-            at += size
-    if "groups" in head:
-        head["labels"] = np.frombuffer(text[at : at + _labels(text, at, head["groups"])], dtype="<i4")
-        at += 4 * len(head["labels"])
-    numbers = _Numbers(head)
-    while at < len(text):
-        line, at = _line(text, at)
-        if line[0] == "parts":  # flows, and in the end multipliers
-            flows, at = _two_lists(text, at, 2 * line[2], line[5])
-            line[5:6] = flows
-        if (count := numbers.after(line)) is not None:
-            more, at = _two_lists(text, at, count, line.pop())
-            line += more
-        lines.append(line)
-    return head, lines
-
-
-def followed_by(text: bytes, n: int) -> Iterator[tuple[int, int]]:
-    """Where each line of an unpacked certificate of a network with n buses ends, and how many bytes follow it."""
-    head, at = _line(text, 0)
-    numbers, size = _Numbers(head | {"buses": n}), sum(head.get("alone", []))
-    size += _labels(text, at, head["groups"]) if "groups" in head else 0
-    yield at - 1, size
-    at += size
-    while at < len(text):
-        line, end = _line(text, at)
-        size = 4 * line[2] * line[5] if line[0] == "parts" else 0
-        count = numbers.after(line)
-        size += 0 if count is None else 2 * count * line[-1]
-        yield end - 1, size
-        at = end + size
-
-
-def _labels(text: bytes, at: int, groups: int) -> int:
-    """Bytes of the groups of the steps of a year: what comes after them is no number of a group."""
-    end = at
-    while int.from_bytes(text[end : end + 4], "little") < groups:
-        end += 4
-    return end - at
-
-
-class _Numbers:
-    """How many numbers follow a line, in each of two lists."""
-
-    def __init__(self, head: dict[str, Any]) -> None:
-        self.buses, self.open = head["buses"], 0
-        self.of_region = 0
-
-    def after(self, line: Line) -> int | None:
-        """Go on to the next line; None where none follow."""
-        word, buses = line[0], self.of_region if self.open else self.buses
-        if word == "region":
-            self.of_region, self.open = line[1], 1
-        elif self.open:  # nodes of the region that are not done
-            self.open += (word == "split") - (word in ("bound", "none"))
-        if word == "parts":
-            return len(line[3])
-        if word == "part":
-            return int(line[2] * line[4].count(-1))
-        alone = len(line) == (2 if word == "probe" else 1)  # under many futures
-        return buses if word in ("future", "probe", "bound", "regions") and not alone else None
-
-
-def _two_lists(text: bytes, at: int, count: int, width: int) -> tuple[list[list[int]], int]:
-    size = 2 * count * width
-    bytes_of = np.frombuffer(text[at : at + size], dtype=np.uint8).reshape(width, 2 * count).T.copy()
-    numbers = np.cumsum(bytes_of.view(f"<i{width}").reshape(2, count), axis=1, dtype=np.int64).tolist()
-    return numbers, at + size
-
-
-def _as_bytes(two: list[list[int]]) -> bytes:
-    steps = np.concatenate([np.diff(np.array(part, dtype=np.int64), prepend=0) for part in two])
-    return np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T).tobytes()
-
-
-def _line(text: bytes, at: int) -> tuple[Any, int]:
-    end = text.index(b"\n", at)
-    return json.loads(text[at:end]), end + 1
+    head, *lines = text.splitlines(keepends=True)
+    found: dict[str, Any] = json.loads(head) | {"buses": n}
+    for count in found.get("alone", []):
+        found.setdefault("proofs", []).append(b"".join(lines[:count]))
+        del lines[:count]
+    return found, [json.loads(line) for line in lines]
 
 
 def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
@@ -209,24 +127,14 @@ def rewritten(path: Path, head: dict[str, Any], lines: list[Line]) -> Path:
     return path
 
 
-def unpacked(head: dict[str, Any], lines: list[Line]) -> bytes:
-    followed = _Numbers(head)
-    head = dict(head)
-    del head["buses"]
-    groups = np.array(head.pop("labels", []), dtype="<i4")
-    proofs = head.pop("proofs", [])
+def unpacked(given: dict[str, Any], lines: list[Line]) -> bytes:
+    head = {key: value for key, value in given.items() if key not in ("buses", "proofs")}
+    proofs = given.get("proofs", [])
     if proofs:
-        head["alone"] = [len(proof) for proof in proofs]
-    parts = [json.dumps(head).encode(), b"\n", *proofs, groups.tobytes()]
-    for line in lines:
-        numbers = b""
-        if line[0] == "parts":
-            numbers, line = _as_bytes(line[5:7]), [*line[:5], 8, *line[7:]]
-        if followed.after(line) is not None:
-            numbers += _as_bytes(line[-2:])
-            line = [*line[:-2], 8]
-        parts += [json.dumps(line).encode(), b"\n", numbers]
-    return b"".join(parts)
+        head["alone"] = [len(proof.splitlines()) for proof in proofs]
+    return b"".join(
+        [json.dumps(head).encode() + b"\n", *proofs, *(json.dumps(line).encode() + b"\n" for line in lines)]
+    )
 
 
 def changes(rng: np.random.Generator) -> tuple[int | None, float]:
@@ -315,7 +223,7 @@ def by_reference(problem: reference.Problem | str, text: bytes) -> str | None:
     try:
         given = reference.Problem(problem) if isinstance(problem, str) else copy.copy(problem)
         given.grid = copy.copy(given.grid)  # which a check narrows
-        reference.Check(given, reference.File(text)).run()
+        reference.Check(given, reference.lines_of(text)).run()
     except reference.BROKEN as error:
         return repr(error)
     return None

@@ -13,7 +13,7 @@ import numpy as np
 
 from openpoint.verify import CertificateError, Question, check
 from tests.builders.certified import KINDS, certified
-from tests.builders.mutations import Piece, mutated, pieces_of, text_of
+from tests.builders.mutations import mutated, pieces_of, text_of
 
 TOLERANCE = 1e-8
 """Of the value of a state that a power flow in floating point finds."""
@@ -31,7 +31,7 @@ class Original:
 
     kind: str
     question: Question
-    pieces: list[Piece]
+    pieces: list[Any]
     value_kw: float
 
 
@@ -45,7 +45,7 @@ def originals(folder: Path, each: int, kinds: tuple[str, ...] = ()) -> Iterator[
             if (case := certified(kind, seed, folder)) is None:
                 continue
             question, text = case
-            pieces = pieces_of(text, question.net.n_terminals)
+            pieces = pieces_of(text)
             if len(pieces) <= MOST_LINES:
                 path = folder / "original"
                 path.write_bytes(gzip.compress(text, 1))
@@ -65,9 +65,9 @@ class Tally:
 def tried(seed: list[int], of: Original, others: list[Original], path: Path, tally: Tally) -> None:
     """Check one mutant; a third of them claim more than is true from the start, and some have a line of another one."""
     rng = np.random.default_rng(seed)
-    pieces = [(copy.deepcopy(line), block) for line, block in of.pieces]
+    pieces = copy.deepcopy(of.pieces)
     if rng.random() < 0.3:
-        _claim_more(rng, pieces[0][0])
+        _claim_more(rng, pieces[0])
     if rng.random() < 0.1:
         other = others[int(rng.integers(len(others)))].pieces
         pieces[int(rng.integers(1, len(pieces)))] = copy.deepcopy(other[int(rng.integers(1, len(other)))])

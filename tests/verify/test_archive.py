@@ -18,7 +18,7 @@ from openpoint.network.devices import no_devices
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, proof, schema, verify
-from openpoint.verify.archive import BLOCK, BRACKETS, HEAD, Archive
+from openpoint.verify.archive import BRACKETS, LINE, Archive
 from openpoint.verify.lines import READERS, Probe, Sizes, read_line
 from tests.builders.certificates import content, index, judged_tree, rewritten, verify_network
 from tests.builders.clock import FAILURES, FailingExecutor
@@ -58,11 +58,11 @@ def test_brackets_within_texts_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", [b" ", b"1,", b"[],"])
 def test_a_long_line_is_refused_before_it_is_parsed(what: bytes, tmp_path: Path) -> None:
     """Of a head that would take gigabytes no more is unpacked than a line may have."""
-    with archive(tmp_path / "file", b"[" + 3 * HEAD // len(what) * what + b"1]\n") as file:
+    with archive(tmp_path / "file", b"[" + 3 * LINE // len(what) * what + b"1]\n") as file:
         tracemalloc.start()
         with pytest.raises(CertificateError, match="has more than"):
             file.line()
-        assert tracemalloc.get_traced_memory()[1] < 4 * HEAD
+        assert tracemalloc.get_traced_memory()[1] < 4 * LINE
         tracemalloc.stop()
 
 
@@ -72,16 +72,6 @@ def test_many_brackets_are_refused_before_they_are_parsed(tmp_path: Path) -> Non
         pytest.raises(CertificateError, match="too many for this grid"),
     ):
         file.line()
-
-
-def test_blocks_are_there_and_not_too_large(tmp_path: Path) -> None:
-    with archive(tmp_path / "file", b"[]\n1234567") as file:
-        file.line()
-        assert file.block(3) == b"123"
-        with pytest.raises(CertificateError, match="larger than"):
-            file.block(BLOCK + 1)
-        with pytest.raises(CertificateError, match="cut off within the numbers"):
-            file.block(5)
 
 
 def test_damage_of_the_packing_is_told(tmp_path: Path) -> None:
@@ -135,23 +125,23 @@ def test_a_refusal_can_be_printed_whatever_the_value_is() -> None:
 
 SIZES = Sizes(buses=3, branches=4, devices=2, futures=0)
 RIGHT: dict[str, list[Any]] = {
-    "probe": [1, 20, [0], [[0, 5]], [[2, 1 << 16]], 1],
-    "bound": [20, [], [], [], 8],
+    "probe": [1, 20, [0], [[0, 5]], [[2, 1 << 16]], [1, 2, 3], [0, 0, -1]],
+    "bound": [20, [], [], [], [0, 0, 0], [7, 8, 9]],
     "apply": [],
     "none": [],
     "judged": [],
     "split": [0],
     "step": [1, 0, 1],
     "from": [1],
-    "regions": [[1], 20, [], [], [], 1],
-    "region": [2, 0.5, [3]],
-    "parts": [1, 2, [0, -1], 30, 1, 20, 1],
-    "part": [[0, 2], 1, 0.25, [0, -1, -2], 20, 1],
+    "regions": [[1], 20, [], [], [], [1, 2, 3], [0, 0, 0]],
+    "region": [0.5, [3]],
+    "parts": [1, [0, -1], 30, [1, 2], [0, 0], 20, [1, 2], [3, 4]],
+    "part": [[0, 2], 0.25, [0, -1, -2], 20, [[5, 6]]],
 }
 
 
 def read(line: Any, path: Path, sizes: Sizes = SIZES) -> Any:
-    path.write_bytes(gzip.compress(json.dumps(line).encode() + b"\n" + bytes(200), 1))
+    path.write_bytes(gzip.compress(json.dumps(line).encode() + b"\n", 1))
     with Archive(path, 10) as file:
         return read_line(file, sizes)
 
@@ -179,7 +169,7 @@ def test_a_line_with_a_value_of_another_type_is_refused(word: str, tmp_path: Pat
 
 def test_words_of_futures_have_their_own_form(tmp_path: Path) -> None:
     many = Sizes(3, 4, 0, 2)
-    future = ["future", 1, -1, 20, [], [], [], 1]
+    future = ["future", 1, -1, 20, [], [], [], [1, 2, 3], [0, 0, 0]]
     assert read(future, tmp_path / "file", many).branch is None
     assert read(["probe", 1], tmp_path / "file", many) == Probe(1, None)
     for line in (["future", 2, *future[2:]], ["future", 0, -1.0, *future[3:]], ["future", 0, 4, *future[3:]]):

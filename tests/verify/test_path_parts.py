@@ -174,30 +174,28 @@ def tampered(rng: np.random.Generator, file: Content) -> Content:
     way = int(rng.integers(1, 8))
     if way == 1:  # a path in two parts
         part[1].append(parts[int(rng.integers(len(parts)))][1][0])
-    elif way == 2 and len(part[4]) > 1:  # a leaf left out
-        leaves = [at for at, what in enumerate(part[4]) if what < 0]
+    elif way == 2 and len(part[3]) > 1:  # a leaf left out
+        leaves = [at for at, what in enumerate(part[3]) if what < 0]
         at = leaves[int(rng.integers(len(leaves)))]
-        if part[4][at] == -1 and part[2]:
-            skipped = part[4][:at].count(-1)
-            for numbers in part[-2:]:
-                del numbers[skipped :: part[4].count(-1)]
-        del part[4][at]
+        if part[3][at] == -1:
+            del part[5][part[3][:at].count(-1)]
+        del part[3][at]
     elif way == 3:  # a higher bound of a part
-        part[3] += float(rng.choice([1e-6, 1e-3, 0.1])) * head["bound"]
+        part[2] += float(rng.choice([1e-6, 1e-3, 0.1])) * head["bound"]
     elif way == 4:  # other multipliers, and a higher bound
-        part[-2] = [int(1.5 * y) for y in part[-2]]
-        part[3] += 1e-3 * head["bound"]
+        part[5] = [[int(1.5 * y) for y in leaf] for leaf in part[5]]
+        part[2] += 1e-3 * head["bound"]
     elif way == 5:  # other multipliers at the border
         first[-2] = [int(1.3 * y) + 1 for y in first[-2]]
     elif way == 6:  # other prices of junctions
-        first[3] = [int(1.3 * z) + (1 << 30) for z in first[3]]
+        first[2] = [int(1.3 * z) + (1 << 30) for z in first[2]]
     else:  # other flows
-        first[5] = [3 * f + (1 << 26) for f in first[5]]
+        first[4] = [3 * f + (1 << 26) for f in first[4]]
     if way > 3 and rng.random() < 0.5:  # less is claimed, which may hold with what was changed
         slack = float(rng.choice([0.01, 0.1, 0.5])) * head["bound"]
         head["bound"] -= slack
         for part in parts:
-            part[3] -= slack / len(parts)
+            part[2] -= slack / len(parts)
     return head, lines
 
 
@@ -231,14 +229,14 @@ def divided(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A certificate of several parts, one of them with inner junctions that is divided."""
     for case in grids_by_parts(tmp_path_factory):
         parts = case.file[1][1:]
-        if len(parts) > 1 and any(part[2] and len(part[4]) > 1 for part in parts):
+        if len(parts) > 1 and any(any(part[5]) and len(part[3]) > 1 for part in parts):
             return case
     raise AssertionError
 
 
 def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, divided: Written) -> None:
     path, network, (head, lines) = tmp_path / "file", divided.network, divided.file
-    at = next(k for k, line in enumerate(lines) if line[0] == "part" and line[2] and len(line[4]) > 1)
+    at = next(k for k, line in enumerate(lines) if line[0] == "part" and any(line[5]) and len(line[3]) > 1)
 
     def refused(words: str, change: Any, place: int = at, claim: dict[str, Any] | None = None) -> None:
         other = copy.deepcopy(lines)
@@ -247,16 +245,16 @@ def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, divided: Written) -
             verify_network(network, rewritten(path, head | (claim or {}), other))
 
     def leaf_left_out(line: list[Any]) -> None:
-        line[4][-1:] = []
-        line[-2:] = ([v for k, v in enumerate(part) if (k + 1) % line[4].count(-1)] for part in line[-2:])
+        if line[3].pop() == -1:
+            line[5].pop()
 
-    refused("prices is True", lambda line: line[3].__setitem__(0, True), 0)
-    refused("too large", lambda line: line[3].__setitem__(0, 1 << 61), 0)
+    refused("prices is True", lambda line: line[2].__setitem__(0, True), 0)
+    refused("too large", lambda line: line[2].__setitem__(0, 1 << 61), 0)
     refused("in two parts, or twice", lambda line: line[1].append(lines[1][1][0]))
-    refused("inner junctions, not|cut off|no JSON", lambda line: line.__setitem__(2, line[2] + 1))
-    refused("does not reach the bound", lambda line: line.__setitem__(3, line[3] + 1e-3 * head["bound"]))
-    refused("does not cover", lambda line: line.__setitem__(4, [*line[4], -2]))
-    refused("do not add up", lambda line: line.__setitem__(3, line[3] - 0.5 * head["bound"]))
+    refused("leaves of others", lambda line: line[5][0].append(1))
+    refused("does not reach the bound", lambda line: line.__setitem__(2, line[2] + 1e-3 * head["bound"]))
+    refused("does not cover", lambda line: line.__setitem__(3, [*line[3], -2]))
+    refused("do not add up", lambda line: line.__setitem__(2, line[2] - 0.5 * head["bound"]))
     refused("where a part of the paths", lambda line: line.__setitem__(slice(None), ["none"]))
 
 
@@ -305,7 +303,7 @@ def test_parts_of_a_grid_with_generation_are_refused_by_name(tmp_path: Path) -> 
     network = replace(network, s_power=np.where(np.arange(33) == 20, -0.01, network.s_power))
     search_topologies(network, gap=0.5, certificate=path)
     head, _ = content(path, network)
-    line = ["parts", 1, 0, [], 0, [], [], 0, [], []]
+    line = ["parts", 1, [], 0, [], [], 0, [], []]
     with pytest.raises(CertificateError, match="does not hold for a grid with generation"):
         verify_network(network, rewritten(path, head, [line]))
 

@@ -43,7 +43,7 @@ def cases(kind: str, count: int, folder: Path) -> list[Case]:
 def test_both_checkers_say_the_same_of_certificates_and_of_mutated_ones(kind: str, tmp_path: Path) -> None:
     said: Counter[bool] = Counter()
     for seed, (question, text) in enumerate(cases(kind, 3, tmp_path)):
-        problem, pieces = problem_text(question), pieces_of(text, question.net.n_terminals)
+        problem, pieces = problem_text(question), pieces_of(text)
         found = both(question, text, tmp_path / "file", problem)
         assert found.fast is None
         assert found.reference is None
@@ -61,12 +61,12 @@ def test_both_checkers_say_the_same_of_certificates_and_of_mutated_ones(kind: st
 def test_a_bound_above_the_best_value_is_refused_whatever_lines_say(kind: str, tmp_path: Path) -> None:
     """Of the best state, and of the value as if it were that of a worse state."""
     for question, text in cases(kind, 2, tmp_path):
-        pieces = pieces_of(text, question.net.n_terminals)
-        head, problem = pieces[0][0], problem_text(question)
+        pieces = pieces_of(text)
+        head, problem = pieces[0], problem_text(question)
         for factor in (1e-6, 1e-3, 0.5):
             more = head["value"] + factor * max(abs(head["value"]), 1e-3)
             for claim in ({"bound": more}, {"bound": more, "value": more}):
-                changed = [(head | claim, pieces[0][1]), *pieces[1:]]
+                changed = [head | claim, *pieces[1:]]
                 assert by_reference(problem, text_of(changed)) is not None
 
 
@@ -100,7 +100,7 @@ def test_a_state_is_judged_to_break_limits_only_where_that_is_sure(
 ) -> None:
     """Of one demand and of many: ends of a power flow that are too far apart to tell prove nothing."""
     question, text = cases(kind, 1, tmp_path)[0]
-    check = reference.Check(reference.Problem(problem_text(question)), reference.File(text))
+    check = reference.Check(reference.Problem(problem_text(question)), reference.lines_of(text))
     opened = set(check.head["open"])
     status = [reference.OPEN if e.name in opened else reference.CLOSED for e in check.problem.branches]
     for sure, expected in (

@@ -96,10 +96,10 @@ def tampered(rng: np.random.Generator, file: Content, network: Network, known: A
     region, division = of[rng.integers(len(of))], first[rng.integers(len(first))]
     way = int(rng.integers(7))
     if way == 0:
-        region[2] *= float(rng.choice([0.9, 1.001, 1.3]))
+        region[1] *= float(rng.choice([0.9, 1.001, 1.3]))
     elif way == 1:
-        k = int(rng.integers(len(region[3])))
-        region[3][k] += int(rng.integers(-(2**36), 2**36))
+        k = int(rng.integers(len(region[2])))
+        region[2][k] += int(rng.integers(-(2**36), 2**36))
     elif way == 2:
         division[-2] = [int(1.3 * y) for y in division[-2]]
     elif way == 3:
@@ -108,7 +108,7 @@ def tampered(rng: np.random.Generator, file: Content, network: Network, known: A
         at = lines.index(region)
         del lines[at : at + 2]
     elif way == 5:
-        region[2] += 0.03 * abs(head["bound"])
+        region[1] += 0.03 * abs(head["bound"])
         head["bound"] = min(head["value"], 1.02 * head["bound"])
     worse = [k for k in np.argsort(value) if np.isfinite(value[k]) and value[k] > 1.001 * least]
     if worse and (way == 6 or rng.random() < 0.7):
@@ -167,11 +167,10 @@ def test_what_is_no_region_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     network, (head, lines) = divided(path, monkeypatch)
     at = next(k for k, line in enumerate(lines) if line[0] == "region")
     division = next(k for k, line in enumerate(lines) if line[0] == "regions")
-    _, count, bound, prices = lines[at]
+    _, bound, prices = lines[at]
     for line, words in (
-        (["region", count + 1, bound, prices], "hubs, not"),
-        (["region", count, float("inf"), prices], "Infinity is no number"),
-        (["region", count, bound, [*prices, 0]], "hubs, not"),
+        (["region", float("inf"), prices], "Infinity is no number"),
+        (["region", bound, [*prices, 0]], "hubs, not"),
         (["judged"], "'judged' where a region begins"),
     ):
         with pytest.raises(CertificateError, match=words):

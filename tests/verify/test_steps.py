@@ -248,15 +248,15 @@ def another_best_state(head: dict[str, Any], lines: list[Line]) -> None:
 
 
 def a_group_more(head: dict[str, Any], lines: list[Line]) -> None:
-    head["groups"] += 1
+    head["groups"][0] = max(head["groups"]) + 2
 
 
 def a_group_without_number(head: dict[str, Any], lines: list[Line]) -> None:
-    head["labels"] = np.where(head["labels"] == 1, -1, head["labels"])
+    head["groups"] = [-1 if k == 1 else k for k in head["groups"]]
 
 
 def a_group_without_steps(head: dict[str, Any], lines: list[Line]) -> None:
-    head["labels"] = np.where(head["labels"] == 1, 0, head["labels"])
+    head["groups"] = [0 if k == 1 else k for k in head["groups"]]
 
 
 def drop_bounds(head: dict[str, Any], lines: list[Line]) -> None:
@@ -274,7 +274,7 @@ def name_another_group(head: dict[str, Any], lines: list[Line]) -> None:
 
 
 def name_a_group_that_is_not_there(head: dict[str, Any], lines: list[Line]) -> None:
-    lines[index(lines, "future")][1] = head["groups"]
+    lines[index(lines, "future")][1] = max(head["groups"]) + 1
 
 
 def scale_multipliers(head: dict[str, Any], lines: list[Line]) -> None:
@@ -350,10 +350,10 @@ def test_any_groups_prove_what_is_true_or_nothing(seed: int, tmp_path: Path) -> 
     for trial in range(6):
         rng = np.random.default_rng([seed, trial])
         head, lines = copy.deepcopy(made)
-        groups = head["labels"].copy()
+        groups = np.array(head["groups"])
         moved = rng.choice(len(groups), 1 + trial, replace=False)
-        groups[moved] = rng.integers(0, head["groups"], len(moved))
-        head["labels"] = groups
+        groups[moved] = rng.integers(0, groups.max() + 1, len(moved))
+        head["groups"] = groups.tolist()
         head["bound"] *= [1.0, 1.0 + 1e-7, 1.0 + 2e-6][trial % 3]
         head["bound"] = min(head["bound"], head["value"])
         try:

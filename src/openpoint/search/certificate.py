@@ -39,7 +39,7 @@ from openpoint.search.tree import CompiledTree
 from openpoint.verify.asked import Asked
 
 _LOG = logging.getLogger(__name__)
-FORMAT = "openpoint certificate 12"
+FORMAT = "openpoint certificate 13"
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """By how much of itself the bound of a state with outputs to choose is lowered until few digits prove it."""
 ROUNDING = 1e-14
@@ -115,8 +115,8 @@ class Certificate:
 
     def take(self) -> None:
         """Write the recorded lines to the file and empty the record."""
-        for line, numbers in of_record(self.record, self.numbering.branch, self.steps):
-            self.write(line, numbers)
+        for line in of_record(self.record, self.numbering.branch, self.steps):
+            self.write(line)
 
     def begin_anew(self) -> None:
         """Drop all lines."""
@@ -130,12 +130,12 @@ class Certificate:
         self.lines, self.least = 0, math.inf
         self.steps = Steps.of(self.numbering, self.steps.last.shape[1])
 
-    def write(self, line: Line, numbers: bytes = b"") -> None:
-        """Write a line, and the numbers that follow it."""
+    def write(self, line: Line) -> None:
+        """Write a line."""
         if self.failure is not None:
             return
         with self._writing():
-            self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n" + numbers)
+            self.file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         self.lines += 1
 
     @contextmanager
@@ -276,14 +276,14 @@ class Certificate:
             "bound": bound,
         }
 
-    def close(self, head: dict[str, Any], numbers: bytes = b"") -> None:
-        """Write the file: the head, what follows it, and the lines; whole or not at all."""
+    def close(self, head: dict[str, Any], alone: bytes = b"") -> None:
+        """Write the file: the head, certificates of futures by themselves, and the lines; whole or not at all."""
         with self._writing():
             self.file.close()
         if self.failure is not None:
             return
         with self._writing():
-            first = gzip.compress((json.dumps(head) + "\n").encode() + numbers, mtime=0)
+            first = gzip.compress((json.dumps(head) + "\n").encode() + alone, mtime=0)
             write_bytes(self.path, chain([first], chunks(self.body)))
             self.drop()
             earlier(self.path).unlink(missing_ok=True)

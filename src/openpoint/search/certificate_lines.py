@@ -20,9 +20,9 @@ from openpoint.search.kernel.bookkeeping import (
     Record,
 )
 from openpoint.search.model.build import Numbering
+from openpoint.verify.fixed_point import shifted
 
 Line = list[Any]
-"""A line without the numbers that follow it."""
 WORDS = {
     PROBE: "probe",
     APPLY: "apply",
@@ -52,36 +52,20 @@ class Steps:
         """Before the first line; `size`: number of buses."""
         return Steps(numbering.bus, np.zeros((2, size), dtype=np.int64))
 
-    def to(self, record: Record, row: int) -> tuple[list[Any], bytes]:
-        """Bits, roots, φ, w, and the bytes of a number; then y and μ by bus, as differences from the last line's.
-
-        Each of these lacks the one before it in its list, since buses that follow each other differ little, and all are
-        numbers modulo 2^64. The lowest bytes of all come first, then the next ones.
-        """
+    def to(self, record: Record, row: int) -> list[Any]:
+        """Bits, roots, φ, w; then y and μ by bus, as differences from the last line's."""
         bus, bits = self.bus, int(record.bits[row])
         now = np.empty_like(self.last)
         now[0, bus], now[1, bus] = record.y[row], record.mu[row]
-        before = self.last >> (self.bits - bits) if bits < self.bits else self.last << (bits - self.bits)
+        steps = now - shifted(self.last, bits - self.bits)
         self.last, self.bits = now, bits
-        steps, width = packed(now - before)
         tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
         pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
-        return [bits, tops, *pairs, width], steps
+        return [bits, tops, *pairs, *steps.tolist()]
 
 
-def packed(steps: Ints) -> tuple[bytes, int]:
-    """The rows of `steps`, each number less the one before, in as few bytes a number as suffice; and how many.
-
-    The lowest bytes of all come first, then the next ones.
-    """
-    steps = np.diff(steps, axis=1, prepend=0)
-    width = next(w for w in (1, 2, 4, 8) if w == 8 or np.array_equal(steps, steps.astype(f"<i{w}")))
-    planes = np.ascontiguousarray(steps.reshape(-1, 1).astype(f"<i{width}").view(np.uint8).T)
-    return planes.tobytes(), width
-
-
-def of_record(record: Record, branch: Ints, steps: Steps) -> list[tuple[Line, bytes]]:
-    """The recorded lines, each with the numbers that follow it; the record is empty then.
+def of_record(record: Record, branch: Ints, steps: Steps) -> list[Line]:
+    """The recorded lines; the record is empty then.
 
     Args:
         branch: (m) numbers of the branches. steps: of multipliers, which go on.
@@ -96,10 +80,8 @@ def of_record(record: Record, branch: Ints, steps: Steps) -> list[tuple[Line, by
             line.append(int(record.branch[row]))
         elif kind == STEP:
             line += [int(part[row]) for part in (record.branch, record.last, record.bits)]
-        numbers = b""
         if kind in (PROBE, BOUND):
-            more, numbers = steps.to(record, row)
-            line += more
-        lines.append((line, numbers))
+            line += steps.to(record, row)
+        lines.append(line)
     record.size[0] = 0
     return lines

@@ -26,7 +26,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Ints, States
 from openpoint.search.certificate import MARGINS, ROUNDING, Certificate
-from openpoint.search.certificate_lines import Line, Steps, of_record, packed
+from openpoint.search.certificate_lines import Line, Steps, of_record
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import CLOSED, PHI_BITS, UNDECIDED, W_BITS, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts, begin_anew, record_for
@@ -67,11 +67,11 @@ class Searched:
             found[tree.region.branches] = tree.region.closed
         return found
 
-    def lines(self) -> list[tuple[Line, bytes]]:
-        """Of the certificate, each with the numbers that follow it."""
+    def lines(self) -> list[Line]:
+        """Of the certificate."""
         region, found = self.division.parts.region, [_first(self.division, self.bus)]
         for k in sorted(range(len(self.trees)), key=lambda k: int(self.bus[region == k].min())):
-            found += [(self.trees[k].head(), b""), *self.trees[k].lines]
+            found += [self.trees[k].head(), *self.trees[k].lines]
         return found
 
 
@@ -105,17 +105,16 @@ def searched_by_regions(
     return Searched(division, trees, numbering.bus, bound)
 
 
-def _first(division: Division, bus: Ints) -> tuple[Line, bytes]:
+def _first(division: Division, bus: Ints) -> Line:
     """The line that divides the node: buses left to regions, and the multipliers that are held."""
     size, work, of_supplied = len(bus), division.held.work, division.supplied.work
     held = np.zeros((2, size), dtype=np.int64)
     for row, values in zip(held, (work.y, work.mu), strict=True):
         row[bus] = np.rint(np.ldexp(values, DIGITS[0]))
-    numbers, width = packed(held)
     phi = np.rint(np.ldexp(of_supplied.phi, PHI_BITS)).astype(np.int64)
     near = np.where(of_supplied.used, np.maximum(np.rint(np.ldexp(of_supplied.w, W_BITS)), 1.0), 0.0).astype(np.int64)
     pairs = [[[int(bus[division.buses[k]]), int(a[k])] for k in np.flatnonzero(a)] for a in (phi, near)]
-    return ["regions", sorted(bus[division.apart].tolist()), DIGITS[0], [], *pairs, width], numbers
+    return ["regions", sorted(bus[division.apart].tolist()), DIGITS[0], [], *pairs, *held.tolist()]
 
 
 class _Tree:
@@ -138,13 +137,13 @@ class _Tree:
         number = np.empty(len(of), dtype=np.int64)
         number[np.argsort(of)] = np.arange(len(of))
         self.steps = Steps(number, np.zeros((2, len(of)), dtype=np.int64))
-        self.lines: list[tuple[Line, bytes]] = []
+        self.lines: list[Line] = []
         self.least = math.inf
 
     def head(self) -> Line:
         """The line before its tree."""
         prices = np.rint(np.ldexp(self.region.model.worth[self.hubs], DIGITS[1]))
-        return ["region", len(self.region.bus), self.bound, [int(price) for price in prices]]
+        return ["region", self.bound, [int(price) for price in prices]]
 
     def grow(self, tolerance: float, most: int, over: Callable[[], bool]) -> bool:
         """Search the region with at most `most` nodes; whether its least g is known to a tolerance."""
@@ -331,8 +330,8 @@ class RegionDecomposition:
         if found.bound < counts.cutoff[0]:
             return False
         certificate.take()
-        for line, numbers in found.lines():
-            certificate.write(line, numbers)
+        for line in found.lines():
+            certificate.write(line)
         self.done += 1
         counts.nodes[0] += 1
         counts.active[0], counts.floor[0] = 0, min(counts.floor[0], found.bound)

@@ -1,4 +1,4 @@
-"""The file of a certificate: lines of JSON and blocks of bytes, which are unpacked within limits.
+"""The file of a certificate: lines of JSON, which are unpacked within limits.
 
 A packed file may unpack to a thousand times its size, and a line of JSON to ten times its own. So a line is looked at
 as bytes first: its length, and the depth and number of its brackets. What is read here is JSON without NaN, Infinity
@@ -20,18 +20,14 @@ from openpoint.verify.schema import CertificateError
 
 BUFFER = 1 << 16
 """Bytes that are unpacked at a time."""
-HEAD = 32 << 20
-"""Bytes of the head, at most, beside those of the grid: distances between a thousand futures."""
-LINE = 4 << 20
-"""Bytes of another line, at most, beside those of the grid: a tree of a million leaves."""
+LINE = 32 << 20
+"""Bytes of a line, at most, beside those of the grid: distances between a thousand futures, leaves of a tree."""
 BY_PLACE = 256
-"""Bytes of a line for each bus and each branch: the name of a branch, and limits and prices in full."""
+"""Bytes of a line for each bus and each branch: the name of a branch, and numbers in full."""
 DEPTH = 5
 """Brackets within brackets, at most: a distance in the matrix of a measure of the futures of a head."""
 BRACKETS = 1 << 17
 """Brackets of a line, at most, beside two pairs for each bus and each branch."""
-BLOCK = 1 << 28
-"""Bytes of a block, at most."""
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 """A string in JSON."""
 PLAIN = bytes(set(range(256)) - set(b"[]{}"))
@@ -45,19 +41,17 @@ class Archive:
         lines: read so far, the head included. size: bytes of the file.
     """
 
-    def __init__(self, path: Path | str | io.BytesIO, places: int) -> None:
-        """`path`: of the file, or a certificate that is unpacked. places: number of buses and branches of the grid.
+    def __init__(self, path: Path | str, places: int) -> None:
+        """`path`: of the file. places: number of buses and branches of the grid.
 
         Raises:
             OSError: it cannot be opened.
         """
         self.places, self.lines = places, 0
-        self._packed: IO[bytes] = path if isinstance(path, io.BytesIO) else open(path, "rb")  # noqa: SIM115
+        self._packed: IO[bytes] = open(path, "rb")  # noqa: SIM115
         self.size = self._packed.seek(0, io.SEEK_END)
         self._packed.seek(0)
-        self._file: IO[bytes] = self._packed
-        if not isinstance(path, io.BytesIO):
-            self._file = io.BufferedReader(gzip.GzipFile(fileobj=self._packed), BUFFER)
+        self._file: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=self._packed), BUFFER)
 
     def __enter__(self) -> Archive:
         return self
@@ -77,8 +71,8 @@ class Archive:
         Raises:
             CertificateError: it is too long, too deep, no JSON, or cut off.
         """
-        most = (LINE if self.lines else HEAD) + BY_PLACE * self.places
-        text = self._unpacked(most + 1, line=True)
+        most = LINE + BY_PLACE * self.places
+        text = self._unpacked(most + 1)
         if not text:
             return None
         if len(text) > most:
@@ -90,22 +84,9 @@ class Archive:
         self.lines += 1
         return found
 
-    def block(self, size: int) -> bytes:
-        """The next bytes.
-
-        Raises:
-            CertificateError: there are fewer, or these are too many.
-        """
-        if size > BLOCK:
-            raise CertificateError(f"a block of {size:,} bytes is larger than {BLOCK:,}")
-        found = self._unpacked(size, line=False)
-        if len(found) < size:
-            raise CertificateError("the file is cut off within the numbers of a line. Write it again")
-        return found
-
-    def _unpacked(self, size: int, *, line: bool) -> bytes:
+    def _unpacked(self, size: int) -> bytes:
         try:
-            return self._file.readline(size) if line else self._file.read(size)
+            return self._file.readline(size)
         except gzip.BadGzipFile as error:
             what = "damaged" if self.lines else "no certificate, which is packed by gzip"
             raise CertificateError(f"this is {what} ({error}). Give the file of --certificate") from None

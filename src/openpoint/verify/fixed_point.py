@@ -26,6 +26,8 @@ from openpoint.verify.schema import LARGE
 
 MOST_BITS = 40
 """Binary digits of multipliers, at most."""
+GREATEST = 1 << 61
+"""Multipliers that others are differences from are not larger, so that all fit in 64 bits."""
 MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
 BETWEEN = (
@@ -55,7 +57,7 @@ class Given:
 
 
 class Multipliers:
-    """Multipliers of the balances and limits. All arithmetic is that of 64-bit integers, modulo 2^64.
+    """Multipliers of the balances and limits.
 
     Attributes:
         bits, tops, phi, near: as in `Given`. y, mu: (n) times 2^bits.
@@ -71,14 +73,16 @@ class Multipliers:
 
     def take(self, given: Given) -> None:
         """Go on to the multipliers of a line."""
-        bits = given.bits
-        for mine, more in ((self.y, given.y), (self.mu, given.mu)):
-            if bits > self.bits:
-                mine <<= bits - self.bits
-            elif bits < self.bits:
-                mine >>= self.bits - bits
-            mine += more
-        self.bits, self.tops, self.phi, self.near = bits, given.tops, given.phi, given.near
+        up = given.bits - self.bits
+        self.y, self.mu = shifted(self.y, up) + given.y, shifted(self.mu, up) + given.mu
+        self.bits, self.tops, self.phi, self.near = given.bits, given.tops, given.phi, given.near
+
+
+def shifted(values: Ints, up: int) -> Ints:
+    """Values times 2^up, rounded down, none of them larger than `GREATEST`."""
+    most = GREATEST >> max(up, 0)
+    found: Ints = np.clip(values >> max(-up, 0), -most, most) << max(up, 0)
+    return found
 
 
 class FixedPoint:

@@ -17,11 +17,9 @@ from openpoint.verify.archive import Archive
 from openpoint.verify.asked import Asked, read_asked
 from openpoint.verify.schema import CertificateError
 
-FORMAT = "openpoint certificate 12"
+FORMAT = "openpoint certificate 13"
 MUST = ("format", "question", "open", "generation", "value", "bound")
 MAY = "voltage_loss", "positions", "base", "alone", "groups"
-MOST_BYTES = 1 << 40
-"""Bytes of the certificate of a future by itself, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Head:
 
     Attributes:
         open: numbers of branches. generation: (G). base: (N) number of a source, or None. positions: of devices.
-        alone: bytes of the certificate of each future by itself. label: (T) number of the group of each step of a year.
+        alone: lines of the certificate of each future by itself. label: (T) number of the group of each step of a year.
         The others are as in docs/formats.md.
     """
 
@@ -65,7 +63,7 @@ def _head(archive: Archive) -> dict[str, Any]:
 
 
 def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
-    """The head, and the numbers that follow it at once; the archive is at the first line then.
+    """The head.
 
     Args:
         steps: of the year that is asked about; None: it is about none.
@@ -88,21 +86,20 @@ def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
         voltage_loss=None if lost is None else schema.number(lost, "voltage_loss"),
         positions=schema.wholes(head.get("positions", []), "positions", 0, schema.LARGE),
         base=[None if s is None else schema.whole(s, "base", 0, len(net.source_terminal) - 1) for s in base],
-        alone=schema.wholes(head["alone"], "alone", 1, MOST_BYTES) if "alone" in head else None,
-        label=_groups(head.get("groups"), steps, archive),
+        alone=schema.wholes(head["alone"], "alone", 1, schema.LARGE) if "alone" in head else None,
+        label=_groups(head.get("groups"), steps),
     )
 
 
-def _groups(count: Any, steps: int | None, archive: Archive) -> Ints | None:
+def _groups(given: Any, steps: int | None) -> Ints | None:
     """The group of each step of a year."""
-    if steps is None or count is None:
+    if steps is None or given is None:
         if steps is not None:
             raise CertificateError("it is not about a year; leave the year out")
-        if count is not None:
+        if given is not None:
             raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
         return None
-    groups = schema.whole(count, "groups", 1, steps)
-    label = np.frombuffer(archive.block(4 * steps), dtype="<i4").astype(np.int64)
-    if not np.array_equal(np.unique(label), np.arange(groups)):
-        raise CertificateError(f"the steps are not in {groups} groups")
+    found = np.unique(label := np.array(schema.wholes(given, "groups", 0, steps - 1, steps), dtype=np.int64))
+    if len(found) <= found[-1]:
+        raise CertificateError("a group has no step")
     return label

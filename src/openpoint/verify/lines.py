@@ -1,4 +1,4 @@
-"""The lines of a certificate as typed values: numbers of branches, buses and paths that there are, blocks as arrays.
+"""The lines of a certificate as typed values: numbers of branches, buses and paths that there are.
 
 docs/formats.md has the meaning of each word. Whether a line holds where it stands, the checker tells.
 """
@@ -18,10 +18,6 @@ from openpoint.verify.fixed_point import MOST_BITS, Given
 from openpoint.verify.part_node import NEW, SAME
 from openpoint.verify.schema import LARGE, CertificateError
 
-WIDTHS = (1, 2, 4, 8)
-"""Bytes of a number."""
-MOST_OF_LEAVES = 1 << 22
-"""Multipliers of all leaves of the tree of a part, at most."""
 MOST_NODE = 1 << 31
 """Numbers in the tree of a part are less."""
 
@@ -125,10 +121,9 @@ class ByRegions:
 
 @dataclass(frozen=True)
 class OfRegion:
-    """The next region: number of its buses, its bound, and prices of its hubs."""
+    """The next region: its bound, and prices of its hubs."""
 
     word: ClassVar = "region"
-    count: int
     bound: float
     prices: list[int]
 
@@ -139,7 +134,6 @@ class ByParts:
 
     word: ClassVar = "parts"
     count: int
-    paths: int
     prices: list[int]
     flows: Given
     held: Given
@@ -147,14 +141,14 @@ class ByParts:
 
 @dataclass(frozen=True)
 class OfPart:
-    """The next part: a branch of each of its paths, number of inner junctions, bound, tree, multipliers of leaves."""
+    """The next part: a branch of each of its paths, bound, tree, and by leaf y, then μ of its inner junctions."""
 
     word: ClassVar = "part"
     branches: list[int]
-    inner: int
     bound: float
     nodes: Ints
-    given: Given
+    bits: int
+    leaves: list[Ints]
 
 
 OfTree = Probe | Bound | Future | Apply | Nothing | Judged | Split | Step | From
@@ -162,7 +156,7 @@ Line = OfTree | ByRegions | OfRegion | ByParts | OfPart
 
 
 def read_line(archive: Archive, sizes: Sizes) -> Line:
-    """The next line with the block after it.
+    """The next line.
 
     Args:
         sizes: of what the line is of.
@@ -178,103 +172,93 @@ def read_line(archive: Archive, sizes: Sizes) -> Line:
         raise CertificateError(f"the line begins with {ascii(word)[: schema.SHOWN]}, which is no word of a certificate")
     count, reader = READERS[word]
     if word in ("probe", "bound"):
-        count -= 5 if sizes.futures else 0
-    return reader(schema.array(rest, f"the line '{word}'", count), sizes, archive)
+        count -= 6 if sizes.futures else 0
+    return reader(schema.array(rest, f"the line '{word}'", count), sizes)
 
 
-def _probe(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    return Probe(_branch(rest[0], sizes), None if sizes.futures else _given(rest[1:], sizes.buses, archive))
+def _probe(rest: list[Any], sizes: Sizes) -> Line:
+    return Probe(_branch(rest[0], sizes), None if sizes.futures else _given(rest[1:], sizes.buses))
 
 
-def _bound(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    return Bound(None if sizes.futures else _given(rest, sizes.buses, archive))
+def _bound(rest: list[Any], sizes: Sizes) -> Line:
+    return Bound(None if sizes.futures else _given(rest, sizes.buses))
 
 
-def _future(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
+def _future(rest: list[Any], sizes: Sizes) -> Line:
     k, branch = schema.whole(rest[0], "the future", 0, sizes.futures - 1), rest[1]
     opened = None if type(branch) is int and branch == -1 else _branch(branch, sizes)
-    return Future(k, opened, _given(rest[2:], sizes.buses, archive))
+    return Future(k, opened, _given(rest[2:], sizes.buses))
 
 
-def _split(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
+def _split(rest: list[Any], sizes: Sizes) -> Line:
     return Split(_branch(rest[0], sizes))
 
 
-def _step(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
+def _step(rest: list[Any], sizes: Sizes) -> Line:
     device, k = schema.whole(rest[0], "the device", 0, sizes.devices - 1), schema.whole(rest[1], "position", 0, LARGE)
     return Step(device, k, schema.whole(rest[2], "side", 0, 1))
 
 
-def _from(rest: list[Any], _: Sizes, __: Archive) -> Line:
+def _from(rest: list[Any], _: Sizes) -> Line:
     return From(schema.whole(rest[0], "node", 1, LARGE))
 
 
-def _by_regions(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    return ByRegions(schema.different(rest[0], "buses", sizes.buses), _given(rest[1:], sizes.buses, archive))
+def _by_regions(rest: list[Any], sizes: Sizes) -> Line:
+    return ByRegions(schema.different(rest[0], "buses", sizes.buses), _given(rest[1:], sizes.buses))
 
 
-def _of_region(rest: list[Any], sizes: Sizes, _: Archive) -> Line:
-    count, prices = schema.whole(rest[0], "buses", 1, sizes.buses), schema.wholes(rest[2], "prices", -LARGE, LARGE)
-    return OfRegion(count, schema.number(rest[1], "bound"), prices)
+def _of_region(rest: list[Any], sizes: Sizes) -> Line:
+    return OfRegion(schema.number(rest[0], "bound"), schema.wholes(rest[1], "prices", -LARGE, LARGE))
 
 
-def _by_parts(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    count, paths = schema.whole(rest[0], "parts", 1, LARGE), schema.whole(rest[1], "paths", 0, sizes.branches)
-    prices = schema.wholes(rest[2], "prices", -LARGE, LARGE)
-    if len(prices) > sizes.buses:
-        raise CertificateError(f"there are {len(prices):,} prices of junctions, more than buses")
-    flows = _plain(rest[3], rest[4], 2 * paths, archive)
-    return ByParts(count, paths, prices, flows, _plain(rest[5], rest[6], len(prices), archive))
+def _by_parts(rest: list[Any], sizes: Sizes) -> Line:
+    count, prices = schema.whole(rest[0], "parts", 1, LARGE), schema.wholes(rest[1], "prices", -LARGE, LARGE)
+    return ByParts(count, prices, _plain(rest[2], rest[3], rest[4]), _plain(rest[5], rest[6], rest[7], len(prices)))
 
 
-def _of_part(rest: list[Any], sizes: Sizes, archive: Archive) -> Line:
-    branches, inner = schema.different(rest[0], "branches", sizes.branches), rest[1]
+def _of_part(rest: list[Any], sizes: Sizes) -> Line:
+    branches = schema.different(rest[0], "branches", sizes.branches)
     if not branches:
         raise CertificateError("a part has no path")
-    nodes = schema.wholes(rest[3], "the tree", SAME, MOST_NODE)
-    values = schema.whole(inner, "inner junctions", 0, sizes.buses) * nodes.count(NEW)
-    if values > MOST_OF_LEAVES:
-        raise CertificateError(f"the leaves have {values:,} multipliers, more than {MOST_OF_LEAVES:,}")
-    given = _plain(rest[4], rest[5], values, archive)
-    return OfPart(branches, inner, schema.number(rest[2], "bound"), np.array(nodes, dtype=np.int64), given)
+    nodes = schema.wholes(rest[2], "the tree", SAME, MOST_NODE)
+    rows = [schema.integers(row, "a leaf") for row in schema.array(rest[4], "leaves", nodes.count(NEW))]
+    return OfPart(branches, schema.number(rest[1], "bound"), np.array(nodes, dtype=np.int64), _digits(rest[3]), rows)
 
 
 def _branch(value: Any, sizes: Sizes) -> int:
     return schema.whole(value, "the branch", 0, sizes.branches - 1)
 
 
-def _given(rest: list[Any], n: int, archive: Archive) -> Given:
-    """Of `[bits, roots, phi, near, width]` and the block of so many buses."""
-    bits, tops, phi, near, width = rest
-    plain = _plain(bits, width, n, archive)
+def _given(rest: list[Any], n: int) -> Given:
+    """Of `[bits, roots, phi, near, y, mu]` of so many buses."""
+    bits, tops, phi, near, y, mu = rest
+    plain = _plain(bits, y, mu, n)
     pairs = schema.pairs(phi, "phi", n, -LARGE, LARGE), schema.pairs(near, "near", n, 1, LARGE)
     return Given(plain.bits, plain.y, plain.mu, schema.different(tops, "roots", n), *pairs)
 
 
-def _plain(bits: Any, width: Any, n: int, archive: Archive) -> Given:
-    """Of digits, and the block of two lists of n numbers of so many bytes each."""
-    if type(width) is not int or width not in WIDTHS:
-        raise schema.refused(width, "the bytes of a number", "1, 2, 4 or 8")
-    digits = schema.whole(bits, "the binary digits", 0, MOST_BITS)
-    block = np.frombuffer(archive.block(2 * n * width), dtype=np.uint8).reshape(width, 2, n)
-    steps = np.ascontiguousarray(block.transpose(1, 2, 0)).view(f"<i{width}").reshape(2, n)
-    y, mu = np.cumsum(steps, axis=1, dtype=np.int64)
-    return Given(digits, y, mu)
+def _plain(bits: Any, y: Any, mu: Any, n: int | None = None) -> Given:
+    """Of digits, and two lists of numbers."""
+    return Given(_digits(bits), schema.integers(y, "y", n), schema.integers(mu, "mu", n))
 
 
-READERS: dict[str, tuple[int, Callable[[list[Any], Sizes, Archive], Line]]] = {
-    "probe": (6, _probe),
-    "bound": (5, _bound),
-    "future": (7, _future),
+def _digits(bits: Any) -> int:
+    return schema.whole(bits, "the binary digits", 0, MOST_BITS)
+
+
+READERS: dict[str, tuple[int, Callable[[list[Any], Sizes], Line]]] = {
+    "probe": (7, _probe),
+    "bound": (6, _bound),
+    "future": (8, _future),
     "apply": (0, lambda *_: Apply()),
     "none": (0, lambda *_: Nothing()),
     "judged": (0, lambda *_: Judged()),
     "split": (1, _split),
     "step": (3, _step),
     "from": (1, _from),
-    "regions": (6, _by_regions),
-    "region": (3, _of_region),
-    "parts": (7, _by_parts),
-    "part": (6, _of_part),
+    "regions": (7, _by_regions),
+    "region": (2, _of_region),
+    "parts": (8, _by_parts),
+    "part": (5, _of_part),
 }
 """By word the number of values after it, and what reads them."""

@@ -222,9 +222,9 @@ class PartLines:
             CertificateError: there is no bound of these.
         """
         paths, junctions = len(swept.paths), len(swept.junctions)
-        if (line.paths, len(line.prices)) != (paths, junctions):
-            raise CertificateError(f"the grid has {paths} paths and {junctions} junctions, not those of the line")
         flows, held = line.flows, line.held
+        if not len(flows.y) == len(flows.mu) == 2 * paths or len(line.prices) != junctions:
+            raise CertificateError(f"the grid has {paths} paths and {junctions} junctions, not those of the line")
         about = np.zeros((paths, 2, 2), dtype=np.int64)
         about[order_of(swept)] = np.stack([flows.y, flows.mu], axis=1).reshape(-1, 2, 2)
         nodes = nodes_of_grid(swept, np.maximum(about.reshape(-1, 2), 0), flows.bits)
@@ -241,17 +241,16 @@ class PartLines:
         """
         if not isinstance(line, OfPart):
             raise CertificateError(f"'{line.word}' where a part of the paths begins")
-        of_branch, given, tree = self.priced.nodes.of_branch, line.given, line.nodes
+        of_branch, given, tree = self.priced.nodes.of_branch, line.leaves, line.nodes
         if any(branch not in of_branch for branch in line.branches):
             raise CertificateError("a part is of a branch on no path")
         part = self.priced.part([of_branch[branch] for branch in line.branches])
-        if line.inner != part.inner:
-            raise CertificateError(f"the part has {part.inner} inner junctions, not {line.inner}")
+        if any(len(leaf) != 2 * part.inner for leaf in given):
+            raise CertificateError(f"the part has {part.inner} inner junctions, and leaves of others")
         count = int((tree == NEW).sum())
         self.leaves += count + int((tree == SAME).sum())
         if is_mine():
-            values = np.stack([given.y, given.mu]).reshape(2 * part.inner, count).T
-            least = part.least(tree, np.ascontiguousarray(values), given.bits)
+            least = part.least(tree, np.array(given, dtype=np.int64).reshape(count, 2 * part.inner), line.bits)
             if least is None:
                 raise CertificateError("the tree of the part does not cover its states, or a leaf has no bound")
             if Fraction(least, 1 << part.table.d) < Fraction(line.bound):

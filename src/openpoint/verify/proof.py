@@ -24,7 +24,6 @@ The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.ve
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -90,7 +89,7 @@ def check(
     return of_part((0, 1), progress)  # refused: the words are those of one process; or a process was killed
 
 
-def opened(net: Network, path: Path | str | io.BytesIO) -> Archive:
+def opened(net: Network, path: Path | str) -> Archive:
     """The file of a certificate of a network."""
     return Archive(path, net.n_terminals + net.n_conductors)
 
@@ -107,9 +106,14 @@ def _checked(
 
 
 def _proven(
-    question: Question, archive: Archive, part: tuple[int, int], progress: Callable[[int, int], None] | None = None
+    question: Question,
+    archive: Archive,
+    part: tuple[int, int],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    alone: bool = False,
 ) -> tuple[Claim, Verified]:
-    """Go through a file, whose place the error names."""
+    """Go through a file, whose place the error names; `alone`: or through the certificate of a future in it."""
     proof = None
     try:
         steps = None if question.steps is None else len(question.steps.hours)
@@ -120,7 +124,7 @@ def _proven(
             proof.line(read_line(archive, proof.sizes))
             if progress is not None:
                 progress(*archive.place)
-        if archive.line() is not None:
+        if not alone and archive.line() is not None:
             raise CertificateError("there are more lines after the last node")
         return proof.claim, proof.end()
     except CertificateError as error:
@@ -141,7 +145,10 @@ def _with_alone(question: Question, head: Head, archive: Archive) -> Question:
     for k, size in enumerate(head.alone):
         one = replace(question, futures=None, net=replace(question.net, s_power=futures.demands[k]))
         try:
-            claims.append(_proven(one, opened(one.net, io.BytesIO(archive.block(size))), (0, 1))[0])
+            begun = archive.lines
+            claims.append(_proven(one, archive, (0, 1), alone=True)[0])
+            if archive.lines - begun != size:
+                raise CertificateError(f"it has {archive.lines - begun} lines, not {size}")
         except CertificateError as error:
             raise CertificateError(f"future {k + 1} by itself: {error}") from None
     alone = [claim.attained for claim in claims], [claim.bound for claim in claims]

@@ -19,7 +19,6 @@ import gzip
 import itertools
 import json
 import math
-import struct
 import sys
 import zlib
 from fractions import Fraction
@@ -32,7 +31,7 @@ TOLERANCE = ONE // 10**8  # of values and limits of states by power flow, relati
 LITTLE = ONE >> 64  # more than what a power flow is wrong by
 OPEN, CLOSED, FREE = 0, 1, 2
 MOST_BYTES = 1 << 29  # of a file, unpacked
-MOST = (1 << 62) + 1  # whole numbers are less, in absolute value
+HALF, MOST = 1 << 61, (1 << 62) + 1  # whole numbers are less, in absolute value
 
 class Refused(Exception):
     """The certificate does not prove what is asked."""
@@ -82,67 +81,41 @@ def parsed(text):
         raise Refused(f"{word} is no number")
     return json.loads(text, object_pairs_hook=once, parse_constant=never)
 
-def wrapped(value):
-    """A number modulo 2^64, from -2^63 on."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+def lines_of(text):
+    """The lines of a certificate, unpacked."""
+    need(len(text) <= MOST_BYTES and text[-1:] == b"\n", "the file is too large, or ends within a line")
+    return map(parsed, text[:-1].split(b"\n"))
 
-class File:
-    """A certificate, unpacked: lines of JSON, some of them followed by numbers in binary."""
+def words(lines):
+    """The next line: a word, and what comes after it."""
+    word, *rest = listed(next(lines, None))
+    need(type(word) is str, "a line does not begin with a word")
+    return word, rest
 
-    def __init__(self, text):
-        need(len(text) <= MOST_BYTES, "the file is too large")
-        self.text, self.at = text, 0
-
-    def line(self):
-        end = self.text.find(b"\n", self.at)
-        need(end >= 0, "the file ends too early")
-        found, self.at = parsed(self.text[self.at : end]), end + 1
-        return found
-
-    def words(self):
-        """The next line: a word, and what comes after it."""
-        word, *rest = listed(self.line())
-        need(type(word) is str, "a line does not begin with a word")
-        return word, rest
-
-    def take(self, size):
-        self.at += size
-        need(self.at <= len(self.text), "the file ends too early")
-        return self.text[self.at - size : self.at]
-
-    def two(self, count, width):
-        """Two lists of numbers, the lowest bytes of all first, each number less the one before it in its list."""
-        need(type(width) is int and width in (1, 2, 4, 8), f"numbers of {width!r:.40} bytes")
-        block = self.take(2 * count * width)
-        rows = [int.from_bytes(block[k :: 2 * count], "little", signed=True) for k in range(2 * count)]
-        return [[wrapped(v) for v in itertools.accumulate(part)] for part in (rows[:count], rows[count:])]
+def multipliers(given, count, bits, least=1 - MOST, most=MOST):
+    """Lists of so many numbers, which are given times 2^bits."""
+    less = BITS - whole(bits, 0, 41)
+    return [[min(max(whole(v, 1 - MOST, MOST) << less, least), most) for v in listed(row, count)] for row in given]
 
 class Multipliers:
     """y and μ of the last line, times 2^bits; those of the next line are given as differences."""
 
     def __init__(self, count):
-        self.count, self.bits, self.y, self.mu = count, 0, [0] * count, [0] * count
+        self.count, self.bits, self.rows = count, 0, [[0] * count] * 2
 
-    def read(self, file, bits, width):
-        more, less = max(whole(bits, 0, 41) - self.bits, 0), max(self.bits - bits, 0)
-        self.y, self.mu = ([wrapped((wrapped(a << more) >> less) + b) for a, b in zip(row, steps)]
-                           for row, steps in zip((self.y, self.mu), file.two(self.count, width)))
-        self.bits = bits
-        return self
-
-    def line(self, file, given):
-        """Go on to a line of [bits, roots, φ, near, width]: its roots, φ and near."""
-        bits, tops, *pairs, width = given
+    def line(self, given):
+        """Go on to a line of [bits, roots, φ, near, y, μ]: its y and μ, roots, φ and near."""
+        bits, tops, *pairs, y, mu = listed(given, 6)
         found = [different(tops, self.count)]
         for least, some in zip((1 - MOST, 1), pairs):
             some = [listed(pair, 2) for pair in listed(some)]
             found.append({whole(bus, 0, self.count): whole(value, least, MOST) for bus, value in some})
             need(len(found[-1]) == len(some), "a bus is given twice")
-        self.read(file, bits, width)
-        return found
-
-    def scaled(self, least=-ONE << 64, most=ONE << 64):
-        return [[min(max(a << BITS - self.bits, least), most) for a in row] for row in (self.y, self.mu)]
+        more = max(whole(bits, 0, 41) - self.bits, 0), max(self.bits - bits, 0)
+        self.rows = [[min(max(a << more[0] >> more[1], -HALF), HALF) + whole(b, 1 - MOST, MOST)
+                      for a, b in zip(row, listed(steps, self.count))] for row, steps in zip(self.rows, (y, mu))]
+        self.bits = bits
+        return [[a << BITS - bits for a in row] for row in self.rows], found
 
 # 2. The problem -------------------------------------------------------------------------------------------------------
 
@@ -591,9 +564,9 @@ class Bound:
         self.problem, self.g, self.base, self.firm, self.loss = problem, g, base, firm, problem.loss
         self.boxes, self.devices = ([], []) if part else (problem.boxes, problem.devices)
 
-    def value(self, status, given, line, spans=(), demand=None):
-        """The bound at multipliers, and at roots, φ and near of a line; None: none."""
-        g, (tops, phi, near), (y, mu) = self.g, line, given.scaled()
+    def value(self, status, line, spans=(), demand=None):
+        """The bound at the multipliers, roots, φ and near of a line; None: none."""
+        g, ((y, mu), (tops, phi, near)) = self.g, line
         if any(y[bus] or mu[bus] for bus in self.firm):
             return None
         self.y, self.mu = ([a + b for a, b in zip(row, base)] for row, base in zip((y, mu), self.base))
@@ -764,7 +737,7 @@ class Many:
     counted, of which `share` must. `minus`, `less`: of regret what each future loses at best by itself, as attained
     and at least."""
 
-    def __init__(self, problem, head, file):
+    def __init__(self, problem, head, lines):
         g, given = problem.grid, problem.given
         if given["futures"]:
             asked = given["futures"]
@@ -779,16 +752,16 @@ class Many:
             for k, length in enumerate(listed(head["alone"], count) if self.regret else []):
                 alone = Problem(json.dumps(given | {"futures": None}))
                 alone.grid.p, alone.grid.q = p[k], q[k]
-                check = Check(alone, File(file.take(whole(length, 1, MOST_BYTES))))
+                check = Check(alone, itertools.islice(lines, whole(length, 1, MOST_BYTES)))
                 check.run()
                 self.minus[k], self.less[k] = check.worst, check.least
             return
         steps, hours, self.regret = given["year"], [fixed(v) for v in given["year"]["hours"]], False
         profile = [[fixed(v) for v in row] for row in steps["profiles"]]
         need(min(hours, default=0) > 0 and len(profile) == len(hours), "a step has no length")
-        count, width = whole(head["groups"], 1, len(hours) + 1), len(profile[0])
-        label = struct.unpack(f"<{len(hours)}i", file.take(4 * len(hours)))
-        need(set(label) == set(range(count)), "the steps are not in these groups")
+        label, width = [whole(k, 0, len(hours)) for k in listed(head["groups"], len(hours))], len(profile[0])
+        count = max(label) + 1
+        need(set(label) == set(range(count)), "a group has no step")
         power = [(problem.number[s.bus], s.follows, fixed(s.p), fixed(s.q))
                  for s in table(steps["shares"], "bus follows p q")]
         means, lengths = [[0] * width for _ in range(count)], [0] * count
@@ -966,15 +939,15 @@ class Paths:
 class Parts:
     """The parts of the paths of a node, whose lines follow."""
 
-    def __init__(self, check, file, line, status):
-        paths, (count, number, prices, flow_bits, flow_width, bits, width) = check.paths, line
-        self.paths, self.status, self.file, size = paths, status, file, len(paths.junctions)
-        whole(count, 1, 1 << 31), whole(number, len(paths.ends), len(paths.ends) + 1)
+    def __init__(self, check, line, status):
+        paths, (count, prices, flow_bits, forth, back, bits, *held) = check.paths, line
+        self.paths, self.status, size, number = paths, status, len(paths.junctions), len(paths.ends)
+        whole(count, 1, 1 << 31)
         prices = [whole(z, 1 - MOST, MOST) << BITS - 40 for z in listed(prices, size)]
         need(sum(map(abs, prices)) < 32 * ONE, "prices are too large")
         self.price = dict(zip(paths.junctions, prices))
-        flows, self.arcs = Multipliers(2 * number).read(file, flow_bits, flow_width).scaled(0), {}
-        held = Multipliers(size).read(file, bits, width).scaled(0, 4 * ONE)
+        flows, self.arcs = multipliers((forth, back), 2 * number, flow_bits, 0, MOST << BITS), {}
+        held = multipliers(held, size, bits, 0, 4 * ONE)
         for at, k in enumerate(sorted(range(number), key=lambda k: min(paths.branches[k]))):
             for end in (0, 1) if paths.ends[k][0] != paths.ends[k][1] else ():
                 if paths.ends[k][end] >= 0:
@@ -983,7 +956,7 @@ class Parts:
         self.of, self.free = {-1: (0, 0)} | dict(zip(paths.junctions, zip(*held))), set(range(number))
         total, outer = paths.fixed, set(self.price)
         for _ in range(count):
-            inner, bound = self._part(file.words())
+            inner, bound = self._part(words(check.lines))
             outer, total = outer - inner, total + bound
         need(not self.free, "a path is in no part")
         total += sum(self.price[j] for j in outer) + self._drawn(outer, self.of)
@@ -1001,7 +974,7 @@ class Parts:
 
     def _part(self, line):
         """Check a part; its inner junctions and its bound."""
-        word, (names, inner, bound, nodes, bits, width), paths = line[0], listed(line[1], 6), self.paths
+        word, (names, bound, nodes, bits, rows), paths = line[0], listed(line[1], 5), self.paths
         names = different(names, paths.g.m)
         need(word == "part" and names and all(e in paths.of for e in names), "no part, or no path")
         some = [paths.of[e] for e in names]
@@ -1010,12 +983,10 @@ class Parts:
         self.some, met = some, {j for k in some for j in paths.ends[k]} - {-1}
         beside = {j for k, ends in enumerate(paths.ends) if k not in set(some) for j in ends}
         self.met, self.inside = sorted(met), sorted(met - beside)
-        whole(inner, len(self.inside), len(self.inside) + 1)
         bound, places = fixed(bound, -1), [(at, q) for at, k in enumerate(some) for q in range(len(paths.branches[k]))]
         nodes = [whole(what, -2, len(some) + len(places)) for what in listed(nodes)]
-        count = nodes.count(-1)
-        rows = Multipliers(inner * count).read(self.file, bits, width).scaled(0, 4 * ONE)
-        leaves, of, nodes, states = iter(range(count)), dict(self.of), iter(nodes), [self._states(k) for k in some]
+        rows = multipliers(listed(rows, nodes.count(-1)), 2 * len(self.inside), bits, 0, 4 * ONE)
+        leaves, of, nodes, states = iter(rows), dict(self.of), iter(nodes), [self._states(k) for k in some]
         stack = [([may for _, may in states], [(0, len(paths.branches[k]) - 1) for k in some])]
         while stack:
             may, ends = stack.pop()
@@ -1036,9 +1007,9 @@ class Parts:
                 stack += [([{s} if k == what else states for k, states in enumerate(may)], ends)
                           for s in (0, 1, None) if s in may[what]]
             else:
-                row = next(leaves) if what == -1 else None
-                of |= {j: (rows[0][at * count + row], rows[1][at * count + row])
-                       for at, j in enumerate(self.inside if what == -1 else ())}
+                if what == -1:
+                    row = next(leaves)
+                    of |= zip(self.inside, zip(row, row[len(self.inside):]))
                 need(self._least(may, open_at, of) >= bound, "a leaf of a part does not reach its bound")
         need(next(nodes, None) is None, "a tree of a part goes on after its end")
         return set(self.inside), bound
@@ -1106,31 +1077,29 @@ class Regions:
         columns = g.p_v, g.q_v, g.p_w, g.q_w, g.g, g.b, g.g_fr, g.b_fr, g.g_to, g.b_to
         need(plain and not any(map(any, columns)) and all(t == ONE for t in g.tap) and min(g.r + g.x) >= 0,
              "regions do not cover this grid")
-        apart, line = set(different(rest[0], g.n)), held.line(check.file, rest[1:])
-        self.y, self.mu = held.scaled()
+        apart, ((self.y, self.mu), line) = set(different(rest[0], g.n)), held.line(rest[1:])
         self._divide(apart)
         self.w = self._squares(max(check.goal, 0))
         worth, total = [0] * g.n, 0
         for buses, hubs, branches in zip(self.buses, self.hubs, self.branches):
-            (word, rest), every = check.file.words(), sorted([*buses, *hubs])
-            count, given, prices = listed(rest, 3)
-            need(word == "region" and whole(count, len(every), len(every) + 1), "a region does not begin")
+            (word, rest), every = words(check.lines), sorted([*buses, *hubs])
+            given, prices = listed(rest, 2)
+            need(word == "region", "a region does not begin")
             prices = dict(zip(hubs, (whole(k, 1 - MOST, MOST) << BITS - 40 for k in listed(prices, len(hubs)))))
             for hub, price in prices.items():
                 worth[hub] -= price
             part = self._part(every, prices, branches, [0] * g.n, prices)
             base = [[row[bus] if bus in prices else 0 for bus in every] for row in (self.y, self.mu)]
-            tree = Tree(part, [self.status[e] for e in branches], check.file)
+            tree = Tree(part, [self.status[e] for e in branches], check.lines)
             bound, of = Bound(problem, part, base, part.sources, part=True), Multipliers(part.n)
             tree.run(lambda word, rest: tree.bounded(word, rest, bound, of, fixed(given, 1)))  # noqa: B023
             total += fixed(given, -1)
-        part, there = self._part(self.supplied, g.sources, self.inside, worth, {}), Multipliers(len(self.supplied))
+        part = self._part(self.supplied, g.sources, self.inside, worth, {})
         number = {bus: k for k, bus in enumerate(self.supplied)}
-        there.y, there.mu = ([row[bus] for bus in self.supplied] for row in (held.y, held.mu))
-        there.bits = held.bits
+        there = [[row[bus] for bus in self.supplied] for row in (self.y, self.mu)]
         phi, near = ({number[bus]: v for bus, v in some.items() if bus in number} for some in line[1:])
         bound = Bound(problem, part, ([0] * part.n, [0] * part.n), part.sources, part=True)
-        found = bound.value([CLOSED] * part.m, there, ([], phi, near))
+        found = bound.value([CLOSED] * part.m, (there, ([], phi, near)))
         need(found is not None and total + found >= check.goal, "the bounds of the regions do not add up")
 
     def _divide(self, apart):
@@ -1204,8 +1173,8 @@ class Tree:
     A node has the states of branches, the positions that devices may have (spans), and bounds of futures (values);
     closings: branches that cannot be open; opened: bounds with a branch open."""
 
-    def __init__(self, g, status, file, spans=()):
-        self.g, self.file, self.waiting, self.number = g, file, {}, 0
+    def __init__(self, g, status, lines, spans=()):
+        self.g, self.lines, self.waiting, self.number = g, lines, {}, 0
         self.enter(SimpleNamespace(status=list(status), spans=list(spans), values={}))
 
     def enter(self, node):
@@ -1232,7 +1201,7 @@ class Tree:
     def run(self, other):
         """Follow the lines until all nodes are done; `other`: what follows a line with a bound."""
         while self.node is not None or self.waiting:
-            word, rest = self.file.words()
+            word, rest = words(self.lines)
             node, count = self.node, len(rest)
             need((node is None) == (word == "from"), f"'{word:.20}' where a node is done, or is not")
             if word == "from" and count == 1 and type(rest[0]) is int and rest[0] in self.waiting:
@@ -1253,10 +1222,10 @@ class Tree:
 
     def bounded(self, word, rest, bound, multipliers, goal):
         """A line `bound` or `probe` of one demand."""
-        branch = rest[:-5]
-        need(word in ("bound", "probe") and len(rest) == 5 + (word == "probe"), f"'{word:.20}' does not hold here")
+        branch = rest[:-6]
+        need(word in ("bound", "probe") and len(rest) == 6 + (word == "probe"), f"'{word:.20}' does not hold here")
         status = self.with_open(*branch) if branch else self.node.status
-        found = bound.value(status, multipliers, multipliers.line(self.file, rest[-5:]), self.node.spans)
+        found = bound.value(status, multipliers.line(rest[-6:]), self.node.spans)
         need(found is not None and found >= goal, "a bound does not reach what is claimed")
         self.close(branch)
 
@@ -1268,14 +1237,14 @@ class Tree:
 class Check:
     """A certificate, checked against a problem. worst, least: what the best state is worth at most, and the bound."""
 
-    def __init__(self, problem, file):
-        self.problem, self.file, g = problem, file, problem.grid
-        self.head = head = file.line()
+    def __init__(self, problem, lines):
+        self.problem, self.lines, g = problem, lines, problem.grid
+        self.head = head = next(lines, None)
         must = {"format", "question", "open", "generation", "value", "bound"}
         may = must | {"voltage_loss", "positions", "base", "alone", "groups"}
-        need(type(head) is dict and head.get("format") == "openpoint certificate 12", "this is no certificate 12")
+        need(type(head) is dict and head.get("format") == "openpoint certificate 13", "this is no certificate 13")
         need(must <= set(head) <= may and ("groups" in head) == bool(problem.given["year"]), "the head has other parts")
-        self.many = Many(problem, head, file) if problem.many else None
+        self.many = Many(problem, head, lines) if problem.many else None
         need("alone" not in head or self.many, "the head has other parts")
         alone = problem.by_loss and not problem.devices
         need(not self.many or (alone and not problem.generators), "many are for losses")
@@ -1403,13 +1372,12 @@ class Check:
     def _line(self, word, rest):
         """A line with a bound."""
         tree, node, many, count = self.tree, self.tree.node, self.many, len(rest)
-        if many and word == "future" and count == 7:
+        if many and word == "future" and count == 8:
             k, branch = whole(rest[0], 0, len(many.demands)), whole(rest[1], -1, self.problem.grid.m)
             status = node.status if branch < 0 else tree.with_open(branch)
             node.tried[k, branch] = node.tried.get((k, branch), 0) + 1
             need(node.tried[k, branch] <= 64, "a future is bounded too often")
-            line = self.given[k].line(self.file, rest[2:])
-            found = self.bound.value(status, self.given[k], line, (), many.demands[k])
+            found = self.bound.value(status, self.given[k].line(rest[2:]), (), many.demands[k])
             known = node.values if branch < 0 else node.opened.setdefault(branch, {})
             known[k] = max(v for v in (found, known.get(k), node.values.get(k), self.unknown) if v is not None)
         elif many and word in ("bound", "probe") and count == (word == "probe"):
@@ -1428,9 +1396,9 @@ class Check:
         elif word == "judged" and not rest and FREE not in node.status and all(a == b for a, b in node.spans):
             self._judge(node)
             tree.node = None
-        elif not many and word in ("parts", "regions") and count == (7 if word == "parts" else 6):
+        elif not many and word in ("parts", "regions") and count == (8 if word == "parts" else 7):
             if word == "parts":
-                Parts(self, self.file, rest, node.status)
+                Parts(self, rest, node.status)
             else:
                 Regions(self, node, rest)
             tree.node = None
@@ -1451,12 +1419,12 @@ class Check:
     def run(self):
         """Go through the tree; the number of its nodes."""
         spans = [(0, len(d.values) - 1) for d in self.problem.devices]
-        self.tree = Tree(self.problem.grid, self.problem.first, self.file, spans)
+        self.tree = Tree(self.problem.grid, self.problem.first, self.lines, spans)
         self.tree.run(self._line)
-        need(self.file.at == len(self.file.text), "the file goes on after its end")
+        need(next(self.lines, None) is None, "the file goes on after its end")
         return self.tree.number
 
-BROKEN = Refused, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error
+BROKEN = Refused, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
 
 def main(arguments):
     """Check a certificate; the exit code."""
@@ -1467,7 +1435,7 @@ def main(arguments):
         print(f"not readable: {error!r}", file=sys.stderr)
         return 2
     try:
-        check = Check(problem, File(text))
+        check = Check(problem, lines_of(text))
         nodes = check.run()
     except BROKEN as error:
         print(f"refused: {error!r}", file=sys.stderr)

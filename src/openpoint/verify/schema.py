@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Floats, Ints
 from openpoint.errors import OpenpointError
 
 SHOWN = 40
@@ -66,6 +66,13 @@ def array(value: Any, place: str, size: int | None = None) -> list[Any]:
 def wholes(value: Any, place: str, least: int, most: int, size: int | None = None) -> list[int]:
     """Whole numbers from `least` to `most`."""
     return [whole(each, place, least, most) for each in array(value, place, size)]
+
+
+def integers(value: Any, place: str, size: int | None = None) -> Ints:
+    """Whole numbers that fit in 63 bits, as an array."""
+    if set(map(type, array(value, place, size))) - {int} or max(map(abs, value), default=0) > LARGE:
+        raise refused(value, place, f"a list of whole numbers up to {LARGE}")
+    return np.array(value, dtype=np.int64)
 
 
 def different(value: Any, place: str, count: int) -> list[int]:

@@ -55,10 +55,10 @@ class FuturesCertificate:
         self.lines = Certificate(path, network, no_devices(), built.model, built.numbering, asked=asked)
         self.network, self.numbering = network, built.numbering
         self.record = record_for(built.model, len(built.model.fr) + SPARE)
-        self.more: dict[str, Any] = {"alone": [len(proof) for proof in alone]} if alone else {}
-        self.numbers = b"".join(alone)
+        self.more: dict[str, Any] = {"alone": [proof.count(b"\n") for proof in alone]} if alone else {}
+        self.alone = b"".join(alone)
         if label is not None:
-            self.more, self.numbers = {"groups": int(label.max()) + 1}, label.astype("<i4").tobytes()
+            self.more = {"groups": label.tolist()}
         self.each = [Steps.of(built.numbering, built.p.shape[1]) for _ in range(len(built.p))]
         self.node, self.broken = 1, False
         self.origin: dict[int, int] = {}
@@ -83,8 +83,8 @@ class FuturesCertificate:
         """Write the bounds of future k in these rows of the record: of the node, or with a branch open."""
         for row in rows:
             branch = int(self.record.branch[row])
-            more, numbers = self.each[k].to(self.record, row)
-            self.lines.write(["future", k, -1 if branch < 0 else int(self.numbering.branch[branch]), *more], numbers)
+            opened = -1 if branch < 0 else int(self.numbering.branch[branch])
+            self.lines.write(["future", k, opened, *self.each[k].to(self.record, row)])
 
     def must_close(self, branches: Iterable[int]) -> None:
         """These branches cannot be open: the bounds with each of them open reach the cutoff."""
@@ -112,4 +112,4 @@ class FuturesCertificate:
         head = self.lines.head(closed, (value, min(bound, value)))
         none = np.zeros(len(self.network.generator_names))
         head |= {"generation": [none.tolist(), none.tolist()]} | self.more
-        self.lines.close(head, self.numbers)
+        self.lines.close(head, self.alone)

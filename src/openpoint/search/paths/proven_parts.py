@@ -23,7 +23,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.jit import lean
 from openpoint.search.certificate import Certificate
-from openpoint.search.certificate_lines import Line, packed
+from openpoint.search.certificate_lines import Line
 from openpoint.search.kernel.arrays import Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
@@ -191,10 +191,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Proof:
-    """A bound of the first node, and the lines that show it, each with the numbers that follow it."""
+    """A bound of the first node, and the lines that show it."""
 
     bound: float
-    lines: list[tuple[Line, bytes]]
+    lines: list[Line]
 
 
 class ProvenParts:
@@ -254,8 +254,8 @@ class ProvenParts:
         found = bool(self.proof.lines)
         if found and self.certificate is not None:
             self.certificate.begin_anew()
-            for line, numbers in self.proof.lines:
-                self.certificate.write(line, numbers)
+            for line in self.proof.lines:
+                self.certificate.write(line)
         return found
 
     def _bounds(self, y: Floats, mu: Floats, cutoff: float) -> Iterator[bool]:
@@ -304,17 +304,17 @@ class ProvenParts:
         except CertificateError:
             return
         little = LOST * gap / max(1, len(border.parts))
-        lines, total = list[tuple[Line, bytes]](), Fraction(0)
+        lines, total = list[Line](), Fraction(0)
         for part in border.parts:
             line = _of_part(checked, part, priced.part(checked.paths_of(part.some)), little)
             if line is None:
                 return
-            total += Fraction(line[0][3])
+            total += Fraction(line[2])
             lines.append(line)
             yield True
         if priced.free.any():  # paths between sources, which no part has
             line = _of_rest(priced.part(np.flatnonzero(priced.free).tolist()))
-            total += Fraction(line[0][3])
+            total += Fraction(line[2])
             lines.append(line)
         lines = [_first(len(lines), checked.swept, found.flows, (y, mu), z), *lines]
         bound = float(np.nextafter(float(total + Fraction(priced.total, 1 << found.about.table.d)), -np.inf))
@@ -346,16 +346,13 @@ class ProvenParts:
         return Found(of, work, about, flows)
 
 
-def _first(count: int, swept: Swept, flows: Ints, held: tuple[Ints, Ints], z: Ints) -> tuple[Line, bytes]:
+def _first(count: int, swept: Swept, flows: Ints, held: tuple[Ints, Ints], z: Ints) -> Line:
     """The line that divides the paths into so many parts."""
     ordered = flows.reshape(-1, 2, 2)[checker.order_of(swept)].reshape(-1, 2).T
-    of_flows, flow_width = packed(ordered)
-    of_held, width = packed(np.array(held))
-    line = ["parts", count, len(flows) // 2, z.tolist(), FLOW_BITS, flow_width, BITS, width]
-    return line, of_flows + of_held
+    return ["parts", count, z.tolist(), FLOW_BITS, *ordered.tolist(), BITS, *(part.tolist() for part in held)]
 
 
-def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float) -> tuple[Line, bytes] | None:
+def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float) -> Line | None:
     """The line of a part; None where the checker does not follow its tree."""
     nodes, some = part.nodes, checked.paths_of(part.some)
     assert nodes is not None
@@ -380,24 +377,22 @@ def _of_part(checked: CheckedPaths, part: Part, own: checker.Part, little: float
     shared = own.tree(tree.copy(), values, bits)
     share(own.table, own.room(), shared, own.of.status, own.mask.copy(), least)
     tree = shared.nodes
-    numbers, width = packed(values[tree[tree < 0] == NEW].T.reshape(2, -1))
-    return _line(own, least, tree, numbers, (bits, width))
+    return _line(own, least, tree, bits, values[tree[tree < 0] == NEW])
 
 
-def _of_rest(own: checker.Part) -> tuple[Line, bytes]:
+def _of_rest(own: checker.Part) -> Line:
     """The line of a part whose tree is one leaf."""
-    tree = np.array([SAME], dtype=np.int64)
-    least = own.least(tree, np.zeros((0, 2 * own.inner), dtype=np.int64), BITS)
+    tree, none = np.array([SAME], dtype=np.int64), np.zeros((0, 2 * own.inner), dtype=np.int64)
+    least = own.least(tree, none, BITS)
     assert least is not None
-    return _line(own, least, tree, b"", (0, 1))
+    return _line(own, least, tree, 0, none)
 
 
-def _line(own: checker.Part, least: int, tree: Ints, numbers: bytes, form: tuple[int, int]) -> tuple[Line, bytes]:
-    """The line of a part with a least bound, times 2^d; `form`: digits and bytes of the numbers."""
+def _line(own: checker.Part, least: int, tree: Ints, bits: int, leaves: Ints) -> Line:
+    """The line of a part with a least bound, times 2^d."""
     exact = Fraction(least - 1, 1 << own.table.d)  # another checker rounds otherwise
     bound = float(exact)
     if Fraction(bound) > exact:
         bound = float(np.nextafter(bound, -np.inf))
     whole = own.of.nodes.table
-    branches = whole.branch[whole.start[own.some]].tolist()
-    return ["part", branches, own.inner, bound, tree.tolist(), *form], numbers
+    return ["part", whole.branch[whole.start[own.some]].tolist(), bound, tree.tolist(), bits, leaves.tolist()]
