@@ -70,9 +70,13 @@ def wholes(value: Any, place: str, least: int, most: int, size: int | None = Non
 
 def integers(value: Any, place: str, size: int | None = None) -> Ints:
     """Whole numbers that fit in 63 bits, as an array."""
-    if set(map(type, array(value, place, size))) - {int} or max(map(abs, value), default=0) > LARGE:
-        raise refused(value, place, f"a list of whole numbers up to {LARGE}")
-    return np.array(value, dtype=np.int64)
+    try:
+        found = np.array(array(value, place, size), dtype=np.int64)
+        if set(map(type, value)) <= {int} and -LARGE <= found.min(initial=0) and found.max(initial=0) <= LARGE:
+            return found
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise refused(value, place, f"a list of whole numbers up to {LARGE}")
 
 
 def different(value: Any, place: str, count: int) -> list[int]:
