@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.year.read import read_year as read_year
     from openpoint.search.methods import Enumeration as Enumeration
     from openpoint.search.methods import TopologySearch as TopologySearch
+    from openpoint.studies.compare.study import compare as compare
     from openpoint.studies.dispatch.day.simulated import simulate_period as simulate_period
     from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
     from openpoint.studies.dispatch.front.study import dispatch_front as dispatch_front
@@ -110,6 +111,7 @@ _HOMES = {
     "openpoint.scenarios.storms": ("storms",),
     "openpoint.scenarios.year.read": ("Year", "read_year"),
     "openpoint.search.methods": ("Enumeration", "TopologySearch"),
+    "openpoint.studies.compare.study": ("compare",),
     "openpoint.studies.dispatch.day.simulated": ("simulate_period",),
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),

@@ -203,6 +203,7 @@ STUDIES = (
         folder="partition.steps",
         options=".options",
     ),
+    _study("compare", "Compare", "Ask the same study in several cases, and put their figures side by side."),
 )
 
 

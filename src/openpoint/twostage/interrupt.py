@@ -34,6 +34,7 @@ class Interrupt:
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if name in dir(signal)]
 _early: Interrupt | None = None
+_heard: Interrupt | None = None
 _of_command = False
 
 
@@ -46,14 +47,21 @@ def install() -> None:
 
 @contextmanager
 def listening() -> Iterator[Interrupt]:
-    """Catch Ctrl-C inside the block, and in a command SIGTERM and SIGHUP; outside the main thread nothing is caught."""
-    global _early
+    """Catch Ctrl-C inside the block, and in a command SIGTERM and SIGHUP; outside the main thread nothing is caught.
+
+    What a block within another one was asked, the outer one was asked, too.
+    """
+    global _early, _heard
     first, _early = _early, None
     interrupt = first or Interrupt()
+    outer, _heard = _heard, interrupt
     try:
         with _catching(interrupt, _ENDING if _of_command else ()):
             yield interrupt
     finally:
+        _heard = outer
+        if outer is not None and interrupt.requested:
+            outer.requested = True
         if first is not None:
             install()
 

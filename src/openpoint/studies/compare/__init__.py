@@ -1,0 +1,1 @@
+"""Compare: cases of one study side by side."""

@@ -1,0 +1,123 @@
+"""Cases side by side: each as by itself, all faults told before one is solved, and one table of all figures."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import openpoint
+from openpoint import OptionError, Termination
+from openpoint.options import declared
+from openpoint.studies.catalog import STUDIES
+from openpoint.studies.compare.options import CompareOptions
+from openpoint.studies.compare.report import label
+from tests.builders.pages import Page, render
+from tests.cli.desk import Command
+
+CASES = {"free": {}, "four": {"max_changes": 4}, "locked": {"locked_open": ["33"]}}
+
+
+def test_every_case_is_as_by_itself() -> None:
+    found = openpoint.compare("baran33", "reconfigure", CASES)
+    for name, options in CASES.items():
+        alone = openpoint.reconfigure("baran33", **options)  # type: ignore[arg-type]
+        assert found[name].loss_kw == alone.loss_kw
+        figures = dict(found.figures.filter(case=name).select("figure", "value").iter_rows())
+        assert figures["loss_kw"] == alone.loss_kw
+        assert figures["v_min_pu"] == alone.v_min_pu
+        assert dict(found.wide.select("figure", name).iter_rows())["loss_kw"] == alone.loss_kw
+    assert found.cases["options"].to_list() == ["", "max_changes = 4", "locked_open = ('33',)"]
+    assert found.exit_code == 0
+    with pytest.raises(OptionError, match="there is no result of a case 'fuor'"):
+        found["fuor"]
+
+
+def test_texts_files_and_mappings_ask_the_same(tmp_path: Path, command: Command) -> None:
+    file = tmp_path / "cases.toml"
+    file.write_text("[common]\nmax-changes = 4\n[a]\nv-min = 0.92\n[b]\nopen = ['7', '9']\nsoft-limits = true\n")
+    mapping = {
+        "a": {"v_min": 0.92, "max_changes": 4},
+        "b": {"locked_open": ["7", "9"], "soft_limits": True, "max_changes": 4},
+    }
+    texts = ["a: --v-min 0.92 --max-changes=4", "b: --open 7 --open 9 --soft-limits --max-changes 4"]
+    asked = [CompareOptions("reconfigure", given).questions() for given in (file, mapping)]
+    asked.append(CompareOptions("reconfigure", case=texts).questions())
+    assert asked[0] == asked[1] == asked[2]
+    done = command("compare", "baran33", "reconfigure", "--cases", file, "--case", "plain:")
+    assert (done.code, "3 cases of reconfigure" in done.out) == (0, True), done.err
+    assert "9 is open" not in done.out
+    assert done.out.count("b: ") > 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"of": "reconfigur"}, "Did you mean 'reconfigure'"),
+        ({"of": "compare"}, "no study of one grid"),
+        ({"of": "reconfigure-fleet"}, "no study of one grid"),
+        ({"of": "reconfigure", "case": ["a:"]}, "two cases or more"),
+        ({"of": "reconfigure", "case": ["a:", "b"]}, "'b' has no colon"),
+        ({"of": "reconfigure", "case": ["a:", "a:"]}, "there twice"),
+        ({"of": "reconfigure", "case": ["a: --v-mim 0.9", "b: --max-changes x"]}, "Did you mean 'v-min'"),
+        ({"of": "reconfigure", "case": ["a: --v-mim 0.9", "b: --max-changes x"]}, "case 'b': max_changes is 'x'"),
+        ({"of": "reconfigure", "case": ["a: --v-min", "b:"]}, "--v-min has no value"),
+        ({"of": "reconfigure", "cases": {"a": {"gap": -1.0}, "b": {"nonsense": 1}}}, "nonsense: no such option"),
+        ({"of": "reconfigure", "cases": {"a": 3, "b": {}}}, "a is no table of options"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_anything_is_solved(given: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        CompareOptions(**given)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_ctrl_c_keeps_the_cases_up_to_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.twostage.interrupt._early", None)
+    cases = {"first": {"method": "enumeration"}, "second": {"method": "enumeration"}, "third": {}}
+    seen: list[str] = []
+
+    def stop(iteration: object) -> None:
+        seen.append(str(iteration))
+        if sum("second" in text for text in seen) == 1:  # a second request would end it at once
+            signal.raise_signal(signal.SIGINT)
+
+    found = openpoint.compare("civanlar16", "reconfigure", cases, progress=stop)
+    assert next(iter(found.results)) == "first"
+    assert "third" not in found.results
+    assert found.exit_code == Termination.INTERRUPTED.exit_code
+    assert "interrupted before" in found.in_short
+
+
+def test_the_page_shows_what_differs_and_what_the_figures_are() -> None:
+    found = openpoint.compare("baran33", "reconfigure", CASES)
+    text = Page(render(found)).text
+    assert "6 branches are open in some cases only" in text or "branches are open in some cases only" in text
+    assert "loss, kW: exact AC loss of the answer" in text
+    assert found.kinds == ("objectives", "voltages")
+    for kind in found.kinds:
+        assert found.plot(kind).get_axes()
+
+
+@pytest.mark.parametrize(
+    "study", [each.name for each in STUDIES if not each.question.several and each.name != "compare"]
+)
+def test_every_study_of_one_grid_may_be_asked(study: str) -> None:
+    """A case may have each of its options; what must be given is missed by its name."""
+    must = [name for name, told, _ in declared(next(s for s in STUDIES if s.name == study).question) if told.positional]
+    if must or study == "harden":  # which needs one of two
+        with pytest.raises(OptionError, match=r"case 'a'.*case 'b'"):
+            CompareOptions(study, case=["a:", "b:"])
+    else:
+        assert set(CompareOptions(study, case=["a:", "b:"]).questions()) == {"a", "b"}
+
+
+def test_units_stand_behind_the_names_of_figures() -> None:
+    assert [label(name) for name in ("loss_kw", "v_min_pu", "energy_mwh", "gap", "waiting_count")] == [
+        "loss, kW",
+        "v min, pu",
+        "energy, MWh",
+        "gap",
+        "waiting count",
+    ]
