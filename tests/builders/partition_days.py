@@ -301,7 +301,11 @@ SIX = ("s712c", "s720c", "s722b", "s728", "s731b", "s738a")
 """The loads that are uncertain."""
 
 
-@cache
 def planned(level: float, loads: int | str | tuple[str, ...] = SIX) -> PartitionResult:
     """The plan where these loads deviate by up to a share."""
+    return _planned(level, loads)
+
+
+@cache
+def _planned(level: float, loads: int | str | tuple[str, ...]) -> PartitionResult:
     return openpoint.partition(openpoint.read("ieee37-microgrids"), uncertainty=level, uncertain_loads=loads)

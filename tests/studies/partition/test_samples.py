@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,6 @@ from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.clock import FAILURES, FailingExecutor
 from tests.builders.partition_days import SIX, planned
 from tests.builders.partitions import five, random_feeder
-
-STARTS = ("| none |", "| six |", "| all thirty |")
 
 
 @pytest.fixture(scope="module")
@@ -321,34 +318,6 @@ def test_what_makes_no_sense_is_refused(small: PartitionResult, options: dict[st
 def test_without_a_plan_there_is_nothing_to_judge(small: PartitionResult) -> None:
     with pytest.raises(OptionError, match="no plan"):
         sample_partition(replace(small, decision=None))
-
-
-def test_the_table_of_the_documentation_holds() -> None:
-    """Served load, cost, blocks and switches of every level; what is more uncertain serves less and costs more."""
-    text = (Path(__file__).parents[3] / "docs" / "measurements.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:7]] for line in text.splitlines() if line.startswith(STARTS)]
-    assert len(rows) == 7
-    found: dict[str, list[PartitionResult]] = {"six": [], "all thirty": []}
-    for which, level, *_ in rows:
-        result = planned(float(level[:-1]) / 100.0, {"none": 0, "six": SIX, "all thirty": "all"}[which])  # type: ignore[arg-type]
-        for key in found if which == "none" else (which,):
-            found[key].append(result)
-    expected = [found["six"][0], *found["six"][1:], *found["all thirty"][1:]]
-    for row, result in zip(rows, expected, strict=True):
-        assert result.gap == 0.0
-        figures = [len(result.energised_blocks), len(result.closed_switches), result.served_kw]
-        assert [float(cell.replace(",", "")) for cell in row[2:5]] == figures
-        assert float(row[5].replace(",", "")) == pytest.approx(result.cost_usd, abs=0.006)
-    for results in found.values():
-        costs, served = ([getattr(each, name) for each in results] for name in ("cost_usd", "served_kw"))
-        blocks = [len(each.energised_blocks) for each in results]
-        assert costs == sorted(costs)
-        assert served == sorted(served, reverse=True)
-        assert blocks == sorted(blocks, reverse=True)
-    for some, every in zip(found["six"], found["all thirty"], strict=True):
-        assert some.cost_usd is not None
-        assert every.cost_usd is not None
-        assert every.cost_usd >= some.cost_usd - 1e-6
 
 
 def test_a_plan_is_kept_where_workers_are_lost(small: PartitionResult) -> None:

@@ -8,6 +8,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import cvxpy as cp
 import networkx as nx
@@ -26,6 +27,7 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Topology, compact
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
+from openpoint.studies.partition.samples import model_of
 from openpoint.studies.partition.setup import program_of
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
@@ -41,6 +43,8 @@ from tests.builders.microgrids import Edge, Feeder, Unit, brute_force, joined, r
 from tests.builders.partition_days import SIX, planned
 
 GAP = 1e-6
+STARTS = ("| none |", "| six |", "| all thirty |")
+"""Rows of the table of measurements."""
 
 
 def program(feeder: Feeder, chosen: list[int], deviation: float, **options: object) -> PartitionProgram:
@@ -135,20 +139,38 @@ def _existence(topology: Topology) -> Callable[[np.ndarray, np.ndarray, np.ndarr
     return exists
 
 
-def test_the_microgrids_of_the_published_counts() -> None:
-    """Levels as published; six loads are uncertain. Plans are checked by graphs, samples and bounds."""
-    served, costs = [], []
-    for level in (0.0, 0.1, 0.15, 0.25):
-        result = planned(level)
+def test_the_table_of_the_documentation_holds() -> None:
+    """Served load, cost, blocks and switches of every level; what is more uncertain serves less and costs more.
+
+    Plans are checked by graphs, and by the bounds of their proof.
+    """
+    text = (Path(__file__).parents[3] / "docs" / "measurements.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:7]] for line in text.splitlines() if line.startswith(STARTS)]
+    assert len(rows) == 7
+    found: dict[str, list[PartitionResult]] = {"six": [], "all thirty": []}
+    for which, level, *_ in rows:
+        result = planned(float(level[:-1]) / 100.0, {"none": 0, "six": SIX, "all thirty": "all"}[which])  # type: ignore[arg-type]
+        for key in found if which == "none" else (which,):
+            found[key].append(result)
+    expected = [found["six"][0], *found["six"][1:], *found["all thirty"][1:]]
+    for row, result in zip(rows, expected, strict=True):
+        assert result.gap == 0.0
         assert result.termination is Termination.OPTIMAL
         assert result.worst_slack_kw == 0.0
-        assert result.cost_usd is not None
-        served.append(result.served_kw)
-        costs.append(result.cost_usd)
         check_by_graphs(result)
-    assert served == [1742.0, 1180.0, 1002.0, 547.0]
-    assert costs == sorted(costs)
-    assert costs == pytest.approx([7701.2, 13207.57, 14943.5, 19366.3], abs=0.01)
+        figures = [len(result.energised_blocks), len(result.closed_switches), result.served_kw]
+        assert [float(cell.replace(",", "")) for cell in row[2:5]] == figures
+        assert float(row[5].replace(",", "")) == pytest.approx(result.cost_usd, abs=0.006)
+    for results in found.values():
+        costs, served = ([getattr(each, name) for each in results] for name in ("cost_usd", "served_kw"))
+        blocks = [len(each.energised_blocks) for each in results]
+        assert costs == sorted(costs)
+        assert served == sorted(served, reverse=True)
+        assert blocks == sorted(blocks, reverse=True)
+    for some, every in zip(found["six"], found["all thirty"], strict=True):
+        assert some.cost_usd is not None
+        assert every.cost_usd is not None
+        assert every.cost_usd >= some.cost_usd - 1e-6
 
 
 def check_by_graphs(result: PartitionResult) -> None:
@@ -161,7 +183,7 @@ def check_by_graphs(result: PartitionResult) -> None:
     blocks_joined.add_nodes_from(name for name, number in island.items() if number)
     blocks_joined.add_edges_from(shut.select("from_block", "to_block").iter_rows())
     assert set(blocks_joined) == set(result.energised_blocks)
-    assert nx.is_forest(blocks_joined) or not len(blocks_joined)
+    assert not len(blocks_joined) or nx.is_forest(blocks_joined)
     parts = [{island[name] for name in part} for part in nx.connected_components(blocks_joined)]
     assert sorted(parts) == [{k + 1} for k in range(len(parts))]
     home = {
@@ -190,8 +212,8 @@ def check_by_graphs(result: PartitionResult) -> None:
 @pytest.mark.parametrize(
     ("name", "loads", "expected"),
     [
-        ("ieee13-microgrids", 15, {0.0: 3466.316, 0.15: 3168.0, 0.25: 600.0}),
-        ("ieee123-microgrids", 20, {0.15: 2625.855, 0.25: 1320.548}),
+        ("ieee13-microgrids", 15, {0.0: 3466.316, 0.25: 600.0}),
+        ("ieee123-microgrids", 20, {0.25: 1320.548}),
     ],
 )
 def test_the_microgrids_of_other_feeders(name: str, loads: int, expected: dict[float, float]) -> None:
@@ -204,28 +226,11 @@ def test_the_microgrids_of_other_feeders(name: str, loads: int, expected: dict[f
         check_by_graphs(result)
 
 
-@pytest.mark.parametrize(("which", "level"), [(SIX, 0.25), ("all", 0.1)])
-def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: object, level: float) -> None:
-    grid = openpoint.read("ieee37-microgrids")
-    network = build_network(grid)
-    given = {"most_deviating": None, "ramp": 0.3, "max_grid_forming": 1}
-    question = program_of(
-        grid,
-        network,
-        blocks(network),
-        PartitionOptions(
-            uncertainty=level,
-            uncertain_loads=which,
-            **given,  # type: ignore[arg-type]
-        ),
-    )
-    robust = ColumnAndConstraint().solve(question).decision
-    still = question.with_uncertainty(
-        Box(np.zeros(len(question.loads.names)), np.zeros(len(question.loads.names))), question.risk
-    )
-    nominal = ColumnAndConstraint().solve(still).decision
-    assert robust is not None
-    assert nominal is not None
+def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not() -> None:
+    """By the whole model of the recourse, where every load is uncertain."""
+    level, plan = 0.1, model_of(planned(0.1, "all"))
+    question, robust = plan.program, plan.program.whole(plan.decision)
+    nominal = question.whole(model_of(planned(0.0, 0)).decision)
     recourse = LinearRecourse(template_of(question, len(robust), Goal.VIOLATION), Goal.VIOLATION)
     rng = np.random.default_rng(0)
     samples = level * rng.uniform(-1.0, 1.0, (100, len(question.loads.names)))
@@ -240,7 +245,8 @@ def test_a_robust_plan_holds_in_every_sample_and_a_nominal_one_does_not(which: o
 
 def test_fewer_loads_that_deviate_cost_less() -> None:
     grid = openpoint.read("ieee37-microgrids")
-    costs = [partition(grid, uncertainty=0.15, uncertain_loads=SIX, most_deviating=k).cost_usd for k in (0, 1, 6)]
+    one = partition(grid, uncertainty=0.15, uncertain_loads=SIX, most_deviating=1)
+    costs = [each.cost_usd for each in (planned(0.0, 0), one, planned(0.15))]
     assert costs == sorted(costs)  # type: ignore[type-var]
     question = program(*problems(1, seed=3)[0], most_deviating=1)
     assert isinstance(question.uncertainty, Budget | Box)

@@ -114,7 +114,7 @@ def a_day() -> PartitionStepsResult:
         grid,
         horizon,
         uncertainty=0.1,
-        uncertain_loads=2,
+        uncertain_loads=1,
         max_actions=2,
         costs=costs,
         method=ColumnAndConstraint(gap=0.01),
