@@ -183,12 +183,14 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[Truth, Floats], Floats], tuple[
 def test_the_answer_is_that_of_brute_force(case: str) -> None:
     options, measure, flavours = CASES[case]
     # In the smallest grids one topology is often the best in every future, and there is no regret.
-    buses, times = ((5, 8), 1) if case == "regret" else ((3, 7), 2)
-    for seed, flavour in enumerate(flavours * times):
+    buses = (5, 8) if case == "regret" else (3, 7)
+    for seed, flavour in enumerate(flavours):
         grid = random_grid(4000 + seed, replace(flavour, buses=buses))
         futures = futures_of(grid, seed)
-        result = openpoint.reconfigure_futures(grid, futures, method=METHOD, **options)
-        agree(grid, futures, result, measure)
+        # Enumeration does not know what each future would cost alone, of which regret is made.
+        for method in (METHOD,) if "regret" in case else (METHOD, Enumeration()):
+            result = openpoint.reconfigure_futures(grid, futures, method=method, **options)
+            agree(grid, futures, result, measure)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8])
@@ -200,19 +202,6 @@ def test_limits_may_be_missed_in_a_share_of_the_futures(share: float) -> None:
         result = openpoint.reconfigure_futures(grid, futures, limits_share=share, method=METHOD)
         ends.add(agree(grid, futures, result, expected, share))
     assert Termination.OPTIMAL in ends
-
-
-@pytest.mark.parametrize("options", [{}, {"risk": WorstCase()}, {"risk": CVaR(0.5)}, {"ambiguity": moved(0.3)}])
-def test_enumeration_gives_the_same(options: dict[str, Any]) -> None:
-    for seed, flavour in enumerate((RICH, LIMITED)):
-        grid = random_grid(4200 + seed, flavour)
-        futures = futures_of(grid, seed)
-        both = [
-            openpoint.reconfigure_futures(grid, futures, method=method, **options) for method in (Enumeration(), METHOD)
-        ]
-        assert (both[0].objective_kw is None) == (both[1].objective_kw is None)
-        if both[0].objective_kw is not None:
-            assert both[1].objective_kw == pytest.approx(both[0].objective_kw, rel=1.1 * GAP, abs=SMALL_KW)
 
 
 def test_the_one_piece_program_gives_the_same() -> None:
