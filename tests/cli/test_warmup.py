@@ -48,7 +48,7 @@ def kernels() -> Iterator[numba.core.dispatcher.Dispatcher]:
                 value
                 for value in vars(module).values()
                 if isinstance(value, numba.core.dispatcher.Dispatcher) and value.py_func.__module__ == module.__name__
-                if value.targetoptions.get("pipeline_class") is None and isinstance(value._cache, Cache)
+                if isinstance(value._cache, Cache)
             )
 
 

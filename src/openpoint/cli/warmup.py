@@ -21,7 +21,7 @@ from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
 from openpoint.search.kernel import entries
 from openpoint.search.kernel.arrays import work_for
-from openpoint.search.kernel.bookkeeping import counts
+from openpoint.search.kernel.bookkeeping import counts, record_for
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.search.model.build import build_model
 from openpoint.search.paths.explorer import PathExplorer, pool_within
@@ -192,6 +192,7 @@ def _steps_of_long_searches() -> None:
     pool = pool_within(1e6, model, explorer, counted)
     explorer.leave(pool, counted)
     entries.leave(model, work, pool, counted)
+    entries.take(model, work, pool, counted, record_for(model, 0))
     entries.bounded(model, work)
     entries.iterated(model, work, 1)
 

@@ -8,6 +8,7 @@ and copy no arrays need no reference counts: all decorators but `compiled` leave
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import sys
@@ -20,12 +21,16 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import event
+from numba.core import event, ir, typed_passes, untyped_passes
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, CompilerBase
+from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.dispatcher import Dispatcher
+from numba.core.ir_utils import get_definition, guard
+from numba.core.types.misc import unliteral
 
+from openpoint.compiled.table import TableType
 from openpoint.compiled.timer import TIMER
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,12 +48,12 @@ def compiled(function: Function) -> Function:
     released. The machine code is kept beside the package, or in the user's cache folder where the package is
     read-only; where neither can be written, each process compiles it.
     """
-    return _kept(function, _OPTIONS)
+    return _kept(function, {**_OPTIONS, "pipeline_class": _Outer})
 
 
 def lean(function: Function) -> Function:
     """As `compiled`, for a function that makes no arrays and copies no whole arrays."""
-    return _kept(function, _LEAN)
+    return _kept(function, {**_LEAN, "pipeline_class": _Lean, "no_cfunc_wrapper": True})
 
 
 def _kept(function: Function, options: dict[str, Any]) -> Function:
@@ -61,14 +66,25 @@ def _kept(function: Function, options: dict[str, Any]) -> Function:
 
 def inlined(function: Function) -> Function:
     """As `lean`, but called by compiled functions only: not kept by itself, and not callable from Python."""
-    result: Function = numba.njit(pipeline_class=_Inner, **_WITHIN)(function)
+    result: Function = _without_literals(numba.njit(pipeline_class=_Inner, **_WITHIN)(function))
     return result
 
 
 def always_inlined(function: Function) -> Function:
     """As `inlined`, but inlined whatever its length, not by the optimiser's choice: for calls in several loops."""
-    result: Function = numba.njit(pipeline_class=_Inner, forceinline=True, **_WITHIN)(function)
+    result: Function = _without_literals(numba.njit(pipeline_class=_Inner, forceinline=True, **_WITHIN)(function))
     return result
+
+
+def _without_literals(inner: Any) -> Any:
+    """The function, compiled once for numbers and not again for each number that stands in a call: it is inlined."""
+    if numba.config.DISABLE_JIT:
+        return inner
+    template = inner.get_call_template
+    inner.get_call_template = lambda args, kws: template(
+        tuple(map(unliteral, args)), {name: unliteral(kind) for name, kind in kws.items()}
+    )
+    return inner
 
 
 @contextmanager
@@ -99,14 +115,21 @@ class _Listener(event.Listener):  # type: ignore[misc]
             self._tell(event.data["dispatcher"].py_func.__name__, True)
 
 
+SELDOM = 100_000
+"""New objects after which the collector of cycles looks at them while something is compiled."""
+
+
 class _Timed(event.Listener):  # type: ignore[misc]
-    """A listener to numba's compilation events that tells them to `TIMER`."""
+    """A listener to numba's compilation events that tells them to `TIMER`, and lets the collector look seldom."""
 
     def on_start(self, _event: Any) -> None:
-        TIMER.begin()
+        if TIMER.begin():
+            self._often = gc.get_threshold()
+            gc.set_threshold(SELDOM, *self._often[1:])
 
     def on_end(self, _event: Any) -> None:
-        TIMER.end()
+        if TIMER.end():
+            gc.set_threshold(*self._often)
 
 
 event.register("numba:compile", _Timed())
@@ -190,15 +213,12 @@ def _of_package(room: ModuleType, names: Iterable[str]) -> Iterator[tuple[str, A
 
 
 class _Part(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a function that is only inserted into others: not optimised and not compiled by itself."""
+    """The code of a function that is only inserted into others: not linked, optimised and compiled by itself."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
         self._finalized = True
 
     @property
@@ -209,6 +229,97 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
         """Do nothing: without machine code there is no place for the environment, and no Python object reads it."""
 
 
-class _Inner(Compiler):  # type: ignore[misc]
+class _Linked(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function that Python calls: with each part that is inserted into it, at any depth, once."""
+
+    def __init__(self, *of: Any) -> None:
+        super().__init__(*of)
+        self.enable_object_caching()
+
+    def add_linking_library(self, library: Any) -> None:
+        if library not in self._linking_libraries:
+            super().add_linking_library(library)
+            if isinstance(library, _Part):
+                for part in library._linking_libraries:
+                    self.add_linking_library(part)
+
+
+class _Whole(_Linked):
+    """With arrays of its own."""
+
+
+class _LeanWhole(_Linked):
+    """Without arrays of its own."""
+
+    def _optimize_final_module(self) -> None:
+        """Optimise once: numba's first, cheap round is for counts of references, of which there are none."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _KnownFlags(FunctionPass):  # type: ignore[misc]
+    """Puts False for the flags of tables that are known beforehand: what they rule out is not even typed then."""
+
+    _name = "known_flags"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        for block in state.func_ir.blocks.values():
+            for assign in block.find_insts(ir.Assign):
+                value = assign.value
+                if not isinstance(value, ir.Expr) or value.op != "getattr":
+                    continue
+                of = guard(get_definition, state.func_ir, value.value)
+                table = state.args[of.index] if isinstance(of, ir.Arg) else None
+                if isinstance(table, TableType) and value.attr in table.left_out:
+                    assign.value = ir.Const(False, value.loc)
+                    state.func_ir._definitions[assign.target.name] = [assign.value]
+        return True
+
+
+PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    _KnownFlags,
+    untyped_passes.DeadBranchPrune,
+    untyped_passes.GenericRewrites,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    typed_passes.AnnotateTypes,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
+"""Numba's passes without those for what no lean function has: closures, expressions of arrays, parallel loops."""
+
+
+class _Lean(CompilerBase):  # type: ignore[misc]
+    """numba's compiler with few passes, for functions without arrays of their own."""
+
+    library: type[JITCodeLibrary] = _LeanWhole
+
     def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, _Part(target.codegen(), "inner"), *rest)
+        super().__init__(typing, target, self.library(target.codegen(), "lean"), *rest)
+
+    def define_pipelines(self) -> list[PassManager]:
+        passes = PassManager("lean")
+        for each in PASSES:
+            passes.add_pass(each, each.__name__)
+        passes.finalize()
+        return [passes]
+
+
+class _Inner(_Lean):
+    library = _Part
+
+
+class _Outer(Compiler):  # type: ignore[misc]
+    """numba's compiler with all its passes, for functions with arrays of their own."""
+
+    def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, _Whole(target.codegen(), "whole"), *rest)

@@ -10,9 +10,9 @@ the table. It has a length, and items by indices that are not negative (checked 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numba
 import numpy as np
@@ -33,7 +33,26 @@ from numba.np.numpy_support import from_dtype
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Base of frozen dataclasses whose fields are C-contiguous arrays, integers, floats and flags."""
+    """Base of frozen dataclasses whose fields are C-contiguous arrays, integers, floats and flags.
+
+    Attributes:
+        rare: flags that seldom hold. left_out: those of them that code is compiled without, see `specialised`.
+    """
+
+    rare: ClassVar[tuple[str, ...]] = ()
+    left_out: ClassVar[tuple[str, ...]] = ()
+
+    @cached_property
+    def specialised(self) -> Self:
+        """The same arrays, of a type for which code is compiled without what rare flags stand for, if none holds.
+
+        That code is compiled sooner than the code for all cases.
+        """
+        if not self.rare or any(getattr(self, name) for name in self.rare):
+            return self
+        found = replace(self)
+        object.__setattr__(found, "left_out", self.rare)
+        return found
 
     @cached_property
     def layout(self) -> tuple[TableType, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -55,7 +74,7 @@ class Table:
             else:
                 kinds.append(type(value))
                 row.append(int(np.float64(value).view(np.int64)) if isinstance(value, float) else int(value))
-        return _table_type(type(self).__name__, names, tuple(kinds)), np.array(row, dtype=np.int64)
+        return _table_type(type(self).__name__, names, tuple(kinds), self.left_out), np.array(row, dtype=np.int64)
 
     @cached_property
     def address(self) -> int:
@@ -74,20 +93,20 @@ class MemberType(types.Type):
 
 
 class TableType(types.Type):
-    """numba's type of a table: names and types of its fields, and the first cell of each."""
+    """numba's type of a table: names and types of its fields, the first cell of each, and flags known to be False."""
 
-    def __init__(self, name: str, members: tuple[tuple[str, Any], ...]) -> None:
-        self.members = dict(members)
+    def __init__(self, name: str, members: tuple[tuple[str, Any], ...], left_out: tuple[str, ...] = ()) -> None:
+        self.members, self.left_out = dict(members), left_out
         self.first: dict[str, int] = {}
         cell = 0
         for member, kind in members:
             self.first[member] = cell
             cell += 1 + kind.ndim if isinstance(kind, MemberType) else 1
         self.text = ", ".join(f"{member}: {kind}" for member, kind in members)
-        super().__init__(name=name)
+        super().__init__(name=f"{name}Plain" if left_out else name)
 
-    def __reduce__(self) -> tuple[type[TableType], tuple[str, tuple[tuple[str, Any], ...]]]:
-        return TableType, (self.name, tuple(self.members.items()))
+    def __reduce__(self) -> tuple[type[TableType], tuple[Any, ...]]:
+        return TableType, (self.name.removesuffix("Plain"), tuple(self.members.items()), self.left_out)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -96,13 +115,13 @@ class TableType(types.Type):
 
 
 @cache
-def _table_type(name: str, members: tuple[str, ...], kinds: tuple[Any, ...]) -> TableType:
+def _table_type(name: str, members: tuple[str, ...], kinds: tuple[Any, ...], left_out: tuple[str, ...]) -> TableType:
     """Type of a table with members of these kinds: type of a number, or letter and dimensions of an array."""
     of = (
         MemberType(from_dtype(np.dtype(kind[0])), kind[1]) if isinstance(kind, tuple) else numba.typeof(kind(0))
         for kind in kinds
     )
-    return TableType(name, tuple(zip(members, of, strict=True)))
+    return TableType(name, tuple(zip(members, of, strict=True)), left_out)
 
 
 def _typeof(value: Table, _context: Any) -> TableType:

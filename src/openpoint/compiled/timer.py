@@ -17,18 +17,20 @@ class CompileTimer:
         self._began: dict[Callable[[], float], float] = {}
         self._spent = dict.fromkeys(clocks, 0.0)
 
-    def begin(self) -> None:
-        """A function is being compiled, perhaps within another one."""
+    def begin(self) -> bool:
+        """A function is being compiled, perhaps within another one; returns whether it is the outermost one."""
         if self._depth == 0:
             self._began = {clock: clock() for clock in self._spent}
         self._depth += 1
+        return self._depth == 1
 
-    def end(self) -> None:
-        """The function compiled last is ready."""
+    def end(self) -> bool:
+        """The function compiled last is ready; returns whether it is the outermost one."""
         self._depth -= 1
         if self._depth == 0:
             for clock, began in self._began.items():
                 self._spent[clock] += clock() - began
+        return self._depth == 0
 
     def spent(self, clock: Callable[[], float]) -> float:
         """Seconds so far by a clock; 0 by one that it does not keep."""

@@ -202,7 +202,7 @@ class CompiledTree(Generic[By]):
         return self._process(1)
 
     def _process(self, most: int) -> int:
-        return int(explore(self.model, self.work, self.pool, self.counts, self.record, most))
+        return int(explore(self.model.specialised, self.work, self.pool, self.counts, self.record, most))
 
     def drop(self) -> None:
         """Drop all nodes: no state of interest is left."""

@@ -7,7 +7,7 @@ Buses are renumbered: those that no source holds come first, in the order in whi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,8 +58,8 @@ class Model(Table):
             output_square, output_idle: (G) its cost: per power, per squared power, and while it is on. stopper: (G)
             device that turns it on or off, -1 = none. Sources with limits follow from number `first_source` on.
         passive: whether no branch has a negative resistance, reactance or conductance.
-        shunts, currents, dispatchable, rated, bounded, priced: whether there are any admittances, loads of constant
-            current, dispatchable generators, ratings, voltage limits, prices.
+        shunts, currents, dispatchable, rated, bounded, priced, supplied: whether there are any admittances, loads of
+            constant current, dispatchable generators, ratings, voltage limits, prices, limits of sources.
         devices, banks, voltages, taps, units: whether there are any devices that may be set, capacitor banks, voltages
             of sources, tap changers, generators that may stop.
         state_price, by_price: (m) price of each closed branch, of any sign, and the branches by ascending price; of no
@@ -67,6 +67,11 @@ class Model(Table):
         spans: whether the power of any bus may be chosen, by generators or banks. costly: whether generators are here
             by themselves; otherwise their ranges are in those of the buses.
     """
+
+    rare: ClassVar[tuple[str, ...]] = (
+        *("currents", "dispatchable", "priced", "supplied"),
+        *("devices", "banks", "voltages", "taps", "units", "spans", "costly"),
+    )
 
     n: int
     fr: Indices
@@ -134,6 +139,7 @@ class Model(Table):
     rated: bool
     bounded: bool
     priced: bool
+    supplied: bool
     devices: bool
     banks: bool
     voltages: bool

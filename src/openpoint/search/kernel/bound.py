@@ -180,7 +180,7 @@ def balances(model: Model, work: Work, y: Floats, mu: Floats) -> float:
             used[j] = c < 0.0
             total += c * first
             gain[j] -= c * second
-    if model.move_price > 0.0:
+    if model.devices and model.move_price > 0.0:
         total += least_moves(model, work)
     if model.banks:
         add_banks(model, work, mu)

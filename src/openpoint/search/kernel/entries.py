@@ -41,7 +41,7 @@ def explore(model: Model, work: Work, pool: Pool, counts: Counts, record: Record
                 counts.floor[0] = min(counts.floor[0], counts.bound[0])
             counts.active[0] = 0
             continue
-        if branch >= len(work.status):
+        if model.devices and branch >= len(work.status):
             step(model, work, pool, counts, record, branch - len(work.status))
             continue
         record_event(record, SPLIT, branch)

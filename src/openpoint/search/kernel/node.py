@@ -88,9 +88,8 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
         largest = max(largest, abs(y[k] - base[k]), abs(mu[k] - base_mu[k]))
         if not abs(work.phi[k]) * 2.0**PHI_BITS < LARGEST:
             return False
-    bits = 6
+    bits, scale = 6, 2.0**6
     while bits <= 40:
-        scale = 2.0**bits
         # Where no state is left, the multipliers and the bound may be unbounded: a share of the multipliers suffices.
         share = min(1.0, LARGEST / (largest * scale)) if largest > 0.0 else 1.0
         for k in range(len(y)):
@@ -114,6 +113,7 @@ def record_bound(model: Model, work: Work, record: Record, branch: int, y: Float
             record.size[0] = row + 1
             return True
         bits += 2
+        scale *= 4.0
     return False
 
 
@@ -207,7 +207,7 @@ def process(model: Model, work: Work, counts: Counts, record: Record) -> int:
         value = dual_ascent(model, work, 20 if branch < 0 else iterations, counts.cutoff[0])
         if model.bounded and value > -np.inf:
             value = ascend_limit_multipliers(model, work, value, counts.cutoff[0])
-        if model.first_source < len(model.generator_at) and value > -np.inf:
+        if model.supplied and value > -np.inf:
             value = ascend_source_multipliers(model, work, value, counts.cutoff[0])
         counts.bound[0] = max(counts.bound[0], safe(value))
         reached = counts.bound[0] if len(record.kind) == 0 else safe(value)  # an inherited bound has no multipliers

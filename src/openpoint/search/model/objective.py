@@ -164,7 +164,12 @@ def output_arrays(
     some = sizes[0] if costly else 0
     found = {name: np.concatenate([parts[0][:some], parts[1]]) for name, parts in arrays.items()}
     found["generator_at"] = found["generator_at"].astype(np.int32)
-    return found | {"first_source": some, "dispatchable": free if costly else spans, "costly": costly}
+    return found | {
+        "first_source": some,
+        "dispatchable": free if costly else spans,
+        "costly": costly,
+        "supplied": len(limited) > 0,
+    }
 
 
 def limited_sources(supply: SupplyLimits) -> Bools:

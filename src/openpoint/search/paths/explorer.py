@@ -172,7 +172,7 @@ class PathExplorer:
     def explore(self, pool: Pool, counts: Counts, most: int) -> int:
         """As `openpoint.search.kernel.entries.explore`; it pauses after the first node, where `pays` is asked."""
         self._make_room(pool)
-        shared = self.model, self.paths, self.of_paths, self.work
+        shared = self.model.specialised, self.paths, self.of_paths, self.work
         bounded = int(self.of_paths.tally[0])
         parts = np.inf if self.parts is None else self.parts.next
         if self.parts is not None and bounded >= parts:
