@@ -72,7 +72,7 @@ def integers(value: Any, place: str, size: int | None = None) -> Ints:
     """Whole numbers that fit in 63 bits, as an array."""
     try:
         found = np.array(array(value, place, size), dtype=np.int64)
-        if set(map(type, value)) <= {int} and -LARGE <= found.min(initial=0) and found.max(initial=0) <= LARGE:
+        if set(map(type, value)) <= {int} and found.min(initial=0) >= -LARGE and found.max(initial=0) <= LARGE:
             return found
     except (OverflowError, TypeError, ValueError):
         pass
