@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from openpoint.studies.dispatch.day.study import dispatch_day as dispatch_day
     from openpoint.studies.dispatch.front.study import dispatch_front as dispatch_front
     from openpoint.studies.dispatch.study import dispatch as dispatch
+    from openpoint.studies.enclose.study import enclose as enclose
     from openpoint.studies.harden.options import HardenCosts as HardenCosts
     from openpoint.studies.harden.study import harden as harden
     from openpoint.studies.partition.levels import partition_levels as partition_levels
@@ -116,6 +117,7 @@ _HOMES = {
     "openpoint.studies.dispatch.day.study": ("dispatch_day",),
     "openpoint.studies.dispatch.front.study": ("dispatch_front",),
     "openpoint.studies.dispatch.study": ("dispatch",),
+    "openpoint.studies.enclose.study": ("enclose",),
     "openpoint.studies.harden.options": ("HardenCosts",),
     "openpoint.studies.harden.study": ("harden",),
     "openpoint.studies.partition.levels": ("partition_levels",),

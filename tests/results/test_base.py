@@ -63,6 +63,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "front": lambda: openpoint.dispatch_front(dispatch_grids.ring(), "losses,moves"),
     "day": lambda: ring_days.prepared(topology="fixed").solve(),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
+    "enclose": lambda: openpoint.enclose(ring()),
     "secure": lambda: openpoint.secure(ring(), failures_per_branch_year=0.1),
     "compare": lambda: openpoint.compare(ring(), "reconfigure", {"free": {}, "none": {"max_changes": 0}}),
     "plan": lambda: openpoint.switch_plan(ring(), openpoint.reconfigure(ring()).open_branches),
@@ -286,7 +287,7 @@ def test_the_row_of_a_summary_keeps_its_types(name: str, results: dict[str, Resu
     assert not [column for column in frame if column.dtype == pl.Null]
 
 
-NO_ANSWERS = "powerflow", "plan", "compare", "secure", "levels", "front", "secured front", "fleet"
+NO_ANSWERS = "powerflow", "enclose", "plan", "compare", "secure", "levels", "front", "secured front", "fleet"
 """Results of several answers, or of none that is searched."""
 
 

@@ -185,7 +185,7 @@ def balances(
         loads_kva, generators_kva: (K, rows) or (rows), power of each row of the table; default: the table. Those of
             grid-forming generators are not used.
     """
-    at_fr, at_to = _windings(network)
+    at_fr, at_to = internal_voltages(network)
     on = np.ones(network.n_terminals, dtype=np.bool_) if energised is None else energised
     closed = network.closed if closed is None else closed[network.conductor_branch]
     closed = closed & on[network.terminal_fr]
@@ -222,7 +222,7 @@ def _held(grid: Grid, network: Network, forming: Mapping[str, float]) -> tuple[I
     )
 
 
-def _windings(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
+def internal_voltages(network: Network) -> tuple[sp.csr_array, sp.csr_array]:
     """(E, N) matrices that take voltages to those at the internal node and at the to end of the series element.
 
     Their conjugate transposes take the currents there to the terminals.

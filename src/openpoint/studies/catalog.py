@@ -173,6 +173,7 @@ STUDIES = (
         folder="dispatch.day",
     ),
     _study("powerflow", "Powerflow", "Compute the exact AC power flow of today's state."),
+    _study("enclose", "Enclose", "Bound voltages, currents and losses for every load of a set, proven in exact AC."),
     _study(
         "secure",
         "Secure",

@@ -1,0 +1,260 @@
+"""Existence, uniqueness and the second-order remainder of the flows of a whole set.
+
+For d = B ζ with ζ in a `DeviationSet` all voltages are u* (1 + x) with |x| ≤ X, if X⁰ + N R(X) + t ≤ X: there the map
+x ↦ J (d − r(x)) + τ takes the polydisc into itself, and with λ < 1 contracts it. Then r lies in a box that products of
+affine forms give, and each quantity that is linear in currents is its linearisation at d − r. Theory:
+docs/every_load.md E2 to E4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Complexes, Floats
+from openpoint.enclosure.flow import PortFlow
+from openpoint.enclosure.rounding import TINY, UNIT, lost, up
+from openpoint.enclosure.sets import DeviationSet
+
+_LARGEST = 0.95
+"""Largest |x| that is tried."""
+_ITERATIONS = 300
+_ROUNDS = 4
+_ASTRAY = 1e-9
+"""How far a computed |x| may lie outside its bound."""
+
+_Rows = TypeVar("_Rows", Floats, Complexes)
+
+
+class NotEnclosed(Exception):
+    """That the flows of the whole set exist and are unique could not be proved."""
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """Bounds of the flows of a set, all of m ports.
+
+    Attributes:
+        flow: the flow in its middle. set: of the deviations. spread: (m, n) B.
+        first: (m, n) J B. x: at least |x|. d: at least |d|. slack: at least |τ|.
+        centre: (2 m) of the box that r lies in, real parts first; half: (2 m). r: at least |r|.
+        slope: at least |∂r/∂x|. weight, contraction: the norm in which the map contracts, and by how much at least.
+    """
+
+    flow: PortFlow
+    set: DeviationSet
+    spread: Complexes
+    first: Complexes
+    x: Floats
+    d: Floats
+    slack: Floats
+    centre: Floats
+    half: Floats
+    r: Floats
+    slope: Floats
+    weight: Floats
+    contraction: float
+
+    def spread_into(self, rows: _Rows) -> _Rows:
+        """(q, n) rows · B of real-linear forms, (q, 2 m)."""
+        return spread_into(rows, self.spread)
+
+
+def spread_into(rows: _Rows, spread: Complexes) -> _Rows:
+    """(q, n) rows · B; B has few entries a column, as a load is at few ports.
+
+    Args:
+        rows: (q, 2 m), what the forms make of real and of imaginary parts. spread: (m, n) B.
+    """
+    m, n = spread.shape
+    column, port = np.nonzero(spread.T)
+    found: _Rows = np.zeros((len(rows), n), dtype=rows.dtype)
+    if not len(column):
+        return found
+    turn = np.arange(len(column)) - np.searchsorted(column, column)  # first, second, … port of a deviation
+    for k in range(int(turn.max()) + 1):
+        at, of = port[turn == k], column[turn == k]
+        part = rows[:, at] * spread[at, of].real + rows[:, m + at] * spread[at, of].imag
+        if len(of) == n:
+            found = found + part if k else part
+        else:
+            found[:, of] += part
+    return found
+
+
+def first_order(flow: PortFlow, spread: sp.csr_array) -> tuple[Complexes, Complexes]:
+    """(m, n) deviations of power at the flow's voltages, and J of these."""
+    b = np.asarray(spread.toarray() * flow.scale[:, None], dtype=np.complex128)
+    return b, spread_into(flow.jacobian, b)
+
+
+def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: DeviationSet) -> Enclosure:
+    """The enclosure of a set.
+
+    Args:
+        flow: in its middle. spread, first: of `first_order`. among: where ζ lies.
+
+    Raises:
+        NotEnclosed: existence or uniqueness is not proved.
+    """
+    models, size, norms = flow.models, flow.models.size, flow.norms
+    m = len(size)
+    d, x0 = among.modulus(spread), among.modulus(first)
+    # What J B loses in floating point, and s and d by the power of the voltage that they go with.
+    rounding = up(norms @ up(d + np.abs(spread).sum(axis=1)), m) * (64 * UNIT)
+
+    def slack(r: Floats, x: Floats) -> Floats:
+        return up(flow.loss + flow.defect * np.max(d + r + size * x, initial=0.0) + rounding, 8)
+
+    x = x0.copy()
+    for _ in range(_ITERATIONS):
+        if np.max(x, initial=0.0) >= _LARGEST:
+            raise NotEnclosed
+        r = models.remainder(x, d)
+        new = x0 + norms @ r + slack(r, x)
+        if np.all(new <= x * (1.0 + 1e-9)):
+            break
+        x = np.maximum(x, new)
+    x = x * (1.0 + 1e-8) + 1e-14
+    if np.max(x, initial=0.0) >= _LARGEST:
+        raise NotEnclosed
+    r = models.remainder(x, d)
+    t = slack(r, x)
+    if (
+        not np.all(up(x0 + up(norms @ r, m) + t) <= x)
+        or np.max(flow.defect, initial=0.0) * np.max(size, initial=0.0) >= 0.5
+    ):
+        raise NotEnclosed
+    slope = models.slope(x + 2.0 * _ASTRAY, d)
+    weight, contraction = _contraction(flow, slope, x)
+    centre, half, r, x = _refined(flow, among, spread, first, (x0, x, d, r, t))
+    slope = models.slope(x + 2.0 * _ASTRAY, d)
+    return Enclosure(flow, among, spread, first, x, d, t, centre, half, r, slope, weight, contraction)
+
+
+def _contraction(flow: PortFlow, slope: Floats, x: Floats) -> tuple[Floats, float]:
+    """A weight w and λ < 1 with N diag(slope) w ≤ λ w, rounding included.
+
+    Raises:
+        NotEnclosed: none was found.
+    """
+    norms, size, m = flow.norms, flow.models.size, len(x)
+    if not m:
+        return x, 0.0
+    w = x.copy()
+    for _ in range(30):
+        new = norms @ (slope * w)
+        w = 0.5 * w / w.max() + 0.5 * new / max(new.max(), TINY)
+    most = np.max((size + slope) * w)
+    share = float(up((up(norms @ up(slope * w), m) + flow.defect * most) / w, 8).max())
+    if not share < 1.0:
+        raise NotEnclosed
+    return w, share
+
+
+def _refined(
+    flow: PortFlow,
+    among: DeviationSet,
+    spread: Complexes,
+    first: Complexes,
+    rough: tuple[Floats, Floats, Floats, Floats, Floats],
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Centre and half width of the box of r, bounds of |r| and of |x|: r is a product of two affine forms, and more."""
+    x0, x, d, r, t = rough
+    m, size, norms, power = len(x), flow.models.size, flow.norms, flow.models.is_power
+    second = spread - flow.s[:, None] * first
+    g = among.modulus(second)
+    low, high = _product(first, second, among)
+    rounding = (128 * UNIT) * (d + size * x)
+    real = np.abs(flow.real)
+    h = up(norms @ r + t, m)
+    centre, half = np.zeros(2 * m), np.tile(r, 2)
+    for _ in range(_ROUNDS):
+        rest = up(x0 * size * h + h * (g + size * h) + rounding)
+        most = np.minimum(up(x0 * g + rest), up(x * (d + size * x)))
+        rest = up(rest + most * x / (1.0 - x), 16)
+        cap = np.tile(r, 2)
+        lo = np.maximum(np.where(np.tile(power, 2), low - np.tile(rest, 2), -cap), -cap)
+        hi = np.minimum(np.where(np.tile(power, 2), high + np.tile(rest, 2), cap), cap)
+        centre = 0.5 * (lo + hi)
+        half = up(np.maximum(hi - centre, centre - lo) + 4 * UNIT * cap)
+        sizes = np.maximum(np.abs(lo), np.abs(hi))
+        r = np.minimum(r, up(np.hypot(sizes[:m], sizes[m:])))
+        moved = up(np.abs(flow.real @ centre) + lost(2 * m) * (real @ np.abs(centre)) + real @ half, 2 * m)
+        h = np.minimum(h, up(np.minimum(norms @ r, np.hypot(moved[:m], moved[m:])) + t, m))
+        x = np.minimum(x, up(x0 + h))
+    return centre, half, r, x
+
+
+def _product(a: Complexes, b: Complexes, among: DeviationSet) -> tuple[Floats, Floats]:
+    """(2 m) bounds of real and imaginary parts of the products of two affine forms in ζ."""
+
+    def real(p: Floats, q: Floats) -> tuple[Floats, Floats]:
+        of_p, of_q = among.support(p), among.support(q)
+        ratio = np.sqrt(np.maximum(of_q, TINY) / np.maximum(of_p, TINY))[:, None]
+        p, q, cap = ratio * p, q / ratio, up(of_p * of_q)
+        rounded = 1.0 + 64 * UNIT
+        more, less = among.support(p + q) * rounded, among.support(p - q) * rounded
+        extra = (64 * UNIT) * cap
+        return np.maximum(-up(0.25 * less**2 + extra), -cap), np.minimum(up(0.25 * more**2 + extra), cap)
+
+    ar, ai, br, bi = (np.ascontiguousarray(each) for each in (a.real, a.imag, b.real, b.imag))
+    rr, ii, ri, ir = real(ar, br), real(ai, bi), real(ar, bi), real(ai, br)
+    low = np.concatenate([rr[0] - ii[1], ri[0] + ir[0]])
+    high = np.concatenate([rr[1] - ii[0], ri[1] + ir[1]])
+    error = (4 * UNIT) * (np.abs(low) + np.abs(high)) + TINY
+    return low - error, high + error
+
+
+def slopes(known: Enclosure) -> Floats:
+    """(m, n) at least |∂(d − r)/∂ζ − B|, over the whole set."""
+    flow, m = known.flow, len(known.x)
+    base = flow.models.gain(known.x)[:, None] * np.abs(known.spread)
+    size = np.abs(known.first)
+    inner = base + known.slope[:, None] * size + (64 * UNIT) * np.abs(known.spread)
+    started = up(flow.norms @ inner, m)
+    if m:
+        grown = known.contraction / (1.0 - known.contraction)
+        started = started + known.weight[:, None] * (grown * (started / known.weight[:, None]).max(axis=0))[None, :]
+        whole = np.abs(known.spread) + base + (known.slope + flow.models.size)[:, None] * (size + started)
+        started = started + flow.defect[:, None] * 2.0 * whole.max(axis=0)
+    return up(base + known.slope[:, None] * (size + up(started, 32)), 16)
+
+
+def flows_at(known: Enclosure, points: Floats) -> tuple[Complexes, Complexes, Floats, Floats]:
+    """Exact flows at realisations: what the vertices of a set attain.
+
+    Args:
+        points: (n, K) realisations ζ.
+
+    Returns:
+        (m, K) d − r, (m, K) d, (m, K) bounds of the error of d − r, and (K) whether the flow is proven to be that of
+        the set, as 0 or inf.
+    """
+    flow, m = known.flow, len(known.x)
+    d = known.spread @ points
+    x = np.zeros(d.shape, dtype=np.complex128)
+    s = flow.s
+    for _ in range(100):
+        r = flow.models.value(x, d, s)
+        new = flow.apply_jacobian(d - r)
+        step = np.abs(new - x).max(initial=0.0)
+        x = new
+        if step < 1e-15:
+            break
+    r = flow.models.value(x, d, s)
+    e = d - r
+    residual = np.abs(flow.apply_jacobian(e) - x)
+    residual += known.slack[:, None] + lost(4 * m) * (flow.norms @ (np.abs(d) + np.abs(r)))
+    astray = np.max((np.abs(x) - known.x[:, None]), axis=0, initial=-1.0) > _ASTRAY
+    if not m:
+        return e, d, np.zeros(d.shape), np.where(astray, np.inf, 0.0)
+    off = known.weight[:, None] * ((residual / known.weight[:, None]).max(axis=0) / (1.0 - known.contraction))
+    size = flow.models.size[:, None]
+    error = known.slope[:, None] * off + (64 * UNIT) * (np.abs(d) + size * (np.abs(x) + UNIT))
+    if not flow.models.is_power.all():
+        error = error + (64 * UNIT) * (np.abs(d) + size)
+    return e, d, up(error, m), np.where(astray, np.inf, 0.0)

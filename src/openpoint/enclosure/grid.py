@@ -1,0 +1,340 @@
+"""Bounds of every voltage, current, source power and loss of a grid, for every realisation of its loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.enclosure.bounds import Enclosure, NotEnclosed, slopes
+from openpoint.enclosure.parts import Part, largest_level, part_of
+from openpoint.enclosure.ports import Ports, ports_of
+from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
+from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import System, is_two_ended, system_of, times
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds of q quantities over a set.
+
+    Attributes:
+        middle: (q) at the loads as they are. low, high: (q) that hold for every realisation.
+        least, greatest: (q) what exact flows at realisations attain: the true range lies between these and the bounds.
+        is_exact: (q) whether signs of all slopes are proven, so that the bounds are attained but for rounding.
+    """
+
+    middle: Floats
+    low: Floats
+    high: Floats
+    least: Floats
+    greatest: Floats
+    is_exact: Bools
+
+    def some(self, rows: slice | Ints) -> Bounds:
+        """Those of some of the quantities."""
+        return Bounds(*(getattr(self, each.name)[rows] for each in fields(Bounds)))
+
+    @property
+    def wider(self) -> Floats:
+        """(q) at most the share of the true range by which the bounds are wider; nan where nothing varies."""
+        true = self.greatest - self.least
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(true > 0.0, (self.high - self.low) / true - 1.0, np.nan)
+
+
+@dataclass(frozen=True)
+class GridBounds:
+    """Bounds of a grid, in the per unit of its network, powers of the base of a phase.
+
+    Attributes:
+        ports: where power is drawn. voltage: (N) moduli. current: (E) rated currents, 0 of what is open.
+        p, q: (S) power that each source delivers. loss: (1) active power of all branches.
+        largest: greatest |x|, the relative deviation of a port's voltage. contraction: greatest λ of the parts.
+        bands: (m) bounds of the ports' voltages, pu of their nominal voltage, low and high.
+    """
+
+    ports: Ports
+    voltage: Bounds
+    current: Bounds
+    p: Bounds
+    q: Bounds
+    loss: Bounds
+    largest: float
+    contraction: float
+    bands: tuple[Floats, Floats]
+
+
+def bounds_of(grid: Grid, network: Network, shares: Mapping[str, float], budget: float | None = None) -> GridBounds:
+    """The bounds of a grid in today's state, all of which is energised.
+
+    Args:
+        grid: sound. network: that of the grid. shares: by group (`load`, `generation`), how far powers deviate.
+        budget: how many loads and generators deviate fully at once, at most; None = any number.
+
+    Raises:
+        NotEnclosed: not proved that all flows of the set exist and are unique; its argument is the share of all
+            deviations up to which it is.
+        NoFlow: none was found for the loads as they are.
+        InputError: the linear part of the grid has no unique state.
+    """
+    ports = ports_of(grid, network, shares)
+    system = system_of(grid, network, ports)
+    among = DeviationSet(budget)
+    try:
+        parts = [part_of(system, ports, among, *each) for each in system.parts(ports)]
+    except NotEnclosed:
+        raise NotEnclosed(largest_level(system, ports, among)) from None
+    return _Gatherer(grid, system, ports, among, parts).bounds()
+
+
+_Found = tuple[Floats, Floats, "Bounds"]
+"""(q, K) values at realisations, their errors, and the bounds of the quantities."""
+
+
+class _Gatherer:
+    """The bounds of all parts together."""
+
+    def __init__(self, grid: Grid, system: System, ports: Ports, among: DeviationSet, parts: list[Part]) -> None:
+        self.system, self.ports, self.among, self.parts = system, ports, among, parts
+        net = self.network = system.network
+        source_of = {bus: k for k, bus in enumerate(grid.sources["bus"])}
+        of = [source_of[net.bus_names[b]] for b in net.terminal_bus[net.source_terminal]]
+        shape = (grid.sources.height, len(of))
+        self.to_source = sp.csr_array(sp.coo_array((np.ones(len(of)), (of, np.arange(len(of)))), shape=shape))
+        self.two_ended = is_two_ended(system)
+
+    def bounds(self) -> GridBounds:
+        """All bounds."""
+        net, count = self.network, len(self.ports.fr)
+        totals = _Totals(self.ports.spread.shape[1], self.to_source.shape[0])
+        low, high = np.ones(count), np.ones(count)
+        self._add_held(totals, low, high)
+        measured = []
+        for part in self.parts:
+            steep = slopes(part.known)
+            powers, of = self._powers(part)
+            whole = real_ranges(part.known, powers, steep)
+            totals.add(of, part.moving, powers, whole)
+            moduli = [(forms, at, modulus_ranges(part.known, forms, steep)) for forms, at in self._moduli(part)]
+            measured.append((part, powers, of, whole, moduli))
+        totals.look(self.among)
+        voltage, current = _Collected(net.n_terminals), _Collected(net.n_conductors)
+        v = np.abs(net.source_v)
+        voltage.put(net.source_terminal, Bounds(v, v, v, v, v, np.ones(len(v), dtype=np.bool_)))
+        for part, powers, of, whole, moduli in measured:
+            gradients = np.concatenate([*(each.gradient for _, _, each in moduli), whole.gradient])
+            corners = Vertices(part.known, gradients, totals.points(of, part.moving))
+            start, found = 0, []
+            for forms, _, each in moduli:
+                values, errors = corners.values(forms)
+                rows = slice(start, start + len(each.low))
+                found.append((np.abs(values), errors, _sharpened(corners, np.abs(values), errors, forms, each, rows)))
+                start = rows.stop
+            voltage.put(moduli[0][1], found[0][2])
+            current.put(moduli[1][1], _larger(found[1], found[2], np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))))
+            totals.attain(of, corners, powers, part.known)
+            low[part.ports], high[part.ports] = _port_voltages(part.known, self.ports.unit[part.ports])
+        p, q, loss = totals.bounds(self.among)
+        x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
+        contraction = max((part.known.contraction for part in self.parts), default=0.0)
+        return GridBounds(self.ports, voltage.whole, current.whole, p, q, loss, x, contraction, (low, high))
+
+    def _moduli(self, part: Part) -> list[tuple[Forms, Ints]]:
+        """Voltages of terminals, currents at the to ends of conductors, and at the from ends where they differ."""
+        net, system, free = self.network, self.system, len(self.system.free)
+        volts = part.states[part.states < free]
+        pick = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[volts])
+        used = part.states[(part.states >= free) & (part.states < free + len(system.used))] - free
+        two = used[self.two_ended[used]]
+        found = [(part.forms(pick), system.free[volts])]
+        for ends, given, rated, which in (
+            (system.ends_to, system.ends_to_given, net.rated_to, used),
+            (system.ends_fr, system.ends_fr_given, net.rated_fr, two),
+        ):
+            weight = rated[system.used[which]]
+            scaled = sp.csr_array(sp.diags_array(weight) @ ends[which])
+            found.append((part.forms(scaled).plus(weight * given[which]), system.used[which]))
+        return found
+
+    def _powers(self, part: Part) -> tuple[Forms, Ints]:
+        """What sources deliver into a part and its loss, as real parts, and their rows in `_Totals`."""
+        supplies = sp.csr_array(self.system.supplies[:, part.states])
+        near = np.flatnonzero(np.diff(supplies.indptr))
+        source = np.flatnonzero(np.diff(sp.csr_array(self.to_source[:, near]).indptr))
+        to_source = sp.csr_array(self.to_source[source][:, near])
+        v, current = self.network.source_v[near], part.forms(self.system.supplies[near])
+        power = [times(to_source, v[:, None] * np.conj(each)) for each in (current.middle[:, None], current.rows)]
+        error = times(to_source, np.abs(v) * current.error)
+        known = part.known
+        flow, models = known.flow, known.flow.models
+        loads, kept = models.is_power, ~models.is_power
+        total = [each.sum(axis=0).real for each in power]
+        own = -known.spread[loads].real.sum(axis=0)
+        rest = np.zeros(2 * len(error) + 1)
+        row = total[1]
+        if kept.any():
+            m = len(flow.s)
+            unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
+            drawn = unit - flow.apply_linear(flow.jacobian) + flow.s[:, None] * flow.jacobian
+            row = row - drawn[kept].real.sum(axis=0)
+            second = known.x * (known.d + known.r + models.size * known.x)
+            rest[-1] = up(second[kept].sum() + (models.size * 4.0 * known.slack)[kept].sum(), m)
+        middle = np.concatenate([power[0][:, 0], -1j * power[0][:, 0], total[0] - flow.s.real.sum(keepdims=True)])
+        rows = np.concatenate([power[1], -1j * power[1], row[None, :]])
+        owns = np.zeros((len(rest), len(part.moving)), dtype=np.complex128)
+        owns[-1] = own
+        rounding = lost(len(flow.s)) * (models.size.sum() + known.d.sum() + np.abs(power[0]).sum())
+        sources = self.to_source.shape[0]
+        of = np.concatenate([source, source + sources, [2 * sources]])
+        return Forms(middle, rows, owns, up(np.concatenate([error, error, [error.sum()]]) + rounding), rest), of
+
+    def _add_held(self, totals: _Totals, low: Floats, high: Floats) -> None:
+        """What sources deliver to ports and shunts at their own terminals, where voltages do not change."""
+        net, ports = self.network, self.ports
+        v = net.source_v
+        totals.fixed += self._split(times(self.to_source, v * np.conj(self.system.supplies_given)), is_lost=True)
+        number = np.full(net.n_terminals, -1)
+        number[net.source_terminal] = np.arange(len(v))
+        held = np.flatnonzero(number[ports.fr] >= 0)
+        for k in held:
+            u = v[number[ports.fr[k]]] - (v[number[ports.to[k]]] if ports.to[k] >= 0 else 0.0)
+            low[k] = high[k] = np.abs(u) / ports.unit[k]
+            scale = low[k] ** ports.degree[k]
+            source = self.to_source[:, [number[ports.fr[k]]]].toarray()[:, 0]
+            totals.fixed += self._split(source * ports.s[k] * scale, is_lost=False)
+            row = ports.spread[[k]].toarray()[0] * scale
+            totals.own += np.array([self._split(source * each, is_lost=False) for each in row.tolist()]).T
+
+    @staticmethod
+    def _split(power: Complexes, *, is_lost: bool) -> Floats:
+        """Active and reactive power of each source, and what of it is lost."""
+        return np.concatenate([power.real, power.imag, [power.real.sum() * is_lost]])
+
+
+class _Totals:
+    """What sources deliver, and the loss: sums over all parts; q rows, active powers, reactive ones, the loss.
+
+    Attributes:
+        fixed: (q), own: (q, n) what ports and shunts at sources take, linear in ζ.
+        middle: (q) of the parts. gradient, doubt: (q, n), centre, rest: (q) as in `Measured`.
+        best: (q, n) realisations at which each is greatest by the slopes in the middle; at −best it is least.
+        values, errors: (2, q) what is attained there.
+    """
+
+    def __init__(self, moving: int, sources: int) -> None:
+        q = 2 * sources + 1
+        self.sources, self.best = sources, np.zeros((q, moving))
+        self.fixed, self.middle, self.centre, self.rest = np.zeros((4, q))
+        self.own, self.gradient, self.doubt = np.zeros((3, q, moving))
+        self.values, self.errors = np.zeros((2, 2, q))
+
+    def add(self, of: Ints, moving: Ints, powers: Forms, whole: Measured) -> None:
+        """Add those of a part, in the rows `of`."""
+        self.middle[of] += powers.middle.real
+        self.centre[of] += whole.centre
+        self.rest[of] += whole.rest
+        self.gradient[np.ix_(of, moving)] += whole.gradient
+        self.doubt[np.ix_(of, moving)] += whole.doubt
+
+    def look(self, among: DeviationSet) -> None:
+        """Find the realisations, when all parts are in."""
+        self.best = among.vertex(self.own + self.gradient)
+
+    def points(self, of: Ints, moving: Ints) -> Floats:
+        """(n, 2 K) realisations of a part, those at which the rows `of` are greatest and least."""
+        best = self.best[np.ix_(of, moving)]
+        return np.concatenate([best, -best]).T
+
+    def attain(self, of: Ints, corners: Vertices, powers: Forms, known: Enclosure) -> None:
+        """Add the values of a part at these realisations, the last of its `corners`."""
+        found, errors = corners.values(powers)
+        values, errors = found.real[:, corners.extra], errors[:, corners.extra]
+        k = len(of) // 2
+        if powers.rest[-1] > 0.0:  # what loads draw depends on their voltages: by these, and not by the linear form
+            e = corners.e[:, corners.extra]
+            x = known.flow.apply_jacobian(e)
+            drawn = (1.0 + x) * (known.flow.s[:, None] + e - known.flow.apply_linear(x))
+            slack = 4.0 * (known.flow.models.size @ known.slack) + corners.off[:, corners.extra].sum(axis=0)
+            values[-1] = values[:k].sum(axis=0) - drawn.real.sum(axis=0)
+            errors[-1] = errors[:k].sum(axis=0) + up(slack + lost(len(x)) * np.abs(drawn).sum(axis=0))
+        row = np.arange(len(of))
+        for side in (0, 1):
+            self.values[side, of] += values[row, row + side * len(of)]
+            self.errors[side, of] += errors[row, row + side * len(of)]
+
+    def bounds(self, among: DeviationSet) -> tuple[Bounds, Bounds, Bounds]:
+        """Those of active powers, of reactive ones, and of the loss."""
+        gradient, q = self.own + self.gradient, len(self.fixed)
+        width = among.support(gradient)
+        size = np.abs(self.fixed) + np.abs(self.middle) + width
+        wide = up(width + self.rest + (64 * UNIT) * size, q)
+        low, high = self.fixed + self.centre - wide, self.fixed + self.centre + wide
+        added = (self.own * self.best).sum(axis=1)
+        greatest, least = self.fixed + added + self.values[0], self.fixed - added + self.values[1]
+        errors = up(self.errors + lost(gradient.shape[1]) * size, q)
+        exact = np.zeros(q, dtype=np.bool_)
+        if among.is_box(gradient.shape[1]):
+            unsure = 2.0 * np.maximum(self.doubt - np.abs(gradient), 0.0).sum(axis=1)
+            high = np.minimum(high, greatest + errors[0] + unsure)
+            low = np.maximum(low, least - errors[1] - unsure)
+            exact = unsure == 0.0
+        whole = Bounds(self.fixed + self.middle, low, high, least + errors[1], greatest - errors[0], exact)
+        s = self.sources
+        return whole.some(slice(0, s)), whole.some(slice(s, 2 * s)), whole.some(slice(2 * s, q))
+
+
+class _Collected:
+    """Bounds by the numbers of what they are of, 0 elsewhere."""
+
+    def __init__(self, count: int) -> None:
+        self.whole = Bounds(*np.zeros((5, count)), *np.ones((1, count), dtype=np.bool_))
+
+    def put(self, at: Ints, some: Bounds) -> None:
+        """Put some in their places."""
+        for each in fields(Bounds):
+            getattr(self.whole, each.name)[at] = getattr(some, each.name)
+
+
+def _larger(to: _Found, fr: _Found, two: Ints) -> Bounds:
+    """The larger of the currents at both ends of the conductors `two`; of the others those at one."""
+    values, errors, one = to
+    other_values, other_errors, other = fr
+    merged = Bounds(*(getattr(one, each.name).copy() for each in fields(Bounds)))
+    a, b = one.some(two), other
+    most = np.maximum(values[two], other_values)
+    error = np.maximum(errors[two], other_errors)
+    merged.middle[two] = np.maximum(a.middle, b.middle)
+    merged.low[two], merged.high[two] = np.maximum(a.low, b.low), np.maximum(a.high, b.high)
+    merged.least[two] = (most + error).min(axis=1)
+    merged.greatest[two] = (most - error).max(axis=1)
+    merged.is_exact[two] = (a.is_exact & (a.low >= b.high)) | (b.is_exact & (b.low >= a.high))
+    return merged
+
+
+def _port_voltages(known: Enclosure, unit: Floats) -> tuple[Floats, Floats]:
+    """(m) least and greatest voltage of each port, pu of its nominal voltage."""
+    m, flow = len(known.x), known.flow
+    width = np.concatenate([known.set.support(known.first.real), known.set.support(known.first.imag)])
+    real = np.abs(flow.real)
+    mid = -(flow.real @ known.centre)
+    wide = up(width + real @ known.half + lost(2 * m) * (real @ np.abs(known.centre)) + np.tile(known.slack, 2), 2 * m)
+    low, high = 1.0 + mid - wide, 1.0 + mid + wide
+    side = np.maximum(np.abs(low[m:] - 1.0), np.abs(high[m:] - 1.0))
+    size = np.abs(flow.u) / unit
+    return np.maximum(low[:m], 0.0) * size * (1 - 16 * UNIT), up(np.hypot(high[:m], side) * size, 16)
+
+
+def _sharpened(
+    corners: Vertices, values: Floats, errors: Floats, forms: Forms, measured: Measured, rows: slice
+) -> Bounds:
+    """Bounds with those that slopes give, whichever are nearer."""
+    found = corners.attained(values, errors, measured, rows)
+    low, high = np.maximum(measured.low, found.low), np.minimum(measured.high, found.high)
+    return Bounds(np.abs(forms.middle), np.maximum(low, 0.0), high, found.least, found.greatest, found.is_exact)

@@ -1,0 +1,119 @@
+"""The parts of a grid that do not depend on each other, each with its flow and the enclosure of its ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Complexes, Ints
+from openpoint.enclosure.bounds import Enclosure, NotEnclosed, enclose, first_order
+from openpoint.enclosure.flow import PortFlow
+from openpoint.enclosure.ports import Ports
+from openpoint.enclosure.ranges import Forms
+from openpoint.enclosure.rounding import UNIT, up
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import Solver, System, row_sums, times
+
+MOST_PORTS = 4000
+"""Most ports of a part of a grid: its matrices are dense."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the grid: its states, the enclosure of its ports, and what its states are.
+
+    Attributes:
+        states, ports, moving: numbers of its states, ports and deviations in the grid.
+        known: the enclosure. state: (states) in the middle. rows: (states, 2 m) of d − r. error: of every state.
+    """
+
+    states: Ints
+    ports: Ints
+    moving: Ints
+    known: Enclosure
+    state: Complexes
+    rows: Complexes
+    error: float
+
+    def forms(self, combine: sp.csr_array) -> Forms:
+        """The quantities combine @ state; combine: (q, states of the grid)."""
+        own = sp.csr_array(combine[:, self.states])
+        size = row_sums(abs(own))
+        rows = times(own, self.rows)
+        reach = np.tile(self.known.d + self.known.r, 2)
+        rounding = (32 * UNIT) * (times(abs(own), np.abs(self.state)) + np.abs(rows) @ reach)
+        error = up(size * self.error + rounding * (size > 0.0), rows.shape[1])
+        q = len(size)
+        return Forms(times(own, self.state), rows, np.zeros((q, len(self.moving)), dtype=complex), error, np.zeros(q))
+
+
+def part_flow(system: System, ports: Ports, states: Ints, here: Ints) -> tuple[PortFlow, Solver, sp.csr_array]:
+    """The flow of the ports `here`, the solver of their states, and which of these the ports draw from."""
+    matrix = sp.csr_array(system.matrix[states][:, states])
+    solver = Solver(matrix, sp.csr_array(system.sizes[states][:, states]))
+    draws = sp.csr_array(system.draws[states][:, here])
+    right = np.concatenate([draws.toarray().astype(np.complex128), system.given[states][:, None]], axis=1)
+    found, error = solver.solve(right)
+    back = sp.csr_array(draws.T)
+    ends = 2.0 if (ports.to[here] >= 0).any() else 1.0
+    z, u0 = times(back, found[:, :-1]), times(back, found[:, -1])
+    z_error = up(ends * error[:-1] + (8 * UNIT) * np.abs(z).max(axis=0, initial=0.0))
+    u0_error = float(ends * error[-1] + 8 * UNIT * np.abs(u0).max(initial=0.0))
+    flow = PortFlow(z, z_error, u0, u0_error, ports.s[here], ports.degree[here], ports.unit[here])
+    return flow, solver, draws
+
+
+def part_of(system: System, ports: Ports, among: DeviationSet, states: Ints, here: Ints, moving: Ints) -> Part:
+    """A part by the numbers of its states, ports and deviations.
+
+    Raises:
+        NotEnclosed, NoFlow, InputError: as of `openpoint.enclosure.grid.bounds_of`.
+    """
+    if len(here) > MOST_PORTS:
+        raise NotEnclosed
+    flow, solver, draws = part_flow(system, ports, states, here)
+    spread, first = first_order(flow, sp.csr_array(ports.spread[here][:, moving]))
+    known = enclose(flow, spread, first, among)
+    m, size = len(here), flow.models.size
+    drawn = np.conj(flow.s / flow.u)
+    middle, error = solver.solve((system.given[states] - draws @ drawn)[:, None])
+    unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
+    of_e = (unit - flow.apply_linear(flow.jacobian)) / flow.u[:, None]  # of conj(y)
+    rows, rows_error = solver.solve(-(draws @ np.conj(of_e)))
+    entry = (64 * UNIT) * (np.abs(drawn).max(initial=0.0) + np.abs(of_e).max(initial=0.0) * (known.d + known.r).sum())
+    width = np.diff(draws.indptr).max(initial=0)
+    missed = abs(draws) @ up(size * known.slack / np.abs(flow.u))
+    reach = known.d + known.r
+    off = error[0] + (rows_error[:m] + rows_error[m:]) @ reach
+    off += solver.norm * (missed.max(initial=0.0) + width * entry)
+    return Part(states, here, moving, known, middle[:, 0], rows, float(up(np.array(off), 8 * m)))
+
+
+def largest_level(system: System, ports: Ports, among: DeviationSet, at_most: float = 1.0) -> float:
+    """The largest share of all deviations for which the flows are proven to exist and be unique, to 1 %, or 0.
+
+    Raises:
+        NoFlow, InputError: as of `part_of`.
+    """
+    known = []
+    for states, here, moving in system.parts(ports):
+        if len(here) > MOST_PORTS:
+            return 0.0
+        flow = part_flow(system, ports, states, here)[0]
+        known.append((flow, *first_order(flow, sp.csr_array(ports.spread[here][:, moving]))))
+
+    def holds(level: float) -> bool:
+        try:
+            for flow, spread, first in known:
+                enclose(flow, level * spread, level * first, among)
+        except NotEnclosed:
+            return False
+        return True
+
+    low, high = 0.0, at_most
+    while high - low > 0.005 * at_most:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -1,0 +1,116 @@
+"""Ports: the places where loads and generators draw power, and how far each of them may deviate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.grid.grid import Grid
+from openpoint.network import Network, load_shares
+from openpoint.network.load_shares import power_shares
+
+_DEGREE = {"power": 0, "current": 1, "impedance": 2}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """m ports; what deviates is n loads and generators, each by itself and its active and reactive power together.
+
+    Attributes:
+        fr, to: (m) terminals that the port lies between; `to` is -1 to neutral.
+        degree: (m) of the model, see `openpoint.enclosure.models`.
+        s: (m) power that it draws at nominal voltage, per unit of the base of a phase.
+        spread: (m, n) what a full deviation adds to it.
+        names: of what deviates, as `loads NAME` and `generators NAME`.
+        low, high: (m) band of voltage in which the models of all its loads hold, pu.
+    """
+
+    fr: Ints
+    to: Ints
+    degree: Ints
+    s: Complexes
+    spread: sp.csr_array
+    names: tuple[str, ...]
+    low: Floats
+    high: Floats
+
+    @property
+    def unit(self) -> Floats:
+        """(m) nominal voltage, pu."""
+        return np.where(self.to >= 0, np.sqrt(3.0), 1.0)
+
+
+def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports:
+    """The ports of a grid.
+
+    Args:
+        grid: sound. network: that of the grid.
+        shares: by group, `load` and `generation`, the share of its power by which each of the group deviates.
+    """
+    parts: list[tuple[Ints, Ints, Complexes, Ints]] = []  # place, degree, power, column
+    names: list[str] = []
+    share: list[float] = []
+    n = network.n_terminals
+    loads = load_shares(grid)
+    made = power_shares(grid, grid.generators)
+    low, high = np.zeros(n + len(network.delta.fr)), np.full(n + len(network.delta.fr), np.inf)
+    tables = (
+        ("load", "loads", grid.loads, (loads.wye, loads.delta), (loads.p_models, loads.q_models), 1.0),
+        ("generation", "generators", grid.generators, made, (("power",) * grid.generators.height,) * 2, -1.0),
+    )
+    for group, kind, table, (wye, delta), models, sign in tables:
+        at = sp.vstack([wye, delta]).tocoo()
+        kva = sign * (table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy())
+        degrees = [np.array([_DEGREE[each] for each in model], dtype=np.int64) for model in models]
+        for k in _DEGREE.values():
+            drawn = np.where(degrees[0] == k, kva.real, 0.0) + 1j * np.where(degrees[1] == k, kva.imag, 0.0)
+            power = at.data * drawn[at.col]
+            used = power != 0.0
+            column = at.col[used].astype(np.int64) + len(names)
+            parts.append((at.row[used].astype(np.int64), np.full(used.sum(), k), power[used], column))
+        if group == "load":
+            band = table["v_min_pu"].fill_null(0.0).to_numpy(), table["v_max_pu"].fill_null(np.inf).to_numpy()
+            alike = (degrees[0] == 2) & (degrees[1] == 2)  # an impedance is one at any voltage
+            np.maximum.at(low, at.row, np.where(alike, 0.0, band[0])[at.col])
+            np.minimum.at(high, at.row, np.where(alike, np.inf, band[1])[at.col])
+        names += [f"{kind} {name}" for name in table["name"]]
+        share += [shares.get(group, 0.0)] * table.height
+    place, degree, s, column = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return _gathered(network, place, degree, s, column, np.array(share), names, low, high)
+
+
+def _gathered(
+    network: Network,
+    place: Ints,
+    degree: Ints,
+    s: Complexes,
+    column: Ints,
+    share: Floats,
+    names: list[str],
+    low: Floats,
+    high: Floats,
+) -> Ports:
+    """Parts of loads at the same place and of the same model as one port."""
+    key, port = np.unique(place * 3 + degree, return_inverse=True)
+    total = np.zeros(len(key), dtype=np.complex128)
+    np.add.at(total, port, s)
+    spread = sp.coo_array((s * share[column], (port, column)), shape=(len(key), len(share))).tocsc()
+    moving = np.flatnonzero(np.diff(spread.indptr) * (share > 0.0))
+    at, n = key // 3, network.n_terminals
+    is_wye = at < n
+    pair = np.where(is_wye, 0, at - n)
+    ends = (network.delta.fr, network.delta.to) if len(network.delta.fr) else (np.zeros(1, np.int64),) * 2
+    return Ports(
+        fr=np.where(is_wye, at, ends[0][pair]),
+        to=np.where(is_wye, -1, ends[1][pair]),
+        degree=key % 3,
+        s=total,
+        spread=sp.csr_array(spread[:, moving]),
+        names=tuple(names[k] for k in moving),
+        low=low[at],
+        high=high[at],
+    )

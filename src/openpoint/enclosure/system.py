@@ -1,0 +1,262 @@
+"""The linear part of a grid as one system: Ohm's law of every conductor, Kirchhoff's law of every terminal.
+
+States are the voltages of terminals that nothing holds, the currents of closed conductors, and a current for each part
+whose zero sequence floats. In this form no impedance is divided by, so that branches without any are exact, and the
+currents of a tree are sums. Of a floating part the voltages are those whose sum is zero; nothing else depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.enclosure.ports import Ports
+from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.errors import InputError, Problem
+from openpoint.grid.devices import kvar_today
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.network.load_shares import power_shares
+from openpoint.powerflow.check_phases import internal_voltages
+
+_AT_ONCE = 256
+"""Columns of an inverse that are held at once."""
+
+
+@dataclass(frozen=True)
+class System:
+    """matrix @ state = given − draws @ y, with y the currents of the ports.
+
+    Attributes:
+        network: of the grid.
+        free: terminals that nothing holds, the first states. used: closed conductors, whose currents are the next.
+        matrix: (states, states); sizes: the sums of moduli that its entries are made of.
+        given: (states). draws: (states, m).
+        ends_fr, ends_to: (used, states) current into a conductor at its from and at its to terminal, with
+            ends_fr_given, ends_to_given.
+        supplies: (held, states) current that each held terminal delivers, with supplies_given; the ports there aside.
+    """
+
+    network: Network
+    free: Ints
+    used: Ints
+    matrix: sp.csr_array
+    sizes: sp.csr_array
+    given: Complexes
+    draws: sp.csr_array
+    ends_fr: sp.csr_array
+    ends_to: sp.csr_array
+    ends_fr_given: Complexes
+    ends_to_given: Complexes
+    supplies: sp.csr_array
+    supplies_given: Complexes
+
+    def parts(self, ports: Ports) -> list[tuple[Ints, Ints, Ints]]:
+        """States, ports and deviations of the parts of the grid that do not depend on each other."""
+        count, m, n = self.matrix.shape[0], *ports.spread.shape
+        inner = sp.coo_array(self.matrix)
+        at, spread = sp.coo_array(self.draws), sp.coo_array(ports.spread)
+        row = np.concatenate([inner.row, at.row, spread.row + count])
+        column = np.concatenate([inner.col, at.col + count, spread.col + count + m])
+        graph = sp.coo_array((np.ones(len(row)), (row, column)), shape=(count + m + n,) * 2)
+        label = connected_components(graph, directed=False)[1]
+        order = np.argsort(label, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+        found = []
+        for group in groups:
+            states = group[group < count]
+            if len(states):
+                here = group[(group >= count) & (group < count + m)] - count
+                found.append((states, here, group[group >= count + m] - count - m))
+        return found
+
+
+def system_of(grid: Grid, network: Network, ports: Ports) -> System:
+    """The system of a grid in today's state, all of which is energised.
+
+    Raises:
+        InputError: a load to neutral where nothing holds the zero sequence.
+    """
+    n = network.n_terminals
+    used = np.flatnonzero(network.closed)
+    held = network.source_terminal
+    free = np.setdiff1d(np.arange(n), held)
+    at_fr, at_to = (sp.csr_array(part[used]) for part in internal_voltages(network))
+    y_fr, y_to = (part[used][:, used] for part in network.y_ends)
+    shunt_fr, shunt_to = sp.csr_array(y_fr @ at_fr), sp.csr_array(y_to @ at_to)
+    back_fr, back_to = sp.csr_array(at_fr.conj().T), sp.csr_array(at_to.conj().T)
+    own, own_pairs = _admittances(grid, network)
+    shunt = sp.csr_array(back_fr @ shunt_fr + back_to @ shunt_to + own + own_pairs)
+    shunt.eliminate_zeros()
+    big = abs(back_fr) @ abs(shunt_fr) + abs(back_to) @ abs(shunt_to) + abs(own) + abs(own_pairs)
+    z = sp.csr_array(network.z[used][:, used])
+    drop, push = sp.csr_array(at_fr - at_to), sp.csr_array(back_fr - back_to)
+    grounds = _floating(network, free, at_fr, at_to, shunt, ports)
+    empty = sp.csr_array((grounds.shape[1], len(used)))
+    matrix = sp.block_array(
+        [[shunt[free][:, free], push[free], grounds], [drop[:, free], -z, None], [grounds.T, empty, None]], format="csr"
+    )
+    sizes = sp.block_array(
+        [[big[free][:, free], abs(push[free]), grounds], [abs(drop[:, free]), abs(z), None], [grounds.T, empty, None]],
+        format="csr",
+    )
+    v = network.source_v
+    given = np.concatenate([-(shunt[free][:, held] @ v), -(drop[:, held] @ v), np.zeros(grounds.shape[1])])
+    here = _incidence(n, ports)
+    nothing = sp.csr_array((len(used) + grounds.shape[1], here.shape[1]))
+    branch = network.conductor_branch[used]
+    ends = (
+        _at_terminals(back_fr, network.terminal_fr[used], branch, shunt_fr, 1.0),
+        _at_terminals(back_to, network.terminal_to[used], branch, shunt_to, -1.0),
+    )
+
+    def stated(volts: sp.csr_array, amperes: sp.csr_array) -> tuple[sp.csr_array, Complexes]:
+        pad = sp.csr_array((volts.shape[0], grounds.shape[1]))
+        return sp.csr_array(sp.hstack([volts[:, free], amperes, pad])), np.asarray(volts[:, held] @ v)
+
+    (fr, fr_given), (to, to_given) = (stated(*each) for each in ends)
+    supplies, supplies_given = stated(sp.csr_array(shunt[held]), sp.csr_array(push[held]))
+    draws = sp.csr_array(sp.vstack([here[free], nothing]))
+    return System(
+        network, free, used, matrix, sizes, given, draws, fr, to, fr_given, to_given, supplies, supplies_given
+    )
+
+
+def _admittances(grid: Grid, network: Network) -> tuple[sp.csr_array, sp.csr_array]:
+    """(N, N) admittances of capacitors and of lines open at one end, and of capacitors between two phases."""
+    n = network.n_terminals
+    wye, delta = power_shares(grid, grid.capacitors)
+    kvar = np.array([kvar_today(row) for row in grid.capacitors.iter_rows(named=True)], dtype=np.float64)
+    own = np.conj(-1j * np.asarray(wye @ kvar))
+    opened = np.flatnonzero(~network.closed)
+    np.add.at(own, network.terminal_fr[opened], network.y_open_fr[opened])
+    np.add.at(own, network.terminal_to[opened], network.y_open_to[opened])
+    y = np.conj(-1j * np.asarray(delta @ kvar)) / 3.0
+    f, t = network.delta.fr, network.delta.to
+    pairs = sp.coo_array((np.r_[y, y, -y, -y], (np.r_[f, t, f, t], np.r_[f, t, t, f])), shape=(n, n))
+    return sp.csr_array(sp.diags_array(own)), sp.csr_array(pairs)
+
+
+def _incidence(n: int, ports: Ports) -> sp.csr_array:
+    """(N, m) where the currents of the ports leave and enter terminals."""
+    m = np.arange(len(ports.fr))
+    pair = ports.to >= 0
+    entries = np.r_[np.ones(len(m)), -np.ones(pair.sum())]
+    return sp.csr_array(
+        sp.coo_array((entries, (np.r_[ports.fr, ports.to[pair]], np.r_[m, m[pair]])), shape=(n, len(m)))
+    )
+
+
+def _at_terminals(
+    back: sp.csr_array, terminal: Ints, branch: Ints, shunt: sp.csr_array, sign: float
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """(used, N) and (used, used) current into each conductor at one end, of voltages and of series currents.
+
+    Of a delta it is what enters at the terminal: the currents of the two windings there together.
+    """
+    part = sp.coo_array(back[terminal])
+    same = branch[part.row] == branch[part.col]
+    own = sp.csr_array(sp.coo_array((part.data[same], (part.row[same], part.col[same])), shape=part.shape))
+    return sp.csr_array(own @ shunt), sp.csr_array(sign * own)
+
+
+def _floating(
+    network: Network, free: Ints, at_fr: sp.csr_array, at_to: sp.csr_array, shunt: sp.csr_array, ports: Ports
+) -> sp.csr_array:
+    """(free, parts) terminals of each part in which all voltages may move together: behind delta windings alone.
+
+    Raises:
+        InputError: a load to neutral in one.
+    """
+    n, count = network.n_terminals, at_fr.shape[0]
+    grounded = np.zeros(n, dtype=np.bool_)
+    grounded[network.source_terminal] = True
+    single = [np.diff(part.indptr) == 1 for part in (at_fr, at_to)]
+    # Both ends of a line move together; the two sides of a transformer are parts of their own, joined by lines alone.
+    plain = single[0] & single[1] & (row_sums(at_fr - at_to) == 0.0)
+    edges = []
+    for part, alone, side in zip((at_fr, at_to), single, (0, count), strict=True):
+        entry = sp.coo_array(part)
+        grounded[entry.col[(alone & ~plain)[entry.row]]] = True
+        edges.append((n + entry.row + np.where(plain[entry.row], 0, side), entry.col))
+    row, column = (np.concatenate(each) for each in zip(*edges, strict=True))
+    graph = sp.coo_array((np.ones(len(row)), (row, column)), shape=(n + 2 * count,) * 2)
+    label = connected_components(graph, directed=False)[1][:n]
+    grounded[np.flatnonzero(row_sums(shunt) != 0.0)] = True
+    floats = np.setdiff1d(label, label[grounded])
+    wrong = np.unique(ports.fr[(ports.to < 0) & np.isin(label[ports.fr], floats)])
+    if len(wrong):
+        names = sorted({network.bus_names[network.terminal_bus[t]] for t in wrong})
+        message = f"loads to neutral at {', '.join(names[:5])}, behind delta windings alone"
+        remedy = "Nothing holds the voltage to neutral there; connect them between phases, or ground a winding"
+        raise InputError([Problem("loads", "", "connection", message, remedy)])
+    at, where = np.nonzero(label[free][:, None] == floats[None, :])
+    return sp.csr_array(sp.coo_array((np.ones(len(at)), (at, where)), shape=(len(free), len(floats))))
+
+
+class Solver:
+    """A regular sparse system whose solutions come with a bound of their error.
+
+    With R the inverse that its factors give and E = I − M R, ‖M⁻¹‖ is at most ‖R‖ / (1 − ‖E‖), in the norm of largest
+    row sums: the proof that the system is regular, and the factor from residuals to errors.
+
+    Raises:
+        InputError: it is singular, or too near to it to tell.
+    """
+
+    def __init__(self, matrix: sp.csr_array, sizes: sp.csr_array) -> None:
+        self.matrix = matrix
+        count = matrix.shape[0]
+        self.row_sum = float(up(row_sums(sizes), count).max(initial=0.0))
+        self.share = lost(int(np.diff(matrix.indptr).max(initial=0)) + 32)
+        try:
+            self.lu = splu(sp.csc_array(matrix))
+        except RuntimeError:
+            raise self._singular() from None
+        inverse, defect = np.zeros(count), np.zeros(count)
+        for start in range(0, count, _AT_ONCE):
+            unit = np.zeros((count, min(_AT_ONCE, count - start)), dtype=np.complex128)
+            unit[start + np.arange(unit.shape[1]), np.arange(unit.shape[1])] = 1.0
+            some = self.lu.solve(unit)
+            inverse += np.abs(some).sum(axis=1)
+            defect += np.abs(unit - times(matrix, some)).sum(axis=1)
+        inverse = up(inverse, 2 * count)
+        off = float(up(up(defect, 2 * count) + self.share * (times(sizes, inverse) + 1.0), count).max(initial=0.0))
+        if not off < 0.5:
+            raise self._singular()
+        self.norm = float(inverse.max(initial=0.0)) / (1.0 - off) * (1.0 + 8 * UNIT)
+
+    def solve(self, right: Complexes) -> tuple[Complexes, Floats]:
+        """(states, K) solutions and (K) bounds of their largest errors."""
+        found = self.lu.solve(right)
+        found += self.lu.solve(right - times(self.matrix, found))
+        residual = np.abs(right - times(self.matrix, found)).max(axis=0, initial=0.0)
+        rounding = self.share * (self.row_sum * np.abs(found).max(axis=0, initial=0.0) + np.abs(right).max(axis=0))
+        return found, up(self.norm * (residual + rounding), 16)
+
+    def _singular(self) -> InputError:
+        message = "the currents or voltages of today's state are not unique"
+        remedy = "Branches without impedance close a loop, or a part has no reference; open one, or give impedances"
+        return InputError([Problem("lines", "", "", message, remedy)])
+
+
+def is_two_ended(system: System) -> Bools:
+    """(used) whether the currents at the two ends of a conductor differ in size."""
+    fr, to = system.ends_fr, system.ends_to
+    return np.asarray(row_sums(abs(abs(fr) - abs(to))) > 0.0)
+
+
+def times(matrix: sp.csr_array, dense: Any) -> Any:
+    """The product as an array."""
+    return np.asarray(matrix @ dense)
+
+
+def row_sums(matrix: sp.csr_array) -> Any:
+    """Sums of the rows as an array."""
+    return times(matrix, np.ones(matrix.shape[1]))

@@ -1,0 +1,157 @@
+"""Enclosures: no exact flow of a set lies outside, bounds that are called exact are attained, sets are nested."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import openpoint
+from openpoint import Grid, InputError, OptionError
+from openpoint.enclosure.bounds import NotEnclosed
+from openpoint.network import build_network
+from openpoint.studies.enclose.result import EncloseResult
+from tests.builders.grids import LIMITED_FEED, grids
+
+
+def realised(grid: Grid, loads: np.ndarray, generators: np.ndarray) -> Grid:
+    """The grid with its loads and generators times these factors."""
+
+    def scaled(table: pl.DataFrame, by: np.ndarray) -> pl.DataFrame:
+        factor = pl.Series(by, dtype=pl.Float64)
+        return table.with_columns(table["p_kw"] * factor, table["q_kvar"] * factor)
+
+    return grid.with_tables(loads=scaled(grid.loads, loads), generators=scaled(grid.generators, generators))
+
+
+def refuse_outside(found: EncloseResult, realisation: Grid, near: float) -> None:
+    """Compare voltages, currents, source powers and loss of an exact flow with the bounds; `near`: of its accuracy."""
+    flow = openpoint.run_powerflow(realisation)
+    keys = ["name", "phase"]
+    buses = found.buses.join(flow.buses.select(*keys, "v_pu"), on=keys)
+    assert buses.height == found.buses.height
+    assert ((buses["v_pu"] >= buses["v_low_pu"] - near) & (buses["v_pu"] <= buses["v_high_pu"] + near)).all()
+    flowing = flow.branches.filter(pl.col("closed")).select(*keys, i_now_a="i_a")
+    branches = found.branches.join(flowing, on=keys).filter(pl.col("i_now_a").is_not_null())
+    slack = near * (1.0 + branches["i_high_a"])
+    assert (branches["i_now_a"] <= branches["i_high_a"] + slack).all()
+    assert (branches["i_now_a"] >= branches["i_low_a"] - slack).all()
+    assert flow.loss_kw is not None
+    scale = near * (1.0 + abs(found.loss_high_kw) + found.sources["p_high_kw"].abs().sum())
+    assert found.loss_low_kw - scale <= flow.loss_kw <= found.loss_high_kw + scale
+
+
+@given(grids(LIMITED_FEED), st.integers(0, 10_000), st.sampled_from([0.05, 0.2, 0.5]))
+@settings(max_examples=60, deadline=None)
+def test_no_flow_of_a_random_grid_lies_outside(grid: Grid, seed: int, share: float) -> None:
+    try:
+        found = openpoint.enclose(grid, for_every={"load": share, "generation": share})
+    except (InputError, OptionError):  # dark buses today, no flow, or a set that is too large
+        return
+    rng = np.random.default_rng(seed)
+    for k in range(6):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height + grid.generators.height)
+        factor = 1.0 + share * (np.sign(ends) if k % 2 else ends)
+        refuse_outside(found, realised(grid, factor[: grid.loads.height], factor[grid.loads.height :]), 1e-9)
+
+
+@pytest.mark.parametrize("name", ["ieee13", "ieee37"])
+def test_no_flow_of_an_unbalanced_feeder_lies_outside(name: str) -> None:
+    """By OpenDSS, which ends at a change of 1e-9."""
+    grid, rng = openpoint.read(name), np.random.default_rng(0)
+    everywhere = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
+    grid = grid.with_tables(loads=grid.loads.with_columns(everywhere))  # their models hold at all voltages
+    found = openpoint.enclose(grid, for_every="load=10%")
+    for k in range(4):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height)
+        factor = 1.0 + 0.1 * (np.sign(ends) if k % 2 else ends)
+        refuse_outside(found, realised(grid, factor, np.ones(grid.generators.height)), 1e-6)
+
+
+def small() -> Grid:
+    """The grid of Civanlar et al. with the loads of five buses alone, so that all vertices can be tried."""
+    grid = openpoint.read("civanlar16")
+    return grid.with_tables(loads=grid.loads.head(5))
+
+
+def test_bounds_called_exact_are_those_of_all_vertices() -> None:
+    grid, share = small(), 0.3
+    found = openpoint.enclose(grid, for_every={"load": share})
+    assert found.exact_percent > 80.0
+    flows = [
+        openpoint.run_powerflow(realised(grid, 1.0 + share * np.array(signs), np.ones(0))).buses["v_pu"].to_numpy()
+        for signs in product((-1.0, 1.0), repeat=5)
+    ]
+    least, greatest = np.min(flows, axis=0), np.max(flows, axis=0)
+    exact = found.buses["exact"].to_numpy()
+    assert np.allclose(found.buses["v_low_pu"].to_numpy()[exact], least[exact], atol=1e-8)
+    assert np.allclose(found.buses["v_high_pu"].to_numpy()[exact], greatest[exact], atol=1e-8)
+
+
+def test_what_is_seen_lies_within_the_bounds_and_they_grow_with_the_set() -> None:
+    sets = [{"budget": 0.0}, {"budget": 1.0}, {"budget": 5.0}, {}]
+    found = [openpoint.enclose("baran33", for_every="load=20%", **each) for each in sets]  # type: ignore[arg-type]
+    for each in found:
+        for table, names in ((each.buses, "v_{}_pu"), (each.branches.filter(pl.col("closed")), "i_{}_a")):
+            low, least, greatest, high = (table[names.format(part)] for part in ("low", "least", "greatest", "high"))
+            near = 1e-9 * (1.0 + high)  # the error that exact flows are allowed
+            assert ((low <= least + near) & (least <= greatest + near) & (greatest <= high + near)).all()
+    today = openpoint.run_powerflow("baran33")
+    assert found[0].loss_low_kw == pytest.approx(today.loss_kw, rel=1e-9) == found[0].loss_high_kw
+    for inner, outer in pairwise(found):
+        assert (outer.buses["v_low_pu"] <= inner.buses["v_low_pu"] + 1e-12).all()
+        assert (outer.buses["v_high_pu"] >= inner.buses["v_high_pu"] - 1e-12).all()
+
+
+def test_a_radius_one_percent_smaller_is_refused() -> None:
+    """The radius of the polydisc that the map takes into itself is no larger than it must be."""
+    from openpoint.enclosure import bounds
+    from openpoint.enclosure.grid import bounds_of
+    from openpoint.network.limits import Limits
+
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    plain = bounds._refined
+
+    def spied(flow, among, spread, first, rough):  # type: ignore[no-untyped-def]
+        x0, x, d, _, t = rough
+
+        def image(radius: np.ndarray) -> np.ndarray:
+            return x0 + flow.norms @ flow.models.remainder(radius, d) + t
+
+        seen.append((image(x) - x, image(0.99 * x) - 0.99 * x))
+        return plain(flow, among, spread, first, rough)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "_refined", spied)
+        grid = openpoint.read("baran33")
+        bounds_of(grid, Limits().applied(build_network(grid)), {"load": 0.2}, None)
+    ((inside, outside),) = seen
+    assert (inside <= 0.0).all()
+    assert (outside > 0.0).any()
+
+
+def test_a_set_too_large_is_refused_with_how_much_of_it_is_proven() -> None:
+    assert issubclass(NotEnclosed, Exception)
+    with pytest.raises(OptionError, match=r"not proven that each realisation has a power flow; it is for \d+ %"):
+        openpoint.enclose("baran33", for_every="load=900%")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"for_every": "sun=10%"}, "for_every names 'sun'"),
+        ({"for_every": "load"}, "give load=10%"),
+        ({"for_every": "load=x"}, "has 'x' for load"),
+        ({"for_every": "load=-10%"}, "has '-10%' for load"),
+        ({"for_every": "load=10%", "budget": -1.0}, "budget is -1"),
+        ({"for_every": "sun=1", "budget": float("nan")}, "budget is nan"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        openpoint.enclose("baran33", **given)  # type: ignore[arg-type]
+    assert said in str(caught.value)
