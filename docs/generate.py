@@ -1,5 +1,5 @@
 """Write reference.md from the schemas, python.md from the docstrings, days.md from the tables of the built-in days,
-tolerances.md from the source.
+tolerances.md from the source, grids.md from what studies declare.
 
 With `--check` only see if they are current.
 """
@@ -20,6 +20,7 @@ from openpoint.results.schema import Schema
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, MeasuredState
 from openpoint.scenarios.horizon import HORIZON_SCHEMAS
 from openpoint.scenarios.reliability import RELIABILITY_SCHEMAS
+from openpoint.studies.accepted import table_markdown
 from openpoint.studies.catalog import STUDIES
 
 PAGES = Path(__file__).parent
@@ -32,6 +33,13 @@ This page is made from the schemas that also check every file: `make docs` write
 
 """
 
+
+GRIDS = """# What each study takes of a grid
+
+Made from the declaration by which the studies refuse (`openpoint.studies.accepted`); a test tries every cell on a small
+grid. A study that refuses a part says so before it computes anything, with the branches by name and the way on.
+
+"""
 
 HORIZON = """## Tables of a horizon
 
@@ -101,6 +109,7 @@ if __name__ == "__main__":
         ("python.md", signatures.page()),
         ("days.md", days.page()),
         ("tolerances.md", tolerances.page()),
+        ("grids.md", GRIDS + table_markdown() + "\n"),
     ):
         file = PAGES / name
         if "--check" not in sys.argv:

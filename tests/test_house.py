@@ -221,7 +221,7 @@ def folder_of(module: str, depth: int) -> str:
     return ".".join(module.split(".")[:depth])
 
 
-COMMON = ("study", "shared")
+COMMON = ("accepted", "study", "shared")
 """Modules of what all studies share."""
 
 

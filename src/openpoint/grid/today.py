@@ -14,8 +14,8 @@ from openpoint.grid.rules.wiring import LOOPS_SHOWN, Mesh, meshes, unsupplied
 LOCKED_SHOWN = 10
 """Locked branches that a note names."""
 MAY_STAY = (
-    "Reconfiguration for one demand, dispatch and hardening keep loops of couplers and of parallel "
-    "branches that have one ratio; `openpoint powerflow` solves any"
+    "Loops of couplers and of parallel branches that have one ratio stay closed as they are; `openpoint powerflow` "
+    "solves any"
 )
 
 
@@ -41,6 +41,17 @@ def as_asked(grid: Grid, switchable: Iterable[str], locked_open: Iterable[str], 
     asked = {name for name, kind in operated.items() if kind == "transformers"}
     asked.update(named(grid, switchable))
     return grid.with_switchable(asked) if asked else grid
+
+
+def with_outputs_as_given(grid: Grid) -> tuple[Grid, tuple[str, ...]]:
+    """The grid with generators that keep their output, and a note where any could have another one."""
+    limits = ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
+    if not grid.generators.select(pl.any_horizontal(pl.col(limits).is_not_null()).any()).item():
+        return grid, ()
+    none = {name: pl.lit(None, pl.Float64) for name in (*limits, "s_max_kva")}
+    fixed = grid.generators.with_columns(may_stop=pl.lit(False), **none)
+    note = "generators keep the output that they have, today's or that of a profile; their limits are not used"
+    return grid.with_tables(generators=fixed), (note,)
 
 
 def named(grid: Grid, given: Iterable[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import as_asked
+from openpoint.grid.today import as_asked, with_outputs_as_given
 from openpoint.network import Network, build_network
 from openpoint.network.criteria import criterion_costs, weighted
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply, no_devices
@@ -130,6 +130,7 @@ def question_of(
     """
     _refuse_without_effect(asked)
     grid = as_asked(grid, (), asked.locked_open, asked.locked_closed)
+    grid = with_outputs_as_given(grid)[0] if asked.year else grid
     network = build_network(grid)
     if not network.is_balanced:
         raise OptionError("certificates do not cover several phases, which this grid has")

@@ -15,7 +15,7 @@ With h the hour of the day, D the day of the year (from 0, a Monday) and g(m, s)
 The first three are multiplied by weather and chance, with t the hour of the year and phases a, b, c of each:
 1 + 0.04 sin 2π(t/24 + a)/6.7 + 0.03 sin 2π(t + b)/37 + 0.02 sin 2π(t + c)/5.3. All are divided by their greatest value,
 so that the power of a load in the grid is its greatest. The loads of the grid follow household, commerce
-and industry in turn, in the order of its table; generators that are not dispatchable follow the sun.
+and industry in turn, in the order of its table; generators follow the sun.
 """
 
 from __future__ import annotations
@@ -265,9 +265,8 @@ def profiles(step_h: float) -> pl.DataFrame:
 
 def followers(grid: Grid) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables load_profiles and generator_profiles of a grid."""
-    limits = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
     loads = grid.loads.filter(pl.col("model") == "power")["name"].to_list()
-    fed = grid.generators.filter(~limits)["name"].to_list()
+    fed = grid.generators["name"].to_list()
     texts = {"profile": pl.String}
     return (
         pl.DataFrame(
@@ -413,7 +412,7 @@ class _Reading:
         hours = hours_of(table) if len(table) else None
         values = [table.numbers(name, least=0.0) for name in self.columns]
         loads, generators = self._followed()
-        self._check_models(loads, generators)
+        self._check_models(loads)
         faults = [fault for each in self.tables.values() for fault in each.faults]
         if faults:
             raise InputError(faults)
@@ -498,17 +497,12 @@ class _Reading:
                 self.profiles.fault("", name, f"both a load or its bus and a generator are called {name!r}", remedy)
         return of_loads, of_generators
 
-    def _check_models(self, loads: Followed, generators: Followed) -> None:
+    def _check_models(self, loads: Followed) -> None:
         """What follows a profile has a constant power."""
         for name, model in self.grid.loads.select("name", "model").iter_rows():
             if name in loads and model != "power":
                 remedy = "Make it one of constant power, or leave it out of the profiles"
                 self.profiles.fault("", loads[name], f"load {name!r}, which follows it, is of constant {model}", remedy)
-        for row in self.grid.generators.iter_rows(named=True):
-            if row["name"] in generators and _is_dispatchable(row):
-                remedy = "Clear its limits (p_min_kw, p_max_kw, q_min_kvar, q_max_kvar) to let it follow a profile"
-                message = f"generator {row['name']!r}, which follows it, is dispatchable"
-                self.profiles.fault("", generators[row["name"]], message, remedy)
 
     def _shares(self, loads: Followed, generators: Followed) -> tuple[list[int], list[int], list[complex]]:
         """Bus, profile and power of every load and generator of constant power."""
@@ -516,16 +510,8 @@ class _Reading:
         column = {name: n for n, name in enumerate(self.columns)}
         rows = [
             *((row, loads, 1.0) for row in self.grid.loads.iter_rows(named=True) if row["model"] == "power"),
-            *(
-                (row, generators, -1.0)
-                for row in self.grid.generators.iter_rows(named=True)
-                if not _is_dispatchable(row)
-            ),
+            *((row, generators, -1.0) for row in self.grid.generators.iter_rows(named=True)),
         ]
         bus = [number[row["bus"]] for row, *_ in rows]
         follows = [column[of[row["name"]]] if row["name"] in of else len(column) for row, of, _ in rows]
         return bus, follows, [sign * complex(row["p_kw"], row["q_kvar"]) for row, _, sign in rows]
-
-
-def _is_dispatchable(row: dict[str, object]) -> bool:
-    return any(row[name] is not None for name in ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar"))

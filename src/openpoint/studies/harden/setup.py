@@ -9,13 +9,13 @@ import numpy as np
 from openpoint.arguments import numbers_by_name
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.scenarios.disasters import Disasters, DisastersLike, read_disasters
 from openpoint.scenarios.storms import storms
+from openpoint.studies.accepted import refuse
 from openpoint.studies.harden.model import HardenProgram, Threat, threat_of
 from openpoint.studies.harden.options import HardenCosts, HardenOptions
 from openpoint.twostage.risk import Expectation, WorstCase
@@ -34,9 +34,8 @@ def harden_program(grid: Grid, options: HardenOptions) -> tuple[HardenProgram, T
         InputError: the grid or the disasters have faults.
         OptionError: a grid of several phases, or disasters that do not fit it.
     """
+    refuse("harden", grid)
     network = build_network(grid).dead_when_open()
-    if not network.is_balanced:
-        raise OptionError(f"harden works on balanced grids (phases '1'); {HAS_PHASES}")
     _LOG.info("built the network")
     threat = threat_of(network, _disasters(options.disasters, grid), options.any_lines, options.probabilities)
     # Sources count as several: the opened network does not say how those that one mesh joins share the load.

@@ -13,9 +13,7 @@ import polars as pl
 
 from openpoint.arguments import Names, names_of, not_negative, of_kind
 from openpoint.arrays import Bools, Floats
-from openpoint.errors import OptionError
 from openpoint.graph import components
-from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
@@ -25,6 +23,7 @@ from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.scenarios.reliability import ReliabilityLike, read_reliability
 from openpoint.search.plan.order import Order, best_order
 from openpoint.search.plan.question import AcStates, Figures, Flow, PlanQuestion, figures_of
+from openpoint.studies.accepted import refuse
 from openpoint.twostage.deadline import Deadline
 
 
@@ -69,8 +68,7 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
         OptionError: a grid of several phases.
         InputError: a name that is no branch or bus.
     """
-    if not network.is_balanced:
-        raise OptionError(f"switch plans are for balanced grids (phases '1'); {HAS_PHASES}")
+    refuse("plan", grid)
     after = np.ones(network.n_conductors, dtype=np.bool_)
     after[network.branch_numbers(list(names_of(open_after, "open_after")))] = False
     remote = grid.branches()["remote"].to_numpy().astype(np.bool_)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openpoint.errors import InputError, OptionError, Problem
-from openpoint.grid.balanced import HAS_PHASES
+from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import as_asked
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.state import ac_state
 from openpoint.scenarios.reliability import read_reliability
+from openpoint.studies.accepted import refuse
 from openpoint.studies.plan.model import PlanOptions, plan_of
 from openpoint.studies.plan.options import SwitchPlanOptions
 from openpoint.studies.plan.result import SwitchPlanResult
@@ -36,8 +36,7 @@ def prepare(grid: Grid, options: SwitchPlanOptions) -> Prepared[SwitchPlanResult
         OptionError: a grid of several phases, or options that make no sense.
     """
     grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
-    if (grid.buses["phases"] != "1").any():
-        raise OptionError(f"switch plans are for balanced grids (phases '1'); {HAS_PHASES}")
+    refuse("plan", grid)
     begin = grid if options.before is None else in_state(grid, options.before, "before")
     end = in_state(grid, options.after, "after")
     for state, which in ((begin, "before"), (end, "after")):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from openpoint.errors import InputError, OptionError, Problem, refuse_unknown
-from openpoint.grid.balanced import HAS_PHASES
+from openpoint.errors import InputError, Problem, refuse_unknown
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
 from openpoint.grid.today import as_asked
@@ -15,6 +14,7 @@ from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
 from openpoint.scenarios.reliability import Reliability
+from openpoint.studies.accepted import refuse
 from openpoint.studies.secure.answer import answer
 from openpoint.studies.secure.model.faults import Fault, Tree, faults_of, held_faults, sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import customers_of, load_of_buses, may_fail
@@ -110,8 +110,7 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
     Raises:
         InputError: several phases, a branch that is unknown, or a state that is not radial.
     """
-    if (grid.buses["phases"] != "1").any():
-        raise OptionError(f"secure takes balanced grids; {HAS_PHASES}")
+    refuse("secure", grid)
     grid = as_asked(grid, split(grid, options.switchable, "switchable"), (), ())
     names = grid.branches()["name"].to_list()
     if (opened := options.state(grid)) is not None:

@@ -297,7 +297,7 @@ def test_options_that_need_a_balanced_grid_are_refused_with_the_way_out() -> Non
     with pytest.raises(OptionError, match=r"--balanced.*use Benders, which ends with it"):
         reconfigure(grid, method=BranchExchange())
     futures = Futures(("one",), None, tuple(grid.buses["name"]), np.zeros((1, 131)), np.zeros((1, 131)))
-    with pytest.raises(OptionError, match="many futures are for balanced grids"):
+    with pytest.raises(OptionError, match="reconfigure-futures is for balanced grids"):
         openpoint.reconfigure_futures(grid, futures)
     with pytest.raises(OptionError, match="max_changes is -1"):
         reconfigure(grid, max_changes=-1)

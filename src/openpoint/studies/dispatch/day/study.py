@@ -25,6 +25,7 @@ from openpoint.scenarios.day.uncertain import (
     futures_notes,
     read_day_futures,
 )
+from openpoint.studies.accepted import refuse
 from openpoint.studies.dispatch.day.answer import Asked, day_result
 from openpoint.studies.dispatch.day.decided import uncertain_words
 from openpoint.studies.dispatch.day.intraday import Intraday
@@ -74,6 +75,7 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     tables = read_day(day)
     with_day, warnings = grid_of_day(grid, tables)
     with_day, options = options.on(with_day)
+    refuse("dispatch-day", with_day)
     futures = None
     if options.futures is not None and not isinstance(options.futures, int):
         futures = read_day_futures(options.futures, with_day, tables)

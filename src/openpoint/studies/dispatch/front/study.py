@@ -16,6 +16,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
+from openpoint.studies.accepted import refuse
 from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.schema import V_MIN
 from openpoint.studies.dispatch.options import DispatchFrontOptions, DispatchOptions
@@ -41,6 +42,7 @@ def prepare(grid: Grid, options: DispatchFrontOptions) -> Prepared[DispatchFront
     Raises:
         InputError, OptionError: as `openpoint.dispatch`; criteria that are not two, or fewer than two points.
     """
+    refuse("dispatch-front", grid)
     return prepare_front(grid, options.criteria, options.of_each, options.points)
 
 

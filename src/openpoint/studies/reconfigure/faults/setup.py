@@ -12,11 +12,13 @@ from openpoint.arguments import all_checked
 from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.today import with_outputs_as_given
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import AcState
 from openpoint.results import columns as c
 from openpoint.search.exchange.ac_check import exchange_branches
 from openpoint.search.methods import Log
+from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.options import FaultQuestion
@@ -124,15 +126,13 @@ def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
 
     Raises:
         InputError: the grid has faults, a name is unknown, locks leave no radial state; faults of the reliability data.
-        OptionError: options that do not go together, several phases, generators to dispatch, or an index without data.
+        OptionError: options that do not go together, several phases, or an index without data.
     """
     data = question.data(grid)
     grid, question = question.on(grid)
+    refuse("reconfigure-secure", grid)
+    grid, outputs = with_outputs_as_given(grid)
     program, stations = radial_program(grid, question)
-    if len(program.network.generator_names):
-        raise OptionError(
-            "limits of faults are for grids without generators to dispatch; clear their limits to fix their output"
-        )
     whole, opened = stations.whole, stations.opened
     sections = question.sections(grid, whole, data)
     held = whole.closed & ~whole.switchable
@@ -160,7 +160,7 @@ def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
     today = evaluator.figures(opened.closed) if tree_of(opened, opened.closed) is not None else None
     known = float(weights.customers.sum()) if data.customers.height else None
     notes = _notes(int(np.sum(fails & on_loop)), 0 if rates is None else int(np.sum(unrated & fails)), today)
-    notes += () if rates is None else question.doubts
+    notes += outputs if rates is None else (*outputs, *question.doubts)
     return Faults(grid, program, stations, question, evaluator, today, known, rates is not None, notes)
 
 

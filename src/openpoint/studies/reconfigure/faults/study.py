@@ -39,7 +39,7 @@ def prepare(grid: Grid, options: ReconfigureSecureOptions) -> Prepared[SecuredRe
     Raises:
         InputError: the grid has faults, or a name is unknown; faults of the reliability data; `"today"` where today's
             state is not radial.
-        OptionError: options that do not go together, an index without data for it, generators to dispatch.
+        OptionError: options that do not go together, an index without data for it.
     """
     ready = faults_of_grid(grid, options)
     return PreparedSecure(ready.grid, ready, ready.limits())

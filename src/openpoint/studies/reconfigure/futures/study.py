@@ -9,7 +9,6 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import OptionError
-from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import locked_note, why_no_loss
 from openpoint.network import Network
@@ -22,6 +21,7 @@ from openpoint.scenarios.ambiguity import FuturesRecipe, name_of, text_of
 from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.ac_evaluation import states_of
 from openpoint.studies.reconfigure.futures import evaluate
 from openpoint.studies.reconfigure.futures.evaluate import (
@@ -129,8 +129,7 @@ def prepare(grid: Grid, options: ReconfigureFuturesOptions) -> Prepared[FuturesR
             exchange, a grid of several phases, or a share of kept limits where generators can be dispatched.
     """
     grid, options = options.on(grid)
-    if has_phases(grid):
-        raise OptionError(f"many futures are for balanced grids (phases '1'); {HAS_PHASES}")
+    refuse("reconfigure-futures", grid)
     program, stations = radial_program(grid, options)
     others = None if options.sample is None else read_futures(options.sample, grid)
     planned = read_futures(options.futures, grid)

@@ -229,7 +229,7 @@ def search_year(
     beside others. known: flows of states so far.
 
     Raises:
-        OptionError: a grid that the bound is not valid for, or generators to dispatch.
+        OptionError: a grid that the bound is not valid for.
     """
     net = task.network
     began = deadline.passed()

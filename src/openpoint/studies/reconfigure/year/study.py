@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from openpoint.arrays import Ints
 from openpoint.errors import OptionError
-from openpoint.grid.balanced import HAS_PHASES, has_phases
 from openpoint.grid.grid import Grid
-from openpoint.grid.today import why_no_loss
+from openpoint.grid.today import why_no_loss, with_outputs_as_given
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.check import check_flows
 from openpoint.report.terminal import words
@@ -20,6 +19,7 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
+from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.options import OpenPoints, ReconfigureYearOptions
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
@@ -48,24 +48,24 @@ def prepare(grid: Grid, options: ReconfigureYearOptions) -> Prepared[YearResult]
         InputError: the grid or the year has faults, or a locked branch is unknown.
         OptionError: options that contradict each other, a grid of several phases, a year of another grid.
     """
-    return year_of(grid, options, options.year)
+    return year_of("reconfigure-year", grid, options, options.year)
 
 
-def year_of(grid: Grid, options: OpenPoints, year: YearLike) -> PreparedYear:
+def year_of(study: str, grid: Grid, options: OpenPoints, year: YearLike) -> PreparedYear:
     """`prepare` of a year in one block or in several."""
     method = options.chosen
     if method is None:
         gap = GAP if options.gap is None else options.gap
         method = TopologySearch(gap=gap, time_limit_s=options.time_limit_s)
     grid, options = options.on(grid)
-    if has_phases(grid):
-        raise OptionError(f"a year is for balanced grids (phases '1'); {HAS_PHASES}")
-    program, stations = radial_program(grid, options)
+    refuse(study, grid)
     known = read_year(year, grid)
+    grid, outputs = with_outputs_as_given(grid)
+    program, stations = radial_program(grid, options)
     if known.bus_names != program.network.bus_names:
         raise OptionError("this year is of another grid: its buses are not those of this grid, in its order")
     task = YearTask(program, stations, known.demand(program.network.s_base_kva), known.hours)
-    return PreparedYear(grid, known, task, method)
+    return PreparedYear(grid, replace(known, notes=(*known.notes, *outputs)), task, method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class PreparedYear:
         """The result, verified by exact AC power flow in every step.
 
         Raises:
-            OptionError: a grid that the bound is not valid for, or generators to dispatch.
+            OptionError: a grid that the bound is not valid for.
         """
         network, task = self.task.network, self.task
         with deadline_of(self.method.time_limit_s, deadline) as until:

@@ -40,7 +40,7 @@ def prepare(grid: Grid, options: ReconfigureSeasonsOptions) -> Prepared[SeasonsR
         InputError: the grid, the year or the blocks have faults, or a locked branch is unknown.
         OptionError: options that contradict each other, a grid of several phases, a year of another grid.
     """
-    prepared = year_of(grid, options, options.year)
+    prepared = year_of("reconfigure-seasons", grid, options, options.year)
     return PreparedSeasons(prepared, read_blocks(options.blocks, prepared.year), options)
 
 
@@ -72,7 +72,7 @@ class PreparedSeasons:
         """The result, verified by exact AC power flow in every step.
 
         Raises:
-            OptionError: a grid that the bound is not valid for, or generators to dispatch.
+            OptionError: a grid that the bound is not valid for.
         """
         task, method, asked = self.of_year.task, self.of_year.method, self.question
         network = task.network
