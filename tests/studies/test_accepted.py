@@ -24,6 +24,7 @@ DAY = openpoint.Day.from_tables(periods={"period": ["1"], "hours": [24.0], "pric
 UNIT = {"p_kw": 0.0, "p_min_kw": 0.0, "p_max_kw": 2500.0, "q_min_kvar": -900.0, "q_max_kvar": 900.0}
 RUNS: dict[str, Callable[[Grid], object]] = {
     "powerflow": openpoint.run_powerflow,
+    "enclose": openpoint.enclose,
     "reconfigure": openpoint.reconfigure,
     "reconfigure-futures": lambda grid: openpoint.reconfigure_futures(grid, FUTURES),
     "reconfigure-year": lambda grid: openpoint.reconfigure_year(grid, YEAR),
@@ -117,8 +118,8 @@ def with_part(part: str) -> Tables:
 
 
 def test_every_study_is_declared_and_tried() -> None:
-    """But those that take of a grid what another one does, and enclosures, which take what a power flow does."""
-    others = {"reconfigure-fleet", "partition-levels", "partition-steps", "compare", "enclose"}
+    """But those of many grids or cases, and of levels and steps of a partition, which take what `partition` does."""
+    others = {"compare", "reconfigure-fleet", "partition-levels", "partition-steps"}
     assert set(RUNS) == set(NAMES) == {study.name for study in STUDIES} - others
 
 

@@ -17,6 +17,7 @@ from openpoint.grid.rules.wiring import meshes
 POWERFLOW = "powerflow"
 NAMES = (
     "powerflow",
+    "enclose",
     "reconfigure",
     "reconfigure-futures",
     "reconfigure-year",
@@ -50,13 +51,15 @@ class Part:
 
 
 _BUT_POWERFLOW = frozenset(NAMES) - {POWERFLOW}
-_ONE_PHASE = frozenset(NAMES) - {POWERFLOW, "reconfigure", "dispatch", "partition"}
+_ONE_PHASE = frozenset(NAMES) - {POWERFLOW, "enclose", "reconfigure", "dispatch", "partition"}
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "station": Part("substation with its transformer", "a branch with its ratio, impedance and both ratings"),
         "couplers": Part(
             "ring of closed couplers, double busbar",
             "stays closed: one node of voltage; its currents are checked after",
+            "currents of couplers in a ring are not unique, so that they have no bounds: open one, or give impedances",
+            frozenset({"enclose"}),
         ),
         "parallel": Part(
             "parallel transformers or lines of one ratio",
@@ -74,7 +77,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             "solved with its loop",
             "no radial grid has the same power flow, on which bounds rest: mark a branch of the loop as switchable, or "
             "open it",
-            _BUT_POWERFLOW - {"plan"},
+            _BUT_POWERFLOW - {"enclose", "plan"},
         ),
         "three_windings": Part("transformer of three windings", "three branches at a star point"),
         "negative_arm": Part(
