@@ -47,8 +47,7 @@ def test_texts_files_and_mappings_ask_the_same(tmp_path: Path, command: Command)
     assert asked[0] == asked[1] == asked[2]
     done = command("compare", "baran33", "reconfigure", "--cases", file, "--case", "plain:")
     assert (done.code, "3 cases of reconfigure" in done.out) == (0, True), done.err
-    assert "9 is open" not in done.out
-    assert done.out.count("b: ") > 1
+    assert all(f"{name}: " in done.out for name in ("a", "b", "plain"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,10 @@ def test_ctrl_c_keeps_the_cases_up_to_then(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_page_shows_what_differs_and_what_the_figures_are() -> None:
     found = openpoint.compare("baran33", "reconfigure", CASES)
     text = Page(render(found)).text
-    assert "6 branches are open in some cases only" in text or "branches are open in some cases only" in text
+    opened = [set(found[name].open_branches) for name in CASES]
+    some = set.union(*opened) - set.intersection(*opened)
+    assert some
+    assert f"{len(some)} branches are open in some cases only" in text
     assert "loss, kW: exact AC loss of the answer" in text
     assert found.kinds == ("objectives", "voltages")
     for kind in found.kinds:

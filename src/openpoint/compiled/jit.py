@@ -304,10 +304,10 @@ class _Lean(CompilerBase):  # type: ignore[misc]
     library: type[JITCodeLibrary] = _LeanWhole
 
     def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, self.library(target.codegen(), "lean"), *rest)
+        super().__init__(typing, target, self.library(target.codegen(), "short"), *rest)
 
     def define_pipelines(self) -> list[PassManager]:
-        passes = PassManager("lean")
+        passes = PassManager("short")
         for each in PASSES:
             passes.add_pass(each, each.__name__)
         passes.finalize()
