@@ -15,8 +15,9 @@ import polars as pl
 import pytest
 
 from openpoint import Disasters, Grid, HardenCosts, OptionError, harden
-from openpoint.report.drawing import Lines
+from openpoint.report.drawing import Lines, Words
 from openpoint.report.figure import draw, encode, save
+from openpoint.report.numerals import figures
 from openpoint.results import export
 from openpoint.studies.catalog import published
 from openpoint.studies.harden.report import PANELS, PICTURES, after_chart
@@ -212,6 +213,17 @@ def test_hovering_says_all_about_a_bus(result: HardenResult) -> None:
     assert "forms the island: 100" in unit
     assert any("branch s-a" in text and "broken" in text for text in texts)
     assert any("shed" in text for text in texts)
+
+
+def test_beside_every_closed_line_stands_what_it_carries(result: HardenResult) -> None:
+    scene = build_harden_scene(result)
+    for after in scene.after:
+        words = [text for layer in after_chart(scene, after).layers if isinstance(layer, Words) for text in layer.text]
+        shown = [text for text in words if text.endswith(" kW") and "−" not in text]
+        assert len(shown) == int(after.closed.sum())
+        rows = result.branches.filter(disaster=after.name, state="closed")
+        for power in rows["p_from_kw"]:
+            assert any(text.endswith(f"{figures(abs(power), 3)} kW") for text in shown)
 
 
 @pytest.fixture(params=["plan", "nasty names", "stopped at once"])

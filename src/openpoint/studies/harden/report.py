@@ -42,7 +42,7 @@ def after_sheet(result: HardenResult, scene: HardenScene, most: int) -> Sheet:
         text = f"{after.headline}; {int(after.broken.sum())} branches broken. The tables below hold all numbers."
         caption = f"{after.headline}, {usd(after.cost_usd)}"
         shown.append(Panel(f"grid-{k}", after_chart(scene, after), caption, text))
-    note = "A colour is an island; the wider a line, the more power it carries; a hollow generator stands still."
+    note = "A colour is an island; beside a line stands what it carries; a hollow generator stands still."
     if (left := len(scene.after) - most) > 0:
         note += f" {left} more disasters that weigh less are not drawn."
     return Sheet(headline(result), tuple(shown), _signs(scene), note=note)
@@ -85,6 +85,7 @@ def after_chart(scene: HardenScene, after: After) -> Chart:
             *_lines(scene, after, frame, texts),
             *_buses(scene, after, frame, shed),
             *_symbols(scene, after, frame, texts),
+            *_powers(scene, after, frame),
             *frame.bus_names(_texts(scene, after), _inks(after), first),
         ]
     )
@@ -102,6 +103,19 @@ def _lines(scene: HardenScene, after: After, frame: GridFrame, texts: list[str])
     loose = np.flatnonzero(~after.closed & ~after.broken).tolist()
     layers += frame.ways(loose, "@loose", 1.6, dash=OPEN, hover=texts)
     return layers + frame.ways(np.flatnonzero(after.broken).tolist(), "@broken", 1.6, dash=(2.0, 3.0), hover=texts)
+
+
+def _powers(scene: HardenScene, after: After, frame: GridFrame) -> list[Layer]:
+    """What the closed branches carry, in kW, beside them; those with a symbol have it beside that."""
+    marked = set(after.switched) | scene.hardened
+    shown = [e for e in np.flatnonzero(after.closed & np.isfinite(after.p)).tolist() if e not in marked]
+    shown.sort(key=lambda e: -abs(after.p[e]))
+    return frame.named(frame.marks(shown), [_power(after, e) for e in shown], ["@soft"] * len(shown), 4.0)
+
+
+def _power(after: After, e: int) -> str:
+    """What a branch carries, in kW; empty where it is open or nobody knows."""
+    return f"{figures(abs(after.p[e]), 3)} kW" if after.closed[e] and np.isfinite(after.p[e]) else ""
 
 
 def _branch_text(scene: HardenScene, after: After, e: int) -> str:
@@ -187,7 +201,8 @@ def _symbols(scene: HardenScene, after: After, frame: GridFrame, texts: list[str
         width=tuple(sign.width for sign in signs),
         hover=at(texts, shown),
     )
-    return [dots, *frame.named(spots, [scene.branch_names[e] for e in shown], colours, 12.0)]
+    names = [": ".join(filter(None, (shorten(scene.branch_names[e], 9), _power(after, e)))) for e in shown]
+    return [dots, *frame.named(spots, names, colours, 12.0)]
 
 
 def _texts(scene: HardenScene, after: After) -> list[str]:
