@@ -91,6 +91,52 @@ def test_an_answer_is_set_in_data_of_power_grid_model() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("in_file", [False, True])
+def test_an_answer_makes_a_net_that_differs_in_its_states_alone(in_file: bool, tmp_path: Path) -> None:
+    import pandapower as pp
+    from pandapower.toolbox import nets_equal
+
+    net = full_net()
+    pp.to_json(net, str(tmp_path / "net.json"))
+    answer = openpoint.switch_plan(tmp_path / "net.json" if in_file else net, ["line 1"], limits=WITHOUT)
+    made = answer.to_pandapower()
+    assert nets_equal(net, full_net())
+    assert not nets_equal(net, made)
+    answer.apply_to(net)
+    assert nets_equal(net, made)
+    pp.runpp(made, tolerance_mva=1e-9, calculate_voltage_angles=True, numba=False)
+    lost = sum(float(made[f"res_{table}"].pl_mw.sum()) for table in ("line", "trafo"))
+    lost += float((made.res_switch.p_from_mw + made.res_switch.p_to_mw).sum())
+    assert 1e3 * lost == pytest.approx(openpoint.run_powerflow(answer.grid_after).loss_kw, rel=1e-7)
+
+
+def test_an_answer_makes_data_of_power_grid_model() -> None:
+    data = pgm_data()
+    answer = openpoint.reconfigure(data, limits=WITHOUT)
+    made = answer.to_power_grid_model()
+    answer.apply_to(data)
+    for name, rows in data.items():
+        for column in rows.dtype.names:
+            np.testing.assert_array_equal(made[name][column], rows[column])
+    with pytest.raises(OptionError, match="input was not read from a net of pandapower but from: power-grid-model"):
+        answer.to_pandapower()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_net_does_not_come_from_or_is_not_given_is_said() -> None:
+    answer = openpoint.reconfigure("baran33", limits=WITHOUT)
+    with pytest.raises(OptionError, match=r"baran33 was not read from a net of pandapower .*write_back"):
+        answer.to_pandapower()
+    with pytest.raises(OptionError, match="no answer whose states"):
+        openpoint.reconfigure(ring(), limits=openpoint.Limits(v_min_pu=0.99)).to_pandapower()
+    net = full_net()
+    settings = openpoint.dispatch(net, limits=WITHOUT)
+    assert settings.moves.height
+    with pytest.raises(OptionError, match="sets more than branches"):
+        settings.to_pandapower()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_what_cannot_be_set_leaves_the_net_as_it_is() -> None:
     net = ring()
     before = copy.deepcopy(net)

@@ -29,6 +29,7 @@ class Grid:
         title: one line for people.
         source: where the data come from.
         notes: doubts met while reading (warnings); shown to the user, never silently dropped.
+        origin: the text of the pandapower net or of the input data of power-grid-model that was read; else empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Grid:
     title: str = ""
     source: str = ""
     notes: tuple[Problem, ...] = field(default=())
+    origin: str = field(default="", repr=False)
 
     @classmethod
     def from_tables(
@@ -53,6 +55,7 @@ class Grid:
         title: str = "",
         source: str = "",
         notes: Iterable[Problem] = (),
+        origin: str = "",
     ) -> Grid:
         """A grid from tables; absent tables are empty, absent optional columns take the default of the schema.
 
@@ -62,6 +65,7 @@ class Grid:
             title: one line for people.
             source: where the data come from.
             notes: warnings to keep with the grid.
+            origin: the text that a net of another program is made from again.
 
         Raises:
             InputError: unknown tables or columns, missing columns, values of the wrong type; all of them at once, with
@@ -82,7 +86,7 @@ class Grid:
             known = {kind: (frame, found if kind in tables else strange) for kind, (frame, found) in read.items()}
             raise InputError([*faults, *more_faults(known)])
         frames = {kind: frame for kind, (frame, _) in read.items()}
-        return cls(name=name, title=title, source=source, notes=tuple(notes), **frames)
+        return cls(name=name, title=title, source=source, notes=tuple(notes), origin=origin, **frames)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by kind, in the order of the schemas."""
@@ -117,9 +121,9 @@ class Grid:
         Raises:
             InputError: as `from_tables`.
         """
-        return Grid.from_tables(
-            self.name, {**self.tables(), **tables}, title=self.title, source=self.source, notes=self.notes
-        )
+        tables = {**self.tables(), **tables}
+        given: dict[str, Any] = {key: getattr(self, key) for key in ("title", "source", "notes", "origin")}
+        return Grid.from_tables(self.name, tables, **given)
 
     def with_closed(self, closed: Mapping[str, bool]) -> Grid:
         """A copy in which the named branches are closed (True) or open (False).
@@ -241,7 +245,7 @@ def more_faults(read: Mapping[str, Read]) -> list[Problem]:
 
     filled = fill(read)
     return filled.errors_elsewhere(
-        problems_of(Grid(name="", title="", source="", notes=(), **filled.frames), filled.unknown)
+        problems_of(Grid(name="", title="", source="", notes=(), origin="", **filled.frames), filled.unknown)
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,7 +95,7 @@ def _grid(files: Mapping[str, bytes], name: str) -> Grid:
         message = "no machine and no injection is the reference, so that the grid has no source"
         remedy = "Write referencePriority 1 for one of them in the profile SSH; pypowsybl takes its referencePriorities"
         notes.append(Problem("SynchronousMachine", "", "referencePriority", message, remedy, "warning"))
-    return Grid.from_tables(grid.name, grid.tables(), title=grid.title, source=grid.source, notes=(*grid.notes, *notes))
+    return replace(grid, notes=(*grid.notes, *notes), origin=text)
 
 
 def _equipment(files: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def with_geojson(grid: Grid, path: str | os.PathLike[str]) -> Grid:
     notes = [] if degrees else [_plane(file)]
     notes += [_far(file, one) for one in lines if _is_far(one.points, [known[bus] for bus in ends[one.name]])]
     made = grid.with_tables(buses=_placed(grid.buses, placed), **_routed(grid, routes))
-    return Grid.from_tables(made.name, made.tables(), title=made.title, source=made.source, notes=(*made.notes, *notes))
+    return replace(made, notes=(*made.notes, *notes))
 
 
 def _content(text: str, file: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from openpoint.errors import OptionError
+from openpoint.errors import OptionError, require_extra
 from openpoint.grid.grid import Grid, refuse_locked
 from openpoint.inputs import decoding, json_of
 from openpoint.io import pgm as pgm
@@ -41,6 +41,33 @@ def grid_of(net: Mapping[str, Any]) -> Grid:
             _pandapower_text(net), str(net["name"] or "net"), source="pandapower net in memory"
         )
     return pgm.grid_from_text(_pgm_text(net), "input", source="power-grid-model input in memory")
+
+
+def net_of(grid: Grid, program: str, closed: Mapping[str, bool]) -> Any:
+    """A new net of the program that the grid comes from, as it was read, in which branches have other states.
+
+    Args:
+        program: `pandapower`, whose own reader makes it, or `power-grid-model`. closed: as of `set_states`.
+
+    Raises:
+        OptionError: the grid was read from something else.
+        MissingExtraError: pandapower is not installed.
+        InputError: as of `set_states`.
+    """
+    if not grid.origin or pgm.is_input(grid.origin) == (program == "pandapower"):
+        raise OptionError(
+            f"{grid.name} was not read from a net of {program} but from: {grid.source or 'tables'}. "
+            "`openpoint.write_back` writes the states into its own file, `openpoint.write` the grid into other formats"
+        )
+    if program == "pandapower":
+        require_extra("pandapower", "pandapower", "A pandapower net")
+        from pandapower import from_json_string
+
+        net = from_json_string(grid.origin)
+    else:
+        net = _pgm_utils("input data").json_deserialize(grid.origin)
+    set_states(net, closed)
+    return net
 
 
 def set_states(net: Mapping[str, Any], closed: Mapping[str, bool]) -> tuple[Change, ...]:
@@ -98,10 +125,19 @@ def _pandapower_text(net: Mapping[str, Any]) -> str:
 
 def _pgm_text(net: Mapping[str, Any]) -> str:
     """What power-grid-model writes of input data."""
+    utils = _pgm_utils(type(net).__name__)
+    with decoding("input", "no input data of power-grid-model", _HELP):
+        return str(utils.json_serialize(dict(net)))
+
+
+def _pgm_utils(kind: str) -> Any:
+    """The module of power-grid-model that reads and writes what is of this kind.
+
+    Raises:
+        OptionError: it is not installed.
+    """
     try:
         from power_grid_model import utils
     except ImportError:
-        kind = type(net).__name__
         raise OptionError(f"a {kind} is no grid, or of power-grid-model, which is not installed. {_HELP}") from None
-    with decoding("input", "no input data of power-grid-model", _HELP):
-        return str(utils.json_serialize(dict(net)))  # type: ignore[attr-defined]
+    return utils

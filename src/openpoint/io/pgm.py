@@ -57,7 +57,8 @@ def grid_from_text(text: str, file: str, *, source: str | None = None) -> Grid:
     if reading.faults:
         raise InputError(reading.faults)
     name = file.rpartition(".")[0] or file
-    return Grid.from_tables(name, reading.tables, source=source or f"power-grid-model file {file}", notes=reading.notes)
+    source = source or f"power-grid-model file {file}"
+    return Grid.from_tables(name, reading.tables, source=source, notes=reading.notes, origin=text)
 
 
 def _content(text: str, file: str) -> Any:

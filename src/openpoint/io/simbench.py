@@ -19,7 +19,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ def grid_from_folder(folder: Path) -> Grid:
     net, notes = _made(folder)
     name = folder.resolve().name
     grid = grid_from_net(net, f"{name}.csv", source=f"SimBench folder {name}")
-    return Grid.from_tables(grid.name, grid.tables(), source=grid.source, notes=(*grid.notes, *notes))
+    return replace(grid, notes=(*grid.notes, *notes))
 
 
 def net_from_folder(folder: Path) -> Net:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
-from openpoint.io.memory import set_states
+from openpoint.io.memory import net_of, set_states
 from openpoint.io.switch_states import Change
 from openpoint.names import join_names
 from openpoint.results import columns as c
-from openpoint.results.base import Answer, Head, Value, switching_words
+from openpoint.results.base import Answer, Head, Result, Value, switching_words
 from openpoint.results.schema import Schema
 
 SWITCHING_LIST: c.Table = {
@@ -34,8 +34,64 @@ SWITCHED: Schema = c.rows_schema("changes", _WRITTEN)["items"]
 """The JSON Schema of what is to be done to a branch."""
 
 
+class HasState(Result):
+    """A result with a state of the grid, which a net can be given."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def grid_after(self) -> Grid | None: ...
+
+    def apply_to(self, net: Mapping[str, Any]) -> tuple[Change, ...]:
+        """Set the states of the answer in a grid in memory, in place: the one that was asked about, or a copy of it.
+
+        Args:
+            net: a pandapower net, or input data of power-grid-model.
+
+        Returns:
+            What was changed, in the words of the net.
+
+        Raises:
+            OptionError: there is no answer, it sets more than branches, or it is no grid in memory.
+            InputError: the net has no branch of a name, or cannot hold a state; nothing is set then.
+        """
+        return set_states(net, self._states())
+
+    def to_pandapower(self) -> Any:
+        """A new pandapower net: the one that was read, from memory, a file or CGMES, with the states of the answer.
+
+        It is as it was when it was read, whatever became of it since; what was changed in openpoint beside states of
+        branches (`with_tables`) is not in it. pandapower's own reader makes it.
+
+        Raises:
+            OptionError: there is no answer, it sets more than branches, or the grid does not come from such a net.
+            InputError: the net cannot hold a state.
+            MissingExtraError: pandapower is not installed.
+        """
+        return net_of(self.grid, "pandapower", self._states())
+
+    def to_power_grid_model(self) -> Any:
+        """New input data of power-grid-model, as `to_pandapower` makes a net.
+
+        Raises:
+            OptionError: there is no answer, or the grid does not come from such data.
+            InputError: the data cannot hold a state.
+        """
+        return net_of(self.grid, "power-grid-model", self._states())
+
+    def _states(self) -> dict[str, bool]:
+        """Whether each branch is closed in the answer.
+
+        Raises:
+            OptionError: there is no answer, or it sets more than branches.
+        """
+        if self.grid_after is None:
+            raise OptionError("there is no answer whose states could be set")
+        return dict(self.grid_after.branches().select("name", "closed").iter_rows())
+
+
 @dataclass(frozen=True, repr=False, kw_only=True)
-class SwitchedResult(Answer):
+class SwitchedResult(HasState, Answer):
     """A result that is one topology: open branches before and after, and the switching from one to the other.
 
     Attributes:
@@ -92,23 +148,6 @@ class SwitchedResult(Answer):
             return None
         names = self.grid.branches()["name"].to_list()
         return self.grid.with_closed({name: name not in self.open_branches for name in names})
-
-    def apply_to(self, net: Mapping[str, Any]) -> tuple[Change, ...]:
-        """Set the states of the answer in a grid in memory, in place: the one that was asked about, or a copy of it.
-
-        Args:
-            net: a pandapower net, or input data of power-grid-model.
-
-        Returns:
-            What was changed, in the words of the net.
-
-        Raises:
-            OptionError: there is no answer, or it is no grid in memory.
-            InputError: the net has no branch of a name that changes, or cannot hold a state; nothing is set then.
-        """
-        if not self.has_answer:
-            raise OptionError("there is no answer whose states could be set")
-        return set_states(net, {name: action == "close" for name, action in self.switching})
 
     def to_do(self) -> str:
         return switching_words([action for _, action in self.switching]) if self.has_answer else ""

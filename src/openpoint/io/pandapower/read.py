@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,8 @@ def grid_from_text(text: str, file: str, *, source: str | None = None) -> Grid:
     Raises:
         InputError: with every fault, by pandapower table, row and column.
     """
-    return grid_from_net(net_from_text(text, file), file, source=source or f"pandapower file {file}")
+    grid = grid_from_net(net_from_text(text, file), file, source=source or f"pandapower file {file}")
+    return replace(grid, origin=text)
 
 
 def grid_from_net(net: Net, file: str, *, source: str) -> Grid:

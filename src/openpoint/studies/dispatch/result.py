@@ -120,6 +120,15 @@ class DispatchResult(SwitchedResult):
             raise OptionError("there is no answer")
         write(self.grid_after, path)
 
+    def _states(self) -> dict[str, bool]:
+        others = self.actions.filter(~pl.col("action").is_in(["close", "open"]))
+        if others.height:
+            raise OptionError(
+                f"the answer sets more than branches, which a net is not given: {join_names(others['name'].unique())}. "
+                "`actions` lists what to set; `write_state` writes all of it"
+            )
+        return super()._states()
+
     @property
     def grid_after(self) -> Grid | None:
         """The grid in the state of the answer: switches, taps, steps, voltages of sources, outputs; None without one.

@@ -10,9 +10,10 @@ import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.grid.grid import Grid
-from openpoint.results.base import Result, count_words
+from openpoint.results.base import count_words
 from openpoint.results.shape import Shape
 from openpoint.results.switch_plan import SwitchPlan
+from openpoint.results.switched import HasState
 from openpoint.studies.plan.schema import PLAN
 from openpoint.twostage.log import Termination
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class SwitchPlanResult(Result):
+class SwitchPlanResult(HasState):
     """The answer of `switch_plan`.
 
     Attributes:
