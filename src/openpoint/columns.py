@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 import polars as pl
@@ -64,11 +65,17 @@ class TableSchema:
     """Base of classes whose attributes are the columns of a table, in order; the docstring describes the table."""
 
     @classmethod
-    def columns(cls) -> dict[str, TableColumn]:
+    @cache
+    def columns(cls) -> Mapping[str, TableColumn]:
         """The columns by name."""
         return {column.alias or name: column for name, column in vars(cls).items() if isinstance(column, TableColumn)}
 
     @classmethod
     def empty(cls) -> pl.DataFrame:
         """The table without a row."""
+        return cls._empty().clone()  # a frame can be changed in place
+
+    @classmethod
+    @cache
+    def _empty(cls) -> pl.DataFrame:
         return pl.DataFrame(schema={name: column.dtype for name, column in cls.columns().items()})

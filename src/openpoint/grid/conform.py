@@ -40,25 +40,24 @@ def conform(
         return empty, [Problem(kind, "", "", f"this is no table: {reason}", "Give columns of equal length")]
     if frame.width == 0:
         return empty, []
-    columns = schema.columns()
+    columns, given = schema.columns(), frame.columns
     faults = [
         Problem(kind, "", name, "unknown column", remedy_of_column(name, columns))
-        for name in frame.columns
+        for name in given
         if name not in columns
     ]
     series: list[pl.Series] = []
     for name, column in columns.items():
-        metadata = column.metadata
-        dtype = empty.schema[name]
-        if name not in frame.columns:
+        metadata, dtype = column.metadata, column.dtype
+        if name not in given:
             if "default" not in metadata:
                 faults.append(Problem(kind, "", name, "column is missing", f"Add it: {metadata['doc']}"))
             series.append(_everywhere(name, metadata.get("default"), dtype, frame.height))
             continue
         values, found = _cast(kind, frame, name, dtype)
         faults += found
-        missing = frame[name].is_null()
-        if not column.nullable and missing.any():
+        if not column.nullable and frame[name].null_count():
+            missing = frame[name].is_null()
             if "default" in metadata:
                 values = values.zip_with(~missing, _everywhere(name, metadata["default"], dtype, frame.height))
             else:
@@ -72,14 +71,14 @@ def conform(
 
 def _everywhere(name: str, value: Any, dtype: pl.DataType, height: int) -> pl.Series:
     """A column with one value in all rows."""
-    return pl.Series(name, [value], dtype=dtype).new_from_index(0, height)
+    return pl.Series(name, [value] * height, dtype=dtype)
 
 
 def _frame(schema: type[TableSchema], raw: RawTable) -> pl.DataFrame:
     """A frame of whatever was given; numbers of mixed types in a column are widened."""
     if isinstance(raw, pl.DataFrame):
         return raw
-    matrices = [name for name, dtype in schema.empty().schema.items() if isinstance(dtype, pl.List)]
+    matrices = [name for name, column in schema.columns().items() if isinstance(column.dtype, pl.List)]
     if isinstance(raw, Mapping):
         columns = {
             name: [_as_matrix(v) for v in values] if name in matrices and isinstance(values, list) else values
@@ -113,10 +112,15 @@ def _cast(kind: str, frame: pl.DataFrame, name: str, dtype: pl.DataType) -> tupl
         except pl.exceptions.PolarsError:
             unknown = pl.Series(name, [None] * frame.height, dtype=dtype)
             return unknown, [Problem(kind, "", name, f"the values are not {_word(dtype)}", "Correct them")]
+    is_list, whole = isinstance(dtype, pl.List), dtype == pl.Int64 and values.dtype.is_float()
+    # Queries have a price of their own, whatever the size of the table: first what is known without one.
+    alike = cast.null_count() == values.null_count() and not whole
+    if alike and not (is_list and cast.explode(empty_as_null=False, keep_nulls=False).null_count()):
+        return cast, []
     lost = cast.is_null() & values.is_not_null()
-    if dtype == pl.Int64 and values.dtype.is_float():
+    if whole:
         lost |= (values % 1 != 0).fill_null(False)
-    if isinstance(dtype, pl.List):
+    if is_list:
         lost |= (cast.list.len() != cast.list.drop_nulls().list.len()).fill_null(False)
     if not lost.any():
         return cast, []

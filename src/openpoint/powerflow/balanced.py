@@ -18,7 +18,6 @@ from enum import IntEnum
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse import csgraph
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.errors import OptionError
@@ -331,6 +330,8 @@ def close_loops(network: Network, closed: Bools, branches: Ints) -> ClosedLoops:
 
 def _impedances_to_meeting(network: Network, closed: Bools, branches: Ints) -> tuple[Complexes, Complexes]:
     """(K) impedances from either end of each branch to where their paths meet, ratios left aside; sources are one."""
+    from scipy.sparse import csgraph  # a tenth of a second that grids without such branches spare
+
     n, node = network.n_terminals, np.arange(network.n_terminals)
     node[network.source_terminal] = network.source_terminal[0]
     now = np.flatnonzero(closed)

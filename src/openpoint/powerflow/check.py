@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
+from openpoint.graph import components, energised
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.network import Network
 from openpoint.network.limits import LIMIT_TOLERANCE
@@ -67,7 +66,7 @@ def check_flow(
         network: a balanced network. closed: (E) state of the branches. v: (N) voltages, pu.
         s_power, s_current, s_impedance, generation: (N), (N), (N), (G); default: those of the network.
         tolerance: a limit counts as violated when it is exceeded by more than this share of itself.
-        alive: (N) `energised_buses` of these branches, for many checks of one topology.
+        alive: (N) the energised buses of these branches, for many checks of one topology.
 
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
@@ -96,7 +95,9 @@ def check_flows(
         s_power, s_current, s_impedance, generation: (K, N), (K, N), (K, N), (K, G); default: those of the network.
         tolerance, alive: as of `check_flow`.
     """
-    alive = energised_buses(network, closed) if alive is None else alive
+    if alive is None:
+        ends = network.terminal_fr, network.terminal_to
+        alive = energised(network.n_terminals, *ends, closed, network.source_terminal)
     given = (s_power, s_current, s_impedance, generation)
     used = (network.s_power, network.s_current, network.s_impedance, network.generator_s)
     drawn = [np.broadcast_to(u, (len(v), len(u))) if g is None else g for g, u in zip(given, used, strict=True)]
@@ -214,14 +215,6 @@ def _injections(
     return s
 
 
-def energised_buses(network: Network, closed: Bools) -> Bools:
-    """(N) whether closed branches join the bus to a source."""
-    n = network.n_terminals
-    fr, to = network.terminal_fr[closed], network.terminal_to[closed]
-    _, part = connected_components(sp.coo_array((np.ones(len(fr)), (fr, to)), shape=(n, n)), directed=False)
-    return np.isin(part, part[network.source_terminal])
-
-
 def _stiff_currents(
     fr: Ints, to: Ints, a: Complexes, v: Complexes, missing: Complexes, free: Bools
 ) -> tuple[Complexes, Complexes]:
@@ -233,10 +226,8 @@ def _stiff_currents(
     Returns:
         the currents, and per group without a source (a single bus is one) the power that is missing.
     """
-    n = len(v)
-    count, group = n, np.arange(n, dtype=np.int32)
-    if len(fr):
-        count, group = connected_components(sp.coo_array((np.ones(len(fr)), (fr, to)), shape=(n, n)), directed=False)
+    group = components(len(v), fr, to)
+    count = int(group.max(initial=-1)) + 1
     power = np.zeros(count, dtype=np.complex128)
     np.add.at(power, group, v * np.conj(missing))
     fed = np.zeros(count, dtype=np.bool_)

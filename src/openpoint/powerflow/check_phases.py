@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.graph import components
 from openpoint.grid.grid import Grid
 from openpoint.network import DeltaLoads, LoadShares, Network, load_shares
 from openpoint.network.arrays import winding_matrix
@@ -255,6 +254,8 @@ def _branch_current(network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, 
     if not used.any():
         return np.zeros(v.shape, dtype=np.complex128)
     at_fr, at_to = at_fr[used], at_to[used]
+    from scipy.sparse.linalg import splu
+
     z = sp.csc_array(network.z[used][:, used])
     y_fr, y_to = (part[used][:, used] for part in network.y_ends)
     inner, outer = at_fr @ v, at_to @ v
@@ -267,9 +268,7 @@ def _groups(n: int, at_fr: sp.csr_array, at_to: sp.csr_array) -> Ints:
     """(N) number of the group of terminals that branches join, each a row of the matrices."""
     touched = [(row, column) for part in (at_fr, at_to) for row, column in zip(*part.nonzero(), strict=True)]
     row, column = np.array(touched, dtype=np.int64).reshape(-1, 2).T
-    graph = sp.coo_array((np.ones(len(row)), (row + n, column)), shape=(n + len(row), n + len(row)))
-    _, group = connected_components(graph, directed=False)
-    return np.asarray(group[:n], dtype=np.int64)
+    return components(n + len(row), row + n, column)[:n]
 
 
 def _sparse(entries: list[tuple[int, int, complex]], shape: tuple[int, int]) -> sp.csr_array:

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import MatrixRankWarning, spsolve
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.graph import components, energised
@@ -201,6 +200,8 @@ def newton(
     balance: Balance, held: Held | None = None, start: Complexes | None = None
 ) -> tuple[Complexes, Floats] | None:
     """(groups) voltages, and (H) reactive power that holds some; None where no solution is found."""
+    from scipy.sparse.linalg import MatrixRankWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", MatrixRankWarning)
         try:
@@ -210,6 +211,8 @@ def newton(
 
 
 def _newton(balance: Balance, held: Held | None, start: Complexes | None) -> tuple[Complexes, Floats] | None:
+    from scipy.sparse.linalg import spsolve
+
     y, free, v = balance.y, np.flatnonzero(~balance.source), balance.v.copy()
     inner, fed = sp.csc_array(y[free][:, free]), y[free] @ v
     p, c = np.conj(balance.s_power[free]), np.conj(balance.s_current[free])

@@ -34,7 +34,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import maximum_flow
 
 from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
@@ -299,6 +298,8 @@ def cannot_carry(model: Model) -> bool:
         np.maximum.at(through, model.to, forth)
         np.maximum.at(through, model.fr, back)
         through[model.n :] = np.inf
+    from scipy.sparse.csgraph import maximum_flow
+
     # Bus j is the pair of nodes 2j, where power arrives, and 2j + 1, where it is taken and passed on.
     arrives, leaves, (begin, end) = 2 * np.arange(size), 2 * np.arange(size) + 1, (2 * size, 2 * size + 1)
     fed = np.maximum(-model.p, 0.0)

@@ -200,7 +200,9 @@ def fixed_voltage_doubts(grid: Tables) -> Iterator[Problem]:
 
 def _off_limits(grid: Tables, *, may_be_set: bool) -> Iterator[tuple[str, str, float]]:
     limits = {name: (lo, hi) for name, lo, hi in rows(grid.buses, "name", "v_min_pu", "v_max_pu")}
-    for name, bus, v in rows(grid.sources.filter(_ranged == may_be_set), "name", "bus", "v_pu"):
+    for name, bus, v, *ranged in rows(grid.sources, "name", "bus", "v_pu", *_RANGE):
+        if (None in ranged) == may_be_set:
+            continue
         low, high = limits.get(bus, (None, None))
         if (low is not None and v < low) or (high is not None and v > high):
             yield name, bus, v
@@ -214,10 +216,11 @@ OFFER = (
 
 def held_faults(grid: Tables) -> Iterator[Problem]:
     """Voltages that cannot be held: at the bus of a source, of several phases, or two at one bus."""
-    rows = grid.generators.filter(pl.col("v_pu").is_not_null()).select("name", "bus", "phases", "v_pu")
-    sources = set(grid.sources["bus"])
+    sources = set(grid.sources["bus"].to_list())
     level: dict[str, tuple[str, float]] = {}
-    for name, bus, phases, v in rows.iter_rows():
+    for name, bus, phases, v in rows(grid.generators, "name", "bus", "phases", "v_pu"):
+        if v is None:
+            continue
         if phases != "1":
             message, remedy = "generators hold voltages in balanced grids only", 'Leave v_pu empty, or use phases "1"'
             yield Problem("generators", name, "v_pu", message, remedy)

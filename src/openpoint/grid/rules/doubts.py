@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from openpoint.arrays import Floats
 from openpoint.errors import Problem
 from openpoint.graph import components
 from openpoint.grid.rules.rule import Rule, rows
@@ -98,7 +99,7 @@ def slip_doubts(grid: Tables) -> Iterator[Problem]:
 
 def _pinned(grid: Tables) -> Iterator[Problem]:
     """Buses without a source whose voltage limits leave no room."""
-    held = {*grid.sources["bus"], *grid.generators.filter(pl.col("v_pu").is_not_null())["bus"]}
+    held = {*grid.sources["bus"].to_list(), *(bus for bus, v in rows(grid.generators, "bus", "v_pu") if v is not None)}
     for name, low, high in rows(grid.buses, "name", "v_min_pu", "v_max_pu"):
         if low is not None and low == high and name not in held:
             message = f"both voltage limits are {low:g} pu, which no state but by chance keeps"
@@ -149,15 +150,14 @@ def _small_ratings(grid: Tables) -> Iterator[Problem]:
 def _fed_otherwise(grid: Tables) -> bool:
     """Whether most of the load lies at the voltage of a source, so that no transformer carries it."""
     level = dict(rows(grid.buses, "name", "vn_kv"))
-    fed = {level.get(bus) for bus in grid.sources["bus"]}
+    fed = {level.get(bus) for bus in grid.sources["bus"].to_list()}
     sizes = [(level.get(bus) in fed, math.hypot(p, q)) for bus, p, q in rows(grid.loads, "bus", "p_kw", "q_kvar")]
     return sum(size for at, size in sizes if at) >= 0.5 * sum(size for _, size in sizes)
 
 
 def _swapped(grid: Tables) -> Iterator[Problem]:
-    loads = [
-        (abs(p), abs(q)) for p, q in rows(grid.loads.filter(pl.col("model") == "power"), "p_kw", "q_kvar") if p or q
-    ]
+    drawn = [(p, q) for model, p, q in rows(grid.loads, "model", "p_kw", "q_kvar") if model == "power"]
+    loads = [(abs(p), abs(q)) for p, q in drawn if p or q]
     more = sum(q > p for p, q in loads)
     together = SWAPPED_RATIO * sum(p for p, _ in loads) < sum(q for _, q in loads)
     if len(loads) >= FEWEST_LOADS and together and more >= SWAPPED * len(loads):
@@ -168,7 +168,7 @@ def _swapped(grid: Tables) -> Iterator[Problem]:
 
 def drop_doubts(grid: Tables) -> Iterator[Problem]:
     """Voltages that, by the linear formula and today's branches, drop beyond what a power flow reaches, or hardly."""
-    if not set(grid.buses["phases"]) <= {"1"}:
+    if not set(grid.buses["phases"].to_list()) <= {"1"}:
         return
     drops = _drops(grid)
     if not drops:
@@ -190,15 +190,14 @@ def _drops(grid: Tables) -> dict[str, float]:
     near: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     count = 0
     for kind in ("lines", "switches", "transformers"):
-        frame = grid.tables()[kind].filter("closed")
-        impedance = kind != "switches"
-        r = frame["r_ohm"].to_list() if impedance else [0.0] * frame.height
-        x = frame["x_ohm"].to_list() if impedance else [0.0] * frame.height
-        for fr, to, ohm, reactance in zip(frame["from_bus"].to_list(), frame["to_bus"].to_list(), r, x, strict=True):
+        columns = () if kind == "switches" else ("r_ohm", "x_ohm")
+        for fr, to, closed, *z in rows(grid.tables()[kind], "from_bus", "to_bus", "closed", *columns):
+            if not closed:
+                continue
             kv = level.get(to, 0.0)
             if fr not in level or kv <= 0:
                 return {}
-            own = [each[0] if isinstance(each, list) and each else each for each in (ohm, reactance)]
+            own = [each[0] if isinstance(each, list) and each else each for each in z or (0.0, 0.0)]
             if not all(isinstance(each, float) and math.isfinite(each) for each in own):
                 return {}
             pu = own[0] / kv / kv / 1e3, own[1] / kv / kv / 1e3  # per unit for a kW
@@ -207,7 +206,7 @@ def _drops(grid: Tables) -> dict[str, float]:
             count += 1
     order: list[str] = []
     before: dict[str, tuple[str, float, float]] = {}
-    for source in dict.fromkeys(grid.sources["bus"]):
+    for source in dict.fromkeys(grid.sources["bus"].to_list()):
         before[source] = ("", 0.0, 0.0)
         order.append(source)
     reached = len(order)
@@ -418,7 +417,7 @@ def _feeds(grid: Tables, number: dict[str, int], feeder: list[int]) -> dict[int,
     """How many sources, and closed transformers from a higher voltage, feed each feeder."""
     vn = grid.buses["vn_kv"].to_list()
     count: dict[int, int] = {}
-    for bus in grid.sources["bus"]:
+    for bus in grid.sources["bus"].to_list():
         if bus in number:
             count[feeder[number[bus]]] = count.get(feeder[number[bus]], 0) + 1
     for fr, to, closed in rows(grid.transformers, "from_bus", "to_bus", "closed"):
@@ -448,23 +447,23 @@ def load_doubts(grid: Tables) -> Iterator[Problem]:
     if loads.is_empty():
         yield _doubt("", "the table has no rows, so figures are of a grid without load", f"Add the loads, {_MEANT}")
         return
-    kva = (loads["p_kw"] ** 2 + loads["q_kvar"] ** 2).sqrt()
-    if not kva.is_finite().all():
+    kva = np.hypot(loads["p_kw"].to_numpy(), loads["q_kvar"].to_numpy())
+    if not np.isfinite(kva).all():
         return  # listed as a fault
     if kva.max() == 0:
         yield _doubt("p_kw", "all loads are 0, so figures are of a grid without load", f"Give the loads, {_MEANT}")
     elif _are_too_small(grid, kva):
-        most, largest = max(zip(kva.to_list(), loads["name"].to_list(), strict=True))
+        most, largest = max(zip(kva.tolist(), loads["name"].to_list(), strict=True))
         message = f"all loads together are {kva.sum():.3g} kVA, the largest, {largest!r}, {most:.3g} kVA"
         yield _doubt("p_kw", message, "Give kilowatts: if these are MW and Mvar, multiply p_kw and q_kvar by 1000")
 
 
-def _are_too_small(grid: Tables, kva: pl.Series) -> bool:
-    if not kva.lt(LEAST_KVA).all():
+def _are_too_small(grid: Tables, kva: Floats) -> bool:
+    if not (kva < LEAST_KVA).all():
         return False
-    level = dict(grid.buses.select("name", "vn_kv").iter_rows())
+    level = dict(rows(grid.buses, "name", "vn_kv"))
     vn_kv = [level.get(bus, 0.0) for bus in grid.loads["bus"].to_list()]
-    if min(vn_kv) >= MEDIUM_VOLTAGE_KV and kva.lt(LEAST_KVA_MEDIUM).all():
+    if min(vn_kv) >= MEDIUM_VOLTAGE_KV and (kva < LEAST_KVA_MEDIUM).all():
         return True
     drops = median_drops(grid)
     return bool(drops) and max(drops) < LEAST_DROP_OF_LOADS

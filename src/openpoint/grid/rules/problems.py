@@ -119,11 +119,11 @@ def _phase_faults(grid: Tables) -> Iterator[Problem]:
 
 def _mixed_phases(grid: Tables) -> Iterator[Problem]:
     """The fault of a grid that has both the balanced equivalent and phases with letters."""
-    lettered = grid.buses.filter((pl.col("phases") != BALANCED) & pl.col("phases").is_in(PHASE_SETS))
-    if 0 < lettered.height < (grid.buses["phases"].is_in(PHASE_SETS)).sum():
-        balanced = grid.buses.filter(pl.col("phases") == BALANCED)
-        fewer = min(lettered, balanced, key=lambda frame: frame.height)
-        message = f'some buses have phases "1", others letters; the fewer are {names_in_words(fewer["name"].to_list())}'
+    buses = [(name, phases) for name, phases in rows(grid.buses, "name", "phases") if phases in PHASE_SETS]
+    lettered = [name for name, phases in buses if phases != BALANCED]
+    if 0 < len(lettered) < len(buses):
+        fewer = min(lettered, [name for name, phases in buses if phases == BALANCED], key=len)
+        message = f'some buses have phases "1", others letters; the fewer are {names_in_words(fewer)}'
         yield Problem("buses", "", "phases", message, 'Use either "1" or letters of "abc" throughout the grid')
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from openpoint.errors import Problem
@@ -196,17 +197,12 @@ def _show(value: object) -> str:
 
 
 def _not_finite(kind: str, frame: pl.DataFrame) -> Iterator[Problem]:
-    if frame.is_empty():
-        return
-    finite = frame.select(pl.col(pl.Float64).is_finite().all())
-    for column, dtype in frame.schema.items():
-        if dtype == pl.Float64:
-            bad = [] if finite[column][0] else frame.filter(~pl.col(column).is_finite())["name"].to_list()
+    for column, dtype in frame.schema.items() if frame.height else ():
+        bad = []
+        if dtype == pl.Float64 and not np.isfinite(frame[column].to_numpy()).all():  # also where a cell is empty
+            bad = [name for name, v in rows(frame, "name", column) if not math.isfinite(v or 0.0)]
         elif isinstance(dtype, pl.List):
-            rows = zip(frame["name"], frame[column].to_list(), strict=True)
-            bad = [name for name, matrix in rows if not all(math.isfinite(v) for v in matrix)]
-        else:
-            continue
+            bad = [name for name, matrix in rows(frame, "name", column) if not all(map(math.isfinite, matrix))]
         for name in bad:
             yield Problem(kind, name, column, "the value is not a finite number", "Give a finite number")
 

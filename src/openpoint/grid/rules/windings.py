@@ -31,10 +31,10 @@ def line_windings(grid: Tables) -> dict[str, str]:
 
     Empty where the parallel branches do not determine them: its to side would float.
     """
+    if "delta-delta" not in grid.transformers["connection"].to_list():
+        return {}
     lone = (pl.col("connection") == "delta-delta") & pl.col("phases").is_in(TWO_PHASES)
     windings = grid.transformers.filter(lone)
-    if windings.is_empty():
-        return {}
     banks: dict[frozenset[str], list[_Unit]] = {}
     for name, fr, to, phases in rows(windings, "name", "from_bus", "to_bus", "phases"):
         banks.setdefault(frozenset((fr, to)), []).append((name, phases))
@@ -75,18 +75,19 @@ _DEGREE = 1e-9
 
 def connection_faults(grid: Tables) -> Iterator[Problem]:
     """Deltas of a single phase, transformers whose windings do not fit their phases or shift."""
-    single = (pl.col("connection") == "delta") & pl.col("phases").is_in(SINGLE)
     for kind in ("loads", "generators", "capacitors"):
-        for name, phases in rows(grid.tables()[kind].filter(single), "name", "phases"):
-            message = f"a delta needs two or three phases, not {phases!r}"
-            yield Problem(kind, name, "connection", message, "Name both phases, or write wye")
+        for name, phases, connection in rows(grid.tables()[kind], "name", "phases", "connection"):
+            if connection == "delta" and phases in SINGLE:
+                message = f"a delta needs two or three phases, not {phases!r}"
+                yield Problem(kind, name, "connection", message, "Name both phases, or write wye")
     yield from _transformer_faults(grid)
 
 
 def _transformer_faults(grid: Tables) -> Iterator[Problem]:
     pairs = line_windings(grid)
-    lettered = grid.transformers.filter(pl.col("phases") != "1")
-    for name, phases, connection, shift in rows(lettered, "name", "phases", "connection", "shift_degree"):
+    for name, phases, connection, shift in rows(grid.transformers, "name", "phases", "connection", "shift_degree"):
+        if phases == "1":
+            continue
         if "delta" in connection and phases in SINGLE:
             message = f"a delta needs two or three phases, not {phases!r}"
             yield Problem("transformers", name, "connection", message, "Name both phases, or write wye-wye")
@@ -134,6 +135,6 @@ def _message(value: float) -> str:
 def _negative(grid: Tables) -> Iterator[tuple[str, str, float]]:
     """Name, column and value, of balanced grids; in a grid of phases it is a fault of its own."""
     for column in ("r_ohm", "x_ohm"):
-        found = grid.transformers.filter((pl.col(column) < 0) & (pl.col("phases") == "1"))
-        for name, value in found.select("name", column).iter_rows():
-            yield name, column, value
+        for name, phases, value in rows(grid.transformers, "name", "phases", column):
+            if phases == "1" and value is not None and value < 0:
+                yield name, column, value

@@ -14,10 +14,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import eigh
-from scipy.sparse.csgraph import connected_components
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.graph import components
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.kernel.bookkeeping import Anchors
 from openpoint.search.paths.arrays import Paths
@@ -167,9 +166,11 @@ def parts_of(paths: Paths, weight: Floats, most: int) -> list[Ints]:
 
 def _divided(group: Ints, between: Floats) -> list[Ints]:
     """The components of a group, or two sides of it by the second eigenvector of the Laplacian (Fiedler 1973)."""
-    count, component = connected_components(between > 0.0)
-    if count > 1:
-        return [group[component == c] for c in range(count)]
+    component = components(len(group), *np.nonzero(between > 0.0))
+    if component.any():
+        return [group[component == c] for c in range(component.max() + 1)]
+    from scipy.linalg import eigh
+
     laplacian = np.diag(between.sum(axis=1)) - between
     order = np.argsort(eigh(laplacian, subset_by_index=(1, 1))[1][:, 0], kind="stable")
     sizes = np.arange(max(1, int(NARROWEST * len(group))), max(2, int((1.0 - NARROWEST) * len(group)) + 1))
