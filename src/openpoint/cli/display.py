@@ -143,17 +143,9 @@ class Progress:
 
     def _line(self, iteration: Iteration) -> None:
         if not self._header:
-            bounds = f"{'lower ' + self._unit:>14} {'upper ' + self._unit:>14}"
-            titles = f"{'iteration':>9} {'seconds':>9} {bounds} {'gap %':>10}  verdict"
-            self._out.print(Text(titles, style="bold"))
+            self._out.print(Text(words.iteration_titles(self._unit), style="bold"))
             self._header = True
-        mark = f"  ! {words.safe(iteration.mark)}" if iteration.mark else ""
-        self._out.print(
-            Text(
-                f"{iteration.number:>9} {iteration.seconds:>9.2f} {words.kw(iteration.lower_bound):>14} "
-                f"{words.kw(iteration.upper_bound):>14} {words.percent(iteration.gap):>10}  {iteration.verdict}{mark}"
-            )
-        )
+        self._out.print(Text(words.iteration_line(iteration)))
         self._printed, self._printed_at = iteration.number, iteration.seconds
         self._pulse.heard()
 

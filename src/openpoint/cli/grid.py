@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import polars as pl
-
 from openpoint import io
 from openpoint.cli.display import console, show_frame, show_pairs
 from openpoint.cli.guard import BAD_INPUT, FaultyGridError, show_problems
@@ -17,18 +15,12 @@ from openpoint.cli.options import GridOptions, Pv
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import Alike, InputError, OpenpointError, Problem, grouped
 from openpoint.grid.balanced import balanced_equivalent
-from openpoint.grid.devices import kvar_today
 from openpoint.grid.rules.wiring import (
-    LOOPS_SHOWN,
-    Mesh,
-    is_radial_today,
     mesh_doubts,
-    meshes,
-    points_to_open,
-    to_decide,
 )
 from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.report.terminal import words
+from openpoint.report.terminal.facts import facts
 
 if TYPE_CHECKING:
     from openpoint.grid import Grid
@@ -45,7 +37,6 @@ def info(source: str, *, branches: bool) -> int:
     """Show the size of a grid, its loads and its state today, or its branches."""
     out = console()
     grid = _read(source)
-    found = meshes(grid)[:LOOPS_SHOWN]  # shown below
     problems = grid.problems()
     sound = all(problem.severity != "error" for problem in problems)
     _show_doubts(problems, but=mesh_doubts(grid))
@@ -53,48 +44,8 @@ def info(source: str, *, branches: bool) -> int:
     if branches:
         show_frame(out, table)
         return 0
-    pairs = [
-        ("title", grid.title),
-        ("source", grid.source),
-        ("voltage levels", ", ".join(f"{kv:g} kV" for kv in sorted(grid.buses["vn_kv"].unique(), reverse=True))),
-        ("phases", ", ".join(sorted(grid.buses["phases"].unique()))),
-        *((kind, str(frame.height)) for kind, frame in grid.tables().items() if frame.height),
-        ("sources at", words.names(grid.sources["bus"])),
-        ("load", _load(grid)),
-        ("generation", _power(grid.generators) if grid.generators.height else ""),
-        ("capacitors on", f"{_switched_on(grid):.1f} kvar" if grid.capacitors.height and sound else ""),
-        ("may be set", _may_be_set(grid)),
-        ("switchable branches", f"{table['switchable'].sum()} of {table.height}"),
-        ("to be open", f"{words.count(points_to_open(grid), 'branch', 'branches')}, to be radial"),
-        *(_to_decide(grid) if sound else ()),
-        ("open today", f"{(~table['closed']).sum()}: {words.names(table.filter(~table['closed'])['name'])}"),
-        ("radial today", "yes" if is_radial_today(grid) else "no"),
-        *(("stays closed" if mesh.is_held else "meshed today", _in_words(mesh)) for mesh in found),
-        *(("note", note) for note in grid.figure_notes),
-    ]
-    show_pairs(out, grid.name, [(key, value) for key, value in pairs if value])
+    show_pairs(out, grid.name, facts(grid, sound=sound))
     return 0
-
-
-def _to_decide(grid: Grid) -> list[tuple[str, str]]:
-    """How many branches a study decides about, or why about none; and switches that lead nowhere."""
-    found, switchable = to_decide(grid), int(grid.branches()["switchable"].sum())
-    text = (
-        f"{words.count(len(found.branches), 'branch', 'branches')}, the others are the only way to what is behind them"
-    )
-    if len(found.branches) == switchable:
-        text = f"all {switchable} switchable branches"
-    if not found.branches:
-        text = "nothing: each switchable branch is the only way to what is behind it, so that there is one radial state"
-    if not switchable:
-        text = "nothing: no branch is switchable. --switchable NAMES of a study gives branches to the choice"
-    nowhere = f"{words.names(found.idle)}: no load, generator or capacitor is behind" if found.idle else ""
-    return [("to decide", text), ("leads nowhere", nowhere)]
-
-
-def _in_words(mesh: Mesh) -> str:
-    """A loop of today and the way to open it."""
-    return f"{mesh}, of which no branch is switchable" if mesh.is_held else f"{mesh}. {mesh.remedy}"
 
 
 def check(source: str, *, every: bool) -> int:
@@ -241,40 +192,3 @@ def _show_doubts(problems: list[Problem], but: Iterable[Problem] = ()) -> None:
     left_out = set(but)
     doubts = [problem for problem in problems if problem.severity == "warning" and problem not in left_out]
     show_problems(doubts, WARNINGS_SHOWN)
-
-
-def size(grid: Grid) -> str:
-    branches = grid.branches()
-    return ", ".join(
-        [
-            words.count(grid.buses.height, "bus", "buses"),
-            f"{words.count(branches.height, 'branch', 'branches')} ({branches['switchable'].sum()} switchable)",
-            words.count(grid.sources.height, "source"),
-            f"{points_to_open(grid)} to be open",
-            f"load {_load(grid)}",
-        ]
-    )
-
-
-def _switched_on(grid: Grid) -> float:
-    return sum(kvar_today(row) for row in grid.capacitors.iter_rows(named=True))
-
-
-def _may_be_set(grid: Grid) -> str:
-    """How many devices a decision may set beside switches."""
-    has_taps = (pl.col("tap_min") < pl.col("tap_max")) & (pl.col("tap_step_percent") != 0)
-    counts = (
-        (grid.transformers.filter(pl.col("controllable") & has_taps), "tap changer", "tap changers"),
-        (grid.sources.filter(pl.col("v_step_pu").is_not_null()), "voltage of a source", "voltages of sources"),
-        (grid.capacitors.filter(pl.col("controllable") & (pl.col("q_kvar") > 0)), "capacitor", "capacitors"),
-        (grid.generators.filter("may_stop"), "generator that may stop", "generators that may stop"),
-    )
-    return ", ".join(words.count(rows.height, one, many) for rows, one, many in counts if rows.height)
-
-
-def _load(grid: Grid) -> str:
-    return _power(grid.loads) if grid.loads.height else "none: the table loads has no rows"
-
-
-def _power(frame: pl.DataFrame) -> str:
-    return f"{frame['p_kw'].sum():.1f} kW + {frame['q_kvar'].sum():.1f} kvar"

@@ -121,8 +121,9 @@ def run(study: Study, source: str, question: Any, reads: Mapping[str, Any], want
 
         install()  # before the solvers are imported: from here on Ctrl-C asks the method to stop
     from openpoint.cli.display import console, write_and_show
-    from openpoint.cli.grid import read_sound, size
+    from openpoint.cli.grid import read_sound
     from openpoint.report.terminal import words
+    from openpoint.report.terminal.facts import size
 
     proof = {name: _path(getattr(question, name, None)) for name in ("certificate", "checkpoint")}
     outputs = replace(wanted.outputs, certificate=proof["certificate"], checkpoint=proof["checkpoint"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -46,6 +47,53 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
         cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))]
         lines.append("   ".join(cells).rstrip())
     return lines
+
+
+class Iterated(Protocol):
+    """An iteration of a method; bounds that are not known are not finite."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def lower_bound(self) -> float: ...
+    @property
+    def upper_bound(self) -> float: ...
+    @property
+    def gap(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def mark(self) -> str: ...
+
+
+def iteration_titles(unit: str) -> str:
+    """The titles above the lines of iterations, whose bounds are in this unit."""
+    bounds = f"{'lower ' + unit:>14} {'upper ' + unit:>14}"
+    return f"{'iteration':>9} {'seconds':>9} {bounds} {'gap %':>10}  verdict"
+
+
+def iteration_line(iteration: Iterated) -> str:
+    """The line of an iteration; `bounds_of` reads it."""
+    mark = f"  ! {safe(iteration.mark)}" if iteration.mark else ""
+    return (
+        f"{iteration.number:>9} {iteration.seconds:>9.2f} {kw(iteration.lower_bound):>14} "
+        f"{kw(iteration.upper_bound):>14} {percent(iteration.gap):>10}  {iteration.verdict}{mark}"
+    )
+
+
+_NUMBER = r"(-|-?\d+\.\d+)"
+_ITERATION = re.compile(rf" *\d+ +(\d+\.\d\d) +{_NUMBER} +{_NUMBER} +{_NUMBER}  \S")
+
+
+def bounds_of(line: str) -> tuple[float, float | None, float | None] | None:
+    """Seconds, lower and upper bound of a line of an iteration, None where one is not known; None of another line."""
+    found = _ITERATION.match(line)
+    if found is None:
+        return None
+    lower, upper = (None if text == "-" else float(text) for text in found.group(2, 3))
+    return float(found[1]), lower, upper
 
 
 class Timed(Protocol):

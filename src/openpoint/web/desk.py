@@ -1,0 +1,109 @@
+"""What REST and the pages share: grids are opened and looked at, questions asked, proofs verified."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from openpoint.errors import OptionError
+from openpoint.web.grids import Grids, OpenGrid
+from openpoint.web.look import Look, kept_look
+from openpoint.web.request import OUT, RESULT, Command, command, study_of
+from openpoint.web.runs import Limits, Run, Runs, spawn
+
+VERIFY = "verify"
+CLAIM = "claim.json"
+_LOOK_S = 300.0
+"""Seconds that a look at a grid may take."""
+_LOOKS = 2
+"""Looks at once."""
+
+
+class Desk:
+    """The grids and runs of a folder."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.folder, self.limits = folder, limits
+        self.grids = Grids(folder / "grids")
+        self.runs = Runs(folder / "runs", limits)
+        self._looks = asyncio.Semaphore(_LOOKS)
+
+    async def look(self, grid: OpenGrid) -> Look:
+        """What is in a grid; looked at once, in a process of its own."""
+        if (found := kept_look(grid.folder)) is not None:
+            return found
+        async with self._looks:
+            found = kept_look(grid.folder)  # another may have looked meanwhile
+            return await asyncio.to_thread(self._look, grid) if found is None else found
+
+    def _look(self, grid: OpenGrid) -> Look:
+        log = os.open(grid.folder / "look.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            arguments = (grid.source, str(grid.folder))
+            child = spawn(arguments, grid.folder, self.limits.memory_mb, log, module="openpoint.web.look")
+        finally:
+            os.close(log)
+        try:
+            child.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        found = kept_look(grid.folder)
+        why = (
+            f"the grid could not be looked at within {_LOOK_S:.0f} s and {self.limits.memory_mb} MB; "
+            "`openpoint check` on the command line has no such limits"
+        )
+        return found or Look(sound=False, problems=(("error", why),))
+
+    async def ask(self, study: object, grid: str, given: Mapping[str, Any]) -> Run:
+        """Start a run.
+
+        Args:
+            study: its name. grid: identity of one that is open, or the name of a built-in one. given: options by name.
+
+        Raises:
+            OptionError: with all that is wrong. BusyError: too many wait.
+        """
+        asked = study_of(study)
+        opened = self.opened(grid)
+        copies = (await self.look(opened)).copies if opened.is_own else False
+        made = command(asked, opened, given, copies=copies)
+        return self.runs.start(asked.name, opened, dict(given), made)
+
+    def opened(self, grid: str) -> OpenGrid:
+        """The grid of that identity, or the built-in one of that name.
+
+        Raises:
+            OptionError: there is none.
+        """
+        try:
+            return self.grids.get(grid)
+        except OptionError:
+            return self.grids.built_in(grid)
+
+    def verify(self, run: Run) -> Run:
+        """Start a check of the certificate of a run, which tells what it proves.
+
+        Raises:
+            OptionError: it wrote none. BusyError: too many wait.
+        """
+        if run.certificate is None:
+            raise OptionError("this run wrote no certificate; ask again with one")
+        grid = self.grids.get(run.grid)
+        arguments = (VERIFY, f"--json={OUT / CLAIM}", "--", grid.source, str(run.certificate))
+        made = Command(arguments, f"openpoint verify {grid.name} {run.certificate.name}", "")
+        return self.runs.start(VERIFY, grid, {"run": run.identity}, made)
+
+
+def result_of(run: Run) -> dict[str, Any] | None:
+    """The result of a run, or what a verification found; None where there is none."""
+    path = run.outputs.get(CLAIM if run.study == VERIFY else RESULT)
+    if path is None:
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

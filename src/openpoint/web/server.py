@@ -1,0 +1,142 @@
+"""The server: where it listens, who may come in, and what it prints."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openpoint.errors import OptionError
+from openpoint.web.desk import Desk
+from openpoint.web.guard import Application, Guard
+from openpoint.web.runs import Limits
+
+SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server runs.
+
+    Attributes:
+        host, port: where it listens. token: who has it comes in. folder: where grids and runs are kept.
+        limits: of runs and uploads.
+    """
+
+    host: str
+    port: int
+    token: str
+    folder: Path
+    limits: Limits
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def token_for(host: str, given: str) -> str:
+    """The token: the given one; for this machine alone a new one.
+
+    Raises:
+        OptionError: another host and no token, or one that is short.
+    """
+    if given and len(given) < SHORTEST_TOKEN:
+        raise OptionError(f"the token has {len(given)} characters; give {SHORTEST_TOKEN} or more")
+    if not given and not is_loopback(host):
+        raise OptionError(
+            f"--host {host} is reached from other machines: who comes in starts runs here and reads all grids and "
+            "answers of the folder, and what is sent is not encrypted. Give a --token that you hand to those who may, "
+            "and put a proxy with TLS before it"
+        )
+    return given or secrets.token_urlsafe(24)
+
+
+def application(desk: Desk, settings: Settings) -> Application:
+    """The application with REST behind the door."""
+    from openpoint.web.rest import application as rest
+
+    app = rest(desk)
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(served: Any) -> AsyncIterator[Any]:
+        with desk.runs:
+            async with inner(served) as state:
+                yield state
+
+    app.router.lifespan_context = lifespan
+    return Guard(app, settings.token, settings.port, settings.limits.upload_mb)
+
+
+def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        settings: how. grids: files, folders or names of built-in grids that are opened at once. say: prints a line.
+
+    Raises:
+        OptionError: a grid that is not there, a port that is taken, or a folder that another server has.
+    """
+    import uvicorn
+
+    settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _alone(settings.folder)
+    try:
+        desk = Desk(settings.folder, settings.limits)
+        opened = [desk.grids.path(Path(each)) if Path(each).exists() else desk.grids.built_in(each) for each in grids]
+        listening = _listening(settings.host, settings.port)
+        port = listening.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        path = f"/grids/{opened[-1].identity}" if opened else "/"
+        say(f"http://{host}:{port}{path}?token={settings.token}")
+        say(f"kept in {settings.folder}; Ctrl-C ends the server, and its runs with their best answers")
+        served = application(desk, Settings(**{**vars(settings), "port": port}))
+        config = uvicorn.Config(served, log_level="warning", access_log=False, lifespan="on", server_header=False)
+        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+    finally:
+        os.close(lock)
+
+
+def _alone(folder: Path) -> int:
+    """A lock on the folder, so that no two servers start the runs that wait in it.
+
+    Raises:
+        OptionError: another server has it.
+    """
+    import fcntl
+
+    file = os.open(folder / "server", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise OptionError(f"{folder} is kept by another openpoint serve; end it, or give another --folder") from None
+    return file
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OptionError: it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise OptionError(f"cannot listen at {host}, port {port}: {error.strerror or error}; give another") from None
+    return made

@@ -1,0 +1,88 @@
+"""Opened grids: uploads stay in their folder whatever they are called, and the file of the grid is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openpoint.errors import OptionError
+from openpoint.web.grids import Grids, _safe
+
+WORDS = st.lists(
+    st.sampled_from(["..", ".", "", "a", "b.csv", "C:", "~", ".hidden", "\x00", "é", "a" * 200]), min_size=1
+)
+
+
+@given(st.one_of(st.text(max_size=40), WORDS.map("/".join), WORDS.map("\\".join)))
+def test_a_name_that_is_taken_stays_in_its_folder(name: str) -> None:
+    try:
+        path = _safe(name)
+    except OptionError:
+        return
+    root = Path("/kept/files")
+    whole = root / path
+    assert whole.is_relative_to(root)
+    assert whole != root
+    assert Path(*whole.parts) == Path(str(whole)).absolute()
+    assert not {"..", "."} & set(path.parts)
+
+
+@pytest.mark.parametrize(
+    "name", ["../grid.m", "/etc/passwd", "a/../../b.m", "..\\b.m", "C:\\b.m", ".bashrc", "", "a\nb.m"]
+)
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError, match="no name of a file"):
+        Grids(tmp_path / "grids").upload({name: b"x"})
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        (["case.m"], "case.m"),
+        (["case.m", "futures.csv"], "case.m"),
+        (["my grid/grid.toml", "my grid/lines.csv"], "my grid"),
+        (["grid.toml", "lines.csv"], "files"),
+        (["f/Master.dss", "f/lines.dss"], "f/Master.dss"),
+        (["sim/Node.csv", "sim/Line.csv"], "sim"),
+        (["cim/a.xml", "cim/b.xml"], "cim"),
+    ],
+)
+def test_the_grid_is_found_among_the_files(tmp_path: Path, names: list[str], source: str) -> None:
+    grid = Grids(tmp_path).upload(dict.fromkeys(names, b"x"))
+    assert grid.source.endswith(source)
+    assert grid.is_own
+    assert {name for name, path in grid.files.items() if path.is_file()} == set(names)
+
+
+def test_several_files_that_may_be_the_grid_are_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"which file is the grid \(a.m, b.json\)"):
+        Grids(tmp_path).upload({"a.m": b"x", "b.json": b"x"})
+    assert Grids(tmp_path).upload({"a.m": b"x", "b.json": b"x"}, main="b.json").name == "b.json"
+
+
+def test_grids_are_there_after_a_restart_and_take_tables(tmp_path: Path) -> None:
+    first = Grids(tmp_path).upload({"<img src=x onerror=alert(1)>.m".replace("<", "").replace(">", ""): b"x"})
+    again = Grids(tmp_path)
+    assert again.get(first.identity) == first
+    again.add(first, {"futures.csv": b"x"})
+    assert "futures.csv" in again.get(first.identity).files
+    with pytest.raises(OptionError, match="such a file already"):
+        again.add(again.get(first.identity), {"futures.csv": b"y"})
+
+
+def test_a_built_in_grid_is_opened_once(tmp_path: Path) -> None:
+    grids = Grids(tmp_path)
+    assert grids.built_in("baran33").identity == grids.built_in("baran33").identity
+    with pytest.raises(OptionError, match="Did you mean 'baran33'"):
+        grids.built_in("baran3")
+
+
+@pytest.mark.parametrize("identity", ["../grids", "", "0123456789ab", "0123456789ab/.."])
+def test_no_other_folder_is_a_grid(tmp_path: Path, identity: str) -> None:
+    (tmp_path / "grid.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OptionError, match="no grid is open"):
+        Grids(tmp_path / "grids").get(identity)
