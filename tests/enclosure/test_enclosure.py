@@ -153,3 +153,9 @@ def test_what_makes_no_sense_is_refused(given: dict[str, object], said: str) -> 
     with pytest.raises(OptionError) as caught:
         openpoint.enclose("baran33", **given)  # type: ignore[arg-type]
     assert said in str(caught.value)
+
+
+def test_a_part_with_too_many_ports_is_said_to_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openpoint.enclosure.parts.MOST_PORTS", 10)
+    with pytest.raises(OptionError, match="32 places with loads or generators"):
+        openpoint.enclose("baran33")

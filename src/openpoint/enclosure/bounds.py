@@ -212,16 +212,17 @@ def _product(a: Complexes, b: Complexes, among: DeviationSet) -> tuple[Floats, F
 def slopes(known: Enclosure) -> Floats:
     """(m, n) at least |∂(d − r)/∂ζ − B|, over the whole set."""
     flow, m = known.flow, len(known.x)
-    base = flow.models.gain(known.x)[:, None] * np.abs(known.spread)
-    size = np.abs(known.first)
-    inner = base + known.slope[:, None] * size + (64 * UNIT) * np.abs(known.spread)
-    started = up(flow.norms @ inner, m)
-    if m:
-        grown = known.contraction / (1.0 - known.contraction)
-        started = started + known.weight[:, None] * (grown * (started / known.weight[:, None]).max(axis=0))[None, :]
-        whole = np.abs(known.spread) + base + (known.slope + flow.models.size)[:, None] * (size + started)
-        started = started + flow.defect[:, None] * 2.0 * whole.max(axis=0)
-    return up(base + known.slope[:, None] * (size + up(started, 32)), 16)
+    spread, size = np.abs(known.spread), np.abs(known.first)
+    base = (flow.models.gain(known.x)[:, None] + 64 * UNIT) * spread
+    if not m:
+        return base
+    whole = spread + base + (known.slope + flow.models.size)[:, None] * size
+    started = up(flow.norms @ (base + known.slope[:, None] * size) + flow.defect[:, None] * whole.max(axis=0), m + 16)
+    # What x moves beyond J B is at most this and what the map, which contracts, makes of itself.
+    grown = known.contraction / (1.0 - known.contraction) * (1.0 + 8 * UNIT)
+    weight = known.weight[:, None]
+    moved = up(started + weight * up(grown * (started / weight).max(axis=0)), 32)
+    return up(base + known.slope[:, None] * (size + moved), 16)
 
 
 def flows_at(known: Enclosure, points: Floats) -> tuple[Complexes, Complexes, Floats, Floats]:
@@ -248,13 +249,13 @@ def flows_at(known: Enclosure, points: Floats) -> tuple[Complexes, Complexes, Fl
     r = flow.models.value(x, d, s)
     e = d - r
     residual = np.abs(flow.apply_jacobian(e) - x)
-    residual += known.slack[:, None] + lost(4 * m) * (flow.norms @ (np.abs(d) + np.abs(r)))
+    residual += known.slack[:, None] + lost(4 * m + known.spread.shape[1]) * (flow.norms @ (known.d + known.r))[:, None]
     astray = np.max((np.abs(x) - known.x[:, None]), axis=0, initial=-1.0) > _ASTRAY
     if not m:
         return e, d, np.zeros(d.shape), np.where(astray, np.inf, 0.0)
     off = known.weight[:, None] * ((residual / known.weight[:, None]).max(axis=0) / (1.0 - known.contraction))
     size = flow.models.size[:, None]
-    error = known.slope[:, None] * off + (64 * UNIT) * (np.abs(d) + size * (np.abs(x) + UNIT))
+    error = known.slope[:, None] * off + lost(known.spread.shape[1]) * (known.d[:, None] + size * (np.abs(x) + UNIT))
     if not flow.models.is_power.all():
-        error = error + (64 * UNIT) * (np.abs(d) + size)
+        error = error + (64 * UNIT) * (known.d[:, None] + size)
     return e, d, up(error, m), np.where(astray, np.inf, 0.0)

@@ -81,6 +81,7 @@ def bounds_of(grid: Grid, network: Network, shares: Mapping[str, float], budget:
     Raises:
         NotEnclosed: not proved that all flows of the set exist and are unique; its argument is the share of all
             deviations up to which it is.
+        TooLarge: a part of the grid has too many ports.
         NoFlow: none was found for the loads as they are.
         InputError: the linear part of the grid has no unique state.
     """
@@ -190,7 +191,7 @@ class _Gatherer:
         rows = np.concatenate([power[1], -1j * power[1], row[None, :]])
         owns = np.zeros((len(rest), len(part.moving)), dtype=np.complex128)
         owns[-1] = own
-        rounding = lost(len(flow.s)) * (models.size.sum() + known.d.sum() + np.abs(power[0]).sum())
+        rounding = lost(len(flow.s) + len(part.moving)) * (models.size.sum() + known.d.sum() + np.abs(power[0]).sum())
         sources = self.to_source.shape[0]
         of = np.concatenate([source, source + sources, [2 * sources]])
         return Forms(middle, rows, owns, up(np.concatenate([error, error, [error.sum()]]) + rounding), rest), of
@@ -223,7 +224,7 @@ class _Totals:
 
     Attributes:
         fixed: (q), own: (q, n) what ports and shunts at sources take, linear in ζ.
-        middle: (q) of the parts. gradient, doubt: (q, n), centre, rest: (q) as in `Measured`.
+        middle: (q) of the parts. gradient, doubt: (q, n), centre, rest, blur: (q) as in `Measured`.
         best: (q, n) realisations at which each is greatest by the slopes in the middle; at −best it is least.
         values, errors: (2, q) what is attained there.
     """
@@ -231,7 +232,7 @@ class _Totals:
     def __init__(self, moving: int, sources: int) -> None:
         q = 2 * sources + 1
         self.sources, self.best = sources, np.zeros((q, moving))
-        self.fixed, self.middle, self.centre, self.rest = np.zeros((4, q))
+        self.fixed, self.middle, self.centre, self.rest, self.blur = np.zeros((5, q))
         self.own, self.gradient, self.doubt = np.zeros((3, q, moving))
         self.values, self.errors = np.zeros((2, 2, q))
 
@@ -240,6 +241,7 @@ class _Totals:
         self.middle[of] += powers.middle.real
         self.centre[of] += whole.centre
         self.rest[of] += whole.rest
+        self.blur[of] += whole.blur
         self.gradient[np.ix_(of, moving)] += whole.gradient
         self.doubt[np.ix_(of, moving)] += whole.doubt
 
@@ -282,8 +284,8 @@ class _Totals:
         exact = np.zeros(q, dtype=np.bool_)
         if among.is_box(gradient.shape[1]):
             unsure = 2.0 * np.maximum(self.doubt - np.abs(gradient), 0.0).sum(axis=1)
-            high = np.minimum(high, greatest + errors[0] + unsure)
-            low = np.maximum(low, least - errors[1] - unsure)
+            high = np.minimum(high, greatest + errors[0] + unsure + self.blur)
+            low = np.maximum(low, least - errors[1] - unsure - self.blur)
             exact = unsure == 0.0
         whole = Bounds(self.fixed + self.middle, low, high, least + errors[1], greatest - errors[0], exact)
         s = self.sources

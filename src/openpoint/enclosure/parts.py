@@ -20,6 +20,10 @@ MOST_PORTS = 4000
 """Most ports of a part of a grid: its matrices are dense."""
 
 
+class TooLarge(Exception):
+    """A part has more than MOST_PORTS ports; its argument is how many."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the grid: its states, the enclosure of its ports, and what its states are.
@@ -55,7 +59,7 @@ def part_flow(system: System, ports: Ports, states: Ints, here: Ints) -> tuple[P
     solver = Solver(matrix, sp.csr_array(system.sizes[states][:, states]))
     draws = sp.csr_array(system.draws[states][:, here])
     right = np.concatenate([draws.toarray().astype(np.complex128), system.given[states][:, None]], axis=1)
-    found, error = solver.solve(right)
+    found, error = solver.solve(right, system.given_size)
     back = sp.csr_array(draws.T)
     ends = 2.0 if (ports.to[here] >= 0).any() else 1.0
     z, u0 = times(back, found[:, :-1]), times(back, found[:, -1])
@@ -69,20 +73,21 @@ def part_of(system: System, ports: Ports, among: DeviationSet, states: Ints, her
     """A part by the numbers of its states, ports and deviations.
 
     Raises:
-        NotEnclosed, NoFlow, InputError: as of `openpoint.enclosure.grid.bounds_of`.
+        TooLarge, NotEnclosed, NoFlow, InputError: as of `openpoint.enclosure.grid.bounds_of`.
     """
     if len(here) > MOST_PORTS:
-        raise NotEnclosed
+        raise TooLarge(len(here))
     flow, solver, draws = part_flow(system, ports, states, here)
     spread, first = first_order(flow, sp.csr_array(ports.spread[here][:, moving]))
     known = enclose(flow, spread, first, among)
     m, size = len(here), flow.models.size
     drawn = np.conj(flow.s / flow.u)
-    middle, error = solver.solve((system.given[states] - draws @ drawn)[:, None])
+    middle, error = solver.solve((system.given[states] - draws @ drawn)[:, None], system.given_size)
     unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
     of_e = (unit - flow.apply_linear(flow.jacobian)) / flow.u[:, None]  # of conj(y)
     rows, rows_error = solver.solve(-(draws @ np.conj(of_e)))
-    entry = (64 * UNIT) * (np.abs(drawn).max(initial=0.0) + np.abs(of_e).max(initial=0.0) * (known.d + known.r).sum())
+    of_size = (1.0 + size[:, None] * flow.norms) / np.abs(flow.u)[:, None]
+    entry = (64 * UNIT) * (np.abs(drawn).max(initial=0.0) + of_size.max(initial=0.0) * (known.d + known.r).sum())
     width = np.diff(draws.indptr).max(initial=0)
     missed = abs(draws) @ up(size * known.slack / np.abs(flow.u))
     reach = known.d + known.r
@@ -99,8 +104,6 @@ def largest_level(system: System, ports: Ports, among: DeviationSet, at_most: fl
     """
     known = []
     for states, here, moving in system.parts(ports):
-        if len(here) > MOST_PORTS:
-            return 0.0
         flow = part_flow(system, ports, states, here)[0]
         known.append((flow, *first_order(flow, sp.csr_array(ports.spread[here][:, moving]))))
 

@@ -49,6 +49,7 @@ class Measured:
     Attributes:
         low, high: (q) rigorous bounds. centre, rest: (q) where these are centre ± (width of the slopes + rest).
         gradient: (q, n) slopes in the middle. doubt: (q, n) by how much they may differ elsewhere; inf: not known.
+        blur: (q) what the error of the forms themselves may add to the difference between two realisations.
     """
 
     low: Floats
@@ -57,6 +58,7 @@ class Measured:
     rest: Floats
     gradient: Floats
     doubt: Floats
+    blur: Floats
 
 
 def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
@@ -75,7 +77,7 @@ def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     norms = np.hypot(rows[:, :m], rows[:, m:])
     doubt = up(norms @ steep, m) + (64 * UNIT) * np.abs(gradient)
     doubt[forms.rest > 0.0] = np.inf
-    return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt)
+    return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, up(4.0 * forms.error))
 
 
 def _spans(known: Enclosure, rows: Floats, gradient: Floats, forms: Forms) -> tuple[Floats, Floats, Floats]:
@@ -105,7 +107,7 @@ def modulus_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     tangent = up(side / np.where(ahead, real.low, 1.0))[:, None]
     doubt = real.doubt + tangent * (np.abs(turn) + np.hypot(across[:, :m], across[:, m:]) @ steep)
     doubt[~ahead] = np.inf
-    return Measured(low, high, real.centre, real.rest, real.gradient, up(doubt, m))
+    return Measured(low, high, real.centre, real.rest, real.gradient, up(doubt, m), real.blur)
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,8 @@ class Vertices:
         greatest, least = (values - errors).max(axis=1), (values + errors).min(axis=1)
         q = np.arange(len(values))
         upper, lower = self.upper[rows], self.lower[rows]
-        unsure = 2.0 * np.maximum(measured.doubt - np.abs(measured.gradient), 0.0).sum(axis=1)
+        unsure = 2.0 * np.maximum(measured.doubt - np.abs(measured.gradient), 0.0).sum(axis=1) + measured.blur
         free = self.known.set.is_box(self.known.spread.shape[1])
         high = np.where((upper >= 0) & free, values[q, upper] + errors[q, upper] + unsure, np.inf)
         low = np.where((lower >= 0) & free, values[q, lower] - errors[q, lower] - unsure, -np.inf)
-        return Attained(least, greatest, low, high, np.isfinite(high) & np.isfinite(low) & (unsure == 0.0))
+        return Attained(least, greatest, low, high, np.isfinite(high) & np.isfinite(low) & (unsure == measured.blur))

@@ -37,7 +37,7 @@ class System:
         network: of the grid.
         free: terminals that nothing holds, the first states. used: closed conductors, whose currents are the next.
         matrix: (states, states); sizes: the sums of moduli that its entries are made of.
-        given: (states). draws: (states, m).
+        given: (states), of terms whose moduli add up to `given_size` at most. draws: (states, m).
         ends_fr, ends_to: (used, states) current into a conductor at its from and at its to terminal, with
             ends_fr_given, ends_to_given.
         supplies: (held, states) current that each held terminal delivers, with supplies_given; the ports there aside.
@@ -49,6 +49,7 @@ class System:
     matrix: sp.csr_array
     sizes: sp.csr_array
     given: Complexes
+    given_size: float
     draws: sp.csr_array
     ends_fr: sp.csr_array
     ends_to: sp.csr_array
@@ -108,6 +109,10 @@ def system_of(grid: Grid, network: Network, ports: Ports) -> System:
     )
     v = network.source_v
     given = np.concatenate([-(shunt[free][:, held] @ v), -(drop[:, held] @ v), np.zeros(grounds.shape[1])])
+    at = np.abs(v)
+    given_size = float(
+        max(np.max(times(each[:, held], at), initial=0.0) for each in (sp.csr_array(big[free]), abs(drop)))
+    )
     here = _incidence(n, ports)
     nothing = sp.csr_array((len(used) + grounds.shape[1], here.shape[1]))
     branch = network.conductor_branch[used]
@@ -123,9 +128,8 @@ def system_of(grid: Grid, network: Network, ports: Ports) -> System:
     (fr, fr_given), (to, to_given) = (stated(*each) for each in ends)
     supplies, supplies_given = stated(sp.csr_array(shunt[held]), sp.csr_array(push[held]))
     draws = sp.csr_array(sp.vstack([here[free], nothing]))
-    return System(
-        network, free, used, matrix, sizes, given, draws, fr, to, fr_given, to_given, supplies, supplies_given
-    )
+    inner = (network, free, used, matrix, sizes, given, given_size, draws)
+    return System(*inner, fr, to, fr_given, to_given, supplies, supplies_given)
 
 
 def _admittances(grid: Grid, network: Network) -> tuple[sp.csr_array, sp.csr_array]:
@@ -232,12 +236,17 @@ class Solver:
             raise self._singular()
         self.norm = float(inverse.max(initial=0.0)) / (1.0 - off) * (1.0 + 8 * UNIT)
 
-    def solve(self, right: Complexes) -> tuple[Complexes, Floats]:
-        """(states, K) solutions and (K) bounds of their largest errors."""
+    def solve(self, right: Complexes, size: float = 0.0) -> tuple[Complexes, Floats]:
+        """(states, K) solutions and (K) bounds of their largest errors.
+
+        Args:
+            right: (states, K), entries that are sums whose moduli add up to `size` at most, where these are more.
+        """
         found = self.lu.solve(right)
         found += self.lu.solve(right - times(self.matrix, found))
         residual = np.abs(right - times(self.matrix, found)).max(axis=0, initial=0.0)
-        rounding = self.share * (self.row_sum * np.abs(found).max(axis=0, initial=0.0) + np.abs(right).max(axis=0))
+        most = np.maximum(np.abs(right).max(axis=0), size)
+        rounding = self.share * (self.row_sum * np.abs(found).max(axis=0, initial=0.0) + most)
         return found, up(self.norm * (residual + rounding), 16)
 
     def _singular(self) -> InputError:

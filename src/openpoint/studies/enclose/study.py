@@ -11,6 +11,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import Bounds, GridBounds, bounds_of
+from openpoint.enclosure.parts import MOST_PORTS, TooLarge
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
@@ -51,6 +52,11 @@ def _answer(grid: Grid, network: Network, options: EncloseOptions) -> EncloseRes
         remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
         raise InputError(
             [Problem("buses", "", "", "no power flow was found for the loads as they are", remedy)]
+        ) from None
+    except TooLarge as error:
+        raise OptionError(
+            f"the grid has {error.args[0]} places with loads or generators that depend on each other, in one feeder; "
+            f"enclose takes {MOST_PORTS} at most, as its matrices are dense. Cut it at its switches, or join loads"
         ) from None
     except NotEnclosed as error:
         level = float(error.args[0])
