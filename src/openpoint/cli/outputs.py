@@ -114,4 +114,4 @@ def _write_report(result: Result, path: Path) -> None:
 def _write_plot(result: Result, path: Path) -> None:
     from openpoint.report.figure import save
 
-    save(result, path)
+    save(result, path, path.stem if path.stem in result.kinds else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,10 @@ from openpoint.report.drawing import (
     Lines,
     Panel,
     Rule,
+    Scale,
     Sheet,
     Words,
+    colours_of,
     curve,
     flat,
     numbers,
@@ -254,13 +256,30 @@ class Timeline:
         last: bool = False,
     ) -> Chart:
         """One of the charts; `rows`: names, row k from −k − 1 to −k; under the last chart stand the periods."""
-        names = [shorten(name, 12) for name in self.names] if last else [""] * len(self.names)
-        marks = tuple(zip(self.edges.tolist(), [*names, ""]))
-        x = Axis(float(self.edges[0]), float(self.edges[-1]), self.title if last else "", marks, between=True)
+        marks = tuple((edge, "") for edge in self.edges.tolist())
+        x = Axis(float(self.edges[0]), float(self.edges[-1]), ticks=marks, between=True)
         at_rows = tuple((-k - 0.5, shorten(name, 16)) for k, name in enumerate(rows or ()))
         drawn = tuple(layer for layer in layers if not isinstance(layer, Lines | Areas) or layer.ways)
-        foot = (44 if self.title else 24) if last else 6
-        return Chart(round(height) + 10 + foot, x, Axis(*y, ticks=at_rows), drawn, tuple(rules), room=90)
+        made = Chart(round(height) + 16, x, Axis(*y, ticks=at_rows), drawn, tuple(rules), room=90)
+        return self.last(made) if last else made
+
+    def last(self, chart: Chart) -> Chart:
+        """One of the charts with the names of the periods below it."""
+        marks = tuple(zip(self.edges.tolist(), [*(shorten(name, 12) for name in self.names), ""]))
+        x = replace(chart.x, title=self.title, ticks=marks)
+        return replace(chart, height=chart.height + (38 if self.title else 18), x=x)
+
+    def cells(self, rows: Sequence[str], values: Floats, scale: Scale) -> Chart:
+        """A row for each name and a cell for each of its (R, T) values in the colours of a scale; nan stays blank."""
+        share = (values - scale.low) / (scale.high - scale.low)
+        rank = np.rint(np.clip(np.nan_to_num(share), 0.0, 1.0) * (len(scale.stops) - 1)).astype(int)
+        known = np.argwhere(np.isfinite(values)).tolist()
+        layers: list[Layer] = []
+        for number, (_, colour) in enumerate(scale.stops):
+            layers.append(Areas([self.box(t, -k - 1.0, -k) for k, t in known if rank[k, t] == number], colour))
+        hover = tuple(f"{rows[k]}, {self.names[t]}\n{figures(values[k, t], 5)} {scale.unit}" for k, t in known)
+        layers.append(Dots([self.middle(t) for _, t in known], [-k - 0.5 for k, _ in known], 0.0, "", hover=hover))
+        return self.chart(13 * len(rows), (float(-len(rows)), 0.0), layers, rows=rows)
 
     def open_points(
         self,
@@ -299,6 +318,16 @@ class Timeline:
                 fill = "@paper" if now else colour
                 layers.append(Dots(x, y, 8.0, fill, edge=colour, width=1.8, name=name, hover=tuple(hover)))
         return self.chart(18 * len(rows), (float(-len(rows)), 0.0), layers, rows=rows, last=True)
+
+
+def scale_of(title: str, values: Floats, unit: str, *, centred: bool = False) -> Scale:
+    """The colours of a quantity by its finite values, from blue over grey to red around 0 where it is `centred`."""
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    if centred:
+        low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
+    low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+    return Scale(title, low, high, unit, tuple(colours_of("coolwarm" if centred else "viridis", 21)))
 
 
 def open_rows(grid: Grid, states: Sequence[Collection[str]], switched: Collection[str], most: int) -> list[str]:

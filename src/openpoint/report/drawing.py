@@ -293,6 +293,15 @@ def at(values: Sequence[T], chosen: Sequence[int] | Ints) -> tuple[T, ...]:
     return tuple(values[k] for k in chosen)
 
 
+def colours_of(name: str, count: int) -> list[tuple[float, str]]:
+    """A colour map of Matplotlib in so many steps, as a scale has them."""
+    from matplotlib import colormaps  # takes longer than all that a terminal shows
+    from matplotlib.colors import to_hex
+
+    colours = colormaps[name]
+    return [(k / (count - 1), to_hex(colours(k / (count - 1)))) for k in range(count)]
+
+
 def span(values: Floats, *, from_zero: bool = False, share: float = 0.05) -> tuple[float, float]:
     """Lowest and highest of the finite values, with some room; `from_zero` begins at zero."""
     known = values[np.isfinite(values)]

@@ -23,6 +23,7 @@ from openpoint.report.drawing import (
     Sign,
     Words,
     at,
+    colours_of,
     flat,
 )
 from openpoint.report.layout.place import Layout, crowding, shorten, symbol_spots
@@ -177,17 +178,8 @@ def grid_sheet(scene: Scene, title: str, *, extremes: str = "") -> Sheet:
         text = f"{state.title}: {len(scene.bus_names)} buses coloured by {text}"
         shown.append(Panel(f"grid-{key}", grid_chart(scene, state, loads), f"{state.title}{loss}", text))
     known = any(np.isfinite(state.v).any() for state in scene.states.values())
-    scale = Scale(scene.voltage_word, *scene.v_range, "pu", tuple(_stops(11))) if known else None
+    scale = Scale(scene.voltage_word, *scene.v_range, "pu", tuple(colours_of("viridis", 11))) if known else None
     return Sheet(title, tuple(shown), tuple(_signs(scene)), scale)
-
-
-def _stops(count: int) -> list[tuple[float, str]]:
-    """The colour scale of voltages in so many steps."""
-    from matplotlib import colormaps  # takes longer than all that a terminal shows
-    from matplotlib.colors import to_hex
-
-    colours = colormaps["viridis"]
-    return [(k / (count - 1), to_hex(colours(k / (count - 1)))) for k in range(count)]
 
 
 def _signs(scene: Scene) -> list[Sign]:
@@ -288,7 +280,7 @@ def _bus_layers(scene: Scene, state: State, frame: GridFrame, loads: Loads, brok
 def _shades(scene: Scene, state: State) -> list[str]:
     """The colour of every bus by its voltage."""
     lo, hi = scene.v_range
-    scale = [colour for _, colour in _stops(_SHADES)]
+    scale = [colour for _, colour in colours_of("viridis", _SHADES)]
     share = np.clip((np.nan_to_num(state.v, nan=lo) - lo) / (hi - lo), 0.0, 1.0)
     rank = np.round(share * (_SHADES - 1)).astype(int)
     return [scale[k] if known else "@unknown" for k, known in zip(rank, np.isfinite(state.v), strict=True)]

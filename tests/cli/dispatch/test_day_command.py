@@ -37,7 +37,7 @@ def test_bad_options_end_with_a_remedy(command: Command, options: tuple[str, ...
 
 
 def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
-    outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--plot", tmp_path / "a.svg")
+    outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--plot", tmp_path / "voltages.svg")
     done = command("dispatch-day", "baran33", *DAY, "--v-min", "0.9", *outputs)
     assert "day baran33-day: 24 periods (24 h)" in done.out
     assert "What is decided when" in done.out
@@ -46,7 +46,7 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
     jsonschema.validate(document, published("dispatch-day"))
     assert len(document["periods"]) == 3 * 24
     assert "Timeline" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert (tmp_path / "a.svg").exists()
+    assert "Voltage of every bus, as forecast" in (tmp_path / "voltages.svg").read_text(encoding="utf-8")
 
 
 def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp_path: Path) -> None:

@@ -100,8 +100,10 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         renewables=tables.renewables(shown),
         sources=tables.sources(shown),
         devices=tables.devices(shown),
+        demand=tables.demand(shown),
         voltages=tables.voltages(shown),
         branches=tables.branches(shown),
+        flows=tables.flows(shown),
         states=c.empty(STATES) if planned is None else planned.states(),
         planned=planned,
         risk=None if question.scenarios is None else str(question.scenarios.risk),
@@ -144,9 +146,11 @@ def _totals(shown: Shown, periods: pl.DataFrame) -> dict[str, float | None]:
     for case in CASES:
         flow, here = shown.flows.get(case), periods.filter(case=case)
         figures = dict.fromkeys(("loss", "purchased", "curtailed", "shed"), math.nan)
-        cost = math.nan
+        cost = reactive = mean = math.nan
         if flow is not None:
             cost = float(flow.costs.sum())
+            reactive = total_kwh(shown, np.maximum(flow.source_s.imag, 0.0).sum(axis=1))
+            mean = float(day.hours @ np.abs(flow.v).mean(axis=1) / day.hours.sum())
             taken = available_all(day, flow.realisation) - flow.recourse.renewable.real
             figures = {
                 "loss": total_kwh(shown, flow.losses.sum(axis=1)),
@@ -154,7 +158,8 @@ def _totals(shown: Shown, periods: pl.DataFrame) -> dict[str, float | None]:
                 "curtailed": total_kwh(shown, taken.sum(axis=1)),
                 "shed": total_kwh(shown, flow.recourse.shed.sum(axis=1)),
             }
-        found[f"cost_{case}_usd"] = finite(cost)
+        found |= {f"cost_{case}_usd": finite(cost), f"v_mean_{case}_pu": finite(mean)}
+        found[f"purchased_{case}_kvarh"] = finite(_without_dust(reactive))
         found |= {f"{name}_{case}_kwh": finite(_without_dust(value)) for name, value in figures.items()}
         low, high = here["v_min_pu"].min(), here["v_max_pu"].max()
         found[f"v_min_{case}_pu"] = low if isinstance(low, float) else None

@@ -46,7 +46,8 @@ class DayFlow:
 
     Attributes:
         plan, realisation, recourse: what was decided, and what came.
-        v: (T, N). i: (T, E) rated current. losses: (T, E) of every branch. source_s: (T, S).
+        v: (T, N). i: (T, E) rated current. s_fr: (T, E) power into every branch at its from end. losses: (T, E).
+        source_s: (T, S).
         load: (T, N) demand, with what is moved, before anything is shed. shed: (T, N).
         fixed: (T, N) what generators of fixed output and other shunts feed in.
         checks: (T) the independent checks; None where there is no flow.
@@ -58,6 +59,7 @@ class DayFlow:
     recourse: HourRecourse
     v: Complexes
     i: Floats
+    s_fr: Complexes
     losses: Floats
     source_s: Complexes
     load: Complexes
@@ -100,6 +102,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     T, N, S, E = day.periods, net.n_terminals, len(net.source_terminal), net.n_conductors
     v, i = np.full((K, T, N), np.nan + 0j), np.full((K, T, E), np.nan)
     losses, source_s = np.full((K, T, E), np.nan), np.full((K, T, S), np.nan + 0j)
+    into = np.full((K, T, E), np.nan + 0j)
     load, fixed = np.full((K, T, N), np.nan + 0j), np.full((K, T, N), np.nan + 0j)
     checks: list[list[AcCheck | None]] = [[None] * T for _ in range(K)]
     on = running(question, plan)
@@ -111,7 +114,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
         checked = check_flows(base, plan.closed[t], v_held, *own, tolerance=LIMIT_TOLERANCE)
         size = np.abs(v_held)
         v[held, t], i[held, t], source_s[held, t] = v_held, i_held, s_source
-        losses[held, t] = (s_fr + s_to).real
+        into[held, t], losses[held, t] = s_fr, (s_fr + s_to).real
         fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
         asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
         load[held, t] = asked * factor[held]
@@ -120,8 +123,8 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
             load[k, t] += moved(day, plan, days[k][1], t)
     angle, flows = 1.0 + 1j * np.array([tangent(day, t) for t in range(T)]), list[DayFlow]()
     for k, (realisation, recourse) in enumerate(days):
-        states = v[k], i[k], losses[k], source_s[k], load[k], recourse.shed * angle, fixed[k], tuple(checks[k])
-        flow = DayFlow(plan, realisation, recourse, *states, parts={})
+        states = v[k], i[k], into[k], losses[k], source_s[k], load[k], recourse.shed * angle, fixed[k]
+        flow = DayFlow(plan, realisation, recourse, *states, tuple(checks[k]), parts={})
         flows.append(replace(flow, parts=_parts(question, flow)))
     return flows
 

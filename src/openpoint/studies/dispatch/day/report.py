@@ -22,6 +22,7 @@ from openpoint.report.page import tables
 from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.report.scene import numbers as column
+from openpoint.studies.dispatch.day import profiles
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.scene import day_scene
 from openpoint.studies.dispatch.day.schema import CASES
@@ -37,9 +38,7 @@ _FED: tuple[tuple[str, str, str], ...] = (
     ("vehicles_kw", "vehicles", "@isleb"),
     ("shed_kw", "load shed", "@broken"),
 )
-_CASE = {"today": ("@before", "today"), "forecast": ("@after", "forecast"), "worst": ("@opens", "worst")}
 _PLANS = {"today": "today's plan, as forecast", "forecast": "the answer as forecast", "worst": "the answer at worst"}
-_LINES = ("@after", "@islea", "@islef", "@isleb", "@islee", "@islec", "@isled", "@line")
 
 
 def timeline(result: DispatchDayResult) -> Sheet:
@@ -47,8 +46,7 @@ def timeline(result: DispatchDayResult) -> Sheet:
     planned = bool(result.voltages["v_forecast_pu"].is_not_null().any())
     uncertain = bool(result.uncertainty["deviates"].any())
     cases = ["forecast"] * planned + ["worst"] * (planned and uncertain) or ["today"]
-    periods = result.periods.filter(case="today")
-    times = Timeline(np.concatenate([[0.0], np.cumsum(column(periods, "hours"))]), tuple(periods["period"]))
+    times = profiles.times_of(result)
     panels = [_price(result, times), *(_stack(result, times, case) for case in cases)]
     if result.stores.height:
         panels.append(_stores(result, times))
@@ -125,12 +123,9 @@ def _stores(result: DispatchDayResult, times: Timeline) -> Panel:
     layers: list[Layer] = []
     for k, name in enumerate(result.stores["name"].unique(maintain_order=True)):
         here = result.stores.filter(name=name)
-        level = np.full(len(times.edges), np.nan)
-        level[1:] = column(here, "end_kwh")
-        level[:-1] = np.where(np.isnan(level[:-1]), column(here, "start_kwh"), level[:-1])
-        share = 100.0 * level / max(float(here["max_kwh"][0]), 1e-9)
+        share = 100.0 * profiles.held_kwh(here) / max(float(here["max_kwh"][0]), 1e-9)
         dash = (4.0, 3.0) if here["kind"][0] == "vehicle" else ()
-        colour = _LINES[k % len(_LINES)]
+        colour = profiles.LINES[k % len(profiles.LINES)]
         layers.append(Lines(curve(times.edges, share), colour, 1.8, dash=dash, name=shorten(name, 18)))
     caption = "In store, % of the most (dashed: vehicles)"
     return Panel("day-stores", times.chart(125, (0.0, 105.0), layers), caption, caption)
@@ -143,7 +138,7 @@ def _voltages(result: DispatchDayResult, times: Timeline, cases: list[str], *, l
     for case in cases:
         here = result.periods.filter(case=case)
         low, high = column(here, "v_min_pu"), column(here, "v_max_pu")
-        colour, name = _CASE[case]
+        colour, name = profiles.LOOKS[case]
         seen += [low, high]
         if case == "today":
             layers.append(Areas(times.band(low, high), colour, 0.3, name=name))
@@ -239,11 +234,20 @@ def grid(result: DispatchDayResult, scene: Scene | None = None) -> Sheet:
 PICTURES: Mapping[str, Callable[[DispatchDayResult], Sheet]] = {
     "day": timeline,
     "grid": grid,
+    "demand": profiles.demand,
+    "purchase": profiles.purchase,
+    "units": profiles.units,
+    "stores": profiles.stores,
+    "voltages": profiles.voltages,
+    "flows": profiles.flows,
     "convergence": convergence_sheet,
     "futures": futures,
     "samples": samples,
 }
-"""The timeline, open points on the grid, the bounds, the costs of the futures in order, plans in random days."""
+"""The timeline, open points on the grid, load and what of it is moved and shed, purchase, output of the generators,
+stores, voltages, flows of the branches, the bounds, the costs of the futures in order, plans in random days."""
+COMPARED = {"day": profiles.compared}
+"""Pictures of several results over each other."""
 
 
 def page(result: DispatchDayResult) -> m.Page:
@@ -255,6 +259,12 @@ def page(result: DispatchDayResult) -> m.Page:
         _cards(result),
         _limits(result),
         lambda: s.sheet_section("Timeline", timeline(result), long=True),
+        lambda: s.sheet_section("Load", profiles.demand(result), long=True),
+        lambda: s.sheet_section("Purchase and losses", profiles.purchase(result), long=True),
+        lambda: s.sheet_section("Generators", profiles.units(result), long=True) if result.generators.height else None,
+        lambda: s.sheet_section("Stores", profiles.stores(result), long=True) if result.stores.height else None,
+        lambda: s.sheet_section("Voltages", profiles.voltages(result), long=True),
+        lambda: s.sheet_section("Flows", profiles.flows(result), long=True),
         tables.table_section("Cost by part", result, "costs", "Of the day", ["part"], last=["definition"], long=False),
         _decided(result),
         _switching(result),
@@ -406,6 +416,7 @@ def _tables(result: DispatchDayResult) -> list[m.Section | None]:
         ("Generators", "generators", result.generators.filter("on"), ["period", "name", "bus"]),
         ("Renewable sources", "renewables", result.renewables, ["period", "case", "name", "kind", "bus"]),
         ("Sources", "sources", result.sources, ["period", "case", "name", "bus"]),
+        ("Load moved and shed", "demand", _not_as_it_comes(result.demand), ["period", "case", "bus"]),
         ("Devices", "devices", result.devices, ["period", "kind", "name"]),
         ("Branches", "branches", result.branches, ["name", "from_bus", "to_bus"]),
     )
@@ -413,6 +424,12 @@ def _tables(result: DispatchDayResult) -> list[m.Section | None]:
         tables.table_section(heading, result, name, "{} rows", texts, frame=frame, search=True)
         for heading, name, frame, texts in shown
     ]
+
+
+def _not_as_it_comes(demand: pl.DataFrame) -> pl.DataFrame:
+    """The rows of load of which something is moved or shed."""
+    names = [f"{what}_{unit}" for what in ("shifted", "moved", "shed") for unit in ("kw", "kvar")]
+    return demand.filter(pl.any_horizontal(pl.col(name).abs() > profiles.DUST for name in names))
 
 
 html = html_for(page)

@@ -41,8 +41,9 @@ class DispatchDayResult(Answer):
             where futures are planned for, since the forecast need not be one of them.
         violations_today: number of limits that today's plan breaks, by period.
         ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
-        periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, voltages,
-            branches: tables, see the reference. states: the state at the start of every period, see `state_at`.
+        periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, demand,
+            voltages, branches, flows: tables, see the reference.
+        states: the state at the start of every period, see `state_at`.
         planned: the plan as numbers, see `openpoint.simulate_period`; None = there is none.
         risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
             where there are none.
@@ -78,8 +79,10 @@ class DispatchDayResult(Answer):
     renewables: pl.DataFrame
     sources: pl.DataFrame
     devices: pl.DataFrame
+    demand: pl.DataFrame
     voltages: pl.DataFrame
     branches: pl.DataFrame
+    flows: pl.DataFrame
     states: pl.DataFrame
     planned: Planned | None
     risk: str | None
@@ -108,7 +111,8 @@ class DispatchDayResult(Answer):
         return float(self.periods.filter(case="today")["hours"].sum())
 
     def total(self, figure: str, case: str) -> float | None:
-        """A figure of the day: cost_usd; loss_kwh, purchased_kwh, curtailed_kwh, shed_kwh; v_min_pu, v_max_pu.
+        """A figure of the day: cost_usd; loss_kwh, purchased_kwh, purchased_kvarh, curtailed_kwh, shed_kwh; v_min_pu,
+        v_max_pu, v_mean_pu.
 
         Args:
             figure: its name. case: `today`, `forecast` or `worst`.

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
+from openpoint.network.day import tangent
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import power_slack
 from openpoint.results import ac_tables as states
@@ -89,8 +90,7 @@ def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
         if flow.checks[t] is None
         else [each for n in (int(np.argmin(size)), int(np.argmax(size))) for each in (float(size[n]), bus_of(shown, n))]
     )
-    rating = np.where(np.isfinite(net.l_max), np.sqrt(np.where(np.isfinite(net.l_max), net.l_max, 1.0)), np.nan)
-    loading = 100.0 * flow.i[t] / rating
+    loading = 100.0 * flow.i[t] / rated(question)
     return (
         day.names[t],
         case,
@@ -113,10 +113,17 @@ def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
         flow.losses[t].sum() * s,
         flow.balance(question)[t] * s,
         *ends,
+        float(size.mean()),
         float(np.nanmax(loading)) if np.isfinite(loading).any() else math.nan,
         join_names(states.open_names(net, plan.closed[t])),
         flow.costs[t],
     )
+
+
+def rated(question: DayQuestion) -> Floats:
+    """(E) currents that the branches bear; nan where there is no limit."""
+    most = question.network.l_max
+    return np.sqrt(np.where(np.isfinite(most), most, np.nan))
 
 
 def bus_of(shown: Shown, n: int) -> str:
@@ -203,6 +210,62 @@ def renewables(shown: Shown) -> pl.DataFrame:
                 for r, name in enumerate(some.names)
             ]  # fmt: skip
     return shown.rows(schema.RENEWABLES, rows)
+
+
+def demand(shown: Shown) -> pl.DataFrame:
+    """A row for every bus with load in every period and case: what comes, is moved, is shed, and is served."""
+    day, s = shown.question.day, shown.base_kw
+    forecast = day.load_power + day.load_current + day.load_impedance
+    some = np.flatnonzero((forecast != 0.0).any(axis=0))
+    angle = 1.0 + 1j * np.array([tangent(day, t) for t in range(day.periods)])
+
+    def parts(flow: DayFlow) -> tuple[Complexes, ...]:
+        shifted, moved = flow.plan.shift * angle, flow.recourse.shift
+        return forecast, flow.load - shifted - moved, shifted, moved, flow.shed, flow.load - flow.shed
+
+    def columns(flow: DayFlow) -> dict[str, Floats]:
+        found = [(name, values[:, some] * s) for name, values in zip(_OF_LOAD, parts(flow), strict=True)]
+        return {f"{name}_kw": values.real for name, values in found} | {
+            f"{name}_kvar": values.imag for name, values in found
+        }
+
+    return _by_period(shown, schema.DEMAND, "bus", [bus_of(shown, int(n)) for n in some], columns)
+
+
+_OF_LOAD = ("forecast", "realised", "shifted", "moved", "shed", "served")
+
+
+def flows(shown: Shown) -> pl.DataFrame:
+    """A row for every branch in every period and case: what flows into it, its current and its loss."""
+    net, s = shown.question.network, shown.base_kw
+
+    def columns(flow: DayFlow) -> dict[str, Any]:
+        return {
+            "closed": flow.plan.closed,
+            "p_from_kw": flow.s_fr.real * s,
+            "q_from_kvar": flow.s_fr.imag * s,
+            "i_a": flow.i * net.i_base_a,
+            "loading_percent": 100.0 * flow.i / rated(shown.question),
+            "loss_kw": flow.losses * s,
+        }
+
+    names = shown.grid.branches()[net.conductor_branch]["name"].to_list()
+    return _by_period(shown, schema.FLOWS, "name", names, columns)
+
+
+def _by_period(
+    shown: Shown, table: c.Table, key: str, names: list[str], columns: Callable[[DayFlow], Mapping[str, Any]]
+) -> pl.DataFrame:
+    """A table of (T, K) figures of each case: a row for every period, case and name."""
+    cases, T = [case for case, _ in shown.known], shown.question.day.periods
+    found = [columns(flow) for _, flow in shown.known]
+    stacked = {name: np.stack([each[name] for each in found], axis=1).ravel() for name in (found[0] if found else ())}
+    labels = {
+        "period": np.repeat(np.array(shown.question.day.names, dtype=object), len(cases) * len(names)),
+        "case": np.tile(np.repeat(np.array(cases, dtype=object), len(names)), T),
+        key: names * (T * len(cases)),
+    }
+    return c.filled(table, {**labels, **stacked})
 
 
 def switches(shown: Shown) -> pl.DataFrame:
