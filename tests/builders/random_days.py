@@ -26,6 +26,9 @@ FEATURES = (
 )
 """What a day may hold. `at once`: budgets over quantities in a period; `negative`: a negative price in some period;
 `export`: energy that flows back earns something; `lengths`: periods of different lengths."""
+REACTIVE = ("reactive load", "reactive prices", "losses by branch")
+"""What it may hold beside: an uncertain reactive load; prices of reactive power, of what is shed of it, of losses by
+branch."""
 MOST_TOPOLOGIES = 12
 
 
@@ -158,6 +161,7 @@ def _day(rng: Generator, network: Network, held: Collection[str], periods: int) 
         units=_links(rng, network, held),
         demand=_demand(rng, n, held),
         uncertain=_uncertain(rng, n, suns.count, held, periods),
+        reactive_price=rng.uniform(0.01, 0.04, periods) if "reactive prices" in held else None,
     )
 
 
@@ -220,7 +224,9 @@ def _links(rng: Generator, network: Network, held: Collection[str]) -> UnitLinks
 
 
 def _demand(rng: Generator, n: int, held: Collection[str]) -> Demand:
-    return demand(
+    """With `reactive prices` half of the loads shed reactive power by themselves."""
+    own = np.where(np.arange(n) % 2, 0.5, np.nan)
+    shares = demand(
         n,
         shift_buses=float(rng.uniform(0.05, 0.2)) if "shift buses" in held else 0.0,
         shift_time=float(rng.uniform(0.05, 0.2)) if "shift time" in held else 0.0,
@@ -228,6 +234,7 @@ def _demand(rng: Generator, n: int, held: Collection[str]) -> Demand:
         shed_share=1.0 if "shed" in held else 0.0,
         shed_price=float(rng.uniform(1.0, 3.0)),
     )
+    return replace(shares, shed_reactive_price=own) if "reactive prices" in held else shares
 
 
 def _uncertain(rng: Generator, n: int, plants: int, held: Collection[str], periods: int) -> Uncertain:
@@ -239,16 +246,21 @@ def _uncertain(rng: Generator, n: int, plants: int, held: Collection[str], perio
         load = rng.integers(0, parts, n)
         names += [f"load {k}" for k in range(parts)]
         groups += ["load"] * parts
+    reactive = None
+    if "reactive load" in held:
+        reactive = np.full(n, len(names))
+        names.append("reactive")
+        groups.append("reactive")
     if "uncertain sun" in held and plants:
         renewable = np.full(plants, len(names))
         names.append("solar")
         groups.append("solar")
     count = len(names)
-    size = np.array([0.1 if group == "load" else 0.4 for group in groups])
+    size = np.array([{"load": 0.1, "reactive": 0.25}.get(group, 0.4) for group in groups])
     down, up = (rng.uniform(0.5, 1.0, (periods, count)) * size for _ in range(2))
     hours = rng.integers(1, 3, count) if rng.random() < 0.5 else np.full(count, 1)
     limits = (("load", 1),) if "at once" in held and "load 1" in names else ()
-    return Uncertain(tuple(names), tuple(groups), load, renewable, down, up, hours.astype(np.int64), limits)
+    return Uncertain(tuple(names), tuple(groups), load, renewable, down, up, hours.astype(np.int64), limits, reactive)
 
 
 def _cost(rng: Generator, network: Network, held: Collection[str]) -> OperatingCost:
@@ -260,4 +272,7 @@ def _cost(rng: Generator, network: Network, held: Collection[str]) -> OperatingC
         square=rng.uniform(0.05, 0.2, count) if "squares" in held else np.zeros(count),
         idle=rng.uniform(0.0, 0.005, count) if "commitment" in held else np.zeros(count),
         change=float(rng.choice([0.0, 1e-4])),
+        current=rng.uniform(0.0, 0.2, network.n_conductors) * network.r
+        if "losses by branch" in held
+        else 0.0 * network.r,
     )

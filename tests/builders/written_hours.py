@@ -72,14 +72,16 @@ def hour_demand(
     """What the recourse of period t meets; arguments and errors as in `hour_flow`."""
     realisation, known = _number(realisation)
     of_load, base_load = _factor(day.uncertain.load, day.uncertain.count)
+    of_reactive, base_reactive = _factor(day.uncertain.of_reactive, day.uncertain.count)
     of_sun, base_sun = _factor(day.uncertain.renewable, day.uncertain.count)
     factor, sun = of_load @ realisation + base_load, of_sun @ realisation + base_sun
+    factor_q = of_reactive @ realisation + base_reactive
     power = day.load_power[t]
     if not known:
         check_uncertain_loads(network, day)
-    share: Floats = np.asarray(factor) if known else np.ones(network.n_terminals)
+    both = [np.asarray(each) if known else np.ones(network.n_terminals) for each in (factor, factor_q)]
     nominal, angle = nominal_load(day, t), tangent(day, t)
-    drawn = [cp.multiply(part, factor) for part in (power.real, power.imag)]
+    drawn = [cp.multiply(power.real, factor), cp.multiply(power.imag, factor_q)]
     n = network.n_terminals
     stores, sources = at_terminals(day.stores.terminal, n), network.s_power
     drawn_p = drawn[0] + sources.real + schedule.shift + stores @ (schedule.charge - schedule.discharge)
@@ -89,11 +91,13 @@ def hour_demand(
     active, reactive = np.maximum(nominal.real, 0.0), np.abs(nominal.imag)
     return HourDemand(
         power=cp.hstack([drawn_p, drawn_q]),
-        load=cp.hstack([cp.multiply(active, factor), cp.multiply(reactive, factor)]),
+        load=cp.hstack([cp.multiply(active, factor), cp.multiply(reactive, factor_q)]),
         consumed=cp.multiply(active, factor) + schedule.shift,
         available=cp.multiply(day.renewables.available[t], sun),
-        current=network.s_current + day.load_current[t] * share,
-        impedance=network.s_impedance + day.load_impedance[t] * share,
+        current=network.s_current + day.load_current[t].real * both[0] + 1j * day.load_current[t].imag * both[1],
+        impedance=network.s_impedance
+        + day.load_impedance[t].real * both[0]
+        + 1j * day.load_impedance[t].imag * both[1],
     )
 
 

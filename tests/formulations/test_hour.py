@@ -25,6 +25,7 @@ from openpoint.network.day import (
     load_factors,
     network_of_period,
     nominal_load,
+    scaled,
     tangent,
 )
 from openpoint.network.devices import no_devices
@@ -307,7 +308,7 @@ def test_no_ac_operation_costs_less(seed: int) -> None:
     n, found = network.n_terminals, 0
     for _ in range(3):
         realisation = 1.0 + rng.uniform(-1, 1, 2) * day.uncertain.up[0]
-        load = nominal_load(day, 0) * load_factors(day, realisation)
+        load = scaled(nominal_load(day, 0), load_factors(day, realisation))
         active = np.maximum(load.real, 0.0)
         charge, discharge, store_q = rng.choice([0.0, 0.08]), 0.0, rng.uniform(-0.05, 0.05)
         shift = rng.uniform(-0.1, 0.1, n) * np.maximum(nominal_load(day, 0).real, 0.0)

@@ -141,6 +141,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "end_kwh: 20 kWh are out of reach: 10 at first, 7 to gain in 1 h",
         "let it stay longer",
     ),
+    (
+        {"flexible_loads": [{"shed_price_usd_per_kvarh": 1.0}]},
+        "shed_price_usd_per_kvarh: a price of reactive load shed, and none may be shed",
+        "Give shed_share",
+    ),
     # Units and limits
     ({"units": [{"generator": "gas"}]}, "there is no generator 'gas'", "Use a generator"),
     ({"units": [{"generator": "gas"}] * 2, "generators": [GAS]}, "'gas' stands in row number 1, too", "Keep one"),
@@ -513,6 +518,12 @@ def test_a_quantity_scales_what_has_no_column_of_its_own() -> None:
     assert some.load[5] == names.index("load at 6")
     assert some.load[6] == names.index("load")
     assert some.load[0] == -1  # the source has no load
+    assert some.reactive is None
+    own = read(frame(load=[1.1, 0.9, 1.0, 1.0], **{"reactive load at 6": [2.0, 1.0, 1.0, 1.0]}))
+    _, other = build_day(grid, build_network(grid), short_day(), own)
+    assert other.uncertain.of_reactive[5] == 1
+    assert other.uncertain.of_reactive[6] == other.uncertain.load[5] == other.uncertain.load[6] == 0
+    assert other.uncertain.group == ("load", "reactive")
     days = realisations_of(futures, some)
     assert days.shape == (2, 2, 4)
     assert days[0, :, names.index("load")].tolist() == [1.1, 0.9]

@@ -295,6 +295,17 @@ def test_loads_of_a_bus_that_differ_are_weighted_and_told() -> None:
     _, built = build_day(ready, build_network(ready), day)
     assert built.demand.shed_share == pytest.approx([0, (0.4 + 3 * 0.8) / 4, 0, 1, 1])
     assert built.demand.shed_price == pytest.approx([0, (0.4 + 3 * 0.8 * 2) / (0.4 + 3 * 0.8), 0, 5, 5])
+    assert not built.demand.sheds_apart.any()
+    own = [row | {"shed_price_usd_per_kvarh": 0.5 * row["shed_price_usd_per_kwh"]} for row in flexible]
+    both = Day.from_tables({"period": ["now"], "reactive_price_usd_per_kvarh": [0.03]}, flexible_loads=own)
+    _, built = build_day(ready, build_network(ready), both)
+    assert built.demand.shed_reactive_price == pytest.approx(
+        np.array([math.nan, (0.2 + 3 * 0.8) / (0.4 + 3 * 0.8), math.nan, 2.5, 2.5]), nan_ok=True
+    )
+    assert built.price_reactive.tolist() == [0.03]
+    mixed = Day.from_tables({"period": ["now"]}, flexible_loads=[own[0], *flexible[1:]])
+    with pytest.raises(InputError, match="B, shed_price_usd_per_kvarh: one load sheds reactive power by itself"):
+        grid_of_day(small.grid(tables), mixed)
 
 
 def uncertain(shares: Any, budget: Any = None) -> Uncertain:
@@ -310,7 +321,7 @@ def test_groups_deviate_together_by_default() -> None:
     assert found.renewable.tolist() == [-1, -1, 1]
     assert found.down == pytest.approx(np.array([[0.1, 0.0], [0.1, 0.5], [0.1, 0.5]]))
     assert found.up == pytest.approx(found.down)
-    assert load_factors(day, np.array([1.1, 1.0])).tolist() == [1.0, 1.1, 1.0, 1.0, 1.1]
+    assert load_factors(day, np.array([1.1, 1.0])).real.tolist() == [1.0, 1.1, 1.0, 1.0, 1.1]
     assert available_power(day, 1, np.array([1.1, 0.5])) == pytest.approx([0.3, 0.06, 0.09])
 
 
@@ -321,6 +332,27 @@ def test_sites_deviate_by_themselves_where_the_budget_says_so() -> None:
     assert found.groups == (("load", 1),)
     assert found.load.tolist() == [-1, 0, -1, -1, 1]
     assert found.renewable.tolist() == [2, 3, -1]
+
+
+def test_the_reactive_load_deviates_by_itself_where_it_is_named() -> None:
+    day = arrays(Uncertainty.of("load=0.1,reactive=0.3", "load=1,reactive=2/all"))
+    found = day.uncertain
+    assert found.names == ("load", "reactive load at B")  # that at E draws no reactive power
+    assert found.group == ("load", "reactive")
+    assert found.load.tolist() == [-1, 0, -1, -1, 0]
+    assert found.of_reactive.tolist() == [-1, 1, -1, -1, -1]
+    assert load_factors(day, np.array([1.1, 0.7])).tolist() == [1 + 1j, 1.1 + 0.7j, 1 + 1j, 1 + 1j, 1.1 + 1j]
+    alone = arrays(Uncertainty.of("reactive=0.3"))
+    assert load_factors(alone, np.array([0.7])).tolist() == [1 + 1j, 1 + 0.7j, 1 + 1j, 1 + 1j, 1 + 1j]
+    both = arrays(Uncertainty.of("load=0.3"))
+    assert load_factors(both, np.array([0.7])).tolist() == [1 + 1j, 0.7 + 0.7j, 1 + 1j, 1 + 1j, 0.7 + 0.7j]
+
+
+def test_a_budget_of_the_sum_leaves_every_period_and_its_quantities_apart() -> None:
+    found = uncertain("load=0.1,solar=0.3", "load=5%/1,solar=2")
+    assert found.names == ("load at B", "load at E", "solar")
+    assert found.hours.tolist() == [3, 3, 2]
+    assert (found.groups, found.sums) == ((("load", 1),), (("load", 0.05),))
 
 
 def test_no_source_has_more_than_it_is_rated_at() -> None:
@@ -362,9 +394,11 @@ def test_budgets(shares: Any, budget: Any, hours: list[int]) -> None:
         ("load=nan", None, "give a share from 0 to 1"),
         ("load=-0.1", None, "give a share from 0 to 1"),
         ("load=0.1,load=0.2", None, "uncertain names load twice"),
-        ("hydro=0.1", None, "uncertain names 'hydro'; the groups are load, solar, wind"),
+        ("hydro=0.1", None, "uncertain names 'hydro'; the groups are load, reactive, solar, wind"),
         ("load=0.1", "load=x", "budget has 'x' for load"),
         ("load=0.1", "load=1/2/3", "budget has '1/2/3' for load"),
+        ("load=0.1", "load=5%/x", "budget has '5%/x' for load"),
+        ("load=0.1", {"load": Budget(2, apart=True, sum_share=0.1)}, "budget has the share 0.1 of the sum of load"),
         ("load=0.1", "hydro=1", "budget names 'hydro'"),
         ("load=0.1", "wind=1", "budget names wind, which is not uncertain"),
         ("load=0.1", -1, "budget has -1 for hours"),

@@ -4,14 +4,16 @@ The schedule (generators, stores, demand moved in time) is given. With f the fac
 what is available to a renewable source, all powers per unit, the recourse chooses
 
     0 ≤ p_r ≤ g_r,  p_r² + q_r² ≤ s_r²                          renewable sources, g_r − p_r is curtailed
-    0 ≤ shed ≤ share · f Re S,  shed ≤ what the bus consumes    at constant power factor
+    0 ≤ shed ≤ share · f Re S,  shed ≤ what the bus consumes    at the power factor of the forecast, or reactive load
+    0 ≤ shed_q ≤ share · f |Im S|                               by itself
     moved⁺, moved⁻ ≤ share · f Re S,  Σ moved⁺ = Σ moved⁻       active demand that moves between buses
     |moved_q| ≤ share · f |Im S|,  Σ moved_q = 0                reactive demand, likewise
 
 and the flow by DistFlow, so that its value is a lower bound of every AC operation. It costs, in $,
 
-    hours · s_base · [ Σ_s price P⁺ − export P⁻ + loss · losses + what the network's own prices say of the flow
-                       + Σ_r curtailment (g − p) + Σ_n shed_price · shed + shift_price · moved⁻ ].
+    hours · s_base · [ Σ_s price P⁺ − export P⁻ + reactive price Q⁺ + loss · losses + what the network's own prices say
+                       of the flow + Σ_r curtailment (g − p)
+                       + Σ_n shed_price · shed + shed_reactive_price · shed_q + shift_price · moved⁻ ].
 
 Everything is affine in states of branches, positions of devices, schedule and realisation together, so the value is
 convex in them, wherever no load of constant current or impedance is uncertain. What the schedule itself costs (wear,
@@ -30,7 +32,17 @@ from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.distflow import DistFlow, distflow
 from openpoint.formulations.schedule import at_terminals, largest_powers, with_operating_cost, with_supply_limits
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, may_be_empty, movable, sheddable, splits, tangent
+from openpoint.network.day import (
+    DayArrays,
+    may_be_empty,
+    movable,
+    nominal_load,
+    reactive_may_be_empty,
+    sheddable,
+    sheddable_reactive,
+    splits,
+    tangent,
+)
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import Cone, SecondStage
@@ -62,17 +74,21 @@ class HourFlow(SecondStage):
 
     Attributes:
         flow: power flow. source: (S) active power that sources deliver. sold: of the sources at which the price of
-            energy that flows back differs, see `splits`.
+            energy that flows back differs, see `splits`. source_q: (S) reactive power that they deliver, not what they
+            take, where it has a price.
         renewable: (R) active and (R) reactive power that is fed in.
-        shed: of the terminals `sheddable`. moved: what comes, what leaves, and the reactive power that comes, of the
+        shed: active power of the terminals `sheddable`. shed_q: of `sheddable_reactive`.
+        moved: what comes, what leaves, and the reactive power that comes, of the
             terminals `movable`.
     """
 
     flow: DistFlow
     source: cp.Variable
     sold: cp.Variable | None
+    source_q: cp.Variable | None
     renewable: tuple[cp.Variable, cp.Variable] | None
     shed: cp.Variable | None
+    shed_q: cp.Variable | None
     moved: tuple[cp.Variable, cp.Variable, cp.Variable] | None
 
 
@@ -83,7 +99,8 @@ def check_uncertain_loads(network: Network, day: DayArrays) -> None:
         OptionError: there are such loads.
     """
     other = (np.abs(day.load_current) + np.abs(day.load_impedance)).max(axis=0)
-    if len(some := np.flatnonzero((other > 0) & (day.uncertain.load >= 0))):
+    uncertain = (day.uncertain.load >= 0) | (day.uncertain.of_reactive >= 0)
+    if len(some := np.flatnonzero((other > 0) & uncertain)):
         where = ", ".join(sorted({network.bus_names[network.terminal_bus[n]] for n in some}))
         raise OptionError(
             f"The load of {where} is of constant current or impedance and uncertain; the worst case is proven for "
@@ -131,6 +148,11 @@ def recourse_flow(
         sold = cp.Variable(len(split), name="sold")
         constraints += [sold >= 0, sold >= -source[split]]
         paid += (day.source_price[t] - day.export_price[t])[split] @ sold
+    source_q = None
+    if day.price_reactive[t] > 0.0:
+        source_q = cp.Variable(len(net.source_terminal), name="source_q")
+        constraints += [source_q >= 0, source_q >= flow.source_q]
+        paid += day.price_reactive[t] * cp.sum(source_q)
     return HourFlow(
         constraints,
         (*flow.cones, *cones),
@@ -139,8 +161,10 @@ def recourse_flow(
         flow=flow,
         source=source,
         sold=sold,
+        source_q=source_q,
         renewable=drawn.renewable,
         shed=drawn.shed,
+        shed_q=drawn.shed_q,
         moved=drawn.moved,
     )
 
@@ -152,6 +176,7 @@ class _Drawn:
     taken: cp.Expression
     renewable: tuple[cp.Variable, cp.Variable] | None
     shed: cp.Variable | None
+    shed_q: cp.Variable | None
     moved: tuple[cp.Variable, cp.Variable, cp.Variable] | None
 
 
@@ -159,12 +184,13 @@ def _choices(
     network: Network, day: DayArrays, t: int, demand: HourDemand, available: cp.Expression
 ) -> tuple[_Drawn, list[cp.Constraint], list[Cone], cp.Expression]:
     """Renewable sources, shedding and moves between buses, with their constraints and their price per hour."""
-    n, angle = network.n_terminals, tangent(day, t)
+    n, angle, sign = network.n_terminals, tangent(day, t), np.sign(nominal_load(day, t).imag)
     taken_p: cp.Expression = cp.Constant(np.zeros(n))
     taken_q: cp.Expression = cp.Constant(np.zeros(n))
     load, consumed = _expression(demand.load), _expression(demand.consumed)
+    consumed_q = load[n:] + cp.multiply(np.abs(angle), consumed - load[:n])
     constraints, cones, price = list[cp.Constraint](), list[Cone](), cp.Constant(0.0)
-    renewable = shed = moved = None
+    renewable = shed = shed_q = moved = None
     if day.renewables.count:
         renewable, kept, cones = _renewables(day, available)
         at = at_terminals(day.renewables.terminal, n)
@@ -179,19 +205,30 @@ def _choices(
         constraints += [cp.sum(come) == cp.sum(leave), cp.sum(reactive) == 0]
         at = at_terminals(some, n)
         taken_p, taken_q = taken_p + at @ (come - leave), taken_q + at @ reactive
-        consumed = consumed + at @ (come - leave)
+        consumed, consumed_q = consumed + at @ (come - leave), consumed_q + cp.multiply(sign, at @ reactive)
         price = price + day.demand.shift_price[some] @ leave
     if len(some := sheddable(day)):
         shed = cp.Variable(len(some), name="shed")
         constraints += [shed >= 0, shed <= cp.multiply(day.demand.shed_share[some], load[some])]
         if (full := may_be_empty(day)[some]).any():
             constraints.append(shed[full] <= consumed[some[full]])
+        with_it = np.where(day.demand.sheds_apart, 0.0, angle)[some]
+        if (full := reactive_may_be_empty(day)[some] & (with_it != 0.0)).any():
+            constraints.append(cp.multiply(np.abs(with_it[full]), shed[full]) <= consumed_q[some[full]])
         taken_p, taken_q = (
             taken_p - at_terminals(some, n) @ shed,
-            taken_q - at_terminals(some, n) @ cp.multiply(angle[some], shed),
+            taken_q - at_terminals(some, n) @ cp.multiply(with_it, shed),
         )
         price = price + day.demand.shed_price[some] @ shed
-    return _Drawn(cp.hstack([taken_p, taken_q]), renewable, shed, moved), constraints, cones, price
+    if len(some := sheddable_reactive(day)):
+        assert day.demand.shed_reactive_price is not None
+        shed_q = cp.Variable(len(some), name="shed_q")
+        constraints += [shed_q >= 0, shed_q <= cp.multiply(day.demand.shed_share[some], load[n + some])]
+        if (full := reactive_may_be_empty(day)[some]).any():
+            constraints.append(shed_q[full] <= consumed_q[some[full]])
+        taken_q = taken_q - at_terminals(some, n) @ cp.multiply(sign[some], shed_q)
+        price = price + day.demand.shed_reactive_price[some] @ shed_q
+    return _Drawn(cp.hstack([taken_p, taken_q]), renewable, shed, shed_q, moved), constraints, cones, price
 
 
 def _renewables(

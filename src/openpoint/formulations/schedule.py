@@ -236,15 +236,17 @@ def day_voltage_bounds(network: Network, day: DayArrays, devices: Devices, *, li
     Raises:
         OptionError: no finite upper bound follows from the data.
     """
-    up = 1.0 + day.uncertain.up.max(axis=0, initial=0.0)
-    load_up, sun_up = (np.append(up, 1.0)[numbers] for numbers in (day.uncertain.load, day.uncertain.renewable))
+    uncertain, up = day.uncertain, 1.0 + day.uncertain.up.max(axis=0, initial=0.0)
+    numbers = uncertain.load, uncertain.of_reactive, uncertain.renewable
+    load_up, reactive_up, sun_up = (np.append(up, 1.0)[each] for each in numbers)
     stores, renewables, n = day.stores, day.renewables, network.n_terminals
     p = renewables.available.max(axis=0, initial=0.0) * sun_up
     fed = at_terminals(renewables.terminal, n) @ (p + 1j * renewables.s_max)
     fed = fed + at_terminals(stores.terminal, n) @ (stores.discharge_max + 1j * stores.s_max)
-    load_up = load_up + day.demand.shift_buses + day.demand.shift_time
+    moved = day.demand.shift_buses + day.demand.shift_time
     power, current, impedance = (
-        load_up * (np.minimum(load.real, 0.0).min(axis=0) + 1j * np.minimum(load.imag, 0.0).min(axis=0))
+        (load_up + moved) * np.minimum(load.real, 0.0).min(axis=0)
+        + 1j * (reactive_up + moved) * np.minimum(load.imag, 0.0).min(axis=0)
         for load in (day.load_power, day.load_current, day.load_impedance)
     )
     strongest = replace(
@@ -262,7 +264,8 @@ def day_voltage_bounds(network: Network, day: DayArrays, devices: Devices, *, li
 def largest_powers(network: Network, day: DayArrays) -> Complexes:
     """(N) sizes of all power that may be drawn or fed in at a terminal, whatever is scheduled."""
     up = np.append(1.0 + day.uncertain.up.max(axis=0, initial=0.0), 1.0)
-    more = day.demand.shift_buses + day.demand.shift_time + up[day.uncertain.load]
+    most = np.maximum(up[day.uncertain.load], up[day.uncertain.of_reactive])
+    more = day.demand.shift_buses + day.demand.shift_time + most
     load = np.abs(day.load_power).max(axis=0) * more
     n, stores, renewables = network.n_terminals, day.stores, day.renewables
     unit = np.hypot(np.maximum(np.abs(network.p_min), np.abs(network.p_max)), np.maximum(-network.q_min, network.q_max))

@@ -82,6 +82,10 @@ def _connection() -> String:
     return _text("wye (to the grounded neutral) or delta (between phases)", default="wye")
 
 
+def _loss_price() -> Float64:
+    return _number("price of what its series resistance loses, beside the energy itself", "$/kWh", default=0.0)
+
+
 class Buses(TableSchema):
     """Buses: the nodes of the grid."""
 
@@ -110,6 +114,7 @@ class Lines(TableSchema):
     g_us = _numbers("shunt conductance, both ends together", "µS", default=[])
     b_us = _numbers("charging susceptance, both ends together", "µS", default=[])
     i_max_a = _optional("current limit; empty = none", "A")
+    loss_price_usd_per_kwh = _loss_price()
     length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
     remote = _remote()
@@ -161,6 +166,7 @@ class Transformers(TableSchema):
     s_max_kva = _optional("rating of both windings, at their rated voltages; empty = none", "kVA")
     i_max_from_a = _optional("current limit of the from winding; empty = that of s_max_kva", "A")
     i_max_to_a = _optional("current limit of the to winding; empty = that of s_max_kva", "A")
+    loss_price_usd_per_kwh = _loss_price()
     r_ohm = _number("series resistance, referred to the to side", "ohm")
     x_ohm = _number("series reactance, referred to the to side", "ohm")
     g_us = _number("magnetising conductance, referred to the to side", "µS", default=0.0)

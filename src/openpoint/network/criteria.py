@@ -42,7 +42,9 @@ class Criterion:
 
 CRITERIA: Mapping[str, Criterion] = {
     "losses": Criterion("kW", "active power that all branches take"),
-    "cost": Criterion("$/h", "energy of sources and generators at their prices, and of generators to be on"),
+    "cost": Criterion(
+        "$/h", "energy of sources and generators at their prices, losses at those of branches, and generators to be on"
+    ),
     "balance": Criterion("", "sum over feeder heads of (i / i_max)², without ratings of (i / mean)²"),
     "deviation": Criterion("pu", "mean of |v² − 1| / 2 over the buses that no source holds, nearly |v − 1|"),
     "changes": Criterion("", "switches in another state than today's"),
@@ -71,7 +73,9 @@ def criterion_costs(stations: Stations, prices: OperatingCost | None) -> dict[st
         "changes": replace(nothing, change=1.0 / s),
         "moves": replace(nothing, move=1.0 / s),
     }
-    return costs if prices is None else {**costs, "cost": prices}
+    if prices is None:
+        return costs
+    return {**costs, "cost": replace(prices, current=stations.price_of_currents(prices.current))}
 
 
 def weighted(costs: Mapping[str, OperatingCost], weights: Mapping[str, float]) -> OperatingCost:

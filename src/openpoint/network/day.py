@@ -123,7 +123,9 @@ class Demand:
             energy over the day as forecast. moved_before: (N) energy by which the load was above its forecast before
             the first period, which the day makes up for; None = none.
         shift_price: (N) price of the energy that is moved, counted where it leaves.
-        shed_share: (N) share that may be shed, at constant power factor. shed_price: (N) price of the energy shed.
+        shed_share: (N) share that may be shed. shed_price: (N) price of the active energy shed.
+        shed_reactive_price: (N) price of the reactive energy shed, where that is shed by itself; nan: it is shed with
+            the active power, at the power factor of the forecast. None = nan everywhere.
     """
 
     shift_buses: Floats
@@ -132,6 +134,14 @@ class Demand:
     shed_share: Floats
     shed_price: Floats
     moved_before: Floats | None = None
+    shed_reactive_price: Floats | None = None
+
+    @property
+    def sheds_apart(self) -> Bools:
+        """(N) whether active and reactive power are shed each by itself."""
+        if self.shed_reactive_price is None:
+            return np.zeros(len(self.shed_share), dtype=np.bool_)
+        return ~np.isnan(self.shed_reactive_price)
 
     @property
     def moved_over_day(self) -> Floats:
@@ -148,13 +158,18 @@ class Uncertain:
     points with ζ of −1, 0 and 1: split into two signs, a deviation stands in one row of either family, and such a
     matrix is totally unimodular. A recourse whose cost is convex in the realisation is worst at a vertex.
 
+    Of a group with a share of `sums` the sum over its quantities differs from its forecast by no more than that share,
+    in every period; a vertex then has one more value of ζ, where the sum is at its limit.
+
     Attributes:
-        names, group: (U) name and group (`load`, `solar`, `wind`) of each quantity.
+        names, group: (U) name and group (`load`, `reactive`, `solar`, `wind`) of each quantity.
         load: (N) quantity that scales the load of a terminal, −1 = certain. renewable: (R) that of a renewable source.
         down, up: (T, U) deviations, shares of the forecast, 0 or more.
-        hours: (U) most periods in which a quantity deviates.
+        hours: (U) most periods in which a quantity deviates; all periods of a quantity whose group is in `sums`.
         groups: names of the groups that have a budget `at_once`, and that budget: most quantities of the group that
             deviate in the same period.
+        reactive: (N) quantity that scales the reactive load of a terminal; None = that of its active load.
+        sums: names of the groups that have a budget of the sum, and the share.
     """
 
     names: tuple[str, ...]
@@ -165,11 +180,18 @@ class Uncertain:
     up: Floats
     hours: Ints
     groups: tuple[tuple[str, int], ...] = ()
+    reactive: Ints | None = None
+    sums: tuple[tuple[str, float], ...] = ()
 
     @property
     def count(self) -> int:
         """U."""
         return len(self.names)
+
+    @property
+    def of_reactive(self) -> Ints:
+        """(N) quantity that scales the reactive load of a terminal."""
+        return self.load if self.reactive is None else self.reactive
 
 
 @dataclass(frozen=True)
@@ -185,6 +207,8 @@ class DayArrays:
         unit_available: (T, G) share of the upper limit of active power that a generator has.
         stores, renewables, units, demand: see there.
         uncertain: what is uncertain; U = 0 where all is certain.
+        reactive_price: (T) price of the reactive energy that a source delivers; what it takes back costs nothing.
+            None = 0.
         starts_at: (T) what the clock says when each period starts; None = not given.
         passed: hours of the day before the first period: more than 0 of the rest of a day.
     """
@@ -204,11 +228,17 @@ class DayArrays:
     uncertain: Uncertain
     starts_at: tuple[str | None, ...] = ()
     passed: float = 0.0
+    reactive_price: Floats | None = None
 
     @property
     def periods(self) -> int:
         """T."""
         return len(self.names)
+
+    @property
+    def price_reactive(self) -> Floats:
+        """(T) price of the reactive energy that a source delivers."""
+        return np.zeros(self.periods) if self.reactive_price is None else self.reactive_price
 
 
 @dataclass(frozen=True)
@@ -236,18 +266,25 @@ class HourRecourse:
     """The recourse decisions of a period once the realisation is known, K times.
 
     Attributes:
-        renewable: (K, R) complex power that is fed in. shed: (K, N) active power that is shed.
+        renewable: (K, R) complex power that is fed in. shed: (K, N) complex power that is shed.
         shift: (K, N) complex power by which the load is higher, moved between buses.
     """
 
     renewable: Complexes
-    shed: Floats
+    shed: Complexes
     shift: Complexes
 
 
-def load_factors(day: DayArrays, realisation: Floats) -> Floats:
-    """(…, N) factors of the loads of the terminals in realisations (…, U) of a period."""
-    return _of_quantity(realisation, day.uncertain.load)
+def load_factors(day: DayArrays, realisation: Floats) -> Complexes:
+    """(…, N) factors of the loads of the terminals in realisations (…, U) of a period: of the active load in the real
+    part, of the reactive load in the imaginary part; see `scaled`."""
+    uncertain = day.uncertain
+    return _of_quantity(realisation, uncertain.load) + 1j * _of_quantity(realisation, uncertain.of_reactive)
+
+
+def scaled(load: Complexes, factor: Complexes) -> Complexes:
+    """Loads times factors, active and reactive part each by itself."""
+    return np.asarray(load.real * factor.real + 1j * (load.imag * factor.imag))
 
 
 def available_power(day: DayArrays, t: int, realisation: Floats) -> Floats:
@@ -268,12 +305,12 @@ def network_of_period(network: Network, day: DayArrays, t: int, realisation: Flo
         network: of the day, without loads. day: its arrays. t: period. realisation: (U) in that period; None = as
             forecast.
     """
-    share = 1.0 if realisation is None else load_factors(day, realisation)
+    share = np.array(1.0 + 1.0j) if realisation is None else load_factors(day, realisation)
     return replace(
         network,
-        s_power=network.s_power + day.load_power[t] * share,
-        s_current=network.s_current + day.load_current[t] * share,
-        s_impedance=network.s_impedance + day.load_impedance[t] * share,
+        s_power=network.s_power + scaled(day.load_power[t], share),
+        s_current=network.s_current + scaled(day.load_current[t], share),
+        s_impedance=network.s_impedance + scaled(day.load_impedance[t], share),
         p_max=np.maximum(network.p_min, network.p_max * day.unit_available[t]),
     )
 
@@ -299,14 +336,50 @@ def sheddable(day: DayArrays) -> Ints:
     return np.flatnonzero((day.demand.shed_share > 0.0) & _draws(day))
 
 
+def sheddable_reactive(day: DayArrays) -> Ints:
+    """Terminals whose reactive load may be shed by itself in some period."""
+    reactive = (day.load_power + day.load_current + day.load_impedance).imag.any(axis=0)
+    return np.flatnonzero(day.demand.sheds_apart & (day.demand.shed_share > 0.0) & reactive)
+
+
+def shed_power(day: DayArrays, t: int, active: Floats, reactive: Floats) -> Complexes:
+    """(…, N) what is shed in period t: active power, with it reactive power at the power factor of the forecast, but
+    where that is shed by itself: as much of it as `reactive`, in the direction of the load."""
+    sign = np.sign(nominal_load(day, t).imag)
+    return np.asarray(active + 1j * np.where(day.demand.sheds_apart, sign * reactive, tangent(day, t) * active))
+
+
+def shed_price(day: DayArrays, shed: Complexes) -> Floats:
+    """(…, N) price per hour of power (…, N) that is shed."""
+    apart, price = day.demand.sheds_apart, day.demand.shed_price * shed.real
+    if not apart.any():
+        return np.asarray(price)
+    assert day.demand.shed_reactive_price is not None
+    return np.asarray(
+        price + np.where(apart, day.demand.shed_reactive_price, 0.0) * np.where(apart, np.abs(shed.imag), 0.0)
+    )
+
+
 def movable(day: DayArrays) -> Ints:
     """Terminals whose load may move to other buses in some period."""
     return np.flatnonzero((day.demand.shift_buses > 0.0) & _draws(day))
 
 
 def may_be_empty(day: DayArrays) -> Bools:
-    """(N) whether shedding and moves together could take more than the load."""
-    down = np.append(1.0 - day.uncertain.down.max(axis=0, initial=0.0), 1.0)[day.uncertain.load]
+    """(N) whether shedding and moves together could take more than the active load."""
+    return _may_be_empty(day, day.uncertain.load)
+
+
+def reactive_may_be_empty(day: DayArrays) -> Bools:
+    """(N) whether shedding and moves together could take more than the reactive load, where it deviates or is shed by
+    itself."""
+    uncertain = day.uncertain
+    alone = (uncertain.load != uncertain.of_reactive) & (day.demand.shed_share > 0.0)
+    return np.asarray(np.where(day.demand.sheds_apart, _may_be_empty(day, uncertain.of_reactive), alone))
+
+
+def _may_be_empty(day: DayArrays, number: Ints) -> Bools:
+    down = np.append(1.0 - day.uncertain.down.max(axis=0, initial=0.0), 1.0)[number]
     demand = day.demand
     return np.asarray(demand.shed_share + demand.shift_buses + demand.shift_time / np.maximum(down, 1e-3) > FULL)
 

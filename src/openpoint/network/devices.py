@@ -32,6 +32,7 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.balanced import HAS_PHASES
 from openpoint.grid.devices import kvar_by_steps
 from openpoint.grid.grid import Grid
+from openpoint.grid.schemas import BRANCH_TABLES
 from openpoint.network.arrays import Network
 from openpoint.network.build import tap_ratio
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
@@ -260,7 +261,8 @@ def build_supply(grid: Grid, network: Network) -> SupplyLimits:
 
 
 def build_prices(grid: Grid, network: Network) -> OperatingCost:
-    """What the energy of sources and generators costs; losses are part of what the sources deliver.
+    """What the energy of sources and generators costs, and the losses of branches that have a price of their own beside
+    the energy; losses are part of what the sources deliver.
 
     The linear prices are in $/kWh, so that the cost in per unit times `s_base_kva` is in $ per hour.
 
@@ -281,8 +283,15 @@ def build_prices(grid: Grid, network: Network) -> OperatingCost:
         generator=generators["cost_usd_per_kwh"].to_numpy(),
         square=generators["cost_usd_per_kw2h"].to_numpy() * base,
         idle=generators["cost_on_usd_per_h"].to_numpy() / base,
-        current=np.zeros(network.n_conductors),
+        current=_loss_prices(grid)[network.conductor_branch] * network.r,
     )
+
+
+def _loss_prices(grid: Grid) -> Floats:
+    """Price of what every branch loses in its series resistance, in $/kWh, in the order of all branches."""
+    name = "loss_price_usd_per_kwh"
+    frames = [grid.tables()[kind] for kind in BRANCH_TABLES]
+    return np.concatenate([frame[name] if name in frame.columns else np.zeros(frame.height) for frame in frames])
 
 
 def _dispatchable(grid: Grid, network: Network) -> pl.DataFrame:

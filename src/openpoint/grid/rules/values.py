@@ -47,6 +47,7 @@ RULES = (
         "Exchange or correct them",
     ),
     positive("lines", "i_max_a"),
+    *(not_negative(kind, "loss_price_usd_per_kwh") for kind in ("lines", "transformers")),
     not_negative("lines", "length_km"),
     Rule(
         "lines",

@@ -41,11 +41,15 @@ def build_day(
     loads = day_loads(grid, network, load_shares(day, grid))
     price, export = _prices(day, grid)
     renewables, ratings = _renewables(day, network)
-    loaded = (loads.power != 0) | (loads.current != 0) | (loads.impedance != 0)
+    models = loads.power, loads.current, loads.impedance
+    active, reactive = (
+        np.any([part != 0.0 for part in parts], axis=0)
+        for parts in ([each.real for each in models], [each.imag for each in models])
+    )
     if isinstance(uncertainty, DayFutures):
-        uncertain = spread_of(uncertainty, network.bus_names, loaded, renewables, ratings)
+        uncertain = spread_of(uncertainty, network.bus_names, (active, reactive), renewables, ratings)
     else:
-        uncertain = uncertain_of(uncertainty, network.bus_names, loaded, renewables, ratings)
+        uncertain = uncertain_of(uncertainty, network.bus_names, (active, reactive), renewables, ratings)
     arrays = DayArrays(
         names=tuple(day.periods["period"]),
         hours=day.periods["hours"].to_numpy().copy(),
@@ -61,6 +65,7 @@ def build_day(
         demand=demand_of(day, grid, network),
         uncertain=uncertain,
         starts_at=tuple(day.periods["starts_at"]),
+        reactive_price=day.periods["reactive_price_usd_per_kvarh"].to_numpy().copy(),
     )
     return _without_loads(grid, network), arrays
 

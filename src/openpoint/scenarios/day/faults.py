@@ -277,6 +277,9 @@ def _load_faults(day: Day, grid: Grid) -> Iterator[Problem]:
     for n, row in enumerate(frame.iter_rows(named=True)):
         if row["load"] is not None and row["bus"] is not None:
             yield at("flexible_loads", frame, n, "bus", "the row names a load and a bus", "Keep one of the two")
+        if row["shed_share"] == 0 and row["shed_price_usd_per_kvarh"] is not None:
+            message, remedy = "a price of reactive load shed, and none may be shed", "Give shed_share, or leave it out"
+            yield at("flexible_loads", frame, n, "shed_price_usd_per_kvarh", message, remedy)
         if row["shed_share"] > 0 and row["shed_price_usd_per_kwh"] is None:
             message, remedy = "the value is missing, but the load may be shed", "Give what energy not served costs"
             yield at("flexible_loads", frame, n, "shed_price_usd_per_kwh", message, remedy)
@@ -288,6 +291,10 @@ def _flexible_together(day: Day, grid: Grid) -> Iterator[Problem]:
     at_bus: dict[str, set[tuple[float, ...]]] = {}
     for bus, row in zip(grid.loads["bus"], flexibility(day, grid).tolist()):
         at_bus.setdefault(bus, set()).add(tuple(row))
+    ways = {bus: {price >= 0.0 for *_, share, _, price in rows if share > 0.0} for bus, rows in at_bus.items()}
+    for bus in (bus for bus, some in ways.items() if len(some) > 1):
+        message, remedy = "one load sheds reactive power by itself, another one does not", "Give the price for both"
+        yield Problem("flexible_loads", bus, "shed_price_usd_per_kvarh", message, remedy)
     if buses := [bus for bus, rows in at_bus.items() if len(rows) > 1]:
         message = f"at {names_in_words(buses)} loads differ in what may be moved or shed; they are taken together"
         remedy = (

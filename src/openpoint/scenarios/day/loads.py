@@ -77,26 +77,34 @@ def demand_of(day: Day, grid: Grid, network: Network) -> Demand:
         means = np.divide(total, whole, out=np.zeros_like(total), where=whole > 0)
         return np.where(whole > 0, np.clip(means, least, most), 0.0)  # exactly the number where all have the same
 
-    shift, in_time, moving, shed, shedding = flexibility(day, grid).T
+    shift, in_time, moving, shed, shedding, apart = flexibility(day, grid).T
     moved = size * np.maximum(shift, in_time)
+    alone = (apart >= 0.0) & (shed > 0.0)
     return Demand(
         shift_buses=mean(shift, size),
         shift_time=mean(in_time, size),
         shift_price=mean(moving, moved),
         shed_share=mean(shed, size),
         shed_price=mean(shedding, size * shed),
+        shed_reactive_price=np.where(
+            np.isin(np.arange(network.n_terminals), at[alone]), mean(apart, size * shed), np.nan
+        ),
     )
 
 
 def flexibility(day: Day, grid: Grid) -> Floats:
-    """(L, 5) shares that may move between buses and in time, their price, the share that may be shed, and its price."""
-    given = {(load, bus): (*numbers, price or 0.0) for load, bus, *numbers, price in day.flexible_loads.iter_rows()}
-    others = given.get((None, None), (0.0,) * 5)
+    """(L, 6) shares that may move between buses and in time, their price, the share that may be shed, its price, and
+    that of reactive power, −1 = none of its own."""
+    given = {
+        (load, bus): (*numbers, price or 0.0, -1.0 if reactive is None else reactive)
+        for load, bus, *numbers, price, reactive in day.flexible_loads.iter_rows()
+    }
+    others = given.get((None, None), (*(0.0,) * 5, -1.0))
     rows = [
         given.get((name, None), given.get((None, bus), others))
         for name, bus in grid.loads.select("name", "bus").iter_rows()
     ]
-    return np.array(rows, dtype=np.float64).reshape(-1, 5)
+    return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
 
 def equipped(grid: GridLike, day: Day) -> Grid:

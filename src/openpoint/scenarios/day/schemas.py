@@ -63,6 +63,12 @@ class Periods(TableSchema):
     export_price_usd_per_kwh = _optional(
         "what energy earns that flows back, at most the price; empty = 0, or the price where it is below 0", "$/kWh"
     )
+    reactive_price_usd_per_kvarh = _number(
+        "price of the reactive energy that sources deliver; what flows back earns nothing",
+        "$/kvarh",
+        least=0.0,
+        default=0.0,
+    )
     load_share = _number("what loads without a profile are, a share of the grid's", least=0.0, default=1.0)
 
 
@@ -150,6 +156,12 @@ class FlexibleLoads(TableSchema):
     shift_price_usd_per_kwh = _price("price of the energy that is moved, counted where it leaves")
     shed_share = _share("share that may be shed")
     shed_price_usd_per_kwh = _optional("price of the energy that is shed; needed with shed_share", "$/kWh", least=0.0)
+    shed_price_usd_per_kvarh = _optional(
+        "price of the reactive energy that is shed, which then is shed by itself, up to the same share; empty = it is "
+        "shed with the active power, at the power factor of the forecast",
+        "$/kvarh",
+        least=0.0,
+    )
 
 
 class Units(TableSchema):

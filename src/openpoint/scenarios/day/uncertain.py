@@ -21,12 +21,16 @@ from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.long_table import Columns, LongTable, load_table
 from openpoint.scenarios.tables import Place
 
-GROUPS = ("load", "solar", "wind")
-_BUDGET = re.compile(r"(\d+)(?:/(\d+|all))?")
+GROUPS = ("load", "reactive", "solar", "wind")
+LOAD_AT = "load at "
+"""How the column of the load at a bus begins."""
+PLACES = {"load": LOAD_AT, "reactive": "reactive load at "}
+"""How the name of the quantity of a bus begins."""
+_BUDGET = re.compile(r"(?:(\d+)|(\d+(?:\.\d+)?)%)(?:/(\d+|all))?")
 _OF_SHARES = "shares of the forecast, such as load=0.1,solar=0.3,wind=0.3"
 _OF_BUDGET = (
     "hours, such as 2, or by group load=2,solar=1; with /5 each load or site deviates by itself, at most 5 in one "
-    "period (/all: any number)"
+    "period (/all: any number); 3% in place of hours: each by itself, in all periods, and their sum by 3 % at most"
 )
 
 
@@ -38,11 +42,15 @@ class Budget:
         hours: most periods in which a quantity deviates; None = all.
         apart: every load or site deviates by itself; otherwise those of a group deviate together, as one quantity.
         at_once: most quantities that deviate in one period; None = any number.
+        sum_share: in every period the sum over the group differs from its forecast by this share of it at most, as in
+            equation 30 of Scientific Reports 14, 2024, article 23041; None = by any. Such a group is `apart`, and its
+            quantities may deviate in all periods: with a limit of hours beside it the set has other vertices.
     """
 
     hours: int | None = None
     apart: bool = False
     at_once: int | None = None
+    sum_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Uncertainty:
     """The uncertain groups of a day.
 
     Attributes:
-        shares: by group (`load`, `solar`, `wind`), by how much of the forecast it deviates, down and up.
+        shares: by group (`load`, `reactive`, `solar`, `wind`), by how much of the forecast it deviates, down and up.
+            With `reactive` the reactive load deviates by itself, otherwise with the active load.
         budgets: by group.
     """
 
@@ -67,7 +76,7 @@ class Uncertainty:
             uncertain: shares by group, or a text `load=0.1,solar=0.3`; None = nothing.
             budget: the most periods in which a quantity deviates, for all groups, or by group; a text is `2`,
                 `hours=2` or `load=2,solar=1/3`. With `/3` each load or site deviates by itself, at most 3 in one
-                period (`/all`: any number). None = all periods.
+                period (`/all`: any number); with `5%` or `5%/3` their sum by 5 % at most. None = all periods.
 
         Raises:
             OptionError: a group that is not known, a share that is no number from 0 to 1, a budget that is none.
@@ -100,7 +109,7 @@ def parse_uncertain(text: str) -> dict[str, float]:
 
 
 def parse_budget(text: str) -> dict[str, Budget]:
-    """The budgets in a text such as `2`, `hours=2` or `load=2/5,solar=1`; that of all other groups is `hours`.
+    """The budgets in a text such as `2`, `hours=2` or `load=2/5,solar=5%`; that of all other groups is `hours`.
 
     Raises:
         OptionError: something else.
@@ -110,8 +119,13 @@ def parse_budget(text: str) -> dict[str, Budget]:
     for group, value in _pairs(text, "budget", _OF_BUDGET):
         if not (match := _BUDGET.fullmatch(value)):
             raise OptionError(f"budget has {value!r} for {group}; give {_OF_BUDGET}")
-        hours, at_once = match.groups()
-        budgets[group] = Budget(int(hours), at_once is not None, None if at_once in (None, "all") else int(at_once))
+        hours, percent, at_once = match.groups()
+        budgets[group] = Budget(
+            None if hours is None else int(hours),
+            at_once is not None or percent is not None,
+            None if at_once in (None, "all") else int(at_once),
+            None if percent is None else float(percent) / 100.0,
+        )
     return budgets
 
 
@@ -130,6 +144,12 @@ def _budgets(given: str | int | Mapping[str, int | Budget] | None) -> dict[str, 
         for number in (budget.hours, budget.at_once):
             if number is not None and not (isinstance(number, int) and number >= 0):
                 raise OptionError(f"budget has {number!r} for {group}; give {_OF_BUDGET}")
+        share = budget.sum_share
+        if share is not None and not (math.isfinite(share) and share >= 0.0 and budget.apart and budget.hours is None):
+            raise OptionError(
+                f"budget has the share {share:g} of the sum of {group}; give 0 or more, quantities that deviate each "
+                "by itself (apart), and no hours"
+            )
         found[group] = budget
     return found
 
@@ -155,11 +175,15 @@ def _known(group: str, option: str) -> None:
 
 
 class _Quantities:
-    """The uncertain quantities while they are put together; T periods, N terminals, R renewable sources."""
+    """The uncertain quantities while they are put together; T periods, N terminals, R renewable sources.
+
+    `reactive` is that of the reactive load where it has quantities of its own, as it stands beside `load`.
+    """
 
     def __init__(self, periods: int, terminals: int, sources: int) -> None:
         self.periods = periods
         self.load: Ints = np.full(terminals, -1, dtype=np.int64)
+        self.reactive: Ints = np.full(terminals, -1, dtype=np.int64)
         self.renewable: Ints = np.full(sources, -1, dtype=np.int64)
         self.names: list[str] = []
         self.groups: list[str] = []
@@ -170,7 +194,7 @@ class _Quantities:
     def add(
         self, name: str, group: str, budget: Budget, deviation: tuple[Floats, Floats], member: tuple[Ints, Ints]
     ) -> None:
-        """A quantity with its (T) deviations down and up, and its members among `load` or `renewable`."""
+        """A quantity with its (T) deviations down and up, and its members among `load`, `reactive` or `renewable`."""
         numbers, at = member
         numbers[at] = len(self.names)
         self.names.append(name)
@@ -179,8 +203,8 @@ class _Quantities:
         self.up.append(deviation[1])
         self.hours.append(self.periods if budget.hours is None else min(budget.hours, self.periods))
 
-    def done(self, at_once: tuple[tuple[str, int], ...]) -> Uncertain:
-        """All of them."""
+    def done(self, at_once: tuple[tuple[str, int], ...], sums: tuple[tuple[str, float], ...], alone: bool) -> Uncertain:
+        """All of them; `alone`: whether the reactive load deviates by itself."""
         blank = np.zeros((self.periods, 0))
         return Uncertain(
             names=tuple(self.names),
@@ -191,11 +215,17 @@ class _Quantities:
             up=np.stack(self.up, axis=1) if self.up else blank,
             hours=np.array(self.hours, dtype=np.int64),
             groups=at_once,
+            reactive=self.reactive if alone else None,
+            sums=sums,
         )
 
 
 def uncertain_of(
-    uncertainty: Uncertainty | None, bus_names: Sequence[str], loaded: Bools, renewables: Renewables, ratings: Floats
+    uncertainty: Uncertainty | None,
+    bus_names: Sequence[str],
+    loaded: tuple[Bools, Bools],
+    renewables: Renewables,
+    ratings: Floats,
 ) -> Uncertain:
     """The uncertainty set of a day.
 
@@ -203,21 +233,23 @@ def uncertain_of(
     periods in which there is any of it.
 
     Args:
-        uncertainty: what is uncertain; None = nothing. bus_names: (N). loaded: (T, N) whether a bus has a load.
-        renewables: the sources. ratings: (R) the most active power of each.
+        uncertainty: what is uncertain; None = nothing. bus_names: (N). loaded: (T, N) whether a bus has an active, and
+            a reactive load. renewables: the sources. ratings: (R) the most active power of each.
 
     Raises:
         OptionError: a group of which the day has nothing.
     """
-    periods, terminals = loaded.shape
-    found = _Quantities(periods, terminals, renewables.count)
-    at_once = []
+    active, reactive = loaded
+    found = _Quantities(len(active), len(bus_names), renewables.count)
+    alone, at_once, sums = uncertainty is not None and "reactive" in uncertainty.shares, [], []
     for group, share in uncertainty.shares.items() if uncertainty else ():
         budget = uncertainty.budgets[group] if uncertainty else Budget()
-        if group == "load":
-            there, numbers, room = loaded, found.load, np.full(loaded.shape, np.inf)
-            names: Sequence[str] = [f"load at {bus}" for bus in bus_names]
-            members = np.flatnonzero(loaded.any(axis=0))
+        if group in ("load", "reactive"):
+            there = reactive if group == "reactive" else active if alone else active | reactive
+            numbers = found.reactive if group == "reactive" else found.load
+            room = np.full(there.shape, np.inf)
+            names: Sequence[str] = [f"{PLACES[group]}{bus}" for bus in bus_names]
+            members = np.flatnonzero(there.any(axis=0))
         else:
             there, numbers, names = renewables.available > 0, found.renewable, renewables.names
             room = np.divide(ratings, renewables.available, out=np.full(there.shape, np.inf), where=there) - 1.0
@@ -232,7 +264,9 @@ def uncertain_of(
             found.add(names[int(at[0])] if budget.apart else group, group, budget, (down, up), (numbers, at))
         if budget.at_once is not None:
             at_once.append((group, budget.at_once))
-    return found.done(tuple(at_once))
+        if budget.sum_share is not None:
+            sums.append((group, budget.sum_share))
+    return found.done(tuple(at_once), tuple(sums), alone)
 
 
 def deviation_notes(uncertain: Uncertain) -> tuple[str, ...]:
@@ -248,8 +282,6 @@ def deviation_notes(uncertain: Uncertain) -> tuple[str, ...]:
     return tuple(notes)
 
 
-LOAD_AT = "load at "
-"""How the column of the load at a bus begins."""
 WANTED = "DayFutures, a Polars frame, the path of a table, or a number of days to draw"
 
 
@@ -259,8 +291,9 @@ class DayFutures:
 
     Attributes:
         names: (K) of the futures. probabilities: (K) sum to one; None where they are unknown.
-        quantities: (Q) `load`, `solar` and `wind` are all of their kind that have no column of their own; `load at 6`
-            is the load at a bus, and a renewable source goes by its name.
+        quantities: (Q) `load`, `reactive`, `solar` and `wind` are all of their kind that have no column of their own;
+            `load at 6` is the load at a bus, `reactive load at 6` its reactive part, which follows the active one
+            where there is no column for it, and a renewable source goes by its name.
         factors: (K, T, Q), 1 = as forecast.
     """
 
@@ -320,16 +353,17 @@ def _columns(grid: Grid, day: Day) -> Columns:
     """The columns that a table of futures of this day may have."""
     share = "a share of its forecast, 1 = as forecast"
     kinds = set(day.renewables["kind"])
-    groups = [group for group in GROUPS if group == "load" or group in kinds]
+    groups = [group for group in GROUPS if group in PLACES or group in kinds]
     sources, buses = day.renewables["name"].to_list(), grid.loads["bus"].unique(maintain_order=True).to_list()
-    names = [*groups, *sources, *(f"{LOAD_AT}{bus}" for bus in buses)]
+    names = [*groups, *sources, *(f"{place}{bus}" for place in PLACES.values() for bus in buses)]
     return Columns(
         key="period",
         key_meaning="a period of the day",
         rows="a row for each future and each period of the day",
         twice="a future has one row for every period",
         numbers=dict.fromkeys(names, share),
-        listed=f"future, period, {', '.join(groups)}, a renewable source by its name, {LOAD_AT}BUS, probability",
+        listed=f"future, period, {', '.join(groups)}, a renewable source by its name, "
+        f"{', '.join(f'{place}BUS' for place in PLACES.values())}, probability",
     )
 
 
@@ -349,7 +383,11 @@ def _check(table: LongTable, quantities: tuple[str, ...], periods: list[str]) ->
 
 
 def spread_of(
-    futures: DayFutures, bus_names: tuple[str, ...], loaded: Bools, renewables: Renewables, ratings: Floats
+    futures: DayFutures,
+    bus_names: tuple[str, ...],
+    loaded: tuple[Bools, Bools],
+    renewables: Renewables,
+    ratings: Floats,
 ) -> Uncertain:
     """The quantities of futures, with deviations that hold all of them.
 
@@ -357,15 +395,16 @@ def spread_of(
     any of it, as in `uncertain_of`.
 
     Args:
-        futures: of the day. bus_names: (N). loaded: (T, N) whether a bus has a load.
+        futures: of the day. bus_names: (N). loaded: (T, N) whether a bus has an active, and a reactive load.
         renewables: the sources. ratings: (R) the most active power of each.
     """
-    load, source = _members(futures.quantities, bus_names, loaded, renewables)
-    there = np.zeros((len(loaded), len(futures.quantities)), dtype=np.bool_)
+    load, reactive, source = _members(futures.quantities, bus_names, loaded, renewables)
+    there = np.zeros((len(loaded[0]), len(futures.quantities)), dtype=np.bool_)
     room = np.full(there.shape, np.inf)
-    for n, q in enumerate(load):
-        if q >= 0:
-            there[:, q] |= loaded[:, n]
+    for numbers, some in ((load, loaded[0]), (reactive, loaded[1])):
+        for n, q in enumerate(numbers):
+            if q >= 0:
+                there[:, q] |= some[:, n]
     for r, q in enumerate(source):
         if q >= 0:
             some = renewables.available[:, r] > 0.0
@@ -380,27 +419,31 @@ def spread_of(
         renewable=source,
         down=np.where(there, down, 0.0),
         up=np.where(there, up, 0.0),
-        hours=np.full(len(futures.quantities), len(loaded), dtype=np.int64),
+        hours=np.full(len(futures.quantities), len(there), dtype=np.int64),
+        reactive=None if (reactive == load).all() else reactive,
     )
 
 
 def _members(
-    quantities: tuple[str, ...], bus_names: tuple[str, ...], loaded: Bools, renewables: Renewables
-) -> tuple[Ints, Ints]:
-    """(N) the quantity of each bus with a load and (R) of each source, −1 = none; its own comes before its group's."""
-    number = {name: q for q, name in enumerate(quantities)}
-    at_bus = [
-        number.get(f"{LOAD_AT}{bus}", number.get("load", -1)) if loaded[:, n].any() else -1
-        for n, bus in enumerate(bus_names)
-    ]
+    quantities: tuple[str, ...], bus_names: tuple[str, ...], loaded: tuple[Bools, Bools], renewables: Renewables
+) -> tuple[Ints, Ints, Ints]:
+    """(N) the quantities of the active and of the reactive load of each bus and (R) of each source, −1 = none; its own
+    comes before its group's, and the reactive load follows the active one where it has neither."""
+    number, some = {name: q for q, name in enumerate(quantities)}, (loaded[0] | loaded[1]).any(axis=0)
+    active, reactive = np.full((2, len(bus_names)), -1, dtype=np.int64)
+    for n in np.flatnonzero(some):
+        own, other = (place + bus_names[n] for place in PLACES.values())
+        active[n] = number.get(own, number.get("load", -1))
+        reactive[n] = number.get(other, number.get("reactive", active[n]))
     of_source = [number.get(name, number.get(kind, -1)) for name, kind in zip(renewables.names, renewables.kind)]
-    return np.array(at_bus, dtype=np.int64), np.array(of_source, dtype=np.int64)
+    return active, reactive, np.array(of_source, dtype=np.int64)
 
 
 def _groups(quantities: tuple[str, ...], renewables: Renewables) -> Iterator[str]:
     kinds = dict(zip(renewables.names, renewables.kind, strict=True))
     for name in quantities:
-        yield "load" if name.startswith(LOAD_AT) else kinds.get(name, name)
+        place = next((group for group, place in PLACES.items() if name.startswith(place)), None)
+        yield place or kinds.get(name, name)
 
 
 def realisations_of(futures: DayFutures, uncertain: Uncertain) -> Floats:

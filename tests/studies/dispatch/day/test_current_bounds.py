@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load, tangent
 from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
@@ -74,14 +74,15 @@ def some_recourse(question: DayQuestion, t: int, realisation: np.ndarray, rng: n
     p = rng.random(len(s_max)).round() * np.where(s_max > 0.0, np.minimum(available, s_max), available)
     q = rng.choice([-1.0, 1.0], len(s_max)) * np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
     found.renewable[0] = p + 1j * np.where(s_max > 0.0, q, 0.0)
-    active = np.maximum(nominal_load(day, t).real, 0.0) * load_factors(day, realisation)
+    active = np.maximum(nominal_load(day, t).real, 0.0) * load_factors(day, realisation).real
     some = np.flatnonzero(active > 0.0)
     if day.demand.shift_buses.any() and len(some) > 1:
         a, b = rng.choice(some, 2, replace=False)
         moved = min((day.demand.shift_buses * active)[[a, b]])
         found.shift[0, a], found.shift[0, b] = moved, -moved
     if rng.random() < 0.5:
-        found.shed[0] = 0.3 * day.demand.shed_share * active * rng.random(len(active))
+        shed = 0.3 * day.demand.shed_share * active * rng.random(len(active))
+        found.shed[0] = shed * (1.0 + 1j * tangent(day, t))
     return found
 
 

@@ -12,7 +12,15 @@ import pytest
 from openpoint.arrays import Floats
 from openpoint.formulations.schedule import day_voltage_bounds
 from openpoint.network import build_network
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, network_of_period, nominal_load
+from openpoint.network.day import (
+    DayPlan,
+    HourRecourse,
+    available_power,
+    load_factors,
+    network_of_period,
+    nominal_load,
+    tangent,
+)
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.powerflow.balanced import solve
 from openpoint.solvers.clarabel import ClarabelModel
@@ -55,13 +63,13 @@ def test_a_period_balances_and_costs_what_it_draws() -> None:
     flows = evaluator.flows(plan, 1, VERTICES, recourse)
     for k in range(0, len(VERTICES), 5):
         net = network_of_period(question.network, day, 1, VERTICES[k])
-        load = net.s_power.real.sum() + plan.shift[1].sum() - recourse.shed[k].sum()
+        load = net.s_power.real.sum() + plan.shift[1].sum() - recourse.shed[k].real.sum()
         load += (plan.charge - plan.discharge)[1].sum() - recourse.renewable[k].real.sum()
         assert flows.source_s[k].real.sum() == pytest.approx(load + flows.loss[k], abs=1e-9)
         lost = available_power(day, 1, VERTICES[k]) - recourse.renewable[k].real
         by_hand = max(0.16 * (bought := flows.source_s[k].real.sum()), 0.04 * bought)
         by_hand += 0.005 * lost.sum()
-        by_hand += 2.0 * recourse.shed[k].sum() + 0.01 * np.maximum(-recourse.shift[k].real, 0.0).sum()
+        by_hand += 2.0 * recourse.shed[k].real.sum() + 0.01 * np.maximum(-recourse.shift[k].real, 0.0).sum()
         assert costs[k] == pytest.approx(base * by_hand, rel=1e-9)
     assert (violations >= 0).all()
 
@@ -141,7 +149,7 @@ def test_recourses_are_proven_good(v_min: float, level: float) -> None:
         kept = violations == 0.0
         assert (costs >= answers.lower)[kept].all()
     if v_min == 0.95:
-        assert answers.recourse.shed.sum(axis=1).max() > 0.01
+        assert answers.recourse.shed.real.sum(axis=1).max() > 0.01
     again = finder.solved
     finder.best(plan, 1, VERTICES)
     assert finder.solved <= again + 3  # what is known is used again
@@ -172,12 +180,13 @@ def test_what_is_beyond_the_limits_of_the_recourse_is_a_violation() -> None:
     plan, one = busy_plan(question), np.ones((1, 3))
     fine = anything(question, plan, 1, one, 3)
     assert recourse_excess(question, plan, 1, one, fine)[0] == 0.0
-    active = nominal_load(question.day, 1).real * load_factors(question.day, one[0])
+    active = nominal_load(question.day, 1).real * load_factors(question.day, one[0]).real
     for worse in (
         replace(fine, renewable=fine.renewable + 0.5),
         replace(fine, renewable=fine.renewable + 3j),
         replace(fine, shed=fine.shed - 0.01),
-        replace(fine, shed=(0.6 * active)[None, :]),
+        replace(fine, shed=(0.6 * active * (1.0 + 1j * tangent(question.day, 1)))[None, :]),
+        replace(fine, shed=fine.shed + 0.01j),
         replace(fine, shift=fine.shift + 0.01),
         replace(fine, shift=fine.shift * 10.0),
     ):
@@ -201,7 +210,7 @@ def test_generators_and_positions_are_those_of_the_period() -> None:
     question = question_of(network, day, devices=source)
     plan = replace(idle_plan(question), positions=np.array([[0], [1]]))
     nothing = HourRecourse(
-        np.zeros((1, 0)) + 0j, np.zeros((1, network.n_terminals)), np.zeros((1, network.n_terminals)) + 0j
+        np.zeros((1, 0)) + 0j, *(np.zeros((1, network.n_terminals), dtype=np.complex128) for _ in range(2))
     )
     flows = DayEvaluator(question).flows(plan, 1, np.ones((1, 0)), nothing)
     by_hand = network_of_period(network, day, 1)
@@ -222,6 +231,6 @@ def test_shedding_is_found_between_two_realisations() -> None:
     assert answers.violations.max() == 0.0
     assert (answers.costs >= answers.lower).all()
     assert (answers.costs - answers.lower).max() <= 1e-3 * finder.cone.scale(1)
-    shed = answers.recourse.shed.sum(axis=1)
+    shed = answers.recourse.shed.real.sum(axis=1)
     assert 0 < (shed > 1e-3).sum() < len(many)
     assert finder.solved < 60

@@ -9,7 +9,7 @@ import pytest
 
 import openpoint
 from openpoint.arrays import Floats
-from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.network.day import DayPlan, HourRecourse, tangent
 from openpoint.studies.dispatch.day.flow import (
     DayFlow,
     as_today,
@@ -51,7 +51,8 @@ def scheduled(question: DayQuestion, rng: np.random.Generator) -> tuple[DayPlan,
     some = available_all(day, realisation) * rng.uniform(0.5, 1.0, (T, day.renewables.count))
     moved = np.zeros((T, n), dtype=np.complex128)
     moved[:, 1], moved[:, 2] = 0.02 + 0.01j, -0.02 - 0.01j
-    return plan, realisation, HourRecourse(some + 0j, np.tile([0.0, 0.0, 0.01, 0.0], (T, 1)), moved)
+    angle = 1.0 + 1j * np.array([tangent(day, t) for t in range(T)])
+    return plan, realisation, HourRecourse(some + 0j, np.tile([0.0, 0.0, 0.01, 0.0], (T, 1)) * angle, moved)
 
 
 def used(question: DayQuestion) -> DayFlow:
@@ -97,7 +98,7 @@ def test_a_period_is_the_power_flow_of_the_grid_with_all_that_is_decided(questio
     drawn = np.zeros(question.network.n_terminals, dtype=np.complex128)
     drawn[at] = nominal * PROFILE[t]
     tan = np.divide(drawn.imag, drawn.real, out=np.zeros(len(drawn)), where=drawn.real > 0)
-    drawn += (plan.shift[t] - recourse.shed[t]) * (1.0 + 1j * tan) + recourse.shift[t]
+    drawn += plan.shift[t] * (1.0 + 1j * tan) - recourse.shed[t] + recourse.shift[t]
     for b, terminal in enumerate(question.day.stores.terminal):
         drawn[terminal] += plan.charge[t, b] - plan.discharge[t, b]
     for r, terminal in enumerate(question.day.renewables.terminal):

@@ -55,7 +55,7 @@ def all_states(question: DayQuestion) -> tuple[np.ndarray, np.ndarray]:
     network, evaluator = question.network, DayEvaluator(question)
     states = all_topologies(network)
     nothing = np.zeros((1, network.n_terminals))
-    recourse = HourRecourse(np.zeros((1, 0), dtype=np.complex128), nothing, nothing.astype(np.complex128))
+    recourse = HourRecourse(np.zeros((1, 0), dtype=np.complex128), nothing + 0j, nothing + 0j)
     values = np.empty((PERIODS, len(states)))
     for t in range(PERIODS):
         for k, state in enumerate(states):

@@ -6,16 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
+from openpoint.network.day import Uncertain, nominal_load
 from openpoint.network.devices import no_devices
+from openpoint.studies.dispatch.day.flow import day_flow
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.question import Cadence
 from openpoint.studies.dispatch.day.model.vertices import vertices_of
+from openpoint.studies.dispatch.day.topology.method import DayTopologySearch
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.day_oracle import days, deviations, exact_worst, oracle, realised, schedule_faults
 from tests.builders.days import day_of, links
-from tests.builders.random_days import FEATURES, random_day
+from tests.builders.random_days import FEATURES, REACTIVE, random_day
+from tests.powerflow.small_networks import Branch, make_network
 
 PLAIN = (
     "batteries",
@@ -119,3 +124,61 @@ def test_the_vertices_listed_are_those_of_the_budgets(seed: int) -> None:
     assert len(set(listed)) == len(listed)
     for mine, theirs in zip(vertices.realisations, points, strict=True):
         assert {tuple(row) for row in mine.tolist()} <= {tuple(row) for row in theirs.tolist()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(seed: int) -> None:
+    """Uncertain reactive load, prices of reactive power bought and shed and of losses by branch, short sources."""
+    wanted = (*REACTIVE, "renewables", "batteries", "uncertain load", "shift buses", "shed")
+    question = replace(random_day(seed, wanted, SMALL, chance=1.0).question, topology=Cadence.FIXED)
+    load = nominal_load(question.day, 0).sum()
+    supply = replace(question.supply, p_max=np.array([0.9 * load.real]), q_max=np.array([0.7 * load.imag]))
+    question = replace(question, supply=supply)
+    known, found = oracle(question), PeriodColumns(gap=1e-5).solve(question)
+    assert found.plan is not None
+    assert found.worst is not None
+    assert found.lower_bound <= known.exact * (1.0 + 1e-5)
+    assert found.upper_bound == pytest.approx(known.value, rel=1e-4)
+    worst = exact_worst(question, found.plan)
+    assert worst.value == pytest.approx(found.upper_bound, rel=2e-4)
+    assert worst.imbalance <= 1e-9
+    day = day_flow(question, found.plan, found.worst.realisation, found.worst.recourse)
+    assert day.costs.sum() == pytest.approx(found.worst.costs.sum(), rel=1e-9)
+    assert min(day.parts["reactive purchase"].sum(), day.parts["losses"].sum()) > 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_topology_of_a_day_with_reactive_prices_is_that_of_all_topologies(seed: int) -> None:
+    wanted = (*REACTIVE, "renewables", "units", "shed")
+    question = random_day(seed, wanted, SMALL, most=6, chance=1.0).question
+    known, found = oracle(question), DayTopologySearch(gap=1e-4).solve(question)
+    assert found.lower_bound <= known.exact * (1.0 + 1e-5)
+    assert found.upper_bound == pytest.approx(known.value, rel=3e-4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_vertices_of_a_budget_of_sums_are_the_corners_of_the_set(seed: int) -> None:
+    """For any direction the best vertex is as good as the best point of the set, by a linear program."""
+    rng = np.random.default_rng(seed)
+    n, most, share = 5, int(rng.integers(1, 6)), float(rng.uniform(0.0, 0.25))
+    network = make_network(
+        n + 1, [Branch(k, k + 1, 0.01) for k in range(n)], {0: 1.0 + 0j}, power=rng.uniform(0.1, 1.0, n + 1)
+    )
+    down, up = rng.uniform(0.1, 0.5, (2, 1, n))
+    numbers = np.array([-1, *range(n)])
+    names = tuple(f"load {k}" for k in range(n))
+    none = np.empty(0, dtype=np.int64)
+    uncertain = Uncertain(names, ("load",) * n, numbers, none, down, up, np.ones(n, dtype=np.int64), (("load", most),))
+    _, day = day_of(network, np.ones(1), uncertain=replace(uncertain, sums=(("load", share),)))
+    points, size = vertices_of(day).realisations[0] - 1.0, network.s_power.real[1:]
+    spent = np.maximum(points, 0.0) / up[0] + np.maximum(-points, 0.0) / down[0]
+    assert spent.max() <= 1.0 + 1e-9
+    assert spent.sum(axis=1).max() <= most + 1e-9
+    assert np.abs(points @ size).max() <= share * size.sum() + 1e-9
+    rows = np.vstack([np.hstack([np.eye(n) / up[0], np.eye(n) / down[0]]), np.hstack([1 / up[0], 1 / down[0]]),
+                      np.hstack([size, -size]), np.hstack([-size, size])])  # fmt: skip
+    side = np.array([*np.ones(n), most, share * size.sum(), share * size.sum()])
+    for _ in range(20):
+        direction = rng.standard_normal(n)
+        best = linprog(-np.hstack([direction, -direction]), rows, side, bounds=(0.0, None), method="highs")
+        assert (points @ direction).max() == pytest.approx(-best.fun, abs=1e-9)

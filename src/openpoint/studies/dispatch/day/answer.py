@@ -156,7 +156,7 @@ def _totals(shown: Shown, periods: pl.DataFrame) -> dict[str, float | None]:
                 "loss": total_kwh(shown, flow.losses.sum(axis=1)),
                 "purchased": total_kwh(shown, np.maximum(flow.source_s.real, 0.0).sum(axis=1)),
                 "curtailed": total_kwh(shown, taken.sum(axis=1)),
-                "shed": total_kwh(shown, flow.recourse.shed.sum(axis=1)),
+                "shed": total_kwh(shown, flow.recourse.shed.real.sum(axis=1)),
             }
         found |= {f"cost_{case}_usd": finite(cost), f"v_mean_{case}_pu": finite(mean)}
         found[f"purchased_{case}_kvarh"] = finite(_without_dust(reactive))

@@ -74,7 +74,7 @@ def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
     some = question.day.uncertain
     if question.scenarios is not None:
         return tuple(_futures_words(question.scenarios, some))
-    at_once = dict(some.groups)
+    at_once, sums = dict(some.groups), dict(some.sums)
     texts = []
     for group in dict.fromkeys(some.group):
         mine = np.flatnonzero(np.array(some.group) == group)
@@ -84,7 +84,8 @@ def uncertain_words(question: DayQuestion) -> tuple[str, ...]:
         budget = f"in at most {hours[0]}" if len(hours) == 1 else f"in at most {hours[0]} to {hours[-1]}"
         who = "" if len(mine) == 1 else f", {len(mine)} quantities each"
         texts.append(f"{group} {spread} {budget} of {question.day.periods} periods{who}"
-                    + (f", at most {at_once[group]} at once" if group in at_once else ""))  # fmt: skip
+                    + (f", at most {at_once[group]} at once" if group in at_once else "")
+                    + (f", their sum by at most {100.0 * sums[group]:g} %" if group in sums else ""))  # fmt: skip
     return tuple(texts)
 
 

@@ -15,7 +15,16 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.network import Network
-from openpoint.network.day import DayArrays, DayPlan, HourRecourse, available_power, load_factors, tangent
+from openpoint.network.day import (
+    DayArrays,
+    DayPlan,
+    HourRecourse,
+    available_power,
+    load_factors,
+    scaled,
+    shed_price,
+    tangent,
+)
 from openpoint.network.devices import with_positions
 from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
@@ -26,6 +35,7 @@ from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 PARTS = {
     "purchase": "energy that the sources deliver, at their prices",
+    "reactive purchase": "reactive energy that the sources deliver, at its price",
     "export": "energy that flows back into the sources, at the export price (negative: it earns)",
     "losses": "price of losses beside the energy that they take",
     "generators": "energy and running of the dispatchable generators",
@@ -117,13 +127,13 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
         into[held, t], losses[held, t] = s_fr, (s_fr + s_to).real
         fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
         asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
-        load[held, t] = asked * factor[held]
+        load[held, t] = scaled(asked, factor[held])
         for k, check in zip(held.tolist(), checked, strict=True):
             checks[k][t] = check
             load[k, t] += moved(day, plan, days[k][1], t)
-    angle, flows = 1.0 + 1j * np.array([tangent(day, t) for t in range(T)]), list[DayFlow]()
+    flows = list[DayFlow]()
     for k, (realisation, recourse) in enumerate(days):
-        states = v[k], i[k], into[k], losses[k], source_s[k], load[k], recourse.shed * angle, fixed[k]
+        states = v[k], i[k], into[k], losses[k], source_s[k], load[k], recourse.shed, fixed[k]
         flow = DayFlow(plan, realisation, recourse, *states, tuple(checks[k]), parts={})
         flows.append(replace(flow, parts=_parts(question, flow)))
     return flows
@@ -156,22 +166,22 @@ def _solved(
 
 def _drawn(
     question: DayQuestion, plan: DayPlan, t: int, days: Sequence[tuple[Floats, HourRecourse]]
-) -> tuple[Network, tuple[Complexes, Complexes, Complexes], Floats]:
+) -> tuple[Network, tuple[Complexes, Complexes, Complexes], Complexes]:
     """The network of a period without the loads of the day; (K, N) what is drawn on K days as constant power, with all
     that is decided but dispatchable generators, as constant current and as constant impedance; (K, N) the factors of
     the loads."""
     day = question.day
     base = with_positions(question.network, question.devices, plan.positions[t])
     factor = load_factors(day, np.array([realisation[t] for realisation, _ in days]))
-    power = base.s_power + day.load_power[t] * factor
+    power = base.s_power + scaled(day.load_power[t], factor)
     stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
     for row, (_, recourse) in zip(power, days, strict=True):
         row += moved(day, plan, recourse, t)
-        row -= recourse.shed[t] * (1.0 + 1j * tangent(day, t))
+        row -= recourse.shed[t]
         np.add.at(row, day.stores.terminal, stores)
         np.subtract.at(row, day.renewables.terminal, recourse.renewable[t])
-    current = base.s_current + day.load_current[t] * factor
-    return base, (power, current, base.s_impedance + day.load_impedance[t] * factor), factor
+    current = base.s_current + scaled(day.load_current[t], factor)
+    return base, (power, current, base.s_impedance + scaled(day.load_impedance[t], factor)), factor
 
 
 def moved(day: DayArrays, plan: DayPlan, recourse: HourRecourse, t: int) -> Complexes:
@@ -218,18 +228,30 @@ def _parts(question: DayQuestion, flow: DayFlow) -> dict[str, Floats]:
     away = np.maximum(-plan.shift, 0.0) + np.maximum(-flow.recourse.shift.real, 0.0)
     found = {
         "purchase": h * day.source_price * np.maximum(source, 0.0),
+        "reactive purchase": h * day.price_reactive[:, None] * np.maximum(flow.source_s.imag, 0.0),
         "export": h * day.export_price * np.minimum(source, 0.0),
-        "losses": h * cost.loss * flow.losses,
+        "losses": h * (cost.loss * flow.losses + _priced_by_branch(question, flow)),
         "generators": h * (cost.generator * p + cost.square * p**2 + cost.idle * on),
         "starts": day.units.start * starts(question, plan),
         "stores": h * day.stores.wear * plan.discharge,
         "curtailment": h * day.renewables.curtailment * (available - flow.recourse.renewable.real),
         "moved load": h * day.demand.shift_price * away,
-        "shedding": h * day.demand.shed_price * flow.recourse.shed,
+        "shedding": h * shed_price(day, flow.recourse.shed),
         "switching": cost.change * operations(question, plan.closed),
         "moves": cost.move * moves(question.devices, plan.positions),
     }
     return {name: np.asarray(values.sum(axis=1) * s + 0.0) for name, values in found.items()}
+
+
+def _priced_by_branch(question: DayQuestion, flow: DayFlow) -> Floats:
+    """(T, E) price per hour of what each branch loses in its series resistance, where branches have prices."""
+    net, price, plan = question.network, question.cost.current, flow.plan
+    found = np.zeros(flow.losses.shape)
+    for t in range(len(found)) if price.any() else ():
+        tap, some = with_positions(net, question.devices, plan.positions[t]).tap, plan.closed[t] & (price > 0.0)
+        drop = flow.v[t, net.terminal_fr] / tap - flow.v[t, net.terminal_to]
+        found[t, some] = price[some] * (np.abs(drop[some]) / np.abs(net.z.diagonal()[some])) ** 2
+    return found
 
 
 def available_all(day: DayArrays, realisation: Floats) -> Floats:
@@ -245,8 +267,8 @@ def forecast_of(day: DayArrays) -> Floats:
 def untouched(day: DayArrays, realisation: Floats) -> HourRecourse:
     """The recourse that takes all renewable power, sheds and moves nothing."""
     N = day.load_power.shape[1]
-    none = np.zeros((day.periods, N))
-    return HourRecourse(available_all(day, realisation).astype(np.complex128), none, none.astype(np.complex128))
+    none = np.zeros((day.periods, N), dtype=np.complex128)
+    return HourRecourse(available_all(day, realisation).astype(np.complex128), none, none.copy())
 
 
 def as_today(question: DayQuestion) -> DayPlan:

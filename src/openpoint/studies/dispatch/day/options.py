@@ -44,15 +44,15 @@ class DayOptions(Limited, Chosen):
 
     uncertain: SharesLike | None = option(
         None,
-        "What of the day is uncertain, a share of its forecast, as load=0.1,solar=0.3,wind=0.3; the cost of the worst "
-        "case is least.",
+        "What of the day is uncertain, a share of its forecast, as load=0.1,solar=0.3,wind=0.3 (reactive=0.2: reactive "
+        "load by itself); the cost of the worst case is least.",
         unit="SHARES",
         group=FIRST,
     )
     budget: BudgetLike | None = option(
         None,
         "In how many periods each of it deviates at worst, as 2 or load=2,solar=1; with /5 each load or site by "
-        "itself, at most 5 at once (/all: any number).  [default: all periods]",
+        "itself, at most 5 at once (/all: any number); 3%: their sum by 3 % at most.  [default: all periods]",
         unit="HOURS",
         group=FIRST,
     )

@@ -123,7 +123,7 @@ def operate_days(
         lower += answers.lower
         violations[:, t] = answers.violations
         energy = base * day.hours[t]
-        shed += energy * answers.recourse.shed.sum(axis=1)
+        shed += energy * answers.recourse.shed.real.sum(axis=1)
         unused = available_power(day, t, realisations[:, t]) - answers.recourse.renewable.real
         curtailed += energy * unused.sum(axis=1)
     load = sum(float(day.hours[t] * nominal_load(day, t).real.sum()) for t in range(day.periods))

@@ -11,6 +11,7 @@ import polars as pl
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import contract, refuse_impossible
 from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Demand
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_prices, build_supply
@@ -55,13 +56,16 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
     if stations is not None:
         must_close, must_open = must_close & ~stations.dropped, must_open | stations.dropped
     ends = network.terminal_fr, network.terminal_to, network.source_terminal
+    prices = _prices(grid, network, options)
+    if stations is not None:
+        _refuse_priced_loops(network, stations, prices)
     refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
     _LOG.info("laid the day on the network")
     return DayQuestion(
         network=network if stations is None else stations.opened,
         devices=every.only(np.arange(every.count) if positions is not Cadence.FIXED else np.flatnonzero(kept)),
         supply=_supply(grid, network, options.source_max_kw),
-        cost=_prices(grid, network, options),
+        cost=prices,
         must_close=must_close,
         must_open=must_open,
         topology=options.cadence,
@@ -87,6 +91,23 @@ def _with_stations(network: Network, moving: Devices | None) -> Stations | None:
     if moving is not None:
         refuse_shared_taps(stations, moving, "Decide no positions (--positions fixed)")
     return stations if stations.dropped.any() else None
+
+
+def _refuse_priced_loops(network: Network, stations: Stations, prices: OperatingCost) -> None:
+    """Refuse prices of the losses of branches in permanently closed loops, whose currents are those of the loop.
+
+    Raises:
+        OptionError: naming them.
+    """
+    looped = (stations.carrier != np.arange(network.n_conductors)) | (stations.share != 1.0) | stations.couplers
+    if (prices.current[looped] > 0.0).any():
+        names = [
+            network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(looped & (prices.current > 0.0))
+        ]
+        raise OptionError(
+            f"the loss of {names_in_words(names)} has a price of its own (loss_price_usd_per_kwh), and stands in a "
+            "permanently closed loop; leave it out there"
+        )
 
 
 def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArrays) -> ScenarioDays | None:

@@ -14,7 +14,6 @@ import polars as pl
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError, did_you_mean
 from openpoint.grid.rules.problems import names_in_words
-from openpoint.network.day import Uncertain
 from openpoint.scenarios.day.clock import NowLike
 from openpoint.scenarios.day.uncertain import GROUPS
 from openpoint.studies.dispatch.day import tables
@@ -95,7 +94,8 @@ class _Simulator:
             names.append(group)
         more = names[some.count :]
         none = np.zeros((day.periods, len(more)))
-        uncertain = Uncertain(
+        uncertain = replace(
+            some,
             names=tuple(names),
             group=(*some.group, *more),
             load=load,
@@ -103,7 +103,6 @@ class _Simulator:
             down=np.hstack([some.down, none]),
             up=np.hstack([some.up, none]),
             hours=np.append(some.hours, np.zeros(len(more), dtype=np.int64)),
-            groups=some.groups,
         )
         return replace(self.question, day=replace(day, uncertain=uncertain))
 

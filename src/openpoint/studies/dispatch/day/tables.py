@@ -516,7 +516,7 @@ def _figures(shown: Shown, flow: DayFlow) -> tuple[object, ...]:
         total_kwh(shown, np.maximum(flow.source_s.real, 0.0).sum(axis=1)),
         total_kwh(shown, flow.losses.sum(axis=1)),
         total_kwh(shown, np.maximum(left, 0.0).sum(axis=1)),
-        total_kwh(shown, np.maximum(flow.recourse.shed, 0.0).sum(axis=1)),
+        total_kwh(shown, np.maximum(flow.recourse.shed.real, 0.0).sum(axis=1)),
         float(size.min()),
         float(size.max()),
         len(broken_limits(shown, "worst", flow)),

@@ -17,7 +17,7 @@ from openpoint.formulations.flow_ranges import (
     flow_ranges,
 )
 from openpoint.formulations.schedule import at_terminals, day_voltage_bounds
-from openpoint.network.day import DayPlan, available_power, load_factors, nominal_load, tangent
+from openpoint.network.day import DayPlan, available_power, load_factors, nominal_load, scaled, tangent
 from openpoint.network.devices import DeviceKind
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 
@@ -77,18 +77,19 @@ class DayCurrentBounds:
     def _drawn(self, t: int, realisation: Floats, plan: DayPlan | None) -> DrawnRanges:
         """What the buses draw in period t, in ranges where it is not known."""
         day, net, demand = self.question.day, self.question.network, self.question.day.demand
-        factor, nominal, angle = load_factors(day, realisation), nominal_load(day, t), 1.0 + 1j * tangent(day, t)
-        active, reactive = np.maximum(nominal.real, 0.0) * factor, np.abs(nominal.imag) * factor
-        shed = np.asarray(-angle * demand.shed_share * active, dtype=np.complex128)
+        factor, nominal = load_factors(day, realisation), nominal_load(day, t)
+        active, reactive = np.maximum(nominal.real, 0.0) * factor.real, np.abs(nominal.imag) * factor.imag
+        with_it = np.where(demand.sheds_apart, np.sign(nominal.imag) * reactive, tangent(day, t) * active)
+        shed = np.asarray(-demand.shed_share * (active + 1j * with_it))
         ranges = [_between(shed, np.zeros_like(shed)), self._renewables(t, realisation)]
         ranges += self._scheduled(t) if plan is None else [self._planned(t, plan)]
-        load = net.s_power + day.load_power[t] * factor
+        load = net.s_power + scaled(day.load_power[t], factor)
         banks = self._banks(t, plan)
-        steady = net.s_impedance + day.load_impedance[t] * factor
+        steady = net.s_impedance + scaled(day.load_impedance[t], factor)
         return DrawnRanges(
             low=load + sum(low for low, _ in ranges),
             high=load + sum(high for _, high in ranges),
-            current=net.s_current + day.load_current[t] * factor,
+            current=net.s_current + scaled(day.load_current[t], factor),
             impedance_low=steady - 1j * banks[1],
             impedance_high=steady - 1j * banks[0],
             moved=np.asarray(demand.shift_buses * (active + 1j * reactive)),

@@ -15,7 +15,16 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.schedule import at_terminals
 from openpoint.network import Network
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load, tangent
+from openpoint.network.day import (
+    DayPlan,
+    HourRecourse,
+    available_power,
+    load_factors,
+    nominal_load,
+    scaled,
+    shed_price,
+    tangent,
+)
 from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import Flows, solve
@@ -83,13 +92,15 @@ class DayEvaluator:
         """(K) exact power flows of period t in realisations (K, U) of that period, with what is done in each."""
         day, net = self.question.day, self._at(plan.positions[t])
         factor = load_factors(day, realisations)
-        drawn = net.s_power + day.load_power[t] * factor + self.drawn(plan, t, recourse)
+        drawn = net.s_power + scaled(day.load_power[t], factor) + self.drawn(plan, t, recourse)
         return solve(
             net,
             plan.closed[t],
             s_power=drawn,
-            s_current=net.s_current + day.load_current[t] * factor if day.load_current[t].any() else None,
-            s_impedance=net.s_impedance + day.load_impedance[t] * factor if day.load_impedance[t].any() else None,
+            s_current=net.s_current + scaled(day.load_current[t], factor) if day.load_current[t].any() else None,
+            s_impedance=(
+                net.s_impedance + scaled(day.load_impedance[t], factor) if day.load_impedance[t].any() else None
+            ),
             generation=plan.generation[t],
         )
 
@@ -100,7 +111,7 @@ class DayEvaluator:
         angle = 1.0 + 1j * tangent(day, t)
         fed = recourse.renewable @ at_terminals(day.renewables.terminal, n).T
         scheduled = at_terminals(day.stores.terminal, n) @ stores + angle * plan.shift[t]
-        return np.asarray(scheduled - angle * recourse.shed + recourse.shift - fed)
+        return np.asarray(scheduled - recourse.shed + recourse.shift - fed)
 
     def evaluate(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> tuple[Floats, Floats]:
         """(K) costs in $ of the recourse and (K) violations, in K realisations (K, U) of period t.
@@ -141,6 +152,7 @@ class DayEvaluator:
         q, day, net = self.question, self.question.day, self.question.network
         p = flows.source_s.real
         hourly = np.where(p > 0.0, day.source_price[t] * p, day.export_price[t] * p).sum(axis=1)
+        hourly += day.price_reactive[t] * np.maximum(flows.source_s.imag, 0.0).sum(axis=1)
         hourly += q.cost.loss * flows.loss
         if q.cost.current.any():
             hourly += np.abs(flows.i_series) ** 2 @ q.cost.current
@@ -148,7 +160,7 @@ class DayEvaluator:
             inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
             hourly += q.cost.deviation * np.abs(np.abs(flows.v[:, inner]) ** 2 - 1.0).sum(axis=1) / 2.0
         curtailed = available_power(day, t, realisations) - recourse.renewable.real
-        hourly += curtailed @ day.renewables.curtailment + recourse.shed @ day.demand.shed_price
+        hourly += curtailed @ day.renewables.curtailment + shed_price(day, recourse.shed).sum(axis=1)
         hourly += np.maximum(-recourse.shift.real, 0.0) @ day.demand.shift_price
         return np.asarray(day.hours[t] * net.s_base_kva * hourly)
 
@@ -182,12 +194,15 @@ def recourse_excess(
     """(K) by how much recourses leave their own limits (`formulations.hour`), per unit; 0 within the tolerance."""
     day, demand = question.day, question.day.demand
     factor, available = load_factors(day, realisations), available_power(day, t, realisations)
-    load = nominal_load(day, t)
-    active, reactive = np.maximum(load.real, 0.0) * factor, np.abs(load.imag) * factor
+    load, angle, sign = nominal_load(day, t), tangent(day, t), np.sign(nominal_load(day, t).imag)
+    active, reactive = np.maximum(load.real, 0.0) * factor.real, np.abs(load.imag) * factor.imag
     p, q, s_max = recourse.renewable.real, recourse.renewable.imag, day.renewables.s_max
-    moved, shed = recourse.shift, recourse.shed
+    moved, shed, shed_q = recourse.shift, recourse.shed.real, sign * recourse.shed.imag
+    apart = demand.sheds_apart
     inverter = np.where(s_max > 0.0, np.abs(recourse.renewable) - s_max, np.abs(q))
-    may_be_empty = (active > 0.0) & (demand.shed_share > 0.0)
+    may_be_empty, reactive_too = ((part > 0.0) & (demand.shed_share > 0.0) for part in (active, reactive))
+    reactive_too &= apart | (day.uncertain.load != day.uncertain.of_reactive)
+    left = reactive + np.abs(angle) * plan.shift[t] + sign * moved.imag
     excess = [
         -p,
         p - available,
@@ -195,6 +210,9 @@ def recourse_excess(
         -shed,
         shed - demand.shed_share * active,
         np.where(may_be_empty, shed - (active + plan.shift[t] + moved.real), 0.0),
+        np.where(apart, -shed_q, np.abs(recourse.shed.imag - angle * shed)),
+        np.where(apart, shed_q - demand.shed_share * reactive, 0.0),
+        np.where(reactive_too, shed_q - left, 0.0),
         np.abs(moved.real) - demand.shift_buses * active,
         np.abs(moved.imag) - demand.shift_buses * reactive,
         np.abs(moved.real.sum(axis=1, keepdims=True)),

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, nominal_load
+from openpoint.network.day import (
+    DayPlan,
+    HourRecourse,
+    available_power,
+    load_factors,
+    nominal_load,
+    shed_power,
+    tangent,
+)
 from openpoint.network.limits import LEAST_POWER, LIMIT_TOLERANCE
 from openpoint.studies.dispatch.day.model.current_bounds import DayCurrentBounds
 from openpoint.studies.dispatch.day.model.evaluation import LIMITS, DayEvaluator, HourEvaluation
@@ -54,21 +62,30 @@ class RecourseRule:
 
     most: Floats
     q: Floats
-    shed: Floats
+    shed: Complexes
     shift: Complexes
 
     def at(self, question: DayQuestion, plan: DayPlan, t: int, realisations: Floats) -> HourRecourse:
         """The recourse in realisations (K, U) of period t of a plan; it keeps its own limits."""
         day, demand, s_max = question.day, question.day.demand, question.day.renewables.s_max
         load, factor = nominal_load(day, t), load_factors(day, realisations)
-        active, reactive = np.maximum(load.real, 0.0) * factor, np.abs(load.imag) * factor
+        active, reactive = np.maximum(load.real, 0.0) * factor.real, np.abs(load.imag) * factor.imag
+        sign, angle, uncertain = np.sign(load.imag), np.abs(tangent(day, t)), day.uncertain
         p = np.maximum(np.minimum(_possible(question, t, realisations), self.most), 0.0)
         room = np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
         q = np.where(s_max > 0.0, np.clip(self.q, -room, room), 0.0)
         moved = _scaled(self.shift.real, demand.shift_buses * active)
         moved_q = _scaled(self.shift.imag, demand.shift_buses * reactive)
         left = np.minimum(demand.shed_share * active, active + plan.shift[t] + moved)
-        return HourRecourse(p + 1j * q, np.clip(self.shed, 0.0, np.maximum(left, 0.0)), moved + 1j * moved_q)
+        consumed = reactive + angle * plan.shift[t] + sign * moved_q
+        alone = (uncertain.load != uncertain.of_reactive) & ~demand.sheds_apart & (angle > 0.0)
+        left = np.where(alone, np.minimum(left, consumed / np.where(alone, angle, 1.0)), left)
+        left_q = np.minimum(demand.shed_share * reactive, consumed)
+        shed, shed_q = (
+            np.clip(part, 0.0, np.maximum(most, 0.0))
+            for part, most in ((self.shed.real, left), (sign * self.shed.imag, left_q))
+        )
+        return HourRecourse(p + 1j * q, shed_power(day, t, shed, shed_q), moved + 1j * moved_q)
 
 
 def rule_of(question: DayQuestion, t: int, recourse: HourRecourse, realisation: Floats) -> RecourseRule:
@@ -78,10 +95,14 @@ def rule_of(question: DayQuestion, t: int, recourse: HourRecourse, realisation: 
     shed, shift = recourse.shed[0], recourse.shift[0]
     some = np.abs(shift) > NOTHING  # what is left over is spread, so that the sum is 0
     shift = np.where(some, shift - np.where(some, shift, 0.0).sum() / max(int(some.sum()), 1), 0.0)
-    kept = np.where(shed > NOTHING, shed, 0.0)
-    if kept.any():  # what is left out is shed where much is, so that the sum stays
-        kept *= np.maximum(shed, 0.0).sum() / kept.sum()
+    kept = _where_much(shed.real) + 1j * np.sign(shed.imag) * _where_much(np.abs(shed.imag))
     return RecourseRule(np.where(free, np.inf, fed.real), fed.imag, kept, shift)
+
+
+def _where_much(shed: Floats) -> Floats:
+    """What is shed, without what a solver leaves: that is shed where much is, so that the sum stays."""
+    kept = np.where(shed > NOTHING, shed, 0.0)
+    return kept * np.maximum(shed, 0.0).sum() / kept.sum() if kept.any() else kept
 
 
 def _possible(question: DayQuestion, t: int, realisations: Floats) -> Floats:

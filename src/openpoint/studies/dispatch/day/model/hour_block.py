@@ -31,7 +31,17 @@ from openpoint.formulations.devices import DeviceChoice
 from openpoint.formulations.flow_ranges import CurrentBounds
 from openpoint.formulations.hour import HourDemand, check_uncertain_loads, recourse_flow
 from openpoint.formulations.schedule import day_voltage_bounds
-from openpoint.network.day import DayPlan, HourRecourse, movable, nominal_load, sheddable, splits, tangent
+from openpoint.network.day import (
+    DayPlan,
+    HourRecourse,
+    movable,
+    nominal_load,
+    shed_power,
+    sheddable,
+    sheddable_reactive,
+    splits,
+    tangent,
+)
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.bounds import KnownColumns, settled
@@ -114,7 +124,7 @@ class HourTemplate:
         slack: columns of the excesses that are allowed; empty where the limits hold.
         cones: columns (u…, s, t) of vectors of cones Σ u² ≤ s t.
         w: (N); flows: p, q, l, w_fr, w_to, (E) each. feed: p, q of the renewable sources. shed: of
-            `sheddable`. moved: come, leave, reactive of `movable`.
+            `sheddable`. shed_q: of `sheddable_reactive`. moved: come, leave, reactive of `movable`.
     """
 
     form: StandardForm
@@ -128,6 +138,7 @@ class HourTemplate:
     flows: tuple[Ints, ...]
     feed: tuple[Ints, ...] | None
     shed: Ints | None
+    shed_q: Ints | None
     moved: tuple[Ints, ...] | None
 
 
@@ -138,7 +149,7 @@ class _Structure:
     Attributes:
         template: over what is met and all else; without a slice and a realisation. hours: for which its cost stands.
         met: columns of (E) states, positions one-hot, (2N) power, (2N) load, (N) consumed, (R) available, as in
-            `HourDemand`. source, sold: columns, see `HourFlow`.
+            `HourDemand`. source, sold, source_q: columns, see `HourFlow`.
     """
 
     template: HourTemplate
@@ -146,6 +157,7 @@ class _Structure:
     met: Ints
     source: Ints
     sold: Ints
+    source_q: Ints
 
 
 @dataclass
@@ -189,6 +201,7 @@ class HourTemplates:
         cost = hours / s.hours * known.form.c
         cost[s.source] = hours * base * day.source_price[t]
         cost[s.sold] = hours * base * (day.source_price[t] - day.export_price[t])[splits(day, t)]
+        cost[s.source_q] = hours * base * day.price_reactive[t]
         offset = hours / s.hours * known.form.offset
         if self.soft and not self.priced:
             cost, offset = np.zeros(n), 0.0
@@ -218,6 +231,7 @@ class HourTemplates:
             flows=tuple(number[part] for part in known.flows),
             feed=None if known.feed is None else tuple(number[part] for part in known.feed),
             shed=None if known.shed is None else number[known.shed],
+            shed_q=None if known.shed_q is None else number[known.shed_q],
             moved=None if known.moved is None else tuple(number[part] for part in known.moved),
         )
 
@@ -230,7 +244,8 @@ class HourTemplates:
 
     def _structure(self, t: int) -> _Structure:
         day = self.question.day
-        fixed = day.load_current[t], day.load_impedance[t], np.round(tangent(day, t), 12), splits(day, t)
+        fixed: tuple[np.ndarray, ...] = (day.load_current[t], day.load_impedance[t], np.round(tangent(day, t), 12))
+        fixed += (splits(day, t), np.sign(nominal_load(day, t).imag), day.price_reactive[t : t + 1] > 0.0)
         key = b"|".join(part.tobytes() for part in fixed)
         if key not in self._structures:
             self._structures[key] = self._compiled(t)
@@ -282,11 +297,13 @@ class HourTemplates:
             flows=tuple(form.of(v) for v in (flow.p, flow.q, flow.l, flow.w_fr, flow.w_to)),
             feed=None if stage.renewable is None else tuple(form.of(part) for part in stage.renewable),
             shed=None if stage.shed is None else form.of(stage.shed),
+            shed_q=None if stage.shed_q is None else form.of(stage.shed_q),
             moved=None if stage.moved is None else tuple(form.of(part) for part in stage.moved),
         )
         sold = none if stage.sold is None else form.of(stage.sold)
         at = np.concatenate([form.of(part) for part in heads])
-        return _Structure(template, float(day.hours[t]), at, form.of(stage.source), sold)
+        source_q = none if stage.source_q is None else form.of(stage.source_q)
+        return _Structure(template, float(day.hours[t]), at, form.of(stage.source), sold, source_q)
 
 
 def _met(question: DayQuestion, t: int) -> tuple[Floats, sp.csr_array, sp.csr_array]:
@@ -298,7 +315,8 @@ def _met(question: DayQuestion, t: int) -> tuple[Floats, sp.csr_array, sp.csr_ar
     active, reactive = np.maximum(nominal.real, 0.0), np.abs(nominal.imag)
     head = len(layout.closed) + len(layout.chosen)
     per_factor = np.concatenate([load.real, load.imag, active, reactive, active, day.renewables.available[t]])
-    numbers = np.concatenate([np.tile(day.uncertain.load, 5), day.uncertain.renewable])
+    own, other = day.uncertain.load, day.uncertain.of_reactive
+    numbers = np.concatenate([own, other, own, other, own, day.uncertain.renewable])
     sure = np.where(numbers < 0, per_factor, 0.0)
     sure[: 2 * n] += np.concatenate([net.s_power.real, net.s_power.imag])
     some = np.flatnonzero(numbers >= 0)
@@ -470,19 +488,23 @@ def block_current_bounds(template: HourTemplate, block: HourBlock, current_bound
 def no_recourse(question: DayQuestion, count: int) -> HourRecourse:
     """Nothing is fed in, shed or moved, `count` times."""
     n, r = question.network.n_terminals, question.day.renewables.count
-    fed, moved = (np.zeros((count, size), dtype=np.complex128) for size in (r, n))
-    return HourRecourse(fed, np.zeros((count, n)), moved)
+    fed, shed, moved = (np.zeros((count, size), dtype=np.complex128) for size in (r, n, n))
+    return HourRecourse(fed, shed, moved)
 
 
-def recourse_of(question: DayQuestion, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:
-    """The recourse (K = 1) in the own columns of a block, within its bounds."""
+def recourse_of(question: DayQuestion, t: int, template: HourTemplate, block: HourBlock, own: Floats) -> HourRecourse:
+    """The recourse (K = 1) of period t in the own columns of a block, within its bounds."""
     whole, values = no_recourse(question, 1), block.values(own)
     day = question.day
     if template.feed is not None:
         p, q = (values[columns] for columns in template.feed)
         whole.renewable[0] = np.maximum(p, 0.0) + 1j * q
+    active, reactive = np.zeros((2, whole.shed.shape[1]))
     if template.shed is not None:
-        whole.shed[0, sheddable(day)] = np.maximum(values[template.shed], 0.0)
+        active[sheddable(day)] = np.maximum(values[template.shed], 0.0)
+    if template.shed_q is not None:
+        reactive[sheddable_reactive(day)] = np.maximum(values[template.shed_q], 0.0)
+    whole.shed[0] = shed_power(day, t, active, reactive)
     if template.moved is not None:
         come, leave, reactive = (values[columns] for columns in template.moved)
         whole.shift[0, movable(day)] = come - leave + 1j * reactive
@@ -575,7 +597,7 @@ class HourCone:
             slope = block.c_u + scale * (block.a_u.T @ answer.z)
         value = scale * (value - MARGIN * max(1.0, abs(value)))
         excess = float(block.values(answer.x)[template.slack].sum())
-        return HourSolution(value, slope, excess, recourse_of(self.question, template, block, answer.x))
+        return HourSolution(value, slope, excess, recourse_of(self.question, t, template, block, answer.x))
 
     def _program(self, t: int, seen: Floats) -> _Program:
         layout = slice_of(self.question)

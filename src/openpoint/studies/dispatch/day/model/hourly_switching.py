@@ -88,6 +88,7 @@ def also_decided(question: DayQuestion) -> list[str]:
             np.any(np.stack([demand.shift_buses, demand.shift_time, demand.shed_share]) > 0.0)
         ),
         "limits of sources": question.supply.any_of_sources,
+        "a price of reactive energy": bool(day.price_reactive.any()),
         "a price of the deviation of voltages": question.cost.deviation != 0.0,
         "uncertain quantities": bool(day.uncertain.count and (day.uncertain.down + day.uncertain.up).any()),
     }
@@ -189,9 +190,7 @@ class _Day:
         q, evaluator = self.question, DayEvaluator(self.question)
         periods, n, r = q.day.periods, q.network.n_terminals, q.day.renewables.count
         realisation = np.ones((periods, q.day.uncertain.count))
-        one = HourRecourse(
-            np.zeros((1, r), dtype=np.complex128), np.zeros((1, n)), np.zeros((1, n), dtype=np.complex128)
-        )
+        one = HourRecourse(*(np.zeros((1, size), dtype=np.complex128) for size in (r, n, n)))
         evaluated = [evaluator.evaluate(plan, t, realisation[t : t + 1], one) for t in range(periods)]
         costs = np.array([cost[0] for cost, _ in evaluated]) + evaluator.schedule_costs(plan)
         whole = HourRecourse(*(np.repeat(part, periods, axis=0) for part in vars(one).values()))

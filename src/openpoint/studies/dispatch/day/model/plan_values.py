@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from openpoint.arrays import Floats, Ints
-from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors
+from openpoint.network.day import DayPlan, HourRecourse, available_power, load_factors, shed_power
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
@@ -62,7 +62,7 @@ class PlanValues:
         guides: dict[int, tuple[Floats, HourRecourse]] = {}
         binding, best = _binding(master, answer), dict[int, float]()
         for copy, own, weight in zip(master.copies, answer.own, binding, strict=True):
-            recourse = recourse_of(master.question, copy.template, copy.block, own)
+            recourse = recourse_of(master.question, copy.t, copy.template, copy.block, own)
             if weight > best.get(copy.t, -1.0):
                 best[copy.t], guides[copy.t] = float(weight), (copy.realisation, recourse)
             same = np.flatnonzero((realisations[copy.t] == copy.realisation).all(axis=1))
@@ -85,7 +85,7 @@ class PlanValues:
             if self._master.solve_hour(*parts, inside=False).status is Status.INFEASIBLE:
                 self.impossible.append((t, v))
         elif answer.x is not None:
-            recourse = recourse_of(self._master.question, template, block, answer.x)
+            recourse = recourse_of(self._master.question, t, template, block, answer.x)
             self._offer(t, np.array([v]), recourse)
 
     def improve(self, t: int, over: Callable[[], bool], tolerance: float | None = None) -> None:
@@ -207,6 +207,8 @@ def _guess(
     p = np.minimum(available * np.clip(used, 0.0, 1.0), np.where(s_max > 0.0, s_max, np.inf))
     room = np.sqrt(np.maximum(s_max**2 - p**2, 0.0))
     q = np.clip(recourse.renewable.imag, -room, room)
-    factor = load_factors(day, realisations) / np.maximum(load_factors(day, realisation[None, :]), 1e-9)
-    moved = np.minimum(factor.min(axis=1, keepdims=True), 1.0) * recourse.shift
-    return HourRecourse(p + 1j * q, factor * recourse.shed, moved)
+    here, there = load_factors(day, realisation[None, :]), load_factors(day, realisations)
+    active, reactive = there.real / np.maximum(here.real, 1e-9), there.imag / np.maximum(here.imag, 1e-9)
+    share = np.minimum(np.minimum(active, reactive).min(axis=1, keepdims=True), 1.0)
+    shed = shed_power(day, t, active * recourse.shed.real, reactive * np.abs(recourse.shed.imag))
+    return HourRecourse(p + 1j * q, shed, share * recourse.shift)

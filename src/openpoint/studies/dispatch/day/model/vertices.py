@@ -7,7 +7,7 @@ its vertices would all be the same realisation.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.network.day import DayArrays
+from openpoint.network.day import DayArrays, Uncertain, nominal_load
 
 VERTICES_MOST = 20_000
 """Most vertices of one period that are listed."""
@@ -27,7 +27,8 @@ class Vertices:
     """The vertices of every period; the first of each is the forecast.
 
     Attributes:
-        deviations: T arrays (V_t, U) of −1, 0, 1. realisations: T arrays (V_t, U), shares of the forecast.
+        deviations: T arrays (V_t, U) of −1, 0, 1: which way, whatever the size. realisations: T arrays (V_t, U),
+            shares of the forecast.
         hours: (U) most periods in which a quantity deviates.
     """
 
@@ -52,19 +53,21 @@ def vertices_of(day: DayArrays) -> Vertices:
         OptionError: a period has too many of them.
     """
     uncertain, scaled = day.uncertain, _scaled(day)
-    listed = [_listed(day, t, scaled[t]) for t in range(day.periods)]
-    values = []
-    for t, deviations in enumerate(listed):
-        up, down = np.maximum(deviations, 0) * uncertain.up[t], np.minimum(deviations, 0) * uncertain.down[t]
-        values.append(1.0 + up + down)
-    return Vertices(tuple(listed), tuple(values), uncertain.hours)
+    listed = [_within_sums(day, t, _listed(day, t, scaled[t])) for t in range(day.periods)]
+    values = [1.0 + _spread(uncertain, t, points) for t, points in enumerate(listed)]
+    return Vertices(tuple(np.sign(points).astype(np.int64) for points in listed), tuple(values), uncertain.hours)
 
 
-def _listed(day: DayArrays, t: int, scaled: Bools) -> Ints:
-    """(V, U) deviations of a period, the forecast first."""
+def _spread(uncertain: Uncertain, t: int, points: Floats) -> Floats:
+    """(…) relative deviations, −1 to 1, as shares of the forecast."""
+    return np.asarray(np.maximum(points, 0.0) * uncertain.up[t] + np.minimum(points, 0.0) * uncertain.down[t])
+
+
+def _listed(day: DayArrays, t: int, scaled: Bools) -> Floats:
+    """(V, U) deviations of a period, −1, 0 and 1, the forecast first."""
     uncertain = day.uncertain
     if not (uncertain.hours > 0).any():
-        return np.zeros((1, uncertain.count), dtype=np.int64)
+        return np.zeros((1, uncertain.count))
     ways = []
     for u in range(uncertain.count):
         ways.append([0])
@@ -73,13 +76,86 @@ def _listed(day: DayArrays, t: int, scaled: Bools) -> Ints:
     groups = [[u for u in range(uncertain.count) if uncertain.group[u] == name] for name, _ in uncertain.groups]
     budgets = [most for _, most in uncertain.groups]
     whole = _product(ways, groups, budgets)
-    if whole is None:
+    return _refuse_many(day, t, whole)
+
+
+def _refuse_many(day: DayArrays, t: int, points: Ints | Floats | None) -> Floats:
+    """The vertices of a period.
+
+    Raises:
+        OptionError: there are too many.
+    """
+    if points is None or len(points) > VERTICES_MOST:
         raise OptionError(
             f"the uncertainty of period {day.names[t]} has more than {VERTICES_MOST} vertices: too many quantities may "
             "deviate at once. Give each group one quantity for all of its buses or sources, or a smaller budget of "
             "units at once"
         )
-    return whole
+    return points.astype(np.float64)
+
+
+# Where the sum of a group has a budget, |Σ_u f_u δ_u| ≤ share · |Σ_u f_u| with f_u the forecast of a quantity and δ_u
+# its deviation, a share of it, some vertices lie outside. The vertices of what is left are those inside, and the points
+# at which edges that begin outside meet a limit. The edges of a box with a budget change one ζ, or make one 0 and
+# another one 1 or −1; they are straight in δ between −1, 0 and 1. Points that are no vertices do no harm: they belong
+# to the set.
+
+
+def _within_sums(day: DayArrays, t: int, points: Floats) -> Floats:
+    """(V, U) the vertices of a period that keep the budgets of sums, from those (V, U) of all other budgets."""
+    uncertain = day.uncertain
+    for name, share in uncertain.sums:
+        members = np.array([u for u in range(uncertain.count) if uncertain.group[u] == name], dtype=np.int64)
+        if not len(members):
+            continue
+        size, at_once = forecasts(day, t), dict(uncertain.groups).get(name, len(members))
+        most = share * abs(size[members].sum())
+
+        def total(some: Floats, members: Ints = members, size: Floats = size) -> Floats:
+            return np.asarray(_spread(uncertain, t, some)[:, members] @ size[members])
+
+        inside = np.abs(total(points)) <= most * (1.0 + 1e-12)
+        found = [points[inside]]
+        for sign in (1.0, -1.0):
+            outside = points[sign * total(points) > most * (1.0 + 1e-12)]
+            for other in _neighbours(outside, members, at_once):
+                begin, end = sign * total(outside), sign * total(other)
+                crosses = end < most
+                way = np.divide(begin - most, begin - end, out=np.zeros(len(begin)), where=crosses)[:, None]
+                found.append((outside + way * (other - outside))[crosses])
+        points = np.unique(np.concatenate(found), axis=0)
+        first = (points != 0.0).any(axis=1)
+        points = _refuse_many(day, t, points[np.argsort(first, kind="stable")])
+    return points
+
+
+def _neighbours(points: Floats, members: Ints, at_once: int) -> Iterator[Floats]:
+    """For every move along an edge the points (V, U) after it, with `at_once` ζ that are not 0 at most; points that
+    cannot move stay."""
+    room = np.count_nonzero(points[:, members], axis=1) < at_once
+    for i in members:
+        for value in (-1.0, 0.0, 1.0):
+            other, may = points.copy(), (np.abs(points[:, i] - value) == 1.0) & (room | (value == 0.0))
+            other[may, i] = value
+            yield other
+        for j in members[members != i]:
+            for value in (-1.0, 1.0):
+                other, may = points.copy(), (points[:, i] != 0.0) & (points[:, j] == 0.0)
+                other[may, i], other[may, j] = 0.0, value
+                yield other
+
+
+def forecasts(day: DayArrays, t: int) -> Floats:
+    """(U) forecast of each quantity in a period, per unit: active or reactive load, or what is available."""
+    uncertain, load = day.uncertain, nominal_load(day, t)
+    size = np.zeros(uncertain.count + 1)
+    for number, part in (
+        (uncertain.load, load.real),
+        (np.where(uncertain.of_reactive == uncertain.load, -1, uncertain.of_reactive), load.imag),
+        (uncertain.renewable, day.renewables.available[t]),
+    ):
+        np.add.at(size, number, part)
+    return size[:-1]
 
 
 def _product(ways: list[list[int]], groups: list[list[int]], budgets: list[int]) -> Ints | None:
@@ -99,9 +175,14 @@ def _product(ways: list[list[int]], groups: list[list[int]], budgets: list[int])
 def _scaled(day: DayArrays) -> Bools:
     """(T, U) whether a quantity scales anything in a period."""
     uncertain = day.uncertain
-    drawn = np.abs(day.load_power) + np.abs(day.load_current) + np.abs(day.load_impedance)
+    models = day.load_power, day.load_current, day.load_impedance
+    active, reactive = np.sum([(np.abs(each.real), np.abs(each.imag)) for each in models], axis=0)
     whole = np.zeros((day.periods, uncertain.count), dtype=np.bool_)
-    for owner, size in ((uncertain.load, drawn), (uncertain.renewable, np.abs(day.renewables.available))):
+    for owner, size in (
+        (uncertain.load, active),
+        (uncertain.of_reactive, reactive),
+        (uncertain.renewable, np.abs(day.renewables.available)),
+    ):
         for place in np.flatnonzero(owner >= 0):
             whole[:, owner[place]] |= size[:, place] > 0.0
     return whole

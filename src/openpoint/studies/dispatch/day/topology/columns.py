@@ -17,7 +17,17 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.schedule import largest_powers
-from openpoint.network.day import DayArrays, available_power, load_factors, movable, nominal_load, sheddable, tangent
+from openpoint.network.day import (
+    DayArrays,
+    available_power,
+    load_factors,
+    movable,
+    nominal_load,
+    scaled,
+    sheddable,
+    sheddable_reactive,
+    tangent,
+)
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.network.limits import at_kept_supply
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
@@ -126,14 +136,20 @@ def renewable_columns(builder: Builder, day: DayArrays, k: int, copy: Copy, scal
 def demand_columns(builder: Builder, day: DayArrays, k: int, copy: Copy, scale: float) -> None:
     """What is shed, and what moves between buses."""
     t, demand = copy.period, day.demand
-    load = nominal_load(day, t) * load_factors(day, copy.realisation)
+    load = scaled(nominal_load(day, t), load_factors(day, copy.realisation))
     active, reactive = np.maximum(load.real, 0.0), np.abs(load.imag)
     if len(some := sheddable(day)):
         shed = builder.add(
             np.zeros(len(some)), demand.shed_share[some] * active[some], scale * demand.shed_price[some], owner=k
         )
         builder.draw(k, some, shed, -1.0)
-        builder.draw(k, some, shed, -tangent(day, t)[some], reactive=True)
+        with_it = np.where(demand.sheds_apart, 0.0, tangent(day, t))[some]
+        builder.draw(k, some, shed, -with_it, reactive=True)
+    if len(some := sheddable_reactive(day)):
+        assert demand.shed_reactive_price is not None
+        price = scale * demand.shed_reactive_price[some]
+        shed = builder.add(np.zeros(len(some)), demand.shed_share[some] * reactive[some], price, owner=k)
+        builder.draw(k, some, shed, -np.sign(load.imag)[some], reactive=True)
     _moved_between_buses(builder, day, k, t, scale, (active, reactive))
 
 
@@ -166,7 +182,8 @@ def bank_columns(builder: Builder, devices: Devices, k: int) -> Ints:
 
 
 def source_columns(builder: Builder, question: DayQuestion, k: int, t: int, scale: float) -> Ints:
-    """(S, 3) columns of what sources deliver: bought, sold, reactive."""
+    """(S, 3) columns of what sources deliver: bought, sold, reactive; where reactive power that they deliver has a
+    price, it has columns of its own."""
     day, supply = question.day, at_kept_supply(question.supply)
     most = 4.0 * float(largest_powers(question.network, day).real.sum())
     p_low, p_high, q_low, q_high, s_high = (
@@ -176,8 +193,18 @@ def source_columns(builder: Builder, question: DayQuestion, k: int, t: int, scal
     q_low, q_high = np.maximum(q_low, -s_high), np.minimum(q_high, s_high)
     bought = builder.add(np.maximum(p_low, 0.0), np.maximum(p_high, 0.0), scale * day.source_price[t], owner=k)
     sold = builder.add(np.maximum(-p_high, 0.0), np.maximum(-p_low, 0.0), -scale * day.export_price[t], owner=k)
-    q = builder.add(q_low, q_high, owner=k)
     at = question.network.source_terminal
+    if day.price_reactive[t] > 0.0:
+        price = scale * day.price_reactive[t]
+        builder.draw(
+            k,
+            at,
+            builder.add(np.maximum(q_low, 0.0), np.maximum(q_high, 0.0), price, owner=k),
+            -1.0,
+            reactive=True,
+        )
+        q_low, q_high = np.minimum(q_low, 0.0), np.minimum(q_high, 0.0)
+    q = builder.add(q_low, q_high, owner=k)
     builder.draw(k, at, bought, -1.0)
     builder.draw(k, at, sold, 1.0)
     builder.draw(k, at, q, -1.0, reactive=True)
@@ -269,7 +296,7 @@ def columns(question: DayQuestion, copies: tuple[Copy, ...]) -> Columns:
             builder.draw(k, plan.moved, some[t], sign * tangent(day, t)[plan.moved], reactive=True)
         builder.draw(k, network.generator_terminal, plan.p[t], -1.0)
         builder.draw(k, network.generator_terminal, plan.q[t], -1.0, reactive=True)
-        load = network.s_power + day.load_power[t] * load_factors(day, copy.realisation)
+        load = network.s_power + scaled(day.load_power[t], load_factors(day, copy.realisation))
         fixed[k] = np.concatenate([load.real, load.imag])
         constants[k] = renewable_columns(builder, day, k, copy, float(scale[k]))
         demand_columns(builder, day, k, copy, float(scale[k]))

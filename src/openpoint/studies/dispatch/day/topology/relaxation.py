@@ -36,7 +36,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.formulations.hour import without_generators
 from openpoint.formulations.schedule import day_voltage_bounds
-from openpoint.network.day import load_factors
+from openpoint.network.day import load_factors, scaled
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.kernel.periods import Periods, bounds_of_periods, sum_of_periods
@@ -238,9 +238,9 @@ class DayRelaxation:
         self.first = self._first()
         k, m, n = len(copies), len(self.branch), net.n_terminals
         factor = [load_factors(day, c.realisation) for c in copies]
-        current = np.array([net.s_current + day.load_current[c.period] * f for c, f in zip(copies, factor)])
+        current = np.array([net.s_current + scaled(day.load_current[c.period], f) for c, f in zip(copies, factor)])
         fixed = without_banks(net, movable_devices(question)).s_impedance
-        steady = np.array([fixed + day.load_impedance[c.period] * f for c, f in zip(copies, factor)])
+        steady = np.array([fixed + scaled(day.load_impedance[c.period], f) for c, f in zip(copies, factor)])
         self.periods = Periods(
             **{name: np.zeros((k, n)) for name in ("y", "mu")},
             **{
@@ -422,7 +422,7 @@ class DayRelaxation:
                 low, high = day.export_price[self._t, s], day.source_price[self._t, s]
                 y[..., bus] = np.clip(y[..., bus], low, high)
             if np.isinf(supply.s_max[s]) and np.isinf(supply.q_max[s]) and np.isinf(supply.q_min[s]):
-                mu[..., bus] = 0.0
+                mu[..., bus] = np.clip(mu[..., bus], 0.0, day.price_reactive[self._t])
         return y, mu
 
     def price(self) -> Floats:
