@@ -64,8 +64,9 @@ cloudy,evening,1.08,1,0.3
 |---|---|
 | `future` | name; futures are in the order of their first rows |
 | `period` | a period of the day; every future has a row for each |
-| `load`, `reactive`, `solar`, `wind` | shares of the forecast, 1 = the same, of all loads or sources without their own column |
-| `load at 6`, `reactive load at 6`, `solar10` | the same of the load at a bus, of its reactive part, and of a renewable source, by their names; without a column of its own the reactive load goes with the active one |
+| `load`, `solar`, `wind` | shares of the forecast, 1 = the same, of loads or sources without their own column |
+| `reactive` | the same of all reactive loads; without a column the reactive load goes with the active one |
+| `load at 6`, `reactive load at 6`, `solar10` | the same of one bus, and of a renewable source, by their names |
 | `probability` | the same in all rows of a future, sums to one over the futures; `--risk worst` needs none |
 
 Columns that are left out are as forecast. No source has more than its rating. Prices are those of the day in all

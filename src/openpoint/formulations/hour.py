@@ -78,8 +78,7 @@ class HourFlow(SecondStage):
             take, where it has a price.
         renewable: (R) active and (R) reactive power that is fed in.
         shed: active power of the terminals `sheddable`. shed_q: of `sheddable_reactive`.
-        moved: what comes, what leaves, and the reactive power that comes, of the
-            terminals `movable`.
+        moved: what comes, what leaves, and the reactive power that comes, of the terminals `movable`.
     """
 
     flow: DistFlow
