@@ -17,7 +17,7 @@ from tests.builders.days import prepared
     ("given", "told"),
     [
         ({"budget": 2}, "nothing is uncertain; give uncertain, too"),
-        ({"uncertain": "loads=0.1"}, "the groups are load, solar, wind"),
+        ({"uncertain": "loads=0.1"}, "the groups are load, reactive, solar, wind"),
         ({"uncertain": "load=1.5"}, "give a share from 0 to 1"),
         ({"uncertain": "load=0.1", "budget": "solar=1"}, "name it in uncertain, too"),
         ({"topology": "daily"}, "topology is 'daily'; give 'fixed', 'once' or 'hourly'"),
