@@ -6,6 +6,7 @@ rows, but the duals are needed for the rows of the model as it was written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -288,3 +289,32 @@ def _bounds(rows: sp.csr_array, b: Floats, single: Ints, equation: Bools) -> tup
     np.maximum.at(low, column[from_below], end[from_below])
     np.minimum.at(high, column[from_above], end[from_above])
     return low, high
+
+
+def settled_cones(
+    cones: Sequence[tuple[Ints, ...]], columns: KnownColumns
+) -> tuple[sp.csr_array, Floats, tuple[int, ...]]:
+    """Rows, sides and sizes of the cones over columns (u…, s, t), Σ u² ≤ s t, where some columns are known.
+
+    s + t ≥ ‖(2u, s − t)‖, or s ≥ ‖u‖ where s and t are the same; cones in which all is known are left out.
+    """
+    count = len(columns.factor)
+    unit = sp.csr_array(sp.eye_array(count))
+    rows, sides, sizes = [sp.csr_array((0, count))], [np.empty(0)], list[int]()
+    for cone in cones:
+        columns_of = np.array(cone)  # (parts, C)
+        live = (columns.factor[columns_of] != 0.0).any(axis=0)
+        columns_of = columns_of[:, live]
+        *u, s, t = columns_of
+        same = bool((s == t).all())
+        heights = [unit[s]] if same else [unit[s] + unit[t]]
+        heights += [(1.0 if same else 2.0) * unit[part] for part in u]
+        if not same:
+            heights.append(unit[s] - unit[t])
+        size, number = len(heights), len(s)
+        order = np.arange(size * number).reshape(size, number).T.ravel()
+        moved, constant = columns.applied(-sp.csr_array(sp.vstack(heights))[order])
+        rows.append(moved)
+        sides.append(-constant)
+        sizes += [size] * number
+    return sp.csr_array(sp.vstack(rows)), np.concatenate(sides), tuple(sizes)

@@ -44,7 +44,7 @@ from openpoint.network.day import (
 )
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.solvers.base import StandardForm, Status
-from openpoint.solvers.bounds import KnownColumns, settled
+from openpoint.solvers.bounds import KnownColumns, settled, settled_cones
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.day.model.question import DayQuestion
@@ -412,7 +412,7 @@ def hour_block(
     outside = np.zeros(len(form.c), dtype=np.bool_)
     outside[template.x[free]] = outside[template.u] = outside[template.tight] = True
     linear = settled(form, columns, outside)
-    cone_rows, cone_b, sizes = _cone_rows(template, columns)
+    cone_rows, cone_b, sizes = settled_cones(template.cones, columns)
     whole = sp.csr_array(sp.vstack([linear.a, cone_rows]))
     own = np.ones(len(form.c), dtype=np.bool_)
     own[template.x] = own[template.u] = own[template.tight] = False
@@ -439,30 +439,6 @@ def hour_block(
         constant=columns.constant,
         feasible=linear.feasible,
     )
-
-
-def _cone_rows(template: HourTemplate, columns: KnownColumns) -> tuple[sp.csr_array, Floats, tuple[int, ...]]:
-    """s + t ≥ ‖(2u, s − t)‖, or s ≥ ‖u‖ where s and t are the same; cones in which all is known are left out."""
-    count = len(columns.factor)
-    unit = sp.csr_array(sp.eye_array(count))
-    rows, sides, sizes = [sp.csr_array((0, count))], [np.empty(0)], list[int]()
-    for cone in template.cones:
-        columns_of = np.array(cone)  # (parts, C)
-        live = (columns.factor[columns_of] != 0.0).any(axis=0)
-        columns_of = columns_of[:, live]
-        *u, s, t = columns_of
-        same = bool((s == t).all())
-        heights = [unit[s]] if same else [unit[s] + unit[t]]
-        heights += [(1.0 if same else 2.0) * unit[part] for part in u]
-        if not same:
-            heights.append(unit[s] - unit[t])
-        size, cones = len(heights), len(s)
-        order = np.arange(size * cones).reshape(size, cones).T.ravel()
-        moved, constant = columns.applied(-sp.csr_array(sp.vstack(heights))[order])
-        rows.append(moved)
-        sides.append(-constant)
-        sizes += [size] * cones
-    return sp.csr_array(sp.vstack(rows)), np.concatenate(sides), tuple(sizes)
 
 
 @dataclass(frozen=True)
