@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,16 @@ CASE = Path(__file__).parents[1] / "cases"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings("127.0.0.1", 1234, TOKEN, tmp_path / "kept", Limits(upload_mb=1))
+    return Settings("127.0.0.1", 1234, TOKEN, tmp_path / "kept", Limits(upload_mb=1), api_only=True)
+
+
+@pytest.fixture(scope="session")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a built-in grid has been looked at, once for all tests."""
+    folder = tmp_path_factory.mktemp("looked")
+    desk = Desk(folder, Limits())
+    asyncio.run(desk.look(desk.grids.built_in("civanlar16")))
+    return folder
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_what_ended_is_known_after_a_restart_and_what_runs_is_followed(starts: S
     again.stop(second.identity)
     os.waitpid(runs.get(second.identity).process, 0)  # its parent is this process, and no longer a server
     found = ends(again, second)
-    assert (found.code, found.words) == (None, "ended while nobody looked; its answer is kept")
+    assert (found.code, found.words) == (None, "ended; its answer is kept")
     assert ends(again, third).code == 0
 
 

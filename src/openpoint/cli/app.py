@@ -31,7 +31,7 @@ FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
 OTHERS = {
     "futures": "Draw futures of a grid and write them as a table.",
     "schema": "Print the JSON Schema of a result or of a grid.",
-    "serve": "Open grids, ask studies and keep answers by REST. Ends with Ctrl-C.",
+    "serve": "Open grids, ask studies and keep answers in the browser, or by REST. Ends with Ctrl-C.",
 }
 """Commands that are no studies and have a module of their own, each with the first sentence of its help."""
 

@@ -14,7 +14,7 @@ from openpoint.cli.guard import guarded
 EPILOG = """\b
 Examples:
   openpoint serve my_grid.m
-  openpoint serve --port 8080
+  openpoint serve --api-only --port 8080
   openpoint serve --host 0.0.0.0 --token "$(cat token)"
 
 \b
@@ -44,6 +44,7 @@ def serve(
     folder: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Keeps grids and runs.  [default: .openpoint at home]")
     ] = None,
+    api_only: Annotated[bool, typer.Option("--api-only", help="REST alone, without pages.")] = False,
     runs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Runs at once; others wait.", rich_help_panel=_LIMITS)
     ] = 1,
@@ -53,7 +54,7 @@ def serve(
     ] = 4096,
     upload_mb: Annotated[int, typer.Option(metavar="MB", min=1, help="Of one upload.", rich_help_panel=_LIMITS)] = 64,
 ) -> int:
-    """Open grids, ask studies and keep answers by REST. Ends with Ctrl-C."""
+    """Open grids, ask studies and keep answers in the browser, or by REST. Ends with Ctrl-C."""
     from openpoint.cli.display import console
     from openpoint.web.runs import Limits, require_web
 
@@ -63,7 +64,7 @@ def serve(
 
     limits = Limits(runs, waiting, memory_mb, upload_mb)
     where = folder or Path(os.path.expanduser("~")) / ".openpoint"
-    settings = Settings(host, port, token_for(host, token), where.absolute(), limits)
+    settings = Settings(host, port, token_for(host, token), where.absolute(), limits, api_only)
     out = console()
     run(settings, grid or [], lambda line: out.print(line, soft_wrap=True))
     return 0

@@ -96,7 +96,7 @@ def _pages(grid: Any) -> tuple[str, dict[str, str]]:
     from openpoint.errors import OpenpointError
     from openpoint.report.grids import grid_sheet
     from openpoint.report.page.html import render
-    from openpoint.report.page.model import page_of
+    from openpoint.report.page.model import Page
     from openpoint.report.page.sections import grid_section
     from openpoint.report.scene import State, scene_of
     from openpoint.studies.powerflow.report import html, powerflow_scene
@@ -113,7 +113,7 @@ def _pages(grid: Any) -> tuple[str, dict[str, str]]:
         scene = scene_of(grid, branches["name"], {"before": state}, (v, v, i), feasible=False)
         why, pages = str(error), {}
     picture = grid_section(scene, grid_sheet(scene, grid.name), picture=False)
-    return why, {**pages, CANVAS: render(page_of(grid, "today", [picture], physics=""))}
+    return why, {**pages, CANVAS: render(Page("", "", "today", (picture,), ""))}
 
 
 def _copies(source: str) -> bool:

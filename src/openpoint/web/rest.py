@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Body, FastAPI, File, Form, Header, Request, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.report.terminal.words import bounds_of
@@ -23,6 +23,7 @@ from openpoint.version import __version__
 from openpoint.web.desk import Desk, result_of
 from openpoint.web.grids import OpenGrid
 from openpoint.web.guard import REPORT_POLICY
+from openpoint.web.picture import bounds_page
 from openpoint.web.request import studies
 from openpoint.web.runs import BusyError, Run
 
@@ -77,6 +78,7 @@ class Routes:
             ("POST", "/api/runs", self.start, 202, body),
             ("GET", "/api/runs/{identity}", self.run, 200, {}),
             ("GET", "/api/runs/{identity}/events", self.events, 200, {}),
+            ("GET", "/api/runs/{identity}/bounds.html", self.bounds, 200, {"response_class": HTMLResponse}),
             ("POST", "/api/runs/{identity}/stop", self.stop, 202, {}),
             ("POST", "/api/runs/{identity}/verify", self.verify, 202, {}),
             ("GET", "/api/runs/{identity}/result", self.result, 200, {}),
@@ -157,6 +159,11 @@ class Routes:
                 return
             await asyncio.sleep(_POLL_S)
 
+    async def bounds(self, identity: str) -> HTMLResponse:
+        """The bounds of a run as a page."""
+        page = await asyncio.to_thread(bounds_page, self._run(identity).bounds())
+        return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})
+
     async def stop(self, identity: str) -> dict[str, Any]:
         """Stop a run: it ends with its best answer. The second time it is ended at once, with nothing."""
         self._run(identity)
@@ -177,10 +184,10 @@ class Routes:
         """The certificate."""
         return _download(self._run(identity).certificate)
 
-    async def file(self, identity: str, name: str) -> FileResponse:
-        """A file of the result."""
+    async def file(self, identity: str, name: str, download: bool = False) -> FileResponse:
+        """A file of the result; a page is shown unless it is to be downloaded."""
         path = self._run(identity).outputs.get(name)
-        return _page(path) if name.endswith(".html") else _download(path)
+        return _page(path) if name.endswith(".html") and not download else _download(path)
 
     async def schemas(self) -> list[str]:
         """The names of all JSON Schemas."""

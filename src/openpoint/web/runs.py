@@ -95,10 +95,10 @@ class Run:
             return "waits for its turn"
         if self.state == "running":
             return "stopping, to keep the best answer" if self.stopped else "runs"
-        if self.stopped and self.code == -signal.SIGTERM:
-            return "stopped before there was anything to keep"
         if self.code is None or self.code < 0:
-            return "ended while nobody looked; its answer is kept" if RESULT in self.outputs else KILLED
+            if RESULT in self.outputs:
+                return "ended; its answer is kept"
+            return "stopped before there was anything to keep" if self.code == -signal.SIGTERM else KILLED
         return _CODES.get(self.code, f"ended with exit code {self.code}")
 
     def log(self, after: int = 0) -> list[str]:

@@ -27,7 +27,7 @@ class Settings:
 
     Attributes:
         host, port: where it listens. token: who has it comes in. folder: where grids and runs are kept.
-        limits: of runs and uploads.
+        limits: of runs and uploads. api_only: whether there are no pages.
     """
 
     host: str
@@ -35,6 +35,7 @@ class Settings:
     token: str
     folder: Path
     limits: Limits
+    api_only: bool = False
 
 
 def is_loopback(host: str) -> bool:
@@ -63,7 +64,7 @@ def token_for(host: str, given: str) -> str:
 
 
 def application(desk: Desk, settings: Settings) -> Application:
-    """The application with REST behind the door."""
+    """The application with REST, and with pages unless only that is asked for, behind the door."""
     from openpoint.web.rest import application as rest
 
     app = rest(desk)
@@ -76,6 +77,10 @@ def application(desk: Desk, settings: Settings) -> Application:
                 yield state
 
     app.router.lifespan_context = lifespan
+    if not settings.api_only:
+        from openpoint.web.pages import add_pages
+
+        add_pages(app, desk)
     return Guard(app, settings.token, settings.port, settings.limits.upload_mb)
 
 
@@ -88,6 +93,7 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
     Raises:
         OptionError: a grid that is not there, a port that is taken, or a folder that another server has.
     """
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(settings.folder / "pages"))  # else where we are
     import uvicorn
 
     settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,7 +104,7 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
         listening = _listening(settings.host, settings.port)
         port = listening.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        path = f"/grids/{opened[-1].identity}" if opened else "/"
+        path = f"/grids/{opened[-1].identity}" if opened and not settings.api_only else "/"
         say(f"http://{host}:{port}{path}?token={settings.token}")
         say(f"kept in {settings.folder}; Ctrl-C ends the server, and its runs with their best answers")
         served = application(desk, Settings(**{**vars(settings), "port": port}))
@@ -136,6 +142,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(128)  # who comes before all is imported waits
     except OSError as error:
         made.close()
         raise OptionError(f"cannot listen at {host}, port {port}: {error.strerror or error}; give another") from None

@@ -141,6 +141,36 @@
     show();
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  // Inside a page of `openpoint serve`: tells its height and which branch is chosen, and shows what that page sends.
+  if (window.parent !== window && location.hash === "#framed") {
+    const tell = (said) => window.parent.postMessage(said, "*");
+    new ResizeObserver(() => tell({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
+    for (const chart of grids) {
+      let down = null;
+      chart.canvas.addEventListener("pointerdown", (event) => { down = chart.spot(event); });
+      chart.canvas.addEventListener("click", (event) => {
+        const spot = chart.spot(event), told = chart.under(spot);
+        const still = down && Math.hypot(down.x - spot.x, down.y - spot.y) < 5; // else the picture was moved
+        if (still && told && told.startsWith("branch ")) tell({ chosen: told.split("\n")[0].slice(7) });
+      });
+    }
+    window.addEventListener("message", (event) => {
+      if (event.source !== window.parent) return;
+      for (const chart of grids) {
+        if (!event.data.marks) break;
+        const kept = chart.data.layers.filter((layer) => !layer.mark);
+        const marks = event.data.marks.map(({ name, ...look }) => ({ ...chart.placed("branch", name), ...look }));
+        chart.data.layers = [...kept, ...marks.filter((mark) => "x" in mark).map(({ x, y, ...look }) => ({ kind: "dots", mark: true, x: [x], y: [y], ...look }))];
+        chart.draw();
+      }
+      const fresh = event.data.chart && charts[0];
+      if (fresh) {
+        fresh.data = event.data.chart;
+        fresh.reset();
+      }
+    });
+    tell({ ready: true });
+  }
   const paper = (on) => {
     document.documentElement.classList.toggle("light", on);
     charts.forEach((chart) => chart.paint());

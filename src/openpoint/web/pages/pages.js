@@ -1,0 +1,15 @@
+"use strict";
+// The frames of a page: their heights, and what is said between them and the page.
+function sendTo(identity, what) {
+  document.getElementById(identity)?.contentWindow?.postMessage(what, "*");
+}
+
+window.addEventListener("message", (event) => {
+  for (const frame of document.querySelectorAll("iframe.framed")) {
+    if (frame.contentWindow !== event.source || typeof event.data !== "object" || !event.data) continue;
+    const { height, chosen, ready } = event.data;
+    if (Number.isFinite(height)) frame.style.height = `${Math.min(height, 40000)}px`;
+    if (typeof chosen === "string") emitEvent("chosen", chosen);
+    if (ready) emitEvent("framed", frame.id);
+  }
+});
