@@ -332,6 +332,28 @@ def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
         yield Problem("branches", "", "switchable", message, "Make branches switchable, or open some")
 
 
+def out_of_reach(grid: Tables) -> list[list[str]]:
+    """Buses that no source reaches on any of their phases, even with every switchable branch closed; by piece.
+
+    The grid may have other faults.
+    """
+    wires = _wires(grid)
+    usable = wires.switchable | wires.closed
+    part = components(wires.n, wires.fr[usable], wires.to[usable])
+    fed = np.isin(part, part[wires.at])
+    names = [bus for bus, _ in wires.terminals]
+    reached = {bus for bus, is_fed in zip(names, fed, strict=True) if is_fed}
+    lost = [n for n, bus in enumerate(names) if bus not in reached]
+    # Phases of a bus belong together, and so do pieces that share one.
+    number = {bus: k for k, bus in enumerate(dict.fromkeys(names))}
+    of = np.array([number[bus] for bus in names], dtype=np.int64)
+    piece = components(len(number), of[wires.fr[usable]], of[wires.to[usable]])
+    found: dict[int, list[str]] = {}
+    for bus in dict.fromkeys(names[n] for n in lost):
+        found.setdefault(int(piece[number[bus]]), []).append(bus)
+    return list(found.values())
+
+
 def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
     usable = wires.switchable | wires.closed
     part = components(wires.n, wires.fr[usable], wires.to[usable])

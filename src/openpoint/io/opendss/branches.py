@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from openpoint.arrays import Complexes
+from openpoint.arrays import Complexes, Floats
 from openpoint.io.opendss.engine import numbers_of
 from openpoint.io.opendss.reading import LETTER, Reading
 from openpoint.io.text import star_of
@@ -73,27 +73,29 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     if ends is None:
         return
     (fr, nodes), (to, nodes_to) = ends
-    if nodes != nodes_to or 0 in nodes or len(set(nodes)) < len(nodes):
+    kept = sorted({n for n in nodes if n})
+    if nodes != nodes_to or not kept:
         message = f"its ends have the nodes {_shown(nodes)} and {_shown(nodes_to)}: phases that change are not read"
-        reading.fault(element, message, "Give both ends the same nodes, each once")
+        reading.fault(element, message, "Give both ends the same nodes, of which one at least is a phase")
         return
     closed = enabled and is_closed(reading, element, len(nodes))
-    order = np.argsort(nodes)
-    phases = "".join(LETTER[nodes[k]] for k in order)
+    phases = "".join(LETTER[node] for node in kept)
     engine.Lines.Name(name)
     length, n = engine.Lines.Length(), len(nodes)
     stretch = engine.Solution.Frequency() / reading.value("basefreq")
     matrices = [np.array(m()).reshape(n, n) for m in (engine.Lines.RMatrix, engine.Lines.XMatrix, engine.Lines.CMatrix)]
-    r, x, c = (matrix[np.ix_(order, order)] * length for matrix in matrices)
+    r, x, c = (matrix * length for matrix in matrices)
     x = x * stretch
     b = c * (2.0 * math.pi * engine.Solution.Frequency() * 1e-3)  # nF to µS
     if enabled and closed and stretch != 1.0:  # the engine changes the earth return too
-        r, x = (part[np.ix_(order, order)] for part in _series(engine, n))
-    if enabled and not closed and b.any() and _hangs(reading):
-        message = "it is open at one terminal; its charging, which stays at the other one, is left out"
-        reading.note(
-            element, message, "What is read loses a little more or less than the circuit", changes_figures=True
-        )
+        r, x = _series(engine, n)
+    r, x, b = _by_phase(np.array([[node == phase for phase in kept] for node in nodes], dtype=np.float64), r, x, b)
+    if enabled and not closed and _hangs(reading):
+        if kvar := float(b.trace()) * reading.phase_kv(fr) ** 2 * 1e-3:
+            message = "it is open at one terminal; its charging, which stays at the other one, is left out"
+            reading.note(
+                element, message, f"What is read has {kvar:.2g} kvar less than the circuit", changes_figures=True
+            )
     amps = engine.Lines.NormAmps()
     row: dict[str, Any] = {
         "name": reading.name(element),
@@ -118,6 +120,23 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
             b_us=triangle(b) if b.any() else [],
             length_km=None if metres is None else length * metres / 1000.0,
         )
+
+
+def _by_phase(at: Floats, r: Floats, x: Floats, b: Floats) -> tuple[Floats, Floats, Floats]:
+    """The matrices of a line by phase, where its conductors may share one or be grounded at both ends: exact.
+
+    A grounded conductor and one in parallel add to the currents as Kron's reduction has it: with A (conductors, phases)
+    the voltages of the conductors are A v, and 1 / Z becomes Aᵀ Z⁻¹ A.
+
+    Args:
+        at: (conductors, phases) 1 where a conductor is at a phase. r, x, b: (conductors, conductors).
+    """
+    n, m = at.shape
+    if n == m and (at.sum(axis=0) == 1).all():  # in another order at most
+        r, x, b = (at.T @ part @ at for part in (r, x, b))
+        return r, x, b
+    z = np.linalg.inv(at.T @ np.linalg.inv(r + 1j * x) @ at)
+    return z.real, z.imag, at.T @ b @ at
 
 
 def _series(engine: Any, n: int) -> tuple[Any, Any]:

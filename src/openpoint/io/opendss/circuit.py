@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from openpoint.io.opendss.branches import read_line, read_reactor, read_source, 
 from openpoint.io.opendss.engine import property_of, solve_today
 from openpoint.io.opendss.reading import LETTER, Reading, grouped, in_words
 from openpoint.io.opendss.shunts import (
+    Groups,
     find_pockets,
     note_bent_loads,
     read_capacitor,
@@ -86,7 +88,7 @@ def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, ha
     reading.count(elements)
     with_power = [e for e in elements if e.partition(".")[0] not in (*_CONTROLS, *_PASSIVE)]
     pockets = find_pockets(reading, with_power) if has_flow else []
-    _buses(reading, places, {bus for pocket in pockets for bus in pocket.buses})
+    _buses(reading, places, {bus for pocket in pockets for bus in pocket.buses}, _levels(reading, elements))
     if reading.faults:  # nothing else can be converted
         return
     _controls(reading, elements)
@@ -137,19 +139,43 @@ def _is_tie(reading: Reading, element: str) -> bool:
     return reading.text("switch").lower() in ("true", "yes", "y", "t") or element in reading.switchable
 
 
-def _buses(reading: Reading, places: Places, leave_out: set[str]) -> None:
+def _levels(reading: Reading, elements: list[str]) -> dict[str, str]:
+    """By bus, one bus of those that lines join, open ones included: they have one nominal voltage."""
+    group = Groups()
+    for element in elements:
+        if element.startswith("line."):
+            group.join(bus for bus, _ in reading.terminals(element))
+    return {name.lower(): group.of(name.lower()) for name in reading.engine.Circuit.AllBusNames()}
+
+
+def _buses(reading: Reading, places: Places, leave_out: set[str], level: dict[str, str]) -> None:
+    """The buses; what lines join takes the nominal voltage of most of them.
+
+    OpenDSS gives each bus the base nearest to its voltage without load, which is wrong where that is far from nominal.
+    """
     engine = reading.engine
     unknown: list[str] = []
+    found: dict[str, Counter[float]] = {}
+    for name in engine.Circuit.AllBusNames():
+        engine.Circuit.SetActiveBus(name)
+        if (kv := round(engine.Bus.kVBase() * math.sqrt(3.0), 9)) > 0:
+            found.setdefault(level[name.lower()], Counter())[kv] += 1
+    common = {of: max(kvs, key=lambda kv: (kvs[kv], kv)) for of, kvs in found.items()}
+    others = sum(kvs.total() - max(kvs.values()) for kvs in found.values())
+    if others:
+        message = f"{others} buses have another nominal voltage than most that lines join with them; theirs is taken"
+        reading.note("", message, "Check Set VoltageBases=[…] where per-unit voltages look wrong")
     for name in engine.Circuit.AllBusNames():
         if name.lower() in leave_out:
             continue
         engine.Circuit.SetActiveBus(name)
-        bus, kv = name.lower(), engine.Bus.kVBase() * math.sqrt(3.0)
+        bus = name.lower()
+        # 2.4017… kV times √3 is 4.16 kV but for rounding.
+        kv = common.get(level[bus], 0.0)
         phases = "".join(LETTER[n] for n in sorted(engine.Bus.Nodes()) if n in LETTER)
         if kv <= 0:
             unknown.append(bus)
-        # 2.4017… kV times √3 is 4.16 kV but for rounding.
-        reading.bus_kv[bus] = round(kv, 9)
+        reading.bus_kv[bus] = kv
         reading.bus_phases[bus] = phases
         x, y = places.get(bus, (None, None))
         reading.add("buses", name=bus, vn_kv=reading.bus_kv[bus], phases=phases, x=x, y=y)

@@ -6,7 +6,10 @@ its own controls. The grid is taken from this solved circuit: line matrices afte
 given (matrices, sequences, geometries), and taps, capacitor steps and switches in the state set by the controls.
 
 - Names are those of the elements, in lower case, where they are given once in their table, else `class.name`.
-- Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused.
+- Phases 1, 2, 3 are a, b, c. Neutrals, and phases that change along a branch, are refused. Conductors of a line that
+  are grounded at both ends, or share a phase, are reduced exactly.
+- Pieces that nothing can feed, even with every switch closed, are left out, with a note.
+- Buses that lines join have one nominal voltage, that of most of them.
 - Lines with Switch=yes, or with a SwtControl, relay, recloser or fuse, are switchable, and transformers with a
   SwtControl; nothing else is. Lines with a negligible impedance are in the table `switches`. Their rating is read
   unless it is OpenDSS's default of 400 A.
@@ -42,6 +45,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
+from openpoint.grid.unfed import without_unfed
 from openpoint.io.opendss.circuit import PURPOSES as PURPOSES
 from openpoint.io.opendss.process import run_script
 from openpoint.io.opendss.statement import REPORTS
@@ -69,11 +73,13 @@ def grid_from_file(path: str | os.PathLike[str], *, solve: bool = True) -> Grid:
     places, notes = _places(script)
     found = run_script("grid", path.name, script, places=places, solve=solve)
     problems = [Problem(*parts) for parts in found["notes"]]
-    return Grid.from_tables(
-        found["name"],
-        found["tables"],
-        source=f"OpenDSS file {path.name}",
-        notes=[*notes, *problems, *script.notes, *cut_notes(script), *_left_out_note(path.name, script)],
+    return without_unfed(
+        Grid.from_tables(
+            found["name"],
+            found["tables"],
+            source=f"OpenDSS file {path.name}",
+            notes=[*notes, *problems, *script.notes, *cut_notes(script), *_left_out_note(path.name, script)],
+        )
     )
 
 

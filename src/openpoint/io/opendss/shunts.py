@@ -30,6 +30,7 @@ _SHARES = {
     7: {"power": (1.0, 0.0), "impedance": (0.0, 1.0)},
 }
 _FIXED_KVAR = (6, 7)
+_BANDLESS = (2, 7, 8)
 _CVR = {"current": (1.0, 0.0), "impedance": (0.0, 1.0)}
 _BY_EXPONENT = {0.0: "power", 1.0: "current", 2.0: "impedance"}
 DEGREE = {"power": 0, "current": 1, "impedance": 2}
@@ -74,8 +75,8 @@ def read_load(reading: Reading, element: str) -> None:
             message = f"the load is negative; it is read as a fixed generator of {-part_p:g} kW"
             reading.note(element, message, "If the sign slipped, correct it")
         else:
-            # A pure impedance has none, nor has the fixed impedance of model 7.
-            own = {} if engine.Loads.Model() == 2 or (engine.Loads.Model(), model) == (7, "impedance") else band
+            # An impedance has none, but that of model 4 or 3, whose reactive power follows the voltage squared.
+            own = {} if model == "impedance" and engine.Loads.Model() in _BANDLESS else band
             reading.add("loads", name=label, **place, model=model, **power, **own)
 
 
@@ -277,7 +278,7 @@ def find_pockets(reading: Reading, elements: list[str]) -> list[Pocket]:
     units = {e: at for e, at in ends.items() if e.startswith("transformer.") and _is_split(reading, e, at)}
     if not units:
         return []
-    group = _Groups()
+    group = Groups()
     for element, at in ends.items():
         if element not in units:
             group.join(bus for bus, _ in at)
@@ -386,7 +387,7 @@ def _is_split(reading: Reading, element: str, at: list[tuple[str, list[int]]]) -
     return bool(more) or sorted(near) != sorted(far) or all(near)
 
 
-class _Groups:
+class Groups:
     """Groups of buses that elements join (union-find)."""
 
     def __init__(self) -> None:
