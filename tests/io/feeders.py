@@ -56,6 +56,22 @@ New Line.L2 phases=2 bus1=B.3.1 bus2=C.3.1 r1=.4 x1=.5 r0=1 x0=1.5 length=1
 New Load.C bus1=C.3 phases=1 kv=7.2 kw=100 pf=.9
 """
     + LOAD,
+    "conductors that are grounded or share a phase": SUB
+    + LINE
+    + """New Line.L2 phases=3 bus1=B.1.2.0 bus2=C.1.2.0 r1=.4 x1=.5 r0=1 x0=1.5 c1=9 c0=4 length=2
+New Line.L3 phases=3 bus1=C.2.2.1 bus2=D.2.2.1 r1=.4 x1=.5 r0=1 x0=1.5 length=2
+New Load.C bus1=D.1 phases=1 kv=7.2 kw=100 pf=.9
+New Load.F bus1=D.2 phases=1 kv=7.2 kw=150 pf=.9
+"""
+    + LOAD,
+    "low voltages, and bases that lines do not join": SUB
+    + LINE
+    + """New Load.M bus1=B phases=3 kv=12.47 kw=9000 kvar=4000 vminpu=.92 vmaxpu=1.5 model=8 zipv=[.5 0 .5 1 0 0 0]
+New Line.L2 phases=1 bus1=B.1 bus2=C.1 r1=9 x1=9 length=1
+New Load.P bus1=C.1 phases=1 kv=7.6 kw=1100 pf=.95 vminpu=.95 model=1
+New Load.I bus1=B.2 phases=1 kv=6.6 kw=300 pf=.95 vminpu=.95 model=5
+New Load.V bus1=B.3 phases=1 kv=7.6 kw=300 pf=.95 vminpu=.95 model=4
+""",
     "wye-delta and back": SUB
     + LINE
     + """New Transformer.T phases=3 windings=2 xhl=4 wdg=1 bus=B conn=wye kv=12.47 kva=500 %r=.6

@@ -85,6 +85,40 @@ def test_the_grid_has_the_voltages_and_losses_of_the_file(name: str, tmp_path: P
     assert flows.ac_max_mismatch_pu < 1e-4
 
 
+def test_what_nothing_can_feed_is_left_out_and_told(tmp_path: Path) -> None:
+    """A dead piece, a dead phase of a line, and what hangs at them; the rest has the flow of the file."""
+    more = """New Line.L2 bus1=B.1.2.3 bus2=C.1.2.3 r1=0.3 x1=0.6 length=1
+New Line.Fuse phases=1 bus1=C.1 bus2=D.1 r1=0.3 x1=0.6 length=1
+New Line.L3 bus1=D.1.2.3 bus2=E.1.2.3 r1=0.3 x1=0.6 length=1
+New Load.E bus1=E.1.2.3 phases=3 kv=12.47 kw=90
+New Line.Stub phases=3 bus1=X.1.2.3 bus2=Y.1.2.3 r1=0.3 x1=0.6 length=1
+New Load.Y bus1=Y phases=3 kv=12.47 kw=40
+"""
+    path = put(tmp_path, SUB + LINE + LOAD + more)
+    grid = grid_from_file(path)
+    assert grid.problems() == [note for note in grid.notes if note.severity == "warning"]
+    assert not {"x", "y"} & set(grid.buses["name"])
+    phases = dict(grid.buses.select("name", "phases").iter_rows())
+    assert (phases["c"], phases["d"], phases["e"]) == ("abc", "a", "a")
+    assert dict(grid.loads.select("name", "p_kw").iter_rows()) == pytest.approx({"d": 900.0, "e": 30.0})
+    (note,) = [note for note in grid.notes if "nothing can feed" in note.message]
+    assert "1 piece (first buses: x) and phase 'bc' of d, phase 'bc' of e" in note.message
+    assert "left out, 2 buses and loads of 100.000 kW" in note.message
+    expected = voltages_of_opendss(path)
+    found = voltages_of_grid(grid)
+    assert max(abs(v - expected[key]) for key, v in found.items() if key in expected) < 1e-4
+
+
+def test_lines_join_buses_of_one_nominal_voltage(tmp_path: Path) -> None:
+    """OpenDSS takes the base nearest to a voltage, which here is far from nominal."""
+    heavy = LINE.replace("length=2", "length=70") + "New Load.D bus1=B phases=3 kv=12.47 kw=2000 kvar=900 model=2\n"
+    body = script(SUB + heavy + "New Line.L2 bus1=A bus2=C length=.1\n")
+    path = tmp_path / "feeder.dss"
+    path.write_text(body.replace("[69 12.47 0.48]", "[69 12.47 9]\nSolve"))
+    grid = grid_from_file(path)
+    assert set(grid.buses.filter(pl.col("vn_kv") < 60.0)["vn_kv"]) == {12.47}
+
+
 def test_names_phases_and_levels(tmp_path: Path) -> None:
     grid = read(tmp_path, FEEDERS["matrices in another order of phases"])
     assert grid.name == "small"

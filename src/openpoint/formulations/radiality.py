@@ -23,7 +23,7 @@ Theory: docs/methods.md M1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -31,7 +31,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.errors import InputError, Problem
-from openpoint.graph import bridges, components
+from openpoint.graph import bridges, components, forest
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import refuse_locked_meshes
 from openpoint.network import Network
@@ -258,17 +258,36 @@ def _together(branch: Ints, some: Bools) -> Bools:
 
 
 def choices_of(network: Network, must_close: Bools, must_open: Bools) -> Choices:
-    """What is left to decide over conductors, of states given by branch (B)."""
+    """What is left to decide over conductors, of states given by branch (B); permanently closed loops do not count."""
     branch = network.conductor_branch
-    return contract_coupled(
+    closed, opened = must_close[branch], must_open[branch]
+    tree = np.flatnonzero(~(loop_closers(network) & closed))
+    found = contract_coupled(
         network.n_terminals,
-        network.terminal_fr,
-        network.terminal_to,
-        branch,
+        network.terminal_fr[tree],
+        network.terminal_to[tree],
+        branch[tree],
         network.source_terminal,
-        must_close[branch],
-        must_open[branch],
+        closed[tree],
+        opened[tree],
     )
+    state = np.ones(network.n_conductors)
+    state[tree] = found.state
+    return replace(found, free=tree[found.free], state=state, loop=tuple(tree[list(found.loop)].tolist()))
+
+
+def loop_closers(network: Network) -> Bools:
+    """(E) conductors without which the permanently closed loops of a grid of phases are open, one a loop.
+
+    Such a loop consists of lines and switches that cannot be opened.
+    """
+    found = np.zeros(network.n_conductors, dtype=np.bool_)
+    kinds = np.array([kind != "transformers" for kind in network.branch_kinds], dtype=np.bool_)
+    held = np.flatnonzero(network.closed & ~network.switchable & kinds[network.conductor_branch])
+    if not network.is_balanced and len(held):
+        in_tree = forest(network.n_terminals, network.terminal_fr[held], network.terminal_to[held])
+        found[held[~in_tree]] = True
+    return found
 
 
 def is_radial_state(network: Network, closed: Bools) -> bool:

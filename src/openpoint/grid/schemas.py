@@ -215,7 +215,7 @@ class Loads(TableSchema):
 
     `power`, `current` and `impedance` are constant; the power of a `cvr` load follows the voltage, its reactive power
     the square of it. In the AC power flow by OpenDSS a load goes over to an impedance where its voltage leaves
-    `v_min_pu … v_max_pu` (below, by degrees).
+    `v_min_pu … v_max_pu`: below by degrees to that of its power at its rated voltage.
     """
 
     name = _name()
@@ -227,6 +227,9 @@ class Loads(TableSchema):
     q_kvar = _number("reactive power at nominal voltage; negative = capacitive", "kvar", default=0.0)
     v_min_pu = _optional("voltage below which the load is an impedance; empty = none", "pu")
     v_max_pu = _optional("voltage above which the load is an impedance; empty = none", "pu")
+    v_rated_pu = _number(
+        "rated voltage, per unit of the nominal one of the bus; matters below v_min_pu only", "pu", default=1.0
+    )
 
 
 class Generators(TableSchema):

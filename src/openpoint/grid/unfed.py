@@ -1,6 +1,8 @@
-"""Pieces of a grid that nothing can feed: left out, and told."""
+"""What nothing can feed in a grid: left out, and told."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,30 +13,77 @@ from openpoint.grid.rules.wiring import out_of_reach
 from openpoint.grid.schemas import BRANCH_TABLES
 
 _SHOWN = 8
+_MATRICES = ("r_ohm", "x_ohm", "g_us", "b_us")
+_TOTALS = ("p_kw", "q_kvar")
+
+Row = dict[str, Any]
 
 
 def without_unfed(grid: Grid) -> Grid:
-    """The grid without the buses that no source reaches on any phase, even with every switchable branch closed.
+    """The grid without the phases of buses that no source reaches, even with every switchable branch closed.
 
-    What is at them goes with them, and a note of the grid counts and names the pieces. Such pieces carry no current in
-    any state. A bus of which some phases are reached stays whole.
+    What is at them goes with them, and a note of the grid counts and names them. Lines keep the conductors of the
+    phases that are left, loads between phase and neutral their share of these; loads between a phase that is left and
+    one that is not are left out.
     """
     pieces = out_of_reach(grid)
     if not pieces:
         return grid
-    lost = [bus for piece in pieces for bus in piece]
-    tables = {}
-    for kind, frame in grid.tables().items():
-        ends = ("from_bus", "to_bus") if kind in BRANCH_TABLES else ("name",) if kind == "buses" else ("bus",)
-        tables[kind] = frame.filter(~pl.any_horizontal(pl.col(ends).is_in(lost)))
-    load = float(np.sum(grid.loads["p_kw"].sum() - tables["loads"]["p_kw"].sum()))
-    shown = ", ".join(piece[0] for piece in pieces[:_SHOWN])
-    more = f" and {len(pieces) - _SHOWN} more" if len(pieces) > _SHOWN else ""
-    first = "the piece" if len(pieces) == 1 else f"{len(pieces)} pieces"
+    lost: dict[str, str] = {}
+    for bus, phase in (terminal for piece in pieces for terminal in piece):
+        lost[bus] = lost.get(bus, "") + phase
+    tables = {kind: _reduced(kind, frame, lost) for kind, frame in grid.tables().items()}
+    load = float(grid.loads["p_kw"].sum() - tables["loads"]["p_kw"].sum())
+    kept = set(tables["buses"]["name"])
+    whole = [piece[0][0] for piece in pieces if piece[0][0] not in kept]
+    parts = [f"phase {phases!r} of {bus}" for bus, phases in lost.items() if bus in kept]
+    found = [_told(whole, f"{len(whole)} piece{'s' * (len(whole) > 1)} (first buses: ", ")"), _told(parts, "", "")]
     message = (
-        f"{first} that nothing can feed, even with every switchable branch closed, {len(lost)} buses with loads of "
-        f"{load:.3f} kW, left out (first buses: {shown}{more})"
+        f"nothing can feed {' and '.join(part for part in found if part)}, even with every switchable branch closed: "
+        f"left out, {grid.buses.height - tables['buses'].height} buses and loads of {load:.3f} kW"
     )
-    remedy = "If it belongs to the grid, add or close a branch to it, or a source"
+    remedy = "What belongs to the grid needs a branch that is closed or switchable, or a source"
     note = Problem("buses", "", "", message, remedy, "warning")
     return Grid.from_tables(grid.name, tables, title=grid.title, source=grid.source, notes=(*grid.notes, note))
+
+
+def _told(names: list[str], before: str, after: str) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{before}{', '.join(names[:_SHOWN])}{more}{after}" if names else ""
+
+
+def _reduced(kind: str, frame: pl.DataFrame, lost: dict[str, str]) -> pl.DataFrame:
+    """The rows of a table that are left; `lost`: phases by bus."""
+    columns = ("from_bus", "to_bus") if kind in BRANCH_TABLES else ("name",) if kind == "buses" else ("bus",)
+    touched = pl.any_horizontal(pl.col(columns).is_in(list(lost)))
+    if kind == "sources" or frame.filter(touched).is_empty():
+        return frame
+    rows = (
+        _row(kind, row, {p for at in columns for p in lost.get(row[at], "")}) for row in frame.iter_rows(named=True)
+    )
+    return pl.DataFrame([row for row in rows if row is not None], schema=frame.schema, orient="row")
+
+
+def _row(kind: str, row: Row, gone: set[str]) -> Row | None:
+    """A row without some phases; None where nothing is left."""
+    phases = row["phases"]
+    kept = [k for k, phase in enumerate(phases) if phase not in gone]
+    if len(kept) == len(phases):
+        return row
+    if not kept or "delta" in row.get("connection", "wye"):
+        return None
+    reduced = row | {"phases": "".join(phases[k] for k in kept)}
+    if kind == "lines":
+        reduced |= {name: _submatrix(row[name], len(phases), kept) for name in _MATRICES}
+    elif kind in ("loads", "generators", "capacitors"):
+        reduced |= {name: row[name] * len(kept) / len(phases) for name in _TOTALS if name in row}
+    return reduced
+
+
+def _submatrix(triangle: list[float], n: int, kept: list[int]) -> list[float]:
+    """Lower triangle of the rows and columns that are kept."""
+    if not triangle:
+        return triangle
+    full = np.zeros((n, n))
+    full[np.tril_indices(n)] = triangle
+    return [float(v) for v in full[np.ix_(kept, kept)][np.tril_indices(len(kept))]]

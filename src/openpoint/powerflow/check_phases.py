@@ -33,6 +33,7 @@ class Powers:
     Attributes:
         shares: share of each load at terminals and pairs. load: (L, K) at nominal voltage. load_more: (L, K) power in
             addition to that of the table. low, high: (L) voltage band in which the model of a load applies.
+            rated: (L) rated voltage, per unit of the nominal one.
         made_wye, made_delta: (N, G), (D, G) where generators feed in. made_more: (G, K) power in addition to that of
             the table.
     """
@@ -42,6 +43,7 @@ class Powers:
     load_more: Complexes
     low: Floats
     high: Floats
+    rated: Floats
     made_wye: sp.csr_array
     made_delta: sp.csr_array
     made_more: Complexes
@@ -66,6 +68,7 @@ class Powers:
             load_more=load - tables[0],
             low=grid.loads["v_min_pu"].fill_null(0.0).to_numpy(),
             high=grid.loads["v_max_pu"].fill_null(np.inf).to_numpy(),
+            rated=grid.loads["v_rated_pu"].to_numpy(),
             made_wye=made_wye,
             made_delta=made_delta,
             made_more=np.where(free[:, None], 0.0, made) - tables[1],
@@ -113,10 +116,12 @@ def _drawn(known: Network | DeltaLoads, size: Floats, powers: Powers, shares: sp
         astray = (u < low) | (u > high)
         if astray.any():
             p_model, q_model = models.p_models[k], models.q_models[k]
-            beyond = _beyond(p_model if p_model == q_model else "cvr", u, low, high)
-            s = powers.load[k] * share
-            inside = s.real * u ** _DEGREE[p_model] + 1j * s.imag * u ** _DEGREE[q_model]
-            drawn[row] += np.where(astray, beyond * s - inside, 0.0)
+            of_bus = powers.rated[k]
+            beyond = _beyond(p_model if p_model == q_model else "cvr", u / of_bus, low / of_bus, high / of_bus)
+            s, p, q = powers.load[k] * share, _DEGREE[p_model], _DEGREE[q_model]
+            at_rated = s.real * of_bus**p + 1j * s.imag * of_bus**q
+            inside = s.real * u**p + 1j * s.imag * u**q
+            drawn[row] += np.where(astray, beyond * at_rated - inside, 0.0)
     return np.asarray(drawn)
 
 

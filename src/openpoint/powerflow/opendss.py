@@ -176,6 +176,8 @@ class OpenDssCircuit:
         grid, network = self.grid, self.network
         loads = _rows("loads_kva", loads_kva, grid.loads)
         generators = _rows("generators_kva", generators_kva, grid.generators)
+        rated = write.rated_share(grid)
+        loads = loads.real * rated.real + 1j * loads.imag * rated.imag
         size = max(len(loads), len(generators)) if len(loads) and len(generators) else 0
         if {len(loads), len(generators)} - {1, size}:
             raise OptionError(

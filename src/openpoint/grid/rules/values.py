@@ -39,6 +39,7 @@ RULES = (
     positive("buses", "vn_kv"),
     not_negative("buses", "v_min_pu"),
     positive("buses", "v_max_pu"),
+    positive("loads", "v_rated_pu"),
     Rule(
         "buses",
         "v_min_pu",

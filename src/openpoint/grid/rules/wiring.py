@@ -3,7 +3,7 @@
 Checked on terminals (bus, phase), so that two parallel single-phase lines of different phases are no loop. Today's
 state is meshed where closed branches form a loop or join two sources. A loop of which no branch is switchable is held:
 in a balanced grid it stays closed, and a state is radial if every bus outside of permanently closed loops is on one
-path. In a grid of phases it is a fault, unless it has a transformer, which a user may name as switchable. Sources that
+path. So it is in a grid of phases, unless it has a transformer, which a user may name as switchable. Sources that
 are joined by branches which cannot open are a fault in a grid of phases, and where all these are switches, without
 impedance, which do not say what each source delivers.
 """
@@ -289,7 +289,8 @@ def _meshes(wires: _Wires) -> list[Mesh]:
         way = path(wires.n, fr[among], to[among], start, goal) if len(among) else None
         edges = [*head, *among[way or []].tolist()]
         branches = tuple(dict.fromkeys(wires.branch[closed[e]] for e in edges))
-        return Mesh(branches, sources, not wires.switchable[closed[edges]].any(), wires.is_balanced)
+        lines_alone = not sources and all(kind != "transformers" for kind, _ in branches)
+        return Mesh(branches, sources, not wires.switchable[closed[edges]].any(), wires.is_balanced or lines_alone)
 
     found: list[Mesh] = []
     # A branch of three phases closes a loop in each of them.
@@ -332,26 +333,28 @@ def _fixed_meshes(wires: _Wires) -> Iterator[Problem]:
         yield Problem("branches", "", "switchable", message, "Make branches switchable, or open some")
 
 
-def out_of_reach(grid: Tables) -> list[list[str]]:
-    """Buses that no source reaches on any of their phases, even with every switchable branch closed; by piece.
+def out_of_reach(grid: Tables) -> list[list[tuple[str, str]]]:
+    """Phases of buses that no source reaches, even with every switchable branch closed; by piece, whole buses first.
 
-    The grid may have other faults.
+    The grid may have other faults. Empty where it has no source.
     """
     wires = _wires(grid)
     usable = wires.switchable | wires.closed
     part = components(wires.n, wires.fr[usable], wires.to[usable])
     fed = np.isin(part, part[wires.at])
-    names = [bus for bus, _ in wires.terminals]
-    reached = {bus for bus, is_fed in zip(names, fed, strict=True) if is_fed}
-    lost = [n for n, bus in enumerate(names) if bus not in reached]
-    # Phases of a bus belong together, and so do pieces that share one.
-    number = {bus: k for k, bus in enumerate(dict.fromkeys(names))}
-    of = np.array([number[bus] for bus in names], dtype=np.int64)
-    piece = components(len(number), of[wires.fr[usable]], of[wires.to[usable]])
-    found: dict[int, list[str]] = {}
-    for bus in dict.fromkeys(names[n] for n in lost):
-        found.setdefault(int(piece[number[bus]]), []).append(bus)
-    return list(found.values())
+    if not wires.sources or fed.all():
+        return []
+    number = {bus: k for k, bus in enumerate(dict.fromkeys(bus for bus, _ in wires.terminals))}
+    of = np.array([number[bus] for bus, _ in wires.terminals], dtype=np.int64)
+    reached = np.zeros(len(number), dtype=np.bool_)
+    reached[of[fed]] = True
+    # Phases of a bus belong together where none is reached; a bus that is reached on others is a piece of its own.
+    dark = usable & ~reached[of[wires.fr]] & ~reached[of[wires.to]]
+    piece = components(len(number), of[wires.fr[dark]], of[wires.to[dark]])
+    found: dict[tuple[bool, int], list[tuple[str, str]]] = {}
+    for n in np.flatnonzero(~fed).tolist():
+        found.setdefault((bool(reached[of[n]]), int(piece[of[n]])), []).append(wires.terminals[n])
+    return [found[key] for key in sorted(found)]
 
 
 def _out_of_reach(wires: _Wires) -> Iterator[Problem]:

@@ -90,12 +90,10 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
     if enabled and closed and stretch != 1.0:  # the engine changes the earth return too
         r, x = _series(engine, n)
     r, x, b = _by_phase(np.array([[node == phase for phase in kept] for node in nodes], dtype=np.float64), r, x, b)
-    if enabled and not closed and _hangs(reading):
-        if kvar := float(b.trace()) * reading.phase_kv(fr) ** 2 * 1e-3:
-            message = "it is open at one terminal; its charging, which stays at the other one, is left out"
-            reading.note(
-                element, message, f"What is read has {kvar:.2g} kvar less than the circuit", changes_figures=True
-            )
+    kvar = float(b.trace()) * reading.phase_kv(fr) ** 2 * 1e-3
+    if enabled and not closed and kvar and _hangs(reading):
+        message = "it is open at one terminal; its charging, which stays at the other one, is left out"
+        reading.note(element, message, f"What is read has {kvar:.2g} kvar less than the circuit", changes_figures=True)
     amps = engine.Lines.NormAmps()
     row: dict[str, Any] = {
         "name": reading.name(element),

@@ -59,6 +59,7 @@ def read_load(reading: Reading, element: str) -> None:
     # Fixed reactive power is not scaled by the multiplier of all loads.
     p, q = engine.Loads.kW() * scale, engine.Loads.kvar() * (1.0 if engine.Loads.Model() in _FIXED_KVAR else scale)
     band = {"v_min_pu": engine.Loads.Vminpu() * of_bus, "v_max_pu": engine.Loads.Vmaxpu() * of_bus}
+    band["v_rated_pu"] = of_bus
     name = reading.name(element)
     place = {"bus": bus, "phases": phases, "connection": connection}
     parts = {model: (p * a, q * b) for model, (a, b) in shares.items() if p * a or q * b}

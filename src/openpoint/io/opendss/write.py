@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from openpoint.arrays import Complexes
 from openpoint.errors import InputError, Problem
 from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
@@ -34,6 +36,11 @@ _ANGLE = {"a": 0.0, "b": -120.0, "c": 120.0}
 # Voltage below which a load of OpenDSS is an impedance by and by, unless its band reaches further down.
 _LOW_PU = 0.5
 _ANY_VOLTAGE = "vminpu=0 vlowpu=0 vmaxpu=10"
+DEGREES = (
+    {"power": 0, "current": 1, "impedance": 2, "cvr": 1},
+    {"power": 0, "current": 1, "impedance": 2, "cvr": 2},
+)
+"""Power of the voltage with which active and reactive power of each load model go."""
 _MODEL = {"power": "1", "impedance": "2", "current": "5", "cvr": "4 cvrwatts=1 cvrvars=2"}
 
 Row = dict[str, Any]
@@ -280,12 +287,16 @@ def _resistance(row: Row) -> str:
 def load_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
     """(element, statement) of every load."""
     level = dict(grid.buses.select("name", "vn_kv").iter_rows())
-    for row in grid.loads.iter_rows(named=True):
+    rated = rated_share(grid)
+    for k, row in enumerate(grid.loads.iter_rows(named=True)):
         low, high = row["v_min_pu"], row["v_max_pu"]
         band = _ANY_VOLTAGE
         model = f"model={_MODEL[row['model']]}"
+        of_bus = 1.0
         if low is not None or high is not None:
-            band = f"vminpu={_number(low or 0.0)} vmaxpu={_number(10.0 if high is None else high)}"
+            of_bus = row["v_rated_pu"]
+            low, high = (low or 0.0) / of_bus, 10.0 if high is None else high / of_bus
+            band = f"vminpu={_number(low)} vmaxpu={_number(high)}"
             if row["model"] == "impedance":  # model 2 has no voltage band
                 model = "model=4 cvrwatts=2 cvrvars=2"
             if not low:
@@ -293,7 +304,19 @@ def load_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
             elif low <= _LOW_PU:
                 band += f" vlowpu={_number(low / 2.0)}"
         element = f"Load.{names.load[row['name']]}"
-        yield element, f"New {element} {_at(row, names, level)} {model} {_power(row['p_kw'], row['q_kvar'])} {band}"
+        power = _power(row["p_kw"] * rated[k].real, row["q_kvar"] * rated[k].imag)
+        yield element, f"New {element} {_at(row, names, level, of_bus=of_bus)} {model} {power} {band}"
+
+
+def rated_share(grid: Grid) -> Complexes:
+    """(loads) power of each load at its rated voltage over that at the nominal one of its bus, active and reactive.
+
+    Of a load without a band it is 1: its model holds at every voltage.
+    """
+    banded = grid.loads["v_min_pu"].is_not_null() | grid.loads["v_max_pu"].is_not_null()
+    of_bus = np.where(banded.to_numpy(), grid.loads["v_rated_pu"].to_numpy(), 1.0)
+    p, q = (np.array([degrees[model] for model in grid.loads["model"]], dtype=np.int64) for degrees in DEGREES)
+    return np.asarray(of_bus**p + 1j * of_bus**q)
 
 
 def generator_statements(grid: Grid, names: Names) -> Iterator[tuple[str, str]]:
@@ -333,10 +356,10 @@ def base_statements(grid: Grid, names: Names) -> list[str]:
     return ["MakeBusList", *(f"SetkVBase bus={names.bus[name]} kvll={_number(kv)}" for name, kv in rows)]
 
 
-def _at(row: Row, names: Names, level: dict[str, float], *, capacitor: bool = False) -> str:
-    """Bus, phases, connection and rated voltage, which is the nominal one."""
+def _at(row: Row, names: Names, level: dict[str, float], *, capacitor: bool = False, of_bus: float = 1.0) -> str:
+    """Bus, phases, connection and rated voltage, which is `of_bus` times the nominal one."""
     bus, phases, delta = row["bus"], row["phases"], row["connection"] == "delta" and row["phases"] != "1"
-    kv = level[bus]
+    kv = level[bus] * of_bus
     if delta and len(phases) == 2:
         nodes = [_NODE[p] for p in phases]
         if capacitor:  # one phase between two nodes

@@ -428,3 +428,32 @@ def test_the_losses_on_the_page_are_these() -> None:
     evaluator, names = PhasesEvaluator(program.question), program.question.network.branch_names
     found = {" ".join(names[b] for b in np.flatnonzero(~s)): figures(program, evaluator, s) for s in states_of(program)}
     assert found == {names: told for names, *told in table_rows("open | OpenDSS, kW")}
+
+
+def test_a_loop_that_nobody_can_open_stays_closed() -> None:
+    """Two lines in parallel behind a ring: what is closed and opened is the ring; the flow has both lines."""
+    line = {"phases": "abc", "r_ohm": [0.3, 0.1, 0.3, 0.1, 0.1, 0.3], "x_ohm": [0.6, 0.2, 0.6, 0.2, 0.2, 0.6]}
+    ends = {"ab": "AB", "bc": "BC", "ac": "AC", "p": "CD", "q": "CD", "de": "DE"}
+    lines = [
+        {"name": n, "from_bus": fr, "to_bus": to, "closed": n != "ac", "switchable": len(n) > 1 and n != "de", **line}
+        for n, (fr, to) in ends.items()
+    ]
+    tables = {
+        "buses": [{"name": n, "vn_kv": 12.47, "phases": "abc"} for n in "ABCDE"],
+        "lines": lines,
+        "sources": [{"name": "s", "bus": "A"}],
+        "loads": [{"name": n, "bus": n, "phases": "abc", "p_kw": 500.0, "q_kvar": 200.0} for n in "BDE"],
+    }
+    grid = Grid.from_tables("held", tables)
+    best = openpoint.reconfigure(grid)
+    assert (best.open_before, best.open_branches) == (("ac",), ("bc",))
+    assert best.termination is Termination.OPTIMAL
+    for state, loss in (("ac", best.loss_before_kw), ("bc", best.loss_kw)):
+        flow = openpoint.run_powerflow(grid.with_closed({n: n != state for n in ("ab", "bc", "ac")}))
+        assert loss == pytest.approx(flow.loss_kw, rel=1e-9)
+        shared = dict(
+            flow.branches.filter(pl.col("name").is_in(["p", "q"])).group_by("name").agg(pl.col("i_a").sum()).iter_rows()
+        )
+        assert shared["p"] == pytest.approx(shared["q"], rel=1e-6)
+    with pytest.raises(OptionError, match="stay closed"):
+        openpoint.reconfigure(grid, method=openpoint.Benders())

@@ -14,6 +14,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import InputError, OptionError
 from openpoint.formulations.lindist3flow_model import LinearModel
 from openpoint.formulations.phases import phases_question
+from openpoint.formulations.radiality import loop_closers
 from openpoint.grid.balanced import HAS_PHASES, balanced_equivalent, is_symmetric
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
@@ -209,6 +210,11 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
         )
     program = phases_program(grid, options)
     method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
+    if not isinstance(method, Enumeration) and loop_closers(program.question.network).any():
+        raise OptionError(
+            "the linear model is that of radial grids, and this one has loops of phases that stay closed "
+            "(`openpoint info`): use Enumeration, or open them"
+        )
     return PreparedPhases(grid, program, method, options)
 
 
