@@ -33,7 +33,7 @@ def without_unfed(grid: Grid) -> Grid:
     for bus, phase in (terminal for piece in pieces for terminal in piece):
         lost[bus] = lost.get(bus, "") + phase
     tables = {kind: _reduced(kind, frame, lost) for kind, frame in grid.tables().items()}
-    load = float(grid.loads["p_kw"].sum() - tables["loads"]["p_kw"].sum())
+    load = float(grid.loads["p_kw"].to_numpy().sum() - tables["loads"]["p_kw"].to_numpy().sum())
     kept = set(tables["buses"]["name"])
     whole = [piece[0][0] for piece in pieces if piece[0][0] not in kept]
     parts = [f"phase {phases!r} of {bus}" for bus, phases in lost.items() if bus in kept]

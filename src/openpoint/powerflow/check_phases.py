@@ -118,9 +118,9 @@ def _drawn(known: Network | DeltaLoads, size: Floats, powers: Powers, shares: sp
             p_model, q_model = models.p_models[k], models.q_models[k]
             of_bus = powers.rated[k]
             beyond = _beyond(p_model if p_model == q_model else "cvr", u / of_bus, low / of_bus, high / of_bus)
-            s, p, q = powers.load[k] * share, _DEGREE[p_model], _DEGREE[q_model]
-            at_rated = s.real * of_bus**p + 1j * s.imag * of_bus**q
-            inside = s.real * u**p + 1j * s.imag * u**q
+            s, of_p, of_q = powers.load[k] * share, _DEGREE[p_model], _DEGREE[q_model]
+            at_rated = s.real * of_bus**of_p + 1j * s.imag * of_bus**of_q
+            inside = s.real * u**of_p + 1j * s.imag * u**of_q
             drawn[row] += np.where(astray, beyond * at_rated - inside, 0.0)
     return np.asarray(drawn)
 

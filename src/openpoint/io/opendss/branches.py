@@ -133,7 +133,7 @@ def _by_phase(at: Floats, r: Floats, x: Floats, b: Floats) -> tuple[Floats, Floa
     if n == m and (at.sum(axis=0) == 1).all():  # in another order at most
         r, x, b = (at.T @ part @ at for part in (r, x, b))
         return r, x, b
-    z = np.linalg.inv(at.T @ np.linalg.inv(r + 1j * x) @ at)
+    z: Complexes = np.linalg.inv(at.T @ np.linalg.inv(r + 1j * x) @ at).astype(np.complex128)
     return z.real, z.imag, at.T @ b @ at
 
 
