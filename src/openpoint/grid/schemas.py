@@ -263,13 +263,17 @@ class Generators(TableSchema):
 
 
 class Capacitors(TableSchema):
-    """Shunt capacitors: constant impedance, in steps of equal size or as `levels_kvar` says."""
+    """Shunt capacitors, and with negative kvar reactors: constant impedance, in steps of equal size or as `levels_kvar`
+    says.
+    """
 
     name = _name()
     bus = _text("bus")
     phases = _phases()
     connection = _connection()
-    q_kvar = _number("reactive power of all steps together at nominal voltage", "kvar")
+    q_kvar = _number(
+        "reactive power of all steps together at nominal voltage; negative: a reactor, in balanced grids only", "kvar"
+    )
     steps = _integer("number of steps", 1)
     steps_on = _integer("steps switched on today", 1)
     levels_kvar = _numbers(

@@ -200,7 +200,7 @@ def build_devices(grid: Grid, network: Network) -> Devices:
 def _banks(grid: Grid, network: Network) -> Iterator[_Device]:
     bus = {name: n for n, name in enumerate(network.bus_names)}
     for row in grid.capacitors.filter("controllable").iter_rows(named=True):
-        if row["q_kvar"] > 0:
+        if row["q_kvar"] != 0.0:
             values = np.array(kvar_by_steps(row)) / network.s_base_kva
             yield _Device(row["name"], DeviceKind.BANK, bus[row["bus"]], values, first=0, today=row["steps_on"])
 

@@ -50,6 +50,7 @@ FAULTS: list[tuple[str, Values, str, str]] = [
     ("capacitors", {"steps_on": 4}, "steps_on", "outside"),
     ("capacitors", {"levels_kvar": [30.0, 15.0, 60.0]}, "levels_kvar", "do not rise"),
     ("capacitors", {"levels_kvar": [0.0, 15.0, 60.0]}, "levels_kvar", "from above 0"),
+    ("capacitors", {"q_kvar": -60.0, "levels_kvar": [-30.0, -15.0, -60.0]}, "levels_kvar", "or fall from below 0"),
     ("capacitors", {"levels_kvar": [15.0, math.nan, 60.0]}, "levels_kvar", "finite"),
     ("capacitors", {"levels_kvar": [15.0, 60.0]}, "steps", "number of levels"),
     ("capacitors", {"q_kvar": 50.0}, "q_kvar", "not the last level"),

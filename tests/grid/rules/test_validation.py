@@ -87,7 +87,7 @@ FAULTS: list[tuple[str, int, dict[str, Any], tuple[str, str, str]]] = [
     ("generators", 0, {"p_min_kw": 50.0}, ("generators", "pv", "p_min_kw")),
     ("generators", 0, {"p_max_kw": None, "p_min_kw": 30.0}, ("generators", "pv", "p_min_kw")),
     ("generators", 0, {"q_max_kvar": -1.0}, ("generators", "pv", "q_min_kvar")),
-    ("capacitors", 0, {"q_kvar": -1.0}, ("capacitors", "cap", "q_kvar")),
+    ("capacitors", 0, {"q_kvar": -1.0, "phases": "abc"}, ("capacitors", "cap", "q_kvar")),
     ("capacitors", 0, {"steps": 0, "steps_on": 0}, ("capacitors", "cap", "steps")),
     ("capacitors", 0, {"steps_on": 4}, ("capacitors", "cap", "steps_on")),
     ("capacitors", 0, {"steps_on": -1}, ("capacitors", "cap", "steps_on")),

@@ -75,8 +75,10 @@ DEVICE_RULES = (
     Rule(
         "capacitors",
         "levels_kvar",
-        (pl.col("levels_kvar").list.first() <= 0) | (pl.col("levels_kvar").list.diff().list.min() <= 0),
-        "the levels do not rise from above 0",
+        pl.when(pl.col("q_kvar") < 0)
+        .then((pl.col("levels_kvar").list.first() >= 0) | (pl.col("levels_kvar").list.diff().list.max() >= 0))
+        .otherwise((pl.col("levels_kvar").list.first() <= 0) | (pl.col("levels_kvar").list.diff().list.min() <= 0)),
+        "the levels do not rise from above 0, or fall from below 0 where q_kvar is negative",
         "Give the reactive power with one step on, with two and so on: 150 300 600",
     ),
     Rule(

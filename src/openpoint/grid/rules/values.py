@@ -140,9 +140,9 @@ RULES = (
     Rule(
         "capacitors",
         "q_kvar",
-        pl.col("q_kvar") < 0,
-        "{value} kvar is negative",
-        "A reactor is a load of model impedance with positive q_kvar",
+        (pl.col("q_kvar") < 0) & (pl.col("phases") != "1"),
+        "{value} kvar is negative, and reactors in steps are modelled in balanced grids only",
+        "Make it a load of model impedance with positive q_kvar, which stays on",
     ),
     Rule("capacitors", "steps", pl.col("steps") < 1, "{value} steps", "Give at least one step"),
     Rule(
@@ -162,6 +162,13 @@ DOUBTS = (
         pl.col("vn_kv") > VN_KV_MOST,
         "{value} kV is more than any grid has",
         "Give kilovolts: 12.66 for 12,660 V",
+    ),
+    Rule(
+        "capacitors",
+        "q_kvar",
+        (pl.col("q_kvar") < 0) & (pl.col("phases") == "1"),
+        "{value} kvar is negative: a reactor",
+        "Check that this is meant; a capacitor has positive kvar",
     ),
     *DEVICE_DOUBTS,
     *SLIPS,

@@ -81,7 +81,7 @@ def _may_be_set(grid: Grid) -> str:
     counts = (
         (grid.transformers.filter(pl.col("controllable") & has_taps), "tap changer", "tap changers"),
         (grid.sources.filter(pl.col("v_step_pu").is_not_null()), "voltage of a source", "voltages of sources"),
-        (grid.capacitors.filter(pl.col("controllable") & (pl.col("q_kvar") > 0)), "capacitor", "capacitors"),
+        (grid.capacitors.filter(pl.col("controllable") & (pl.col("q_kvar") != 0.0)), "capacitor", "capacitors"),
         (grid.generators.filter("may_stop"), "generator that may stop", "generators that may stop"),
     )
     return ", ".join(words.count(rows.height, one, many) for rows, one, many in counts if rows.height)
