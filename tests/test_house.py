@@ -106,7 +106,6 @@ PUBLIC = [
     "grow",
     "harden",
     "partition",
-    "partition_levels",
     "partition_steps",
     "plan_answer",
     "read",
@@ -384,7 +383,7 @@ def test_a_command_has_at_most_thirty_options() -> None:
 def test_studies_are_run_in_one_place() -> None:
     """`openpoint.cli.study` makes every command of a study and runs it; in Python that is `studies.study.function`.
 
-    Who else asks a study is another one, on its way: a fleet, a front, levels.
+    Who else asks a study is another one, on its way: a fleet, a front.
     """
     called = {
         dotted(path)

@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from openpoint.studies.enclose.study import enclose as enclose
     from openpoint.studies.harden.options import HardenCosts as HardenCosts
     from openpoint.studies.harden.study import harden as harden
-    from openpoint.studies.partition.levels import partition_levels as partition_levels
     from openpoint.studies.partition.options import PartitionCosts as PartitionCosts
     from openpoint.studies.partition.samples import sample_partition as sample_partition
     from openpoint.studies.partition.steps.study import partition_steps as partition_steps
@@ -120,7 +119,6 @@ _HOMES = {
     "openpoint.studies.enclose.study": ("enclose",),
     "openpoint.studies.harden.options": ("HardenCosts",),
     "openpoint.studies.harden.study": ("harden",),
-    "openpoint.studies.partition.levels": ("partition_levels",),
     "openpoint.studies.partition.samples": ("sample_partition",),
     "openpoint.studies.partition.options": ("PartitionCosts",),
     "openpoint.studies.partition.steps.study": ("partition_steps",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import openpoint
@@ -48,6 +49,32 @@ def test_texts_files_and_mappings_ask_the_same(tmp_path: Path, command: Command)
     done = command("compare", "baran33", "reconfigure", "--cases", file, "--case", "plain:")
     assert (done.code, "3 cases of reconfigure" in done.out) == (0, True), done.err
     assert all(f"{name}: " in done.out for name in ("a", "b", "plain"))
+
+
+def test_a_case_for_each_value_in_braces() -> None:
+    def cases(*texts: str) -> dict[str, object]:
+        return CompareOptions("reconfigure", case=texts).questions()
+
+    found = cases("{} pu: --v-min {0.9, 0.95}", "at most: --max-changes {2,4} --v-min {0.9,0.92}", "free:")
+    assert list(found) == ["0.9 pu", "0.95 pu", *(f"at most {n} {v}" for n in (2, 4) for v in (0.9, 0.92)), "free"]
+    assert found["0.95 pu"] == cases("a: --v-min 0.95", "b:")["a"]
+    with pytest.raises(OptionError, match=r"case '0\.9' is there twice"):
+        cases("{}: --v-min {0.9,0.9}")
+
+
+def test_cases_over_one_option_have_it_as_axis() -> None:
+    asked = {"loose": {"gap": 0.1}, "tight": {"gap": 1e-4}}
+    assert openpoint.compare("civanlar16", "reconfigure", asked).axis == ("gap", (0.1, 1e-4))
+    assert openpoint.compare("civanlar16", "reconfigure", {"a": {}, "b": {"method": "enumeration"}}).axis is None
+
+
+def test_processes_give_the_same_as_this_one() -> None:
+    asked = {"loose": {"gap": 0.1}, "tight": {"gap": 1e-4}}
+    here, apart = (openpoint.compare("civanlar16", "reconfigure", asked, workers=count) for count in (1, 2))
+    assert list(apart.results) == list(asked)
+    assert here.wide.filter(pl.col("figure") != "seconds").equals(apart.wide.filter(pl.col("figure") != "seconds"))
+    with pytest.raises(OptionError, match="workers is 0"):
+        openpoint.compare("civanlar16", "reconfigure", asked, workers=0)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +124,7 @@ def test_the_page_shows_what_differs_and_what_the_figures_are() -> None:
     assert some
     assert f"{len(some)} branches are open in some cases only" in text
     assert "loss, kW: exact AC loss of the answer" in text
-    assert found.kinds == ("objectives", "voltages")
+    assert found.kinds == ("cases", "figures", "objectives", "voltages")
     for kind in found.kinds:
         assert found.plot(kind).get_axes()
 

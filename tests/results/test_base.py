@@ -69,7 +69,6 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "plan": lambda: openpoint.switch_plan(ring(), openpoint.reconfigure(ring()).open_branches),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),
     "partition": lambda: openpoint.partition(five().grid()),
-    "levels": lambda: openpoint.partition_levels(five().grid(), 0.0),
     "steps": lambda: openpoint.partition_steps(five().grid(), openpoint.Horizon.from_tables({"step": ["noon"]})),
 }
 
@@ -287,7 +286,7 @@ def test_the_row_of_a_summary_keeps_its_types(name: str, results: dict[str, Resu
     assert not [column for column in frame if column.dtype == pl.Null]
 
 
-NO_ANSWERS = "powerflow", "enclose", "plan", "compare", "secure", "levels", "front", "secured front", "fleet"
+NO_ANSWERS = "powerflow", "enclose", "plan", "compare", "secure", "front", "secured front", "fleet"
 """Results of several answers, or of none that is searched."""
 
 

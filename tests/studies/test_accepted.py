@@ -118,8 +118,8 @@ def with_part(part: str) -> Tables:
 
 
 def test_every_study_is_declared_and_tried() -> None:
-    """But those of many grids or cases, and of levels and steps of a partition, which take what `partition` does."""
-    others = {"compare", "reconfigure-fleet", "partition-levels", "partition-steps"}
+    """But those of many grids or cases, and of steps of a partition, which take what `partition` does."""
+    others = {"compare", "reconfigure-fleet", "partition-steps"}
     assert set(RUNS) == set(NAMES) == {study.name for study in STUDIES} - others
 
 

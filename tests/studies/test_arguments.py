@@ -61,7 +61,6 @@ def test_a_grid_is_given_as_itself_or_by_its_path(name: str, ring: Grid, folder:
 
 PARTITIONS: dict[str, Callable[[Any], object]] = {
     "partition": openpoint.partition,
-    "partition_levels": lambda grid: openpoint.partition_levels(grid, [0.0]),
     "partition_steps": lambda grid: openpoint.partition_steps(grid, Horizon.from_tables({"step": ["noon"]})),
     "Horizon.equipped": Horizon.from_tables({"step": ["noon"]}).equipped,
 }
@@ -128,14 +127,6 @@ def test_disasters_and_futures_have_whole_names(ring: Grid) -> None:
     assert Disasters.from_branches(ring, {"wind": (1.0, "A-B")}).broken.tolist() == [[False, True, False, False]]
     with pytest.raises(OptionError, match="give its probability and branches"):
         Disasters.from_branches(ring, {"wind": 1.0})  # type: ignore[dict-item]
-
-
-def test_one_level_is_a_level() -> None:
-    with pytest.raises(InputError, match="no generator is dispatchable"):
-        openpoint.partition_levels("baran33", 0.1)
-    for given in (None, [None]):
-        with pytest.raises(OptionError, match=r"levels has .*, which is no number"):
-            openpoint.partition_levels("baran33", given)  # type: ignore[arg-type]
 
 
 def test_an_uncertain_load_is_named_or_counted() -> None:

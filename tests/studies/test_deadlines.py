@@ -152,16 +152,6 @@ def test_starts_that_are_stopped_are_states_all_the_same() -> None:
     assert price["all"] <= price["cut"]
 
 
-def test_levels_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = held(monkeypatch, 0.5)
-    levels = openpoint.partition_levels(
-        five().grid(), (0.0, 0.1, 0.3), uncertain_loads=["d0", "d1"], method=ColumnAndConstraint(time_limit_s=9.0)
-    )
-    assert list(levels.by_level) == [0.0, 0.1, 0.3]
-    assert all(each.cost_usd is not None for each in levels.results)
-    assert clock.now <= 9.0 + 3 * 30.0
-
-
 def test_samples_keep_what_was_judged_and_say_why_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
     result = openpoint.partition(five().grid(), uncertainty=0.2)
     held(monkeypatch, 0.5)

@@ -26,7 +26,6 @@ class Shape:
         beside: names of tables whose rows are in a key of the JSON document; they are written as tables only.
         asked: description of the question.
         subject: description of what was asked about, under the key `grid`.
-        nested: keys of the document that are not tables and whose values are made from other results.
     """
 
     study: str
@@ -37,7 +36,6 @@ class Shape:
     beside: tuple[str, ...] = ()
     asked: str = "what was asked"
     subject: str = "name of the grid"
-    nested: Mapping[str, Schema] | None = None
 
     @property
     def head(self) -> dict[str, Schema]:
@@ -55,16 +53,11 @@ class Shape:
 
     def json_schema(self) -> Schema:
         """JSON Schema (draft 2020-12) of the document."""
-        return root(self.name, self.title, record({**self.head, **self.keys, **self.rows, **(self.nested or {})}))
+        return root(self.name, self.title, record({**self.head, **self.keys, **self.rows}))
 
     def dtype(self, key: str) -> pl.DataType:
         """The type of a key in the table of one row that holds the summary; what is listed is counted or joined."""
         return _column_of(self.keys[key]).dtype if key in self.keys else pl.String()
-
-
-def row_columns(keys: Mapping[str, Schema]) -> Table:
-    """The columns of the table whose rows are summaries; what is listed is counted, names are joined."""
-    return {key: _column_of(shape) for key, shape in keys.items()}
 
 
 def _column_of(shape: Schema) -> TableColumn:

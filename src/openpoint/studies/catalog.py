@@ -191,13 +191,6 @@ STUDIES = (
     ),
     _study("partition", "Partition", "Cut a grid that lost its substation into microgrids that serve most load."),
     _study(
-        "partition-levels",
-        "PartitionLevels",
-        "Cut it at several levels of uncertainty, to see what robustness costs.",
-        folder="partition",
-        prepares="levels:prepare",
-    ),
-    _study(
         "partition-steps",
         "PartitionSteps",
         "Cut it in every step of a day, with events, profiles and storage.",

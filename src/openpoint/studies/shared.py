@@ -126,7 +126,23 @@ def split(grid: Grid, given: Any, what: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByMethod(Question):
+class Timed(Question):
+    """A question whose answer may be cut short."""
+
+    time_limit_s: float | None = option(
+        None,
+        "Stop then and keep the best; inf: only when done.",
+        "number",
+        unit="SECONDS",
+        least=0.0,
+        flag="time-limit",
+        command_default=TIME_LIMIT_S,
+        group=FIRST,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByMethod(Timed):
     """A question that a method answers, which may be named.
 
     Class attributes:
@@ -139,16 +155,6 @@ class ByMethod(Question):
     extensive: ClassVar[str] = "scip"
     gap_of_named: ClassVar[float | None] = None
 
-    time_limit_s: float | None = option(
-        None,
-        "Stop then and keep the best; inf: only when done.",
-        "number",
-        unit="SECONDS",
-        least=0.0,
-        flag="time-limit",
-        command_default=TIME_LIMIT_S,
-        group=FIRST,
-    )
     gap: float | None = option(
         None, "Relative gap to prove; 1e-4 is 0.01 %.", "number", unit="FRACTION", least=0.0, group=FIRST
     )

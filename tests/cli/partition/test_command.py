@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli.desk import Command
@@ -44,19 +45,14 @@ def test_json_alone_on_the_standard_output(command: Command) -> None:
 
 
 def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
-    json_file, folder = tmp_path / "levels.json", tmp_path / "tables"
-    options = ("--uncertain-loads", SIX, "--json", json_file, "--csv", folder)
-    picture, page = tmp_path / "levels.svg", tmp_path / "levels.html"
-    done = command("partition-levels", "ieee37-microgrids", "0.25,0", *options, "--plot", picture, "--report", page)
-    assert done.code == 0
-    document = json.loads(json_file.read_text(encoding="utf-8"))
-    assert [each["served_kw"] for each in document["levels"]] == [1742.0, 547.0]
-    assert (folder / "levels.csv").exists()
-    assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
-    assert "What robustness costs" in page.read_text(encoding="utf-8")
-    assert "547 of 2,457 kW served" in picture.read_text(encoding="utf-8")
-    assert "What robustness costs" in page.read_text(encoding="utf-8")
-    for words in ("  ± 0 %: ", "  ± 25 %: ", "1,742.0", "547.0", "22.3", "19,366.30"):
+    folder, case = tmp_path / "tables", "± {}: --uncertainty {0.25,0} --uncertain-loads " + SIX
+    page = tmp_path / "levels.html"
+    done = command("compare", "ieee37-microgrids", "partition", "--case", case, "--csv", folder, "--report", page)
+    assert done.code == 0, done.err
+    figures = pl.read_csv(folder / "figures.csv").filter(pl.col("figure") == "served_kw")
+    assert dict(figures.select("case", "value").iter_rows()) == {"± 0.25": 547.0, "± 0": 1742.0}
+    assert "± 0.25: 547 of 2,457 kW served" in page.read_text(encoding="utf-8")
+    for words in ("± 0: ", "± 0.25: ", "1,742", "547", "19,366.3"):
         assert words in done.out
 
 
@@ -82,13 +78,6 @@ def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: P
 )
 def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...], words: str) -> None:
     done = command("partition", "ieee37-microgrids", *options)
-    assert done.code == 2
-    assert words in done.err
-
-
-@pytest.mark.parametrize(("levels", "words"), [("0,15", "from 0 to 1"), ("a,b", "0.15")])
-def test_levels_that_are_none_are_refused(levels: str, words: str, command: Command) -> None:
-    done = command("partition-levels", "ieee37-microgrids", levels)
     assert done.code == 2
     assert words in done.err
 

@@ -12,12 +12,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from openpoint import Grid, OptionError, partition, partition_levels, sample_partition
+import openpoint
+from openpoint import Grid, OptionError, partition, sample_partition
 from openpoint.report.drawing import COLOURS, ISLES, Dots, Lines, Words, ink_on
 from openpoint.report.figure import draw, encode, save
-from openpoint.studies.partition.report import PICTURES, level_panels, plan_chart
-from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
-from openpoint.studies.partition.scene import build_partition_scene
+from openpoint.report.numerals import figures
+from openpoint.studies.compare.report import differing
+from openpoint.studies.compare.result import CompareResult
+from openpoint.studies.partition.report import COMPARED, plan_chart
+from openpoint.studies.partition.result import PartitionResult
+from openpoint.studies.partition.scene import build_partition_scene, plan_words
 from openpoint.twostage.log import Termination
 from tests.builders.pages import charts_of, drawable, hovers, render, write_report
 from tests.builders.partitions import five, renamed
@@ -40,13 +44,14 @@ def apart() -> Grid:
 
 
 @pytest.fixture(scope="module")
-def levels() -> PartitionLevelsResult:
-    return partition_levels(apart(), (0.0, 0.3))
+def levels() -> CompareResult:
+    return openpoint.compare(apart(), "partition", {f"± {share:g}": {"uncertainty": share} for share in (0.0, 0.3)})
 
 
 @pytest.fixture(scope="module")
-def result(levels: PartitionLevelsResult) -> PartitionResult:
-    return levels.by_level[0.3]
+def result(levels: CompareResult) -> PartitionResult:
+    found: PartitionResult = levels["± 0.3"]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def none(result: PartitionResult) -> PartitionResult:
 
 
 def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
-    scene = build_partition_scene(result)
+    scene = build_partition_scene({plan_words(result): result})
     (cut,) = scene.plan_views
     assert cut.headline == "3 loads ± 30 %: 210 of 810 kW served"
     island = dict(zip(scene.bus_names, cut.island, strict=True))
@@ -87,35 +92,36 @@ def test_the_scene_is_what_the_result_says(result: PartitionResult) -> None:
     ]
 
 
-def test_the_picture_shows_islands_numbers_and_levels(levels: PartitionLevelsResult) -> None:
-    *plans, served, cost = PICTURES["grid"](levels).panels
-    for panel, title in zip(plans, ("loads certain", "loads ± 30 %"), strict=True):
+def test_the_picture_shows_islands_and_numbers_of_every_case(levels: CompareResult) -> None:
+    for panel, title in zip(COMPARED["islands"](levels.results).panels, ("± 0", "± 0.3"), strict=True):
         assert panel.caption == f"{title}: 210 of 810 kW served"
         words = [text for layer in panel.chart.layers if isinstance(layer, Words) for text in layer.text]
         assert (words.count("1"), words.count("2")) == (1, 1)  # in the generator that forms the grid
         buses = next(layer for layer in panel.chart.layers if isinstance(layer, Dots))
         assert set(buses.fill) == {ISLES[0], ISLES[1], "@paper"}
-    assert (served.chart.y.title, cost.chart.y.title) == ("load, kW", "$ an hour")
-    (line,) = (layer for layer in cost.chart.layers if isinstance(layer, Lines) and layer.name == "cost at worst")
-    assert line.ways[0][1::2] == pytest.approx([each.cost_usd for each in levels.results])
-    assert len(draw(levels).axes) == 4
-    assert levels.results[0].plot("convergence").axes[0].get_ylabel() == "$"
+    assert len(draw(levels).axes) == 2
+    assert levels["± 0"].plot("convergence").axes[0].get_ylabel() == "$"
+
+
+def test_what_robustness_costs_is_drawn_over_the_uncertainty(levels: CompareResult) -> None:
+    panels = {panel.identity: panel.chart for panel in differing(levels).panels}
+    chart = panels["figure-cost_usd"]
+    (line,) = (layer for layer in chart.layers if isinstance(layer, Lines))
+    costs = [levels[name].cost_usd for name in levels.results]
+    assert (chart.x.title, line.ways[0]) == ("uncertainty", pytest.approx([0.0, costs[0], 0.3, costs[1]]))
+    assert {"figure-seconds", "figure-gap"}.isdisjoint(panels)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_same_result_gives_the_same_bytes(levels: PartitionLevelsResult, ending: str, tmp_path: Path) -> None:
+def test_the_same_result_gives_the_same_bytes(levels: CompareResult, ending: str, tmp_path: Path) -> None:
     once, twice = (save(levels, tmp_path / f"{k}.{ending}").read_bytes() for k in range(2))
     assert once == twice
     assert render(levels) == render(levels)
 
 
-def test_bad_requests_are_refused(
-    result: PartitionResult, levels: PartitionLevelsResult, none: PartitionResult, tmp_path: Path
-) -> None:
+def test_bad_requests_are_refused(result: PartitionResult, none: PartitionResult, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="There is no picture"):
         draw(result, "pie")
-    with pytest.raises(OptionError, match="Levels are solved one by one"):
-        draw(levels, "convergence")
     with pytest.raises(OptionError, match="extension"):
         save(result, tmp_path / "x.bmp")
     with pytest.raises(OptionError, match="No plan"):
@@ -143,17 +149,14 @@ def test_the_page_says_what_the_result_says(result: PartitionResult, tmp_path: P
     assert "None" not in text
 
 
-def test_the_page_of_levels_compares_them(levels: PartitionLevelsResult) -> None:
+def test_the_page_of_cases_compares_them(levels: CompareResult, none: PartitionResult) -> None:
     page = render(levels)
     text = re.sub(r"<[^>]+>", " ", page)
-    assert set(charts_of(page)) == {
-        "served",
-        "cost",
-        *(f"{kind}-{k}" for kind in ("grid", "convergence") for k in "01"),
-    }
-    for each in levels.results:
-        assert f"{each.cost_usd:,.2f}" in text
-    assert text.count("loads ± 30 %") > 10
+    assert {"grid-0", "grid-1", "figure-cost_usd"} <= set(charts_of(page))
+    for name in levels.results:
+        assert f"{figures(levels[name].cost_usd, 7)}" in text
+    page = render(replace(levels, results={"± 0": none, "± 0.3": none}))
+    assert not {"grid-0", "grid-1"} & set(charts_of(page))
 
 
 def test_the_page_tells_what_samples_say(result: PartitionResult) -> None:
@@ -180,15 +183,15 @@ def test_names_are_text_everywhere(nasty: PartitionResult) -> None:
     encode(draw(nasty), "svg")
 
 
-def test_the_page_can_draw_every_chart(levels: PartitionLevelsResult, nasty: PartitionResult) -> None:
-    scenes = [build_partition_scene(each) for each in (levels, nasty)]
+def test_the_page_can_draw_every_chart(levels: CompareResult, nasty: PartitionResult) -> None:
+    scenes = [build_partition_scene(each) for each in (levels.results, {"plan": nasty})]
     charts = [plan_chart(scene, cut) for scene in scenes for cut in scene.plan_views]
-    for made in [*charts, *(panel.chart for panel in level_panels(levels))]:
+    for made in [*charts, *(panel.chart for panel in differing(levels).panels)]:
         drawable(made)
 
 
 def test_hovering_says_all_about_a_bus(result: PartitionResult) -> None:
-    scene = build_partition_scene(result)
+    scene = build_partition_scene({plan_words(result): result})
     texts = hovers(plan_chart(scene, scene.plan_views[0]))
     assert any(
         "bus b1" in text and "load 120 kW" in text and "g0 forms the grid: 120 of 200 kW" in text for text in texts

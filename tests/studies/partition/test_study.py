@@ -22,7 +22,6 @@ from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.blocks import Blocks, blocks
 from openpoint.solvers.highs import HighsModel
-from openpoint.studies.partition.levels import partition_levels
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import Topology, compact
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
@@ -313,7 +312,6 @@ def test_all_wrong_options_are_said_at_once() -> None:
     )
     asked = (
         ("uncertainty is 1.5", lambda: partition("ieee13-microgrids", uncertainty=1.5, **wrong)),
-        ("uncertainty is 15; .*uncertainty is -1", lambda: partition_levels("ieee13-microgrids", (15, -1), **wrong)),
         ("max_actions is -2", lambda: partition_steps("ieee13-microgrids", "nowhere", max_actions=-2, **wrong)),
     )
     for more, ask in asked:

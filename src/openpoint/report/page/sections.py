@@ -33,8 +33,8 @@ LITTLE = 1e-3
 _STILL = 400  # buses up to which a page without scripts shows a picture; beyond it the tables must do
 
 
-def banner(result: Answer, *, answered: bool, none: str, text: str | None = None) -> m.Banner:
-    """How the run ended; `none` says that there is no answer, `text` stands in place of what the answer does."""
+def banner(result: Answer, *, answered: bool, none: str) -> m.Banner:
+    """How the run ended; `none` says that there is no answer."""
     why = result.termination
     kind: Literal["good", "warn", "bad"] = "bad"
     if not answered:
@@ -48,7 +48,7 @@ def banner(result: Answer, *, answered: bool, none: str, text: str | None = None
     else:
         kind, lead = "warn", "Stopped early"
     reason = f"{lead} ({why.value})." if lead.lower() != why.value else f"{lead}."
-    return m.Banner(kind, reason, result.in_short if text is None else text)
+    return m.Banner(kind, reason, result.in_short)
 
 
 def answer_page(

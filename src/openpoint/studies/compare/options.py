@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +13,10 @@ from typing import Any, ClassVar
 from openpoint.arguments import Names, names_of, of_kind
 from openpoint.errors import OptionError, did_you_mean
 from openpoint.inputs import MOST_OPTIONS, content_of, toml_of
-from openpoint.options import FIRST, Option, Question, argument, asked, declared, option, options_of
-from openpoint.studies.shared import EXIT_CODES, TIME_LIMIT_S
+from openpoint.options import FIRST, Option, argument, asked, declared, option, options_of
+from openpoint.studies.shared import EXIT_CODES, Timed
 
+_LISTED = re.compile(r"\{([^{}]+,[^{}]+)\}")
 COMMON = "common"
 """Table of a file of cases whose options are those of every case that has no other."""
 Cases = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
@@ -22,8 +24,8 @@ Cases = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class CompareOptions(Question):
-    """Cases of one study.
+class CompareOptions(Timed):
+    """Cases of one study. A time limit is that of each case that has none of its own.
 
     Raises:
         OptionError: with all that is wrong.
@@ -40,29 +42,28 @@ class CompareOptions(Question):
         group=FIRST,
     )
     case: Names = option(
-        (), "A case by its name and options: 'tight: --v-min 0.95 --max-changes 4'.", "names", unit="CASE", group=FIRST
-    )
-
-    time_limit_s: float | None = option(
-        None,
-        "Stop each case then that has no limit of its own, and keep the best; inf: only when done.",
-        "number",
-        unit="SECONDS",
-        least=0.0,
-        flag="time-limit",
-        command_default=TIME_LIMIT_S,
+        (),
+        "A case by its name and options: 'tight: --v-min 0.95'; '{}: --v-min {0.9,0.95}' is a case a value.",
+        "names",
+        unit="CASE",
         group=FIRST,
     )
+
+    workers: int = option(1, "Processes that solve cases; 1: this process.", "whole", unit="N", least=1, group=FIRST)
 
     examples: ClassVar[str] = f"""\b
 Examples:
   openpoint compare baran33 reconfigure --case "free:" --case "four: --max-changes 4" --case "0.92 pu: --v-min 0.92"
+  openpoint compare ieee37-microgrids partition --case "{{}}: --uncertainty {{0,0.1,0.25}} --uncertain-loads 6"
   openpoint compare my_grid.m reconfigure --cases cases.toml --report cases.html
 
 {EXIT_CODES}
 The code is the greatest of the cases."""
 
     def __post_init__(self) -> None:
+        of_kind(self.workers, int, "workers", "a number of processes, at least 1")
+        if self.workers < 1:
+            raise OptionError(f"workers is {self.workers}; give a number of processes, at least 1")
         self.questions()
 
     def questions(self) -> dict[str, Any]:
@@ -102,12 +103,31 @@ The code is the greatest of the cases."""
             for name, table in tables.items():
                 found[name] = {named.get(key, key): value for key, value in {**common, **table}.items()}
         for text in names_of(self.case, "case"):
-            name, colon, rest = text.partition(":")
-            if not colon or name.strip() in found:
-                why = "is there twice" if colon else "has no colon after its name"
-                faults.append(f"case {text!r} {why}; give it as 'tight: --v-min 0.95'")
-            found[name.strip()] = lambda rest=rest: _parsed(rest, question)
+            head, colon, options = text.partition(":")
+            for name, rest in _values(head.strip(), options):
+                if not colon or name in found:
+                    why = "is there twice" if colon else "has no colon after its name"
+                    faults.append(f"case {name!r} {why}; give it as 'tight: --v-min 0.95'")
+                found[name] = lambda rest=rest: _parsed(rest, question)
         return found
+
+
+def _values(name: str, options: str) -> Iterator[tuple[str, str]]:
+    """A case for each value in braces, `--v-min {0.9,0.95}`, which stands for `{}` in its name, or behind it."""
+    listed = _LISTED.search(options)
+    if listed is None:
+        yield name, options
+        return
+    for value in listed[1].split(","):
+        called = name.replace("{}", value.strip(), 1) if "{}" in name else f"{name} {value.strip()}"
+        yield from _values(called.strip(), options[: listed.start()] + value.strip() + options[listed.end() :])
+
+
+def study_of(name: str) -> Any:
+    """The study of that name."""
+    from openpoint.studies.catalog import STUDIES
+
+    return next(study for study in STUDIES if study.name == name)
 
 
 def _read(given: Any) -> Mapping[str, Mapping[str, Any]]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 
 import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.errors import OptionError
 from openpoint.report.charts import axes_chart, chart_sheet
-from openpoint.report.drawing import ISLES, Areas, Layer, Lines, Sheet, curve, span
+from openpoint.report.drawing import ISLES, Areas, Chart, Dots, Layer, Lines, Panel, Sheet, curve, numbers, span
 from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.results.base import Answer
+from openpoint.results.base import Answer, Result
 from openpoint.results.switched import SwitchedResult
-from openpoint.studies.catalog import STUDIES
+from openpoint.studies.compare.options import study_of
 from openpoint.studies.compare.result import CompareResult
 
 _UNITS = {
@@ -33,6 +36,10 @@ _UNITS = {
     "h": "h",
     "a": "A",
 }
+MOST = 12
+"""Figures that are drawn."""
+_APART = ("seconds", "gap")
+"""Figures of the run, which say nothing of the answer."""
 _VOLTAGES = ("v_after_pu", "v_lowest_after_pu", "v_pu")
 """Columns of the table of buses that hold voltages of an answer."""
 
@@ -84,7 +91,59 @@ def voltages(result: CompareResult) -> Sheet:
     return chart_sheet(title, chart, "")
 
 
-PICTURES: Mapping[str, Callable[[CompareResult], Sheet]] = {"objectives": objectives, "voltages": voltages}
+def differing(result: CompareResult) -> Sheet:
+    """Figures that differ between the cases: over the option in which these differ, or a row a case."""
+    title, wide = f"{result.title}: {result.of}, figures that differ", result.wide
+    names, panels = list(result.results), list[Panel]()
+    for figure, *values in wide.iter_rows():
+        y = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        if figure in _APART or len({value for value in values if value is not None}) < 2 or len(panels) == MOST:
+            continue
+        caption = label(figure)
+        panels.append(Panel(f"figure-{figure}", _figure_chart(result, names, figure, y), caption, caption))
+    return Sheet(title, tuple(panels)) if panels else chart_sheet(title, None, "No figure differs.")
+
+
+def _figure_chart(result: CompareResult, names: list[str], figure: str, y: Floats) -> Chart:
+    hover = tuple(f"{shorten(name, 40)}\n{label(figure)} {figures(value, 7)}" for name, value in zip(names, y))
+    if result.axis is not None:
+        option, values = result.axis
+        x = np.array(values[: len(names)])
+        order = np.argsort(x, kind="stable")
+        layers: list[Layer] = [
+            Lines(curve(x[order], y[order]), "@after", 1.8),
+            Dots(numbers(x), numbers(y), 7.0, "@after", hover=hover),
+        ]
+        return axes_chart(220, span(x), option.replace("_", " "), span(y), "", layers)
+    rows = -np.arange(len(names), dtype=np.float64)
+    ticks = [(float(at), shorten(name, 18)) for at, name in zip(rows, names)]
+    fills = tuple(_colour(k) for k in range(len(names)))
+    dots = Dots(numbers(y), numbers(rows), 9.0, fills, hover=hover)
+    return axes_chart(70 + 24 * len(names), span(y), label(figure), (0.6 - len(names), 0.6), "", [dots], y_ticks=ticks)
+
+
+def cases(result: CompareResult) -> Sheet:
+    """The first picture of the study that shows its cases over each other; where it has none, figures that differ."""
+    return next(iter(of_study(result).values()), differing)(result)
+
+
+def of_study(result: CompareResult) -> dict[str, Callable[[CompareResult], Sheet]]:
+    """The pictures of the study that show several results over each other, by their names."""
+    pictures = vars(import_module(f"{study_of(result.of).place}.report")).get("COMPARED", {})
+
+    def of(draw: Callable[[Mapping[str, Result]], Sheet]) -> Callable[[CompareResult], Sheet]:
+        return lambda found: draw(found.results)
+
+    return {name: of(draw) for name, draw in pictures.items()}
+
+
+PICTURES: Mapping[str, Callable[[CompareResult], Sheet]] = {
+    "cases": cases,
+    "figures": differing,
+    "objectives": objectives,
+    "voltages": voltages,
+}
+"""The cases over each other as their study draws them, the figures that differ, objectives with bounds, voltages."""
 
 
 def _voltages(result: object) -> Floats:
@@ -105,6 +164,8 @@ def page(result: CompareResult) -> m.Page:
         _endings(result),
         _figures(result, differ=True),
         _open(result),
+        *(partial(_picture, name, draw, result) for name, draw in of_study(result).items() if result.results),
+        lambda: s.sheet_section("Figures that differ", differing(result)),
         lambda: s.sheet_section("Objectives", objectives(result)),
         lambda: s.sheet_section("Voltages", voltages(result)),
         lambda: t.table_section("Cases", result, "cases", "{} cases", ["case", "options", "ended", "open_branches"]),
@@ -112,6 +173,14 @@ def page(result: CompareResult) -> m.Page:
         lambda: _meanings(result),
     ]
     return m.page_of(result.grid, f"{result.of}, {len(result.options)} cases", parts)
+
+
+def _picture(name: str, draw: Callable[[CompareResult], Sheet], result: CompareResult) -> m.Section | None:
+    try:
+        sheet = draw(result)
+    except OptionError:  # there is nothing to show, as where no case has a plan
+        return None
+    return s.sheet_section(f"The cases over each other: {name}", sheet, long=True)
 
 
 def _banner(result: CompareResult) -> m.Banner:
@@ -170,7 +239,7 @@ def _open(result: CompareResult) -> m.Section | None:
 
 def _meanings(result: CompareResult) -> m.Section | None:
     """What the figures are, as the schema of the study says."""
-    keys = next(study for study in STUDIES if study.name == result.of).shape.keys
+    keys = study_of(result.of).shape.keys
     shown = [figure for figure in result.wide["figure"] if figure in keys]
     items = tuple(f"{label(figure)}: {keys[figure]['description']}" for figure in shown)
     return m.section("What the figures are", m.Bullets(items), long=True) if items else None

@@ -55,12 +55,14 @@ class CompareResult(Result):
         grid: the grid. of: the study that was asked.
         options: of each case, those that are not the default ones, by its name.
         results: the result of each case that was come to, by its name.
+        axis: the one option in which the cases differ, where it is a number, and its value in each; else None.
     """
 
     grid: Grid
     of: str
     options: Mapping[str, Mapping[str, Any]]
     results: Mapping[str, Result]
+    axis: tuple[str, tuple[float, ...]] | None = None
 
     shape: ClassVar[Shape] = COMPARE
 

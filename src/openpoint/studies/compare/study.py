@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from openpoint.errors import InputError, OptionError
 from openpoint.grid.grid import Grid
 from openpoint.report.terminal import words
 from openpoint.results.base import Answer, Result
-from openpoint.studies.compare.options import CompareOptions
+from openpoint.studies.compare.options import CompareOptions, study_of
 from openpoint.studies.compare.result import CompareResult
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Termination
+from openpoint.twostage.workers.apart import Lost, run_apart
+from openpoint.twostage.workers.pool import WorkersLostError
 
 
 def prepare(grid: Grid, options: CompareOptions) -> Prepared[CompareResult]:
-    """The same study in several cases, one after the other, with all their figures in one table.
+    """The same study in several cases, one after the other or in processes, with all their figures in one table.
 
     A case is a set of options of the study: a limit, a budget, a risk, a method, whatever it has. Every case is checked
-    before the first is solved. Ctrl-C ends the case that runs, keeps what it has, and leaves out the others.
+    before the first is solved. Ctrl-C ends the case that runs, keeps what it has, and leaves out the others; of several
+    processes it keeps the cases that are finished. Processes are spawned, so a script with workers must start its work
+    below `if __name__ == "__main__":`.
 
     Raises:
         InputError: the grid has faults, or a case names what is not there.
         OptionError: no study of that name, fewer than two cases, or what a study refuses in a case.
     """
-    from openpoint.studies.catalog import STUDIES
-
-    study = next(each for each in STUDIES if each.name == options.of)
+    study = study_of(options.of)
     prepared, faults = dict[str, Prepared[Any]](), list[str]()
     questions = options.questions()
     for name, question in questions.items():
@@ -42,8 +46,7 @@ def prepare(grid: Grid, options: CompareOptions) -> Prepared[CompareResult]:
             raise InputError([replace(each, table=each.table or "cases") for each in error.problems]) from error
     if faults:
         raise OptionError("; ".join(faults))
-    told = {name: _told(question) for name, question in questions.items()}
-    return PreparedCases(grid, options.of, told, prepared)
+    return PreparedCases(grid, options.of, questions, prepared, options.workers)
 
 
 def _told(question: Any) -> dict[str, Any]:
@@ -57,14 +60,15 @@ class PreparedCases:
     """Cases of a study, ready to be solved.
 
     Attributes:
-        grid: the grid. of: the study. options: of each case, those that are not the default ones.
-        prepared: the question of each case.
+        grid: the grid. of: the study. questions: the options of each case. prepared: the question of each.
+        workers: processes.
     """
 
     grid: Grid
     of: str
-    options: Mapping[str, Mapping[str, Any]]
+    questions: Mapping[str, Any]
     prepared: Mapping[str, Prepared[Any]]
+    workers: int = 1
 
     @property
     def unit(self) -> str:
@@ -79,16 +83,57 @@ class PreparedCases:
 
     def solve(self, progress: Any = None, deadline: Deadline | None = None) -> CompareResult:
         """A result a case; where the user interrupts, those of the cases up to then."""
-        found: dict[str, Result] = {}
         with listening() as interrupt:
-            for name, prepared in self.prepared.items():
-                if interrupt.requested:
-                    break
-                result = prepared.solve(_of_case(name, progress), deadline)
-                found[name] = result
-                if isinstance(result, Answer) and result.termination is Termination.INTERRUPTED:
-                    break
-        return CompareResult(self.grid, self.of, self.options, found)
+            if self.workers > 1:
+                found = self._apart(lambda: interrupt.requested or (deadline is not None and deadline.over()))
+            else:
+                found = self._here(lambda: interrupt.requested, progress, deadline)
+        told = {name: _told(question) for name, question in self.questions.items()}
+        return CompareResult(self.grid, self.of, told, found, _axis(self.questions))
+
+    def _here(self, stop: Callable[[], bool], progress: Any, deadline: Deadline | None) -> dict[str, Result]:
+        found: dict[str, Result] = {}
+        for name, prepared in self.prepared.items():
+            if stop():
+                break
+            result = found[name] = prepared.solve(_of_case(name, progress), deadline)
+            if isinstance(result, Answer) and result.termination is Termination.INTERRUPTED:
+                break
+        return found
+
+    def _apart(self, stop: Callable[[], bool]) -> dict[str, Result]:
+        """The results of the cases that processes finish."""
+        names, found = list(self.questions), dict[str, Result]()
+        questions = [replace(question, progress=None) for question in self.questions.values()]
+        with closing(run_apart(partial(_solved, self.of, self.grid), questions, self.workers, stop)) as answers:
+            for number, answer in answers:
+                if isinstance(answer, Lost):
+                    text = f"case {names[number]!r}: its process ended twice; most likely memory ran out: fewer workers"
+                    raise WorkersLostError(text)
+                found[names[number]] = answer
+        return {name: found[name] for name in names if name in found}
+
+
+def _solved(of: str, grid: Grid, question: Any) -> Result:
+    """The result of a case, in a process of its own."""
+    result: Result = study_of(of).prepare(grid, question).solve()
+    return result
+
+
+def _axis(questions: Mapping[str, Any]) -> tuple[str, tuple[float, ...]] | None:
+    """The one option in which the cases differ, and its number in each, also where it is that of `tv:0.1`."""
+    first = next(iter(questions.values()))
+    values = {each.name: [getattr(one, each.name) for one in questions.values()] for each in fields(first) if each.repr}
+    differ = {name: some for name, some in values.items() if any(value != some[0] for value in some)}
+    if len(differ) != 1:
+        return None
+    ((name, some),) = differ.items()
+    parts = [str(value).rpartition(":") for value in some]
+    try:
+        numbers = tuple(float(last) for *_, last in parts)
+    except ValueError:
+        return None
+    return (name, numbers) if len({kind for kind, *_ in parts}) == 1 else None
 
 
 def _of_case(name: str, progress: Any) -> Any:

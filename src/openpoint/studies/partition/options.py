@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, Question, argument, option, parts
+from openpoint.options import FIRST, argument, option, parts
 from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
@@ -179,29 +179,9 @@ class PartitionQuestion(Limited, ByMethod):
             of_kind(self.costs, PartitionCosts, "costs", "PartitionCosts()")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampled(Question):
-    """A question whose plan is verified in samples of the loads."""
-
-    samples: int = option(
-        0,
-        "Verify the plan by AC power flow in so many samples of the loads; 0 is none.",
-        "whole",
-        unit="N",
-        least=0,
-        command_default=SAMPLES,
-        group=FIRST,
-    )
-    seed: int = option(0, "Of the samples.", "whole", unit="N", least=0)
-
-    def _check_samples(self) -> None:
-        for name in ("samples", "seed"):
-            not_negative(name, getattr(self, name))
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
-class PartitionOptions(PartitionQuestion, Sampled):
+class PartitionOptions(PartitionQuestion):
     """The question of a partition at one moment.
 
     Raises:
@@ -216,6 +196,17 @@ class PartitionOptions(PartitionQuestion, Sampled):
         group=FIRST,
     )
 
+    samples: int = option(
+        0,
+        "Verify the plan by AC power flow in so many samples of the loads; 0 is none.",
+        "whole",
+        unit="N",
+        least=0,
+        command_default=SAMPLES,
+        group=FIRST,
+    )
+    seed: int = option(0, "Of the samples.", "whole", unit="N", least=0)
+
     examples: ClassVar[str] = f"""\b
 Examples:
   openpoint partition ieee37-microgrids
@@ -229,38 +220,9 @@ Examples:
     def _checks(self) -> list[Callable[[], object]]:
         return [lambda: check_uncertainty(self.uncertainty), *super()._checks(), self._check_samples]
 
-
-@final
-@dataclass(frozen=True)
-class PartitionLevelsOptions(PartitionQuestion, Sampled):
-    """The question of a partition at several levels of uncertainty. A time limit is that of all levels.
-
-    Raises:
-        OptionError: with all that is wrong.
-    """
-
-    levels: str | float | Iterable[float] = argument(
-        "The levels, largest deviations of a load as shares of its power, as 0,0.1,0.25.", unit="LEVELS"
-    )
-
-    examples: ClassVar[str] = f"""\b
-Examples:
-  openpoint partition-levels ieee37-microgrids 0,0.1,0.15,0.25 --uncertain-loads 6 --plot levels.png
-
-{EXIT_CODES}"""
-
-    def _checks(self) -> list[Callable[[], object]]:
-        return [self._check_levels, *super()._checks(), self._check_samples]
-
-    def _check_levels(self) -> None:
-        object.__setattr__(self, "levels", levels_of(self.levels))  # an iterator is read once
-        if not self.levels:
-            raise OptionError("no level of uncertainty; give at least one share of the load, such as 0.15")
-
-    def at(self, level: float) -> PartitionOptions:
-        """The question at one level."""
-        shared = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "levels"}
-        return PartitionOptions(uncertainty=level, **shared)
+    def _check_samples(self) -> None:
+        for name in ("samples", "seed"):
+            not_negative(name, getattr(self, name))
 
 
 @final
@@ -314,21 +276,3 @@ def check_uncertainty(uncertainty: float) -> None:
     of_kind(uncertainty, Real, "uncertainty", "a share of the load from 0 to 1, such as 0.15")
     if not (math.isfinite(uncertainty) and 0.0 <= uncertainty <= 1.0):
         raise OptionError(f"uncertainty is {uncertainty:g}; give a share of the load from 0 to 1, such as 0.15")
-
-
-def levels_of(levels: str | float | Iterable[float]) -> tuple[float, ...]:
-    """The levels of uncertainty, each once, the lowest first; a single number is one.
-
-    Raises:
-        OptionError: something that is no number, or out of range.
-    """
-    if isinstance(levels, str):
-        try:
-            levels = [float(part) for part in levels.split(",")]
-        except ValueError:
-            raise OptionError(f"levels is {levels!r}; give shares of the load such as 0,0.1,0.15") from None
-    given = tuple(levels) if isinstance(levels, Iterable) else (levels,)
-    if wrong := [level for level in given if not isinstance(level, Real)]:
-        raise OptionError(f"levels has {wrong[0]!r}, which is no number; give shares of the load, such as [0.0, 0.15]")
-    all_checked(*(partial(check_uncertainty, level) for level in given))
-    return tuple(sorted(set(map(float, given))))

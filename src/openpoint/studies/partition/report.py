@@ -1,6 +1,4 @@
-"""The report of a partition: what is served, what to switch, and how it was proven.
-
-A report is of one plan, or of those of several levels of uncertainty; every table then begins with the level."""
+"""The report of a partition: what is served, what to switch, and how it was proven."""
 
 from __future__ import annotations
 
@@ -11,25 +9,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.names import join_names
-from openpoint.report.charts import axes_chart, convergence_sheet, gap_text
+from openpoint.report.charts import convergence_sheet, gap_text
 from openpoint.report.drawing import (
     Chart,
     Dots,
     Layer,
-    Lines,
     Panel,
     Shape,
     Sheet,
     Sign,
     Words,
     at,
-    curve,
     ink_on,
-    numbers,
-    span,
 )
 from openpoint.report.grids import CLOSES, OPEN, OPEN_POINT, OPENS, GridFrame, grid_frame
 from openpoint.report.layout.place import shorten
@@ -38,7 +31,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult, PlanResult
+from openpoint.studies.partition.result import PartitionResult, PlanResult
 from openpoint.studies.partition.scene import (
     PartitionScene,
     PlanView,
@@ -46,7 +39,7 @@ from openpoint.studies.partition.scene import (
     Unit,
     build_partition_scene,
     island_colour,
-    titled,
+    plan_words,
 )
 from openpoint.studies.partition.schema import PARTITION
 
@@ -85,32 +78,26 @@ def plans_sheet(scene: PartitionScene, title: str) -> Sheet:
     return Sheet(title, tuple(shown), _SIGNS, note=note)
 
 
-def grid(result: PartitionResult | PartitionLevelsResult) -> Sheet:
-    """The islands of a plan, or of those of several levels of uncertainty with what is served and what it costs."""
-    sheet = plans_sheet(build_partition_scene(result), headline(result))
-    if isinstance(result, PartitionLevelsResult) and len(result.by_level) > 1:
-        return replace(sheet, panels=sheet.panels + level_panels(result))
-    return sheet
+def grid(result: PartitionResult) -> Sheet:
+    """The islands of a plan."""
+    return plans_sheet(build_partition_scene({plan_words(result): result}), headline(result))
 
 
-def _bounds(result: PartitionResult | PartitionLevelsResult) -> Sheet:
-    if isinstance(result, PartitionLevelsResult):
-        raise OptionError("Levels are solved one by one: draw the bounds of one of `result.by_level`")
-    return convergence_sheet(result)
+def compared(results: Mapping[str, PartitionResult]) -> Sheet:
+    """The islands of several plans."""
+    title = next(iter(results.values())).title
+    return plans_sheet(build_partition_scene(results), f"{title}: {len(results)} cases")
 
 
-PICTURES: Mapping[str, Callable[[PartitionResult | PartitionLevelsResult], Sheet]] = {
-    "grid": grid,
-    "convergence": _bounds,
-}
-"""The islands, of several levels also what is served and what it costs; the bounds over time."""
+PICTURES: Mapping[str, Callable[[PartitionResult], Sheet]] = {"grid": grid, "convergence": convergence_sheet}
+"""The islands; the bounds over time."""
+COMPARED = {"islands": compared}
+"""Pictures of several results over each other."""
 
 
-def headline(result: PartitionResult | PartitionLevelsResult) -> str:
+def headline(result: PartitionResult) -> str:
     """What is shown, in one line."""
     title = result.title
-    if isinstance(result, PartitionLevelsResult):
-        return f"{title}: {len(result.by_level)} levels of uncertainty"
     if result.cost_usd is None:
         return f"{title}: no plan found"
     islands = result.islands.height
@@ -130,36 +117,6 @@ def plan_chart(scene: PartitionScene, view: PlanView) -> Chart:
             *frame.bus_names(names, "@soft", scene.lost),
         ]
     )
-
-
-def level_panels(found: PartitionLevelsResult) -> tuple[Panel, Panel]:
-    """What is served, and what it costs, over the uncertainty."""
-    share = 100.0 * np.array(list(found.by_level))
-    total = found.results[0].total_kw
-    served = np.array([each.served_kw for each in found.results])
-    cost = np.array([np.nan if each.cost_usd is None else each.cost_usd for each in found.results])
-    bound = np.array([each.lower_bound_usd for each in found.results])
-    load = np.full(len(share), total)
-    loads = _levels_chart(share, ("all load", load), ("served", served), "load, kW", "kW")
-    costs = _levels_chart(share, ("proven bound", bound), ("cost at worst", cost), "$ an hour", "$")
-    return (
-        Panel("served", loads, "Load served", "Load served over the uncertainty; the table has the numbers"),
-        Panel("cost", costs, "Cost of an hour", "Cost over the uncertainty; the table has the numbers"),
-    )
-
-
-def _levels_chart(
-    share: Floats, reference: tuple[str, Floats], figure: tuple[str, Floats], title: str, unit: str
-) -> Chart:
-    """What is reached, as a line, beside what it is compared with, dashed."""
-    layers: list[Layer] = []
-    dashes: tuple[float, ...] = (6.0, 4.0)
-    for (name, values), colour, dash in ((reference, "@soft", dashes), (figure, "@after", ())):
-        hover = tuple(f"loads ± {x:g} %\n{name}: {y:,.2f} {unit}" for x, y in zip(share, values, strict=True))
-        layers.append(Lines(curve(share, values), colour, 2.0, dash=dash, name=name))
-        layers.append(Dots(numbers(share), numbers(values), 7.0, colour, name=name, hover=hover))
-    seen = np.concatenate([reference[1], figure[1]])
-    return axes_chart(320, span(share), "uncertainty of the loads, ± %", span(seen, from_zero=True), title, layers)
 
 
 def _lines(scene: PartitionScene, view: PlanView, frame: GridFrame, texts: list[str]) -> list[Layer]:
@@ -291,20 +248,15 @@ class Plans:
         return t.frame_table(identity, caption, frame, PARTITION.tables[name], heads, blank=True, **more)
 
 
-def page(result: PartitionResult | PartitionLevelsResult) -> m.Page:
+def page(result: PartitionResult) -> m.Page:
     """The report of a result."""
-    several = isinstance(result, PartitionLevelsResult)
-    found = titled(result) if isinstance(result, PartitionLevelsResult) else {"": result}
-    plans = Plans("level" if several else "", {k: v.tables() for k, v in found.items()})
-    # The worst end speaks for all.
-    worst = max(found.values(), key=lambda each: each.termination.exit_code)
-    remedy = worst.termination.remedy if len(found) > 1 else None
-    logs = {level: (each.iterations, gap_text(each.gap, each.termination)) for level, each in found.items()}
+    plans = Plans("", {"": result.tables()})
+    logs = {"": (result.iterations, gap_text(result.gap, result.termination))}
     parts = [
-        s.banner(worst, answered=worst.cost_usd is not None, none="No plan found", text=remedy),
-        s.remarks(note for each in found.values() for note in each.notes),
-        _levels(found, result) if isinstance(result, PartitionLevelsResult) else _cards(result),
-        lambda: pictures(build_partition_scene(result), headline(result)),
+        s.banner(result, answered=result.cost_usd is not None, none="No plan found"),
+        s.remarks(result.notes),
+        _cards(result),
+        lambda: pictures(build_partition_scene({plan_words(result): result}), headline(result)),
         islands(plans),
         switches(plans),
         generators(plans),
@@ -350,31 +302,6 @@ def uncertain_card(result: PlanResult) -> m.Card:
     loads = result.uncertain_loads
     moved = f"{len(loads)} of {result.grid.loads.height} loads ± {100.0 * result.uncertainty:g} %"
     return m.Card("Uncertain", moved if loads else "No load", (", ".join(loads[:12]),))
-
-
-def _levels(found: Mapping[str, PartitionResult], result: PartitionLevelsResult) -> m.Section:
-    rows: list[dict[t.Heading, m.Cell]] = [
-        {
-            "level": level,
-            m.Column("served, kW", 1): each.served_kw,
-            m.Column("served, %", 1): 100.0 * each.served_kw / each.total_kw if each.total_kw else None,
-            m.Column("cost at worst, $", 2): each.cost_usd,
-            m.Column("lower bound, $", 2): each.lower_bound_usd,
-            m.Column("gap, %", 4): 100.0 * each.gap,
-            m.Column("islands", 0): each.islands.height,
-            m.Column("blocks", 0): len(each.energised_blocks),
-            m.Column("kept in AC, %", 2): None if each.samples is None else 100.0 * each.samples.robust.ac.share,
-            "closed switches": ", ".join(each.closed_switches) or "none",
-            m.Column("seconds", 1): each.seconds,
-            "ended": each.termination.value,
-        }
-        for level, each in found.items()
-    ]
-    cells = [tuple(row.values()) for row in rows]
-    missing = [f"{level:g}" for level in sorted(set(result.asked) - set(result.by_level))]
-    left = m.Words(f"Interrupted, not computed: {', '.join(missing)}") if missing else None
-    listed = t.table("levels", f"{len(rows)} levels of uncertainty", rows[0], cells, low=True)
-    return m.section("What robustness costs", listed, left, m.Panels(level_panels(result), beside=True))
 
 
 def pictures(scene: PartitionScene, title: str, *, still: bool = True) -> m.Section | None:

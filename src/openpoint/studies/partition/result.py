@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,13 +9,13 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
-from openpoint.results.base import Answer, Head, Result, in_kw, switching_words
+from openpoint.results.base import Answer, Head, in_kw, switching_words
 from openpoint.results.shape import Shape
 from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.options import PartitionOptions
-from openpoint.studies.partition.schema import LEVELS, PARTITION
+from openpoint.studies.partition.schema import PARTITION
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -120,62 +119,3 @@ class PartitionResult(PlanResult):
             return None
         states = dict.fromkeys(self.closed_switches, True) | dict.fromkeys(self.open_switches, False)
         return with_output(self.grid.with_closed(states), self.generators)
-
-
-@dataclass(frozen=True, repr=False)
-class PartitionLevelsResult(Result):
-    """The answer of `partition_levels`: the same question at several levels of uncertainty.
-
-    Attributes:
-        by_level: results by level, a share of the load, ascending. asked: the levels that were asked for.
-    """
-
-    by_level: Mapping[float, PartitionResult]
-    asked: tuple[float, ...] = ()
-
-    shape: ClassVar[Shape] = LEVELS
-
-    @property
-    def results(self) -> tuple[PartitionResult, ...]:
-        """The results, those of lower levels first."""
-        return tuple(self.by_level.values())
-
-    @property
-    def grid(self) -> Grid:
-        """The grid asked about, as given."""
-        return self.results[0].grid
-
-    @property
-    def exit_code(self) -> int:
-        """The greatest of all levels."""
-        return max(each.exit_code for each in self.results)
-
-    @property
-    def level_count(self) -> int:
-        """Levels of uncertainty that were computed."""
-        return len(self.by_level)
-
-    @property
-    def in_short(self) -> str:
-        return f"{len(self.by_level)} levels of uncertainty"
-
-    def facts(self) -> dict[str, str]:
-        return {f"± {100.0 * level:g} %": f"serves {in_kw(each.served_kw)}" for level, each in self.by_level.items()}
-
-    def document(self) -> dict[str, Any]:
-        head = list(self.shape.head)
-        levels = []
-        for level, each in self.by_level.items():
-            own = {key: value for key, value in each.document().items() if key not in head}
-            levels.append({"level": level, **own})
-        return {**super().document(), "levels": levels}
-
-    def _special_tables(self) -> dict[str, pl.DataFrame]:
-        rows: list[pl.DataFrame] = []
-        frames: dict[str, list[pl.DataFrame]] = {name: [] for name in PARTITION.tables}
-        for level, each in self.by_level.items():
-            front = pl.lit(level).alias("level")
-            rows.append(each.row_frame().select(front, pl.all().exclude(*self.shape.head)))
-            for name, frame in each.tables().items():
-                frames[name].append(frame.select(front, pl.all()))
-        return {"levels": pl.concat(rows), **{name: pl.concat(parts) for name, parts in frames.items()}}

@@ -1,4 +1,4 @@
-"""The scene of a partition, as arrays: the islands of one plan, or of one for each level of uncertainty."""
+"""The scene of a partition, as arrays: the islands of one plan, or of several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openpoint.network.blocks import blocks
 from openpoint.report.drawing import ISLES
 from openpoint.report.layout.feeders import ends, source_buses
 from openpoint.report.layout.place import Layout, compute_layout
-from openpoint.studies.partition.result import PartitionLevelsResult, PartitionResult
+from openpoint.studies.partition.result import PartitionResult
 
 RUNS_KW = 0.05
 """Output that is worth telling."""
@@ -117,12 +117,11 @@ Tables = Mapping[str, pl.DataFrame]
 """Islands, blocks, generators and switches of one plan."""
 
 
-def build_partition_scene(results: PartitionResult | PartitionLevelsResult) -> PartitionScene:
-    """The scene of a result or of those of all levels; where no plan was found there is no picture."""
-    by_title = {_title(results): results} if isinstance(results, PartitionResult) else titled(results)
-    found = {title: each for title, each in by_title.items() if each.cost_usd is not None}
+def build_partition_scene(results: Mapping[str, PartitionResult]) -> PartitionScene:
+    """The scene of one result or more, by their titles; where no plan was found there is no picture."""
+    found = {title: each for title, each in results.items() if each.cost_usd is not None}
     plans = [(title, (each.served_kw, each.total_kw), each.tables()) for title, each in found.items()]
-    return plans_scene(results.grid, plans)
+    return plans_scene(next(iter(results.values())).grid, plans)
 
 
 def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tables]]) -> PartitionScene:
@@ -148,20 +147,11 @@ def plans_scene(grid: Grid, plans: Iterable[tuple[str, tuple[float, float], Tabl
     )
 
 
-def titled(found: PartitionLevelsResult) -> dict[str, PartitionResult]:
-    """The results by their level in words."""
-    return {level_words(level): each for level, each in found.by_level.items()}
-
-
-def level_words(level: float) -> str:
-    """A level of uncertainty for people."""
-    return f"loads ± {100.0 * level:g} %" if level else "loads certain"
-
-
-def _title(result: PartitionResult) -> str:
-    if not result.uncertain_loads:
-        return level_words(0.0)
-    return f"{len(result.uncertain_loads)} {level_words(result.uncertainty)}"
+def plan_words(result: PartitionResult) -> str:
+    """What was uncertain, for people."""
+    if not result.uncertain_loads or not result.uncertainty:
+        return "loads certain"
+    return f"{len(result.uncertain_loads)} loads ± {100.0 * result.uncertainty:g} %"
 
 
 def _cut(

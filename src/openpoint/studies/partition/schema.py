@@ -5,8 +5,8 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.common import KIND, run_keys
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.schema import Schema, flag, listing, maybe, names, number, record, whole
-from openpoint.results.shape import Shape, row_columns
+from openpoint.results.schema import Schema, flag, maybe, names, number
+from openpoint.results.shape import Shape
 
 _KEYS: dict[str, Schema] = {
     **run_keys("of the method alone, without imports and reading"),
@@ -193,23 +193,3 @@ _STEPS_TABLES: dict[str, c.Table] = {
 }
 
 STEPS = Shape("partition-steps", "partition-steps", "Result of openpoint partition-steps", _STEPS_KEYS, _STEPS_TABLES)
-
-_LEVEL: c.Table = {"level": c.number("uncertainty asked about, a share of the load")}
-
-LEVELS = Shape(
-    "partition-levels",
-    "partition-levels",
-    "Result of openpoint partition-levels",
-    {"level_count": whole("levels of uncertainty that were computed")},
-    {
-        "levels": {**_LEVEL, **row_columns(_KEYS)},
-        **{name: {**_LEVEL, **table} for name, table in _TABLES.items()},
-    },
-    beside=("levels", *_TABLES),
-    nested={
-        "levels": listing(
-            record({"level": number("uncertainty asked about, a share of the load"), **_KEYS, **PARTITION.rows}),
-            "a result a level, those of lower levels first, in the shape of the result at one level",
-        )
-    },
-)

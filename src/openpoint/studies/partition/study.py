@@ -9,8 +9,6 @@ import numpy as np
 
 from openpoint.grid.grid import Grid
 from openpoint.io.opendss.engine import require_engine
-from openpoint.network.blocks import Blocks
-from openpoint.network.stations import Stations
 from openpoint.report.terminal import words
 from openpoint.studies.partition.answer import answer
 from openpoint.studies.partition.model.program import PartitionProgram
@@ -41,11 +39,6 @@ def prepare(grid: Grid, options: PartitionOptions) -> Prepared[PartitionResult]:
     """
     stations, blocks = cut_network(grid, options)
     _LOG.info("built the network and cut it into blocks")
-    return prepare_on(grid, stations, blocks, options)
-
-
-def prepare_on(grid: Grid, stations: Stations, blocks: Blocks, options: PartitionOptions) -> PreparedPartition:
-    """`prepare` where the network and its blocks are known."""
     if options.samples:
         require_engine()
         knock(options.executor)

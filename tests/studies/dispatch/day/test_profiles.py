@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import openpoint
+from openpoint.report.drawing import Lines
 from openpoint.studies.dispatch.day import profiles
 from openpoint.studies.dispatch.day.report import PICTURES
 from openpoint.studies.dispatch.day.result import DispatchDayResult
@@ -185,3 +186,15 @@ def test_every_picture_is_drawn(kind: str, short: DispatchDayResult) -> None:
     names = [text for _, text in sheet.panels[-1].chart.x.ticks]
     assert names[:-1] == short.periods.filter(case="today")["period"].to_list()
     assert not any(text for panel in sheet.panels[:-1] for _, text in panel.chart.x.ticks)
+
+
+def test_several_days_lie_over_each_other(short: DispatchDayResult, result: DispatchDayResult) -> None:
+    sheet = profiles.compared({"first": short, "second": short, "another day": result})
+    assert "2 cases, each at worst; 1 with other periods left out" in sheet.title
+    panels = {panel.caption: panel.chart for panel in sheet.panels}
+    assert {"Active power of the sources, kW", "Losses, kW", "Lowest voltage, pu", "Load shed, kW"} <= set(panels)
+    lines = [layer for layer in panels["Losses, kW"].layers if isinstance(layer, Lines)]
+    assert [line.name for line in lines] == ["first", "second"]
+    at_worst = short.periods.filter(case="worst")["loss_kw"].to_numpy()
+    assert lines[0].ways[0][1::2] == pytest.approx(np.repeat(at_worst, 2))
+    assert lines[0].ways == lines[1].ways

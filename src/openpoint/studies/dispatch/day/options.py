@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from openpoint.arguments import all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, argument, option
-from openpoint.studies.shared import EXIT_CODES, TIME_LIMIT_S, Chosen, Limited
+from openpoint.studies.shared import EXIT_CODES, Chosen, Limited, Timed
 
 if TYPE_CHECKING:
     from openpoint.scenarios.day.clock import NowLike, StateLike
@@ -35,7 +35,7 @@ _SHARE: dict[str, Any] = {"unit": "SHARE", "least": 0.0, "most": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayOptions(Limited, Chosen):
+class DayOptions(Limited, Chosen, Timed):
     """The common options of questions about a day.
 
     Raises:
@@ -131,15 +131,6 @@ class DayOptions(Limited, Chosen):
     )
     seed: int = option(0, "Equal seeds draw equal days.", "whole", unit="N", least=0)
     gap: float = option(1e-3, "Relative gap to prove; 1e-4 is 0.01 %.", "number", unit="FRACTION", least=0.0)
-    time_limit_s: float | None = option(
-        None,
-        "Stop then and keep the best; inf: only when done.",
-        "number",
-        unit="SECONDS",
-        least=0.0,
-        flag="time-limit",
-        command_default=TIME_LIMIT_S,
-    )
     now: NowLike | None = option(
         None,
         "Plan the rest of the day from the period that begins then: its name, an hour (13) or a time (13:00). All "

@@ -221,8 +221,10 @@ def flows(result: DispatchDayResult) -> Sheet:
 
 def compared(results: Mapping[str, DispatchDayResult]) -> Sheet:
     """Several answers over each other: purchase, losses, voltages, units, batteries, load that is moved and shed."""
-    some = answers(results)
-    times = times_of(some[0].result)
+    found = answers(results)
+    times = times_of(found[0].result)
+    some = [each for each in found if times_of(each.result).names == times.names]
+    left = f"; {len(found) - len(some)} with other periods left out" if len(some) < len(found) else ""
     more = (
         ("v_min_pu", "Lowest voltage, pu"),
         ("v_mean_pu", "Mean voltage, pu"),
@@ -236,4 +238,4 @@ def compared(results: Mapping[str, DispatchDayResult]) -> Sheet:
     for name, caption in more:
         if any(np.any(np.abs(np.nan_to_num(each.of(name))) > DUST) for each in some):
             panels.append(_lines(times, some, caption, (name, "periods", ())))
-    return _sheet(some, f"{len(some)} cases, each at worst", panels)
+    return _sheet(some, f"{len(some)} cases, each at worst{left}", panels)
