@@ -90,30 +90,37 @@ def look(source: str) -> tuple[Look, dict[str, str]]:
 
 
 def _pages(grid: Any) -> tuple[str, dict[str, str]]:
-    """The power flow of today as a page, and the picture alone; where there is none, the picture without figures."""
-    import numpy as np
-
+    """The power flow of today as a page, and its picture alone; where there is none, the picture without figures."""
     from openpoint.errors import OpenpointError
-    from openpoint.report.grids import grid_sheet
     from openpoint.report.page.html import render
-    from openpoint.report.page.model import Page
-    from openpoint.report.page.sections import grid_section
-    from openpoint.report.scene import State, scene_of
-    from openpoint.studies.powerflow.report import html, powerflow_scene
+    from openpoint.report.page.model import Page, Section, Still
+    from openpoint.studies.powerflow.report import page
     from openpoint.studies.powerflow.study import run_powerflow
 
     try:
-        result = run_powerflow(grid)
-        why, scene, pages = "", powerflow_scene(result), {TODAY: html(result)}
+        today = page(run_powerflow(grid))
+        (section,) = [part for part in today.parts if isinstance(part, Section) and part.heading == "Grid"]
+        why, pages = "", {TODAY: render(today)}
     except OpenpointError as error:
-        branches = grid.branches()
-        v, i = (np.full(frame.height, np.nan) for frame in (grid.buses, branches))
-        closed = branches["closed"].to_numpy().astype(bool)
-        state = State("before", "Today", None, v, closed, i, i, i, i, i, ())
-        scene = scene_of(grid, branches["name"], {"before": state}, (v, v, i), feasible=False)
-        why, pages = str(error), {}
-    picture = grid_section(scene, grid_sheet(scene, grid.name), picture=False)
+        section, why, pages = _bare(grid), str(error), {}
+    picture = Section(section.heading, tuple(block for block in section.content if not isinstance(block, Still)))
     return why, {**pages, CANVAS: render(Page("", "", "today", (picture,), ""))}
+
+
+def _bare(grid: Any) -> Any:
+    """The picture of today's state without figures."""
+    import numpy as np
+
+    from openpoint.report.grids import grid_sheet
+    from openpoint.report.page.sections import grid_section
+    from openpoint.report.scene import State, scene_of
+
+    branches = grid.branches()
+    v, i = (np.full(frame.height, np.nan) for frame in (grid.buses, branches))
+    closed = branches["closed"].to_numpy().astype(bool)
+    state = State("before", "Today", None, v, closed, i, i, i, i, i, ())
+    scene = scene_of(grid, branches["name"], {"before": state}, (v, v, i), feasible=False)
+    return grid_section(scene, grid_sheet(scene, grid.name), picture=False)
 
 
 def _copies(source: str) -> bool:

@@ -1,5 +1,10 @@
 // The page: its charts, tables that are sorted and searched, and the change to paper and back.
 (async () => {
+  // Inside a page of `openpoint serve` it tells how high it is and which branch is chosen, and shows what that page sends.
+  const isFramed = window.parent !== window && location.hash === "#framed";
+  const tell = (said) => window.parent.postMessage(said, "*");
+  if (isFramed) new ResizeObserver(() => tell({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
+
   // The data in an element; long ones are compressed.
   async function read(element) {
     if (element.type === "application/json") return JSON.parse(element.textContent);
@@ -141,10 +146,7 @@
     show();
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  // Inside a page of `openpoint serve`: tells its height and which branch is chosen, and shows what that page sends.
-  if (window.parent !== window && location.hash === "#framed") {
-    const tell = (said) => window.parent.postMessage(said, "*");
-    new ResizeObserver(() => tell({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
+  if (isFramed) {
     for (const chart of grids) {
       let down = null;
       chart.canvas.addEventListener("pointerdown", (event) => { down = chart.spot(event); });
