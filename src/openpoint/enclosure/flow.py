@@ -103,9 +103,10 @@ def _solved(z: Complexes, u0: Complexes, s: Complexes, degree: Ints, unit: Float
     """The voltages that sweeps of the fixed point find."""
     u, powers = u0.copy(), bool((degree == 0).all())
     for _ in range(_SWEEPS):
-        drawn = s if powers else s * (np.abs(u) / unit) ** degree
-        new = u0 - z @ np.conj(drawn / u)
-        change = np.abs(new - u).max(initial=0.0)
+        with np.errstate(all="ignore"):  # a grid that cannot carry its load
+            drawn = s if powers else s * (np.abs(u) / unit) ** degree
+            new = u0 - z @ np.conj(drawn / u)
+            change = np.abs(new - u).max(initial=0.0)
         u = new
         if change < _STEP or not np.isfinite(change):
             break

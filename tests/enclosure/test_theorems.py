@@ -1,0 +1,230 @@
+"""The theorems of docs/every_load.md: the identity, the bounds of rounding in exact arithmetic, other power flows."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import openpoint
+from openpoint import Grid, InputError
+from openpoint.arrays import Complexes, Floats
+from openpoint.enclosure.bounds import Enclosure, first_order
+from openpoint.enclosure.flow import NoFlow, PortFlow
+from openpoint.enclosure.parts import part_flow, part_of
+from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import system_of
+from openpoint.network import build_network
+from openpoint.network.limits import Limits
+from tests.builders.grids import LIMITED_FEED, grids
+from tests.enclosure.test_enclosure import realised
+from tests.powerflow.oracles import power_grid_model_voltages
+
+
+def flows_of(grid: Grid, share: float) -> list[tuple[PortFlow, Complexes, Floats, Floats]]:
+    """Of each part: its flow, its deviations, and z and u0 of the ports."""
+    network = Limits().applied(build_network(grid))
+    ports = ports_of(grid, network, {"load": share, "generation": share})
+    system = system_of(grid, network, ports)
+    found = []
+    for states, here, moving in system.parts(ports):
+        flow, solver, draws = part_flow(system, ports, states, here)
+        right = np.column_stack([draws.toarray().astype(complex), system.given[states]])
+        solved = draws.T @ solver.solve(right)[0]
+        spread, _ = first_order(flow, ports.spread[here][:, moving])
+        found.append((flow, spread, solved[:, :-1], solved[:, -1]))
+    return found
+
+
+@given(grids(LIMITED_FEED), st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_a_flow_is_the_linearised_one_at_a_shifted_deviation(grid: Grid, seed: int) -> None:
+    """x = J (d − r(x)) for flows that sweeps of the port equations find, of loads of all models."""
+    rng = np.random.default_rng(seed)
+    try:
+        parts = flows_of(grid, 0.5)
+    except (InputError, NoFlow):
+        return
+    for flow, spread, z, u0 in parts:
+        m, n = spread.shape
+        d = spread @ rng.uniform(-1.0, 1.0, (n, 8))
+        degree = flow.models.degree[:, None]
+        x = np.zeros((m, 8), dtype=complex)
+        for _ in range(500):
+            drawn = (flow.s[:, None] + d) * np.abs(1.0 + x) ** degree
+            u = u0[:, None] - z @ np.conj(drawn / (flow.u[:, None] * (1.0 + x)))
+            x, last = u / flow.u[:, None] - 1.0, x
+        if m and np.abs(x - last).max() < 1e-15:
+            assert np.abs(x - flow.apply_jacobian(d - flow.models.value(x, d, flow.s))).max() <= 1e-13
+
+
+def exact(values: Complexes) -> list[tuple[Fraction, Fraction]]:
+    return [(Fraction(float(v.real)), Fraction(float(v.imag))) for v in values]
+
+
+Exact = tuple[Fraction, Fraction]
+
+
+def times(a: Exact, b: Exact) -> Exact:
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+
+def plus(*terms: Exact) -> Exact:
+    return sum((t[0] for t in terms), Fraction(0)), sum((t[1] for t in terms), Fraction(0))
+
+
+def minus(a: Exact) -> Exact:
+    return -a[0], -a[1]
+
+
+def conj(a: Exact) -> Exact:
+    return a[0], -a[1]
+
+
+def over(a: Exact, b: Exact) -> Exact:
+    size = b[0] ** 2 + b[1] ** 2
+    top = times(a, conj(b))
+    return top[0] / size, top[1] / size
+
+
+def modulus(a: Exact) -> Decimal:
+    square = a[0] ** 2 + a[1] ** 2
+    return (Decimal(square.numerator) / Decimal(square.denominator)).sqrt()
+
+
+def test_bounds_of_rounding_hold_in_exact_arithmetic() -> None:
+    """τ and Δ, and the map of the polydisc into itself, in fractions: impedances are the doubles of the network."""
+    grid = openpoint.read("civanlar16")
+    grid = grid.with_tables(loads=grid.loads.head(6))
+    network = Limits().applied(build_network(grid))
+    ports = ports_of(grid, network, {"load": 0.3})
+    system = system_of(grid, network, ports)
+    among = DeviationSet()
+    for states, here, moving in system.parts(ports):
+        known = part_of(system, ports, among, states, here, moving).known
+        if len(here):
+            check_exactly(known, path_impedances(network, ports.fr[here]), Fraction(1))
+
+
+def path_impedances(network, terminals) -> list[list[Exact]]:  # type: ignore[no-untyped-def]
+    """Sums of impedances that two terminals of a tree have in common on their ways from the source."""
+    closed = np.flatnonzero(network.closed)
+    ways = []
+    for t in terminals:
+        at, way, came = int(t), [], -1
+        tree = {int(s): -1 for s in network.source_terminal}
+        grown = True
+        while grown:
+            grown = False
+            for e in closed:
+                ends = network.terminal_fr[e], network.terminal_to[e]
+                for a, b in (ends, ends[::-1]):
+                    if int(a) in tree and int(b) not in tree:
+                        tree[int(b)], grown = int(e), True
+        while (came := tree[at]) >= 0:
+            way.append(came)
+            fr, to = int(network.terminal_fr[came]), int(network.terminal_to[came])
+            parent = fr if tree[to] == came and to == at else to
+            at = parent
+        ways.append(set(way))
+    z = exact(network.z.diagonal())
+    return [[plus((Fraction(0), Fraction(0)), *(z[e] for e in a & b)) for b in ways] for a in ways]
+
+
+def check_exactly(known: Enclosure, z: list[list[Exact]], u0: Fraction) -> None:
+    flow, m = known.flow, len(known.x)
+    u, s = exact(flow.u), exact(flow.s)
+    columns = (flow.jacobian[:, :m], flow.jacobian[:, m:])
+    j = [[exact(column[k]) for k in range(m)] for column in columns]  # of 1 and of i
+    a = [[over(z[k][i], times(u[k], conj(u[i]))) for i in range(m)] for k in range(m)]
+    current = [conj(over(s[k], u[k])) for k in range(m)]
+
+    def jacobian(w: list[Exact]) -> list[Exact]:
+        return [
+            plus(
+                *((w[i][0] * j[0][k][i][0], w[i][0] * j[0][k][i][1]) for i in range(m)),
+                *((w[i][1] * j[1][k][i][0], w[i][1] * j[1][k][i][1]) for i in range(m)),
+            )
+            for k in range(m)
+        ]
+
+    with localcontext() as context:
+        context.prec = 60
+        off = [
+            over(
+                plus((u0, Fraction(0)), minus(u[k]), minus(plus(*(times(z[k][i], current[i]) for i in range(m))))), u[k]
+            )
+            for k in range(m)
+        ]
+        back = jacobian([times(s[k], off[k]) for k in range(m)])
+        tau = [modulus(plus(off[k], minus(back[k]))) for k in range(m)]
+        assert all(tau[k] <= Decimal(float(flow.loss[k])) for k in range(m))
+        defect = [Decimal(0)] * m
+        for i in range(m):
+            for unit in ((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))):
+                w = [unit if k == i else (Fraction(0), Fraction(0)) for k in range(m)]
+                ac = [times(a[k][i], conj(unit)) for k in range(m)]
+                first = jacobian(w)
+                second = jacobian([times(s[k], ac[k]) for k in range(m)])
+                for k in range(m):
+                    defect[k] += modulus(plus(first[k], ac[k], minus(second[k])))
+        assert all(defect[k] <= Decimal(float(flow.defect[k])) for k in range(m))
+
+        def norm(k: int, i: int) -> Decimal:
+            one, turned = j[0][k][i], times((Fraction(0), Fraction(1)), j[1][k][i])
+            return (modulus(plus(one, minus(turned))) + modulus(plus(one, turned))) / 2
+
+        norms = [[norm(k, i) for i in range(m)] for k in range(m)]
+        corners = [[Fraction(sign) for sign in signs] for signs in product((-1, 1), repeat=known.spread.shape[1])]
+        x0, d = ([greatest(exact(row), corners) for row in rows] for rows in (known.first, known.spread))
+        x = [Decimal(float(v)) * Decimal("1.01") for v in known.x]
+        size = [modulus(v) for v in s]
+        r = [x[k] * (d[k] + size[k] * x[k]) / (1 - x[k]) for k in range(m)]
+        reach = max(d[k] + r[k] + size[k] * x[k] for k in range(m))
+        for k in range(m):
+            moved = sum((norms[k][i] * r[i] for i in range(m)), Decimal(0))
+            assert x0[k] + moved + tau[k] + defect[k] * reach <= x[k]
+
+
+def greatest(row: list[Exact], corners: list[list[Fraction]]) -> Decimal:
+    """The greatest modulus of an affine form over a box: it is at a vertex."""
+    return max(modulus(plus(*((v[0] * c, v[1] * c) for v, c in zip(row, corner, strict=True)))) for corner in corners)
+
+
+def test_power_grid_model_agrees() -> None:
+    """No voltage that power-grid-model finds for a realisation lies outside its bounds."""
+    grid, rng = openpoint.read("zhang118"), np.random.default_rng(3)
+    found = openpoint.enclose(grid, for_every="load=30%").buses
+    low, high = found["v_low_pu"].to_numpy(), found["v_high_pu"].to_numpy()
+    for k in range(6):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height)
+        factor = 1.0 + 0.3 * (np.sign(ends) if k % 2 else ends)
+        network = build_network(realised(grid, factor, np.ones(grid.generators.height)))
+        v = np.abs(power_grid_model_voltages(network, network.closed))
+        assert ((v >= low - 1e-9) & (v <= high + 1e-9)).all()
+
+
+def test_corners_are_wrong_where_a_branch_carries_power_back() -> None:
+    """With generation behind a branch the least and the greatest loads do not bound its current; enclosures do."""
+    source = openpoint.read("baran33")
+    generator = {"name": "sun", "bus": source.loads["bus"][-1], "p_kw": 1500.0, "q_kvar": 0.0}
+    tables = openpoint.Grid.from_tables(
+        "reverse", {**{k: v for k, v in source.tables().items() if v.height}, "generators": [generator]}
+    )
+    found = openpoint.enclose(tables, for_every="load=80%")
+    ends = (realised(tables, np.full(tables.loads.height, f), np.ones(1)) for f in (0.2, 1.8))
+    corners = [openpoint.run_powerflow(each).branches["i_a"].to_numpy() for each in ends]
+    rng, beyond = np.random.default_rng(0), 0
+    closed = found.branches["closed"].to_numpy()
+    low, high = found.branches["i_low_a"].to_numpy(), found.branches["i_high_a"].to_numpy()
+    for _ in range(5):
+        factor = 1.0 + 0.8 * rng.choice([-1.0, 1.0], tables.loads.height)
+        i = openpoint.run_powerflow(realised(tables, factor, np.ones(1))).branches["i_a"].to_numpy()
+        beyond += int(((i > np.maximum(*corners) + 1e-3) | (i < np.minimum(*corners) - 1e-3))[closed].sum())
+        assert ((i >= low - 1e-6) & (i <= high + 1e-6))[closed].all()
+    assert beyond > 0
