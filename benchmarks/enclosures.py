@@ -3,9 +3,9 @@
     python -m benchmarks.enclosures                                     built-in grids
     python -m benchmarks.enclosures case533mt_hi.m bus_10476_84.pos     and files
 
-All loads deviate by 25 %, each by itself. *Wider*: mean and most over voltages of the share by which bounds are wider than
-what exact flows at chosen vertices span, an upper bound. Processor seconds of one core, the least of three runs: `bounds` of
-all quantities, of which `ports` is the enclosure of the ports' voltages alone.
+All loads deviate by 25 %, each by itself. *Wider*: mean and most over voltages of the share by which bounds are wider
+than what exact flows at chosen vertices span, an upper bound. Processor seconds of one core, the least of three runs:
+`bounds` of all quantities, of which `ports` is the enclosure of the ports' voltages alone.
 """
 
 from __future__ import annotations
