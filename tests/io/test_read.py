@@ -234,8 +234,9 @@ SIDES = ("hv", "mv", "lv")
 
 
 def pairs(net: Any, text: str) -> Iterator[tuple[float, float]]:
-    """Of every line and transformer its loading here and by pandapower, in percent of what it may carry."""
+    """Of every line and transformer its loading here and by pandapower, in percent of its rating, and its currents."""
     flow = openpoint.run_powerflow(grid_from_text(text, "net.json"))
+    ends = {name: row for name, *row in flow.branches.select("name", "i_from_a", "i_to_a").iter_rows()}
     own, names = (
         dict(flow.branches.select("name", "loading_percent").iter_rows()),
         branch_names(net_from_text(text, "")),
@@ -246,8 +247,14 @@ def pairs(net: Any, text: str) -> Iterator[tuple[float, float]]:
             loadings = [own[names[key]] for key in keys if key in names and names[key] in own]
             theirs = float(net[f"res_{table}"].at[row, "loading_percent"])
             if loadings and None not in loadings and np.isfinite(theirs):
-                most = net[table].at[row, "max_loading_percent"] if "max_loading_percent" in net[table] else 100.0
-                yield max(loadings), theirs * 100.0 / (most if np.isfinite(most) else 100.0)
+                yield max(loadings), theirs
+            for key in keys:
+                sides = ("from", "to") if table == "line" else SIDES[::2] if table == "trafo" else (key[0][-2:],)
+                here = ends.get(names.get(key, ""))
+                for end, side in enumerate(sides):
+                    amps = 1e3 * float(net[f"res_{table}"].at[row, f"i_{side}_ka"])
+                    if here is not None and np.isfinite(amps):
+                        yield here[end if side == "hv" or table != "trafo3w" else 1], amps
 
 
 @pytest.mark.parametrize(
@@ -268,6 +275,7 @@ def test_loadings_are_those_of_pandapower(name: str, moved: bool) -> None:
                 net.trafo.loc[k, ["tap_pos", "tap_min", "tap_max"]] = int(rng.integers(-5, 6)), -6, 6
                 net.trafo.loc[k, "df"] = rng.uniform(0.8, 1.0)
             net.line["df"] = rng.uniform(0.8, 1.0, len(net.line))
+            net.line["max_loading_percent"] = rng.uniform(40.0, 120.0, len(net.line))  # a limit, and no rating
         pp.runpp(net, tolerance_mva=1e-9, numba=False, init="dc", enforce_q_lims=True)
         found = list(pairs(net, pp.to_json(net)))
     assert len(found) > 2

@@ -71,6 +71,7 @@ def make_network(
         y_shunt=sp.csr_array(sp.diags_array(column("y", complex))),
         tap=column("tap", float),
         shift=column("shift", float),
+        rating=column("i_max", float),
         l_max=column("i_max", float) ** 2,
         rated_fr=column("rated_fr", float),
         rated_to=column("rated_to", float),

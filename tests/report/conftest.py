@@ -97,6 +97,7 @@ def build_result(
         closed_before=pl.Series([b[3] for b in BRANCHES]),
         closed_after=after,
         i_max_a=grid.lines["i_max_a"],
+        loading_limit_percent=grid.lines["max_loading_percent"] if rated else pl.lit(None, pl.Float64),
         i_before_a=column(i_before, before),
         i_after_a=column(i_after, known_after),
         loading_before_percent=column([2 * i for i in i_before], before and rated),

@@ -75,6 +75,7 @@ def result(names: list[str] | None = None, *, solved: bool = True) -> Reconfigur
         closed_before=grid.lines["closed"],
         closed_after=grid.lines["name"] != grid.lines["name"][-2] if solved else pl.lit(None, dtype=pl.Boolean),
         i_max_a=pl.lit(None, dtype=pl.Float64),
+        loading_limit_percent=pl.lit(None, dtype=pl.Float64),
         **{
             name: pl.lit(2.5 if "before" in name else known)
             for when in ("before", "after")

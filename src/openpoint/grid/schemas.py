@@ -60,6 +60,16 @@ def _integer(doc: str, default: int) -> Int64:
     return Int64(metadata=_meta(doc, default=default))
 
 
+def _planned() -> Float64:
+    return _number("largest loading that is planned for, the limit", "% of the rating", default=100.0)
+
+
+def _emergency() -> Float64:
+    return _optional(
+        "largest loading after a fault; empty = 100, or what is planned for if that is more", "% of the rating"
+    )
+
+
 def _flag(doc: str, default: bool) -> Bool:
     return Bool(metadata=_meta(doc, default=default))
 
@@ -113,7 +123,9 @@ class Lines(TableSchema):
     x_ohm = _numbers("series reactance", "ohm")
     g_us = _numbers("shunt conductance, both ends together", "µS", default=[])
     b_us = _numbers("charging susceptance, both ends together", "µS", default=[])
-    i_max_a = _optional("current limit; empty = none", "A")
+    i_max_a = _optional("rated current; empty = unknown, no limit", "A")
+    max_loading_percent = _planned()
+    emergency_loading_percent = _emergency()
     loss_price_usd_per_kwh = _loss_price()
     length_km = _optional("length, only for the voltage profile; the impedances are those of the whole line", "km")
     switchable = _flag("may be opened or closed by a decision", True)
@@ -138,7 +150,9 @@ class Switches(TableSchema):
     from_bus = _text("bus at one end")
     to_bus = _text("bus at the other end")
     phases = _phases()
-    i_max_a = _optional("current limit; empty = none", "A")
+    i_max_a = _optional("rated current; empty = unknown, no limit", "A")
+    max_loading_percent = _planned()
+    emergency_loading_percent = _emergency()
     switchable = _flag("may be opened or closed by a decision", True)
     remote = _remote()
     locked_reason = _locked_reason()
@@ -164,8 +178,10 @@ class Transformers(TableSchema):
     vn_from_kv = _number("rated voltage of the from winding at the neutral tap", "kV")
     vn_to_kv = _number("rated voltage of the to winding at the neutral tap", "kV")
     s_max_kva = _optional("rating of both windings, at their rated voltages; empty = none", "kVA")
-    i_max_from_a = _optional("current limit of the from winding; empty = that of s_max_kva", "A")
-    i_max_to_a = _optional("current limit of the to winding; empty = that of s_max_kva", "A")
+    i_max_from_a = _optional("rated current of the from winding; empty = that of s_max_kva", "A")
+    i_max_to_a = _optional("rated current of the to winding; empty = that of s_max_kva", "A")
+    max_loading_percent = _planned()
+    emergency_loading_percent = _emergency()
     loss_price_usd_per_kwh = _loss_price()
     r_ohm = _number("series resistance, referred to the to side", "ohm")
     x_ohm = _number("series reactance, referred to the to side", "ohm")

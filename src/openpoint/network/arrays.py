@@ -94,7 +94,8 @@ class Network:
         z: (E, E) sparse block-diagonal series impedance matrix, a block a branch.
         y_shunt: (E, E) sparse block-diagonal shunt admittance, both ends together.
         tap: (E) ratio of the from side, in per unit of the nominal voltages. shift: (E) rad, from leads.
-        l_max: (E) limit of the squared rated current (`openpoint.network.limits`), inf = none.
+        l_max: (E) limit of the squared rated current (`openpoint.network.limits`), inf = none. rating: (E) what the
+            nameplate allows of the rated current, of which the limit is a share; inf = unknown.
         rated_fr, rated_to: (E) rated current over the current at the from and at the to end, each per unit of its own
             base; 0 where the rating does not count at that end. i_base_a: (E) base of current at the to end.
         switchable, closed: (E) today's state.
@@ -129,6 +130,7 @@ class Network:
     tap: Floats
     shift: Floats
     l_max: Floats
+    rating: Floats
     rated_fr: Floats
     rated_to: Floats
     i_base_a: Floats

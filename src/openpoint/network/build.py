@@ -159,7 +159,7 @@ class _Builder:
         connections: list[str] = []
         phases_of: list[str] = []
         fr: list[int] = []
-        to, branch, tap, shift, ratings, i_base, switchable, closed = [], [], [], [], [], [], [], []
+        to, branch, tap, shift, ratings, loading, i_base, switchable, closed = [], [], [], [], [], [], [], [], []
         y_open: list[tuple[complex, complex]] = []
         pairs = line_windings(self.grid)
         lone: list[tuple[int, int, int]] = []
@@ -186,6 +186,7 @@ class _Builder:
                     tap.append(ratio)
                     shift.append(math.radians(row.get("shift_degree", 0.0)))
                     ratings.append(rating)
+                    loading.append(0.01 * row["max_loading_percent"])
                     i_base.append(base_a)
                     switchable.append(row["switchable"] and not row["locked_reason"])
                     closed.append(row["closed"])
@@ -209,7 +210,8 @@ class _Builder:
             "y_shunt": sp.csr_array(sp.block_diag(y)) if y else empty,
             "tap": np.array(tap, dtype=np.float64),
             "shift": np.array(shift, dtype=np.float64),
-            "l_max": limits[:, 0] ** 2,
+            "l_max": (limits[:, 0] * np.array(loading, dtype=np.float64)) ** 2,
+            "rating": limits[:, 0].copy(),
             "rated_fr": limits[:, 1].copy(),
             "rated_to": limits[:, 2].copy(),
             "i_base_a": np.array(i_base, dtype=np.float64),
@@ -243,12 +245,12 @@ def tap_ratio(row: dict[str, Any], position: int, vn_fr: float, vn_to: float) ->
 
 
 def _ampacity(row: dict[str, Any], base_a: float) -> tuple[float, float, float]:
-    """Limit of current of a line or switch, per unit, which holds at both ends."""
+    """Rated current of a line or switch, per unit, which counts at both ends."""
     return math.inf if row["i_max_a"] is None else float(row["i_max_a"]) / base_a, 1.0, 1.0
 
 
 def _rating(row: dict[str, Any], vn_fr: float, vn_to: float, base_a: float) -> tuple[float, float, float]:
-    """Limit of the rated current of a transformer, per unit at the to side, and `Network.rated_fr`, `rated_to`.
+    """Rating of the rated current of a transformer, per unit at the to side, and `Network.rated_fr`, `rated_to`.
 
     Args:
         vn_fr, vn_to: of its buses, in kV. base_a: of current at the to bus.

@@ -162,6 +162,17 @@ def rated_amperes(network: Network, i_fr_a: Complexes, i_to_a: Complexes) -> Flo
     return np.maximum(network.rated_fr * scale * np.abs(i_fr_a), network.rated_to * np.abs(i_to_a))
 
 
+def loadings(network: Network, i: Floats) -> Floats:
+    """(…, E) loadings of branches with these rated currents, percent of their ratings; nan where there is none."""
+    return np.where(np.isfinite(network.rating), 100.0 * i / network.rating, np.nan)
+
+
+def loading_limits(network: Network) -> Floats:
+    """(E) loadings at which rated currents reach their limits, percent of the ratings; nan where there is no limit."""
+    limited = np.isfinite(network.l_max)
+    return np.where(limited, 100.0 * np.sqrt(np.where(limited, network.l_max, 0.0)) / network.rating, np.nan)
+
+
 def series_limits(network: Network) -> Floats:
     """(E) squared series currents at which rated currents reach their limits where shunts are neglected."""
     return np.asarray(network.l_max / np.maximum(network.rated_fr / network.tap, network.rated_to) ** 2)

@@ -109,6 +109,7 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
     group = components(n, fr[couplers], to[couplers])
     dropped, at_fr, wider = nothing.copy(), network.y_open_fr.copy(), nothing.copy()
     limits = [part.copy() for part in (network.l_max, network.rated_fr, network.rated_to)]
+    rating = network.rating.copy()
     dropped[couplers[~forest(n, fr[couplers], to[couplers])]] = True
     for beside in _in_parallel(group[fr], group[to], others):
         first = beside[0]
@@ -123,18 +124,21 @@ def open_held_meshes(network: Network, moving: Ints | None = None) -> Stations:
             joint, exact = _joint_limits(network, beside, z_all / z[beside], way)
             for part, value in zip(limits, joint, strict=True):
                 part[first] = value
+            nameplates, _ = _joint_limits(replace(network, l_max=network.rating**2), beside, z_all / z[beside], way)
+            rating[first] = np.sqrt(nameplates[0]) if np.isfinite(joint[0]) else np.inf
             wider[beside] = (not exact) & np.isfinite(network.l_max[beside])
             z[first], y[first] = z_all, y[beside].sum()
             dropped[beside[1:]], at_fr[beside[1:]] = True, 0.0
     unlimited, alike = nothing.copy(), nothing.copy()
     unlimited[couplers], alike[couplers] = np.isfinite(network.l_max[couplers]), True
-    limits[0][couplers] = np.inf
+    limits[0][couplers] = rating[couplers] = np.inf
     opened = replace(
         network,
         z=_diagonal(z),
         y_shunt=_diagonal(y),
         closed=network.closed & ~dropped,
         l_max=limits[0],
+        rating=rating,
         rated_fr=limits[1],
         rated_to=limits[2],
         y_open_fr=at_fr,

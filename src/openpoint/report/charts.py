@@ -77,6 +77,10 @@ def _voltage_text(scene: Scene, state: State, i: int, distance: float) -> str:
     return f"bus {name}\n{state.title}: {state.v[i]:.5f} pu\n{figures(distance)} {scene.distance_unit}"
 
 
+LIMIT_SHOWN = 0.7
+"""From this share of a limit on it is drawn beside the loadings."""
+
+
 def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
     """Loading or current of the most stressed branches, and how many were left out; None where none is known."""
     keys = list(scene.states)
@@ -98,12 +102,16 @@ def loading_chart(scene: Scene, most: int = 40) -> tuple[Chart, int] | None:
         )
         layers.append(Dots(numbers(values[key]), numbers(at), 9.0, _COLOUR[key], name=title, hover=hovers))
     highest = max(float(v.max()) for v in values.values())
-    rules = [Rule("x", 100.0)] if scene.rated and highest > 70 else []
-    x = span(np.array([highest, *(rule.at for rule in rules)]), from_zero=True)
+    limits = np.where(scene.rated, scene.loading_limit[rows], np.nan)
+    near = np.flatnonzero(limits * LIMIT_SHOWN < highest)
+    if len(near):
+        marks = [flat(np.array([[limits[k], at[k] - 0.35], [limits[k], at[k] + 0.35]])) for k in near]
+        layers.append(Lines(marks, "@broken", 1.5, name="limit"))
+    x = span(np.array([highest, *limits[near]]), from_zero=True)
     ticks = [(float(y), _tick(scene, e)) for y, e in zip(at, rows, strict=True)]
     title = "loading, % of rating" if scene.rated else "current, A"
     height = 19 * len(rows) + 110
-    made = axes_chart(height, x, title, (-0.7, len(rows) - 0.3), "", layers, rules=rules, y_ticks=ticks)
+    made = axes_chart(height, x, title, (-0.7, len(rows) - 0.3), "", layers, y_ticks=ticks)
     return made, left
 
 

@@ -238,10 +238,10 @@ def _branch_text(scene: Scene, state: State, e: int) -> str:
     ]
     if not state.closed[e]:
         return "\n".join([*rows, "open"])
-    limit = f" of {figures(scene.i_max[e])} A" if np.isfinite(scene.i_max[e]) else ""
+    limit, share = scene.i_max[e], scene.loading_limit[e]
     for value, unit, what in (
-        (state.i[e], f"A{limit}", "current"),
-        (state.loading[e], "%", "loading"),
+        (state.i[e], f"A{f' of {figures(limit)} A' if np.isfinite(limit) else ''}", "current"),
+        (state.loading[e], f"% of the rating{f', limit {figures(share)} %' if np.isfinite(share) else ''}", "loading"),
         (state.p[e], "kW", "power"),
         (state.q[e], "kvar", "reactive"),
         (state.loss[e], "kW", "loss"),

@@ -130,6 +130,13 @@ class Scene:
         i = np.nanmax(np.stack([np.nan_to_num(s.i) for s in self.states.values()]), axis=0)
         return bool(len(i)) and bool(np.isfinite(self.i_max).any() and np.isfinite(self.i_max[i > 1e-9]).all())
 
+    @cached_property
+    def loading_limit(self) -> Floats:
+        """(E) limit in % of the rating, NaN where none is known: of branches that carry a current."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = [np.where(s.i > 0.0, s.loading * (self.i_max / s.i), np.nan) for s in self.states.values()]
+        return np.asarray(np.fmax.reduce(found))
+
     def stress(self, state: State) -> Floats:
         """(E) loading in % where `rated`, else current in A; 0 on open branches."""
         return np.where(state.closed, np.nan_to_num(state.loading if self.rated else state.i), 0.0)

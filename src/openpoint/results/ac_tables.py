@@ -11,6 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.limits import loading_limits, loadings
 from openpoint.network.stations import Stations
 from openpoint.powerflow.opendss import PhaseState
 from openpoint.powerflow.state import AcState
@@ -29,7 +30,7 @@ class OperatingPoint:
 
     Attributes:
         v: (N) voltage to neutral, per unit of the nominal one.
-        i_a, loading_percent, p_from_kw, q_from_kvar, losses_kw: (E) current, share of the limit, power into each
+        i_a, loading_percent, p_from_kw, q_from_kvar, losses_kw: (E) current, share of the rating, power into each
             conductor at its from end, and loss, the sum of the power into both ends.
         loss_kw: of all conductors.
         max_mismatch: largest power mismatch at any terminal, per unit.
@@ -48,11 +49,10 @@ class OperatingPoint:
 def of_balanced(network: Network, state: AcState) -> OperatingPoint:
     """The operating point of a balanced grid."""
     s, i = network.s_base_kva, state.i
-    rated = np.isfinite(network.l_max)
     return OperatingPoint(
         v=state.v,
         i_a=i * network.i_base_a,
-        loading_percent=np.where(rated, 100.0 * i / np.sqrt(np.where(rated, network.l_max, 1.0)), np.nan),
+        loading_percent=loadings(network, i),
         p_from_kw=state.s_fr.real * s,
         q_from_kvar=state.s_fr.imag * s,
         losses_kw=(state.s_fr + state.s_to).real * s,
@@ -66,7 +66,7 @@ def of_phases(network: Network, state: PhaseState) -> OperatingPoint:
     return OperatingPoint(
         v=state.v,
         i_a=state.i_a,
-        loading_percent=100.0 * state.i_a / current_limits(network),
+        loading_percent=loadings(network, state.i_a / network.i_base_a),
         p_from_kw=state.s_fr_kva.real,
         q_from_kvar=state.s_fr_kva.imag,
         losses_kw=(state.s_fr_kva + state.s_to_kva).real,
@@ -104,7 +104,7 @@ def branch_table(grid: Grid, network: Network, closed: Mapping[str, object], poi
         "phase": list(network.conductor_phase),
         **{name: table[name] for name in ("from_bus", "to_bus", "switchable")},
         **closed,
-        "i_max_a": current_limits(network),
+        **limits_of_current(network),
     }
     for suffix, point in points.items():
         columns |= {
@@ -124,8 +124,13 @@ def bus_limits(network: Network) -> dict[str, Floats]:
 
 
 def current_limits(network: Network) -> Floats:
-    """Ratings in force in A, nan where there is none."""
+    """Limits in force in A, nan where there is none."""
     return np.where(np.isfinite(network.l_max), np.sqrt(network.l_max) * network.i_base_a, np.nan)
+
+
+def limits_of_current(network: Network) -> dict[str, Floats]:
+    """Limits in force, in A and in percent of the ratings, nan where there is none."""
+    return {"i_max_a": current_limits(network), "loading_limit_percent": loading_limits(network)}
 
 
 def frame(columns: dict[str, object]) -> pl.DataFrame:

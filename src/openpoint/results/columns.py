@@ -48,6 +48,13 @@ def maybe_whole(doc: str, heading: str = "", digits: int = 0) -> Int64:
     return Int64(nullable=True, metadata={"doc": doc, "heading": heading, "digits": digits})
 
 
+LIMITS_OF_CURRENT: Table = {
+    "i_max_a": maybe_number("limit of the current, A", "limit, A", 1),
+    "loading_limit_percent": maybe_number("limit of the loading, percent of the rating", "limit, %", 1),
+}
+"""The limit that is in force of a branch."""
+
+
 def flag(doc: str, heading: str = "") -> Bool:
     """True or false."""
     return Bool(metadata={"doc": doc, "heading": heading})

@@ -56,9 +56,9 @@ BRANCH_BEFORE_AFTER: c.Table = {
     **with_phase(BRANCH),
     "closed_before": c.flag("closed today", "state today"),
     "closed_after": c.maybe_flag("closed in the answer", "state after"),
-    "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+    **c.LIMITS_OF_CURRENT,
     **both("i", "a", "current, A", "{}, A", 2),
-    **both("loading", "percent", "current in percent of the limit", "{}, %", 1),
+    **both("loading", "percent", "current in percent of the rating", "{}, %", 1),
     **both("p_from", "kw", "active power into the branch at its from end, kW", "P {}, kW", 2),
     **both("q_from", "kvar", "reactive power into the branch at its from end, kvar", "Q {}, kvar", 2),
     **both(

@@ -27,7 +27,7 @@ STEPS: c.Table = {
     "loop": c.flag("a loop is closed after the step, or two sources are joined, that were not before the plan"),
     "v_min_pu": c.number("lowest voltage of a bus with supply after the step, pu", "lowest, pu", 5),
     "v_min_bus": c.text("its bus"),
-    "loading_percent": c.maybe_number("highest loading after the step, percent of the limit", "loading, %", 1),
+    "loading_percent": c.maybe_number("highest loading after the step, percent of the rating", "loading, %", 1),
     "loading_branch": c.text("its branch; empty without limits of current"),
     "limit": c.text("limit that is broken most after the step; empty where all are kept"),
     "off_buses": c.text("buses with load that are off after the step"),

@@ -52,10 +52,44 @@ def test_ratings_hold_at_a_share() -> None:
     grid = Grid.from_tables("ring", tables())
     lines = grid.lines.with_columns(i_max_a=pl.lit(1.0))
     counts = [
-        openpoint.secure(grid.with_tables(lines=lines), max_loading_percent=percent).counts["restored"]
+        openpoint.secure(grid.with_tables(lines=lines), emergency={"loading": percent}).counts["restored"]
         for percent in (100.0, 1e5)
     ]
     assert counts[0] < counts[1]
+
+
+def test_what_is_planned_for_holds_without_a_fault_and_what_an_emergency_allows_after_one() -> None:
+    grid = Grid.from_tables("ring", tables())
+    free = openpoint.secure(grid, limits=Limits(current=False))
+    i_a = openpoint.run_powerflow(grid).branches.select("name", "i_a")
+    most = max(i_a["i_a"].fill_null(0.0))
+    rated = {"i_max_a": pl.lit(2.0 * most), "max_loading_percent": pl.lit(40.0)}
+    tight = grid.with_tables(lines=grid.lines.with_columns(**rated))
+    found = openpoint.secure(tight)
+    assert found.broken[0].limit == pytest.approx(0.8 * most)
+    flow = openpoint.run_powerflow(tight).branches.filter(pl.col("loading_percent").is_not_null())
+    assert flow["loading_percent"].max() == pytest.approx(50.0)
+    assert set(flow["loading_limit_percent"]) == {40.0}
+    # Where the grid says nothing an emergency allows the rating, else what the grid says, or what is asked for.
+    loadings = found.faults["loading_percent"].drop_nulls()
+    assert 40.0 < loadings.max() <= 100.0 + 1e-3
+    assert found.counts["restored"] <= free.counts["restored"]
+    assert openpoint.secure(tight, emergency={"loading": 1e4}).counts == free.counts
+    own = tight.with_tables(lines=tight.lines.with_columns(emergency_loading_percent=pl.lit(1e4)))
+    assert openpoint.secure(own).counts == free.counts
+    assert openpoint.secure(own, emergency={"loading": 100.0}).counts == found.counts
+    assert openpoint.secure(tight, emergency={"loading": 40.0}).counts["restored"] < found.counts["restored"]
+
+
+def test_voltages_of_an_emergency_hold_after_faults_alone() -> None:
+    planned = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92))
+    wide = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92), emergency="v_min=0.5")
+    assert planned.broken == wide.broken
+    assert wide.counts == openpoint.secure("baran33", limits=Limits(v_min_pu=0.5)).counts != planned.counts
+    assert "v_min 0.5 pu" in wide.rules
+    assert not any("emergency" in note for note in wide.notes)
+    with pytest.raises(OptionError, match="lies between 0 and 2 pu"):
+        openpoint.secure("baran33", emergency={"v_max": 5.0})
 
 
 def test_rates_come_from_the_table_then_the_length_then_the_branch() -> None:
@@ -189,10 +223,10 @@ def test_what_cannot_be_judged_is_refused() -> None:
         openpoint.secure("baran33", open_branches=["1", "33", "34", "35", "36", "37"])
     with pytest.raises(OptionError, match="balanced grids"):
         openpoint.secure("ieee13")
-    with pytest.raises(OptionError, match=r"max_loading_percent is 0.*repair_h is -1"):
-        openpoint.secure("baran33", max_loading_percent=0.0, repair_h=-1.0)
+    with pytest.raises(OptionError, match=r"loading of emergency is 0.*repair_h is -1"):
+        openpoint.secure("baran33", emergency={"loading": 0.0}, repair_h=-1.0)
     with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):
-        openpoint.secure("baran33", max_loading_percent=1.2)
+        openpoint.secure("baran33", emergency={"loading": 1.2})
     with pytest.raises(InputError, match="neither customers nor rates"):
         openpoint.secure("baran33", reliability=Path(__file__).parent)
 

@@ -88,6 +88,7 @@ RULES = (
         )
         for kind in BRANCH_TABLES
     ),
+    *(positive(kind, f"{case}_loading_percent") for kind in BRANCH_TABLES for case in ("max", "emergency")),
     positive("transformers", "vn_from_kv"),
     positive("transformers", "vn_to_kv"),
     *(positive("transformers", column) for column in ("s_max_kva", "i_max_from_a", "i_max_to_a")),

@@ -260,7 +260,7 @@ def _line(reading: Reading, row: Row, name: str, state: Row, old: Row | None) ->
     b = omega * reading.number("line", row, "c_nf_per_km", 0.0) * 1e-3 * km * parallel
     g = reading.number("line", row, "g_us_per_km", 0.0) * km * parallel
     i_ka = reading.optional("line", row, "max_i_ka")
-    limit = None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0 * reading.loading("line", row)
+    limit = None if i_ka is None or i_ka >= NO_LIMIT_KA else i_ka * 1000.0 * reading.systems("line", row)
     reading.add(
         "lines",
         name=name,
@@ -271,6 +271,7 @@ def _line(reading: Reading, row: Row, name: str, state: Row, old: Row | None) ->
         g_us=[g] if g else [],
         b_us=[b] if b else [],
         i_max_a=limit,
+        **reading.planned("line", row),
         length_km=km,
         route=route_of(row.get("geo"), old, (reading.places.get(ends[0]), reading.places.get(ends[1]))),
         **state,

@@ -217,11 +217,14 @@ class Reading:
         ends = self.bus(table, row, fr), self.bus(table, row, to)
         return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
 
-    def loading(self, table: str, row: Row) -> float:
-        """How much of the rating may be used: derating, parallel systems, permitted loading."""
+    def systems(self, table: str, row: Row) -> float:
+        """What the rating of one system is to be multiplied by: derating, parallel systems."""
+        return self.number(table, row, "df", 1.0) * self.number(table, row, "parallel", 1.0)
+
+    def planned(self, table: str, row: Row) -> Row:
+        """The column of the loading that is planned for."""
         percent = self.optional(table, row, "max_loading_percent")
-        share = 1.0 if percent is None else percent / 100.0
-        return share * self.number(table, row, "df", 1.0) * self.number(table, row, "parallel", 1.0)
+        return {} if percent is None else {"max_loading_percent": percent}
 
     def left_out(self, table: str, remedy: str = "Set in_service to keep them") -> None:
         """Note which rows of a table are out of service."""

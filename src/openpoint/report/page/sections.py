@@ -98,6 +98,23 @@ def check_card(mismatch_pu: float | None, *more: str) -> m.Card:
     return m.Card("AC check, largest mismatch", mismatch_words(mismatch_pu), more)
 
 
+def loading_card(branches: pl.DataFrame, column: str, today: str = "") -> m.Card:
+    """The card of the highest loading, with its limit where that is not the rating; `today`: the column beside it."""
+    now, was = (loading_words(branches, each) if each else "" for each in (column, today))
+    return m.Card("Highest loading", now, ("" if was in ("", now) else f"today {was}",))
+
+
+def loading_words(branches: pl.DataFrame, column: str, at: str = "") -> str:
+    """The highest loading in a column, its branch, and where there is a column `at` its step."""
+    known = branches.drop_nulls([column, *([at] if at else [])]).sort(column, descending=True)
+    if known.is_empty():
+        return "no ratings given"
+    limit = known["loading_limit_percent"][0]
+    allowed = "" if limit is None or abs(limit - 100.0) < 1e-9 else f", limit {limit:.4g} %"
+    step = f", {known[at][0]}" if at else ""
+    return f"{known[column][0]:.1f} % of the rating at {known['name'][0]}{allowed}{step}"
+
+
 def limits_section(result: Change, scene: Scene, advice: str, *more: m.Words) -> m.Section | None:
     """The limits that the answer, the least violation and today's state break, each where there are any.
 

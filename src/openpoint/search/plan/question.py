@@ -357,8 +357,9 @@ def figures_of(network: Network, v: Complexes, i: Floats) -> Figures:
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(checked & (network.w_min > 0.0), 1.0 - size / np.sqrt(network.w_min), -np.inf)
         high = np.where(checked, size / np.sqrt(network.w_max) - 1.0, -np.inf)
-        loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
-    kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
+        over = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max) - 1.0, -np.inf)
+        loading = np.where(np.isfinite(network.rating), i / network.rating, -np.inf)
+    kinds = (("voltage low", low), ("voltage high", high), ("current", over))
     most, kind, excess = max(((_most(each), kind, each) for kind, each in kinds), key=lambda found: found[0])
     broken = most > LIMIT_TOLERANCE
     lowest = int(np.where(live, size, np.inf).argmin())

@@ -16,7 +16,7 @@ from openpoint.errors import OpenpointError
 from openpoint.formulations.islands import nominal_demand
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import rated_currents
+from openpoint.network.limits import loadings, rated_currents
 from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import frame
@@ -235,7 +235,7 @@ def branch_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
             "state": np.where(plan.broken, "broken", np.where(closed, "closed", "open")),
             "hardened": program.hardened(plan.decision),
             "switching": np.where(seen, np.where(closed, "close", "open"), ""),
-            "i_max_a": states.current_limits(net),
+            **states.limits_of_current(net),
             **_flows(net, after.check.v, held.currents(after.check.i), closes, converged=after.check.converged),
         }
     )
@@ -247,10 +247,10 @@ def _flows(net: Network, v: Complexes, i: Complexes, closed: Bools, *, converged
         blank = np.full(net.n_conductors, np.nan)
         return dict.fromkeys(("i_a", "loading_percent", "p_from_kw", "q_from_kvar", "loss_kw"), blank)
     s_fr, s_to = _ends(net, v, i, closed)
-    size, rated = rated_currents(net, v, s_fr, s_to), np.isfinite(net.l_max)
+    size = rated_currents(net, v, s_fr, s_to)
     return {
         "i_a": size * net.i_base_a,
-        "loading_percent": np.where(rated, 100.0 * size / np.sqrt(np.where(rated, net.l_max, 1.0)), np.nan),
+        "loading_percent": loadings(net, size),
         "p_from_kw": s_fr.real * net.s_base_kva,
         "q_from_kvar": s_fr.imag * net.s_base_kva,
         "loss_kw": (s_fr + s_to).real * net.s_base_kva,

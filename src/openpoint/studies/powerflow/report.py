@@ -108,6 +108,7 @@ def _cards(result: PowerflowResult) -> m.Cards:
         m.Card("Loss", f"{number(result.loss_kw)} kW", (share,)),
         m.Card("Lowest voltage", f"{result.v_min_pu:.5f} pu", (low,)),
         m.Card("Highest voltage", f"{result.v_max_pu:.5f} pu", (high,)),
+        s.loading_card(result.branches, "loading_percent"),
         m.Card("Delivered by the sources", f"{number(sent, 1)} kW", (f"{number(reactive, 1)} kvar",)),
         s.check_card(result.ac_max_mismatch_pu),
     )

@@ -30,9 +30,10 @@ class PowerflowResult(Result):
         violations: limits that the state breaks, by phase.
         buses: name, phase, vn_kv, v_min_pu, v_max_pu, v_pu, angle_degree; a row a bus and phase, voltages to neutral
             per unit of the nominal phase voltage.
-        branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a, i_a, loading_percent, p_from_kw,
-            q_from_kvar, loss_kw; a row a branch and phase. `i_a` is the current at the
-            end that is nearer to its limit, of a transformer as much as it is at the to side. `loss_kw`
+        branches: kind, name, phase, from_bus, to_bus, switchable, closed, i_max_a,
+            loading_limit_percent, i_a, i_from_a, i_to_a, loading_percent, p_from_kw, q_from_kvar, loss_kw; a row a
+            branch and phase. `i_a` is the current at the end that is nearer to its rating, of a transformer as much as
+            it is at the to side. `loss_kw`
             is the power that enters the conductor at both ends. Phases couple, so that one may gain what others lose:
             add losses up over the phases of a branch.
         sources: name, bus, p_kw, q_kvar delivered by all phases.

@@ -17,11 +17,13 @@ _TABLES: dict[str, c.Table] = {
     "branches": {
         **with_phase(BRANCH),
         "closed": c.flag("closed today", "state"),
-        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+        **c.LIMITS_OF_CURRENT,
         "i_a": c.maybe_number(
             "current at the end nearer to its limit, of a transformer referred to its to side, A", "current, A", 2
         ),
-        "loading_percent": c.maybe_number("current in percent of the limit", "loading, %", 1),
+        "i_from_a": c.maybe_number("current at the from end, A; balanced grids only", "current from, A", 2),
+        "i_to_a": c.maybe_number("current at the to end, A; balanced grids only", "current to, A", 2),
+        "loading_percent": c.maybe_number("current in percent of the rating", "loading, %", 1),
         "p_from_kw": c.maybe_number("active power into the branch at its from end, kW", "P, kW", 2),
         "q_from_kvar": c.maybe_number("reactive power into the branch at its from end, kvar", "Q, kvar", 2),
         "loss_kw": c.maybe_number(

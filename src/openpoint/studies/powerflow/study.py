@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Complexes
+from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import meshes
@@ -18,12 +18,14 @@ from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.holding import hold_voltages, hold_voltages_meshed, shared, with_reactive
 from openpoint.powerflow.opendss import phase_state
-from openpoint.powerflow.state import ac_state
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import phase_violations
+from openpoint.results.columns import filled
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.options import PowerflowOptions
 from openpoint.studies.powerflow.result import PowerflowResult
+from openpoint.studies.powerflow.schema import POWERFLOW
 from openpoint.studies.study import Prepared, Ready, function
 
 
@@ -63,8 +65,17 @@ def _balanced(grid: Grid, network: Network) -> PowerflowResult:
         generators=held.generators,
         delivered_kva=state.source_s * network.s_base_kva,
         violations=states.violations(network, state),
+        ends_a=_ends_a(network, state),
         notes=_of_loops(grid),
     )
+
+
+def _ends_a(network: Network, state: AcState) -> tuple[Floats, Floats]:
+    """(E), (E) currents in A at the from and at the to end of each branch, shunts included; 0 at a dead end."""
+    kv = math.sqrt(3.0) * np.abs(state.v) * network.v_base_kv
+    both = ((state.s_fr, kv[network.terminal_fr]), (state.s_to, kv[network.terminal_to]))
+    fr, to = (np.divide(np.abs(s) * network.s_base_kva, v, out=np.zeros(len(v)), where=v > 0.0) for s, v in both)
+    return fr, to
 
 
 @dataclass(frozen=True)
@@ -159,12 +170,15 @@ def _result(
     generators: pl.DataFrame,
     delivered_kva: Complexes,
     violations: tuple[Violation, ...],
+    ends_a: tuple[Floats | None, Floats | None] = (None, None),
     notes: tuple[str, ...] = (),
 ) -> PowerflowResult:
     """The tables, a row a terminal and a row a conductor."""
     v = np.abs(point.v)
     low, high = int(np.argmin(v)), int(np.argmax(v))
     closed = {"closed": grid.branches()["closed"][network.conductor_branch]}
+    ends = {f"i_{end}_a": pl.Series(i, dtype=pl.Float64) for end, i in zip(("from", "to"), ends_a) if i is not None}
+    branches = states.branch_table(grid, network, closed, {"": point}).with_columns(**ends)
     return PowerflowResult(
         grid=grid,
         loss_kw=point.loss_kw,
@@ -177,7 +191,7 @@ def _result(
         ac_max_mismatch_pu=point.max_mismatch,
         violations=violations,
         buses=states.bus_table(network, {"": point}),
-        branches=states.branch_table(grid, network, closed, {"": point}),
+        branches=filled(POWERFLOW.tables["branches"], branches.to_dict()),
         sources=pl.DataFrame(
             {
                 "name": grid.sources["name"],

@@ -112,14 +112,6 @@ def _state(
     )
 
 
-def _loading(branches: pl.DataFrame, when: str) -> str:
-    column = f"loading_{when}_percent"
-    known = branches.filter(pl.col(column).is_not_null()).sort(column)
-    if known.is_empty():
-        return "no ratings given"
-    return f"{known[column][-1]:.1f} % at {known['name'][-1]}"
-
-
 def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     """The report of a result; `picture`: also one for readers without scripts, which takes most of the time."""
     scene = cache(lambda: build_scene(result))
@@ -162,14 +154,13 @@ def _cards(result: TopologyResult) -> m.Cards:
     where = f"{result.v_min_before_bus}{phase_words(result.v_min_before_phase)}"
     was = f"today {result.v_min_before_pu:.5f} pu at bus {where}" if result.v_min_before_pu is not None else ""
     kept = "All limits hold." if not result.violations else "Limits are broken, see below."
-    loading, loading_was = (_loading(result.branches, when) for when in ("after", "before"))
     return m.cards(
         m.Card("Loss, today → answer" if before is not None else "Loss", *_losses(before, after)),
         *worth_cards(result.worth, result.saving_kw),
         s.points_card(result),
         s.gap_card(result, _bound(result)),
         m.Card("Lowest voltage", lowest, (at, was)),
-        m.Card("Highest loading", loading, ("" if loading == loading_was else f"today {loading_was}",)),
+        s.loading_card(result.branches, "loading_after_percent", "loading_before_percent"),
         s.check_card(result.ac_max_mismatch_pu, kept if answered else ""),
         s.effort_card(result),
     )

@@ -13,9 +13,10 @@ from openpoint.arrays import Bools, Floats
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network import Network
-from openpoint.powerflow.state import AcState
+from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
+from openpoint.results.violation import Violation
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.indices import (
@@ -191,6 +192,7 @@ def answer(
     grid: Grid,
     network: Network,
     state: AcState,
+    broken: tuple[Violation, ...],
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
     switched: Sequence[Switching],
@@ -198,7 +200,11 @@ def answer(
     data: Reliability,
     options: SecureOptions,
 ) -> SecureResult:
-    """The result of a grid in the state asked about."""
+    """The result of a grid in the state asked about.
+
+    Args:
+        network: with the limits of an emergency. state: without a fault. broken: limits of planning that it breaks.
+    """
     customers = customers_of(network, data)
     known = bool(data.customers.height)
     rates, unrated = failure_rates(grid, network, data, options.failures_per_km_year, options.failures_per_branch_year)
@@ -216,9 +222,9 @@ def answer(
         )
     figures = Evaluated(network, faults, restored, switched, load_kw, customers if known else None, rates, times)
     asked = np.concatenate([fault.branches for fault in faults]) if faults else np.zeros(0, dtype=np.int64)
-    broken = states.violations(network, state)
     saifi, saidi = _indices(times, customers) if known else (None, None)
-    notes = _notes(len(broken), unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
+    in_emergency = states.violations(network, ac_state(network, network.closed))
+    notes = _notes(len(in_emergency), unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
     table = fault_table(grid, figures)
     return SecureResult(
         grid=grid,
@@ -255,7 +261,7 @@ def _rules(options: SecureOptions) -> str:
     if options.switchings > 1:
         ties += f", or at most {options.switchings} closings with the openings that keep the grid radial"
     return (
-        f"faults of {which}, {where}; {ties}; ratings at {options.max_loading_percent:g} %; "
+        f"faults of {which}, {where}; {ties}; {options.emergency_words}; "
         f"switching takes {options.switching_h:g} h{remote}, a repair {options.repair_h:g} h"
     )
 
@@ -283,7 +289,7 @@ def _notes(
         unknown = sum((e.by_any if options.any_switching else e.within) is Answer.UNKNOWN for e in switched)
     if broken:
         limits = "a limit" if broken == 1 else f"{broken} limits"
-        found.append(f"the state without a fault breaks {limits}, so that switching restores little within the limits")
+        found.append(f"the state without a fault breaks {limits} of an emergency, so that switching restores little")
     if times is not None and unrated.any():
         count = int(unrated.sum())
         found.append(f"{count} branches have no rate of faults and count as never failing in all figures of a year")

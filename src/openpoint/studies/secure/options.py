@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, kw_only=True)
 class SecureOptions(Limited, FaultAssumptions):
-    """The question of what faults do and what may be done after them. The limits are those of an emergency.
+    """The question of what faults do and what may be done after them.
+
+    The limits are those of planning, without a fault; those of an emergency are these but for what is given of them.
 
     Raises:
         OptionError: with all that is wrong.
@@ -74,7 +76,7 @@ breakers (branch, end), where one trips in a feeder.
 \b
 Examples:
   openpoint secure baran33
-  openpoint secure baran33 --open 7,9,14,32,37 --max-loading 120
+  openpoint secure baran33 --open 7,9,14,32,37 --emergency loading=120
   openpoint secure baran33 --switchings 3 --any-switching
   openpoint secure station.m --switchable "CB*"
   openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html

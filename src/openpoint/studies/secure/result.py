@@ -35,7 +35,7 @@ class SecureResult(Result):
             loss_kw; a row for each branch after whose fault more than ties restores the supply.
         buses: name, load_kw, customers, v_pu, tripping_faults, dark_faults, interruptions_per_year, hours_per_year.
         beyond_ties: whether more than ties was asked for.
-        broken: emergency limits that the state breaks without any fault.
+        broken: limits of planning that the state breaks without any fault.
         rules: what was assumed. notes: what changes the meaning of the figures.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from openpoint.errors import InputError, Problem, refuse_unknown
 from openpoint.grid.grid import Grid
@@ -13,6 +13,7 @@ from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState, ac_state
+from openpoint.results.ac_tables import violations
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.accepted import refuse
 from openpoint.studies.secure.answer import answer
@@ -46,14 +47,15 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     """
     data = options.data(grid)
     grid = _as_asked(grid, options)
-    network, state = _state(grid, options)
+    planned, state = _state(grid, options)
+    network = options.after_faults(grid, planned)
     stations = open_held_meshes(network)
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # permanently closed loops other than couplers and branches in parallel
         left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
         raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
     found = _faults(grid, stations, tree, data, options)
-    return PreparedFaults(grid, network, state, stations, tree, found, data, options)
+    return PreparedFaults(grid, network, planned, state, stations, tree, found, data, options)
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ class PreparedFaults:
     """A state of a grid and its faults, ready to be evaluated.
 
     Attributes:
-        grid: in the state asked about. network, state: of it, without a fault. stations: the permanently closed loops.
-        tree: of the opened network. faults: those that there are. data: customers and rates.
+        grid: in the state asked about. network, planned: of it, with the limits of an emergency and of planning.
+        state: without a fault. stations: the permanently closed loops. tree: of the opened network.
+        faults: those that there are. data: customers and rates.
     """
 
     grid: Grid
     network: Network
+    planned: Network
     state: AcState
     stations: Stations
     tree: Tree
@@ -98,7 +102,10 @@ class PreparedFaults:
             report(len(found), len(found))
             switched = switchings_after(stations, found, restored, needs, asked, until, report)
         restored = [taken(*each) for each in zip(restored, switched, strict=True)]
-        return answer(self.grid, self.network, self.state, found, restored, switched, load_kw, self.data, options)
+        broken = violations(self.planned, self.state)
+        return answer(
+            self.grid, self.network, self.state, broken, found, restored, switched, load_kw, self.data, options
+        )
 
 
 secure = function("secure", SecureOptions, prepare)
@@ -125,13 +132,12 @@ def _as_asked(grid: Grid, options: SecureOptions) -> Grid:
 
 
 def _state(grid: Grid, options: SecureOptions) -> tuple[Network, AcState]:
-    """The network with the limits of an emergency, and its state without a fault.
+    """The network with the limits of planning, and its state without a fault.
 
     Raises:
         InputError: there is no power flow.
     """
     network = Limits.given(options.limits).applied(build_network(grid))
-    network = replace(network, l_max=network.l_max * (options.max_loading_percent / 100.0) ** 2)
     state = ac_state(network, network.closed)
     if state is None:
         remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"

@@ -135,10 +135,10 @@ def test_limits_of_figures_that_make_no_sense_are_refused_at_once() -> None:
 def test_refusals_say_what_to_do() -> None:
     with pytest.raises(OptionError, match="minimize is 'cost'; give one of loss, saifi, saidi, ens"):
         openpoint.reconfigure_secure("baran33", minimize="cost")
-    with pytest.raises(OptionError, match=r"restorable is -1.*max_loading_percent is 0"):
-        openpoint.reconfigure_secure("baran33", restorable=-1, max_loading_percent=0.0)
+    with pytest.raises(OptionError, match=r"restorable is -1.*loading of emergency is 0"):
+        openpoint.reconfigure_secure("baran33", restorable=-1, emergency={"loading": 0.0})
     with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):
-        openpoint.reconfigure_secure("baran33", restorable=3, max_loading_percent=1.2)
+        openpoint.reconfigure_secure("baran33", restorable=3, emergency={"loading": 1.2})
     with pytest.raises(OptionError, match="above switching_h of 1; give at most that"):
         openpoint.reconfigure_secure("baran33", restorable=3, remote_switching_h=2.0)
     with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*and customers by bus"):

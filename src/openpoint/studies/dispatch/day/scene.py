@@ -58,7 +58,8 @@ def _state(
     here = result.voltages.filter(pl.col("period").is_in(periods))
     lowest = here.group_by("bus", maintain_order=True).agg(pl.col(f"v_{case}_pu").min())
     order = result.grid.buses.select(bus="name").join(lowest, on="bus", how="left", maintain_order="left")
-    i, most = numbers(branches, f"i_{case}_a"), numbers(branches, "i_max_a")
+    i = numbers(branches, f"i_{case}_a")
+    rating = numbers(branches, "i_max_a") / numbers(branches, "loading_limit_percent")
     unknown = np.full(branches.height, np.nan)
     broken = tuple(
         Violation(each.kind, each.name, each.value or 0.0, each.limit or 0.0)
@@ -72,7 +73,7 @@ def _state(
         v=numbers(order, f"v_{case}_pu"),
         closed=closed,
         i=i,
-        loading=100.0 * i / most,
+        loading=i / rating,
         p=unknown,
         q=unknown,
         loss=unknown,

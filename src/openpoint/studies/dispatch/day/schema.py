@@ -63,7 +63,7 @@ PERIODS: c.Table = {
     "v_max_pu": c.maybe_number("highest voltage, pu", "highest, pu", 4),
     "v_max_bus": c.text("its bus", nullable=True),
     "v_mean_pu": c.maybe_number("mean voltage of all buses, pu", "mean, pu", 4),
-    "loading_max_percent": c.maybe_number("highest current, percent of its limit", "loading, %", 1),
+    "loading_max_percent": c.maybe_number("highest current, percent of its rating", "loading, %", 1),
     "open_points": c.text("branches that are open, in one line"),
     "cost_usd": c.maybe_number("cost, starts and switching included, $", "cost, $", 2),
 }
@@ -155,7 +155,7 @@ FLOWS: c.Table = {
     "p_from_kw": c.maybe_number("active power into it at its from end, kW", "P, kW", 1),
     "q_from_kvar": c.maybe_number("reactive power into it at its from end, kvar", "Q, kvar", 1),
     "i_a": c.maybe_number("current, A", "current, A", 1),
-    "loading_percent": c.maybe_number("current, percent of its limit", "loading, %", 1),
+    "loading_percent": c.maybe_number("current, percent of its rating", "loading, %", 1),
     "loss_kw": c.maybe_number("active power that it takes, kW", "loss, kW", 2),
 }
 SWITCHES: c.Table = {
@@ -204,7 +204,7 @@ BRANCHES: c.Table = {
     "closed_today": c.flag("closed today", "today"),
     "closed_hours": c.maybe_number("hours of the day in which the answer has it closed", "closed, h", 1),
     "operations": c.whole("how often it is switched", "switched"),
-    "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+    **c.LIMITS_OF_CURRENT,
     **{f"i_{case}_a": c.maybe_number(f"highest current of the day, A, case {case}", f"{case}, A", 1) for case in CASES},
     **{f"loss_{case}_kwh": c.maybe_number(f"energy lost, kWh, case {case}", f"{case}, kWh", 2) for case in CASES},
 }

@@ -15,7 +15,7 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network.day import tangent
 from openpoint.network.devices import DeviceKind
-from openpoint.network.limits import power_slack
+from openpoint.network.limits import loadings, power_slack
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
@@ -90,7 +90,7 @@ def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
         if flow.checks[t] is None
         else [each for n in (int(np.argmin(size)), int(np.argmax(size))) for each in (float(size[n]), bus_of(shown, n))]
     )
-    loading = 100.0 * flow.i[t] / rated(question)
+    loading = loadings(net, flow.i[t])
     return (
         day.names[t],
         case,
@@ -118,12 +118,6 @@ def period_row(shown: Shown, case: str, t: int) -> tuple[object, ...]:
         join_names(states.open_names(net, plan.closed[t])),
         flow.costs[t],
     )
-
-
-def rated(question: DayQuestion) -> Floats:
-    """(E) currents that the branches bear; nan where there is no limit."""
-    most = question.network.l_max
-    return np.sqrt(np.where(np.isfinite(most), most, np.nan))
 
 
 def bus_of(shown: Shown, n: int) -> str:
@@ -245,7 +239,7 @@ def flows(shown: Shown) -> pl.DataFrame:
             "p_from_kw": flow.s_fr.real * s,
             "q_from_kvar": flow.s_fr.imag * s,
             "i_a": flow.i * net.i_base_a,
-            "loading_percent": 100.0 * flow.i / rated(shown.question),
+            "loading_percent": loadings(net, flow.i),
             "loss_kw": flow.losses * s,
         }
 
@@ -340,7 +334,7 @@ def branches(shown: Shown) -> pl.DataFrame:
         "closed_today": net.closed,
         "closed_hours": closed,
         "operations": moved.sum(axis=0).astype(np.int64),
-        "i_max_a": states.current_limits(net),
+        **states.limits_of_current(net),
     }
     for case in schema.CASES:
         columns[f"i_{case}_a"] = _by_case(shown, case, E, lambda flow: flow.i.max(axis=0) * net.i_base_a)

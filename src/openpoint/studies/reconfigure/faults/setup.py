@@ -13,7 +13,7 @@ from openpoint.arrays import Bools
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.today import with_outputs_as_given
-from openpoint.network.stations import Stations
+from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.state import AcState
 from openpoint.results import columns as c
 from openpoint.search.exchange.ac_check import exchange_branches
@@ -153,7 +153,7 @@ def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
             for each in needed
         )
     )
-    emergency = replace(opened, l_max=opened.l_max * (question.max_loading_percent / 100.0) ** 2)
+    emergency = open_held_meshes(question.after_faults(grid, whole)).opened
     evaluator = FaultEvaluator(
         emergency, fault_data(emergency, sections, fails & ~on_loop & ~stations.dropped, weights)
     )

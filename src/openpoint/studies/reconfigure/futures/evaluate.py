@@ -13,7 +13,7 @@ import polars as pl
 from openpoint.arrays import Bools, Complexes, Floats
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import LIMIT_TOLERANCE
+from openpoint.network.limits import LIMIT_TOLERANCE, loadings
 from openpoint.network.stations import Stations
 from openpoint.powerflow.balanced import Flows, solve
 from openpoint.powerflow.check import AcCheck, check_flows
@@ -95,8 +95,8 @@ def evaluate_futures(
     v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_rated))
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     inner = inner if len(inner) else np.arange(network.n_terminals)
-    rated = np.isfinite(network.l_max)
-    loading = 100.0 * i[:, rated] / np.sqrt(network.l_max[rated])
+    rated = np.isfinite(network.rating)
+    loading = loadings(network, i)[:, rated]
     good = np.flatnonzero(known)
     checks = check_flows(
         network, closed, flows.v[good], demand[good], generation=generation[good], tolerance=LIMIT_TOLERANCE
@@ -265,17 +265,15 @@ def branches(grid: Grid, network: Network, compared: Compared, weights: Floats) 
     columns: dict[str, object] = {
         **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
         **{f"closed_{which}": _closed(closed[which], network) for which in TOPOLOGIES},
-        "i_max_a": states.current_limits(network),
+        **states.limits_of_current(network),
     }
-    rated = np.isfinite(network.l_max)
-    rating = np.sqrt(np.where(rated, network.l_max, 1.0))
     for which, evaluation in _two(compared):
         nothing = np.full((1, network.n_conductors), np.nan)
         i, loss = (nothing, nothing) if evaluation is None else (evaluation.i, evaluation.loss)
         highest = _over(i, np.fmax)
         known = None if evaluation is None or np.isnan(loss).any() else weights @ loss
         columns[f"i_highest_{which}_a"] = highest * network.i_base_a
-        columns[f"loading_highest_{which}_percent"] = np.where(rated, 100.0 * highest / rating, np.nan)
+        columns[f"loading_highest_{which}_percent"] = loadings(network, highest)
         columns[f"loss_expected_{which}_kw"] = nothing[0] if known is None else known
     return states.frame(columns)
 

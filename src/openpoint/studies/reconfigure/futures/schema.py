@@ -44,7 +44,7 @@ _STATES = _each(
         "loss_{}_kw": (c.maybe_number, "exact AC loss, kW; null without a power flow solution", "loss {}, kW", 2),
         "v_min_{}_pu": (c.maybe_number, "lowest voltage of a bus that is no source, pu", "lowest {}, pu", 4),
         "v_max_{}_pu": (c.maybe_number, "highest voltage of a bus that is no source, pu", "highest {}, pu", 4),
-        "loading_{}_percent": (c.maybe_number, "highest current in percent of its limit", "", 0),
+        "loading_{}_percent": (c.maybe_number, "highest current in percent of its rating", "", 0),
         "violations_{}": (c.maybe_whole, "number of limits that do not hold", "limits broken {}", 0),
     },
 )
@@ -59,7 +59,7 @@ _BRANCHES = _each(
     _TWO,
     {
         "i_highest_{}_a": (c.maybe_number, "highest current in any future, A", "highest current {}, A", 2),
-        "loading_highest_{}_percent": (c.maybe_number, "the same in percent of the limit", "highest loading {}, %", 1),
+        "loading_highest_{}_percent": (c.maybe_number, "the same in percent of the rating", "highest loading {}, %", 1),
         "loss_expected_{}_kw": (c.maybe_number, "mean active power lost, kW", "mean loss {}, kW", 3),
     },
 )
@@ -81,7 +81,7 @@ _TABLES: dict[str, c.Table] = {
         "v_lowest_pu": c.maybe_number("lowest voltage in any future, pu", "lowest voltage", 4),
         "v_highest_pu": c.maybe_number("highest voltage in any future, pu", "highest", 4),
         "loading_highest_percent": c.maybe_number(
-            "highest current in any future in percent of its limit", "loading, %", 1
+            "highest current in any future in percent of its rating", "loading, %", 1
         ),
     },
     "futures": {
@@ -100,7 +100,7 @@ _TABLES: dict[str, c.Table] = {
         "closed_before": c.flag("closed today"),
         "closed_mean": c.maybe_flag("closed in the topology of the mean future"),
         "closed_after": c.maybe_flag("closed in the answer"),
-        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+        **c.LIMITS_OF_CURRENT,
         **_BRANCHES,
     },
     "violations": {

@@ -151,8 +151,8 @@ def worst(result: YearResult, key: str) -> tuple[str, str, str]:
     """Lowest voltage, highest voltage and highest loading over the year of a topology, each with place and step."""
     low = _extreme(result.buses, f"v_lowest_{key}_pu", f"v_lowest_{key}_step", "{:.4f} pu", descending=False)
     high = _extreme(result.buses, f"v_highest_{key}_pu", f"v_highest_{key}_step", "{:.4f} pu", descending=True)
-    loading = f"loading_highest_{key}_percent"
-    return low, high, _extreme(result.branches, loading, f"i_highest_{key}_step", "{:.1f} %", descending=True)
+    loading = s.loading_words(result.branches, f"loading_highest_{key}_percent", f"i_highest_{key}_step")
+    return low, high, loading
 
 
 def _extreme(frame: pl.DataFrame, column: str, step: str, how: str, *, descending: bool) -> str:

@@ -40,10 +40,10 @@ _TABLES: dict[str, c.Table] = {
         **BRANCH,
         "closed_before": c.flag("closed today", "state today"),
         "closed_after": c.maybe_flag("closed in the answer", "state after"),
-        "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+        **c.LIMITS_OF_CURRENT,
         **both("i_highest", "a", "highest current in any step, A", "highest current {}, A", 2),
         **_steps("i_highest", "highest current"),
-        **both("loading_highest", "percent", "the same in percent of the limit", "highest loading {}, %", 1),
+        **both("loading_highest", "percent", "the same in percent of the rating", "highest loading {}, %", 1),
         **both("energy_lost", "kwh", "energy lost in the year, kWh", "energy lost {}, kWh", 1),
     },
     "violations": {

@@ -10,7 +10,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import greatest_square, least_square
+from openpoint.network.limits import greatest_square, least_square, loadings
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.meshed import flows_at, less_generation
 from openpoint.powerflow.series import SeriesFlows
@@ -113,18 +113,17 @@ def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
 def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) -> pl.DataFrame:
     """State of every branch, its highest current in any step, and the energy lost in it."""
     table = grid.branches()
-    rating = np.where(np.isfinite(network.l_max), np.sqrt(network.l_max), np.nan)
     columns: dict[str, object] = {
         **{name: table[name] for name in ("kind", "name", "from_bus", "to_bus", "switchable")},
         "closed_before": today,
-        "i_max_a": states.current_limits(network),
+        **states.limits_of_current(network),
     }
     for key, shown in both.items():
         if shown is not None:
             columns[f"closed_{key}"] = shown.closed
             columns[f"i_highest_{key}_a"] = shown.flows.i_of * network.i_base_a
             columns[f"i_highest_{key}_step"] = _names(year, shown.flows.i_at)
-            columns[f"loading_highest_{key}_percent"] = 100.0 * shown.flows.i_of / rating
+            columns[f"loading_highest_{key}_percent"] = loadings(network, shown.flows.i_of)
             columns[f"energy_lost_{key}_kwh"] = shown.flows.energy * network.s_base_kva
     return filled(_TABLES["branches"], columns)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import TYPE_CHECKING
 
-from openpoint.arguments import not_negative, of_kind
+import numpy as np
+import polars as pl
+
+from openpoint.arguments import not_negative, numbers_by_name
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Question, option
 
 if TYPE_CHECKING:
-    from openpoint.arrays import Bools
+    from openpoint.arrays import Bools, Floats
     from openpoint.grid.grid import Grid
     from openpoint.network import Network
     from openpoint.scenarios.reliability import Reliability, ReliabilityLike
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MULTIPLE_MOST = 2.0
 """Up to this a loading in percent is taken for a multiple of the ratings that was meant, and is refused."""
+EMERGENCY = ("loading", "v_min", "v_max")
+"""The limits of an emergency that may be given."""
 FAULTS, YEAR = "Faults", "Interruptions of a year"
 
 
@@ -30,13 +33,11 @@ FAULTS, YEAR = "Faults", "Interruptions of a year"
 class FaultAssumptions(Question):
     """The options that every question about faults has."""
 
-    max_loading_percent: float = option(
-        100.0,
-        "Most loading after a fault, percent of the ratings.",
-        "number",
-        unit="PERCENT",
-        least=0.0,
-        flag="max-loading",
+    emergency: Mapping[str, float] | str | None = option(
+        None,
+        "Limits after a fault: loading=120,v_min=0.9,v_max=1.1 (percent of the ratings, pu).  [default: what the grid "
+        "says of emergencies, else the ratings; voltages as without a fault]",
+        unit="LIMITS",
         group=FIRST,
     )
     isolate_lines: bool = option(
@@ -105,6 +106,38 @@ class FaultAssumptions(Question):
         times = f"switching takes {self.switching_h:g} h and a repair {self.repair_h:g} h"
         return (f"{times}: where a repair ends first, ties shorten no interruption; both are hours, not minutes",)
 
+    def after_faults(self, grid: Grid, network: Network) -> Network:
+        """The network with the limits of an emergency.
+
+        Args:
+            network: balanced, of the grid, with the limits of planning; what has none there has none in an emergency.
+        """
+        given, kept = self._emergency, np.isfinite(network.l_max)
+        share = np.divide(given.get("loading", emergency_loadings(grid)), 100.0)
+        low, high = (
+            np.where((limit > 0.0) & np.isfinite(limit), given[name] ** 2, limit) if name in given else limit
+            for name, limit in (("v_min", network.w_min), ("v_max", network.w_max))
+        )
+        l_max = np.where(kept, (np.where(kept, network.rating, 1.0) * share) ** 2, np.inf)
+        return network.with_limits(w_min=low, w_max=high, l_max=l_max)
+
+    @property
+    def _emergency(self) -> dict[str, float]:
+        """What is given of the limits of an emergency.
+
+        Raises:
+            OptionError: something else.
+        """
+        return {} if self.emergency is None else numbers_by_name(self.emergency, "emergency", EMERGENCY, "limits", None)
+
+    @property
+    def emergency_words(self) -> str:
+        """The limits of an emergency in words."""
+        given = self._emergency
+        loading = f"ratings at {given['loading']:g} %" if "loading" in given else "ratings of emergencies"
+        volts = [f"{name} {given[name]:g} pu" for name in ("v_min", "v_max") if name in given]
+        return " and ".join([loading, *volts])
+
     def sections(self, grid: Grid, network: Network, data: Reliability) -> Sections:
         """What is isolated together with the fault of a branch."""
         from openpoint.studies.secure.model.faults import every_line_alone, sections_of
@@ -119,15 +152,28 @@ class FaultAssumptions(Question):
         maybe = ("failures_per_km_year", "failures_per_branch_year", "remote_switching_h")
         numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
         return [
-            self._check_loading,
+            self._check_emergency,
             lambda: check_times(self.switching_h, self.remote_switching_h),
             *(partial(not_negative, name, getattr(self, name)) for name in numbers),
         ]
 
-    def _check_loading(self) -> None:
-        of_kind(self.max_loading_percent, Real, "max_loading_percent", "percent of the ratings, such as 120")
-        if not (math.isfinite(self.max_loading_percent) and self.max_loading_percent > 0.0):
-            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}; give percent above 0, such as 120")
-        if self.max_loading_percent <= MULTIPLE_MOST:
-            meant = f"for {self.max_loading_percent:g} times the ratings give {100.0 * self.max_loading_percent:g}"
-            raise OptionError(f"max_loading_percent is {self.max_loading_percent:g}, and is in percent; {meant}")
+    def _check_emergency(self) -> None:
+        from openpoint.network.limits import Limits
+
+        given = self._emergency
+        Limits(v_min_pu=given.get("v_min"), v_max_pu=given.get("v_max"))
+        percent = given.get("loading", 100.0)
+        if percent <= 0.0:
+            raise OptionError(f"loading of emergency is {percent:g}; give percent above 0, such as 120")
+        if percent <= MULTIPLE_MOST:
+            meant = f"for {percent:g} times the ratings give {100.0 * percent:g}"
+            raise OptionError(f"loading of emergency is {percent:g}, and is in percent; {meant}")
+
+
+def emergency_loadings(grid: Grid) -> Floats:
+    """(E) most loading of each branch after a fault, percent of its rating."""
+    from openpoint.grid.schemas import BRANCH_TABLES
+
+    planned, own = pl.col("max_loading_percent"), pl.col("emergency_loading_percent")
+    loading = own.fill_null(pl.max_horizontal(planned, 100.0))
+    return np.concatenate([grid.tables()[kind].select(loading).to_series().to_numpy() for kind in BRANCH_TABLES])

@@ -104,7 +104,7 @@ def part_of(network: Network, buses: Ints, branches: Ints) -> Excerpt:
 
 
 _OF_BUSES = ("v_base_kv", "w_min", "w_max", "s_power", "s_current", "s_impedance")
-_RATINGS = ("l_max", "rated_fr", "rated_to", "i_base_a")
+_RATINGS = ("l_max", "rating", "rated_fr", "rated_to", "i_base_a")
 _OF_BRANCHES = ("tap", "shift", *_RATINGS, "switchable", "closed", "y_open_fr", "y_open_to")
 _OF_GENERATORS = ("generator_return", "generator_s", "p_min", "p_max", "q_min", "q_max")
 
@@ -386,8 +386,9 @@ def _figures(network: Network, v: Floats, i: Floats, live: Bools, loss: float) -
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(live & (network.w_min > 0.0), 1.0 - v / np.sqrt(network.w_min), -np.inf)
         high = np.where(live, v / np.sqrt(network.w_max) - 1.0, -np.inf)
-        loading = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max), -np.inf)
-    kinds = (("voltage low", low), ("voltage high", high), ("current", loading - 1.0))
+        over = np.where(np.isfinite(network.l_max), i / np.sqrt(network.l_max) - 1.0, -np.inf)
+        loading = np.where(np.isfinite(network.rating), i / network.rating, -np.inf)
+    kinds = (("voltage low", low), ("voltage high", high), ("current", over))
     found = [(float(excess.max(initial=-np.inf)), kind, excess) for kind, excess in kinds]
     most, kind, excess = max(found, key=lambda each: each[0])
     worst = (kind, int(excess.argmax())) if most > LIMIT_TOLERANCE else ("", -1)

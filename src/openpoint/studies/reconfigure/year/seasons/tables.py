@@ -11,6 +11,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.limits import loadings
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.results.columns import dtypes, frame
 from openpoint.scenarios.year.blocks import Blocks
@@ -96,7 +97,6 @@ def blocks(
     year: Year, network: Network, parts: list[BlockFlows], states: tuple[BlockState, ...], today: Shown, counted: bool
 ) -> pl.DataFrame:
     """A row a block; `counted`: whether operations at the beginning of the first one count."""
-    rating = np.where(np.isfinite(network.l_max), np.sqrt(network.l_max), np.nan)
     rows = []
     for b, part in enumerate(parts):
         hours = part.task.hours
@@ -114,7 +114,7 @@ def blocks(
         }
         if part.after is not None and part.staying is not None:
             flows, state = part.after.flows, states[b]
-            loading = 100.0 * flows.i_of / rating
+            loading = loadings(network, flows.i_of)
             row |= names_of_state(state) | {
                 "operations": len(state.to_close) + len(state.to_open) if b or counted else None,
                 "energy_staying_mwh": part.staying.energy_mwh(network, hours),
