@@ -176,8 +176,20 @@ def sources(feeder: Feeder, part: set[int], inner: list[int]) -> list[int]:
     return found
 
 
-def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
-    """Least cost of all partitions with one source an island."""
+Ends = dict[tuple[int, str], tuple[float, float]]
+"""Least and greatest deviation by load and phase; the phase is empty where the load moves as one."""
+
+
+def brute_force(
+    feeder: Feeder, chosen: list[int], deviation: float, ends: Ends | None = None, running: list[float] | None = None
+) -> float:
+    """Least cost of all partitions with one source an island.
+
+    Args:
+        chosen, deviation: loads that deviate, up and down by this; `ends` in their place. running: of each generator,
+            what it costs while its block is energised.
+    """
+    ends = {(d, ""): (-deviation, deviation) for d in chosen} if ends is None else ends
     moving = [k for k, edge in enumerate(feeder.edges) if edge.switchable]
     fixed = [k for k, edge in enumerate(feeder.edges) if not edge.switchable]
     blocks = list(nx.connected_components(joined(feeder, fixed)))
@@ -185,13 +197,17 @@ def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
     for part in blocks:
         own = [d for d in feeder.loads if d.bus in part]
         weight.append((10.0 + 0.01 * len(own)) * sum(d.kw for d in own))
+    paid = [
+        sum(cost for g, cost in zip(feeder.generators, running or [0.0] * len(feeder.generators)) if g.bus in part)
+        for part in blocks
+    ]
     known: dict[tuple[frozenset[int], tuple[int, ...]], float] = {}
 
     def robust(part: set[int], inner: list[int]) -> float:
         key = frozenset(part), tuple(inner)
         if key not in known:
             able = sources(feeder, part, inner)
-            known[key] = min((_robust(feeder, part, inner, g, chosen, deviation) for g in able), default=math.inf)
+            known[key] = min((_robust(feeder, part, inner, g, ends) for g in able), default=math.inf)
         return known[key]
 
     best = sum(weight)
@@ -204,7 +220,7 @@ def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
             held = any(k in moving for k in inner)
             value = math.inf
             if 0 not in part and nx.is_tree(graph.subgraph(part)):
-                value = robust(part, inner) - sum(w for w, block in zip(weight, blocks) if block <= part)
+                value = robust(part, inner) - sum(w - c for w, c, block in zip(weight, paid, blocks) if block <= part)
             # Islands do not meet, so each is dead or has its best source, whatever the others do; a dead one has no
             # closed switch.
             cost += value if held else min(value, 0.0)
@@ -212,9 +228,7 @@ def brute_force(feeder: Feeder, chosen: list[int], deviation: float) -> float:
     return best
 
 
-def _robust(
-    feeder: Feeder, part: set[int], inner: list[int], source: int, chosen: list[int], deviation: float
-) -> float:
+def _robust(feeder: Feeder, part: set[int], inner: list[int], source: int, ends: Ends) -> float:
     """Set-points and worst cost of following the loads in one island, all vertices in one linear program; islands are
     separate, so the worst of all is the sum of the worst of each."""
     places = [(bus, phase) for bus in sorted(part) for phase in feeder.buses[bus][0]]
@@ -238,9 +252,9 @@ def _robust(
         for j, other in enumerate(edge.phases):  # 2 Re(conj(v_i) z i_j), i_j = conj(s_j / v_j)
             turned = edge.ohm[i, j] * np.conj(PHASOR[phase] / PHASOR[other])
             law_s[row, wires.index((k, j))] = 2.0 * turned * 3.0 / (MEDIUM_KV**2 * 1000.0)
-    mine = [d for d in chosen if feeder.loads[d].bus in part]
+    mine = [key for key in ends if feeder.loads[key[0]].bus in part]
     cases = [dict.fromkeys(mine, 0.0)]
-    cases += [dict(zip(mine, signs)) for signs in itertools.product((-deviation, deviation), repeat=len(mine)) if mine]
+    cases += [dict(zip(mine, at_ends)) for at_ends in itertools.product(*(ends[key] for key in mine)) if mine]
     n, e, u = len(places), len(wires), len(parts)
     rated = _rated(feeder, wires)
     circles = np.hstack([np.zeros((len(rated[1]), 2 * u)), rated[0], np.zeros((len(rated[1]), n))])
@@ -310,13 +324,13 @@ def _rated(feeder: Feeder, wires: list[tuple[int, int]]) -> tuple[np.ndarray, np
     return np.array(rows).reshape(len(rows), 2 * len(wires)), np.array(most)
 
 
-def _drawn(feeder: Feeder, at: dict[tuple[int, str], int], case: dict[int, float]) -> np.ndarray:
+def _drawn(feeder: Feeder, at: dict[tuple[int, str], int], case: dict[tuple[int, str], float]) -> np.ndarray:
     """Complex kW of every phase of every bus."""
     drawn = np.zeros(len(at), dtype=complex)
     for d, load in enumerate(feeder.loads):
         if (load.bus, load.phases[0]) in at:
-            s = complex(load.kw, load.kvar) * (1.0 + case.get(d, 0.0)) / len(load.parts)
             for which in load.parts:
+                s = complex(load.kw, load.kvar) / len(load.parts) * (1.0 + case.get((d, ""), case.get((d, which), 0.0)))
                 for phase, share in _shares(which).items():
                     drawn[at[load.bus, phase]] += s * share
     return drawn

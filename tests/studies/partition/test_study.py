@@ -23,7 +23,7 @@ from openpoint.network import build_network
 from openpoint.network.blocks import Blocks, blocks
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import Topology, compact
+from openpoint.studies.partition.model.step import Topology, compact, load_blocks
 from openpoint.studies.partition.options import PartitionCosts, PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.samples import model_of
@@ -90,6 +90,68 @@ def test_the_optimum_is_that_of_brute_force_by_every_method() -> None:
             turned += any(any(edge.taps) for edge in feeder.edges)
             delta += any(unit.delta for unit in feeder.generators)
     assert min(served // 2, turned, delta) >= 3
+
+
+def test_bounds_by_load_and_phase_and_constant_costs_are_those_of_brute_force(tmp_path: Path) -> None:
+    """Asymmetric bounds, some by phase, of random loads; generators that cost something while their block is on."""
+    rng, apart, served = random.Random(34), 0, 0
+    for _ in range(12):
+        feeder = random_feeder(rng)
+        ends: dict[tuple[int, str], tuple[float, float]] = {}
+        for d in sorted(rng.sample(range(len(feeder.loads)), min(len(feeder.loads), 2))):
+            by_phase = not feeder.loads[d].delta and len(feeder.loads[d].phases) > 1
+            for phase in feeder.loads[d].phases[:2] if by_phase else [""]:
+                ends[d, phase] = (-rng.uniform(0.0, 0.5), rng.uniform(0.0, 0.4))
+            apart += by_phase
+        rows = [f"d{d},{phase},{1.0 + low!r},{1.0 + high!r}" for (d, phase), (low, high) in ends.items()]
+        (tmp_path / "bounds.csv").write_text("\n".join(["load,phase,low,high", *rows]))
+        running = [rng.choice((0.0, 50.0, 400.0)) for _ in feeder.generators]
+        grid = feeder.grid()
+        priced = grid.generators.with_columns(cost_on_usd_per_h=pl.Series(running))
+        method = ColumnAndConstraint(gap=GAP)
+        found = partition(
+            grid.with_tables(generators=priced), load_bounds=tmp_path / "bounds.csv", samples=0, method=method
+        )
+        expected = brute_force(feeder, [], 0.0, ends, running)
+        assert found.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
+        assert found.lower_bound_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
+        served += bool(found.energised_blocks)
+    assert min(apart, served) >= 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("x,,0.9,1.1", "there is no load 'x'"),
+        ("s701a,a,0.9,1.1", "s701a is connected between phases, and moves as one"),
+        ("s701a,c,0.9,1.1", "s701a has no phase 'c'"),
+        ("s701a,,0.9,1.1\ns701a,,0.8,1.1", "s701a stands in row number 1, too"),
+        ("s701a,,0.9,1.1\ns701a,a,0.8,1.1", "bounds as a whole and by phase"),
+        ("s701a,,1.1,1.2", "a least share of 1.1"),
+        ("s701a,,0.9,0.95", "a greatest share of 0.95"),
+    ],
+)
+def test_bounds_that_make_no_sense_are_refused(rows: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "bounds.csv").write_text(f"load,phase,low,high\n{rows}\n")
+    with pytest.raises(InputError, match=told):
+        partition("ieee37-microgrids", load_bounds=tmp_path / "bounds.csv")
+
+
+def test_blocks_may_have_weights_of_their_own() -> None:
+    """Of blocks weighed as wholes the greatest priority of a load is that of its block."""
+    feeder = random_feeder(random.Random(5))
+    grid = feeder.grid()
+    name = grid.loads["name"][0]
+    costs = PartitionCosts(weigh="block", priorities={name: 3.0})
+    asked = PartitionOptions(costs=costs)
+    network = build_network(grid)
+    cut = blocks(network)
+    lost = program_of(grid, network, cut, asked).steps[0].lost_usd
+    home = load_blocks(grid, network, cut)
+    count = np.bincount(home, minlength=cut.count)
+    expected = np.where(count > 0, 1000.0 * (10.0 + 0.01 * count), 0.0)
+    expected[home[0]] *= 3.0
+    assert lost == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("phases", ["abc", "a"])

@@ -18,6 +18,7 @@ from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
     from openpoint.scenarios.horizon import HorizonLike
+    from openpoint.studies.partition.bounds import LoadBounds
     from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
     from openpoint.twostage.methods.extensive import ExtensiveForm
 
@@ -41,9 +42,11 @@ class PartitionCosts:
     Attributes:
         block_weight, load_weight: see above.
         weigh: kw or block.
-        priorities: factors on the kW of named loads, 1 where none is given (`weigh="kw"` only), or the file of a table
-            of them.
-        generation_usd_per_kwh: of every generator, or by name.
+        priorities: factors on the kW of named loads, 1 where none is given, or the file of a table of them; with
+            `weigh="block"` the weight of a block is multiplied by the greatest of its loads, so that any α_l of the
+            publication may be given.
+        generation_usd_per_kwh: of every generator, or by name. What a generator costs by the hour stands in the grid
+            (`cost_on_usd_per_h`), and is paid in energised blocks.
     """
 
     meaning: ClassVar[str] = "what de-energised blocks and generation cost."
@@ -94,8 +97,6 @@ class PartitionCosts:
     def _check_weigh(self) -> None:
         if self.weigh not in ("kw", "block"):
             raise OptionError(f"weigh is {self.weigh!r}; give kw or block")
-        if self.priorities and self.weigh == "block":
-            raise OptionError("priorities are factors on kW, which weigh='block' does not count; use weigh='kw'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +196,14 @@ class PartitionOptions(PartitionQuestion):
         unit="SHARE",
         group=FIRST,
     )
+    load_bounds: LoadBounds | str | os.PathLike[str] | None = option(
+        None,
+        "Bounds of each load by itself in place of that: a table with the columns load, phase, low, high (shares of "
+        "its power).",
+        "path",
+        unit="FILE",
+        group=FIRST,
+    )
 
     samples: int = option(
         0,
@@ -218,7 +227,31 @@ Examples:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [lambda: check_uncertainty(self.uncertainty), *super()._checks(), self._check_samples]
+        return [
+            lambda: check_uncertainty(self.uncertainty),
+            *super()._checks(),
+            self._check_samples,
+            self._check_load_bounds,
+        ]
+
+    def _check_load_bounds(self) -> None:
+        if self.load_bounds is None:
+            return
+        from openpoint.studies.partition.bounds import LoadBounds
+
+        if self.uncertainty or self.uncertain_loads != "all":
+            raise OptionError(
+                "load_bounds says which loads are uncertain and by how much; leave uncertainty and uncertain_loads out"
+            )
+        if not isinstance(self.load_bounds, LoadBounds):
+            object.__setattr__(self, "load_bounds", LoadBounds.read(self.load_bounds))
+
+    @property
+    def bounds(self) -> LoadBounds | None:
+        """The bounds of each load by itself."""
+        from openpoint.studies.partition.bounds import LoadBounds
+
+        return self.load_bounds if isinstance(self.load_bounds, LoadBounds) else None
 
     def _check_samples(self) -> None:
         for name in ("samples", "seed"):

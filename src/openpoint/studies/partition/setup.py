@@ -92,7 +92,14 @@ def program_of(
     """
     costs, uncertainty = options.costs or PartitionCosts(), options.uncertainty
     generators = _generators(network, blocks)
-    chosen = _chosen(grid, options.uncertain_loads)[: None if uncertainty > 0.0 else 0]
+    bounds = options.bounds if isinstance(options, PartitionOptions) else None
+    if bounds is None:
+        chosen = _chosen(grid, options.uncertain_loads)[: None if uncertainty > 0.0 else 0]
+        low, high = np.full(len(chosen), -uncertainty), np.full(len(chosen), uncertainty)
+    else:
+        names, low, high = bounds.deviations(grid)
+        chosen = _chosen(grid, tuple(names))
+    counts = np.ones(grid.loads.height) if bounds is None else bounds.counts(grid)
     timeline = timeline or Timeline.one(grid, blocks)
     home = load_blocks(grid, network, blocks)
     base_kw = terminal_base_kw(network)
@@ -105,7 +112,8 @@ def program_of(
             blocks=blocks,
             loads=_uncertain(grid, chosen, home, share),
             generators=generators,
-            lost_usd=hours * _lost(grid, blocks.count, home, costs, share),
+            lost_usd=hours * _lost(grid, blocks.count, home, costs, share, counts),
+            on_usd=hours * _running(grid, generators, blocks.count),
             generation_usd=hours * prices[generators.of_part] * base_kw,
             locks=locks,
         )
@@ -118,7 +126,7 @@ def program_of(
     return PartitionProgram(
         steps=tuple(steps),
         links=Links(_storage(timeline, generators, base_kw), max_actions, keep_energised, stated=stated),
-        uncertainty=_set(len(chosen), len(steps), uncertainty, options.most_deviating),
+        uncertainty=_set(np.tile(low, len(steps)), np.tile(high, len(steps)), len(steps), options.most_deviating),
         ramp=options.ramp,
         max_grid_forming=options.max_grid_forming,
         as_it_is=None if whole is network else whole,
@@ -168,14 +176,24 @@ def _storage(timeline: Timeline, generators: DispatchableGenerators, base_kw: fl
     )
 
 
-def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats) -> Floats:
-    """(B) cost of each de-energised block for an hour at a share (L) of the loads."""
+def _running(grid: Grid, generators: DispatchableGenerators, count: int) -> Floats:
+    """(B) what generators cost that are on, for an hour: those of a block are where it is energised."""
+    cost = dict(grid.generators.select("name", "cost_on_usd_per_h").iter_rows())
+    values = [cost[name] for name in generators.names]
+    return np.asarray(np.bincount(generators.block, weights=values, minlength=count), dtype=np.float64)
+
+
+def _lost(grid: Grid, count: int, home: Ints, costs: PartitionCosts, share: Floats, counts: Floats) -> Floats:
+    """(B) cost of each de-energised block for an hour at a share (L) of the loads, of which each counts (L) in the
+    weight of its block."""
     names = grid.loads["name"].to_list()
     refuse_unknown("loads", costs.factors, names, "load")
-    weight = costs.block_weight + costs.load_weight * np.bincount(home, minlength=count)
-    if costs.weigh == "block":
-        return np.asarray(BLOCK_USD * weight * (np.bincount(home, minlength=count) > 0))
+    weight = costs.block_weight + costs.load_weight * np.bincount(home, weights=counts, minlength=count)
     factor = np.array([costs.factors.get(name, 1.0) for name in names], dtype=np.float64)
+    if costs.weigh == "block":
+        greatest = np.zeros(count)
+        np.maximum.at(greatest, home, factor)
+        return np.asarray(BLOCK_USD * weight * greatest)
     return np.asarray(
         weight * np.bincount(home, weights=factor * share * grid.loads["p_kw"].to_numpy(), minlength=count)
     )
@@ -269,11 +287,11 @@ def _uncertain(grid: Grid, chosen: Ints, home: Ints, share: Floats) -> Uncertain
     )
 
 
-def _set(m: int, steps: int, most: float, deviating: int | None) -> Uncertainty:
-    """Deviations of m loads in each step, each step with a budget of its own."""
-    ends = np.full(m * steps, most)
+def _set(low: Floats, high: Floats, steps: int, deviating: int | None) -> Uncertainty:
+    """Deviations of loads step by step between ends, each step with a budget of its own."""
+    m = len(low) // steps
     if not m:
         return Certain(np.zeros(1))  # no variable may be empty
     if deviating is None or deviating >= m:
-        return Box(-ends, ends)
-    return Budget(0.0 * ends, ends, ends, deviating, np.repeat(np.arange(steps), m))
+        return Box(low, high)
+    return Budget(0.0 * low, -low, high, deviating, np.repeat(np.arange(steps), m))

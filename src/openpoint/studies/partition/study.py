@@ -37,13 +37,14 @@ def prepare(grid: Grid, options: PartitionOptions) -> Prepared[PartitionResult]:
         InputError: the grid has faults, a name is no load or generator, or no generator can be dispatched.
         OptionError: options that make no sense, a grid without switches, or figures that do not fit it.
     """
+    grid = grid if options.bounds is None else options.bounds.split(grid)
     stations, blocks = cut_network(grid, options)
     _LOG.info("built the network and cut it into blocks")
     if options.samples:
         require_engine()
         knock(options.executor)
     program = program_of(grid, stations.opened, blocks, options, whole=stations.whole)
-    deviation = options.uncertainty if program.loads.names else 0.0
+    deviation = float(np.abs(program.deviations).max(initial=0.0)) if program.loads.names else 0.0
     return PreparedPartition(grid, program, method_for(options), deviation, options)
 
 

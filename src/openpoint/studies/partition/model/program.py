@@ -1,6 +1,8 @@
 """The mathematical model of partitioning: which switches close and which generators form the grid, robust to the loads.
 
-min  Σ_t [ Σ lost_usd (1 − energised) + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)    x_t = (closed, energised, forming, p̂, q̂, …)
+min  Σ_t [ Σ lost_usd (1 − energised) + Σ c₀ energised + Σ c p̂ ] + max_u Σ_t Q_t(x_t, u_t)
+
+                                                              x_t = (closed, energised, forming, p̂, q̂, …)
 s.t. every energised island is a tree of blocks with 1 to k grid-forming generators (`topology`)
      the set-points p̂, q̂ keep the physics at the nominal loads, 0 in de-energised blocks (`step`)
      actions of switches, energy in store: what links the steps (`links`, `storage`)
@@ -13,7 +15,8 @@ The first three of x are binary. One step without storage is the problem of Mori
 
 What the publication leaves open is decided so. Ramping is net (up and down are one variable), in each phase, and of
 reactive power as of active power, each in its own capacity. The set-points are what is run when the loads are nominal,
-so they keep the physics, too. Generators have no constant cost: there would be one to pay in de-energised blocks, too.
+so they keep the physics, too. The constant cost c₀ of a generator is paid where its block is energised; as printed it
+is paid in de-energised blocks, too, and decides nothing.
 Where the physics cannot be kept, the least violation is the nodal slack, summed over terminals: feasibility comes
 first, without a weight. A first stage in which everything is de-energised keeps it always.
 
@@ -195,7 +198,8 @@ class PartitionProgram(PlainProgram):
             chosen = here.closed, here.energised, here.forming, p[t], q[t]
             operation += step.generator_limits(here.energised, p[t], q[t])
             operation += step.flow(*chosen, moved=still, largest=self._largest(t)).constraints
-            cost = cost + step.lost_usd @ (1 - here.energised) + step.generation_usd @ p[t]
+            cost = cost + step.lost_usd @ (1 - here.energised) + step.on_usd @ here.energised
+            cost = cost + step.generation_usd @ p[t]
             pieces += [*chosen, *(each[t] for each in (joined.more, joined.less, joined.state) if each)]
         # The order of rows and columns decides how long HiGHS takes: the decision goes before the physics.
         constraints += [x == cp.hstack(pieces), *operation]
@@ -291,7 +295,7 @@ class PartitionProgram(PlainProgram):
         """Of the de-energised blocks and of the set-points of a step, in $."""
         _, energised, _, p, _ = self.parted(decision, step)
         there = self.steps[step]
-        return float(there.lost_usd @ (1.0 - energised)), float(there.generation_usd @ p)
+        return float(there.lost_usd @ (1.0 - energised)), float(there.on_usd @ energised + there.generation_usd @ p)
 
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> Self:
         """The same program before other deviations."""

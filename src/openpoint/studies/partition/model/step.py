@@ -118,7 +118,8 @@ class Step:
         name: for people. hours: how long it is.
         network: the grid with the limits to keep and the nominal loads of the step. blocks: its blocks.
         loads: the uncertain loads. generators: the dispatchable ones.
-        lost_usd: (B) cost of a de-energised block over the step.
+        lost_usd: (B) cost of a de-energised block over the step. on_usd: (B) constant cost of the generators of a block
+            that is energised.
         generation_usd: (P) cost of one per unit of active power over the step.
         locks: what events hold.
     """
@@ -130,6 +131,7 @@ class Step:
     loads: UncertainLoads
     generators: DispatchableGenerators
     lost_usd: Floats
+    on_usd: Floats
     generation_usd: Floats
     locks: Locks
 
