@@ -164,12 +164,12 @@ def convergence_sheet(result: Answer) -> Sheet:
     return chart_sheet(title, chart, f"No curve: bounds at one time only ({verdict}).")
 
 
-def chart_sheet(title: str, chart: Chart | None, empty: str) -> Sheet:
-    """A picture of one chart; where there is none it says so."""
+def chart_sheet(title: str, chart: Chart | None, empty: str, identity: str = "chart") -> Sheet:
+    """A picture of one chart; where there is none it says so. A page of several such pictures names each."""
     if chart is None:
         words = Words([0.5], [0.5], (empty,), "@soft", 13.0, centred=True)
         chart = Chart(150, Axis(0.0, 1.0), Axis(0.0, 1.0), (words,), unit=(600.0, 150.0))
-    return Sheet(title, (Panel("chart", chart, "", title),))
+    return Sheet(title, (Panel(identity, chart, "", title),))
 
 
 @dataclass(frozen=True)

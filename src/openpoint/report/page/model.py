@@ -180,8 +180,16 @@ class Page:
 
     @property
     def charts(self) -> dict[str, Chart]:
-        """The charts by the identity of their place, from the top to the bottom."""
-        return {panel.identity: panel.chart for part in self.parts for panel in _panels(part)}
+        """The charts by the identity of their place, from the top to the bottom.
+
+        Raises:
+            ValueError: two charts have one identity, so that one place would stay empty.
+        """
+        panels = [panel for part in self.parts for panel in _panels(part)]
+        names = [panel.identity for panel in panels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"several charts of the page have the identity {', '.join(twice)}")
+        return {panel.identity: panel.chart for panel in panels}
 
 
 def page_of(grid: Grid, study: str, parts: Iterable[Offered], *, physics: str = EXACT) -> Page:

@@ -58,7 +58,7 @@ def objectives(result: CompareResult) -> Sheet:
     found = {name: each.head for name, each in result.results.items() if isinstance(each, Answer)}
     known = [(name, head) for name, head in found.items() if head.objective is not None]
     if not known:
-        return chart_sheet(title, None, "No case has an objective.")
+        return chart_sheet(title, None, "No case has an objective.", "objectives")
     layers: list[Layer] = []
     for k, (_, head) in enumerate(known):
         bars = [(head.objective or 0.0, 0.36, 0.35)]
@@ -70,9 +70,8 @@ def objectives(result: CompareResult) -> Sheet:
     ticks = [(float(-k), shorten(name)) for k, (name, _) in enumerate(known)]
     x = span(values[np.isfinite(values)], from_zero=True)
     unit = known[0][1].unit
-    return chart_sheet(
-        title, axes_chart(60 + 34 * len(known), x, unit, (0.6 - len(known), 0.6), "", layers, y_ticks=ticks), ""
-    )
+    chart = axes_chart(60 + 34 * len(known), x, unit, (0.6 - len(known), 0.6), "", layers, y_ticks=ticks)
+    return chart_sheet(title, chart, "", "objectives")
 
 
 def voltages(result: CompareResult) -> Sheet:
@@ -86,9 +85,9 @@ def voltages(result: CompareResult) -> Sheet:
             seen += v.tolist()
             layers.append(Lines(curve(np.linspace(0.0, 1.0, len(v)), v), _colour(k), 1.8, name=name))
     if not seen:
-        return chart_sheet(title, None, "No case has voltages of buses.")
+        return chart_sheet(title, None, "No case has voltages of buses.", "voltages")
     chart = axes_chart(300, (0.0, 1.0), "share of the buses", span(np.array(seen)), "pu", layers, percent="x")
-    return chart_sheet(title, chart, "")
+    return chart_sheet(title, chart, "", "voltages")
 
 
 def differing(result: CompareResult) -> Sheet:
