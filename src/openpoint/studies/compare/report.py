@@ -96,7 +96,11 @@ def differing(result: CompareResult) -> Sheet:
     names, panels = list(result.results), list[Panel]()
     for figure, *values in wide.iter_rows():
         y = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-        if figure in _APART or len({value for value in values if value is not None}) < 2 or len(panels) == MOST:
+        if (
+            figure in _APART
+            or len({_value(figure, value) for value in values if value is not None}) < 2
+            or len(panels) == MOST
+        ):
             continue
         caption = label(figure)
         panels.append(Panel(f"figure-{figure}", _figure_chart(result, names, figure, y), caption, caption))
@@ -203,8 +207,10 @@ def _figures(result: CompareResult, *, differ: bool) -> m.Section | None:
     if len(methods) == len(names) and (len(set(methods)) > 1) == differ:
         rows.append(("method", *map(method_words, methods)))
     for figure, *values in result.wide.iter_rows():
-        if (len(set(values)) > 1) == differ:
-            rows.append((label(figure), *(_value(figure, value) for value in values)))
+        words = [_value(figure, value) for value in values]
+        if (len(set(words)) > 1) == differ:
+            rows.append((label(figure), *words))
+    rows.sort(key=lambda row: row[0] == "seconds")
     if not rows:
         return None
     heading = "What differs" if differ else "The same in all cases"
