@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,6 +70,15 @@ def write_files(contents: Mapping[Path, Content], gone: Iterable[Path] = ()) -> 
                 part.unlink(missing_ok=True)
     for path in gone:
         path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; of a link in it the link alone.
+
+    Raises:
+        OSError: something in it cannot be removed.
+    """
+    shutil.rmtree(path)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
+from openpoint.web.desk import Desk
 from openpoint.web.grids import Grids, _safe
+from openpoint.web.look import LOOK, Look
+from openpoint.web.runs import Limits
 
 WORDS = st.lists(
     st.sampled_from(["..", ".", "", "a", "b.csv", "C:", "~", ".hidden", "\x00", "é", "a" * 200]), min_size=1
@@ -72,6 +76,18 @@ def test_grids_are_there_after_a_restart_and_take_tables(tmp_path: Path) -> None
     assert "futures.csv" in again.get(first.identity).files
     with pytest.raises(OptionError, match="such a file already"):
         again.add(again.get(first.identity), {"futures.csv": b"y"})
+
+
+def test_a_file_that_has_changed_is_looked_at_anew(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "kept", Limits())
+    path = tmp_path / "case.m"
+    path.write_text("x", encoding="utf-8")
+    grid = desk.grids.path(path)
+    assert desk.grids.path(path).identity == grid.identity
+    (grid.folder / LOOK).write_text('{"sound": true}', encoding="utf-8")
+    assert desk._known(grid) == Look(sound=True)
+    os.utime(path, ns=(2**62, 2**62))
+    assert desk._known(grid) is None
 
 
 def test_a_built_in_grid_is_opened_once(tmp_path: Path) -> None:

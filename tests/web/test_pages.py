@@ -130,6 +130,10 @@ def test_a_faulty_grid_is_told_with_its_faults(told: Callable[[Story], None]) ->
         await sees(user, "The grid has faults")
         await user.should_see("column is missing")
         await user.should_not_see("Ask")
+        user.find("Delete this grid").click()
+        user.find(content="Delete", kind=ui.button).click()
+        await sees(user, "Open a grid")
+        assert [each.source for each in desk.grids.all()] == ["civanlar16"]
 
     told(story)
 

@@ -186,8 +186,30 @@ def test_only_files_of_the_result_are_handed_out(
         assert client.get(f"/api/runs/{run}/files/{name}").status_code == 404
     assert client.get(f"/api/runs/{run}/certificate").status_code == 404
     assert client.post(f"/api/runs/{run}/verify").status_code == 422
-    again = client.get(f"/api/runs/{run}/events", headers={"last-event-id": "1"})
-    assert "id: 1\nevent: line" not in again.text
+    whole = client.get(f"/api/runs/{run}/events").text
+    assert whole.startswith('id: 9\nevent: line\ndata: "done one"\n\n')
+    again = client.get(f"/api/runs/{run}/events", headers={"last-event-id": "9"}).text
+    assert whole.endswith(again)
+    assert "event: line" not in again
+
+
+def test_grids_and_runs_are_removed_when_they_have_ended(
+    client: TestClient, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
+    desk.runs._module = "tests.web.sleeper"
+    grid = client.post("/api/grids", files=files(GRID)).json()["grid"]
+    (tmp_path / "outside").mkdir()
+    (desk.grids.get(grid).folder / "link").symlink_to(tmp_path / "outside")
+    run = desk.runs.start("powerflow", desk.grids.get(grid), {}, Command(("stubborn",), "", "")).identity
+    paths = (f"/api/grids/{grid}", f"/api/runs/{run}")
+    assert [client.delete(path).status_code for path in paths] == [422, 422]
+    while client.get(f"/api/runs/{run}").json()["state"] != "ended":
+        client.post(f"/api/runs/{run}/stop")
+    assert [client.delete(path).json() for path in paths] == [[], []]
+    assert [client.delete(path).status_code for path in paths] == [404, 404]
+    assert [*tmp_path.rglob("run.json"), *tmp_path.rglob("grid.json")] == []
+    assert (tmp_path / "outside").is_dir()
 
 
 def test_fifty_runs_at_once_are_more_than_may_wait(client: TestClient) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from openpoint.atomic import refusing, remove_folder
 from openpoint.errors import OptionError
 from openpoint.web.grids import Grids, OpenGrid
-from openpoint.web.look import Look, kept_look
+from openpoint.web.look import LOOK, Look, kept_look
 from openpoint.web.request import OUT, RESULT, Command, command, study_of
 from openpoint.web.runs import Limits, Run, Runs, spawn
 
@@ -35,11 +36,21 @@ class Desk:
 
     async def look(self, grid: OpenGrid) -> Look:
         """What is in a grid; looked at once, in a process of its own."""
-        if (found := kept_look(grid.folder)) is not None:
+        if (found := self._known(grid)) is not None:
             return found
         async with self._looks:
-            found = kept_look(grid.folder)  # another may have looked meanwhile
+            found = self._known(grid)  # another may have looked meanwhile
             return await asyncio.to_thread(self._look, grid) if found is None else found
+
+    def _known(self, grid: OpenGrid) -> Look | None:
+        """What was found of the grid as it is; None where nobody has looked, or its files have changed since."""
+        found = kept_look(grid.folder)
+        if found is None or not grid.is_own:
+            return found
+        source = Path(grid.source)
+        files = [source, *(source.rglob("*") if source.is_dir() else ())]
+        changed = max((path.stat().st_mtime_ns for path in files if path.exists()), default=0)
+        return found if changed <= (grid.folder / LOOK).stat().st_mtime_ns else None
 
     def _look(self, grid: OpenGrid) -> Look:
         log = os.open(grid.folder / "look.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -85,6 +96,17 @@ class Desk:
             return self.grids.get(grid)
         except OptionError:
             return self.grids.built_in(grid)
+
+    def forget(self, grid: OpenGrid) -> None:
+        """Remove a grid with what was uploaded; answers about it stay.
+
+        Raises:
+            OptionError: a run about it has not ended.
+        """
+        if any(run.grid == grid.identity and run.state != "ended" for run in self.runs.all()):
+            raise OptionError("a run about this grid has not ended; stop it first")
+        with refusing():
+            remove_folder(grid.folder)
 
     def verify(self, run: Run) -> Run:
         """Start a check of the certificate of a run, which tells what it proves.

@@ -96,7 +96,9 @@ class Grids:
 
     def path(self, path: Path) -> OpenGrid:
         """Open what lies on this machine, named by who started the server; nothing is copied."""
-        return self._kept(new_identity(), path.name, str(path.absolute()))
+        source = str(path.absolute())
+        same = next((grid for grid in self.all() if grid.source == source), None)
+        return same or self._kept(new_identity(), path.name, source)
 
     def upload(self, files: Mapping[str, bytes], main: str = "") -> OpenGrid:
         """Keep uploaded files, and open the grid in them.

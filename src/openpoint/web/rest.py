@@ -72,11 +72,13 @@ class Routes:
             ("GET", "/api/grids", self.grids, 200, {}),
             ("POST", "/api/grids", self.open, 201, {}),
             ("GET", "/api/grids/{identity}", self.grid, 200, {}),
+            ("DELETE", "/api/grids/{identity}", self.forget_grid, 200, {}),
             ("POST", "/api/grids/{identity}/files", self.add, 201, {}),
             ("GET", "/api/grids/{identity}/{page}.html", self.grid_page, 200, {}),
             ("GET", "/api/runs", self.runs, 200, {}),
             ("POST", "/api/runs", self.start, 202, body),
             ("GET", "/api/runs/{identity}", self.run, 200, {}),
+            ("DELETE", "/api/runs/{identity}", self.forget, 200, {}),
             ("GET", "/api/runs/{identity}/events", self.events, 200, {}),
             ("GET", "/api/runs/{identity}/bounds.html", self.bounds, 200, {"response_class": HTMLResponse}),
             ("POST", "/api/runs/{identity}/stop", self.stop, 202, {}),
@@ -110,6 +112,11 @@ class Routes:
         grid = self._grid(identity)
         return {**_told_grid(grid), **asdict(await self.desk.look(grid))}
 
+    async def forget_grid(self, identity: str) -> list[dict[str, Any]]:
+        """Remove a grid with what was uploaded; answers about it stay. Told are the grids that are left."""
+        await asyncio.to_thread(self.desk.forget, self._grid(identity))
+        return await self.grids()
+
     async def add(self, identity: str, files: list[UploadFile] = File()) -> dict[str, Any]:  # noqa: B008
         """Add tables to a grid: futures, profiles, disasters, days. Options name them by their names."""
         grid = self._grid(identity)
@@ -137,6 +144,12 @@ class Routes:
         run = self._run(identity)
         return {**_told(run), "log": run.log(), "bounds": run.bounds()}
 
+    async def forget(self, identity: str) -> list[dict[str, Any]]:
+        """Remove a run that has ended, with all its files. Told are the runs that are left."""
+        self._run(identity)
+        await asyncio.to_thread(self.desk.runs.forget, identity)
+        return await self.runs()
+
     async def events(self, identity: str, last_event_id: str = Header("")) -> StreamingResponse:
         """Follow a run: server-sent events `line` (what it prints), `bounds` and `state`, until it has ended."""
         self._run(identity)
@@ -147,11 +160,14 @@ class Routes:
         told = ""
         while True:
             run = self.desk.runs.get(identity)  # before its lines, so that the last ones are not missed
-            for line in run.log(after):
-                after += 1
-                yield _event("line", line, after)
+            lines = list(run.printed(after))
+            for line, at in lines:
+                yield _event("line", line, at)
                 if (bounds := bounds_of(line)) is not None:
-                    yield _event("bounds", bounds, after)
+                    yield _event("bounds", bounds, at)
+            after = lines[-1][1] if lines else after
+            if lines and run.state == "ended":
+                continue  # until all is told
             if run.words != told:
                 told = run.words
                 yield _event("state", _told(run), after)

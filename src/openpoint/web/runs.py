@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from openpoint.atomic import write_text
+from openpoint.atomic import refusing, remove_folder, write_text
 from openpoint.errors import OptionError, pip_command
 from openpoint.options import EXIT_CODES
 from openpoint.report.terminal.words import bounds_of
@@ -101,15 +101,23 @@ class Run:
             return "stopped before there was anything to keep" if self.code == -signal.SIGTERM else KILLED
         return _CODES.get(self.code, f"ended with exit code {self.code}")
 
-    def log(self, after: int = 0) -> list[str]:
-        """The lines that it printed, without the first `after` of those that are read."""
+    def log(self) -> list[str]:
+        """The lines that it printed, of a long log the last ones."""
+        return [line for line, _ in self.printed(-MOST_LOG)]
+
+    def printed(self, after: int) -> Iterator[tuple[str, int]]:
+        """Whole lines of the log, each with the number of the byte after it; `after`: below 0 counts from the end."""
         try:
             with (self.folder / "log.txt").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_LOG))
-                text = file.read().decode("utf-8", errors="replace")
+                end = file.seek(0, os.SEEK_END)
+                at = file.seek(min(after, end) if after >= 0 else max(0, end + after))
+                content = file.read(MOST_LOG)
         except OSError:
-            return []
-        return text.splitlines()[after:]
+            return
+        for line in content.splitlines(keepends=True):
+            at += len(line)
+            if line.endswith(b"\n") or self.state == "ended":
+                yield line.decode("utf-8", errors="replace").rstrip("\r\n"), at
 
     def bounds(self) -> list[tuple[float, float | None, float | None]]:
         """Seconds, lower and upper bound, as printed."""
@@ -229,6 +237,19 @@ class Runs:
                 self._keep(replace(run, stopped=True))
             return self._runs[identity]
 
+    def forget(self, identity: str) -> None:
+        """Remove a run that has ended, with all its files.
+
+        Raises:
+            OptionError: there is none, or it has not ended.
+        """
+        with self._lock, refusing():
+            run = self.get(identity)
+            if run.state != "ended":
+                raise OptionError("this run has not ended; stop it first")
+            remove_folder(run.folder)
+            del self._runs[identity]
+
     def turn(self) -> None:
         """See which runs have ended, and start those whose turn it is."""
         with self._lock:
@@ -241,7 +262,8 @@ class Runs:
 
     def _turn(self) -> None:
         while not self._closed.wait(_TICK_S):
-            self.turn()
+            with suppress(OSError):  # a full disk or too many processes: it is tried again
+                self.turn()
 
     def _see(self) -> None:
         for run in list(self._runs.values()):

@@ -74,6 +74,26 @@ def refused(error: OpenpointError) -> None:
     ui.notify(str(error), type="negative", multi_line=True, close_button="Close", timeout=0)
 
 
+def removal(what: str, remove: Callable[[], object]) -> None:
+    """A button that removes something, once it is said again."""
+
+    def confirmed() -> None:
+        try:
+            remove()
+        except OpenpointError as error:
+            dialog.close()
+            refused(error)
+            return
+        ui.navigate.to("/")
+
+    with ui.dialog() as dialog, ui.card():
+        words(f"{what}? This cannot be undone.")
+        with ui.element("div").classes("chips"):
+            ui.button("Delete", on_click=confirmed).props("no-caps color=negative")
+            ui.button("Keep", on_click=dialog.close).props("outline no-caps")
+    ui.button(f"{what} …", on_click=dialog.open).props("flat no-caps")
+
+
 def later(fill: Callable[[], Awaitable[None]], what: str) -> None:
     """Fill a part of the page as soon as that is computed, and say until then what is waited for."""
     with ui.element("div").classes("content") as place:

@@ -11,7 +11,7 @@ from openpoint.errors import OptionError
 from openpoint.web.desk import Desk
 from openpoint.web.grids import OpenGrid
 from openpoint.web.look import Look
-from openpoint.web.pages.frame import framed, heading, later, link, page, pairs, refused, words
+from openpoint.web.pages.frame import framed, heading, later, link, page, pairs, refused, removal, words
 from openpoint.web.request import studies
 
 
@@ -58,6 +58,7 @@ class GridPage:
         if look.facts:
             heading(2, "Facts")
             pairs(look.facts)
+        removal("Delete this grid with what was uploaded", lambda: self.desk.forget(grid))
 
     def _ask(self, grid: OpenGrid) -> None:
         heading(2, "Ask")

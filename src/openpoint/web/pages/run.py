@@ -9,7 +9,7 @@ from nicegui import ui
 from openpoint.errors import OptionError
 from openpoint.report.drawing import as_data
 from openpoint.web.desk import VERIFY, Desk
-from openpoint.web.pages.frame import framed, heading, page, pairs, refused, send, words
+from openpoint.web.pages.frame import framed, heading, page, pairs, refused, removal, send, words
 from openpoint.web.picture import Bounds, bounds_chart
 from openpoint.web.request import REPORT
 from openpoint.web.runs import Run
@@ -110,6 +110,7 @@ class Ended:
             framed(f"/api/runs/{run.identity}/files/{REPORT}", "The answer", "answer")
         if run.outputs:
             self._take_home()
+        removal("Delete this run with its files", lambda: desk.runs.forget(run.identity))
         heading(2, "What it printed")
         words("\n".join(run.log()), "log")
 
