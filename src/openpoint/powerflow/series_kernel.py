@@ -275,26 +275,22 @@ def check_currents(
 
 @inlined
 def add_open_lines(
-    wires: Wires, closed: Bools, n: int, first: int, length: int, work: Work, lanes: Lanes, found: Found
+    wires: Wires, closed: Bools, first: int, length: int, work: Work, lanes: Lanes, found: Found
 ) -> None:
-    """The loss and the charging current of branches that are open at one end only."""
+    """Losses and charging currents of branches that are open at one end only."""
     cells = lanes.cells
-    for k in range(n):
-        at, g = k * WIDTH, work.hung_re[k]
-        for b in range(LANES):
-            step = first + b * length
-            if g != 0.0 and step < len(found.loss) and found.status[step] == CONVERGED:
-                found.loss[step] += g * (cells[at + U_RE + b] ** 2 + cells[at + U_IM + b] ** 2)
     for h in range(len(wires.hung)):
         e, k = wires.hung[h], work.position[wires.hung_at[h]]
         if closed[e] or k < 0:
             continue
-        at = k * WIDTH
+        at, g = k * WIDTH, wires.hung_y[h].real
         for b in range(LANES):
             step = first + b * length
             if step >= len(found.loss) or found.status[step] != CONVERGED:
                 continue
             w = (cells[at + U_RE + b] ** 2 + cells[at + U_IM + b] ** 2) * work.size[k]
+            found.loss[step] += g * w
+            found.energy[e] += g * w * found.hours[step]
             square = charging_square(wires, h, w)
             if square > found.current_of[e]:
                 found.current_of[e] = square
@@ -346,7 +342,7 @@ def series(
         check_voltages(n, roots, first, length, work, lanes, found)
         check_currents(wires, n, roots, first, length, loads.linear, work, lanes, found)
         if len(wires.hung) > 0:
-            add_open_lines(wires, closed, n, first, length, work, lanes, found)
+            add_open_lines(wires, closed, first, length, work, lanes, found)
         if not together:
             load(n, loads, 0, work)
             begin(n, roots, work, lanes)

@@ -91,6 +91,14 @@ def test_the_search_finds_the_best_of_all_states_and_no_bound_exceeds_it(
     assert not bounds_at_random_nodes(grouped(task, groups), states, values, seed, 3)
 
 
+@pytest.mark.parametrize("seed", range(36))
+def test_what_the_branches_lose_is_what_is_lost(seed: int) -> None:
+    task, states, _ = random_year(seed)
+    for flows in (task.flows(state) for state in states[:3]):
+        if np.isfinite(flows.loss).all():
+            assert flows.energy.sum() == pytest.approx(flows.loss @ task.hours, rel=1e-9, abs=1e-12)
+
+
 def test_limits_and_generation_and_years_without_an_answer_are_tried() -> None:
     years = [random_year(seed) for seed in range(36)]
     assert sum(bool(np.isinf(values).all()) for *_, values in years) >= 2
