@@ -103,9 +103,9 @@ def option(default: object, sentence: str, kind: Kind = "text", **more: Any) -> 
     return field(default=default, metadata={KEY: Option(sentence=sentence, kind=kind, **more)})
 
 
-def argument(sentence: str, kind: Kind = "text", **more: Any) -> Any:
-    """A field that must be given."""
-    return field(metadata={KEY: Option(sentence=sentence, kind=kind, positional=True, **more)})
+def argument(sentence: str, kind: Kind = "text", default: object = MISSING, **more: Any) -> Any:
+    """A field that must be given, unless it has a default."""
+    return field(default=default, metadata={KEY: Option(sentence=sentence, kind=kind, positional=True, **more)})
 
 
 def parts(of: type[Any]) -> Any:
@@ -176,7 +176,11 @@ def request_schema(name: str, question: type[Any]) -> dict[str, Any]:
         "title": f"openpoint request: {name}",
         "type": "object",
         "properties": properties,
-        "required": ["study", "grid", *(each for each, of, _ in told if of.positional)],
+        "required": [
+            "study",
+            "grid",
+            *(each for each, of, of_field in told if of.positional and default_of(of_field, of) is None),
+        ],
         "additionalProperties": False,
     }
 

@@ -271,7 +271,8 @@ def small(folder: Path) -> Path:
         "Transformer": "id;nodeHV;nodeLV;type;tappos;autoTap\nT;B;L;unit;1;1",
         "TransformerType": "id;sR;vmHV;vmLV;va0;vmImp;pCu;pFe;iNoLoad;tapable;tapside;dVm;dVa;tapNeutr;tapMin;tapMax\n"
         "unit;0.4;20;0.4;150;6;4.6;0;0;1;HV;2.5;0;0;-2;2",
-        "LoadProfile": "time\n1",
+        "LoadProfile": "time;H0_pload\n01.01.2016 00:00;1",
+        "StudyCases": "Study Case\nbc",
     }
     folder.mkdir()
     for name, text in tables.items():
@@ -287,7 +288,7 @@ def test_a_small_folder(tmp_path: Path) -> None:
     assert (unit["tap_pos"], unit["tap_side"], unit["tap_step_percent"]) == (1, "from", 2.5)
     assert unit["r_ohm"] == pytest.approx(4.6 / 400.0 * z)
     assert math.hypot(unit["r_ohm"], unit["x_ohm"]) == pytest.approx(0.06 * z)
-    assert any("LoadProfile.csv" in str(note) for note in grid.notes)
+    assert any("StudyCases.csv" in str(note) for note in grid.notes)
     assert any("autoTap" in str(note) for note in grid.notes)
     row = grid.lines.row(0, named=True)
     assert (row["from_bus"], row["to_bus"], row["open_end"], row["switchable"]) == ("A", "B", "from", True)

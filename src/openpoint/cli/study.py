@@ -190,8 +190,13 @@ def _parameters(study: Study) -> Iterator[inspect.Parameter]:
     told = list(declared(question))
     for name, option, each in sorted(told, key=lambda one: not one[1].positional):
         if option.positional:
-            made = typer.Argument(metavar=option.unit or name.upper(), help=option.sentence, show_default=False)
-            yield _parameter(name, Annotated[_type(name, option, optional=False), made])
+            default = default_of(each, option)
+            metavar = option.unit or name.upper()
+            made = typer.Argument(
+                metavar=metavar if default is None else f"[{metavar}]", help=option.sentence, show_default=False
+            )
+            default = inspect.Parameter.empty if default is None else default
+            yield _parameter(name, Annotated[_type(name, option, optional=False), made], default)
         else:
             default = default_of(each, option)
             yield _parameter(name, _annotated(name, option, default), default)

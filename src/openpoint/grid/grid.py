@@ -12,6 +12,7 @@ import polars as pl
 from openpoint.arguments import Names, names_of, of_kind
 from openpoint.errors import InputError, OptionError, Problem, grouped, refuse_unknown
 from openpoint.grid.conform import Read, fill
+from openpoint.grid.profiles import FileProfiles
 from openpoint.grid.schemas import BRANCH_TABLES, SCHEMAS, may_operate
 
 
@@ -30,6 +31,7 @@ class Grid:
         source: where the data come from.
         notes: doubts met while reading (warnings); shown to the user, never silently dropped.
         origin: the text of the pandapower net or of the input data of power-grid-model that was read; else empty.
+        profiles: time series in the file; None where it has none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Grid:
     source: str = ""
     notes: tuple[Problem, ...] = field(default=())
     origin: str = field(default="", repr=False)
+    profiles: FileProfiles | None = field(default=None, repr=False)
 
     @classmethod
     def from_tables(
@@ -86,7 +89,7 @@ class Grid:
             known = {kind: (frame, found if kind in tables else strange) for kind, (frame, found) in read.items()}
             raise InputError([*faults, *more_faults(known)])
         frames = {kind: frame for kind, (frame, _) in read.items()}
-        return cls(name=name, title=title, source=source, notes=tuple(notes), origin=origin, **frames)
+        return cls(name, **frames, title=title, source=source, notes=tuple(notes), origin=origin, profiles=None)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables by kind, in the order of the schemas."""
@@ -123,7 +126,7 @@ class Grid:
         """
         tables = {**self.tables(), **tables}
         given: dict[str, Any] = {key: getattr(self, key) for key in ("title", "source", "notes", "origin")}
-        return Grid.from_tables(self.name, tables, **given)
+        return replace(Grid.from_tables(self.name, tables, **given), profiles=self.profiles)
 
     def with_closed(self, closed: Mapping[str, bool]) -> Grid:
         """A copy in which the named branches are closed (True) or open (False).
@@ -202,7 +205,7 @@ class Grid:
         return self
 
     def equals(self, other: Grid) -> bool:
-        """Whether all tables, the name, title and source are equal (notes are not compared)."""
+        """Whether all tables, the name, title and source are equal (notes and profiles are not compared)."""
         mine, theirs = self.tables(), other.tables()
         return (self.name, self.title, self.source) == (other.name, other.title, other.source) and all(
             mine[kind].equals(theirs[kind]) for kind in SCHEMAS
@@ -245,7 +248,7 @@ def more_faults(read: Mapping[str, Read]) -> list[Problem]:
 
     filled = fill(read)
     return filled.errors_elsewhere(
-        problems_of(Grid(name="", title="", source="", notes=(), origin="", **filled.frames), filled.unknown)
+        problems_of(Grid("", **filled.frames, title="", source="", notes=(), origin="", profiles=None), filled.unknown)
     )
 
 

@@ -16,6 +16,7 @@ is refused: `1,234` alone may be 1.234 or 1234.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,6 +80,17 @@ def refuse_large_table(text: str, separator: str, file: str, limit: int = MOST_C
     refuse_more(text.count(separator) + OF_A_ROW * lines, limit, f"cells (a row counts as {OF_A_ROW} more)", file)
     header = text[: text.find("\n") if lines and "\n" in text else None]
     refuse_more(header.count(separator), MOST_COLUMNS, "columns", file)
+
+
+def refuse_double_columns(text: str, separator: str, file: str) -> None:
+    """Refuse a CSV text with two columns of one name, which would be renamed.
+
+    Raises:
+        InputError: with each of them.
+    """
+    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise InputError([Problem(file, "", name, "the column is given more than once", "Keep one") for name in twice])
 
 
 def decimal_of(numbers: Iterable[Cell], separator: str, file: str) -> tuple[str, list[Problem]]:
@@ -373,6 +385,7 @@ def frame_from_csv(text: str, file: str, is_number: Callable[[str], bool]) -> pl
     separator, faults = separator_of(text, file)
     if not faults:
         refuse_large_table(text, separator, file)
+        refuse_double_columns(text, separator, file)
         frame = texts(pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator), plain)
         numbers = [name for name in frame.columns if is_number(name)]
         rows = enumerate(frame.select(numbers).iter_rows(), start=2)

@@ -7,18 +7,25 @@ States of branches are set in it, in place, in the cells that would change in th
 from __future__ import annotations
 
 import copy
+import datetime
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import polars as pl
 
 from openpoint.errors import OptionError, require_extra
 from openpoint.grid.grid import Grid, refuse_locked
+from openpoint.grid.profiles import FileProfiles
 from openpoint.inputs import decoding, json_of
 from openpoint.io import pgm as pgm
 from openpoint.io import pgm as pgm_states
 from openpoint.io.pandapower import read as pandapower
 from openpoint.io.pandapower import states as pandapower_states
-from openpoint.io.pandapower.reading import net_from_text
+from openpoint.io.pandapower.profiles import made_controls, with_times
+from openpoint.io.pandapower.reading import Net, net_from_text
 from openpoint.io.switch_states import Change, refuse_difference
 
 _HELP = "Give a pandapower net, or input data of power-grid-model for one scenario"
@@ -37,9 +44,10 @@ def grid_of(net: Mapping[str, Any]) -> Grid:
         OptionError: another mapping, and power-grid-model is not installed.
     """
     if _is_pandapower(net):
-        return pandapower.grid_from_text(
-            _pandapower_text(net), str(net["name"] or "net"), source="pandapower net in memory"
-        )
+        tables, text, parts = _pandapower(net)
+        grid = pandapower.grid_from_net(tables, str(net["name"] or "net"), source="pandapower net in memory")
+        profiles = replace(grid.profiles or FileProfiles((), dict), parts=parts) if parts else grid.profiles
+        return replace(grid, origin=text, profiles=profiles)
     return pgm.grid_from_text(_pgm_text(net), "input", source="power-grid-model input in memory")
 
 
@@ -64,6 +72,8 @@ def net_of(grid: Grid, program: str, closed: Mapping[str, bool]) -> Any:
         from pandapower import from_json_string
 
         net = from_json_string(grid.origin)
+        for name, part in grid.profiles.parts.items() if grid.profiles is not None else ():
+            net[name] = copy.deepcopy(part)
     else:
         net = _pgm_utils("input data").json_deserialize(grid.origin)
     set_states(net, closed)
@@ -101,7 +111,7 @@ def _set(net: Mapping[str, Any], grid: Grid, states: Mapping[str, bool]) -> tupl
         for cell in cells:
             net[cell.component][cell.attribute][cell.number] = int(cell.change.closed)
         return tuple(cell.change for cell in cells)
-    tables = net_from_text(_pandapower_text(net), "net")
+    tables, *_ = _pandapower(net)
     found = pandapower_states.cells_of_states(tables, "net", grid, states)
     for cell_of_net in found:
         table, column = net[cell_of_net.table], cell_of_net.column
@@ -115,12 +125,63 @@ def _is_pandapower(net: Mapping[str, Any]) -> bool:
     return module is not None and isinstance(net, module.pandapowerNet)
 
 
-def _pandapower_text(net: Mapping[str, Any]) -> str:
-    """What pandapower writes of a net."""
+def _pandapower(net: Mapping[str, Any]) -> tuple[Net, str, dict[str, Any]]:
+    """The tables of a net, what pandapower writes of it, and the parts that are left out there, which take long.
+
+    Tables of profiles, and controllers with such tables, are handed on as they are.
+    """
     from pandapower import to_json
 
+    frames = {index: _frame_of(controller) for index, controller in net["controller"]["object"].items()}
+    taken = ["profiles"] if isinstance(net.get("profiles"), Mapping) else []
+    taken += ["controller"] if any(frame is not None for frame in frames.values()) else []
+    bare: Any = copy.copy(net)
+    for name in taken:
+        bare[name] = {} if name == "profiles" else net[name].iloc[:0]
     with decoding("net", "no net that pandapower can write", "Write it with pandapower.to_json, and see why"):
-        return str(to_json(net))
+        text = str(to_json(bare))
+    made = net_from_text(text, "net")
+    for key, frame in net["profiles"].items() if "profiles" in taken else ():
+        made.series[".".join(key) if isinstance(key, tuple) else str(key)] = partial(_polars, frame)
+    if "controller" in taken:
+        _add_controllers(net["controller"], frames, made)
+    return made, text, {name: net[name] for name in taken}
+
+
+def _add_controllers(table: Any, frames: Mapping[Any, Any], made: Net) -> None:
+    """Take the controllers of a net that set powers by tables, and count the others."""
+    known: dict[int, str] = {}
+    for index, controller in table["object"].items():
+        if not table["in_service"][index]:
+            continue
+        found, frame = [], frames[index]
+        if frame is not None:
+            name = known.setdefault(id(frame), f"controller {index}")
+            made.series[name] = partial(_polars, frame)
+            found = made_controls(name, {key: _plain(value) for key, value in vars(controller).items()})
+        made.controls += found
+        made.uncontrolled += not found
+
+
+def _frame_of(controller: Any) -> Any:
+    """The table by which a controller sets values; None of any other."""
+    source = getattr(controller, "data_source", None)
+    is_constant = {"ConstControl"} & {each.__name__ for each in type(controller).__mro__}
+    return getattr(source, "df", None) if is_constant else None
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as one of Python."""
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value
+
+
+def _polars(frame: Any) -> pl.DataFrame:
+    """A table of pandas, with its times."""
+    with decoding("profiles", "no table of profiles", "Give pandas frames of numbers, with times in a column time"):
+        columns = {str(name): frame[name].to_numpy() for name in frame.columns}
+        made = pl.DataFrame({name: pl.Series(name, values.tolist(), strict=False) for name, values in columns.items()})
+        index = [each.isoformat() if isinstance(each, datetime.datetime) else _plain(each) for each in frame.index]
+        return with_times(made, index)
 
 
 def _pgm_text(net: Mapping[str, Any]) -> str:

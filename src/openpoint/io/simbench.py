@@ -7,7 +7,8 @@ The tables hold what a pandapower net holds, under other names, so that they bec
   the branch, as in simbench's own converter. Any other switch joins buses.
 - `vmSetp` and `vaSetp` of a node are what a source there holds. External nets and power plants with `calc_type`
   `vavm` are sources, power plants with `pvm` hold the voltage of their node, those with `pq` feed in.
-- Powers are the rated ones; profiles, study cases and measurements are not read.
+- Powers are the rated ones. The tables of profiles are read when a study asks for them; study cases and measurements
+  are not read.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ Cells = dict[str, str]
 WANTED = ("Node", "ExternalNet", "Line", "LineType", "Transformer", "TransformerType", "Switch", "Load", "RES")
 """Tables that are read; the first two and one with branches must be there."""
 MORE = ("PowerPlant", "Storage", "Shunt", "Coordinates")
+PROFILES = {
+    "LoadProfile": "load",
+    "RESProfile": "renewables",
+    "PowerPlantProfile": "powerplants",
+    "StorageProfile": "storage",
+}
+"""Tables of profiles, by their names in a pandapower net."""
 REFUSED = ("Transformer3W", "DCLine")
 """Tables whose rows have no place in a grid."""
 TABLES = (*WANTED, *MORE, *REFUSED)
@@ -71,11 +79,13 @@ class Folder:
 
     Attributes:
         rows: by table. others: names of tables that are there and are not read. faults: in the order found.
+        profiles: files of profiles by their names in a pandapower net.
     """
 
     rows: dict[str, list[Cells]]
     others: list[str]
     faults: list[Problem] = field(default_factory=Faults)
+    profiles: dict[str, Path] = field(default_factory=dict)
 
     def number(self, table: str, row: Cells, column: str, instead: float | None = None) -> float:
         """A cell as finite number; one without a value takes `instead`, or is a fault where that is None."""
@@ -112,6 +122,9 @@ def read_tables(folder: Path) -> Folder:
     found = Folder({}, [])
     for path in sorted(folder.glob("*.csv")):
         name = path.stem
+        if name in PROFILES:
+            found.profiles[PROFILES[name]] = path.resolve()
+            continue
         if name not in TABLES:
             found.others.append(name)
             continue
@@ -186,7 +199,7 @@ class _Making:
     """A pandapower net of the tables."""
 
     def __init__(self, found: Folder) -> None:
-        self.found, self.net = found, Net({"switch": []}, {"f_hz": 50.0})
+        self.found, self.net = found, Net({"switch": []}, {"f_hz": 50.0}, {**found.profiles})
         self.node = {row["id"]: row for row in found.rows.get("Node", [])}
         self.ends = self._switched_ends()
         self.bus = {name: number for number, name in enumerate(name for name in self.node if name not in self.ends)}
@@ -212,7 +225,8 @@ class _Making:
     def add(self, table: str, row: Cells | None = None, **cells: Any) -> Row:
         """Add a row; its index is its number."""
         rows = self.net.tables.setdefault(table, [])
-        made = {"index": len(rows), "in_service": True, "name": row["id"] if row else "", **cells}
+        own = {"name": row["id"], "profile": row.get("profile")} if row else {"name": ""}
+        made = {"index": len(rows), "in_service": True, **own, **cells}
         rows.append(made)
         return made
 
@@ -414,8 +428,8 @@ class _Making:
         notes = []
         if self.found.others:
             files = ", ".join(f"{name}.csv" for name in self.found.others)
-            message = f"not read: {files}; powers are the rated ones of the element tables"
-            notes.append(Problem("folder", "", "", message, "Give a time series by dispatch-day", "warning"))
+            message, remedy = f"not read: {files}", "Leave them out, if they do not matter"
+            notes.append(Problem("folder", "", "", message, remedy, "warning"))
         if any(row.get("autoTap", "0") in ("1", "1.0", "True") for row in self.rows("Transformer")):
             message = "automatic tap changers (autoTap) are not modelled; taps stay at tappos"
             notes.append(Problem("Transformer.csv", "", "autoTap", message, "Give today's tappos", "warning", True))

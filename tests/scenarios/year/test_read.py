@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid.grid import Grid
-from openpoint.scenarios.year import read
+from openpoint.scenarios import synthetic
 from openpoint.scenarios.year.blocks import Blocks, read_blocks
 from openpoint.scenarios.year.read import Year, read_year
 
@@ -161,12 +161,12 @@ def test_names_and_paths_that_are_none(grid: Grid, tmp_path: Path) -> None:
         read_year("synthetic-hours", "ieee13")
 
 
-@pytest.mark.parametrize("name", read.NAMES)
+@pytest.mark.parametrize("name", synthetic.NAMES)
 def test_the_synthetic_years(name: str, grid: Grid) -> None:
     year = read_year(name, grid)
     assert isinstance(year, Year)
     assert year.hours.sum() == pytest.approx(8760.0)
-    assert len(year) == round(8760.0 / read.NAMES[name])
+    assert len(year) == round(8760.0 / synthetic.NAMES[name])
     assert year.profile.min() >= 0.0
     assert year.profile.max(axis=0).tolist() == pytest.approx([1.0] * year.profile.shape[1])
     assert not year.notes

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ import numpy as np
 from openpoint.errors import InputError
 from openpoint.graph import components
 from openpoint.grid.grid import Grid
+from openpoint.grid.profiles import FileProfiles
 from openpoint.io.pandapower.branches import read_branches, read_wards
+from openpoint.io.pandapower.profiles import controls_of, follow, frames_of
 from openpoint.io.pandapower.reading import Net, Reading, Row, names, net_from_text, place_of, text_of, truth
 
 _NOT_READ = ("cq0_eur", "cq1_eur_per_mvar", "cq2_eur_per_mvar2")
@@ -150,6 +153,9 @@ def grid_from_net(net: Net, file: str, *, source: str) -> Grid:
         InputError: with every fault, by table, row and column.
     """
     reading = Reading(net, file)
+    controls_of(net)
+    for control in net.controls:
+        reading.controls.setdefault((control.element, control.index), []).append(control)
     _refuse(reading)
     _buses(reading)
     _sources(reading)
@@ -163,13 +169,13 @@ def grid_from_net(net: Net, file: str, *, source: str) -> Grid:
         raise InputError(list(dict.fromkeys(reading.faults)))
     _drop_unreachable(reading)
     title = text_of(reading.net.values.get("name", ""))
-    return Grid.from_tables(
-        file.rpartition(".")[0] or file,
-        reading.tables,
-        title=title,
-        source=source,
-        notes=reading.notes,
-    )
+    name = file.rpartition(".")[0] or file
+    grid = Grid.from_tables(name, reading.tables, title=title, source=source, notes=reading.notes)
+    followers = tuple(reading.followers)
+    if not followers:
+        return grid
+    tables = partial(frames_of, net.series, frozenset(each.profile for each in followers))
+    return replace(grid, profiles=FileProfiles(followers, tables))
 
 
 def _refuse(reading: Reading) -> None:
@@ -178,8 +184,11 @@ def _refuse(reading: Reading) -> None:
         if rows:
             numbers = ", ".join(str(row["index"]) for row in rows[:10]) + (" …" if len(rows) > 10 else "")
             reading.fault(table, None, "", f"{len(rows)} rows in service cannot be read: {numbers}", remedy)
-    if reading.net.rows("controller"):
-        message = "controllers are not read; taps and set points stay as they are today"
+    if reading.net.uncontrolled:
+        message = (
+            f"{reading.net.uncontrolled} controllers are not read, as they set no power by a table; taps and set "
+            "points stay as they are today"
+        )
         reading.note(
             "controller", None, "", message, "Run them in pandapower before writing the file", changes_figures=True
         )
@@ -249,12 +258,15 @@ def _loads(reading: Reading) -> None:
             if p * share_p or q * share_q:
                 part = {"p_kw": p * share_p, "q_kvar": q * share_q}
                 reading.add("loads", name=f"{name} ({model})", bus=bus_name, model=model, **part)
+                follow(reading, "load", row, "loads", f"{name} ({model})", (1000.0 * share_p, 1000.0 * share_q))
         if p * rest_p < 0:
             reading.add("generators", name=f"{name} (infeed)", bus=bus_name, p_kw=-p * rest_p, q_kvar=-q * rest_q)
+            follow(reading, "load", row, "generators", f"{name} (infeed)", (-1000.0 * rest_p, -1000.0 * rest_q))
             message = f"the load is negative; it is read as a fixed generator of {-p * rest_p:g} kW"
             reading.note("load", row, "p_mw", message, "If the sign slipped, correct it")
-        elif p * rest_p or q * rest_q:
+        elif p * rest_p or q * rest_q or ("load", row["index"]) in reading.controls:
             reading.add("loads", name=name, bus=bus_name, p_kw=p * rest_p, q_kvar=q * rest_q)
+            follow(reading, "load", row, "loads", name, (1000.0 * rest_p, 1000.0 * rest_q))
 
 
 def _share(reading: Reading, row: Row, prefix: str, letter: str) -> float:
@@ -285,9 +297,10 @@ def _generators(reading: Reading) -> None:
             costs = generator_costs(reading, row, table) if any(v is not None for v in limits.values()) else {}
             name = named[table, row["index"]]
             reading.add("generators", name=name, bus=reading.bus_names[bus], **output, **limits, **costs)
+            follow(reading, table, row, "generators", name, (1000.0 * sign, 1000.0 * sign))
     _holders(reading, holders, named)
     if net.live("storage"):
-        message = "storages are read as fixed generators at today's power"
+        message = "storages are read as fixed generators at today's power, or at that of their profile"
         reading.note(
             "storage", None, "", message, "Give them as controllable sgen to have them dispatched", changes_figures=True
         )
@@ -311,6 +324,7 @@ def _holders(reading: Reading, rows: list[Row], named: dict[tuple[str, int], str
         if bus not in held_by_source:
             given |= {"v_pu": reading.number("gen", row, "vm_pu"), **limits_of(reading, row, "gen", "q")}
         reading.add("generators", name=named["gen", row["index"]], bus=reading.bus_names[bus], **given)
+        follow(reading, "gen", row, "generators", named["gen", row["index"]], (1000.0, 1000.0))
 
 
 def _shunts(reading: Reading) -> None:

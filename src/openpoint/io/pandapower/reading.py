@@ -21,6 +21,7 @@ from typing import Any
 
 from openpoint.errors import Faults, InputError, Problem
 from openpoint.grid.coordinates import Point, between
+from openpoint.grid.profiles import Follower
 from openpoint.inputs import finite, json_of, shown
 from openpoint.io.text import fault
 
@@ -36,10 +37,15 @@ class Net:
     Attributes:
         tables: rows by table; each row also holds its `index`. Only tables asked for or not empty.
         values: the plain values beside the tables (`f_hz`, `name`, …).
+        series: tables of profiles by name, as `openpoint.io.pandapower.profiles` reads them.
+        controls: what sets powers by them. uncontrolled: number of controllers that set something else.
     """
 
     tables: dict[str, list[Row]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    series: dict[str, Any] = field(default_factory=dict)
+    controls: list[Any] = field(default_factory=list)
+    uncontrolled: int = 0
 
     def rows(self, table: str) -> list[Row]:
         """The rows of a table, none where there is no such table."""
@@ -73,17 +79,19 @@ def net_from_text(text: str, file: str) -> Net:
             if name.startswith(("res_", "_")) and name not in _RESULTS:
                 continue
             try:
-                net.tables[name] = _rows(value)
+                net.tables[name] = rows_of(value)
             except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
                 faults.append(Problem(name, "", "", f"the table cannot be decoded ({error})", _HELP))
         elif isinstance(value, (str, int, float)):
             net.values[name] = value
+        elif name == "profiles" and isinstance(value, dict):
+            net.series = {str(key): each for key, each in value.items() if isinstance(each, dict)}
     if faults:
         raise InputError(faults)
     return net
 
 
-def _rows(value: dict[str, Any]) -> list[Row]:
+def rows_of(value: dict[str, Any]) -> list[Row]:
     """The rows of an encoded DataFrame."""
     inner = value["_object"]
     if isinstance(inner, str):
@@ -148,7 +156,10 @@ NO_LIMIT_KA = 99999.0
 
 @dataclass
 class Reading:
-    """The tables of the grid while a net is read. `bus_names` holds the buses in service, `places` those by name."""
+    """The tables of the grid while a net is read.
+
+    `bus_names` holds the buses in service, `places` those by name, `controls` what sets the power of an element.
+    """
 
     net: Net
     file: str
@@ -159,6 +170,8 @@ class Reading:
     bus_kv: dict[int, float] = field(default_factory=dict)
     places: dict[str, Point | None] = field(default_factory=dict)
     all_buses: set[int] = field(default_factory=set)
+    controls: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    followers: list[Follower] = field(default_factory=list)
 
     def add(self, kind: str, **row: Any) -> None:
         """Add a row to a table of the grid."""

@@ -14,7 +14,8 @@ import polars as pl
 from openpoint.arguments import path_of
 from openpoint.arrays import Ints
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.scenarios.year.read import Table, Year, moment_of, tables_of
+from openpoint.scenarios.steps import Table, moment_of, tables_of
+from openpoint.scenarios.year.read import Year
 
 BLOCK, START, END = "block", "start", "end"
 NAMES = ("monthly", "quarterly")

@@ -292,7 +292,10 @@ class OfYear(OpenPoints):
 
 
 _YEAR: dict[str, Any] = {"unit": "YEAR"}
-YEAR = "The steps of the year: a folder, workbook or table of profiles, or synthetic-hours, synthetic-quarters."
+YEAR = (
+    "The steps of the year: a folder, workbook or table of profiles; own, those in the file of the grid; or "
+    "synthetic-hours, synthetic-quarters."
+)
 
 
 @dataclass(frozen=True)
@@ -303,13 +306,14 @@ class ReconfigureYearOptions(OfYear, Changing):
         OptionError: with all that is wrong.
     """
 
-    year: YearLike = argument(YEAR, **_YEAR)
+    year: YearLike = argument(f"{YEAR}  [default: own]", default="own", **_YEAR)
     _: KW_ONLY
     certificate: str | os.PathLike[str] | None = option(None, CERTIFICATE, "path", unit="FILE", group="Output")
 
     outputs: ClassVar[tuple[Output, ...]] = (COPY,)
     examples: ClassVar[str] = f"""\b
 Examples:
+  openpoint reconfigure-year my_simbench_folder
   openpoint reconfigure-year my_grid.m profiles.csv --report year.html
   openpoint reconfigure-year baran33 synthetic-quarters
   openpoint reconfigure-year baran33 synthetic-hours --certificate proof.gz
