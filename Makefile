@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check compiled coverage slow lint bench docs dist lock clean
+.PHONY: help demo test check compiled coverage slow lint bench published docs dist lock clean
 
 help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
@@ -23,6 +23,7 @@ help:
 	@echo "make coverage  which lines the tests reach"
 	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes 20 minutes of processor time"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
+	@echo "make published  tables and figures of the publications, in $(OUT)/published and in the docs"
 	@echo "make docs    the site, in $(OUT)/docs"
 	@echo "make dist    the files for a package index, in $(OUT)/dist, once pyproject.toml names the repository"
 	@echo "make lock    resolve requirements-dev.lock anew from pyproject.toml"
@@ -81,6 +82,10 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.secure mv_oberrhein --switchings 1 --isolate-lines --limit 60
 	@$(BIN)/python -m benchmarks.secure --restorable today --isolate-lines
 	@$(BIN)/python -m benchmarks.year
+
+published: $(READY)
+	@$(BIN)/python -m benchmarks.publications --out $(OUT)/published
+	@$(BIN)/python -m benchmarks.published --json docs/harden.json --markdown docs/results.md --figure docs/images/ambiguity.png
 
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
