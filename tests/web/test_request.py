@@ -25,7 +25,6 @@ NEEDED: dict[str, dict[str, Any]] = {
     "dispatch-front": {"criteria": "losses,changes"},
     "dispatch-day": {"day": "baran33-day", "uncertain": "load=0.1"},
     "plan": {"after": "7,9,14,32,37"},
-    "partition-levels": {"levels": "0,0.25"},
     "partition-steps": {"horizon": "futures.csv"},
     "harden": {"disasters": "storms:5", "any_lines": None},
 }
