@@ -29,6 +29,7 @@ _UNITS = {
     "kw": "kW",
     "kvar": "kvar",
     "kwh": "kWh",
+    "kvarh": "kvarh",
     "mwh": "MWh",
     "pu": "pu",
     "percent": "%",
