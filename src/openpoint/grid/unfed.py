@@ -9,7 +9,7 @@ import polars as pl
 
 from openpoint.errors import Problem
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.wiring import out_of_reach
+from openpoint.grid.rules.wiring import idle_pieces, out_of_reach
 from openpoint.grid.schemas import BRANCH_TABLES
 
 _SHOWN = 8
@@ -29,10 +29,7 @@ def without_unfed(grid: Grid) -> Grid:
     pieces = out_of_reach(grid)
     if not pieces:
         return grid
-    lost: dict[str, str] = {}
-    for bus, phase in (terminal for piece in pieces for terminal in piece):
-        lost[bus] = lost.get(bus, "") + phase
-    tables = {kind: _reduced(kind, frame, lost) for kind, frame in grid.tables().items()}
+    lost, tables = _without(grid, pieces)
     load = float(grid.loads["p_kw"].to_numpy().sum() - tables["loads"]["p_kw"].to_numpy().sum())
     kept = set(tables["buses"]["name"])
     whole = [piece[0][0] for piece in pieces if piece[0][0] not in kept]
@@ -45,6 +42,33 @@ def without_unfed(grid: Grid) -> Grid:
     remedy = "What belongs to the grid needs a branch that is closed or switchable, or a source"
     note = Problem("buses", "", "", message, remedy, "warning")
     return Grid.from_tables(grid.name, tables, title=grid.title, source=grid.source, notes=(*grid.notes, note))
+
+
+def without_idle(grid: Grid) -> Grid:
+    """The grid without what no source feeds today where nothing draws or feeds in: it may stay dark.
+
+    Such a piece needs no supply, and a radial state that feeds it loses no less but for its charging. As a way between
+    parts that are fed it is not used. A note of the grid counts and names the pieces. The grid has no faults.
+    """
+    pieces = idle_pieces(grid)
+    if not pieces:
+        return grid
+    lost, tables = _without(grid, pieces)
+    message = (
+        f"nothing feeds {_told(list(lost), f'{len(lost)} buses (', ')')} today, on one phase or all, and nothing is "
+        "there that draws power: they stay dark, with the branches to them as they are"
+    )
+    remedy = "To feed them, close a branch to them first"
+    note = Problem("buses", "", "", message, remedy, "warning", changes_figures=True)
+    return Grid.from_tables(grid.name, tables, title=grid.title, source=grid.source, notes=(*grid.notes, note))
+
+
+def _without(grid: Grid, pieces: list[list[tuple[str, str]]]) -> tuple[dict[str, str], dict[str, pl.DataFrame]]:
+    """The phases of the pieces by bus, and the tables without them."""
+    lost: dict[str, str] = {}
+    for bus, phase in (terminal for piece in pieces for terminal in piece):
+        lost[bus] = lost.get(bus, "") + phase
+    return lost, {kind: _reduced(kind, frame, lost) for kind, frame in grid.tables().items()}
 
 
 def _told(names: list[str], before: str, after: str) -> str:

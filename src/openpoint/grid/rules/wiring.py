@@ -357,6 +357,29 @@ def out_of_reach(grid: Tables) -> list[list[tuple[str, str]]]:
     return [found[key] for key in sorted(found)]
 
 
+def idle_pieces(grid: Tables) -> list[list[tuple[str, str]]]:
+    """Phases of buses that no source feeds today and where no load, generator or capacitor is; by piece.
+
+    A piece is what branches can join without one that is fed today. The grid has no faults.
+    """
+    wires = _wires(grid)
+    dark = ~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at)
+    inside = dark[wires.fr] & dark[wires.to]
+    piece = components(wires.n, wires.fr[inside], wires.to[inside])
+    number = {terminal: n for n, terminal in enumerate(wires.terminals)}
+    busy = {
+        int(piece[number[bus, phase]])
+        for table in (grid.loads, grid.generators, grid.capacitors)
+        for bus, phases in rows(table, "bus", "phases")
+        for phase in phases
+    }
+    found: dict[int, list[tuple[str, str]]] = {}
+    for n in np.flatnonzero(dark).tolist():
+        if int(piece[n]) not in busy:
+            found.setdefault(int(piece[n]), []).append(wires.terminals[n])
+    return list(found.values())
+
+
 def _out_of_reach(wires: _Wires) -> Iterator[Problem]:
     usable = wires.switchable | wires.closed
     part = components(wires.n, wires.fr[usable], wires.to[usable])

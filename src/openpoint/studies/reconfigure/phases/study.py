@@ -17,6 +17,7 @@ from openpoint.formulations.phases import phases_question
 from openpoint.formulations.radiality import loop_closers
 from openpoint.grid.balanced import HAS_PHASES, balanced_equivalent, is_symmetric
 from openpoint.grid.grid import Grid
+from openpoint.grid.unfed import without_idle
 from openpoint.network import Network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import PhaseFlows, PhaseState, state_of
@@ -208,6 +209,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
             f"branch exchange alone is for balanced grids (phases '1'); {HAS_PHASES}. Or use Benders, which "
             "ends with it"
         )
+    grid = without_idle(grid.check())
     program = phases_program(grid, options)
     method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
     if not isinstance(method, Enumeration) and loop_closers(program.question.network).any():
