@@ -292,8 +292,6 @@ def test_a_state_that_is_not_radial_today_gets_one_that_is() -> None:
 
 def test_options_that_need_a_balanced_grid_are_refused_with_the_way_out() -> None:
     grid = openpoint.read("ieee123")
-    with pytest.raises(OptionError, match=r"convert GRID FOLDER --balanced.*use Benders, or Enumeration"):
-        reconfigure(grid, method=TopologySearch())
     with pytest.raises(OptionError, match=r"--balanced.*use Benders, which ends with it"):
         reconfigure(grid, method=BranchExchange())
     futures = Futures(("one",), None, tuple(grid.buses["name"]), np.zeros((1, 131)), np.zeros((1, 131)))
@@ -313,7 +311,9 @@ def test_neither_a_gap_nor_a_time_limit_changes_the_method(
     assert few == Enumeration(time_limit_s=limit)
     monkeypatch.setattr("openpoint.studies.reconfigure.phases.study.FEW", 3)
     many = prepare_phases(grid, ReconfigureOptions(gap=gap, time_limit_s=limit)).method
-    assert many == Benders(gap=1e-4 if gap is None else gap, time_limit_s=limit)
+    assert many == TopologySearch(gap=1e-4 if gap is None else gap, time_limit_s=limit)
+    priced = ReconfigureOptions(gap=gap, time_limit_s=limit, change_cost_kw=0.1)
+    assert prepare_phases(grid, priced).method == Benders(gap=1e-4 if gap is None else gap, time_limit_s=limit)
 
 
 def test_the_method_is_chosen_by_what_the_locks_leave(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,10 +26,12 @@ from openpoint.results import ac_tables as states
 from openpoint.results.phase_violations import violations
 from openpoint.search.exchange.phases import Descent, EvaluatedState, EvaluationLog, PhasesEvaluator, best_of
 from openpoint.search.methods import Enumeration, TopologySearch
+from openpoint.search.phases.model import Box
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.phases.model import PhasesProgram
+from openpoint.studies.reconfigure.phases.search import bounded_model, for_phases, search_phases
 from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.soft import Reply, Softened, as_met, as_soft_limits, relaxed, shares_of, soften
@@ -200,10 +202,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
     """
     method = options.chosen
     if isinstance(method, TopologySearch):
-        raise OptionError(
-            f"the bound of topology search holds for balanced grids (phases '1'); {HAS_PHASES}. "
-            "Or use Benders, or Enumeration where topologies are few"
-        )
+        method = for_phases(method)
     if isinstance(method, BranchExchange):
         raise OptionError(
             f"branch exchange alone is for balanced grids (phases '1'); {HAS_PHASES}. Or use Benders, which "
@@ -212,7 +211,9 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
     grid = without_idle(grid.check())
     program = phases_program(grid, options)
     method = method or phases_method(program, gap=options.gap, time_limit_s=options.time_limit_s)
-    if not isinstance(method, Enumeration) and loop_closers(program.question.network).any():
+    if isinstance(method, TopologySearch):
+        bounded_model(program.question, Box())
+    elif not isinstance(method, Enumeration) and loop_closers(program.question.network).any():
         raise OptionError(
             "the linear model is that of radial grids, and this one has loops of phases that stay closed "
             "(`openpoint info`): use Enumeration, or open them"
@@ -234,7 +235,7 @@ class PreparedPhases:
 
     grid: Grid
     program: PhasesProgram
-    method: Enumeration | Benders | ExtensiveForm
+    method: Enumeration | TopologySearch | Benders | ExtensiveForm
     options: ReconfigureOptions
     unit: str = "kW"
 
@@ -252,7 +253,7 @@ class PreparedPhases:
             _LOG.info("the method ended")
             if self.options.soft_limits:
                 answer = soften_phases(evaluator, answer, lambda other: self._answer(other, None, until), until)
-            if not isinstance(self.method, Enumeration) and is_symmetric(self.grid):
+            if not isinstance(self.method, (Enumeration, TopologySearch)) and is_symmetric(self.grid):
                 answer = replace(answer, notes=(*answer.notes, ALIKE))
             return phases_result(evaluator, str(self.method), answer)
 
@@ -262,6 +263,10 @@ class PreparedPhases:
         if isinstance(self.method, Enumeration):
             return _enumerate(evaluator, program, self.method, progress, deadline)
         start = balanced_start(self.grid, self.options, deadline)
+        if isinstance(self.method, TopologySearch):
+            first = [*([] if start is None else [start]), *(state > 0.5 for state in program.warm_starts()[:1])]
+            outcome, best, notes = search_phases(evaluator, self.method, first, progress, deadline)
+            return PhasesAnswer(outcome, best, True, notes)
         return _by_linear_model(evaluator, program, self.method, progress, deadline, start)
 
 
@@ -287,13 +292,20 @@ def phases_program(grid: Grid, options: ReconfigureOptions) -> PhasesProgram:
 
 def phases_method(
     program: PhasesProgram, *, gap: float | None = None, time_limit_s: float | None = None
-) -> Enumeration | Benders:
-    """The method for a grid of any phases if none is named: all topologies where they are few, else Benders.
+) -> Enumeration | TopologySearch | Benders:
+    """The method for a grid of any phases if none is named: all topologies where they are few, else topology search.
+
+    Benders where the bound of topology search is not valid.
 
     Neither a gap nor a time limit changes that: all topologies tried prove any gap, and a time limit ends any method.
     """
     if sum(1 for _ in islice(program.question.states(), FEW + 1)) <= FEW:
         return Enumeration(time_limit_s=time_limit_s)
+    try:
+        bounded_model(program.question, Box())
+        return for_phases(TopologySearch(gap=gap, time_limit_s=time_limit_s))
+    except OptionError as error:
+        _LOG.info("no topology search: %s", error)
     method = Benders(time_limit_s=time_limit_s)
     return method if gap is None else replace(method, gap=gap)
 

@@ -1,0 +1,353 @@
+"""Compiled: a lower bound of the loss of all radial states in which some branches are closed and others open.
+
+Completing a square (docs/methods.md M43): with multipliers h of the power balances, H = diag(h), and N a Hermitian
+matrix at the far bus of a closed branch,
+
+    M = herm((I + H_b) Z) − Zᴴ N Z,    K = T H_a − H_b T + 2 Zᴴ N T,    A_a += Tᴴ N T + ¼ Kᴴ M⁻¹ K,
+
+children first, with N = A of the child, 0 for an undecided branch, of which only the last term counts. The bound is
+Σ Re(h s) + constants − Σ vᴴ A v at sources − Σ sup vᴴ A v over the box at the other tops. It is valid for every h.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
+from openpoint.compiled.jit import inlined
+from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, V_LOW, Trees, forest, share_of
+from openpoint.search.phases.matrices import invert_positive, most_eigenvalue, multiply, multiply_adjoint
+from openpoint.search.phases.model import Blocks, Box
+
+SAME = 1e-9
+
+
+class Squares(NamedTuple):
+    """What a bound leaves, and the room it takes.
+
+    Attributes:
+        a: (n, 3, 3). k, inverse: (m, 3, 3) K and M⁻¹. way: (m) direction of every branch.
+        line: (L, 2) a + b u² in the place of the share of a load. disc: (L) centre and radius of the range of
+            (v_j + v_k) / (v_j − v_k): `centre`, `radius`.
+        top: (n, 3) magnitudes at which the sup at a top is taken.
+        room: (4, 3, 3).
+    """
+
+    a: Complexes
+    k: Complexes
+    inverse: Complexes
+    way: Ints
+    line: Floats
+    centre: Complexes
+    radius: Floats
+    top: Floats
+    room: Complexes
+
+
+def squares_for(blocks: Blocks, box: Box) -> Squares:
+    """Empty arrays for a grid, with the discs of its loads between phases."""
+    n, m, loads = len(blocks.has), len(blocks.fr), len(blocks.bus)
+    forward = (blocks.back - blocks.phase) % 3 == 1
+    turn = np.where(forward, -1.0, 1.0)
+    centre = (1.0 + np.exp(turn * 2j * np.pi / 3.0)) / (1.0 - np.exp(turn * 2j * np.pi / 3.0))
+    return Squares(
+        a=np.zeros((n, 3, 3), dtype=np.complex128),
+        k=np.zeros((m, 3, 3), dtype=np.complex128),
+        inverse=np.zeros((m, 3, 3), dtype=np.complex128),
+        way=np.zeros(m, dtype=np.int64),
+        line=np.zeros((loads, 2)),
+        centre=centre.astype(np.complex128),
+        radius=np.full(loads, _radius(box)),
+        top=np.ones((n, 3)),
+        room=np.zeros((4, 3, 3), dtype=np.complex128),
+    )
+
+
+def _radius(box: Box, count: int = 4000) -> float:
+    """Radius of a disc around its value of balanced voltages that holds (1 + z) / (1 − z), z = v_k / v_j.
+
+    The function is holomorphic, so that it is farthest on the border of the range of z; between the points that are
+    tried it moves by at most its slope, 2 / |1 − z|², times half of their distance.
+    """
+    ratio, span = box.v_max / box.v_min, math.radians(box.turn)
+    t = np.linspace(0.0, 1.0, count)
+    ends = (np.exp(1j * (2.0 * np.pi / 3.0 + turn)) for turn in (-span, span))
+    rays = [end * (1.0 / ratio + t * (ratio - 1.0 / ratio)) for end in ends]
+    arcs = [size * np.exp(1j * (2.0 * np.pi / 3.0 + span * (2.0 * t - 1.0))) for size in (1.0 / ratio, ratio)]
+    z = np.concatenate([*rays, *arcs])
+    middle = np.exp(2j * np.pi / 3.0)
+    step = max(ratio - 1.0 / ratio, 2.0 * span * ratio) / (count - 1)
+    far = np.abs((1.0 + z) / (1.0 - z) - (1.0 + middle) / (1.0 - middle)).max()
+    return float(far + step / np.abs(1.0 - z).min() ** 2)
+
+
+@inlined
+def support(blocks: Blocks, d: int, c: float, low: float, high: float, u: float, line: Floats) -> None:
+    """Set line to (a, b) so that c share(x) ≥ c (a + b x²) for low ≤ x ≤ high, close at u."""
+    inner, outer = blocks.low[d], blocks.high[d]
+    dip = V_LOW * blocks.rated[d]
+    best = -math.inf
+    middle = min(max(u, low * 1.001), high / 1.001)
+    step = 1e-5 * middle
+    at_ends = share_of(blocks, d, high) - share_of(blocks, d, low)
+    tangent = share_of(blocks, d, middle + step) - share_of(blocks, d, middle - step)
+    for trial in range(3):
+        b = 0.0
+        if trial == 1:
+            b = at_ends / (high * high - low * low)
+        elif trial == 2:
+            b = tangent / (4.0 * middle * step)
+        least = math.inf
+        for point in range(11):
+            x = low
+            if point == 1:
+                x = high
+            elif point < 4:
+                x = inner * (1.0 - SAME if point == 2 else 1.0 + SAME)
+            elif point < 6:
+                x = outer * (1.0 - SAME if point == 4 else 1.0 + SAME)
+            elif point < 8:
+                x = dip * (1.0 - SAME if point == 6 else 1.0 + SAME)
+            elif point == 8 and b > 0.0:  # where the share of constant current touches
+                x = 0.5 / b
+            elif point > 8 and inner > dip:  # where that below the band does
+                rated, least_pu = blocks.rated[d], inner / blocks.rated[d]
+                scale = 1.0 if blocks.degree[d] == 0 else rated if blocks.degree[d] == 1 else rated * rated
+                at_low = 1.0 if blocks.outer[d] == 1 else 1.0 / least_pu
+                bend = (at_low - V_LOW) / (least_pu - V_LOW)
+                linear, square = scale * (V_LOW - bend * V_LOW) / rated, scale * bend / (rated * rated) - b
+                if square != 0.0:
+                    x = -0.5 * linear / square
+            if low <= x <= high:
+                least = min(least, (share_of(blocks, d, x) - b * x * x) * (1.0 if c >= 0.0 else -1.0))
+        a = (least - 1e-9) * (1.0 if c >= 0.0 else -1.0)
+        value = c * (a + b * u * u)
+        if value > best:
+            best, line[0], line[1] = value, a, b
+
+
+@inlined
+def _shunt(y: Complexes, h: Complexes, loss: float, a: Complexes, w: Complexes, decided: bool) -> None:
+    """a −= herm(Yᴴ (H + loss)), or for an undecided branch the least that this can be."""
+    size = 0.0
+    for i in range(3):
+        for j in range(3):
+            size += abs(y[i, j].real) + abs(y[i, j].imag)
+    if size == 0.0:
+        return
+    for i in range(3):
+        for j in range(3):
+            w[i, j] = 0.5 * (y[j, i].conjugate() * (h[j] + loss) + (h[i] + loss).conjugate() * y[i, j])
+    if decided:
+        for i in range(3):
+            for j in range(3):
+                a[i, j] -= w[i, j]
+    else:
+        for i in range(3):
+            t = -w[i, i].real
+            for j in range(3):
+                if j != i:
+                    t += abs(w[i, j])
+            a[i, i] += max(t, 0.0)
+
+
+@inlined
+def _square(
+    blocks: Blocks,
+    e: int,
+    r: int,
+    ha: Complexes,
+    hb: Complexes,
+    n: Complexes,
+    closed: bool,
+    found: Squares,
+    a: Complexes,
+) -> bool:
+    """K and M⁻¹ of a branch, a += Tᴴ N T + ¼ Kᴴ M⁻¹ K, N = `n` if closed; False where M is not positive definite."""
+    z, t, w, x = blocks.z[r, e], blocks.ratio[r, e], found.room[0], found.room[1]
+    m, k = found.room[2], found.k[e]
+    for i in range(3):
+        for j in range(3):
+            m[i, j] = 0.5 * ((1.0 + hb[i]) * z[i, j] + ((1.0 + hb[j]) * z[j, i]).conjugate())
+            k[i, j] = t[i, j] * ha[j] - hb[i] * t[i, j]
+    if closed:
+        multiply_adjoint(z, n, w)
+        multiply(w, z, x)
+        for i in range(3):
+            for j in range(3):
+                m[i, j] -= 0.5 * (x[i, j] + x[j, i].conjugate())
+        multiply(w, t, x)
+        for i in range(3):
+            for j in range(3):
+                k[i, j] += 2.0 * x[i, j]
+        multiply(n, t, w)
+        multiply_adjoint(t, w, x)
+        for i in range(3):
+            for j in range(3):
+                a[i, j] += 0.5 * (x[i, j] + x[j, i].conjugate())
+    for i in range(3):
+        if not blocks.carries[e, i]:
+            for j in range(3):
+                m[i, j] = m[j, i] = k[i, j] = 0j
+            m[i, i] = 1.0 + 0j
+    if not invert_positive(m, found.inverse[e]):
+        return False
+    multiply(found.inverse[e], k, w)
+    multiply_adjoint(k, w, x)
+    for i in range(3):
+        for j in range(3):
+            a[i, j] += 0.125 * (x[i, j] + x[j, i].conjugate())
+    return True
+
+
+@inlined
+def _loads(blocks: Blocks, h: Complexes, v: Complexes, found: Squares) -> float:
+    """Constants of loads, and their parts of A."""
+    total, box = 0.0, blocks.box
+    for b in range(len(blocks.has)):
+        for j in range(3):
+            for k in range(3):
+                found.a[b, j, k] = 0j
+        for j in range(3):
+            total += (h[b, j] * blocks.s[b, j]).real
+        _shunt(blocks.y[b], h[b], 0.0, found.a[b], found.room[0], True)
+    for d in range(len(blocks.bus)):
+        b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
+        if k < 0:
+            c = (h[b, j] * blocks.power[d]).real
+            support(blocks, d, c, box[0], box[1], abs(v[b, j]), found.line[d])
+            total += c * found.line[d, 0]
+            found.a[b, j, j] -= c * found.line[d, 1]
+            continue
+        half = 0.5 * (h[b, j] - h[b, k])
+        c = ((0.5 * (h[b, j] + h[b, k]) + half * found.centre[d]) * blocks.power[d]).real
+        c -= abs(half) * abs(blocks.power[d]) * found.radius[d]
+        root = math.sqrt(3.0)
+        support(blocks, d, c, box[2] / root, box[3] / root, abs(v[b, j] - v[b, k]) / root, found.line[d])
+        total += c * found.line[d, 0]
+        part = c * found.line[d, 1] / 3.0
+        found.a[b, j, j] -= part
+        found.a[b, k, k] -= part
+        found.a[b, j, k] += part
+        found.a[b, k, j] += part
+    return total
+
+
+@inlined
+def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: Trees, found: Squares) -> float:
+    """The bound, per unit; inf where no completion is fed, −inf where it is not defined for these multipliers.
+
+    Args:
+        h: (n, 3) multipliers, conjugate, 0 at sources and where there is no phase. trees: v are the voltages near which
+            supporting lines of loads touch.
+    """
+    count = forest(blocks, status, priority, trees)
+    if count < 0:
+        return math.inf
+    total = _loads(blocks, h, trees.v, found)
+    zero = found.room[3]
+    for i in range(3):
+        for j in range(3):
+            zero[i, j] = 0j
+    for e in range(len(blocks.fr)):
+        if status[e] == OPEN:
+            continue
+        a, b, decided = blocks.fr[e], blocks.to[e], status[e] == CLOSED
+        _shunt(blocks.y_fr[e], h[a], 1.0, found.a[a], found.room[0], decided)
+        _shunt(blocks.y_to[e], h[b], 1.0, found.a[b], found.room[0], decided)
+        if status[e] == UNDECIDED:
+            rise = 0.0
+            for j in range(3):
+                if blocks.carries[e, j]:
+                    rise += (h[b, j] - h[a, j]).real
+            r = 0 if rise >= 0.0 else 1
+            if r == 1:
+                a, b = b, a
+            found.way[e] = r
+            if not _square(blocks, e, r, h[a], h[b], zero, False, found, found.a[a]):
+                return -math.inf
+    for q in range(count - 1, -1, -1):
+        b = trees.order[q]
+        e = trees.edge[b]
+        if e >= 0:
+            r = trees.way[b]
+            a = blocks.fr[e] if r == 0 else blocks.to[e]
+            found.way[e] = r
+            if not _square(blocks, e, r, h[a], h[b], found.a[b], True, found, found.a[a]):
+                return -math.inf
+        elif blocks.is_source[b]:
+            for i in range(3):
+                for j in range(3):
+                    total -= (blocks.held[b, i].conjugate() * found.a[b, i, j] * blocks.held[b, j]).real
+        else:
+            total -= _greatest(found.a[b], blocks.has, b, blocks.box, found.room[0], found.top[b])
+    return total
+
+
+@inlined
+def _greatest(a: Complexes, has: Bools, b: int, box: Floats, w: Complexes, top: Floats) -> float:
+    """At least vᴴ A v over the box at a bus; top: the magnitudes there. The least of three bounds.
+
+    0: diag(t) ≥ A, tight at balanced voltages. 1: the same with positive couplings bounded by |v_j − v_k|. 2: entry by
+    entry, real and imaginary parts of couplings at the worse ends of their ranges.
+    """
+    best = math.inf
+    for trial in range(3):
+        rest = 0.0
+        for i in range(3):
+            for j in range(3):
+                w[i, j] = a[i, j] if has[b, i] and has[b, j] else 0j
+            w[i, i] = w[i, i].real + 0j
+        if trial > 0:
+            for j in range(3):
+                for k in range(j + 1, 3):
+                    c = 0.5 * (w[j, k] + w[k, j].conjugate()).real
+                    if not (has[b, j] and has[b, k]) or (trial == 1 and c <= 0.0):
+                        continue
+                    w[j, k] -= c
+                    w[k, j] -= c
+                    w[j, j] += c
+                    w[k, k] += c
+                    rest -= c * box[2] ** 2 if c > 0.0 else c * box[3] ** 2
+                    if trial == 2:
+                        turn = 2.0 * w[j, k].imag * (-1.0 if k - j == 2 else 1.0)
+                        rest += turn * (box[5] if turn > 0.0 else box[4])
+                        w[j, k] = w[k, j] = 0j
+        t0, t1, t2 = w[0, 0].real, w[1, 1].real, w[2, 2].real
+        if trial < 2:
+            t0, t1, t2 = _diagonal(has, b, w)
+        value = rest
+        for j in range(3):
+            t = t0 if j == 0 else t1 if j == 1 else t2
+            if has[b, j]:
+                value += t * (box[1] ** 2 if t >= 0.0 else box[0] ** 2)
+        if value < best:
+            best = value
+            for j in range(3):
+                t = t0 if j == 0 else t1 if j == 1 else t2
+                top[j] = box[1] if t >= 0.0 else box[0]
+    return best
+
+
+@inlined
+def _diagonal(has: Bools, b: int, w: Complexes) -> tuple[float, float, float]:
+    """A diagonal ≥ w in the sense of Loewner; w is lost."""
+    half = math.sqrt(0.75)
+    behind, ahead = complex(-0.5, half), complex(-0.5, -half)
+    size = abs(w[0, 0]) + abs(w[1, 1]) + abs(w[2, 2])
+    t0 = (w[0, 0] + w[0, 1] * ahead + w[0, 2] * behind).real if has[b, 0] else 0.0
+    t1 = (w[1, 0] * behind + w[1, 1] + w[1, 2] * ahead).real if has[b, 1] else 0.0
+    t2 = (w[2, 0] * ahead + w[2, 1] * behind + w[2, 2]).real if has[b, 2] else 0.0
+    least = math.inf
+    for j in range(3):
+        w[j, j] -= t0 if j == 0 else t1 if j == 1 else t2
+        if has[b, j]:
+            least = min(least, w[j, j].real)
+    for j in range(3):
+        if not has[b, j]:
+            w[j, j] = least + 0j
+    more = max(most_eigenvalue(w), 0.0) + 1e-13 * size
+    return t0 + more, t1 + more, t2 + more

@@ -1,0 +1,342 @@
+"""A grid of any phases as 3 × 3 matrices: what the flow of a tree and the bound of its losses are computed with.
+
+Per unit as in `openpoint.network.arrays`. A branch from bus a to bus b carries i in its series element, with
+u = T v_a, v_b = u − Z i; it draws Tᴴ i at a and delivers i at b. All that lies in parallel between two buses and cannot
+be opened is one branch. With the rows P and R that take the voltages at the two ends to those of the windings,
+P v_a − R v_b = z i', this is T = R⁻¹ P, Z = R⁻¹ z R⁻ᴴ, i = Rᴴ i'; from b to a P and R change places. Phases that a bus
+or branch does not have are zero. Theory: docs/methods.md M43.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.errors import OptionError
+from openpoint.formulations.radiality import loop_closers
+from openpoint.graph import bridges, components
+from openpoint.grid.devices import kvar_today
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.network.load_shares import load_shares, power_shares
+from openpoint.powerflow.check_phases import internal_voltages
+
+LEAST_R = 1e-7
+"""Resistance that a branch without one has here: the square is completed in its current."""
+DEGREE = {"power": 0, "current": 1, "impedance": 2}
+_SLOT = {"a": 0, "b": 1, "c": 2}
+_SINGULAR = 1e-9
+
+
+@dataclass(frozen=True)
+class Box:
+    """The states that a bound covers.
+
+    Attributes:
+        v_min, v_max: range of every voltage to neutral, per unit. turn: most degrees by which the angle between two
+            phases of a bus differs from 120.
+    """
+
+    v_min: float = 0.85
+    v_max: float = 1.15
+    turn: float = 10.0
+
+    @property
+    def between(self) -> tuple[float, float, float, float]:
+        """Range of |v_j − v_k|, and of Im(v_j conj v_k) in the order of the phases."""
+        low, high = (math.radians(120.0 + sign * self.turn) for sign in (-1.0, 1.0))
+        least = self.v_min * 2.0 * math.sin(low / 2.0)
+        most = self.v_max * 2.0 * math.sin(high / 2.0)
+        return least, most, self.v_min**2 * math.sin(high), self.v_max**2 * math.sin(low)
+
+    def holds(self, v: Complexes, present: Bools) -> bool:
+        """Whether the (n, 3) voltages of the phases that are `present` lie in it."""
+        size = np.abs(v)[present]
+        inside = bool(((size >= self.v_min) & (size <= self.v_max)).all())
+        for j, k in ((0, 1), (1, 2), (2, 0)):
+            both = present[:, j] & present[:, k]
+            turn = np.degrees(np.angle(v[both, j] * np.conj(v[both, k])))
+            inside = inside and bool((np.abs(turn - 120.0) <= self.turn).all())
+        return inside
+
+
+class Blocks(NamedTuple):
+    """n buses, m branches, L loads whose power follows the voltage in parts.
+
+    Attributes:
+        fr, to: (m). start, around: branches at bus b are around[start[b]:start[b + 1]].
+        z, ratio: (2, m, 3, 3) Z and T in either direction. ways: (2, m) whether it has no delta winding at its far end.
+        y_fr, y_to: (m, 3, 3) admittances at both buses of a closed branch, whose active power counts as loss.
+        carries, has: (m, 3) and (n, 3) phases. movable: (m). is_source: (n). held: (n, 3) voltages of sources.
+        s: (n, 3) constant power. y: (n, 3, 3) admittance.
+        bus, phase, back: (L) where a load is; back: phase of its other end, −1 the neutral.
+        power, degree: (L) at nominal voltage. low, high, rated: (L) its band and rated voltage, per unit. outer: (L) 1
+            where it is a load of constant current outside of its band, else 0.
+        box: v_min, v_max, and `Box.between`.
+    """
+
+    fr: Ints
+    to: Ints
+    start: Ints
+    around: Ints
+    z: Complexes
+    ratio: Complexes
+    ways: Bools
+    y_fr: Complexes
+    y_to: Complexes
+    carries: Bools
+    has: Bools
+    movable: Bools
+    is_source: Bools
+    held: Complexes
+    s: Complexes
+    y: Complexes
+    bus: Ints
+    phase: Ints
+    back: Ints
+    power: Complexes
+    degree: Ints
+    low: Floats
+    high: Floats
+    rated: Floats
+    outer: Ints
+    box: Floats
+
+
+@dataclass(frozen=True)
+class PhaseModel:
+    """The blocks of a network, and its branches: branch (B) → block, −1 where it is always open."""
+
+    blocks: Blocks
+    block_of: Ints
+
+
+def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: Box) -> PhaseModel:
+    """The blocks of a grid.
+
+    Args:
+        always, never: (B) branches that are closed, or open, in every state.
+
+    Raises:
+        OptionError: what the bound is not valid for.
+    """
+    if loop_closers(network).any():
+        raise OptionError("the bound is that of radial grids, and this one has loops of phases that stay closed")
+    groups = _groups(network, always, never)
+    made = [_branch(network, members, pair) for pair, members in groups]
+    block_of = np.full(len(network.branch_names), -1, dtype=np.int64)
+    for k, (_, members) in enumerate(groups):
+        block_of[members] = k
+    fr, to = (np.array([pair[side] for pair, _ in groups], dtype=np.int64) for side in (0, 1))
+    n = len(network.bus_names)
+    at = np.argsort(np.concatenate([fr, to]), kind="stable") % max(len(fr), 1)
+    start = np.concatenate([[0], np.cumsum(np.bincount(np.concatenate([fr, to]), minlength=n))])
+    slot = np.array([_SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
+    has, held = np.zeros((n, 3), dtype=np.bool_), np.zeros((n, 3), dtype=np.complex128)
+    has[network.terminal_bus, slot] = True
+    held[network.terminal_bus[network.source_terminal], slot[network.source_terminal]] = network.source_v
+    z, ratio, ways, y_fr, y_to, carries = (np.array(part) for part in zip(*made, strict=True))
+    movable = np.array([not always[members[0]] for _, members in groups], dtype=np.bool_)
+    is_source = np.zeros(n, dtype=np.bool_)
+    is_source[network.terminal_bus[network.source_terminal]] = True
+    blocks = Blocks(
+        fr=fr,
+        to=to,
+        start=start.astype(np.int64),
+        around=at.astype(np.int64),
+        z=np.moveaxis(z, 1, 0).copy(),
+        ratio=np.moveaxis(ratio, 1, 0).copy(),
+        ways=ways.T.copy(),
+        y_fr=y_fr,
+        y_to=y_to,
+        carries=carries,
+        has=has,
+        movable=movable,
+        is_source=is_source,
+        held=held,
+        box=np.array([box.v_min, box.v_max, *box.between]),
+        **_demand(grid, network, slot, n, box),
+    )
+    _refuse_other_trees(blocks)
+    return PhaseModel(blocks, block_of)
+
+
+def _groups(network: Network, always: Bools, never: Bools) -> list[tuple[tuple[int, int], list[int]]]:
+    """The pair of buses and the branches of every block: of those that are always closed all between two buses."""
+    found: dict[tuple[int, int, int], list[int]] = {}
+    first = np.searchsorted(network.conductor_branch, np.arange(len(network.branch_names)))
+    ends = [network.terminal_bus[part[first]].tolist() for part in (network.terminal_fr, network.terminal_to)]
+    for b, (fr, to) in enumerate(zip(*ends, strict=True)):
+        if not never[b]:
+            pair = (min(fr, to), max(fr, to), -1) if always[b] else (fr, to, b)
+            found.setdefault(pair, []).append(b)
+    return [((key[0], key[1]), members) for key, members in found.items()]
+
+
+_Branch = tuple[Complexes, Complexes, Bools, Complexes, Complexes, Bools]
+
+
+def _branch(network: Network, members: list[int], pair: tuple[int, int]) -> _Branch:
+    """Z, T and whether there is one in both directions, admittances at both ends, phases."""
+    at = np.flatnonzero(np.isin(network.conductor_branch, members))
+    ends = [part[at].tocoo() for part in internal_voltages(network)]
+    rows = np.zeros((2, len(at), 3), dtype=np.complex128)
+    size = np.zeros((2, len(at)), dtype=np.complex128)
+    for side, part in enumerate(ends):
+        for row, terminal, value in zip(part.row, part.col, part.data, strict=True):
+            end = pair.index(int(network.terminal_bus[terminal]))
+            rows[end, row, _SLOT[network.terminal_phase[terminal]]] += value
+            size[side, row] = end
+    z = network.z[at][:, at].toarray()
+    shunts = [part[at][:, at].toarray() for part in network.y_ends]
+    is_back = size[0].real > 0.5  # it runs from the second bus of the pair to the first: its current is negative
+    turn = np.where(is_back, -1.0, 1.0)
+    z = z * np.outer(turn, turn)
+    phases = (np.abs(rows).sum(axis=1) > 0).all(axis=0)
+    admittance = np.zeros((2, 3, 3), dtype=np.complex128)
+    for side, shunt in enumerate(shunts):
+        for end in (0, 1):
+            here = np.where(is_back == (end != side), 1.0, 0.0)[:, None] * rows[end]
+            admittance[end] += here.conj().T @ shunt @ here
+    impedance, ratio = np.zeros((2, 2, 3, 3), dtype=np.complex128)
+    ways = np.zeros(2, dtype=np.bool_)
+    for way in (0, 1):
+        near, far = rows[way][:, phases], rows[1 - way][:, phases]
+        if far.shape[0] != far.shape[1]:
+            names = ", ".join(network.branch_names[b] for b in members)
+            raise OptionError(f"{names}: windings between two lines, beside which a branch may open")
+        # Of a delta winding the voltages sum to zero, and so do the currents (`_refuse_other_trees`).
+        ways[way] = bool(np.linalg.cond(far) < 1.0 / _SINGULAR)
+        back = np.linalg.pinv(far, rcond=_SINGULAR)
+        # No current passes that does not sum to zero there, so that any impedance is right for it: 1.
+        series = back @ z @ back.conj().T + (np.eye(len(far)) - back @ far)
+        least = np.linalg.eigvalsh((series + series.conj().T) / 2.0).min()
+        series = series + max(0.0, LEAST_R - least) * np.eye(len(series))
+        impedance[way][np.ix_(phases, phases)] = series
+        ratio[way][np.ix_(phases, phases)] = back @ near
+    return impedance, ratio, ways, admittance[0], admittance[1], phases
+
+
+_Band = tuple[float, float, float, int]
+_Following = dict[tuple[int, int, int, int, float, float, float, int], complex]
+
+
+@dataclass
+class _Demand:
+    """Constant power s (n, 3), admittances y (n, 3, 3), and what follows the voltage otherwise, by place and model."""
+
+    bus: Ints
+    slot: Ints
+    s: Complexes
+    y: Complexes
+    following: _Following
+
+    def put(self, ends: tuple[int, int], s: complex, degree: int, band: _Band) -> None:
+        """Add a power at nominal voltage.
+
+        Args:
+            ends: terminals, the second −1 for the neutral. band: low, high, rated, outer.
+        """
+        terminal, back = ends
+        b, j, k = int(self.bus[terminal]), int(self.slot[terminal]), -1 if back < 0 else int(self.slot[back])
+        if band[:2] != (0.0, math.inf) or degree == 1 or (degree == 0 and k >= 0):
+            key = (b, j, k, degree, *band)
+            self.following[key] = self.following.get(key, 0j) + s
+        elif degree == 0:
+            self.s[b, j] += s
+        elif k < 0:
+            self.y[b, j, j] += np.conj(s)
+        else:
+            way = np.zeros(3)
+            way[[j, k]] = 1.0, -1.0
+            self.y[b] += np.conj(s) / 3.0 * np.outer(way, way)
+
+
+def _demand(grid: Grid, network: Network, slot: Ints, n: int, box: Box) -> dict[str, Any]:
+    """Those fields of `Blocks` that loads, capacitors and generators make."""
+    empty = np.zeros((n, 3), dtype=np.complex128), np.zeros((n, 3, 3), dtype=np.complex128)
+    found = _Demand(network.terminal_bus, slot, *empty, {})
+    anywhere = 0.0, math.inf, 1.0, 0
+    shares = load_shares(grid)
+    parts: list[tuple[sp.csr_array, sp.csr_array, list[tuple[complex, int, _Band]]]] = []
+    for of_p, models in ((True, shares.p_models), (False, shares.q_models)):
+        column = grid.loads["p_kw" if of_p else "q_kvar"].to_numpy() * (1.0 if of_p else 1j)
+        bands = grid.loads.select("v_min_pu", "v_max_pu", "v_rated_pu", "model").iter_rows()
+        rows = [
+            (complex(s), DEGREE[model], _band(band, box)) for s, model, band in zip(column, models, bands, strict=True)
+        ]
+        parts.append((shares.wye, shares.delta, rows))
+    kvar = [(complex(0.0, -kvar_today(row)), 2, anywhere) for row in grid.capacitors.iter_rows(named=True)]
+    parts.append((*power_shares(grid, grid.capacitors), kvar))
+    moves = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+    made = grid.generators.select("p_kw", "q_kvar", moves.alias("moves")).iter_rows()
+    output = [(0j if of_own else -complex(p, q), 0, anywhere) for p, q, of_own in made]
+    parts.append((*power_shares(grid, grid.generators), output))
+    pairs = list(zip(network.delta.fr.tolist(), network.delta.to.tolist(), strict=True))
+    for wye, delta, rows in parts:
+        for matrix, ends in ((wye, [(t, -1) for t in range(network.n_terminals)]), (delta, pairs)):
+            entry = matrix.tocoo()
+            for row, k, share in zip(entry.row, entry.col, entry.data, strict=True):
+                s, degree, band = rows[k]
+                if s:
+                    found.put(ends[row], s * share, degree, band)
+    moving = network.generator_terminal, network.generator_return, network.generator_s
+    for terminal, back, s in zip(*moving, strict=True):
+        found.put((int(terminal), int(back)), -complex(s), 0, anywhere)
+    keys = np.array([key[:4] for key in found.following], dtype=np.int64).reshape(-1, 4)
+    limits = np.array([key[4:] for key in found.following], dtype=np.float64).reshape(-1, 4)
+    power = np.array(list(found.following.values()), dtype=np.complex128)
+    whole = dict(zip(("bus", "phase", "back", "degree"), (part.copy() for part in keys.T), strict=True))
+    parted = dict(zip(("low", "high", "rated"), (part.copy() for part in limits.T), strict=False))
+    return {"s": found.s, "y": found.y, "power": power, **whole, **parted, "outer": limits[:, 3].astype(np.int64)}
+
+
+def _band(row: tuple[Any, ...], box: Box) -> _Band:
+    """The band of a load from v_min_pu, v_max_pu, v_rated_pu and model; none where the box lies within."""
+    low, high, rated, model = row
+    low, high = 0.0 if low is None else low, math.inf if high is None else high
+    within = low <= box.v_min and high >= box.v_max
+    return (0.0, math.inf, 1.0, 0) if within else (low, high, rated, int(model == "current"))
+
+
+def _refuse_other_trees(blocks: Blocks) -> None:
+    """Refuse grids in which phases of a bus may hang on several branches, and deltas whose currents may not sum to 0.
+
+    Raises:
+        OptionError: the bound is that of trees of buses, and of three wires behind a delta winding.
+    """
+    n, fr, to = len(blocks.has), blocks.fr, blocks.to
+    label = np.arange(n)
+    sources = np.flatnonzero(blocks.is_source)
+    label[sources] = sources[0]
+    looped = ~bridges(n, label[fr], label[to])
+    for b in range(n):
+        beside = [blocks.carries[e] for e in blocks.around[blocks.start[b] : blocks.start[b + 1]] if looped[e]]
+        if any(not (one & other).any() for k, one in enumerate(beside) for other in beside[:k]):
+            raise OptionError("phases of one bus may hang on several branches, each by itself")
+    to_ground = np.abs(blocks.s).sum(axis=1) > 0.0
+    to_ground[blocks.bus[blocks.back < 0]] = True
+    to_ground |= np.abs(blocks.y.sum(axis=2)).max(axis=1) > _SINGULAR
+    for e in np.flatnonzero(~blocks.ways.all(axis=0)).tolist():
+        if looped[e]:
+            raise OptionError("a transformer with a delta lies in a loop, where it may be fed from either side")
+        part = components(n, np.delete(label[fr], e), np.delete(label[to], e))[label]
+        way = 0 if part[fr[e]] == part[sources[0]] else 1
+        behind = part == part[(to, fr)[way][e]]
+        if not blocks.ways[way, e] and to_ground[behind & _in_zone(blocks, e, behind)].any():
+            raise OptionError("loads to neutral behind a delta winding, where nothing holds the neutral")
+
+
+def _in_zone(blocks: Blocks, e: int, behind: Bools) -> Bools:
+    """(n) buses that are joined to the far end of a branch by branches that let zero-sequence currents pass."""
+    passes = np.abs(blocks.ratio.sum(axis=3)).max(axis=(0, 2)) > _SINGULAR
+    inner = passes & behind[blocks.fr] & behind[blocks.to]
+    part = components(len(behind), blocks.fr[inner], blocks.to[inner])
+    far = blocks.to[e] if behind[blocks.to[e]] else blocks.fr[e]
+    return np.asarray(part == part[far])

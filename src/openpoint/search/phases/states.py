@@ -1,0 +1,156 @@
+"""Compiled: what follows from the states of branches by the graph alone, and bounds with one branch more open."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from openpoint.arrays import Complexes, Floats, Ints, States
+from openpoint.compiled.jit import compiled, inlined
+from openpoint.search.phases.bound import Squares
+from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, Trees
+from openpoint.search.phases.model import Blocks
+from openpoint.search.phases.multipliers import Pattern, improve
+
+
+class Graph(NamedTuple):
+    """Room of a search for bridges: (n) integers each."""
+
+    leader: Ints
+    stack: Ints
+    least: Ints
+    number: Ints
+    position: Ints
+    above: Ints
+
+
+def graph_for(blocks: Blocks) -> Graph:
+    """Empty arrays for a grid."""
+    return Graph(*(np.zeros(len(blocks.has), dtype=np.int64) for _ in range(6)))
+
+
+@inlined
+def _leader(leader: Ints, bus: int) -> int:
+    while leader[bus] != bus:
+        leader[bus] = leader[leader[bus]]
+        bus = leader[bus]
+    return bus
+
+
+@compiled
+def propagate(blocks: Blocks, status: States, graph: Graph) -> bool:
+    """Open what would close a loop and close bridges, until nothing follows; False where no radial state is left."""
+    while True:
+        if not _join(blocks, status, graph):
+            return False
+        changed, fed = _bridges(blocks, status, graph)
+        if not fed:
+            return False
+        if not changed:
+            return True
+
+
+@inlined
+def _join(blocks: Blocks, status: States, graph: Graph) -> bool:
+    """Open the undecided branches whose ends closed ones join; False where closed ones make a loop."""
+    source = -1
+    for b in range(len(blocks.has)):
+        graph.leader[b] = b
+        if blocks.is_source[b]:
+            source = b if source < 0 else source
+            graph.leader[b] = source
+    for wanted in (CLOSED, UNDECIDED):
+        for e in range(len(status)):
+            if status[e] != wanted:
+                continue
+            a, b = _leader(graph.leader, blocks.fr[e]), _leader(graph.leader, blocks.to[e])
+            if a == b and wanted == CLOSED:
+                return False
+            if a == b:
+                status[e] = OPEN
+            elif wanted == CLOSED:
+                graph.leader[a] = b
+    return True
+
+
+@inlined
+def _bridges(blocks: Blocks, status: States, graph: Graph) -> tuple[bool, bool]:
+    """Close undecided bridges (Tarjan 1974); whether any was, and whether all buses are reached from sources."""
+    n, count, clock, changed = len(blocks.has), 0, 1, False
+    number, least, position, above, stack = graph.number, graph.least, graph.position, graph.above, graph.stack
+    for b in range(n):
+        number[b] = -1
+        if blocks.is_source[b]:
+            number[b] = least[b] = 0
+            count += 1
+    for source in range(n):
+        if not blocks.is_source[source]:
+            continue
+        stack[0], position[source], above[source], depth = source, blocks.start[source], -1, 1
+        while depth > 0:
+            a = stack[depth - 1]
+            if position[a] < blocks.start[a + 1]:
+                e = blocks.around[position[a]]
+                position[a] += 1
+                if status[e] == OPEN or e == above[a]:
+                    continue
+                b = blocks.to[e] if blocks.fr[e] == a else blocks.fr[e]
+                if number[b] < 0:
+                    number[b] = least[b] = clock
+                    clock += 1
+                    count += 1
+                    above[b], position[b], stack[depth] = e, blocks.start[b], b
+                    depth += 1
+                else:
+                    least[a] = min(least[a], number[b])
+            else:
+                depth -= 1
+                if depth > 0:
+                    parent, e = stack[depth - 1], above[a]
+                    least[parent] = min(least[parent], least[a])
+                    if least[a] > number[parent] and status[e] == UNDECIDED:
+                        status[e] = CLOSED
+                        changed = True
+    return changed, count == n
+
+
+@compiled
+def probe(
+    blocks: Blocks,
+    status: States,
+    priority: Ints,
+    h: Complexes,
+    cutoff: float,
+    trees: Trees,
+    found: Squares,
+    pattern: Pattern,
+    graph: Graph,
+    value: Floats,
+) -> int:
+    """Bounds with each undecided branch open, by one round; those that reach the cutoff are closed. How many these are.
+
+    Args:
+        value: (m) the bounds, −inf where a branch is decided.
+    """
+    trial, multipliers = status.copy(), h.copy()
+    count = 0
+    for e in range(len(status)):
+        value[e] = -math.inf
+        if status[e] != UNDECIDED:
+            continue
+        trial[:] = status
+        trial[e] = OPEN
+        if propagate(blocks, trial, graph):
+            multipliers[:] = h
+            value[e] = improve(blocks, trial, priority, multipliers, 1, cutoff, trees, found, pattern)
+        else:
+            value[e] = math.inf
+        if value[e] >= cutoff:
+            status[e] = CLOSED
+            count += 1
+            value[e] = math.inf
+            if not propagate(blocks, status, graph):
+                return -1
+    return count

@@ -1,0 +1,177 @@
+"""The topology search of a grid of any phases: nodes, which `openpoint.search.tree.grow` drives, and local search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
+from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
+from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.model import Blocks, Box
+from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.states import graph_for, probe, propagate
+from openpoint.search.tree import Queue
+
+ROOT_ROUNDS, ROUNDS = 12, 3
+"""Rounds of the fixed point at the first node, and at others."""
+CHANGE, SWEEPS = 1e-10, 200
+MARGIN = 1e-9
+"""Relative rounding error that a bound is lowered by."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    status: States
+    h: Complexes
+
+
+class Flows:
+    """Exact losses of radial states."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks, self.trees = blocks, trees_for(blocks)
+        self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        self.count = 0
+
+    def loss(self, status: States) -> float:
+        """The loss of a state (m), per unit; inf where it feeds not every phase, or has no flow."""
+        self.count += 1
+        return float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, SWEEPS))
+
+    def descend(self, status: States, over: Callable[[], bool]) -> tuple[States, float]:
+        """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
+        here, least = status.copy(), self.loss(status)
+        while True:
+            before = least
+            for e in np.flatnonzero((here == OPEN) & self.blocks.movable).tolist():
+                if here[e] != OPEN or over():
+                    continue
+                tried = [(self.loss(other), other) for other in self._exchanges(here, e)]
+                if tried and (best := min(tried, key=lambda each: each[0]))[0] < least * (1.0 - 1e-10):
+                    least, here = best
+            if least >= before or over():
+                return here, least
+
+    def _exchanges(self, status: States, e: int) -> Iterator[States]:
+        """The states in which a branch is closed and another one of the loop opened."""
+        self.loss(status)
+        edge, way = self.trees.edge.copy(), self.trees.way.copy()
+        paths = [self._path(edge, way, int(end[e])) for end in (self.blocks.fr, self.blocks.to)]
+        for other in set(paths[0]) ^ set(paths[1]):
+            if self.blocks.movable[other]:
+                found = status.copy()
+                found[e], found[other] = CLOSED, OPEN
+                yield found
+
+    def _path(self, edge: Ints, way: Ints, bus: int) -> list[int]:
+        """Branches from a bus to its source."""
+        found = list[int]()
+        while (e := int(edge[bus])) >= 0:
+            found.append(e)
+            bus = int(self.blocks.fr[e] if way[bus] == 0 else self.blocks.to[e])
+        return found
+
+
+class PhaseTree:
+    """The nodes: states of branches and multipliers of the bound; see `openpoint.search.tree.Tree`.
+
+    Attributes:
+        cutoff: bound at which a node is done. nodes: so far. root: the first bound.
+    """
+
+    def __init__(self, blocks: Blocks, box: Box, cutoff: float, priority: Ints) -> None:
+        self.blocks, self.cutoff, self.priority, self.nodes = blocks, cutoff, priority, 0
+        self._trees, self._squares = trees_for(blocks), squares_for(blocks, box)
+        self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
+        self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+        self._queue = Queue[_Node]()
+        self._status: States = np.where(blocks.movable, UNDECIDED, CLOSED).astype(np.int8)
+        h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
+        self.root = self._bound(self._status, h, ROOT_ROUNDS) if self._follow(self._status) else math.inf
+        self._push(self.root, self._status, h)
+
+    @property
+    def status(self) -> States:
+        """(m) states of the branches at the current node."""
+        return self._status
+
+    @property
+    def lowest(self) -> float:
+        """Least bound of the nodes that wait or are done without a leaf."""
+        return self._queue.lowest
+
+    def explore(self, most: int) -> int:
+        """As `openpoint.search.tree.Tree`."""
+        for _ in range(most):
+            if not self._queue.has(self.cutoff):
+                return EXHAUSTED
+            bound, node = self._queue.pop()
+            self.nodes += 1
+            if self._process(bound, node):
+                return LEAF
+        return PAUSED
+
+    def _process(self, bound: float, node: _Node) -> bool:
+        """Fix what follows and divide; whether the node is a radial state."""
+        status, h, value = node.status, node.h, np.empty(len(node.status))
+        while True:
+            if not self._follow(status):
+                return False
+            bound = max(bound, self._bound(status, h, ROUNDS))
+            if bound >= self.cutoff:
+                self._queue.done(bound)
+                return False
+            if not (status == UNDECIDED).any():
+                self._status = status
+                return True
+            fixed = probe(
+                *(self.blocks, status, self.priority, h, self.cutoff * (1.0 + MARGIN)),
+                *(self._trees, self._squares, self._pattern, self._graph, value),
+            )
+            if fixed < 0:
+                self._queue.done(self.cutoff)
+                return False
+            if fixed == 0:
+                break
+            self._queue.done(self.cutoff)
+        chosen = int(np.argmax(value))
+        for state, least in ((OPEN, max(bound, value[chosen] * (1.0 - MARGIN))), (CLOSED, bound)):
+            other = status.copy()
+            other[chosen] = state
+            self._push(least, other, h.copy())
+        return False
+
+    def _follow(self, status: States) -> bool:
+        return bool(propagate(self.blocks, status, self._graph))
+
+    def _bound(self, status: States, h: Complexes, rounds: int) -> float:
+        found = improve(
+            *(self.blocks, status, self.priority, h, rounds, self.cutoff * (1.0 + MARGIN)),
+            *(self._trees, self._squares, self._pattern),
+        )
+        return float(found) * (1.0 - MARGIN) if found > 0.0 else max(float(found), 0.0)
+
+    def _push(self, bound: float, status: States, h: Complexes) -> None:
+        if bound < self.cutoff:
+            self._queue.push(bound, _Node(status, h))
+        elif math.isfinite(bound):
+            self._queue.done(bound)
+
+
+def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> Box:
+    """The box, widened so that (n, 3) voltages lie in it with a margin (of degrees 100 times as many)."""
+    size: Floats = np.abs(v)[present]
+    turns = [0.0]
+    for j, k in ((0, 1), (1, 2), (2, 0)):
+        both = present[:, j] & present[:, k]
+        turns += np.abs(np.degrees(np.angle(v[both, j] * np.conj(v[both, k]))) - 120.0).tolist()
+    return Box(
+        min(box.v_min, float(size.min()) - margin),
+        max(box.v_max, float(size.max()) + margin),
+        max(box.turn, max(turns) + 100.0 * margin),
+    )

@@ -1,0 +1,165 @@
+"""Topology search on a grid of any phases: bounds of exact AC power flow, OpenDSS as the judge of every answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from openpoint.arrays import Bools, States
+from openpoint.errors import OptionError
+from openpoint.formulations.phases import PhasesQuestion
+from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
+from openpoint.search.methods import TopologySearch
+from openpoint.search.phases.flow import CLOSED, OPEN
+from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around
+from openpoint.search.result import OPTIMAL
+from openpoint.search.tree import grow
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Outcome, Progress, Termination
+
+GAP = 1e-4
+"""Relative gap at which a search stops that is given none."""
+PIECE = 16
+"""Nodes between two looks at the clock."""
+
+
+def bounded_model(asked: PhasesQuestion, box: Box) -> PhaseModel:
+    """The grid as the bound takes it.
+
+    Raises:
+        OptionError: what the bound is not valid for.
+    """
+    if asked.switching.most is not None or asked.switching.cost_kw:
+        raise OptionError("the bound for grids of phases counts no changes: use Benders, or Enumeration")
+    return phase_model(asked.grid, asked.network, asked.always, asked.never, box)
+
+
+def for_phases(method: TopologySearch) -> TopologySearch:
+    """The method with its gap for grids of phases.
+
+    Raises:
+        OptionError: a certificate, a checkpoint or an executor.
+    """
+    given = {"certificate": method.certificate, "checkpoint": method.checkpoint, "executor": method.executor}
+    if unknown := [name for name, value in given.items() if value is not None]:
+        raise OptionError(f"topology search of grids of phases has no {' and no '.join(unknown)}; leave it out")
+    return method if method.gap is not None else replace(method, gap=GAP)
+
+
+@dataclass
+class PhaseSearch:
+    """One search.
+
+    Attributes:
+        evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run.
+        best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit.
+    """
+
+    evaluator: PhasesEvaluator
+    method: TopologySearch
+    log: EvaluationLog
+    deadline: Deadline
+    best: EvaluatedState | None = None
+    loss: float = math.inf
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def asked(self) -> PhasesQuestion:
+        return self.evaluator.question
+
+    @property
+    def base_kw(self) -> float:
+        """kW of one per unit."""
+        return self.asked.network.s_base_kva / 3.0
+
+    def run(self, starts: Iterable[Bools]) -> Outcome:
+        """Local search from radial states (B), then branch and bound until the gap is closed."""
+        model = bounded_model(self.asked, Box())
+        flows, box = Flows(model.blocks), Box()
+        for start in starts:
+            status, loss = flows.descend(self._status(model, start), self.deadline.over)
+            if math.isfinite(loss):
+                flows.loss(status)
+                box = box_around(flows.trees.v, model.blocks.has, box)
+                self._take(model, status, loss)
+        model = bounded_model(self.asked, box)
+        flows = Flows(model.blocks)
+        tree = PhaseTree(model.blocks, box, self.loss * (1.0 - self.method.least_gap), flows.priority)
+
+        def leaf(status: States) -> None:
+            loss = flows.loss(status)
+            if loss < self.loss and self._take(model, status, loss):
+                tree.cutoff = min(tree.cutoff, self.loss * (1.0 - self.method.least_gap))
+
+        def over() -> bool:
+            self.log.lower = min(tree.lowest, self.loss) * self.base_kw
+            self.log.on_evaluation(self.best)
+            return self.deadline.over()
+
+        done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
+        self.notes.append(self._claim(box))
+        return self._outcome(min(tree.lowest, self.loss), stopped=done)
+
+    def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
+        """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
+        found = self.evaluator.evaluate(self._closed(model, status), self.asked.devices.today)
+        if found is not None and found.better(self.best):
+            self.best = found
+        if found is None or found.violation > 0.0:
+            return False
+        self.loss = min(self.loss, loss)
+        self.log.upper = self.loss * self.base_kw
+        return True
+
+    def _outcome(self, lower: float, *, stopped: bool) -> Outcome:
+        best = self.best if self.best is not None and self.best.violation == 0.0 else None
+        upper = math.inf if best is None else best.value_kw
+        # Where OpenDSS has a little less loss than the sweep, the bound is as much lower.
+        off = 0.0 if best is None else max(self.loss * self.base_kw - upper, 0.0)
+        bound = max(lower * self.base_kw - off, 0.0) if math.isfinite(lower) else -math.inf
+        why = Termination.GAP
+        if stopped:
+            why = self.deadline.why
+        elif best is None:
+            why, bound = Termination.INFEASIBLE, -math.inf
+        elif bound >= upper * (1.0 - OPTIMAL):
+            why = Termination.OPTIMAL
+        self.log.lower, self.log.upper = bound, upper
+        self.log.write(self.best)
+        return Outcome(why, None, None, bound, upper, tuple(self.log.lines), self.deadline.passed())
+
+    def _claim(self, box: Box) -> str:
+        return (
+            f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
+            f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases"
+        )
+
+    @staticmethod
+    def _status(model: PhaseModel, closed: Bools) -> States:
+        status = np.full(len(model.blocks.fr), OPEN, dtype=np.int8)
+        used = (model.block_of >= 0) & closed
+        status[model.block_of[used]] = CLOSED
+        return status
+
+    @staticmethod
+    def _closed(model: PhaseModel, status: States) -> Bools:
+        known = model.block_of >= 0
+        return np.asarray(known & (status[np.maximum(model.block_of, 0)] == CLOSED))
+
+
+def search_phases(
+    evaluator: PhasesEvaluator,
+    method: TopologySearch,
+    starts: Iterable[Bools],
+    progress: Progress | None,
+    deadline: Deadline,
+) -> tuple[Outcome, EvaluatedState | None, tuple[str, ...]]:
+    """The outcome, the best state and what the bound covers."""
+    log = EvaluationLog(evaluator, progress, deadline, "topology search")
+    search = PhaseSearch(evaluator, method, log, deadline)
+    outcome = search.run(starts)
+    return outcome, search.best, tuple(search.notes)

@@ -1,0 +1,149 @@
+"""Grids of phases: a bound is never above the best completion, search equals enumeration, flows are OpenDSS's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import openpoint
+from openpoint.arrays import Floats, Ints, States
+from openpoint.errors import OptionError
+from openpoint.formulations.phases import PhasesQuestion, phases_question
+from openpoint.grid import Grid
+from openpoint.powerflow.opendss import OpenDssCircuit
+from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, trees_for
+from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around
+from openpoint.search.tree import grow
+from tests.builders.phase_trees import phase_trees
+
+
+@dataclass
+class Enumerated:
+    """All radial states of a grid (K, m) with their losses (K), and the box of all their voltages."""
+
+    question: PhasesQuestion
+    model: PhaseModel
+    box: Box
+    status: States
+    loss: Floats
+
+
+def enumerated(grid: Grid) -> Enumerated | None:
+    question = phases_question(grid, free=("topology",))
+    box = Box(0.99, 1.01, 1.0)
+    model = phase_model(grid, question.network, question.always, question.never, box)
+    flows, found, losses = Flows(model.blocks), [], []
+    for closed in question.states():
+        status = np.full(len(model.blocks.fr), OPEN, dtype=np.int8)
+        status[model.block_of[closed & (model.block_of >= 0)]] = CLOSED
+        loss = flows.loss(status)
+        if np.isfinite(loss):
+            box = box_around(flows.trees.v, model.blocks.has, box)
+            found.append(status)
+            losses.append(loss)
+    if len(found) < 2:
+        return None
+    model = phase_model(grid, question.network, question.always, question.never, box)
+    return Enumerated(question, model, box, np.array(found), np.array(losses))
+
+
+def grids(kind: str, seeds: range) -> list[tuple[int, Enumerated]]:
+    made = ((seed, enumerated(phase_trees(seed, loads=kind, generation=seed % 3 == 0))) for seed in seeds)
+    return [(seed, each) for seed, each in made if each is not None]
+
+
+def bound(case: Enumerated, status: States, h: np.ndarray, rounds: int) -> float:
+    blocks = case.model.blocks
+    trees = trees_for(blocks)
+    trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+    priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+    tools = trees, squares_for(blocks, case.box), pattern_for(blocks)
+    return float(improve(blocks, status, priority, h, rounds, np.inf, *tools))
+
+
+@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
+    """Partial states at random; multipliers of the fixed point, disturbed, and of no sense at all."""
+    count = 0
+    for seed, case in grids(kind, range(12)):
+        rng, blocks = np.random.default_rng(seed), case.model.blocks
+        free = blocks.has & ~blocks.is_source[:, None]
+        for _ in range(12):
+            tree = case.status[rng.integers(len(case.status))]
+            movable = blocks.movable & (rng.random(len(tree)) < rng.random())
+            status = np.where(movable, UNDECIDED, tree).astype(np.int8)
+            best = case.loss[((case.status == status) | (status == UNDECIDED)).all(axis=1)].min()
+            h = np.zeros(blocks.has.shape, dtype=np.complex128)
+            for rounds, size in ((0, 0.0), (2, 0.0), (8, 0.0), (0, 0.02), (0, 0.3)):
+                noise = rng.normal(size=h.shape) + 1j * rng.normal(size=h.shape)
+                h = h + np.where(free, size * max(np.abs(h).max(), 0.01) * noise, 0.0)
+                found = bound(case, status, h, rounds)
+                assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
+                count += np.isfinite(found)
+    assert count > 200
+
+
+def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
+    """And of impedances, capacitors and charging: nothing is lost by completing the square."""
+    for _, case in grids("power", range(12)):
+        for status, loss in zip(case.status[:3], case.loss[:3], strict=True):
+            h = np.zeros(case.model.blocks.has.shape, dtype=np.complex128)
+            assert bound(case, status, h, 20) == pytest.approx(loss, rel=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["power", "all"])
+def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
+    for seed, case in grids(kind, range(20, 32)):
+        flows = Flows(case.model.blocks)
+        best = [case.loss.max() * 1.001]
+        tree = PhaseTree(case.model.blocks, case.box, best[0], flows.priority)
+
+        def leaf(status: States, best: list[float] = best, tree: PhaseTree = tree, flows: Flows = flows) -> None:
+            best[0] = min(best[0], flows.loss(status))
+            tree.cutoff = min(tree.cutoff, best[0] * (1.0 - 1e-6))
+
+        assert grow(tree, leaf, lambda: False)
+        assert best[0] == pytest.approx(case.loss.min(), rel=1e-9), seed
+        assert min(tree.lowest, best[0]) >= best[0] * (1.0 - 1.1e-6)
+
+
+def test_flows_are_those_of_opendss() -> None:
+    for seed in range(6):
+        grid = phase_trees(seed, generation=seed == 3)
+        case = enumerated(grid)
+        assert case is not None
+        flows, circuit = Flows(case.model.blocks), OpenDssCircuit(grid)
+        for closed in list(case.question.states())[:2]:
+            status = np.full(len(case.model.blocks.fr), OPEN, dtype=np.int8)
+            status[case.model.block_of[closed & (case.model.block_of >= 0)]] = CLOSED
+            loss = flows.loss(status) * case.question.network.s_base_kva / 3.0
+            circuit.rewire(closed)
+            solved = circuit.solve()
+            if np.isfinite(loss) and solved.converged[0]:
+                assert loss == pytest.approx(solved.loss_kw[0], rel=1e-5)
+
+
+def test_the_answer_of_a_feeder_is_that_of_all_its_topologies() -> None:
+    grid = openpoint.read("ieee123")
+    names = [*(n for n in grid.lines["name"] if not n.startswith("vsource")), *grid.switches["name"]]
+    grid = grid.with_switchable(names)
+    found = openpoint.reconfigure(grid, method=openpoint.TopologySearch())
+    assert found.open_branches == ("l93", "sw5")  # of 76 topologies, all tried
+    assert found.loss_kw == pytest.approx(93.501, abs=1e-3)
+    assert found.lower_bound_kw == pytest.approx(found.loss_kw, rel=1.01e-4)
+    assert found.lower_bound_kw <= found.loss_kw
+    assert "the bound holds for all radial states whose voltages" in found.notes[-1]
+
+
+def test_what_the_bound_is_not_valid_for_is_refused() -> None:
+    grid = openpoint.read("ieee37")
+    question = phases_question(grid.with_switchable("jumper"), free=("topology",))
+    with pytest.raises(OptionError, match="windings between two lines"):
+        phase_model(grid, question.network, question.always & False, question.never, Box())
+    with pytest.raises(OptionError, match="no certificate"):
+        openpoint.reconfigure(openpoint.read("ieee123"), method=openpoint.TopologySearch(certificate="proof"))
