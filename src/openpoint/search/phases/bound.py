@@ -30,8 +30,8 @@ class Squares(NamedTuple):
 
     Attributes:
         a: (n, 3, 3). k, inverse: (m, 3, 3) K and M⁻¹. way: (m) direction of every branch.
-        line: (L, 2) a + b u² in the place of the share of a load. disc: (L) centre and radius of the range of
-            (v_j + v_k) / (v_j − v_k): `centre`, `radius`.
+        line: (L, 2) a + b u² in the place of the share of a load. centre, radius: (L) of a disc in which
+            (v_j + v_k) / (v_j − v_k) lies.
         top: (n, 3) magnitudes at which the sup at a top is taken.
         room: (4, 3, 3).
     """
