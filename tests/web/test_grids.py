@@ -50,7 +50,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
         (["case.m", "futures.csv"], "case.m"),
         (["my grid/grid.toml", "my grid/lines.csv"], "my grid"),
         (["grid.toml", "lines.csv"], "files"),
-        (["f/Master.dss", "f/lines.dss"], "f/Master.dss"),
+        (["f/IEEE123Master.dss", "f/lines.DSS"], "f/IEEE123Master.dss"),
         (["sim/Node.csv", "sim/Line.csv"], "sim"),
         (["cim/a.xml", "cim/b.xml"], "cim"),
     ],

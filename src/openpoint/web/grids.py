@@ -177,7 +177,7 @@ def _source(paths: list[PurePosixPath], main: PurePosixPath | None) -> PurePosix
         return paths[0]
     grids = heads or [path for path in paths if path.suffix.lower() in _GRID_ENDINGS]
     if len(grids) > 1:
-        grids = [path for path in grids if path.stem.lower() in _MASTERS] or grids
+        grids = [path for path in grids if any(word in path.stem.lower() for word in _MASTERS)] or grids
     if not grids and all(path.suffix.lower() == ".xml" for path in paths):
         return paths[0].parent
     if len(grids) != 1:
