@@ -273,8 +273,8 @@ def check_by_graphs(result: PartitionResult) -> None:
 @pytest.mark.parametrize(
     ("name", "loads", "expected"),
     [
-        ("ieee13-microgrids", 15, {0.0: 3466.316, 0.25: 600.0}),
-        ("ieee123-microgrids", 20, {0.25: 1320.548}),
+        ("ieee13-microgrids", 15, {0.0: 3466.316, 0.15: 3168.0, 0.25: 600.0}),
+        ("ieee123-microgrids", 20, {0.15: 2625.855, 0.25: 1320.548}),
     ],
 )
 def test_the_microgrids_of_other_feeders(name: str, loads: int, expected: dict[float, float]) -> None:

@@ -31,7 +31,7 @@ RISKS = ("certain", "expected", "worst", "cvar", "regret", "tv", "box of odds", 
 
 def problem(kind: str, risk: str, seed: int) -> Depots:
     """A random program with four scenarios, or a set around them."""
-    program = depots(seed, k=4, n=3 if kind == "trucks" else 4, **KINDS[kind])
+    program = depots(seed, k=4, **KINDS[kind])
     scenarios = program.uncertainty
     assert isinstance(scenarios, Scenarios)
     values, p = scenarios.values, scenarios.probabilities
