@@ -163,7 +163,7 @@ def distflow(
     at_fr, at_to = _at_ends(network)
     before, ratio = ratios(network, choice, w_fr, w_upper)
     rest_fr, rest_to = at_fr @ w - before, at_to @ w - w_to
-    inner = np.setdiff1d(np.arange(n), network.source_terminal)
+    inner = network.inner
     if demand is None:
         demand = cp.Constant(np.concatenate([network.s_power.real, network.s_power.imag]))
     demand_p, demand_q, secant = _demand(network, demand, w, np.zeros(n) if w_lower is None else w_lower, w_upper)

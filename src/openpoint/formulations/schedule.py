@@ -362,7 +362,7 @@ def _priced(
         cones.append(Cone(u=(p,), s=square, t=scale))
         total += cost.square[some] @ square
     if cost.deviation:
-        inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+        inner = network.inner
         away = cp.Variable(len(inner), name="away")
         constraints += [away >= (flow.w[inner] - 1.0) / 2.0, away >= (1.0 - flow.w[inner]) / 2.0]
         total += cost.deviation * cp.sum(away)

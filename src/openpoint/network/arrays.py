@@ -221,6 +221,11 @@ class Network:
         """Whether the grid is a balanced single-phase equivalent."""
         return all(p == "1" for p in self.terminal_phase)
 
+    @cached_property
+    def inner(self) -> Ints:
+        """Numbers of the terminals that no source holds, rising."""
+        return np.setdiff1d(np.arange(self.n_terminals), self.source_terminal)
+
     def branch_numbers(self, names: list[str]) -> Ints:
         """Numbers of the named branches.
 

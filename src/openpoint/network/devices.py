@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -71,14 +72,18 @@ class Devices:
         """D."""
         return len(self.names)
 
-    @property
+    @cached_property
     def sizes(self) -> Ints:
         """(D) number of positions."""
         return np.array([len(values) for values in self.values], dtype=np.int64)
 
     def of(self, kind: DeviceKind) -> Ints:
         """Numbers of the devices of a kind."""
-        return np.flatnonzero(self.kind == kind)
+        return self._of[kind]
+
+    @cached_property
+    def _of(self) -> tuple[Ints, ...]:
+        return tuple(np.flatnonzero(self.kind == kind) for kind in DeviceKind)
 
     def at(self, positions: Ints) -> Floats:
         """(D) values at (D) positions."""

@@ -175,7 +175,7 @@ class OperatingPointEvaluator:
         if cost.current.any():
             value += np.abs(flows.i_series) ** 2 @ cost.current
         if cost.deviation:
-            inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+            inner = net.inner
             value += cost.deviation * np.abs(np.abs(flows.v[:, inner]) ** 2 - 1.0).sum(axis=1) / 2.0
         value += cost.change * np.sum(closed != net.closed, axis=1)
         value += cost.move * np.sum(positions != self.devices.today, axis=1)
@@ -220,4 +220,6 @@ def over_range(power: Floats, limit: Floats) -> Floats:
 
 def relative_excess(power: Floats, limit: Floats) -> Floats:
     """Powers less their limits, relative to the limit; negative where it is kept."""
+    if not np.isfinite(limit).any():
+        return np.where(limit < 0.0, np.inf, -np.inf) + np.zeros(np.shape(power))
     return np.asarray((power - limit) / np.where(np.isfinite(limit), np.maximum(np.abs(limit), LEAST_POWER), 1.0))

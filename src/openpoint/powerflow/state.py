@@ -91,7 +91,7 @@ def ensemble(network: Network, closed: Bools, demand: Complexes, generation: Com
 def excesses(network: Network, flows: Flows) -> Floats:
     """(K) sum of the excesses of squared voltages and currents, relative to their limits, beyond the tolerance."""
     w, l = np.abs(flows.v) ** 2, flows.i_rated**2
-    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = network.inner
     w_min = np.where(network.w_min > 0, network.w_min, np.nan)
     low = np.where(w < least_square(w_min), 1.0 - w / w_min, 0.0)
     high = np.where(w > greatest_square(network.w_max), w / network.w_max - 1.0, 0.0)
@@ -102,7 +102,7 @@ def excesses(network: Network, flows: Flows) -> Floats:
 def margins(network: Network, flows: Flows) -> Floats:
     """(K, M) by how much squared voltages and currents exceed what counts as kept of the M limits, relative to it."""
     kept = at_kept_limits(network)
-    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = network.inner
     low, high = inner[kept.w_min[inner] > 0.0], inner[np.isfinite(kept.w_max[inner])]
     rated = np.flatnonzero(np.isfinite(kept.l_max))
     w, l = np.abs(flows.v) ** 2, np.abs(flows.i_series) ** 2

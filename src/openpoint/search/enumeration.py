@@ -207,7 +207,7 @@ def _choice(network: Network, locked_closed: Bools | None, locked_open: Bools | 
 
 def _ends(network: Network, may: Bools) -> tuple[Indices, Indices, int]:
     """Ends of the branches that may be closed with all sources as the last bus, and the number of buses."""
-    others = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    others = network.inner
     number = np.full(network.n_terminals, len(others), dtype=np.int32)
     number[others] = np.arange(len(others))
     return number[network.terminal_fr[may]], number[network.terminal_to[may]], len(others) + 1

@@ -103,7 +103,7 @@ def has_no_flow(network: Network, closed: Bools, ranges: tuple[Floats, Floats], 
         _near_sources(network, tree, low, high, loss)
     held = np.abs(network.source_v) ** 2
     low[network.source_terminal, 0], high[network.source_terminal, 0] = held * (1 - WIDER), held * (1 + WIDER)
-    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = network.inner
     for _ in range(DIVISIONS):
         left = _propagated(tree, low, high, loss)
         low, high = low[:, left], high[:, left]

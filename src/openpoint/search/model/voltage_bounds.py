@@ -137,7 +137,7 @@ def loss_upper_bound_by_limits(network: Network, usable: Bools, taken: Demand, w
         return np.inf
     lossy = r > 0.0
     most = float((r[lossy] * l_max[usable][lossy]).sum()) + _loss_of_open_lines(network)
-    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = network.inner
     every = np.concatenate([taken.power, taken.current, taken.steady])
     fed = np.any(every.real < 0.0) or np.any(every.imag < 0.0) or taken.span.any()
     if fed or network.b[usable].any() or network.y_open.any() or np.any(network.tap[usable] != 1.0) or not lossy.any():

@@ -88,7 +88,7 @@ def _program(stations: Stations, threat: Threat, options: HardenOptions) -> Hard
     """The program of a network with its limits. Lines that never break are not worth hardening and are left out."""
     network, uncertainty, costs = stations.opened, threat.uncertainty, options.costs or HardenCosts()
     lines = np.flatnonzero(_breaking(threat) & np.array([kind == "lines" for kind in network.branch_kinds]))
-    buses = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    buses = network.inner
     lines = lines[:0] if options.max_lines == 0 else lines
     buses = buses[:0] if options.max_generators == 0 else buses
     return HardenProgram(

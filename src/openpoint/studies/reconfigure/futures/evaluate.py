@@ -93,7 +93,7 @@ def evaluate_futures(
         flows = flows_at(network, closed, flows.v, less_generation(network, demand, generation))
     known = flows.converged & flows.energised.all(axis=1)
     v, i = (np.where(known[:, None], np.abs(part), np.nan) for part in (flows.v, flows.i_rated))
-    inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
+    inner = network.inner
     inner = inner if len(inner) else np.arange(network.n_terminals)
     rated = np.isfinite(network.rating)
     loading = loadings(network, i)[:, rated]

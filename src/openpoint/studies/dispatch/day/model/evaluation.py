@@ -134,7 +134,7 @@ class DayEvaluator:
     def limit_excess(self, flows: Flows) -> Floats:
         """(K, 6) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""
         net, supply, p, q = self.question.network, self.question.supply, flows.source_s.real, flows.source_s.imag
-        inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+        inner = net.inner
         w, l = np.abs(flows.v[:, inner]) ** 2, flows.i_rated**2
         some = net.w_min[inner] > 0.0
         by_kind = (
@@ -157,7 +157,7 @@ class DayEvaluator:
         if q.cost.current.any():
             hourly += np.abs(flows.i_series) ** 2 @ q.cost.current
         if q.cost.deviation:
-            inner = np.setdiff1d(np.arange(net.n_terminals), net.source_terminal)
+            inner = net.inner
             hourly += q.cost.deviation * np.abs(np.abs(flows.v[:, inner]) ** 2 - 1.0).sum(axis=1) / 2.0
         curtailed = available_power(day, t, realisations) - recourse.renewable.real
         hourly += curtailed @ day.renewables.curtailment + shed_price(day, recourse.shed).sum(axis=1)
