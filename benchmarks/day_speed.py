@@ -77,7 +77,7 @@ def _question(name: str, hours: int) -> DayQuestion:
 
 def _free(name: str, share: float, hours: int) -> DayQuestion:
     """The built-in day of a grid with its topology decided once."""
-    options = DayOptions(topology="once", shift_buses=share, gap=GAP, uncertain=UNCERTAIN, budget=hours)
+    options = DayOptions(topology="once", shift={"buses": share}, gap=GAP, uncertain=UNCERTAIN, budget=hours)
     return prepare_day(files.load(name), f"{name}-day", options).question
 
 

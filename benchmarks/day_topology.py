@@ -43,7 +43,7 @@ def main() -> None:
 def solve(name: str, shift: float, budget: int, gap: float, limit: float) -> str:
     """One row."""
     what: dict[str, Any] = {"uncertain": UNCERTAIN, "budget": budget} if budget else {}
-    options = DayOptions(topology="once", shift_buses=shift, gap=gap, **what)
+    options = DayOptions(topology="once", shift={"buses": shift}, gap=gap, **what)
     question = prepare_day(files.load(name), f"{name}-day", options).question
     began = time.process_time()
     outcome = DayTopologySearch(gap=gap).solve(question, None, Deadline(limit, clock=time.process_time))

@@ -34,25 +34,25 @@ from typing import Any
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1"))
 os.environ["PYTHONUNBUFFERED"] = "1"
 
-FILES = "--json r.json --csv tables --excel r.xlsx --report r.html"
+FILES = "--json r.json --tables tables --tables r.xlsx --report r.html"
 CASES = {
     "search": f"reconfigure zhang118 --gap 1e-9 --time-limit 3 {FILES} --certificate proof.gz --checkpoint open",
-    "switching list": "reconfigure baran33 --json r.json --plan --checklist list.md --parquet tables --plot r.png",
+    "switching list": "reconfigure baran33 --json r.json --plan --checklist list.md --tables t.parquet --report r.png",
     "own file": "reconfigure grid.xlsx --write grid.xlsx --force --json r.json",
     "own tables": "reconfigure grid --write grid --force --json r.json",
     "benders": "reconfigure baran33 --method benders --executor processes:2 --json r.json --time-limit 6",
     "futures": f"reconfigure baran33 --futures f.csv --method search --time-limit 4 {FILES} --certificate proof.gz",
     "year": "reconfigure civanlar16 --year synthetic-hours --json r.json --certificate proof.gz --time-limit 4",
-    "front": "reconfigure civanlar16 --front unrestorable --json r.json --csv tables",
+    "front": "reconfigure civanlar16 --front unrestorable --json r.json --tables tables",
     "dispatch": "dispatch baran33-devices --time-limit 4 --json r.json --certificate proof.gz --out state --force",
-    "day": "dispatch baran33 --day baran33-day --time-limit 2 --json r.json --excel r.xlsx",
+    "day": "dispatch baran33 --day baran33-day --time-limit 2 --json r.json --tables r.xlsx",
     "partition": "partition ieee13-microgrids --uncertainty 0.1 --samples 50 --json r.json",
     "harden": "harden zhang13 --storms 3 --max-lines 1 --max-generators 1 --json r.json --executor processes:2",
     "secure": f"secure baran33 --switchings 2 {FILES}",
     "plan": "plan baran33 7,9,14,32,37 --json r.json --checklist list.html",
     "fleet": "reconfigure civanlar16 zhang13 baran33 --out fleet --workers 2",
     "convert": "convert baran33 grid --force",
-    "powerflow": f"powerflow zhang118 {FILES} --plot r.svg",
+    "powerflow": f"powerflow zhang118 {FILES} --report r.svg",
     "draw": "futures civanlar16 --count 50 -o futures.csv --force",
 }
 """Commands by what they are called here."""

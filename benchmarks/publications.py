@@ -51,67 +51,67 @@ RUNS = (
         "two_stage",
         "000",
         "topology by Benders' decomposition with a cone power flow, its cuts in the log",
-        "reconfigure baran33 --method benders --v-min 0.9 --plot {out}/grid.png --csv {out}",
+        "reconfigure baran33 --method benders --v-min 0.9 --report {out}/grid.png --tables {out}",
     ),
     Run(
         "futures",
         "000",
         "deep uncertainty: one topology for many futures",
         "futures baran33 --output {out}/futures.parquet --count 40 --seed 1"
-        " && reconfigure-futures baran33 {out}/futures.parquet --csv {out}",
+        " && reconfigure-futures baran33 {out}/futures.parquet --tables {out}",
     ),
     Run(
         "levels",
         "001",
         "table I, figure 3: islands at four levels of uncertainty",
         'compare ieee37-microgrids partition --case "± {}: --uncertainty {0,0.1,0.15,0.25} --uncertain-loads '
-        f'{SIX}" --plot {{out}}/islands.png --csv {{out}}',
+        f'{SIX}" --report {{out}}/islands.png --tables {{out}}',
     ),
     Run(
         "samples",
         "001",
         "table II and section D: shares of samples that hold in the linear model and in AC",
-        f"partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads {SIX} --samples 10000 --csv {{out}}",
+        f"partition ieee37-microgrids --uncertainty 0.25 --uncertain-loads {SIX} --samples 10000 --tables {{out}}",
     ),
     Run(
         "das70",
         "002",
         "table I, figure 3: the least loss of the 70 buses",
-        "reconfigure das70 --plot {out}/grid.png --csv {out}",
+        "reconfigure das70 --report {out}/grid.png --tables {out}",
     ),
     Run(
         "khodr70",
         "002",
         "section IV: banks, taps and generators of the 70 buses",
-        "dispatch khodr70 --minimize losses --v-min 0.96 --v-max 1.04 --plot {out}/grid.png --csv {out}",
+        "dispatch khodr70 --minimize losses --v-min 0.96 --v-max 1.04 --report {out}/grid.png --tables {out}",
     ),
     Run(
         "disasters",
         "003",
         "pictures of phases 1 to 3: the grid after each disaster, with the power of every line",
-        "harden zhang13 --disasters {out}/disasters.csv --max-lines 1 --max-generators 1 --plot {out}/after.png"
-        " --csv {out}",
+        "harden zhang13 --disasters {out}/disasters.csv --max-lines 1 --max-generators 1 --report {out}/after.png"
+        " --tables {out}",
     ),
     Run(
         "day33",
         "004",
         "table 2, figures 5 to 12: four shares of demand that moves, 33 buses",
-        f'compare baran33 dispatch-day --case "shift {{}}: --day baran33-day {DAY} --shift-buses {{0,0.1,0.15,0.2}}"'
-        " --plot {out}/cases.png --csv {out}",
+        f'compare baran33 dispatch-day --case "shift {{}}: --day baran33-day {DAY} --shift buses={{0,0.1,0.15,0.2}}"'
+        " --report {out}/cases.png --tables {out}",
     ),
     Run(
         "robust",
         "004",
         "table 3: robust beside as forecast, 33 buses",
         f'compare baran33 dispatch-day --case "robust: --day baran33-day {DAY}" --case "as forecast: --day baran33-day'
-        ' --gap 2e-3 --time-limit 60" --csv {out}',
+        ' --gap 2e-3 --time-limit 60" --tables {out}',
     ),
     Run(
         "day69",
         "004",
         "table 4: four shares of demand that moves, 69 buses",
-        f'compare baran69 dispatch-day --case "shift {{}}: --day baran69-day {DAY} --shift-buses {{0,0.1,0.15,0.2}}"'
-        " --plot {out}/cases.png --csv {out}",
+        f'compare baran69 dispatch-day --case "shift {{}}: --day baran69-day {DAY} --shift buses={{0,0.1,0.15,0.2}}"'
+        " --report {out}/cases.png --tables {out}",
     ),
 )
 DISASTERS = """disaster,probability,branch

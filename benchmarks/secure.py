@@ -102,7 +102,7 @@ def rates_of(grid: Grid) -> dict[str, Any]:
     buses = grid.loads["bus"].unique().to_list()
     customers = {"bus": buses, "customers": [100] * len(buses)}
     has_lengths = bool((grid.lines["length_km"].fill_null(0.0) > 0.0).any())
-    rate = {"failures_per_km_year": 0.05} if has_lengths else {"failures_per_branch_year": 0.1}
+    rate = {"failures": {"km": 0.05} if has_lengths else {"branch": 0.1}}
     return {"reliability": openpoint.Reliability.of(customers), **rate}
 
 

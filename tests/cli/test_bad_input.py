@@ -240,7 +240,7 @@ def test_links_that_lead_in_a_circle(command: Command, tmp_path: Path) -> None:
         ("info", "round"),
         ("convert", "civanlar16", "round"),
         ("reconfigure", "civanlar16", "--json", "round"),
-        ("reconfigure", "civanlar16", "--csv", "round"),
+        ("reconfigure", "civanlar16", "--tables", "round"),
         ("reconfigure-futures", "civanlar16", "round"),
         ("reconfigure", "civanlar16", "--config", "round"),
     ):

@@ -87,8 +87,18 @@ def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> N
 def test_all_outputs_are_written_where_folders_are_missing_too(command: Command, ring: Path, tmp_path: Path) -> None:
     out = tmp_path / "made" / "here"
     done = command(
-        *("reconfigure", ring, "--quiet", "--json", out / "r.json", "--csv", out / "csv", "--parquet", out / "parquet"),
-        *("--excel", out / "r.xlsx", "--report", out / "r.html", "--plot", out / "r.svg"),
+        *(
+            "reconfigure",
+            ring,
+            "--quiet",
+            "--json",
+            out / "r.json",
+            "--tables",
+            out / "csv",
+            "--tables",
+            out / "p.parquet",
+        ),
+        *("--tables", out / "r.xlsx", "--report", out / "r.html", "--report", out / "r.svg"),
     )
     assert done.code == 0, done.err
     assert not done.out
@@ -155,24 +165,24 @@ def test_a_time_limit_ends_with_4_and_keeps_the_best(command: Command) -> None:
         (["--open", "A-B", "--close", "A-B"], "A-B"),
         (["--json", "."], "folder"),
         (["--json", "ring/lines.csv/r.json"], "--json"),
-        (["--excel", "r.xls"], ".xlsx"),
-        (["--report", "r.pdf"], ".html"),
-        (["--plot", "r.html"], ".svg"),
-        (["--plot", "-"], "--plot"),
+        (["--tables", "r.xls"], ".xlsx"),
+        (["--report", "r.txt"], ".html"),
+        (["--report", "r.txt"], ".svg"),
+        (["--report", "-"], "--report"),
         (["--json", "a.html", "--report", "a.html"], "same file"),
         (["--certificate", "a", "--checkpoint", "./a"], "same file"),
         (["--certificate", "a.json", "--json", "a.json"], "same file"),
         (["--certificate", "."], "folder"),
         (["--checkpoint", "ring/lines.csv/a"], "--checkpoint"),
-        (["--csv", "ring/lines.csv"], "--csv"),
-        (["--csv", "out.csv"], "give a folder such as out"),
-        (["--parquet", "deep/out.parquet"], "give a folder such as deep/out"),
-        (["--csv", "-"], "--csv - "),
-        (["--csv", "ring"], "holds a grid"),
-        (["--parquet", "ring"], "holds a grid"),
-        (["--csv", "out", "--json", "out"], "same file"),
-        (["--json", "r.csv"], "--csv FOLDER writes .csv"),
-        (["--json", "r.xlsx"], "--excel writes .xlsx"),
+        (["--tables", "ring/lines.csv"], "--tables"),
+        (["--tables", "out.csv"], "give a folder such as out"),
+        (["--tables", "deep/out.m"], "give a folder such as deep/out"),
+        (["--tables", "-"], "--tables - "),
+        (["--tables", "ring"], "holds a grid"),
+        (["--tables", "out", "--json", "out"], "same file"),
+        (["--json", "r.csv"], "--tables FOLDER writes .csv"),
+        (["--json", "r.parquet"], "--tables writes .parquet"),
+        (["--json", "r.xlsx"], "--tables writes .xlsx"),
         (["--json", "case.m"], "give another ending"),
         (["--certificate", "r.html"], "--report writes .html"),
         (["--checkpoint", "r.dss"], "give another ending"),
@@ -209,9 +219,9 @@ def test_an_output_that_fails_late_does_not_take_the_others_along(
         raise OSError(28, "No space left on device", "r.xlsx")
 
     monkeypatch.setattr("openpoint.results.export.to_excel", full)
-    done = command("reconfigure", ring, "--excel", "r.xlsx", "--csv", "tables", "--report", "r.html")
+    done = command("reconfigure", ring, "--tables", "r.xlsx", "--tables", "tables", "--report", "r.html")
     assert done.code == 74
-    assert "--excel r.xlsx was not written" in done.err
+    assert "--tables r.xlsx was not written" in done.err
     assert Path("tables/summary.csv").exists()
     assert Path("r.html").exists()
 
@@ -233,9 +243,9 @@ def test_a_lack_of_memory_is_no_fault_of_ours(command: Command, ring: Path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr("openpoint.results.export.to_excel", short)
-        done = command("reconfigure", ring, "--excel", "r.xlsx", "--json", "r.json")
+        done = command("reconfigure", ring, "--tables", "r.xlsx", "--json", "r.json")
     assert done.code == 74
-    assert "--excel r.xlsx was not written: the memory does not suffice" in done.err
+    assert "--tables r.xlsx was not written: the memory does not suffice" in done.err
     assert Path("r.json").exists()
     monkeypatch.setattr("openpoint.studies.reconfigure.study.prepare", short)
     done = command("reconfigure", ring)
@@ -248,9 +258,11 @@ def test_powerflow_shows_today(command: Command, ring: Path) -> None:
     assert done.code == 0, done.err
     assert "Lowest voltage:" in done.out
     assert "All limits hold." in done.out
-    done = command("powerflow", ring, "--json", "-", "--csv", "tables", "--excel", "p.xlsx", "--parquet", "tables")
+    done = command(
+        "powerflow", ring, "--json", "-", "--tables", "tables", "--tables", "p.xlsx", "--tables", "tables.parquet"
+    )
     jsonschema.validate(json.loads(done.out), published("powerflow"))
-    done = command("powerflow", ring, "--report", "flow.html", "--plot", "flow.svg")
+    done = command("powerflow", ring, "--report", "flow.html", "--report", "flow.svg")
     assert done.code == 0, done.err
     assert "written: flow.html, flow.svg" in done.out
     assert Path("flow.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -271,7 +283,7 @@ def test_powerflow_of_three_phases(name: str, lowest: str, loss: str, command: C
     shown = dict(line.split(":  ", 1) for line in done.out.splitlines() if ":  " in line)
     assert " ".join(shown["Lowest voltage"].split()) == lowest
     assert shown["Loss"].strip().startswith(loss)
-    done = command("powerflow", name, "--json", "-", "--csv", "tables")
+    done = command("powerflow", name, "--json", "-", "--tables", "tables")
     document = json.loads(done.out)
     jsonschema.validate(document, published("powerflow"))
     assert {row["phase"] for row in document["buses"]} == {"a", "b", "c"}
@@ -382,7 +394,7 @@ def test_what_changes_the_meaning_of_figures_stands_above_them(command: Command,
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_convert_keeps_the_grid(kind: str, command: Command, tmp_path: Path) -> None:
-    done = command("convert", "baran33", "tables", "--tables", kind)
+    done = command("convert", "baran33", "tables", "--format", kind)
     assert done.code == 0, done.err
     assert list((tmp_path / "tables").glob(f"*.{kind}"))
     assert openpoint.read("tables").equals(openpoint.read("baran33"))
@@ -416,7 +428,7 @@ def test_convert_does_not_write_over_its_source(command: Command) -> None:
     done = command("convert", "feeder.dss", "./feeder.dss")
     assert (done.code, Path("feeder.dss").read_text()) == (2, before)
     assert "would take the place of feeder.dss, which is read" in done.err
-    refused = command("convert", "ieee13", "other.dss", "--tables", "csv")
+    refused = command("convert", "ieee13", "other.dss", "--format", "csv")
     assert (refused.code, Path("other.dss").exists()) == (2, False)
 
 
@@ -509,7 +521,7 @@ def test_soft_limits_answer_where_nothing_keeps_them_and_say_which_are_broken(co
     assert "--soft-limits (soft_limits=True)" in hard.err
     assert "--ignore-limits current" in hard.err
     soft = command(
-        "reconfigure", ring, "--soft-limits", "--json", "result.json", "--csv", "tables", "--report", "r.html"
+        "reconfigure", ring, "--soft-limits", "--json", "result.json", "--tables", "tables", "--report", "r.html"
     )
     assert soft.code == 3
     assert "limits are not kept: current at" in soft.err

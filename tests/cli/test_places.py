@@ -49,9 +49,9 @@ def paths(**names: str) -> dict[str, Any]:
         (paths(json="soft.json", write="new.json"), ("--json", "--write")),
         (paths(json="there/x", certificate="alias/x"), ("--json", "--certificate")),
         (paths(json="X.json", certificate="x.JSON"), ("--json", "--certificate")),
-        (paths(csv="there", checklist="there/switch_plan.csv"), ("--csv", "--checklist")),
+        (paths(tables="there", checklist="there/switch_plan.csv"), ("--tables", "--checklist")),
         (paths(out="there", json="there/fleet.json"), ("--out", "--json")),
-        ({"new_state": "state", **paths(csv="state")}, ("--out", "--csv")),
+        ({"new_state": "state", **paths(tables="state")}, ("--out", "--tables")),
         ({"new_state": "state", **paths(checklist="state/lines.csv")}, ("--out", "--checklist")),
     ],
     ids=str,
@@ -69,7 +69,7 @@ def test_two_outputs_in_one_file_are_refused(given: dict[str, Any], options: tup
         (paths(json="hard.json"), "grid.json"),
         (paths(report="r.html", config="r.html"), "r.html"),
         (paths(json="f.csv", futures="f.csv"), "f.csv"),
-        (paths(csv=".", futures="f.csv"), "f.csv"),
+        (paths(tables=".", futures="f.csv"), "f.csv"),
         ({"states": ["grid.json", "f.csv"], **paths(checklist="f.csv")}, "f.csv"),
         (paths(certificate="proof", geojson="proof.part"), "proof.part"),
     ],
@@ -80,9 +80,9 @@ def test_an_output_in_the_place_of_an_input_is_refused(given: dict[str, Any], wh
         check(**given, force=True)
 
 
-@pytest.mark.parametrize("name", ["json", "excel", "report", "plot", "certificate", "checklist", "write", "table"])
+@pytest.mark.parametrize("name", ["json", "tables", "report", "certificate", "checklist", "write", "table"])
 def test_what_is_no_result_is_replaced_only_where_told(name: str) -> None:
-    ending = {"excel": ".xlsx", "report": ".html", "plot": ".png", "checklist": ".md", "table": ".csv"}.get(name, "")
+    ending = {"tables": ".xlsx", "report": ".html", "checklist": ".md", "table": ".csv"}.get(name, "")
     path = Path(f"mine{ending}")
     path.write_text("my own")
     with pytest.raises(OptionError, match=f"{path} is a file already; .* --force"):
@@ -94,10 +94,9 @@ def test_what_is_no_result_is_replaced_only_where_told(name: str) -> None:
 
 def test_a_folder_of_other_tables_is_replaced_only_where_told() -> None:
     Path("there/buses.csv").write_text("my own")
-    with pytest.raises(OptionError, match=r"--csv there holds buses.csv, which is no result; .* --force"):
-        check(csv=Path("there"))
-    check(csv=Path("there"), force=True)
-    check(parquet=Path("there"))
+    with pytest.raises(OptionError, match=r"--tables there holds buses.csv, which is no result; .* --force"):
+        check(tables=[Path("there")])
+    check(tables=[Path("there")], force=True)
     with pytest.raises(OptionError, match=r"--out there holds files already; .* --force"):
         check(new_state="there")
 
@@ -107,10 +106,10 @@ def test_a_folder_of_other_tables_is_replaced_only_where_told() -> None:
     [
         (paths(json="there"), "this is a folder"),
         (paths(json="grid.json/r.json"), "--json: cannot write into grid.json"),
-        (paths(csv="f.csv"), "give a folder such as f"),
-        (paths(excel="r.xls"), "must end in .xlsx"),
-        (paths(json="r.png"), "--plot writes .png"),
-        (paths(csv="-"), "only --json can write to the standard output"),
+        (paths(tables="f.csv"), "give a folder such as f"),
+        (paths(tables="r.xls"), "must end in .xlsx"),
+        (paths(json="r.png"), "--report writes .png"),
+        (paths(tables="-"), "only --json can write to the standard output"),
     ],
     ids=str,
 )
@@ -127,23 +126,23 @@ def test_a_device_takes_any_output() -> None:
 
 
 def test_a_result_replaces_an_earlier_one(command: Command) -> None:
-    outputs = ("--json", "r", "--csv", "tables", "--excel", "r.xlsx", "--report", "r.html", "--plot", "r.svg")
-    more = ("--certificate", "proof.gz", "--parquet", "tables")
+    outputs = ("--json", "r", "--tables", "tables", "--tables", "r.xlsx", "--report", "r.html", "--report", "r.svg")
+    more = ("--certificate", "proof.gz", "--tables", "tables.parquet")
     for _ in range(2):
         done = command("reconfigure", GRID, *outputs, *more)
         assert done.code == 0, done.err
     assert json.loads(Path("r").read_text(encoding="utf-8"))["study"] == "reconfigure"
-    for option, ending in (("--plot", "pdf"), ("--plot", "png"), ("--checklist", "csv")):
-        asked = ("powerflow", GRID) if option == "--plot" else ("plan", GRID, "8-10,9-11,7-16")
+    for option, ending in (("--report", "pdf"), ("--report", "png"), ("--checklist", "csv")):
+        asked = ("powerflow", GRID) if option == "--report" else ("plan", GRID, "8-10,9-11,7-16")
         for _ in range(2):
             done = command(*asked, option, f"l.{ending}")
             assert done.code in (0, 3), done.err
 
 
 def test_every_output_that_a_full_disk_does_not_take_is_named(command: Command, ring: Path) -> None:
-    outputs = {"--json": "r", "--csv": "tables", "--excel": "r.xlsx", "--report": "r.html"}
-    outputs |= {"--write": "copy/", "--plot": "r.svg"}
-    asked = ("reconfigure", ring, *(text for pair in outputs.items() for text in pair), "--force")
+    tables = [("--tables", name) for name in ("tables", "tables.parquet", "r.xlsx")]
+    outputs = [("--json", "r"), *tables, ("--report", "r.html"), ("--report", "r.svg"), ("--write", "copy/")]
+    asked = ("reconfigure", ring, *(text for pair in outputs for text in pair), "--force")
     assert command(*asked).code == 0
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -154,7 +153,7 @@ def test_every_output_that_a_full_disk_does_not_take_is_named(command: Command, 
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert done.code == 74
     assert "Loss" in done.out
-    for option, name in outputs.items():
+    for option, name in outputs:
         assert f"error: {option} {name.rstrip('/')} was not written: " in done.err
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
@@ -209,9 +208,9 @@ def test_options_that_other_commands_would_ignore_are_refused(command: Command) 
         assert said in done.err
 
 
-@pytest.mark.parametrize("option", ["report", "plot"])
-def test_a_picture_without_matplotlib_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["r.html", "r.png"])
+def test_a_picture_without_matplotlib_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     check(**paths(json="r.json"))
     with pytest.raises(MissingExtraError, match="'matplotlib': pip install"):
-        check(**paths(**{option: "r.html"}))
+        check(**paths(report=name))

@@ -229,7 +229,7 @@ def test_a_page_in_brief_has_all_but_its_pictures() -> None:
     assert told[4:10] == ["Gap:    0 %", "", "What", "open: a, b", "one", "two"]
     assert [line.split() for line in told[10:13]] == [["All:"], ["name", "kW"], ["[red]0", "0.0"]]
     assert len(told) == 12 + ROWS_SHOWN + 1
-    assert told[-1] == "  and 3 more; --json, --csv and --report list all"
+    assert told[-1] == "  and 3 more; --json, --tables and --report list all"
 
 
 def test_every_shape_of_result_is_told(any_result: ReconfigureResult) -> None:

@@ -64,7 +64,7 @@ STUDIES: dict[str, Callable[[], Any]] = {
     "day": lambda: ring_days.prepared(topology="fixed").solve(),
     "powerflow": lambda: openpoint.run_powerflow(ring()),
     "enclose": lambda: openpoint.enclose(ring()),
-    "secure": lambda: openpoint.secure(ring(), failures_per_branch_year=0.1),
+    "secure": lambda: openpoint.secure(ring(), failures="branch=0.1"),
     "compare": lambda: openpoint.compare(ring(), "reconfigure", {"free": {}, "none": {"max_changes": 0}}),
     "plan": lambda: openpoint.switch_plan(ring(), openpoint.reconfigure(ring()).open_branches),
     "harden": lambda: openpoint.harden(ring(), any_lines=1, budget_usd=0.0, value_of_information=False),

@@ -58,7 +58,7 @@ def test_it_is_a_command_with_its_options() -> None:
 
 def test_its_result_is_written_in_the_shape_that_is_published(tmp_path: Path) -> None:
     file, report, tables = tmp_path / "demand.json", tmp_path / "demand.html", tmp_path / "tables"
-    asked = ("--least-kw", "200", "--json", str(file), "--report", str(report), "--csv", str(tables))
+    asked = ("--least-kw", "200", "--json", str(file), "--report", str(report), "--tables", str(tables))
     openpoint("demand", "baran33", *asked)
     document = json.loads(file.read_text(encoding="utf-8"))
     schema = json.loads(openpoint("schema", "demand"))

@@ -236,7 +236,9 @@ def convert(
         str,
         typer.Argument(metavar="FOLDER", help="Where the tables go, or a file .xlsx or .dss.", show_default=False),
     ],
-    tables: Annotated[Tables | None, typer.Option(help="Format of the tables in a folder.  [default: csv]")] = None,
+    tables: Annotated[
+        Tables | None, typer.Option("--format", help="Format of the tables in a folder.  [default: csv]")
+    ] = None,
     balanced: Annotated[
         bool,
         typer.Option(

@@ -51,10 +51,6 @@ PvOption = Annotated[
         rich_help_panel=READING,
     ),
 ]
-PlotOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Draw the result, .png, .svg or .pdf; KIND.png draws that kind of picture."),
-]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors (and --json -).")
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 from openpoint.atomic import write_text
 from openpoint.cli.guard import not_written
 from openpoint.cli.options import ForceOption
-from openpoint.cli.places import STDOUT
+from openpoint.cli.places import PAGES, STDOUT
 from openpoint.cli.streams import failure_of_output
 from openpoint.twostage.interrupt import finishing
 
@@ -36,16 +37,23 @@ class Outputs:
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is the standard output.")
     ] = None
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FOLDER", help="Write its tables as CSV files.")] = None
-    parquet: Annotated[
-        Path | None, typer.Option("--parquet", metavar="FOLDER", help="Write its tables as Parquet files.")
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write its tables: .xlsx as a workbook, else a folder of CSV files, or of Parquet files where its "
+            "name ends in .parquet; repeatable.",
+        ),
     ] = None
-    excel: Annotated[Path | None, typer.Option("--excel", metavar="FILE", help="Write it as a workbook, .xlsx.")] = None
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a self-contained page with pictures, .html.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a self-contained page with pictures, .html, or a picture alone, .png, .svg or .pdf, KIND.png "
+            "of that kind; repeatable.",
+        ),
     ] = None
     force: ForceOption = False
-    plot: Path | None = None
     certificate: Path | None = None
     checkpoint: Path | None = None
 
@@ -78,16 +86,11 @@ class Outputs:
 
         if self.json is not None:
             yield "--json", self.json, lambda path: write_document(path, result.to_json())
-        if self.csv is not None:
-            yield "--csv", self.csv, lambda path: export.to_csv(result, path)
-        if self.parquet is not None:
-            yield "--parquet", self.parquet, lambda path: export.to_parquet(result, path)
-        if self.excel is not None:
-            yield "--excel", self.excel, lambda path: export.to_excel(result, path)
-        if self.report is not None:
-            yield "--report", self.report, lambda path: _write_report(result, path)
-        if self.plot is not None:
-            yield "--plot", self.plot, lambda path: _write_plot(result, path)
+        writers = {".xlsx": export.to_excel, ".parquet": export.to_parquet}
+        for path in self.tables or ():
+            yield "--tables", path, partial(writers.get(path.suffix.lower(), export.to_csv), result)
+        for path in self.report or ():
+            yield "--report", path, partial(_write_report, result)
 
 
 def write_document(path: Path, text: str) -> None:
@@ -106,12 +109,11 @@ def write_document(path: Path, text: str) -> None:
 
 
 def _write_report(result: Result, path: Path) -> None:
-    from openpoint.results.base import report_html
+    if path.suffix.lower() in PAGES:
+        from openpoint.results.base import report_html
 
-    write_text(path, report_html(result))
+        write_text(path, report_html(result))
+    else:
+        from openpoint.report.figure import save
 
-
-def _write_plot(result: Result, path: Path) -> None:
-    from openpoint.report.figure import save
-
-    save(result, path, path.stem if path.stem in result.kinds else "")
+        save(result, path, path.stem if path.stem in result.kinds else "")

@@ -12,7 +12,7 @@ import os
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,12 @@ from openpoint.cli.streams import failure_of_output
 from openpoint.errors import OptionError, require_extra
 
 STDOUT = Path("-")
+PAGES, PICTURES = (".html", ".htm"), (".png", ".svg", ".pdf")
 # Endings that say what a file holds, and the option that writes such a file.
 _OTHERS = {
-    ".csv": "--csv FOLDER",
-    ".parquet": "--parquet FOLDER",
-    ".xlsx": "--excel",
-    ".html": "--report",
-    ".htm": "--report",
-    **dict.fromkeys((".png", ".svg", ".pdf"), "--plot"),
+    ".csv": "--tables FOLDER",
+    **dict.fromkeys((".parquet", ".xlsx"), "--tables"),
+    **dict.fromkeys((*PAGES, *PICTURES), "--report"),
     **dict.fromkeys((".m", ".dss", ".pos", ".toml", ".xls", ".ods"), ""),
 }
 _HEAD = 4096
@@ -42,6 +40,7 @@ class Place:
     Attributes:
         option: by its name. path: the file or folder. endings: of its name, one of which it must have; none = any that
             is not that of another kind of file. folder: whether tables go into it, or a grid may.
+        form: of these tables, `csv` or `parquet`.
         replaces: whether a new result takes the place of an earlier one; else only with `--force`.
         beside: other files that are written on the way.
     """
@@ -50,6 +49,7 @@ class Place:
     path: Path
     endings: tuple[str, ...] | None = ()
     folder: bool = False
+    form: str = ""
     replaces: bool = True
     beside: tuple[Path, ...] = ()
 
@@ -57,13 +57,17 @@ class Place:
         return f"{self.option} {self.path}".strip()
 
 
-_KINDS: dict[str, partial[Place]] = {
+def _of_tables(path: Path) -> Place:
+    ending = path.suffix.lower()
+    if ending in (".xlsx", ".xls", ".ods"):
+        return Place("--tables", path, endings=(".xlsx",))
+    return Place("--tables", path, folder=True, form="parquet" if ending == ".parquet" else "csv")
+
+
+_KINDS: dict[str, Callable[[Path], Place]] = {
     "json": partial(Place, "--json"),
-    "csv": partial(Place, "--csv", folder=True),
-    "parquet": partial(Place, "--parquet", folder=True),
-    "excel": partial(Place, "--excel", endings=(".xlsx",)),
-    "report": partial(Place, "--report", endings=(".html", ".htm")),
-    "plot": partial(Place, "--plot", endings=(".png", ".svg", ".pdf")),
+    "tables": _of_tables,
+    "report": partial(Place, "--report", endings=(*PAGES, *PICTURES)),
     "certificate": partial(Place, "--certificate"),
     "checkpoint": partial(Place, "--checkpoint"),
     "checklist": partial(Place, "--checklist", endings=(".html", ".htm", ".md", ".csv")),
@@ -86,7 +90,7 @@ def check_options(given: Mapping[str, Any], *, force: bool) -> None:
         OptionError: the first fault, with the options and what to do.
         MissingExtraError: a report or picture is asked for without the package that draws it.
     """
-    if given.get("report") is not None or given.get("plot") is not None:
+    if given.get("report"):
         require_extra("matplotlib", "report", "A report or picture")
     places = [_KINDS[name](value if isinstance(value, Path) else Path(value)) for name, value in _written(given)]
     others = [value for name, value in given.items() if name not in _KINDS]
@@ -115,7 +119,9 @@ def check_places(places: Iterable[Place], read: Iterable[Path], *, force: bool) 
 
 
 def _written(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((name, given[name]) for name in _KINDS if given.get(name) is not None)
+    for name in _KINDS:
+        if (value := given.get(name)) is not None:
+            yield from ((name, each) for each in (value if isinstance(value, list) else [value]))
 
 
 def _paths(value: object) -> Iterator[Path]:
@@ -161,8 +167,8 @@ def _check_name(place: Place) -> None:
             raise OptionError(f"{place}: a grid is written as a folder of tables, .xlsx or .dss")
         return
     if place.folder:
-        if named := file_ending(path):
-            instead = {"--out": "; one result is written by --json, --report, --csv, a grid by --write"}
+        if (named := file_ending(path)) and (place.form, ending) != ("parquet", ".parquet"):
+            instead = {"--out": "; one result is written by --json, --report, --tables, a grid by --write"}
             remedy = f"give a folder such as {path.with_suffix('')}, or make one of that name before"
             what = f"it writes a folder, not one {named} file{instead.get(place.option, '')}; {remedy}"
             raise OptionError(f"{place}: {what}")
@@ -195,8 +201,7 @@ def _check_apart(places: list[Place]) -> None:
     for place in places:
         for path in (place.path, *place.beside):
             other = taken.setdefault(_identity(path), place)
-            tables = {"--csv", "--parquet"} == {other.option, place.option}
-            if other is not place and not tables and path != Path(os.devnull):
+            if other is not place and path != Path(os.devnull):
                 raise OptionError(f"{other} and {place} would write to the same file, {path}; give each its own name")
     for folder in (place for place in places if place.folder or place.path.suffix == ""):
         for place in places:
@@ -216,8 +221,7 @@ def _check_not_read(place: Place, read: Path, *, force: bool) -> None:
         if not force:
             raise OptionError(f"{place}: the grid is read from there; give another name, or --force to change it there")
         return
-    tables = {"--csv": ".csv", "--parquet": ".parquet"}.get(place.option)
-    among = read.suffix == tables and _identity(place.path) == _identity(read.parent)
+    among = place.form and read.suffix == f".{place.form}" and _identity(place.path) == _identity(read.parent)
     within = read.is_dir() and _identity(place.path.parent) == _identity(read)
     known = place.path.name.lower() in TABLE_FILES | {HEAD} or (place.path.is_file() and not _is_result(place))
     if same or among or (within and known):
@@ -248,8 +252,9 @@ def _names_in(folder: Place) -> set[str]:
         return {"fleet.csv", "fleet.parquet", "fleet.json", "index.html", "grids"}
     if not folder.replaces:
         return {HEAD, *TABLE_FILES}
-    ending = folder.option.removeprefix("--")
-    return {f"{name}.{ending}" for name in ("summary", *(name for study in STUDIES for name in study.shape.tables))}
+    return {
+        f"{name}.{folder.form}" for name in ("summary", *(name for study in STUDIES for name in study.shape.tables))
+    }
 
 
 def _is_result(place: Place) -> bool:
@@ -262,7 +267,7 @@ def _is_result(place: Place) -> bool:
             ends = head + file.read()
         if place.option == "--json":
             return b'"study": "' in head and b'"version": "' in head
-        if place.option == "--excel":
+        if place.option == "--tables":
             return b'<sheet name="summary"' in zipfile.ZipFile(path).read("xl/workbook.xml")
         if place.option == "--certificate":
             with gzip.open(path) as packed:

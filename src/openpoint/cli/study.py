@@ -20,7 +20,7 @@ from openpoint.cli.completion import complete_grids
 from openpoint.cli.config import configured
 from openpoint.cli.groups import grouped, with_parameters
 from openpoint.cli.guard import guarded
-from openpoint.cli.options import GRIDS, GeojsonOption, PlotOption, PvOption, QuietOption
+from openpoint.cli.options import GRIDS, GeojsonOption, PvOption, QuietOption
 from openpoint.cli.outputs import Outputs
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Option, Output, asked, declared, default_of
@@ -84,7 +84,6 @@ def register(app: typer.Typer, study: Study) -> None:
         grid: Any,
         *,
         outputs: Outputs,
-        plot: Path | None,
         geojson: Path | None = None,
         pv: str | None = None,
         quiet: bool,
@@ -93,9 +92,7 @@ def register(app: typer.Typer, study: Study) -> None:
         given = {name: _plain(value) for name, value in values.items()}
         files = [(each, given.pop(each.name)) for each in question.outputs]
         reads = {"geojson": geojson, "pv": _plain(pv) or "hold"}
-        wanted = _Wanted(
-            replace(outputs, plot=plot), [(each, Path(path)) for each, path in files if path is not None], quiet
-        )
+        wanted = _Wanted(outputs, [(each, Path(path)) for each, path in files if path is not None], quiet)
         try:
             return run(study, grid, asked(question, given), reads, wanted)
         except OptionError as error:
@@ -207,7 +204,6 @@ def _parameters(study: Study) -> Iterator[inspect.Parameter]:
     for name in question.reads:
         yield _parameter(name, *_READS[name])
     yield _parameter("outputs", Outputs)
-    yield _parameter("plot", PlotOption, None)
     yield _parameter("quiet", QuietOption, False)
 
 

@@ -33,8 +33,8 @@ def test_it_tells_what_moves_and_what_it_is_worth(command: Command, folder: Path
 
 
 def test_it_writes_the_result_and_the_grid_in_its_new_state(command: Command, folder: Path, tmp_path: Path) -> None:
-    outputs = ("--json", tmp_path / "a.json", "--csv", tmp_path / "tables", "--report", tmp_path / "a.html")
-    done = command("dispatch", folder, *outputs, "--out", tmp_path / "new", "--plot", tmp_path / "a.svg")
+    outputs = ("--json", tmp_path / "a.json", "--tables", tmp_path / "tables", "--report", tmp_path / "a.html")
+    done = command("dispatch", folder, *outputs, "--out", tmp_path / "new", "--report", tmp_path / "a.svg")
     assert done.code == 0
     document = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     jsonschema.validate(document, published("dispatch"))
@@ -75,7 +75,7 @@ def test_what_nothing_keeps_ends_with_its_own_code(command: Command, folder: Pat
 
 
 def test_a_front_is_told_a_row_a_point(command: Command, folder: Path, tmp_path: Path) -> None:
-    done = command("dispatch-front", folder, "losses,moves", "--plot", tmp_path / "front.svg")
+    done = command("dispatch-front", folder, "losses,moves", "--report", tmp_path / "front.svg")
     assert done.code == 0
     assert "The least losses at each bound of moves" in done.out
     assert (tmp_path / "front.svg").exists()

@@ -37,7 +37,7 @@ def test_bad_options_end_with_a_remedy(command: Command, options: tuple[str, ...
 
 
 def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
-    outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--plot", tmp_path / "voltages.svg")
+    outputs = ("--json", tmp_path / "a.json", "--report", tmp_path / "a.html", "--report", tmp_path / "voltages.svg")
     done = command("dispatch-day", "baran33", *DAY, "--v-min", "0.9", *outputs)
     assert "day baran33-day: 24 periods (24 h)" in done.out
     assert "What is decided when" in done.out
@@ -52,7 +52,7 @@ def test_it_tells_and_writes_the_day(command: Command, tmp_path: Path) -> None:
 def test_the_rest_of_the_day_begins_with_what_was_measured(command: Command, tmp_path: Path) -> None:
     (tmp_path / "measured.csv").write_text("kind,name,energy_kwh,p_kw\nstore,storage6,1400,\ngenerator,gas6,,700\n")
     where = ("--now", "22:00", "--state", tmp_path / "measured.csv", "--json", tmp_path / "a.json")
-    done = command("dispatch-day", "baran33", *DAY, *where, "--csv", tmp_path / "tables")
+    done = command("dispatch-day", "baran33", *DAY, *where, "--tables", tmp_path / "tables")
     assert "day baran33-day from 22 on: 2 periods (2 h)" in done.out
     assert "From 22 on; 22 h have passed. All figures are of the rest alone." in done.out
     assert "'storage14', 'storage32', 'ev17', 'ev33': not measured at 22" in done.err

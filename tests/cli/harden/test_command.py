@@ -101,8 +101,8 @@ def test_all_outputs_are_written(command: Command, ring: Path, storm: Path, tmp_
     out = tmp_path / "made" / "here"
     done = command(
         *("harden", ring, "--disasters", storm, "--budget", 400, "--quiet", "--json", out / "r.json"),
-        *("--csv", out / "csv", "--parquet", out / "parquet", "--excel", out / "r.xlsx"),
-        *("--report", out / "r.html", "--plot", out / "r.svg"),
+        *("--tables", out / "csv", "--tables", out / "p.parquet", "--tables", out / "r.xlsx"),
+        *("--report", out / "r.html", "--report", out / "r.svg"),
     )
     assert done.code == 0, done.err
     assert not done.out
@@ -111,7 +111,7 @@ def test_all_outputs_are_written(command: Command, ring: Path, storm: Path, tmp_
     assert summary["hardened_branches"].item() == " ".join(found["hardened_branches"])
     assert summary["cost_usd"].item() == pytest.approx(found["cost_usd"])
     names = ("disasters", "buses", "branches", "sources", "violations", "iterations")
-    assert all(pl.read_parquet(out / "parquet" / f"{name}.parquet").height == len(found[name]) for name in names)
+    assert all(pl.read_parquet(out / "p.parquet" / f"{name}.parquet").height == len(found[name]) for name in names)
     assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.svg"))
 
 
@@ -191,7 +191,7 @@ def test_the_value_of_information_can_be_left_out(command: Command, ring: Path, 
         (("--disasters", "storms:3", "--method", "benders"), "ccg"),
         (("--disasters", "storms:3", "--gap", 2), "gap"),
         (("--disasters", "storms:3", "--v-min", 1.2, "--v-max", 1.1), "v_min_pu"),
-        (("--disasters", "storms:3", "--report", "r.pdf"), "--report"),
+        (("--disasters", "storms:3", "--report", "r.txt"), "--report"),
     ],
 )
 def test_bad_options_end_with_2_and_a_way_out(

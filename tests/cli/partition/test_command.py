@@ -47,7 +47,7 @@ def test_json_alone_on_the_standard_output(command: Command) -> None:
 def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
     folder, case = tmp_path / "tables", "± {}: --uncertainty {0.25,0} --uncertain-loads " + SIX
     page = tmp_path / "levels.html"
-    done = command("compare", "ieee37-microgrids", "partition", "--case", case, "--csv", folder, "--report", page)
+    done = command("compare", "ieee37-microgrids", "partition", "--case", case, "--tables", folder, "--report", page)
     assert done.code == 0, done.err
     figures = pl.read_csv(folder / "figures.csv").filter(pl.col("figure") == "served_kw")
     assert dict(figures.select("case", "value").iter_rows()) == {"± 0.25": 547.0, "± 0": 1742.0}

@@ -31,7 +31,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_day_is_written_in_every_format_and_shown(command: Command, case: Path, tmp_path: Path) -> None:
     options = ("--uncertainty", 0.1, "--max-actions", 9, "--keep-energised", "--priorities", case / "weights.csv")
-    files = ("--json", tmp_path / "plan.json", "--csv", tmp_path / "csv", "--excel", tmp_path / "plan.xlsx")
+    files = ("--json", tmp_path / "plan.json", "--tables", tmp_path / "csv", "--tables", tmp_path / "plan.xlsx")
     done = command("partition-steps", case / "grid", case / "day", *options, *files)
     assert done.code == 0, done.err
     document = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))

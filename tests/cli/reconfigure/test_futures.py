@@ -64,8 +64,8 @@ def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_
     out = tmp_path / "out"
     done = command(
         *("reconfigure-futures", ring, table, "--sample", table, "--quiet", "--json", out / "r.json"),
-        *("--csv", out / "csv", "--parquet", out / "parquet", "--excel", out / "r.xlsx"),
-        *("--report", out / "r.html", "--plot", out / "r.png"),
+        *("--tables", out / "csv", "--tables", out / "p.parquet", "--tables", out / "r.xlsx"),
+        *("--report", out / "r.html", "--report", out / "r.png"),
     )
     assert done.code == 0, done.err
     assert not done.out
@@ -74,8 +74,8 @@ def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_
     assert summary["futures_count"].item() == summary["sample_count"].item() == 2
     for name in ("plans", "futures", "sample", "buses", "branches", "violations", "iterations"):
         assert (out / "csv" / f"{name}.csv").exists()
-        assert (out / "parquet" / f"{name}.parquet").exists()
-    assert pl.read_parquet(out / "parquet" / "futures.parquet")["future"].to_list() == ["A busy", "C busy"]
+        assert (out / "p.parquet" / f"{name}.parquet").exists()
+    assert pl.read_parquet(out / "p.parquet" / "futures.parquet")["future"].to_list() == ["A busy", "C busy"]
     assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.png"))
 
 

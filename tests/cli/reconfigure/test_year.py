@@ -37,8 +37,8 @@ def test_every_output_is_written_in_the_published_shape(
 ) -> None:
     out = tmp_path / "out"
     done = command(
-        *("reconfigure-year", ring, table, "--quiet", "--json", out / "r.json", "--csv", out / "csv"),
-        *("--report", out / "r.html", "--plot", out / "r.svg", "--excel", out / "r.xlsx"),
+        *("reconfigure-year", ring, table, "--quiet", "--json", out / "r.json", "--tables", out / "csv"),
+        *("--report", out / "r.html", "--report", out / "r.svg", "--tables", out / "r.xlsx"),
     )
     assert done.code == 0, done.err
     document = json.loads((out / "r.json").read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ def test_the_blocks_are_shown_and_written_in_the_published_shape(
     blocks.write_text(BLOCKS, encoding="utf-8")
     done = command(
         *("reconfigure-seasons", ring, table, blocks, "--switchings-a-year", 2),
-        *("--json", out / "r.json", "--csv", out / "csv", "--report", out / "r.html", "--plot", out / "r.svg"),
+        *("--json", out / "r.json", "--tables", out / "csv", "--report", out / "r.html", "--report", out / "r.svg"),
     )
     assert done.code == 0, done.err
     assert "year: 3 steps, 8,760 h, 2 blocks" in done.out

@@ -13,7 +13,7 @@ from tests.cli.conftest import Command
 
 
 def test_the_command(command: Command) -> None:
-    done = command("secure", "baran33", "--failures-per-branch", "0.1", "--json", "out.json", "--csv", "tables")
+    done = command("secure", "baran33", "--failures", "branch=0.1", "--json", "out.json", "--tables", "tables")
     assert done.code == 0
     assert "of 32 faults in today's state 11 leave load without supply until the repair." in done.out
     document = json.loads(Path("out.json").read_text())

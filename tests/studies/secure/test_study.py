@@ -96,9 +96,7 @@ def test_rates_come_from_the_table_then_the_length_then_the_branch() -> None:
     grid = openpoint.read("baran33")
     lines = grid.lines.with_columns(length_km=pl.when(pl.col("name") == "1").then(None).otherwise(2.0))
     data = Reliability.of(rates={"branch": ["2"], "failures_per_year": [0.5]})
-    result = openpoint.secure(
-        grid.with_tables(lines=lines), reliability=data, failures_per_km_year=0.1, failures_per_branch_year=0.3
-    )
+    result = openpoint.secure(grid.with_tables(lines=lines), reliability=data, failures={"km": 0.1, "branch": 0.3})
     rates = dict(result.faults.select("name", "failures_per_year").iter_rows())
     assert (rates["1"], rates["2"], rates["3"]) == (0.3, 0.5, 0.2)
     assert result.saidi_h_per_year is None  # nobody said how many customers there are
@@ -125,7 +123,7 @@ def test_what_is_remote_is_switched_sooner() -> None:
         result = openpoint.secure(
             grid.with_tables(lines=lines),
             reliability=data,
-            failures_per_branch_year=0.1,
+            failures="branch=0.1",
             switching_h=1.0,
             remote_switching_h=0.1,
         )
@@ -135,7 +133,7 @@ def test_what_is_remote_is_switched_sooner() -> None:
     every = grid.lines["name"].to_list()
     some = hours(["13", "34", "35", "37"])
     assert hours(every) < some < hours([])
-    assert hours([]) == openpoint.secure(grid, reliability=data, failures_per_branch_year=0.1).saidi_h_per_year
+    assert hours([]) == openpoint.secure(grid, reliability=data, failures="branch=0.1").saidi_h_per_year
     with pytest.raises(OptionError, match="above switching_h"):
         openpoint.secure(grid, remote_switching_h=2.0)
 
@@ -172,7 +170,7 @@ def test_tables_of_other_names_are_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "customers.csv").write_text("bus,customers\n14,1\n")
     (tmp_path / "lines.csv").write_text("a table of the grid\n")
     (tmp_path / "notes.txt").write_text("anything\n")
-    assert openpoint.secure("baran33", reliability=tmp_path, failures_per_branch_year=0.1).saidi_h_per_year > 0.0
+    assert openpoint.secure("baran33", reliability=tmp_path, failures="branch=0.1").saidi_h_per_year > 0.0
     (tmp_path / "rate.csv").write_text("branch,failures_per_year\n2,0.1\n")
     (tmp_path / "kunden.csv").write_text("bus,customers\n15,1\n")
     with pytest.raises(InputError, match=r"kunden\.csv: .* is not read\. Files are named customers\.csv") as caught:
@@ -245,7 +243,7 @@ def test_more_than_ties_restores_more() -> None:
 
 def test_the_page_says_what_the_result_says() -> None:
     data = Reliability.of({"bus": ["14"], "customers": [120]})
-    result = openpoint.secure("baran33", reliability=data, failures_per_branch_year=0.1)
+    result = openpoint.secure("baran33", reliability=data, failures="branch=0.1")
     page = Page(render(result))
     assert result.saidi_h_per_year is not None
     for said in ("of 32 faults in today's state 11 leave load", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
@@ -270,11 +268,11 @@ def test_wrong_numbers_and_unknown_names_are_told_at_once(tmp_path: Path) -> Non
 
 
 def test_switching_that_takes_longer_than_a_repair_is_doubted() -> None:
-    options = {"failures_per_branch_year": 0.1, "switching_h": 60.0}
+    options = {"failures": "branch=0.1", "switching_h": 60.0}
     told = [note for note in openpoint.secure("baran33", **options).notes if "hours, not minutes" in note]
     assert len(told) == 1
     assert "switching takes 60 h and a repair 4 h" in told[0]
-    assert not any("hours" in note for note in openpoint.secure("baran33", failures_per_branch_year=0.1).notes)
+    assert not any("hours" in note for note in openpoint.secure("baran33", failures="branch=0.1").notes)
     lowest = openpoint.reconfigure_secure("baran33", minimize="ens", time_limit_s=0.0, **options)
     assert sum("hours, not minutes" in note for note in lowest.notes) == 1
 
@@ -289,7 +287,7 @@ def check(seed: int) -> None:
     grid, data = random_secured(seed)
     breakers = random_breakers(seed, grid) if seed % 2 else {}
     data = replace(data, breakers=pl.DataFrame({"branch": list(breakers), "end": list(breakers.values())}))
-    result = openpoint.secure(grid, reliability=data, failures_per_km_year=0.1, switching_h=0.5, repair_h=3.0)
+    result = openpoint.secure(grid, reliability=data, failures="km=0.1", switching_h=0.5, repair_h=3.0)
     found = {row["name"]: row for row in result.faults.iter_rows(named=True)}
     load = dict(zip(result.buses["name"], result.buses["load_kw"], strict=True))
     customers = dict(data.customers.iter_rows())

@@ -48,7 +48,7 @@ def _show_block(out: Console, block: m.Block) -> None:
         rows = [[words.safe(cell) for cell in row] for row in _cells(block)]
         show_rows(out, [[words.safe(column.heading) for column in block.columns], *rows], numbers, head=True)
         if (more := len(block.rows) - ROWS_SHOWN) > 0:
-            out.print(Text(f"  and {more} more; --json, --csv and --report list all"))
+            out.print(Text(f"  and {more} more; --json, --tables and --report list all"))
 
 
 def _cells(table: m.Table) -> Iterator[list[str]]:

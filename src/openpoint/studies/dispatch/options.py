@@ -142,7 +142,7 @@ Examples:
   openpoint dispatch my_grid/ --minimize losses=1,balance=0.2
   openpoint dispatch my_grid/ --minimize cost --at-most changes=4 --out new_state/
   openpoint dispatch my_grid/ --certificate proof.gz    (openpoint verify my_grid/ proof.gz)
-  openpoint dispatch my_grid/ --csv tables/    (actions.csv is the list for the control room)
+  openpoint dispatch my_grid/ --tables tables/    (actions.csv is the list for the control room)
 
 \b
 Other questions about states:

@@ -72,7 +72,7 @@ class HardenResult(Answer):
         if self.cost_usd is None:
             return ""
         return (
-            "What to switch after each disaster: --json or --csv, table branches; --report FILE.html draws every "
+            "What to switch after each disaster: --json or --tables, table branches; --report FILE.html draws every "
             "disaster."
         )
 

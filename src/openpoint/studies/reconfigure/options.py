@@ -133,7 +133,7 @@ Examples:
   openpoint reconfigure case33bw.m --json result.json --report report.html
   openpoint reconfigure net.json --open "tie 7" --close feeder1 --max-changes 4
   openpoint reconfigure station.m --switchable T1,T2
-  openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --plot answer.svg
+  openpoint reconfigure my_grid/ --v-min 0.95 --time-limit 60 --report answer.svg
   openpoint reconfigure das70 --method extensive:scip
   openpoint reconfigure baran33 --certificate proof.gz
   openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600

@@ -207,7 +207,7 @@ def answer(
     """
     customers = customers_of(network, data)
     known = bool(data.customers.height)
-    rates, unrated = failure_rates(grid, network, data, options.failures_per_km_year, options.failures_per_branch_year)
+    rates, unrated = failure_rates(grid, network, data, *options.rates)
     repair_h = by_name(data.rates, "branch", "repair_h", network.branch_names, options.repair_h)
     times = None
     if rates is not None:

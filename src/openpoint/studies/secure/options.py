@@ -79,7 +79,7 @@ Examples:
   openpoint secure baran33 --open 7,9,14,32,37 --emergency loading=120
   openpoint secure baran33 --switchings 3 --any-switching
   openpoint secure station.m --switchable "CB*"
-  openpoint secure my_grid.m --reliability data/ --failures-per-km 0.05 --report report.html
+  openpoint secure my_grid.m --reliability data/ --failures km=0.05 --report report.html
 
 \b
 Exit codes:

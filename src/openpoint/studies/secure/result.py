@@ -61,7 +61,7 @@ class SecureResult(Result):
     def hint(self) -> str:
         if not (self.counts["restored"] or self.counts["partly restored"]):
             return ""
-        return "What to switch after each fault: --json or --csv, table faults; --report FILE.html draws the grid."
+        return "What to switch after each fault: --json or --tables, table faults; --report FILE.html draws the grid."
 
     @cached_property
     def counts(self) -> dict[str, int]:

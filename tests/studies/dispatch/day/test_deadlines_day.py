@@ -37,7 +37,7 @@ def prices() -> Day:
 
 def ready(way: str, **options: Any) -> PreparedDay:
     if way == "switching":
-        asked = DayOptions(**{"topology": "hourly", "switching_price": 0.01, "gap": 1e-9, **options})
+        asked = DayOptions(**{"topology": "hourly", "prices": {"switching": 0.01}, "gap": 1e-9, **options})
         return prepare_day(bare(), prices(), asked)
     given = {"topology": "once" if way == "search" else "fixed", "method": way, **ROBUST, **options}
     return prepare_day(small(), day(flexible_loads=[]), DayOptions(**given))

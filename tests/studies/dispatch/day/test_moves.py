@@ -60,7 +60,7 @@ def least(run: PreparedDay, price: float, *, once: bool) -> tuple[float, int]:
 
 @pytest.mark.parametrize(("often", "price"), [("hourly", 0.0), ("hourly", 2.0), ("hourly", 40.0), ("once", 2.0)])
 def test_moves_cost_what_all_sequences_say(often: str, price: float) -> None:
-    run = ready(positions=often, moving_price=price)
+    run = ready(positions=often, prices={"moving": price})
     cost, moved = least(run, price, once=often == "once")
     result = run.solve()
     assert result.objective_usd == pytest.approx(cost, rel=1e-5)

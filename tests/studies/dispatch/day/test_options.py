@@ -23,9 +23,11 @@ from tests.builders.days import prepared
         ({"topology": "daily"}, "topology is 'daily'; give 'fixed', 'once' or 'hourly'"),
         ({"max_changes": -1}, "max_changes is -1; give 0 or more"),
         ({"topology": "fixed", "max_changes": 2}, "topology='fixed' has none"),
-        ({"switching_price": -1.0}, "switching_price is -1; give 0 or more"),
-        ({"shift_buses": 1.2}, "give 0 to 1, such as 0.1"),
-        ({"shift_time": "some"}, "shift_time is 'some'"),
+        ({"prices": {"switching": -1.0}}, "prices of switching is -1; give 0 or more"),
+        ({"prices": "energy=1"}, "the prices are switching, moving, loss"),
+        ({"shift": {"buses": 1.2}}, "give 0 to 1, such as 0.1"),
+        ({"shift": "time=some"}, "shift of time is 'some'"),
+        ({"shift": "time"}, "shift says nothing of time"),
         ({"samples": 10}, "samples draws days from what is uncertain"),
         ({"futures": 5}, "nothing is; give uncertain, too, or a table of futures"),
         ({"futures": 0, "uncertain": "load=0.1"}, "futures is 0; give DayFutures, a Polars frame"),
@@ -53,7 +55,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_options_become_the_question() -> None:
-    question = prepared(topology="once", max_changes=3, switching_price=5.0, shift_buses=0.15).question
+    question = prepared(topology="once", max_changes=3, prices="switching=5", shift="buses=0.15").question
     assert question.topology is Cadence.ONCE
     assert question.max_changes == 3
     assert question.cost.change * question.network.s_base_kva == pytest.approx(5.0)

@@ -32,8 +32,7 @@ def short() -> DispatchDayResult:
         now="18",
         uncertain="load=0.1",
         budget=1,
-        shift_buses=0.1,
-        shift_time=0.05,
+        shift="buses=0.1,time=0.05",
         source_max_kw=100.0,
     )
 

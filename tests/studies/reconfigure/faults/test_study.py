@@ -44,14 +44,12 @@ def customers() -> Reliability:
 
 
 def test_the_answer_is_judged_as_secure_judges_it() -> None:
-    result = openpoint.reconfigure_secure(
-        "baran33", restorable="today", reliability=customers(), failures_per_branch_year=0.1
-    )
+    result = openpoint.reconfigure_secure("baran33", restorable="today", reliability=customers(), failures="branch=0.1")
     assert result.termination is Termination.GAP
     assert result.fault_limit == "no fault less restorable than today"
     assert result.grid_after is not None
     for grid, summary in ((result.grid, result.before), (result.grid_after, result.after)):
-        judged = openpoint.secure(grid, reliability=customers(), failures_per_branch_year=0.1)
+        judged = openpoint.secure(grid, reliability=customers(), failures="branch=0.1")
         bad = ("partly restored", "overload", "limits", "no tie")
         assert summary.unrestorable == sum(judged.counts[verdict] for verdict in bad)
         assert summary.saifi_per_year == pytest.approx(judged.saifi_per_year)
@@ -70,21 +68,21 @@ def test_what_is_remote_is_switched_as_soon_as_secure_says(minimize: str) -> Non
 
     def judged(asked: openpoint.Grid) -> float | None:
         return openpoint.secure(
-            asked, reliability=customers(), failures_per_branch_year=0.1, remote_switching_h=0.1
+            asked, reliability=customers(), failures="branch=0.1", remote_switching_h=0.1
         ).saidi_h_per_year
 
     result = openpoint.reconfigure_secure(
         grid,
         minimize=minimize,
         reliability=customers(),
-        failures_per_branch_year=0.1,
+        failures="branch=0.1",
         remote_switching_h=0.1,
         gap=0.2,
     )
     assert result.grid_after is not None
     assert result.before.saidi_h_per_year == pytest.approx(judged(result.grid))
     assert result.after.saidi_h_per_year == pytest.approx(judged(result.grid_after))
-    plain = openpoint.secure(result.grid, reliability=customers(), failures_per_branch_year=0.1)
+    plain = openpoint.secure(result.grid, reliability=customers(), failures="branch=0.1")
     assert result.before.saidi_h_per_year != pytest.approx(plain.saidi_h_per_year)
 
 
@@ -98,9 +96,9 @@ def test_a_number_that_nothing_keeps_is_proven_to_be_none() -> None:
 
 def test_an_index_is_kept_or_proven_not_to_be_and_its_floor_is_told() -> None:
     def asked(at_most: dict[str, float] | str) -> SecuredResult:
-        return openpoint.reconfigure_secure("civanlar16", at_most=at_most, failures_per_branch_year=0.1)
+        return openpoint.reconfigure_secure("civanlar16", at_most=at_most, failures="branch=0.1")
 
-    least = openpoint.reconfigure_secure("civanlar16", minimize="ens", failures_per_branch_year=0.1)
+    least = openpoint.reconfigure_secure("civanlar16", minimize="ens", failures="branch=0.1")
     assert least.minimized_value is not None
     kept = asked({"ens": 1.001 * least.minimized_value, "unrestorable": 20})
     assert kept.after.not_supplied_kwh_per_year is not None
@@ -144,7 +142,7 @@ def test_refusals_say_what_to_do() -> None:
     with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*and customers by bus"):
         openpoint.reconfigure_secure("baran33", minimize="saidi")
     with pytest.raises(OptionError, match="give max_changes"):
-        openpoint.reconfigure_secure("baran33", minimize="ens", failures_per_branch_year=0.1, change_cost_kw=1.0)
+        openpoint.reconfigure_secure("baran33", minimize="ens", failures="branch=0.1", change_cost_kw=1.0)
     with pytest.raises(OptionError, match="balanced grids"):
         openpoint.reconfigure_secure("ieee13", restorable=3)
     grid = openpoint.read("baran33").with_closed(dict.fromkeys(("33",), True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from openpoint.arguments import all_checked, names_of, not_negative, of_kind
+from openpoint.arguments import all_checked, names_of, not_negative, numbers_by_name, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, argument, option
 from openpoint.studies.shared import EXIT_CODES, Chosen, Limited, Timed
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Often = Literal["fixed", "once", "hourly"]
 """How often something is decided: as today, once for the day, or in every period."""
 METHODS = ("columns", "search", "switching", "scenarios")
-_PRICE: dict[str, Any] = {"unit": "USD", "least": 0.0, "group": "Prices"}
-_SHARE: dict[str, Any] = {"unit": "SHARE", "least": 0.0, "most": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,22 +88,17 @@ class DayOptions(Limited, Chosen, Timed):
         least=0,
         group=FIRST,
     )
-    switching_price: float = option(0.0, "Cost of a switch operation of the day.", "number", **_PRICE)
-    moving_price: float = option(
-        0.0, "Cost of setting a tap changer, a capacitor bank or a source's voltage anew.", "number", **_PRICE
+    prices: SharesLike = option(
+        "",
+        "Costs in $ of a switch operation of the day, of setting a tap changer, a capacitor bank or a source's voltage "
+        "anew, and of a kWh lost, beside the energy itself: switching=5,moving=1,loss=0.02.",
+        unit="PRICES",
     )
-    loss_price: float = option(0.0, "Price of a kWh lost, beside the energy itself.", "number", **_PRICE)
-    shift_buses: float | None = option(
-        None,
-        "Share of every load that may move to other buses in the same period, in place of the day's.",
-        "number",
-        **_SHARE,
-    )
-    shift_time: float | None = option(
-        None,
-        "Share by which every load of the day may differ in a period, its energy over the day kept.",
-        "number",
-        **_SHARE,
+    shift: SharesLike = option(
+        "",
+        "Share of every load that may move to other buses in the same period, and share by which it may differ in a "
+        "period with its energy over the day kept, in place of the day's: buses=0.15,time=0.1.",
+        unit="SHARES",
     )
     source_max_kw: float | None = option(
         None,
@@ -140,7 +133,7 @@ class DayOptions(Limited, Chosen, Timed):
     state: StateLike | None = option(
         None,
         "What was measured then: contents of stores, outputs, switches, …; .csv, .parquet or .xlsx. The table "
-        "states.csv that --csv writes is of this form.  [default: as at the start of the day]",
+        "states.csv that --tables writes is of this form.  [default: as at the start of the day]",
         "path",
         unit="FILE",
     )
@@ -159,10 +152,8 @@ class DayOptions(Limited, Chosen, Timed):
             lambda: _one_of(self.topology, get_args(Often), "topology"),
             lambda: _one_of(self.positions, get_args(Often), "positions"),
             self._check_max_changes,
-            lambda: not_negative("switching_price", self.switching_price),
-            lambda: not_negative("moving_price", self.moving_price),
-            lambda: not_negative("loss_price", self.loss_price),
-            *(lambda name=name: self._check_share(name) for name in ("shift_buses", "shift_time")),
+            lambda: self.price,
+            lambda: self.shifted,
             *(lambda name=name: self._as_names(name) for name in ("locked_open", "locked_closed", "switchable")),
             lambda: Limits.given(self.limits),
             lambda: _one_of(self.method, (*METHODS, None), "method"),
@@ -179,6 +170,29 @@ class DayOptions(Limited, Chosen, Timed):
         from openpoint.scenarios.day.uncertain import Uncertainty
 
         return None if self.uncertain is None else Uncertainty.of(self.uncertain, self.budget)
+
+    @property
+    def price(self) -> Mapping[str, float]:
+        """Costs in $ by name: of an operation, of a move, of a kWh lost; those that are not given are 0.
+
+        Raises:
+            OptionError: one that there is not, or one below 0.
+        """
+        names = ("switching", "moving", "loss")
+        return dict.fromkeys(names, 0.0) | numbers_by_name(self.prices, "prices", names, "prices", None)
+
+    @property
+    def shifted(self) -> Mapping[str, float]:
+        """Shares of the loads that may move, between buses or in time, by name; those of the day are not there.
+
+        Raises:
+            OptionError: a name that there is not, or no share.
+        """
+        shares = numbers_by_name(self.shift, "shift", ("buses", "time"), "ways to move load", None)
+        if beyond := [name for name, share in shares.items() if share > 1.0]:
+            told = f"shift of {beyond[0]} is {shares[beyond[0]]:g}"
+            raise OptionError(f"{told}; it is a share of the load of a bus, give 0 to 1, such as 0.1")
+        return shares
 
     @property
     def measure(self) -> Risk:
@@ -250,14 +264,6 @@ class DayOptions(Limited, Chosen, Timed):
         if self.state is not None and self.now is None:
             raise OptionError("state is what was measured at a time of the day; give now, the time, too")
 
-    def _check_share(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is None:
-            return
-        not_negative(name, value)
-        if value > 1.0:
-            raise OptionError(f"{name} is {value:g}; it is a share of the load of a bus, give 0 to 1, such as 0.1")
-
     def _as_names(self, name: str) -> None:
         object.__setattr__(self, name, names_of(getattr(self, name), name))  # an iterator is read once
 
@@ -286,7 +292,7 @@ Examples:
   openpoint dispatch-day baran33 baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
   openpoint dispatch-day baran33 baran33-day --futures futures.csv --risk cvar:0.9
   openpoint dispatch-day baran33 baran33-day --uncertain load=0.1 --budget 2 --samples 1000
-  openpoint dispatch-day baran33 my_day/ --topology hourly --max-changes 4 --switching-price 5
+  openpoint dispatch-day baran33 my_day/ --topology hourly --max-changes 4 --prices switching=5
   openpoint dispatch-day baran33 my_day/ --now 13:00 --state measured.csv    (the rest of the day)
 
 {EXIT_CODES}"""

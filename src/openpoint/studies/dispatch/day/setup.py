@@ -148,19 +148,11 @@ def _prices(grid: Grid, network: Network, options: DayOptions) -> OperatingCost:
     """Prices of generators, losses and switching; those of sources are in the day."""
     known = grid.with_tables(sources=grid.sources.with_columns(pl.col("price_usd_per_kwh").fill_null(0.0)))
     prices = build_prices(known, network)
-    base = network.s_base_kva
-    return replace(
-        prices, loss=options.loss_price, change=options.switching_price / base, move=options.moving_price / base
-    )
+    price, base = options.price, network.s_base_kva
+    return replace(prices, loss=price["loss"], change=price["switching"] / base, move=price["moving"] / base)
 
 
 def _demand(day: DayArrays, options: DayOptions) -> Demand:
     """What may be moved, with the shares that the options give to every bus."""
-    demand = day.demand
-    size = demand.shift_buses.shape
-    given = {
-        name: np.full(size, value)
-        for name, value in (("shift_buses", options.shift_buses), ("shift_time", options.shift_time))
-        if value is not None
-    }
-    return replace(demand, **given)
+    size = day.demand.shift_buses.shape
+    return replace(day.demand, **{f"shift_{name}": np.full(size, share) for name, share in options.shifted.items()})

@@ -101,8 +101,8 @@ class ReconfigureSecureOptions(FaultQuestion, Changing):
 Examples:
   openpoint reconfigure-secure my_grid.json --restorable today --time-limit 60
   openpoint reconfigure-secure my_grid.json --at-most saidi=0.5,unrestorable=40 --reliability data/ \\
-    --failures-per-km 0.05
-  openpoint reconfigure-secure my_grid.json --minimize saidi --reliability data/ --failures-per-km 0.05
+    --failures km=0.05
+  openpoint reconfigure-secure my_grid.json --minimize saidi --reliability data/ --failures km=0.05
 
 {EXIT_CODES}"""
 
@@ -144,7 +144,7 @@ class ReconfigureFrontOptions(FaultQuestion):
     examples: ClassVar[str] = f"""\b
 Examples:
   openpoint reconfigure-front my_grid.json unrestorable --time-limit 300 --report front.html
-  openpoint reconfigure-front my_grid.json saidi --points 5 --reliability data/ --failures-per-km 0.05
+  openpoint reconfigure-front my_grid.json saidi --points 5 --reliability data/ --failures km=0.05
 
 {EXIT_CODES}"""
 

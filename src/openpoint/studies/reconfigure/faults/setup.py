@@ -138,7 +138,7 @@ def faults_of_grid(grid: Grid, question: Asked) -> Faults[Asked]:
     held = whole.closed & ~whole.switchable
     on_loop = sections_on_loops(whole, sections, held)[sections.of_branch]
     fails = may_fail(whole, not question.lines_only)
-    rates, unrated = failure_rates(grid, whole, data, question.failures_per_km_year, question.failures_per_branch_year)
+    rates, unrated = failure_rates(grid, whole, data, *question.rates)
     weights = Weights(
         load=load_of_buses(grid, whole),
         customers=by_name(data.customers, "bus", "customers", whole.bus_names, 0.0),
@@ -172,10 +172,7 @@ def _check_data(sought: Sought, has_customers: bool, has_rates: bool, weights: W
     """
     missing = []
     if sought is not Sought.LOSS and not has_rates:
-        missing.append(
-            "faults a year (--failures-per-km or --failures-per-branch, in Python failures_per_km_year or "
-            "failures_per_branch_year, or a table of rates)"
-        )
+        missing.append("faults a year (--failures km=0.05 or branch=0.1, or a table of rates)")
     if sought in (Sought.SAIFI, Sought.SAIDI) and not (has_customers and weights.customers.sum() > 0.0):
         missing.append("customers by bus (the table customers of the reliability data, --reliability)")
     if missing:

@@ -51,22 +51,11 @@ class FaultAssumptions(Question):
         unit="PATH",
         group=FIRST,
     )
-    failures_per_km_year: float | None = option(
-        None,
-        "Faults a year of a km of line.",
-        "number",
-        unit="RATE",
-        least=0.0,
-        flag="failures-per-km",
-        group=YEAR,
-    )
-    failures_per_branch_year: float | None = option(
-        None,
-        "Faults a year of each branch without another rate; without any rate there are no indices.",
-        "number",
-        unit="RATE",
-        least=0.0,
-        flag="failures-per-branch",
+    failures: str | Mapping[str, float] = option(
+        "",
+        "Faults a year, of a km of line and of each branch without another rate: km=0.05,branch=0.1; without any rate "
+        "there are no indices.",
+        unit="RATES",
         group=YEAR,
     )
     switching_h: float = option(
@@ -81,6 +70,16 @@ class FaultAssumptions(Question):
         group=YEAR,
     )
     repair_h: float = option(4.0, "Time until a repair is done.", "number", unit="HOURS", least=0.0, group=YEAR)
+
+    @property
+    def rates(self) -> tuple[float | None, float | None]:
+        """Faults a year of a km of line, and of each branch without another rate; None where none is given.
+
+        Raises:
+            OptionError: what is no rate.
+        """
+        found = numbers_by_name(self.failures, "failures", ("km", "branch"), "rates", None)
+        return found.get("km"), found.get("branch")
 
     def data(self, grid: Grid) -> Reliability:
         """Customers and rates, empty where none were given.
@@ -149,12 +148,12 @@ class FaultAssumptions(Question):
         """Checks of these arguments, each of which raises `OptionError` where one makes no sense."""
         from openpoint.studies.secure.model.indices import check_times
 
-        maybe = ("failures_per_km_year", "failures_per_branch_year", "remote_switching_h")
-        numbers = (*(name for name in maybe if getattr(self, name) is not None), "switching_h", "repair_h")
+        remote = () if self.remote_switching_h is None else ("remote_switching_h",)
         return [
             self._check_emergency,
+            lambda: self.rates,
             lambda: check_times(self.switching_h, self.remote_switching_h),
-            *(partial(not_negative, name, getattr(self, name)) for name in numbers),
+            *(partial(not_negative, name, getattr(self, name)) for name in (*remote, "switching_h", "repair_h")),
         ]
 
     def _check_emergency(self) -> None:

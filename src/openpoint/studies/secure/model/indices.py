@@ -166,7 +166,7 @@ def failure_rates(
     lines = np.array([kind == "lines" for kind in network.branch_kinds], dtype=np.bool_)
     if per_km is not None and not (lines & (km > 0)).any():
         message = "no line has a length, so that no fault a km of line counts"
-        remedy = "Give `length_km`, or failures_per_branch_year (--failures-per-branch)"
+        remedy = "Give `length_km`, or --failures branch=0.1"
         raise InputError([Problem("lines", "", "length_km", message, remedy)])
     found = np.full(network.n_conductors, math.nan)
     if per_branch is not None:
