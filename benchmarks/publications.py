@@ -58,7 +58,7 @@ RUNS = (
         "000",
         "deep uncertainty: one topology for many futures",
         "futures baran33 --output {out}/futures.parquet --count 40 --seed 1"
-        " && reconfigure-futures baran33 {out}/futures.parquet --tables {out}",
+        " && reconfigure-futures baran33 {out}/futures.parquet --v-min 0.85 --tables {out}",
     ),
     Run(
         "levels",
@@ -89,8 +89,8 @@ RUNS = (
         "disasters",
         "003",
         "pictures of phases 1 to 3: the grid after each disaster, with the power of every line",
-        "harden zhang13 --disasters {out}/disasters.csv --max-lines 1 --max-generators 1 --report {out}/after.png"
-        " --tables {out}",
+        "harden zhang13 --disasters {out}/broken.csv --max-lines 1 --max-generators 1 --report {out}/after.png"
+        " --tables {out}/tables",
     ),
     Run(
         "day33",
@@ -151,7 +151,7 @@ def main() -> int:
 def executed(run: Run, folder: Path) -> bool:
     """Run a command, its output beside its tables; whether it failed. A gap that is left at a time limit is none."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "disasters.csv").write_text(DISASTERS, encoding="utf-8")
+    (folder / "broken.csv").write_text(DISASTERS, encoding="utf-8")
     before, text, codes = resource.getrusage(resource.RUSAGE_CHILDREN), "", list[int]()
     for words in run.commands(folder):
         done = subprocess.run([sys.executable, "-m", "openpoint", *words, "--force"], capture_output=True, text=True)

@@ -65,6 +65,8 @@ def test_what_a_row_names_exists(row: list[str]) -> None:
         elif f"run `{span}`" in row[3]:
             assert span in {run.name for run in RUNS}
         else:
+            if span in DAY_SCHEMAS:
+                continue
             columns = {column for schema in (*SCHEMAS.values(), *DAY_SCHEMAS.values()) for column in schema.columns()}
             assert span in columns, span
 

@@ -26,6 +26,8 @@ FEATURES = (
 )
 """What a day may hold. `at once`: budgets over quantities in a period; `negative`: a negative price in some period;
 `export`: energy that flows back earns something; `lengths`: periods of different lengths."""
+LIMITED = "flow limits"
+"""Limits of the active and reactive power of every branch, some of which bind."""
 REACTIVE = ("reactive load", "reactive prices", "losses by branch")
 """What it may hold beside: an uncertain reactive load; prices of reactive power, of what is shed of it, of losses by
 branch."""
@@ -162,7 +164,14 @@ def _day(rng: Generator, network: Network, held: Collection[str], periods: int) 
         demand=_demand(rng, n, held),
         uncertain=_uncertain(rng, n, suns.count, held, periods),
         reactive_price=rng.uniform(0.01, 0.04, periods) if "reactive prices" in held else None,
+        flow_max=_flow_limits(rng, network) if LIMITED in held else None,
     )
+
+
+def _flow_limits(rng: Generator, network: Network) -> Floats:
+    """(2, E) around the largest flows of the whole load, which the first branches carry."""
+    whole = network.s_power.sum()
+    return np.outer([whole.real, whole.imag], rng.uniform(0.25, 0.7, network.n_conductors))
 
 
 def _stores(rng: Generator, n: int, held: Collection[str], periods: int, hours: Floats) -> Stores:

@@ -22,6 +22,7 @@ generators, starts) is not in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,9 +44,13 @@ from openpoint.network.day import (
     splits,
     tangent,
 )
+from openpoint.network.limits import power_scale, power_slack
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.solvers.modelling import cp
-from openpoint.twostage.program import Cone, SecondStage
+from openpoint.twostage.program import Cone, Limit, SecondStage
+
+FLOW_LIMITS = ("branch active power", "branch reactive power")
+"""Names of the limits of the power of branches."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def recourse_flow(
     drawn, constraints, cones, price = _choices(net, day, t, demand, available)
     flow = distflow(net, closed, w_upper, power + drawn.taken, choice)
     none = np.empty(0)
+    flow = replace(flow, limits=(*flow.limits, *_flow_limits(net, day, flow)))
     flow = with_supply_limits(flow, supply, none)
     flow = with_operating_cost(net, flow, replace(cost, source=np.zeros_like(cost.source)), none)
     source = cp.Variable(len(net.source_terminal), name="source")
@@ -166,6 +172,23 @@ def recourse_flow(
         shed_q=drawn.shed_q,
         moved=drawn.moved,
     )
+
+
+def _flow_limits(network: Network, day: DayArrays, flow: DistFlow) -> Iterator[Limit]:
+    """Active and reactive power of branches at both ends, either way, relative to what they may be."""
+    if day.flow_max is None:
+        return
+    g, b = 0.5 * network.g, 0.5 * network.b
+    ends = (
+        (flow.p + cp.multiply(g, flow.w_fr), flow.p - cp.multiply(network.r, flow.l) - cp.multiply(g, flow.w_to)),
+        (flow.q - cp.multiply(b, flow.w_fr), flow.q - cp.multiply(network.x, flow.l) + cp.multiply(b, flow.w_to)),
+    )
+    for name, powers, most in zip(FLOW_LIMITS, ends, day.flow_max, strict=True):
+        some = np.flatnonzero(np.isfinite(most))
+        scale, kept = power_scale(most[some]), most[some] + power_slack(most[some])
+        if len(some):
+            over = [cp.multiply(sign / scale, power[some]) - kept / scale for power in powers for sign in (1.0, -1.0)]
+            yield Limit(name, cp.hstack(over))
 
 
 @dataclass(frozen=True)

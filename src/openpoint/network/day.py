@@ -209,6 +209,7 @@ class DayArrays:
         uncertain: what is uncertain; U = 0 where all is certain.
         reactive_price: (T) price of the reactive energy that a source delivers; what it takes back costs nothing.
             None = 0.
+        flow_max: (2, E) most active and reactive power at either end of a branch, inf = no limit; None = none has one.
         starts_at: (T) what the clock says when each period starts; None = not given.
         passed: hours of the day before the first period: more than 0 of the rest of a day.
     """
@@ -229,6 +230,7 @@ class DayArrays:
     starts_at: tuple[str | None, ...] = ()
     passed: float = 0.0
     reactive_price: Floats | None = None
+    flow_max: Floats | None = None
 
     @property
     def periods(self) -> int:

@@ -65,9 +65,21 @@ def build_day(
         demand=demand_of(day, grid, network),
         uncertain=uncertain,
         starts_at=tuple(day.periods["starts_at"]),
+        flow_max=_flow_limits(day, network),
         reactive_price=day.periods["reactive_price_usd_per_kvarh"].to_numpy().copy(),
     )
     return _without_loads(grid, network), arrays
+
+
+def _flow_limits(day: Day, network: Network) -> Floats | None:
+    """(2, E) most active and reactive power of every branch; None where none has a limit."""
+    if not day.branch_limits.height:
+        return None
+    number = {network.branch_names[k]: e for e, k in enumerate(network.conductor_branch.tolist())}
+    most = np.full((2, network.n_conductors), math.inf)
+    for name, *powers in day.branch_limits.iter_rows():
+        most[:, number[name]] = [math.inf if power is None else power / network.s_base_kva for power in powers]
+    return most
 
 
 def _without_loads(grid: Grid, network: Network) -> Network:

@@ -310,6 +310,9 @@ def _limit_faults(day: Day, grid: Grid) -> Iterator[Problem]:
     for n, (_, low, high) in enumerate(frame.iter_rows()):
         if low is not None and high is not None and low > high:
             yield at("limits", frame, n, "v_min_pu", f"{low:g} lies above v_max_pu, {high:g}", "Exchange them")
+    frame = day.branch_limits
+    yield from unknown("branch_limits", frame, "branch", grid.branches()["name"].to_list(), "Use a branch of the grid")
+    yield from duplicates("branch_limits", frame, "branch")
 
 
 def _replaced(day: Day, grid: Grid) -> Iterator[Problem]:

@@ -195,6 +195,14 @@ class VoltageLimits(TableSchema):
     v_max_pu = _optional("upper voltage limit", "pu", above=0.0, most=2.0)
 
 
+class BranchLimits(TableSchema):
+    """Branch limits: the most active and reactive power at either end of a branch, either way, beside its current."""
+
+    branch = _text("line, switch or transformer")
+    p_max_kw = _optional("most active power; empty = none", "kW", least=0.0)
+    q_max_kvar = _optional("most reactive power; empty = none", "kvar", least=0.0)
+
+
 class Origin(TableSchema):
     """Origin: where numbers come from, for people. No study reads it."""
 
@@ -265,6 +273,7 @@ DAY_SCHEMAS: dict[str, type[TableSchema]] = {
     "vehicles": Vehicles,
     "flexible_loads": FlexibleLoads,
     "limits": VoltageLimits,
+    "branch_limits": BranchLimits,
     "origin": Origin,
 }
 
@@ -280,7 +289,7 @@ def profile_schema(columns: list[str]) -> type[TableSchema]:
     return type("ProfilesOfDay", (TableSchema,), body)
 
 
-_LABELS = ("name", "period", "generator", "load", "bus")
+_LABELS = ("name", "period", "generator", "load", "branch", "bus")
 
 
 def at(

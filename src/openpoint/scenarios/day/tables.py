@@ -33,7 +33,8 @@ class Day:
 
     Attributes:
         periods, profiles, load_profiles, generators, units, renewables, storages, vehicles, flexible_loads, limits,
-            origin: with exactly the columns of `openpoint.scenarios.day.schemas`; `profiles` has one more a profile.
+            branch_limits, origin: with exactly the columns of `openpoint.scenarios.day.schemas`; `profiles` has one
+            more a profile.
         notes: warnings of the reader.
     """
 
@@ -47,6 +48,7 @@ class Day:
     vehicles: pl.DataFrame
     flexible_loads: pl.DataFrame
     limits: pl.DataFrame
+    branch_limits: pl.DataFrame
     origin: pl.DataFrame
     notes: tuple[Problem, ...] = field(default=())
 
@@ -81,6 +83,7 @@ class Day:
             "vehicles": self.vehicles,
             "flexible_loads": self.flexible_loads,
             "limits": self.limits,
+            "branch_limits": self.branch_limits,
             "origin": self.origin,
         }
 

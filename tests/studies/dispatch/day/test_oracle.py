@@ -19,7 +19,7 @@ from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.methods.decomposition import Benders
 from tests.builders.day_oracle import days, deviations, exact_worst, oracle, realised, schedule_faults
 from tests.builders.days import day_of, links
-from tests.builders.random_days import FEATURES, REACTIVE, random_day
+from tests.builders.random_days import FEATURES, LIMITED, REACTIVE, random_day
 from tests.powerflow.small_networks import Branch, make_network
 
 PLAIN = (
@@ -145,6 +145,33 @@ def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(see
     day = day_flow(question, found.plan, found.worst.realisation, found.worst.recourse)
     assert day.costs.sum() == pytest.approx(found.worst.costs.sum(), rel=1e-9)
     assert min(day.parts["reactive purchase"].sum(), day.parts["losses"].sum()) > 0.0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_limits_of_the_power_of_branches_are_kept_at_least_cost(seed: int) -> None:
+    """Of a given topology by columns, and of all topologies by the search."""
+    wanted = (LIMITED, "renewables", "units", "uncertain load", "shed")
+    question = random_day(seed, wanted, SMALL, most=6, chance=1.0).question
+    most = question.day.flow_max
+    assert most is not None
+    dearer = 0.0
+    for each, method in (
+        (replace(question, topology=Cadence.FIXED), PeriodColumns(gap=1e-4)),
+        (question, DayTopologySearch(gap=1e-4)),
+    ):
+        known, found = oracle(each), method.solve(each)
+        assert found.plan is not None
+        assert found.worst is not None
+        assert found.lower_bound <= known.exact * (1.0 + 1e-5)
+        assert found.upper_bound == pytest.approx(known.value, rel=3e-4)
+        flow = day_flow(each, found.plan, found.worst.realisation, found.worst.recourse)
+        for power in (flow.s_fr, flow.s_to):
+            assert (np.abs(power.real) <= most[0] * (1.0 + 2e-6) + 1e-9).all()
+            assert (np.abs(power.imag) <= most[1] * (1.0 + 2e-6) + 1e-9).all()
+        without = oracle(replace(each, day=replace(question.day, flow_max=None))).value
+        assert without <= known.value * (1.0 + 1e-6)
+        dearer = max(dearer, known.value / without - 1.0)
+    assert dearer > 5e-4
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -56,7 +56,7 @@ class DayFlow:
 
     Attributes:
         plan, realisation, recourse: what was decided, and what came.
-        v: (T, N). i: (T, E) rated current. s_fr: (T, E) power into every branch at its from end. losses: (T, E).
+        v: (T, N). i: (T, E) rated current. s_fr, s_to: (T, E) power into every branch at its ends. losses: (T, E).
         source_s: (T, S).
         load: (T, N) demand, with what is moved, before anything is shed. shed: (T, N).
         fixed: (T, N) what generators of fixed output and other shunts feed in.
@@ -70,6 +70,7 @@ class DayFlow:
     v: Complexes
     i: Floats
     s_fr: Complexes
+    s_to: Complexes
     losses: Floats
     source_s: Complexes
     load: Complexes
@@ -112,7 +113,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     T, N, S, E = day.periods, net.n_terminals, len(net.source_terminal), net.n_conductors
     v, i = np.full((K, T, N), np.nan + 0j), np.full((K, T, E), np.nan)
     losses, source_s = np.full((K, T, E), np.nan), np.full((K, T, S), np.nan + 0j)
-    into = np.full((K, T, E), np.nan + 0j)
+    ends = np.full((2, K, T, E), np.nan + 0j)
     load, fixed = np.full((K, T, N), np.nan + 0j), np.full((K, T, N), np.nan + 0j)
     checks: list[list[AcCheck | None]] = [[None] * T for _ in range(K)]
     on = running(question, plan)
@@ -124,7 +125,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
         checked = check_flows(base, plan.closed[t], v_held, *own, tolerance=LIMIT_TOLERANCE)
         size = np.abs(v_held)
         v[held, t], i[held, t], source_s[held, t] = v_held, i_held, s_source
-        into[held, t], losses[held, t] = s_fr, (s_fr + s_to).real
+        ends[:, held, t], losses[held, t] = (s_fr, s_to), (s_fr + s_to).real
         fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
         asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
         load[held, t] = scaled(asked, factor[held])
@@ -133,7 +134,7 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
             load[k, t] += moved(day, plan, days[k][1], t)
     flows = list[DayFlow]()
     for k, (realisation, recourse) in enumerate(days):
-        states = v[k], i[k], into[k], losses[k], source_s[k], load[k], recourse.shed, fixed[k]
+        states = v[k], i[k], ends[0, k], ends[1, k], losses[k], source_s[k], load[k], recourse.shed, fixed[k]
         flow = DayFlow(plan, realisation, recourse, *states, tuple(checks[k]), parts={})
         flows.append(replace(flow, parts=_parts(question, flow)))
     return flows

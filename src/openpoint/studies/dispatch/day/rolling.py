@@ -182,6 +182,7 @@ def _rest_of_day(day: DayArrays, state: DayState, on: Bools) -> DayArrays:
         demand=replace(day.demand, moved_before=state.moved),
         uncertain=_uncertain_left(day.uncertain, state),
         starts_at=day.starts_at[rest],
+        flow_max=day.flow_max,
         reactive_price=None if day.reactive_price is None else day.reactive_price[rest],
         passed=day.passed + float(day.hours[: state.period].sum()),
     )

@@ -29,6 +29,7 @@ VIOLATIONS: c.Table = {
         "limit broken",
         options=[
             *("voltage low", "voltage high", "current", "active power", "reactive power", "apparent power"),
+            *("branch active power", "branch reactive power"),
             *("energy in store", "ramp", "energy balance", "no power flow"),
         ],
     ),

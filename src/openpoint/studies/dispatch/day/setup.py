@@ -58,7 +58,7 @@ def question_of(grid: Grid, network: Network, day: DayArrays, options: DayOption
     ends = network.terminal_fr, network.terminal_to, network.source_terminal
     prices = _prices(grid, network, options)
     if stations is not None:
-        _refuse_priced_loops(network, stations, prices)
+        _refuse_in_loops(network, stations, prices, day)
     refuse_impossible(grid, network, contract(network.n_terminals, *ends, must_close, must_open), must_close)
     _LOG.info("laid the day on the network")
     return DayQuestion(
@@ -93,21 +93,20 @@ def _with_stations(network: Network, moving: Devices | None) -> Stations | None:
     return stations if stations.dropped.any() else None
 
 
-def _refuse_priced_loops(network: Network, stations: Stations, prices: OperatingCost) -> None:
-    """Refuse prices of the losses of branches in permanently closed loops, whose currents are those of the loop.
+def _refuse_in_loops(network: Network, stations: Stations, prices: OperatingCost, day: DayArrays) -> None:
+    """Refuse prices of losses and limits of powers of branches in permanently closed loops: their currents are those of
+    the loop.
 
     Raises:
         OptionError: naming them.
     """
     looped = (stations.carrier != np.arange(network.n_conductors)) | (stations.share != 1.0) | stations.couplers
-    if (prices.current[looped] > 0.0).any():
-        names = [
-            network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(looped & (prices.current > 0.0))
-        ]
-        raise OptionError(
-            f"the loss of {names_in_words(names)} has a price of its own (loss_price_usd_per_kwh), and stands in a "
-            "permanently closed loop; leave it out there"
-        )
+    limited = np.zeros_like(looped) if day.flow_max is None else np.isfinite(day.flow_max).any(axis=0)
+    priced = prices.current > 0.0, "a price of losses (loss_price_usd_per_kwh)"
+    for given, what in (priced, (limited, "branch_limits")):
+        if (looped & given).any():
+            names = [network.branch_names[network.conductor_branch[e]] for e in np.flatnonzero(looped & given)]
+            raise OptionError(f"{names_in_words(names)}: {what} of a branch in a permanently closed loop; leave it out")
 
 
 def scenario_days(options: DayOptions, futures: DayFutures | None, day: DayArrays) -> ScenarioDays | None:

@@ -417,6 +417,11 @@ def _of_period(shown: Shown, flow: DayFlow, t: int, stores: tuple[Bools, Floats]
     amps = flow.i[t] * net.i_base_a
     for each in states.broken_limits(net, np.abs(flow.v[t]), amps, check.v_low, check.v_high, check.overloaded):
         yield each.kind, each.name, each.value, each.limit, each.unit
+    if (most := shown.question.day.flow_max) is not None:
+        names = [net.branch_names[k] for k in net.conductor_branch]
+        for power in (flow.s_fr[t], flow.s_to[t]):
+            yield from _beyond("branch active power", "kW", names, power.real, -most[0], most[0], shown.base_kw)
+            yield from _beyond("branch reactive power", "kvar", names, power.imag, -most[1], most[1], shown.base_kw)
     yield from _of_sources(shown, flow, t)
     yield from _of_generators(shown, flow, t)
     yield from _of_stores(shown, flow, t, *stores)

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.formulations.hour import FLOW_LIMITS
 from openpoint.formulations.schedule import at_terminals
 from openpoint.network import Network
 from openpoint.network.day import (
@@ -39,6 +40,7 @@ LIMITS = (
     "source active power",
     "source reactive power",
     "source power",
+    *FLOW_LIMITS,
 )
 """Kinds of limits, by the names that `formulations` gives them."""
 
@@ -48,7 +50,7 @@ class HourEvaluation:
     """K operations of a period by exact AC power flow.
 
     Attributes:
-        costs, violations: (K) see `DayEvaluator.evaluate`. excess: (K, 6) see `DayEvaluator.limit_excess`.
+        costs, violations: (K) see `DayEvaluator.evaluate`. excess: (K, 8) see `DayEvaluator.limit_excess`.
     """
 
     costs: Floats
@@ -127,12 +129,13 @@ class DayEvaluator:
         flows = self.flows(plan, t, realisations, recourse)
         lost = ~(flows.converged & flows.energised.all(axis=1))
         violation = excesses(self.question.network, flows) + self._source_excess(flows.source_s)
+        violation = violation + sum(over_limit(*each).sum(axis=(1, 2)) for each in self._flow_powers(flows))
         cost = self._cost(t, flows, realisations, recourse)
         excess = np.where(lost[:, None], np.inf, self.limit_excess(flows))
         return HourEvaluation(np.where(lost, np.inf, cost), np.where(lost, np.inf, violation), excess)
 
     def limit_excess(self, flows: Flows) -> Floats:
-        """(K, 6) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""
+        """(K, 8) largest excess of each kind of limit (`LIMITS`), relative; negative where all of a kind are kept."""
         net, supply, p, q = self.question.network, self.question.supply, flows.source_s.real, flows.source_s.imag
         inner = net.inner
         w, l = np.abs(flows.v[:, inner]) ** 2, flows.i_rated**2
@@ -144,8 +147,17 @@ class DayEvaluator:
             np.maximum(relative_excess(p, supply.p_max), relative_excess(-p, -supply.p_min)),
             np.maximum(relative_excess(q, supply.q_max), relative_excess(-q, -supply.q_min)),
             relative_excess(np.abs(flows.source_s), supply.s_max),
+            *(relative_excess(*each).reshape(len(p), -1) for each in self._flow_powers(flows)),
         )
         return np.column_stack([kind.max(axis=1, initial=-1.0) for kind in by_kind])
+
+    def _flow_powers(self, flows: Flows) -> list[tuple[Floats, Floats]]:
+        """Active and reactive power of the branches with limits, (K, ends, branches), and what they may be."""
+        most, ends = self.question.day.flow_max, np.stack([flows.s_fr, flows.s_to], axis=1)
+        if most is None:
+            return [(np.empty((len(ends), 2, 0)), np.empty(0))] * 2
+        powers = (np.abs(ends.real), most[0]), (np.abs(ends.imag), most[1])
+        return [(power[:, :, np.isfinite(limit)], limit[np.isfinite(limit)]) for power, limit in powers]
 
     def _cost(self, t: int, flows: Flows, realisations: Floats, recourse: HourRecourse) -> Floats:
         """(K) cost of the recourse in $."""

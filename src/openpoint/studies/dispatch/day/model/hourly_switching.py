@@ -88,6 +88,7 @@ def also_decided(question: DayQuestion) -> list[str]:
             np.any(np.stack([demand.shift_buses, demand.shift_time, demand.shed_share]) > 0.0)
         ),
         "limits of sources": question.supply.any_of_sources,
+        "limits of the power of branches": day.flow_max is not None,
         "a price of reactive energy": bool(day.price_reactive.any()),
         "a price of the deviation of voltages": question.cost.deviation != 0.0,
         "uncertain quantities": bool(day.uncertain.count and (day.uncertain.down + day.uncertain.up).any()),
