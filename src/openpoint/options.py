@@ -30,6 +30,15 @@ Exit codes:
  130  interrupted by Ctrl-C or SIGTERM, the best solution is kept"""
 
 
+VERIFY_CODES = """\b
+Exit codes:
+   0  the certificate proves what is printed: what was asked, or the plain question of the grid
+   2  bad input or usage
+   5  refused: the certificate is damaged, of another grid or question, or does not prove what it claims
+   6  it proves what is printed, and nothing was asked: another question than the plain one of the grid
+  74  it proves what is printed, and --json could not be written"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """The description of an option beside its name, its type and its default.

@@ -14,7 +14,7 @@ from openpoint.errors import OptionError
 from openpoint.options import asked, default_of
 from openpoint.studies.catalog import STUDIES, Study
 from openpoint.web.grids import Grids, OpenGrid
-from openpoint.web.request import command, is_output, options, studies, study_of
+from openpoint.web.request import command, is_output, options, studies, study_of, verification
 
 NEEDED: dict[str, dict[str, Any]] = {
     "reconfigure-futures": {"futures": "futures.csv", "risk": "cvar:0.9"},
@@ -156,3 +156,13 @@ def test_a_new_option_of_a_study_is_asked_for_by_itself() -> None:
     """Nothing here names an option but to leave it out."""
     for study in studies():
         assert {name for name, told, _ in options(study) if is_output(told)} <= {"certificate", "checkpoint"}
+
+
+def test_a_certificate_is_checked_against_the_question_that_was_asked(grid: OpenGrid) -> None:
+    given = {"futures": "futures.csv", "risk": "worst", "v_min": 0.9, "locked_open": ["7", "8"], "gap": 0.1}
+    made = verification(study_of("reconfigure-futures"), grid, {**given, "certificate": "p.gz"}, Path("/kept/out/p.gz"))
+    table = grid.folder / "files" / "futures.csv"
+    asked = {"--risk=worst", "--v-min=0.9", "--open=7", "--open=8", f"--futures={table}", "--json=out/claim.json"}
+    assert set(made.arguments[1:-3]) == asked
+    assert (made.arguments[0], *made.arguments[-3:]) == ("verify", "--", grid.source, "/kept/out/p.gz")
+    assert made.shown.endswith("--futures=futures.csv -- case.m p.gz")

@@ -122,7 +122,9 @@ def test_a_question_from_the_file_to_the_proof(client: TestClient, ended: Ended,
     assert set(told["files"]) == {"proof.cert", "report.html", "result.json", "result.xlsx"}
     assert str(tmp_path) not in json.dumps(told)
     checked = client.post(f"/api/runs/{run}/verify").json()["run"]
-    assert json.loads(ended(checked)[-1][1])["code"] in (0, 6)
+    verified = json.loads(ended(checked)[-1][1])
+    assert (verified["code"], verified["words"].partition(":")[0]) == (0, "the certificate proves what is printed")
+    assert "--v-max=1.1" in verified["command"]
     assert client.get(f"/api/runs/{checked}/result").json()["study"] == "claim"
 
 

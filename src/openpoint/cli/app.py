@@ -24,6 +24,7 @@ from openpoint.cli.options import (
     QuietOption,
 )
 from openpoint.errors import did_you_mean
+from openpoint.options import VERIFY_CODES
 
 HELP = ["-h", "--help"]
 FIRST = ("reconfigure", "dispatch", "harden", "partition", "secure", "verify")
@@ -50,7 +51,7 @@ A first run:
 
 {EXIT_CODES}"""
 
-VERIFY_EPILOG = """\b
+VERIFY_EPILOG = f"""\b
 A certificate is written by reconfigure or dispatch --certificate. It holds a lower bound for every part of all radial
 states; each is evaluated in integers, and the best state by an AC power flow.
 
@@ -63,13 +64,7 @@ Examples:
   openpoint verify my_grid.m proof.gz --v-min 0.95 --max-changes 4
   openpoint verify my_grid.m proof.gz --futures futures.csv --risk cvar:0.9 --json claim.json
 
-\b
-Exit codes:
-   0  the certificate proves what is printed: what was asked, or the plain question of the grid
-   2  bad input or usage
-   5  refused: the certificate is damaged, of another grid or question, or does not prove what it claims
-   6  it proves what is printed, and nothing was asked: another question than the plain one of the grid
-  74  it proves what is printed, and --json could not be written"""
+{VERIFY_CODES}"""
 
 
 class Tables(StrEnum):

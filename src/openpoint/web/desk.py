@@ -14,11 +14,9 @@ from openpoint.atomic import refusing, remove_folder
 from openpoint.errors import OptionError
 from openpoint.web.grids import Grids, OpenGrid
 from openpoint.web.look import LOOK, Look, kept_look
-from openpoint.web.request import OUT, RESULT, Command, command, study_of
+from openpoint.web.request import CLAIM, RESULT, VERIFY, command, study_of, verification
 from openpoint.web.runs import Limits, Run, Runs, spawn
 
-VERIFY = "verify"
-CLAIM = "claim.json"
 _LOOK_S = 300.0
 """Seconds that a look at a grid may take."""
 _LOOKS = 2
@@ -117,8 +115,7 @@ class Desk:
         if run.certificate is None:
             raise OptionError("this run wrote no certificate; ask again with one")
         grid = self.grids.get(run.grid)
-        arguments = (VERIFY, f"--json={OUT / CLAIM}", "--", grid.source, str(run.certificate))
-        made = Command(arguments, f"openpoint verify {grid.name} {run.certificate.name}", "")
+        made = verification(study_of(run.study), grid, run.request, run.certificate)
         return self.runs.start(VERIFY, grid, {"run": run.identity}, made)
 
 

@@ -5,6 +5,7 @@ A run is the command that a person would type, so that its answer is the same to
 
 from __future__ import annotations
 
+import inspect
 import math
 import shlex
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from openpoint.web.grids import OpenGrid
 OUT = Path("out")
 """The folder of files of the result, in that of the run."""
 RESULT, REPORT, TABLES = "result.json", "report.html", "result.xlsx"
+VERIFY, CLAIM = "verify", "claim.json"
+"""The command that checks a certificate, and what it writes."""
 NOT_HERE = ("executor",)
 """Options that are told with the command line: a run of the server is one process, whose memory is limited."""
 _WORDS: dict[str, type | tuple[type, ...]] = {
@@ -34,6 +37,7 @@ _WORDS: dict[str, type | tuple[type, ...]] = {
 }
 _SAID = {"number": "a number", "whole": "a whole number", "flag": "true or false", "names": "a list of names"}
 _LONGEST = 10_000
+_TABLE = Option(sentence="", kind="text")
 
 
 def studies() -> list[Study]:
@@ -100,6 +104,43 @@ def command(study: Study, grid: OpenGrid, given: Mapping[str, Any], *, copies: b
         *(lambda name=name: _check(name, known[name][0], values[name]) for name in values if name in known),
         *(lambda name=name: _require(name, known[name][0]) for name in missing),
     )
+    flags, shown, places = _typed(study, grid, values)
+    outputs = {"json": RESULT, "report": REPORT, "excel": TABLES}
+    if copies and any(output.name == "write" for output in study.question.outputs):
+        outputs["write"] = Path(grid.source).name
+    if clash := sorted(set(outputs.values()) & {str(values[name]) for name in values if is_output(known[name][0])}):
+        raise OptionError(f"{', '.join(clash)}: the run writes a file of this name itself; give another")
+    ends = [f"--{flag}={OUT / name}" for flag, name in outputs.items()]
+    typed = [grid.name, *(str(values[name]) for name, (told, _) in known.items() if told.positional)]
+    return Command(
+        (study.name, *flags, *ends, "--", grid.source, *places),
+        shlex.join(["openpoint", study.name, *shown, f"--report={REPORT}", "--", *typed]),
+        _python(study, grid, {name: values[name] for name in known if name in values}),
+    )
+
+
+def verification(study: Study, grid: OpenGrid, given: Mapping[str, Any], certificate: Path) -> Command:
+    """The command that checks the certificate of a run against the question that it was asked.
+
+    What the check does not take of the question is told as another question, never left out in silence.
+    """
+    from openpoint.verify import asked_of
+
+    taken = {*inspect.signature(asked_of).parameters, *options_of(LimitOptions), "switchable"}
+    asked = {name: value for name, value in given.items() if name in taken and value is not None}
+    tables = [f"--{name}={_path(grid, _TABLE, given[name])}" for name in ("futures", "year") if name in given]
+    flags, shown, _ = _typed(study, grid, asked)
+    shown += [f"--{name}={given[name]}" for name in ("futures", "year") if name in given]
+    return Command(
+        (VERIFY, *flags, *tables, f"--json={OUT / CLAIM}", "--", grid.source, str(certificate)),
+        shlex.join(["openpoint", VERIFY, *shown, "--", grid.name, certificate.name]),
+        "",
+    )
+
+
+def _typed(study: Study, grid: OpenGrid, values: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """Values as options, the same as a person types them, and arguments."""
+    known = {name: (told, each) for name, told, each in options(study)}
     flags: list[str] = []
     shown: list[str] = []
     places: list[str] = []
@@ -115,18 +156,7 @@ def command(study: Study, grid: OpenGrid, given: Mapping[str, Any], *, copies: b
             for text in value if told.kind == "names" else [value]:
                 shown.append(f"--{flag}={_number(text)}")
                 flags.append(f"--{flag}={OUT / text if is_output(told) else _path(grid, told, text)}")
-    outputs = {"json": RESULT, "report": REPORT, "excel": TABLES}
-    if copies and any(output.name == "write" for output in study.question.outputs):
-        outputs["write"] = Path(grid.source).name
-    if clash := sorted(set(outputs.values()) & {str(values[name]) for name in values if is_output(known[name][0])}):
-        raise OptionError(f"{', '.join(clash)}: the run writes a file of this name itself; give another")
-    ends = [f"--{flag}={OUT / name}" for flag, name in outputs.items()]
-    typed = [grid.name, *(str(values[name]) for name, (told, _) in known.items() if told.positional)]
-    return Command(
-        (study.name, *flags, *ends, "--", grid.source, *places),
-        shlex.join(["openpoint", study.name, *shown, f"--report={REPORT}", "--", *typed]),
-        _python(study, grid, {name: values[name] for name in known if name in values}),
-    )
+    return flags, shown, places
 
 
 def _python(study: Study, grid: OpenGrid, values: Mapping[str, Any]) -> str:

@@ -16,15 +16,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from openpoint.atomic import refusing, remove_folder, write_text
 from openpoint.errors import OptionError, pip_command
-from openpoint.options import EXIT_CODES
+from openpoint.options import EXIT_CODES, VERIFY_CODES
 from openpoint.report.terminal.words import bounds_of
 from openpoint.web.grids import IDENTITY, OpenGrid, new_identity
-from openpoint.web.request import OUT, RESULT, Command
+from openpoint.web.request import OUT, RESULT, VERIFY, Command
 
 State = Literal["queued", "running", "ended"]
 KILLED = "ended by the system or by a second stop; nothing is kept of it"
@@ -99,7 +100,8 @@ class Run:
             if RESULT in self.outputs:
                 return "ended; its answer is kept"
             return "stopped before there was anything to keep" if self.code == -signal.SIGTERM else KILLED
-        return _CODES.get(self.code, f"ended with exit code {self.code}")
+        meanings = _meanings(VERIFY_CODES if self.study == VERIFY else EXIT_CODES)
+        return meanings.get(self.code, f"ended with exit code {self.code}")
 
     def log(self) -> list[str]:
         """The lines that it printed, of a long log the last ones."""
@@ -124,15 +126,11 @@ class Run:
         return [found for line in self.log() if (found := bounds_of(line)) is not None]
 
 
-def _meanings() -> Iterator[tuple[int, str]]:
+@cache
+def _meanings(codes: str) -> dict[int, str]:
     """The exit codes of the help in words."""
-    for line in EXIT_CODES.splitlines():
-        number, _, text = line.strip().partition(" ")
-        if number.isdecimal():
-            yield int(number), text.strip()
-
-
-_CODES = dict(_meanings())
+    lines = [line.strip().partition(" ") for line in codes.splitlines()]
+    return {int(number): text.strip() for number, _, text in lines if number.isdecimal()}
 
 
 class Runs:

@@ -8,10 +8,10 @@ from nicegui import ui
 
 from openpoint.errors import OptionError
 from openpoint.report.drawing import as_data
-from openpoint.web.desk import VERIFY, Desk
+from openpoint.web.desk import Desk
 from openpoint.web.pages.frame import framed, heading, page, pairs, refused, removal, send, words
 from openpoint.web.picture import Bounds, bounds_chart
-from openpoint.web.request import REPORT
+from openpoint.web.request import REPORT, VERIFY
 from openpoint.web.runs import Run
 
 _EVERY_S = 0.5
