@@ -70,7 +70,7 @@ def step_tables(
         blocks=_blocks(grid, program, island, load_kw),
         islands=_islands(program, island, load_kw, generators),
         generators=generators,
-        switches=switch_table(program, shut, today(program.steps[0])),
+        switches=switch_table(program, shut | program.steps[step].locks.closed, today(program.network, block_graph)),
     )
 
 

@@ -205,6 +205,12 @@ class PartitionOptions(PartitionQuestion):
         group=FIRST,
     )
 
+    fixed_switches: bool = option(
+        False,
+        "Operate no switch but those at the lost substation, which open: what can be served without partitioning.",
+        "flag",
+        group=FIRST,
+    )
     samples: int = option(
         0,
         "Verify the plan by AC power flow in so many samples of the loads; 0 is none.",

@@ -285,8 +285,13 @@ def _cards(result: PartitionResult) -> m.Cards:
         uncertain_card(result),
         s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
         m.Card("Power that is missing, at worst", f"{number(result.worst_slack_kw, 1)} kW", (slack,)),
-        s.effort_card(result, f"{result.iterations.height} iterations"),
+        s.effort_card(result, f"{result.iterations.height} iterations{_known(result)}"),
     )
+
+
+def _known(result: PartitionResult) -> str:
+    """When the plan was known."""
+    return "" if result.seconds_to_best is None else f", the plan known after {result.seconds_to_best:.1f} s"
 
 
 def cost_lines(result: PlanResult) -> tuple[str, str]:

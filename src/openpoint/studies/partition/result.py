@@ -16,6 +16,7 @@ from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.schema import PARTITION
+from openpoint.twostage.log import PROVEN_GAP
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -92,6 +93,24 @@ class PartitionResult(PlanResult):
     samples: PartitionSamples | None = None
 
     shape: ClassVar[Shape] = PARTITION
+
+    @property
+    def seconds_to_best(self) -> float | None:
+        """Seconds after which the plan was known; None where there is none."""
+        if self.cost_usd is None:
+            return None
+        known = self.iterations.filter(pl.col("upper_bound_usd") <= self.cost_usd + PROVEN_GAP * abs(self.cost_usd))
+        return float(known["seconds"][0]) if known.height else self.seconds
+
+    @property
+    def energised_count(self) -> int:
+        """Number of blocks with supply."""
+        return len(self.energised_blocks)
+
+    @property
+    def closed_count(self) -> int:
+        """Number of switchable branches that are closed."""
+        return len(self.closed_switches)
 
     @property
     def exit_code(self) -> int:

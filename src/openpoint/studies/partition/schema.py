@@ -5,7 +5,7 @@ from __future__ import annotations
 from openpoint.results import columns as c
 from openpoint.results.common import KIND, run_keys
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.schema import Schema, flag, maybe, names, number
+from openpoint.results.schema import Schema, flag, maybe, names, number, whole
 from openpoint.results.shape import Shape
 
 _KEYS: dict[str, Schema] = {
@@ -25,6 +25,9 @@ _KEYS: dict[str, Schema] = {
     "worst_slack_kw": number(
         "least nodal slack (power that no source gives) in the worst realisation tried last, kW; 0 is none"
     ),
+    "seconds_to_best": maybe("number", "seconds after which the plan was known; null: no plan"),
+    "energised_count": whole("number of blocks with supply"),
+    "closed_count": whole("number of switchable branches that are closed"),
     "energised_blocks": names("blocks with supply; a block is called after its first bus"),
     "closed_switches": names("switchable branches that are closed"),
     "open_switches": names("switchable branches that are open"),

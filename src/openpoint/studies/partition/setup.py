@@ -21,10 +21,11 @@ from openpoint.network.blocks import Blocks, refuse_loops
 from openpoint.network.blocks import blocks as blocks_of
 from openpoint.network.limits import Limits
 from openpoint.network.stations import Stations, open_held_meshes
-from openpoint.studies.partition.model.links import Links, Storage
+from openpoint.studies.partition.model.links import Links, Storage, today
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import (
     DispatchableGenerators,
+    Locks,
     Step,
     UncertainLoads,
     block_loads_kw,
@@ -100,7 +101,9 @@ def program_of(
         names, low, high = bounds.deviations(grid)
         chosen = _chosen(grid, tuple(names))
     counts = np.ones(grid.loads.height) if bounds is None else bounds.counts(grid)
-    timeline = timeline or Timeline.one(grid, blocks)
+    if timeline is None:
+        fixed = isinstance(options, PartitionOptions) and options.fixed_switches
+        timeline = Timeline.one(grid, _as_today(network, blocks) if fixed else Locks.none(blocks))
     home = load_blocks(grid, network, blocks)
     base_kw = terminal_base_kw(network)
     prices = _prices(generators, costs, [store.generator for store in timeline.storage])
@@ -131,6 +134,13 @@ def program_of(
         max_grid_forming=options.max_grid_forming,
         as_it_is=None if whole is network else whole,
     )
+
+
+def _as_today(network: Network, blocks: Blocks) -> Locks:
+    """Switches keep today's state, but for those at the lost substation, which open."""
+    away = blocks.lost[blocks.fr] | blocks.lost[blocks.to]
+    closed = today(network, blocks) & ~away
+    return Locks(open=~closed, closed=closed, faulted=np.zeros(blocks.count, dtype=np.bool_))
 
 
 def beside_the_source(grid: Grid, network: Network, block_graph: Blocks) -> tuple[str, ...]:

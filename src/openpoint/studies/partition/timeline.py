@@ -47,9 +47,9 @@ class Timeline:
     storage: tuple[Stored, ...] = ()
 
     @staticmethod
-    def one(grid: Grid, blocks: Blocks) -> Timeline:
-        """An hour with the loads of the grid, in which nothing happens."""
-        return Timeline(("1",), np.ones(1), np.ones((1, grid.loads.height)), (Locks.none(blocks),))
+    def one(grid: Grid, locks: Locks) -> Timeline:
+        """An hour with the loads of the grid."""
+        return Timeline(("1",), np.ones(1), np.ones((1, grid.loads.height)), (locks,))
 
 
 def timeline_of(horizon: Horizon, grid: Grid, network: Network, blocks: Blocks) -> Timeline:

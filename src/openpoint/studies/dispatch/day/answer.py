@@ -151,11 +151,11 @@ def _totals(shown: Shown, periods: pl.DataFrame) -> dict[str, float | None]:
             cost = float(flow.costs.sum())
             reactive = total_kwh(shown, np.maximum(flow.source_s.imag, 0.0).sum(axis=1))
             mean = float(day.hours @ np.abs(flow.v).mean(axis=1) / day.hours.sum())
-            taken = available_all(day, flow.realisation) - flow.recourse.renewable.real
+            left = available_all(day, flow.realisation) - flow.recourse.renewable.real
             figures = {
                 "loss": total_kwh(shown, flow.losses.sum(axis=1)),
                 "purchased": total_kwh(shown, np.maximum(flow.source_s.real, 0.0).sum(axis=1)),
-                "curtailed": total_kwh(shown, taken.sum(axis=1)),
+                "curtailed": total_kwh(shown, np.maximum(left, 0.0).sum(axis=1)),
                 "shed": total_kwh(shown, flow.recourse.shed.real.sum(axis=1)),
             }
         found |= {f"cost_{case}_usd": finite(cost), f"v_mean_{case}_pu": finite(mean)}

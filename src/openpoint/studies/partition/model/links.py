@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
+from openpoint.network import Network
+from openpoint.network.blocks import Blocks
 from openpoint.solvers.modelling import cp
 
 if TYPE_CHECKING:
@@ -292,10 +294,10 @@ def _switching_actions(links: Links, step: Step, before: cp.Expression, state: c
 
 def state_before(links: Links, step: Step) -> Bools:
     """(S) state of the switches before the first step."""
-    return today(step) if links.state is None else links.state
+    return today(step.network, step.blocks) if links.state is None else links.state
 
 
-def today(step: Step) -> Bools:
+def today(network: Network, blocks: Blocks) -> Bools:
     """(S) today's state of the switches."""
-    first = np.unique(step.network.conductor_branch, return_index=True)[1]
-    return np.asarray(step.network.closed[first][step.blocks.switches])
+    first = np.unique(network.conductor_branch, return_index=True)[1]
+    return np.asarray(network.closed[first][blocks.switches])

@@ -129,7 +129,7 @@ _STEPS = {
 def _switches(program: PartitionProgram, states: Bools, t: int) -> pl.DataFrame:
     locks = program.steps[t].locks
     held = np.select([locks.open, locks.closed], ["open", "closed"], "")
-    before = states[t - 1] if t else today(program.steps[0])
+    before = states[t - 1] if t else today(program.network, program.blocks)
     return switch_table(program, states[t], before).with_columns(pl.Series("held", held, dtype=pl.String))
 
 
