@@ -77,7 +77,7 @@ def of_grid(name: str, gap: float) -> dict[str, Any]:
     """The cases of a grid: with the topology free; with those printed, and with the one of case d, in its place."""
     grid, common = openpoint.read(name), {"day": f"{name}-day", "gap": gap, "time_limit_s": 900.0}
     free = {
-        f"{case} {plan}": {**common, "shift_buses": shift, **options}
+        f"{case} {plan}": {**common, "shift": {"buses": shift}, **options}
         for plan, options in PLANS.items()
         for case, shift in SHIFTS.items()
     }

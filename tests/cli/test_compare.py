@@ -66,6 +66,8 @@ def test_cases_over_one_option_have_it_as_axis() -> None:
     asked = {"loose": {"gap": 0.1}, "tight": {"gap": 1e-4}}
     assert openpoint.compare("civanlar16", "reconfigure", asked).axis == ("gap", (0.1, 1e-4))
     assert openpoint.compare("civanlar16", "reconfigure", {"a": {}, "b": {"method": "enumeration"}}).axis is None
+    texts = {f"{share:g}": {"for_every": f"load={share:g}"} for share in (0.1, 0.2)}
+    assert openpoint.compare("civanlar16", "enclose", texts).axis == ("for_every", (0.1, 0.2))
 
 
 def test_processes_give_the_same_as_this_one() -> None:

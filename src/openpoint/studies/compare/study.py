@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
@@ -53,6 +54,10 @@ def _told(question: Any) -> dict[str, Any]:
     """The options of a question that are not the default ones."""
     given = {each.name: getattr(question, each.name) for each in fields(question) if each.repr}
     return {each.name: given[each.name] for each in fields(question) if each.repr and given[each.name] != each.default}
+
+
+_ENDS = re.compile(r"(.*[:=])?([-+]?\d*\.?\d+(?:e[-+]?\d+)?)")
+"""A number, or a text that ends with one."""
 
 
 @dataclass(frozen=True)
@@ -121,19 +126,18 @@ def _solved(of: str, grid: Grid, question: Any) -> Result:
 
 
 def _axis(questions: Mapping[str, Any]) -> tuple[str, tuple[float, ...]] | None:
-    """The one option in which the cases differ, and its number in each, also where it is that of `tv:0.1`."""
+    """The one option in which the cases differ, and its number in each, also where it ends a text, as `tv:0.1`."""
     first = next(iter(questions.values()))
     values = {each.name: [getattr(one, each.name) for one in questions.values()] for each in fields(first) if each.repr}
     differ = {name: some for name, some in values.items() if any(value != some[0] for value in some)}
     if len(differ) != 1:
         return None
     ((name, some),) = differ.items()
-    parts = [str(value).rpartition(":") for value in some]
-    try:
-        numbers = tuple(float(last) for *_, last in parts)
-    except ValueError:
+    parts = [_ENDS.fullmatch(str(value)) for value in some]
+    known = [match for match in parts if match is not None]
+    if len(known) < len(parts) or len({match[1] for match in known}) > 1:
         return None
-    return (name, numbers) if len({kind for kind, *_ in parts}) == 1 else None
+    return name, tuple(float(match[2]) for match in known)
 
 
 def _of_case(name: str, progress: Any) -> Any:
