@@ -115,6 +115,8 @@ def test_bounds_by_load_and_phase_and_constant_costs_are_those_of_brute_force(tm
         expected = brute_force(feeder, [], 0.0, ends, running)
         assert found.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
         assert found.lower_bound_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
+        assert "each uncertain load has bounds of its own (bounds.csv); the share shown is the largest" in found.notes
+        assert found.uncertainty == pytest.approx(max(abs(end) for pair in ends.values() for end in pair))
         served += bool(found.energised_blocks)
     assert min(apart, served) >= 4
 

@@ -81,6 +81,8 @@ class PreparedPartition:
         outcome = _or_dark(program, method.solve(program, progress, deadline))
         _LOG.info("the method ended")
         notes = beside_the_source(self.grid, program.network, program.blocks)
+        if (bounds := self.options.bounds) is not None:
+            notes += (f"each uncertain load has bounds of its own ({bounds.name}); the share shown is the largest",)
         return answer(self.grid, program, outcome, str(method), self.uncertainty, notes, self.options, deadline)
 
 
