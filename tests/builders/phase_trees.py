@@ -11,11 +11,12 @@ from openpoint.grid import Grid
 MODELS = ("power", "current", "impedance", "cvr")
 
 
-def phase_trees(seed: int, *, loads: str = "all", generation: bool = False) -> Grid:
+def phase_trees(seed: int, *, loads: str = "all", generation: bool = False, held: bool = False) -> Grid:
     """A grid of 4 to 7 buses with 2 or 3 loops; all lines may be switched.
 
     Args:
         loads: "power" (to neutral), "wye" (of every model), or "all" (deltas, capacitors and bands, too).
+        held: a second line beside one of them, and neither may be opened.
     """
     rng = np.random.default_rng(seed)
     n = int(rng.integers(4, 8))
@@ -32,6 +33,11 @@ def phase_trees(seed: int, *, loads: str = "all", generation: bool = False) -> G
     lines = [
         _line(rng, a, b, "".join(p for p in phases[a] if p in phases[b]), k >= n - 1) for k, (a, b) in enumerate(ends)
     ]
+    if held:
+        one = lines[int(rng.integers(0, n - 1))]
+        one["switchable"] = False
+        twin = _line(rng, int(one["from_bus"]), int(one["to_bus"]), one["phases"], False)
+        lines.append({**twin, "name": "twin", "switchable": False})
     rows, capacitors, generators = [], [], []
     heavy = rng.uniform(20.0, 130.0)
     for b in range(1, n):

@@ -54,9 +54,10 @@ def without_idle(grid: Grid) -> Grid:
     if not pieces:
         return grid
     lost, tables = _without(grid, pieces)
+    places = _told(list(lost), f"{len(lost)} bus{'es' * (len(lost) > 1)} (", ")")
     message = (
-        f"nothing feeds {_told(list(lost), f'{len(lost)} buses (', ')')} today, on one phase or all, and nothing is "
-        "there that draws power: they stay dark, with the branches to them as they are"
+        f"nothing feeds {places} today, on one phase or all, and nothing is there that draws power: they stay dark, "
+        "with the branches to them as they are"
     )
     remedy = "To feed them, close a branch to them first"
     note = Problem("buses", "", "", message, remedy, "warning", changes_figures=True)

@@ -14,10 +14,10 @@ from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, trees_for
+from openpoint.search.phases.flow import UNDECIDED, trees_for
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
 
@@ -39,8 +39,8 @@ def enumerated(grid: Grid) -> Enumerated | None:
     model = phase_model(grid, question.network, question.always, question.never, box)
     flows, found, losses = Flows(model.blocks), [], []
     for closed in question.states():
-        status = np.full(len(model.blocks.fr), OPEN, dtype=np.int8)
-        status[model.block_of[closed & (model.block_of >= 0)]] = CLOSED
+        status = status_of(model, closed)
+        assert np.array_equal(closed_of(model, status), closed)
         loss = flows.loss(status)
         if np.isfinite(loss):
             box = box_around(flows.trees.v, model.blocks.has, box)
@@ -53,7 +53,11 @@ def enumerated(grid: Grid) -> Enumerated | None:
 
 
 def grids(kind: str, seeds: range) -> list[tuple[int, Enumerated]]:
-    made = ((seed, enumerated(phase_trees(seed, loads=kind, generation=seed % 3 == 0))) for seed in seeds)
+    loads = "all" if kind == "held" else kind
+    made = (
+        (seed, enumerated(phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held")))
+        for seed in seeds
+    )
     return [(seed, each) for seed, each in made if each is not None]
 
 
@@ -66,7 +70,7 @@ def bound(case: Enumerated, status: States, h: np.ndarray, rounds: int) -> float
     return float(improve(blocks, status, priority, h, rounds, np.inf, *tools))
 
 
-@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+@pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
 def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
     """Partial states at random; multipliers of the fixed point, disturbed, and of no sense at all."""
     count = 0
@@ -96,7 +100,7 @@ def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
             assert bound(case, status, h, 20) == pytest.approx(loss, rel=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["power", "all"])
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
 def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
     for seed, case in grids(kind, range(20, 32)):
         flows = Flows(case.model.blocks)
@@ -114,14 +118,12 @@ def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
 
 def test_flows_are_those_of_opendss() -> None:
     for seed in range(6):
-        grid = phase_trees(seed, generation=seed == 3)
+        grid = phase_trees(seed, generation=seed == 3, held=seed % 2 == 1)
         case = enumerated(grid)
         assert case is not None
         flows, circuit = Flows(case.model.blocks), OpenDssCircuit(grid)
         for closed in list(case.question.states())[:2]:
-            status = np.full(len(case.model.blocks.fr), OPEN, dtype=np.int8)
-            status[case.model.block_of[closed & (case.model.block_of >= 0)]] = CLOSED
-            loss = flows.loss(status) * case.question.network.s_base_kva / 3.0
+            loss = flows.loss(status_of(case.model, closed)) * case.question.network.s_base_kva / 3.0
             circuit.rewire(closed)
             solved = circuit.solve()
             if np.isfinite(loss) and solved.converged[0]:

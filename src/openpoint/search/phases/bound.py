@@ -255,10 +255,10 @@ def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: T
     for e in range(len(blocks.fr)):
         if status[e] == OPEN:
             continue
-        a, b, decided = blocks.fr[e], blocks.to[e], status[e] == CLOSED
+        a, b, decided = blocks.fr[e], blocks.to[e], status[e] != UNDECIDED
         _shunt(blocks.y_fr[e], h[a], 1.0, found.a[a], found.room[0], decided)
         _shunt(blocks.y_to[e], h[b], 1.0, found.a[b], found.room[0], decided)
-        if status[e] == UNDECIDED:
+        if status[e] != CLOSED:  # of one that closes a loop the voltage law is not used, which is valid
             rise = 0.0
             for j in range(3):
                 if blocks.carries[e, j]:

@@ -15,7 +15,8 @@ from openpoint.arrays import Bools, Complexes, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.model import Blocks
 
-OPEN, CLOSED, UNDECIDED = 2, 1, 0
+OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
+"""States of branches; LOOP: closed, and aside of the tree, since it closes a loop that nobody can open."""
 LOOPED, UNFED = -1, -2
 V_LOW = 0.5
 """Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
@@ -26,7 +27,7 @@ class Trees(NamedTuple):
 
     Attributes:
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
-        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3).
+        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). off: (3) room.
     """
 
     order: Ints
@@ -36,6 +37,7 @@ class Trees(NamedTuple):
     v: Complexes
     drawn: Complexes
     i: Complexes
+    off: Complexes
 
 
 def trees_for(blocks: Blocks) -> Trees:
@@ -49,6 +51,7 @@ def trees_for(blocks: Blocks) -> Trees:
         v=np.zeros((n, 3), dtype=np.complex128),
         drawn=np.zeros((n, 3), dtype=np.complex128),
         i=np.zeros((m, 3), dtype=np.complex128),
+        off=np.zeros(3, dtype=np.complex128),
     )
 
 
@@ -126,6 +129,9 @@ def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, toleranc
     if count < 0:
         return math.inf
     v = trees.v
+    for e in range(len(status)):
+        if status[e] == LOOP:
+            trees.i[e, 0] = trees.i[e, 1] = trees.i[e, 2] = 0j
     for q in range(count):
         b = trees.order[q]
         if trees.floats[b]:
@@ -144,7 +150,7 @@ def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, toleranc
     for _ in range(most):
         _draw(blocks, status, trees)
         _gather(blocks, count, trees)
-        change = _spread(blocks, count, trees)
+        change = max(_spread(blocks, count, trees), _compensate(blocks, status, trees))
         if not change < 10.0:
             return math.inf
         if change < tolerance:
@@ -181,9 +187,13 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
         if k >= 0:
             drawn[b, k] -= c
     for e in range(len(blocks.fr)):
-        if status[e] == CLOSED:
+        if status[e] == CLOSED or status[e] == LOOP:
             a, b = blocks.fr[e], blocks.to[e]
             for j in range(3):
+                if status[e] == LOOP:
+                    drawn[b, j] -= trees.i[e, j]
+                    for k in range(3):
+                        drawn[a, j] += blocks.ratio[0, e, k, j].conjugate() * trees.i[e, k]
                 for k in range(3):
                     drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                     drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
@@ -226,6 +236,29 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
 
 
 @inlined
+def _compensate(blocks: Blocks, status: States, trees: Trees) -> float:
+    """Currents of the branches that close loops, by the impedance of each loop; the largest change of a voltage."""
+    change = 0.0
+    for e in range(len(status)):
+        if status[e] != LOOP:
+            continue
+        a, b = blocks.fr[e], blocks.to[e]
+        total = blocks.loop[e]
+        for j in range(3):
+            trees.off[j] = 0j
+            if blocks.carries[e, j]:
+                off = -trees.v[b, j]
+                for k in range(3):
+                    off += blocks.ratio[0, e, j, k] * trees.v[a, k] - blocks.z[0, e, j, k] * trees.i[e, k]
+                trees.off[j] = off
+                change = max(change, abs(off))
+        for j in range(3):
+            for k in range(3):
+                trees.i[e, j] += total[j, k] * trees.off[k]
+    return change
+
+
+@inlined
 def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
     """Active power that the closed branches take."""
     loss = 0.0
@@ -238,10 +271,12 @@ def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
                 for k in range(3):
                     loss += (trees.i[e, j].conjugate() * blocks.z[r, e, j, k] * trees.i[e, k]).real
     for e in range(len(blocks.fr)):
-        if status[e] == CLOSED:
+        if status[e] == CLOSED or status[e] == LOOP:
             a, b = blocks.fr[e], blocks.to[e]
             for j in range(3):
                 for k in range(3):
+                    if status[e] == LOOP:
+                        loss += (trees.i[e, j].conjugate() * blocks.z[0, e, j, k] * trees.i[e, k]).real
                     loss += (trees.v[a, j].conjugate() * blocks.y_fr[e, j, k] * trees.v[a, k]).real
                     loss += (trees.v[b, j].conjugate() * blocks.y_to[e, j, k] * trees.v[b, k]).real
     return loss

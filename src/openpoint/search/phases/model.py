@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.errors import OptionError
 from openpoint.formulations.radiality import loop_closers
-from openpoint.graph import bridges, components
+from openpoint.graph import bridges, components, path
 from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
@@ -73,7 +73,8 @@ class Blocks(NamedTuple):
         fr, to: (m). start, around: branches at bus b are around[start[b]:start[b + 1]].
         z, ratio: (2, m, 3, 3) Z and T in either direction. ways: (2, m) whether it has no delta winding at its far end.
         y_fr, y_to: (m, 3, 3) admittances at both buses of a closed branch, whose active power counts as loss.
-        carries, has: (m, 3) and (n, 3) phases. movable: (m). is_source: (n). held: (n, 3) voltages of sources.
+        carries, has: (m, 3) and (n, 3) phases. movable: (m). closes: (m) whether it closes a loop that stays closed;
+            loop: (m, 3, 3) admittance of that loop, opened there. is_source: (n). held: (n, 3) voltages of sources.
         s: (n, 3) constant power. y: (n, 3, 3) admittance.
         bus, phase, back: (L) where a load is; back: phase of its other end, −1 the neutral.
         power, degree: (L) at nominal voltage. low, high, rated: (L) its band and rated voltage, per unit. outer: (L) 1
@@ -93,6 +94,8 @@ class Blocks(NamedTuple):
     carries: Bools
     has: Bools
     movable: Bools
+    closes: Bools
+    loop: Complexes
     is_source: Bools
     held: Complexes
     s: Complexes
@@ -126,10 +129,10 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
     Raises:
         OptionError: what the bound is not valid for.
     """
-    if loop_closers(network).any():
-        raise OptionError("the bound is that of radial grids, and this one has loops of phases that stay closed")
-    groups = _groups(network, always, never)
-    made = [_branch(network, members, pair) for pair, members in groups]
+    closers = _closing(network)
+    groups = _groups(network, always, never, closers)
+    parts = _Parts(network)
+    made = [_branch(parts, members, pair) for pair, members in groups]
     block_of = np.full(len(network.branch_names), -1, dtype=np.int64)
     for k, (_, members) in enumerate(groups):
         block_of[members] = k
@@ -143,6 +146,7 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
     held[network.terminal_bus[network.source_terminal], slot[network.source_terminal]] = network.source_v
     z, ratio, ways, y_fr, y_to, carries = (np.array(part) for part in zip(*made, strict=True))
     movable = np.array([not always[members[0]] for _, members in groups], dtype=np.bool_)
+    closes = np.array([closers[members[0]] for _, members in groups], dtype=np.bool_)
     is_source = np.zeros(n, dtype=np.bool_)
     is_source[network.terminal_bus[network.source_terminal]] = True
     blocks = Blocks(
@@ -158,6 +162,8 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
         carries=carries,
         has=has,
         movable=movable,
+        closes=closes,
+        loop=_loops(fr, to, z[:, 0], carries, closes, movable),
         is_source=is_source,
         held=held,
         box=np.array([box.v_min, box.v_max, *box.between]),
@@ -167,14 +173,41 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
     return PhaseModel(blocks, block_of)
 
 
-def _groups(network: Network, always: Bools, never: Bools) -> list[tuple[tuple[int, int], list[int]]]:
+def _closing(network: Network) -> Bools:
+    """(B) branches that close a loop that stays closed, on each of their phases.
+
+    Raises:
+        OptionError: one that does so on some of its phases.
+    """
+    closing = loop_closers(network)
+    whole = np.ones(len(network.branch_names), dtype=np.bool_)
+    whole[network.conductor_branch[~closing]] = False
+    if not whole[network.conductor_branch[closing]].all():
+        raise OptionError("a loop of phases that stays closed has fewer phases than a branch of it")
+    return whole
+
+
+def _loops(fr: Ints, to: Ints, z: Complexes, carries: Bools, closes: Bools, movable: Bools) -> Complexes:
+    """(m, 3, 3) inverse of the impedance around each loop that stays closed; 0 for other branches."""
+    found = np.zeros(z.shape, dtype=np.complex128)
+    fixed = np.flatnonzero(~closes & ~movable)
+    for e in np.flatnonzero(closes).tolist():
+        n = int(max(fr.max(), to.max())) + 1
+        way = path(n, fr[fixed], to[fixed], int(fr[e]), int(to[e]))
+        around = z[e] + z[fixed[way]].sum(axis=0)
+        at = np.flatnonzero(carries[e])
+        found[e][np.ix_(at, at)] = np.linalg.inv(around[np.ix_(at, at)])
+    return found
+
+
+def _groups(network: Network, always: Bools, never: Bools, closers: Bools) -> list[tuple[tuple[int, int], list[int]]]:
     """The pair of buses and the branches of every block: of those that are always closed all between two buses."""
     found: dict[tuple[int, int, int], list[int]] = {}
     first = np.searchsorted(network.conductor_branch, np.arange(len(network.branch_names)))
     ends = [network.terminal_bus[part[first]].tolist() for part in (network.terminal_fr, network.terminal_to)]
     for b, (fr, to) in enumerate(zip(*ends, strict=True)):
         if not never[b]:
-            pair = (min(fr, to), max(fr, to), -1) if always[b] else (fr, to, b)
+            pair = (min(fr, to), max(fr, to), -1) if always[b] and not closers[b] else (fr, to, b)
             found.setdefault(pair, []).append(b)
     return [((key[0], key[1]), members) for key, members in found.items()]
 
@@ -182,20 +215,53 @@ def _groups(network: Network, always: Bools, never: Bools) -> list[tuple[tuple[i
 _Branch = tuple[Complexes, Complexes, Bools, Complexes, Complexes, Bools]
 
 
-def _branch(network: Network, members: list[int], pair: tuple[int, int]) -> _Branch:
+class _Parts:
+    """Dense blocks of the sparse matrices of a network, by conductor."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.first = np.searchsorted(network.conductor_branch, np.arange(len(network.branch_names) + 1))
+        self.ends = [_rows(part) for part in internal_voltages(network)]
+        self.z, self.shunts = _rows(network.z), [_rows(part) for part in network.y_ends]
+
+    def conductors(self, members: list[int]) -> list[int]:
+        """Those of some branches."""
+        return [e for b in members for e in range(self.first[b], self.first[b + 1])]
+
+    @staticmethod
+    def dense(rows: list[list[tuple[int, complex]]], at: list[int]) -> Complexes:
+        """The square block of some conductors."""
+        number = {e: k for k, e in enumerate(at)}
+        found = np.zeros((len(at), len(at)), dtype=np.complex128)
+        for e in at:
+            for column, value in rows[e]:
+                if column in number:
+                    found[number[e], number[column]] += value
+        return found
+
+
+def _rows(matrix: sp.csr_array) -> list[list[tuple[int, complex]]]:
+    """Column and value of the entries of every row."""
+    found: list[list[tuple[int, complex]]] = [[] for _ in range(matrix.shape[0])]
+    entry = matrix.tocoo()
+    for row, column, value in zip(entry.row.tolist(), entry.col.tolist(), entry.data.tolist(), strict=True):
+        found[row].append((column, value))
+    return found
+
+
+def _branch(parts: _Parts, members: list[int], pair: tuple[int, int]) -> _Branch:
     """Z, T and whether there is one in both directions, admittances at both ends, phases."""
-    at = np.flatnonzero(np.isin(network.conductor_branch, members))
-    ends = [part[at].tocoo() for part in internal_voltages(network)]
+    network, at = parts.network, parts.conductors(members)
     rows = np.zeros((2, len(at), 3), dtype=np.complex128)
-    size = np.zeros((2, len(at)), dtype=np.complex128)
-    for side, part in enumerate(ends):
-        for row, terminal, value in zip(part.row, part.col, part.data, strict=True):
-            end = pair.index(int(network.terminal_bus[terminal]))
-            rows[end, row, _SLOT[network.terminal_phase[terminal]]] += value
-            size[side, row] = end
-    z = network.z[at][:, at].toarray()
-    shunts = [part[at][:, at].toarray() for part in network.y_ends]
-    is_back = size[0].real > 0.5  # it runs from the second bus of the pair to the first: its current is negative
+    is_back = np.zeros(len(at), dtype=np.bool_)  # from the second bus of the pair to the first: its current is negative
+    for side, part in enumerate(parts.ends):
+        for row, e in enumerate(at):
+            for terminal, value in part[e]:
+                end = pair.index(int(network.terminal_bus[terminal]))
+                rows[end, row, _SLOT[network.terminal_phase[terminal]]] += value
+                is_back[row] = end != side
+    z = parts.dense(parts.z, at)
+    shunts = [parts.dense(part, at) for part in parts.shunts]
     turn = np.where(is_back, -1.0, 1.0)
     z = z * np.outer(turn, turn)
     phases = (np.abs(rows).sum(axis=1) > 0).all(axis=0)
@@ -315,7 +381,8 @@ def _refuse_other_trees(blocks: Blocks) -> None:
     label = np.arange(n)
     sources = np.flatnonzero(blocks.is_source)
     label[sources] = sources[0]
-    looped = ~bridges(n, label[fr], label[to])
+    looped = ~blocks.closes
+    looped[looped] = ~bridges(n, label[fr[looped]], label[to[looped]])
     for b in range(n):
         beside = [blocks.carries[e] for e in blocks.around[blocks.start[b] : blocks.start[b + 1]] if looped[e]]
         if any(not (one & other).any() for k, one in enumerate(beside) for other in beside[:k]):

@@ -7,6 +7,7 @@ L = ½ Σ Cᴴ M⁻¹ C, C = [T diag(v_a), −diag(T v_a)], its curvature at fix
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from openpoint.arrays import Complexes, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import Squares, lower
-from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, Trees
+from openpoint.search.phases.flow import LOOP, OPEN, UNDECIDED, Trees
 from openpoint.search.phases.matrices import invert_positive, multiply
 from openpoint.search.phases.model import Blocks
 
@@ -51,16 +52,19 @@ def pattern_for(blocks: Blocks) -> Pattern:
             beside[a].add(b)
             beside[b].add(a)
     place = np.full(len(beside), -1, dtype=np.int64)
-    left = set(np.flatnonzero(~blocks.is_source).tolist())
+    waiting = [(len(beside[b]), b) for b in np.flatnonzero(~blocks.is_source).tolist()]
+    heapq.heapify(waiting)
     columns: list[list[int]] = []
-    while left:
-        b = min(left, key=lambda x: (len(beside[x]), x))
-        left.remove(b)
+    while waiting:
+        degree, b = heapq.heappop(waiting)
+        if place[b] >= 0 or degree != len(beside[b]):
+            continue
         place[b] = len(columns)
         columns.append(sorted(beside[b]))
         for x in columns[-1]:
-            beside[x] |= set(columns[-1])
+            beside[x].update(columns[-1])
             beside[x] -= {x, b}
+            heapq.heappush(waiting, (len(beside[x]), x))
     count = len(columns)
     rows = [sorted(int(place[x]) for x in column) for column in columns]
     start = np.concatenate([[0], np.cumsum([len(each) for each in rows])]).astype(np.int64)
@@ -109,7 +113,7 @@ def _descend(blocks: Blocks, status: States, trees: Trees, found: Squares) -> No
                     u += blocks.ratio[r, e, j, k] * v[a, k] - blocks.z[r, e, j, k] * trees.i[e, k]
             v[b, j] = u
     for e in range(len(blocks.fr)):
-        if status[e] == UNDECIDED:
+        if status[e] == UNDECIDED or status[e] == LOOP:
             _current(found, e, v[blocks.fr[e] if found.way[e] == 0 else blocks.to[e]], trees.i[e])
 
 
@@ -154,7 +158,7 @@ def _residuals(blocks: Blocks, status: States, trees: Trees, found: Squares, pat
         if status[e] == OPEN:
             continue
         a, b = blocks.fr[e], blocks.to[e]
-        if status[e] == CLOSED:
+        if status[e] != UNDECIDED:
             for j in range(3):
                 ya = yb = 0j
                 for k in range(3):

@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import Squares
-from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, Trees
+from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, Trees
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
 
@@ -94,7 +94,7 @@ def _bridges(blocks: Blocks, status: States, graph: Graph) -> tuple[bool, bool]:
             if position[a] < blocks.start[a + 1]:
                 e = blocks.around[position[a]]
                 position[a] += 1
-                if status[e] == OPEN or e == above[a]:
+                if status[e] == OPEN or status[e] == LOOP or e == above[a]:
                     continue
                 b = blocks.to[e] if blocks.fr[e] == a else blocks.fr[e]
                 if number[b] < 0:

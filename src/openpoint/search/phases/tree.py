@@ -11,8 +11,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, sweep, trees_for
-from openpoint.search.phases.model import Blocks, Box
+from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.states import graph_for, probe, propagate
 from openpoint.search.tree import Queue
@@ -90,7 +90,9 @@ class PhaseTree:
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
         self._queue = Queue[_Node]()
-        self._status: States = np.where(blocks.movable, UNDECIDED, CLOSED).astype(np.int8)
+        self._status: States = np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(
+            np.int8
+        )
         h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
         self.root = self._bound(self._status, h, ROOT_ROUNDS) if self._follow(self._status) else math.inf
         self._push(self.root, self._status, h)
@@ -175,3 +177,17 @@ def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> 
         max(box.v_max, float(size.max()) + margin),
         max(box.turn, max(turns) + 100.0 * margin),
     )
+
+
+def status_of(model: PhaseModel, closed: Bools) -> States:
+    """(m) states of the blocks of a state (B) of the branches."""
+    status = np.full(len(model.blocks.fr), OPEN, dtype=np.int8)
+    status[model.block_of[(model.block_of >= 0) & closed]] = CLOSED
+    status[model.blocks.closes] = LOOP
+    return status
+
+
+def closed_of(model: PhaseModel, status: States) -> Bools:
+    """(B) state of the branches from that of the blocks (m)."""
+    known = model.block_of >= 0
+    return np.asarray(known & np.isin(status[np.maximum(model.block_of, 0)], (CLOSED, LOOP)))

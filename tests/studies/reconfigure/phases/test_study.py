@@ -47,6 +47,7 @@ from openpoint.twostage.recourse.subproblem import Subproblem
 from tests.builders.clock import held
 from tests.builders.meshed import meshed
 from tests.builders.pages import render
+from tests.builders.phase_trees import phase_trees
 
 
 def program_of(grid: Grid, limits: Limits | None = None) -> PhasesProgram:
@@ -457,3 +458,24 @@ def test_a_loop_that_nobody_can_open_stays_closed() -> None:
         assert shared["p"] == pytest.approx(shared["q"], rel=1e-6)
     with pytest.raises(OptionError, match="stay closed"):
         openpoint.reconfigure(grid, method=openpoint.Benders())
+    found = openpoint.reconfigure(grid, method=TopologySearch())
+    assert (found.open_branches, found.loss_kw) == (best.open_branches, pytest.approx(best.loss_kw, rel=1e-9))
+    assert found.lower_bound_kw == pytest.approx(found.loss_kw, rel=1.1e-4)
+
+
+def test_what_nothing_feeds_and_nothing_draws_from_stays_dark() -> None:
+    """A dead stub behind a tie is left as it is; a dead bus with a load must be fed."""
+    grid = phase_trees(1, loads="power")
+    line = grid.lines.filter(pl.col("phases") == "abc").row(0, named=True)
+    end = grid.sources["bus"].item()
+    buses = pl.concat([grid.buses, grid.buses.filter(name=end).with_columns(name=pl.lit("stub"))])
+    tie = {**line, "name": "tie", "from_bus": end, "to_bus": "stub", "closed": False, "switchable": True}
+    lines = pl.concat([grid.lines, pl.DataFrame([tie], schema=grid.lines.schema)])
+    dark = grid.with_tables(buses=buses, lines=lines)
+    best, found = openpoint.reconfigure(grid), openpoint.reconfigure(dark)
+    assert found.loss_kw == pytest.approx(best.loss_kw, rel=1e-6)
+    assert found.open_branches == best.open_branches
+    assert any("nothing feeds 1 bus (stub) today" in note for note in found.notes)
+    loads = [*grid.loads.to_dicts(), {**grid.loads.row(0, named=True), "name": "last", "bus": "stub"}]
+    fed = openpoint.reconfigure(Grid.from_tables("fed", {**dark.tables(), "loads": loads}))
+    assert "tie" not in fed.open_branches

@@ -6,16 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from openpoint.arrays import Bools, States
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import PhasesQuestion
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
-from openpoint.search.phases.flow import CLOSED, OPEN
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -81,7 +78,7 @@ class PhaseSearch:
         model = bounded_model(self.asked, Box())
         flows, box = Flows(model.blocks), Box()
         for start in starts:
-            status, loss = flows.descend(self._status(model, start), self.deadline.over)
+            status, loss = flows.descend(status_of(model, start), self.deadline.over)
             if math.isfinite(loss):
                 flows.loss(status)
                 box = box_around(flows.trees.v, model.blocks.has, box)
@@ -106,7 +103,7 @@ class PhaseSearch:
 
     def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
         """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
-        found = self.evaluator.evaluate(self._closed(model, status), self.asked.devices.today)
+        found = self.evaluator.evaluate(closed_of(model, status), self.asked.devices.today)
         if found is not None and found.better(self.best):
             self.best = found
         if found is None or found.violation > 0.0:
@@ -137,18 +134,6 @@ class PhaseSearch:
             f"the bound holds for all radial states whose voltages to neutral lie between {box.v_min:.3g} and "
             f"{box.v_max:.3g} pu, with angles of 120 ± {box.turn:.3g} degrees between phases"
         )
-
-    @staticmethod
-    def _status(model: PhaseModel, closed: Bools) -> States:
-        status = np.full(len(model.blocks.fr), OPEN, dtype=np.int8)
-        used = (model.block_of >= 0) & closed
-        status[model.block_of[used]] = CLOSED
-        return status
-
-    @staticmethod
-    def _closed(model: PhaseModel, status: States) -> Bools:
-        known = model.block_of >= 0
-        return np.asarray(known & (status[np.maximum(model.block_of, 0)] == CLOSED))
 
 
 def search_phases(
