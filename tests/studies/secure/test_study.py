@@ -81,6 +81,48 @@ def test_what_is_planned_for_holds_without_a_fault_and_what_an_emergency_allows_
     assert openpoint.secure(tight, emergency={"loading": 40.0}).counts["restored"] < found.counts["restored"]
 
 
+def station(v_min_pu: float, **moves: float) -> Grid:
+    """Two feeders with a tie behind a transformer, whose tap changer these cells describe."""
+    unit = {
+        "name": "T",
+        "from_bus": "H",
+        "to_bus": "S",
+        "vn_from_kv": 110.0,
+        "vn_to_kv": 20.0,
+        "r_ohm": 0.1,
+        "x_ohm": 2.0,
+    }
+    line = {"r_ohm": 2.0, "x_ohm": 2.0}
+    return Grid.from_tables(
+        "station",
+        {
+            "buses": [
+                {"name": "H", "vn_kv": 110.0},
+                *({"name": name, "vn_kv": 20.0, "v_min_pu": v_min_pu} for name in "SAB"),
+            ],
+            "lines": [
+                {"name": "SA", "from_bus": "S", "to_bus": "A", **line},
+                {"name": "SB", "from_bus": "S", "to_bus": "B", **line},
+                {"name": "AB", "from_bus": "A", "to_bus": "B", "closed": False, **line},
+            ],
+            "transformers": [unit | moves],
+            "sources": [{"name": "up", "bus": "H"}],
+            "loads": [{"name": name, "bus": name, "p_kw": 3000.0, "q_kvar": 500.0} for name in "AB"],
+        },
+    )
+
+
+def test_that_taps_stay_is_said_where_a_voltage_is_what_no_tie_keeps() -> None:
+    taps = {"tap_min": -9, "tap_max": 9, "tap_step_percent": 1.5}
+    low, kept, stiff = (openpoint.secure(each) for each in (station(0.95, **taps), station(0.8, **taps), station(0.95)))
+    assert low.counts["limits"] > kept.counts["limits"] == 0
+    assert any(
+        note.startswith(f"after {low.counts['limits']} faults") and note.endswith("then: T") for note in low.notes
+    )
+    assert "taps stay where they are" in kept.rules
+    assert not any("taps" in text for text in (*kept.notes, *stiff.notes, stiff.rules))
+
+
 def test_voltages_of_an_emergency_hold_after_faults_alone() -> None:
     planned = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92))
     wide = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92), emergency="v_min=0.5")

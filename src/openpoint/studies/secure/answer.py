@@ -240,8 +240,14 @@ def answer(
         buses=bus_table(state, figures),
         broken=broken,
         beyond_ties=options.beyond_ties,
-        rules=_rules(options),
-        notes=(*grid.figure_notes, *_untried(grid, table), *notes, *(options.doubts if times is not None else ())),
+        rules=_rules(options, grid),
+        notes=(
+            *grid.figure_notes,
+            *_untried(grid, table),
+            *_fixed_taps(grid, table),
+            *notes,
+            *(options.doubts if times is not None else ()),
+        ),
     )
 
 
@@ -253,17 +259,34 @@ def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | No
     return float(customers @ times.times) / total, float(customers @ times.hours) / total
 
 
-def _rules(options: SecureOptions) -> str:
+def _rules(options: SecureOptions, grid: Grid) -> str:
     where = "isolated at both ends of each line" if options.isolate_lines else "isolated by the switches of the grid"
     which = "lines" if options.lines_only else "lines and transformers"
     remote = "" if options.remote_switching_h is None else f" ({options.remote_switching_h:g} h where all is remote)"
     ties = "one tie for each part cut off"
     if options.switchings > 1:
         ties += f", or at most {options.switchings} closings with the openings that keep the grid radial"
+    taps = "; taps stay where they are" if tap_changers(grid) else ""
     return (
-        f"faults of {which}, {where}; {ties}; {options.emergency_words}; "
+        f"faults of {which}, {where}; {ties}; {options.emergency_words}{taps}; "
         f"switching takes {options.switching_h:g} h{remote}, a repair {options.repair_h:g} h"
     )
+
+
+def tap_changers(grid: Grid) -> list[str]:
+    """Names of the transformers in operation whose tap can move."""
+    moves = (pl.col("tap_min") < pl.col("tap_max")) & (pl.col("tap_step_percent") != 0.0) & pl.col("closed")
+    return grid.transformers.filter(moves)["name"].to_list()
+
+
+def _fixed_taps(grid: Grid, faults: pl.DataFrame) -> tuple[str, ...]:
+    """A note on tap changers, where a voltage is what no tie keeps."""
+    count, names = int(faults["limit"].str.starts_with("voltage").sum()), tap_changers(grid)
+    if not count or not names:
+        return ()
+    named = join_names(names[:UNTRIED_SHOWN]) + (" …" if len(names) > UNTRIED_SHOWN else "")
+    what = f"after {count} faults it is a voltage that no tie keeps within its limits"
+    return (f"{what}; taps stay where they are today, whatever an automatic tap changer would do then: {named}",)
 
 
 def _untried(grid: Grid, faults: pl.DataFrame) -> tuple[str, ...]:
