@@ -13,7 +13,8 @@ import pytest
 import openpoint as op
 from openpoint.errors import InputError, OptionError
 from openpoint.network import build_network
-from openpoint.report.switch_plan import write_checklist
+from openpoint.report.page.model import Table
+from openpoint.report.switch_plan import plan_section, write_checklist
 from openpoint.results.switch_plan import SwitchPlan
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from tests.powerflow.oracles import pandapower_voltages
@@ -106,3 +107,25 @@ def test_what_cannot_be_planned_is_said(result: ReconfigureResult) -> None:
 def _plan(result: ReconfigureResult) -> SwitchPlan:
     assert result.plan is not None
     return result.plan
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checklist_names_the_switches_of_a_net_and_leaves_out_what_no_step_has(tmp_path: Path) -> None:
+    import pandapower.networks as networks
+
+    net = networks.simple_mv_open_ring_net()
+    net.switch.loc[6, "name"] = "Switch 6"
+    plan = op.switch_plan(net, ["line 1"]).plan
+    # A line opens at its to end, or where it is open today.
+    assert dict(plan.steps.select("name", "switch").iter_rows()) == {"line 3": "Switch 6", "line 1": "3"}
+    assert op.switch_plan(net, ["line 2"]).plan.steps["switch"].to_list() == ["Switch 6", "5"]
+    net.switch.loc[5, "name"] = "Q2"
+    assert op.switch_plan(net, ["line 2"]).plan.steps["switch"].to_list() == ["Switch 6", "5 Q2"]
+    sheet = op.read(net)
+    text = write_checklist(sheet, plan, tmp_path / "list.md").read_text("utf-8")
+    head = next(line for line in text.splitlines() if line.startswith("| step"))
+    assert "| switch | at | by |" in head
+    assert "limit broken" not in head
+    table = next(block for block in plan_section(plan).content if isinstance(block, Table))
+    assert max(sum(len(str(cell)) + 3 for cell in row) for row in table.rows) <= 120  # a row fits a screen
+    assert op.plan_answer(op.reconfigure("baran33", method=EXCHANGE)).steps["switch"].to_list() == [""] * 8

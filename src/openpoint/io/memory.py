@@ -80,6 +80,13 @@ def net_of(grid: Grid, program: str, closed: Mapping[str, bool]) -> Any:
     return net
 
 
+def switches_of(grid: Grid) -> dict[str, str]:
+    """Number and name of the switch of each branch, in the net that was read; empty where it has none."""
+    if not grid.origin or pgm.is_input(grid.origin):
+        return {}
+    return pandapower_states.switches_in_words(net_from_text(grid.origin, "net"), grid)
+
+
 def set_states(net: Mapping[str, Any], closed: Mapping[str, bool]) -> tuple[Change, ...]:
     """Give branches of a grid in memory their states, in place; nothing is set if one cannot be.
 

@@ -16,6 +16,7 @@ STEPS: c.Table = {
     "step": c.whole("number of the step", "step"),
     "action": c.text("what to do", options=["close", "open"]),
     "name": c.text("name of the branch"),
+    "switch": c.text("its switch, by number and name in a pandapower net; empty where there is none"),
     "kind": KIND,
     "open_end": c.text("end at which a line is switched, or both", options=["both", "from", "to"]),
     "bus": c.text("where it is switched: the bus at this end, or those at both"),
@@ -61,8 +62,8 @@ class SwitchPlan:
     """The steps from today's state to another one; the theory is in `openpoint.search.plan.order`.
 
     Attributes:
-        steps: a row a switch operation, in order: step, action, name, kind, open_end, bus, x, y, remote, i_before_a,
-            i_after_a, loop, v_min_pu, v_min_bus, loading_percent, loading_branch, limit, off_buses, off_kw,
+        steps: a row a switch operation, in order: step, action, name, switch, kind, open_end, bus, x, y, remote,
+            i_before_a, i_after_a, loop, v_min_pu, v_min_bus, loading_percent, loading_branch, limit, off_buses, off_kw,
             off_customers, off_min.
         found: whether there is an order in which every state has a power flow; without one there are no steps.
         fewest_operations: that any plan needs: one for each branch that differs.

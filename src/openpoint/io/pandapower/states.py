@@ -65,6 +65,28 @@ def change_of(net: Net, cell: Cell) -> Change:
     return Change(cell.branch, cell.closed, _in_words(net, cell), str(cell.value))
 
 
+def switches_in_words(net: Net, grid: Grid) -> dict[str, str]:
+    """Number and name of the switch that operates each branch; a branch without one is not there.
+
+    Args:
+        net: the net. grid: that is read from it.
+    """
+    ends, found = dict(grid.lines.select("name", "open_end").iter_rows()), {}
+    for (word, index), branch in branch_names(net).items():
+        table, _, side = word.partition(" ")
+        if table == "switch":
+            at = [row for row in net.rows("switch") if row["index"] == index]
+        else:
+            row = next(row for row in net.rows(table) if row["index"] == index)
+            end = row.get(f"{side or ends.get(branch, '')}_bus")
+            at = switches_of(net, _SWITCH[table]).get(index, [])
+            at = [each for each in at if each.get("bus") == end] or at[: not side]
+        if at:
+            number, name = str(at[0]["index"]), text_of(at[0].get("name"))
+            found[branch] = name if number in name.split() else f"{number} {name}".strip()
+    return found
+
+
 def cells_of(net: Net, file: str, branch: str, word: str, index: int, closed: bool, end: str) -> Iterator[Cell]:
     """The cells that give a branch a state.
 

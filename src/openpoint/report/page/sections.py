@@ -94,8 +94,10 @@ def whose(result: Answer) -> str:
 
 
 def check_card(mismatch_pu: float | None, *more: str) -> m.Card:
-    """What the AC power flow of the answer leaves over."""
-    return m.Card("AC check, largest mismatch", mismatch_words(mismatch_pu), more)
+    """What the AC power flow of the answer leaves over, with what that is in plain words."""
+    known = mismatch_pu is not None and math.isfinite(mismatch_pu)
+    plain = ("the power that does not balance at the worst bus",) if known else ()
+    return m.Card("AC check, largest mismatch", mismatch_words(mismatch_pu), (*more, *plain))
 
 
 def loading_card(branches: pl.DataFrame, column: str, today: str = "") -> m.Card:
@@ -279,7 +281,7 @@ def gap_card(result: Answer, bound: str) -> m.Card:
     """The gap between the bounds, and the bound that proves it."""
     if not math.isfinite(result.gap):
         return m.Card("Gap", "not known", (bound, "" if math.isfinite(result.head.bound) else "no bound is proven"))
-    return m.Card("Gap", percent(result.gap, 4), (bound,))
+    return m.Card("Gap", percent(result.gap, 4), (bound, "no other answer is better by more"))
 
 
 def open_points(result: SwitchedResult) -> m.Section:

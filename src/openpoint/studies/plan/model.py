@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -15,6 +15,7 @@ from openpoint.arguments import Names, names_of, not_negative, of_kind
 from openpoint.arrays import Bools, Floats
 from openpoint.graph import components
 from openpoint.grid.grid import Grid
+from openpoint.io.memory import switches_of
 from openpoint.names import join_names
 from openpoint.network import Network
 from openpoint.network.stations import open_held_meshes
@@ -106,7 +107,7 @@ def _result_of(
     grid: Grid, question: PlanQuestion, order: Order, customers: Floats | None, options: PlanOptions
 ) -> SwitchPlan:
     ac, network = AcStates(question.stations), question.stations.whole
-    rows, energy, mismatch = list[dict[str, Any]](), 0.0, 0.0
+    rows, energy, mismatch, switches = list[dict[str, Any]](), 0.0, 0.0, switches_of(grid)
     state = order.where.start
     flow = ac.flow(order.where.closed(state))
     for bit, next_bit in _operations(order):
@@ -121,7 +122,7 @@ def _result_of(
         figures = figures_of(ac.limited, now.v, now.i)
         off = dark & (question.load_kw > 0.0)
         rows.append(
-            _place(grid, e, closes=bool(state & bit))
+            _place(grid, e, switches, closes=bool(state & bit))
             | _state(network, e, flow, now, figures)
             | {
                 "step": len(rows) + 1,
@@ -158,7 +159,7 @@ def _operations(order: Order) -> Iterator[tuple[int, int]]:
     yield from zip(bits, [*bits[1:], 0])
 
 
-def _place(grid: Grid, e: int, *, closes: bool) -> dict[str, Any]:
+def _place(grid: Grid, e: int, switches: Mapping[str, str], *, closes: bool) -> dict[str, Any]:
     """Which branch is operated, and where."""
     branch = grid.branches().row(e, named=True)
     line = grid.lines.row(e, named=True) if branch["kind"] == "lines" else {"open_end": "both"}
@@ -168,6 +169,7 @@ def _place(grid: Grid, e: int, *, closes: bool) -> dict[str, Any]:
     return {
         "action": "close" if closes else "open",
         "name": branch["name"],
+        "switch": switches.get(branch["name"], ""),
         "kind": branch["kind"],
         "open_end": line["open_end"],
         "bus": join_names(buses),
