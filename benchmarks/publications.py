@@ -95,22 +95,8 @@ RUNS = (
     Run(
         "day33",
         "004",
-        "table 2, figures 5 to 12: four shares of demand that moves, 33 buses",
+        "figures 5 to 12: four shares of demand that moves, over each other, 33 buses",
         f'compare baran33 dispatch-day --case "shift {{}}: --day baran33-day {DAY} --shift buses={{0,0.1,0.15,0.2}}"'
-        " --report {out}/cases.png --tables {out}",
-    ),
-    Run(
-        "robust",
-        "004",
-        "table 3: robust beside as forecast, 33 buses",
-        f'compare baran33 dispatch-day --case "robust: --day baran33-day {DAY}" --case "as forecast: --day baran33-day'
-        ' --gap 2e-3 --time-limit 60" --tables {out}',
-    ),
-    Run(
-        "day69",
-        "004",
-        "table 4: four shares of demand that moves, 69 buses",
-        f'compare baran69 dispatch-day --case "shift {{}}: --day baran69-day {DAY} --shift buses={{0,0.1,0.15,0.2}}"'
         " --report {out}/cases.png --tables {out}",
     ),
 )
