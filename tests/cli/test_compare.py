@@ -10,7 +10,7 @@ import pytest
 
 import openpoint
 from openpoint import OptionError, Termination
-from openpoint.options import declared
+from openpoint.options import declared, default_of
 from openpoint.studies.catalog import STUDIES
 from openpoint.studies.compare.options import CompareOptions
 from openpoint.studies.compare.report import label
@@ -136,7 +136,8 @@ def test_the_page_shows_what_differs_and_what_the_figures_are() -> None:
 )
 def test_every_study_of_one_grid_may_be_asked(study: str) -> None:
     """A case may have each of its options; what must be given is missed by its name."""
-    must = [name for name, told, _ in declared(next(s for s in STUDIES if s.name == study).question) if told.positional]
+    told = declared(next(each for each in STUDIES if each.name == study).question)
+    must = [name for name, option, of in told if option.positional and default_of(of, option) is None]
     if must or study == "harden":  # which needs one of two
         with pytest.raises(OptionError, match=r"case 'a'.*case 'b'"):
             CompareOptions(study, case=["a:", "b:"])
