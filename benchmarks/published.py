@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,8 @@ LINES = {"A": ("2", "11"), "B": ("4", "6", "11"), "C": ("2", "5", "8", "14", "15
 ODDS = {"A": 0.8, "B": 0.15, "C": 0.05}
 """Probabilities of the example of docs/harden.md."""
 EXACT = ColumnAndConstraint(gap=1e-6)
+ONE_EACH: dict[str, Any] = {"max_lines": 1, "max_generators": 1, "method": EXACT, "value_of_information": False}
+"""A line and a generator at most."""
 SWITCHING = HardenCosts(closed_line_usd=0.01)
 """Prices of phase 3: a cent for every closed line."""
 
@@ -103,7 +104,7 @@ def computed() -> dict[str, Any]:
         "machine": timing.machine(),
         "phase_1": [phase_1(grid, *row) for row in PHASE_1],
         "phase_2": [phase_2(grid, *row) for row in PHASE_2],
-        "phase_3": [phase_3(grid, *row) for row in PHASE_3],
+        "phase_3": phase_3(grid),
         "tipping": [tipping(grid, *row) for row in TIPPING],
         "ambiguity": ambiguity(grid),
     }
@@ -149,39 +150,43 @@ def phase_2(grid: openpoint.Grid, lines: int, generators: int, usd: float) -> di
     return {**most, "recomputed_usd": usd, **found(one), "one_piece_usd": other.cost_usd}
 
 
-def phase_3(
-    grid: openpoint.Grid, case: int, one: str, two: str, odds: float, lines: int, usd: float, wait: float, likely: float
-) -> dict[str, Any]:
-    """Two disasters."""
-    began = time.process_time()
-    result, other = (
-        harden(
-            grid,
-            disasters=of(grid, {one: odds, two: 1.0 - odds}),
-            max_lines=lines,
-            max_generators=1,
-            costs=SWITCHING,
-            method=method,
-            value_of_information=valued,
-        )
-        for method, valued in ((EXACT, True), (ExtensiveForm(solver="highs", gap=1e-6), False))
-    )
-    return {
-        "case": case,
-        "odds": {one: odds, two: round(1.0 - odds, 9)},
-        "most_lines": lines,
-        "recomputed_usd": usd,
-        "recomputed_wait_and_see_usd": wait,
-        "recomputed_most_likely_usd": likely,
-        **found(result),
-        "one_piece_usd": other.cost_usd,
-        "wait_and_see_usd": result.wait_and_see_usd,
-        "most_likely_usd": result.most_likely_plan_usd,
-        "mean_value_usd": result.mean_value_plan_usd,
-        "evpi_usd": result.evpi_usd,
-        "vss_usd": result.vss_usd,
-        "cpu_seconds": time.process_time() - began,
+def phase_3(grid: openpoint.Grid) -> list[dict[str, Any]]:
+    """Two disasters: the cases side by side, by copies and in one piece."""
+    asked = {
+        f"{case}, {lines}": {
+            "disasters": of(grid, {one: odds, two: 1.0 - odds}),
+            "max_lines": lines,
+            "max_generators": 1,
+            "costs": SWITCHING,
+        }
+        for case, one, two, odds, lines, *_ in PHASE_3
     }
+    pieces = {"method": ExtensiveForm(solver="highs", gap=1e-6), "value_of_information": False}
+    copies, whole = (
+        openpoint.compare(grid, "harden", {name: {**options, **more} for name, options in asked.items()})
+        for more in ({"method": EXACT}, pieces)
+    )
+    rows = []
+    for name, (case, one, two, odds, lines, usd, wait, likely) in zip(asked, PHASE_3, strict=True):
+        result = copies[name]
+        rows.append(
+            {
+                "case": case,
+                "odds": {one: odds, two: round(1.0 - odds, 9)},
+                "most_lines": lines,
+                "recomputed_usd": usd,
+                "recomputed_wait_and_see_usd": wait,
+                "recomputed_most_likely_usd": likely,
+                **found(result),
+                "one_piece_usd": whole[name].cost_usd,
+                "wait_and_see_usd": result.wait_and_see_usd,
+                "most_likely_usd": result.most_likely_plan_usd,
+                "mean_value_usd": result.mean_value_plan_usd,
+                "evpi_usd": result.evpi_usd,
+                "vss_usd": result.vss_usd,
+            }
+        )
+    return rows
 
 
 def found(result: HardenResult) -> dict[str, Any]:
@@ -195,51 +200,38 @@ def found(result: HardenResult) -> dict[str, Any]:
     }
 
 
+TIP_PARTS = 10
+"""Into how many parts the range that holds a tipping point is divided, again and again."""
+
+
 def tipping(grid: openpoint.Grid, investment: float, recomputed: float) -> dict[str, Any]:
-    """The probability of C beside A from which on so much is invested, by bisection."""
+    """The probability of C beside A from which on so much is invested."""
     low, high = 0.0, 0.5
     while high - low > 1e-4:
-        chance = 0.5 * (low + high)
-        plan = harden(
-            grid,
-            disasters=of(grid, {"A": 1.0 - chance, "C": chance}),
-            max_lines=1,
-            max_generators=1,
-            costs=SWITCHING,
-            method=EXACT,
-            value_of_information=False,
-        )
-        low, high = (low, chance) if (plan.investment_usd or 0.0) >= investment else (chance, high)
+        chances = np.linspace(low, high, TIP_PARTS + 1)
+        asked = {
+            f"{p}": {**ONE_EACH, "disasters": of(grid, {"A": 1.0 - p, "C": p}), "costs": SWITCHING} for p in chances
+        }
+        plans = openpoint.compare(grid, "harden", asked).results.values()
+        first = next(k for k, plan in enumerate(plans) if (plan.investment_usd or 0.0) >= investment)  # type: ignore[attr-defined]
+        low, high = float(chances[first - 1]), float(chances[first])
     return {"investment_usd": investment, "recomputed": recomputed, "probability": 0.5 * (low + high)}
 
 
 def ambiguity(grid: openpoint.Grid) -> dict[str, Any]:
     """Least cost over the radius of three kinds of sets, and what the plan for exact odds costs under their worst."""
     disasters = of(grid, ODDS)
-
-    def least(made: Recipe | None) -> HardenResult:
-        return harden(
-            grid,
-            disasters=disasters,
-            max_lines=1,
-            max_generators=1,
-            ambiguity=made,
-            method=EXACT,
-            value_of_information=False,
-        )
-
-    nominal, worst = least(None), least(moved(1.0))
+    sets = {(kind, radius): recipe(radius) for kind, _, recipe, radii in RADII for radius in radii}
+    asked = {"exact": ONE_EACH, "worst": {**ONE_EACH, "ambiguity": moved(1.0)}}
+    asked |= {f"{kind} {radius}": {**ONE_EACH, "ambiguity": made} for (kind, radius), made in sets.items()}
+    plans = openpoint.compare(grid, "harden", {name: {**each, "disasters": disasters} for name, each in asked.items()})
+    nominal, worst = plans["exact"], plans["worst"]
     costs = np.array([nominal.disasters.filter(disaster=name)["cost_usd"].item() for name in disasters.names])
-    curves = {}
-    for kind, _, recipe, radii in RADII:
-        rows = []
-        for radius in radii:
-            known = recipe(radius)
-            result = least(known)
-            set_ = known(disasters).around(disasters.probabilities, len(disasters))
-            fixed = (nominal.investment_usd or 0.0) + set_.worst(costs)[0]
-            rows.append({"radius": radius, "nominal_plan_usd": fixed, **found(result)})
-        curves[kind] = rows
+    curves: dict[str, list[dict[str, Any]]] = {kind: [] for kind, *_ in RADII}
+    for (kind, radius), made in sets.items():
+        set_ = made(disasters).around(disasters.probabilities, len(disasters))
+        fixed = (nominal.investment_usd or 0.0) + set_.worst(costs)[0]
+        curves[kind].append({"radius": radius, "nominal_plan_usd": fixed, **found(plans[f"{kind} {radius}"])})
     for kind, rows in curves.items():
         usd = [nominal.cost_usd or 0.0, *(row["usd"] for row in rows), worst.cost_usd or 0.0]
         tolerance = 2.0 * EXACT.gap * usd[-1]

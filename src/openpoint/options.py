@@ -146,7 +146,7 @@ def default_of(each: Field[Any], told: Option) -> object:
 
 
 def asked(question: type[Any], given: Mapping[str, Any]) -> Any:
-    """The options of a study from plain values by the names of its options, of which None is none.
+    """The options of a study from values by the names of its options, of which None is none; a part may be whole.
 
     Raises:
         OptionError: a name that is no option, or what the study refuses.
@@ -155,6 +155,9 @@ def asked(question: type[Any], given: Mapping[str, Any]) -> Any:
     made: dict[str, Any] = {}
     for each in fields(question):
         if PARTS in each.metadata:
+            if each.name in left:
+                made[each.name] = left.pop(each.name)
+                continue
             of = each.metadata[PARTS]
             values = {name: left.pop(name) for name in options_of(of) if name in left}
             if values:

@@ -51,6 +51,14 @@ def test_texts_files_and_mappings_ask_the_same(tmp_path: Path, command: Command)
     assert all(f"{name}: " in done.out for name in ("a", "b", "plain"))
 
 
+def test_a_part_may_be_given_whole_or_by_its_options() -> None:
+    cases = {"whole": {"limits": openpoint.Limits(v_min_pu=0.92)}, "option": {"v_min": 0.92}}
+    whole, option = CompareOptions("reconfigure", cases).questions().values()
+    assert whole == option
+    with pytest.raises(OptionError, match="limits"):
+        CompareOptions("reconfigure", {**cases, "wrong": {"limits": 3}})
+
+
 def test_a_case_for_each_value_in_braces() -> None:
     def cases(*texts: str) -> dict[str, object]:
         return CompareOptions("reconfigure", case=texts).questions()
