@@ -69,7 +69,7 @@ def built(desk: Desk, name: str = "civanlar16") -> str:
 
 async def sees(user: User, text: str) -> None:
     """Looking at a grid and running take a process each."""
-    await user.should_see(text, retries=300)
+    await user.should_see(text, retries=1200)
 
 
 def test_from_a_grid_to_its_answer(told: Callable[[Story], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import sleep
@@ -103,6 +104,7 @@ def test_a_run_that_is_killed_is_told_and_the_next_one_runs(starts: Starts) -> N
     assert ends(runs, second).code == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
 def test_memory_is_bounded(starts: Starts) -> None:
     runs, (run,) = starts("memory", limits=Limits(memory_mb=512))
     assert ends(runs, run).code == 1

@@ -105,7 +105,7 @@ def command(study: Study, grid: OpenGrid, given: Mapping[str, Any], *, copies: b
         *(lambda name=name: _require(name, known[name][0]) for name in missing),
     )
     flags, shown, places = _typed(study, grid, values)
-    outputs = {"json": RESULT, "report": REPORT, "excel": TABLES}
+    outputs = {"json": RESULT, "report": REPORT, "tables": TABLES}
     if copies and any(output.name == "write" for output in study.question.outputs):
         outputs["write"] = Path(grid.source).name
     if clash := sorted(set(outputs.values()) & {str(values[name]) for name in values if is_output(known[name][0])}):

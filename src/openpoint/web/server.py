@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from openpoint.web.guard import Application, Guard
 from openpoint.web.runs import Limits
 
 SHORTEST_TOKEN = 16
+_GRACE_S = 2
+"""Seconds that answers which go on, as to who follows a run, are waited for at the end."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,16 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
         say(f"http://{host}:{port}{path}?token={settings.token}")
         say(f"kept in {settings.folder}; Ctrl-C ends the server, and its runs with their best answers")
         served = application(desk, Settings(**{**vars(settings), "port": port}))
-        config = uvicorn.Config(served, log_level="warning", access_log=False, lifespan="on", server_header=False)
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+        config = uvicorn.Config(
+            served,
+            log_level="error",
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        with suppress(KeyboardInterrupt):  # Ctrl-C, raised again once all has ended
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     finally:
         os.close(lock)
 
