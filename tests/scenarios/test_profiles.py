@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 
 import openpoint
 from openpoint.arrays import Complexes
-from openpoint.errors import InputError
+from openpoint.errors import InputError, OptionError
 from openpoint.grid.grid import Grid
 from openpoint.io.memory import net_of
+from openpoint.network import build_network
+from openpoint.scenarios.day.build import build_day
+from openpoint.scenarios.day.faults import grid_of_day
 from openpoint.scenarios.profiles import read_profiles
 from openpoint.scenarios.year.read import Year, read_year
 
@@ -327,3 +330,52 @@ def test_a_net_in_memory_has_its_year_of_least_loss_in_one_line() -> None:
         net.storage["p_mw"] = -0.5 * net.profiles["storage"]["W"][step]
         pp.runpp(net, tolerance_mva=1e-10, numba=False)
         assert result.steps["loss_after_kw"][step] == pytest.approx(1000.0 * net.res_line.pl_mw.sum(), rel=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("date", "periods"), [("2016-06-21", 24), ("2016-03-27", 23), ("2016-10-30", 25)])
+def test_a_day_of_a_date_has_the_powers_of_its_hours(date: str, periods: int) -> None:
+    grid = openpoint.read(ring())
+    day, year = openpoint.read_day(date, grid), read_year("own", grid)
+    steps = [n for n, name in enumerate(year.names) if name.startswith(date)]
+    assert day.periods["starts_at"].to_list() == [year.names[n] for n in steps]
+    assert day.periods["period"].n_unique() == len(steps) == periods
+    assert {row["name"]: row["kind"] for row in day.renewables.to_dicts()} == {"wind": "wind", "battery": "solar"}
+    with_day, notes = grid_of_day(grid, day)
+    bare, arrays = build_day(with_day, build_network(with_day), day)
+    found = (arrays.load_power + bare.s_power) * bare.s_base_kva
+    np.add.at(found, (slice(None), arrays.renewables.terminal), -arrays.renewables.available * bare.s_base_kva)
+    wanted = demand(year)[steps]
+    wanted[:, 2] += 100.0j  # reactive power of the wind, which a note leaves out
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    assert any("without the reactive: 'wind'" in str(note) for note in notes)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quarters_of_a_day_are_hours_of_their_mean_and_batteries_rest(grid: Grid, tmp_path: Path) -> None:
+    start = datetime.datetime(2029, 5, 1, tzinfo=datetime.UTC)
+    starts = [(start + datetime.timedelta(minutes=15 * n)).isoformat() for n in range(192)]
+    kw = np.random.default_rng(2).uniform(10.0, 300.0, 192)
+    frame = pl.DataFrame({"starts_at": starts, "one_p_kw": kw, "store_p_kw": kw - 150.0, "two_q": -kw / 300.0})
+    frame.write_csv(tmp_path / "days.csv")
+    day = openpoint.read_day("2029-05-02", grid, profiles=tmp_path / "days.csv")
+    (follows,) = [row for row in day.load_profiles.to_dicts() if row["load"] == "one"]
+    np.testing.assert_allclose(day.profiles[follows["profile"]] * 300.0, kw[96:].reshape(24, 4).mean(axis=1))
+    assert day.generators.select("name", "p_kw").rows() == [("store", 0.0)]
+    assert any("rest; to plan them" in note.message for note in day.notes)
+    assert openpoint.dispatch_day(grid, day, topology="fixed").objective_usd > 0.0
+    with pytest.raises(InputError, match="no step on this day; they go from 2029-05-01 to 2029-05-02"):
+        openpoint.read_day("2029-06-01", grid, profiles=tmp_path / "days.csv")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_futures_are_steps_of_the_profiles() -> None:
+    net = ring()
+    year = read_year("own", net)
+    futures = openpoint.Futures.of_steps(net, count=40, seed=3)
+    steps = [year.names.index(name) for name in futures.names]
+    np.testing.assert_allclose(futures.p_kw + 1j * futures.q_kvar, demand(year)[steps])
+    assert futures.weights.tolist() == pytest.approx([1.0 / 40] * 40)
+    assert futures.names == openpoint.Futures.of_steps(net, "own", count=40, seed=3).names
+    with pytest.raises(OptionError, match="give 1 to 8784"):
+        openpoint.Futures.of_steps(net, count=9000, seed=3)

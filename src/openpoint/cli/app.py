@@ -279,18 +279,22 @@ def cases() -> int:
 def days(
     day: Annotated[
         str | None,
-        typer.Argument(metavar="DAY", help="A built-in day, or one of your own.", show_default=False),
+        typer.Argument(metavar="DAY", help="A built-in day, one of your own, or a date.", show_default=False),
     ] = None,
     folder: Annotated[
         str | None, typer.Argument(metavar="FOLDER", help="Where its tables go.", show_default=False)
     ] = None,
     *,
+    grid: Annotated[str | None, typer.Option(metavar="GRID", help="The grid of a date.")] = None,
+    profiles: Annotated[
+        str, typer.Option(metavar="YEAR", help="The profiles of a date; own: those in the file of the grid.")
+    ] = "own",
     force: ForceOption = False,
 ) -> int:
     """List the built-in days, or write a day as a folder of tables, to be changed there."""
     from openpoint.cli import days as run
 
-    return run.days(day, folder, force=force)
+    return run.days(day, folder, grid=grid, profiles=profiles, force=force)
 
 
 def run_app(arguments: list[str]) -> None:

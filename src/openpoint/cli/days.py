@@ -7,14 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from openpoint.cli.display import console, show_frame
+from openpoint.cli.grid import read_sound
 from openpoint.cli.places import Place, check_places
 from openpoint.errors import OptionError
 from openpoint.report.terminal import words
 from openpoint.scenarios.day.tables import built_in_days, read_day
 
 
-def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
-    """List the built-in days; or write one, or one of the user's, into a folder."""
+def days(day: str | None, folder: str | None, *, grid: str | None, profiles: str, force: bool = False) -> int:
+    """List the built-in days; or write one, one of the user's, or that of a date in profiles, into a folder."""
     if day is None:
         show_frame(console(), pl.DataFrame([_row(name) for name in built_in_days()]))
         return 0
@@ -22,7 +23,7 @@ def days(day: str | None, folder: str | None, *, force: bool = False) -> int:
         raise OptionError(f"where to? Give a folder for the tables, such as `openpoint days {words.safe(day)} my-day`")
     own = [Path(day)] if Path(day).exists() else []
     check_places([Place("", Path(folder), endings=None, folder=True, replaces=False)], own, force=force)
-    read_day(day).write(folder)
+    read_day(day, None if grid is None else read_sound(grid), profiles=profiles).write(folder)
     console().print(f"written: {words.safe(folder)}, a folder of tables")
     return 0
 

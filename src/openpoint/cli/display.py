@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.fleet.result import FleetRow
     from openpoint.twostage.log import Iteration
 
-# Lines printed of a long run: all of the first, then those that bring news or come a second after the last.
 FIRST_LINES = 30
+"""Grids of a fleet that have a line each, before there is one in `LINE_EVERY_S`."""
 LINE_EVERY_S = 1.0
+PROGRESS_EVERY_S = 3.0
+"""Seconds between two lines of a run; the first one, the last one and warnings are printed at once."""
 SILENCE_S = 2.0
 """Seconds without a line after which a run whose output is a file or a pipe says that it goes on."""
 COMPILING = (
@@ -128,10 +130,9 @@ class Progress:
             self._line(self._last)
 
     def __call__(self, iteration: Iteration) -> None:
-        improved = self._last is None or iteration.upper_bound < self._last.upper_bound or bool(iteration.mark)
-        self._last = iteration
-        due = iteration.seconds - self._printed_at >= LINE_EVERY_S
-        if iteration.number <= FIRST_LINES or improved or due or is_verbose():
+        first, self._last = self._last is None, iteration
+        due = iteration.seconds - self._printed_at >= PROGRESS_EVERY_S
+        if first or iteration.mark or due or is_verbose():
             self._line(iteration)
 
     def _compiles(self, name: str, finished: bool) -> None:

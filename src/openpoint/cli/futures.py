@@ -11,6 +11,7 @@ import typer
 from openpoint.cli.config import configured
 from openpoint.cli.guard import guarded
 from openpoint.cli.options import ForceOption, GridArgument, QuietOption
+from openpoint.errors import OptionError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 FUTURES_EPILOG = """\b
 A future is what every bus may demand one day. Each is drawn with the spread of solar panels, vehicles, heat pumps and
-loads over the grid; the same seed gives the same futures. The table can be edited, and read by reconfigure-futures.
+loads over the grid; the same seed gives the same futures. With --year they are steps of a year, drawn by chance. The
+table can be edited, and read by reconfigure-futures.
 
 \b
 Examples:
   openpoint futures civanlar16 --count 200 --seed 1 -o futures.csv
-  openpoint futures my_grid.m --count 200 --growth solar --assume ev_adoption=0.4 -o futures.parquet"""
+  openpoint futures my_grid.m --count 200 --growth solar --assume ev_adoption=0.4 -o futures.parquet
+  openpoint futures my_simbench_folder --year own --count 100 -o futures.csv"""
 
 
 class Growth(StrEnum):
@@ -45,7 +48,11 @@ def futures(
     table: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The table to write, .csv or .parquet")],
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of futures.")] = 200,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Another seed gives other futures.")] = 1,
-    growth: Annotated[Growth, typer.Option(help="What is assumed about growth.")] = Growth.MODERATE,
+    growth: Annotated[Growth | None, typer.Option(help="What is assumed about growth.  [default: moderate]")] = None,
+    year: Annotated[
+        str | None,
+        typer.Option(metavar="YEAR", help="Draw steps of profiles, as of reconfigure-year; own: of the grid's file."),
+    ] = None,
     assume: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Another figure for growth, such as pv_adoption=0.8; repeatable."),
@@ -55,26 +62,40 @@ def futures(
 ) -> int:
     """Draw futures of a grid and write them as a table."""
     assumed = tuple(assume or ())
-    return draw(grid, table, count=count, seed=seed, growth=growth.value, assume=assumed, quiet=quiet)
+    if year is not None and (growth is not None or assumed):
+        raise OptionError("steps of a year are drawn as they are: leave out --year, or --growth and --assume")
+    word = (growth or Growth.MODERATE).value
+    return draw(grid, table, count=count, seed=seed, growth=word, assume=assumed, year=year, quiet=quiet)
 
 
 def draw(
-    source: str, file: Path, *, count: int, seed: int, growth: str, assume: tuple[str, ...], quiet: bool = False
+    source: str,
+    file: Path,
+    *,
+    count: int,
+    seed: int,
+    growth: str,
+    assume: tuple[str, ...],
+    year: str | None = None,
+    quiet: bool = False,
 ) -> int:
     """Read the grid, draw futures, write their table and show what they are like; the exit code."""
     from openpoint.cli.display import console, show_pairs, show_written
     from openpoint.cli.grid import read_sound
     from openpoint.report.terminal import words
-    from openpoint.scenarios.futures import statistics, write_futures
+    from openpoint.scenarios.futures import Futures, statistics, write_futures
     from openpoint.scenarios.growth import grow
     from openpoint.studies.reconfigure.futures.words import read_growth
 
     assumed = read_growth(growth, assume)
     grid = read_sound(source)
-    futures = grow(grid, count=count, seed=seed, growth=assumed)
+    if year is None:
+        futures, drawn = grow(grid, count=count, seed=seed, growth=assumed), f"{growth} growth"
+    else:
+        futures, drawn = Futures.of_steps(grid, year, count=count, seed=seed), f"steps of {year}"
     write_futures(futures, file)
     out = console(quiet=quiet)
-    title = f"{words.count(count, 'future')} of {grid.name}, {growth} growth, seed {seed}"
+    title = f"{words.count(count, 'future')} of {grid.name}, {drawn}, seed {seed}"
     show_pairs(out, title, _statistics_rows(grid, statistics(futures)))
     show_written(out, [file])
     return 0

@@ -154,7 +154,7 @@ def _shown(out: Console, unit: str) -> AbstractContextManager[Any]:
 
     if unit == "grids":
         return GridLines(out)
-    return Progress(out, unit=unit) if unit in ("kW", "$", "") or "/" in unit else Counting(out, unit)
+    return Progress(out, unit=unit) if unit in ("kW", "MWh", "$", "") or "/" in unit else Counting(out, unit)
 
 
 def _copies(source: str, wanted: _Wanted) -> list[Any]:
@@ -188,10 +188,7 @@ def _parameters(study: Study) -> Iterator[inspect.Parameter]:
     for name, option, each in sorted(told, key=lambda one: not one[1].positional):
         if option.positional:
             default = default_of(each, option)
-            metavar = option.unit or name.upper()
-            made = typer.Argument(
-                metavar=metavar if default is None else f"[{metavar}]", help=option.sentence, show_default=False
-            )
+            made = typer.Argument(metavar=option.unit or name.upper(), help=option.sentence, show_default=False)
             default = inspect.Parameter.empty if default is None else default
             yield _parameter(name, Annotated[_type(name, option, optional=False), made], default)
         else:

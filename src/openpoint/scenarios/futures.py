@@ -24,7 +24,9 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.table_files import table_bytes
 from openpoint.io import GridLike, read
 from openpoint.scenarios.long_table import SUM_TOLERANCE, Columns, LongTable, load_table
+from openpoint.scenarios.profiles import OWN, ProfilesLike, read_profiles
 from openpoint.scenarios.tables import Place, is_csv
+from openpoint.scenarios.year.read import year_of
 
 COLUMNS = Columns(
     key="bus",
@@ -37,6 +39,10 @@ COLUMNS = Columns(
     },
     needed=("p_kw", "q_kvar"),
 )
+
+
+DISPATCHABLE = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
+"""Whether a decision sets the output of a generator."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,29 @@ class Futures:
         net = (load - generation)[np.newaxis]
         return cls(("today",), None, tuple(grid.buses["name"]), net.real, net.imag)
 
+    @classmethod
+    def of_steps(cls, grid: GridLike, profiles: ProfilesLike = OWN, *, count: int, seed: int) -> Futures:
+        """Futures of equal probability that are steps of profiles, drawn in proportion to their hours, without return.
+
+        Args:
+            grid: the grid. profiles: as `read_year` takes them, of whatever length.
+            count: of the futures; at most the number of the steps. seed: another one gives other steps.
+
+        Raises:
+            InputError: the grid or the profiles have faults.
+            OptionError: the grid has several phases, more futures than steps, a negative seed.
+        """
+        grid = read(grid)
+        found = read_profiles(profiles, grid, whole_year=False)
+        if not 1 <= count <= len(found.hours) or seed < 0:
+            raise OptionError(f"count is {count}; give 1 to {len(found.hours)}, the steps, and a seed of 0 or more")
+        rng = np.random.Generator(np.random.PCG64(seed))
+        steps = np.sort(rng.choice(len(found.hours), count, replace=False, p=found.hours / found.hours.sum()))
+        fixed = grid.with_tables(generators=grid.generators.filter(~DISPATCHABLE))
+        net = year_of(found, fixed).demand(1.0).rows(steps)
+        names = tuple(found.names[n] for n in steps)
+        return cls(names, np.full(count, 1.0 / count), tuple(grid.buses["name"]), net.real, net.imag)
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -225,9 +254,8 @@ def constant_power_kva(grid: Grid) -> tuple[Complexes, Complexes]:
     """
     if (grid.check().buses["phases"] != "1").any():
         raise OptionError(f"futures work on balanced grids (phases '1'); {HAS_PHASES}")
-    dispatchable = pl.any_horizontal(pl.col("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar").is_not_null())
     load = at_buses(grid, grid.loads.filter(pl.col("model") == "power"))
-    return load, at_buses(grid, grid.generators.filter(~dispatchable))
+    return load, at_buses(grid, grid.generators.filter(~DISPATCHABLE))
 
 
 def at_buses(grid: Grid, rows: pl.DataFrame) -> Complexes:

@@ -158,11 +158,11 @@ def _own_tables(grid: Grid) -> dict[str, Table]:
     """The tables in the file of the grid that have rows, all of the same steps."""
     remedy = "Give a table of profiles, or a file with them: a SimBench folder, or a pandapower net with net.profiles"
     if grid.profiles is None:
-        raise InputError([Problem(grid.source or grid.name, "", "", "the file of the grid has no profiles", remedy)])
+        raise InputError([Problem(grid.name, "", "", "the file of the grid has no profiles", remedy)])
     tables = {name: Table(f"profiles, {name}", each) for name, each in grid.profiles.tables().items() if each.height}
     if not tables:
         message = "the file of the grid names profiles, but holds no table of them"
-        raise InputError([Problem(grid.source or grid.name, "", "", message, remedy)])
+        raise InputError([Problem(grid.name, "", "", message, remedy)])
     first = next(iter(tables.values()))
     for table in tables.values():
         if len(table) != len(first):

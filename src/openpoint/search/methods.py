@@ -142,15 +142,27 @@ class Enumeration:
 
 @dataclass
 class Log:
-    """The log of a search, which reports its progress far more often than a person reads."""
+    """The log of a search, which reports its progress far more often than a person reads.
+
+    Attributes:
+        s_base_kva: kW of a value of 1. progress: what is told of every line. lines: so far.
+        before_s: seconds of the run before the search began.
+    """
 
     s_base_kva: float
     progress: Progress | None
     lines: list[Iteration] = field(default_factory=list)
+    before_s: float = 0.0
+
+    def start(self, seconds: float, value: float) -> None:
+        """A line of a state that was verified before the search began."""
+        value *= self.s_base_kva
+        self._log_line(Iteration(len(self.lines) + 1, seconds, -np.inf, value, np.inf, "start", interim=True))
 
     def on_progress(self, now: SearchProgress) -> None:
         """Add a line, at most one in `LOG_EVERY_S` seconds."""
-        if self.lines and now.seconds - self.lines[-1].seconds < LOG_EVERY_S:
+        seconds = self.before_s + now.seconds
+        if self.lines and seconds - self.lines[-1].seconds < LOG_EVERY_S:
             return
         words = "exchange"
         if now.nodes:
@@ -160,7 +172,7 @@ class Log:
             )
         lower, value = now.lower_bound * self.s_base_kva, now.value * self.s_base_kva
         self._log_line(
-            Iteration(len(self.lines) + 1, now.seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
+            Iteration(len(self.lines) + 1, seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
         )
 
     def end(self, found: SearchResult, lower: float, value: float) -> None:
@@ -168,7 +180,7 @@ class Log:
         words = _nodes(found.nodes) if found.nodes else "exchange"
         if found.by_cone:
             words += f", trees bounded by the cone program: {found.by_cone:,}"
-        self._log_line(Iteration(len(self.lines) + 1, found.seconds, lower, value, np.inf, words))
+        self._log_line(Iteration(len(self.lines) + 1, self.before_s + found.seconds, lower, value, np.inf, words))
 
     def _log_line(self, line: Iteration) -> None:
         self.lines.append(line)

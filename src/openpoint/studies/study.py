@@ -28,7 +28,7 @@ class Prepared(Protocol[Gives]):
 
     @property
     def unit(self) -> str:
-        """Of what is minimised, `kW` or `$`; or in the plural what is counted as it is done, as `faults`."""
+        """Of what is minimised, `kW`, `MWh` or `$`; or in the plural what is counted as it is done, as `faults`."""
 
     def solve(self, progress: Any = None, deadline: Deadline | None = None) -> Gives:
         """The result.

@@ -183,13 +183,15 @@ def _problems(day: Day, grid: Grid, with_day: Grid) -> list[Problem]:
 
 def _number_faults(day: Day) -> Iterator[Problem]:
     """Numbers that are not finite, or outside the range of their column."""
+    active = {name for kind in ("load_profiles", "renewables", "units") for name in day.tables()[kind]["profile"]}
+    reactive = set(day.load_profiles["q_profile"]) - active
     for kind, schema in DAY_SCHEMAS.items():
         if kind == "generators":  # a table of the grid, which has its own rules
             continue
         frame = day.tables()[kind]
         ranges = {name: column.metadata for name, column in schema.columns().items()}
         for name in (name for name, dtype in frame.schema.items() if dtype.is_numeric()):
-            bounds = ranges.get(name, {"least": 0.0})  # a profile
+            bounds = ranges.get(name, {} if name in reactive else {"least": 0.0})  # a profile
             for n, value in enumerate(frame[name]):
                 if value is not None and (fault := _out_of_range(value, bounds)):
                     yield at(kind, frame, n, name, *fault)
@@ -255,6 +257,9 @@ def _profile_problems(day: Day, grid: Grid) -> Iterator[Problem]:
                 users.setdefault(profile, []).append(user)
             if kind != "load_profiles":
                 shares.setdefault(profile, user)
+    yield from unknown("load_profiles", day.load_profiles, "q_profile", names, "Use a column of the table `profiles`")
+    for load, profile in day.load_profiles.select("load", "q_profile").iter_rows():
+        users.setdefault(profile, []).append(load)
     for name in names:
         if name not in users:
             message, remedy = "nothing follows this profile", "Name it where it is used, or remove the column"

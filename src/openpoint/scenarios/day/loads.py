@@ -25,14 +25,14 @@ class DayLoads(NamedTuple):
     impedance: Complexes
 
 
-def load_shares(day: Day, grid: Grid) -> Floats:
-    """(T, L) what each load of the grid is in a period, a share of its own."""
-    profile = dict(day.load_profiles.iter_rows())
-    followed = [profile.get(name, profile.get(None)) for name in grid.loads["name"]]
+def load_shares(day: Day, grid: Grid) -> Complexes:
+    """(T, L) what each load of the grid is in a period: a share of its active power and, times j, of its reactive."""
+    profiles = {load: (p, q or p) for load, p, q in day.load_profiles.iter_rows()}
+    followed = [profiles.get(name, profiles.get(None)) for name in grid.loads["name"]]
     plain = day.periods["load_share"].to_numpy()
     curves = profiles_of(day)
-    columns = [plain if name is None else curves[name] for name in followed]
-    return np.stack(columns, axis=1) if columns else np.zeros((day.periods.height, 0))
+    columns = [(1.0 + 1.0j) * plain if each is None else curves[each[0]] + 1j * curves[each[1]] for each in followed]
+    return np.stack(columns, axis=1) if columns else np.zeros((day.periods.height, 0), dtype=np.complex128)
 
 
 def profiles_of(day: Day) -> dict[str, Floats]:
@@ -43,8 +43,8 @@ def profiles_of(day: Day) -> dict[str, Floats]:
     return {name: frame[name].to_numpy()[order] for name in frame.columns[1:]}
 
 
-def day_loads(grid: Grid, network: Network, shares: Floats) -> DayLoads:
-    """The loads by bus; `shares` is (T, L)."""
+def day_loads(grid: Grid, network: Network, shares: Complexes) -> DayLoads:
+    """The loads by bus; `shares` are those of `load_shares`."""
     bus = {name: n for n, name in enumerate(network.bus_names)}
     size = len(shares), network.n_terminals
     found = {model: np.zeros(size, dtype=np.complex128) for model in ("power", "current", "impedance")}
@@ -52,11 +52,8 @@ def day_loads(grid: Grid, network: Network, shares: Floats) -> DayLoads:
         s = complex(row["p_kw"], row["q_kvar"]) / network.s_base_kva
         p_model, q_model = PARTS[row["model"]]
         n = bus[row["bus"]]
-        if p_model == q_model:
-            found[p_model][:, n] += shares[:, k] * s
-        else:
-            found[p_model][:, n] += shares[:, k] * s.real
-            found[q_model][:, n] += shares[:, k] * complex(0.0, s.imag)
+        found[p_model][:, n] += shares[:, k].real * s.real
+        found[q_model][:, n] += shares[:, k].imag * complex(0.0, s.imag)
     return DayLoads(**found)
 
 

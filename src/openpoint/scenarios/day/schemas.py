@@ -86,6 +86,7 @@ class LoadProfiles(TableSchema):
 
     load = _reference("load of the grid; empty = all others")
     profile = _text("column of the table `profiles`")
+    q_profile = _reference("column of the table `profiles` for reactive power, also below 0; empty = as active power")
 
 
 class Renewables(TableSchema):

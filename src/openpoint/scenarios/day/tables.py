@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,10 @@ from openpoint.errors import InputError, OptionError, Problem
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.table_files import csv_from_table
 from openpoint.inputs import unreadable
+from openpoint.io import GridLike, read
+from openpoint.scenarios.day.cut import cut_tables, date_of
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS, profile_schema
+from openpoint.scenarios.profiles import OWN, ProfilesLike, read_profiles
 from openpoint.scenarios.tables import Found, read_tables, tables_from_files
 
 DAY_FILES = frozenset(f"{kind}.{ending}" for kind in DAY_SCHEMAS for ending in ("csv", "parquet"))
@@ -149,7 +152,7 @@ def _columns(raw: Any) -> list[str]:
 
 
 DayLike = Day | str | os.PathLike[str]
-"""What stands for a day: a `Day`, or what `read_day` takes, a path or the name of a built-in day."""
+"""What stands for a day: a `Day`, or what `read_day` takes, a path, the name of a built-in day, or a date."""
 
 _BUILT_IN = resources.files("openpoint.scenarios.day").joinpath("cases")
 _PROFILES = ("profiles", profile_schema)
@@ -161,10 +164,14 @@ def built_in_days() -> tuple[str, ...]:
     return tuple(sorted(f.name for f in _BUILT_IN.iterdir() if f.joinpath("periods.csv").is_file()))
 
 
-def read_day(path_or_name: DayLike) -> Day:
-    """A day from a folder of tables, a workbook with a sheet a table, a file with its periods, or a built-in one.
+def read_day(path_or_name: DayLike, grid: GridLike | None = None, *, profiles: ProfilesLike = OWN) -> Day:
+    """A day from a folder of tables, a workbook with a sheet a table, a file with its periods, or a built-in one; or
+    that of a date (2016-06-21) in the profiles of a grid.
 
-    A `Day` is returned as it is. A path that exists takes precedence over a built-in name.
+    A `Day` is returned as it is. A path that exists takes precedence over a built-in name, and over a date.
+
+    Args:
+        path_or_name: the day. grid: of the date. profiles: of the date, as `read_year` takes them, of whatever length.
 
     Raises:
         InputError: there is no such path or day, or with every fault of every file.
@@ -172,6 +179,11 @@ def read_day(path_or_name: DayLike) -> Day:
     """
     if isinstance(path_or_name, Day):
         return path_or_name
+    date = date_of(path_or_name)
+    if grid is not None and date is not None and not os.path.exists(date):
+        grid = read(grid)
+        tables, notes = cut_tables(read_profiles(profiles, grid, whole_year=False), grid, date)
+        return replace(Day.from_tables(**tables), notes=notes)
     path = path_of(path_or_name, "the day", _WANTED)
     try:
         if path.exists() and os.fspath(path_or_name):

@@ -278,7 +278,7 @@ class DispatchDayOptions(DayOptions):
 
     day: DayLike = argument(
         "The day: a folder of tables (periods, profiles, storages, vehicles, renewables, flexible loads, …), .xlsx, a "
-        "file of periods, or a built-in one, as baran33-day.",
+        "file of periods, a built-in one, as baran33-day, or a date of the profiles in the file of the grid.",
         unit="DAY",
     )
 
@@ -292,6 +292,7 @@ Examples:
   openpoint dispatch-day baran33 baran33-day --uncertain load=0.1,solar=0.3,wind=0.3 --budget 2
   openpoint dispatch-day baran33 baran33-day --futures futures.csv --risk cvar:0.9
   openpoint dispatch-day baran33 baran33-day --uncertain load=0.1 --budget 2 --samples 1000
+  openpoint dispatch-day my_simbench_folder 2016-06-21    (of its own profiles)
   openpoint dispatch-day baran33 my_day/ --topology hourly --max-changes 4 --prices switching=5
   openpoint dispatch-day baran33 my_day/ --now 13:00 --state measured.csv    (the rest of the day)
 

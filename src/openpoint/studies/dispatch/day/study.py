@@ -72,7 +72,7 @@ def prepare_day(grid: Grid, day: DayLike, options: DayOptions) -> PreparedDay:
     Raises:
         InputError, OptionError: as `dispatch_day`.
     """
-    tables = read_day(day)
+    tables = read_day(day, grid)
     with_day, warnings = grid_of_day(grid, tables)
     with_day, options = options.on(with_day)
     refuse("dispatch-day", with_day)

@@ -39,7 +39,7 @@ from openpoint.studies.reconfigure.many_futures import (
 )
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Scenarios
 from openpoint.twostage.workers.pool import never
@@ -162,7 +162,7 @@ class YearEvaluator:
         value, violation = np.full(len(closed), np.inf), np.full(len(closed), np.inf)
         losses = np.zeros((len(closed), self.futures))
         task, stopped = self.known.task, False
-        s, hours = task.network.s_base_kva, task.hours
+        s = task.network.s_base_kva
         for c in np.flatnonzero(self.switching.allowed(closed)):
             if self.watched:
                 excess = task.flows(closed[c], np.array(self.watched)).excess
@@ -177,7 +177,7 @@ class YearEvaluator:
             if _unexplained(flows.excess):
                 losses[c] = np.inf
             if violation[c] == 0.0:
-                value[c] = float(flows.loss @ hours) / float(hours.sum()) + float(self.switching.cost(closed[c])) / s
+                value[c] = mean_loss(task, flows) + float(self.switching.cost(closed[c])) / s
                 if value[c] < self.best:
                     self.best = float(value[c])
                     self.known.keep(closed[c], flows)
@@ -237,17 +237,26 @@ def search_year(
         put_aside(search.certificate)
     first, known = [*first_states(task.program), *starts], known or KnownFlows(task)
     known.stop = deadline.over
+    log = Log(net.s_base_kva, progress)
     for state in (first[0], *starts):
         known.always(state)
-    single, tree = begin(known, first)
+
+    def verified(state: Bools, flows: SeriesFlows) -> None:
+        switching = task.program.switching
+        value = mean_loss(task, flows) + float(switching.cost(state)) / net.s_base_kva
+        best = log.lines[-1].upper_bound / net.s_base_kva if log.lines else math.inf
+        if value < best and switching.allowed(state[None])[0]:
+            log.start(deadline.passed() - began, value)
+
+    single, tree = begin(known, first, verified)
     most = groups or (GROUPS if search.certificate is None else PROVEN_GROUPS)
     program, label = grouped(task, single, tree, most)
-    log = Log(net.s_base_kva, progress)
     evaluator = YearEvaluator(known, program.switching, len(program.demands), single.tolist())
     states, infeasible_alone = _starts(task, program, first, evaluator, single, deadline)
     if infeasible_alone:
         found = infeasible(states[int(np.argmin(program.ac.violations(states)))], deadline.passed() - began)
     else:
+        log.before_s = deadline.passed() - began
         asked = replace(task_of(program, program.ac), evaluate=evaluator, span=task.span(), limits=is_limited(net))
         built, certificate = asked.built(by_loss=search.certificate is None), None
         if search.certificate is not None:
@@ -256,17 +265,29 @@ def search_year(
         found = searched(asked, search, log, deadline, states, built, certificate)
     found = explained(program, program.ac, found, first[0], deadline)
     found = replace(found, seconds=deadline.passed() - began)
+    log.before_s = 0.0
     several = len(program.demands) - len(single)
     return YearFound(_outcome(program, found, log), several, known)
 
 
-def begin(known: KnownFlows, states: list[Bools]) -> tuple[Ints, Bools]:
-    """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by."""
+def mean_loss(task: YearTask, flows: SeriesFlows) -> float:
+    """Of a state over the steps, per unit; inf where it breaks limits, or a step has no flow."""
+    return math.inf if (flows.excess > 0.0).any() else float(flows.loss @ task.hours) / float(task.hours.sum())
+
+
+def begin(
+    known: KnownFlows, states: list[Bools], told: Callable[[Bools, SeriesFlows], None] = lambda state, flows: None
+) -> tuple[Ints, Bools]:
+    """Steps that are groups of their own, the heaviest first, and the state that the groups are formed by.
+
+    told: is told of every state and its flows.
+    """
     task, sizes = known.task, known.task.sizes()
     single, best, tree = [int(sizes.argmax())], math.inf, states[0]
     for state in states:
         if (flows := known.flows(state)) is None:
             continue
+        told(state, flows)
         if float(flows.loss @ task.hours) < best:
             best, tree = float(flows.loss @ task.hours), state
         broken = np.flatnonzero(flows.excess > 0.0)
@@ -320,3 +341,20 @@ def _outcome(program: RadialProgram, found: SearchResult, log: Log) -> Outcome:
     """What was found, in kW; the value is that over all steps."""
     outcome = program.evaluated(found, log)
     return replace(outcome, state=None, values=None)
+
+
+@dataclass(frozen=True)
+class InUnit:
+    """Passes lines of the log on with their values times a unit."""
+
+    progress: Progress
+    unit: float
+
+    def __call__(self, line: Iteration) -> None:
+        self.progress(scaled(line, self.unit))
+
+
+def scaled(line: Iteration, unit: float) -> Iteration:
+    """A line of the log with its values times a unit."""
+    bounds = {name: unit * getattr(line, name) for name in ("lower_bound", "upper_bound", "value")}
+    return replace(line, **bounds)

@@ -25,7 +25,7 @@ from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.reconfigure.year import tables
 from openpoint.studies.reconfigure.year.result import YearResult
-from openpoint.studies.reconfigure.year.search import KnownFlows, YearFound, YearTask, search_year
+from openpoint.studies.reconfigure.year.search import InUnit, KnownFlows, YearFound, YearTask, search_year
 from openpoint.studies.reconfigure.year.tables import Shown, closed_again
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -80,7 +80,7 @@ class PreparedYear:
     year: Year
     task: YearTask
     method: TopologySearch
-    unit: str = "kW"
+    unit: str = "MWh"
 
     @property
     def heading(self) -> str:
@@ -98,7 +98,7 @@ class PreparedYear:
         with deadline_of(self.method.time_limit_s, deadline) as until:
             known = KnownFlows(task)
             before = Shown(network.closed, known.always(network.closed))
-            found = search_year(task, self.method, progress, until, known=known)
+            found = search_year(task, self.method, in_mwh(progress, task), until, known=known)
             return self._result(found, before)
 
     def _result(self, found: YearFound, before: Shown) -> YearResult:
@@ -145,6 +145,11 @@ class PreparedYear:
             iterations=iterations_table(outcome.log, ITERATIONS),
             notes=tuple(notes),
         )
+
+
+def in_mwh(progress: Progress | None, task: YearTask) -> Progress | None:
+    """Progress whose bounds are energies of the year, of bounds in kW."""
+    return None if progress is None else InUnit(progress, float(task.hours.sum()) / 1000.0)
 
 
 def steps_to_check(shown: Shown, most: int = CHECKED) -> Ints:

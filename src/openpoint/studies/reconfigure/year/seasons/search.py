@@ -25,15 +25,17 @@ from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
 from openpoint.studies.reconfigure.many_futures import first_states, task_of
 from openpoint.studies.reconfigure.year.search import (
     GROUPS,
+    InUnit,
     KnownFlows,
     YearEvaluator,
     YearTask,
     begin,
     grouped,
+    scaled,
     search_year,
 )
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Progress, Termination
+from openpoint.twostage.log import Progress, Termination
 
 OF_BLOCK = 24
 """Groups of the steps of a block, at most."""
@@ -233,7 +235,7 @@ def search_plan(
         change=plan.change,
         most=plan.most,
     )
-    in_periods = None if progress is None else _InKw(progress, task.network.s_base_kva)
+    in_periods = None if progress is None else InUnit(progress, task.network.s_base_kva)
     found = solve_switching(problem, periods=periods, gap=gap, progress=in_periods, deadline=deadline)
     return PlanFound(found, periods.least_violation, periods.evaluated)
 
@@ -263,20 +265,3 @@ def _one_state(plan: PlanTask, gap: float, progress: Progress | None, deadline: 
         seconds=outcome.seconds,
     )
     return PlanFound(switched, least, found.known.count)
-
-
-@dataclass(frozen=True)
-class _InKw:
-    """Passes a line of the log on with its values in kW."""
-
-    progress: Progress
-    s_base_kva: float
-
-    def __call__(self, line: Iteration) -> None:
-        self.progress(scaled(line, self.s_base_kva))
-
-
-def scaled(line: Iteration, unit: float) -> Iteration:
-    """A line of the log with its values times a unit."""
-    bounds = {name: unit * getattr(line, name) for name in ("lower_bound", "upper_bound", "value")}
-    return replace(line, **bounds)

@@ -17,10 +17,11 @@ from openpoint.scenarios.year.blocks import Blocks, read_blocks
 from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
 from openpoint.studies.reconfigure.schema import ITERATIONS
 from openpoint.studies.reconfigure.year import tables as of_year
+from openpoint.studies.reconfigure.year.search import scaled
 from openpoint.studies.reconfigure.year.seasons import tables
 from openpoint.studies.reconfigure.year.seasons.result import SeasonsResult
-from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, scaled, search_plan
-from openpoint.studies.reconfigure.year.study import PreparedYear, mismatch, steps_to_check, year_of
+from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, search_plan
+from openpoint.studies.reconfigure.year.study import PreparedYear, in_mwh, mismatch, steps_to_check, year_of
 from openpoint.studies.reconfigure.year.tables import Shown
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -55,7 +56,7 @@ class PreparedSeasons:
     of_year: PreparedYear
     blocks: Blocks
     question: ReconfigureSeasonsOptions
-    unit: str = "kW"
+    unit: str = "MWh"
 
     @property
     def grid(self) -> Grid:
@@ -80,7 +81,7 @@ class PreparedSeasons:
         plan = PlanTask(task, self.blocks, asked.switchings_a_year, price, asked.from_today)
         with deadline_of(method.time_limit_s, deadline) as until:
             before = Shown(network.closed, task.flows(network.closed))
-            found = search_plan(plan, method.least_gap, progress, until)
+            found = search_plan(plan, method.least_gap, in_mwh(progress, task), until)
             return self._result(found, before)
 
     def _result(self, found: PlanFound, before: Shown) -> SeasonsResult:
