@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import secrets
 import socket
@@ -118,10 +119,17 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_end)
         with suppress(KeyboardInterrupt):  # Ctrl-C, raised again once all has ended
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     finally:
         os.close(lock)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a line is about something else than answers that the end of the server cuts off."""
+    cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut and "timeout graceful shutdown" not in record.getMessage()
 
 
 def _alone(folder: Path) -> int:
