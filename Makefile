@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check compiled coverage slow lint bench published docs dist lock clean
+.PHONY: help demo test check compiled coverage slow lint bench published records docs dist lock clean
 
 help:
 	@echo "make demo    reconfigure the 33-bus grid; leaves $(OUT)/report.html and $(OUT)/result.json"
@@ -24,6 +24,7 @@ help:
 	@echo "make slow    measure anew which tests are slow, into tests/slow.txt; takes 20 minutes of processor time"
 	@echo "make bench   speed against other solvers, on this machine; GRIDS='a.m b.pos' adds files to the searched grids"
 	@echo "make published  tables and figures of the publications, in $(OUT)/published and in the docs"
+	@echo "make records best known losses of published grids, into docs/records.md; DATA=folder has files that are not shipped"
 	@echo "make docs    the site, in $(OUT)/docs"
 	@echo "make dist    the files for a package index, in $(OUT)/dist, once pyproject.toml names the repository"
 	@echo "make lock    resolve requirements-dev.lock anew from pyproject.toml"
@@ -87,6 +88,8 @@ published: $(READY)
 	@$(BIN)/python -m benchmarks.publications --out $(OUT)/published
 	@$(BIN)/python -m benchmarks.published_day --json docs/published_day.json --markdown docs/results.md
 	@$(BIN)/python -m benchmarks.published --json docs/harden.json --markdown docs/results.md --figure docs/images/ambiguity.png
+records: $(READY)
+	@$(BIN)/python -m benchmarks.records $(if $(DATA),--data "$(DATA)")
 
 docs: $(READY)
 	@$(BIN)/python docs/generate.py
