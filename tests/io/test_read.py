@@ -126,6 +126,7 @@ def test_close_names_are_offered() -> None:
         ("a.m", b"\x00\x01\x02", "binary"),
         ("a.m", bytes(range(1, 256)), "a.m"),
         ("a.pos", b"\xff\xfe\x00", "binary"),
+        ("proof", b"\x1f\x8b\x00", "openpoint verify"),
         ("a.json", b"\x80\x04\x95", "JSON"),
         ("a.xyz", b"hello", "MATPOWER"),
         ("buses.csv", b"name,vn_kv\n", "folder"),

@@ -19,8 +19,10 @@ def decode(content: bytes, file: str) -> str:
     if not content.strip():
         raise InputError([Problem(file, "", "", "the file is empty", "Get the whole file")])
     if b"\0" in content:
-        message = "the file holds binary data, no text"
-        raise InputError([Problem(file, "", "", message, "Give a text file, not packed and not in UTF-16")])
+        remedy = "Give a text file, not packed and not in UTF-16"
+        if content.startswith(b"\x1f\x8b"):
+            remedy = "Unpack it first. Is it a certificate? It comes after the grid: openpoint verify GRID FILE"
+        raise InputError([Problem(file, "", "", "the file holds binary data, no text", remedy)])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
