@@ -88,6 +88,7 @@ published: $(READY)
 	@$(BIN)/python -m benchmarks.publications --out $(OUT)/published
 	@$(BIN)/python -m benchmarks.published_day --json docs/published_day.json --markdown docs/results.md
 	@$(BIN)/python -m benchmarks.published --json docs/harden.json --markdown docs/results.md --figure docs/images/ambiguity.png
+
 records: $(READY)
 	@$(BIN)/python -m benchmarks.records $(if $(DATA),--data "$(DATA)")
 

@@ -17,6 +17,7 @@ Theory: docs/methods.md M23.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,7 @@ from openpoint.studies.reconfigure.result import RelaxedLimit, SoftLimits
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 
+_LOG = logging.getLogger(__name__)
 STEP = 1e-3
 """Shares of a limit are distinguished by this: 0.1 %."""
 ROUNDING = 1e-9
@@ -371,7 +373,7 @@ def soften_radial(
         if until.over():
             return Reply(until.why, None, outcome)
         within = replace(program, network=relaxed(program.network, shares))
-        asked = method if least_loss else _any(method)
+        asked = _uncertified(method) if least_loss else _any(method)
         found = asked.solve(within, progress if least_loss else None, until)
         return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
 
@@ -404,6 +406,17 @@ def _for_a_question(deadline: Deadline) -> Deadline:
     passed = deadline.passed()
     asking = ASKING * (passed + deadline.left()) - passed
     return deadline.within(max(min(asking / 3.0, ASK_S), 0.0))
+
+
+def _uncertified(method: Method) -> Method:
+    """The method without a certificate, which is told: it would be about limits that nobody can ask to be checked."""
+    if not isinstance(method, TopologySearch) or method.certificate is None:
+        return method
+    _LOG.warning(
+        "no certificate: limits are relaxed, and a certificate is about those that are asked for. "
+        "Ask with limits that can be kept (--v-min, --v-max, --ignore-limits)"
+    )
+    return replace(method, certificate=None)
 
 
 def _any(method: Method) -> Method:

@@ -276,3 +276,19 @@ def test_three_phases_by_all_topologies_and_by_the_linear_model() -> None:
 def test_soft_limits_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="checkpoint"):
         openpoint.reconfigure(hot(), method=TopologySearch(checkpoint=tmp_path / "a"), soft_limits=True)
+
+
+def test_relaxed_limits_have_no_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "proof"
+    method = TopologySearch(certificate=path)
+    result = openpoint.reconfigure("baran33", limits=Limits(v_min_pu=0.95), soft_limits=True, method=method)
+    assert result.soft_limits is not None
+    assert not path.exists()
+    assert "limits are relaxed" in caplog.text
+
+
+def test_limits_that_are_kept_have_their_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "proof"
+    limits = Limits(v_min_pu=0.93)
+    openpoint.reconfigure("baran33", limits=limits, soft_limits=True, method=TopologySearch(certificate=path))
+    assert openpoint.verify_certificate("baran33", path, limits=limits).gap <= 1e-4
