@@ -6,8 +6,8 @@
 
 An instance is searched by its own command, once for the answer (`SECONDS` at most) and once more with a certificate,
 which `openpoint verify` then checks. What was measured before is kept where an instance is not at hand or not asked
-for, and so is the better of two losses and of two bounds of the same question, which a changed question forgets. Exit status 1: a published loss or one
-found lies below a bound without a note that says why, or a certificate is refused.
+for, and so is the better of two losses and of two bounds, until the question of the row changes. Exit status 1: a
+published loss or one found lies below a bound without a note that says why, or a certificate is refused.
 """
 
 from __future__ import annotations
