@@ -379,3 +379,20 @@ def test_futures_are_steps_of_the_profiles() -> None:
     assert futures.names == openpoint.Futures.of_steps(net, "own", count=40, seed=3).names
     with pytest.raises(OptionError, match="give 1 to 8784"):
         openpoint.Futures.of_steps(net, count=9000, seed=3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tables_of_powers_by_index_are_those_of_the_elements(tmp_path: Path) -> None:
+    import pandapower as pp
+    import pandas as pd
+
+    net = ring()
+    kw = np.random.default_rng(1).uniform(0.1, 2.0, (8760, 2))
+    net.load["profile"] = net.sgen["profile"] = net.storage["profile"] = None
+    net.profiles = {"load.p_mw": pd.DataFrame(kw, columns=[0, 1])}
+    pp.to_json(net, str(tmp_path / "net.json"))
+    wanted = 1000.0 * kw * [1.0, 0.5] + [400.0j - 500.0, 250.0j - 3000.0 - 100.0j]  # the second one is scaled
+    for source in (net, tmp_path / "net.json"):
+        np.testing.assert_allclose(demand(read_year("own", source))[:, 1:], wanted, rtol=1e-12)
+    net.profiles = {("load", "p_mw"): pd.DataFrame(kw, columns=[0, 1])}
+    np.testing.assert_allclose(demand(read_year("own", net))[:, 1:], wanted, rtol=1e-12)

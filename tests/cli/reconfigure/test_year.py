@@ -10,6 +10,7 @@ import pytest
 
 from openpoint.studies.catalog import published
 from tests.cli.desk import Command
+from tests.scenarios import test_profiles
 
 TABLE = "hours,a,b,c\n4000,1,0.5,0.2\n4000,0.3,0.5,1\n760,1,1,1\n"
 
@@ -69,3 +70,22 @@ def test_faults_of_the_year_are_told_with_row_and_remedy(command: Command, ring:
     assert done.code == 2
     assert "line 3, a" in done.err
     assert "8000 h together" in done.err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_with_profiles_needs_no_table(command: Command, ring: Path, tmp_path: Path) -> None:
+    folder = test_profiles.folder_of(test_profiles.ring(), tmp_path / "simbench")
+    done = command("reconfigure-year", folder)
+    assert done.code == 0, done.err
+    assert "lower MWh" in done.out
+    assert "year: 8784 steps, 8,784 h" in done.out
+    assert "and count as 0" in done.out
+    done = command("futures", folder, "--year", "own", "--count", "3", "-o", tmp_path / "f.csv")
+    assert "3 futures of simbench, steps of own" in done.out
+    assert command("futures", folder, "--year", "own", "--growth", "solar", "-o", tmp_path / "g.csv").code == 2
+    done = command("days", "2016-06-21", tmp_path / "day", "--grid", folder)
+    assert done.code == 0, done.err
+    assert (tmp_path / "day" / "load_profiles.csv").read_text().startswith("load,profile,q_profile")
+    done = command("reconfigure-year", ring)
+    assert done.code == 2
+    assert "the file of the grid has no profiles" in done.err
