@@ -2,12 +2,14 @@
 
     python -m benchmarks.real_grids --json docs/real_grids.json --markdown docs/real_grids.md
     python -m benchmarks.real_grids --from docs/real_grids.json --markdown docs/real_grids.md
-    python -m benchmarks.real_grids --cases mv_oberrhein 1-MV-comm--0-sw
+    python -m benchmarks.real_grids --cases "lv_schutterwald (heat pumps)" 1-MVLV-rural-all-0-sw
 
-Each net is written by pandapower and read by openpoint. Today's state is compared with `pandapower.runpp`; the state of
-least loss, in which limits that cannot be kept are broken least, is written back into the net, and `runpp` computes
-its loss. Faults of lines and transformers are checked in both states. Exit status 1: a difference above 1e-6, an answer
-that switches anything but lines, or one that opens a branch at the bus of a source, or a command `info` or `check` that
+The last are large, and not among those that are computed where none is named. Each net is written by pandapower, read
+by openpoint, and goes the way of a planner: check, power flow, state of least loss in which limits that cannot be kept
+are broken least, faults of lines and transformers in both states, order of switching, states written back. pandapower
+computes what comes out of each: losses, voltages, loadings, currents of both ends of lines and of each winding, the
+states after faults, and the net with the states of the answer. Exit status 1: a difference above 1e-6, an answer that
+switches anything but lines, or one that opens a branch at the bus of a source, or a command `info` or `check` that
 finds a fault.
 """
 
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,21 @@ import openpoint
 from openpoint import TopologySearch
 from openpoint.cli.app import run_app
 from openpoint.grid.rules.wiring import meshes
-from openpoint.io.write_back import write_back
+from openpoint.io.pandapower.branches import branch_names
+from openpoint.io.pandapower.reading import Net, net_from_text
+from openpoint.io.pandapower.states import cells_of_states
 
 from . import tables, timing
 
-SIMBENCH = tuple(f"1-MV-{kind}--{year}-sw" for kind in ("rural", "semiurb", "urban", "comm") for year in range(3))
+SIMBENCH = (
+    *(f"1-MV-{kind}--{year}-sw" for kind in ("rural", "semiurb", "urban", "comm") for year in range(3)),
+    "1-MVLV-rural-1.108-0-sw",
+    "1-MVLV-urban-5.303-0-sw",
+)
 PANDAPOWER = (
     "mv_oberrhein",
     "mv_oberrhein (generation)",
+    "mv_oberrhein (substations)",
     "create_cigre_network_mv",
     "create_cigre_network_mv (pv_wind)",
     "create_cigre_network_mv (all)",
@@ -47,22 +57,30 @@ PANDAPOWER = (
     "example_multivoltage (10 kV)",
     "case33bw",
     "lv_schutterwald",
-    "lv_schutterwald (heat pumps)",
 )
 OPTIONS: dict[str, dict[str, Any]] = {
     "mv_oberrhein (generation)": {"scenario": "generation"},
+    "mv_oberrhein (substations)": {"include_substations": True},
     "create_cigre_network_mv (pv_wind)": {"with_der": "pv_wind"},
     "create_cigre_network_mv (all)": {"with_der": "all"},
     "lv_schutterwald (heat pumps)": {"include_heat_pumps": True},
 }
 """Arguments of nets that pandapower ships in several forms."""
-NO_BOUND = ("example_multivoltage",)
-"""Nets that only the power flow computes, as a transformer of three windings has a negative resistance."""
 FAULTS = ("waiting today", "waiting after")
 """Faults after which load waits for the repair, whichever tie is closed: headings of their columns."""
+RESTORED = ("restored", "partly restored")
+COMPARED = 100
+"""States after faults that pandapower computes of a state of a net, at most: spread over all that are restored."""
+ENDS = {
+    "line": ("from", "to"),
+    "trafo": ("hv", "lv"),
+    **{f"trafo3w {side}": (side,) for side in ("hv", "mv", "lv")},
+    "impedance": ("from", "to"),
+}
+"""The ends of a branch whose currents are compared, by its table; of a winding that at its bus."""
 SECONDS = 60.0
 EXACT = 1e-6
-"""Largest difference from pandapower: of losses relative, of voltages in pu."""
+"""Largest difference from pandapower: of losses and currents relative, of voltages in pu, of loadings of 1 = 100 %."""
 
 
 def main() -> int:
@@ -80,19 +98,19 @@ def main() -> int:
         for name in given.cases:
             record["rows"].append(measured(name))
             print(json.dumps(record["rows"][-1]), file=sys.stderr, flush=True)
-    table = as_table(record["rows"])
-    print(tables.aligned(table))
+    both = as_tables(record["rows"])
+    print(*(tables.aligned(table) for table in both), sep="\n\n")
     if given.json:
         Path(given.json).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if given.markdown:
         page = Path(given.markdown)
-        text = f"{tables.as_markdown(table)}\n\n{tables.where(record)}"
+        text = "\n\n".join([*(tables.as_markdown(table) for table in both), tables.where(record)])
         page.write_text(tables.between_marks(page.read_text("utf-8"), text), encoding="utf-8")
     return 1 if any(is_fault(row) for row in record["rows"]) else 0
 
 
 def measured(name: str) -> dict[str, Any]:
-    """The figures of a net; without an answer for one that only the power flow computes."""
+    """The figures of a net."""
     import pandapower as pp
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -100,11 +118,9 @@ def measured(name: str) -> dict[str, Any]:
         file = Path(folder) / "net.json"
         net = net_named(name)
         net.profiles = {}
-        loss, v = by_pandapower(net)
+        loss = by_pandapower(net)
         pp.to_json(net, str(file))
         grid = openpoint.read(file)
-        today = openpoint.run_powerflow(file)
-        names = dict(zip(today.buses["name"], today.buses["v_pu"]))
         doubts = [problem for problem in grid.problems() if problem.severity == "warning"]
         return {
             "grid": name,
@@ -115,36 +131,97 @@ def measured(name: str) -> dict[str, Any]:
             "switchable": int(grid.branches()["switchable"].sum()),
             "held": sum(mesh.is_held for mesh in meshes(grid)),
             "loops": sum(not mesh.is_held for mesh in meshes(grid)),
-            "loss_before_kw": today.loss_kw,
-            "loss_difference": abs(today.loss_kw / loss - 1.0),
-            "v_difference_pu": max(abs(names[bus] - size) for bus, size in v.items() if bus in names),
-            "answer": None if name in NO_BOUND else answered(file),
+            **flow_differences(openpoint.run_powerflow(file), net, loss),
+            "answer": answered(file),
         }
 
 
+def flow_differences(flow: Any, net: Any, loss_kw: float) -> dict[str, Any]:
+    """The loss of today's state, and the largest differences of a power flow from that of pandapower."""
+    v = dict(flow.buses.select("name", "v_pu").iter_rows())
+    rows = {row["name"]: row for row in flow.branches.iter_rows(named=True)}
+    size, names = net.res_bus.vm_pu, names_of(net)
+    loadings, currents = [0.0], [0.0]
+    for (table, index), name in names.items():
+        if name not in rows or table not in ENDS or not rows[name]["closed"]:
+            continue
+        found = net[f"res_{table.split()[0]}"].loc[index]
+        mine = [rows[name][f"i_{end}_a"] for end in ("from", "to")]
+        theirs = [1e3 * float(found[f"i_{side}_ka"]) for side in ENDS[table]]
+        if len(theirs) == 1:  # a winding of three: the star point is at its other end
+            mine = mine[:1] if table.endswith("hv") else mine[1:]
+        if np.isfinite(theirs).all():
+            currents += [abs(a - b) / max(*mine, 1.0) for a, b in zip(mine, theirs, strict=True)]
+        if table in ("line", "trafo") and rows[name]["loading_percent"] is not None:
+            loadings.append(abs(rows[name]["loading_percent"] - float(found.loading_percent)) / 100.0)
+    at = {net.bus["name"][k]: float(size[k]) for k in net.bus.index if np.isfinite(size[k])}
+    return {
+        "loss_before_kw": flow.loss_kw,
+        "loss_difference": abs(flow.loss_kw / loss_kw - 1.0),
+        "v_difference_pu": max(abs(v[bus] - size) for bus, size in at.items() if bus in v),
+        "loading_difference": max(loadings),
+        "current_difference": max(currents),
+    }
+
+
+def names_of(net: Any) -> dict[tuple[str, int], str]:
+    """The names of branches by table and index."""
+    return branch_names(text_of(net))
+
+
+def text_of(net: Any) -> Net:
+    """The tables of a net as openpoint reads them."""
+    import pandapower as pp
+
+    return net_from_text(pp.to_json(net), "net")
+
+
 def answered(file: Path) -> dict[str, Any]:
-    """The figures of the state of least loss of a net."""
+    """The figures of the state of least loss of a net, and of what comes after it; or why there is none."""
     import pandapower as pp
 
     grid = openpoint.read(file, pv="pq")
     begun = time.process_time()
     method = TopologySearch(gap=1e-4, time_limit_s=SECONDS)
-    answer = openpoint.reconfigure(grid, method=method, soft_limits=True)
+    try:
+        answer = openpoint.reconfigure(grid, method=method, soft_limits=True)
+    except openpoint.InputError as error:
+        return {"refused": str(error.problems[0])}
     seconds = time.process_time() - begun
-    copy = file.with_name("copy.json")
-    changes = write_back(file, copy, dict(answer.branches.select("name", "closed_after").iter_rows()))
-    again, _ = by_pandapower(pp.from_json(str(copy)), answer)
+    copied = file.with_name("copy.json")
+    changes = openpoint.write_back(file, copied, dict(answer.branches.select("name", "closed_after").iter_rows()))
+    again = pp.from_json(str(copied))
+    alike = pp.toolbox.nets_equal(again, answer.to_pandapower(), check_only_results=False)
+    written = by_pandapower(again, grid, answer.generators)
     moved = {change.branch for change in changes}
     switched = answer.branches.filter(answer.branches["name"].is_in(list(moved)))
     sources = grid.sources["bus"].implode()
     at_sources = switched.filter(
         ~switched["closed_after"], switched["from_bus"].is_in(sources) | switched["to_bus"].is_in(sources)
     )
+    plan = openpoint.plan_answer(answer)
     begun = time.process_time()
-    faults = {"before": faults_in(grid, None), "after": faults_in(grid, answer.open_branches)}
+    faults = {"before": faults_in(grid, None), "after": faults_in(answer.grid_after, None)}
+    faults_seconds = time.process_time() - begun
+    states = {"before": pp.from_json(str(file)), "after": again}
+    compared = [
+        fault_differences(states[when], grid, found) for when, found in faults.items() if not isinstance(found, str)
+    ]
     return {
-        "faults": faults,
-        "faults_seconds": time.process_time() - begun,
+        "faults": {
+            when: found if isinstance(found, str) else [found.faults.height, found.waiting.height]
+            for when, found in faults.items()
+        },
+        "faults_seconds": faults_seconds,
+        "faults_compared": sum(each[0] for each in compared),
+        "faults_v_difference_pu": max((each[1] for each in compared), default=0.0),
+        "faults_loading_difference": max((each[2] for each in compared), default=0.0),
+        "plan": {
+            "operations": plan.operations,
+            "found": plan.found,
+            "keeps_limits": plan.keeps_limits,
+            "proven": plan.proven,
+        },
         "opened_at_sources": at_sources["name"].to_list(),
         "loss_kw": answer.loss_kw,
         "gap": answer.gap if np.isfinite(answer.gap) else None,
@@ -152,8 +229,51 @@ def answered(file: Path) -> dict[str, Any]:
         "seconds": seconds,
         "switchings": len(moved),
         "kinds": sorted(switched["kind"].unique().to_list()),
-        "written_difference": abs((answer.loss_kw or 0.0) / again - 1.0),
+        "written_difference": abs((answer.loss_kw or 0.0) / written - 1.0),
+        "one_net": alike,
     }
+
+
+def fault_differences(net: Any, grid: openpoint.Grid, found: Any) -> tuple[int, float, float]:
+    """How many states after faults pandapower computed, and the largest differences: lowest voltage, highest loading.
+
+    Args:
+        net: in the state of `found`, with generators as in `grid`. found: the result of `secure`.
+    """
+    as_given(net, grid.generators)
+    tables, known = text_of(net), grid.with_closed(dict(found.grid.branches().select("name", "closed").iter_rows()))
+    listed = lister(known)
+    rows = [row for row in found.faults.to_dicts() if row["verdict"] in RESTORED and row["v_min_pu"] is not None]
+    chosen = [rows[k] for k in np.unique(np.linspace(0, len(rows) - 1, COMPARED).astype(int))] if rows else []
+    inner = set(found.buses["name"]) & set(net.bus["name"])
+    volts, loadings = 0.0, 0.0
+    for row in chosen:
+        opened, closed = (*listed(row["to_open"]), *listed(row["then_open"])), listed(row["to_close"])
+        states = dict.fromkeys(opened, False) | dict.fromkeys(closed, True)
+        cells = cells_of_states(tables, "net", known, states)
+        before = [net[cell.table].at[cell.row["index"], cell.column] for cell in cells]
+        for cell in cells:
+            net[cell.table].at[cell.row["index"], cell.column] = cell.value
+        by_pandapower(net)
+        for cell, value in zip(cells, before, strict=True):
+            net[cell.table].at[cell.row["index"], cell.column] = value
+        lowest = float(net.res_bus.vm_pu[net.bus["name"].isin(inner)].min())
+        rated = [net[f"res_{table}"].loading_percent.max() for table in ("line", "trafo", "trafo3w", "switch")]
+        volts = max(volts, abs(row["v_min_pu"] - lowest))
+        if row["loading_percent"] is not None:
+            loadings = max(loadings, abs(row["loading_percent"] - float(np.nanmax(rated))) / 100.0)
+    return len(chosen), volts, loadings
+
+
+def lister(grid: openpoint.Grid) -> Callable[[str], list[str]]:
+    """A function that takes a text of names of branches apart, which stand between blanks or commas."""
+    names = set(grid.branches()["name"])
+
+    def listed(text: str) -> list[str]:
+        parts = text.split(", ") if text else []
+        return parts if names.issuperset(parts) else text.split()
+
+    return listed
 
 
 def is_accepted(command: str, file: Path) -> bool:
@@ -166,15 +286,14 @@ def is_accepted(command: str, file: Path) -> bool:
     return True
 
 
-def faults_in(grid: openpoint.Grid, open_branches: Any) -> list[int] | None:
-    """The number of faults, and of those that leave load without supply until the repair; None in a meshed state."""
+def faults_in(grid: openpoint.Grid, open_branches: Any) -> Any:
+    """What `secure` finds, or in a meshed state why it refuses."""
     try:
-        found = openpoint.secure(grid, open_branches=open_branches)
+        return openpoint.secure(grid, open_branches=open_branches)
     except openpoint.InputError as error:
         if not all("closes a loop" in problem.message or "join" in problem.message for problem in error.problems):
             raise
-        return None
-    return [found.faults.height, found.waiting.height]
+        return "meshed"
 
 
 def net_named(name: str) -> Any:
@@ -204,60 +323,89 @@ def ten_kv() -> Any:
     return below
 
 
-def by_pandapower(net: Any, answer: Any = None) -> tuple[float, dict[str, float]]:
-    """Loss in kW and voltages by bus; of an answer with generators at the output that it has."""
+def by_pandapower(net: Any, grid: openpoint.Grid | None = None, generators: Any = None) -> float:
+    """Loss in kW; where generators are given with the output that these have."""
     import pandapower as pp
 
-    if answer is not None and len(net.gen):
-        made = dict(answer.generators.select("name", "q_kvar").iter_rows())
-        for k, row in net.gen[~net.gen["slack"].astype(bool)].iterrows():
-            pp.create_sgen(net, row["bus"], p_mw=row["p_mw"], q_mvar=made[row["name"]] / 1e3)
-            net.gen.loc[k, "in_service"] = False
+    if grid is not None:
+        as_given(net, generators)
     pp.runpp(net, tolerance_mva=1e-9, calculate_voltage_angles=True, enforce_q_lims=True, numba=False)
-    loss = 1e3 * sum(float(net[f"res_{table}"].pl_mw.sum()) for table in ("line", "trafo", "trafo3w", "impedance"))
-    size = net.res_bus.vm_pu
-    return loss, {net.bus["name"][k]: float(size[k]) for k in net.bus.index if np.isfinite(size[k])}
+    return 1e3 * sum(float(net[f"res_{table}"].pl_mw.sum()) for table in ("line", "trafo", "trafo3w", "impedance"))
+
+
+def as_given(net: Any, generators: Any) -> None:
+    """Put static generators with the output of a table in the place of generators that hold a voltage."""
+    import pandapower as pp
+
+    if not len(net.gen):
+        return
+    made = {name: (p, q) for name, p, q in generators.select("name", "p_kw", "q_kvar").iter_rows()}
+    for k, row in net.gen[~net.gen["slack"].astype(bool) & net.gen["in_service"]].iterrows():
+        p, q = made[row["name"]]
+        pp.create_sgen(net, row["bus"], p_mw=p / 1e3, q_mvar=q / 1e3)
+        net.gen.loc[k, "in_service"] = False
 
 
 def is_fault(row: dict[str, Any]) -> bool:
     """Whether a figure differs from pandapower's, or a planner would not open what is opened."""
-    if max(row["loss_difference"], row["v_difference_pu"]) > EXACT or row["refused"]:
-        return True
     answer = row["answer"]
-    if answer is None:
-        return False
-    return (
-        answer["written_difference"] > EXACT
-        or answer["kinds"] not in ([], ["lines"])
-        or bool(answer["opened_at_sources"])
+    figures = [row[f"{what}_difference{unit}"] for what, unit in FLOW]
+    if "refused" not in answer:
+        figures += [answer["written_difference"], answer["faults_v_difference_pu"], answer["faults_loading_difference"]]
+    if not max(figures) <= EXACT or row["refused"]:
+        return True
+    return "refused" not in answer and (
+        answer["kinds"] not in ([], ["lines"]) or bool(answer["opened_at_sources"]) or not answer["one_net"]
     )
 
 
-def as_table(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """A line a net."""
-    head = ["grid", "buses", "branches", "switchable", "loops that stay", "other loops", "today kW", "Δ loss", "Δ pu"]
-    lines = [[*head, "answer kW", "gap", "CPU s", "switchings", "of", "written back: Δ loss", *FAULTS]]
+FLOW = (("loss", ""), ("v", "_pu"), ("loading", ""), ("current", ""))
+"""What is compared of today's state, and its unit."""
+
+
+def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], list[list[str]]]:
+    """Two tables with a line a net: the power flow and the answer, and what is done with it."""
+    head = ["grid", "buses", "branches", "switchable", "loops that stay", "other loops", "today kW"]
+    first = [[*head, "Δ loss", "Δ pu", "Δ loading", "Δ currents", "answer kW", "gap", "CPU s"]]
+    second = [
+        ["grid", "switchings", "of", "order", "written back: Δ loss", *FAULTS, "states compared", "Δ pu", "Δ loading"]
+    ]
     for row in rows:
-        first = [
-            row["grid"],
-            *(f"{row[key]:,}" for key in ("buses", "branches", "switchable", "held", "loops")),
-            tables.number(row["loss_before_kw"]),
-            f"{row['loss_difference']:.0e}",
-            f"{row['v_difference_pu']:.0e}",
-        ]
-        lines.append(first + (_answer_cells(row["answer"]) if row["answer"] else ["not asked"] + [""] * 7))
-    return lines
+        answer = row["answer"]
+        refused = "refused" in answer
+        first.append(
+            [
+                row["grid"],
+                *(f"{row[key]:,}" for key in ("buses", "branches", "switchable", "held", "loops")),
+                tables.number(row["loss_before_kw"]),
+                *(f"{row[f'{what}_difference{unit}']:.0e}" for what, unit in FLOW),
+                *(["refused", "", ""] if refused else _answer_cells(answer)),
+            ]
+        )
+        if not refused:
+            second.append([row["grid"], *_after_cells(answer)])
+    return first, second
 
 
 def _answer_cells(answer: dict[str, Any]) -> list[str]:
+    gap = "none" if answer["gap"] is None else tables.percent(answer["gap"])
+    return [tables.number(answer["loss_kw"]), gap, f"{answer['seconds']:.1f}"]
+
+
+def _after_cells(answer: dict[str, Any]) -> list[str]:
+    plan = answer["plan"]
+    words = [] if plan["keeps_limits"] else ["limits broken"]
+    words += [] if plan["proven"] else ["not proven best"]
+    order = f"{plan['operations']} operations" if plan["found"] else "none found"
     return [
-        tables.number(answer["loss_kw"]),
-        "none" if answer["gap"] is None else tables.percent(answer["gap"]),
-        f"{answer['seconds']:.1f}",
         str(answer["switchings"]),
         ", ".join(answer["kinds"]) or "-",
+        ", ".join([order, *words]),
         f"{answer['written_difference']:.0e}",
-        *("meshed" if found is None else f"{found[1]} of {found[0]}" for found in answer["faults"].values()),
+        *(found if isinstance(found, str) else f"{found[1]} of {found[0]}" for found in answer["faults"].values()),
+        str(answer["faults_compared"]),
+        f"{answer['faults_v_difference_pu']:.0e}",
+        f"{answer['faults_loading_difference']:.0e}",
     ]
 
 
