@@ -328,7 +328,8 @@ def _costed(aftermath: Aftermath, threat: Threat, outcome: Outcome, run: Run, no
     uncertainty, values = program.uncertainty, outcome.values.copy()
     assert not isinstance(uncertainty, Box | Budget)
     probabilities = probability_set(uncertainty, program.risk)
-    weight = probabilities.worst(values)[1] * values
+    weight = probabilities.worst(values)[1]
+    weight = np.multiply(weight, values, out=np.zeros_like(values), where=weight > 0.0)  # a cost without a bound is inf
     chosen = np.sort(np.argsort(-weight, kind="stable")[:SHOWN_MOST])
     if len(chosen) < len(values):
         notes.append(
