@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,13 @@ def _enumeration() -> None:
     reconfigure(files.load("civanlar16"), method=Enumeration())
 
 
+def _phases() -> None:
+    if find_spec("opendssdirect") is not None:  # without it no grid of phases is read
+        reconfigure(
+            files.load("ieee13-microgrids"), method=TopologySearch(), limits=Limits(voltage=False, current=False)
+        )
+
+
 def _devices() -> None:
     dispatch(files.load("baran33-devices"), limits=Limits(v_min_pu=0.95))
 
@@ -207,6 +215,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     _certificate,
     _parts_of_paths,
     _enumeration,
+    _phases,
     _devices,
     _day,
     _switching,

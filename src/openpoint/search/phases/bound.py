@@ -23,6 +23,7 @@ from openpoint.search.phases.matrices import invert_positive, most_eigenvalue, m
 from openpoint.search.phases.model import Blocks, Box
 
 SAME = 1e-9
+"""Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 
 
 class Squares(NamedTuple):

@@ -32,6 +32,7 @@ LEAST_R = 1e-7
 DEGREE = {"power": 0, "current": 1, "impedance": 2}
 _SLOT = {"a": 0, "b": 1, "c": 2}
 _SINGULAR = 1e-9
+"""Size, relative to the largest, of singular values and of sums over phases that are rounding errors of 0."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from openpoint.search.tree import Queue
 ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
 CHANGE, SWEEPS = 1e-10, 200
+"""Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
