@@ -1,4 +1,4 @@
-"""Grids of phases: a bound is never above the best completion, search equals enumeration, flows are OpenDSS's (docs/methods.md M43)."""
+"""Grids of phases: no bound is above the best completion, search equals enumeration (docs/methods.md M43)."""
 
 from __future__ import annotations
 
