@@ -21,7 +21,7 @@ import numpy as np
 
 import openpoint
 from openpoint.enclosure.grid import bounds_of
-from openpoint.enclosure.parts import part_of
+from openpoint.enclosure.parts import linear_part, part_of
 from openpoint.enclosure.ports import ports_of
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
@@ -46,8 +46,8 @@ def measure(name: str) -> tuple[str, ...]:
         between = time.process_time()
         of = ports_of(grid, network, shares)
         system = system_of(grid, network, of)
-        for part in system.parts(of):
-            part_of(system, of, DeviationSet(), *part)
+        for states, here, moving in system.parts(of):
+            part_of(system, of, DeviationSet(), linear_part(system, of, states, here), moving)
         bounds.append(between - begun)
         ports.append(time.process_time() - between)
     wider = 100.0 * found.voltage.wider[np.isfinite(found.voltage.wider)]

@@ -159,3 +159,21 @@ def test_a_part_with_too_many_ports_is_said_to_be_too_large(monkeypatch: pytest.
     monkeypatch.setattr("openpoint.enclosure.parts.MOST_PORTS", 10)
     with pytest.raises(OptionError, match="32 places with loads or generators"):
         openpoint.enclose("baran33")
+
+
+def test_the_current_of_a_shunt_at_a_source_counts() -> None:
+    """A transformer between two sources: the losses of its core make the current at one end the larger."""
+    tables = {
+        "buses": [{"name": name, "vn_kv": 10.0} for name in "ab"],
+        "sources": [{"name": f"s{bus}", "bus": bus, "v_pu": v} for bus, v in (("a", 1.0), ("b", 0.99))],
+        "transformers": [
+            {"name": "t", "from_bus": "a", "to_bus": "b", "vn_from_kv": 10.0, "vn_to_kv": 10.0}
+            | {"r_ohm": 0.1, "x_ohm": 0.5, "g_us": 200.0, "b_us": -300.0}
+        ],
+        "loads": [{"name": "l", "bus": "b", "p_kw": 100.0, "q_kvar": 20.0}],
+    }
+    grid = Grid.from_tables("core", tables)
+    found = openpoint.enclose(grid, for_every="load=0%").branches
+    now = openpoint.run_powerflow(grid).branches
+    assert found["i_a"].to_list() == pytest.approx(now["i_a"].to_list(), rel=1e-9)
+    assert found["i_high_a"].to_list() == pytest.approx(now["i_a"].to_list(), rel=1e-9)

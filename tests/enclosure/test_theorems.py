@@ -15,7 +15,7 @@ from openpoint import Grid, InputError
 from openpoint.arrays import Complexes, Floats
 from openpoint.enclosure.bounds import Enclosure, first_order
 from openpoint.enclosure.flow import NoFlow, PortFlow
-from openpoint.enclosure.parts import part_flow, part_of
+from openpoint.enclosure.parts import linear_part, part_of
 from openpoint.enclosure.ports import ports_of
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
@@ -33,11 +33,10 @@ def flows_of(grid: Grid, share: float) -> list[tuple[PortFlow, Complexes, Floats
     system = system_of(grid, network, ports)
     found = []
     for states, here, moving in system.parts(ports):
-        flow, solver, draws = part_flow(system, ports, states, here)
-        right = np.column_stack([draws.toarray().astype(complex), system.given[states]])
-        solved = draws.T @ solver.solve(right)[0]
+        linear = linear_part(system, ports, states, here)
+        flow = linear.flow(ports)
         spread, _ = first_order(flow, ports.spread[here][:, moving])
-        found.append((flow, spread, solved[:, :-1], solved[:, -1]))
+        found.append((flow, spread, linear.z, linear.u0))
     return found
 
 
@@ -106,7 +105,7 @@ def test_bounds_of_rounding_hold_in_exact_arithmetic() -> None:
     system = system_of(grid, network, ports)
     among = DeviationSet()
     for states, here, moving in system.parts(ports):
-        known = part_of(system, ports, among, states, here, moving).known
+        known = part_of(system, ports, among, linear_part(system, ports, states, here), moving).known
         if len(here):
             check_exactly(known, path_impedances(network, ports.fr[here]), Fraction(1))
 

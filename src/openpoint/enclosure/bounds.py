@@ -148,11 +148,16 @@ def _contraction(flow: PortFlow, slope: Floats, x: Floats) -> tuple[Floats, floa
     for _ in range(30):
         new = norms @ (slope * w)
         w = 0.5 * w / w.max() + 0.5 * new / max(new.max(), TINY)
-    most = np.max((size + slope) * w)
-    share = float(up((up(norms @ up(slope * w), m) + flow.defect * most) / w, 8).max())
+    best, share = w, np.inf
+    for floor in (0.0, 1e-6, 1e-3):  # a small weight makes little of the map, and much of rounding
+        raised = np.maximum(w, floor * w.max())
+        most = np.max((size + slope) * raised)
+        found = float(up((up(norms @ up(slope * raised), m) + flow.defect * most) / raised, 8).max())
+        if found < share:
+            best, share = raised, found
     if not share < 1.0:
         raise NotEnclosed
-    return w, share
+    return best, share
 
 
 def _refined(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, slopes
-from openpoint.enclosure.parts import Part, largest_level, part_of
+from openpoint.enclosure.parts import Part, largest_level, linear_part, part_of
 from openpoint.enclosure.ports import Ports, ports_of
 from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
 from openpoint.enclosure.rounding import UNIT, lost, up
@@ -89,7 +89,10 @@ def bounds_of(grid: Grid, network: Network, shares: Mapping[str, float], budget:
     system = system_of(grid, network, ports)
     among = DeviationSet(budget)
     try:
-        parts = [part_of(system, ports, among, *each) for each in system.parts(ports)]
+        parts = [
+            part_of(system, ports, among, linear_part(system, ports, states, here), moving)
+            for states, here, moving in system.parts(ports)
+        ]
     except NotEnclosed:
         raise NotEnclosed(largest_level(system, ports, among)) from None
     return _Gatherer(grid, system, ports, among, parts).bounds()
@@ -141,7 +144,7 @@ class _Gatherer:
             voltage.put(moduli[0][1], found[0][2])
             current.put(moduli[1][1], _larger(found[1], found[2], np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))))
             totals.attain(of, corners, powers, part.known)
-            low[part.ports], high[part.ports] = _port_voltages(part.known, self.ports.unit[part.ports])
+            low[part.ports], high[part.ports] = port_voltages(part.known, self.ports.unit[part.ports])
         p, q, loss = totals.bounds(self.among)
         x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
         contraction = max((part.known.contraction for part in self.parts), default=0.0)
@@ -320,7 +323,7 @@ def _larger(to: _Found, fr: _Found, two: Ints) -> Bounds:
     return merged
 
 
-def _port_voltages(known: Enclosure, unit: Floats) -> tuple[Floats, Floats]:
+def port_voltages(known: Enclosure, unit: Floats) -> tuple[Floats, Floats]:
     """(m) least and greatest voltage of each port, pu of its nominal voltage."""
     m, flow = len(known.x), known.flow
     width = np.concatenate([known.set.support(known.first.real), known.set.support(known.first.imag)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Complexes, Ints
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, enclose, first_order
 from openpoint.enclosure.flow import PortFlow
 from openpoint.enclosure.ports import Ports
@@ -53,8 +53,42 @@ class Part:
         return Forms(times(own, self.state), rows, np.zeros((q, len(self.moving)), dtype=complex), error, np.zeros(q))
 
 
-def part_flow(system: System, ports: Ports, states: Ints, here: Ints) -> tuple[PortFlow, Solver, sp.csr_array]:
-    """The flow of the ports `here`, the solver of their states, and which of these the ports draw from."""
+@dataclass(frozen=True)
+class LinearPart:
+    """What is linear in a part, with m ports: u = u0 − z y.
+
+    Attributes:
+        states, ports: numbers in the grid. solver: of the states. draws: (states, m) which of them ports draw from.
+        z: (m, m), with z_error, (m) bounds by column. u0: (m), with u0_error.
+    """
+
+    states: Ints
+    ports: Ints
+    solver: Solver
+    draws: sp.csr_array
+    z: Complexes
+    z_error: Floats
+    u0: Complexes
+    u0_error: float
+
+    def flow(self, ports: Ports) -> PortFlow:
+        """The flow of the ports' powers.
+
+        Raises:
+            NoFlow: none was found.
+        """
+        loads = ports.s[self.ports], ports.degree[self.ports], ports.unit[self.ports]
+        return PortFlow(self.z, self.z_error, self.u0, self.u0_error, *loads)
+
+
+def linear_part(system: System, ports: Ports, states: Ints, here: Ints) -> LinearPart:
+    """The linear part of states and ports.
+
+    Raises:
+        TooLarge, InputError: as of `openpoint.enclosure.grid.bounds_of`.
+    """
+    if len(here) > MOST_PORTS:
+        raise TooLarge(len(here))
     matrix = sp.csr_array(system.matrix[states][:, states])
     solver = Solver(matrix, sp.csr_array(system.sizes[states][:, states]))
     draws = sp.csr_array(system.draws[states][:, here])
@@ -65,19 +99,17 @@ def part_flow(system: System, ports: Ports, states: Ints, here: Ints) -> tuple[P
     z, u0 = times(back, found[:, :-1]), times(back, found[:, -1])
     z_error = up(ends * error[:-1] + (8 * UNIT) * np.abs(z).max(axis=0, initial=0.0))
     u0_error = float(ends * error[-1] + 8 * UNIT * np.abs(u0).max(initial=0.0))
-    flow = PortFlow(z, z_error, u0, u0_error, ports.s[here], ports.degree[here], ports.unit[here])
-    return flow, solver, draws
+    return LinearPart(states, here, solver, draws, z, z_error, u0, u0_error)
 
 
-def part_of(system: System, ports: Ports, among: DeviationSet, states: Ints, here: Ints, moving: Ints) -> Part:
-    """A part by the numbers of its states, ports and deviations.
+def part_of(system: System, ports: Ports, among: DeviationSet, linear: LinearPart, moving: Ints) -> Part:
+    """A part with the deviations of these numbers.
 
     Raises:
-        TooLarge, NotEnclosed, NoFlow, InputError: as of `openpoint.enclosure.grid.bounds_of`.
+        NotEnclosed, NoFlow: as of `openpoint.enclosure.grid.bounds_of`.
     """
-    if len(here) > MOST_PORTS:
-        raise TooLarge(len(here))
-    flow, solver, draws = part_flow(system, ports, states, here)
+    states, here, solver, draws = linear.states, linear.ports, linear.solver, linear.draws
+    flow = linear.flow(ports)
     spread, first = first_order(flow, sp.csr_array(ports.spread[here][:, moving]))
     known = enclose(flow, spread, first, among)
     m, size = len(here), flow.models.size
@@ -100,11 +132,11 @@ def largest_level(system: System, ports: Ports, among: DeviationSet, at_most: fl
     """The largest share of all deviations for which the flows are proven to exist and be unique, to 1 %, or 0.
 
     Raises:
-        NoFlow, InputError: as of `part_of`.
+        NoFlow, InputError: as of `part_of` and `linear_part`.
     """
     known = []
     for states, here, moving in system.parts(ports):
-        flow = part_flow(system, ports, states, here)[0]
+        flow = linear_part(system, ports, states, here).flow(ports)
         known.append((flow, *first_order(flow, sp.csr_array(ports.spread[here][:, moving]))))
 
     def holds(level: float) -> bool:

@@ -51,9 +51,16 @@ def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports
         grid: sound. network: that of the grid.
         shares: by group, `load` and `generation`, the share of its power by which each of the group deviates.
     """
+    groups = ("load", grid.loads), ("generation", grid.generators)
+    return ports_with(
+        grid, network, np.repeat([shares.get(name, 0.0) for name, _ in groups], [t.height for _, t in groups])
+    )
+
+
+def ports_with(grid: Grid, network: Network, share: Floats) -> Ports:
+    """The ports of a grid with the share by which each load, and then each generator, deviates."""
     parts: list[tuple[Ints, Ints, Complexes, Ints]] = []  # place, degree, power, column
     names: list[str] = []
-    share: list[float] = []
     n = network.n_terminals
     loads = load_shares(grid)
     made = power_shares(grid, grid.generators)
@@ -78,9 +85,8 @@ def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports
             np.maximum.at(low, at.row, np.where(alike, 0.0, band[0])[at.col])
             np.minimum.at(high, at.row, np.where(alike, np.inf, band[1])[at.col])
         names += [f"{kind} {name}" for name in table["name"]]
-        share += [shares.get(group, 0.0)] * table.height
     place, degree, s, column = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return _gathered(network, place, degree, s, column, np.array(share), names, low, high)
+    return _gathered(network, place, degree, s, column, share, names, low, high)
 
 
 def _gathered(

@@ -256,9 +256,11 @@ class Solver:
 
 
 def is_two_ended(system: System) -> Bools:
-    """(used) whether the currents at the two ends of a conductor differ in size."""
-    fr, to = system.ends_fr, system.ends_to
-    return np.asarray(row_sums(abs(abs(fr) - abs(to))) > 0.0)
+    """(used) whether the rated currents at the two ends of a conductor may differ in size."""
+    fr, to, net = system.ends_fr, system.ends_to, system.network
+    apart = row_sums(abs(abs(fr) - abs(to))) > 0.0
+    apart |= (system.ends_fr_given != 0.0) | (system.ends_to_given != 0.0)  # a shunt at a terminal that is held
+    return np.asarray(apart | (net.rated_fr != net.rated_to)[system.used])
 
 
 def times(matrix: sp.csr_array, dense: Any) -> Any:

@@ -51,7 +51,7 @@ def test_tables_are_written_in_every_format(any_result: PartitionResult, tmp_pat
     for path in export.to_parquet(any_result, tmp_path):
         expected = any_result.tables().get(path.stem)
         assert expected is None or pl.read_parquet(path).equals(expected)
-    assert len(export.to_csv(any_result, tmp_path)) == 8
+    assert len(export.to_csv(any_result, tmp_path)) == 12
     with zipfile.ZipFile(export.to_excel(any_result, tmp_path / "r.xlsx")) as book:
         assert "<f>" not in "".join(book.read(name).decode() for name in book.namelist() if "sheet" in name)
     summary = pl.read_parquet(tmp_path / "summary.parquet")

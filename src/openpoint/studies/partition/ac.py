@@ -200,7 +200,7 @@ class PlanCircuit:
         self._state[block_graph.switches] = closed > 0.5
         on = self._state[net.conductor_branch] & (energised > 0.5)[block_graph.of_terminal][net.terminal_fr]
         self._floating = floating_terminals(net, closed_deltas(net, self._led_at, on), on)
-        self._grid, self._feeds = _by_phase(grid, program, self._forming, self._floating)
+        self._grid, self._feeds = by_phase(grid, program, self._forming, self._floating)
         self._circuit = OpenDssCircuit(self._grid, closed=self._state, forming=self._forming)
         # The circuit still has the lost substation, where a de-energised block may hang on it.
         served = (energised > 0.5)[load_blocks(grid, net, block_graph)]
@@ -299,7 +299,7 @@ class PlanCircuit:
             number += 1
 
 
-def _by_phase(
+def by_phase(
     grid: Grid, program: PartitionProgram, whole: Collection[str], floating: Bools
 ) -> tuple[Grid, sp.csr_array]:
     """The grid with a row of its generators for each phase of those dispatched, and (rows, P) how parts make rows."""

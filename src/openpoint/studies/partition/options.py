@@ -221,6 +221,14 @@ class PartitionOptions(PartitionQuestion):
         group=FIRST,
     )
     seed: int = option(0, "Of the samples.", "whole", unit="N", least=0)
+    certify: bool = option(
+        False,
+        "Prove that the plan holds in exact AC for every load of the set, if need be with new set-points, or "
+        "disprove it.",
+        "flag",
+        command_default=True,
+        group=FIRST,
+    )
 
     examples: ClassVar[str] = f"""\b
 Examples:

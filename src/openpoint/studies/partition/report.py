@@ -31,7 +31,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.partition.result import PartitionResult, PlanResult
+from openpoint.studies.partition.result import PartitionResult, PlanResult, certified_words
 from openpoint.studies.partition.scene import (
     PartitionScene,
     PlanView,
@@ -260,6 +260,7 @@ def page(result: PartitionResult) -> m.Page:
         islands(plans),
         switches(plans),
         generators(plans),
+        _certificate(plans, result),
         _samples(plans),
         lambda: blocks(plans),
         lambda: proof(logs, plans),
@@ -362,6 +363,35 @@ def blocks(plans: Plans) -> m.Section:
     texts, more = ["name", "island"], frame.height > 12
     listed = plans.table("blocks", "Island 0 is without supply", frame, texts, last=["buses"], search=more)
     return m.section("Blocks", listed, long=True)
+
+
+def _certificate(plans: Plans, result: PartitionResult) -> m.Section | None:
+    """What is proved in exact AC, where that was asked."""
+    found = result.certificate
+    if found is None:
+        return None
+    words = [f"In exact AC power flow: {certified_words(result)}."]
+    if found.note:
+        words.append(f"Nothing more is known, because {found.note}.")
+    if found.as_planned == "disproved":
+        words.append(
+            f"With the set-points of the linear model it fails by {number(found.short_kw, 2)} kW or more at the load "
+            "below, whatever the generators do within their ramps."
+            if found.verdict == "proved"
+            else f"It fails by {number(found.short_kw, 2)} kW or more at the load below, whatever the generators do."
+        )
+    captions = {
+        "limits": ("Limits, those with the least room first", ["kind", "element", "phase", "side"]),
+        "set_points": ("Set-points at nominal loads", ["generator", "phase", "forms_grid"]),
+        "policy": ("How each generator follows each load", ["generator", "phase", "load"]),
+        "counterexample": ("A load at which it fails", ["load"]),
+    }
+    tables = []
+    for name, (caption, texts) in captions.items():
+        frame = plans.frame(name)
+        if frame.height:
+            tables.append(plans.table(name, caption, frame, texts, search=frame.height > 12))
+    return m.section("For every load, in exact AC", m.Words(" ".join(words), small=True), *tables, long=True)
 
 
 def _samples(plans: Plans) -> m.Section | None:

@@ -10,10 +10,12 @@ import polars as pl
 from openpoint.arrays import Floats
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Answer, Head, in_kw, switching_words
+from openpoint.results.columns import empty
 from openpoint.results.shape import Shape
 from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
+from openpoint.studies.partition.certify.certificate import Certificate
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import PROVEN_GAP
@@ -80,6 +82,7 @@ class PartitionResult(PlanResult):
         switches: `switching` is what to do in today's state.
         asked: what was asked of the grid. decision: of its mathematical model; None where no plan was found.
         samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
+        certificate: what is proved of it in exact AC power flow for every load of its set, where that was asked.
     """
 
     served_kw: float
@@ -91,6 +94,7 @@ class PartitionResult(PlanResult):
     asked: PartitionOptions
     decision: Floats | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
+    certificate: Certificate | None = None
 
     shape: ClassVar[Shape] = PARTITION
 
@@ -118,14 +122,47 @@ class PartitionResult(PlanResult):
         stopped = None if self.samples is None else self.samples.stopped
         return max(self.termination.exit_code, 0 if stopped is None else stopped.exit_code)
 
+    @property
+    def ac(self) -> str | None:
+        """`proved`, `disproved` or `open`: whether all limits hold in exact AC for every load of the set."""
+        return None if self.certificate is None else self.certificate.verdict
+
+    @property
+    def ac_as_planned(self) -> str | None:
+        """The same with the set-points of the linear model, and not with those of the certificate."""
+        return None if self.certificate is None else self.certificate.as_planned
+
+    @property
+    def ac_level(self) -> float | None:
+        """The largest deviation of a load up to which it is proved, a share of its power."""
+        level = None if self.certificate is None else self.certificate.level
+        return None if level is None else level * self.uncertainty
+
+    @property
+    def ac_cost_usd(self) -> float | None:
+        """No load of the set costs more, de-energised blocks included."""
+        cost = None if self.certificate is None else self.certificate.cost_usd
+        return None if cost is None or self.lost_usd is None else cost + self.lost_usd
+
+    @property
+    def ac_short_kw(self) -> float | None:
+        """By how much limits are missed, at least, at the load that disproves the set-points."""
+        return None if self.certificate is None else self.certificate.short_kw
+
     def answer_facts(self) -> dict[str, str]:
-        return {
+        certified = {} if self.ac is None else {"exact AC": certified_words(self)}
+        return certified | {
             "serves": f"{in_kw(self.served_kw)} of {in_kw(self.total_kw)}",
             "islands": str(self.islands.height),
         }
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         tables = {"samples": samples_table(self.samples), "failures": failures_table(self.samples)}
+        names = ("limits", "set_points", "policy", "counterexample")
+        for name in names:
+            tables[name] = (
+                empty(PARTITION.tables[name]) if self.certificate is None else getattr(self.certificate, name)
+            )
         return {**super()._special_tables(), **tables}
 
     @property
@@ -138,3 +175,15 @@ class PartitionResult(PlanResult):
             return None
         states = dict.fromkeys(self.closed_switches, True) | dict.fromkeys(self.open_switches, False)
         return with_output(self.grid.with_closed(states), self.generators)
+
+
+def certified_words(result: PartitionResult) -> str:
+    """The verdict in exact AC, for people."""
+    anew = " with new set-points" if result.ac_as_planned != result.ac else ""
+    level = f", to ± {100.0 * result.ac_level:.1f} %" if result.ac_level else ""
+    words = {
+        "proved": f"proved for every load of the set{anew}{level}",
+        "disproved": "disproved: at a load of the set no recourse keeps the limits",
+        "open": "open: neither proved nor disproved",
+    }
+    return words[result.ac or "open"]

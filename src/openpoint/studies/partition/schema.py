@@ -32,6 +32,16 @@ _KEYS: dict[str, Schema] = {
     "closed_switches": names("switchable branches that are closed"),
     "open_switches": names("switchable branches that are open"),
     "grid_forming": names("generators that form the grid of an island"),
+    "ac": maybe(
+        "string",
+        "whether limits hold in exact AC for every load of the set: proved, disproved or open; null: not asked",
+    ),
+    "ac_as_planned": maybe("string", "the same with the set-points of the linear model"),
+    "ac_level": maybe("number", "largest deviation of a load up to which it is proved, a share of its power"),
+    "ac_cost_usd": maybe("number", "no load of the set costs more, de-energised blocks included, $; null: not proved"),
+    "ac_short_kw": maybe(
+        "number", "by how much limits are missed at the load that disproves the set-points, kW or kvar; null: no such"
+    ),
     "notes": names("warnings that belong to the answer"),
 }
 
@@ -113,6 +123,36 @@ _TABLES: dict[str, c.Table] = {
         "samples": c.whole("in how many samples", "samples"),
         "worst_excess": c.number("by how much at most, in the unit", "worst excess", 4),
         "unit": c.text("pu, A, kW or kvar"),
+    },
+    "limits": {
+        "kind": c.text(
+            "voltage, current, active or reactive power, or band of loads: where their model holds", "limit"
+        ),
+        "element": c.text("bus, branch or generator", "where"),
+        "phase": c.text("its phase"),
+        "side": c.text("the least, the most, or the most change", options=["least", "most", "ramp down", "ramp up"]),
+        "limit": c.number("the limit, in the unit", "limit", 3),
+        "bound": c.number("no load of the set has more, or less", "proved", 3),
+        "margin": c.number("room between them; negative: not proved", "margin", 3),
+        "unit": c.text("pu, A, kW or kvar"),
+    },
+    "set_points": {
+        "generator": c.text("name of the generator"),
+        "phase": c.text("its phase"),
+        "forms_grid": c.flag("holds the voltage: what it delivers at nominal loads in exact AC"),
+        "p_kw": c.number("active power at nominal loads, kW", "P, kW", 3),
+        "q_kvar": c.number("reactive power at nominal loads, kvar", "Q, kvar", 3),
+    },
+    "policy": {
+        "generator": c.text("generator that follows"),
+        "phase": c.text("its phase"),
+        "load": c.text("load that it follows"),
+        "p_kw": c.number("what it adds when the load is at its upper end, and takes off at the lower, kW", "P, kW", 3),
+        "q_kvar": c.number("reactive power likewise, kvar", "Q, kvar", 3),
+    },
+    "counterexample": {
+        "load": c.text("uncertain load"),
+        "deviation_percent": c.number("its deviation where no recourse keeps the limits, %", "deviation, %", 1),
     },
     "iterations": iteration_columns(
         "usd",

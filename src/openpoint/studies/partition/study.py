@@ -11,6 +11,8 @@ from openpoint.grid.grid import Grid
 from openpoint.io.opendss.engine import require_engine
 from openpoint.report.terminal import words
 from openpoint.studies.partition.answer import answer
+from openpoint.studies.partition.certify.answer import certificate_of
+from openpoint.studies.partition.certify.certificate import Certificate
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
@@ -83,7 +85,13 @@ class PreparedPartition:
         notes = beside_the_source(self.grid, program.network, program.blocks)
         if (bounds := self.options.bounds) is not None:
             notes += (f"each uncertain load has bounds of its own ({bounds.name}); the share shown is the largest",)
-        return answer(self.grid, program, outcome, str(method), self.uncertainty, notes, self.options, deadline)
+        found = answer(self.grid, program, outcome, str(method), self.uncertainty, notes, self.options, deadline)
+        if not self.options.certify or found.decision is None or not found.energised_blocks:
+            return found
+        _LOG.info("the plan is certified")
+        if self.options.bounds is not None:
+            return replace(found, certificate=Certificate("open", "open", note="loads have bounds of their own"))
+        return replace(found, certificate=certificate_of(self.grid, program, found.decision, self.options.limits))
 
 
 def _or_dark(program: PartitionProgram, outcome: Outcome) -> Outcome:

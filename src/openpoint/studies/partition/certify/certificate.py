@@ -1,0 +1,35 @@
+"""What is certified of a plan in exact AC power flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from openpoint.results.columns import empty
+from openpoint.studies.partition.schema import PARTITION
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved of a plan in exact AC power flow over its whole set.
+
+    Attributes:
+        verdict: `proved`, `disproved` or `open`, of the best set-points found. as_planned: of those of the plan.
+        level: multiple of the set to which it is proved, at least; None where it is not.
+        cost_usd: no load of the set costs more with the policy, without the de-energised blocks; None: not proved.
+        short_kw: by how much, at the load of `counterexample`, limits are missed at least, kW or kvar; None: no such.
+        note: why nothing is said; empty where something is.
+        limits: all limits with their proven margins. set_points, policy: what is operated. counterexample: a load.
+    """
+
+    verdict: str
+    as_planned: str
+    level: float | None = None
+    cost_usd: float | None = None
+    short_kw: float | None = None
+    note: str = ""
+    limits: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["limits"]))
+    set_points: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["set_points"]))
+    policy: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["policy"]))
+    counterexample: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["counterexample"]))

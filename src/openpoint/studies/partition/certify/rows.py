@@ -1,0 +1,243 @@
+"""What a plan must keep, over a whole set: bounds of every voltage, current and output, with their slopes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.enclosure.bounds import spread_into
+from openpoint.enclosure.grid import port_voltages
+from openpoint.enclosure.parts import Part, linear_part, part_of
+from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
+from openpoint.enclosure.rounding import lost, up
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.studies.partition.certify.islands import Islands
+
+
+@dataclass(frozen=True)
+class Rows:
+    """q quantities with limits, in their unit.
+
+    Attributes:
+        what: kind, element, phase and unit of each.
+        least, most: (q) limits, ±inf where there is none. ramp: (q) most distance from the middle of the set.
+        scale: (q) what room is relative to.
+        middle, low, high: (q) in the middle of the set, and bounds.
+        by_load, by_unit: (q, n), (q, 2 P) slopes in loads, without a policy, and in outputs, kW and kvar.
+        up, down: (q) by how much the bounds lie beyond middle ± the width of the linear part.
+    """
+
+    what: tuple[tuple[str, str, str, str], ...]
+    least: Floats
+    most: Floats
+    ramp: Floats
+    scale: Floats
+    middle: Floats
+    low: Floats
+    high: Floats
+    by_load: Floats
+    by_unit: Floats
+    up: Floats
+    down: Floats
+
+    @property
+    def margins(self) -> Floats:
+        """(q, 4) room to the least, the most, and the ramp down and up; negative: not proved."""
+        moved = self.ramp - (self.middle - self.low), self.ramp - (self.high - self.middle)
+        return np.column_stack([self.low - self.least, self.most - self.high, *moved])
+
+    def what_is(self, kind: str) -> Bools:
+        """(q) which are of a kind."""
+        return np.array([each[0] == kind for each in self.what], dtype=np.bool_)
+
+    @property
+    def room(self) -> Floats:
+        """(q) least margin, as a share of the scale."""
+        return np.asarray(self.margins.min(axis=1) / self.scale)
+
+    def some(self, rows: Ints) -> Rows:
+        """Those of some."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if name != "what"}
+        return Rows(what=tuple(self.what[k] for k in rows), **arrays)
+
+    @staticmethod
+    def joined(parts: list[Rows]) -> Rows:
+        """All together."""
+        names = [name for name in vars(parts[0]) if name != "what"]
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return Rows(what=tuple(each for part in parts for each in part.what), **arrays)
+
+
+class PlanSet:
+    """A plan whose set-points, policy and set are to be tried."""
+
+    def __init__(self, islands: Islands) -> None:
+        self.islands = islands
+        net, ports = islands.network, islands.ports
+        held = np.full(net.n_terminals, -1)
+        held[net.source_terminal] = np.arange(len(net.source_terminal))
+        self._here, self._held = np.flatnonzero(held[ports.fr] < 0), np.flatnonzero(held[ports.fr] >= 0)
+        every = np.arange(islands.system.matrix.shape[0])
+        self._linear = linear_part(islands.system, ports, every, self._here)
+        self._by_unit = np.concatenate([islands.power, 1j * islands.power], axis=1)
+        # What the ports at the generators that form the grid take from each of their terminals.
+        v = net.source_v
+        self._taken = np.zeros((len(v), len(self._held)), dtype=np.complex128)
+        for k, port in enumerate(self._held):
+            fr, to = held[ports.fr[port]], held[ports.to[port]] if ports.to[port] >= 0 else -1
+            u = v[fr] - (v[to] if to >= 0 else 0.0)
+            scale = (np.abs(u) / ports.unit[port]) ** ports.degree[port]
+            self._taken[fr, k] = scale * v[fr] / u
+            if to >= 0:
+                self._taken[to, k] = -scale * v[to] / u
+
+    def power(self, outputs: Floats) -> Complexes:
+        """(m) or (m, n) what (2 P) or (2 P, n) outputs add at the ports, per unit."""
+        return np.asarray(self._by_unit @ outputs)
+
+    def enclosed(
+        self, outputs: Floats, loads: Complexes, spread: Complexes, among: DeviationSet, *, only_outputs: bool = False
+    ) -> Rows:
+        """The rows of a set of flows.
+
+        Args:
+            outputs: (2 P) in its middle, kW and kvar. loads: (m) beside those of the ports, spread: (m, n) deviations.
+            among: of these. only_outputs: of the generators that form the grid alone.
+
+        Raises:
+            NotEnclosed, NoFlow: as of `openpoint.enclosure.parts.part_of`.
+        """
+        system, ports = self.islands.system, self.islands.ports
+        s = ports.s + loads + self.power(outputs)
+        now = replace(ports, s=s, spread=sp.csr_array(spread))
+        part = part_of(system, now, among, self._linear, np.arange(spread.shape[1]))
+        of_leads = self._outputs(part, s, spread)
+        if only_outputs:
+            return of_leads
+        return Rows.joined([of_leads, self._voltages(part), self._currents(part), self._bands(part)])
+
+    def _outputs(self, part: Part, s: Complexes, spread: Complexes) -> Rows:
+        """Active and reactive power of the generators that form the grid, by phase."""
+        here, system = self.islands, self.islands.system
+        v, at = here.network.source_v, here.lead_at
+        current = part.forms(sp.csr_array(system.supplies[at])).plus(system.supplies_given[at])
+        v, taken = v[at][:, None], self._taken[at]
+        middle = v[:, 0] * np.conj(current.middle) + taken @ s[self._held]
+        rows, own = v * np.conj(current.rows), taken @ spread[self._held]
+        size = np.abs(taken) @ (np.abs(s[self._held]) + np.abs(spread[self._held]).sum(axis=1)) + np.abs(middle)
+        error = up(np.abs(v[:, 0]) * current.error + lost(len(s) + spread.shape[1]) * size)
+        turn = np.concatenate([np.ones(len(at)), np.full(len(at), -1j)])
+        both = Forms(
+            turn * np.tile(middle, 2),
+            turn[:, None] * np.tile(rows, (2, 1)),
+            turn[:, None] * np.tile(own, (2, 1)),
+            np.tile(error, 2),
+            np.zeros(2 * len(at)),
+        )
+        found, leads, base = real_ranges(part.known, both, self._flat(part)), here.leads, here.base_kw
+        held_units, held_loads = taken @ self._by_unit[self._held], taken @ here.loads[self._held]
+        what = tuple(
+            (kind, name, phase, unit)
+            for kind, unit in (("active power", "kW"), ("reactive power", "kvar"))
+            for name, phase in zip(leads.names, leads.phases, strict=True)
+        )
+        by_unit = self._slopes(part, both.rows, self._by_unit) + (turn[:, None] * np.tile(held_units, (2, 1))).real
+        by_load = self._slopes(part, both.rows, here.loads) + (turn[:, None] * np.tile(held_loads, (2, 1))).real
+        limits = leads.least, leads.most, leads.ramp, leads.size
+        return self._rows(part, what, limits, both.middle.real, found, (by_load, by_unit), base)
+
+    def _voltages(self, part: Part) -> Rows:
+        net, system = self.islands.network, self.islands.system
+        free = len(system.free)
+        pick = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[:free])
+        what = tuple(("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in system.free)
+        low, high = np.sqrt(net.w_min[system.free]), np.sqrt(net.w_max[system.free])
+        return self._moduli(part, part.forms(pick), what, (low, high), np.ones(free))
+
+    def _currents(self, part: Part) -> Rows:
+        net, system = self.islands.network, self.islands.system
+        used = np.flatnonzero(np.isfinite(net.l_max[system.used]))
+        found = []
+        for ends, given, rated in (
+            (system.ends_to, system.ends_to_given, net.rated_to),
+            (system.ends_fr, system.ends_fr_given, net.rated_fr),
+        ):
+            which = used[rated[system.used[used]] > 0.0]
+            e = system.used[which]
+            weight = rated[e]
+            forms = part.forms(sp.csr_array(sp.diags_array(weight) @ ends[which])).plus(weight * given[which])
+            what = tuple(("current", net.branch_names[net.conductor_branch[k]], net.conductor_phase[k], "A") for k in e)
+            limits = np.full(len(e), -np.inf), np.sqrt(net.l_max[e]) * net.i_base_a[e]
+            found.append(self._moduli(part, forms, what, limits, net.i_base_a[e]))
+        return Rows.joined(found)
+
+    def _bands(self, part: Part) -> Rows:
+        """The bands of voltage in which the models of loads hold."""
+        ports, net = self.islands.ports, self.islands.network
+        at = self._here
+        low, high = port_voltages(part.known, ports.unit[at])
+        q, n, units = len(at), len(self.islands.names), self._by_unit.shape[1]
+        what = tuple(
+            ("band of loads", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in ports.fr[at]
+        )
+        never, nothing = np.full(q, np.inf), np.zeros(q)
+        middle = 0.5 * (low + high)
+        return Rows(
+            what, ports.low[at], ports.high[at], never, np.ones(q), middle, low, high,
+            np.zeros((q, n)), np.zeros((q, units)), nothing + high - middle, nothing + middle - low,
+        )  # fmt: skip
+
+    def _moduli(
+        self,
+        part: Part,
+        forms: Forms,
+        what: tuple[tuple[str, str, str, str], ...],
+        limits: tuple[Floats, Floats],
+        base: Floats,
+    ) -> Rows:
+        found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
+        slopes = self._slopes(part, turned.rows, self.islands.loads), self._slopes(part, turned.rows, self._by_unit)
+        least, most = limits
+        scale = np.where(np.isfinite(most), most, 1.0)
+        return self._rows(
+            part, what, (least, most, np.full(len(what), np.inf), scale), turned.middle.real, found, slopes, base
+        )
+
+    def _rows(
+        self,
+        part: Part,
+        what: tuple[tuple[str, str, str, str], ...],
+        limits: tuple[Floats, Floats, Floats, Floats],
+        middle: Floats,
+        found: Measured,
+        slopes: tuple[Floats, Floats],
+        base: Floats | float,
+    ) -> Rows:
+        """Rows of what is measured, in the unit of their limits."""
+        width = part.known.set.support(found.gradient)
+        each = base * np.ones(len(what))
+        return Rows(
+            what,
+            *limits,
+            middle=middle * each,
+            low=found.low * each,
+            high=found.high * each,
+            by_load=slopes[0] * each[:, None],
+            by_unit=slopes[1] * each[:, None],
+            up=(found.high - middle - width) * each,
+            down=(middle - width - found.low) * each,
+        )
+
+    @staticmethod
+    def _slopes(part: Part, rows: Complexes, columns: Complexes) -> Floats:
+        """(q, K) real parts of rows · columns, of (m, K) powers at all ports."""
+        scaled = columns[part.ports] * part.known.flow.scale[:, None]
+        return spread_into(np.ascontiguousarray(rows.real), scaled)
+
+    @staticmethod
+    def _flat(part: Part) -> Floats:
+        """No doubt about slopes: vertices are not asked for here."""
+        return np.zeros(part.known.spread.shape)

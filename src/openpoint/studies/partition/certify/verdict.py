@@ -1,0 +1,204 @@
+"""The verdict on a plan in exact AC power flow over its whole set: proved, disproved, or open.
+
+Each island is a grid whose source is the generator that forms it; the others deliver set-points and follow the loads by
+an affine policy, o(ζ) = outputs + gain · ζ, each phase by itself. Loads and policy together are one set of deviations,
+so that an enclosure bounds every voltage, current and output over all of it. Set-points and gain come from a linear
+program; what is claimed is what the enclosure of its outcome says.
+
+Disproved is a plan by a load at which no recourse within the ramps keeps the limits of the generators that form the
+grid. There the recourse is the set: every output is linear in it up to a bound, and the multipliers of a linear
+program prove that the limits, loosened by this bound, contradict each other. Theory: docs/every_load.md E7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from openpoint.arrays import Floats
+from openpoint.enclosure.bounds import NotEnclosed
+from openpoint.enclosure.flow import NoFlow
+from openpoint.enclosure.parts import TooLarge
+from openpoint.enclosure.rounding import lost
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.studies.partition.certify.islands import Islands
+from openpoint.studies.partition.certify.policy import ROOM, Policy, improved
+from openpoint.studies.partition.certify.rows import PlanSet, Rows
+
+ROUNDS = 8
+"""Linear programs after which no policy is said to be found."""
+MOST_VERTICES = 64
+"""Loads that are tried to disprove a plan."""
+_LEVELS = 10
+"""Halvings of the level to which a policy holds; at most FAR times the set is tried."""
+FAR = 4.0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A policy and what its enclosure says.
+
+    Attributes:
+        policy: of the generators that follow. rows: bounds and limits. unit_margins: (2 P, 4) room of the generators.
+        level: the proof holds for this multiple of the set, at least.
+    """
+
+    policy: Policy
+    rows: Rows
+    unit_margins: Floats
+    level: float = 1.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether all limits are kept over the whole set."""
+        return bool((self.rows.margins >= 0.0).all() and (self.unit_margins >= 0.0).all())
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A load at which no recourse within the ramps keeps the limits.
+
+    Attributes:
+        deviations: (n) of the loads, between −1 and 1. short: by how much at least, kW or kvar.
+    """
+
+    deviations: Floats
+    short: float
+
+
+_FAILURES = (NotEnclosed, NoFlow, TooLarge)
+
+
+class Certifier:
+    """Proofs and counterexamples for one plan."""
+
+    def __init__(self, islands: Islands) -> None:
+        self.islands = islands
+        self.plan = PlanSet(islands)
+        leads = islands.leads
+        self._lead_price = leads.price
+        self._nothing = np.zeros(len(islands.ports.s), dtype=np.complex128)
+
+    def judged(self, policy: Policy, times: float = 1.0) -> Proof | None:
+        """What holds of a policy, over a multiple of the set; None where no flow is proved."""
+        here, units = self.islands, self.islands.units
+        scaled = Policy(policy.outputs, times * policy.gain, policy.from_plan)
+        try:
+            rows = self.plan.enclosed(
+                policy.outputs, self._nothing, times * here.loads + self.plan.power(scaled.gain), here.among
+            )
+        except _FAILURES:
+            return None
+        if policy.from_plan:
+            rows = _from_plan(rows, here)
+        return Proof(scaled, rows, scaled.margins(units, here.among))
+
+    def proof(self, *, from_plan: bool) -> Proof | None:
+        """The best proof found; it may not hold.
+
+        Args:
+            from_plan: whether set-points are those of the plan, or are chosen anew.
+        """
+        here = self.islands
+        units, n = here.units, len(here.names)
+        policy = Policy(units.planned, np.zeros((len(units.planned), n)), from_plan)
+        watched: set[int] = set(range(2 * len(here.leads.part)))
+        best, proof = None, self.judged(policy)
+        for _ in range(ROUNDS):
+            if proof is None:
+                break
+            watched |= set(np.flatnonzero(proof.rows.room < 0.5 * ROOM).tolist())
+            movable = [k for k in sorted(watched) if proof.rows.by_unit[k].any()]
+            saved = self._lead_price @ proof.rows.by_unit[: len(self._lead_price)]
+            policy, room = improved(policy, units, proof.rows.some(np.array(movable)), units.price + saved, here.among)
+            if room == -np.inf:
+                break
+            proof = self.judged(policy)
+            if proof is not None and (best is None or _worst(proof) > _worst(best)):
+                best = proof
+            if proof is not None and proof.holds and proof.rows.room[movable].min() >= min(room, 0.5 * ROOM):
+                break
+        return best
+
+    def level(self, proof: Proof) -> float:
+        """The multiple of the set to which a proof holds."""
+        low, high = 1.0, FAR
+        for _ in range(_LEVELS):
+            middle = 0.5 * (low + high)
+            found = self.judged(proof.policy, middle)
+            low, high = (middle, high) if found is not None and found.holds else (low, middle)
+        return low
+
+    def counterexample(self, proof: Proof | None, *, from_plan: bool) -> Counterexample | None:
+        """The worst of the loads tried at which no recourse, or no set-points at all, keep the limits."""
+        found, tried = None, set()
+        for deviations in self._vertices(proof):
+            if deviations.tobytes() not in tried:
+                tried.add(deviations.tobytes())
+                short = self._short_at(deviations, from_plan=from_plan)
+                if short > (found.short if found else 0.0):
+                    found = Counterexample(deviations, short)
+        return found
+
+    def _vertices(self, proof: Proof | None) -> Iterator[Floats]:
+        n, among = len(self.islands.names), self.islands.among
+        if proof is not None:
+            rows = proof.rows
+            slopes = rows.by_load + rows.by_unit @ proof.policy.gain
+            for k in np.argsort(rows.room, kind="stable")[:8]:
+                vertex = among.vertex(slopes[[k]])[0]
+                yield vertex
+                yield -vertex
+        if among.is_box(n) and 2**n <= MOST_VERTICES:
+            yield from (np.array(signs) for signs in product((-1.0, 1.0), repeat=n))
+
+    def _short_at(self, deviations: Floats, *, from_plan: bool) -> float:
+        """By how much the limits of the generators that form the grid are missed at a load, whatever others do."""
+        here, units = self.islands, self.islands.units
+        low, high = units.least, units.most
+        if from_plan:
+            low, high = np.maximum(low, units.planned - units.ramp), np.minimum(high, units.planned + units.ramp)
+        middle, half = 0.5 * (low + high), np.maximum(0.5 * (high - low), 0.0)
+        spread = self.plan.power(np.diag(half))
+        try:
+            rows = self.plan.enclosed(middle, here.loads @ deviations, spread, DeviationSet(), only_outputs=True)
+        except _FAILURES:
+            return 0.0
+        if from_plan:
+            rows = _from_plan(rows, here)
+        slopes = rows.by_unit * half
+        a = np.vstack([slopes, -slopes])
+        b = np.concatenate([rows.most - rows.middle + rows.down, rows.middle + rows.up - rows.least])
+        answer: Any = linprog(
+            np.r_[np.zeros(a.shape[1]), -1.0],
+            A_ub=np.column_stack([a, np.ones(len(a))]),
+            b_ub=b,
+            bounds=[(-1.0, 1.0)] * a.shape[1] + [(None, None)],
+            method="highs",
+        )
+        if answer.x is None or answer.x[-1] >= 0.0:
+            return 0.0
+        weight = np.maximum(-answer.ineqlin.marginals, 0.0)
+        # For every recourse within the box, weight · (a ζ − b) is at least this: the limits contradict each other.
+        least = -np.abs(weight @ a).sum() - weight @ b
+        size = weight @ (np.abs(a).sum(axis=1) + np.abs(b))
+        return float(max(least - lost(len(a) + a.shape[1]) * size - 1e-7 * weight.sum(), 0.0) / weight.sum())
+
+
+def _from_plan(rows: Rows, here: Islands) -> Rows:
+    """The rows with the most change of the generators that form the grid from their set-points in the plan."""
+    leads, k = here.leads, 2 * len(here.leads.part)
+    least, most, ramp = rows.least.copy(), rows.most.copy(), rows.ramp.copy()
+    least[:k] = np.maximum(least[:k], leads.planned - leads.ramp)
+    most[:k] = np.minimum(most[:k], leads.planned + leads.ramp)
+    ramp[:k] = np.inf
+    return Rows(**{**vars(rows), "least": least, "most": most, "ramp": ramp})
+
+
+def _worst(proof: Proof) -> float:
+    return float(proof.rows.room.min())
