@@ -304,13 +304,15 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a command of openpoint in a process of its own, whose data may take so much memory.
 
-    Nothing of the folder where it runs is imported: an uploaded file may be called like a module of Python.
+    Nothing of the folder where it runs is imported: an uploaded file may be called like a module of Python. An entry of
+    PYTHONPATH that is empty or relative would mean that folder.
 
     Args:
         arguments: of the command. folder: where it runs. memory_mb: limit. output: number of the open file that takes
             what it prints. module: of the command. keep: numbers of files that stay open.
     """
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", "MPLBACKEND": "agg"}
+    roots = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(roots)}
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", module, *arguments],
         cwd=folder,
