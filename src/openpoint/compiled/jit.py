@@ -301,10 +301,10 @@ PASSES = (
 class _Lean(CompilerBase):  # type: ignore[misc]
     """numba's compiler with few passes, for functions without arrays of their own."""
 
-    library: type[JITCodeLibrary] = _LeanWhole
+    code_library: type[JITCodeLibrary] = _LeanWhole
 
     def __init__(self, typing: Any, target: Any, _library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, self.library(target.codegen(), "short"), *rest)
+        super().__init__(typing, target, self.code_library(target.codegen(), "short"), *rest)
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("short")
@@ -315,7 +315,7 @@ class _Lean(CompilerBase):  # type: ignore[misc]
 
 
 class _Inner(_Lean):
-    library = _Part
+    code_library = _Part
 
 
 class _Outer(Compiler):  # type: ignore[misc]
