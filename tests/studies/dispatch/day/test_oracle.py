@@ -140,7 +140,7 @@ def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(see
     assert found.lower_bound <= known.exact * (1.0 + 1e-5)
     assert found.upper_bound == pytest.approx(known.value, rel=1e-4)
     worst = exact_worst(question, found.plan)
-    assert worst.value == pytest.approx(found.upper_bound, rel=2e-4)
+    assert worst.value == pytest.approx(found.upper_bound, rel=1e-5)
     assert worst.imbalance <= 1e-9
     day = day_flow(question, found.plan, found.worst.realisation, found.worst.recourse)
     assert day.costs.sum() == pytest.approx(found.worst.costs.sum(), rel=1e-9)
