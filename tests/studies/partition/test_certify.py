@@ -10,10 +10,10 @@ import pytest
 
 import openpoint
 from openpoint.arrays import Floats
+from openpoint.enclosure.policy import Policy
+from openpoint.enclosure.verdict import Certifier
 from openpoint.studies.partition.ac import Follower, PlanCircuit, evaluate_plan
 from openpoint.studies.partition.certify.islands import islands_of
-from openpoint.studies.partition.certify.policy import Policy
-from openpoint.studies.partition.certify.verdict import Certifier
 from openpoint.studies.partition.model.step import terminal_base_kw
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.samples import model_of
@@ -90,7 +90,7 @@ def test_a_verdict_does_not_stand_on_the_linear_program(disproved: PartitionResu
     """A policy that is worse than the one found is not proved: the program only proposes."""
     plan = model_of(disproved)
     certifier = Certifier(islands_of(disproved.grid, plan.program, plan.program.whole(plan.decision), None))
-    units = certifier.islands.units
+    units = certifier.operated.units
     still = certifier.judged(Policy(units.planned, np.zeros((len(units.planned), 6)), from_plan=False))
     assert still is not None
     assert not still.holds

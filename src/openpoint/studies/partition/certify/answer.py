@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.enclosure.recourse import Operated
+from openpoint.enclosure.verdict import Certifier, Counterexample, Proof
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results.columns import empty, frame
 from openpoint.studies.partition.certify.certificate import Certificate
-from openpoint.studies.partition.certify.islands import Islands, Refused, islands_of
-from openpoint.studies.partition.certify.verdict import Certifier, Counterexample, Proof
+from openpoint.studies.partition.certify.islands import Refused, islands_of
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import PARTITION
 
@@ -77,7 +78,7 @@ def _limits(proof: Proof) -> pl.DataFrame:
     return frame(PARTITION.tables["limits"], [row for _, row in sorted(found, key=lambda each: each[0])])
 
 
-def _set_points(islands: Islands, proof: Proof) -> pl.DataFrame:
+def _set_points(islands: Operated, proof: Proof) -> pl.DataFrame:
     leads, units, h = islands.leads, islands.units, len(islands.leads.part)
     middle = proof.rows.middle[: 2 * h]
     rows = [
@@ -92,7 +93,7 @@ def _set_points(islands: Islands, proof: Proof) -> pl.DataFrame:
     return frame(PARTITION.tables["set_points"], rows)
 
 
-def _policy(islands: Islands, proof: Proof) -> pl.DataFrame:
+def _policy(islands: Operated, proof: Proof) -> pl.DataFrame:
     units, gain, p = islands.units, proof.policy.gain, len(islands.units.part)
     rows = [
         (units.names[k], units.phases[k], load, gain[k, j], gain[p + k, j])
@@ -103,14 +104,14 @@ def _policy(islands: Islands, proof: Proof) -> pl.DataFrame:
     return frame(PARTITION.tables["policy"], rows)
 
 
-def _loads(islands: Islands, against: Counterexample | None, most: float) -> pl.DataFrame:
+def _loads(islands: Operated, against: Counterexample | None, most: float) -> pl.DataFrame:
     if against is None:
         return empty(PARTITION.tables["counterexample"])
     rows = [(name, 100.0 * most * z) for name, z in zip(islands.names, against.deviations, strict=True)]
     return frame(PARTITION.tables["counterexample"], rows)
 
 
-def _cost(islands: Islands, proof: Proof) -> float:
+def _cost(islands: Operated, proof: Proof) -> float:
     """$ that generation costs at most, of an hour."""
     rows, policy, h = proof.rows, proof.policy, len(islands.leads.part)
     price, lead = islands.units.price, islands.leads.price[:h]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Complexes, Floats, Ints
-from openpoint.enclosure.ports import Ports, ports_with
+from openpoint.arrays import Floats, Ints
+from openpoint.enclosure.ports import ports_with
+from openpoint.enclosure.recourse import Operated, Units
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.enclosure.system import System, system_of
+from openpoint.enclosure.system import system_of
 from openpoint.errors import InputError
 from openpoint.formulations.lindist3flow_equations import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
@@ -26,53 +27,7 @@ class Refused(Exception):
     """A plan that cannot be put as an enclosure; its argument says why."""
 
 
-@dataclass(frozen=True)
-class Units:
-    """Parts of generators, one a phase, first their active and then their reactive powers: 2 P rows.
-
-    Attributes:
-        part: (P) numbers in the program. names, phases: (P).
-        least, most, ramp, size: (2 P) limits, most change, and capacity, kW and kvar. price: (2 P) $/kWh.
-        planned: (2 P) set-points of the plan.
-    """
-
-    part: Ints
-    names: tuple[str, ...]
-    phases: tuple[str, ...]
-    least: Floats
-    most: Floats
-    ramp: Floats
-    size: Floats
-    price: Floats
-    planned: Floats
-
-
-@dataclass(frozen=True)
-class Islands:
-    """The islands of a plan.
-
-    Attributes:
-        network: of them, with their limits; its sources are the generators that form the grid. base_kw: of a terminal.
-        system: its equations. ports: where power is drawn, with no unit running.
-        loads: (m, n) what a full deviation of each uncertain load adds. names: (n). among: the set of deviations.
-        power: (m, P) what a kVA of each unit that follows adds. units: these. leads: the H parts that form the grid.
-        lead_at: (H) numbers of their terminals among the sources.
-    """
-
-    network: Network
-    base_kw: float
-    system: System
-    ports: Ports
-    loads: Complexes
-    names: tuple[str, ...]
-    among: DeviationSet
-    power: Complexes
-    units: Units
-    leads: Units
-    lead_at: Ints
-
-
-def islands_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: Limits | None) -> Islands:
+def islands_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: Limits | None) -> Operated:
     """The islands of a plan.
 
     Args:
@@ -130,7 +85,7 @@ def islands_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: 
     }
     at = whole.generator_terminal[led]
     places = zip(whole.terminal_bus[at], np.array(whole.terminal_phase)[at], strict=True)
-    return Islands(
+    return Operated(
         network=network,
         base_kw=terminal_base_kw(network),
         system=system,

@@ -12,9 +12,9 @@ from openpoint.enclosure.bounds import spread_into
 from openpoint.enclosure.grid import port_voltages
 from openpoint.enclosure.parts import Part, linear_part, part_of
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
+from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.rounding import lost, up
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.studies.partition.certify.islands import Islands
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ class Rows:
 class PlanSet:
     """A plan whose set-points, policy and set are to be tried."""
 
-    def __init__(self, islands: Islands) -> None:
-        self.islands = islands
-        net, ports = islands.network, islands.ports
+    def __init__(self, operated: Operated) -> None:
+        self.operated = operated
+        net, ports = operated.network, operated.ports
         held = np.full(net.n_terminals, -1)
         held[net.source_terminal] = np.arange(len(net.source_terminal))
         self._here, self._held = np.flatnonzero(held[ports.fr] < 0), np.flatnonzero(held[ports.fr] >= 0)
-        every = np.arange(islands.system.matrix.shape[0])
-        self._linear = linear_part(islands.system, ports, every, self._here)
-        self._by_unit = np.concatenate([islands.power, 1j * islands.power], axis=1)
+        every = np.arange(operated.system.matrix.shape[0])
+        self._linear = linear_part(operated.system, ports, every, self._here)
+        self._by_unit = np.concatenate([operated.power, 1j * operated.power], axis=1)
         # What the ports at the generators that form the grid take from each of their terminals.
         v = net.source_v
         self._taken = np.zeros((len(v), len(self._held)), dtype=np.complex128)
@@ -110,7 +110,7 @@ class PlanSet:
         Raises:
             NotEnclosed, NoFlow: as of `openpoint.enclosure.parts.part_of`.
         """
-        system, ports = self.islands.system, self.islands.ports
+        system, ports = self.operated.system, self.operated.ports
         s = ports.s + loads + self.power(outputs)
         now = replace(ports, s=s, spread=sp.csr_array(spread))
         part = part_of(system, now, among, self._linear, np.arange(spread.shape[1]))
@@ -121,7 +121,7 @@ class PlanSet:
 
     def _outputs(self, part: Part, s: Complexes, spread: Complexes) -> Rows:
         """Active and reactive power of the generators that form the grid, by phase."""
-        here, system = self.islands, self.islands.system
+        here, system = self.operated, self.operated.system
         v, at = here.network.source_v, here.lead_at
         current = part.forms(sp.csr_array(system.supplies[at])).plus(system.supplies_given[at])
         v, taken = v[at][:, None], self._taken[at]
@@ -150,7 +150,7 @@ class PlanSet:
         return self._rows(part, what, limits, both.middle.real, found, (by_load, by_unit), base)
 
     def _voltages(self, part: Part) -> Rows:
-        net, system = self.islands.network, self.islands.system
+        net, system = self.operated.network, self.operated.system
         free = len(system.free)
         pick = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[:free])
         what = tuple(("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in system.free)
@@ -158,7 +158,7 @@ class PlanSet:
         return self._moduli(part, part.forms(pick), what, (low, high), np.ones(free))
 
     def _currents(self, part: Part) -> Rows:
-        net, system = self.islands.network, self.islands.system
+        net, system = self.operated.network, self.operated.system
         used = np.flatnonzero(np.isfinite(net.l_max[system.used]))
         found = []
         for ends, given, rated in (
@@ -176,10 +176,10 @@ class PlanSet:
 
     def _bands(self, part: Part) -> Rows:
         """The bands of voltage in which the models of loads hold."""
-        ports, net = self.islands.ports, self.islands.network
+        ports, net = self.operated.ports, self.operated.network
         at = self._here
         low, high = port_voltages(part.known, ports.unit[at])
-        q, n, units = len(at), len(self.islands.names), self._by_unit.shape[1]
+        q, n, units = len(at), len(self.operated.names), self._by_unit.shape[1]
         what = tuple(
             ("band of loads", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in ports.fr[at]
         )
@@ -199,7 +199,7 @@ class PlanSet:
         base: Floats,
     ) -> Rows:
         found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
-        slopes = self._slopes(part, turned.rows, self.islands.loads), self._slopes(part, turned.rows, self._by_unit)
+        slopes = self._slopes(part, turned.rows, self.operated.loads), self._slopes(part, turned.rows, self._by_unit)
         least, most = limits
         scale = np.where(np.isfinite(most), most, 1.0)
         return self._rows(

@@ -24,11 +24,11 @@ from openpoint.arrays import Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.parts import TooLarge
+from openpoint.enclosure.policy import ROOM, Policy, improved
+from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.rounding import lost
+from openpoint.enclosure.rows import PlanSet, Rows
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.studies.partition.certify.islands import Islands
-from openpoint.studies.partition.certify.policy import ROOM, Policy, improved
-from openpoint.studies.partition.certify.rows import PlanSet, Rows
 
 ROUNDS = 8
 """Linear programs after which no policy is said to be found."""
@@ -77,16 +77,16 @@ _FAILURES = (NotEnclosed, NoFlow, TooLarge)
 class Certifier:
     """Proofs and counterexamples for one plan."""
 
-    def __init__(self, islands: Islands) -> None:
-        self.islands = islands
-        self.plan = PlanSet(islands)
-        leads = islands.leads
+    def __init__(self, operated: Operated) -> None:
+        self.operated = operated
+        self.plan = PlanSet(operated)
+        leads = operated.leads
         self._lead_price = leads.price
-        self._nothing = np.zeros(len(islands.ports.s), dtype=np.complex128)
+        self._nothing = np.zeros(len(operated.ports.s), dtype=np.complex128)
 
     def judged(self, policy: Policy, times: float = 1.0) -> Proof | None:
         """What holds of a policy, over a multiple of the set; None where no flow is proved."""
-        here, units = self.islands, self.islands.units
+        here, units = self.operated, self.operated.units
         scaled = Policy(policy.outputs, times * policy.gain, policy.from_plan)
         try:
             rows = self.plan.enclosed(
@@ -104,7 +104,7 @@ class Certifier:
         Args:
             from_plan: whether set-points are those of the plan, or are chosen anew.
         """
-        here = self.islands
+        here = self.operated
         units, n = here.units, len(here.names)
         policy = Policy(units.planned, np.zeros((len(units.planned), n)), from_plan)
         watched: set[int] = set(range(2 * len(here.leads.part)))
@@ -146,7 +146,7 @@ class Certifier:
         return found
 
     def _vertices(self, proof: Proof | None) -> Iterator[Floats]:
-        n, among = len(self.islands.names), self.islands.among
+        n, among = len(self.operated.names), self.operated.among
         if proof is not None:
             rows = proof.rows
             slopes = rows.by_load + rows.by_unit @ proof.policy.gain
@@ -159,7 +159,7 @@ class Certifier:
 
     def _short_at(self, deviations: Floats, *, from_plan: bool) -> float:
         """By how much the limits of the generators that form the grid are missed at a load, whatever others do."""
-        here, units = self.islands, self.islands.units
+        here, units = self.operated, self.operated.units
         low, high = units.least, units.most
         if from_plan:
             low, high = np.maximum(low, units.planned - units.ramp), np.minimum(high, units.planned + units.ramp)
@@ -190,7 +190,7 @@ class Certifier:
         return float(max(least - lost(len(a) + a.shape[1]) * size - 1e-7 * weight.sum(), 0.0) / weight.sum())
 
 
-def _from_plan(rows: Rows, here: Islands) -> Rows:
+def _from_plan(rows: Rows, here: Operated) -> Rows:
     """The rows with the most change of the generators that form the grid from their set-points in the plan."""
     leads, k = here.leads, 2 * len(here.leads.part)
     least, most, ramp = rows.least.copy(), rows.most.copy(), rows.ramp.copy()

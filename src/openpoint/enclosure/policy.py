@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 
 from openpoint.arrays import Floats
+from openpoint.enclosure.recourse import Units
 from openpoint.enclosure.rounding import up
+from openpoint.enclosure.rows import Rows
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.studies.partition.certify.islands import Units
-from openpoint.studies.partition.certify.rows import Rows
 
 ROOM = 0.004
 """Room that is asked for at every limit, as a share of it: more is worth nothing."""
