@@ -236,6 +236,11 @@ class Network:
         refuse_unknown("branches", names, number)
         return np.array([number[n] for n in names], dtype=np.int64)
 
+    @property
+    def terminal_base_kw(self) -> float:
+        """What one per unit of power is at a terminal, in kW."""
+        return self.s_base_kva / (1.0 if self.is_balanced else 3.0)
+
     def dead_when_open(self) -> Network:
         """A copy in which every open conductor is disconnected at both ends."""
         nothing = np.zeros(self.n_conductors, dtype=np.complex128)

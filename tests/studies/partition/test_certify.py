@@ -14,7 +14,6 @@ from openpoint.enclosure.policy import Policy
 from openpoint.enclosure.verdict import Certifier
 from openpoint.studies.partition.ac import Follower, PlanCircuit, evaluate_plan
 from openpoint.studies.partition.certify.islands import islands_of
-from openpoint.studies.partition.model.step import terminal_base_kw
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.samples import model_of
 
@@ -30,7 +29,7 @@ def operated(result: PartitionResult) -> tuple[PlanCircuit, Floats]:
     plan, found = model_of(result), result.certificate
     assert found is not None
     program, x = plan.program, plan.program.whole(plan.decision)
-    net, base = program.network, terminal_base_kw(program.network)
+    net, base = program.network, program.network.terminal_base_kw
     parts = len(net.p_min)
     part = {
         (name, net.terminal_phase[t]): k

@@ -18,9 +18,9 @@ recourse may be asked again with this difference as power that they must deliver
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,10 +28,10 @@ import scipy.sparse as sp
 import scipy.stats
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
+from openpoint.enclosure.islands import by_phase
 from openpoint.formulations.lindist3flow_equations import closed_deltas, floating_terminals
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import LIMIT_TOLERANCE, rated_amperes
-from openpoint.network.load_shares import DELTA_PAIRS, is_delta
 from openpoint.powerflow.check_phases import balances
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.results import ac_tables as states
@@ -39,7 +39,7 @@ from openpoint.results.columns import empty, frame
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import load_blocks, terminal_base_kw
+from openpoint.studies.partition.model.step import load_blocks
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import Termination
 from openpoint.twostage.recourse.compile import template_of
@@ -188,7 +188,7 @@ class PlanCircuit:
         """
         closed, energised, _, p, q = program.parted(decision)
         net, block_graph, units = program.as_it_is or program.network, program.blocks, program.generators
-        self._net, self._base_kw = net, terminal_base_kw(net)
+        self._net, self._base_kw = net, net.terminal_base_kw
         forms = leading(program, decision)
         self._set, lead = np.concatenate([p, q]), units.may_form[forms]
         led = np.flatnonzero(np.isin(units.of_part, lead))
@@ -200,7 +200,7 @@ class PlanCircuit:
         self._state[block_graph.switches] = closed > 0.5
         on = self._state[net.conductor_branch] & (energised > 0.5)[block_graph.of_terminal][net.terminal_fr]
         self._floating = floating_terminals(net, closed_deltas(net, self._led_at, on), on)
-        self._grid, self._feeds = by_phase(grid, program, self._forming, self._floating)
+        self._grid, self._feeds = by_phase(grid, net, self._forming, self._floating)
         self._circuit = OpenDssCircuit(self._grid, closed=self._state, forming=self._forming)
         # The circuit still has the lost substation, where a de-energised block may hang on it.
         served = (energised > 0.5)[load_blocks(grid, net, block_graph)]
@@ -297,47 +297,6 @@ class PlanCircuit:
                     tolerance = LIMIT_TOLERANCE * size[k] * base
                     yield number, PlanLimit(kind, name, phase, unit, side * base, sign, tolerance)
             number += 1
-
-
-def by_phase(
-    grid: Grid, program: PartitionProgram, whole: Collection[str], floating: Bools
-) -> tuple[Grid, sp.csr_array]:
-    """The grid with a row of its generators for each phase of those dispatched, and (rows, P) how parts make rows."""
-    net, units = program.network, program.generators
-    rows: list[dict[str, Any]] = []
-    feeds: list[tuple[int, int, complex]] = []
-    for row in grid.generators.iter_rows(named=True):
-        name, phases = row["name"], row["phases"]
-        if name in whole or name not in units.names:
-            rows.append(row)
-            continue
-        parts = np.flatnonzero(units.of_part == units.names.index(name))
-        between = is_delta(row["connection"], phases)
-        afloat = not between and len(parts) == 3 and bool(floating[net.generator_terminal[parts]].all())
-        places = DELTA_PAIRS[phases] if between or afloat else tuple(phases)
-        share = {key: row[key] / len(places) for key in _POWERS if row[key] is not None}
-        share |= {"connection": "delta"} if afloat else {}
-        for k, place in zip(parts, places, strict=True):
-            if afloat:
-                feeds += [(len(rows), int(parts["abc".index(at)]), part) for at, part in _across(place)]
-            else:
-                feeds.append((len(rows), int(k), 1.0))
-            rows.append(row | share | {"name": f"{name} ({place})", "phases": "".join(sorted(place))})
-    at, part, value = zip(*feeds) if feeds else ((), (), ())
-    entries = np.array(value, dtype=np.complex128), (np.array(at, dtype=np.int64), np.array(part, dtype=np.int64))
-    split = grid.with_tables(generators=pl.DataFrame(rows, schema=grid.generators.schema))
-    return split, sp.csr_array(entries, shape=(len(rows), len(units.of_part)))
-
-
-def _across(pair: str) -> Iterator[tuple[str, complex]]:
-    """By phase: what a kVA to neutral is between the phases of a pair, if the three currents add up to none."""
-    turn = {"a": 1.0, "b": np.exp(-2j * np.pi / 3.0), "c": np.exp(2j * np.pi / 3.0)}
-    across = turn[pair[0]] - turn[pair[1]]
-    for phase, sign in zip(pair, (1.0, -1.0), strict=True):
-        yield phase, complex(sign * across / turn[phase] / 3.0)
-
-
-_POWERS = ("p_kw", "q_kvar", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
 
 
 ROUNDS = 4

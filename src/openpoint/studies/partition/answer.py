@@ -14,7 +14,7 @@ from openpoint.results.columns import frame
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.partition.model.links import today
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import block_loads_kw, terminal_base_kw
+from openpoint.studies.partition.model.step import block_loads_kw
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.schema import PARTITION
@@ -64,7 +64,7 @@ def step_tables(
     order = {int(k): i + 1 for i, k in enumerate(dict.fromkeys(part[on].tolist()))}
     island = np.array([order[int(k)] if alive else 0 for k, alive in zip(part, on)], dtype=np.int64)
     load_kw = block_loads_kw(grid, program.network, block_graph, share)
-    base_kw = terminal_base_kw(program.network)
+    base_kw = program.network.terminal_base_kw
     generators = _generators(grid, program, island, leads, p * base_kw, q * base_kw)
     return StepTables(
         blocks=_blocks(grid, program, island, load_kw),
@@ -98,7 +98,7 @@ def _generators(
     units, block_graph = program.generators, program.blocks
     count = len(units.names)
     bus = dict(grid.generators.select("name", "bus").iter_rows())
-    base_kw = terminal_base_kw(program.network)
+    base_kw = program.network.terminal_base_kw
 
     def total(values: Floats) -> Floats:
         return np.asarray(np.bincount(units.of_part, weights=values, minlength=count), dtype=np.float64)
@@ -187,7 +187,7 @@ def answer(
         gap=outcome.gap,
         served_kw=here.served_kw,
         total_kw=here.load_kw,
-        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * terminal_base_kw(program.network),
+        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * program.network.terminal_base_kw,
         energised_blocks=tuple(here.blocks.filter(energised=True)["name"]),
         closed_switches=tuple(names.filter(shut)),
         open_switches=tuple(names.filter(~shut)),

@@ -30,7 +30,6 @@ from openpoint.studies.partition.model.step import (
     UncertainLoads,
     block_loads_kw,
     load_blocks,
-    terminal_base_kw,
 )
 from openpoint.studies.partition.options import (
     BLOCK_USD,
@@ -105,7 +104,7 @@ def program_of(
         fixed = isinstance(options, PartitionOptions) and options.fixed_switches
         timeline = Timeline.one(grid, _as_today(network, blocks) if fixed else Locks.none(blocks))
     home = load_blocks(grid, network, blocks)
-    base_kw = terminal_base_kw(network)
+    base_kw = network.terminal_base_kw
     prices = _prices(generators, costs, [store.generator for store in timeline.storage])
     steps = [
         Step(

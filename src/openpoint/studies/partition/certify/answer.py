@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.enclosure.islands import Refused
 from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.verdict import Certifier, Counterexample, Proof
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results.columns import empty, frame
 from openpoint.studies.partition.certify.certificate import Certificate
-from openpoint.studies.partition.certify.islands import Refused, islands_of
+from openpoint.studies.partition.certify.islands import islands_of
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import PARTITION
 

@@ -402,11 +402,6 @@ def _into(blocks: Blocks) -> sp.csr_array:
     return sp.csr_array(sp.csr_array((ones, (blocks.to, at)), shape) - sp.csr_array((ones, (blocks.fr, at)), shape))
 
 
-def terminal_base_kw(network: Network) -> float:
-    """What one per unit of power is at a terminal, in kW."""
-    return network.s_base_kva / (1.0 if network.is_balanced else 3.0)
-
-
 def block_loads_kw(grid: Grid, network: Network, blocks: Blocks, share: Floats | float = 1.0) -> Floats:
     """(B) nominal load of each block, or a share (L) of it."""
     home = load_blocks(grid, network, blocks)

@@ -29,7 +29,6 @@ from openpoint.studies.partition.ac import PlanCircuit
 from openpoint.studies.partition.answer import StepTables, step_tables, switch_table, worst_slack
 from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.model.step import terminal_base_kw
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.timeline import Timeline
@@ -105,7 +104,7 @@ def steps_answer(
         gap=outcome.gap,
         served_kwh=float((figures["hours"] * figures["served_kw"]).sum()),
         total_kwh=float((figures["hours"] * figures["load_kw"]).sum()),
-        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * terminal_base_kw(program.network),
+        worst_slack_kw=0.0 if x is None else worst_slack(program, x, deadline) * program.network.terminal_base_kw,
         steps=figures,
         switches=under(switches),
         blocks=under([here.blocks.with_columns(fault) for here, fault in zip(tables, faults)]),
@@ -154,7 +153,7 @@ def _check(
             figures |= {"v_excess_pu": max([0.0, *wide])}
             unit = step.generators.of_part[plan.parts]
             for power, beside in zip((set_p, set_q), np.split(flow.beside[0], 2)):
-                np.add.at(power, unit, beside * terminal_base_kw(program.network))
+                np.add.at(power, unit, beside * program.network.terminal_base_kw)
         else:
             set_p, set_q = np.full((2, len(set_p)), np.nan)
     return figures, [pl.Series("ac_p_kw", set_p, nan_to_null=True), pl.Series("ac_q_kvar", set_q, nan_to_null=True)]
@@ -162,7 +161,7 @@ def _check(
 
 def _storage(timeline: Timeline, program: PartitionProgram, x: Floats) -> list[pl.DataFrame]:
     """What is in store, by the equations of `openpoint.studies.partition.model.links`."""
-    stores, base_kw = program.links.storage, terminal_base_kw(program.network)
+    stores, base_kw = program.links.storage, program.network.terminal_base_kw
     before, found = stores.start * base_kw, []
 
     def rounded(values: Floats) -> Floats:
