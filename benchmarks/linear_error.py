@@ -26,7 +26,10 @@ import numpy as np
 import polars as pl
 
 from openpoint.formulations.lindist3flow_equations import closed_deltas
-from openpoint.formulations.lindist3flow_solve import (
+from openpoint.grid import Grid, files
+from openpoint.network import Network, build_network
+from openpoint.powerflow.opendss import OpenDssCircuit
+from tests.builders.linear_flow import (
     charging,
     evaluate,
     line_to_line,
@@ -34,9 +37,6 @@ from openpoint.formulations.lindist3flow_solve import (
     no_load,
     phasors,
 )
-from openpoint.grid import Grid, files
-from openpoint.network import Network, build_network
-from openpoint.powerflow.opendss import OpenDssCircuit
 
 LOADINGS = (0.25, 0.5, 1.0)
 FEEDERS = ("ieee13", "ieee37", "ieee37 from 799", "ieee123")

@@ -1,6 +1,4 @@
-"""LinDist3Flow as a model and without an optimiser: first order of OpenDSS; the quadratic loss comes near the exact
-one.
-"""
+"""LinDist3Flow as a model and without an optimiser: first order of OpenDSS."""
 
 from __future__ import annotations
 
@@ -14,24 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import openpoint
-from openpoint.errors import InputError, OptionError
+from openpoint.errors import OptionError
 from openpoint.formulations.lindist3flow import (
     Demand,
     Held,
     LinDist3Flow,
-    following,
     lindist3flow,
     nominal,
     voltage_limits,
 )
 from openpoint.formulations.lindist3flow_equations import (
     balanced,
-    internal_voltages,
-    loss_cones,
-    loss_terms,
-    series_impedance,
 )
-from openpoint.formulations.lindist3flow_solve import (
+from openpoint.grid import Grid
+from openpoint.network import Network, build_network, load_shares
+from openpoint.powerflow.opendss import OpenDssCircuit
+from tests.builders.linear_flow import (
     Holding,
     charging,
     evaluate,
@@ -40,10 +36,6 @@ from openpoint.formulations.lindist3flow_solve import (
     no_load,
     phasors,
 )
-from openpoint.grid import Grid
-from openpoint.network import Network, build_network, load_shares
-from openpoint.powerflow.opendss import OpenDssCircuit
-from tests.builders.meshed import meshed
 from tests.formulations.three_phase import CONNECTIONS, random_tree, two_buses, without_zero_sequence
 
 LOADS = [
@@ -171,37 +163,6 @@ def test_a_voltage_is_held_where_a_decision_says_so_and_no_power_comes_with_it()
     np.testing.assert_allclose(model.w.value[at], 1.21, atol=1e-9)
 
 
-def test_sources_deliver_no_more_than_they_are_given() -> None:
-    network = unlimited(build_network(two_buses("line", LOADS)))
-    closed, load = cp.Constant(np.ones(1)), nominal(network)
-    p, q = cp.Variable(3), cp.Variable(3)
-    model = lindist3flow(network, closed, load, source_p=p, source_q=q)
-    assert solved(model) == cp.OPTIMAL
-    s, s_delta = loads_at_nominal(network)
-    assert p.value.sum() == pytest.approx((s.sum() + s_delta.sum()).real)
-    exact = evaluate(network, np.ones(1, dtype=bool), s, s_delta).source_s[0]
-    np.testing.assert_allclose(p.value + 1j * q.value, exact, atol=1e-9)
-    assert solved(model, 0.0, (p <= 0.99 * exact.real.max(),)) == cp.INFEASIBLE
-
-
-@pytest.mark.parametrize(("connection", "phases"), [("wye", "abc"), ("delta", "ac")])
-@pytest.mark.parametrize("kind", ["current", "impedance"])
-def test_loads_that_follow_the_voltage(kind: str, connection: str, phases: str) -> None:
-    load = {"name": "l", "bus": "B", "phases": phases, "connection": connection, "model": kind, "p_kw": 1200.0}
-    network = unlimited(build_network(two_buses("line", [load])))
-    w = cp.Variable(network.n_terminals)
-    model = lindist3flow(network, cp.Constant(np.ones(1)), following(network, w), w=w, bounds=wide(network))
-    assert solved(model) == cp.OPTIMAL
-    at = w.value[3:]
-    # Balanced, or the mean of the two phases: what the pair has to first order.
-    square = at.mean() if phases == "abc" else at[[0, 2]].mean()
-    follow = square if kind == "impedance" else (1 + square) / 2
-    nominal_p = (loads_at_nominal(network)[0].sum() + loads_at_nominal(network)[1].sum()).real
-    rest = {"rel": 1e-9} if phases == "ac" else {"rel": 2e-4}
-    assert model.p.value.sum() == pytest.approx(nominal_p * follow, **rest)
-    assert follow < 0.99
-
-
 def test_a_rating_of_a_winding_between_lines_is_that_of_its_current() -> None:
     grid = two_buses("open delta", [])
     transformers = grid.transformers.with_columns(s_max_kva=1000.0)
@@ -224,51 +185,6 @@ def test_limits_of_a_lost_substation_are_those_of_its_bus() -> None:
     np.testing.assert_allclose(high[network.source_terminal], 1.21)
     low, high = voltage_limits(network)
     np.testing.assert_allclose(low[network.source_terminal], high[network.source_terminal])
-
-
-def some_flows(count: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(4, count)) + 1j * rng.normal(size=(4, count))
-
-
-@pytest.mark.parametrize("name", ["ieee13", "ieee37", "ieee123", "meshed"])
-def test_the_loss_is_that_of_the_currents_in_the_impedance_matrices(name: str) -> None:
-    """Re(i^H Z i), whatever the currents: mutual terms, regulators between lines and deltas included."""
-    network = build_network(meshed(24) if name == "meshed" else openpoint.read(name))
-    rng = np.random.default_rng(1)
-    v = rng.uniform(0.9, 1.1, network.n_terminals) * np.exp(1j * rng.uniform(-3, 3, network.n_terminals))
-    s = some_flows(network.n_conductors, 0)
-    i = np.conj(s / (internal_voltages(network)[1] @ v))
-    exact = [(np.conj(row) @ (series_impedance(network) @ row)).real for row in i]
-    np.testing.assert_allclose(loss_terms(network, v).loss(s), exact, rtol=1e-10)
-
-
-def test_on_one_phase_it_is_r_times_the_squared_current() -> None:
-    network = build_network(openpoint.read("baran33"))
-    s = some_flows(network.n_conductors, 3)
-    v = np.full(network.n_terminals, 0.97 + 0.0j)
-    expected = (np.abs(s) ** 2 / 0.97**2) @ network.r
-    np.testing.assert_allclose(loss_terms(network, v).loss(s), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("state", [1.0, 0.25])
-def test_the_cones_cost_what_the_terms_do_over_the_state(state: float) -> None:
-    """The perspective: the same flow costs the more the less of the branch is closed."""
-    network = build_network(meshed(4))
-    terms = loss_terms(network, np.exp(2j * np.arange(network.n_terminals)))
-    s = some_flows(network.n_conductors, 5)[0]
-    p, q = cp.Variable(network.n_conductors), cp.Variable(network.n_conductors)
-    cone, loss, tied = loss_cones(terms, cp.Constant(np.full(len(network.branch_names), state)), p, q)
-    problem = cp.Problem(cp.Minimize(loss), [*tied, cone.constraint(), p == s.real, q == s.imag])
-    assert problem.solve(solver=cp.CLARABEL) == pytest.approx(terms.loss(s)[0] / state, rel=1e-6)
-
-
-def test_a_matrix_that_makes_power_is_refused_by_name() -> None:
-    grid = two_buses("line", [])
-    wrong = pl.Series("r_ohm", [[0.1, 0.3, 0.1, 0.3, 0.3, 0.1]])
-    network = build_network(grid.with_tables(lines=grid.lines.with_columns(wrong)))
-    with pytest.raises(InputError, match=r"row L, r_ohm: .* not a positive semidefinite matrix"):
-        loss_terms(network, np.ones(network.n_terminals, dtype=np.complex128))
 
 
 SINGLE = [("wye", p) for p in "abc"] + [("delta", p) for p in ("ab", "bc", "ac", "abc")]

@@ -18,8 +18,6 @@ from openpoint.network import build_network
 from openpoint.network.blocks import blocks
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.setup import program_of as partition_program
-from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.phases.study import phases_program
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.program import (
     ExactEvaluation,
@@ -83,10 +81,6 @@ def test_microgrids_pass() -> None:
     network = build_network(grid)
     program = partition_program(grid, network, blocks(network), PartitionOptions(uncertainty=0.2, uncertain_loads=2))
     check_program(program, count=3)
-
-
-def test_reconfiguration_of_several_phases_passes() -> None:
-    check_program(phases_program(openpoint.read("ieee13"), ReconfigureOptions()), count=3)
 
 
 # Each of the following breaks one rule.

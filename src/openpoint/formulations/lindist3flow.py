@@ -13,8 +13,8 @@ nominal voltage, scaled with x.
 Magnetising branches of transformers draw power in proportion to their squared voltage; those of transformers that may
 be open or not energised draw it at the reference voltages, scaled with x. Losses and line charging are neglected; so is
 the current that a wye-delta draws from an unbalanced voltage. The caller provides the loads (`Demand`): `nominal` takes
-all at nominal voltage, capacitors too; with `following` those of constant current and impedance follow w. Wye loads
-behind a delta without a ground must be balanced, as their neutral floats. An exact power flow evaluates the answer.
+all at nominal voltage, capacitors too. Wye loads behind a delta without a ground must be balanced, as their neutral
+floats. An exact power flow evaluates the answer.
 
 Theory: docs/methods.md M18.
 """
@@ -28,7 +28,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.formulations.lindist3flow_equations import Coefficients, balanced, coefficients, rated_power
+from openpoint.formulations.lindist3flow_equations import Coefficients, balanced, coefficients
 from openpoint.network import Network
 from openpoint.solvers.modelling import cp
 
@@ -80,45 +80,11 @@ class LinDist3Flow:
     constraints: list[cp.Constraint]
 
 
-@dataclass(frozen=True)
-class Regulated:
-    """Conductors of transformers whose ratio is a decision.
-
-    Attributes:
-        conductor: (R). w_fr: (R) squared internal voltage of the from end over the squared ratio, affine.
-        low, high: (R) bounds of w_fr.
-    """
-
-    conductor: Ints
-    w_fr: cp.Expression
-    low: Floats
-    high: Floats
-
-
 def nominal(network: Network) -> Demand:
     """Today's loads at nominal voltage, fixed generation and capacitors deducted."""
     s, delta = network.s_power + network.s_current + network.s_impedance, network.delta
     pairs = delta.s_power + delta.s_current + delta.s_impedance
     return Demand(cp.Constant(s.real), cp.Constant(s.imag), cp.Constant(pairs.real), cp.Constant(pairs.imag))
-
-
-def following(network: Network, w: cp.Variable, reference: Complexes | None = None) -> Demand:
-    """Today's loads where those of constant current and impedance follow the voltage to first order.
-
-    Args:
-        w: (N) squared voltage, to be given to `lindist3flow` as well.
-    """
-    delta = network.delta
-    pairs = coefficients(network, reference).w_delta @ w if len(delta.fr) else cp.Constant(np.zeros(0))
-    both = [
-        part + cp.multiply(linear, (1 + square) / 2) + cp.multiply(quadratic, square)
-        for square, s in ((w, network), (pairs, delta))
-        for part, linear, quadratic in (
-            (s.s_power.real, s.s_current.real, s.s_impedance.real),
-            (s.s_power.imag, s.s_current.imag, s.s_impedance.imag),
-        )
-    ]
-    return Demand(*both)
 
 
 def voltage_limits(network: Network, sources: Ints | None = None) -> tuple[Floats, Floats]:
@@ -140,16 +106,12 @@ def lindist3flow(
     demand: Demand,
     *,
     sources: Ints | None = None,
-    source_p: cp.Expression | None = None,
-    source_q: cp.Expression | None = None,
     held: Held | None = None,
     bounds: tuple[Floats, Floats] | None = None,
     most: tuple[float | Floats, float | Floats] | None = None,
     always: Bools | None = None,
     reference: Complexes | None = None,
-    w: cp.Variable | None = None,
     energised: cp.Expression | None = None,
-    regulated: Regulated | None = None,
     matrix: Coefficients | None = None,
 ) -> LinDist3Flow:
     """The linear power flow for the state `closed` of the branches and a net demand.
@@ -160,7 +122,6 @@ def lindist3flow(
         demand: affine in variables of the caller.
         sources: (S) numbers among the sources that feed and hold their voltage; default: all. Where the substation is
             lost: an empty array, its terminals are then like any other.
-        source_p, source_q: (S) power that those sources deliver, affine; default: free.
         held: terminals that hold a voltage depending on a decision, such as those of grid-forming generators.
         bounds: (N) lower and upper bounds of the squared voltage, better if tighter; default: `voltage_limits`. They do
             not apply to sources.
@@ -169,15 +130,13 @@ def lindist3flow(
         always: (B) branches that are always closed: their voltage law is one equation. Default: where `closed` is a
             constant, those of 1.
         reference: (N) voltages around which is linearised, see `lindist3flow_equations`; default: balanced.
-        w: (N) variable to be used as the squared voltage, for loads that follow it.
         energised: (N) share to which terminals have a voltage, 0..1, affine; default: all have one. Where they have
             none, transformers draw nothing.
-        regulated: transformers whose ratio is a decision; default: none.
         matrix: the coefficients for `feeding_terminals` of these arguments, where a caller has them.
     """
     n, e = network.n_terminals, network.n_conductors
     matrix = matrix or coefficients(network, reference, feeding=feeding_terminals(network, sources, held))
-    w = cp.Variable(n, name="w") if w is None else w
+    w = cp.Variable(n, name="w")
     p, q = cp.Variable(e, name="p"), cp.Variable(e, name="q")
     known = np.asarray(closed.value) if closed.is_constant() else np.full(closed.size, np.nan)
     always = known == 1.0 if always is None else always
@@ -194,9 +153,9 @@ def lindist3flow(
         v0 = balanced(network) if reference is None else reference
         idle = _idle(network, matrix, w, np.abs(v0) ** 2, (by_conductor, always[network.conductor_branch], energised))
     constraints += [
-        *_balance(network, matrix, demand, (p, q), sources, (source_p, source_q), idle),
+        *_balance(network, matrix, demand, (p, q), sources, idle),
         *(part == 0 for part in _products(matrix.circulating, (p, q)) if len(matrix.deltas.conductors)),
-        *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high), regulated),
+        *_voltage_law(matrix, by_conductor, always[network.conductor_branch], (w, p, q), (low, high)),
         *_ratings(matrix, by_conductor, p, q),
     ]
     if (dead := np.flatnonzero(known[network.conductor_branch] == 0.0)).size:
@@ -226,7 +185,6 @@ def _balance(
     demand: Demand,
     flow: tuple[cp.Variable, cp.Variable],
     sources: Ints | None,
-    delivered: tuple[cp.Expression | None, cp.Expression | None],
     idle: tuple[cp.Expression, cp.Expression] | None,
 ) -> list[cp.Constraint]:
     """Power balance: what arrives at every terminal is its demand plus that of magnetising branches (`idle`)."""
@@ -238,16 +196,8 @@ def _balance(
         drawn = [own + part for own, part in zip(drawn, pairs)]
     if idle is not None:
         drawn = [own + part for own, part in zip(drawn, idle)]
-    constraints: list[cp.Constraint] = []
-    for into, out, given in zip(arriving, drawn, delivered):
-        rows = np.arange(network.n_terminals)
-        if given is None:
-            rows = np.setdiff1d(rows, feeding)
-        else:
-            place = sp.csr_array((np.ones(len(feeding)), (feeding, np.arange(len(feeding)))), (len(rows), len(feeding)))
-            into = into + place @ given
-        constraints.append(into[rows] == out[rows])
-    return constraints
+    rows = np.setdiff1d(np.arange(network.n_terminals), feeding)
+    return [into[rows] == out[rows] for into, out in zip(arriving, drawn)]
 
 
 def _idle(
@@ -292,12 +242,11 @@ def _voltage_law(
     always: Bools,
     variables: tuple[cp.Variable, cp.Variable, cp.Variable],
     bounds: tuple[Floats, Floats],
-    regulated: Regulated | None,
 ) -> list[cp.Constraint]:
     """The voltage law of the module: the convex hull of x y_fr and x y_to with difference D, products eliminated."""
     w, p, q = variables
     constraints: list[cp.Constraint] = []
-    sides = _sides(matrix, w, bounds, regulated)
+    sides = [(squared @ w, *_range(squared, bounds)) for squared in (matrix.w_fr, matrix.w_to)]
     if (fixed := np.flatnonzero(always)).size:
         drop = matrix.drop_p[fixed] @ p + matrix.drop_q[fixed] @ q
         constraints.append(drop == sides[0][0][fixed] - sides[1][0][fixed])
@@ -313,40 +262,11 @@ def _voltage_law(
     return [*constraints, *(drop >= a - b for a in least[0] for b in most[1])]
 
 
-def _sides(
-    matrix: Coefficients, w: cp.Variable, bounds: tuple[Floats, Floats], regulated: Regulated | None
-) -> list[tuple[cp.Expression, Floats, Floats]]:
-    """Squared internal voltages (E) at the from end, over the squared ratio, and at the to end, with their ranges."""
-    ends = [(squared @ w, *squared_range(squared, bounds)) for squared in (matrix.w_fr, matrix.w_to)]
-    if regulated is not None:
-        size, own = len(matrix.s_max), regulated.conductor
-        place = sp.csr_array((np.ones(len(own)), (own, np.arange(len(own)))), shape=(size, len(own)))
-        others = sp.csr_array(sp.diags_array(np.where(np.isin(np.arange(size), own), 0.0, 1.0)) @ matrix.w_fr)
-        low, high = ends[0][1].copy(), ends[0][2].copy()
-        low[own], high[own] = regulated.low, regulated.high
-        ends[0] = (others @ w + place @ regulated.w_fr, low, high)
-    return ends
-
-
-def squared_range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+def _range(squared: sp.csr_array, bounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Least and greatest squared internal voltages within the bounds of the terminals."""
     low, high = bounds
     plus, minus = squared.maximum(0.0), squared.minimum(0.0)
     return plus @ low + minus @ high, plus @ high + minus @ low
-
-
-def rating_excess(network: Network, closed: cp.Expression, p: cp.Expression, q: cp.Expression) -> cp.Expression:
-    """(16 R) by how much flows of the R rated conductors leave the facets of their polygons, relative to the rating.
-
-    Args:
-        closed: (B) state of the branches. p, q: (E) flow.
-    """
-    rated = np.flatnonzero(np.isfinite(network.l_max))
-    if not len(rated):
-        return cp.Constant(np.zeros(0))
-    s_max, on = rated_power(network)[rated], closed[network.conductor_branch[rated]]
-    facets = _facets(rated, p, q)
-    return cp.hstack([cp.multiply(1.0 / (_REACH * s_max), facet) - on for facet in facets])
 
 
 def _ratings(matrix: Coefficients, closed: cp.Expression, p: cp.Variable, q: cp.Variable) -> list[cp.Constraint]:
@@ -354,14 +274,7 @@ def _ratings(matrix: Coefficients, closed: cp.Expression, p: cp.Variable, q: cp.
     rated = np.flatnonzero(np.isfinite(matrix.s_max))
     if not len(rated):
         return []
-    reach = _REACH * matrix.s_max[rated]
-    return [facet <= cp.multiply(reach, closed[rated]) for facet in _facets(rated, p, q)]
-
-
-_REACH = math.cos(math.pi / CORNERS)
-
-
-def _facets(rated: Ints, p: cp.Expression, q: cp.Expression) -> list[cp.Expression]:
-    """For each facet of the polygon, the expression that the rating bounds, over the rated conductors."""
+    reach = math.cos(math.pi / CORNERS) * matrix.s_max[rated]
     angles = (2 * np.arange(CORNERS) + 1) * math.pi / CORNERS
-    return [math.cos(angle) * p[rated] + math.sin(angle) * q[rated] for angle in angles]
+    facets = (math.cos(angle) * p[rated] + math.sin(angle) * q[rated] for angle in angles)
+    return [facet <= cp.multiply(reach, closed[rated]) for facet in facets]

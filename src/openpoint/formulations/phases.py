@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import final
@@ -21,10 +21,9 @@ from openpoint.formulations.radiality import (
     radial_states,
     refuse_impossible,
 )
-from openpoint.grid.devices import at_positions, kvar_by_steps, positions_of
+from openpoint.grid.devices import at_positions, positions_of
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
-from openpoint.network.build import tap_ratio
 from openpoint.network.devices import DeviceKind
 from openpoint.network.freedom import locks
 from openpoint.network.limits import Limits
@@ -87,34 +86,6 @@ class PhaseDevices:
     def placed(self, grid: Grid, positions: Ints) -> Grid:
         """The grid with the devices at positions (D)."""
         return at_positions(grid, *self.tables(grid, positions))
-
-    def ratios(self, grid: Grid, device: int) -> Floats:
-        """(K) ratio of a tap changer at each of its positions, as `Network.tap`."""
-        row = grid.transformers.row(int(self.row[device]), named=True)
-        level = dict(grid.buses.select("name", "vn_kv").iter_rows())
-        ends = level[row["from_bus"]], level[row["to_bus"]]
-        return np.array([tap_ratio(row, k, *ends) for k in range(self.low[device], self.high[device] + 1)])
-
-    def shares(self, grid: Grid, device: int) -> Floats:
-        """(K) share of the reactive power of a capacitor with none, one, … all of its steps on."""
-        row = grid.capacitors.row(int(self.row[device]), named=True)
-        return np.array(kvar_by_steps(row)) / float(row["q_kvar"])
-
-    def without_banks(self, grid: Grid) -> Grid:
-        """The grid with the free capacitors off."""
-        return self.placed(grid, np.where(self.kind == DeviceKind.BANK, 0, self.today))
-
-    def with_one_bank(self, grid: Grid, device: int) -> Grid:
-        """The grid with all steps of one free capacitor on and the others off."""
-        off = np.where(self.kind == DeviceKind.BANK, 0, self.today)
-        off[device] = self.high[device]
-        return self.placed(grid, off)
-
-    def only(self, which: Bools) -> PhaseDevices:
-        """The devices chosen (D); the others stay as they are today."""
-        names = tuple(name for name, kept in zip(self.names, which) if kept)
-        parts = {key: getattr(self, key)[which] for key in ("kind", "row", "low", "high", "today")}
-        return replace(self, names=names, **parts)
 
 
 def phase_devices(grid: Grid, *, taps: bool = True, capacitors: bool = True) -> PhaseDevices:

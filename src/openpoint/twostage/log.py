@@ -22,7 +22,6 @@ class Termination(enum.StrEnum):
     WORKERS = "workers lost"
     RELAXATION = "relaxation"
     ACCURACY = "accuracy"
-    LINEAR = "linear"
     LIMITS = "limits"
     LOCAL = "local optimum"
     INFEASIBLE = "infeasible"
@@ -49,10 +48,8 @@ _REMEDIES = {
     Termination.RELAXATION: "The bound is that of a relaxation, not exact here; what was found is verified by AC and "
     "lies above the bound by the gap. Accept it, or fix what loosens the bound: outputs of generators, prices below 0.",
     Termination.ACCURACY: "The bounds are as close as the accuracy of the solvers lets them be. Accept the gap.",
-    Termination.LINEAR: "Proven for the linear model; by exact AC power flow no neighbouring state is better. "
-    "Enumeration proves that for AC where states are few.",
-    Termination.LIMITS: "The linear model has an answer, but by exact AC power flow it and its neighbours break "
-    "limits: the least violation is named. Enumeration proves whether anything keeps them where topologies are few.",
+    Termination.LIMITS: "By exact AC power flow nothing that was met keeps all limits, and nothing proves that nothing "
+    "does: the least violation is named. Relax limits, or free more.",
     Termination.LOCAL: "No likely exchange of two branches is better; nothing is proven. Topology search proves how "
     "good it is.",
     Termination.INFEASIBLE: "Proven: nothing keeps all limits. Relax or reinforce where the least violation is named.",
@@ -68,7 +65,6 @@ _EXIT_CODES = {
     Termination.WORKERS: 4,
     Termination.RELAXATION: 4,
     Termination.ACCURACY: 4,
-    Termination.LINEAR: 0,
     Termination.LIMITS: 4,
     Termination.LOCAL: 4,
     Termination.INFEASIBLE: 3,

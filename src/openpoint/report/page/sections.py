@@ -41,7 +41,7 @@ def banner(result: Answer, *, answered: bool, none: str) -> m.Banner:
         lead = "Infeasible" if why is Termination.INFEASIBLE else none
     elif why is Termination.SOFT:
         lead = "Limits not kept"
-    elif why in (Termination.OPTIMAL, Termination.GAP, Termination.LINEAR):
+    elif why in (Termination.OPTIMAL, Termination.GAP):
         kind, lead = "good", "Solved"
     elif why in CUT_SHORT and result.gap <= LITTLE:
         kind, lead = "good", "Best known"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
+from openpoint.formulations.radiality import Switching
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
@@ -31,18 +32,27 @@ class _Node:
     h: Complexes
 
 
+Price = Callable[[States], float]
+"""What the switches cost that are decided in states (m), per unit; inf where they are more than may change."""
+
+
+def free_of_charge(status: States) -> float:
+    """No switching costs anything."""
+    return 0.0
+
+
 class Flows:
     """Exact losses of radial states."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        self.blocks, self.trees = blocks, trees_for(blocks)
+    def __init__(self, blocks: Blocks, price: Price = free_of_charge) -> None:
+        self.blocks, self.price, self.trees = blocks, price, trees_for(blocks)
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         self.count = 0
 
     def loss(self, status: States) -> float:
-        """The loss of a state (m), per unit; inf where it feeds not every phase, or has no flow."""
+        """The loss of a state (m) and its price, per unit; inf where it feeds not every phase, or has no flow."""
         self.count += 1
-        return float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, SWEEPS))
+        return float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, SWEEPS)) + self.price(status)
 
     def descend(self, status: States, over: Callable[[], bool]) -> tuple[States, float]:
         """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
@@ -81,12 +91,14 @@ class Flows:
 class PhaseTree:
     """The nodes: states of branches and multipliers of the bound; see `openpoint.search.tree.Tree`.
 
+    The bound of a node is that of the loss, and the price of the switches that are decided in it.
+
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound.
     """
 
-    def __init__(self, blocks: Blocks, box: Box, cutoff: float, priority: Ints) -> None:
-        self.blocks, self.cutoff, self.priority, self.nodes = blocks, cutoff, priority, 0
+    def __init__(self, blocks: Blocks, box: Box, cutoff: float, priority: Ints, price: Price = free_of_charge) -> None:
+        self.blocks, self.cutoff, self.priority, self.nodes, self.price = blocks, cutoff, priority, 0, price
         self._trees, self._squares = trees_for(blocks), squares_for(blocks, box)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
@@ -123,7 +135,7 @@ class PhaseTree:
         """Fix what follows and divide; whether the node is a radial state."""
         status, h, value = node.status, node.h, np.empty(len(node.status))
         while True:
-            if not self._follow(status):
+            if not self._follow(status) or math.isinf(price := self.price(status)):
                 return False
             bound = max(bound, self._bound(status, h, ROUNDS))
             if bound >= self.cutoff:
@@ -133,7 +145,7 @@ class PhaseTree:
                 self._status = status
                 return True
             fixed = probe(
-                *(self.blocks, status, self.priority, h, self.cutoff * (1.0 + MARGIN)),
+                *(self.blocks, status, self.priority, h, (self.cutoff - price) * (1.0 + MARGIN)),
                 *(self._trees, self._squares, self._pattern, self._graph, value),
             )
             if fixed < 0:
@@ -143,7 +155,7 @@ class PhaseTree:
                 break
             self._queue.done(self.cutoff)
         chosen = int(np.argmax(value))
-        for state, least in ((OPEN, max(bound, value[chosen] * (1.0 - MARGIN))), (CLOSED, bound)):
+        for state, least in ((OPEN, max(bound, value[chosen] * (1.0 - MARGIN) + price)), (CLOSED, bound)):
             other = status.copy()
             other[chosen] = state
             self._push(least, other, h.copy())
@@ -153,11 +165,13 @@ class PhaseTree:
         return bool(propagate(self.blocks, status, self._graph))
 
     def _bound(self, status: States, h: Complexes, rounds: int) -> float:
+        if math.isinf(price := self.price(status)):
+            return price
         found = improve(
-            *(self.blocks, status, self.priority, h, rounds, self.cutoff * (1.0 + MARGIN)),
+            *(self.blocks, status, self.priority, h, rounds, (self.cutoff - price) * (1.0 + MARGIN)),
             *(self._trees, self._squares, self._pattern),
         )
-        return float(found) * (1.0 - MARGIN) if found > 0.0 else max(float(found), 0.0)
+        return price + (float(found) * (1.0 - MARGIN) if found > 0.0 else max(float(found), 0.0))
 
     def _push(self, bound: float, status: States, h: Complexes) -> None:
         if bound < self.cutoff:
@@ -186,6 +200,21 @@ def status_of(model: PhaseModel, closed: Bools) -> States:
     status[model.block_of[(model.block_of >= 0) & closed]] = CLOSED
     status[model.blocks.closes] = LOOP
     return status
+
+
+def price_of(model: PhaseModel, switching: Switching, base_kw: float) -> Price:
+    """The price of switches, with as many changes as are allowed; `base_kw`: kW of one per unit."""
+    if switching.most is None and not switching.cost_kw:
+        return free_of_charge
+    today, known, at = switching.today, model.block_of >= 0, np.maximum(model.block_of, 0)
+    most = math.inf if switching.most is None else switching.most
+
+    def price(status: States) -> float:
+        state = np.where(known, status[at], OPEN)
+        changes = int(np.count_nonzero(np.where(today, state == OPEN, (state == CLOSED) | (state == LOOP))))
+        return math.inf if changes > most else switching.cost_kw * changes / base_kw
+
+    return price
 
 
 def closed_of(model: PhaseModel, status: States) -> Bools:

@@ -29,7 +29,7 @@ def prepare(grid: Grid, options: DispatchOptions) -> Prepared[DispatchResult]:
         s.t. radial; exact AC power flow; limits of voltages, currents, sources and generators; bounded criteria
 
     Steps and taps are whole numbers. In grids of phases a, b, c regulators, capacitors and switches are set for least
-    losses or, with one price for all sources, least cost: OpenDSS evaluates every state, a linear model proposes, and
+    losses or, with one price for all sources, least cost: OpenDSS evaluates every state, and
     nothing is proven unless states are few enough to try all. The criteria, with their units and definitions, are those
     of `openpoint.network.criteria`: losses (kW), cost ($/h), balance, deviation (pu), changes and moves.
 

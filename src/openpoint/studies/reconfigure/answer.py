@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import polars as pl
 
@@ -39,8 +38,7 @@ class Findings:
         broken, least_violation: limits that the answer breaks; limits that break at the least violation.
         generators: their output. fixed: whether they are not chosen about, though there are any.
         choices: number of branches that may be chosen about.
-        notes: for the user. proven: whether the bounds are those of the AC power flow.
-        objective_kw: of the answer. soft: how limits were relaxed.
+        notes: for the user. objective_kw: of the answer. soft: how limits were relaxed.
     """
 
     outcome: Outcome
@@ -56,7 +54,6 @@ class Findings:
     fixed: bool
     choices: int
     notes: tuple[str, ...]
-    proven: bool
     objective_kw: float | None
     soft: SoftLimits | None
 
@@ -68,7 +65,6 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
     closed = {"closed_before": network.closed, "closed_after": found.closed}
     low, low_bus, low_phase = states.lowest(network, after)
     low_before, low_before_bus, low_before_phase = states.lowest(network, found.before)
-    bound_of: Literal["AC power flow", "linear model"] = "AC power flow" if found.proven else "linear model"
     return ReconfigureResult(
         grid=grid,
         method=method,
@@ -103,8 +99,6 @@ def reconfigure_result(grid: Grid, network: Network, method: str, found: Finding
             *outcome.notes,
             *_of_limits(found),
         ),
-        bound_of=bound_of,
-        linear_kw=None if found.proven else finite(outcome.upper_bound),
         soft_limits=found.soft,
     )
 
@@ -139,7 +133,6 @@ def radial_result(
         fixed=False,
         choices=len(program.choices.free),
         notes=states.of_couplers(stations),
-        proven=True,
         objective_kw=finite(outcome.upper_bound),
         soft=soft,
     )
@@ -166,5 +159,5 @@ def _of_limits(found: Findings) -> tuple[str, ...]:
     """A note on limits that are not kept."""
     if found.soft is not None:
         return (not_kept(found.broken, found.soft),)
-    proven = found.proven and found.outcome.termination is Termination.INFEASIBLE
+    proven = found.outcome.termination is Termination.INFEASIBLE
     return ways_on(found.least_violation, found.choices, proven=proven)

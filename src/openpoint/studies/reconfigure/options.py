@@ -105,8 +105,8 @@ class ReconfigureOptions(Changing, Certified):
         None,
         "How the optimum is found and proven: search, benders (or benders:plain, no relaxation of the physics in the "
         "master: slow, to compare), extensive (with another solver as extensive:highs), enumeration; exchange proves "
-        "nothing and answers at once.  [default: search; of several phases enumeration, or benders where topologies "
-        "are many]",
+        "nothing and answers at once.  [default: search; of several phases enumeration where "
+        "topologies are few, and exchange where the bound of search is not valid]",
         unit="METHOD",
         group=FIRST,
     )

@@ -187,8 +187,6 @@ def _losses(before: float | None, after: float | None) -> tuple[str, tuple[str, 
 def _bound(result: TopologyResult) -> str:
     """What the bounds enclose."""
     text = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
-    if result.linear_kw is not None:
-        text += f" of the linear model, its best {number(result.linear_kw)} kW"
     objective, loss = result.objective_kw, result.loss_kw
     if objective is not None and loss is not None and abs(objective - loss) > 1e-9 * max(1.0, abs(loss)):
         text += f", objective with costs of changes {number(objective)} kW"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import polars as pl
 
@@ -122,8 +122,6 @@ class TopologyResult(LossResult):
     generators: pl.DataFrame
     v_min_phase: str | None = "1"
     v_min_before_phase: str | None = "1"
-    bound_of: Literal["AC power flow", "linear model"] = "AC power flow"
-    linear_kw: float | None = None
     soft_limits: SoftLimits | None = None
     plan: SwitchPlan | None = None
     switch_groups: tuple[SwitchGroup, ...] = ()
@@ -235,9 +233,6 @@ class ReconfigureResult(TopologyResult):
     Attributes:
         loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
         loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
-        bound_of: what lower_bound_kw and gap are of: objective_kw ("AC power flow"), or "linear model", which is so on
-            grids of several phases: linear_kw, the least objective found in that model, which the AC power flow may
-            contradict.
         v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
         violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
         least_violation: where infeasible: the limits that break at the least violation met.

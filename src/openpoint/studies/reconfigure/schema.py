@@ -74,12 +74,8 @@ _KEYS: dict[str, Schema] = {
     "loss_kw": maybe("number", "exact AC loss of the answer; null where there is none"),
     **WORTH_KEYS,
     "objective_kw": maybe("number", "loss plus the cost of the changes: what the bounds enclose"),
-    "lower_bound_kw": maybe("number", "proven bound, of objective_kw or in the linear model of linear_kw"),
-    "gap": maybe("number", "(objective − bound) / objective, of what the bound is of; 0.0001 is 0.01 %"),
-    "bound_of": value("string", "what the bound holds for", enum=["AC power flow", "linear model"]),
-    "linear_kw": maybe(
-        "number", "least objective found in the linear model; null where the bound is of the AC power flow"
-    ),
+    "lower_bound_kw": maybe("number", "proven bound of objective_kw"),
+    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
     "open_before": names("branches open today"),
     "open_branches": names("branches open in the answer"),
     "changes": listing(

@@ -34,8 +34,7 @@ def prepare(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureResu
 
     The loss is that of the grid's own demand (`openpoint.search.topology`), and changes are counted from its closed
     branches, today's state. On a grid of phases a, b, c the exact power flow is that of OpenDSS. Where radial
-    topologies are few, all are tried; else the bound is that of a linear model
-    (`openpoint.studies.reconfigure.phases.study`). Outputs stay as they are. Soft limits are those of
+    topologies are few, all are tried. Outputs stay as they are. Soft limits are those of
     `openpoint.studies.reconfigure.soft`; the answer then ends with `Termination.SOFT`.
 
     Raises:

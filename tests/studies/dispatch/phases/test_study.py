@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +35,7 @@ def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Soug
     assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
     assert found.keeps_limits == (least.violation == 0.0)
     assert found.evaluated < 0.7 * sum(1 for _ in case.states())
-    assert found.termination is Termination.LINEAR
-    assert found.linear.bound_kw <= found.linear.answer_kw
+    assert found.termination is (Termination.LOCAL if found.keeps_limits else Termination.LIMITS)
 
 
 def test_few_states_are_all_tried() -> None:
@@ -108,6 +106,12 @@ def test_ieee123_at_known_positions() -> None:
         assert found[0].violation == 0.0
 
 
+def test_devices_are_set_anew_after_an_exchange_of_branches() -> None:
+    """Of today's topology 93.350 kW are the least; with the devices of that state no exchange loses less."""
+    found = dispatch_phases(openpoint.read("ieee123"), limits=LIMITS)
+    assert found.value_kw == pytest.approx(91.800, abs=1e-3)
+
+
 def test_the_excess_of_limits_is_that_of_a_state() -> None:
     grid = openpoint.read("ieee13")
     question = phases_question(grid, limits=Limits(v_min_pu=0.97, v_max_pu=1.03))
@@ -131,7 +135,8 @@ def test_the_answer_written_as_opendss_has_the_same_figures(name: str, tmp_path:
     assert found.after is not None
     assert found.moves
     assert tuple(lines) == found.log
-    (tmp_path / "answer.dss").write_text(found.dss())
+    assert found.grid_after is not None
+    openpoint.write(found.grid_after, tmp_path / "answer.dss")
     again = openpoint.read(tmp_path / "answer.dss")
     state = phase_state(again, build_network(again))
     assert state.loss_kw == pytest.approx(found.after.loss_kw, rel=1e-6)
@@ -152,8 +157,6 @@ def test_what_nothing_keeps_names_the_least_violation() -> None:
     assert found.termination is Termination.LIMITS
     assert found.violations
     assert not found.keeps_limits
-    assert found.linear.bound_kw == math.inf
-    assert any("linear model nothing keeps the limits" in note for note in found.notes)
 
 
 def test_without_devices_the_state_is_todays() -> None:
@@ -163,13 +166,6 @@ def test_without_devices_the_state_is_todays() -> None:
     assert found.moves == ()
     assert found.termination is Termination.OPTIMAL
     assert found.value_kw == pytest.approx(found.value_before_kw)
-
-
-def test_regulators_in_an_open_delta_have_no_bound() -> None:
-    found = dispatch_phases(openpoint.read("ieee37"), limits=NONE, few=0, time_limit_s=2.0)
-    assert found.value_kw < found.value_before_kw
-    assert found.linear.bound_kw == -math.inf
-    assert any("open delta" in note for note in found.notes)
 
 
 def test_wrong_options_are_refused() -> None:

@@ -24,7 +24,7 @@ from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.dispatch.answer import unlimited_voltages
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.phases.study import GAP, TIME_LIMIT_S, PhasesDispatch, dispatch_phases
+from openpoint.studies.dispatch.phases.study import TIME_LIMIT_S, PhasesDispatch, dispatch_phases
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import CRITERIA_TABLE, DEVICES, GENERATORS, ITERATIONS
 from openpoint.studies.dispatch.tables import sources_table
@@ -45,7 +45,7 @@ class PreparedPhases:
     options: DispatchOptions
     free: tuple[str, ...]
     price: float | None
-    method: str = "local search by OpenDSS, and a linear program"
+    method: str = "local search by OpenDSS"
     why: str = "it is the one for grids of phases a, b, c"
 
     @property
@@ -70,7 +70,6 @@ class PreparedPhases:
             locked_open=options.locked_open,
             locked_closed=options.locked_closed,
             max_changes=options.most_changes,
-            gap=options.gap or GAP,
             time_limit_s=limit,
             progress=progress,
             deadline=None if deadline is None else deadline.within(limit),
@@ -159,7 +158,6 @@ def _result(asked: PreparedPhases, found: PhasesDispatch) -> DispatchResult:
         notes=(
             *grid.figure_notes,
             *unlimited_voltages(network, asked.options.limits, asked.free, range_pu),
-            *_linear_notes(found),
             *found.notes,
         ),
     )
@@ -272,15 +270,3 @@ def _generators(grid: Grid, *, kept: bool) -> pl.DataFrame:
         }
         rows.append([{**row, **figures}[name] for name in GENERATORS])
     return c.frame(GENERATORS, rows)
-
-
-def _linear_notes(found: PhasesDispatch) -> list[str]:
-    """Bound and value of the answer in the linear model."""
-    linear = found.linear
-    if not math.isfinite(linear.bound_kw):
-        return []
-    what = "losses" if found.sought is Sought.LOSS else "power of the sources"
-    text = f"in the linear model the least {what} is at least {linear.bound_kw:.3f} kW"
-    if math.isfinite(linear.answer_kw):
-        text += f", and the answer comes to {linear.answer_kw:.3f} kW there ({100.0 * linear.gap:.3f} % above)"
-    return [text]

@@ -1,16 +1,14 @@
-"""Dispatch of a grid of any phases: regulators, capacitors and switches.
+"""Dispatch of a grid of any phases: regulators, capacitors and switches, every state by exact power flow (OpenDSS).
 
-The linear model proposes, exact power flow by OpenDSS has the last word: local search by exact power flow starts from
-today's state and from the optimum of the linear model, and the better of both ends is the answer. Nothing proves it
-optimal; the linear model says how good it is in its own terms. Where operating states are few, all are tried instead,
-which proves the optimum of the exact power flow.
+Where operating states are few, all are tried, which proves the optimum. Else local search starts from today's state,
+and nothing proves where it ends.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import islice, product
 
 import numpy as np
@@ -18,26 +16,24 @@ import numpy as np
 from openpoint.arguments import Names
 from openpoint.arrays import Bools, Ints
 from openpoint.errors import OptionError
-from openpoint.formulations.lindist3flow_model import (
-    LinearAnswer,
-    LinearModel,
-    LinearState,
-    evaluated,
-    modelled,
-    solve_linear,
-)
 from openpoint.formulations.phases import FREE, PhasesQuestion, Sought, phases_question
 from openpoint.grid.grid import Grid
-from openpoint.io.opendss.write import circuit_text
 from openpoint.network import Network, build_network
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import Limits
 from openpoint.powerflow.opendss import PhaseState, phase_state
 from openpoint.results.phase_violations import violations
 from openpoint.results.violation import Violation
-from openpoint.search.exchange.phases import Descent, EvaluatedState, EvaluationLog, PhasesEvaluator, best_of
+from openpoint.search.exchange.phases import (
+    Descent,
+    EvaluatedState,
+    EvaluationLog,
+    PhasesEvaluator,
+    best_of,
+    first_state,
+)
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
+from openpoint.twostage.log import Iteration, Progress, Termination
 
 # What dispatch finds in a grid of any phases.
 
@@ -57,24 +53,6 @@ class Move:
     after: int
 
 
-@dataclass(frozen=True)
-class LinearFigures:
-    """What is known of the linear model; none of it bounds the exact power flow.
-
-    Attributes:
-        bound_kw: lower bound of its optimum; -inf where there is none, inf where nothing keeps the limits in it.
-        answer_kw: value of the answer in it, inf where it breaks a limit there.
-    """
-
-    bound_kw: float
-    answer_kw: float
-
-    @property
-    def gap(self) -> float:
-        """Of the answer within the linear model, relative; inf where one is not known."""
-        return relative_gap(self.bound_kw, self.answer_kw)
-
-
 @dataclass(frozen=True, kw_only=True)
 class PhasesDispatch:
     """The answer of `dispatch_phases`. Its states are exact power flows by OpenDSS of circuits compiled anew.
@@ -85,7 +63,7 @@ class PhasesDispatch:
         sought: what was minimised. before, after: exact states; None where there is no solution.
         value_before_kw, value_kw: what was minimised; nan where there is no solution.
         moves: what is set anew. violations: limits that the answer breaks, by as little as was found.
-        linear: figures of the linear model. termination: why it ended. notes: for the user. log: the lines of the run.
+        termination: why it ended. notes: for the user. log: the lines of the run.
         evaluated: states evaluated by exact power flow. seconds: of the run.
     """
 
@@ -99,7 +77,6 @@ class PhasesDispatch:
     value_kw: float
     moves: tuple[Move, ...]
     violations: tuple[Violation, ...]
-    linear: LinearFigures
     termination: Termination
     notes: tuple[str, ...]
     log: tuple[Iteration, ...]
@@ -111,27 +88,11 @@ class PhasesDispatch:
         """Whether the answer is a solution that breaks no limit."""
         return math.isfinite(self.value_kw) and not self.violations
 
-    def dss(self) -> str:
-        """The answer as an OpenDSS circuit, with its taps, steps and switches.
-
-        Raises:
-            ValueError: there is no answer.
-        """
-        if self.grid_after is None:
-            raise ValueError("no state of this grid has a power flow solution, so there is nothing to write")
-        return circuit_text(self.grid_after)
-
 
 FEW = 1000
 """Operating states up to which all of them are tried by exact power flow."""
-GAP = 1e-4
-"""Relative gap of the linear model."""
 TIME_LIMIT_S = 60.0
-"""Time limit unless one is given; the linear model with switches seldom ends before it."""
-FIRST_SHARE, LINEAR_SHARE = 0.3, 0.8
-"""Shares of the time limit at which the search from today's state and the linear model end at the latest."""
-TRIED = 20
-"""Radial states among which one with a solution is sought where today's has none."""
+"""Time limit unless one is given."""
 
 
 def dispatch_phases(
@@ -144,7 +105,6 @@ def dispatch_phases(
     locked_closed: Names = (),
     max_changes: int | None = None,
     few: int = FEW,
-    gap: float = GAP,
     time_limit_s: float | None = TIME_LIMIT_S,
     progress: Progress | None = None,
     deadline: Deadline | None = None,
@@ -156,7 +116,7 @@ def dispatch_phases(
         sought: `loss`, or `source power`, which loads that follow the voltage make another question.
         limits: default: those of the grid. locked_open, locked_closed: branches that stay so.
         max_changes: most switches whose state may differ from today's; default: any number.
-        few: operating states up to which all of them are tried. gap: of the linear model.
+        few: operating states up to which all of them are tried.
         time_limit_s: of all; None = none. progress: called with every line of the log. deadline: in place of it.
 
     Raises:
@@ -177,7 +137,7 @@ def dispatch_phases(
         max_changes=max_changes,
     )
     with deadline_of(time_limit_s, deadline) as deadline:
-        return _Run(question, few, gap, deadline, progress).solve()
+        return _Run(question, few, deadline, progress).solve()
 
 
 @dataclass
@@ -186,7 +146,6 @@ class _Run:
 
     question: PhasesQuestion
     few: int
-    gap: float
     deadline: Deadline
     progress: Progress | None
 
@@ -195,29 +154,15 @@ class _Run:
         self.log = EvaluationLog(self.evaluator, self.progress, self.deadline)
 
     def solve(self) -> PhasesDispatch:
-        start = self._start()
+        start = first_state(self.evaluator)
         if (states := self._all()) is not None:
             return self._by_trying(start, states)
-        best = self._descend(start.closed, start.positions, self._until(FIRST_SHARE))
+        found = Descent(self.evaluator, self.deadline.over, self.log.on_evaluation).run(start.closed, start.positions)
+        best = found or start
         self.log.write(best)
-        model, notes = self._model(best), list[str]()
-        answer = LinearAnswer(-math.inf, None, False)
-        if model is not None and not self.deadline.over():
-            known = [self._linear(model, state) for state in (best, start)]
-            answer = solve_linear(
-                model, self.gap, min(known, key=lambda each: each.value_kw), self._until(LINEAR_SHARE), self._bounds
-            )
-            if answer.best is not None:
-                near = self._descend(answer.best.closed, self._whole(answer.best.positions), self.deadline)
-                best = near if near.better(best) else best
-                self.log.write(best)
-        notes += self._notes(model, answer, best)
-        linear = LinearFigures(answer.bound_kw, math.inf)
-        if model is not None and model.question.devices.count < self.question.devices.count:
-            linear = LinearFigures(-math.inf, math.inf)
-        elif model is not None and self.question.is_radial(best.closed):
-            linear = replace(linear, answer_kw=self._linear(model, best).value_kw)
-        return self._result(best, linear, self._why(answer, best), tuple(notes))
+        why = Termination.LOCAL if best.violation == 0.0 else Termination.LIMITS
+        why = self.deadline.why if self.deadline.over() else why
+        return self._result(best, why, ())
 
     def _all(self) -> list[tuple[Bools, Ints]] | None:
         """All operating states; None where they are more than a few."""
@@ -242,88 +187,11 @@ class _Run:
             self.log.lower = self.log.upper = best.value_kw
         self.log.write(best)
         notes = (f"all {len(states):,} operating states were tried by exact power flow",) if complete else ()
-        nothing = LinearFigures(-math.inf, math.inf)
-        return self._result(best, nothing, why if complete else self.deadline.why, notes)
-
-    def _start(self) -> EvaluatedState:
-        """Today's state, or a radial state if today's is none or has no solution.
-
-        Raises:
-            OptionError: none has one.
-        """
-        for closed in self._starts():
-            if (found := self.evaluator.evaluate(closed, self.question.devices.today)) is not None:
-                return found
-        raise OptionError(
-            "no AC power flow of this grid has a solution, neither as it stands today nor with other open branches: "
-            "check loads and impedances, and their units"
-        )
-
-    def _starts(self) -> Iterator[Bools]:
-        asked, today = self.question, self.question.today
-        kept = bool(today[asked.always].all() and not today[asked.never].any())
-        if not len(asked.choices.free) or (kept and asked.is_radial(today)):
-            yield today
-        if len(asked.choices.free):
-            yield from islice(asked.states(today.astype(np.float64)), TRIED)
-
-    def _model(self, best: EvaluatedState) -> LinearModel | None:
-        """The linear model around today's state, or the best one known; None where the grid has closed loops."""
-        asked = self.question
-        if not asked.is_radial(best.closed):
-            return None
-        flows = self.evaluator.flows(asked.today, asked.devices.today)
-        if not (flows.converged[0] and flows.energised.all()):
-            flows = self.evaluator.flows(best.closed, best.positions)
-        return LinearModel(replace(asked, devices=asked.devices.only(modelled(asked))), flows)
-
-    def _linear(self, model: LinearModel, state: EvaluatedState) -> LinearState:
-        return evaluated(model, state.closed, state.positions[modelled(self.question)])
-
-    def _whole(self, positions: Ints) -> Ints:
-        """(D) positions of all devices; those that the linear model does not have as they are today."""
-        whole = self.question.devices.today.copy()
-        whole[modelled(self.question)] = positions
-        return whole
-
-    def _descend(self, closed: Bools, positions: Ints, deadline: Deadline) -> EvaluatedState:
-        found = Descent(self.evaluator, deadline.over, self.log.on_evaluation).run(closed, positions)
-        return found or EvaluatedState(closed, positions, math.inf, math.inf)
-
-    def _until(self, share: float) -> Deadline:
-        """The deadline of a part that ends at a share of the time limit."""
-        whole = self.deadline.passed() + self.deadline.left()
-        return self.deadline if math.isinf(whole) else self.deadline.within(share * whole - self.deadline.passed())
-
-    def _bounds(self, lower: float, upper: float) -> None:
-        """New bounds of the linear model."""
-        self.log.lower, self.log.upper = lower, upper
-        self.log.add(Iteration(0, self.deadline.passed(), lower, upper, math.inf, "linear model", interim=True))
-
-    def _notes(self, model: LinearModel | None, answer: LinearAnswer, best: EvaluatedState) -> list[str]:
-        notes = ["bounds are those of the linear model (LinDist3Flow), not of the exact power flow"]
-        if model is None:
-            return ["today's state has closed loops, of which the linear model knows nothing: there is no bound"]
-        if model.question.devices.count < self.question.devices.count:
-            notes = ["regulators in an open delta stay as they are in the linear model, so that there is no bound"]
-        if answer.bound_kw == math.inf:
-            text = "this keeps them" if best.violation == 0.0 else "nothing that was tried does either"
-            notes.append(f"in the linear model nothing keeps the limits; by exact power flow {text}")
-        return notes
-
-    def _why(self, answer: LinearAnswer, best: EvaluatedState) -> Termination:
-        if self.deadline.interrupted():
-            return Termination.INTERRUPTED
-        if best.violation > 0.0:
-            return Termination.LIMITS
-        if answer.complete and answer.bound_kw < math.inf:
-            return Termination.LINEAR
-        return self.deadline.why if self.deadline.over() or answer.bound_kw > -math.inf else Termination.LOCAL
+        return self._result(best, why if complete else self.deadline.why, notes)
 
     def _result(
         self,
         best: EvaluatedState,
-        linear: LinearFigures,
         why: Termination,
         notes: tuple[str, ...],
     ) -> PhasesDispatch:
@@ -341,7 +209,6 @@ class _Run:
             value_kw=_value(asked.sought, after),
             moves=_moves(asked, best),
             violations=() if after is None else violations(network, after),
-            linear=linear,
             termination=why,
             notes=notes,
             log=tuple(self.log.lines),

@@ -34,7 +34,6 @@ class FleetRow:
     saving_percent: float | None = None
     lower_bound_kw: float | None = None
     gap_percent: float | None = None
-    bound_of: str | None = None
     termination: str | None = None
     changes: int | None = None
     v_min_pu: float | None = None
@@ -51,7 +50,6 @@ class FleetRow:
         return ended is not None and Termination(ended) in (
             Termination.OPTIMAL,
             Termination.GAP,
-            Termination.LINEAR,
             Termination.INFEASIBLE,
         )
 

@@ -25,9 +25,8 @@ GRIDS: c.Table = {
     "loss_kw": c.maybe_number("exact AC loss of the answer; null: no answer", "answer, kW", 3),
     "saving_kw": c.maybe_number("loss_before_kw − loss_kw", "saving, kW", 3),
     "saving_percent": c.maybe_number("the saving in percent of the loss today", "saving, %", 2),
-    "lower_bound_kw": c.maybe_number("proven bound of the objective, see `bound_of`", "bound, kW", 3),
+    "lower_bound_kw": c.maybe_number("proven bound of the objective", "bound, kW", 3),
     "gap_percent": c.maybe_number("(objective − bound) / objective, in percent; null: nothing is proven", "gap, %", 4),
-    "bound_of": c.text("what bound and gap are of", nullable=True, options=["AC power flow", "linear model"]),
     "termination": c.text(
         "why the run of the grid ended", "ended", nullable=True, options=[t.value for t in Termination]
     ),

@@ -318,7 +318,6 @@ def row_of(source: Source, result: ReconfigureResult, *, seconds: float, reports
         saving_percent=100.0 * saving / before if saving is not None and before else None,
         lower_bound_kw=bound,
         gap_percent=None if gap is None else 100.0 * gap,
-        bound_of=result.bound_of,
         termination=result.termination.value,
         changes=len(result.changes) if result.has_answer else None,
         v_min_pu=result.v_min_pu,

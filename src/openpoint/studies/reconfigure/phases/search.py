@@ -12,7 +12,7 @@ from openpoint.formulations.phases import PhasesQuestion
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
-from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
+from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
@@ -30,12 +30,10 @@ def bounded_model(asked: PhasesQuestion, box: Box) -> PhaseModel:
     Raises:
         OptionError: what the bound is not valid for.
     """
-    if asked.switching.most is not None or asked.switching.cost_kw:
-        raise OptionError("the bound for grids of phases counts no changes: use Benders, or Enumeration")
     try:
         return phase_model(asked.grid, asked.network, asked.always, asked.never, box)
     except OptionError as error:
-        raise OptionError(f"topology search is not valid here: {error}. Use Benders, or Enumeration") from None
+        raise OptionError(f"topology search is not valid here: {error}. Use Enumeration, or BranchExchange") from None
 
 
 def for_phases(method: TopologySearch) -> TopologySearch:
@@ -56,7 +54,8 @@ class PhaseSearch:
 
     Attributes:
         evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run.
-        best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit.
+        best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit, with the price
+            of what is switched.
     """
 
     evaluator: PhasesEvaluator
@@ -79,7 +78,8 @@ class PhaseSearch:
     def run(self, starts: Iterable[Bools]) -> Outcome:
         """Local search from radial states (B), then branch and bound until the gap is closed."""
         model = bounded_model(self.asked, Box())
-        flows, box = Flows(model.blocks), Box()
+        price = price_of(model, self.asked.switching, self.base_kw)
+        flows, box = Flows(model.blocks, price), Box()
         for start in starts:
             status, loss = flows.descend(status_of(model, start), self.deadline.over)
             if math.isfinite(loss):
@@ -87,8 +87,8 @@ class PhaseSearch:
                 box = box_around(flows.trees.v, model.blocks.has, box)
                 self._take(model, status, loss)
         model = bounded_model(self.asked, box)
-        flows = Flows(model.blocks)
-        tree = PhaseTree(model.blocks, box, self.loss * (1.0 - self.method.least_gap), flows.priority)
+        flows = Flows(model.blocks, price)
+        tree = PhaseTree(model.blocks, box, self.loss * (1.0 - self.method.least_gap), flows.priority, price)
 
         def leaf(status: States) -> None:
             loss = flows.loss(status)
