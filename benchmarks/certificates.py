@@ -24,7 +24,8 @@ from unittest import mock
 import openpoint
 from openpoint import verify
 from openpoint.twostage.risk import read_risk
-from openpoint.verify import fixed_point, futures
+from openpoint.verify import fixed_point
+from openpoint.verify import year as futures
 
 from . import tables, timing
 

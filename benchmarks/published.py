@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 import openpoint
 from openpoint import ColumnAndConstraint, Disasters, ExtensiveForm, HardenCosts, harden
 from openpoint.report.canvas import RC, light
-from openpoint.scenarios.ambiguity import DisastersRecipe as Recipe
-from openpoint.scenarios.ambiguity import moved, outages_within
-from openpoint.scenarios.ambiguity import outages_moved as transported
+from openpoint.scenarios.futures import DisastersRecipe as Recipe
+from openpoint.scenarios.futures import moved, outages_within
+from openpoint.scenarios.futures import outages_moved as transported
 from openpoint.studies.harden.result import HardenResult
 
 from . import tables, timing

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openpoint.twostage.methods import extensive, master
-from openpoint.twostage.recourse import subproblem
+from openpoint.twostage.recourse import evaluation as subproblem
 
 COMPILING = (master, subproblem, extensive)
 """Modules that put CVXPY models in standard form, each through its own name `compile_model`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openpoint.verify import CertificateError, Question, check
-from openpoint.verify.problem import problem_text
+from openpoint.verify.ask import problem_text
 from openpoint.verify.reference import Problem
 from tests.builders.certificates import by_reference
 from tests.builders.mutations import text_of

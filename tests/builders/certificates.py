@@ -20,14 +20,12 @@ from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
 from openpoint.verify import CertificateError, Question, Verified, check, reference
+from openpoint.verify.ask import problem_text
 from openpoint.verify.data import Objective
-from openpoint.verify.futures import Futures
-from openpoint.verify.graph import Graph
-from openpoint.verify.head import FORMAT
+from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.lines import FORMAT
 from openpoint.verify.measure import Between, Measure, Near
-from openpoint.verify.problem import problem_text
-from openpoint.verify.wires import CLOSED, FREE, OPEN
-from openpoint.verify.year import Steps
+from openpoint.verify.year import Futures, Steps
 
 Line = list[Any]
 Content = tuple[dict[str, Any], list[Line]]

@@ -18,8 +18,8 @@ from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, Goal, parts
 from openpoint.twostage.recourse.compile import compile_model, template_of
+from openpoint.twostage.recourse.evaluation import Response, Subproblem
 from openpoint.twostage.recourse.mixed import IntegerRecourseWork
-from openpoint.twostage.recourse.subproblem import Response, Subproblem
 from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty, centre
 

@@ -8,7 +8,7 @@ from openpoint.network import build_network
 from openpoint.network.limits import Limits
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.program import ExactEvaluation, Goal
-from openpoint.twostage.recourse.subproblem import Response, Subproblem
+from openpoint.twostage.recourse.evaluation import Response, Subproblem
 
 
 def program_of(grid: Grid, *, max_changes: int | None = None, change_cost_kw: float = 0.0) -> RadialProgram:

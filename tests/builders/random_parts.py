@@ -8,11 +8,10 @@ import numpy as np
 
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
+from openpoint.verify.graph import CLOSED, FREE, OPEN
 from openpoint.verify.part_node import BACK, BROKEN, FORTH
 from openpoint.verify.path_parts import DIGITS, Part, Priced
-from openpoint.verify.path_table import nodes_of
-from openpoint.verify.paths import Swept, obstacles, swept
-from openpoint.verify.wires import CLOSED, FREE, OPEN
+from openpoint.verify.paths import Swept, nodes_of, obstacles, swept
 from tests.builders.grids import all_topologies
 from tests.builders.path_grids import data_of, graph_of, squares_of
 

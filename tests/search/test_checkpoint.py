@@ -17,7 +17,8 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.grid import files
 from openpoint.network import Network, build_network
-from openpoint.search import checkpoint, region_decomposition, saving, topology
+from openpoint.search import checkpoint, region_decomposition, topology
+from openpoint.search import sharing as saving
 from openpoint.search.kernel.arrays import work_for
 from openpoint.search.kernel.bookkeeping import counts, pool_for, record_for, row_bytes, states_of, waiting
 from openpoint.search.kernel.entries import take

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.search.switching.columns import ExchangeOnce, exchange_periods
-from openpoint.search.switching.problem import SinglePeriods
-from openpoint.search.switching.relaxation import Restriction
+from openpoint.search.switching.problem import Restriction, SinglePeriods
 from openpoint.search.switching.states import KnownStates, best_plan
 from tests.search.test_switching import KINDS, random_problem
 

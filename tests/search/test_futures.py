@@ -13,9 +13,8 @@ from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.futures import model as alone
-from openpoint.search.futures.arrays import UNKNOWN, loads_for
 from openpoint.search.futures.model import Alone, FuturesTask, Span, Verdicts, means_count
-from openpoint.search.futures.node import DONE, process_futures
+from openpoint.search.futures.node import DONE, UNKNOWN, loads_for, process_futures
 from openpoint.search.futures.search import search_futures
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for

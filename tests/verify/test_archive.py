@@ -18,8 +18,7 @@ from openpoint.network.devices import no_devices
 from openpoint.search.exchange.ac_check import AcEvaluator
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, proof, schema, verify
-from openpoint.verify.archive import BRACKETS, LINE, Archive
-from openpoint.verify.lines import READERS, Probe, Sizes, read_line
+from openpoint.verify.lines import BRACKETS, LINE, READERS, Archive, Probe, Sizes, read_line
 from tests.builders.certificates import content, index, judged_tree, rewritten, verify_network
 from tests.builders.clock import FAILURES, FailingExecutor
 

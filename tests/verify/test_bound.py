@@ -22,11 +22,9 @@ from openpoint.search.enumeration import combination, count_positions, topologie
 from openpoint.verify.bound import COARSE, FINE, NEAR, PHI, Exact
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read
-from openpoint.verify.devices import Places, Span
+from openpoint.verify.devices import Output, Places, Span
 from openpoint.verify.fixed_point import FixedPoint, Given, Multipliers, fixed_point
-from openpoint.verify.graph import Graph
-from openpoint.verify.outputs import Output
-from openpoint.verify.wires import CLOSED, FREE, OPEN
+from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.search.random_grids import KINDS, judged, random_grid
 

@@ -19,15 +19,15 @@ from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
-from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.model import FuturesTask
 from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.ambiguity import ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Verified
-from openpoint.verify.futures import Futures
 from openpoint.verify.measure import Between, Measure
+from openpoint.verify.year import Futures
 from tests.builders.certificates import (
     Content,
     Line,

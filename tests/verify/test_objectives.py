@@ -21,11 +21,10 @@ from openpoint.search.enumeration import best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, Verified
 from openpoint.verify.bound import PHI, Exact
+from openpoint.verify.claim import greatest_voltages
 from openpoint.verify.data import Objective, read
 from openpoint.verify.devices import Places
-from openpoint.verify.graph import Graph
-from openpoint.verify.ranges import greatest_voltages
-from openpoint.verify.wires import CLOSED, FREE, OPEN
+from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 from tests.builders.certificates import ROW, Content, Line, content, rewritten, verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid
 from tests.powerflow.small_networks import Branch, make_network

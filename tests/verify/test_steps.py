@@ -26,7 +26,7 @@ from openpoint.studies.reconfigure.year.search import YearTask, search_year
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Question
 from openpoint.verify import year as module
-from openpoint.verify.flow import flow, flows
+from openpoint.verify.caps import flow, flows
 from openpoint.verify.graph import Graph
 from openpoint.verify.year import Ranges, Steps, Year, out_of
 from tests.builders.certificates import Content, Line, content, index, of_file, rewritten, verify_network

@@ -46,7 +46,7 @@ from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.modelling import cp
 from openpoint.twostage.program import SecondStage
 from openpoint.twostage.recourse.compile import compile_model
-from openpoint.twostage.recourse.subproblem import MARGIN, RAY
+from openpoint.twostage.recourse.evaluation import MARGIN, RAY
 
 PASSES = 4
 """Times that the ranges are computed from those before."""

@@ -42,7 +42,7 @@ from openpoint.arrays import Complexes, Floats
 from openpoint.errors import OptionError
 from openpoint.io import GridLike, read
 from openpoint.scenarios.futures import Futures, at_buses, constant_power_kva
-from openpoint.scenarios.long_table import SUM_TOLERANCE
+from openpoint.scenarios.tables import SUM_TOLERANCE
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,26 @@
-"""Tables that a user writes: cells of one in a file, and the tables of a folder or a workbook, with their faults."""
+"""Tables that a user writes: cells of one in a file, and the tables of a folder or a workbook, with their faults.
+
+Long tables of futures: a row for each future and each of its places or times, with numbers and a probability.
+
+Every fault is collected with its place: columns and values that are missing or unknown, rows that stand twice,
+probabilities that are none.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from openpoint.arrays import Floats, Ints
 from openpoint.columns import TableSchema
-from openpoint.errors import InputError, OptionError, Problem
+from openpoint.errors import InputError, OptionError, Problem, did_you_mean
 from openpoint.grid.files import table_from_files
 from openpoint.grid.table_files import frame_from_csv, frame_from_parquet, plain, separator_of
 from openpoint.inputs import content_of, decoding
@@ -163,3 +171,207 @@ def _header(kind: str, files: Mapping[str, bytes]) -> list[str]:
         with suppress(InputError), decoding(f"{kind}.parquet", "no Parquet file", ""):
             return list(pl.read_parquet_schema(io.BytesIO(content)))
     return []
+
+
+SUM_TOLERANCE = 1.001e-6
+"""The sum of probabilities may differ from one by 1e-6, so that three of 0.333333 are accepted."""
+ROUNDING = 1e-12
+"""A smaller difference from one is the rounding of a sum, and the probabilities are not scaled."""
+MOST_ROWS = 20
+"""The most faults of one kind that are listed by row; further ones are counted only."""
+PROBABILITY = "probability"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a long table, beside `probability`.
+
+    Attributes:
+        key: column of what a row is about, beside its future. key_meaning: in words. rows: what rows there have to be.
+        twice: why a key stands in one row of a future. numbers: those that may be there, with their meaning in words.
+        needed: those that must be. listed: all of them in a line, where they are too many to be listed.
+    """
+
+    key: str
+    key_meaning: str
+    rows: str
+    twice: str
+    numbers: Mapping[str, str]
+    needed: tuple[str, ...] = ()
+    listed: str = ""
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Columns of names."""
+        return "future", self.key
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """Of every column, in words."""
+        return {
+            "future": "the name of the future",
+            self.key: self.key_meaning,
+            **self.numbers,
+            PROBABILITY: "the probability of the future, in every row",
+        }
+
+
+class LongTable:
+    """A table while it is read. `rows` are the columns in their types, null where a value cannot be read."""
+
+    def __init__(self, raw: pl.DataFrame, columns: Columns, place: Place) -> None:
+        self.columns, self.place = columns, place
+        # Empty lines are not rows.
+        filled = pl.Series(~np.all([raw[name].is_null() for name in raw.columns], axis=0) if raw.width else [])
+        self.number = filled.cast(pl.Boolean).arg_true() + place.first_row
+        self.raw = raw.filter(filled) if raw.width else raw
+        self.rows = pl.DataFrame()
+        self.faults: list[Problem] = []
+
+    def read(self, known: Iterable[str], unknown: tuple[str, str]) -> bool:
+        """Read all columns and check them; whether there is something to read.
+
+        Args:
+            known: the names of keys. unknown: message, with {} for the name, and remedy where a key is none of them.
+        """
+        if not self._has_columns():
+            return False
+        self._take_texts()
+        self._take_numbers()
+        self._check_keys(tuple(known), *unknown)
+        self._check_repeated()
+        self._check_probabilities()
+        return True
+
+    @property
+    def names(self) -> pl.Series:
+        """The futures, in the order of their first rows."""
+        return self.rows["future"].drop_nulls().unique(maintain_order=True)
+
+    def numbers_of(self, column: str, names: pl.Series | tuple[str, ...]) -> Ints:
+        """(M) the number of the name in a column of every row."""
+        return self.rows[column].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+
+    def probabilities(self) -> Floats | None:
+        """(K) summing to one; None where the table gives none."""
+        if PROBABILITY not in self.rows.columns:
+            return None
+        found = np.zeros(len(self.names))
+        found[self.numbers_of("future", self.names)] = self.rows[PROBABILITY].to_numpy()
+        return found / found.sum() if abs(found.sum() - 1.0) > ROUNDING else found
+
+    def fault(self, row: str, column: str, message: str, remedy: str) -> None:
+        """Add a fault."""
+        self.faults.append(Problem(self.place.table, row, column, message, remedy))
+
+    def at(self, bad: pl.Series, column: str, message: str, remedy: str) -> None:
+        """Add a fault for every bad row."""
+        for i in self._some(bad, column, message):
+            self.fault(self._where(i), column, message, remedy)
+
+    def _has_columns(self) -> bool:
+        """Whether there are rows, with all columns that must be there."""
+        meaning = self.columns.meaning
+        columns = self.columns.listed or ", ".join(meaning)
+        for column in self.raw.columns:
+            if column not in meaning:
+                remedy = did_you_mean(column, tuple(meaning), f"Remove it; the columns are {columns}")
+                self.fault("", column, "unknown column", remedy)
+        missing = [name for name in (*self.columns.texts, *self.columns.needed) if name not in self.raw.columns]
+        for column in missing:
+            self.fault("", column, "column is missing", f"Add {meaning[column]}; the columns are {columns}")
+        if self.raw.is_empty():
+            self.fault("", "", "the table has no rows", f"Give {self.columns.rows}")
+        return not missing and not self.raw.is_empty()
+
+    def _take_texts(self) -> None:
+        """Read the names; an integer is a name, too."""
+        texts = []
+        for column in self.columns.texts:
+            values = self.raw[column]
+            if values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
+                values = values.cast(pl.Int64)
+            texts.append(_cast(values, pl.String()).replace("", None).alias(column))
+        self.rows = pl.DataFrame(texts)
+        for text in texts:
+            self.at(text.is_null(), text.name, "value is missing", f"Give {self.columns.meaning[text.name]}")
+
+    def _take_numbers(self) -> None:
+        """Read the columns of numbers; an empty column of probabilities counts as missing."""
+        for column in (*self.columns.numbers, PROBABILITY):
+            if column not in self.raw.columns or (column == PROBABILITY and self.raw[column].is_null().all()):
+                continue
+            given = self.raw[column]
+            values = _cast(given.str.strip_chars() if given.dtype == pl.String else given, pl.Float64())
+            self.rows = self.rows.hstack([values.alias(column)])
+            for i in self._some(given.is_not_null() & values.is_null(), column, "not a number"):
+                self.fault(self._where(i), column, f"{_show(given[i])} is not a number", "Write a number such as 12.66")
+            self.at(given.is_null(), column, "value is missing", f"Give {self.columns.meaning[column]}")
+            infinite = ~values.is_finite().fill_null(True)
+            self.at(infinite, column, "the value is not a finite number", "Give a finite number")
+
+    def _check_keys(self, known: tuple[str, ...], message: str, remedy: str) -> None:
+        """Report each unknown key once, where it is first named."""
+        column = self.columns.key
+        key = self.rows[column]
+        unknown = key.is_not_null() & ~key.is_in(list(known)).fill_null(True) & key.is_first_distinct()
+        for i in self._some(unknown, column, f"there is no such {column}"):
+            self.fault(self._where(i), column, message.format(repr(key[i])), did_you_mean(key[i], known, remedy))
+
+    def _check_repeated(self) -> None:
+        """Report keys that are given twice in a future."""
+        again = ~self.rows.select(self.columns.texts).to_struct().is_first_distinct()
+        named = self.rows["future"].is_not_null() & self.rows[self.columns.key].is_not_null()
+        message = f"this {self.columns.key} is given more than once in this future"
+        self.at(again & named, self.columns.key, message, f"Keep one row; {self.columns.twice}")
+
+    def _check_probabilities(self) -> None:
+        """Check that probabilities are not negative, the same within a future, with the sum one."""
+        if PROBABILITY not in self.rows.columns:
+            return
+        negative = (self.rows[PROBABILITY] < 0.0).fill_null(False)
+        self.at(negative, PROBABILITY, "the probability is negative", "Give zero or more")
+        sound = self.rows.filter(pl.col(PROBABILITY).is_finite() & pl.col("future").is_not_null())
+        of = sound.group_by("future", maintain_order=True).agg(
+            pl.col(PROBABILITY).first(), pl.col(PROBABILITY).n_unique().alias("different")
+        )
+        for name in of.filter(pl.col("different") > 1)["future"].to_list():
+            message = "the probability differs between rows of this future"
+            self.fault(f"future {name!r}", PROBABILITY, message, "Give the same in all rows of a future")
+        total = float(of[PROBABILITY].sum())
+        # Where some could not be read, a fault of the sum would mislead.
+        if sound.height == self.rows.height and (of["different"] == 1).all() and abs(total - 1.0) > SUM_TOLERANCE:
+            message = f"the probabilities of the {of.height} futures sum to {total:.9g}, not to 1"
+            self.fault("", PROBABILITY, message, "Correct them, or remove the column where nobody knows them")
+
+    def _some(self, bad: pl.Series, column: str, message: str) -> Iterator[int]:
+        """The first bad rows; a fault counts the others."""
+        rows = bad.arg_true().to_list()
+        yield from rows[:MOST_ROWS]
+        if len(rows) > MOST_ROWS:
+            self.fault("", column, f"{message}, in {len(rows) - MOST_ROWS} more rows", "Correct them alike")
+
+    def _where(self, i: int) -> str:
+        of = ", ".join(f"{name} {self.rows[name][i]!r}" for name in self.columns.texts)
+        return f"{self.place.row_word} {self.number[i]}, {of}"
+
+
+def load_table(file: Path, columns: Columns) -> tuple[pl.DataFrame, Place]:
+    """The table in a file; arguments and errors as of `load_frame`."""
+    needed, numbers = (*columns.texts, *columns.needed), (*columns.numbers, PROBABILITY)
+    return load_frame(file, "futures", needed, lambda name: name in numbers)
+
+
+def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
+    try:
+        cast = values.cast(dtype, strict=False)
+    except pl.exceptions.PolarsError:
+        cast = None
+    # A cast of a structure is one of its fields.
+    return (
+        cast if cast is not None and cast.dtype == dtype else pl.Series(values.name, [None] * len(values), dtype=dtype)
+    )
+
+
+def _show(value: object) -> str:
+    return repr(value.to_list() if isinstance(value, pl.Series) else value)

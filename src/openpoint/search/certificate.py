@@ -1,4 +1,6 @@
-"""Certificates: files with the branch-and-bound tree of a search, which `openpoint.verify` checks.
+"""The lines of a certificate from the rows of a record.
+
+Certificates: files with the branch-and-bound tree of a search, which `openpoint.verify` checks.
 
 docs/formats.md describes the format.
 """
@@ -13,7 +15,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,22 +23,87 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openpoint.arrays import Bools
+from openpoint.arrays import Bools, Ints
 from openpoint.atomic import chunks, write_bytes
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.network.devices import Devices, with_positions
-from openpoint.search.certificate_lines import Line, Steps, of_record
 from openpoint.search.checkpoint import MOST, Saved
 from openpoint.search.exchange.ac_check import Candidate
 from openpoint.search.kernel.arrays import Model
-from openpoint.search.kernel.bookkeeping import record_for
+from openpoint.search.kernel.bookkeeping import APPLY, BOUND, FROM, JUDGED, NONE, PROBE, SPLIT, STEP, Record, record_for
 from openpoint.search.kernel.entries import LEAF
 from openpoint.search.model.build import Numbering
 from openpoint.search.model.objective import Objective
 from openpoint.search.no_flow import is_swept
 from openpoint.search.tree import CompiledTree
 from openpoint.verify.asked import Asked
+from openpoint.verify.fixed_point import shifted
+
+Line = list[Any]
+WORDS = {
+    PROBE: "probe",
+    APPLY: "apply",
+    BOUND: "bound",
+    NONE: "none",
+    SPLIT: "split",
+    JUDGED: "judged",
+    FROM: "from",
+    STEP: "step",
+}
+
+
+@dataclass
+class Steps:
+    """The multipliers of lines as differences from those of the line before.
+
+    Attributes:
+        bus: (N) numbers of the buses in the grid. last: (2, N) y and μ of the line before. bits: their digits.
+    """
+
+    bus: Ints
+    last: Ints
+    bits: int = 0
+
+    @staticmethod
+    def of(numbering: Numbering, size: int) -> Steps:
+        """Before the first line; `size`: number of buses."""
+        return Steps(numbering.bus, np.zeros((2, size), dtype=np.int64))
+
+    def to(self, record: Record, row: int) -> list[Any]:
+        """Bits, roots, φ, w; then y and μ by bus, as differences from the last line's."""
+        bus, bits = self.bus, int(record.bits[row])
+        now = np.empty_like(self.last)
+        now[0, bus], now[1, bus] = record.y[row], record.mu[row]
+        steps = now - shifted(self.last, bits - self.bits)
+        self.last, self.bits = now, bits
+        tops = sorted(bus[np.flatnonzero(record.top[row])].tolist())
+        pairs = [[[int(bus[k]), int(a[k])] for k in np.flatnonzero(a)] for a in (record.phi[row], record.w[row])]
+        return [bits, tops, *pairs, *steps.tolist()]
+
+
+def of_record(record: Record, branch: Ints, steps: Steps) -> list[Line]:
+    """The recorded lines; the record is empty then.
+
+    Args:
+        branch: (m) numbers of the branches. steps: of multipliers, which go on.
+    """
+    lines = []
+    for row in range(int(record.size[0])):
+        kind = int(record.kind[row])
+        line: Line = [WORDS[kind]]
+        if kind in (PROBE, SPLIT):
+            line.append(int(branch[record.branch[row]]))
+        elif kind == FROM:
+            line.append(int(record.branch[row]))
+        elif kind == STEP:
+            line += [int(part[row]) for part in (record.branch, record.last, record.bits)]
+        if kind in (PROBE, BOUND):
+            line += steps.to(record, row)
+        lines.append(line)
+    record.size[0] = 0
+    return lines
+
 
 _LOG = logging.getLogger(__name__)
 FORMAT = "openpoint certificate 13"

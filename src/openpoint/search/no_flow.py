@@ -39,7 +39,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.search.kernel.arrays import Model
-from openpoint.verify.flow import flow
+from openpoint.verify.caps import flow
 
 SWEEPS = 8
 """Propagations through the tree between two divisions, at most."""

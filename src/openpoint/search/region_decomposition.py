@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Bools, Ints, States
-from openpoint.search.certificate import MARGINS, ROUNDING, Certificate
-from openpoint.search.certificate_lines import Line, Steps, of_record
+from openpoint.search.certificate import MARGINS, ROUNDING, Certificate, Line, Steps, of_record
 from openpoint.search.incumbent import Incumbent
 from openpoint.search.kernel.arrays import CLOSED, PHI_BITS, UNDECIDED, W_BITS, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts, begin_anew, record_for

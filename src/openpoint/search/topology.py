@@ -36,8 +36,7 @@ from openpoint.search.paths.build import obstacles
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import ENDED, MEMORY, OPTIMAL, SearchProgress, SearchResult, reason_of
-from openpoint.search.saving import SearchCheckpoint, SearchState
-from openpoint.search.sharing import Sharing, shared
+from openpoint.search.sharing import SearchCheckpoint, SearchState, Sharing, shared
 from openpoint.search.tree import Turn, grow
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination, relative_gap

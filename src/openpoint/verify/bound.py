@@ -10,7 +10,7 @@ closed branches, times ν, to the cost λ (Σ r l + Σ g κ w) + Σ c_e l + …;
     α = y_i − y_j + 2 r ν    β = μ_i − μ_j + 2 x ν    ρ = r (λ + y_j) + x μ_j − |z|² ν + c_e
 
 The loss is this with λ = 1, c_e = 0, and y = μ = 0 at sources; in general these are the price of a source and 0, where
-its power has no limit. What generators with prices and sources with limits add is in `openpoint.verify.outputs`.
+its power has no limit. What generators with prices and sources with limits add is in `openpoint.verify.devices`.
 
 1. The bracket is at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0 for any σ >= 0,
    ρ may be replaced by ρ + σ if σ l_max is subtracted.
@@ -40,8 +40,7 @@ from operator import add, mul
 
 from openpoint.verify.data import Data
 from openpoint.verify.devices import Places, Reach, Span
-from openpoint.verify.graph import Graph
-from openpoint.verify.wires import FREE, OPEN
+from openpoint.verify.graph import FREE, OPEN, Graph
 
 FINE, COARSE, PHI, NEAR = 96, 40, 20, 16
 """Binary digits of A, ν and roots of voltages; of y and μ; of φ; of the voltages that σ and tangents are best at. Where

@@ -24,7 +24,7 @@ from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.compiled.wide import covers, product
 from openpoint.verify.bound import COARSE, NEAR, PHI
-from openpoint.verify.wires import CLOSED, FREE
+from openpoint.verify.graph import CLOSED, FREE
 
 HEADROOM = 3
 """By how many digits values have fewer than data, so that they may be up to 2^3; fewer where multipliers are larger."""

@@ -1,22 +1,232 @@
-"""The lines of a certificate as typed values: numbers of branches, buses and paths that there are.
+"""The file of a certificate: lines of JSON, which are unpacked within limits.
+
+A packed file may unpack to a thousand times its size, and a line of JSON to ten times its own. So a line is looked at
+as bytes first: its length, and the depth and number of its brackets. What is read here is JSON without NaN, Infinity
+and keys that come twice; types and ranges are those of `openpoint.verify.schema`.
+
+The head of a certificate as typed values: the words of its question, the best state, and how the proof is written.
+
+What the values mean, and whether they hold, `openpoint.verify.claim` tells. Of the question the head has words alone.
+
+The lines of a certificate as typed values: numbers of branches, buses and paths that there are.
 
 docs/formats.md has the meaning of each word. Whether a line holds where it stands, the checker tells.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
+import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, ClassVar, Never
 
 import numpy as np
 
-from openpoint.arrays import Ints
+from openpoint.arrays import Complexes, Ints
+from openpoint.network import Network
 from openpoint.verify import schema
-from openpoint.verify.archive import Archive
+from openpoint.verify.asked import Asked, read_asked
 from openpoint.verify.fixed_point import MOST_BITS, Given
 from openpoint.verify.part_node import NEW, SAME
 from openpoint.verify.schema import LARGE, CertificateError
+
+BUFFER = 1 << 16
+"""Bytes that are unpacked at a time."""
+LINE = 32 << 20
+"""Bytes of a line, at most, beside those of the grid: distances between a thousand futures, leaves of a tree."""
+BY_PLACE = 256
+"""Bytes of a line for each bus and each branch: the name of a branch, and numbers in full."""
+DEPTH = 5
+"""Brackets within brackets, at most: a distance in the matrix of a measure of the futures of a head."""
+BRACKETS = 1 << 17
+"""Brackets of a line, at most, beside two pairs for each bus and each branch."""
+TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+"""A string in JSON."""
+PLAIN = bytes(set(range(256)) - set(b"[]{}"))
+"""All bytes that are no brackets."""
+
+
+class Archive:
+    """An open certificate.
+
+    Attributes:
+        lines: read so far, the head included. size: bytes of the file.
+    """
+
+    def __init__(self, path: Path | str, places: int) -> None:
+        """`path`: of the file. places: number of buses and branches of the grid.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.places, self.lines = places, 0
+        self._packed: IO[bytes] = open(path, "rb")  # noqa: SIM115
+        self.size = self._packed.seek(0, io.SEEK_END)
+        self._packed.seek(0)
+        self._file: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=self._packed), BUFFER)
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        self._packed.close()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Bytes of the file that are read, and all of them."""
+        return self._packed.tell(), max(self.size, 1)
+
+    def line(self) -> Any:
+        """The next line; None at the end of the file.
+
+        Raises:
+            CertificateError: it is too long, too deep, no JSON, or cut off.
+        """
+        most = LINE + BY_PLACE * self.places
+        text = self._unpacked(most + 1)
+        if not text:
+            return None
+        if len(text) > most:
+            raise CertificateError(f"the line has more than {most:,} bytes")
+        if not text.endswith(b"\n"):
+            raise CertificateError("the file is cut off within a line. Write it again")
+        self._look_at(text)
+        found = _of_json(text)
+        self.lines += 1
+        return found
+
+    def _unpacked(self, size: int) -> bytes:
+        try:
+            return self._file.readline(size)
+        except gzip.BadGzipFile as error:
+            what = "damaged" if self.lines else "no certificate, which is packed by gzip"
+            raise CertificateError(f"this is {what} ({error}). Give the file of --certificate") from None
+        except (EOFError, zlib.error) as error:
+            raise CertificateError(f"the file is damaged or cut off ({error}). Write it again") from None
+
+    def _look_at(self, text: bytes) -> None:
+        """Refuse a line by its brackets."""
+        brackets = TEXT.sub(b"", text).translate(None, PLAIN)
+        if len(brackets) > 2 * (BRACKETS + 2 * self.places):
+            raise CertificateError(f"the line has {len(brackets):,} brackets, too many for this grid")
+        for _ in range(DEPTH):
+            brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if brackets:
+            raise CertificateError(f"the line has brackets that do not match, or more than {DEPTH} within each other")
+
+
+def _of_json(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode(), parse_constant=_no_number, object_pairs_hook=_object)
+    except ValueError as error:  # of bytes that are no UTF-8, too
+        raise CertificateError(f"the line is no JSON ({error}). Write the file again") from None
+
+
+def _no_number(word: str) -> Never:
+    raise CertificateError(f"{word} is no number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise CertificateError("a name comes twice in one object")
+    return found
+
+
+FORMAT = "openpoint certificate 13"
+MUST = ("format", "question", "open", "generation", "value", "bound")
+MAY = "voltage_loss", "positions", "base", "alone", "groups"
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The head of a certificate of a grid with N buses and G generators.
+
+    Attributes:
+        open: numbers of branches. generation: (G). base: (N) number of a source, or None. positions: of devices.
+        alone: lines of the certificate of each future by itself. label: (T) number of the group of each step of a year.
+        The others are as in docs/formats.md.
+    """
+
+    asked: Asked
+    open: list[int]
+    generation: Complexes
+    value: float
+    bound: float
+    voltage_loss: float | None
+    positions: list[int]
+    base: list[int | None]
+    alone: list[int] | None
+    label: Ints | None
+
+
+def read_words(archive: Archive) -> Asked:
+    """The question in the head; the archive is at its first line.
+
+    Raises:
+        CertificateError: the file is damaged, of another form, or has no question.
+    """
+    return read_asked(_head(archive)["question"])
+
+
+def _head(archive: Archive) -> dict[str, Any]:
+    head = archive.line()
+    form = head.get("format") if isinstance(head, dict) else None
+    if form != FORMAT:
+        was = f"its form is {ascii(form)[: schema.SHOWN]}" if isinstance(form, str) else "this is no certificate"
+        raise CertificateError(f"{was}, not '{FORMAT}': write it again with this version")
+    return schema.record(head, "the head", MUST, MAY)
+
+
+def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
+    """The head.
+
+    Args:
+        steps: of the year that is asked about; None: it is about none.
+
+    Raises:
+        CertificateError: the file is damaged, of another form, or a value is not what it should be for this grid.
+    """
+    head = _head(archive)
+    n, g = net.n_terminals, len(net.generator_names)
+    branch = {name: e for e, name in enumerate(net.branch_names)}
+    p, q = (schema.numbers(part, "generation", g) for part in schema.array(head["generation"], "generation", 2))
+    lost = head.get("voltage_loss")
+    base = schema.array(head.get("base", [None] * n), "base", n)
+    return Head(
+        asked=read_asked(head["question"]),
+        open=schema.named(head["open"], "open", branch),
+        generation=p + 1j * q,
+        value=schema.number(head["value"], "value"),
+        bound=schema.number(head["bound"], "bound"),
+        voltage_loss=None if lost is None else schema.number(lost, "voltage_loss"),
+        positions=schema.wholes(head.get("positions", []), "positions", 0, schema.LARGE),
+        base=[None if s is None else schema.whole(s, "base", 0, len(net.source_terminal) - 1) for s in base],
+        alone=schema.wholes(head["alone"], "alone", 1, schema.LARGE) if "alone" in head else None,
+        label=_groups(head.get("groups"), steps),
+    )
+
+
+def _groups(given: Any, steps: int | None) -> Ints | None:
+    """The group of each step of a year."""
+    if steps is None or given is None:
+        if steps is not None:
+            raise CertificateError("it is not about a year; leave the year out")
+        if given is not None:
+            raise CertificateError("it is about a year: give the table of its profiles (--year), as the search had it")
+        return None
+    found = np.unique(label := np.array(schema.wholes(given, "groups", 0, steps - 1, steps), dtype=np.int64))
+    if len(found) <= found[-1]:
+        raise CertificateError("a group has no step")
+    return label
+
 
 MOST_NODE = 1 << 31
 """Numbers in the tree of a part are less."""

@@ -14,7 +14,7 @@ The bound of a leaf is what its paths cost open, or closed where they cannot be 
 least that feeds a junction: closed paths join junctions to groups, of which each is fed once from elsewhere.
 
 All numbers are integers times 2^d. Products are formed in 128 bits and rounded to the side that makes the bound less;
-`openpoint.verify.path_table` chooses d so that no number exceeds 2^61.
+`openpoint.verify.paths` chooses d so that no number exceeds 2^61.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from openpoint.arrays import Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.compiled.wide import covers, product
-from openpoint.verify.wires import FREE, OPEN
+from openpoint.verify.graph import FREE, OPEN
 
 BROKEN, FORTH, BACK = 1, 2, 4
 """States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""

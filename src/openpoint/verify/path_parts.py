@@ -31,12 +31,11 @@ import numpy as np
 
 from openpoint.arrays import Ints, States
 from openpoint.verify.fixed_point import MOST_BITS
+from openpoint.verify.graph import FREE, OPEN
 from openpoint.verify.lines import ByParts, Line, OfPart
 from openpoint.verify.part_node import BROKEN, FORTH, LIMIT, NEW, SAME, PartTree, PathRoom, PathTable, least_of_tree
-from openpoint.verify.path_table import GREATEST, PathNodes, nodes_of, room_for
-from openpoint.verify.paths import Swept
+from openpoint.verify.paths import GREATEST, PathNodes, Swept, nodes_of, room_for
 from openpoint.verify.schema import CertificateError
-from openpoint.verify.wires import FREE, OPEN
 
 DIGITS = 40
 """Binary digits of z."""

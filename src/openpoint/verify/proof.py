@@ -19,7 +19,7 @@ loops and bridges and its own count of closings. It accepts
 
 The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.verify.paths`; the head is checked in
 `openpoint.verify.claim`. Under many futures a node has a bound for each of them, and their measure is the bound
-(`openpoint.verify.futures`); of a year the bounds of groups of steps are those of futures (`openpoint.verify.year`).
+(`openpoint.verify.year`); of a year the bounds of groups of steps are those of futures (`openpoint.verify.year`).
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ import numpy as np
 
 from openpoint.arrays import Complexes
 from openpoint.network import Network
-from openpoint.verify.archive import Archive
 from openpoint.verify.claim import EXACT, Claim
 from openpoint.verify.devices import Span, running
 from openpoint.verify.fixed_point import NodeBound
-from openpoint.verify.futures import FuturesBounds
-from openpoint.verify.head import Head, read_head
+from openpoint.verify.graph import CLOSED, FREE, OPEN
 from openpoint.verify.lines import (
+    Archive,
     Bound,
     ByParts,
     ByRegions,
     Future,
+    Head,
     Judged,
     Line,
     Probe,
     Sizes,
     Step,
+    read_head,
     read_line,
 )
 from openpoint.verify.path_parts import PartLines
 from openpoint.verify.paths import Swept, obstacles, swept
 from openpoint.verify.question import Question
-from openpoint.verify.regions import Regions
+from openpoint.verify.regions import Regions, State, Tree
 from openpoint.verify.schema import CertificateError
-from openpoint.verify.tree import State, Tree
 from openpoint.verify.verified import Verified
-from openpoint.verify.wires import CLOSED, FREE, OPEN
+from openpoint.verify.year import FuturesBounds
 
 TRIES = 64
 """How often a future may be bounded at a node with the same branches closed, or with one more open, at most."""

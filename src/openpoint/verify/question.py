@@ -24,9 +24,8 @@ from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import open_held_meshes
 from openpoint.verify.asked import Asked
 from openpoint.verify.data import LEAST_POWER, Objective, least_losses
-from openpoint.verify.futures import Futures
 from openpoint.verify.measure import FuturesTable, measure_of, risk_of
-from openpoint.verify.year import Steps, YearLike
+from openpoint.verify.year import Futures, Steps, YearLike
 
 TOLERANCE = 1e-6
 """Share of a limit of voltage, current or power by which it counts as kept."""

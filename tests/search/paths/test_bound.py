@@ -14,7 +14,7 @@ from openpoint.search import topology
 from openpoint.search.paths import arborescence, entries, explorer
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
 from openpoint.search.paths.explorer import PathExplorer
-from openpoint.search.saving import SearchState
+from openpoint.search.sharing import SearchState
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination
 from tests.search.entered import entered

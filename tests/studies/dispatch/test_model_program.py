@@ -17,7 +17,7 @@ from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.extensive import ExtensiveForm
 from openpoint.twostage.program import Goal
-from openpoint.twostage.recourse.subproblem import Subproblem
+from openpoint.twostage.recourse.evaluation import Subproblem
 from openpoint.twostage.uncertainty import Scenarios
 from tests.builders.contract import check_program
 from tests.builders.device_cases import LOSS_KW, device_case

@@ -14,9 +14,9 @@ import pytest
 
 import openpoint
 from openpoint import Disasters, ExtensiveForm, Grid, HardenCosts, Limits, OptionError, Termination, harden
-from openpoint.scenarios.ambiguity import moved, outages_within, probabilities_within
-from openpoint.scenarios.ambiguity import outages_moved as transported
-from openpoint.scenarios.ambiguity import read_disasters_ambiguity as read_ambiguity
+from openpoint.scenarios.futures import moved, outages_within, probabilities_within
+from openpoint.scenarios.futures import outages_moved as transported
+from openpoint.scenarios.futures import read_disasters_ambiguity as read_ambiguity
 from openpoint.studies.harden import answer as harden_answer
 from openpoint.studies.harden.result import HardenResult
 from openpoint.twostage.ambiguity import Moments, TotalVariation

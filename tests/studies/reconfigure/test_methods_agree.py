@@ -21,7 +21,7 @@ from openpoint.grid import files
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
 from openpoint.studies.reconfigure.result import ReconfigureResult
-from openpoint.twostage.recourse.subproblem import Response
+from openpoint.twostage.recourse.evaluation import Response
 from tests.builders.grids import DISPATCH, all_topologies, fixed_grid, random_grid
 from tests.builders.programs import Today, program_of
 

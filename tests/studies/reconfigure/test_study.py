@@ -183,7 +183,7 @@ def test_a_time_limit_keeps_a_verified_answer_and_a_valid_bound(monkeypatch: pyt
 
 
 def test_enumeration_stops_at_a_time_limit_with_the_best_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpoint.studies.reconfigure.enumeration.FLOWS", 1000)
+    monkeypatch.setattr("openpoint.studies.reconfigure.ac_evaluation.FLOWS", 1000)
     held(monkeypatch, 1.0)
     method = Enumeration(time_limit_s=8.5)
     result = openpoint.reconfigure(openpoint.read("baran33"), method=method)

@@ -210,7 +210,7 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
 def test_multipliers_keep_their_proven_bounds() -> None:
     """The slope of the recourse along every deviation, at many points, lies within what the programs proved."""
     from openpoint.twostage.recourse.compile import template_of
-    from openpoint.twostage.recourse.subproblem import Subproblem
+    from openpoint.twostage.recourse.evaluation import Subproblem
     from openpoint.twostage.worst_case.separation import DualSeparation
 
     program = depots(3, m=4)

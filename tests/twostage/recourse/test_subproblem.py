@@ -28,9 +28,8 @@ from openpoint.twostage.methods.decomposition import ColumnAndConstraint
 from openpoint.twostage.methods.master import Tangents
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse import compile as compiling
-from openpoint.twostage.recourse.compile import compile_model, template_of
-from openpoint.twostage.recourse.condensed import Condensed, condensed
-from openpoint.twostage.recourse.subproblem import MARGIN, Response
+from openpoint.twostage.recourse.compile import Condensed, compile_model, condensed, template_of
+from openpoint.twostage.recourse.evaluation import MARGIN, Response
 from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.grids import DISPATCH, FIXED, all_topologies, grids, random_grid
 from tests.builders.programs import Today, program_of

@@ -22,15 +22,18 @@ from openpoint.errors import MissingExtraError, OpenpointError, OptionError
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers import executors
-from openpoint.twostage.workers.apart import ONE_THREAD, TRIES, Lost, run_apart
 from openpoint.twostage.workers.executors import (
+    ONE_THREAD,
+    TRIES,
     Choice,
     Cluster,
     GivenExecutor,
     InProcess,
     Lasting,
+    Lost,
     Processes,
     executor_from,
+    run_apart,
 )
 from openpoint.twostage.workers.pool import CHUNKS_PER_WORKER, KEPT, Workers, WorkersLostError
 from tests.builders.clock import FAILURES, FailingExecutor
@@ -51,7 +54,7 @@ from tests.twostage.workers.works import (
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
-    from openpoint.twostage.recourse.subproblem import Response
+    from openpoint.twostage.recourse.evaluation import Response
 
 
 @pytest.fixture(scope="module")

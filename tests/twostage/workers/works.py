@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from openpoint.arrays import Floats
     from openpoint.studies.reconfigure.model import RadialProgram
-    from openpoint.twostage.recourse.subproblem import Response
+    from openpoint.twostage.recourse.evaluation import Response
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Price:
     program: RadialProgram
 
     def prepare(self, stop: object = None) -> Callable[[Floats], Response]:
-        from openpoint.twostage.recourse.subproblem import Subproblem
+        from openpoint.twostage.recourse.evaluation import Subproblem
 
         subproblem = Subproblem(self.program, self.program.network.n_conductors)
         return lambda decision: subproblem.respond(decision, self.program.uncertainty.values[0])

@@ -24,8 +24,7 @@ from openpoint.twostage.uncertainty import Box, Budget, Certain, Scenarios, Unce
 from openpoint.twostage.workers.executors import InProcess, Processes
 from openpoint.twostage.worst_case import worst as linear_worst_module
 from openpoint.twostage.worst_case import worst as worst_module
-from openpoint.twostage.worst_case.affine import worst_by_policy
-from openpoint.twostage.worst_case.separation import LinearRecourse, starting_points, vertex_along
+from openpoint.twostage.worst_case.separation import LinearRecourse, starting_points, vertex_along, worst_by_policy
 from openpoint.twostage.worst_case.worst import (
     VERTICES_AT_ONCE,
     EvaluatedRealisation,

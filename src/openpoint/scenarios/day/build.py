@@ -13,8 +13,7 @@ from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.day import DayArrays, Renewables, Stores, UnitLinks
-from openpoint.scenarios.day.faults import stay_of
-from openpoint.scenarios.day.loads import day_loads, demand_of, load_shares, profiles_of
+from openpoint.scenarios.day.faults import day_loads, demand_of, load_shares, profiles_of, stay_of
 from openpoint.scenarios.day.tables import Day
 from openpoint.scenarios.day.uncertain import DayFutures, Uncertainty, spread_of, uncertain_of
 

@@ -18,8 +18,7 @@ from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network.day import Renewables, Uncertain
 from openpoint.scenarios.day.tables import Day
-from openpoint.scenarios.long_table import Columns, LongTable, load_table
-from openpoint.scenarios.tables import Place
+from openpoint.scenarios.tables import Columns, LongTable, Place, load_table
 
 GROUPS = ("load", "reactive", "solar", "wind")
 LOAD_AT = "load at "

@@ -18,10 +18,9 @@ from dataclasses import replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, States
-from openpoint.search.futures.arrays import ROWS
-from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.model import Alone, FuturesModel, FuturesTask
-from openpoint.search.futures.tree import FuturesTree, Goal, room_for, spread
+from openpoint.search.futures.node import ROWS
+from openpoint.search.futures.tree import FuturesCertificate, FuturesTree, Goal, room_for, spread
 from openpoint.search.infeasibility import NODE, InfeasibilitySearch, infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED

@@ -17,12 +17,11 @@ from openpoint.search.paths.arrays import Paths, PathWork
 from openpoint.search.paths.build import obstacles, paths_of
 from openpoint.verify import paths as checker
 from openpoint.verify.data import read
-from openpoint.verify.graph import Graph
+from openpoint.verify.graph import CLOSED as IS_CLOSED
+from openpoint.verify.graph import FREE, Graph
+from openpoint.verify.graph import OPEN as IS_OPEN
 from openpoint.verify.part_node import PathTable
-from openpoint.verify.path_table import PathNodes, nodes_of
-from openpoint.verify.wires import CLOSED as IS_CLOSED
-from openpoint.verify.wires import FREE
-from openpoint.verify.wires import OPEN as IS_OPEN
+from openpoint.verify.paths import PathNodes, nodes_of
 
 _LOG = logging.getLogger(__name__)
 

@@ -22,8 +22,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats, Indices, Ints, States
 from openpoint.compiled.jit import lean
-from openpoint.search.certificate import Certificate
-from openpoint.search.certificate_lines import Line
+from openpoint.search.certificate import Certificate, Line
 from openpoint.search.kernel.arrays import Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import Counts
 from openpoint.search.kernel.entries import EXHAUSTED, PAUSED
@@ -49,8 +48,7 @@ from openpoint.verify.part_node import (
     places,
     take,
 )
-from openpoint.verify.path_table import PathNodes, nodes_of
-from openpoint.verify.paths import ONE, Swept
+from openpoint.verify.paths import ONE, PathNodes, Swept, nodes_of
 from openpoint.verify.schema import CertificateError
 
 DIGITS = 40

@@ -25,8 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openpoint.arrays import Bools, Floats, Ints
-from openpoint.search.switching.problem import SHARE, Run
-from openpoint.search.switching.relaxation import Mix, Multipliers, Relaxation, Restriction
+from openpoint.search.switching.problem import SHARE, Mix, Multipliers, Relaxation, Restriction, Run
 from openpoint.search.switching.searches import Below, Wanted, no_states
 from openpoint.search.switching.states import KnownStates
 

@@ -3,7 +3,7 @@
 Of one period by its own demand; of several periods that share one state, which serves them all; and of many steps in
 groups. Where no switch moves between periods their values and bounds add up (`openpoint.search.kernel.joint`), which is
 far stronger than searches of their own with prices for their differences: no period can have a branch closed that
-another one has open. Of groups of steps the bound is that of `openpoint.search.futures.groups`: a price counts in every
+another one has open. Of groups of steps the bound is that of `openpoint.search.futures.model`: a price counts in every
 group alike, and their weights add up to 1, so that it is that of the mean loss with the prices once.
 """
 

@@ -9,7 +9,7 @@ every state within the limits of its period. An operation is one opening or one 
 branches is two. The proof is a branch and bound:
 
 1. A node limits the operations at the beginning of some intervals of periods. Its bound is that of
-   `openpoint.search.switching.relaxation`: with multipliers on the branches each period is a topology search of its
+   `openpoint.search.switching.problem`: with multipliers on the branches each period is a topology search of its
    own, with prices of closed branches, and these searches are exact. Periods between which no operation is left are
    searched together (`openpoint.search.switching.searches`). The states that they find are added until the bound
    reaches the best plan, or no state improves it (column generation, `openpoint.search.switching.columns`).
@@ -32,8 +32,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from openpoint.search.switching.columns import ColumnGeneration, ExchangeOnce, exchange_periods
-from openpoint.search.switching.problem import Periods, SinglePeriods, SwitchingOutcome, SwitchingProblem
-from openpoint.search.switching.relaxation import Interval, Mix, Multipliers, Restriction
+from openpoint.search.switching.problem import (
+    Interval,
+    Mix,
+    Multipliers,
+    Periods,
+    Restriction,
+    SinglePeriods,
+    SwitchingOutcome,
+    SwitchingProblem,
+)
 from openpoint.search.switching.states import KnownStates, operations
 from openpoint.search.tree import Queue
 from openpoint.twostage.deadline import Deadline

@@ -19,7 +19,7 @@ from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import listening
 from openpoint.twostage.log import Iteration, Termination
-from openpoint.twostage.workers.apart import Lost, run_apart
+from openpoint.twostage.workers.executors import Lost, run_apart
 from openpoint.twostage.workers.pool import WorkersLostError
 
 

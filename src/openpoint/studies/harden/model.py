@@ -33,8 +33,8 @@ from openpoint.formulations.islands import (
 from openpoint.graph import bridges, components
 from openpoint.network import Network
 from openpoint.network.stations import Stations
-from openpoint.scenarios.ambiguity import DisastersRecipe
 from openpoint.scenarios.disasters import Disasters
+from openpoint.scenarios.futures import DisastersRecipe
 from openpoint.solvers.modelling import cp
 from openpoint.studies.harden import constraints as block
 from openpoint.studies.harden.constraints import Supply, built, scattered

@@ -13,8 +13,8 @@ from openpoint.options import FIRST, option, parts
 from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
-    from openpoint.scenarios.ambiguity import DisastersRecipe
     from openpoint.scenarios.disasters import DisastersLike
+    from openpoint.scenarios.futures import DisastersRecipe
     from openpoint.studies.harden.model import Backup
     from openpoint.twostage.ambiguity import Ambiguity
     from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
@@ -166,7 +166,7 @@ Examples:
         Raises:
             OptionError: it names none.
         """
-        from openpoint.scenarios.ambiguity import read_disasters_ambiguity
+        from openpoint.scenarios.futures import read_disasters_ambiguity
 
         return read_disasters_ambiguity(self.ambiguity) if isinstance(self.ambiguity, str) else self.ambiguity
 

@@ -42,9 +42,8 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import load_blocks
 from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import Termination
-from openpoint.twostage.recourse.compile import template_of
-from openpoint.twostage.recourse.condensed import condensed
-from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
+from openpoint.twostage.recourse.compile import condensed, template_of
+from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
 from openpoint.twostage.workers.pool import never
 
 TOLERANCE_PU = 2.0 * VIOLATION_MIN

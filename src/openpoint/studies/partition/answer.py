@@ -22,7 +22,7 @@ from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.compile import template_of
-from openpoint.twostage.recourse.subproblem import VIOLATION_MIN
+from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.worst_case.separation import LinearRecourse, climb, starting_points
 

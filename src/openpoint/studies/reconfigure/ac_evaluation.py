@@ -1,21 +1,37 @@
-"""The exact evaluation of radial states: AC power flow, many states in many futures at once."""
+"""The exact evaluation of radial states: AC power flow, many states in many futures at once.
+
+Primal heuristics of reconfiguration: radial states to start from, and near a fractional decision.
+
+Warm starts are local optima of branch exchange (Civanlar et al. 1988; Baran and Wu 1989) from the tree nearest to
+today's state and from the tree of least impedance. A fractional decision is rounded to the heaviest spanning tree under
+it (Kruskal 1956), again with noise added.
+
+All radial topologies by exact AC power flow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import final
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, final
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats
-from openpoint.formulations.radiality import Switching
+from openpoint.errors import OptionError
+from openpoint.formulations.radiality import Choices, Switching, heaviest_tree
 from openpoint.network import Network
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.state import Ensemble, ensemble, excesses, is_limited
-from openpoint.twostage.log import Outcome
-from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import ExactEvaluation
+from openpoint.search.enumeration import best_topologies, count_topologies
+from openpoint.search.exchange.pairs import descend, exchanges
+from openpoint.twostage.deadline import Deadline
+from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.program import ExactEvaluation, Objective
+from openpoint.twostage.risk import Regret, Risk
+from openpoint.twostage.uncertainty import Finite
+from openpoint.twostage.workers.pool import never
 
 TRIAL_MOST = 20_000
 """Power flows solved at once: what their voltages take in memory."""
@@ -89,3 +105,216 @@ def states_of(outcome: Outcome) -> Ensemble | None:
     """The AC states that `AcEvaluator.evaluate` handed over with the decision of an outcome; None where it has none."""
     assert outcome.state is None or isinstance(outcome.state, Ensemble)
     return outcome.state
+
+
+RIVAL_ROUNDS = 6
+"""Trees around which exchanges are tried for rivals of the best start."""
+FEW = 3
+"""Futures up to which good states to start from take so little time that nothing stops the search for them."""
+PIECE = 2_000
+"""Power flows between two questions whether to stop."""
+NOISE = 0.3
+"""Most that is added to an entry of a fractional decision before it is rounded again."""
+
+
+@final
+@dataclass
+class TreeHeuristics:
+    """Radial states worth trying, by spanning trees and branch exchange.
+
+    Attributes:
+        choices: what is left to decide. evaluator: of radial states.
+    """
+
+    choices: Choices
+    evaluator: AcEvaluator
+    _starts: list[Floats] = field(default_factory=list, init=False)
+
+    @property
+    def piece(self) -> int:
+        """States between two questions whether to stop."""
+        return max(1, PIECE // len(self.evaluator.demands))
+
+    def warm_starts(self, stop: Callable[[], bool] = never) -> Sequence[Floats]:
+        """The tree nearest to today's state, and where branch exchange leads from it and from least impedance.
+
+        The best comes last. Found once, and kept.
+        """
+        if not self._starts:
+            self._starts.extend(self._exchanged(never if len(self.evaluator.demands) <= FEW else stop))
+        return self._starts
+
+    def least_of_trees(self) -> float:
+        """The least objective value of the trees that exchange starts from; inf where none keeps the limits."""
+        trees = self._starting_trees()
+        return float(self.evaluator.objectives(np.array(trees) > 0.5).min()) if trees else np.inf
+
+    def _exchanged(self, stop: Callable[[], bool]) -> list[Floats]:
+        violations, objectives, found = self.evaluator.violations, self.evaluator.objectives, self._starting_trees()
+        ends = []
+        for start in found[:1] if stop() else found:
+            closed = start > 0.5
+            violation, closed = descend(self.choices, closed, violations, enough=0.0, stop=stop, piece=self.piece)
+            if violation == 0.0:
+                closed = descend(self.choices, closed, objectives, stop=stop, piece=self.piece)[1]
+            ends.append(closed.astype(float))
+            if stop():
+                break
+        best = np.argsort([-objectives(end[None, :] > 0.5)[0] for end in ends], kind="stable")
+        return found[:1] + [ends[k] for k in best]
+
+    def rounded(self, decision: Floats, count: int, stop: Callable[[], bool] = never) -> Iterable[Floats]:
+        """Half of them heaviest trees under the fractional decision, shaken; half the best around the best start."""
+        rng = np.random.default_rng(0)
+        seen: set[bytes] = set()
+        trees = [decision] + [decision + NOISE * rng.random(len(decision)) for _ in range(count // 2)]
+        for tree in [t for weight in trees for t in self._trees(weight)] + self._rivals(count // 2, stop):
+            if (key := tree.tobytes()) not in seen:
+                seen.add(key)
+                yield tree
+
+    def _rivals(self, count: int, stop: Callable[[], bool]) -> list[Floats]:
+        """The best trees that exchanges lead to from the best start, and from the best of those."""
+        if not self._starts:
+            return []
+        value: dict[bytes, float] = {}
+        known: list[Bools] = []
+        asked: set[bytes] = set()
+        around = self._starts[-1] > 0.5
+        for _ in range(RIVAL_ROUNDS):
+            asked.add(around.tobytes())
+            found = exchanges(self.choices, around)
+            found = found[self.evaluator.switching.allowed(found)]
+            found = found[[x.tobytes() not in value for x in found]]
+            for begin in range(0, len(found), self.piece):
+                if stop():
+                    return []
+                some = found[begin : begin + self.piece]
+                value |= {x.tobytes(): float(each) for x, each in zip(some, self.evaluator.objectives(some))}
+                known += list(some)
+            known.sort(key=lambda x: value[x.tobytes()])
+            fresh = [x for x in known if x.tobytes() not in asked and np.isfinite(value[x.tobytes()])]
+            if not fresh:
+                break
+            around = fresh[0]
+        return [x.astype(float) for x in known[:count]]
+
+    def _starting_trees(self) -> list[Floats]:
+        net = self.evaluator.network
+        return self._trees(net.closed.astype(float)) + self._trees(-np.abs(net.z.diagonal()))
+
+    def _trees(self, weight: Floats) -> list[Floats]:
+        """The heaviest tree that keeps the locks and the number of changes, if it does."""
+        tree = heaviest_tree(self.choices, weight)
+        return [tree] if self.evaluator.switching.allowed(tree > 0.5) else []
+
+
+FLOWS = 4_000
+"""Power flows between two looks at the clock."""
+
+
+class SwitchedProgram(Protocol):
+    """What every method needs of a program whose first stage is a radial state; see `RadialProgram`."""
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def must_close(self) -> Bools: ...
+    @property
+    def must_open(self) -> Bools: ...
+    @property
+    def choices(self) -> Choices: ...
+    @property
+    def ac(self) -> AcEvaluator: ...
+
+
+class EnumeratedProgram(SwitchedProgram, Protocol):
+    """What enumeration needs of it, too."""
+
+    @property
+    def risk(self) -> Risk: ...
+    @property
+    def uncertainty(self) -> Finite: ...
+    def evaluate(self, decision: Floats, realisations: Floats, dispatch: None) -> ExactEvaluation:
+        """Exact AC power flow in every future."""
+        ...
+
+
+def best_of_all(program: EnumeratedProgram, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
+    """All topologies by their price; where none has any, by their violation.
+
+    Raises:
+        OptionError: more topologies than `most`, generators to dispatch, or regret.
+    """
+    net = program.network
+    if len(net.generator_names):
+        raise OptionError(
+            "Enumeration cannot dispatch generators; use TopologySearch, or clear their limits to fix them"
+        )
+    if isinstance(program.risk, Regret):
+        raise OptionError("Enumeration does not know what each future would cost alone; use Benders for regret")
+    count = count_topologies(net, locked_closed=program.must_close, locked_open=program.must_open)
+    if count > most:
+        raise OptionError(
+            f"{count:,} radial topologies are too many to enumerate (most {most:,}); use "
+            "TopologySearch, or Benders for many futures"
+        )
+    began, futures = deadline.passed(), program.uncertainty.values
+    best, value, tried = _best(program, program.ac.objectives, deadline)
+    found, decision = math.isfinite(value), best
+    if not found:
+        least, violation, met = _best(program, program.ac.violations, deadline)
+        decision = least if math.isfinite(violation) else None
+        tried = min(tried, met)
+    shown = None if decision is None else decision.astype(float)
+    verdict = None if shown is None else program.evaluate(shown, futures, None)
+    complete, seconds = tried >= count, deadline.passed() - began
+    reason = Termination.OPTIMAL if found else Termination.INFEASIBLE
+    lower = value
+    words = f"{count:,} topologies"
+    if not complete:
+        reason, lower, words = deadline.why, -math.inf, f"{tried:,} of {words}"
+    last = Iteration(1, seconds, lower, value, value, words)
+    if progress is not None:
+        progress(last)
+    return Outcome(
+        reason,
+        shown if found else None,
+        None if verdict is None else verdict.state,
+        lower,
+        value,
+        (last,),
+        seconds,
+        least_violation=None if found else shown,
+        values=verdict.values if found and verdict is not None else None,
+    )
+
+
+def _best(
+    program: EnumeratedProgram, objective: Callable[[Bools], Floats], deadline: Deadline
+) -> tuple[Bools | None, float, int]:
+    """The topology (E) of least objective, its value, and how many were tried.
+
+    Where some were not, the one nearest to today's state is among those that were.
+    """
+    net, tried = program.network, 0
+
+    def counted(closed: Bools) -> Floats:
+        nonlocal tried
+        tried += len(closed)
+        return objective(closed)
+
+    values, best = best_topologies(
+        net,
+        counted,
+        locked_closed=program.must_close,
+        locked_open=program.must_open,
+        chunk=max(1, min(4096, FLOWS // len(program.uncertainty.values))),
+        stop=deadline.over,
+    )
+    found, value = (best[0], float(values[0])) if len(values) else (None, math.inf)
+    if deadline.over():
+        today = heaviest_tree(program.choices, net.closed.astype(float)) > 0.5
+        if (known := float(objective(today[None, :])[0])) < value:
+            found, value = today, known
+    return found, value, tried

@@ -23,20 +23,17 @@ from openpoint.formulations.radiality import Switching, heaviest_tree
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
 from openpoint.search.exchange.pairs import descend
-from openpoint.search.futures.certificate import FuturesCertificate
 from openpoint.search.futures.model import FuturesModel, FuturesTask, Verdicts
 from openpoint.search.futures.search import search_futures
+from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.methods import Log, Searched, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
-from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
-from openpoint.studies.reconfigure.enumeration import SwitchedProgram
-from openpoint.studies.reconfigure.heuristics import PIECE
+from openpoint.studies.reconfigure.ac_evaluation import PIECE, AcEvaluator, SwitchedProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 from openpoint.twostage.methods.solving import WAIT_AND_SEE_SHARE, StoppedError, nothing_yet, wait_and_see_bounds
-from openpoint.twostage.objective import SHARE_TOLERANCE, objective_of
-from openpoint.twostage.program import AnyProgram
+from openpoint.twostage.program import SHARE_TOLERANCE, AnyProgram, objective_of
 from openpoint.twostage.risk import Regret
 from openpoint.verify.asked import Asked
 
@@ -260,7 +257,7 @@ def refuse_uncovered(asked: Asked | None) -> None:
     if not ambiguity:
         raise OptionError(
             "a certificate names its ambiguity by a text such as tv:0.2, and this set has none; make it by a function "
-            "of openpoint.scenarios.ambiguity, or leave the certificate out"
+            "of openpoint.scenarios.futures, or leave the certificate out"
         )
 
 

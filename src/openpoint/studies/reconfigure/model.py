@@ -25,12 +25,10 @@ from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.result import SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.solvers.modelling import cp
-from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator
-from openpoint.studies.reconfigure.heuristics import TreeHeuristics
+from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, TreeHeuristics
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress
-from openpoint.twostage.objective import objective_of
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, FirstStage, PlainRecourse, objective_of
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty
 from openpoint.twostage.workers.pool import never
@@ -39,7 +37,7 @@ if TYPE_CHECKING:  # what many futures and the cone program are made with; a sea
     from openpoint.formulations.distflow import DistFlow
     from openpoint.formulations.flow_ranges import Ranged
     from openpoint.search.futures.model import FuturesModel
-    from openpoint.twostage.recourse.subproblem import Subproblem
+    from openpoint.twostage.recourse.evaluation import Subproblem
     from openpoint.verify.asked import Asked
 
 SHARP = 1e-7
@@ -344,7 +342,7 @@ class RadialProgram(PlainRecourse):
         """The cone program on a tree, compiled when it is first asked."""
         from openpoint.formulations.distflow import voltage_bounds
         from openpoint.formulations.flow_ranges import Ranged, bound_by_narrowing
-        from openpoint.twostage.recourse.subproblem import Subproblem
+        from openpoint.twostage.recourse.evaluation import Subproblem
 
         subproblem: list[Subproblem] = []
 
@@ -370,7 +368,7 @@ class RadialProgram(PlainRecourse):
 
     def enumerated(self, most: int, progress: Progress | None, deadline: Deadline) -> Outcome:
         """The best of all radial states."""
-        from openpoint.studies.reconfigure.enumeration import best_of_all
+        from openpoint.studies.reconfigure.ac_evaluation import best_of_all
 
         return best_of_all(self, most, progress, deadline)
 

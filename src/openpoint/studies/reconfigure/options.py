@@ -17,8 +17,7 @@ from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chos
 if TYPE_CHECKING:
     import os
 
-    from openpoint.scenarios.ambiguity import FuturesRecipe
-    from openpoint.scenarios.futures import FuturesLike
+    from openpoint.scenarios.futures import FuturesLike, FuturesRecipe
     from openpoint.scenarios.year.blocks import BlocksLike
     from openpoint.scenarios.year.read import YearLike
     from openpoint.search.methods import TopologySearch
@@ -257,7 +256,7 @@ Examples:
         Raises:
             OptionError: it names none.
         """
-        from openpoint.scenarios.ambiguity import read_futures_ambiguity
+        from openpoint.scenarios.futures import read_futures_ambiguity
 
         return read_futures_ambiguity(self.ambiguity) if isinstance(self.ambiguity, str) else self.ambiguity
 

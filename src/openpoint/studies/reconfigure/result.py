@@ -69,7 +69,7 @@ class SoftLimits:
 
 @dataclass(frozen=True, slots=True)
 class SwitchGroup:
-    """Branches that are closed and opened together on the way to an answer (`openpoint.studies.reconfigure.savings`).
+    """Branches that are closed and opened together on the way to an answer (`openpoint.studies.reconfigure.answer`).
 
     Attributes:
         to_close, to_open: names of the branches.

@@ -9,8 +9,7 @@ from openpoint.arguments import Names, path_of
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
-from openpoint.scenarios.ambiguity import FuturesRecipe, text_of
-from openpoint.scenarios.futures import FuturesLike, read_futures
+from openpoint.scenarios.futures import FuturesLike, FuturesRecipe, read_futures, text_of
 from openpoint.scenarios.year.read import YearLike, read_year
 from openpoint.studies.shared import split
 from openpoint.twostage.ambiguity import Ambiguity

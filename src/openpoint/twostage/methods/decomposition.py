@@ -29,8 +29,7 @@ from openpoint.twostage.methods.master import Master, Proposal, choose_copies
 from openpoint.twostage.methods.run import CopiesByNeed, Run, Settings
 from openpoint.twostage.methods.solving import solve
 from openpoint.twostage.program import EXACT, AnyProgram
-from openpoint.twostage.recourse.evaluation import Evaluation
-from openpoint.twostage.recourse.subproblem import Response
+from openpoint.twostage.recourse.evaluation import Evaluation, Response
 
 ROUNDING_COUNT = 100
 """Decisions of the rounding heuristic at the root that are evaluated before the first mixed-integer master."""

@@ -25,8 +25,7 @@ from openpoint.twostage.methods.solving import (
     nothing_yet,
     wait_and_see_bounds,
 )
-from openpoint.twostage.objective import Objective, objective_of
-from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, no_good, parts
+from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, Objective, no_good, objective_of, parts
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import Expectation, check_risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain

@@ -30,10 +30,18 @@ from openpoint.arrays import Bools, Floats, Ints
 from openpoint.solvers.base import Answer, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
-from openpoint.twostage.objective import SHARE_TOLERANCE, Objective
-from openpoint.twostage.program import AnyProgram, FirstStage, Goal, SecondStage, no_good, parts
+from openpoint.twostage.program import (
+    SHARE_TOLERANCE,
+    AnyProgram,
+    FirstStage,
+    Goal,
+    Objective,
+    SecondStage,
+    no_good,
+    parts,
+)
 from openpoint.twostage.recourse.compile import Template, compile_model
-from openpoint.twostage.recourse.subproblem import Response
+from openpoint.twostage.recourse.evaluation import Response
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from openpoint.solvers.modelling import cp
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Iteration, Outcome, Progress, Termination
 from openpoint.twostage.methods.run import Learning, Run, Settings
-from openpoint.twostage.objective import objective_of
-from openpoint.twostage.program import AnyProgram
+from openpoint.twostage.program import AnyProgram, objective_of
 from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseEvaluator, RecourseSolver
 from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import Expectation, Regret, check_risk

@@ -20,11 +20,17 @@ from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.twostage.log import SAME
-from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal, RecourseBounds, ReducedProgram, SavingBound
+from openpoint.twostage.program import (
+    AnyProgram,
+    ExactEvaluation,
+    Goal,
+    Objective,
+    RecourseBounds,
+    ReducedProgram,
+    SavingBound,
+)
 from openpoint.twostage.recourse.compile import Template, template_of
-from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
-from openpoint.twostage.recourse.subproblem import Response
+from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, Response, evaluation_of
 from openpoint.twostage.workers.pool import never, remembered
 
 GAP = 1e-6

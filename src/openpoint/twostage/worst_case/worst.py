@@ -24,20 +24,25 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.twostage.ambiguity import all_of
-from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal
+from openpoint.twostage.program import AnyProgram, ExactEvaluation, Goal, Objective
 from openpoint.twostage.recourse.compile import Template
-from openpoint.twostage.recourse.evaluation import Evaluation, Finding, RecourseSolver, evaluation_of
-from openpoint.twostage.recourse.subproblem import VIOLATION_MIN, Response
+from openpoint.twostage.recourse.evaluation import (
+    VIOLATION_MIN,
+    Evaluation,
+    Finding,
+    RecourseSolver,
+    Response,
+    evaluation_of,
+)
 from openpoint.twostage.uncertainty import BLOCK, Box, Budget, Polyhedral, centre, listed_until
 from openpoint.twostage.workers.pool import Workers, never
-from openpoint.twostage.worst_case.affine import worst_by_policy
 from openpoint.twostage.worst_case.separation import (
     DualSeparation,
     EvaluatedRealisation,
     LinearRecourse,
     climb,
     starting_points,
+    worst_by_policy,
 )
 
 STARTS = 8

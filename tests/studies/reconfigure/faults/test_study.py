@@ -20,7 +20,7 @@ from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.faults import search as module
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
 from openpoint.studies.reconfigure.faults.front.report import page
-from openpoint.studies.reconfigure.faults.front.search import Front, FrontSearch
+from openpoint.studies.reconfigure.faults.front.study import Front, FrontSearch
 from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.search import (
     Found,

@@ -23,7 +23,7 @@ from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
 from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare
 from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
-from openpoint.twostage.workers import apart
+from openpoint.twostage.workers import executors as apart
 from tests.cli.desk import tables
 
 ROOT = Path(__file__).parents[4]

@@ -18,9 +18,9 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OpenpointError, OptionError
 from openpoint.network import Network
 from openpoint.powerflow.balanced import solve
-from openpoint.scenarios.ambiguity import demand_moved as transported
-from openpoint.scenarios.ambiguity import demand_within, moved
-from openpoint.scenarios.ambiguity import read_futures_ambiguity as read_ambiguity
+from openpoint.scenarios.futures import demand_moved as transported
+from openpoint.scenarios.futures import demand_within, moved
+from openpoint.scenarios.futures import read_futures_ambiguity as read_ambiguity
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.model import RadialProgram

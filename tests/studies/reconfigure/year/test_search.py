@@ -16,8 +16,7 @@ from openpoint.powerflow import series
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.series import StepDemand
 from openpoint.powerflow.state import excesses, is_limited
-from openpoint.search.futures.groups import group_steps, means
-from openpoint.search.futures.model import FuturesTask
+from openpoint.search.futures.model import FuturesTask, group_steps, means
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.many_futures import first_states, task_of
 from openpoint.studies.reconfigure.model import RadialProgram

@@ -19,8 +19,7 @@ from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import improved
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DispatchState
-from openpoint.twostage.objective import Objective
-from openpoint.twostage.program import ExactEvaluation
+from openpoint.twostage.program import ExactEvaluation, Objective
 
 # What a decision costs whatever flows: changes of switches, moves of devices, generators that are on.
 

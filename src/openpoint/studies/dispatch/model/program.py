@@ -41,8 +41,7 @@ from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
 from openpoint.studies.reconfigure.model import RadialProgram, as_demand, as_realisation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.objective import objective_of
-from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
+from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse, objective_of
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty, centre
 from openpoint.twostage.workers.pool import never

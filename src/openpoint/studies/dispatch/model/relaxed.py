@@ -17,7 +17,7 @@ from openpoint.search.dispatch import Threshold
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.twostage.program import FirstStage, PlainProgram, SecondStage
-from openpoint.twostage.recourse.subproblem import Subproblem
+from openpoint.twostage.recourse.evaluation import Subproblem
 from openpoint.twostage.risk import Expectation, Risk
 from openpoint.twostage.uncertainty import Certain, Uncertainty
 

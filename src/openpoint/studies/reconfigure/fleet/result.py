@@ -75,7 +75,7 @@ class FleetResult(Result):
         out: the folder. rows: what is known of each grid, in the order asked.
         method: the method that was named, or that each grid has its own.
         workers: processes. seconds: of the run, in wall time.
-        ranked: the groups of switchings of all grids (`openpoint.studies.reconfigure.savings`), those that save
+        ranked: the groups of switchings of all grids (`openpoint.studies.reconfigure.answer`), those that save
             most per operation first, and which of them are chosen.
         worth: what losses are worth, where that was given.
         interrupted: whether Ctrl-C ended the run; the grids that it did not come to are `not run`.

@@ -35,8 +35,7 @@ from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.interrupt import Interrupt, listening
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.workers.apart import Lost, run_apart
-from openpoint.twostage.workers.executors import InProcess
+from openpoint.twostage.workers.executors import InProcess, Lost, run_apart
 
 FleetProgress = Callable[[FleetRow, int, int], None]
 """Called with every grid that is finished: its row, how many are, and how many there are."""

@@ -27,8 +27,7 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.ambiguity import tail_of
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.program import Goal
-from openpoint.twostage.recourse.evaluation import RecourseSolver
-from openpoint.twostage.recourse.subproblem import Response
+from openpoint.twostage.recourse.evaluation import RecourseSolver, Response
 from openpoint.twostage.workers.executors import Choice, InProcess
 from openpoint.twostage.workers.pool import Workers, WorkersLostError
 

@@ -17,8 +17,7 @@ from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import finite
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.ambiguity import FuturesRecipe, name_of, text_of
-from openpoint.scenarios.futures import Futures, read_futures
+from openpoint.scenarios.futures import Futures, FuturesRecipe, name_of, read_futures, text_of
 from openpoint.search.exchange.pairs import descend
 from openpoint.search.methods import Enumeration, TopologySearch
 from openpoint.studies.accepted import refuse

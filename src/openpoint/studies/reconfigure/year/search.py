@@ -1,6 +1,6 @@
 """Topology search for a year: groups of steps bound it, and every state is evaluated by the power flow of all steps.
 
-The bound is that of `openpoint.search.futures.groups`. Steps whose limits break first are groups of their own: the
+The bound is that of `openpoint.search.futures.model`. Steps whose limits break first are groups of their own: the
 heaviest one, and the worst of the states that the search begins with. Where a state is met that breaks limits in
 another step, this step is looked at first from then on, so that most of such states take a few power flows only.
 """
@@ -20,9 +20,8 @@ from openpoint.network.stations import Stations
 from openpoint.powerflow.series import SeriesFlows, StepDemand, series_until, solve_series
 from openpoint.powerflow.state import is_limited
 from openpoint.search.certificate import put_aside
-from openpoint.search.futures.certificate import FuturesCertificate
-from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
-from openpoint.search.futures.model import Span, Verdicts
+from openpoint.search.futures.model import Span, Verdicts, coordinates, group_steps, loss_form, means
+from openpoint.search.futures.tree import FuturesCertificate
 from openpoint.search.methods import Log, TopologySearch
 from openpoint.search.result import SearchResult
 from openpoint.studies.reconfigure.many_futures import (

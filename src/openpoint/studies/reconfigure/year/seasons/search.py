@@ -3,7 +3,7 @@
 The blocks of a year as periods of switching: exact energies, estimates of them, and searches with a bound.
 
 The value of a state in a block is its mean loss in all steps of the block, by exact AC power flow, times the share of
-the block in the hours of the year. Its bound is that of groups of the steps (`openpoint.search.futures.groups`), for
+the block in the hours of the year. Its bound is that of groups of the steps (`openpoint.search.futures.model`), for
 several blocks that share one state that of groups of all their steps.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from openpoint.arrays import Bools, Floats
 from openpoint.powerflow.state import is_limited
 from openpoint.scenarios.year.blocks import Blocks
-from openpoint.search.futures.groups import coordinates, group_steps, loss_form, means
+from openpoint.search.futures.model import coordinates, group_steps, loss_form, means
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.problem import BestOfRun, Run, SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.searches import Below, GroupedSearch, Wanted
