@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 import openpoint
 from tests.web.conftest import TOKEN
@@ -38,20 +40,27 @@ class Served:
         environment = {**os.environ, "OPENPOINT_TOKEN": TOKEN}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        self.port = int(self.address.split(":")[2].partition("/")[0])
+        self.port = int(self.process.stdout.readline().split(":")[2].partition("/")[0])
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=60)
 
-    def ask(self, path: str, body: object = None) -> dict[str, object]:
+    def at(self, path: str) -> str:
+        """The address of a path."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def ask(self, path: str, body: object = None) -> Any:
         """What REST answers."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
-        with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", data, headers)) as response:
-            found: dict[str, object] = json.load(response)
-        return found
+        with urlopen(Request(self.at(path), data, headers)) as response:
+            return json.load(response)
+
+    def follow(self, run: str) -> None:
+        """Wait until a run has ended."""
+        with urlopen(Request(self.at(f"/api/runs/{run}/events"), headers={"authorization": f"Bearer {TOKEN}"})) as told:
+            told.read()
 
 
 @pytest.fixture(scope="module")
@@ -71,42 +80,68 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def opens(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens windows; at the end none of them has said an error or asked another host."""
-    wrong: list[str] = []
-    contexts = []
+class Windows:
+    """Windows on a server, of one person for each width; none of them may say an error or ask another host."""
 
-    def opened(width: int = 1300, *, is_in: bool = True) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": 850}, accept_downloads=True))
-        page = contexts[-1].new_page()
+    def __init__(self, served: Served, browser: Browser) -> None:
+        self.served, self.browser = served, browser
+        self.people: dict[int, BrowserContext] = {}
+        self.wrong: list[str] = []
+
+    def __call__(self, path: str = "/", width: int = 1300) -> Page:
+        """A window at a path, in which the token has let its person in."""
+        if width not in self.people:
+            self.people[width] = self.browser.new_context(viewport={"width": width, "height": 850})
+        page = self.people[width].new_page()
         page.set_default_timeout(PATIENT_MS)
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        if is_in:
-            page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda asked: None if is_own(asked.url) else wrong.append(asked.url))
-            page.goto(served.address)
+        page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
+        page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", lambda asked: None if self._is_own(asked.url) else self.wrong.append(asked.url))
+        page.goto(self.served.at(f"{path}?token={TOKEN}"))
         return page
 
-    def is_own(address: str) -> bool:
-        return address.startswith((f"http://127.0.0.1:{served.port}/", "data:", "blob:"))
+    def path(self, page: Page) -> str:
+        """Where a window is."""
+        return page.url.removeprefix(self.served.at(""))
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    def close(self) -> None:
+        """Close them all."""
+        for page in [page for person in self.people.values() for page in person.pages]:
+            page.close()
+
+    def _is_own(self, address: str) -> bool:
+        return address.startswith((self.served.at("/"), "data:", "blob:"))
 
 
-def test_a_file_is_opened_a_branch_is_locked_and_the_answer_taken_home(
-    opens: Callable[..., Page], tmp_path: Path
-) -> None:
-    folder = tmp_path / "grid"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def windows(served: Served, browser: Browser) -> Windows:
+    return Windows(served, browser)
+
+
+@pytest.fixture
+def opens(windows: Windows) -> Iterator[Windows]:
+    yield windows
+    windows.close()
+    assert windows.wrong == []
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid in one file, whose names are markup."""
+    folder = tmp_path_factory.mktemp("tables")
     for name, text in GRID.items():
         (folder / name).write_text(text, encoding="utf-8")
-    page = opens()
-    page.locator("input[type=file]").first.set_input_files(sorted(folder.iterdir()))
+    book = folder.with_suffix(".xlsx")
+    openpoint.write(openpoint.read(folder), book)
+    return book
+
+
+@pytest.fixture(scope="module")
+def locked(windows: Windows, book: Path) -> str:
+    """A file opened, a branch locked by a click, and the question asked: the path of the answer."""
+    page = windows()
+    page.locator("input[type=file]").first.set_input_files(book)
     page.get_by_text(MARKUP).first.wait_for()
     page.get_by_role("link", name="reconfigure", exact=True).click()
     frame = page.frame_locator("#canvas")
@@ -120,17 +155,42 @@ def test_a_file_is_opened_a_branch_is_locked_and_the_answer_taken_home(
     page.locator(".q-chip").get_by_text("2", exact=True).wait_for()
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("heading", name="Take home").wait_for()
+    return windows.path(page)
+
+
+def test_a_branch_that_was_locked_by_a_click_is_open_in_the_answer(opens: Windows, locked: str, book: Path) -> None:
+    page = opens(locked)
     page.frame_locator("#answer").get_by_text("Proven optimal").first.wait_for()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="result.json").click()
-    download.value.save_as(tmp_path / "result.json")
-    found = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    found = opens.served.ask(f"/api{locked}/result")
     assert found["open_branches"] == ["2"]
-    assert found["loss_kw"] == openpoint.reconfigure(folder, locked_open="2").loss_kw
+    assert found["loss_kw"] == openpoint.reconfigure(book, locked_open="2").loss_kw
 
 
-def test_the_keyboard_suffices_on_a_narrow_screen(opens: Callable[..., Page]) -> None:
-    page = opens(390)
+def test_the_answer_is_taken_home_and_read_again(opens: Windows, locked: str, book: Path, tmp_path: Path) -> None:
+    page = opens(locked)
+    with page.expect_download() as download:
+        page.get_by_role("listitem").get_by_role("link", name=book.name).click()
+    own = tmp_path / "with_the_answer.xlsx"
+    download.value.save_as(own)
+    assert openpoint.read(own).branches().filter(closed=False)["name"].to_list() == ["2"]
+    page.get_by_role("link", name="openpoint", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(own)
+    page.get_by_role("heading", name=own.name).wait_for()
+    page.get_by_text("1: 2", exact=True).wait_for()  # what is open today
+
+
+def test_a_faulty_file_is_told_and_nothing_is_asked_about_it(opens: Windows, tmp_path: Path) -> None:
+    for name, text in {**GRID, "loads.csv": f"name,bus,p_kw\n{MARKUP},b,much\nm,nowhere,1\n"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    page = opens()
+    page.locator("input[type=file]").first.set_input_files(sorted(tmp_path.iterdir()))
+    page.get_by_text("The grid has faults").wait_for()
+    page.get_by_text("'much'").first.wait_for()
+    assert page.get_by_role("heading", name="Ask").count() == 0
+
+
+def test_the_keyboard_suffices_on_a_narrow_screen(opens: Windows) -> None:
+    page = opens(width=390)
 
     def to(role: str, name: str) -> None:
         """Tab until it has the focus."""
@@ -155,23 +215,60 @@ def test_the_keyboard_suffices_on_a_narrow_screen(opens: Callable[..., Page]) ->
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_restart_keeps_the_best_answer_and_a_stranger_sees_nothing(
-    served: Served, opens: Callable[..., Page]
-) -> None:
-    asked = {"study": "reconfigure", "grid": "mantovani136", "method": "benders", "time_limit_s": 300.0}
-    run = served.ask("/api/runs", asked)["run"]
-    address = f"http://127.0.0.1:{served.port}/runs/{run}"
+def test_answers_are_compared(opens: Windows, locked: str) -> None:
+    """What is open in one of them alone stands in a row."""
+    first = next(each for each in opens.served.ask("/api/runs") if locked.endswith(each["run"]))
+    run = opens.served.ask("/api/runs", {"study": "reconfigure", "grid": first["grid"], "locked_open": ["3"]})["run"]
+    opens.served.follow(run)
     page = opens()
-    page.goto(address)
+    for box in page.get_by_label(f"compare reconfigure of {first['name']}").all():
+        box.click()
+    page.get_by_role("button", name="Compare what is ticked").click()
+    rows = page.get_by_role("row")
+    rows.filter(has_text=re.compile("^2openclosed$|^2closedopen$")).wait_for()
+    rows.filter(has_text=re.compile("^3openclosed$|^3closedopen$")).wait_for()
+
+
+@pytest.fixture
+def going(served: Served, opens: Windows) -> Page:
+    """A window with a run that goes on until it is stopped."""
+    asked = {"study": "reconfigure", "grid": "mantovani136", "method": "benders", "time_limit_s": 300.0}
+    page = opens(f"/runs/{served.ask('/api/runs', asked)['run']}")
     page.get_by_text("upper bound").first.wait_for()
-    page.context.close()  # a window that is open says on its console that nobody answers
+    return page
+
+
+def test_a_stop_keeps_the_best_answer_and_two_windows_see_it(opens: Windows, going: Page) -> None:
+    pages = going, opens(opens.path(going), 390)
+    going.get_by_role("button", name="Stop, and keep the best answer").click()
+    for page in pages:
+        page.get_by_text("interrupted by Ctrl-C or SIGTERM").first.wait_for()
+        page.frame_locator("#answer").get_by_text("Stopped early").first.wait_for()
+
+
+def test_a_restart_keeps_the_best_answer(served: Served, opens: Windows, going: Page) -> None:
+    path = opens.path(going)
+    opens.close()  # a window that is open says on its console that nobody answers
     served.end()
     served.begin()
-    stranger = opens(is_in=False)
-    answer = stranger.goto(address)
-    assert answer is not None
-    assert answer.status == 401
-    again = opens()
-    again.goto(address)
-    again.get_by_text("interrupted by Ctrl-C or SIGTERM").first.wait_for()
-    again.frame_locator("#answer").get_by_text("Stopped early").first.wait_for()
+    page = opens(path)
+    page.get_by_text("interrupted by Ctrl-C or SIGTERM").first.wait_for()
+    page.frame_locator("#answer").get_by_text("Stopped early").first.wait_for()
+
+
+def test_a_stranger_sees_nothing(served: Served, browser: Browser) -> None:
+    person = browser.new_context()
+    for path in ("/", "/compare", "/assets/pages.js", "/api/runs"):
+        answer = person.new_page().goto(served.at(path))
+        assert answer is not None
+        assert answer.status == 401
+    person.close()
+
+
+def test_what_one_window_deletes_the_other_is_told_to_be_gone(opens: Windows, locked: str) -> None:
+    one, other = opens(locked), opens(width=390)
+    for name in ("Delete this run with its files …", "Delete"):
+        one.get_by_role("button", name=name, exact=True).click()
+    one.get_by_role("heading", name="Open a grid").wait_for()
+    other.get_by_role("link", name="reconfigure of", exact=False).last.click()
+    other.get_by_text("there is no run").wait_for()

@@ -25,7 +25,7 @@ def page(title: str, *way: tuple[str, str]) -> Iterator[Any]:
         link("openpoint", "/")
         for text, address in way:
             link(text, address)
-    with ui.element("main"):
+    with ui.element("div").classes("main"):  # the page of the library is `main` itself
         heading(1, title)
         with ui.element("div").classes("content") as content:
             yield content
