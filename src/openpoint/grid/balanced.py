@@ -184,7 +184,8 @@ def _bank(members: list[_Row]) -> _Row:
     found["s_max_kva"] = None if None in ratings else sum(ratings)
     turns = [row["tap_pos"] - row["tap_neutral"] for row in members]
     found["tap_pos"] = members[0]["tap_neutral"] + round(sum(turns) / count)
-    return found
+    bands = {c: [row[c] for row in members] for c in ("v_hold_min_pu", "v_hold_max_pu")}
+    return found | {c: None if None in band else sum(band) / count for c, band in bands.items()}
 
 
 def _means(values: list[list[float]]) -> list[float]:

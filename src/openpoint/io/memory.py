@@ -24,7 +24,7 @@ from openpoint.io import pgm as pgm
 from openpoint.io import pgm as pgm_states
 from openpoint.io.pandapower import read as pandapower
 from openpoint.io.pandapower import states as pandapower_states
-from openpoint.io.pandapower.profiles import made_controls, with_times
+from openpoint.io.pandapower.profiles import made_controls, take_band, with_times
 from openpoint.io.pandapower.reading import Net, net_from_text
 from openpoint.io.switch_states import Change, refuse_difference
 
@@ -167,7 +167,8 @@ def _add_controllers(table: Any, frames: Mapping[Any, Any], made: Net) -> None:
             made.series[name] = partial(_polars, frame)
             found = made_controls(name, {key: _plain(value) for key, value in vars(controller).items()})
         made.controls += found
-        made.uncontrolled += not found
+        of = {key: _plain(value) for key, value in vars(controller).items()}
+        made.uncontrolled += not (found or take_band(made, {"_class": type(controller).__name__, "_object": of}))
 
 
 def _frame_of(controller: Any) -> Any:

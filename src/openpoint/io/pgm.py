@@ -33,6 +33,8 @@ _BRANCHES = ("line", "link", "generic_branch", "transformer")
 _MOST_WHOLE = 1_000_000
 _ENDS = ("node", "from_node", "to_node")
 
+_REGULATOR, _SET = "transformer_tap_regulator", ("u_set", "u_band")
+
 
 def is_input(text: str) -> bool:
     """Whether a text is input data of power-grid-model."""
@@ -124,10 +126,10 @@ class _Reading:
                 self.faults.append(
                     Problem(component, ", ".join(ids[:10]), "", message, "Replace them by balanced ones")
                 )
-        if self.rows("transformer_tap_regulator"):
-            message = "tap regulators are not modelled; taps stay where they are"
+        if self.rows(_REGULATOR):
+            message = "taps stay where they are but after faults (secure), where those at the from side follow"
             remedy = "Give today's tap_pos"
-            self.notes.append(Problem("transformer_tap_regulator", "", "", message, remedy, "warning", True))
+            self.notes.append(Problem(_REGULATOR, "", "", message, remedy, "warning", True))
         for row in self.rows("node"):
             self.kv[row["id"]] = self.positive("node", row, "u_rated") / 1e3
             self.add("buses", name=str(row["id"]), vn_kv=self.kv[row["id"]])
@@ -282,7 +284,20 @@ class _Reading:
             "tap_min": min(low, high),
             "tap_max": max(low, high),
             "tap_step_percent": step if high >= low else -step,
+            **({} if row.get("tap_side") == 1 else self._band(row)),
         }
+
+    def _band(self, row: Row) -> Row:
+        """The columns of the voltage that a regulator holds by the taps of a transformer; none where there is none."""
+        for each in self.rows(_REGULATOR):
+            if each.get("regulated_object") != row["id"] or not self.flag(_REGULATOR, each, "status"):
+                continue
+            if any(each.get(f"line_drop_compensation_{part}") for part in "rx"):
+                continue
+            side = "to" if each.get("control_side") == 1 else "from"
+            v, band = (self.number(_REGULATOR, each, key) / 1e3 / self.kv[row[f"{side}_node"]] for key in _SET)
+            return {"hold_side": side, "v_hold_min_pu": v - 0.5 * band, "v_hold_max_pu": v + 0.5 * band}
+        return {}
 
     def _source(self, row: Row) -> None:
         name, kv = f"source {row['id']}", self.kv[row["node"]]

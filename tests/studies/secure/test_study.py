@@ -117,7 +117,8 @@ def test_that_taps_stay_is_said_where_a_voltage_is_what_no_tie_keeps() -> None:
     low, kept, stiff = (openpoint.secure(each) for each in (station(0.95, **taps), station(0.8, **taps), station(0.95)))
     assert low.counts["limits"] > kept.counts["limits"] == 0
     assert any(
-        note.startswith(f"after {low.counts['limits']} faults") and note.endswith("then: T") for note in low.notes
+        note.startswith(f"after {low.counts['limits']} faults") and note.endswith("lets them follow: T")
+        for note in low.notes
     )
     assert "taps stay where they are" in kept.rules
     assert not any("taps" in text for text in (*kept.notes, *stiff.notes, stiff.rules))

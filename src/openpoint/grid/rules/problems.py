@@ -28,7 +28,7 @@ _WORDS = (
     ("lines", "open_end", ("both", "from", "to")),
     ("lines", "switch_ends", ("", "both", "from", "to", "none")),
     ("transformers", "connection", WINDINGS),
-    ("transformers", "tap_side", ("from", "to")),
+    *(("transformers", column, ("from", "to")) for column in ("tap_side", "hold_side")),
     ("loads", "connection", ("wye", "delta")),
     ("loads", "model", ("power", "current", "impedance", "cvr")),
     ("generators", "connection", ("wye", "delta")),

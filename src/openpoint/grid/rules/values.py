@@ -112,6 +112,15 @@ RULES = (
         "Correct the position or the range",
     ),
     Rule("transformers", "tap_step_percent", _STEP <= 0, _LESS_TAP, "Correct the tap position or the step"),
+    positive("transformers", "v_hold_min_pu"),
+    Rule(
+        "transformers",
+        "v_hold_min_pu",
+        (pl.col("v_hold_min_pu") >= pl.col("v_hold_max_pu"))
+        | (pl.col("v_hold_min_pu").is_null() != pl.col("v_hold_max_pu").is_null()),
+        "a voltage to hold is a band from v_hold_min_pu up to v_hold_max_pu",
+        "Give both, the first below the second, or neither",
+    ),
     positive("sources", "v_pu"),
     Rule(
         "loads",

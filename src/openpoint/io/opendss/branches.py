@@ -189,6 +189,8 @@ def read_transformer(reading: Reading, element: str) -> None:
     if side == "to" and not idle:  # with the ratio at the from side the impedance does not move with the tap
         side = "from"
         fr, to, shift, connection = to, fr, -shift, "-".join(reversed(connection.split("-")))
+    if side == "to":
+        changer = {key: value for key, value in changer.items() if "hold" not in key}
     # OpenDSS counts per unit on the turns in use.
     z_base = (to.kv * to.tap) ** 2 * 1000.0 / kva * (1.0 if n == 1 else n / 3.0)
     line_to_line = math.sqrt(3.0) if n == 1 and connection == "wye-wye" else 1.0
@@ -249,12 +251,21 @@ def _connected(reading: Reading, element: str, fr: Winding, to: Winding, n: int)
     return "".join(LETTER[node] for node in phases), connection
 
 
+def _band(reading: Reading, element: str, number: int, winding: Winding) -> dict[str, Any]:
+    """The columns of the voltage that a regulator holds at the winding whose taps it moves, which is the from side."""
+    volts = reading.controlled[element, number]
+    across = winding.is_delta or (len(set(winding.nodes)) == 2 and 0 not in winding.nodes)
+    kv = reading.bus_kv[winding.bus] if across else reading.phase_kv(winding.bus)
+    keys = "v_hold_min_pu", "v_hold_max_pu"
+    return {"hold_side": "from", **{key: v / 1000.0 / kv for key, v in zip(keys, volts)}} if volts else {}
+
+
 def _changer(reading: Reading, element: str, fr: Winding, to: Winding) -> tuple[str, dict[str, Any]]:
     """Winding (from or to) of the tap changer and its columns; none where no winding has one that matters."""
     for side, winding, number in (("to", to, 2), ("from", fr, 1)):
         if (element, number) in reading.controlled and (columns := winding.changer()):
-            return side, columns
-    for side, winding in (("to", to), ("from", fr)):
+            return side, columns | _band(reading, element, number, winding)
+    for side, winding in (("to", to), ("from", fr)):  # what no regulator moves
         if abs(winding.tap - 1.0) > TAP_ACCURACY and (columns := winding.changer()):
             return side, columns | {"controllable": False}
     return "", {}

@@ -35,7 +35,7 @@ _READERS: dict[str, Callable[[Reading, str], None]] = {
 }
 # Kinds of controls that act by themselves, and what keeps the state that they set.
 _CONTROLS = {
-    "regcontrol": "taps",
+    "regcontrol": "taps, but after faults (secure),",
     "capcontrol": "capacitor steps",
     "relay": "switches",
     "recloser": "switches",
@@ -197,7 +197,7 @@ def _controls(reading: Reading, elements: list[str]) -> None:
             by_kind.setdefault(kind, []).append(element)
         if kind == "regcontrol":
             transformer = reading.text("transformer").lower().removeprefix("transformer.")
-            reading.controlled.add((f"transformer.{transformer}", int(reading.value("winding"))))
+            reading.controlled[f"transformer.{transformer}", int(reading.value("winding"))] = _band_v(reading)
         elif kind in _SWITCHING:
             key = "switchedobj"
             reading.switchable.add(reading.text(key).lower())
@@ -206,6 +206,15 @@ def _controls(reading: Reading, elements: list[str]) -> None:
     for kind, members in by_kind.items():
         message = f"{_CONTROLS[kind]} stay as they stand today, {in_words(members)} is not modelled"
         reading.note("", message, "Set them for other loads yourself", changes_figures=True)
+
+
+def _band_v(reading: Reading) -> tuple[float, float] | None:
+    """The voltages, V, that the active regulator holds at the winding itself; None where it holds them elsewhere."""
+    elsewhere = reading.text("bus") or any(reading.value(key) for key in ("r", "x"))
+    if elsewhere or int(reading.value("tapwinding")) != int(reading.value("winding")):
+        return None
+    ratio, v, band = (reading.value(key) for key in ("ptratio", "vreg", "band"))
+    return ratio * (v - 0.5 * band), ratio * (v + 0.5 * band)
 
 
 def _shape_note(reading: Reading) -> None:

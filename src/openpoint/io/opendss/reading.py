@@ -20,7 +20,7 @@ class Reading:
 
     Elements are called `class.name`, as in OpenDSS; rows take the name alone where it is given once in its table.
     `switchable` are elements with a switch, `commanded` those where it is a SwtControl, `controlled` windings with a
-    regulator.
+    regulator, and the voltages, V, that it holds at them.
     """
 
     engine: Any
@@ -32,7 +32,7 @@ class Reading:
     bus_phases: dict[str, str] = field(default_factory=dict)
     switchable: set[str] = field(default_factory=set)
     commanded: set[str] = field(default_factory=set)
-    controlled: set[tuple[str, int]] = field(default_factory=set)
+    controlled: dict[tuple[str, int], tuple[float, float] | None] = field(default_factory=dict)
     bent: list[str] = field(default_factory=list)  # loads whose power follows the voltage to an odd power
     often: Counter[tuple[str, str]] = field(default_factory=Counter)
 

@@ -71,7 +71,7 @@ def controls_of(net: Net) -> None:
             continue
         found = _control(given, row, known, net) if isinstance(given, Mapping) else []
         net.controls += found
-        net.uncontrolled += not found
+        net.uncontrolled += not (found or (isinstance(given, Mapping) and take_band(net, given)))
 
 
 def _columns(table: Any) -> list[str]:
@@ -80,11 +80,9 @@ def _columns(table: Any) -> list[str]:
 
 def _control(given: Mapping[str, Any], row: Row, known: dict[str, str], net: Net) -> list[Control]:
     """What a controller sets; nothing where it is no ConstControl of powers with a table."""
-    inner, source = given.get("_object"), None
-    if given.get("_class") == "ConstControl":
-        inner = json.loads(inner) if isinstance(inner, str) else inner
-        source = inner.get("data_source") if isinstance(inner, dict) else None
-    if not isinstance(inner, dict) or not isinstance(source, dict) or source.get("_class") != "DFData":
+    inner = _attributes(given) if given.get("_class") == "ConstControl" else {}
+    source = inner.get("data_source")
+    if not isinstance(source, dict) or source.get("_class") != "DFData":
         return []
     data = source.get("_object")
     data = json.loads(data) if isinstance(data, str) else data
@@ -95,6 +93,27 @@ def _control(given: Mapping[str, Any], row: Row, known: dict[str, str], net: Net
     name = known.setdefault(json.dumps(frame), f"controller {row['index']}")
     net.series.setdefault(name, frame)
     return made_controls(name, inner)
+
+
+def _attributes(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes of a controller."""
+    inner = given.get("_object")
+    inner = json.loads(inner) if isinstance(inner, str) else inner
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def take_band(net: Net, given: Mapping[str, Any]) -> bool:
+    """Take the voltages that a DiscreteTapControl of transformers holds; whether it is one."""
+    of = _attributes(given) if given.get("_class") == "DiscreteTapControl" else {}
+    low, high, indices = of.get("vm_lower_pu"), of.get("vm_upper_pu"), of.get("element_index")
+    if isinstance(indices, Mapping):  # an array of numpy, as pandapower writes it
+        indices = indices.get("_object")
+    indices = list(indices) if isinstance(indices, (list, tuple)) else [indices]
+    numbers = all(isinstance(value, (int, float)) for value in (low, high))
+    if of.get("element") != "trafo" or not numbers or not all(isinstance(i, int) for i in indices):
+        return False
+    net.bands |= dict.fromkeys(indices, (str(of.get("side")), low, high))
+    return True
 
 
 def made_controls(table: str, of: Mapping[str, Any]) -> list[Control]:

@@ -38,13 +38,15 @@ class Net:
         tables: rows by table; each row also holds its `index`. Only tables asked for or not empty.
         values: the plain values beside the tables (`f_hz`, `name`, …).
         series: tables of profiles by name, as `openpoint.io.pandapower.profiles` reads them.
-        controls: what sets powers by them. uncontrolled: number of controllers that set something else.
+        controls: what sets powers by them. bands: side and voltages, pu, that tap changers hold, by index of their
+            transformer. uncontrolled: number of controllers that set something else.
     """
 
     tables: dict[str, list[Row]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     series: dict[str, Any] = field(default_factory=dict)
     controls: list[Any] = field(default_factory=list)
+    bands: dict[int, tuple[str, Any, Any]] = field(default_factory=dict)
     uncontrolled: int = 0
 
     def rows(self, table: str) -> list[Row]:

@@ -103,6 +103,7 @@ def read_transformer(
         b_us=y.imag * 1e6,
         shift_degree=reading.number(table, row, "shift_degree", 0.0),
         **tap,
+        **_band(reading, table, row, tap),
         closed=state["closed"],
     )
 
@@ -181,6 +182,18 @@ def _tap(reading: Reading, table: str, row: Row) -> Row:
         "tap_step_percent": reading.number(table, row, "tap_step_percent", 0.0),
         "controllable": truth(row.get("oltc"), instead=False) or not _tells_on_load(reading),
     }
+
+
+def _band(reading: Reading, table: str, row: Row, tap: Row) -> Row:
+    """The columns of the voltage that its tap changer holds; none where it holds none."""
+    side, low, high = reading.net.bands.get(row["index"], ("", None, None)) if table == "trafo" else ("", None, None)
+    if side not in ("hv", "lv") or not tap:
+        return {}
+    if tap["tap_side"] == "to":
+        message = "its tap changer holds a voltage from the low-voltage side, where the impedance moves with the tap"
+        reading.note(table, row, "tap_side", message, "It stays after faults; give tap_side hv to let it follow")
+        return {}
+    return {"hold_side": "from" if side == "hv" else "to", "v_hold_min_pu": low, "v_hold_max_pu": high}
 
 
 def _tells_on_load(reading: Reading) -> bool:

@@ -29,6 +29,7 @@ from openpoint.studies.secure.model.indices import (
 )
 from openpoint.studies.secure.model.states import Figures, closed_ties
 from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
+from openpoint.studies.secure.model.taps import TapControls
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 from openpoint.studies.secure.schema import SECURE
@@ -43,10 +44,12 @@ class Evaluated:
 
     Attributes:
         faults, restored, switched: of one state, in the same order. load_kw, customers: (N) of each bus; None where
-            the number of customers is unknown. rates: (E) faults a year. times: what they do in a year.
+            the number of customers is unknown. controls: tap changers that hold a voltage. rates: (E) faults a year.
+        times: what they do in a year.
     """
 
     network: Network
+    controls: TapControls
     faults: Sequence[Fault]
     restored: Sequence[Restoration]
     switched: Sequence[Switching]
@@ -77,6 +80,7 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
             "to_open": join_names(network.branch_names[e] for e in fault.opened),
             "to_close": join_names(network.branch_names[e] for e in ties),
             "then_open": join_names(network.branch_names[e] for e in then),
+            "taps": "" if shown is None else evaluated.controls.in_words(shown.taps),
             "v_min_pu": None if shown is None else c.finite(shown.figures.v_min),
             "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading),
             "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest.figures),
@@ -155,6 +159,8 @@ def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers:
 def _limit(network: Network, state: Figures) -> str:
     """What breaks its limit most in a state after a fault."""
     kind, number = state.worst
+    if kind == "tap changers":
+        return "tap changers hunt: their bands are narrower than their steps"
     if kind == "no power flow":
         return "no power flow: the voltage collapses"
     if kind == "current":
@@ -192,6 +198,8 @@ def answer(
     grid: Grid,
     network: Network,
     state: AcState,
+    controls: TapControls,
+    told: tuple[str, ...],
     broken: tuple[Violation, ...],
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
@@ -203,7 +211,8 @@ def answer(
     """The result of a grid in the state asked about.
 
     Args:
-        network: with the limits of an emergency. state: without a fault. broken: limits of planning that it breaks.
+        network: with the limits of an emergency. state: without a fault. controls: tap changers
+            that hold a voltage. told: notes on them. broken: limits of planning that the state breaks.
     """
     customers = customers_of(network, data)
     known = bool(data.customers.height)
@@ -220,7 +229,9 @@ def answer(
             customers=customers,
             load_kw=load_kw,
         )
-    figures = Evaluated(network, faults, restored, switched, load_kw, customers if known else None, rates, times)
+    figures = Evaluated(
+        network, controls, faults, restored, switched, load_kw, customers if known else None, rates, times
+    )
     asked = np.concatenate([fault.branches for fault in faults]) if faults else np.zeros(0, dtype=np.int64)
     saifi, saidi = _indices(times, customers) if known else (None, None)
     in_emergency = states.violations(network, ac_state(network, network.closed))
@@ -240,11 +251,12 @@ def answer(
         buses=bus_table(state, figures),
         broken=broken,
         beyond_ties=options.beyond_ties,
-        rules=_rules(options, grid),
+        rules=_rules(options, grid, controls),
         notes=(
             *grid.figure_notes,
+            *told,
             *_untried(grid, table),
-            *_fixed_taps(grid, table),
+            *_fixed_taps(grid, table, controls),
             *notes,
             *(options.doubts if times is not None else ()),
         ),
@@ -259,34 +271,36 @@ def _indices(times: Interruptions | None, customers: Floats) -> tuple[float | No
     return float(customers @ times.times) / total, float(customers @ times.hours) / total
 
 
-def _rules(options: SecureOptions, grid: Grid) -> str:
+def _rules(options: SecureOptions, grid: Grid, controls: TapControls) -> str:
     where = "isolated at both ends of each line" if options.isolate_lines else "isolated by the switches of the grid"
     which = "lines" if options.lines_only else "lines and transformers"
     remote = "" if options.remote_switching_h is None else f" ({options.remote_switching_h:g} h where all is remote)"
     ties = "one tie for each part cut off"
     if options.switchings > 1:
         ties += f", or at most {options.switchings} closings with the openings that keep the grid radial"
-    taps = "; taps stay where they are" if tap_changers(grid) else ""
+    held = [f"{name} {low:g} to {high:g} pu" for name, low, high in zip(controls.names, controls.low, controls.high)]
+    taps = f"; tap changers step until they hold {join_names(held[:UNTRIED_SHOWN])}" if held else ""
+    taps += f"; {'other ' if held else ''}taps stay where they are" if tap_changers(grid, controls) else ""
     return (
         f"faults of {which}, {where}; {ties}; {options.emergency_words}{taps}; "
         f"switching takes {options.switching_h:g} h{remote}, a repair {options.repair_h:g} h"
     )
 
 
-def tap_changers(grid: Grid) -> list[str]:
-    """Names of the transformers in operation whose tap can move."""
+def tap_changers(grid: Grid, controls: TapControls) -> list[str]:
+    """Names of the transformers in operation whose tap can move, and holds no voltage."""
     moves = (pl.col("tap_min") < pl.col("tap_max")) & (pl.col("tap_step_percent") != 0.0) & pl.col("closed")
-    return grid.transformers.filter(moves)["name"].to_list()
+    return grid.transformers.filter(moves, ~pl.col("name").is_in(controls.names))["name"].to_list()
 
 
-def _fixed_taps(grid: Grid, faults: pl.DataFrame) -> tuple[str, ...]:
+def _fixed_taps(grid: Grid, faults: pl.DataFrame, controls: TapControls) -> tuple[str, ...]:
     """A note on tap changers, where a voltage is what no tie keeps."""
-    count, names = int(faults["limit"].str.starts_with("voltage").sum()), tap_changers(grid)
+    count, names = int(faults["limit"].str.starts_with("voltage").sum()), tap_changers(grid, controls)
     if not count or not names:
         return ()
     named = join_names(names[:UNTRIED_SHOWN]) + (" …" if len(names) > UNTRIED_SHOWN else "")
     what = f"after {count} faults it is a voltage that no tie keeps within its limits"
-    return (f"{what}; taps stay where they are today, whatever an automatic tap changer would do then: {named}",)
+    return (f"{what}; these taps stay where they are today, and --hold T*=1.00:1.03 lets them follow: {named}",)
 
 
 def _untried(grid: Grid, faults: pl.DataFrame) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
@@ -56,6 +57,13 @@ class SecureOptions(Limited, FaultAssumptions):
         unit="NAMES",
         group=FIRST,
     )
+    hold: Mapping[str, tuple[float, float]] | str | None = option(
+        None,
+        "Voltages that tap changers hold after a fault, pu at the to side: T*=1.00:1.03; none: taps stay.  [default: "
+        "as the grid says]",
+        unit="BANDS",
+        group=FIRST,
+    )
     time_limit_s: float | None = option(
         None,
         "Stop then; what is not decided is listed as unknown.",
@@ -78,7 +86,7 @@ Examples:
   openpoint secure baran33
   openpoint secure baran33 --open 7,9,14,32,37 --emergency loading=120
   openpoint secure baran33 --switchings 3 --any-switching
-  openpoint secure station.m --switchable "CB*"
+  openpoint secure station.m --switchable "CB*" --hold "T*=1.00:1.03"
   openpoint secure my_grid.m --reliability data/ --failures km=0.05 --report report.html
 
 \b
@@ -96,6 +104,7 @@ Exit codes:
             lambda: names_of(self.switchable, "switchable"),
             lambda: Limits.given(self.limits),
             self._check_switchings,
+            lambda: self.bands,
             lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),
             *self.checks(),
         )
@@ -110,6 +119,41 @@ Exit codes:
     def beyond_ties(self) -> bool:
         """Whether more than one tie a part is asked for."""
         return self.any_switching or self.switchings > 1
+
+    @property
+    def bands(self) -> tuple[tuple[str, float, float], ...] | None:
+        """Names or patterns of transformers, each with its band; None where the grid says which.
+
+        Raises:
+            OptionError: what is no band.
+        """
+        given, advice = self.hold, "bands such as T1=1.00:1.03,T2=0.99:1.02, or none"
+        if given is None or isinstance(given, Mapping):
+            pairs: list[tuple[str, Any]] = list((given or {}).items())
+        else:
+            of_kind(given, str, "hold", advice)
+            parts = [] if given == "none" else [part.partition("=") for part in given.split(",")]
+            pairs = [(name.strip(), band.split(":")) for name, _, band in parts]
+        found = []
+        for name, band in pairs:
+            try:
+                low, high = (float(value) for value in band)
+            except (TypeError, ValueError):
+                raise OptionError(f"hold says {band!r} of {name!r}; give {advice}") from None
+            if not 0.0 < low < high < 2.0:
+                raise OptionError(f"hold says {low:g} to {high:g} pu of {name!r}; give {advice}")
+            found.append((name, low, high))
+        return None if given is None else tuple(found)
+
+    def holding(self, grid: Grid) -> Grid:
+        """The grid whose tap changers hold what was asked for.
+
+        Raises:
+            InputError: a name that is no transformer with a tap changer.
+        """
+        from openpoint.studies.secure.model.taps import with_bands
+
+        return grid if self.bands is None else with_bands(grid, self.bands)
 
     def state(self, grid: Grid) -> tuple[str, ...] | None:
         """Names of the branches that are open; None for today's state."""

@@ -127,7 +127,7 @@ SHOWN = 10
 def page(result: SecureResult) -> m.Page:
     """The report of a result."""
     caption = "{} faults, those that leave most load without supply first"
-    last = ["to_open", "to_close", "then_open", "limit", "cut_off"]
+    last = ["to_open", "to_close", "then_open", "taps", "limit", "cut_off"]
     broken = s.violation_table("broken", "Limits broken without a fault", result.broken)
     parts = [
         _banner(result),

@@ -28,9 +28,9 @@ class SecureResult(Result):
         saifi_per_year, saidi_h_per_year, caidi_h: indices of IEEE Std 1366; None without customers and rates.
         not_supplied_kwh_per_year: energy not supplied at today's load; None without rates.
         faults: kind, name, from_bus, to_bus, verdict, restorable, closings, is_fewest, cut_off_kw, cut_off, tripped_kw,
-            isolated_kw, lost_kw, tripped_customers, dark_customers, to_open, to_close, then_open, v_min_pu,
-            loading_percent, limit, is_whole, failures_per_year, customer_hours_per_year, not_supplied_kwh_per_year; a
-            row a branch.
+            isolated_kw, lost_kw, tripped_customers, dark_customers, to_open, to_close, then_open, taps,
+            v_min_pu, loading_percent, limit, is_whole, failures_per_year, customer_hours_per_year,
+            not_supplied_kwh_per_year; a row a branch.
         switchings: name, closings, is_fewest, is_taken, to_open, to_close, then_open, v_min_pu, loading_percent,
             loss_kw; a row for each branch after whose fault more than ties restores the supply.
         buses: name, load_kw, customers, v_pu, tripping_faults, dark_faults, interruptions_per_year, hours_per_year.

@@ -51,6 +51,7 @@ _TABLES: dict[str, c.Table] = {
         "to_open": c.text("branches to open around the fault", "to open"),
         "to_close": c.text("ties to close; none where switching restores nothing", "to close"),
         "then_open": c.text("branches to open, too, so that the grid stays radial", "then open"),
+        "taps": c.text("tap changers that stepped to hold their voltages, before → after", "taps"),
         "v_min_pu": c.maybe_number("lowest voltage after switching, pu", "lowest, pu", 5),
         "loading_percent": c.maybe_number("highest loading after switching, % of the ratings", "loading, %", 1),
         "limit": c.text(

@@ -20,11 +20,14 @@ from openpoint.studies.secure.answer import answer
 from openpoint.studies.secure.model.faults import Fault, Tree, faults_of, held_faults, sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import customers_of, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import Asked, needs_of, restorations, switchings_after, taken
+from openpoint.studies.secure.model.taps import TapControls, controls_of, held_grid
 from openpoint.studies.secure.options import SecureOptions
 from openpoint.studies.secure.result import SecureResult
 from openpoint.studies.shared import split
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
+
+BEYOND = "Ask for ties alone, or let taps stay (--hold none)"
 
 
 def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
@@ -46,16 +49,22 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     SAIFI, SAIDI and CAIDI are those of IEEE Std 1366.
     """
     data = options.data(grid)
-    grid = _as_asked(grid, options)
+    grid, steps = held_grid(options.holding(_as_asked(grid, options)))
     planned, state = _state(grid, options)
     network = options.after_faults(grid, planned)
     stations = open_held_meshes(network)
+    controls, apart = controls_of(grid, stations)
+    if controls.count and options.beyond_ties:
+        message = f"{controls.names[0]} holds a voltage by its taps, which stay where they are in searches beyond ties"
+        raise InputError([Problem("transformers", controls.names[0], "v_hold_min_pu", message, BEYOND)])
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # permanently closed loops other than couplers and branches in parallel
         left = grid.with_closed(dict(zip(network.branch_names, stations.opened.closed.tolist(), strict=True)))
         raise InputError([mesh_problem(mesh) for mesh in meshes(left)[:LOOPS_SHOWN]])
     found = _faults(grid, stations, tree, data, options)
-    return PreparedFaults(grid, network, planned, state, stations, tree, found, data, options)
+    return PreparedFaults(
+        grid, network, planned, state, stations, tree, controls, (*steps, *apart), found, data, options
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,8 @@ class PreparedFaults:
     Attributes:
         grid: in the state asked about. network, planned: of it, with the limits of an emergency and of planning.
         state: without a fault. stations: the permanently closed loops. tree: of the opened network.
-        faults: those that there are. data: customers and rates.
+        controls: tap changers that hold a voltage. notes: about them. faults: those that there are. data: customers and
+            rates.
     """
 
     grid: Grid
@@ -74,6 +84,8 @@ class PreparedFaults:
     state: AcState
     stations: Stations
     tree: Tree
+    controls: TapControls
+    notes: tuple[str, ...]
     faults: list[Fault]
     data: Reliability
     options: SecureOptions
@@ -98,14 +110,15 @@ class PreparedFaults:
         asked = Asked(options.switchings, options.any_switching)
         with deadline_of(options.time_limit_s, deadline) as until:
             # all of them, also if the time is up
-            restored = restorations(stations, self.tree, found, load_kw, lambda done: report(done, len(found)))
+            restored = restorations(
+                stations, self.tree, self.controls, found, load_kw, lambda done: report(done, len(found))
+            )
             report(len(found), len(found))
             switched = switchings_after(stations, found, restored, needs, asked, until, report)
         restored = [taken(*each) for each in zip(restored, switched, strict=True)]
         broken = violations(self.planned, self.state)
-        return answer(
-            self.grid, self.network, self.state, broken, found, restored, switched, load_kw, self.data, options
-        )
+        whole = self.grid, self.network, self.state, self.controls
+        return answer(*whole, self.notes, broken, found, restored, switched, load_kw, self.data, options)
 
 
 secure = function("secure", SecureOptions, prepare)

@@ -30,6 +30,7 @@ from openpoint.network.stations import Stations, open_held_meshes
 from openpoint.powerflow.balanced import Flows, FlowStatus, solve
 from openpoint.powerflow.meshed import solve_meshed
 from openpoint.studies.secure.model.faults import Fault, Tree
+from openpoint.studies.secure.model.taps import TapControls, follow
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,7 @@ class Figures:
         )
 
 
+_HUNT = Figures(math.inf, ("tap changers", -1), math.inf, math.nan, math.nan, -math.inf)
 _NO_FLOW = Figures(math.inf, ("no power flow", -1), math.inf, math.nan, math.nan, -math.inf)
 
 
@@ -230,13 +232,15 @@ class EvaluatedState:
 
     Attributes:
         ties: closed, one a part or None; where others are `opened`, beside those around the fault, all that are closed.
-        served: (parts) whether the part has supply. figures: of the whole grid.
+        served: (parts) whether the part has supply. figures: of the whole grid. taps: number and position, from 0, of
+            the tap changers that hold a voltage and stepped.
     """
 
     ties: Choice
     served: tuple[bool, ...]
     figures: Figures
     opened: tuple[int, ...] = ()
+    taps: tuple[tuple[int, int], ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -250,11 +254,12 @@ class States:
 
     Attributes:
         stations: the network with the limits of an emergency, and the one with its permanently closed loops opened.
-            tree: of the latter.
+            tree: of the latter. controls: tap changers that hold a voltage.
     """
 
     stations: Stations
     tree: Tree
+    controls: TapControls
 
     def evaluated(
         self, faults: Sequence[Fault], asked: Sequence[Sequence[Choice]], on_progress: Callable[[int], None]
@@ -269,16 +274,19 @@ class States:
         for k, choices in enumerate(asked):
             for ties in choices:
                 if faults[k].is_held:
-                    result[k] += [found for found in [_of_meshed(self.stations.whole, faults[k], ties)] if found]
+                    result[k] += [
+                        found for found in [_of_meshed(self.stations.whole, self.controls, faults[k], ties)] if found
+                    ]
                 else:
                     groups.setdefault(self._feeders(faults[k], ties), []).append((k, ties))
         done = 0
         for feeders, todo in groups.items():
             part, rest = self._part(np.array(feeders, dtype=np.int64))
+            dropped = self.stations.dropped[part.branches]
             size = max(1, CELLS // (part.network.n_terminals + part.network.n_conductors))
             for start in range(0, len(todo), size):
                 some = todo[start : start + size]
-                for (k, _), found in zip(some, _of_states(part, rest, faults, some)):
+                for (k, _), found in zip(some, _of_states(part, rest, self.controls, dropped, faults, some)):
                     if found is not None:
                         result[k].append(found)
             done += len(todo)
@@ -324,7 +332,12 @@ def closed_ties(ties: Choice) -> tuple[int, ...]:
 
 
 def _of_states(
-    part: Excerpt, rest: Figures | None, faults: Sequence[Fault], asked: Sequence[tuple[int, Choice]]
+    part: Excerpt,
+    rest: Figures | None,
+    controls: TapControls,
+    dropped: Bools,
+    faults: Sequence[Fault],
+    asked: Sequence[tuple[int, Choice]],
 ) -> Iterator[EvaluatedState | None]:
     number = np.full(int(part.branches.max(initial=-1)) + 1, -1, dtype=np.int64)
     number[part.branches] = np.arange(len(part.branches))
@@ -332,35 +345,48 @@ def _of_states(
     for row, (k, ties) in enumerate(asked):
         states[row, number[faults[k].opened]] = False
         states[row, number[list(closed_ties(ties))]] = True
-    flows = solve(part.network, states)
+    own = controls.in_part(part.place, part.branches)
+    flows, positions, hunts = follow(part.network, states, own, dropped)
     for row, (k, ties) in enumerate(asked):
         live = flows.energised[row]
         served = tuple(bool(live[part.place[fed.buses[0]]]) for fed in faults[k].parts)
         dark = any(tie is not None and not has for tie, has in zip(ties, served))
         if dark or flows.status[row] == FlowStatus.NOT_RADIAL:
             yield None
-        elif not flows.converged[row]:
-            yield EvaluatedState(ties, served, _NO_FLOW)
+        elif hunts[row] or not flows.converged[row]:
+            yield EvaluatedState(ties, served, _HUNT if hunts[row] else _NO_FLOW)
         else:
             v, i = np.abs(flows.v[row]), flows.i_rated[row]
             found = _in_whole(part, _figures(part.network, v, i, live, float(flows.loss[row])))
-            yield EvaluatedState(ties, served, found if rest is None else found.with_rest(rest))
+            found = found if rest is None else found.with_rest(rest)
+            yield EvaluatedState(ties, served, found, taps=own.steps(positions[row]))
 
 
-def _of_meshed(network: Network, fault: Fault, ties: Choice) -> EvaluatedState | None:
+def _of_meshed(network: Network, controls: TapControls, fault: Fault, ties: Choice) -> EvaluatedState | None:
     """A state that may have loops; None where a part that is to be fed is not."""
     closed = network.closed.copy()
     closed[fault.opened] = False
     closed[list(closed_ties(ties))] = True
     opened = open_held_meshes(replace(network, closed=closed)).opened
     if solve(opened, opened.closed).status[0] != FlowStatus.NOT_RADIAL:
-        return next(_of_states(whole_of(opened), None, [replace(fault, opened=fault.opened[:0])], [(0, ties)]))
+        isolated, dropped = replace(fault, opened=fault.opened[:0]), closed & ~opened.closed
+        return next(_of_states(whole_of(opened), None, controls, dropped, [isolated], [(0, ties)]))
     served = (True,) * len(fault.parts)
-    flow = solve_meshed(network, closed)  # none where a bus is without supply
-    if flow is None:
-        return EvaluatedState(ties, served, _NO_FLOW) if closed_ties(ties) else None
-    live = np.ones(network.n_terminals, dtype=np.bool_)
-    return EvaluatedState(ties, served, _figures(network, np.abs(flow.v), flow.i_rated, live, flow.loss))
+    flows, positions, hunts = follow(network, closed[None], controls, flow=_meshed_flows)
+    if hunts[0] or not flows.converged[0]:  # none where a bus is without supply
+        figures = _HUNT if hunts[0] else _NO_FLOW
+        return EvaluatedState(ties, served, figures) if closed_ties(ties) else None
+    figures = _figures(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))
+    return EvaluatedState(ties, served, figures, taps=controls.steps(positions[0]))
+
+
+def _meshed_flows(network: Network, states: Bools) -> Flows:
+    """The flow of one state that may have loops."""
+    flows, found = solve(network, states), solve_meshed(network, states[0])
+    flows.status[0] = FlowStatus.NOT_CONVERGED if found is None else FlowStatus.CONVERGED
+    if found is not None:
+        flows.v[0], flows.i_rated[0], flows.loss[0] = found.v, found.i_rated, found.loss
+    return flows
 
 
 def figures_of(network: Network, closed: Bools) -> Figures:

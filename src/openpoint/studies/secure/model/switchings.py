@@ -41,6 +41,7 @@ from openpoint.studies.secure.model.states import (
     keeping,
     remainder_of,
 )
+from openpoint.studies.secure.model.taps import TapControls
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Termination
 from openpoint.twostage.workers.pool import never
@@ -75,21 +76,27 @@ def needs_of(fault: Fault, load: Floats, customers: Floats | None) -> list[bool]
 
 
 def restorations(
-    stations: Stations, tree: Tree, faults: Sequence[Fault], load: Floats, on_progress: Callable[[int], None]
+    stations: Stations,
+    tree: Tree,
+    controls: TapControls,
+    faults: Sequence[Fault],
+    load: Floats,
+    on_progress: Callable[[int], None],
 ) -> list[Restoration]:
     """The restoration of each fault.
 
     Args:
         stations: the network with the limits of an emergency, and the one with its permanently closed loops opened,
             both in the state before. tree: of the latter. faults: in this state.
-        load: (N) of each bus, of which most is to be restored. on_progress: called with the number of faults evaluated.
+        controls: tap changers that hold a voltage. load: (N) of each bus, of which most is to be restored.
+        on_progress: called with the number of faults evaluated.
     """
     asked: list[list[Choice]] = [_choices([[int(t) for t in part.ties] for part in fault.parts]) for fault in faults]
     for fault, choices in zip(faults, asked):
         if fault.is_held:  # what other branches take over may be too much for them
             choices.append((None,) * len(fault.parts))
     whole = [len(choices) < MOST or _count(fault) <= MOST for choices, fault in zip(asked, faults)]
-    states = States(stations, tree)
+    states = States(stations, tree, controls)
     evaluated = states.evaluated(faults, asked, on_progress)
     for k in (k for k, done in enumerate(whole) if not done):
         good = [[j for j in evaluated[k] if j.holds and j.ties[p] is not None] for p in range(len(faults[k].parts))]
