@@ -107,7 +107,8 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
     broken = _broken(grid, question, shown)
     after = shown.point if kept else None
     names = states.open_names(network, closed)
-    voltages = _voltages(network, before.point, after)
+    most = {**question.most, **({} if question.max_changes is None else {"changes": float(question.max_changes)})}
+    voltages = voltage_keys(network, before.point, after)
     range_pu = voltages["v_min_pu"], voltages["v_max_pu"]
     return DispatchResult(
         grid=grid,
@@ -120,7 +121,7 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         objective_unit=unit_of(question),
         lower_bound=found.lower_bound,
         gap=found.gap,
-        **_criteria_keys(today, answer),
+        **criteria_keys(today, answer),
         **voltages,
         open_before=states.open_names(network, network.closed),
         open_branches=names if kept else (),
@@ -130,14 +131,14 @@ def dispatch_result(grid: Grid, question: Question, method: str, why: str, found
         least_violation_open=names if not kept and shown.radial is not None else (),
         buses=states.bus_table(network, points),
         branches=states.branch_table(grid, network, {"closed_before": network.closed, "closed_after": closed}, points),
-        criteria=tables.criteria_table(question, today, answer),
+        criteria=tables.criteria_table(question.weights, most, question.costs, today, answer),
         devices=tables.devices_table(question, found.best),
         sources=tables.sources_table(
             grid,
             (before.source_v, shown.source_v if kept else np.full(len(shown.source_v), math.nan)),
             (before.source_s * s, shown.source_s * s if kept else shown.source_s * math.nan),
         ),
-        generators=tables.generators_table(grid, question, found.best),
+        generators=tables.generators_table(grid, tables.outputs(question, found.best)),
         iterations=iterations_table(found.log, ITERATIONS),
         notes=(
             *grid.figure_notes,
@@ -165,7 +166,8 @@ _KEYS = {
 """The criteria that have a key of their own."""
 
 
-def _criteria_keys(today: dict[str, float], answer: dict[str, float]) -> dict[str, Any]:
+def criteria_keys(today: dict[str, float], answer: dict[str, float]) -> dict[str, Any]:
+    """The figures today and in the answer by their keys."""
     return {
         key.format(end): finite(figures.get(name, math.nan))
         for name, key in _KEYS.items()
@@ -173,14 +175,16 @@ def _criteria_keys(today: dict[str, float], answer: dict[str, float]) -> dict[st
     }
 
 
-def _voltages(network: Network, before: OperatingPoint | None, after: OperatingPoint | None) -> dict[str, Any]:
+def voltage_keys(network: Network, before: OperatingPoint | None, after: OperatingPoint | None) -> dict[str, Any]:
     """Lowest and highest voltages, and their buses in the answer."""
     found: dict[str, Any] = {}
     for side, of in (("min", np.argmin), ("max", np.argmax)):
         for end, point in (("_before", before), ("", after)):
             v = np.full(network.n_terminals, math.nan) if point is None else np.abs(point.v)
             found[f"v_{side}{end}_pu"] = None if point is None else float(v[of(v)])
-        found[f"v_{side}_bus"] = None if after is None else network.bus_names[int(of(np.abs(after.v)))]
+        found[f"v_{side}_bus"] = (
+            None if after is None else network.bus_names[network.terminal_bus[int(of(np.abs(after.v)))]]
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from openpoint.report.terminal import words
 from openpoint.studies.dispatch.answer import dispatch_result, unit_of
 from openpoint.studies.dispatch.methods import Method, quickest, solve
 from openpoint.studies.dispatch.options import DispatchOptions
-from openpoint.studies.dispatch.phases.answer import PreparedPhases, prepare_phases
+from openpoint.studies.dispatch.phases import PreparedPhases, prepare_phases
 from openpoint.studies.dispatch.question import Question
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.setup import asked_otherwise, question_of

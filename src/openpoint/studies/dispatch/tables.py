@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -30,21 +30,26 @@ KINDS = {
 """What a device is called, and what is set of it."""
 
 
-def criteria_table(question: Question, today: dict[str, float], answer: dict[str, float]) -> pl.DataFrame:
-    """A row for every criterion that the grid has."""
-    most = {**question.most, **({} if question.max_changes is None else {"changes": float(question.max_changes)})}
+def criteria_table(
+    weights: Mapping[str, float],
+    most: Mapping[str, float],
+    there: Collection[str],
+    today: Mapping[str, float],
+    answer: Mapping[str, float],
+) -> pl.DataFrame:
+    """A row for every criterion that is there: weight, bound, figures today and in the answer."""
     rows = [
         (
             name,
             CRITERIA[name].unit,
-            question.weights.get(name),
+            weights.get(name),
             most.get(name),
             finite(today.get(name, math.nan)),
             finite(answer.get(name, math.nan)),
             CRITERIA[name].text,
         )
         for name in CRITERIA
-        if name in question.costs
+        if name in there
     ]
     return c.frame(CRITERIA_TABLE, rows)
 
@@ -96,20 +101,27 @@ def sources_table(grid: Grid, v: tuple[Floats, Floats], s_kva: tuple[Complexes, 
     return table.select(list(SOURCES)).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def generators_table(grid: Grid, question: Question, answer: OperatingState | None) -> pl.DataFrame:
+Outputs = tuple[Mapping[str, complex], Mapping[str, bool]]
+"""Output in kW + j kvar and whether it is on, of generators by name; the others are as today."""
+
+
+def outputs(question: Question, answer: OperatingState | None) -> Outputs | None:
+    """Those of an answer."""
+    if answer is None:
+        return None
+    names, on = question.network.generator_names, question.evaluator.on(answer.positions[None, :])[0]
+    s = answer.generation * question.network.s_base_kva
+    return dict(zip(names, map(complex, s), strict=True)), dict(zip(names, map(bool, on), strict=True))
+
+
+def generators_table(grid: Grid, answer: Outputs | None) -> pl.DataFrame:
     """A row for every generator, dispatchable or not."""
-    s = question.network.s_base_kva
-    output = {} if answer is None else dict(zip(question.network.generator_names, answer.generation * s))
-    on = (
-        {}
-        if answer is None
-        else dict(zip(question.network.generator_names, question.evaluator.on(answer.positions[None, :])[0]))
-    )
+    output, on = answer or ({}, {})
     rows = []
     for row in grid.generators.iter_rows(named=True):
         before = complex(row["p_kw"], row["q_kvar"])
-        after = None if answer is None else complex(output.get(row["name"], before))
-        runs = None if after is None else bool(on.get(row["name"], True)) and not (row["may_stop"] and after == 0)
+        after = None if answer is None else output.get(row["name"], before)
+        runs = None if after is None else on.get(row["name"], True) and not (row["may_stop"] and after == 0)
         cost = None if after is None else _hourly_cost(row, after.real) if runs else 0.0
         figures = {
             "on_before": before != 0 or not row["may_stop"],

@@ -20,7 +20,7 @@ from openpoint.studies.accepted import refuse
 from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.schema import V_MIN
 from openpoint.studies.dispatch.options import DispatchFrontOptions, DispatchOptions
-from openpoint.studies.dispatch.phases.answer import PreparedPhases
+from openpoint.studies.dispatch.phases import PreparedPhases
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.study import PreparedState, state_question
 from openpoint.studies.study import Prepared, function

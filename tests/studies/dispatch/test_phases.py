@@ -10,14 +10,13 @@ import pytest
 import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.formulations.phases import Sought, phases_question
-from openpoint.formulations.radiality import by_branch
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.network.limits import LIMIT_TOLERANCE, Limits
 from openpoint.powerflow.opendss import phase_state
 from openpoint.results.phase_violations import violations
 from openpoint.search.exchange.phases import PhasesEvaluator
-from openpoint.studies.dispatch.phases.study import dispatch_phases
+from openpoint.studies.dispatch.phases import dispatch_phases
 from openpoint.twostage.log import Iteration, Termination
 from tests.builders.phase_devices import LIMITS, small_case
 
@@ -31,36 +30,34 @@ def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Soug
     case = small_case(seed, topology=False)
     least = case.least(sought)
     assert least is not None
-    found = dispatch_phases(case.grid, free=FIXED, sought=sought, limits=LIMITS, few=0)
-    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
-    assert found.keeps_limits == (least.violation == 0.0)
-    assert found.evaluated < 0.7 * sum(1 for _ in case.states())
-    assert found.termination is (Termination.LOCAL if found.keeps_limits else Termination.LIMITS)
+    found = dispatch_phases(phases_question(case.grid, free=FIXED, sought=sought, limits=LIMITS), few=0)
+    assert found.best.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert (found.best.violation == 0.0) == (least.violation == 0.0)
+    assert found.tried < 0.7 * sum(1 for _ in case.states())
+    assert found.termination is (Termination.LOCAL if found.best.violation == 0.0 else Termination.LIMITS)
 
 
 def test_few_states_are_all_tried() -> None:
     case = small_case(2, topology=False)
     least = case.least(Sought.SOURCE)
     assert least is not None
-    found = dispatch_phases(case.grid, free=FIXED, sought="source power", limits=LIMITS)
+    question = phases_question(case.grid, free=FIXED, sought=Sought.SOURCE, limits=LIMITS)
+    found = dispatch_phases(question)
     assert found.termination is Termination.OPTIMAL
-    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
-    assert found.evaluated >= sum(1 for _ in case.states())
+    assert found.best.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert found.tried >= sum(1 for _ in case.states())
     # The local search may end above it, never below.
-    assert (
-        dispatch_phases(case.grid, free=FIXED, sought="source power", limits=LIMITS, few=0).value_kw >= found.value_kw
-    )
+    assert dispatch_phases(question, few=0).best.value_kw >= found.best.value_kw
 
 
 def test_switches_are_exchanged_as_well() -> None:
     case = small_case(1)
     least = case.least(Sought.LOSS)
     assert least is not None
-    found = dispatch_phases(case.grid, limits=LIMITS, few=0)
-    assert found.value_kw == pytest.approx(least.value_kw, rel=1e-6)
-    assert {move.kind for move in found.moves} >= {"switch"}
-    assert found.grid_after is not None
-    assert by_branch(case.network, build_network(found.grid_after).closed).tolist() == least.closed.tolist()
+    found = dispatch_phases(phases_question(case.grid, limits=LIMITS), few=0)
+    assert found.best.value_kw == pytest.approx(least.value_kw, rel=1e-6)
+    assert found.best.closed.tolist() == least.closed.tolist()
+    assert (found.best.closed != case.today).any()
 
 
 def test_no_more_switches_change_than_are_allowed() -> None:
@@ -70,11 +67,11 @@ def test_no_more_switches_change_than_are_allowed() -> None:
     tried = [evaluator.evaluate(*state) for state in case.states() if (state[0] != case.today).sum() <= 2]
     least = min(each.value_kw for each in tried if each is not None and each.violation == 0.0)
     for few in (0, 1000):
-        found = dispatch_phases(case.grid, free=free, limits=LIMITS, max_changes=2, few=few)
-        assert sum(move.kind == "switch" for move in found.moves) <= 2
-        assert found.value_kw == pytest.approx(least, rel=1e-6)
-    still = dispatch_phases(case.grid, free=free, limits=LIMITS, max_changes=0)
-    assert all(move.kind != "switch" for move in still.moves)
+        found = dispatch_phases(phases_question(case.grid, free=free, limits=LIMITS, max_changes=2), few=few)
+        assert (found.best.closed != case.today).sum() <= 2
+        assert found.best.value_kw == pytest.approx(least, rel=1e-6)
+    still = dispatch_phases(phases_question(case.grid, free=free, limits=LIMITS, max_changes=0))
+    assert (still.best.closed == case.today).all()
 
 
 def test_ieee123_at_known_positions() -> None:
@@ -108,8 +105,8 @@ def test_ieee123_at_known_positions() -> None:
 
 def test_devices_are_set_anew_after_an_exchange_of_branches() -> None:
     """Of today's topology 93.350 kW are the least; with the devices of that state no exchange loses less."""
-    found = dispatch_phases(openpoint.read("ieee123"), limits=LIMITS)
-    assert found.value_kw == pytest.approx(91.800, abs=1e-3)
+    found = dispatch_phases(phases_question(openpoint.read("ieee123"), limits=LIMITS))
+    assert found.best.value_kw == pytest.approx(91.800, abs=1e-3)
 
 
 def test_the_excess_of_limits_is_that_of_a_state() -> None:
@@ -129,55 +126,48 @@ def test_the_answer_written_as_opendss_has_the_same_figures(name: str, tmp_path:
     grid, lines = openpoint.read(name), list[Iteration]()
     # The time is that of one local search; what it has found by then is written.
     limits = Limits(v_min_pu=0.95, v_max_pu=1.1, current=False)
-    found = dispatch_phases(grid, limits=limits, time_limit_s=1.0, progress=lines.append)
-    assert found.value_kw < found.value_before_kw
-    assert found.before is not None
-    assert found.after is not None
-    assert found.moves
-    assert tuple(lines) == found.log
+    found = openpoint.dispatch(grid, limits=limits, time_limit_s=1.0, progress=lines.append)
+    assert found.loss_kw is not None
+    assert found.loss_before_kw is not None
+    assert found.loss_kw < found.loss_before_kw
+    assert found.actions.height
+    assert [line.seconds for line in lines] == found.iterations["seconds"].to_list()
     assert found.grid_after is not None
     openpoint.write(found.grid_after, tmp_path / "answer.dss")
     again = openpoint.read(tmp_path / "answer.dss")
     state = phase_state(again, build_network(again))
-    assert state.loss_kw == pytest.approx(found.after.loss_kw, rel=1e-6)
-    assert state.source_kva.sum() == pytest.approx(found.after.source_kva.sum(), rel=1e-6)
-    assert found.grid_after is not None
+    assert state.loss_kw == pytest.approx(found.loss_kw, rel=1e-6)
+    assert state.source_kva.sum().real == pytest.approx(found.sources["p_after_kw"].sum(), rel=1e-6)
     table = {"tap changer": ("transformers", "tap_pos"), "capacitor bank": ("capacitors", "steps_on")}
-    for move in found.moves:
-        if move.kind == "switch":
-            assert bool(again.branches().filter(name=move.name)["closed"].item()) == bool(move.after)
-            continue
-        kind, column = table[move.kind]
-        assert grid.tables()[kind].filter(name=move.name)[column].item() == move.before
-        assert found.grid_after.tables()[kind].filter(name=move.name)[column].item() == move.after
+    for row in found.moves.iter_rows(named=True):
+        kind, column = table[row["kind"]]
+        assert grid.tables()[kind].filter(name=row["name"])[column].item() == row["today"]
+        assert found.grid_after.tables()[kind].filter(name=row["name"])[column].item() == row["answer"]
 
 
 def test_what_nothing_keeps_names_the_least_violation() -> None:
-    found = dispatch_phases(openpoint.read("ieee13"), limits=Limits(v_min_pu=1.04, v_max_pu=1.05))
+    found = openpoint.dispatch("ieee13", limits=Limits(v_min_pu=1.04, v_max_pu=1.05))
     assert found.termination is Termination.LIMITS
-    assert found.violations
-    assert not found.keeps_limits
+    assert found.least_violation
+    assert not found.has_answer
 
 
 def test_without_devices_the_state_is_todays() -> None:
     grid = openpoint.read("ieee37")
     none = grid.with_tables(transformers=grid.transformers.with_columns(controllable=False))
-    found = dispatch_phases(none, limits=NONE)
-    assert found.moves == ()
+    question = phases_question(none, limits=NONE)
+    found = dispatch_phases(question)
+    assert (found.best.closed == question.today).all()
     assert found.termination is Termination.OPTIMAL
-    assert found.value_kw == pytest.approx(found.value_before_kw)
 
 
 def test_wrong_options_are_refused() -> None:
-    grid = openpoint.read("ieee13")
     with pytest.raises(OptionError, match="free names 'tap'"):
-        dispatch_phases(grid, free=("tap",))
-    with pytest.raises(OptionError, match="sought is 'losses'"):
-        dispatch_phases(grid, sought="losses")
+        openpoint.dispatch("ieee13", free=("tap",))
     with pytest.raises(InputError, match="no such branch"):
-        dispatch_phases(grid, locked_open=["nowhere"])
+        openpoint.dispatch("ieee13", locked_open=["nowhere"])
     with pytest.raises(InputError, match="cut them off"):
-        dispatch_phases(grid, locked_open=["671692"])
+        openpoint.dispatch("ieee13", locked_open=["671692"])
 
 
 def test_a_grid_without_any_solution_is_refused() -> None:
@@ -192,4 +182,4 @@ def test_a_grid_without_any_solution_is_refused() -> None:
         },
     )
     with pytest.raises(OptionError, match="no AC power flow of this grid has a solution"):
-        dispatch_phases(grid)
+        dispatch_phases(phases_question(grid))

@@ -1,1 +1,0 @@
-"""Dispatch of devices in grids of several phases."""
