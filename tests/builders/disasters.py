@@ -90,7 +90,6 @@ def random_program(rng: random.Random) -> HardenProgram:
         backup=Backup(200.0, 100.0),
         voll_usd_per_kw=np.array([rng.uniform(5.0, 20.0) for _ in range(n)]),
         closed_line_usd=rng.choice((0.0, 3.0)),
-        deep=rng.random() < 0.5,
     )
 
 

@@ -74,13 +74,13 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"periods": {**PERIODS, "starts_at": ["00:00", "01:00", "04:00"]}},
         "row c, starts_at: a gap of 2 h: 04:00 is 3 h after 01:00, a period of 1 h",
-        "Add the period that is missing",
+        "Add the periods that are missing",
     ),
     ({"periods": {**PERIODS, "starts_at": ["00:00", "01:00", None]}}, "other periods have it", "in every row"),
     ({"periods": {**PERIODS, "starts_at": ["00:00", "01:00", "2 pm"]}}, "'2 pm' is no time", "Write 2026-03-29T01:00"),
     (
         {"periods": {**PERIODS, "starts_at": ["2026-03-29 01:00", "2026-03-29 03:00", "2026-03-29 04:00"]}},
-        "a gap of 1 h: 2026-03-29 03:00 is 2 h after",
+        "a gap of 1 h as where clocks change: 2026-03-29 03:00 is 2 h after",
         "Where clocks change, write the offset from UTC",
     ),
     (

@@ -11,10 +11,7 @@ is modelled by one commodity for all buses, of which each takes energised_n,
 
     Σ f into n − Σ f out of n + supply_n = energised_n,     0 ≤ f ≤ N arc,   0 ≤ supply_n ≤ N root_n
 
-or by one commodity for each bus, whose flow is at most the value of each arc and root (Magnanti and Wong 1981). Both
-are exact where arcs and roots are binary. For values between 0 and 1 the latter limits energised_n to the minimum cut
-between the bus and all roots, which gives strong bounds for fractional hardening and generators. The former gives weak
-bounds, but is smaller by a factor of N, and faster where a mixed-integer solver adds its own cuts.
+which is exact where arcs and roots are binary.
 
 LinDistFlow: the lossless linear power flow of a balanced grid whose branches open and close (Baran and Wu 1989).
 
@@ -58,7 +55,6 @@ class Islands:
         closed: (E) state of every branch. arc_fr, arc_to: (E) its arc from the from to the to bus, and back.
         root: (R) whether the unit at each of the given buses forms a grid; None where there are none.
         energised: (N) 1 only where the bus is in an island with a root; it may be 0 there too.
-        along_fr, along_to: (E, C) commodities of the buses along the arcs; None where there is one for all.
         reached: (C) buses, the sources excepted.
         integers: the integer variables. constraints: linear.
     """
@@ -68,30 +64,23 @@ class Islands:
     arc_to: cp.Variable
     root: cp.Variable | None
     energised: cp.Variable
-    along_fr: cp.Variable | None
-    along_to: cp.Variable | None
     reached: Ints
     integers: tuple[cp.Variable, ...]
     constraints: list[cp.Constraint]
 
     def beyond(self, weight: Floats) -> tuple[cp.Expression, cp.Expression]:
         """(E) the most weight (N), 0 or more, that lies beyond each arc, from fr to to and back: what it may carry."""
-        inner = weight[self.reached]
-        if self.along_fr is None or self.along_to is None:
-            return inner.sum() * self.arc_fr, inner.sum() * self.arc_to
-        return self.along_fr @ inner, self.along_to @ inner
+        total = weight[self.reached].sum()
+        return total * self.arc_fr, total * self.arc_to
 
 
-def islands(
-    n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open: Bools, *, each: bool = False
-) -> Islands:
+def islands(n: int, fr: Ints, to: Ints, sources: Ints, may_form: Ints, may_open: Bools) -> Islands:
     """The radial islands of a grid.
 
     Args:
         n: number of buses. fr, to: (E) ends of the branches. sources: buses that are sources.
         may_form: (R) buses, no sources, with a unit that may form a grid.
         may_open: (E) branches that may be opened: in an island that is not energised they are open.
-        each: whether each bus has a commodity of its own.
     """
     e, reached = len(fr), np.setdiff1d(np.arange(n), sources)
     count, forms = len(reached), len(may_form)
@@ -101,52 +90,38 @@ def islands(
     into_to = sp.csr_array((np.ones(e), (to, np.arange(e))), shape=(n, e))
     into_fr = sp.csr_array((np.ones(e), (fr, np.arange(e))), shape=(n, e))
     parents = into_to @ arc_fr + into_fr @ arc_to
-    columns, size = (count, 1.0) if each else (1, float(count))
-    along_fr, along_to = cp.Variable((e, columns), name="along_fr"), cp.Variable((e, columns), name="along_to")
+    along_fr, along_to = cp.Variable(e, name="along_fr"), cp.Variable(e, name="along_to")
     arriving = sp.csr_array(into_to - into_fr)[reached] @ (along_fr - along_to)
-    share = np.full((1, columns), size)
     constraints = [
         arc_fr >= 0,
         arc_to >= 0,
         energised >= 0,
         energised[sources] == 1,
         parents[sources] == 0,
-        *_along_arcs((along_fr, along_to), (arc_fr, arc_to), share),
+        along_fr >= 0,
+        along_to >= 0,
+        along_fr <= count * arc_fr,
+        along_to <= count * arc_to,
         *_open_without_supply((fr, to), (arc_fr, arc_to), energised, may_open),
     ]
     if root is not None:
-        supply = cp.Variable((forms, columns), name="supply")
+        supply = cp.Variable(forms, name="supply")
         at_root = sp.csr_array((np.ones(forms), (may_form, np.arange(forms))), shape=(n, forms))
-        constraints += _from_roots(supply, root, share)
+        constraints += [root >= 0, supply >= 0, supply <= count * root]
         parents = parents + at_root @ root
         arriving = arriving + at_root[reached] @ supply
     constraints += _one_parent(parents[reached], energised[reached])
-    constraints += _connectivity(arriving, energised[reached], each=each)
+    constraints.append(arriving == energised[reached])
     return Islands(
         closed=arc_fr + arc_to,
         arc_fr=arc_fr,
         arc_to=arc_to,
         root=root,
         energised=energised,
-        along_fr=along_fr if each else None,
-        along_to=along_to if each else None,
         reached=reached,
         integers=(arc_fr, arc_to) if root is None else (arc_fr, arc_to, root),
         constraints=constraints,
     )
-
-
-def _along_arcs(
-    along: tuple[cp.Variable, cp.Variable], arcs: tuple[cp.Variable, cp.Variable], share: Floats
-) -> list[cp.Constraint]:
-    """0 ≤ f ≤ N arc, or 0 ≤ f ≤ arc for each of the commodities: they run along arcs."""
-    (along_fr, along_to), (arc_fr, arc_to) = along, arcs
-    return [
-        along_fr >= 0,
-        along_to >= 0,
-        along_fr <= arc_fr[:, None] @ share,
-        along_to <= arc_to[:, None] @ share,
-    ]
 
 
 def _open_without_supply(
@@ -158,20 +133,10 @@ def _open_without_supply(
     return [arc[free] <= energised[end[free]] for arc, end in zip(arcs, ends)] if len(free) else []
 
 
-def _from_roots(supply: cp.Variable, root: cp.Variable, share: Floats) -> list[cp.Constraint]:
-    """0 ≤ supply ≤ N root: commodities come from sources and roots alone."""
-    return [root >= 0, supply >= 0, supply <= root[:, None] @ share]
-
-
 def _one_parent(parents: cp.Expression, energised: cp.Expression) -> list[cp.Constraint]:
     """energised ≤ Σ arcs into the bus + root ≤ 1: an energised bus is a root or has one parent, so that its island is a
     tree."""
     return [parents <= 1, energised <= parents]
-
-
-def _connectivity(arriving: cp.Expression, energised: cp.Expression, *, each: bool) -> list[cp.Constraint]:
-    """Σ f into n − Σ f out of n + supply_n = energised_n, of the commodity of n alone where each bus has its own."""
-    return [arriving == (cp.diag(energised) if each else energised[:, None])]
 
 
 __all__ = [

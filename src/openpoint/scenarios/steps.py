@@ -126,6 +126,7 @@ LENGTHS_H = (8760.0, 8784.0)
 """Hours of a year."""
 TOLERANCE_H = 1e-3
 """Difference of a length or a sum of lengths, in hours, that is no fault."""
+MIXED = "some times have an offset from UTC and some have none"
 OFFSET = "Where clocks change, write the offset from UTC in all rows, such as 2029-03-25T03:00+02:00"
 STARTS, HOURS = "starts_at", "hours"
 
@@ -161,9 +162,8 @@ def _passed(table: Table) -> Floats | None:
     known = [m for m in moments if m is not None]
     if len(known) < len(moments):
         return None
-    bare = [m.tzinfo is None for m in known]
-    if len(set(bare)) == 2:
-        table.fault("", STARTS, "some times have an offset from UTC and some have none", OFFSET)
+    if are_mixed(known):
+        table.fault("", STARTS, MIXED, OFFSET)
         return None
     seconds = np.array([m.replace(tzinfo=m.tzinfo or datetime.UTC).timestamp() for m in known])
     return np.diff(seconds) / 3600.0
@@ -177,21 +177,28 @@ def moment_of(cell: str | None) -> datetime.datetime | None:
         return None
 
 
+def are_mixed(moments: Sequence[datetime.datetime]) -> bool:
+    """Whether some have an offset from UTC and some have none."""
+    return len({moment.tzinfo is None for moment in moments}) == 2
+
+
 def _check_steps(table: Table, passed: Floats, hours: Floats) -> None:
     """A step starts when the one before ends."""
     starts = table.texts(STARTS)
-    beyond = passed - hours[:-1]
-    for n in np.flatnonzero(np.abs(beyond) > TOLERANCE_H):
-        row, passage = table.row(int(n) + 1), f"{starts[n + 1]} is {passed[n]:g} h after {starts[n]}"
-        start = moment_of(starts[n])
-        turned = start is not None and start.tzinfo is None and abs(abs(beyond[n]) - 1.0) <= TOLERANCE_H
-        clock = " as where clocks change" if turned else ""
-        if beyond[n] > 0.0:
-            message = f"a gap of {beyond[n]:g} h{clock}: {passage}, a step of {hours[n]:g} h"
-            table.fault(row, STARTS, message, f"Add the steps that are missing. {OFFSET}")
-        else:
-            message = f"an overlap of {-beyond[n]:g} h{clock}: {passage}, a step of {hours[n]:g} h"
-            table.fault(row, STARTS, message, f"Remove the steps that are double. {OFFSET}")
+    for n in np.flatnonzero(np.abs(passed - hours[:-1]) > TOLERANCE_H):
+        fault = step_fault(float(passed[n]), float(hours[n]), starts[n], starts[n + 1], "step")
+        table.fault(table.row(int(n) + 1), STARTS, *fault)
+
+
+def step_fault(passed: float, hours: float, before: str | None, after: str | None, word: str) -> tuple[str, str]:
+    """Message and remedy where a step, called by a word, does not start when the one before ends."""
+    beyond, start = passed - hours, moment_of(before)
+    turned = start is not None and start.tzinfo is None and abs(abs(beyond) - 1.0) <= TOLERANCE_H
+    clock = " as where clocks change" if turned else ""
+    passage = f"{clock}: {after} is {passed:g} h after {before}, a {word} of {hours:g} h"
+    if beyond > 0.0:
+        return f"a gap of {beyond:g} h{passage}", f"Add the {word}s that are missing, or correct hours. {OFFSET}"
+    return f"an overlap of {-beyond:g} h{passage}", f"Remove the {word}s that are double, or correct hours. {OFFSET}"
 
 
 def _check_sum(table: Table, hours: Floats, *, by_stamps: bool) -> None:

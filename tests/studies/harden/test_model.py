@@ -129,30 +129,11 @@ def test_the_relaxed_recourse_is_convex_in_decision_and_disaster_together(rng: r
 @settings(max_examples=5)
 def test_the_relaxation_is_exact_on_13_buses(rng: random.Random) -> None:
     """For any decision that is bought whole: no voltage limit binds there."""
-    program = zhang((1,), deep=rng.random() < 0.5)
+    program = zhang((1,))
     broken = np.zeros(15)
     broken[rng.sample(range(15), rng.randint(1, 5))] = 1.0
     decision = random_decision(rng, program, 0.1)
     assert least(program, decision, broken, integral=False) == pytest.approx(least(program, decision, broken), abs=0.2)
-
-
-@given(RANDOMS)
-@settings(max_examples=10)
-def test_the_deep_relaxation_is_never_below_the_plain_one(rng: random.Random) -> None:
-    """Half-bought decisions: half a hardened line serves half of what lies beyond it, not all of it."""
-    program = zhang((1,))
-    broken = np.zeros(15)
-    broken[rng.sample(range(15), 4)] = 1.0
-    decision = np.array([0.5 * (rng.random() < 0.4) for _ in program.costs])
-    plain, deep = (least(dataclasses.replace(program, deep=d), decision, broken, integral=False) for d in (False, True))
-    assert plain <= deep + 1e-3
-
-
-def test_half_a_hardened_line_serves_half_the_load() -> None:
-    decision = np.zeros(27)
-    decision[0] = 0.5
-    program = zhang((1,), closed_line_usd=0.0, deep=True)
-    assert least(program, decision, program.uncertainty.values[0], integral=False) == pytest.approx(14 * 1155.35 / 2)
 
 
 @pytest.mark.parametrize(("lines", "shed_kw"), [((2, 11, 15), 471.0), ((1,), 1155.35), ((2, 7), 0.0), (C, 617.68)])

@@ -184,7 +184,6 @@ def program_of(seed: int, count: int) -> tuple[HardenProgram, random.Random]:
         line_usd=program.line_usd[lines],
         uncertainty=Scenarios(np.array(broken), np.full(2, 0.5)),
         closed_line_usd=0.0,
-        deep=False,
         max_generators=count,
     )
     return program, rng
@@ -259,7 +258,7 @@ def appraised(program: HardenProgram, x: np.ndarray) -> Evaluation:
 @pytest.mark.parametrize("count", [1, 2])
 def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> None:
     said = 0
-    for seed in range(100, 103):
+    for seed in range(109, 112):
         program, rng = program_of(seed, count)
         disasters = listed(program.uncertainty)
         x = bought_lines(program, rng, 0.2)

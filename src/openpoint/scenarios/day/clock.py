@@ -16,11 +16,11 @@ from openpoint.errors import OptionError, Problem, did_you_mean
 from openpoint.grid.conform import RawTable, conform
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.scenarios.day.schemas import MEASURED, NEEDED, MeasuredState, at, duplicates, has_fault
+from openpoint.scenarios.steps import MIXED, OFFSET, are_mixed, moment_of, step_fault
 from openpoint.scenarios.tables import read_tables
 
 # Times that differ by less than this share of an hour are the same.
 _TOLERANCE_H = 1e-6
-_WITH_OFFSET = "Where clocks change, write the offset from UTC, such as 2026-03-29T03:00+02:00"
 
 
 def clock_problems(periods: pl.DataFrame) -> Iterator[Problem]:
@@ -33,20 +33,21 @@ def clock_problems(periods: pl.DataFrame) -> Iterator[Problem]:
             remedy = "Give starts_at with the offset from UTC to have it checked"
             yield Problem("periods", "", "hours", message, remedy, "warning")
         return
-    read = [moment_of(text) for text in given]
+    read = [_moment_of(text) for text in given]
     faults = [*_unread(periods, given, read)]
     yield from faults
     moments = [moment for moment in read if moment is not None]
     if faults or len(moments) < len(given):
         return
-    if len({moment.tzinfo is None for moment in moments}) == 2:
-        yield Problem("periods", "", "starts_at", "some times have an offset from UTC and some have none", _WITH_OFFSET)
+    if are_mixed(moments):
+        yield Problem("periods", "", "starts_at", MIXED, OFFSET)
         return
     bare = all(_is_clock_time(text) for text in given)
     for n, (before, after) in enumerate(pairwise(moments)):
         passed = (after - before).total_seconds() / 3600.0
         passed = passed % 24.0 if bare else passed
-        if fault := _step_fault(passed, hours[n], given[n], given[n + 1]):
+        if math.isfinite(hours[n]) and abs(passed - hours[n]) > _TOLERANCE_H:
+            fault = step_fault(passed, hours[n], given[n], given[n + 1], "period")
             yield Problem("periods", str(periods["period"][n + 1]), "starts_at", *fault)
     offsets = [moment.utcoffset() for moment in moments]
     if moments[0].tzinfo is not None and (turns := [n for n, (a, b) in enumerate(pairwise(offsets), 1) if a != b]):
@@ -65,31 +66,13 @@ def _unread(periods: pl.DataFrame, given: list[str | None], read: list[datetime.
             yield Problem("periods", str(name), "starts_at", f"{text!r} is no time", remedy)
 
 
-def _step_fault(passed: float, hours: float, before: str | None, after: str | None) -> tuple[str, str] | None:
-    """Message and remedy where a period does not start when the one before ends."""
-    beyond = passed - hours
-    if not math.isfinite(beyond) or abs(beyond) <= _TOLERANCE_H:
-        return None
-    text = f"{after} is {passed:g} h after {before}, a period of {hours:g} h"
-    if beyond > 0:
-        return f"a gap of {beyond:g} h: {text}", f"Add the period that is missing, or correct hours. {_WITH_OFFSET}"
-    return f"an overlap of {-beyond:g} h: {text}", f"Remove a period, or correct hours. {_WITH_OFFSET}"
-
-
 def _is_clock_time(text: str | None) -> bool:
     return text is not None and len(text.strip()) <= len("00:00:00")
 
 
-def moment_of(text: str | None) -> datetime.datetime | None:
+def _moment_of(text: str | None) -> datetime.datetime | None:
     """The moment in a text; a time of day is that of an arbitrary day."""
-    if text is None:
-        return None
-    try:
-        if _is_clock_time(text):
-            return datetime.datetime.combine(datetime.date(2000, 1, 1), datetime.time.fromisoformat(text.strip()))
-        return datetime.datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
+    return moment_of(f"2000-01-01T{text.strip()}" if text is not None and _is_clock_time(text) else text)
 
 
 NowLike = str | int
@@ -135,7 +118,7 @@ def _moments(
     passed = [0.0, *accumulate(hours)][: len(names)]
     given = [text for text in starts_at if text is not None]
     if len(given) == len(names):
-        read = [moment_of(text) for text in given]
+        read = [_moment_of(text) for text in given]
         known = [moment for moment in read if moment is not None]
         if len(known) < len(names):
             return None

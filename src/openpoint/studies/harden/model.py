@@ -158,8 +158,6 @@ class HardenProgram(PlainProgram):
         voll_usd_per_kw: (N) value of lost load, for the whole outage.
         max_lines, max_generators, budget_usd: most to buy; None = any number.
         closed_line_usd: cost of a branch that is closed after the disaster.
-        deep: whether the relaxation goes as deep as least cuts, see `formulations.islands`: to study bounds; the
-            model is then eight times the size on 33 buses, and mixed-integer solvers are faster without.
         scattered: number of backup generators whose places are left to the recourse, and which may stand at several in
             shares, see `supply`: a relaxation, whose decision says which places are allowed. 0 = not so.
         integral: whether the recourse has its integers; without them it is a relaxation, and convex in the disaster.
@@ -179,7 +177,6 @@ class HardenProgram(PlainProgram):
     max_generators: int | None = None
     budget_usd: float | None = None
     closed_line_usd: float = 0.0
-    deep: bool = False
     scattered: int = 0
     integral: bool = True
     stations: Stations | None = None
@@ -309,7 +306,7 @@ class HardenProgram(PlainProgram):
         net = self.network
         may_form = self.buses[:0] if self.scattered else self.buses
         ends = net.terminal_fr, net.terminal_to
-        return islands(net.n_terminals, *ends, net.source_terminal, may_form, ~self.always_closed, each=self.deep)
+        return islands(net.n_terminals, *ends, net.source_terminal, may_form, ~self.always_closed)
 
     def _outage_cost(self, shed: cp.Variable, closed: cp.Expression) -> cp.Expression:
         """Σ voll p shed, and what closed branches cost."""
@@ -345,7 +342,7 @@ class HardenProgram(PlainProgram):
         Where only sums over all buses count, no more backup generators count than can be bought.
         """
         net = self.network
-        share = 1.0 if self.deep else self.generators_most / max(len(self.buses), 1)
+        share = self.generators_most / max(len(self.buses), 1)
         s = nominal_demand(net)
         found = []
         for demand, least, most, size in (
@@ -371,12 +368,9 @@ class HardenProgram(PlainProgram):
         """(N) least and most squared voltage."""
         low, high = voltage_limits(self.network)
         (_, p_feed), (_, q_feed) = self._reach
-        spare = len(self.buses) - self.generators_most if self.deep else 0  # counted there, but never built
-        p_all = float(p_feed.sum()) - spare * self.backup.p_kw / self.network.s_base_kva
-        q_all = float(q_feed.sum()) - spare * self.backup.q_kvar / self.network.s_base_kva
         held = float(np.max(np.abs(self.network.source_v) ** 2, initial=0.0))
         held = max([held, *self.root_w]) if self.generators_most else held
-        most = voltage_upper_bound(self.network, held, p_all, q_all)
+        most = voltage_upper_bound(self.network, held, float(p_feed.sum()), float(q_feed.sum()))
         return low, np.clip(most, low, high)
 
     @cached_property
@@ -407,7 +401,7 @@ class HardenProgram(PlainProgram):
     def saving_bounds(self, decision: Floats) -> Sequence[SavingBound]:
         """What generators save at most, wherever they stand, where there is none yet."""
         most, entries = self.generators_most, self.deferred_entries()
-        if entries is None or most > SAVING_COUNTS or self.deep or (decision[entries] > 0.5).any():
+        if entries is None or most > SAVING_COUNTS or (decision[entries] > 0.5).any():
             return []
         few = [dataclasses.replace(self, max_generators=number, scattered=number) for number in sorted({1, most})]
         return [SavingBound(each.scattered, entries, each) for each in few]
