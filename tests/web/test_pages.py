@@ -77,6 +77,7 @@ def test_from_a_grid_to_its_answer(told: Callable[[Story], None]) -> None:
         await user.open("/")
         user.find("civanlar16").click()
         await sees(user, "radial today")
+        await user.should_see("openpoint reconfigure-fleet --help")
         user.find("reconfigure").click()
         await sees(user, "A click on a branch")
         form = user.find(kind=ui.input_chips, marker="locked_open").elements.pop()

@@ -148,7 +148,8 @@ def test_the_line_of_python_asks_the_same(study: Study, grid: OpenGrid) -> None:
 
     exec(made.python.removeprefix("import openpoint\n"), {"openpoint": Public()})
     limits = {"limits": openpoint.Limits(v_min_pu=0.9)} if "limits" in vars(study.question) else {}
-    assert seen == {**needed, **limits}
+    commands = {name: told.command_default for name, told, _ in options(study) if told.command_default is not None}
+    assert seen == {**commands, **needed, **limits}
     asked(study.question, {key: value for key, value in seen.items() if key != "limits"})
 
 

@@ -48,6 +48,12 @@ def studies() -> list[Study]:
     return [study for study in STUDIES if not study.question.several and study.name != "compare"]
 
 
+def elsewhere() -> list[tuple[str, str]]:
+    """The studies that are asked on the command line alone: how they are asked about there, and their sentences."""
+    here = studies()
+    return [(f"openpoint {study.name} --help", study.sentence) for study in STUDIES if study not in here]
+
+
 def study_of(name: object) -> Study:
     """The study of that name.
 
@@ -115,7 +121,7 @@ def command(study: Study, grid: OpenGrid, given: Mapping[str, Any], *, copies: b
     return Command(
         (study.name, *flags, *ends, "--", grid.source, *places),
         shlex.join(["openpoint", study.name, *shown, f"--report={REPORT}", "--", *typed]),
-        _python(study, grid, {name: values[name] for name in known if name in values}),
+        _python(study, grid, {**_of_commands(known), **values}),
     )
 
 
@@ -178,6 +184,11 @@ def _python(study: Study, grid: OpenGrid, values: Mapping[str, Any]) -> str:
                 return ""
             given.append(f"{each.name}=openpoint.{text}")
     return f"import openpoint\n\nresult = openpoint.{function}({', '.join(given)})"
+
+
+def _of_commands(known: Mapping[str, tuple[Option, Field[Any]]]) -> dict[str, object]:
+    """What a command asks for where nothing is said, and Python does not."""
+    return {name: told.command_default for name, (told, _) in known.items() if told.command_default is not None}
 
 
 def _call(name: str, values: Mapping[str, Any]) -> str:

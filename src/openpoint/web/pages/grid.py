@@ -12,7 +12,7 @@ from openpoint.web.desk import Desk
 from openpoint.web.grids import OpenGrid
 from openpoint.web.look import Look
 from openpoint.web.pages.frame import framed, heading, later, link, page, pairs, refused, removal, words
-from openpoint.web.request import studies
+from openpoint.web.request import elsewhere, studies
 
 
 class GridPage:
@@ -67,6 +67,10 @@ class GridPage:
                 with ui.element("li"):
                     link(study.name, f"/grids/{grid.identity}/ask/{study.name}")
                     words(study.sentence, "soft")
+            for command, sentence in elsewhere():
+                with ui.element("li"):
+                    words(f"On the command line alone: {command}")
+                    words(sentence, "soft")
 
     def _tables(self, grid: OpenGrid) -> None:
         """Tables that studies read beside the grid."""
