@@ -130,6 +130,7 @@ PUBLIC = [
     "storms",
     "switch_plan",
     "verify_certificate",
+    "verify_set",
     "write",
     "write_back",
     "write_disasters",

@@ -312,3 +312,19 @@ def test_the_question_that_is_asked_is_exported_and_not_that_of_the_certificate(
     done = command("verify", "baran33", "proof.gz", "--export", "proof.gz")
     assert done.code == 2
     assert "would take the place of proof.gz, which is read" in done.err
+
+
+def test_a_certificate_of_a_set_of_loads_is_written_and_verified(command: Command, ring: Path) -> None:
+    done = command("enclose", ring, "--for-every", "load=20%", "--certificate", "set.json")
+    assert done.code == 0, done.err
+    done = command("verify", ring, "set.json")
+    assert (done.code, done.err) == (0, "")
+    assert "one power flow" in done.out
+    done = command("verify", ring, "set.json", "--v-min", 0.95)
+    assert done.code == 2
+    assert "states its question in itself" in done.err
+    given = json.loads(Path("set.json").read_text(encoding="utf-8"))
+    Path("set.json").write_text(json.dumps({**given, "shares": {"load": 0.3}}), encoding="utf-8")
+    done = command("verify", ring, "set.json")
+    assert done.code == 5
+    assert "the radii do not prove" in done.err

@@ -16,6 +16,8 @@ from openpoint.cli.options import AskedOptions
 from openpoint.cli.outputs import Outputs, write_document
 from openpoint.cli.places import STDOUT, Place, check_places
 from openpoint.cli.shell import NOT_WRITTEN
+from openpoint.enclosure.claims import check_claim, is_claim
+from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
@@ -84,6 +86,8 @@ def verify(
     if written.export is not None and not _export(written.export, grid, asked, futures, year):
         return NOT_WRITTEN
     out = console(to_stderr=json == STDOUT, quiet=quiet)
+    if is_claim(file):
+        return _verify_set(grid, file, out, plain=asked is None and json is None and not (futures or year))
     try:
         with out.status("checking …") as status:
             progress = partial(_show_progress, status)
@@ -109,6 +113,20 @@ def verify(
         not_written("--json", json, error)
         return code or NOT_WRITTEN
     return code
+
+
+def _verify_set(grid: Grid, file: Path, out: Console, *, plain: bool) -> int:
+    """Check the certificate of a set of loads."""
+    if not plain:
+        raise OptionError("the certificate of a set of loads states its question in itself; leave these options out")
+    try:
+        found = check_claim(grid, file)
+    except CertificateError as error:
+        complain("refused", str(error))
+        return REFUSED
+    out.print(safe(str(found)))
+    show_notes(out, grid.figure_notes)
+    return 0
 
 
 def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | None, year: Year | None) -> bool:

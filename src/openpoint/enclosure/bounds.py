@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats
 from openpoint.enclosure.flow import PortFlow
+from openpoint.enclosure.models import Models
 from openpoint.enclosure.rounding import TINY, UNIT, lost, up
 from openpoint.enclosure.sets import DeviationSet
 
@@ -91,6 +92,20 @@ def first_order(flow: PortFlow, spread: sp.csr_array) -> tuple[Complexes, Comple
     return b, spread_into(flow.jacobian, b)
 
 
+class Slack:
+    """At least |τ| where |r| and |x| are at most these; called with (m) both."""
+
+    def __init__(self, flow: PortFlow, spread: Complexes, d: Floats) -> None:
+        self.flow, self.d = flow, d
+        # What J B loses in floating point, and s and d by the power of the voltage that they go with.
+        self.rounding = up(flow.norms @ up(d + np.abs(spread).sum(axis=1)), len(d)) * (64 * UNIT)
+
+    def __call__(self, r: Floats, x: Floats) -> Floats:
+        flow = self.flow
+        reach = np.max(self.d + r + flow.models.size * x, initial=0.0)
+        return up(flow.loss + flow.defect * reach + self.rounding, 8)
+
+
 def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: DeviationSet) -> Enclosure:
     """The enclosure of a set.
 
@@ -103,12 +118,7 @@ def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: Deviatio
     models, size, norms = flow.models, flow.models.size, flow.norms
     m = len(size)
     d, x0 = among.modulus(spread), among.modulus(first)
-    # What J B loses in floating point, and s and d by the power of the voltage that they go with.
-    rounding = up(norms @ up(d + np.abs(spread).sum(axis=1)), m) * (64 * UNIT)
-
-    def slack(r: Floats, x: Floats) -> Floats:
-        return up(flow.loss + flow.defect * np.max(d + r + size * x, initial=0.0) + rounding, 8)
-
+    slack = Slack(flow, spread, d)
     x = x0.copy()
     for _ in range(_ITERATIONS):
         if np.max(x, initial=0.0) >= _LARGEST:
@@ -169,29 +179,56 @@ def _refined(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Centre and half width of the box of r, bounds of |r| and of |x|: r is a product of two affine forms, and more."""
     x0, x, d, r, t = rough
-    m, size, norms, power = len(x), flow.models.size, flow.norms, flow.models.is_power
+    m, norms = len(x), flow.norms
     second = spread - flow.s[:, None] * first
     g = among.modulus(second)
     low, high = _product(first, second, among)
-    rounding = (128 * UNIT) * (d + size * x)
     real = np.abs(flow.real)
     h = up(norms @ r + t, m)
     centre, half = np.zeros(2 * m), np.tile(r, 2)
     for _ in range(_ROUNDS):
-        rest = up(x0 * size * h + h * (g + size * h) + rounding)
-        most = np.minimum(up(x0 * g + rest), up(x * (d + size * x)))
-        rest = up(rest + most * x / (1.0 - x), 16)
-        cap = np.tile(r, 2)
-        lo = np.maximum(np.where(np.tile(power, 2), low - np.tile(rest, 2), -cap), -cap)
-        hi = np.minimum(np.where(np.tile(power, 2), high + np.tile(rest, 2), cap), cap)
-        centre = 0.5 * (lo + hi)
-        half = up(np.maximum(hi - centre, centre - lo) + 4 * UNIT * cap)
+        lo, hi = _box(x0, x, d, r, h, g, low, high, flow.models)
+        centre, half = _about(lo, hi, r)
         sizes = np.maximum(np.abs(lo), np.abs(hi))
         r = np.minimum(r, up(np.hypot(sizes[:m], sizes[m:])))
         moved = up(np.abs(flow.real @ centre) + lost(2 * m) * (real @ np.abs(centre)) + real @ half, 2 * m)
         h = np.minimum(h, up(np.minimum(norms @ r, np.hypot(moved[:m], moved[m:])) + t, m))
         x = np.minimum(x, up(x0 + h))
     return centre, half, r, x
+
+
+def box_of(
+    first: Complexes, second: Complexes, among: DeviationSet, x: Floats, d: Floats, h: Floats, models: Models
+) -> tuple[Floats, Floats, Floats]:
+    """(2 m) centre and half width of the box of r, and (m) at least |r|, where x = first · ζ + η, |η| ≤ h.
+
+    Args:
+        second: d − s · first at constant power. x, d: (m) at least |x| and |d|.
+    """
+    r = models.remainder(x, d)
+    low, high = _product(first, second, among)
+    lo, hi = _box(among.modulus(first), x, d, r, h, among.modulus(second), low, high, models)
+    m, sizes = len(x), np.maximum(np.abs(lo), np.abs(hi))
+    return *_about(lo, hi, r), np.minimum(r, up(np.hypot(sizes[:m], sizes[m:])))
+
+
+def _box(
+    x0: Floats, x: Floats, d: Floats, r: Floats, h: Floats, g: Floats, low: Floats, high: Floats, models: Models
+) -> tuple[Floats, Floats]:
+    """(2 m) bounds of the parts of r, where P lies between low and high but for what h makes of it."""
+    size = models.size
+    rest = up(x0 * size * h + h * (g + size * h) + (128 * UNIT) * (d + size * x))
+    most = np.minimum(up(x0 * g + rest), up(x * (d + size * x)))
+    rest, cap = np.tile(up(rest + most * x / (1.0 - x), 16), 2), np.tile(r, 2)
+    power = np.tile(models.is_power, 2)
+    lo = np.maximum(np.where(power, low - rest, -cap), -cap)
+    return lo, np.minimum(np.where(power, high + rest, cap), cap)
+
+
+def _about(lo: Floats, hi: Floats, r: Floats) -> tuple[Floats, Floats]:
+    """Centre and half width."""
+    centre = 0.5 * (lo + hi)
+    return centre, up(np.maximum(hi - centre, centre - lo) + 4 * UNIT * np.tile(r, 2))
 
 
 def _product(a: Complexes, b: Complexes, among: DeviationSet) -> tuple[Floats, Floats]:

@@ -31,10 +31,11 @@ class PortFlow:
 
     Args:
         z: (m, m), with z_error, (m) bounds by column. u0: (m), with u0_error. s: (m) power at nominal voltage.
-        degree: (m) of the models. unit: (m) nominal voltage.
+        degree: (m) of the models. unit: (m) nominal voltage. u: (m) voltages that may miss the flow; None: it is found.
 
     Attributes:
         u: (m) voltages. s: (m) power at these. scale: (m) that over the power at nominal voltage.
+        a, a_error: (m, m) A and how far it may be off. off: (m) at least |ρ|.
         jacobian: (m, 2 m) J. norms: (m, m) at least the norms of its parts.
         loss: (m) at least |τ| but for what grows with the set, `defect` times the greatest |d − r − Λx|.
 
@@ -43,9 +44,17 @@ class PortFlow:
     """
 
     def __init__(
-        self, z: Complexes, z_error: Floats, u0: Complexes, u0_error: float, s: Complexes, degree: Ints, unit: Floats
+        self,
+        z: Complexes,
+        z_error: Floats,
+        u0: Complexes,
+        u0_error: float,
+        s: Complexes,
+        degree: Ints,
+        unit: Floats,
+        u: Complexes | None = None,
     ) -> None:
-        self.u = u = _solved(z, u0, s, degree, unit)
+        self.u = u = _solved(z, u0, s, degree, unit) if u is None else u
         self.scale = (np.abs(u) / unit) ** degree
         self.s = s * self.scale
         self.models = Models(degree, up(np.abs(self.s)))
@@ -60,6 +69,7 @@ class PortFlow:
         self.real = -np.linalg.solve(system, _real(antilinear)) if m else np.zeros((0, 0))
         self.jacobian = j = self.real[:m] + 1j * self.real[m:]
         self.norms = part_norms(j)
+        self.a, self.a_error = a, a_error
         # Δ = J + A conj(·) − J Λ (A conj(·)), nothing but for rounding
         step = self.apply_linear(antilinear, turned)
         defect = _real(j + antilinear) - self.real @ _real(step)
@@ -70,10 +80,10 @@ class PortFlow:
         missed = missed + self.norms @ up(size * missed)
         whole = np.abs(defect).sum(axis=1)
         self.defect = up(whole[:m] + whole[m:] + lost(2 * m) * rounded + 4.0 * missed, 8 * m)
-        current = up(size / np.abs(u))
         off = np.abs(u0 - u - z @ np.conj(self.s / u))
+        current = up(size / np.abs(u))
         off += lost(m) * (np.abs(u0) + np.abs(u) + np.abs(z) @ current) + u0_error + z_error @ current
-        off = up(off / np.abs(u), 4 * m)
+        self.off = off = up(off / np.abs(u), 4 * m)
         self.loss = up(off + self.norms @ up(size * off), 4 * m)
 
     def apply_linear(self, columns: Complexes, turned: Complexes | None = None) -> Complexes:

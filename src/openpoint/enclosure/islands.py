@@ -17,7 +17,7 @@ from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
 from openpoint.errors import InputError
 from openpoint.formulations.lindist3flow_equations import closed_deltas, floating_terminals
-from openpoint.graph import energised
+from openpoint.graph import energised, islands
 from openpoint.grid.grid import Grid
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
@@ -60,6 +60,7 @@ def islands_of(grid: Grid, plan: Topology, limits: Limits | None) -> Operated:
         raise Refused("a generator between phases forms the grid, and its phases cannot be told apart")
     at, ends = whole.generator_terminal, (whole.terminal_fr, whole.terminal_to)
     on = energised(whole.n_terminals, *ends, state[whole.conductor_branch], at[led])
+    _refuse_unlike(whole, plan, limits, on, islands(whole.n_terminals, *ends, state[whole.conductor_branch]))
     joined = state[whole.conductor_branch] & on[whole.terminal_fr]
     floats = floating_terminals(whole, closed_deltas(whole, at[led], joined), joined)
     split, feeds = by_phase(grid, whole, plan.forming, floats)
@@ -104,6 +105,21 @@ def islands_of(grid: Grid, plan: Topology, limits: Limits | None) -> Operated:
         leads=_units(whole, led, plan.ramp),
         lead_at=np.array([number[whole.bus_names[bus], str(phase)] for bus, phase in places], dtype=np.int64),
     )
+
+
+def _refuse_unlike(whole: Network, plan: Topology, limits: Limits | None, on: Bools, island: Ints) -> None:
+    """Refuse islands that are none: each has one generator that forms its grid, and none of the lost sources."""
+    if on[whole.source_terminal].any():
+        raise Refused("an island has a source of the grid, which is lost")
+    at: dict[str, Ints] = {
+        name: whole.generator_terminal[[each == name for each in whole.generator_names]] for name in plan.forming
+    }
+    if not all(len(each) for each in at.values()) or len({island[each[0]] for each in at.values()}) < len(at):
+        raise Refused("a generator that is not dispatchable forms a grid, or two form that of one island")
+    net = Limits.given(limits).applied(whole)
+    for name, v in plan.forming.items():
+        if not (net.w_min[at[name]] <= v**2).all() or not (v**2 <= net.w_max[at[name]]).all() or v <= 0.0:
+            raise Refused(f"{name} holds {v:g} pu, which is beyond the limits of its bus")
 
 
 def _units(net: Network, part: Ints, ramp: float) -> Units:

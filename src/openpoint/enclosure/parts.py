@@ -71,14 +71,14 @@ class LinearPart:
     u0: Complexes
     u0_error: float
 
-    def flow(self, ports: Ports) -> PortFlow:
-        """The flow of the ports' powers.
+    def flow(self, ports: Ports, u: Complexes | None = None) -> PortFlow:
+        """The flow of the ports' powers, about these voltages where they are given.
 
         Raises:
             NoFlow: none was found.
         """
         loads = ports.s[self.ports], ports.degree[self.ports], ports.unit[self.ports]
-        return PortFlow(self.z, self.z_error, self.u0, self.u0_error, *loads)
+        return PortFlow(self.z, self.z_error, self.u0, self.u0_error, *loads, u)
 
 
 def linear_part(system: System, ports: Ports, states: Ints, here: Ints) -> LinearPart:
@@ -108,13 +108,18 @@ def part_of(system: System, ports: Ports, among: DeviationSet, linear: LinearPar
     Raises:
         NotEnclosed, NoFlow: as of `openpoint.enclosure.grid.bounds_of`.
     """
-    states, here, solver, draws = linear.states, linear.ports, linear.solver, linear.draws
     flow = linear.flow(ports)
-    spread, first = first_order(flow, sp.csr_array(ports.spread[here][:, moving]))
+    spread, first = first_order(flow, sp.csr_array(ports.spread[linear.ports][:, moving]))
     known = enclose(flow, spread, first, among)
-    m, size = len(here), flow.models.size
+    return part_about(system, linear, moving, known)
+
+
+def part_about(system: System, linear: LinearPart, moving: Ints, known: Enclosure) -> Part:
+    """The part of an enclosure."""
+    flow, solver, draws = known.flow, linear.solver, linear.draws
+    m, size = len(flow.u), flow.models.size
     drawn = np.conj(flow.s / flow.u)
-    middle, error = solver.solve((system.given[states] - draws @ drawn)[:, None], system.given_size)
+    middle, error = solver.solve((system.given[linear.states] - draws @ drawn)[:, None], system.given_size)
     unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
     of_e = (unit - flow.apply_linear(flow.jacobian)) / flow.u[:, None]  # of conj(y)
     rows, rows_error = solver.solve(-(draws @ np.conj(of_e)))
@@ -122,10 +127,10 @@ def part_of(system: System, ports: Ports, among: DeviationSet, linear: LinearPar
     entry = (64 * UNIT) * (np.abs(drawn).max(initial=0.0) + of_size.max(initial=0.0) * (known.d + known.r).sum())
     width = np.diff(draws.indptr).max(initial=0)
     missed = abs(draws) @ up(size * known.slack / np.abs(flow.u))
-    reach = known.d + known.r
-    off = error[0] + (rows_error[:m] + rows_error[m:]) @ reach
+    off = error[0] + (rows_error[:m] + rows_error[m:]) @ (known.d + known.r)
     off += solver.norm * (missed.max(initial=0.0) + width * entry)
-    return Part(states, here, moving, known, middle[:, 0], rows, float(up(np.array(off), 8 * m)))
+    off = float(up(np.array(off), 8 * m))
+    return Part(linear.states, linear.ports, moving, known, middle[:, 0], rows, off)
 
 
 def largest_level(system: System, ports: Ports, among: DeviationSet, at_most: float = 1.0) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +11,8 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import spread_into
 from openpoint.enclosure.grid import port_voltages
-from openpoint.enclosure.parts import Part, linear_part, part_of
+from openpoint.enclosure.parts import LinearPart, Part, linear_part, part_of
+from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
 from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.rounding import lost, up
@@ -80,8 +82,6 @@ class PlanSet:
         held = np.full(net.n_terminals, -1)
         held[net.source_terminal] = np.arange(len(net.source_terminal))
         self._here, self._held = np.flatnonzero(held[ports.fr] < 0), np.flatnonzero(held[ports.fr] >= 0)
-        every = np.arange(operated.system.matrix.shape[0])
-        self._linear = linear_part(operated.system, ports, every, self._here)
         self._by_unit = np.concatenate([operated.power, 1j * operated.power], axis=1)
         # What the ports at the generators that form the grid take from each of their terminals.
         v = net.source_v
@@ -93,6 +93,12 @@ class PlanSet:
             self._taken[fr, k] = scale * v[fr] / u
             if to >= 0:
                 self._taken[to, k] = -scale * v[to] / u
+
+    @cached_property
+    def linear(self) -> LinearPart:
+        """All that is linear, as one part."""
+        system = self.operated.system
+        return linear_part(system, self.operated.ports, np.arange(system.matrix.shape[0]), self._here)
 
     def power(self, outputs: Floats) -> Complexes:
         """(m) or (m, n) what (2 P) or (2 P, n) outputs add at the ports, per unit."""
@@ -110,17 +116,22 @@ class PlanSet:
         Raises:
             NotEnclosed, NoFlow: as of `openpoint.enclosure.parts.part_of`.
         """
-        system, ports = self.operated.system, self.operated.ports
-        s = ports.s + loads + self.power(outputs)
-        now = replace(ports, s=s, spread=sp.csr_array(spread))
-        part = part_of(system, now, among, self._linear, np.arange(spread.shape[1]))
-        of_leads = self._outputs(part, s, spread)
-        if only_outputs:
-            return of_leads
-        return Rows.joined([of_leads, self._voltages(part), self._currents(part), self._bands(part)])
+        now = self.ports(outputs, loads, spread)
+        part = part_of(self.operated.system, now, among, self.linear, np.arange(spread.shape[1]))
+        return self.outputs(part, now) if only_outputs else Rows.joined([self.outputs(part, now), *self.states(part)])
 
-    def _outputs(self, part: Part, s: Complexes, spread: Complexes) -> Rows:
+    def ports(self, outputs: Floats, loads: Complexes, spread: Complexes) -> Ports:
+        """The ports with the powers of a set."""
+        ports = self.operated.ports
+        return replace(ports, s=ports.s + loads + self.power(outputs), spread=sp.csr_array(spread))
+
+    def states(self, part: Part) -> list[Rows]:
+        """Voltages, currents, and the bands of voltage of loads, of a part."""
+        return [self._voltages(part), self._currents(part), self._bands(part)]
+
+    def outputs(self, part: Part, ports: Ports) -> Rows:
         """Active and reactive power of the generators that form the grid, by phase."""
+        s, spread = ports.s, ports.spread.toarray()
         here, system = self.operated, self.operated.system
         v, at = here.network.source_v, here.lead_at
         current = part.forms(sp.csr_array(system.supplies[at])).plus(system.supplies_given[at])
@@ -151,15 +162,15 @@ class PlanSet:
 
     def _voltages(self, part: Part) -> Rows:
         net, system = self.operated.network, self.operated.system
-        free = len(system.free)
-        pick = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[:free])
-        what = tuple(("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in system.free)
-        low, high = np.sqrt(net.w_min[system.free]), np.sqrt(net.w_max[system.free])
-        return self._moduli(part, part.forms(pick), what, (low, high), np.ones(free))
+        some = part.states[part.states < len(system.free)]
+        pick, at = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[some]), system.free[some]
+        what = tuple(("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in at)
+        limits = np.sqrt(net.w_min[at]), np.sqrt(net.w_max[at])
+        return self._moduli(part, part.forms(pick), what, limits, np.ones(len(at)))
 
     def _currents(self, part: Part) -> Rows:
         net, system = self.operated.network, self.operated.system
-        used = np.flatnonzero(np.isfinite(net.l_max[system.used]))
+        used = np.intersect1d(part.states - len(system.free), np.flatnonzero(np.isfinite(net.l_max[system.used])))
         found = []
         for ends, given, rated in (
             (system.ends_to, system.ends_to_given, net.rated_to),
@@ -176,8 +187,7 @@ class PlanSet:
 
     def _bands(self, part: Part) -> Rows:
         """The bands of voltage in which the models of loads hold."""
-        ports, net = self.operated.ports, self.operated.network
-        at = self._here
+        ports, net, at = self.operated.ports, self.operated.network, part.ports
         low, high = port_voltages(part.known, ports.unit[at])
         q, n, units = len(at), len(self.operated.names), self._by_unit.shape[1]
         what = tuple(

@@ -98,7 +98,7 @@ class Archive:
         if not text.endswith(b"\n"):
             raise CertificateError("the file is cut off within a line. Write it again")
         self._look_at(text)
-        found = _of_json(text)
+        found = json_of(text)
         self.lines += 1
         return found
 
@@ -122,7 +122,7 @@ class Archive:
             raise CertificateError(f"the line has brackets that do not match, or more than {DEPTH} within each other")
 
 
-def _of_json(text: bytes) -> Any:
+def json_of(text: bytes) -> Any:
     try:
         return json.loads(text.decode(), parse_constant=_no_number, object_pairs_hook=_object)
     except ValueError as error:  # of bytes that are no UTF-8, too

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 
 from openpoint.arguments import all_checked, of_kind
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, Question, option
+from openpoint.options import FIRST, Output, Question, option
 
 GROUPS = ("load", "generation")
 _ADVICE = "load=10%, or load=0.1,generation=0.3: shares of their power, down and up"
@@ -43,6 +43,13 @@ class EncloseOptions(Question):
     )
 
     stops: ClassVar[bool] = False
+    outputs: ClassVar[tuple[Output, ...]] = (
+        Output(
+            name="certificate",
+            sentence="Write a certificate of the set, which openpoint verify and anybody else can check.",
+            method="to_certificate",
+        ),
+    )
     details: ClassVar[str] = (
         "Bounds of every voltage, current, source power and loss that hold for every realisation, proven in exact AC. "
         "Active and reactive power of a load deviate together."
@@ -50,7 +57,8 @@ class EncloseOptions(Question):
     examples: ClassVar[str] = """\\b
 Examples:
   openpoint enclose baran33
-  openpoint enclose zhang118 --for-every load=25% --budget 10 --report bounds.html"""
+  openpoint enclose zhang118 --for-every load=25% --budget 10 --report bounds.html
+  openpoint enclose baran33 --for-every load=20% --certificate set.json"""
 
     def __post_init__(self) -> None:
         all_checked(lambda: self.shares, self._check_budget)

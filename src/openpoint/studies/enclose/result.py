@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
 
+from openpoint.enclosure.claims import Claim, write_claim
 from openpoint.grid.grid import Grid
+from openpoint.network.limits import Limits
 from openpoint.results.base import Result
 from openpoint.results.shape import Shape
 from openpoint.studies.enclose.schema import ENCLOSE
@@ -30,7 +34,7 @@ class EncloseResult(Result):
         deviation: most by which a voltage at a load deviates. contraction: factor of the proof that flows are unique.
         buses, branches, sources: as it is, bounds (`low`, `high`), and what exact flows at realisations attain
             (`least`, `greatest`), a row a bus or branch and phase, or a source.
-        notes: what changes the meaning of the figures.
+        notes: what changes the meaning of the figures. shares: what deviates, by group, and by which share.
     """
 
     grid: Grid
@@ -55,6 +59,7 @@ class EncloseResult(Result):
     branches: pl.DataFrame
     sources: pl.DataFrame
     notes: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     shape: ClassVar[Shape] = ENCLOSE
 
@@ -72,6 +77,14 @@ class EncloseResult(Result):
         """The set in words."""
         most = "" if self.budget is None else f", at most {self.budget:g} of them fully at once"
         return f"{self.for_every} of {self.deviations} loads and generators{most}"
+
+    def to_certificate(self, path: Path | str) -> None:
+        """Write a certificate of the set, which `openpoint.verify_set` checks.
+
+        Raises:
+            OptionError: a set too large for it. OSError: it cannot be written.
+        """
+        write_claim(Path(path), self.grid, Claim(Limits(), self.shares, self.budget))
 
     def facts(self) -> dict[str, str]:
         return {

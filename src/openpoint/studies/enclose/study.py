@@ -144,6 +144,7 @@ class _Tables:
             branches=self._branches(of_i),
             sources=self._sources(kw),
             notes=self.grid.figure_notes,
+            shares=options.shares,
         )
 
     def _voltage_verdicts(self) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from openpoint.arguments import Names, all_checked, names_of, not_negative, of_kind
 from openpoint.errors import OptionError
-from openpoint.options import FIRST, argument, option, parts
+from openpoint.options import FIRST, Output, argument, option, parts
 from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
 
 if TYPE_CHECKING:
@@ -230,6 +230,13 @@ class PartitionOptions(PartitionQuestion):
         group=FIRST,
     )
 
+    outputs: ClassVar[tuple[Output, ...]] = (
+        Output(
+            name="certificate",
+            sentence="Write the certificate of a plan that is proved in exact AC, for openpoint verify.",
+            method="to_certificate",
+        ),
+    )
     examples: ClassVar[str] = f"""\b
 Examples:
   openpoint partition ieee37-microgrids

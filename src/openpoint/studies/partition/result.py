@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.enclosure.claims import write_claim
+from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Answer, Head, in_kw, switching_words
 from openpoint.results.columns import empty
@@ -164,6 +167,16 @@ class PartitionResult(PlanResult):
                 empty(PARTITION.tables[name]) if self.certificate is None else getattr(self.certificate, name)
             )
         return {**super()._special_tables(), **tables}
+
+    def to_certificate(self, path: Path | str) -> None:
+        """Write the certificate of a plan that is proved in exact AC, which `openpoint.verify_set` checks.
+
+        Raises:
+            OptionError: it is not proved, or its room is too small for the radii. OSError: it cannot be written.
+        """
+        if self.certificate is None or self.certificate.claim is None:
+            raise OptionError("the plan is not proved in exact AC, so there is no certificate of it")
+        write_claim(Path(path), self.grid, self.certificate.claim)
 
     @property
     def grid_after(self) -> Grid | None:

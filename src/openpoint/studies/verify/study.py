@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from openpoint.arguments import Names, path_of
+from openpoint.enclosure.claims import ProvedSet, check_claim
 from openpoint.grid.today import as_asked
 from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
@@ -84,3 +85,19 @@ def verify_certificate(
         year=None if year is None else read_year(year, known),
         workers=workers,
     )
+
+
+def verify_set(grid: GridLike, path: str | Path) -> ProvedSet:
+    """What a certificate of `enclose` or `partition` proves of a grid for every load of its set, in exact AC.
+
+    All numbers are made from the grid and from the words of the file: set, limits, switches, set-points, policy. Its
+    voltages and radii are checked without an inverse, in floating point whose rounding is allowed for. Of a certificate
+    of `partition` all limits are proved to hold; of `enclose` the result says whether they are.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes. path: of the certificate.
+
+    Raises:
+        openpoint.verify.CertificateError: the certificate is refused, saying why. OSError: the file cannot be read.
+    """
+    return check_claim(read(grid), path_of(path, "path"))

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Floats
+from openpoint.enclosure.claims import Claim
 from openpoint.enclosure.islands import Refused
 from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.verdict import Certifier, Counterexample, Proof
@@ -13,7 +14,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results.columns import empty, frame
 from openpoint.studies.partition.certify.certificate import Certificate
-from openpoint.studies.partition.certify.islands import islands_of
+from openpoint.studies.partition.certify.islands import islands_of, topology_of
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import PARTITION
 
@@ -40,12 +41,15 @@ def certificate_of(grid: Grid, program: PartitionProgram, decision: Floats, limi
         proof, against = anew or proof, never or against
     if proof is None:
         return Certificate(verdict, as_planned, note="no flow of the whole set is proved to exist")
-    proved = verdict == "proved"
+    proved, policy = verdict == "proved", proof.policy
+    plan = topology_of(grid, program, program.whole(decision))
+    claim = Claim(Limits.given(limits), plan=plan, outputs=policy.outputs, gain=policy.gain)
     return Certificate(
         verdict=verdict,
         as_planned=as_planned,
         level=certifier.level(proof) if proved else None,
         cost_usd=_cost(islands, proof) if proved else None,
+        claim=claim if proved else None,
         short_kw=None if against is None else against.short,
         limits=_limits(proof),
         set_points=_set_points(islands, proof),

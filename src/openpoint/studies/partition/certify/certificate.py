@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from openpoint.enclosure.claims import Claim
 from openpoint.results.columns import empty
 from openpoint.studies.partition.schema import PARTITION
 
@@ -20,6 +21,7 @@ class Certificate:
         cost_usd: no load of the set costs more with the policy, without the de-energised blocks; None: not proved.
         short_kw: by how much, at the load of `counterexample`, limits are missed at least, kW or kvar; None: no such.
         note: why nothing is said; empty where something is.
+        claim: what is proved, as a file of it states; None: not proved.
         limits: all limits with their proven margins. set_points, policy: what is operated. counterexample: a load.
     """
 
@@ -29,6 +31,7 @@ class Certificate:
     cost_usd: float | None = None
     short_kw: float | None = None
     note: str = ""
+    claim: Claim | None = None
     limits: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["limits"]))
     set_points: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["set_points"]))
     policy: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["policy"]))

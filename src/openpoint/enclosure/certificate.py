@@ -1,0 +1,109 @@
+"""Certificates of a whole set of flows: voltages in its middle, and radii, which are checked without an inverse.
+
+About voltages u of the ports, with x = T ζ + η and A = Z / (u conj u), the map x ↦ (u0 − Z conj(s φ / u)) / u − 1 takes
+|η| ≤ h into itself if
+
+    |ρ| + σ(|D|) + |A| (|s| h + R(X)) ≤ h,     D = −A conj(B − ΛT) − T,     X = max |T ζ| + h,
+
+and contracts if |A| diag(|s| + γ) w ≤ λ w with λ < 1. So there is one flow near u for each realisation. T = J B is no
+part of the file; whatever it is, D says what it misses. Theory: docs/every_load.md E8.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
+from openpoint.enclosure.parts import LinearPart, Part, part_about
+from openpoint.enclosure.ports import Ports
+from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import System
+
+_LARGEST = 0.95
+"""Largest |x| that is taken."""
+_ITERATIONS = 500
+_STILL = 1e-12
+"""Weight of a voltage that does not move."""
+
+
+class Check:
+    """What a certificate of a part must hold against.
+
+    Args:
+        linear: of the part. ports: with the powers in the middle, and how far they deviate. among: the set. moving:
+            numbers of the deviations. u: (m) voltages of the middle; None: they are found.
+
+    Raises:
+        NoFlow: none was found.
+    """
+
+    def __init__(
+        self, linear: LinearPart, ports: Ports, among: DeviationSet, moving: Ints, u: Complexes | None = None
+    ) -> None:
+        self.linear, self.among, self.moving = linear, among, moving
+        self.flow = flow = linear.flow(ports, u)
+        m, size, a, error = len(flow.u), flow.models.size, flow.a, flow.a_error
+        self.a = up(np.abs(a) + error)
+        self.b, self.first = b, t = first_order(flow, sp.csr_array(ports.spread[linear.ports][:, moving]))
+        second, sizes = b - flow.apply_linear(t), np.abs(b) + size[:, None] * np.abs(t)
+        missed = np.abs(a @ np.conj(second) + t) + lost(m) * (self.a @ sizes + np.abs(t)) + error @ sizes
+        self.defect = among.support(up(missed + (64 * UNIT) * (self.a @ sizes), 4 * m))
+        self.x0, self.d = among.modulus(t), up(among.modulus(b) * (1.0 + 64 * UNIT))
+
+    def image(self, radii: Floats) -> Floats:
+        """(m) radii into which the map takes |η| ≤ radii; inf where there is no bound."""
+        x = self.x0 + radii
+        if not np.max(x, initial=0.0) < _LARGEST:
+            return np.full(len(x), np.inf)
+        models = self.flow.models
+        moved = up(models.size * radii + models.remainder(up(x), self.d))
+        return up(self.flow.off + self.defect + up(self.a @ moved, len(x)))
+
+    def radii(self) -> Floats:
+        """(m) radii that are kept, nearly the least.
+
+        Raises:
+            NotEnclosed: none were found.
+        """
+        found = np.zeros(len(self.x0))
+        for _ in range(_ITERATIONS):
+            new = self.image(found)
+            if not np.isfinite(new).all():
+                break
+            if np.all(new <= found):
+                return found
+            found = np.maximum(found, new * (1.0 + 1e-9) + 1e-18)
+        raise NotEnclosed
+
+    def part(self, system: System, radii: Floats) -> Part:
+        """The part over the whole set.
+
+        Raises:
+            NotEnclosed: these radii do not prove that each realisation has one flow.
+        """
+        if not (np.all(radii >= 0.0) and np.all(self.image(radii) <= radii)):
+            raise NotEnclosed
+        flow, models = self.flow, self.flow.models
+        x = up(self.x0 + radii)
+        slope = models.slope(x, self.d)
+        weight, contraction = self._contraction(models.size + slope, x)
+        second = self.b - flow.s[:, None] * self.first
+        centre, half, r = box_of(self.first, second, self.among, x, self.d, radii, models)
+        slack = Slack(flow, self.b, self.d)(r, x)
+        known = Enclosure(
+            flow, self.among, self.b, self.first, x, self.d, slack, centre, half, r, slope, weight, contraction
+        )
+        return part_about(system, self.linear, self.moving, known)
+
+    def _contraction(self, slope: Floats, x: Floats) -> tuple[Floats, float]:
+        weight, share = up(x + _STILL), 0.0
+        for _ in range(20):
+            image = up(self.a @ up(slope * weight), len(x))
+            share = float(np.max(up(image / weight), initial=0.0))
+            if share < 1.0:
+                return weight, share
+            weight = up(0.5 * weight / weight.max() + 0.5 * image / image.max())
+        raise NotEnclosed

@@ -1,0 +1,310 @@
+"""The file of a certificate of a whole set of flows: what is claimed of a grid, and how it is written and checked.
+
+It holds words (limits, set, switches, set-points, policy) and, of each port, its voltage in the middle and a radius.
+All else is made from the grid: a checker trusts nothing of the file, and says what follows from the words.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.atomic import write_text
+from openpoint.enclosure.bounds import NotEnclosed
+from openpoint.enclosure.certificate import Check
+from openpoint.enclosure.flow import NoFlow
+from openpoint.enclosure.islands import Refused, Topology, islands_of
+from openpoint.enclosure.parts import LinearPart, TooLarge, linear_part
+from openpoint.enclosure.policy import Policy
+from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.recourse import Operated, Units
+from openpoint.enclosure.rows import PlanSet, Rows
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import system_of
+from openpoint.errors import InputError, OptionError
+from openpoint.grid.grid import Grid
+from openpoint.network import build_network
+from openpoint.network.limits import Limits
+from openpoint.verify.lines import json_of
+from openpoint.verify.schema import CertificateError
+
+FORMAT = "openpoint set of flows 1"
+MOST_BYTES = 1 << 28
+"""Of a file."""
+MOST = 1e12
+"""Largest number in it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed: that each realisation has one power flow near the middle, and that it keeps the limits.
+
+    Attributes:
+        limits: to keep. shares, budget: of a whole grid in today's state, by which share of their power each load and
+            each generator deviates, by group, and how many at once. plan: of islands instead. outputs, gain: (2 P) and
+            (2 P, n) set-points and policy of the generators that follow, kW and kvar.
+    """
+
+    limits: Limits
+    shares: Mapping[str, float] = field(default_factory=dict)
+    budget: float | None = None
+    plan: Topology | None = None
+    outputs: Floats = field(default_factory=lambda: np.zeros(0))
+    gain: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+
+@dataclass(frozen=True)
+class ProvedSet:
+    """What a certificate of a set proves.
+
+    Attributes:
+        grid: its name. claim: what is claimed. deviations: how many loads and generators deviate.
+        holds: whether all limits are proved to be kept. rows: bounds of all that has limits, and of all voltages.
+        units: (2 P, 4) room of the generators that follow. contraction: below 1. deviation: greatest |x|.
+    """
+
+    grid: str
+    claim: Claim
+    deviations: int
+    holds: bool
+    rows: Rows
+    units: Floats
+    contraction: float
+    deviation: float
+
+    def __str__(self) -> str:
+        claim = self.claim
+        shares = claim.shares if claim.plan is None else claim.plan.shares
+        budget = claim.budget if claim.plan is None else claim.plan.budget
+        most = "" if budget is None else f", at most {budget:g} of them fully at once"
+        far = ", ".join(f"{name} ±{100 * share:g} %" for name, share in shares.items())
+        volts = self.rows.some(np.flatnonzero(self.rows.what_is("voltage")))
+        lines = [
+            f"{self.grid}: for every realisation of {self.deviations} deviations{most}, in exact AC: one power flow",
+            f"({far})",
+            f"voltages from {volts.low.min(initial=math.inf):.5f} to {volts.high.max(initial=0.0):.5f} pu",
+            "all limits hold, proven" if self.holds else "not proven that all limits hold",
+        ]
+        if claim.plan is not None:
+            shut = [name for name, closed in claim.plan.closed.items() if closed]
+            forming = ", ".join(f"{name} at {v:g} pu" for name, v in claim.plan.forming.items())
+            lines[2:2] = [
+                f"closed switches: {', '.join(shut) or 'none'}; open: the others of {len(claim.plan.closed)}",
+                f"grid-forming: {forming}; ramp {claim.plan.ramp:g}; with the set-points and the policy of the file",
+            ]
+        return "\n".join(lines)
+
+
+class _Stated:
+    """A claim as ports and linear parts of a grid."""
+
+    def __init__(self, grid: Grid, claim: Claim) -> None:
+        self.operated = operated = _operated(grid, claim)
+        if len(claim.outputs) != len(operated.units.least):
+            raise CertificateError("the set-points are not those of the generators that run")
+        self.judge = PlanSet(operated)
+        self.policy = Policy(claim.outputs, claim.gain, from_plan=False)
+        if claim.plan is None:
+            self.ports = operated.ports
+        else:
+            spread = operated.loads + self.judge.power(claim.gain)
+            nothing = np.zeros(len(operated.ports.s), dtype=np.complex128)
+            self.ports = self.judge.ports(claim.outputs, nothing, spread)
+        self.alone = claim.plan is None
+
+    def parts(self) -> Iterator[tuple[LinearPart, Ints]]:
+        """What is linear of each part, and numbers of its deviations."""
+        if not self.alone:
+            yield self.judge.linear, np.arange(self.ports.spread.shape[1])
+            return
+        for states, here, moving in self.operated.system.parts(self.ports):
+            yield linear_part(self.operated.system, self.ports, states, here), moving
+
+
+def _operated(grid: Grid, claim: Claim) -> Operated:
+    if claim.plan is not None:
+        return islands_of(grid, claim.plan, claim.limits)
+    network = claim.limits.applied(build_network(grid))
+    ports = ports_of(grid, network, claim.shares)
+    none, m = np.zeros(0), len(ports.fr)
+    units = Units(np.zeros(0, dtype=np.int64), (), (), *[none] * 6)
+    return Operated(
+        network, network.terminal_base_kw, system_of(grid, network, ports), ports, np.zeros((m, 0), complex), (),
+        DeviationSet(claim.budget), np.zeros((m, 0), complex), units, units, np.zeros(0, dtype=np.int64),
+    )  # fmt: skip
+
+
+def write_claim(path: Path, grid: Grid, claim: Claim) -> None:
+    """Find middle and radii of a claim, check them, and write the file.
+
+    Raises:
+        OptionError: no radii prove it. OSError: not written.
+    """
+    stated = _Stated(grid, claim)
+    radii, used = np.zeros(len(stated.ports.fr)), np.zeros(len(stated.ports.fr), dtype=np.bool_)
+    u = np.zeros(len(radii), dtype=np.complex128)
+    try:
+        for linear, moving in stated.parts():
+            at = linear.ports
+            check = Check(linear, stated.ports, stated.operated.among, moving)
+            used[at], u[at], radii[at] = True, check.flow.u, check.radii()
+        proved = _proved(grid, claim, stated, u, radii)
+    except (NotEnclosed, NoFlow, TooLarge):
+        raise OptionError("no radii were found with which a certificate proves the set; take a smaller one") from None
+    if claim.plan is not None and not proved.holds:
+        raise OptionError("the radii of a certificate are too wide to prove all limits, which are kept nearly exactly")
+    document = {
+        "format": FORMAT,
+        "limits": asdict(claim.limits),
+        "shares": dict(claim.shares),
+        "budget": claim.budget,
+        "plan": None if claim.plan is None else asdict(claim.plan),
+        "outputs": claim.outputs.tolist(),
+        "gain": claim.gain.tolist(),
+        "u": np.stack([u[used].real, u[used].imag], axis=1).tolist(),
+        "radii": radii[used].tolist(),
+    }
+    write_text(path, json.dumps(document) + "\n")
+
+
+def is_claim(path: Path) -> bool:
+    """Whether a file is one of these, and no packed proof of a search."""
+    with path.open("rb") as file:
+        start = f'{{"format": "{FORMAT}"'.encode()
+        return file.read(len(start)) == start
+
+
+def check_claim(grid: Grid, path: Path | str) -> ProvedSet:
+    """What a file proves of a grid.
+
+    Raises:
+        CertificateError: it proves nothing, with the reason. OSError: it cannot be read.
+    """
+    try:
+        claim, given, radii = _read(grid, Path(path))
+        stated = _Stated(grid, claim)
+        free = np.sort(np.concatenate([linear.ports for linear, _ in stated.parts()]))
+        if not len(free) == len(given) == len(radii):
+            raise CertificateError(f"the grid has {len(free)} ports, the file {len(given)} and {len(radii)} radii")
+        u, h = np.ones(len(stated.ports.fr), dtype=np.complex128), np.zeros(len(stated.ports.fr))
+        u[free], h[free] = given, radii
+        with np.errstate(all="ignore"):  # whatever is not a number is no proof
+            found = _proved(grid, claim, stated, u, h)
+    except (NotEnclosed, np.linalg.LinAlgError):
+        raise CertificateError(f"{path}: refused: the radii do not prove that each realisation has one flow") from None
+    except (Refused, InputError, OptionError, TooLarge) as error:
+        raise CertificateError(f"{path}: refused: it does not go with the grid: {error}") from None
+    except CertificateError as error:
+        raise CertificateError(f"{path}: refused: {error}") from None
+    if claim.plan is not None and not found.holds:
+        raise CertificateError(f"{path}: refused: not proved that all limits hold")
+    return found
+
+
+def _proved(grid: Grid, claim: Claim, stated: _Stated, u: Complexes, radii: Floats) -> ProvedSet:
+    rows, contraction, deviation = [], 0.0, 0.0
+    for linear, moving in stated.parts():
+        check = Check(linear, stated.ports, stated.operated.among, moving, u[linear.ports])
+        part = check.part(stated.operated.system, radii[linear.ports])
+        rows += [*([] if stated.alone else [stated.judge.outputs(part, stated.ports)]), *stated.judge.states(part)]
+        contraction = max(contraction, part.known.contraction)
+        deviation = max(deviation, float(part.known.x.max(initial=0.0)))
+    found = Rows.joined(rows)
+    units = stated.policy.margins(stated.operated.units, stated.operated.among)
+    holds = bool((found.margins >= 0.0).all() and (units >= 0.0).all())
+    count = stated.ports.spread.shape[1]
+    return ProvedSet(grid.name, claim, count, holds, found, units, contraction, deviation)
+
+
+def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats]:
+    with path.open("rb") as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise CertificateError(f"the file has more than {MOST_BYTES:,} bytes")
+    try:
+        given = json_of(text)
+    except RecursionError:
+        raise CertificateError("its brackets are nested too deeply") from None
+    keys = ("format", "limits", "shares", "budget", "plan", "outputs", "gain", "u", "radii")
+    if not isinstance(given, dict) or given.get("format") != FORMAT or set(given) != set(keys):
+        raise CertificateError(f"it is no certificate of the form {FORMAT!r}")
+    outputs, gain = _numbers(given["outputs"], 1), _numbers(given["gain"], 2)
+    u, radii = _numbers(given["u"], 2), _numbers(given["radii"], 1)
+    if u.shape != (len(radii), 2) or not (u != 0.0).any(axis=1).all():
+        raise CertificateError("its voltages are no pairs of numbers, or 0")
+    plan = None if given["plan"] is None else _topology(grid, given["plan"])
+    shares = _named(given["shares"], ("load", "generation"))
+    count = (0, 0) if plan is None else (len(outputs), len(plan.shares))
+    if gain.shape != count and gain.size + count[0] * count[1]:
+        raise CertificateError("set-points and policy do not go together")
+    limits = given["limits"]
+    if not isinstance(limits, dict) or set(limits) != set(asdict(Limits())):
+        raise CertificateError("its limits are none")
+    claim = Claim(_limits(limits), shares, _budget(given["budget"]), plan, outputs, gain.reshape(count))
+    return claim, u[:, 0] + 1j * u[:, 1], radii
+
+
+def _limits(given: dict[str, Any]) -> Limits:
+    if not all(type(given[name]) is bool for name in ("voltage", "current")):
+        raise CertificateError("its limits are neither kept nor left out")
+    return Limits(**given)
+
+
+def _topology(grid: Grid, given: Any) -> Topology:
+    keys = set(Topology.__dataclass_fields__)
+    if not isinstance(given, dict) or set(given) != keys or not isinstance(given["closed"], dict):
+        raise CertificateError("its plan is none")
+    table = grid.branches()
+    switches = set(table.filter(table["switchable"])["name"])
+    if not set(given["closed"]) <= switches or not all(type(shut) is bool for shut in given["closed"].values()):
+        raise CertificateError("it opens or closes what is no switch of the grid")
+    forming = _named(given["forming"], grid.generators["name"].to_list())
+    shares = _named(given["shares"], grid.loads["name"].to_list())
+    ramp = float(_numbers([given["ramp"]], 1)[0])
+    if not (forming and 0.0 <= ramp <= 1.0):
+        raise CertificateError("no generator forms a grid, or the ramp is no share")
+    return Topology(given["closed"], forming, shares, _budget(given["budget"]), ramp)
+
+
+def _named(given: Any, names: Any) -> dict[str, float]:
+    """Numbers that are not negative, by name."""
+    if not isinstance(given, dict) or not set(given) <= set(names):
+        raise CertificateError("it names what the grid does not have")
+    values = _numbers(list(given.values()), 1)
+    if (values < 0.0).any():
+        raise CertificateError("a share or a voltage is negative")
+    return dict(zip(given, values.tolist(), strict=True))
+
+
+def _budget(given: Any) -> float | None:
+    if given is None:
+        return None
+    found = float(_numbers([given], 1)[0])
+    if found < 0.0:
+        raise CertificateError("the budget is negative")
+    return found
+
+
+def _numbers(given: Any, axes: int) -> Floats:
+    """Finite numbers in lists within lists."""
+    flat = given if axes == 1 else [each for row in given for each in row] if _is_table(given) else None
+    if not isinstance(flat, list) or not all(type(each) in (int, float) for each in flat):
+        raise CertificateError("there is something else in the place of numbers")
+    try:
+        found = np.array(given, dtype=np.float64)
+    except (ValueError, OverflowError):
+        raise CertificateError("its lists have different lengths, or numbers are too large") from None
+    if not (np.abs(found) <= MOST).all():
+        raise CertificateError("a number is too large")
+    return found if found.size or axes == 1 else np.zeros((0, 2))
+
+
+def _is_table(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(row, list) for row in given)

@@ -1,0 +1,208 @@
+"""Certificates of sets: accepted as written, refused with smaller radii, and nothing false is accepted of a mutant."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import openpoint
+from openpoint import Grid, InputError, OptionError
+from openpoint.enclosure.claims import Claim, ProvedSet, write_claim
+from openpoint.enclosure.islands import islands_of
+from openpoint.enclosure.policy import Policy
+from openpoint.enclosure.verdict import Certifier
+from openpoint.network.limits import Limits
+from openpoint.verify import CertificateError
+from tests.builders.grids import LIMITED_FEED, grids
+from tests.enclosure.test_enclosure import realised
+
+SMALL = "civanlar16"
+
+
+def everywhere(grid: Grid) -> Grid:
+    """The grid with loads whose models hold at all voltages."""
+    bands = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
+    return grid.with_tables(loads=grid.loads.with_columns(bands))
+
+
+def certified(grid: Grid, path: Path, **asked: Any) -> dict[str, Any]:
+    openpoint.enclose(grid, **asked).to_certificate(path)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def proved(grid: Grid, given: object, path: Path) -> ProvedSet:
+    path.write_text(json.dumps(given), encoding="utf-8")
+    return openpoint.verify_set(grid, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("baran33", {"for_every": "load=50%"}),
+        ("mantovani136", {"for_every": "load=25%", "budget": 10.0}),
+        ("ieee37", {"for_every": "load=10%"}),
+    ],
+)
+def test_a_certificate_is_accepted_and_one_with_radii_one_percent_smaller_is_not(
+    name: str, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    grid, path = everywhere(openpoint.read(name)), tmp_path / "set.json"
+    result = openpoint.enclose(grid, **asked)
+    given = certified(grid, path, **asked)
+    found = openpoint.verify_set(grid, path)
+    rows = found.rows.some(np.flatnonzero(found.rows.what_is("voltage")))
+    low = dict(zip([each[1:3] for each in rows.what], rows.low, strict=True))
+    for bus, phase, bound, least in result.buses.select("name", "phase", "v_low_pu", "v_least_pu").iter_rows():
+        if (bus, phase) in low:  # sources have no bounds
+            assert 0.995 * bound < low[bus, phase] <= least + 1e-9
+    given["radii"] = [0.99 * radius for radius in given["radii"]]
+    with pytest.raises(CertificateError, match="the radii do not prove"):
+        proved(grid, given, path)
+
+
+@given(grids(LIMITED_FEED), st.integers(0, 10_000), st.sampled_from([0.05, 0.3]))
+@settings(max_examples=30, deadline=None)
+def test_no_flow_of_a_random_grid_lies_outside_what_a_certificate_proves(grid: Grid, seed: int, share: float) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "set.json"
+        try:
+            write_claim(path, grid, Claim(Limits(), {"load": share, "generation": share}))
+        except (InputError, OptionError):  # dark buses today, no flow, or a set that is too large
+            return
+        refuse_outside(grid, openpoint.verify_set(grid, path), seed)
+
+
+def refuse_outside(grid: Grid, found: ProvedSet, seed: int) -> None:
+    """Compare exact flows at realisations with the bounds."""
+    rng, shares = np.random.default_rng(seed), found.claim.shares
+    volts = found.rows.some(np.flatnonzero(found.rows.what_is("voltage")))
+    keys = [each[1:3] for each in volts.what]
+    spread = np.repeat(
+        [shares.get("load", 0.0), shares.get("generation", 0.0)], [grid.loads.height, grid.generators.height]
+    )
+    for _ in range(3):
+        factor = 1.0 + spread * rng.choice([-1.0, 1.0], len(spread)) * (found.claim.budget is None)
+        flow = openpoint.run_powerflow(realised(grid, factor[: grid.loads.height], factor[grid.loads.height :]))
+        v = {(name, phase): each for name, phase, each in flow.buses.select("name", "phase", "v_pu").iter_rows()}
+        seen = np.array([v[key] for key in keys])
+        assert ((volts.low - 1e-9 <= seen) & (seen <= volts.high + 1e-9)).all()
+
+
+def leaves(given: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Ways to all that a document holds."""
+    yield way
+    items = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    for key, value in items:
+        yield from leaves(value, (*way, key))
+
+
+NEW: tuple[Any, ...] = (None, "", [], {}, True, -1.0, 0.0, 1e-9, 0.3, 1.0, 5, 1e300, [[1.0]])
+FACTORS = (-1.0, 0.0, 0.5, 0.99, 1.0 - 1e-7, 1.0 + 1e-6, 1.1, 3.0, 1e200)
+
+
+def mutated(given: Any, ways: list[tuple[Any, ...]], rng: np.random.Generator) -> Any:
+    """The document with something changed, deleted, repeated or swapped."""
+    found = copy.deepcopy(given)
+    for _ in range(rng.integers(1, 3)):
+        way = ways[rng.integers(len(ways))]
+        if not way:
+            continue
+        place = found
+        try:
+            for key in way[:-1]:
+                place = place[key]
+            old, kind = place[way[-1]], rng.integers(5)
+            if kind == 0:
+                del place[way[-1]]
+            elif kind == 1:
+                place[way[-1]] = NEW[rng.integers(len(NEW))]
+            elif kind == 2 and isinstance(place, list):
+                other = rng.integers(len(place))
+                place[way[-1]], place[other] = place[other], old
+            elif isinstance(old, bool):
+                place[way[-1]] = not old
+            elif isinstance(old, int | float):
+                place[way[-1]] = old * FACTORS[rng.integers(len(FACTORS))]
+            elif isinstance(old, list) and old:
+                place[way[-1]] = old[: rng.integers(len(old))] if kind == 3 else [*old, old[0]]
+        except (KeyError, IndexError, TypeError):  # gone by the change before
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, dict[str, Any], Path]:
+    grid, path = openpoint.read(SMALL), tmp_path_factory.mktemp("set") / "set.json"
+    return grid, certified(grid, path, for_every="load=30%"), path
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=100, deadline=None)
+def test_no_mutant_of_a_set_proves_what_is_false(original: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
+    grid, given, path = original
+    document = mutated(given, list(leaves(given)), np.random.default_rng(seed))
+    try:
+        found = proved(grid, document, path)
+    except CertificateError:
+        return
+    refuse_outside(grid, found, seed)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, dict[str, Any], Path]:
+    result = openpoint.partition("ieee13-microgrids", uncertainty=0.2, uncertain_loads=3, certify=True)
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    result.to_certificate(path)
+    return result.grid, json.loads(path.read_text(encoding="utf-8")), path
+
+
+def test_the_certificate_of_a_plan_proves_its_limits(plan: tuple[Grid, dict[str, Any], Path]) -> None:
+    grid, given, path = plan
+    found = proved(grid, given, path)
+    assert found.holds
+    assert "all limits hold" in str(found)
+    given = {**given, "radii": [0.99 * radius for radius in given["radii"]]}
+    with pytest.raises(CertificateError, match="the radii do not prove"):
+        proved(grid, given, path)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_no_mutant_of_a_plan_proves_what_is_false(plan: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
+    """What is accepted of a mutant is proved by the other enclosure, too, which knows nothing of its radii."""
+    grid, given, path = plan
+    document = mutated(given, list(leaves(given)), np.random.default_rng(seed))
+    try:
+        claim = proved(grid, document, path).claim
+    except CertificateError:
+        return
+    assert claim.plan is not None
+    certifier = Certifier(islands_of(grid, claim.plan, claim.limits))
+    again = certifier.judged(Policy(claim.outputs, claim.gain, from_plan=False))
+    assert again is not None
+    assert again.holds
+
+
+def test_each_corner_of_a_certified_plan_keeps_its_limits(plan: tuple[Grid, dict[str, Any], Path]) -> None:
+    grid, given, path = plan
+    claim = proved(grid, given, path).claim
+    assert claim.plan is not None
+    certifier = Certifier(islands_of(grid, claim.plan, claim.limits))
+    for corner in product((-1.0, 1.0), repeat=len(claim.plan.shares)):
+        at = claim.outputs + claim.gain @ np.array(corner)
+        loads = certifier.operated.loads @ np.array(corner)
+        nothing = np.zeros((len(loads), 0), dtype=np.complex128)
+        rows = certifier.plan.enclosed(at, loads, nothing, certifier.operated.among)
+        assert (np.minimum(rows.low - rows.least, rows.most - rows.high) >= 0.0).all()
