@@ -9,6 +9,7 @@ A *realisation* is (T, U): what each uncertain quantity is in each period, a sha
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -275,6 +276,24 @@ class HourRecourse:
     renewable: Complexes
     shed: Complexes
     shift: Complexes
+
+    def at(self, rows: Ints | Sequence[int]) -> HourRecourse:
+        """Those of some rows."""
+        return HourRecourse(self.renewable[rows], self.shed[rows], self.shift[rows])
+
+    @staticmethod
+    def of(each: Iterable[HourRecourse]) -> HourRecourse:
+        """All of them, one after another."""
+        some = list(each)
+        return HourRecourse(*(np.concatenate([getattr(one, part) for one in some]) for part in _PARTS))
+
+    def put(self, rows: Ints, other: HourRecourse) -> None:
+        """Put others into some rows."""
+        for part in _PARTS:
+            getattr(self, part)[rows] = getattr(other, part)
+
+
+_PARTS = ("renewable", "shed", "shift")
 
 
 def load_factors(day: DayArrays, realisation: Floats) -> Complexes:

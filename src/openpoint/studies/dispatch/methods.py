@@ -48,6 +48,6 @@ def solve(method: Method, question: Question, progress: Progress | None, deadlin
     found = outcome.state
     state = None
     if isinstance(found, DispatchState):
-        state = question.state(found.closed, found.positions, found.generation[0])
+        state = question.state(found.closed, found.positions, found.generation)
     end = question.found(outcome.termination, state, outcome.lower_bound, outcome.log, outcome.seconds)
     return replace(end, lower_bound=outcome.lower_bound)

@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from openpoint.errors import InputError
 from openpoint.network import build_network
 from openpoint.network.day import DayPlan
 from openpoint.network.devices import DeviceKind, Devices
@@ -109,7 +108,7 @@ def test_vehicles_come_leave_and_miss_what_is_out_of_reach() -> None:
 
 
 def test_what_was_decided_for_the_day_stays() -> None:
-    """Topology and positions decided once are fixed from then on; hourly switching counts what it did."""
+    """Hourly switching counts what it did, and units ramp from where they are."""
     network = build_network(random_grid(3, DISPATCH))
     g = len(network.generator_names)
     unit = Devices(
@@ -125,23 +124,9 @@ def test_what_was_decided_for_the_day_stays() -> None:
     output = np.full(plan.generation.shape, 0.3 + 0.1j)
     plan = replace(plan, closed=closed, generation=output)
     rest = rest_of_question(question, state_after(question, start_of(question), plan, np.empty(0)))
-    assert (rest.topology, rest.positions, rest.max_changes) == (Cadence.HOURLY, Cadence.FIXED, 3)
+    assert (rest.topology, rest.positions, rest.max_changes) == (Cadence.HOURLY, Cadence.ONCE, 3)
     np.testing.assert_array_equal(rest.network.closed, closed[0])
     np.testing.assert_array_equal(rest.network.p_max, network.p_max)
     assert rest.devices.today.tolist() == [1]
     assert rest.day.units.on_before.all()
     np.testing.assert_allclose(rest.day.units.p_before, 0.3)
-    once = replace(question, topology=Cadence.ONCE)
-    assert rest_of_question(once, start_of(once)).topology is Cadence.ONCE
-    assert rest_of_question(once, replace(start_of(once), period=1)).topology is Cadence.FIXED
-
-
-def test_states_that_cannot_be_are_told_all_at_once() -> None:
-    question = windy([0.4, 0.7])
-    state = replace(start_of(question), contents=np.array([1.5, -0.2]))
-    with pytest.raises(InputError) as told:
-        rest_of_question(question, state)
-    assert [p.row for p in told.value.problems] == ["store 0", "store 1"]
-    assert "kWh" in str(told.value)
-    with pytest.raises(InputError, match="nothing is left"):
-        rest_of_question(question, replace(start_of(question), period=2))

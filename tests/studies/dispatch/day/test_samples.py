@@ -13,20 +13,18 @@ from tests.builders.days import by_group
 from tests.studies.dispatch.day.windy import SPREAD, busy_plan, windy
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.8, 1.0])
-def test_deviations_are_uniform_and_as_alike_as_asked(correlation: float) -> None:
+def test_deviations_are_uniform_and_independent() -> None:
     spread = by_group(2, ("solar",), 3, load=0.1, solar=0.4, hours=1)
-    days = sample_days(spread, 4000, seed=3, correlation=correlation)
+    days = sample_days(spread, 4000, seed=3)
     assert days.shape == (4000, 3, 2)
     deviation = (days - 1.0) / np.array([0.1, 0.4])
     assert np.abs(deviation).max() <= 1.0
     for level in (0.1, 0.5, 0.9):
         share = (deviation <= 2 * level - 1).mean(axis=0)
         np.testing.assert_allclose(share, level, atol=5 * np.sqrt(level * (1 - level) / 4000))
-    alike = np.corrcoef(deviation[:, 0, 0], deviation[:, 1, 0])[0, 1]
-    assert alike == pytest.approx(6 / np.pi * np.arcsin(correlation / 2), abs=0.05)  # of a Gaussian copula
+    assert abs(np.corrcoef(deviation[:, 0, 0], deviation[:, 1, 0])[0, 1]) < 0.08
     assert abs(np.corrcoef(deviation[:, 1, 0], deviation[:, 1, 1])[0, 1]) < 0.08
-    np.testing.assert_array_equal(days, sample_days(spread, 4000, seed=3, correlation=correlation))
+    np.testing.assert_array_equal(days, sample_days(spread, 4000, seed=3))
 
 
 @pytest.mark.parametrize("feed_share", [1.0, 0.2])

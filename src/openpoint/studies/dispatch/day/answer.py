@@ -22,10 +22,10 @@ from openpoint.studies.dispatch.day.flow import (
     available_all,
     day_flow,
     forecast_of,
-    operations,
     untouched,
 )
 from openpoint.studies.dispatch.day.intraday import Rest
+from openpoint.studies.dispatch.day.model.evaluation import operations
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.studies.dispatch.day.result import DispatchDayResult

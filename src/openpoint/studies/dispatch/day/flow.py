@@ -22,7 +22,6 @@ from openpoint.network.day import (
     available_power,
     load_factors,
     scaled,
-    shed_price,
     tangent,
 )
 from openpoint.network.devices import with_positions
@@ -30,7 +29,7 @@ from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.meshed import solve_meshed
-from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, moves
+from openpoint.studies.dispatch.day.model.evaluation import recourse_parts, running, schedule_parts
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 PARTS = {
@@ -190,11 +189,6 @@ def moved(day: DayArrays, plan: DayPlan, recourse: HourRecourse, t: int) -> Comp
     return np.asarray(plan.shift[t] * (1.0 + 1j * tangent(day, t)) + recourse.shift[t])
 
 
-def running(question: DayQuestion, plan: DayPlan) -> Bools:
-    """(T, G) whether each generator is on; one that is no device always is."""
-    return DayEvaluator(question).on(plan)
-
-
 def contents(day: DayArrays, plan: DayPlan) -> Floats:
     """(T + 1, B) what stores hold, before the first and after every period; nan while a vehicle is not there."""
     stores, T = day.stores, day.periods
@@ -207,41 +201,14 @@ def contents(day: DayArrays, plan: DayPlan) -> Floats:
     return held
 
 
-def operations(question: DayQuestion, closed: Bools) -> Bools:
-    """(T, E) whether a switch is in another state than in the period before, the first against today's."""
-    before = np.concatenate([question.network.closed[None, :], closed[:-1]])
-    return np.asarray(closed != before)
-
-
-def starts(question: DayQuestion, plan: DayPlan) -> Bools:
-    """(T, G) whether a generator is started."""
-    on = running(question, plan)
-    before = np.concatenate([question.day.units.on_before[None, :], on[:-1]])
-    return np.asarray(on & ~before)
-
-
 def _parts(question: DayQuestion, flow: DayFlow) -> dict[str, Floats]:
-    day, cost, plan, s = question.day, question.cost, flow.plan, question.network.s_base_kva
-    h = day.hours[:, None]
-    on, p = running(question, plan), np.where(running(question, plan), plan.generation.real, 0.0)
-    source = flow.source_s.real
-    available = available_all(day, flow.realisation)
-    away = np.maximum(-plan.shift, 0.0) + np.maximum(-flow.recourse.shift.real, 0.0)
-    found = {
-        "purchase": h * day.source_price * np.maximum(source, 0.0),
-        "reactive purchase": h * day.price_reactive[:, None] * np.maximum(flow.source_s.imag, 0.0),
-        "export": h * day.export_price * np.minimum(source, 0.0),
-        "losses": h * (cost.loss * flow.losses + _priced_by_branch(question, flow)),
-        "generators": h * (cost.generator * p + cost.square * p**2 + cost.idle * on),
-        "starts": day.units.start * starts(question, plan),
-        "stores": h * day.stores.wear * plan.discharge,
-        "curtailment": h * day.renewables.curtailment * (available - flow.recourse.renewable.real),
-        "moved load": h * day.demand.shift_price * away,
-        "shedding": h * shed_price(day, flow.recourse.shed),
-        "switching": cost.change * operations(question, plan.closed),
-        "moves": cost.move * moves(question.devices, plan.positions),
-    }
-    return {name: np.asarray(values.sum(axis=1) * s + 0.0) for name, values in found.items()}
+    """(T) costs by the names of `PARTS`."""
+    lost = (question.cost.loss * flow.losses + _priced_by_branch(question, flow)).sum(axis=1)
+    available = available_all(question.day, flow.realisation)
+    found = schedule_parts(question, flow.plan)
+    found |= recourse_parts(question, slice(None), flow.source_s, lost, available, flow.recourse)
+    found["moved load"] = found["load moved in time"] + found["load moved"]
+    return {part: np.asarray(found[part] + 0.0) for part in PARTS}
 
 
 def _priced_by_branch(question: DayQuestion, flow: DayFlow) -> Floats:

@@ -116,7 +116,7 @@ class Intraday:
             question: of the whole day, on the grid as it is now.
         """
         state = self.state(question)
-        rest = rest_of_question(question, state, decide_again=True)
+        rest = rest_of_question(question, state)
         start = replace(start_of(rest), deviated=state.deviated, operations=state.operations)
         return rest, Rest(self.name, start, self.measured), tuple(self._notes(question, state))
 

@@ -10,13 +10,12 @@ import numpy as np
 import polars as pl
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.network.day import DayArrays, DayPlan, Stores, Uncertain
 from openpoint.network.devices import DeviceKind, with_positions
 from openpoint.results import columns as c
 from openpoint.studies.dispatch.day.flow import forecast_of
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
+from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.schema import STATES
 from openpoint.studies.dispatch.tables import KINDS, shown_positions
 
@@ -84,25 +83,19 @@ def state_after(question: DayQuestion, state: DayState, plan: DayPlan, realisati
     )
 
 
-def rest_of_question(question: DayQuestion, state: DayState, *, decide_again: bool = False) -> DayQuestion:
+def rest_of_question(question: DayQuestion, state: DayState) -> DayQuestion:
     """The question of the remaining periods.
 
     - Stores and vehicles that are there start with their content. What can no longer be reached of the content asked
       for at the end is not asked for. A vehicle that has left stays in the arrays and does nothing.
     - Generators ramp from their output, and start from on or off. Energy moved in time is made up for in the rest.
-    - A topology, or positions, decided once for the day stay as they are from the second period on; switch operations
-      so far are counted.
+    - A topology, or positions, decided once for the day are decided once more for the rest; switch operations so far
+      are counted.
     - Deviations so far use up the budgets: of a quantity with a budget of `hours`, hours − Σ|ζ| are left, rounded up.
 
     Args:
-        question: of the whole day. state: measured.
-        decide_again: a topology, or positions, decided once for the day are decided once more for the rest.
-
-    Raises:
-        InputError: nothing is left of the day, or measurements that cannot be, all at once.
+        question: of the whole day. state: measured, at the start of one of its periods.
     """
-    if problems := state_problems(question, state):
-        raise InputError(problems)
     net, devices, day = question.network, question.devices, question.day
     others = np.flatnonzero(devices.kind != DeviceKind.UNIT)
     net = with_positions(net, devices.only(others), state.positions[others])
@@ -114,31 +107,14 @@ def rest_of_question(question: DayQuestion, state: DayState, *, decide_again: bo
         whole = with_positions(stations.whole, devices.only(others), state.positions[others])
         stations = replace(stations, whole=replace(whole, closed=closed, generator_s=output), opened=net)
     left = None if question.max_changes is None else max(question.max_changes - int(state.operations.sum()), 0)
-    once = {Cadence.ONCE: Cadence.FIXED} if state.period and not decide_again else {}
     return replace(
         question,
         network=net,
         stations=stations,
         devices=replace(devices, today=state.positions),
-        topology=once.get(question.topology, question.topology),
-        positions=once.get(question.positions, question.positions),
         max_changes=left,
         day=_rest_of_day(day, state, running_now(question, state.positions)),
     )
-
-
-def state_problems(question: DayQuestion, state: DayState) -> list[Problem]:
-    """What cannot be of a measured state: its period, and contents beyond what the stores hold."""
-    day, stores = question.day, question.day.stores
-    if not 0 <= state.period < day.periods:
-        remedy = f"give one of the {day.periods} periods, from 0 to {day.periods - 1}"
-        return [Problem("state", str(state.period), "period", "nothing is left of the day then", remedy)]
-    there = (stores.first <= state.period) & (state.period < stores.last)
-    return [
-        Problem("state", stores.names[b], "contents", *fault)
-        for b in range(stores.count)
-        if there[b] and (fault := store_problem(question, b, float(state.contents[b])))
-    ]
 
 
 def store_problem(question: DayQuestion, b: int, content: float) -> tuple[str, str] | None:

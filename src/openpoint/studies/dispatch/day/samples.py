@@ -29,22 +29,17 @@ TAIL = 0.95
 """The quantile of the costs that is shown beside their mean."""
 
 
-def sample_days(uncertain: Uncertain, count: int, *, seed: int = 0, correlation: float = 0.0) -> Floats:
+def sample_days(uncertain: Uncertain, count: int, *, seed: int = 0) -> Floats:
     """(K, T, U) realisations drawn at random, whatever the budgets are.
 
     Each deviation is uniform from its lowest to its highest in parts: as likely up as down, uniform on either side.
-    Quantities are independent, and so are days.
+    Quantities, periods and days are independent.
 
     Args:
         uncertain: quantities and deviations. count: K. seed: equal seeds give equal days.
-        correlation: from one period to the next, of normal variables behind the uniform ones (Gaussian copula of a
-            process of first order): 0 = independent periods, 1 = one deviation for the whole day.
     """
     periods, rng = len(uncertain.down), np.random.default_rng(seed)
-    normal = rng.standard_normal((count, periods, uncertain.count))
-    for t in range(1, periods):
-        normal[:, t] = correlation * normal[:, t - 1] + np.sqrt(1.0 - correlation**2) * normal[:, t]
-    deviation = 2.0 * ndtr(normal) - 1.0
+    deviation = 2.0 * ndtr(rng.standard_normal((count, periods, uncertain.count))) - 1.0
     return np.asarray(1.0 + deviation * np.where(deviation < 0.0, uncertain.down, uncertain.up))
 
 
@@ -138,12 +133,11 @@ class Sampling:
     """Days drawn at random, whatever the budgets are.
 
     Attributes:
-        count: number of days; 0 = none. seed: equal seeds give equal days. correlation: from period to period, 0 to 1.
+        count: number of days; 0 = none. seed: equal seeds give equal days.
     """
 
     count: int = 0
     seed: int = 0
-    correlation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +165,7 @@ def compare(
         bounded: the same with the budgeted set in which the worst case of each plan is found; None = none.
         deadline: of the run. today: whether the day as it is today comes first.
     """
-    days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed, correlation=sampling.correlation)
+    days = sample_days(question.day.uncertain, sampling.count, seed=sampling.seed)
     finder = HourRecourseFinder(question, SAMPLED)
     every = [*([Planned("today", as_today(question))] if today else []), *plans]
     return c.frame(SAMPLES, list(_rows(finder, every, days, bounded, deadline)))

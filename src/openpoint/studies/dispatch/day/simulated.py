@@ -124,10 +124,7 @@ class _Simulator:
         realisation[t] = self._realisation(came)
         answer = self._finder.best(self.plan, t, realisation[t : t + 1])
         recourse = untouched(day, realisation)
-        recourse = replace(
-            recourse,
-            **{name: _with_row(part, t, getattr(answer.recourse, name)[0]) for name, part in vars(recourse).items()},
-        )
+        recourse.put(np.array([t]), answer.recourse)
         whole = question.whole
         flow = day_flow(whole, question.in_whole(self.plan), realisation, recourse)
         shown = Shown(self.grid, whole, {CASE: flow})
@@ -158,9 +155,3 @@ class _Simulator:
                 raise OptionError(f"came has {value!r} for {name!r}; give a share of its forecast, such as 1.05")
             values[mine] = float(value)
         return values
-
-
-def _with_row(part: np.ndarray, t: int, row: np.ndarray) -> np.ndarray:
-    part = part.copy()
-    part[t] = row
-    return part

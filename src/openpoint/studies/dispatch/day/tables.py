@@ -26,10 +26,8 @@ from openpoint.studies.dispatch.day.flow import (
     available_all,
     contents,
     day_flows,
-    operations,
-    running,
-    starts,
 )
+from openpoint.studies.dispatch.day.model.evaluation import operations, running, starts
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.schema import FUTURES, VIOLATIONS

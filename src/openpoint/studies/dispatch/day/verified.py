@@ -12,15 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from openpoint.arrays import Floats, Ints
 from openpoint.errors import OptionError
-from openpoint.network.day import DayPlan, HourRecourse
+from openpoint.network.day import HourRecourse
 from openpoint.network.devices import DeviceKind
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.dispatch.day.model.finder import HourAnswers, HourRecourseFinder
+from openpoint.studies.dispatch.day.model.plan_values import operation
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.model.vertices import WorstDays, vertices_of
-from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.method import mixture, worst_mixture
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation, search_model
 from openpoint.twostage.deadline import Deadline
@@ -66,8 +66,15 @@ def verified(question: DayQuestion, outcome: DayOutcome, deadline: Deadline, gap
             exact.add((t, v))
             better = finder.best(plan, t, vertices.realisations[t][v : v + 1], tolerance=0.0)
             answers[t] = _with_better(answers[t], v, better)
-    worst = _operation(plan, answers, choice, vertices.day(choice), scheduled)
-    forecast = _operation(plan, answers, choice * 0, vertices.day(choice * 0), scheduled)
+    worst, forecast = (
+        operation(
+            finder.evaluator,
+            plan,
+            vertices.day(some),
+            HourRecourse.of(each.recourse.at([v]) for each, v in zip(answers, some, strict=True)),
+        )
+        for some in (choice, np.zeros_like(choice))
+    )
     upper = float(worst.costs.sum())
     # A bound above a verified cost can only be inaccurate: the bound gives way, never the cost.
     lower = min(outcome.lower_bound, upper)
@@ -81,28 +88,10 @@ def _with_better(answers: HourAnswers, v: int, better: HourAnswers) -> HourAnswe
     """Answers with another one in vertex v, if it keeps the limits and costs less."""
     if better.violations[0] > 0.0 or better.costs[0] >= answers.costs[v]:
         return answers
-    costs, recourse = answers.costs.copy(), {name: part.copy() for name, part in vars(answers.recourse).items()}
+    costs, recourse = answers.costs.copy(), answers.recourse.at(np.arange(len(answers.costs)))
     costs[v] = better.costs[0]
-    for name, part in recourse.items():
-        part[v] = getattr(better.recourse, name)[0]
-    return replace(answers, costs=costs, recourse=HourRecourse(**recourse))
-
-
-def _operation(
-    plan: DayPlan, answers: list[HourAnswers], choice: Ints, realisation: Floats, scheduled: Floats
-) -> Operation:
-    """The operation in one vertex of each period."""
-    parts = [
-        np.array([part[v] for part, v in zip(parts, choice, strict=True)])
-        for parts in (
-            [answer.recourse.renewable for answer in answers],
-            [answer.recourse.shed for answer in answers],
-            [answer.recourse.shift for answer in answers],
-            [answer.costs for answer in answers],
-            [answer.violations for answer in answers],
-        )
-    ]
-    return Operation(plan, realisation, HourRecourse(*parts[:3]), parts[3] + scheduled, parts[4])
+    recourse.put(np.array([v]), better.recourse)
+    return replace(answers, costs=costs, recourse=recourse)
 
 
 # A lower bound of a day with a given topology that rests on arithmetic alone, whatever the accuracy of a solver.

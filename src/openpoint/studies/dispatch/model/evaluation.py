@@ -1,4 +1,4 @@
-"""The exact evaluation of operating states: AC power flow, many states in many futures at once."""
+"""The exact evaluation of operating states: AC power flow, many states at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from openpoint.powerflow.operating_point import OperatingPointEvaluator
 from openpoint.search.dispatch import improved
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.model.layout import DispatchState
-from openpoint.twostage.program import ExactEvaluation, Objective
+from openpoint.twostage.program import ExactEvaluation
 
 # What a decision costs whatever flows: changes of switches, moves of devices, generators that are on.
 
@@ -82,59 +82,50 @@ class DecisionCost:
 @final
 @dataclass(frozen=True)
 class StateEvaluator:
-    """Exact cost and violation of operating states in all futures, in units of the cost times `s_base_kva`.
+    """Exact cost and violation of operating states, in units of the cost times `s_base_kva`.
 
     Attributes:
         decision_cost: what decisions cost, with the grid, its devices and prices.
         supply: limits of sources and generators.
-        demands: (K, N) demand of constant power in every future.
-        objective: how the costs in the futures become one.
         switching: number of changes. criterion_bounds: the most that other costs may be.
     """
 
     decision_cost: DecisionCost
     supply: SupplyLimits
-    demands: Complexes
-    objective: Objective
     switching: Switching
     criterion_bounds: tuple[CriterionBound, ...] = ()
 
-    def evaluate(
-        self, closed: Bools, positions: Ints, demands: Complexes, dispatch: Sequence[Floats] | None
-    ) -> ExactEvaluation:
-        """One state, (E) and (D), under demands (K, N), from a dispatch on, active and reactive power in turn."""
-        count = len(demands)
-        if dispatch is None:
-            output = np.repeat(self.within(self.decision_cost.network.generator_s)[None, :], count, axis=0)
-        else:
-            output = self.within(np.array([each[0::2] + 1j * each[1::2] for each in dispatch]).reshape(count, -1))
+    def evaluate(self, closed: Bools, positions: Ints, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
+        """One state, (E) and (D), from a dispatch on, active and reactive power in turn."""
+        output = self.within(self.decision_cost.network.generator_s)
+        if dispatch is not None:
+            output = self.within(dispatch[0][0::2] + 1j * dispatch[0][1::2])
         final = self._settled(positions)
         if not self.switching.allowed(closed):
-            nothing = np.full(count, np.inf)
+            nothing = np.full(1, np.inf)
             return ExactEvaluation(nothing, nothing, DispatchState(closed, positions, output), final)
-        points = [self._point(demand) for demand in demands]
         if not final:
-            output = np.array([improved(p, closed, positions, s, self.within) for p, s in zip(points, output)])
-        evaluated = [point.evaluate(closed, positions, s) for point, s in zip(points, output, strict=True)]
-        values, violations = (np.concatenate(part) for part in zip(*evaluated, strict=True))
+            output = improved(self._point, closed, positions, output, self.within)
+        values, violations = self._point.evaluate(closed, positions, output)
         scale, state = self.decision_cost.network.s_base_kva, DispatchState(closed, positions, output)
         return ExactEvaluation(values * scale, violations, state, final)
 
     def objectives(self, closed: Bools, positions: Ints, generation: Complexes) -> Floats:
-        """(C) objective of C states, (C, E) and (C, D), at (G) outputs; inf where limits are missed too often."""
+        """(C) cost of C states, (C, E) and (C, D), at (G) outputs; inf where limits are missed."""
         value = np.full(len(closed), np.inf)
         few = np.flatnonzero(self.switching.allowed(closed))
         if len(few):
-            costs = self.decision_cost.of(closed[few], positions[few])
-            value[few] = self.objective.many(costs, *self._flows(closed[few], positions[few], generation))
+            costs, violations = self._point.evaluate(closed[few], positions[few], generation)
+            whole = self.decision_cost.of(closed[few], positions[few]) + costs * self.decision_cost.network.s_base_kva
+            value[few] = np.where(violations > 0.0, np.inf, whole)
         return value
 
     def violations(self, closed: Bools, positions: Ints, generation: Complexes) -> Floats:
-        """(C) violation of C states, summed over the futures; inf where no state exists or too much is changed."""
+        """(C) violation of C states; inf where no state exists or too much is changed."""
         value = np.full(len(closed), np.inf)
         few = np.flatnonzero(self.switching.allowed(closed))
         if len(few):
-            value[few] = self._flows(closed[few], positions[few], generation)[1].sum(axis=1)
+            value[few] = self._point.evaluate(closed[few], positions[few], generation)[1]
         return value
 
     def within(self, output: Complexes) -> Complexes:
@@ -153,26 +144,12 @@ class StateEvaluator:
         given = (net.p_min == net.p_max) & (net.q_min == net.q_max)
         return bool(np.all(given | ~on))
 
-    def _flows(self, closed: Bools, positions: Ints, generation: Complexes) -> tuple[Floats, Floats]:
-        """(C, K) recourse cost and violation of C states in the futures."""
-        s = self.decision_cost.network.s_base_kva
-        evaluated = [self._point(demand).evaluate(closed, positions, generation) for demand in self.demands]
-        values, violations = (np.stack(part, axis=1) for part in zip(*evaluated, strict=True))
-        return values * s, violations
-
-    def _point(self, demand: Complexes) -> BoundedEvaluator:
-        """The evaluator at a demand (N)."""
-        key = demand.tobytes()
-        if key not in self._points:
-            cost, net = self.decision_cost, replace(self.decision_cost.network, s_power=demand)
-            unbounded = OperatingPointEvaluator(net, cost.devices, cost.of_flow, self.supply)
-            self._points[key] = bounded(unbounded, self.criterion_bounds)
-        return self._points[key]
-
     @cached_property
-    def _points(self) -> dict[bytes, BoundedEvaluator]:
-        """Evaluators by demand, since each keeps the networks of the positions it has seen."""
-        return {}
+    def _point(self) -> BoundedEvaluator:
+        """The evaluator of the flow, which keeps the networks of the positions that it has seen."""
+        cost = self.decision_cost
+        flow = OperatingPointEvaluator(cost.network, cost.devices, cost.of_flow, self.supply)
+        return bounded(flow, self.criterion_bounds)
 
 
 # Bounds of criteria: the most that further costs of an operating state may be, beside the one that is minimised.

@@ -22,7 +22,7 @@ class DispatchState:
 
     Attributes:
         closed: (E) state of the branches. positions: (D) of the devices.
-        generation: (K, G) output of the dispatchable generators in K realisations.
+        generation: (G) output of the dispatchable generators.
     """
 
     closed: Bools

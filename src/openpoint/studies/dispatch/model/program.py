@@ -41,9 +41,9 @@ from openpoint.studies.dispatch.model.layout import DecisionLayout
 from openpoint.studies.dispatch.model.relaxed import ConeBound, RelaxedPositions
 from openpoint.studies.reconfigure.model import RadialProgram, as_demand, as_realisation
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse, objective_of
+from openpoint.twostage.program import ExactEvaluation, FirstStage, PlainRecourse
 from openpoint.twostage.risk import Expectation, Risk
-from openpoint.twostage.uncertainty import Box, Budget, Certain, Finite, Uncertainty, centre
+from openpoint.twostage.uncertainty import Certain, Uncertainty
 from openpoint.twostage.workers.pool import never
 
 
@@ -67,10 +67,7 @@ class DispatchProgram(PlainRecourse):
         devices: what may be set. cost: what is minimised. supply: limits of sources and generators.
         must_close, must_open: (E) branches whose state is given.
         max_changes: most branches whose state may differ from today's; None = any number.
-        futures: demands that may come to be, a realisation the (2N) active and reactive constant power per unit; None =
-            today's alone. risk: of the costs in the futures.
-        limits_share: share of the futures in which the limits are kept.
-        criterion_bounds: the most that other costs may be, in every future.
+        criterion_bounds: the most that other costs may be. demand: that of the network. risk: of no use here.
     """
 
     network: Network
@@ -80,18 +77,18 @@ class DispatchProgram(PlainRecourse):
     must_close: Bools
     must_open: Bools
     max_changes: int | None = None
-    futures: Finite | None = None
-    risk: Risk = field(default_factory=Expectation)
-    limits_share: float = 1.0
     criterion_bounds: tuple[CriterionBound, ...] = ()
+    demand: Certain | None = None
+    risk: Risk = field(default_factory=Expectation)
 
     integer_recourse = False
+    limits_share = 1.0
     distance_min = 2
 
     @cached_property
-    def uncertainty(self) -> Finite:
-        """The demands that may come to be."""
-        return self.futures or Certain(as_realisation(self.network.s_power))
+    def uncertainty(self) -> Certain:
+        """The demand: a realisation is the (2N) active and reactive constant power per unit."""
+        return self.demand or Certain(as_realisation(self.network.s_power))
 
     @cached_property
     def layout(self) -> DecisionLayout:
@@ -107,7 +104,6 @@ class DispatchProgram(PlainRecourse):
             self.must_open,
             self.max_changes,
             self.decision_cost.change,
-            self.futures,
         )
 
     @cached_property
@@ -117,21 +113,18 @@ class DispatchProgram(PlainRecourse):
 
     @cached_property
     def evaluator(self) -> StateEvaluator:
-        """Exact evaluation of operating states in the futures; regret is left to the method."""
-        demands, switching = self.radial.demands, self.radial.switching
-        return StateEvaluator(
-            self.decision_cost, self.supply, demands, objective_of(self), switching, self.criterion_bounds
-        )
+        """Exact evaluation of operating states."""
+        return StateEvaluator(self.decision_cost, self.supply, self.radial.switching, self.criterion_bounds)
 
     @cached_property
     def cone(self) -> ConeBound:
-        """The cone program of given branches at the mean demand, its bounds per unit."""
+        """The cone program of given branches, its bounds per unit."""
         relaxed = RelaxedPositions(
             self.layout,
             self.flow,
             self.decision_cost.by_position,
             self.decision_cost.always,
-            Certain(centre(self.uncertainty)),
+            self.uncertainty,
             self.recourse_lower_bound + min(self.decision_cost.always, 0.0),
         )
         net = self.network
@@ -152,9 +145,8 @@ class DispatchProgram(PlainRecourse):
             OptionError: a source is paid for what it delivers, and nothing limits that.
         """
         net, cost = self.network, self.cost
-        demand = self.radial.demands
         _, w_upper = self.voltage_bounds(limits=False)
-        feed = np.maximum(-demand.real, 0.0).max(axis=0) + np.maximum(-net.s_impedance.real, 0.0) * w_upper
+        feed = np.maximum(-net.s_power.real, 0.0) + np.maximum(-net.s_impedance.real, 0.0) * w_upper
         feed += np.maximum(-net.s_current.real, 0.0) * (1.0 + w_upper) / 2.0
         back = float(feed.sum() + np.maximum(net.p_max, 0.0).sum())
         ends = np.array([cost.generator * net.p_min, cost.generator * net.p_max, np.zeros(len(net.p_min))])
@@ -167,7 +159,7 @@ class DispatchProgram(PlainRecourse):
 
     def voltage_bounds(self, *, limits: bool) -> tuple[Floats, Floats]:
         """(N) lower and (N) upper bounds of the squared voltage over all positions; see `distflow.voltage_bounds`."""
-        lower, upper = voltage_bounds(self._strongest, limits=limits)
+        lower, upper = voltage_bounds(self.radial.network, limits=limits)
         lower[self.network.source_terminal] = lowest_sources(self.network, self.devices) ** 2
         return lower, upper
 
@@ -209,7 +201,7 @@ class DispatchProgram(PlainRecourse):
         choice = DeviceChoice(self.devices, chosen, lower) if self.devices.count else None
         on = units_on(self.network, choice)
         net = self.network
-        flow = distflow(self._largest, closed, upper, realisation, choice, lower)
+        flow = distflow(net, closed, upper, realisation, choice, lower)
         flow = with_supply_limits(flow, self.supply, on)
         for each in self.criterion_bounds:
             decided = DecisionCost(net, self.devices, each.cost).expression(closed, chosen) / net.s_base_kva
@@ -246,24 +238,13 @@ class DispatchProgram(PlainRecourse):
             return np.inf
         return (most - self.recourse_lower_bound) / (self.cost.loss * self.network.s_base_kva)
 
-    @cached_property
-    def _strongest(self) -> Network:
-        """The network that raises voltages most: the least demand of any future, devices where voltages are highest."""
-        s = self.radial.demands
-        return replace(self.radial.network, s_power=s.real.min(axis=0) + 1j * s.imag.min(axis=0))
-
-    @cached_property
-    def _largest(self) -> Network:
-        """The network with the largest power of any future at every bus, in whichever direction."""
-        s = self.radial.demands
-        return replace(self.network, s_power=np.abs(s.real).max(axis=0) + 1j * np.abs(s.imag).max(axis=0))
-
     # What the methods ask for besides
 
     def with_uncertainty(self, uncertainty: Uncertainty, risk: Risk) -> DispatchProgram:
-        """The same grid before other futures."""
-        assert not isinstance(uncertainty, Box | Budget)
-        return replace(self, futures=uncertainty, risk=risk)
+        """The same grid under another demand."""
+        assert isinstance(uncertainty, Certain)
+        network = replace(self.network, s_power=as_demand(uncertainty.values[0]))
+        return replace(self, network=network, demand=uncertainty, risk=risk)
 
     def first_stage_cost(self, decision: Floats) -> float:
         """Cost of changes, moves, and generators that are on."""
@@ -279,11 +260,8 @@ class DispatchProgram(PlainRecourse):
         return self.heuristics.rounded(decision, count, stop)
 
     def evaluate(self, decision: Floats, realisations: Floats, dispatch: Sequence[Floats] | None) -> ExactEvaluation:
-        """Exact power flow in every future, at its dispatch."""
-        layout = self.layout
-        return self.evaluator.evaluate(
-            layout.closed(decision), layout.positions(decision), as_demand(realisations), dispatch
-        )
+        """Exact power flow at its dispatch."""
+        return self.evaluator.evaluate(self.layout.closed(decision), self.layout.positions(decision), dispatch)
 
     def dispatch(self, recourse: DistFlow) -> cp.Variable | None:
         """Outputs of the dispatchable generators."""

@@ -66,29 +66,11 @@ class DayEvaluator:
 
     def schedule_costs(self, plan: DayPlan) -> Floats:
         """(T) cost in $ of what is scheduled, whatever is realised; starts and switch operations in their period."""
-        q, day, base = self.question, self.question.day, self.question.network.s_base_kva
-        p, on = plan.generation.real, self.on(plan)
-        hourly = p @ q.cost.generator + p**2 @ q.cost.square + on @ q.cost.idle
-        hourly += plan.discharge @ day.stores.wear + np.maximum(-plan.shift, 0.0) @ day.demand.shift_price
-        started = on & ~np.vstack([day.units.on_before, on[:-1]])
-        operated = plan.closed != np.vstack([q.network.closed, plan.closed[:-1]])
-        return np.asarray(
-            base
-            * (
-                day.hours * hourly
-                + started @ day.units.start
-                + q.cost.change * operated.sum(axis=1)
-                + q.cost.move * moves(q.devices, plan.positions).sum(axis=1)
-            )
-        )
+        return np.asarray(sum(schedule_parts(self.question, plan).values()))
 
     def on(self, plan: DayPlan) -> Bools:
         """(T, G) whether a generator is on; one that is no device always is."""
-        devices = self.question.devices
-        on = np.ones(plan.generation.shape, dtype=np.bool_)
-        for unit in devices.of(DeviceKind.UNIT):
-            on[:, devices.place[unit]] = devices.values[unit][plan.positions[:, unit]] != 0.0
-        return on
+        return running(self.question, plan)
 
     def flows(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> Flows:
         """(K) exact power flows of period t in realisations (K, U) of that period, with what is done in each."""
@@ -161,20 +143,12 @@ class DayEvaluator:
 
     def _cost(self, t: int, flows: Flows, realisations: Floats, recourse: HourRecourse) -> Floats:
         """(K) cost of the recourse in $."""
-        q, day, net = self.question, self.question.day, self.question.network
-        p = flows.source_s.real
-        hourly = np.where(p > 0.0, day.source_price[t] * p, day.export_price[t] * p).sum(axis=1)
-        hourly += day.price_reactive[t] * np.maximum(flows.source_s.imag, 0.0).sum(axis=1)
-        hourly += q.cost.loss * flows.loss
+        q = self.question
+        lost = q.cost.loss * flows.loss
         if q.cost.current.any():
-            hourly += np.abs(flows.i_series) ** 2 @ q.cost.current
-        if q.cost.deviation:
-            inner = net.inner
-            hourly += q.cost.deviation * np.abs(np.abs(flows.v[:, inner]) ** 2 - 1.0).sum(axis=1) / 2.0
-        curtailed = available_power(day, t, realisations) - recourse.renewable.real
-        hourly += curtailed @ day.renewables.curtailment + shed_price(day, recourse.shed).sum(axis=1)
-        hourly += np.maximum(-recourse.shift.real, 0.0) @ day.demand.shift_price
-        return np.asarray(day.hours[t] * net.s_base_kva * hourly)
+            lost = lost + np.abs(flows.i_series) ** 2 @ q.cost.current
+        available = available_power(q.day, t, realisations)
+        return np.asarray(sum(recourse_parts(q, t, flows.source_s, lost, available, recourse).values()))
 
     def _source_excess(self, source_s: Complexes) -> Floats:
         """(K) sum of the relative excesses of the limits of sources."""
@@ -198,6 +172,68 @@ def moves(devices: Devices, positions: Ints) -> Bools:
     """(T, D) whether a device, units apart, is in another position than in the period before, the first than today."""
     before = np.vstack([devices.today, positions[:-1]])
     return np.asarray((positions != before) & (devices.kind != DeviceKind.UNIT))
+
+
+def running(question: DayQuestion, plan: DayPlan) -> Bools:
+    """(T, G) whether a generator is on; one that is no device always is."""
+    devices = question.devices
+    on = np.ones(plan.generation.shape, dtype=np.bool_)
+    for unit in devices.of(DeviceKind.UNIT):
+        on[:, devices.place[unit]] = devices.values[unit][plan.positions[:, unit]] != 0.0
+    return on
+
+
+def starts(question: DayQuestion, plan: DayPlan) -> Bools:
+    """(T, G) whether a generator is started."""
+    on = running(question, plan)
+    return np.asarray(on & ~np.vstack([question.day.units.on_before, on[:-1]]))
+
+
+def operations(question: DayQuestion, closed: Bools) -> Bools:
+    """(T, E) whether a switch is in another state than in the period before, the first against today's."""
+    return np.asarray(closed != np.vstack([question.network.closed, closed[:-1]]))
+
+
+def schedule_parts(question: DayQuestion, plan: DayPlan) -> dict[str, Floats]:
+    """(T) costs in $ of what is scheduled, by part."""
+    day, cost, base = question.day, question.cost, question.network.s_base_kva
+    on, hours = running(question, plan), day.hours * base
+    p = np.where(on, plan.generation.real, 0.0)
+    return {
+        "generators": hours * (p @ cost.generator + p**2 @ cost.square + on @ cost.idle),
+        "starts": base * (starts(question, plan) @ day.units.start),
+        "stores": hours * (plan.discharge @ day.stores.wear),
+        "load moved in time": hours * (np.maximum(-plan.shift, 0.0) @ day.demand.shift_price),
+        "switching": base * cost.change * operations(question, plan.closed).sum(axis=1),
+        "moves": base * cost.move * moves(question.devices, plan.positions).sum(axis=1),
+    }
+
+
+def recourse_parts(
+    question: DayQuestion,
+    t: int | slice,
+    source_s: Complexes,
+    lost: Floats,
+    available: Floats,
+    recourse: HourRecourse,
+) -> dict[str, Floats]:
+    """(K) costs in $ of recourses of a period, or of T periods one of each, by part.
+
+    Args:
+        t: period, or all of them. source_s: (K, S) that the sources deliver. lost: (K) price of losses per hour.
+        available: (K, R) to the renewable sources.
+    """
+    day, p = question.day, source_s.real
+    hours = day.hours[t] * question.network.s_base_kva
+    return {
+        "purchase": hours * (day.source_price[t] * np.maximum(p, 0.0)).sum(axis=1),
+        "reactive purchase": hours * day.price_reactive[t] * np.maximum(source_s.imag, 0.0).sum(axis=1),
+        "export": hours * (day.export_price[t] * np.minimum(p, 0.0)).sum(axis=1),
+        "losses": hours * lost,
+        "curtailment": hours * ((available - recourse.renewable.real) @ day.renewables.curtailment),
+        "load moved": hours * (np.maximum(-recourse.shift.real, 0.0) @ day.demand.shift_price),
+        "shedding": hours * shed_price(day, recourse.shed).sum(axis=1),
+    }
 
 
 def recourse_excess(

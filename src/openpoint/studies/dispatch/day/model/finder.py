@@ -167,12 +167,12 @@ class Answers:
         taken = rows[better]
         self.costs[taken], self.violations[taken] = costs[better], violations[better]
         self._excess[taken] = evaluation.excess[better]
-        _put(self.recourse, taken, recourse, better)
+        self.recourse.put(taken, recourse.at(np.flatnonzero(better)))
         missing = (violations > 0.0) & (violations < self._missed[rows])
         taken = rows[missing]
         self._missed[taken], self._missed_cost[taken] = violations[missing], costs[missing]
         self._missed_excess[taken] = evaluation.excess[missing]
-        _put(self._missing, taken, recourse, missing)
+        self._missing.put(taken, recourse.at(np.flatnonzero(missing)))
 
     def between(self) -> tuple[Ints, HourRecourse]:
         """Rows where one recourse keeps the limits and a cheaper one does not, and what lies between them there.
@@ -194,13 +194,6 @@ class Answers:
             way * a.shed[rows] + (1.0 - way) * b.shed[rows],
             way * a.shift[rows] + (1.0 - way) * b.shift[rows],
         )
-
-
-def _put(whole: HourRecourse, rows: Ints, part: HourRecourse, chosen: Bools) -> None:
-    """Put the chosen rows of a recourse where `rows` says."""
-    whole.renewable[rows] = part.renewable[chosen]
-    whole.shed[rows] = part.shed[chosen]
-    whole.shift[rows] = part.shift[chosen]
 
 
 # Recourses of many realisations

@@ -16,11 +16,13 @@ import numpy as np
 
 from openpoint.arrays import Bools
 from openpoint.errors import OptionError
-from openpoint.network.day import DayPlan, HourRecourse, network_of_period
+from openpoint.network.day import DayPlan, network_of_period
 from openpoint.network.operating_cost import OperatingCost, least_loss
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.hour_block import no_recourse
+from openpoint.studies.dispatch.day.model.plan_values import operation
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline, deadline_of
@@ -90,7 +92,6 @@ def also_decided(question: DayQuestion) -> list[str]:
         "limits of sources": question.supply.any_of_sources,
         "limits of the power of branches": day.flow_max is not None,
         "a price of reactive energy": bool(day.price_reactive.any()),
-        "a price of the deviation of voltages": question.cost.deviation != 0.0,
         "uncertain quantities": bool(day.uncertain.count and (day.uncertain.down + day.uncertain.up).any()),
     }
     return [text for text, there in counts.items() if there]
@@ -188,11 +189,6 @@ class _Day:
 
     def _operation(self, plan: DayPlan) -> Operation:
         """The day as forecast, by exact AC flow."""
-        q, evaluator = self.question, DayEvaluator(self.question)
-        periods, n, r = q.day.periods, q.network.n_terminals, q.day.renewables.count
-        realisation = np.ones((periods, q.day.uncertain.count))
-        one = HourRecourse(*(np.zeros((1, size), dtype=np.complex128) for size in (r, n, n)))
-        evaluated = [evaluator.evaluate(plan, t, realisation[t : t + 1], one) for t in range(periods)]
-        costs = np.array([cost[0] for cost, _ in evaluated]) + evaluator.schedule_costs(plan)
-        whole = HourRecourse(*(np.repeat(part, periods, axis=0) for part in vars(one).values()))
-        return Operation(plan, realisation, whole, costs, np.array([violation[0] for _, violation in evaluated]))
+        q = self.question
+        realisation = np.ones((q.day.periods, q.day.uncertain.count))
+        return operation(DayEvaluator(q), plan, realisation, no_recourse(q, q.day.periods))

@@ -155,12 +155,7 @@ def least_violation(
     worst = np.array([int(np.argmax(each.violations)) for each in answers])
     parts = []
     for choice in (forecast, worst):
-        some = [(each.recourse, v) for each, v in zip(answers, choice, strict=True)]
-        recourse = HourRecourse(
-            np.array([r.renewable[v] for r, v in some]),
-            np.array([r.shed[v] for r, v in some]),
-            np.array([r.shift[v] for r, v in some]),
-        )
+        recourse = HourRecourse.of(each.recourse.at([v]) for each, v in zip(answers, choice, strict=True))
         parts.append(operation(finder.evaluator, plan, vertices.day(choice), recourse))
     return plan, parts[0], parts[1]
 

@@ -66,7 +66,7 @@ class PlanValues:
             if weight > best.get(copy.t, -1.0):
                 best[copy.t], guides[copy.t] = float(weight), (copy.realisation, recourse)
             same = np.flatnonzero((realisations[copy.t] == copy.realisation).all(axis=1))
-            self._offer(copy.t, same, _repeated(recourse, len(same)))
+            self._offer(copy.t, same, recourse.at(np.zeros(len(same), dtype=np.int64)))
         for t, some in enumerate(realisations):
             if t in guides:
                 every = np.arange(len(some))
@@ -114,7 +114,7 @@ class PlanValues:
         """Offer what keeps the limits in a realisation in all those where nothing is known to."""
         lost = np.flatnonzero(np.isinf(self.costs[t]))
         if len(lost) and np.isfinite(self.costs[t][v]):
-            own = HourRecourse(*(part[v : v + 1] for part in vars(self.recourses[t]).values()))
+            own = self.recourses[t].at([v])
             known, some = self._realisations[t][v], self._realisations[t][lost]
             self._offer(t, lost, _guess(self._master.question, t, known, own, some))
 
@@ -138,7 +138,7 @@ class PlanValues:
             rows = np.repeat(realisation[None, :], len(p), axis=0)
             costs, violations = self._evaluator.evaluate(self.plan, t, rows, recourse)
             best = int(np.argmin(np.where(violations > 0.0, np.inf, costs)))
-            self._offer(t, np.array([v]), HourRecourse(*(part[best : best + 1] for part in vars(recourse).values())))
+            self._offer(t, np.array([v]), recourse.at([best]))
             step = (high - low) / (SHARES - 1)
             low, high = max(shares[best // 3] - step, 0.0), min(shares[best // 3] + step, 1.0)
 
@@ -148,12 +148,7 @@ class PlanValues:
 
     def recourse(self, choice: Ints | Sequence[int]) -> HourRecourse:
         """Of a day, by the number of its realisation in every period."""
-        some = [(self.recourses[t], int(v)) for t, v in enumerate(choice)]
-        return HourRecourse(
-            np.array([r.renewable[v] for r, v in some]),
-            np.array([r.shed[v] for r, v in some]),
-            np.array([r.shift[v] for r, v in some]),
-        )
+        return HourRecourse.of(self.recourses[t].at([int(v)]) for t, v in enumerate(choice))
 
     def _offer(self, t: int, some: Ints, recourse: HourRecourse) -> None:
         """Keep operations of realisations where they are the best known."""
@@ -165,22 +160,16 @@ class PlanValues:
         better = (kept < self.costs[t][some]) | (lost & (violations < self.violations[t][some]))
         at = some[better]
         self.costs[t][at], self.violations[t][at] = kept[better], violations[better]
-        for name in ("renewable", "shed", "shift"):
-            getattr(self.recourses[t], name)[at] = getattr(recourse, name)[better]
+        self.recourses[t].put(at, recourse.at(np.flatnonzero(better)))
 
 
 def operation(evaluator: DayEvaluator, plan: DayPlan, realisation: Floats, recourse: HourRecourse) -> Operation:
     """The operation of a plan on a day (T, U), by exact flow."""
     costs, violations = evaluator.schedule_costs(plan), np.zeros(len(realisation))
     for t, row in enumerate(realisation):
-        own = HourRecourse(*(part[t : t + 1] for part in vars(recourse).values()))
-        cost, violation = evaluator.evaluate(plan, t, row[None, :], own)
+        cost, violation = evaluator.evaluate(plan, t, row[None, :], recourse.at([t]))
         costs[t], violations[t] = costs[t] + cost[0], violation[0]
     return Operation(plan, realisation, recourse, costs, violations)
-
-
-def _repeated(recourse: HourRecourse, count: int) -> HourRecourse:
-    return HourRecourse(*(np.repeat(part, count, axis=0) for part in vars(recourse).values()))
 
 
 def _binding(master: DayMaster, answer: MasterAnswer) -> Floats:
