@@ -119,7 +119,7 @@ def measured(instance: Instance, file: Path, folder: Path) -> Figures:
         "loss_kw": result["loss_kw"],
         "bound_kw": result["lower_bound_kw"],
         "open": result["open_branches"],
-        "switchings": len(result["changes"]),
+        "switchings": len(result["switching_list"]),
         "v_min_pu": result["v_min_pu"],
         "seconds": seconds,
         "version": result["version"],

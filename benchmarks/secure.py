@@ -24,7 +24,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import openpoint
 from openpoint.grid.grid import Grid
 from openpoint.io.pandapower.read import grid_from_text
-from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
+from openpoint.studies.secure.result import RESTORABLE, VERDICTS
 
 GRIDS = (
     "baran33",

@@ -49,8 +49,8 @@ def test_a_line_that_opens_at_one_end_is_told_with_its_bus(command: Command, tmp
     bus = {row["name"]: (row["from_bus"], row["to_bus"]) for row in lines.iter_rows(named=True)}
     assert f"To close: C-S (at {bus['C-S'][1]})" in done.out.splitlines()
     assert f"To open: B-C (at {bus['B-C'][0]})" in done.out.splitlines()
-    changes = json.loads((tmp_path / "answer.json").read_text())["changes"]
-    assert [(change["branch"], change["open_end"]) for change in changes] == [("C-S", "to"), ("B-C", "from")]
+    rows = json.loads((tmp_path / "answer.json").read_text())["switching_list"]
+    assert [(row["name"], row["open_end"]) for row in rows] == [("C-S", "to"), ("B-C", "from")]
 
 
 @pytest.mark.parametrize("given", [None, "3"])

@@ -147,10 +147,9 @@ def test_the_switching_list_tells_opening_from_closing() -> None:
         ("b-c", "open", "lines", "b", "c", "both"),
     ]
     assert result.tables()["switching_list"].equals(result.switching_list)
-    assert json.loads(result.to_json())["changes"] == [
-        {"branch": "c-e", "action": "close", "open_end": "both"},
-        {"branch": "b-c", "action": "open", "open_end": "both"},
-    ]
+    document = json.loads(result.to_json())
+    assert (document["to_close"], document["to_open"]) == (["c-e"], ["b-c"])
+    assert document["switching_list"] == result.switching_list.to_dicts()
     nothing = build_result(answer=False)
     assert (nothing.switching, nothing.switching_list.height, nothing.grid_after) == ((), 0, None)
 

@@ -11,8 +11,7 @@ from openpoint.grid.grid import Grid
 from openpoint.options import Question, option
 from openpoint.results import columns as c
 from openpoint.results.base import Result, in_kw
-from openpoint.results.schema import number, whole
-from openpoint.results.shape import Shape
+from openpoint.results.shape import figure, table
 from openpoint.studies.study import Prepared, Ready, function
 
 
@@ -23,21 +22,13 @@ class DemandOptions(Question):
     least_kw: float = option(0.0, "Loads below it are not listed.", "number", unit="KW", least=0.0)
 
 
-@dataclass(frozen=True, repr=False)
-class DemandResult(Result):
+class DemandResult(Result, study="demand"):
     """The demand of a grid."""
 
     grid: Grid
-    total_kw: float
-    count: int
-    loads: pl.DataFrame
-    shape: ClassVar[Shape] = Shape(
-        "demand",
-        "demand",
-        "Result of openpoint demand",
-        {"total_kw": number("active power of all loads, kW"), "count": whole("loads of at least the least power")},
-        {"loads": {"name": c.text("name of the load"), "p_kw": c.number("active power, kW")}},
-    )
+    total_kw: float = figure("active power of all loads, kW")
+    count: int = figure("loads of at least the least power")
+    loads: pl.DataFrame = table({"name": c.text("name of the load"), "p_kw": c.number("active power, kW")})
     in_short: ClassVar[str] = "demand"  # type: ignore[misc]
 
     def facts(self) -> dict[str, str]:
@@ -48,7 +39,8 @@ def prepare(grid: Grid, options: DemandOptions) -> Prepared[DemandResult]:
     """List the loads of a grid, the largest first."""
     loads = grid.loads.select("name", "p_kw").sort("p_kw", descending=True)
     loads = loads.filter(loads["p_kw"] >= options.least_kw)
-    return Ready(lambda: DemandResult(grid, float(grid.loads["p_kw"].sum()), loads.height, loads))
+    total = float(grid.loads["p_kw"].sum())
+    return Ready(lambda: DemandResult(grid=grid, total_kw=total, count=loads.height, loads=loads))
 
 
 demand = function("demand", DemandOptions, prepare)

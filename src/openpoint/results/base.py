@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 
 import polars as pl
 import polars.selectors as cs
@@ -21,9 +22,10 @@ from openpoint.grid.files import HEAD
 from openpoint.grid.grid import Grid
 from openpoint.io.text import file_ending
 from openpoint.names import join_names
+from openpoint.results import columns as c
 from openpoint.results import export
-from openpoint.results.shape import Shape
-from openpoint.results.violation import Violation
+from openpoint.results.schema import Schema
+from openpoint.results.shape import Shape, declare, figure, keys_of, table, tables_of
 from openpoint.twostage.log import CUT_SHORT, Termination
 from openpoint.version import __version__
 
@@ -37,8 +39,12 @@ PICTURES = ("matplotlib", "report", "A report or picture")
 """What draws pictures, its extra, and what needs it."""
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(figure, table, field))
 class Result:
     """A result of a study, with its summary, tables, JSON, pictures and files.
+
+    A class that derives from it is a frozen dataclass. What is written follows from its declaration, see `Shape`: its
+    fields that `figure` and `table` make, and what is given with the base, `class MyResult(Result, study="mine")`.
 
     Class attributes:
         shape: the keys and tables that are written.
@@ -48,9 +54,29 @@ class Result:
     shape: ClassVar[Shape]
     place: ClassVar[str]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        study: str = "",
+        also: tuple[str, ...] = (),
+        more: Mapping[str, Schema] = MappingProxyType({}),
+        frames: Mapping[str, c.Table] = MappingProxyType({}),
+        subject: str = "name of the grid",
+    ) -> None:
+        """Declare a result.
+
+        Args:
+            study: its name; none: the class is a base of results. subject: what stands under the key `grid`.
+            also: names of properties that are written like figures.
+            more: further keys, with their values in `_special_values`.
+            frames: tables that are properties, or that `_special_tables` has.
+        """
         super().__init_subclass__()
+        dataclass(frozen=True, repr=False, kw_only=True)(cls)
         cls.place = cls.__module__.rpartition(".")[0]
+        declare(cls, also, more, frames)
+        if study:
+            cls.shape = Shape(study, keys_of(cls), tables_of(cls), subject)
 
     if TYPE_CHECKING:
 
@@ -77,17 +103,21 @@ class Result:
         head = {"study": self.shape.study, "version": __version__, "grid": self.subject}
         special = self._special_values()
         values = {key: special[key] if key in special else getattr(self, key) for key in self.shape.keys}
-        return {**head, **{key: _as_plain(value) for key, value in values.items()}}
+        rows = {key: [each.row for each in values[key]] for key in values if key in self.shape.tables.keys() - special}
+        return {**head, **{key: _as_plain(value) for key, value in (values | rows).items()}}
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """All tables that are written, by name; infinity and NaN are null."""
         special = self._special_tables()
-        frames = {name: special[name] if name in special else getattr(self, name) for name in self.shape.tables}
-        return {name: _finite(frame) for name, frame in frames.items()}
+        frames: dict[str, pl.DataFrame] = {}
+        for name, columns in self.shape.tables.items():
+            held = special[name] if name in special else getattr(self, name)
+            frames[name] = c.frame(columns, (each.row for each in held)) if isinstance(held, tuple) else _finite(held)
+        return frames
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain values, in the order of the published schema; infinity and NaN are None."""
-        rows = {name: frame.to_dicts() for name, frame in self.tables().items() if name not in self.shape.beside}
+        rows = {name: frame.to_dicts() for name, frame in self.tables().items() if name not in self.shape.keys}
         plain: dict[str, Any] = _without_infinity({**self.summary(), **rows})
         return plain
 
@@ -252,27 +282,27 @@ class Head:
     violations: pl.DataFrame
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class Answer(Result):
+class Answer(Result, also=("remedy",)):
     """The result of an optimisation: an answer, a bound, and why the run ended.
 
     Attributes:
-        grid: the grid as given.
-        method: name and options of the method, as text.
-        termination: why the run ended; `termination.remedy` says what to do.
-        seconds: of the method alone.
-        gap: (objective − bound) / objective.
-        iterations: the log of the method.
-        notes: warnings that belong to the answer.
+        grid: the grid as given. iterations: the log of the method.
     """
 
     grid: Grid
-    method: str
-    termination: Termination
-    seconds: float
-    gap: float
+    method: str = figure("name and options of the method")
+    termination: Termination = figure(
+        "why the run ended, with its remedy", options=[each.value for each in Termination]
+    )
+    seconds: float = figure("of the method alone, without imports and reading")
+    gap: float = figure("(objective − bound) / objective; 0.0001 is 0.01 %", maybe=True)
     iterations: pl.DataFrame
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = figure("warnings that belong to the answer", default=())
+
+    @property
+    def remedy(self) -> str:
+        """What to do about why it ended."""
+        return self.termination.remedy
 
     @property
     def head(self) -> Head:
@@ -311,9 +341,6 @@ class Answer(Result):
         answer = self.answer_facts() if self.to_do() else {"answer": "none"}
         return {"ended": self.termination.value, **answer, "gap": gap}
 
-    def _special_values(self) -> dict[str, Any]:
-        return {**super()._special_values(), "remedy": self.termination.remedy}
-
 
 def report_html(result: Result) -> str:
     """The report as one page of HTML, by the module `report` of the study; of facts and tables where it has none.
@@ -348,8 +375,6 @@ def switching_words(actions: list[str]) -> str:
 def _as_plain(value: Any) -> Any:
     if isinstance(value, Termination):
         return value.value
-    if isinstance(value, Violation):
-        return value.row
     if isinstance(value, tuple | list):
         return [_as_plain(each) for each in value]
     return value

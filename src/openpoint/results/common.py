@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from openpoint.results import columns as c
-from openpoint.results.schema import Schema, number, text, value
 from openpoint.results.violation import PHASE
-from openpoint.twostage.log import Termination
 
 BUS: c.Table = {
     "name": c.text("name of the bus", "bus"),
@@ -34,16 +32,6 @@ def both(name: str, unit: str, doc: str, heading: str, digits: int) -> c.Table:
     return {
         f"{name}_{when}_{unit}": c.maybe_number(f"{doc}, {word}", heading.format(short), digits)
         for when, word, short in (("before", "today", "today"), ("after", "in the answer", "answer"))
-    }
-
-
-def run_keys(seconds: str) -> dict[str, Schema]:
-    """The keys on the run of every optimisation; `seconds` says which time is measured."""
-    return {
-        "method": text("name and options of the method"),
-        "termination": value("string", "why the run ended", enum=[t.value for t in Termination]),
-        "remedy": text("what to do about it"),
-        "seconds": number(seconds),
     }
 
 

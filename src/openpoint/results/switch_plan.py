@@ -10,7 +10,8 @@ import polars as pl
 from openpoint.results import columns as c
 from openpoint.results.base import count_words
 from openpoint.results.common import KIND
-from openpoint.results.schema import Schema, flag, maybe, names, number, record, value
+from openpoint.results.schema import Schema, record
+from openpoint.results.shape import declare, figure, keys_of
 
 STEPS: c.Table = {
     "step": c.whole("number of the step", "step"),
@@ -37,54 +38,27 @@ STEPS: c.Table = {
     "off_min": c.number("how long they are off: until the next step is done, min", "off, min", 0),
 }
 
-PLAN_KEYS: dict[str, Schema] = {
-    "found": flag("whether there is an order in which every state has a power flow"),
-    "operations": value("integer", "switch operations"),
-    "fewest_operations": value("integer", "operations that any plan needs: one for each branch that differs"),
-    "manual_operations": value("integer", "operations of switches without remote control"),
-    "keeps_limits": flag("whether no state breaks a limit by more than today's state or the last one does"),
-    "excess_percent": number("largest excess of a limit in any state, percent of the limit"),
-    "not_supplied_kwh": number("energy not supplied while the plan is carried out"),
-    "proven": flag(
-        "whether no plan is better: fewer operations, then fewer manual ones, less energy not supplied, less strain"
-    ),
-    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of any state at any bus, pu"),
-    "notes": names("what belongs to the plan"),
-}
-PLAN: Schema = record(PLAN_KEYS) | {
-    "type": ["object", "null"],
-    "description": "the switch plan, whose steps are in the table `switch_plan`; null: not asked for",
-}
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SwitchPlan:
     """The steps from today's state to another one; the theory is in `openpoint.search.plan.order`.
 
-    Attributes:
-        steps: a row a switch operation, in order: step, action, name, switch, kind, open_end, bus, x, y, remote,
-            i_before_a, i_after_a, loop, v_min_pu, v_min_bus, loading_percent, loading_branch, limit, off_buses, off_kw,
-            off_customers, off_min.
-        found: whether there is an order in which every state has a power flow; without one there are no steps.
-        fewest_operations: that any plan needs: one for each branch that differs.
-        keeps_limits: whether no state breaks a limit by more than today's state or the last one does.
-        excess_percent: largest excess of a limit in any state, percent of the limit.
-        not_supplied_kwh: energy not supplied while the plan is carried out, at the times of an operation in `notes`.
-        proven: whether no plan is better: of fewer operations, then fewer manual ones, then less energy not supplied,
-            then a lower highest loading (without ratings a higher lowest voltage).
-        ac_max_mismatch_pu: largest power mismatch of any state at any bus.
-        notes: what belongs to the plan.
+    Without an order in which every state has a power flow there are no steps. No plan is better than a proven one: of
+    fewer operations, then fewer manual ones, then less energy not supplied, then a lower highest loading (without
+    ratings a higher lowest voltage). Energy is that at the times of an operation in `notes`.
     """
 
     steps: pl.DataFrame
-    found: bool
-    fewest_operations: int
-    keeps_limits: bool
-    excess_percent: float
-    not_supplied_kwh: float
-    proven: bool
-    ac_max_mismatch_pu: float | None
-    notes: tuple[str, ...]
+    found: bool = figure("whether there is an order in which every state has a power flow")
+    fewest_operations: int = figure("operations that any plan needs: one for each branch that differs")
+    keeps_limits: bool = figure("whether no state breaks a limit by more than today's state or the last one does")
+    excess_percent: float = figure("largest excess of a limit in any state, percent of the limit")
+    not_supplied_kwh: float = figure("energy not supplied while the plan is carried out")
+    proven: bool = figure(
+        "whether no plan is better: fewer operations, then fewer manual ones, less energy not supplied, less strain"
+    )
+    ac_max_mismatch_pu: float | None = figure("largest power mismatch of any state at any bus, pu")
+    notes: tuple[str, ...] = figure("what belongs to the plan")
 
     @property
     def operations(self) -> int:
@@ -120,4 +94,8 @@ class SwitchPlan:
     @property
     def row(self) -> dict[str, Any]:
         """As it is written, without the steps."""
-        return {key: list(self.notes) if key == "notes" else getattr(self, key) for key in PLAN_KEYS}
+        return {key: list(self.notes) if key == "notes" else getattr(self, key) for key in keys_of(SwitchPlan)}
+
+
+declare(SwitchPlan, also=("operations", "manual_operations"))
+PLAN: Schema = {**record(keys_of(SwitchPlan)), "type": ["object", "null"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,10 +11,9 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.io.memory import net_of, set_states
 from openpoint.io.switch_states import Change
-from openpoint.names import join_names
 from openpoint.results import columns as c
-from openpoint.results.base import Answer, Head, Result, Value, switching_words
-from openpoint.results.schema import Schema
+from openpoint.results.base import Answer, Head, Result, switching_words
+from openpoint.results.shape import figure
 
 SWITCHING_LIST: c.Table = {
     "name": c.text("name of the branch"),
@@ -25,13 +23,6 @@ SWITCHING_LIST: c.Table = {
     "to_bus": c.text("bus at the other end"),
     "open_end": c.text("end at which a line is switched, or both", options=["both", "from", "to"]),
 }
-_WRITTEN: c.Table = {
-    "branch": c.text("name"),
-    "action": SWITCHING_LIST["action"],
-    "open_end": SWITCHING_LIST["open_end"],
-}
-SWITCHED: Schema = c.rows_schema("changes", _WRITTEN)["items"]
-"""The JSON Schema of what is to be done to a branch."""
 
 
 class HasState(Result):
@@ -90,21 +81,17 @@ class HasState(Result):
         return dict(self.grid_after.branches().select("name", "closed").iter_rows())
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class SwitchedResult(HasState, Answer):
+class SwitchedResult(HasState, Answer, also=("to_close", "to_open"), frames={"switching_list": SWITCHING_LIST}):
     """A result that is one topology: open branches before and after, and the switching from one to the other.
 
     Attributes:
-        open_before, open_branches: names of the open branches today and in the answer (empty if there is none).
-        ac_max_mismatch_pu: largest power mismatch of the answer at any bus, per unit of `s_base_kva`.
-        least_violation_open: where infeasible: the open branches of the state of least violation found.
         buses, branches: their states today and in the answer.
     """
 
-    open_before: tuple[str, ...]
-    open_branches: tuple[str, ...]
-    ac_max_mismatch_pu: float | None
-    least_violation_open: tuple[str, ...]
+    open_before: tuple[str, ...] = figure("branches open today")
+    open_branches: tuple[str, ...] = figure("branches open in the answer")
+    ac_max_mismatch_pu: float | None = figure("largest power mismatch of the AC solution at any bus, pu")
+    least_violation_open: tuple[str, ...] = figure("where infeasible: the branches open at the least violation met")
     buses: pl.DataFrame
     branches: pl.DataFrame
 
@@ -127,6 +114,16 @@ class SwitchedResult(HasState, Answer):
         """(branch, "close" or "open") from today's state to the answer, first all that are closed."""
         closing = [(name, "close") for name in self.open_before if name in self.changes]
         return (*closing, *((name, "open") for name in self.open_branches if name in self.changes))
+
+    @property
+    def to_close(self) -> tuple[str, ...]:
+        """Branches to close."""
+        return tuple(name for name, action in self.switching if action == "close")
+
+    @property
+    def to_open(self) -> tuple[str, ...]:
+        """Branches to open."""
+        return tuple(name for name, action in self.switching if action == "open")
 
     @property
     def switching_list(self) -> pl.DataFrame:
@@ -155,30 +152,12 @@ class SwitchedResult(HasState, Answer):
     def to_switch(self) -> list[tuple[object, ...]]:
         return list(self.switching_list.rows())
 
-    def _cells(self, key: str, value: Any) -> dict[str, Value]:
-        if key != "changes":
-            return super()._cells(key, value)
-        actions = ("close", "open")
-        return {
-            f"to_{action}": join_names(name for name, done in self.switching if done == action) for action in actions
-        }
 
-    def _special_values(self) -> dict[str, Any]:
-        listed = self.switching_list.select("action", "open_end", branch="name")
-        return {**super()._special_values(), "changes": listed.select(*_WRITTEN).to_dicts()}
-
-
-@dataclass(frozen=True, repr=False, kw_only=True)
 class LossResult(SwitchedResult):
-    """A result whose topology was chosen for its losses.
+    """A result whose topology was chosen for its losses."""
 
-    Attributes:
-        objective_kw: the losses, or the risk of them, plus the cost of the changes: what the bounds enclose.
-        lower_bound_kw: proven bound of objective_kw.
-    """
-
-    objective_kw: float | None
-    lower_bound_kw: float
+    objective_kw: float | None = figure("the loss, or the risk of it, plus the cost of the changes: what is bounded")
+    lower_bound_kw: float = figure("proven bound of objective_kw", maybe=True)
 
     @property
     def has_answer(self) -> bool:

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import polars as pl
 
 from openpoint.results import columns as c
-from openpoint.results.schema import Schema
 
 
 def phase_words(phase: str | None) -> str:
@@ -62,7 +61,8 @@ class Violation:
         return f"{self.kind} at {self.place}: {self.value:.5g} {self.unit}, limit {self.limit:.5g} {self.unit}"
 
 
-PHASE = c.text("1 in a balanced grid, else a, b or c", options=["1", "a", "b", "c"])
+PHASES = ("1", "a", "b", "c")
+PHASE = c.text("1 in a balanced grid, else a, b or c", options=PHASES)
 
 
 def violation_columns(of_powers: Mapping[str, str], where: str, heading: str = "where") -> c.Table:
@@ -90,8 +90,6 @@ def without_phase(table: c.Table) -> c.Table:
 
 
 VIOLATIONS = violation_columns({}, "bus or branch", "bus or branch")
-VIOLATION: Schema = c.rows_schema("violations", VIOLATIONS)["items"]
-"""The JSON Schema of one."""
 
 
 class Row(Protocol):

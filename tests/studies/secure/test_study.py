@@ -45,7 +45,7 @@ def test_wider_limits_restore_more() -> None:
     assert strict.counts["restored"] <= openpoint.secure("baran33").counts["restored"] <= wide.counts["restored"]
     assert wide.counts["limits"] == 0
     assert "breaks" in strict.notes[0]  # 0.913 pu without a fault
-    assert strict.broken
+    assert strict.violations
 
 
 def test_ratings_hold_at_a_share() -> None:
@@ -66,7 +66,7 @@ def test_what_is_planned_for_holds_without_a_fault_and_what_an_emergency_allows_
     rated = {"i_max_a": pl.lit(2.0 * most), "max_loading_percent": pl.lit(40.0)}
     tight = grid.with_tables(lines=grid.lines.with_columns(**rated))
     found = openpoint.secure(tight)
-    assert found.broken[0].limit == pytest.approx(0.8 * most)
+    assert found.violations[0].limit == pytest.approx(0.8 * most)
     flow = openpoint.run_powerflow(tight).branches.filter(pl.col("loading_percent").is_not_null())
     assert flow["loading_percent"].max() == pytest.approx(50.0)
     assert set(flow["loading_limit_percent"]) == {40.0}
@@ -127,7 +127,7 @@ def test_that_taps_stay_is_said_where_a_voltage_is_what_no_tie_keeps() -> None:
 def test_voltages_of_an_emergency_hold_after_faults_alone() -> None:
     planned = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92))
     wide = openpoint.secure("baran33", limits=Limits(v_min_pu=0.92), emergency="v_min=0.5")
-    assert planned.broken == wide.broken
+    assert planned.violations == wide.violations
     assert wide.counts == openpoint.secure("baran33", limits=Limits(v_min_pu=0.5)).counts != planned.counts
     assert "v_min 0.5 pu" in wide.rules
     assert not any("emergency" in note for note in wide.notes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
@@ -13,58 +12,42 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Result, count_words
-from openpoint.results.schema import names, text, whole
-from openpoint.results.shape import Shape
+from openpoint.results.shape import figure
 from openpoint.results.switched import SwitchedResult
 from openpoint.twostage.log import Termination
 
 NOT_FIGURES = ("study", "version", "grid", "method", "remedy", "notes")
 """Keys of a summary that are no figures of its case."""
-COMPARE = Shape(
-    "compare",
-    "compare",
-    "Result of openpoint compare",
-    {
-        "of": text("the study that was asked in every case"),
-        "solved": whole("cases that were come to"),
-        "notes": names("warnings that belong to some case, each once"),
-    },
-    {
-        "cases": {
-            "case": c.text("its name"),
-            "options": c.text("options that are not the default ones, `name = value`, in one line"),
-            "ended": c.text("why its run ended; null: it has no such word, or was not come to", nullable=True),
-            "seconds": c.maybe_number("of its method"),
-            "open_branches": c.text("branches open in its answer; null: it has none", nullable=True),
-        },
-        "figures": {
-            "case": c.text("its name"),
-            "figure": c.text("key of the summary of its result, as the schema of the study describes it"),
-            "value": c.maybe_number("the number"),
-            "words": c.text("what is no number", nullable=True),
-        },
-    },
-)
+CASES: c.Table = {
+    "case": c.text("its name"),
+    "options": c.text("options that are not the default ones, `name = value`, in one line"),
+    "ended": c.text("why its run ended; null: it has no such word, or was not come to", nullable=True),
+    "seconds": c.maybe_number("of its method"),
+    "open_branches": c.text("branches open in its answer; null: it has none", nullable=True),
+}
+FIGURES: c.Table = {
+    "case": c.text("its name"),
+    "figure": c.text("key of the summary of its result, as the schema of the study describes it"),
+    "value": c.maybe_number("the number"),
+    "words": c.text("what is no number", nullable=True),
+}
 
 
-@dataclass(frozen=True, repr=False)
-class CompareResult(Result):
+class CompareResult(Result, study="compare", also=("solved", "notes"), frames={"cases": CASES, "figures": FIGURES}):
     """The answer of `compare`.
 
     Attributes:
-        grid: the grid. of: the study that was asked.
+        grid: the grid.
         options: of each case, those that are not the default ones, by its name.
         results: the result of each case that was come to, by its name.
         axis: the one option in which the cases differ, where it is a number, and its value in each; else None.
     """
 
     grid: Grid
-    of: str
+    of: str = figure("the study that was asked in every case")
     options: Mapping[str, Mapping[str, Any]]
     results: Mapping[str, Result]
     axis: tuple[str, tuple[float, ...]] | None = None
-
-    shape: ClassVar[Shape] = COMPARE
 
     def __getitem__(self, case: str) -> Any:
         """The result of a case."""
@@ -102,25 +85,25 @@ class CompareResult(Result):
                     "open_branches": _open(result),
                 }
             )
-        return c.frame(COMPARE.tables["cases"], rows)
+        return c.frame(CASES, rows)
 
     @property
     def figures(self) -> pl.DataFrame:
         """All figures of all cases, a row each."""
         rows = list[tuple[object, ...]]()
         for case, result in self.results.items():
-            for figure, value in result.row().items():
-                if figure not in NOT_FIGURES and value is not None:
+            for key, value in result.row().items():
+                if key not in NOT_FIGURES and value is not None:
                     told = (None, value) if isinstance(value, str) else (float(value), None)
-                    rows.append((case, figure, *told))
-        return c.frame(COMPARE.tables["figures"], rows)
+                    rows.append((case, key, *told))
+        return c.frame(FIGURES, rows)
 
     @property
     def wide(self) -> pl.DataFrame:
         """The numbers with a row a figure and a column a case, in the order of the study's summary."""
         found: dict[str, dict[str, float]] = {}
-        for case, figure, value, _ in self.figures.filter(pl.col("value").is_not_null()).iter_rows():
-            found.setdefault(figure, {})[case] = value
+        for case, key, value, _ in self.figures.filter(pl.col("value").is_not_null()).iter_rows():
+            found.setdefault(key, {})[case] = value
         columns = {case: [values.get(case) for values in found.values()] for case in self.results}
         schema = {"figure": pl.String, **dict.fromkeys(columns, pl.Float64)}
         return pl.DataFrame({"figure": list(found), **columns}, schema=schema)

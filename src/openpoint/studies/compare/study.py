@@ -94,7 +94,8 @@ class PreparedCases:
             else:
                 found = self._here(lambda: interrupt.requested, progress, deadline)
         told = {name: _told(question) for name, question in self.questions.items()}
-        return CompareResult(self.grid, self.of, told, found, _axis(self.questions))
+        axis = _axis(self.questions)
+        return CompareResult(grid=self.grid, of=self.of, options=told, results=found, axis=axis)
 
     def _here(self, stop: Callable[[], bool], progress: Any, deadline: Deadline | None) -> dict[str, Result]:
         found: dict[str, Result] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -11,61 +10,60 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results.base import Head, count_words, in_kw, switching_words
-from openpoint.results.shape import Shape
+from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER
+from openpoint.results.shape import figure, table
 from openpoint.results.switched import SwitchedResult, with_output
 from openpoint.results.violation import Violation, violation_table
-from openpoint.studies.dispatch.schema import DISPATCH
+from openpoint.studies.dispatch.schema import (
+    ACTIONS,
+    CRITERIA_TABLE,
+    DEVICES,
+    GENERATORS,
+    ITERATIONS,
+    SOURCES,
+    VIOLATIONS,
+)
 from openpoint.studies.dispatch.tables import actions_table
 
 if TYPE_CHECKING:
     import os
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class DispatchResult(SwitchedResult):
-    """The answer of `dispatch`. Every figure of a state is that of an exact AC power flow.
+class DispatchResult(SwitchedResult, study="dispatch", frames={"actions": ACTIONS}):
+    """The answer of `dispatch`. Every figure of a state is that of an exact AC power flow; see `network.criteria`."""
 
-    Attributes:
-        why_method: why this method was taken. free: what was free to move.
-        objective: the sum of weight times figure over the criteria; None where there is no answer.
-        objective_unit: its unit; empty for a sum of several. lower_bound: proven bound of it.
-        loss_kw, cost_usd_per_h, balance, deviation_pu: figures of the answer, see `network.criteria`;
-            `…_before…` today's. None where there is no answer, no power flow, or no price.
-        v_min_pu, v_max_pu: lowest and highest voltage of the answer, and their buses.
-        violations: limits that the AC solution of the answer breaks (empty for an answer).
-        least_violation: where there is no answer: the limits that break at the least violation met.
-        criteria: a row a criterion: weight, bound, figures today and in the answer.
-        devices: a row a device that was free, with its range, position today and in the answer.
-        sources, generators: what they deliver, today and in the answer.
-    """
-
-    why_method: str
-    free: tuple[str, ...]
-    objective: float | None
-    objective_unit: str
-    lower_bound: float
-    loss_before_kw: float | None
-    loss_kw: float | None
-    cost_before_usd_per_h: float | None
-    cost_usd_per_h: float | None
-    balance_before: float | None
-    balance: float | None
-    deviation_before_pu: float | None
-    deviation_pu: float | None
-    v_min_before_pu: float | None
-    v_min_pu: float | None
-    v_min_bus: str | None
-    v_max_before_pu: float | None
-    v_max_pu: float | None
-    v_max_bus: str | None
-    violations: tuple[Violation, ...]
-    least_violation: tuple[Violation, ...]
-    criteria: pl.DataFrame
-    devices: pl.DataFrame
-    sources: pl.DataFrame
-    generators: pl.DataFrame
-
-    shape: ClassVar[Shape] = DISPATCH
+    why_method: str = figure("why this method was taken")
+    free: tuple[str, ...] = figure("what was free to move")
+    objective: float | None = figure(
+        "what is minimised: the sum of weight times figure over the criteria; null: no answer"
+    )
+    objective_unit: str = figure("its unit; empty for a sum of several")
+    lower_bound: float = figure("proven bound of objective", maybe=True)
+    loss_before_kw: float | None = figure("exact AC loss, kW, today")
+    loss_kw: float | None = figure("exact AC loss, kW, in the answer")
+    cost_before_usd_per_h: float | None = figure("cost of sources and generators, $/h; null without prices, today")
+    cost_usd_per_h: float | None = figure("cost of sources and generators, $/h; null without prices, in the answer")
+    balance_before: float | None = figure("sum over feeder heads of squared loading, today")
+    balance: float | None = figure("sum over feeder heads of squared loading, in the answer")
+    deviation_before_pu: float | None = figure("mean of |v² − 1| / 2 over the buses that no source holds, pu, today")
+    deviation_pu: float | None = figure("mean of |v² − 1| / 2 over the buses that no source holds, pu, in the answer")
+    v_min_before_pu: float | None = figure("lowest voltage, pu, today")
+    v_min_pu: float | None = figure("lowest voltage, pu, in the answer")
+    v_min_bus: str | None = figure("bus of the lowest voltage in the answer")
+    v_max_before_pu: float | None = figure("highest voltage, pu, today")
+    v_max_pu: float | None = figure("highest voltage, pu, in the answer")
+    v_max_bus: str | None = figure("bus of the highest voltage in the answer")
+    violations: tuple[Violation, ...] = table(VIOLATIONS, "limits that the AC solution of the answer breaks")
+    least_violation: tuple[Violation, ...] = table(
+        VIOLATIONS, "where there is no answer: limits that break at the least violation met"
+    )
+    criteria: pl.DataFrame = table(CRITERIA_TABLE)
+    devices: pl.DataFrame = table(DEVICES)
+    sources: pl.DataFrame = table(SOURCES)
+    generators: pl.DataFrame = table(GENERATORS)
+    buses: pl.DataFrame = table(BUS_BEFORE_AFTER)
+    branches: pl.DataFrame = table(BRANCH_BEFORE_AFTER)
+    iterations: pl.DataFrame = table(ITERATIONS)
 
     @property
     def head(self) -> Head:
@@ -139,18 +137,15 @@ class DispatchResult(SwitchedResult):
         if grid is None:
             return None
         grid = with_output(grid, self.generators.select("name", p_kw="p_after_kw", q_kvar="q_after_kvar"))
-        for table, column, kind in (
+        for kept, column, kind in (
             ("capacitors", "steps_on", "capacitor bank"),
             ("transformers", "tap_pos", "tap changer"),
             ("sources", "v_pu", "source voltage"),
         ):
-            frame: pl.DataFrame = grid.tables()[table]
+            frame: pl.DataFrame = grid.tables()[kept]
             new = self.moves.filter(kind=kind).select("name", answer=pl.col("answer").cast(frame.schema[column]))
             joined = frame.select("name", column).join(new, on="name", how="left", maintain_order="left")
             grid = grid.with_tables(
-                **{table: frame.with_columns(joined["answer"].fill_null(frame[column]).alias(column))}
+                **{kept: frame.with_columns(joined["answer"].fill_null(frame[column]).alias(column))}
             )
         return grid
-
-    def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violation_table(self.violations)}

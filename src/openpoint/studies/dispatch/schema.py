@@ -1,21 +1,17 @@
-"""The shape of what `openpoint dispatch` writes."""
+"""The columns of the tables of a dispatch."""
 
 from __future__ import annotations
 
 from openpoint.network.criteria import CRITERIA
 from openpoint.results import columns as c
-from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both, run_keys
+from openpoint.results.common import both
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.schema import Schema, listing, maybe, names, text
-from openpoint.results.shape import Shape
-from openpoint.results.switched import SWITCHED, SWITCHING_LIST
 from openpoint.results.violation import POWERS, violation_columns
 
 DEVICE_KINDS = ("capacitor bank", "source voltage", "tap changer", "generator")
 QUANTITIES = ("steps on", "voltage", "tap position", "on")
 
 VIOLATIONS = violation_columns({**POWERS, "apparent power": "kVA"}, "bus, branch, source or generator")
-_VIOLATION = c.rows_schema("violations", VIOLATIONS)["items"]
 CRITERIA_TABLE: c.Table = {
     "name": c.text("name of the criterion", "criterion", options=list(CRITERIA)),
     "unit": c.text("of its figures; empty for a plain number", "unit"),
@@ -86,65 +82,4 @@ ITERATIONS = iteration_columns(
     value="exact objective of the state tried; null where it breaks limits",
     violation="least violation of the state tried; 0 where limits hold",
     heading="violation",
-)
-_TABLES: dict[str, c.Table] = {
-    "buses": BUS_BEFORE_AFTER,
-    "branches": BRANCH_BEFORE_AFTER,
-    "criteria": CRITERIA_TABLE,
-    "actions": ACTIONS,
-    "devices": DEVICES,
-    "sources": SOURCES,
-    "generators": GENERATORS,
-    "switching_list": SWITCHING_LIST,
-    "iterations": ITERATIONS,
-    "violations": VIOLATIONS,
-}
-
-
-def _figures() -> dict[str, Schema]:
-    """The figures of the criteria that have a key of their own, today and in the answer."""
-    shown = {
-        "loss{}_kw": "exact AC loss, kW",
-        "cost{}_usd_per_h": "cost of sources and generators, $/h; null without prices",
-        "balance{}": "sum over feeder heads of squared loading",
-        "deviation{}_pu": "mean of |v² − 1| / 2 over the buses that no source holds, pu",
-        "v_min{}_pu": "lowest voltage, pu",
-        "v_max{}_pu": "highest voltage, pu",
-    }
-    times = {"_before": "today", "": "in the answer"}
-    return {
-        key.format(end): maybe("number", f"{doc}, {when}") for key, doc in shown.items() for end, when in times.items()
-    }
-
-
-_KEYS: dict[str, Schema] = {
-    **run_keys("of the method alone, without imports and reading"),
-    "why_method": text("why this method was taken"),
-    "free": names("what was free to move"),
-    "objective": maybe(
-        "number", "what is minimised: the sum of weight times figure over the criteria; null: no answer"
-    ),
-    "objective_unit": text("its unit; empty for a sum of several"),
-    "lower_bound": maybe("number", "proven bound of objective"),
-    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
-    **_figures(),
-    "v_min_bus": maybe("string", "bus of the lowest voltage in the answer"),
-    "v_max_bus": maybe("string", "bus of the highest voltage in the answer"),
-    "open_before": names("branches open today"),
-    "open_branches": names("branches open in the answer"),
-    "changes": listing(SWITCHED, "what to close and to open to get from today's state to the answer"),
-    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of the AC solution at any bus, pu"),
-    "violations": listing(_VIOLATION, "limits that the AC solution of the answer breaks"),
-    "least_violation": listing(_VIOLATION, "where there is no answer: limits that break at the least violation met"),
-    "least_violation_open": names("where there is no answer: the branches open at the least violation met"),
-    "notes": names("warnings that belong to the answer"),
-}
-
-DISPATCH = Shape(
-    "dispatch",
-    "dispatch",
-    "Result of openpoint dispatch",
-    _KEYS,
-    _TABLES,
-    beside=("violations", "switching_list"),
 )

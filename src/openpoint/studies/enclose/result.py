@@ -3,65 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import ClassVar
 
 import polars as pl
 
 from openpoint.enclosure.claims import Claim, write_claim
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
+from openpoint.results import columns as c
 from openpoint.results.base import Result
-from openpoint.results.shape import Shape
-from openpoint.studies.enclose.schema import ENCLOSE
+from openpoint.results.common import BRANCH, BUS, with_phase
+from openpoint.results.shape import figure, table
+from openpoint.results.violation import PHASES
+
+VERDICTS = ("proved", "disproved", "open")
 
 
-@dataclass(frozen=True, repr=False)
-class EncloseResult(Result):
-    """The answer of `enclose`.
+def _bounds(name: str, unit: str, what: str, digits: int) -> c.Table:
+    """The columns of one quantity: in the middle, its bounds, and what exact flows attain."""
+    words = {
+        "": f"{what}, at the loads as they are",
+        "_low": f"{what}: no realisation has less",
+        "_high": f"{what}: no realisation has more",
+        "_least": f"{what}: the least that an exact flow of a realisation was seen to have",
+        "_greatest": f"{what}: the greatest that an exact flow of a realisation was seen to have",
+    }
+    titles = {"": "as it is", "_low": "at least", "_high": "at most", "_least": "", "_greatest": ""}
+    return {
+        f"{name}{end}_{unit}": c.number(doc, f"{titles[end]}, {unit}" if titles[end] else "", digits)
+        for end, doc in words.items()
+    }
+
+
+_EXACT = c.flag("whether the bounds are attained, as the signs of all slopes are proven")
+_KEPT = c.text("whether its limits hold for every realisation: `open` where neither is known", options=VERDICTS)
+BUSES: c.Table = {
+    **with_phase(BUS),
+    **_bounds("v", "pu", "voltage to neutral, pu of the nominal phase voltage", 5),
+    "exact": _EXACT,
+    "limits": _KEPT,
+}
+BRANCHES: c.Table = {
+    **with_phase(BRANCH),
+    "closed": c.flag("closed today", "state"),
+    "i_max_a": c.maybe_number("current limit, A", "limit, A", 1),
+    **_bounds("i", "a", "current at the end nearer to its limit, of a transformer referred to its to side, A", 2),
+    "exact": _EXACT,
+    "limits": _KEPT,
+}
+SOURCES: c.Table = {
+    "name": c.text("name of the source", "source"),
+    "bus": c.text("its bus"),
+    **_bounds("p", "kw", "active power delivered by all phases, kW", 2),
+    **_bounds("q", "kvar", "reactive power delivered by all phases, kvar", 2),
+}
+
+
+class EncloseResult(Result, study="enclose"):
+    """The answer of `enclose`: bounds (`low`, `high`), and what exact flows attain (`least`, `greatest`).
 
     Attributes:
-        grid: the grid asked about.
-        for_every: what deviates, as `load=10%`. budget: how many deviate fully at once, at most; None = any number.
-        deviations: loads and generators that deviate, each by itself.
-        limits: `proved` where all limits hold for every realisation, `disproved` where an exact flow of one breaks
-            some, else `open`.
-        loss_kw, loss_low_kw, loss_high_kw: active power lost in all branches as it is, at least, at most.
-        v_low_pu, v_low_bus, v_low_phase, v_high_pu, v_high_bus, v_high_phase: extreme bounds of voltages.
-        v_wider_percent: most by which the bounds of a voltage are wider than its true range; None where none varies.
-        exact_percent: share of voltages and currents whose bounds are attained.
-        deviation: most by which a voltage at a load deviates. contraction: factor of the proof that flows are unique.
-        buses, branches, sources: as it is, bounds (`low`, `high`), and what exact flows at realisations attain
-            (`least`, `greatest`), a row a bus or branch and phase, or a source.
-        notes: what changes the meaning of the figures. shares: what deviates, by group, and by which share.
+        grid: the grid asked about. shares: what deviates, by group, and by which share.
     """
 
     grid: Grid
-    for_every: str
-    budget: float | None
-    deviations: int
-    limits: str
-    loss_kw: float
-    loss_low_kw: float
-    loss_high_kw: float
-    v_low_pu: float
-    v_low_bus: str
-    v_low_phase: str
-    v_high_pu: float
-    v_high_bus: str
-    v_high_phase: str
-    v_wider_percent: float | None
-    exact_percent: float
-    deviation: float
-    contraction: float
-    buses: pl.DataFrame
-    branches: pl.DataFrame
-    sources: pl.DataFrame
-    notes: tuple[str, ...] = ()
+    for_every: str = figure("what deviates, and by which share of its power")
+    budget: float | None = figure("how many deviate fully at once, at most; null: any number")
+    deviations: int = figure("loads and generators that deviate, each by itself")
+    limits: str = figure(
+        "whether all limits hold for every realisation; disproved: an exact flow of one breaks some", options=VERDICTS
+    )
+    loss_kw: float = figure("active power lost in all branches at the loads as they are, kW")
+    loss_low_kw: float = figure("no realisation loses less, kW")
+    loss_high_kw: float = figure("no realisation loses more, kW")
+    v_low_pu: float = figure("no voltage of any realisation is lower, pu")
+    v_low_bus: str = figure("where it is lowest")
+    v_low_phase: str = figure("its phase", options=PHASES)
+    v_high_pu: float = figure("no voltage of any realisation is higher, pu")
+    v_high_bus: str = figure("where it is highest")
+    v_high_phase: str = figure("its phase", options=PHASES)
+    v_wider_percent: float | None = figure("most by which bounds of a voltage are wider than its true range, %")
+    exact_percent: float = figure("share of voltages and currents whose bounds are attained, %")
+    deviation: float = figure("no voltage at a load deviates more from that at the loads as they are, relative to it")
+    contraction: float = figure("factor below 1 of the contraction that proves that the flows are unique")
+    buses: pl.DataFrame = table(BUSES)
+    branches: pl.DataFrame = table(BRANCHES)
+    sources: pl.DataFrame = table(SOURCES)
+    notes: tuple[str, ...] = figure("what changes the meaning of the figures", default=())
     shares: Mapping[str, float] = field(default_factory=dict)
-
-    shape: ClassVar[Shape] = ENCLOSE
 
     @property
     def in_short(self) -> str:

@@ -24,7 +24,7 @@ from openpoint.results.violation import Violation
 from openpoint.solvers.modelling import cp
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
-from openpoint.studies.harden.schema import HARDEN
+from openpoint.studies.harden.result import SOURCES, VIOLATIONS
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.methods.solving import StoppedError
 
@@ -285,10 +285,10 @@ def source_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
         row("backup", f"backup at {_bus(net, bus)}", bus, output[place], forms=bool(bus in plan.roots))
     for unit, at, s in zip(net.generator_names, net.generator_terminal, plan.generation):
         row("generator", unit, int(at), s, forms=False)
-    return frame(HARDEN.tables["sources"], rows).with_columns(pl.col("p_kw", "q_kvar").fill_nan(None))
+    return frame(SOURCES, rows).with_columns(pl.col("p_kw", "q_kvar").fill_nan(None))
 
 
 def violation_table(after: AfterDisaster) -> pl.DataFrame:
     """The limits that the AC state breaks."""
     rows = [(after.name, v.kind, v.name, v.value, v.limit, v.unit) for v in after.violations]
-    return frame(HARDEN.tables["violations"], rows)
+    return frame(VIOLATIONS, rows)

@@ -44,8 +44,7 @@ from openpoint.studies.harden import aftermath as single
 from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
 from openpoint.studies.harden.model import HardenProgram, Threat
 from openpoint.studies.harden.restoration import RestorationModel
-from openpoint.studies.harden.result import HardenResult
-from openpoint.studies.harden.schema import HARDEN
+from openpoint.studies.harden.result import DISASTERS, ITERATIONS, HardenResult
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination, relative_gap
 from openpoint.twostage.methods.extensive import ExtensiveForm
@@ -69,7 +68,7 @@ def disasters(
             _row(program, (each.name, 1, None, None, _names(program, each.plan.broken)), each.plan.cost_usd, each)
             for each in shown
         ]
-        return frame(HARDEN.tables["disasters"], rows)
+        return frame(DISASTERS, rows)
     by_number = {each.number: each for each in shown}
     rows = []
     for k, name in enumerate(given.names):
@@ -78,7 +77,7 @@ def disasters(
         probability = float(given.probabilities[k])
         head = (name, int(threat.count[k]), probability, weight, _names(program, given.broken[k]))
         rows.append(_row(program, head, cost, by_number.get(k)))
-    return frame(HARDEN.tables["disasters"], rows)
+    return frame(DISASTERS, rows)
 
 
 def _row(
@@ -116,7 +115,7 @@ def after_disasters(program: HardenProgram, grid: Grid, shown: Sequence[AfterDis
 
 
 def _all(name: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
-    schema = dtypes(HARDEN.tables[name])
+    schema = dtypes(HardenResult.shape.tables[name])
     return pl.concat([pl.DataFrame(schema=schema), *(frame.cast(pl.Schema(schema)) for frame in frames)])
 
 
@@ -303,7 +302,7 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         branches=after["branches"],
         sources=after["sources"],
         violations=after["violations"],
-        iterations=iterations_table(outcome.log, HARDEN.tables["iterations"]),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *of_couplers(held, "in loops that stay closed are not checked"), *notes),
     )
 

@@ -2,66 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
 import polars as pl
 
 from openpoint.names import join_names
+from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, count_words
-from openpoint.results.shape import Shape
-from openpoint.studies.harden.schema import HARDEN
+from openpoint.results.common import ENDS
+from openpoint.results.iterations import iteration_columns
+from openpoint.results.shape import figure, table
+from openpoint.results.violation import POWERS, violation_columns, without_phase
 
-if TYPE_CHECKING:
-    pass
+_DISASTER: c.Table = {"disaster": c.text("name of the disaster")}
+DISASTERS: c.Table = {
+    **_DISASTER,
+    "count": c.whole("number of equal disasters given", "equal ones"),
+    "probability": c.maybe_number("nominal; null for an attack", "probability", 4),
+    "weight": c.maybe_number("probability that counts: the worst of the ambiguous ones", "weight", 4),
+    "broken": c.text("names of the branches that break"),
+    "cost_usd": c.maybe_number("of the outage, $", "cost, $", 2),
+    "shed_kw": c.maybe_number("load shed, kW", "shed, kW", 2),
+    "shed_percent": c.maybe_number("load shed in percent of all load", "shed, %", 2),
+    "islands": c.maybe_whole("energised islands, one a substation or forming generator", "islands"),
+    "ac_max_mismatch_pu": c.maybe_number("largest power mismatch of the AC solution at any bus, pu"),
+    "violations": c.maybe_whole("number of limits that the AC solution breaks", "limits broken"),
+}
+BUSES: c.Table = {
+    **_DISASTER,
+    "name": c.text("name of the bus"),
+    "island": c.whole("number of its island, 0 = without supply", "island"),
+    "load_kw": c.number("load net of infeed, kW", "load, kW", 2),
+    "shed_kw": c.number("load shed, kW", "shed, kW", 2),
+    "v_pu": c.maybe_number("voltage, pu; null where de-energised", "voltage, pu", 5),
+    "angle_degree": c.maybe_number("voltage angle, degree"),
+}
+BRANCHES: c.Table = {
+    **_DISASTER,
+    **ENDS,
+    "state": c.text("after the disaster", options=["closed", "open", "broken"]),
+    "hardened": c.flag("hardened by the plan"),
+    "switching": c.text("what to do in today's state", options=["", "close", "open"]),
+    **c.LIMITS_OF_CURRENT,
+    "i_a": c.maybe_number("current, A", "current, A", 2),
+    "loading_percent": c.maybe_number("current in percent of the rating", "loading, %", 1),
+    "p_from_kw": c.maybe_number("active power into the branch at its from end, kW", "P, kW", 2),
+    "q_from_kvar": c.maybe_number("reactive power into the branch at its from end, kvar", "Q, kvar", 2),
+    "loss_kw": c.maybe_number("active power lost, kW", "loss, kW", 3),
+}
+SOURCES: c.Table = {
+    **_DISASTER,
+    "kind": c.text("what it is", options=["substation", "backup", "generator"]),
+    "name": c.text("its name"),
+    "bus": c.text("its bus"),
+    "forms_grid": c.flag("holds the voltage of an island"),
+    "p_kw": c.maybe_number("active power delivered, kW", "P, kW", 2),
+    "q_kvar": c.maybe_number("reactive power delivered, kvar", "Q, kvar", 2),
+}
+VIOLATIONS: c.Table = {
+    **_DISASTER,
+    **without_phase(violation_columns(POWERS, "bus or branch")),
+}
+ITERATIONS: c.Table = iteration_columns(
+    "usd",
+    "$",
+    value="cost of the plan tried, $",
+    violation="least violation of the plan tried; 0 where limits hold",
+)
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class HardenResult(Answer):
+class HardenResult(
+    Answer,
+    study="harden",
+    more={
+        "shed_kw": {
+            "type": "object",
+            "description": "load shed in each disaster, kW; null where only its cost is known",
+            "additionalProperties": {"type": ["number", "null"]},
+        }
+    },
+):
     """The answer of `harden`. Costs are those of the model; every operating point is checked by an exact AC power flow.
 
     The cost is the investment plus the expected cost of the disasters; over ambiguous probabilities the worst
-    expectation, and where any lines may break the cost of the worst attack.
-
-    Attributes:
-        uncertainty: the disasters and how they count, for people.
-        any_lines: how many lines the attacker breaks; None where disasters were given.
-        cost_usd: investment and cost of the disasters; None where no plan was found.
-        investment_usd: of the plan.
-        lower_bound_usd: proven bound of cost_usd.
-        hardened_branches: names of the branches to harden. generators: buses that get a backup generator.
-        without_plan_usd: the cost if nothing is bought.
-        wait_and_see_usd, evpi_usd, most_likely_plan_usd, mean_value_plan_usd, vss_usd: see `studies.harden.plan_value`;
-            None where not computed.
-        worst_attack: the lines whose loss costs most after the plan; empty where disasters were given.
-        ac_max_mismatch_pu: largest power mismatch of the AC solutions at any bus, per unit of `s_base_kva`.
-        disasters: a row a distinct disaster; those that are not shown have cost and shed load only.
-        buses, branches, sources: their states after every disaster shown.
-        violations: limits that the AC solution breaks.
+    expectation, and where any lines may break the cost of the worst attack. What a plan is worth is defined in
+    `studies.harden.plan_value`. Disasters that are not shown have cost and shed load only.
     """
 
-    uncertainty: str
-    any_lines: int | None
-    cost_usd: float | None
-    investment_usd: float | None
-    lower_bound_usd: float
-    hardened_branches: tuple[str, ...]
-    generators: tuple[str, ...]
-    without_plan_usd: float | None
-    wait_and_see_usd: float | None
-    evpi_usd: float | None
-    most_likely_plan_usd: float | None
-    mean_value_plan_usd: float | None
-    vss_usd: float | None
-    worst_attack: tuple[str, ...]
-    ac_max_mismatch_pu: float | None
-    disasters: pl.DataFrame
-    buses: pl.DataFrame
-    branches: pl.DataFrame
-    sources: pl.DataFrame
-    violations: pl.DataFrame
-
-    shape: ClassVar[Shape] = HARDEN
+    uncertainty: str = figure("the disasters and how they count")
+    any_lines: int | None = figure("number of lines that an attack breaks; null where disasters were given")
+    cost_usd: float | None = figure("investment and expected (or worst) cost of the disasters, $; null where no plan")
+    investment_usd: float | None = figure("of the plan, $")
+    lower_bound_usd: float = figure("proven bound of cost_usd, $", maybe=True)
+    hardened_branches: tuple[str, ...] = figure("branches to harden")
+    generators: tuple[str, ...] = figure("buses that get a backup generator")
+    without_plan_usd: float | None = figure("cost if nothing is bought, $; null where not computed")
+    wait_and_see_usd: float | None = figure("cost if the disaster were known in advance, $; null where not computed")
+    evpi_usd: float | None = figure("what knowing it would be worth: cost − wait-and-see, $")
+    most_likely_plan_usd: float | None = figure("cost of the best plan for the most likely disaster, in all of them, $")
+    mean_value_plan_usd: float | None = figure("cost of the best plan for the mean disaster, in all of them, $")
+    vss_usd: float | None = figure("value of the stochastic solution: mean-value plan − cost, $")
+    worst_attack: tuple[str, ...] = figure("with any_lines: the lines whose loss costs most after the plan")
+    ac_max_mismatch_pu: float | None = figure("largest power mismatch of the AC solutions at any bus, pu")
+    disasters: pl.DataFrame = table(DISASTERS)
+    buses: pl.DataFrame = table(BUSES)
+    branches: pl.DataFrame = table(BRANCHES)
+    sources: pl.DataFrame = table(SOURCES)
+    violations: pl.DataFrame = table(VIOLATIONS)
+    seconds: float = figure("of the method alone, without imports, reading, and the value of information")
+    iterations: pl.DataFrame = table(ITERATIONS)
 
     @property
     def head(self) -> Head:

@@ -40,7 +40,7 @@ from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import load_blocks
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import FAILURES, SAMPLES
 from openpoint.twostage.log import Termination
 from openpoint.twostage.recourse.compile import condensed, template_of
 from openpoint.twostage.recourse.evaluation import VIOLATION_MIN
@@ -521,7 +521,7 @@ def samples_table(samples: PartitionSamples | None) -> pl.DataFrame:
         judged = [x for share in (each.linear, each.ac, each.ac_alone) for x in (share.share, *share.interval)]
         drawn = samples.seed, samples.asked, samples.judged
         rows.append((name, *drawn, each.served_kw, each.energised_blocks, *judged, each.unsolved, each.max_mismatch_pu))
-    return frame(PARTITION.tables["samples"], rows)
+    return frame(SAMPLES, rows)
 
 
 def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:
@@ -530,4 +530,4 @@ def failures_table(samples: PartitionSamples | None) -> pl.DataFrame:
         each.failures.select(pl.lit(name).alias("plan"), pl.all())
         for name, each in (samples.by_plan if samples else {}).items()
     ]
-    return pl.concat(frames) if frames else empty(PARTITION.tables["failures"])
+    return pl.concat(frames) if frames else empty(FAILURES)

@@ -17,7 +17,7 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import block_loads_kw
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import ISLANDS, ITERATIONS
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome
 from openpoint.twostage.program import Goal
@@ -132,7 +132,7 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
                 "generation_kw": float(own["p_kw"].sum()),
             }
         )
-    return frame(PARTITION.tables["islands"], rows)
+    return frame(ISLANDS, rows)
 
 
 def switch_table(program: PartitionProgram, shut: Bools, before: Bools) -> pl.DataFrame:
@@ -196,7 +196,7 @@ def answer(
         islands=here.islands,
         generators=here.generators,
         switches=here.switches,
-        iterations=iterations_table(outcome.log, PARTITION.tables["iterations"]),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *notes),
         asked=asked,
         decision=x,

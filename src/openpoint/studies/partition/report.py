@@ -41,7 +41,6 @@ from openpoint.studies.partition.scene import (
     island_colour,
     plan_words,
 )
-from openpoint.studies.partition.schema import PARTITION
 
 MOST = 12
 """Plans in one picture."""
@@ -245,7 +244,7 @@ class Plans:
         """A table of all plans; `texts`, `more` as in `frame_table`."""
         heads = [self.heading, *texts] if self.heading else texts
         identity = more.pop("identity", name)
-        return t.frame_table(identity, caption, frame, PARTITION.tables[name], heads, blank=True, **more)
+        return t.frame_table(identity, caption, frame, PartitionResult.shape.tables[name], heads, blank=True, **more)
 
 
 def page(result: PartitionResult) -> m.Page:

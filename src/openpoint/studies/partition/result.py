@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,44 +14,42 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.results.base import Answer, Head, in_kw, switching_words
 from openpoint.results.columns import empty
-from openpoint.results.shape import Shape
+from openpoint.results.shape import figure, table
 from openpoint.results.switched import with_output
 from openpoint.results.violation import violation_table
+from openpoint.studies.partition import schema as d
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.certify.certificate import Certificate
 from openpoint.studies.partition.options import PartitionOptions
-from openpoint.studies.partition.schema import PARTITION
 from openpoint.twostage.log import PROVEN_GAP
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
 class PlanResult(Answer):
     """A partition, at one moment or over time. Costs and bounds are those of the linear model (LinDist3Flow).
 
-    Attributes:
-        uncertainty: largest deviation of an uncertain load, a share of its power. uncertain_loads: their names.
-        cost_usd: de-energised blocks, set-points and the worst cost of following the loads; None where no plan was
-            found.
-        lost_usd: of the de-energised blocks. generation_usd: of the set-points. worst_recourse_usd: proven bound of
-            what following the loads adds; below 0 where it saves.
-        lower_bound_usd: proven bound of cost_usd.
-        worst_slack_kw: least nodal slack in the worst of the realisations that were tried last; 0 is none.
-        blocks: connected parts between switches, called after their first bus; island 0 is de-energised.
-        islands, switches, generators: as the plan has them, with set-points.
+    Blocks are connected parts between switches, called after their first bus; island 0 is de-energised. Generators and
+    costs are those of the set-points of the plan.
     """
 
-    uncertainty: float
-    uncertain_loads: tuple[str, ...]
-    cost_usd: float | None
-    lost_usd: float | None
-    generation_usd: float | None
-    worst_recourse_usd: float | None
-    lower_bound_usd: float
-    worst_slack_kw: float
-    blocks: pl.DataFrame
-    islands: pl.DataFrame
-    generators: pl.DataFrame
-    switches: pl.DataFrame
+    uncertainty: float = figure("largest deviation of an uncertain load, a share of its power")
+    uncertain_loads: tuple[str, ...] = figure("the uncertain loads")
+    cost_usd: float | None = figure(
+        "de-energised blocks, set-points and following the loads at worst, $; null: no plan"
+    )
+    lost_usd: float | None = figure("of the de-energised blocks, $")
+    generation_usd: float | None = figure("of the set-points, $")
+    worst_recourse_usd: float | None = figure(
+        "proven bound of what following the loads adds, $; below 0 where it saves"
+    )
+    lower_bound_usd: float = figure("proven bound of cost_usd, $", maybe=True)
+    worst_slack_kw: float = figure(
+        "least nodal slack (power that no source gives) in the worst realisation tried last, kW; 0 is none"
+    )
+    blocks: pl.DataFrame = table(d.BLOCKS)
+    islands: pl.DataFrame = table(d.ISLANDS)
+    generators: pl.DataFrame = table(d.GENERATORS)
+    switches: pl.DataFrame = table(d.SWITCHES)
+    iterations: pl.DataFrame = table(d.ITERATIONS)
 
     island_key: ClassVar[tuple[str, ...]] = ("island",)
     """The columns that tell an island."""
@@ -73,33 +71,40 @@ class PlanResult(Answer):
         return document
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class PartitionResult(PlanResult):
+class PartitionResult(
+    PlanResult,
+    study="partition",
+    also=(
+        *("seconds_to_best", "energised_count", "closed_count"),
+        *("ac", "ac_as_planned", "ac_level", "ac_cost_usd", "ac_short_kw"),
+    ),
+    frames={
+        "samples": d.SAMPLES,
+        "failures": d.FAILURES,
+        "limits": d.LIMITS,
+        "set_points": d.SET_POINTS,
+        "policy": d.POLICY,
+        "counterexample": d.COUNTEREXAMPLE,
+    },
+):
     """The answer of `partition`; costs are for an hour.
 
     Attributes:
-        served_kw: nominal load of the energised blocks. total_kw: of all.
-        energised_blocks: names of the blocks, that of their first bus.
-        closed_switches, open_switches: names of the switchable branches.
-        grid_forming: names of the generators that form the grid, 1 to `max_grid_forming` an island.
-        switches: `switching` is what to do in today's state.
         asked: what was asked of the grid. decision: of its mathematical model; None where no plan was found.
         samples: what samples of the loads say of the plan, where they were asked (`sample_partition`).
         certificate: what is proved of it in exact AC power flow for every load of its set, where that was asked.
     """
 
-    served_kw: float
-    total_kw: float
-    energised_blocks: tuple[str, ...]
-    closed_switches: tuple[str, ...]
-    open_switches: tuple[str, ...]
-    grid_forming: tuple[str, ...]
+    served_kw: float = figure("nominal load of the energised blocks, kW")
+    total_kw: float = figure("nominal load of all blocks, kW")
+    energised_blocks: tuple[str, ...] = figure("blocks with supply; a block is called after its first bus")
+    closed_switches: tuple[str, ...] = figure("switchable branches that are closed")
+    open_switches: tuple[str, ...] = figure("switchable branches that are open")
+    grid_forming: tuple[str, ...] = figure("generators that form the grid of an island")
     asked: PartitionOptions
     decision: Floats | None = field(default=None, repr=False)
     samples: PartitionSamples | None = None
     certificate: Certificate | None = None
-
-    shape: ClassVar[Shape] = PARTITION
 
     @property
     def seconds_to_best(self) -> float | None:
@@ -161,12 +166,11 @@ class PartitionResult(PlanResult):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         tables = {"samples": samples_table(self.samples), "failures": failures_table(self.samples)}
-        names = ("limits", "set_points", "policy", "counterexample")
-        for name in names:
+        for name in ("limits", "set_points", "policy", "counterexample"):
             tables[name] = (
-                empty(PARTITION.tables[name]) if self.certificate is None else getattr(self.certificate, name)
+                empty(self.shape.tables[name]) if self.certificate is None else getattr(self.certificate, name)
             )
-        return {**super()._special_tables(), **tables}
+        return tables
 
     def to_certificate(self, path: Path | str) -> None:
         """Write the certificate of a plan that is proved in exact AC, which `openpoint.verify_set` checks.

@@ -27,7 +27,7 @@ from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.model.step import block_loads_kw
 from openpoint.studies.partition.options import PartitionOptions
 from openpoint.studies.partition.result import PartitionResult
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import FAILURES
 from openpoint.studies.partition.setup import cut_network, program_of
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, Iteration, Progress, Termination, check_stops
@@ -250,6 +250,6 @@ def _failures(limits: tuple[PlanLimit, ...], broken: dict[bool, Broken]) -> pl.D
         for k, limit in enumerate(limits)
         if each.samples[k]
     ]
-    columns = dtypes({name: column for name, column in PARTITION.tables["failures"].items() if name != "plan"})
+    columns = dtypes({name: column for name, column in FAILURES.items() if name != "plan"})
     table = pl.DataFrame(rows, schema=columns, orient="row")
     return table.sort("shared", "samples", "worst_excess", descending=True, maintain_order=True)

@@ -87,7 +87,17 @@ def plan_of(grid: Grid, network: Network, open_after: Names, options: PlanOption
     )
     order = best_order(question, Deadline(options.time_limit_s))
     if order is None:
-        return SwitchPlan(c.empty(STEPS), False, len(question.differing), False, math.inf, 0.0, False, None, ())
+        return SwitchPlan(
+            steps=c.empty(STEPS),
+            found=False,
+            fewest_operations=len(question.differing),
+            keeps_limits=False,
+            excess_percent=math.inf,
+            not_supplied_kwh=0.0,
+            proven=False,
+            ac_max_mismatch_pu=None,
+            notes=(),
+        )
     customers = None
     if options.reliability is not None:
         customers = _by_bus(network, read_reliability(options.reliability, grid).customers, "customers")

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from openpoint.arguments import path_of
 from openpoint.grid.grid import Grid
 from openpoint.results.base import count_words
-from openpoint.results.shape import Shape
-from openpoint.results.switch_plan import SwitchPlan
+from openpoint.results.shape import figure, keys_of
+from openpoint.results.switch_plan import STEPS, SwitchPlan
 from openpoint.results.switched import HasState
-from openpoint.studies.plan.schema import PLAN
 from openpoint.twostage.log import Termination
 
 if TYPE_CHECKING:
     import os
 
 
-@dataclass(frozen=True, repr=False)
-class SwitchPlanResult(HasState):
+class SwitchPlanResult(HasState, study="plan", more=keys_of(SwitchPlan), frames={"switch_plan": STEPS}):
     """The answer of `switch_plan`.
 
     Attributes:
         grid: in the state before. grid_after: in the state after.
-        open_before, open_after: branches that are open in them.
         plan: the order of switching: `steps` (a row an operation), and whether it is proven best.
     """
 
     grid: Grid
     grid_after: Grid
-    open_before: tuple[str, ...]
-    open_after: tuple[str, ...]
+    open_before: tuple[str, ...] = figure("branches that are open before the plan")
+    open_after: tuple[str, ...] = figure("branches that are open after it")
     plan: SwitchPlan
-
-    shape: ClassVar[Shape] = PLAN
 
     @property
     def exit_code(self) -> int:

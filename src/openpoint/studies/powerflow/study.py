@@ -24,8 +24,7 @@ from openpoint.results import phase_violations
 from openpoint.results.columns import filled
 from openpoint.results.violation import Violation
 from openpoint.studies.powerflow.options import PowerflowOptions
-from openpoint.studies.powerflow.result import PowerflowResult
-from openpoint.studies.powerflow.schema import POWERFLOW
+from openpoint.studies.powerflow.result import BRANCHES, PowerflowResult
 from openpoint.studies.study import Prepared, Ready, function
 
 
@@ -191,7 +190,7 @@ def _result(
         ac_max_mismatch_pu=point.max_mismatch,
         violations=violations,
         buses=states.bus_table(network, {"": point}),
-        branches=filled(POWERFLOW.tables["branches"], branches.to_dict()),
+        branches=filled(BRANCHES, branches.to_dict()),
         sources=pl.DataFrame(
             {
                 "name": grid.sources["name"],

@@ -37,8 +37,7 @@ from openpoint.results.iterations import iterations_table
 from openpoint.results.violation import Violation
 from openpoint.studies.reconfigure.ac_evaluation import AcEvaluator, states_of
 from openpoint.studies.reconfigure.model import RadialProgram
-from openpoint.studies.reconfigure.result import ReconfigureResult, SoftLimits, SwitchGroup
-from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS, ReconfigureResult, SoftLimits, SwitchGroup
 from openpoint.studies.reconfigure.soft import not_kept, ways_on
 from openpoint.twostage.log import Outcome, Termination
 

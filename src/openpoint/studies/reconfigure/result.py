@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import polars as pl
 
@@ -14,33 +14,56 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Value, in_kw, write_file
+from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both
 from openpoint.results.export import geojson
-from openpoint.results.shape import Shape
-from openpoint.results.switch_plan import STEPS, SwitchPlan
+from openpoint.results.iterations import iteration_columns
+from openpoint.results.schema import listing, record
+from openpoint.results.shape import declare, figure, keys_of, table
+from openpoint.results.switch_plan import PLAN, STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
-from openpoint.results.violation import Violation, phase_words, violation_table
-from openpoint.results.worth import Worth
-from openpoint.studies.reconfigure.schema import RECONFIGURE, SWITCH_GROUPS
+from openpoint.results.violation import PHASE, VIOLATIONS, Violation, phase_words, violation_table
+from openpoint.results.worth import WORTH_KEYS, Worth
 
 if TYPE_CHECKING:
     import os
 
+GENERATORS: c.Table = {
+    "name": c.text("name of the generator", "generator"),
+    "bus": c.text("its bus"),
+    "p_kw": c.maybe_number("active power in the answer, kW", "P, kW", 2),
+    "q_kvar": c.maybe_number("reactive power in the answer, kvar", "Q, kvar", 2),
+}
+ITERATIONS = iteration_columns(
+    "kw",
+    "kW",
+    value="exact objective of the topology tried, kW; null where it breaks limits",
+    violation="least violation of the topology tried; 0 where limits hold",
+    heading="violation",
+)
+SWITCH_GROUPS: c.Table = {
+    "group": c.whole("number of the group of switchings", "group"),
+    "to_close": c.names("branches to close", "close"),
+    "to_open": c.names("branches to open", "open"),
+    "operations": c.whole("switch operations of the group", "operations"),
+    "saving_kw": c.number("loss that the group saves after those before it, kW", "saves, kW", 3),
+    "saving_per_operation_kw": c.number("the same per switch operation, kW", "per operation, kW", 3),
+    "loss_kw": c.number("exact AC loss after the group, kW", "loss after it, kW", 3),
+}
+PHASES: c.Table = {
+    "phase": PHASE,
+    **both("v_min", "pu", "lowest voltage of the phase, pu", "lowest {}, pu", 5),
+    **both("v_max", "pu", "highest voltage of the phase, pu", "highest {}, pu", 5),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class RelaxedLimit:
-    """A limit that had to give way.
+    """A limit that had to give way."""
 
-    Attributes:
-        kind: `voltage low`, `voltage high` or `current`.
-        name: branch; None for the voltage limits, which are relaxed alike at all buses.
-        phase: of the branch.
-        percent: by how much of the limit it is relaxed.
-    """
-
-    kind: str
-    name: str | None
-    phase: str | None
-    percent: float
+    kind: str = figure("what is relaxed", options=("voltage low", "voltage high", "current"))
+    name: str | None = figure("branch; null for a limit of voltage, which is relaxed alike at all buses")
+    phase: str | None = figure("phase of the branch")
+    percent: float = figure("by how much of the limit")
 
     @property
     def row(self) -> dict[str, str | float | None]:
@@ -52,19 +75,25 @@ class RelaxedLimit:
         return f"{self.kind}{where} by {self.percent:.1f} %"
 
 
+declare(RelaxedLimit)
+
+
 @dataclass(frozen=True, slots=True)
 class SoftLimits:
-    """How the limits were relaxed for an answer where nothing keeps them all.
+    """How the limits were relaxed for an answer where nothing keeps them all, see `studies.reconfigure.soft`."""
 
-    Attributes:
-        relaxed: the limits that gave way, to 0.1 % of each; all others are kept.
-        proven: whether no radial state does with less, see `openpoint.studies.reconfigure.soft`.
-        least_percent: proven: no radial state keeps all limits relaxed alike by less than this; 0 = nothing is proven.
-    """
+    relaxed: tuple[RelaxedLimit, ...] = figure(
+        "the limits that had to give way, by 0.1 % of each; all others are kept",
+        schema=listing(record(keys_of(RelaxedLimit)), ""),
+    )
+    proven: bool = figure("whether no radial state does with less")
+    least_percent: float = figure(
+        "proven: no radial state keeps all limits relaxed alike by less; 0: nothing is proven"
+    )
 
-    relaxed: tuple[RelaxedLimit, ...]
-    proven: bool
-    least_percent: float
+
+declare(SoftLimits)
+_SOFT = {**record(keys_of(SoftLimits)), "type": ["object", "null"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +136,51 @@ class SwitchGroup:
         return {**names, **{key: getattr(self, key) for key in SWITCH_GROUPS if key not in ("group", *names)}}
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class TopologyResult(LossResult):
-    """A topology for one demand; its fields are described in `ReconfigureResult`."""
+class TopologyResult(
+    LossResult,
+    more={
+        **WORTH_KEYS,
+        "switch_groups": c.rows_schema("switch_groups", SWITCH_GROUPS),
+    },
+    frames={"phases": PHASES, "switch_groups": SWITCH_GROUPS, "switch_plan": STEPS},
+):
+    """A topology for one demand. Every figure is that of an exact AC power flow.
 
-    loss_before_kw: float | None
-    loss_kw: float | None
-    v_min_pu: float | None
-    v_min_bus: str | None
-    v_min_before_pu: float | None
-    v_min_before_bus: str | None
-    violations: tuple[Violation, ...]
-    least_violation: tuple[Violation, ...]
-    generators: pl.DataFrame
-    v_min_phase: str | None = "1"
-    v_min_before_phase: str | None = "1"
-    soft_limits: SoftLimits | None = None
-    plan: SwitchPlan | None = None
+    Voltages are to neutral, powers positive from the from bus to the to bus. Phases couple: add losses up over those of
+    a branch. Where limits were relaxed, the answer breaks those in `violations`; bounds and gap are within the relaxed.
+
+    Attributes:
+        switch_groups: the way from today's state to the answer, what saves most per switch operation first; none where
+            today's state is not radial, or outputs are chosen, or of several phases.
+        worth: what losses are worth, where that was given.
+    """
+
+    loss_before_kw: float | None = figure(
+        "exact AC loss today; null where today's state is not radial or has no solution"
+    )
+    loss_kw: float | None = figure("exact AC loss of the answer; null where there is none")
+    v_min_pu: float | None = figure("lowest voltage of the answer, pu")
+    v_min_bus: str | None = figure("its bus")
+    v_min_phase: str | None = figure("its phase", default="1")
+    v_min_before_pu: float | None = figure("lowest voltage today, pu")
+    v_min_before_bus: str | None = figure("its bus")
+    v_min_before_phase: str | None = figure("its phase", default="1")
+    violations: tuple[Violation, ...] = table(VIOLATIONS, "limits that the AC solution of the answer breaks")
+    least_violation: tuple[Violation, ...] = table(
+        VIOLATIONS, "where infeasible: limits that break at the least violation met"
+    )
+    generators: pl.DataFrame = table(GENERATORS)
+    soft_limits: SoftLimits | None = figure(
+        "how limits were relaxed where nothing keeps them all; null: not asked for, or kept", schema=_SOFT, default=None
+    )
+    plan: SwitchPlan | None = figure(
+        "the switch plan, whose steps are in the table `switch_plan`; null: not asked for", schema=PLAN, default=None
+    )
     switch_groups: tuple[SwitchGroup, ...] = ()
     worth: Worth | None = None
+    buses: pl.DataFrame = table(BUS_BEFORE_AFTER)
+    branches: pl.DataFrame = table(BRANCH_BEFORE_AFTER)
+    iterations: pl.DataFrame = table(ITERATIONS)
 
     def violations_listed(self) -> pl.DataFrame:
         return violation_table(self.violations or self.least_violation)
@@ -188,7 +243,6 @@ class TopologyResult(LossResult):
     def _special_values(self) -> dict[str, Any]:
         soft = self.soft_limits
         return {
-            **super()._special_values(),
             "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
             "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
             "plan": None if self.plan is None else self.plan.row,
@@ -205,8 +259,7 @@ class TopologyResult(LossResult):
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         steps = c.empty(STEPS) if self.plan is None else self.plan.steps
-        tables = {"violations": violation_table(self.violations), "switch_plan": steps}
-        return {**super()._special_tables(), **tables, "switch_groups": self.switch_groups_listed}
+        return {"switch_plan": steps, "switch_groups": self.switch_groups_listed}
 
     @property
     def switch_groups_listed(self) -> pl.DataFrame:
@@ -226,27 +279,5 @@ class TopologyResult(LossResult):
 
 
 @final
-@dataclass(frozen=True, repr=False, kw_only=True)
-class ReconfigureResult(TopologyResult):
-    """The answer of `reconfigure`. `loss_kw` is the exact AC loss of the open points found.
-
-    Attributes:
-        loss_before_kw: exact AC loss today; None where today's state is not radial or its flow has no solution.
-        loss_kw: exact AC loss of the answer; None where no topology that keeps the limits was found.
-        v_min_pu, v_min_bus, v_min_phase: lowest voltage of the answer, its bus and phase; `v_min_before_…` today's.
-        violations: limits that the AC solution of the answer breaks (empty when `loss_kw` is verified).
-        least_violation: where infeasible: the limits that break at the least violation met.
-        buses: a row a bus and phase; voltages are to neutral, per unit of the nominal phase voltage.
-        branches: a row a branch and phase; power is positive from the from bus to the to bus. Phases couple: add losses
-            up over those of a branch.
-        generators: their output in the answer.
-        soft_limits: with `soft_limits=True`, where nothing keeps all limits: how they were relaxed. The answer then
-            breaks the limits in `violations`, and bounds and gap are those within the relaxed limits. None: kept.
-        switch_groups: the way from today's state to the answer, what saves most per switch operation first; none where
-            today's state is not radial, or outputs are chosen, or of several phases.
-        worth: what losses are worth, where that was given; `saving_mwh_a_year`, `saving_money_a_year` and
-            `saving_present_value` of `summary()` follow from it.
-        plan: the switch plan, where one was asked for: see `with_plan`.
-    """
-
-    shape: ClassVar[Shape] = RECONFIGURE
+class ReconfigureResult(TopologyResult, study="reconfigure"):
+    """The answer of `reconfigure`. `loss_kw` is the exact AC loss of the open points found."""

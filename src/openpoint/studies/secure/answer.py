@@ -31,8 +31,7 @@ from openpoint.studies.secure.model.states import Figures, closed_ties
 from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
 from openpoint.studies.secure.model.taps import TapControls
 from openpoint.studies.secure.options import SecureOptions
-from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.schema import SECURE
+from openpoint.studies.secure.result import BUSES, FAULTS, SWITCHINGS, SecureResult
 
 UNTRIED_SHOWN = 10
 """Open branches that are not switchable, of which a note names so many."""
@@ -94,7 +93,7 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
                 "not_supplied_kwh_per_year": None if times is None else float(times.kwh[e]),
             }
             rows.append({**places[e], **common, **figures})
-    table = c.frame(SECURE.tables["faults"], rows)
+    table = c.frame(FAULTS, rows)
     return table.sort(pl.col("lost_kw") + pl.col("isolated_kw"), descending=True, maintain_order=True)
 
 
@@ -140,7 +139,7 @@ def switching_table(evaluated: Evaluated) -> pl.DataFrame:
             }
             for e in fault.branches.tolist()
         ]
-    return c.frame(SECURE.tables["switchings"], rows).sort("closings", maintain_order=True)
+    return c.frame(SWITCHINGS, rows).sort("closings", maintain_order=True)
 
 
 def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers: Floats | None) -> str:
@@ -191,7 +190,7 @@ def bus_table(state: AcState, evaluated: Evaluated) -> pl.DataFrame:
         "interruptions_per_year": nothing if times is None else times.times,
         "hours_per_year": nothing if times is None else times.hours,
     }
-    return pl.DataFrame(columns, schema=c.dtypes(SECURE.tables["buses"]))
+    return pl.DataFrame(columns, schema=c.dtypes(BUSES))
 
 
 def answer(
@@ -249,7 +248,7 @@ def answer(
         faults=table,
         switchings=switching_table(figures),
         buses=bus_table(state, figures),
-        broken=broken,
+        violations=broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options, grid, controls),
         notes=(

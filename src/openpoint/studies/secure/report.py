@@ -16,8 +16,7 @@ from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
-from openpoint.studies.secure.result import SecureResult
-from openpoint.studies.secure.schema import RESTORABLE, VERDICTS
+from openpoint.studies.secure.result import RESTORABLE, VERDICTS, SecureResult
 
 LOOKS: dict[str, tuple[str, tuple[float, ...]]] = {
     "nothing lost": ("@dead", ()),
@@ -128,7 +127,7 @@ def page(result: SecureResult) -> m.Page:
     """The report of a result."""
     caption = "{} faults, those that leave most load without supply first"
     last = ["to_open", "to_close", "then_open", "taps", "limit", "cut_off"]
-    broken = s.violation_table("broken", "Limits broken without a fault", result.broken)
+    broken = s.violation_table("broken", "Limits broken without a fault", result.violations)
     parts = [
         _banner(result),
         s.remarks(result.notes),

@@ -2,60 +2,132 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
+from openpoint.results import columns as c
 from openpoint.results.base import Result, in_kw
-from openpoint.results.shape import Shape
-from openpoint.results.violation import Violation, violation_table
-from openpoint.studies.secure.schema import RESTORABLE, SECURE, VERDICTS
+from openpoint.results.common import BUS, ENDS
+from openpoint.results.schema import maybe, number, whole
+from openpoint.results.shape import figure, table
+from openpoint.results.violation import VIOLATIONS, Violation
 
-if TYPE_CHECKING:
-    pass
+VERDICTS = {
+    "nothing lost": "no other load is fed through the fault",
+    "restored": "switching feeds all that is fed through the fault",
+    "partly restored": "switching restores a part of it",
+    "overload": "other branches go on feeding all of it, beyond a limit",
+    "limits": "there are ties, and each state that was allowed breaks a limit",
+    "no tie": "no open branch leads to what is cut off",
+}
+"""Words for what switching does after a fault, with their meaning."""
+
+RESTORABLE = {
+    "nothing": "nothing that a path leads to is without supply",
+    "ties": "one tie for each part restores all of it",
+    "switchings": "more closings, with openings, restore all of it",
+    "more": "as many closings as were asked for do not restore it, which is proven; more may",
+    "none": "no switching at all restores all of it, which is proven",
+    "unknown": "none of these is known",
+}
+"""Words for what switching can restore of all that a path leads to, with their meaning."""
+FAULTS: c.Table = {
+    **ENDS,
+    "verdict": c.text("what switching does after the fault", "after switching", options=list(VERDICTS)),
+    "restorable": c.text(
+        "what restores all that a path leads to, whatever was allowed", "restorable by", options=list(RESTORABLE)
+    ),
+    "closings": c.maybe_whole("branches closed by the best switching known that restores it all", "closings"),
+    "is_fewest": c.flag("whether fewer closings are proven not to restore it all", "fewest"),
+    "cut_off_kw": c.maybe_number(
+        "load of the parts that no path leads to; null where that was not looked at", "cut off, kW", 1
+    ),
+    "cut_off": c.text("buses of these parts", "buses cut off for good"),
+    "tripped_kw": c.number("load that the breaker trips, kW", "tripped, kW", 1),
+    "isolated_kw": c.number(
+        "load between the switches around the fault, which waits for the repair, kW", "isolated, kW", 1
+    ),
+    "lost_kw": c.number("other load that waits for the repair, kW", "not restored, kW", 1),
+    "tripped_customers": c.maybe_number("customers that the breaker trips", "tripped, customers", 0),
+    "dark_customers": c.maybe_number("customers that wait for the repair", "until repair, customers", 0),
+    "to_open": c.text("branches to open around the fault", "to open"),
+    "to_close": c.text("ties to close; none where switching restores nothing", "to close"),
+    "then_open": c.text("branches to open, too, so that the grid stays radial", "then open"),
+    "taps": c.text("tap changers that stepped to hold their voltages, before → after", "taps"),
+    "v_min_pu": c.maybe_number("lowest voltage after switching, pu", "lowest, pu", 5),
+    "loading_percent": c.maybe_number("highest loading after switching, % of the ratings", "loading, %", 1),
+    "limit": c.text("what breaks its limit most in the best state that feeds more; empty where nothing does", "limit"),
+    "is_whole": c.flag("whether all choices of ties were tried"),
+    "failures_per_year": c.maybe_number("faults a year", "faults a year", 4),
+    "customer_hours_per_year": c.maybe_number("customer hours without supply a year", "customer h a year", 2),
+    "not_supplied_kwh_per_year": c.maybe_number("energy not supplied a year at today's load, kWh", "kWh a year", 2),
+}
+SWITCHINGS: c.Table = {
+    "name": c.text("the branch at fault", "fault"),
+    "closings": c.whole("branches that are closed", "closings"),
+    "is_fewest": c.flag("whether fewer closings are proven not to restore it all", "fewest"),
+    "is_taken": c.flag("whether it has as few closings as were allowed, and counts in the indices", "allowed"),
+    "to_open": c.text("branches to open around the fault", "to open"),
+    "to_close": c.text("branches to close", "to close"),
+    "then_open": c.text("branches to open, too, so that the grid stays radial", "then open"),
+    "v_min_pu": c.maybe_number("lowest voltage afterwards, pu", "lowest, pu", 5),
+    "loading_percent": c.maybe_number("highest loading afterwards, % of the ratings", "loading, %", 1),
+    "loss_kw": c.number("active power lost afterwards, kW", "loss, kW", 1),
+}
+BUSES: c.Table = {
+    "name": BUS["name"],
+    "load_kw": c.number("load at nominal voltage, kW", "load, kW", 1),
+    "customers": c.maybe_number("customers", "customers", 0),
+    "v_pu": c.number("voltage without a fault, pu", "voltage, pu", 5),
+    "tripping_faults": c.whole("branches whose fault trips the bus", "faults that trip it"),
+    "dark_faults": c.whole("branches whose fault leaves it without supply until the repair", "until the repair"),
+    "interruptions_per_year": c.maybe_number("interruptions a year", "interruptions a year", 4),
+    "hours_per_year": c.maybe_number("hours without supply a year", "h a year", 4),
+}
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class SecureResult(Result):
-    """The answer of `secure` about one radial state.
+class SecureResult(
+    Result,
+    study="secure",
+    also=("not_restored_count",),
+    more={
+        "faults_count": whole("branches whose fault was asked about"),
+        "waiting_count": whole("of these: leave load without supply until the repair"),
+        **{f"{name.replace(' ', '_')}_count": whole(f"of these: {words}") for name, words in VERDICTS.items()},
+        **{
+            f"restorable_{word}_count": whole(f"of these, of what can be fed: {words}")
+            for word, words in RESTORABLE.items()
+        },
+        "largest_lost_kw": number("most load that a fault leaves without supply until the repair, kW"),
+        "largest_lost_branch": maybe("string", "the branch at fault then"),
+    },
+):
+    """The answer of `secure` about one radial state; indices are those of IEEE Std 1366.
 
     Attributes:
-        grid: the grid in the state asked about.
-        open_branches: its open branches. is_today: whether it is today's. loss_kw: its active power lost.
-        saifi_per_year, saidi_h_per_year, caidi_h: indices of IEEE Std 1366; None without customers and rates.
-        not_supplied_kwh_per_year: energy not supplied at today's load; None without rates.
-        faults: kind, name, from_bus, to_bus, verdict, restorable, closings, is_fewest, cut_off_kw, cut_off, tripped_kw,
-            isolated_kw, lost_kw, tripped_customers, dark_customers, to_open, to_close, then_open, taps,
-            v_min_pu, loading_percent, limit, is_whole, failures_per_year, customer_hours_per_year,
-            not_supplied_kwh_per_year; a row a branch.
-        switchings: name, closings, is_fewest, is_taken, to_open, to_close, then_open, v_min_pu, loading_percent,
-            loss_kw; a row for each branch after whose fault more than ties restores the supply.
-        buses: name, load_kw, customers, v_pu, tripping_faults, dark_faults, interruptions_per_year, hours_per_year.
-        beyond_ties: whether more than ties was asked for.
-        broken: limits of planning that the state breaks without any fault.
-        rules: what was assumed. notes: what changes the meaning of the figures.
+        grid: the grid in the state asked about. beyond_ties: whether more than ties was asked for.
     """
 
     grid: Grid
-    open_branches: tuple[str, ...]
-    is_today: bool
-    loss_kw: float
-    saifi_per_year: float | None
-    saidi_h_per_year: float | None
-    caidi_h: float | None
-    not_supplied_kwh_per_year: float | None
-    faults: pl.DataFrame
-    switchings: pl.DataFrame
-    buses: pl.DataFrame
-    broken: tuple[Violation, ...]
+    open_branches: tuple[str, ...] = figure("branches that are open in the state asked about")
+    is_today: bool = figure("whether that is today's state")
+    loss_kw: float = figure("its active power lost, kW")
+    saifi_per_year: float | None = figure("SAIFI: interruptions of a customer a year; null without customers and rates")
+    saidi_h_per_year: float | None = figure("SAIDI: hours without supply of a customer a year")
+    caidi_h: float | None = figure("CAIDI: hours of an interruption")
+    not_supplied_kwh_per_year: float | None = figure(
+        "energy not supplied a year at today's load, kWh; null without rates"
+    )
+    faults: pl.DataFrame = table(FAULTS)
+    switchings: pl.DataFrame = table(SWITCHINGS)
+    buses: pl.DataFrame = table(BUSES)
+    violations: tuple[Violation, ...] = table(VIOLATIONS, "limits of planning that the state breaks without any fault")
     beyond_ties: bool
-    rules: str
-    notes: tuple[str, ...]
-
-    shape: ClassVar[Shape] = SECURE
+    rules: str = figure("what was assumed: limits, switches, times")
+    notes: tuple[str, ...] = figure("what changes the meaning of the figures")
 
     @property
     def hint(self) -> str:
@@ -110,7 +182,6 @@ class SecureResult(Result):
         counts = {f"{name.replace(' ', '_')}_count": count for name, count in self.counts.items()}
         largest, branch = self._largest
         return {
-            **super()._special_values(),
             "faults_count": self.faults.height,
             "waiting_count": self.waiting.height,
             **counts,
@@ -118,6 +189,3 @@ class SecureResult(Result):
             "largest_lost_kw": largest,
             "largest_lost_branch": branch,
         }
-
-    def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violation_table(self.broken)}

@@ -2,98 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from openpoint.names import join_names
 from openpoint.results.base import Answer, Head, count_words
-from openpoint.results.shape import Shape
+from openpoint.results.schema import maybe
+from openpoint.results.shape import figure, table
 from openpoint.results.violation import violation_table
 from openpoint.scenarios.day.clock import NowLike, period_at
+from openpoint.studies.dispatch.day import schema as d
 from openpoint.studies.dispatch.day.rolling import Planned
-from openpoint.studies.dispatch.day.schema import CASES, DAY, VIOLATIONS
+from openpoint.studies.dispatch.day.schema import CASES
 from openpoint.studies.dispatch.day.tables import DayViolation
 
-if TYPE_CHECKING:
-    pass
+TOTALS = {
+    "cost_{}_usd": "cost of the day, $",
+    "loss_{}_kwh": "energy lost, kWh",
+    "purchased_{}_kwh": "energy bought from the sources, kWh",
+    "purchased_{}_kvarh": "reactive energy that the sources deliver, kvarh",
+    "curtailed_{}_kwh": "renewable energy not taken, kWh",
+    "shed_{}_kwh": "energy of load shed, kWh",
+    "v_min_{}_pu": "lowest voltage of the day, pu",
+    "v_max_{}_pu": "highest voltage of the day, pu",
+    "v_mean_{}_pu": "mean voltage of all buses over the day, pu",
+}
+"""Sums of the day, `{}` is the case."""
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class DispatchDayResult(Answer):
+class DispatchDayResult(
+    Answer,
+    study="dispatch-day",
+    also=("period_count", "total_hours", "has_answer"),
+    more={key.format(case): maybe("number", f"{doc}, case {case}") for key, doc in TOTALS.items() for case in CASES},
+):
     """The answer of `dispatch_day`. Every figure of a period is that of an exact AC power flow.
 
     There are three cases: `today`, nothing is scheduled and all comes as forecast; `forecast`, the answer and all comes
     as forecast; `worst`, the answer in its worst realisation, or in its dearest future. Tables have a column `case`,
-    or a column a case.
+    or a column a case. The states are those at the start of every period, see `state_at`.
 
     Attributes:
-        why_method: why this method was taken. day: name of the day.
-        now: period from which the rest of the day is planned, None: the whole day. hours_passed: of the day before it,
-            of which nothing is in any figure.
-        topology, positions: how often they are decided: `fixed`, `once`, `hourly`.
-        objective_means: what `objective_usd` is the cost of. uncertain: in words.
-        objective_usd: cost that was minimised, None where there is no answer. lower_bound_usd: proven bound of it.
         totals: sums of the day, by the names of the keys that end with the unit: `cost_worst_usd` and so on.
-        open_today, open_branches: of the first period. operations: switch operations of the day.
-        violations: limits that the plan breaks as forecast or at worst; with an answer none, but for those as forecast
-            where futures are planned for, since the forecast need not be one of them.
-        violations_today: number of limits that today's plan breaks, by period.
-        ac_max_mismatch_pu, balance_max_kw: the largest of all AC solutions of the answer.
-        periods, costs, decided, uncertainty, switches, stores, generators, renewables, sources, devices, demand,
-            voltages, branches, flows: tables, see the reference.
-        states: the state at the start of every period, see `state_at`.
         planned: the plan as numbers, see `openpoint.simulate_period`; None = there is none.
-        risk: how the costs of futures become one number, and futures: what the answer costs in each; None and empty
-            where there are none.
-        samples: plans in days drawn at random, where they were asked for.
     """
 
-    why_method: str
-    day: str
-    now: str | None
-    hours_passed: float
-    topology: str
-    positions: str
-    objective_means: str
-    uncertain: tuple[str, ...]
-    objective_usd: float | None
-    lower_bound_usd: float
+    why_method: str = figure("why this method was taken")
+    day: str = figure("name of the day")
+    now: str | None = figure("period from which the rest of the day is planned; null: the whole day")
+    hours_passed: float = figure("hours of the day before it, of which nothing is in any figure")
+    topology: str = figure("how often open points are decided", options=d.OFTEN)
+    positions: str = figure("how often taps, banks and voltages of sources are decided", options=d.OFTEN)
+    objective_means: str = figure("what the objective is the cost of: worst realisation, forecast, or a risk measure")
+    uncertain: tuple[str, ...] = figure("what is uncertain, and by how much")
+    objective_usd: float | None = figure("cost that was minimised, $, verified by AC power flow; null: no answer")
+    lower_bound_usd: float = figure("no plan costs less, $", maybe=True)
     totals: dict[str, float | None]
-    open_today: tuple[str, ...]
-    open_branches: tuple[str, ...]
-    operations: int
-    max_changes: int | None
-    violations: tuple[DayViolation, ...]
-    violations_today: int
-    ac_max_mismatch_pu: float | None
-    balance_max_kw: float | None
-    periods: pl.DataFrame
-    costs: pl.DataFrame
-    decided: pl.DataFrame
-    uncertainty: pl.DataFrame
-    switches: pl.DataFrame
-    stores: pl.DataFrame
-    generators: pl.DataFrame
-    renewables: pl.DataFrame
-    sources: pl.DataFrame
-    devices: pl.DataFrame
-    demand: pl.DataFrame
-    voltages: pl.DataFrame
-    branches: pl.DataFrame
-    flows: pl.DataFrame
-    states: pl.DataFrame
+    open_today: tuple[str, ...] = figure("branches open today")
+    open_branches: tuple[str, ...] = figure(
+        "branches open in the answer in its first period; all day unless decided hourly"
+    )
+    operations: int = figure("switch operations of the day, the first period against today")
+    max_changes: int | None = figure("most switch operations allowed; null: any number")
+    violations: tuple[DayViolation, ...] = table(
+        d.VIOLATIONS,
+        "limits that the plan breaks as forecast or at worst; with an answer only as forecast, of futures",
+    )
+    violations_today: int = figure("limits that today's plan breaks, as forecast, counted by period")
+    ac_max_mismatch_pu: float | None = figure("largest power mismatch of any AC solution of the answer at any bus, pu")
+    balance_max_kw: float | None = figure("largest error of any energy balance of the answer, kW")
+    periods: pl.DataFrame = table(d.PERIODS)
+    costs: pl.DataFrame = table(d.COSTS)
+    decided: pl.DataFrame = table(d.DECIDED)
+    uncertainty: pl.DataFrame = table(d.UNCERTAINTY)
+    switches: pl.DataFrame = table(d.SWITCHES)
+    stores: pl.DataFrame = table(d.STORES)
+    generators: pl.DataFrame = table(d.GENERATORS)
+    renewables: pl.DataFrame = table(d.RENEWABLES)
+    sources: pl.DataFrame = table(d.SOURCES)
+    devices: pl.DataFrame = table(d.DEVICES)
+    demand: pl.DataFrame = table(d.DEMAND)
+    voltages: pl.DataFrame = table(d.VOLTAGES)
+    branches: pl.DataFrame = table(d.BRANCHES)
+    flows: pl.DataFrame = table(d.FLOWS)
+    states: pl.DataFrame = table(d.STATES)
     planned: Planned | None
-    risk: str | None
-    futures: pl.DataFrame
-    samples: pl.DataFrame
-
-    shape: ClassVar[Shape] = DAY
+    risk: str | None = figure("how the costs of futures become one number; null: there are none")
+    futures: pl.DataFrame = table(d.FUTURES)
+    samples: pl.DataFrame = table(d.SAMPLES)
+    iterations: pl.DataFrame = table(d.ITERATIONS)
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_usd, self.lower_bound_usd, "$", violation_table(self.violations, VIOLATIONS))
+        return self._head(self.objective_usd, self.lower_bound_usd, "$", violation_table(self.violations, d.VIOLATIONS))
 
     @property
     def has_answer(self) -> bool:
@@ -171,8 +173,4 @@ class DispatchDayResult(Answer):
         return list(self.switches.rows())
 
     def _special_values(self) -> dict[str, Any]:
-        broken = [each.row for each in self.violations]
-        return {**super()._special_values(), **self.totals, "violations": broken}
-
-    def _special_tables(self) -> dict[str, pl.DataFrame]:
-        return {**super()._special_tables(), "violations": violation_table(self.violations, VIOLATIONS)}
+        return self.totals

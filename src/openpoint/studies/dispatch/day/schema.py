@@ -1,12 +1,10 @@
-"""The shape of what `openpoint dispatch-day` writes."""
+"""The columns of the tables of a day."""
 
 from __future__ import annotations
 
 from openpoint.results import columns as c
-from openpoint.results.common import ENDS, run_keys
+from openpoint.results.common import ENDS
 from openpoint.results.iterations import iteration_columns
-from openpoint.results.schema import Schema, flag, listing, maybe, names, number, text, value, whole
-from openpoint.results.shape import Shape
 from openpoint.scenarios.day.schemas import MeasuredState
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
 
@@ -246,82 +244,4 @@ ITERATIONS = iteration_columns(
     value="exact worst cost of the plan tried, $; null where it breaks limits",
     violation="least violation of the plan tried; 0 where limits hold",
     heading="violation",
-)
-_TABLES: dict[str, c.Table] = {
-    "periods": PERIODS,
-    "costs": COSTS,
-    "decided": DECIDED,
-    "uncertainty": UNCERTAINTY,
-    "futures": FUTURES,
-    "switches": SWITCHES,
-    "stores": STORES,
-    "generators": GENERATORS,
-    "renewables": RENEWABLES,
-    "sources": SOURCES,
-    "devices": DEVICES,
-    "demand": DEMAND,
-    "voltages": VOLTAGES,
-    "branches": BRANCHES,
-    "flows": FLOWS,
-    "states": STATES,
-    "samples": SAMPLES,
-    "iterations": ITERATIONS,
-    "violations": VIOLATIONS,
-}
-_VIOLATION = c.rows_schema("violations", VIOLATIONS)["items"]
-
-
-def by_case(key: str, doc: str) -> dict[str, Schema]:
-    """The keys of one figure in each case; `{}` in the key is which."""
-    return {key.format(case): maybe("number", f"{doc}, case {case}") for case in CASES}
-
-
-_KEYS: dict[str, Schema] = {
-    **run_keys("of the method alone, without imports and reading"),
-    "why_method": text("why this method was taken"),
-    "day": text("name of the day"),
-    "now": maybe("string", "period from which the rest of the day is planned; null: the whole day"),
-    "hours_passed": number("hours of the day before it, of which nothing is in any figure"),
-    "period_count": whole("number of periods"),
-    "total_hours": number("their hours"),
-    "topology": value("string", "how often open points are decided", enum=list(OFTEN)),
-    "positions": value("string", "how often taps, banks and voltages of sources are decided", enum=list(OFTEN)),
-    "objective_means": text("what the objective is the cost of: worst realisation, forecast, or a risk measure"),
-    "uncertain": names("what is uncertain, and by how much"),
-    "objective_usd": maybe("number", "cost that was minimised, $, verified by AC power flow; null: no answer"),
-    "lower_bound_usd": maybe("number", "no plan costs less, $"),
-    "gap": maybe("number", "(objective − bound) / objective; 0.0001 is 0.01 %"),
-    **by_case("cost_{}_usd", "cost of the day, $"),
-    **by_case("loss_{}_kwh", "energy lost, kWh"),
-    **by_case("purchased_{}_kwh", "energy bought from the sources, kWh"),
-    **by_case("purchased_{}_kvarh", "reactive energy that the sources deliver, kvarh"),
-    **by_case("curtailed_{}_kwh", "renewable energy not taken, kWh"),
-    **by_case("shed_{}_kwh", "energy of load shed, kWh"),
-    **by_case("v_min_{}_pu", "lowest voltage of the day, pu"),
-    **by_case("v_max_{}_pu", "highest voltage of the day, pu"),
-    **by_case("v_mean_{}_pu", "mean voltage of all buses over the day, pu"),
-    "open_today": names("branches open today"),
-    "open_branches": names("branches open in the answer in its first period; all day unless decided hourly"),
-    "operations": whole("switch operations of the day, the first period against today"),
-    "max_changes": maybe("integer", "most switch operations allowed; null: any number"),
-    "violations_today": whole("limits that today's plan breaks, as forecast, counted by period"),
-    "ac_max_mismatch_pu": maybe("number", "largest power mismatch of any AC solution of the answer at any bus, pu"),
-    "balance_max_kw": maybe("number", "largest error of any energy balance of the answer, kW"),
-    "risk": maybe("string", "how the costs of futures become one number; null: there are none"),
-    "has_answer": flag("whether a plan was found that keeps all limits in all realisations"),
-    "violations": listing(
-        _VIOLATION,
-        "limits that the plan breaks as forecast or at worst; with an answer none, but for those as forecast where "
-        "futures are planned for",
-    ),
-    "notes": names("warnings that belong to the answer"),
-}
-
-DAY = Shape(
-    "dispatch-day",
-    "dispatch-day",
-    "Result of openpoint dispatch-day",
-    _KEYS,
-    _TABLES,
-    beside=("violations",),
 )

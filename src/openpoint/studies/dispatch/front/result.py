@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.network.criteria import CRITERIA
-from openpoint.results import columns
+from openpoint.results import columns as c
 from openpoint.results.base import Result
 from openpoint.results.columns import finite
-from openpoint.results.shape import Shape
-from openpoint.studies.dispatch.front.schema import FRONT, POINTS, V_MIN
+from openpoint.results.shape import figure
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.twostage.log import Termination
 
-if TYPE_CHECKING:
-    pass
+V_MIN = "v_min"
+"""The lowest voltage, which is bounded from below; the criteria are bounded from above."""
+
+POINTS: c.Table = {
+    "number": c.whole("1, 2, …; the first is the least of the criterion sought alone", "point"),
+    "limit": c.maybe_number("bound of the other criterion; null: none", "bound", 5),
+    "sought": c.maybe_number("the criterion sought, exact AC, in its unit; null: no answer", "sought", 4),
+    "lower_bound": c.maybe_number("no state that keeps the bound has less of it, proven", "lower bound", 4),
+    "gap": c.maybe_number("(sought − lower bound) / sought", "gap", 6),
+    "kept": c.maybe_number("the other criterion, exact AC, in its unit", "kept", 5),
+    "open_branches": c.text("names of the branches open in the answer", "open"),
+    "actions": c.maybe_whole("steps from today's state to the answer", "to do"),
+    "method": c.text("name and options of the method", "method"),
+    "termination": c.text("why the run of the point ended", "ended", options=[t.value for t in Termination]),
+    "seconds": c.number("of the method alone", "seconds", 2),
+}
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class DispatchFront(Result):
+class DispatchFront(
+    Result, study="dispatch-front", also=("sought_unit", "kept_unit", "point_count"), frames={"points": POINTS}
+):
     """The answer of `dispatch_front`: the least of one criterion at several bounds of another.
 
     Attributes:
-        grid: the grid as given. sought: criterion that is minimised. kept: criterion that is bounded.
-        limits: bound of each point, None = none. results: the answers to them.
-        notes: warnings that belong to the front. cut: whether the time limit ended it before its last point.
+        grid: the grid as given. results: the answers at the bounds `limits`, None = none.
+        cut: whether the time limit ended it before its last point.
     """
 
     grid: Grid
-    sought: str
-    kept: str
+    sought: str = figure("criterion that is minimised at each point", options=list(CRITERIA))
+    kept: str = figure("criterion that is bounded, a bound a point", options=[*CRITERIA, V_MIN])
     limits: tuple[float | None, ...]
     results: tuple[DispatchResult, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = figure("warnings that belong to the front", default=())
     cut: bool = False
-
-    shape: ClassVar[Shape] = FRONT
 
     @property
     def sought_unit(self) -> str:
@@ -76,7 +84,7 @@ class DispatchFront(Result):
             )
             for number, (limit, each) in enumerate(zip(self.limits, self.results, strict=True), start=1)
         ]
-        return columns.frame(POINTS, rows)
+        return c.frame(POINTS, rows)
 
     @property
     def exit_code(self) -> int:

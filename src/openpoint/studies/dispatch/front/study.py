@@ -17,8 +17,7 @@ from openpoint.grid.grid import Grid
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
 from openpoint.studies.accepted import refuse
-from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
-from openpoint.studies.dispatch.front.schema import V_MIN
+from openpoint.studies.dispatch.front.result import V_MIN, DispatchFront, figure_of
 from openpoint.studies.dispatch.options import DispatchFrontOptions, DispatchOptions
 from openpoint.studies.dispatch.phases import PreparedPhases
 from openpoint.studies.dispatch.result import DispatchResult

@@ -16,7 +16,7 @@ from openpoint.results.columns import empty, frame
 from openpoint.studies.partition.certify.certificate import Certificate
 from openpoint.studies.partition.certify.islands import islands_of, topology_of
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import COUNTEREXAMPLE, LIMITS, POLICY, SET_POINTS
 
 
 def certificate_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: Limits | None) -> Certificate:
@@ -80,7 +80,7 @@ def _limits(proof: Proof) -> pl.DataFrame:
             (margin[j] / rows.scale[j], (*rows.what[j][:3], side, limit[j], bound[j], margin[j], rows.what[j][3]))
             for j in np.flatnonzero(np.isfinite(limit) & ~(rows.what_is("band of loads") & (limit == 0.0)))
         ]
-    return frame(PARTITION.tables["limits"], [row for _, row in sorted(found, key=lambda each: each[0])])
+    return frame(LIMITS, [row for _, row in sorted(found, key=lambda each: each[0])])
 
 
 def _set_points(islands: Operated, proof: Proof) -> pl.DataFrame:
@@ -95,7 +95,7 @@ def _set_points(islands: Operated, proof: Proof) -> pl.DataFrame:
         (name, phase, False, outputs[k], outputs[p + k])
         for k, (name, phase) in enumerate(zip(units.names, units.phases, strict=True))
     ]
-    return frame(PARTITION.tables["set_points"], rows)
+    return frame(SET_POINTS, rows)
 
 
 def _policy(islands: Operated, proof: Proof) -> pl.DataFrame:
@@ -106,14 +106,14 @@ def _policy(islands: Operated, proof: Proof) -> pl.DataFrame:
         for j, load in enumerate(islands.names)
         if gain[k, j] or gain[p + k, j]
     ]
-    return frame(PARTITION.tables["policy"], rows)
+    return frame(POLICY, rows)
 
 
 def _loads(islands: Operated, against: Counterexample | None, most: float) -> pl.DataFrame:
     if against is None:
-        return empty(PARTITION.tables["counterexample"])
+        return empty(COUNTEREXAMPLE)
     rows = [(name, 100.0 * most * z) for name, z in zip(islands.names, against.deviations, strict=True)]
-    return frame(PARTITION.tables["counterexample"], rows)
+    return frame(COUNTEREXAMPLE, rows)
 
 
 def _cost(islands: Operated, proof: Proof) -> float:

@@ -8,7 +8,7 @@ import polars as pl
 
 from openpoint.enclosure.claims import Claim
 from openpoint.results.columns import empty
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import COUNTEREXAMPLE, LIMITS, POLICY, SET_POINTS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Certificate:
     short_kw: float | None = None
     note: str = ""
     claim: Claim | None = None
-    limits: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["limits"]))
-    set_points: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["set_points"]))
-    policy: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["policy"]))
-    counterexample: pl.DataFrame = field(default_factory=lambda: empty(PARTITION.tables["counterexample"]))
+    limits: pl.DataFrame = field(default_factory=lambda: empty(LIMITS))
+    set_points: pl.DataFrame = field(default_factory=lambda: empty(SET_POINTS))
+    policy: pl.DataFrame = field(default_factory=lambda: empty(POLICY))
+    counterexample: pl.DataFrame = field(default_factory=lambda: empty(COUNTEREXAMPLE))

@@ -29,7 +29,7 @@ from openpoint.studies.partition.ac import PlanCircuit
 from openpoint.studies.partition.answer import StepTables, step_tables, switch_table, worst_slack
 from openpoint.studies.partition.model.links import Links, Storage, sums, today
 from openpoint.studies.partition.model.program import PartitionProgram
-from openpoint.studies.partition.schema import PARTITION
+from openpoint.studies.partition.schema import ITERATIONS
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.deadline import Deadline
@@ -112,7 +112,7 @@ def steps_answer(
         generators=under([here.generators.with_columns(flow) for here, (_, flow) in zip(tables, checks)]),
         storage=under(_storage(timeline, program, chosen)),
         priorities=under(weights),
-        iterations=iterations_table(outcome.log, PARTITION.tables["iterations"]),
+        iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *notes),
     )
 

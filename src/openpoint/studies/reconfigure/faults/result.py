@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import polars as pl
 
+from openpoint.results import columns as c
 from openpoint.results.base import Head, in_kw
-from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.faults.schema import SECURED
+from openpoint.results.common import ENDS
+from openpoint.results.schema import Schema, maybe
+from openpoint.results.shape import figure, table
+from openpoint.studies.reconfigure.faults.task import Sought
 from openpoint.studies.reconfigure.result import TopologyResult
 
+FAULTS: c.Table = {
+    **ENDS,
+    "restorable_before": c.maybe_flag("whether one tie for each part restores it today; null: no fault", "today"),
+    "restorable_after": c.maybe_flag("the same in the answer", "answer"),
+}
 UNITS = {
     "loss": "kW",
     "saifi": "interruptions of a customer a year",
@@ -35,27 +43,33 @@ class FaultSummary:
     not_supplied_kwh_per_year: float | None = None
 
 
+def _of_faults() -> dict[str, Schema]:
+    keys: dict[str, Schema] = {}
+    for when, word in (("before", "today"), ("after", "in the answer")):
+        keys |= {
+            f"unrestorable_{when}": maybe("integer", f"faults that one tie for each part does not restore, {word}"),
+            f"saifi_{when}_per_year": maybe("number", f"SAIFI: interruptions of a customer a year, {word}"),
+            f"saidi_{when}_h_per_year": maybe("number", f"SAIDI: hours without supply of a customer a year, {word}"),
+            f"not_supplied_{when}_kwh_per_year": maybe("number", f"energy not supplied a year, kWh, {word}"),
+        }
+    return keys
+
+
 @final
-@dataclass(frozen=True, repr=False, kw_only=True)
-class SecuredResult(TopologyResult):
+class SecuredResult(TopologyResult, study="reconfigure-secure", also=("minimized_unit",), more=_of_faults()):
     """The answer of `reconfigure_secure`: a topology with what faults do today and in the answer.
 
     Attributes:
-        minimized: the figure that is least: loss, saifi, saidi or ens. minimized_value, minimized_bound: of it; `gap`
-            is that of both. fault_limit: what faults may do at most, in words.
         before, after: what faults do today and in the answer.
-        faults: kind, name, from_bus, to_bus, restorable_before, restorable_after; a row a branch that may fail.
     """
 
-    minimized: str
-    minimized_value: float | None
-    minimized_bound: float
-    fault_limit: str
+    minimized: str = figure("the figure that is least", options=list(Sought))
+    minimized_value: float | None = figure("its value in the answer, in minimized_unit; null: no answer")
+    minimized_bound: float = figure("proven lower bound of it; the key gap is that of both", maybe=True)
+    fault_limit: str = figure("what faults may do at most; empty: anything")
     before: FaultSummary
     after: FaultSummary
-    faults: pl.DataFrame
-
-    shape: ClassVar[Shape] = SECURED
+    faults: pl.DataFrame = table(FAULTS)
 
     @property
     def minimized_unit(self) -> str:

@@ -25,8 +25,7 @@ from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.answer import radial_result
 from openpoint.studies.reconfigure.faults.arrays import Weights, fault_data
 from openpoint.studies.reconfigure.faults.options import FaultQuestion, ReconfigureSecureOptions
-from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
-from openpoint.studies.reconfigure.faults.schema import FAULTS
+from openpoint.studies.reconfigure.faults.result import FAULTS, UNITS, FaultSummary, SecuredResult
 from openpoint.studies.reconfigure.faults.search import (
     Found,
     IndexSearch,

@@ -17,8 +17,7 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.results.base import count_words
-from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
-from openpoint.studies.reconfigure.fleet.schema import FAILED, GRIDS, NOT_RUN
+from openpoint.studies.reconfigure.fleet.result import FAILED, GRIDS, NOT_RUN, FleetResult, FleetRow
 from openpoint.studies.reconfigure.report import worth_cards
 
 _SHOWN = 30

@@ -5,18 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from openpoint.names import join_names
-from openpoint.results import columns
+from openpoint.results import columns as c
 from openpoint.results.base import Result, count_words, in_kw
-from openpoint.results.shape import Shape
-from openpoint.results.worth import Worth
-from openpoint.studies.reconfigure.fleet.schema import FAILED, FLEET, GRIDS, KEPT, NOT_RUN, SOLVED, SWITCHINGS
-from openpoint.studies.reconfigure.result import SwitchGroup
+from openpoint.results.shape import figure
+from openpoint.results.worth import WORTH_KEYS, Worth
+from openpoint.studies.reconfigure.result import SWITCH_GROUPS, SwitchGroup
 from openpoint.twostage.log import Termination
+
+SOLVED, KEPT, FAILED, NOT_RUN = "solved", "kept", "failed", "not run"
+
+GRIDS: c.Table = {
+    "name": c.text("name of its folder below `grids/`, after the file; unique", "grid"),
+    "source": c.text("file or folder that was read, or the built-in grid"),
+    "status": c.text(
+        "solved: in this run; kept: by an earlier run, of the same file with the same options; failed: `error` says "
+        "why; not run: the run was stopped before",
+        options=[SOLVED, KEPT, FAILED, NOT_RUN],
+    ),
+    "buses": c.maybe_whole("number of buses", "buses", 0),
+    "branches": c.maybe_whole("number of branches", "branches", 0),
+    "loss_before_kw": c.maybe_number("exact AC loss today; null: today's state is not radial", "today, kW", 3),
+    "loss_kw": c.maybe_number("exact AC loss of the answer; null: no answer", "answer, kW", 3),
+    "saving_kw": c.maybe_number("loss_before_kw − loss_kw", "saving, kW", 3),
+    "saving_percent": c.maybe_number("the saving in percent of the loss today", "saving, %", 2),
+    "lower_bound_kw": c.maybe_number("proven bound of the objective", "bound, kW", 3),
+    "gap_percent": c.maybe_number("(objective − bound) / objective, in percent; null: nothing is proven", "gap, %", 4),
+    "termination": c.text(
+        "why the run of the grid ended", "ended", nullable=True, options=[t.value for t in Termination]
+    ),
+    "changes": c.maybe_whole("branches to close or to open", "to switch", 0),
+    "v_min_pu": c.maybe_number("lowest voltage of the answer, pu", "lowest, pu", 4),
+    "violations": c.maybe_whole("limits that the answer breaks, or at the least violation met", "limits broken", 0),
+    "seconds": c.maybe_number("for the grid, from its reading to its report", "s", 2),
+    "report": c.text("its own report, beside this table; null: none was written", nullable=True),
+    "notes": c.text("warnings that belong to its figures", nullable=True),
+    "error": c.text("why it failed: every fault of its file", nullable=True),
+}
+
+SWITCHINGS: c.Table = {
+    "rank": c.whole("number in the list, from 1", "rank", 0),
+    "grid": c.text("name of the grid"),
+    "to_close": c.text("branches to close, in one line", "close"),
+    "to_open": c.text("branches to open, in one line", "open"),
+    "operations": c.whole("switch operations", "operations", 0),
+    "saving_kw": SWITCH_GROUPS["saving_kw"],
+    "saving_per_operation_kw": SWITCH_GROUPS["saving_per_operation_kw"],
+    "operations_so_far": c.maybe_whole("operations of what is chosen, to this row; null: not chosen", "so far", 0),
+    "saving_so_far_kw": c.maybe_number("what they save, kW; null: not chosen", "saved so far, kW", 3),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,32 +108,36 @@ class RankedGroup:
     chosen: bool
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class FleetResult(Result):
+class FleetResult(
+    Result,
+    study="reconfigure-fleet",
+    subject="name of the fleet, which is that of its folder",
+    also=(
+        *("grid_count", "solved", "kept", "failed", "not_run", "proven", "loss_before_kw", "loss_kw", "saving_kw"),
+        *("gap_percent", "changes", "operations", "chosen_kw"),
+    ),
+    more=WORTH_KEYS,
+    frames={"grids": GRIDS, "switchings": SWITCHINGS},
+):
     """The answer of `reconfigure_fleet`: a row a grid. All is in the folder `out` as well.
 
     Attributes:
         out: the folder. rows: what is known of each grid, in the order asked.
-        method: the method that was named, or that each grid has its own.
-        workers: processes. seconds: of the run, in wall time.
         ranked: the groups of switchings of all grids (`openpoint.studies.reconfigure.answer`), those that save
             most per operation first, and which of them are chosen.
         worth: what losses are worth, where that was given.
         interrupted: whether Ctrl-C ended the run; the grids that it did not come to are `not run`.
-        notes: warnings that belong to the fleet.
     """
 
     out: Path
     rows: tuple[FleetRow, ...]
-    method: str
-    workers: int
-    seconds: float
+    method: str = figure("the method that was named, or that each grid has its own")
+    workers: int = figure("processes that solved grids")
+    seconds: float = figure("of the run, in wall time")
     ranked: tuple[RankedGroup, ...]
     worth: Worth | None = None
     interrupted: bool = False
-    notes: tuple[str, ...] = ()
-
-    shape: ClassVar[Shape] = FLEET
+    notes: tuple[str, ...] = figure("warnings that belong to the fleet", default=())
 
     @property
     def subject(self) -> str:
@@ -103,7 +148,7 @@ class FleetResult(Result):
         """A row a grid: today, the answer, what it saves, its gap, why it ended, or its error."""
         names = [field.name for field in fields(FleetRow)]
         rows = [[getattr(row, name) for name in names] for row in self.rows]
-        return columns.frame(GRIDS, rows)
+        return c.frame(GRIDS, rows)
 
     @property
     def grid_count(self) -> int:
@@ -179,7 +224,7 @@ class FleetResult(Result):
                 count, saved = count + group.operations, saved + group.saving_kw
                 row |= {"operations_so_far": count, "saving_so_far_kw": saved}
             rows.append(row)
-        return columns.frame(SWITCHINGS, rows)
+        return c.frame(SWITCHINGS, rows)
 
     @property
     def operations(self) -> int:
@@ -221,8 +266,7 @@ class FleetResult(Result):
         return {"grids": str(self.grid_count), "failed": str(self.failed), "loss": losses, "gap": gap}
 
     def _special_values(self) -> dict[str, Any]:
-        worth = Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw)
-        return {**super()._special_values(), **worth}
+        return dict(Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw))
 
     def _count(self, status: str) -> int:
         return sum(row.status == status for row in self.rows)

@@ -19,8 +19,7 @@ from openpoint.results.base import report_html
 from openpoint.results.worth import Worth, read_worth
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
-from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow, ranked
-from openpoint.studies.reconfigure.fleet.schema import FAILED, NOT_RUN
+from openpoint.studies.reconfigure.fleet.result import FAILED, NOT_RUN, FleetResult, FleetRow, ranked
 from openpoint.studies.reconfigure.fleet.task import (
     GRIDS,
     FleetTask,

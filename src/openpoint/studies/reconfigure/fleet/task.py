@@ -31,8 +31,7 @@ from openpoint.io import read
 from openpoint.io.write_back import write_back
 from openpoint.report.page.html import render
 from openpoint.results.columns import finite
-from openpoint.studies.reconfigure.fleet.result import FleetRow
-from openpoint.studies.reconfigure.fleet.schema import FAILED, KEPT, NOT_RUN, SOLVED
+from openpoint.studies.reconfigure.fleet.result import FAILED, KEPT, NOT_RUN, SOLVED, FleetRow
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.report import page
 from openpoint.studies.reconfigure.result import ReconfigureResult, SwitchGroup

@@ -22,7 +22,7 @@ from openpoint.powerflow.state import AcState
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import empty, filled, frame
 from openpoint.scenarios.futures import Futures
-from openpoint.studies.reconfigure.futures.schema import FUTURES, TOPOLOGIES
+from openpoint.studies.reconfigure.futures.result import FUTURES, PLANS, TOPOLOGIES
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.ambiguity import tail_of
 from openpoint.twostage.methods.decomposition import Benders
@@ -179,8 +179,6 @@ def _count(check: AcCheck) -> int:
 TAIL = 0.9
 """Level of the conditional value at risk that every result tells."""
 
-_TABLES = FUTURES.tables
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -198,7 +196,7 @@ class Compared:
 def futures(given: Futures | None, compared: Compared | None, weights: Floats | None) -> pl.DataFrame:
     """A row a future; none at all where none are given."""
     if given is None or compared is None:
-        return empty(_TABLES["futures"])
+        return empty(FUTURES)
     columns: dict[str, object] = {
         "future": list(given.names),
         "probability": given.probabilities,
@@ -214,7 +212,7 @@ def futures(given: Futures | None, compared: Compared | None, weights: Floats | 
                 f"loading_{which}_percent": evaluation.loading,
                 f"violations_{which}": evaluation.broken,
             }
-    return filled(_TABLES["futures"], {name: values for name, values in columns.items() if values is not None})
+    return filled(FUTURES, {name: values for name, values in columns.items() if values is not None})
 
 
 def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats], float]) -> pl.DataFrame:
@@ -240,7 +238,7 @@ def plans(name: str, given: Futures, compared: Compared, risk: Callable[[Floats]
             "loading_highest_percent": _extreme(evaluation.loading, np.max),
         }
         rows.append(row)
-    return frame(_TABLES["plans"], rows).with_columns(pl.selectors.float().fill_nan(None))
+    return frame(PLANS, rows).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def buses(network: Network, compared: Compared) -> pl.DataFrame:

@@ -34,7 +34,7 @@ from openpoint.studies.reconfigure.futures.result import FuturesResult
 from openpoint.studies.reconfigure.methods import BranchExchange, ProvingMethod, quickest, searchable
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
 from openpoint.studies.reconfigure.options import ReconfigureFuturesOptions
-from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.ambiguity import Ambiguity

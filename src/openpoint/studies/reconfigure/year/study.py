@@ -29,16 +29,14 @@ from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.options import OpenPoints, ReconfigureYearOptions
-from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS
 from openpoint.studies.reconfigure.setup import radial_program
-from openpoint.studies.reconfigure.year.result import YearResult
-from openpoint.studies.reconfigure.year.schema import YEAR
+from openpoint.studies.reconfigure.year.result import BRANCHES, BROKEN, BUSES, STEPS, YearResult
 from openpoint.studies.reconfigure.year.search import InUnit, KnownFlows, YearFound, YearTask, search_year
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination
 
-_TABLES = YEAR.tables
 PIECE = 1024
 """Steps whose currents of all branches are in memory at once."""
 
@@ -106,7 +104,7 @@ def steps(year: Year, network: Network, both: Two) -> pl.DataFrame:
             columns[f"loss_{key}_kw"] = np.where(np.isfinite(loss), loss, np.nan)
             columns |= {f"v_min_{key}_pu": shown.flows.v_low, f"v_max_{key}_pu": shown.flows.v_high}
             columns[f"broken_{key}"] = shown.broken
-    return filled(_TABLES["steps"], columns)
+    return filled(STEPS, columns)
 
 
 def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
@@ -125,7 +123,7 @@ def buses(year: Year, network: Network, both: Two) -> pl.DataFrame:
             columns[f"v_highest_{key}_pu"] = np.where(np.isfinite(at_sources), at_sources, flows.v_high_of)
             columns[f"v_lowest_{key}_step"] = _names(year, flows.v_low_at)
             columns[f"v_highest_{key}_step"] = _names(year, flows.v_high_at)
-    return filled(_TABLES["buses"], columns)
+    return filled(BUSES, columns)
 
 
 def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) -> pl.DataFrame:
@@ -143,13 +141,13 @@ def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) 
             columns[f"i_highest_{key}_step"] = _names(year, shown.flows.i_at)
             columns[f"loading_highest_{key}_percent"] = loadings(network, shown.flows.i_of)
             columns[f"energy_lost_{key}_kwh"] = shown.flows.energy * network.s_base_kva
-    return filled(_TABLES["branches"], columns)
+    return filled(BRANCHES, columns)
 
 
 def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFrame:
     """Limits that are broken, each in the step in which it is broken most."""
     if shown is None:
-        return empty(_TABLES["violations"])
+        return empty(BROKEN)
     flows = shown.flows
     low = np.flatnonzero(flows.v_low_of**2 < least_square(network.w_min))
     high = np.flatnonzero(flows.v_high_of**2 > greatest_square(network.w_max))
@@ -165,7 +163,7 @@ def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFram
         place = network.branch_names if kind == "current" else network.bus_names
         step = {place[int(n)]: year.names[int(at[n])] for n in np.concatenate(numbers)}
         rows += [{**each.row, "step": step[each.name]} for each in states.broken_limits(network, v, i_a, *numbers)]
-    return frame(_TABLES["violations"], rows)
+    return frame(BROKEN, rows)
 
 
 def _names(year: Year, at: Ints) -> list[str | None]:

@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, final
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
-from openpoint.results import columns
+from openpoint.results import columns as c
 from openpoint.results.base import Result
-from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.faults.front.schema import FRONT, POINTS
+from openpoint.results.shape import figure, table
 from openpoint.studies.reconfigure.faults.result import UNITS, FaultSummary, SecuredResult
-from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
+from openpoint.studies.reconfigure.faults.task import FIGURES, UNRESTORABLE
 from openpoint.twostage.log import Termination
 
-if TYPE_CHECKING:
-    pass
+ENDINGS = [t.value for t in Termination]
+
+POINTS: c.Table = {
+    "number": c.whole("1, 2, …; the first is the least loss of all", "point"),
+    "loss_kw": c.number("exact AC loss, kW", "loss, kW", 3),
+    "lower_bound_kw": c.number("no state with as little of the figure that is kept loses less, proven", "bound, kW", 3),
+    "gap": c.number("(loss − lower bound) / loss", "gap", 6),
+    "unrestorable": c.whole("faults that one tie for each part does not restore", "unrestorable"),
+    "saifi_per_year": c.maybe_number("SAIFI: interruptions of a customer a year", "SAIFI, 1/a", 4),
+    "saidi_h_per_year": c.maybe_number("SAIDI: hours without supply of a customer a year", "SAIDI, h/a", 4),
+    "not_supplied_kwh_per_year": c.maybe_number("energy not supplied a year, kWh", "ENS, kWh/a", 1),
+    "changes": c.whole("branches to switch from today", "to switch"),
+    "to_close": c.names("branches to close from today", "to close"),
+    "to_open": c.names("branches to open from today", "to open"),
+    "open_branches": c.names("branches open in the point", "open"),
+    "termination": c.text("whether it is proven, or what stopped the proof", "ended", options=ENDINGS),
+}
+
+BOUNDS: c.Table = {
+    "limit": c.maybe_number("most of the figure that is kept, in its unit; null: any", "limit", 4),
+    "lower_bound_kw": c.maybe_number(
+        "no state within the limit loses less, proven; null: see is_empty", "bound, kW", 3
+    ),
+    "is_empty": c.flag("whether it is proven that no state is within the limit", "proven empty"),
+    "nodes": c.whole("of the search", "nodes"),
+    "termination": c.text("how the search ended", "ended", options=ENDINGS),
+    "seconds": c.number("of the search", "seconds", 2),
+}
 
 
 @final
-@dataclass(frozen=True, repr=False, kw_only=True)
-class ReconfigureFront(Result):
+class ReconfigureFront(
+    Result,
+    study="reconfigure-front",
+    also=("kept_unit", "kept_before", "remedy", "gap", "point_count"),
+    frames={"points": POINTS},
+):
     """The answer of `reconfigure_front`: the states of which none has both less loss and less of another figure.
 
     Attributes:
-        grid: the grid as given. kept: the figure that is bounded: unrestorable, saifi, saidi or ens.
+        grid: the grid as given. before: figures of faults today.
         results: the points, by rising loss; each a whole answer as that of `reconfigure_secure`.
-        bounds: limit, lower_bound_kw, is_empty, nodes, termination, seconds; a row a search: what is proven of all
-            states within a limit of the figure that is kept.
-        kept_bound: proven: no state has less of it. before: figures of today. loss_before_kw: exact AC loss today.
-        termination: GAP or OPTIMAL: every point is proven. seconds: of all searches. notes: warnings.
     """
 
     grid: Grid
-    kept: str
+    kept: str = figure("figure that is bounded, a bound a point", options=FIGURES)
     results: tuple[SecuredResult, ...]
-    bounds: pl.DataFrame
-    kept_bound: float
+    bounds: pl.DataFrame = table(BOUNDS)
+    kept_bound: float = figure("no state has less of it, proven; null: nothing is proven", maybe=True)
     before: FaultSummary
-    loss_before_kw: float | None
-    termination: Termination
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-    shape: ClassVar[Shape] = FRONT
+    loss_before_kw: float | None = figure("exact AC loss today, kW; null: no radial state, or none with a solution")
+    termination: Termination = figure("whether every point is proven, or what stopped the run", options=ENDINGS)
+    seconds: float = figure("of all searches")
+    notes: tuple[str, ...] = figure("warnings that belong to the front", default=())
 
     @property
     def kept_words(self) -> str:
@@ -75,9 +97,14 @@ class ReconfigureFront(Result):
         return len(self.results)
 
     @property
-    def gap(self) -> float:
-        """Greatest gap of a point; NaN where there is none."""
-        return max((each.gap for each in self.results), default=float("nan"))
+    def gap(self) -> float | None:
+        """Greatest gap of a point; None where there is none."""
+        return max((each.gap for each in self.results), default=None)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about why it ended."""
+        return self.termination.remedy
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain values, in the order of the published schema; names of branches are lists."""
@@ -108,7 +135,7 @@ class ReconfigureFront(Result):
             }
             for number, each in enumerate(self.results, start=1)
         ]
-        return columns.frame(POINTS, rows)
+        return c.frame(POINTS, rows)
 
     @property
     def in_short(self) -> str:
@@ -118,9 +145,6 @@ class ReconfigureFront(Result):
         ends = {id(each): each for each in (*self.results[:1], *self.results[-1:])}.values()
         figures = {f"{self.kept} {figure_in(each.after, self.kept):.5g}": f"{each.loss_kw:.6g} kW" for each in ends}
         return {"ended": self.termination.value, "points": str(self.point_count), **figures}
-
-    def _special_values(self) -> dict[str, Any]:
-        return {**super()._special_values(), "remedy": self.termination.remedy}
 
 
 def _branches(result: SecuredResult, action: str) -> list[str]:

@@ -29,8 +29,7 @@ from openpoint.results.columns import finite
 from openpoint.search.methods import Log
 from openpoint.search.result import SearchResult, gap_between
 from openpoint.studies.reconfigure.faults.exchange import FaultExchange
-from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront
-from openpoint.studies.reconfigure.faults.front.schema import BOUNDS
+from openpoint.studies.reconfigure.faults.front.result import BOUNDS, ReconfigureFront
 from openpoint.studies.reconfigure.faults.options import ReconfigureFrontOptions
 from openpoint.studies.reconfigure.faults.search import OPTIMAL, Found, IndexSearch, LossSearch
 from openpoint.studies.reconfigure.faults.study import GAP, Faults, faults_of_grid, secured_result, summary

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import polars as pl
 
 from openpoint.names import join_names
+from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, count_words
-from openpoint.results.shape import Shape
-from openpoint.studies.reconfigure.year.seasons.schema import SEASONS
+from openpoint.results.shape import figure, table
+from openpoint.results.switched import SWITCHING_LIST
+from openpoint.studies.reconfigure.result import ITERATIONS
+from openpoint.studies.reconfigure.year.result import BROKEN, STEPS
 
-if TYPE_CHECKING:
-    pass
-
+BLOCKS: c.Table = {
+    "block": c.text("name of the block"),
+    "first_step": c.text("its first step", "from"),
+    "last_step": c.text("its last step", "last step"),
+    "steps_count": c.whole("number of its steps"),
+    "hours": c.number("its length, h", "hours", 1),
+    "open_branches": c.names("branches open in the block", "open"),
+    "to_close": c.names("branches to close at its beginning", "to close"),
+    "to_open": c.names("branches to open at its beginning", "to open"),
+    "operations": c.maybe_whole(
+        "switch operations at its beginning, an opening and a closing one each; null where they are not counted",
+        "operations",
+    ),
+    "energy_before_mwh": c.maybe_number("energy lost in it by today's open points, MWh", "today's points, MWh", 3),
+    "energy_staying_mwh": c.maybe_number(
+        "energy lost in it by the open points of the block before it, MWh; null where they have no power flow",
+        "points of the block before, MWh",
+        3,
+    ),
+    "staying_broken": c.maybe_flag("whether the open points of the block before it break limits in it"),
+    "energy_mwh": c.maybe_number("energy lost in it in the answer, MWh", "lost, MWh", 3),
+    "v_min_pu": c.maybe_number("lowest voltage in any step, pu", "lowest voltage, pu", 4),
+    "v_max_pu": c.maybe_number("highest voltage in any step, pu", "highest voltage, pu", 4),
+    "loading_highest_percent": c.maybe_number("highest loading in any step, %", "highest loading, %", 1),
+}
+SWITCHINGS: c.Table = {
+    "block": c.text("block at whose beginning it is done"),
+    "step": c.text("first step of the block"),
+    "counted": c.flag("whether it counts as a switch operation"),
+    **SWITCHING_LIST,
+}
+BROKEN_IN_BLOCKS: c.Table = {"block": c.text("block of the step"), **BROKEN}
 LISTED = ("open_branches", "to_close", "to_open")
 """Columns of the table of blocks that list names."""
 
@@ -29,54 +61,42 @@ class BlockState:
     to_open: tuple[str, ...]
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class SeasonsResult(Answer):
+class SeasonsResult(Answer, study="reconfigure-seasons", also=("steps_count",)):
     """The answer of `reconfigure` for a year in blocks. Every figure is that of an exact AC power flow in every step.
 
+    An exchange of two branches is two switch operations. Without an answer operations and energies are None.
+
     Attributes:
-        hours: of all steps.
-        switchings_a_year, switching_kwh, from_today: as asked.
-        operations: switch operations that count; an opening and a closing are one each, an exchange of two branches is
-            two. operations_to_first: from today's state to the first block. operations_back: from the last block back
-            to the first, which a year that is repeated needs and which does not count. None without an answer.
-        energy_before_mwh, energy_mwh: energy lost in the year; None where there is no answer, or a step without a flow.
-        energy_bound_mwh: proven bound of energy_mwh with the price of the operations.
-        objective_kw: mean loss over the year plus the price of the operations. lower_bound_kw: proven bound of it.
-        open_before: branches open today. states: the open points of every block; empty where there is no answer.
-        infeasible_block: where infeasible: a block that no topology serves, if known. least_violation_open: the open
-            branches of the least violation met in it.
-        steps_broken_before, steps_broken: number of steps in which limits are broken, or that have no flow.
-        ac_max_mismatch_pu: largest mismatch by an independent check in `checked_steps` steps.
-        blocks: one row a block. switchings: one row a switch operation. steps: one row a step. violations: limits that
-            are broken, each in the step in which it is broken most.
+        states: the open points of every block; empty where there is no answer.
     """
 
-    hours: float
-    switchings_a_year: int | None
-    switching_kwh: float
-    from_today: bool
-    operations: int | None
-    operations_to_first: int | None
-    operations_back: int | None
-    energy_before_mwh: float | None
-    energy_mwh: float | None
-    energy_bound_mwh: float
-    objective_kw: float | None
-    lower_bound_kw: float
-    open_before: tuple[str, ...]
+    hours: float = figure("their length together, h")
+    switchings_a_year: int | None = figure("most switch operations asked for; null = any number")
+    switching_kwh: float = figure("energy that a switch operation must save, kWh, as asked for")
+    from_today: bool = figure("whether operations from today's state to that of the first block count")
+    operations: int | None = figure("switch operations that count, an opening and a closing one each")
+    operations_to_first: int | None = figure("operations from today's state to that of the first block")
+    operations_back: int | None = figure("operations from the last block back to the first one, which do not count")
+    energy_before_mwh: float | None = figure("energy lost in the year today, MWh; null where a step has no power flow")
+    energy_mwh: float | None = figure("energy lost in the year in the answer, MWh")
+    energy_bound_mwh: float = figure("proven bound of energy_mwh with the price of the operations, MWh", maybe=True)
+    objective_kw: float | None = figure(
+        "mean loss over the year plus the price of the operations: what the bounds enclose"
+    )
+    lower_bound_kw: float = figure("proven bound of objective_kw", maybe=True)
+    open_before: tuple[str, ...] = figure("branches open today")
     states: tuple[BlockState, ...]
-    infeasible_block: str | None
-    least_violation_open: tuple[str, ...]
-    steps_broken_before: int | None
-    steps_broken: int | None
-    ac_max_mismatch_pu: float | None
-    checked_steps: int
-    blocks: pl.DataFrame
-    switchings: pl.DataFrame
-    steps: pl.DataFrame
-    violations: pl.DataFrame
-
-    shape: ClassVar[Shape] = SEASONS
+    infeasible_block: str | None = figure("where infeasible: a block in which no topology keeps the limits, if known")
+    least_violation_open: tuple[str, ...] = figure("the branches open at the least violation met in that block")
+    steps_broken_before: int | None = figure("steps in which limits are broken today")
+    steps_broken: int | None = figure("steps in which limits are broken in the answer: 0")
+    ac_max_mismatch_pu: float | None = figure("largest power mismatch by a check of its own, in checked_steps, pu")
+    checked_steps: int = figure("steps that are checked so: the extremes of every block, and others evenly over it")
+    blocks: pl.DataFrame = table(BLOCKS)
+    switchings: pl.DataFrame = table(SWITCHINGS)
+    steps: pl.DataFrame = table(STEPS)
+    violations: pl.DataFrame = table(BROKEN_IN_BLOCKS)
+    iterations: pl.DataFrame = table(ITERATIONS)
 
     @property
     def head(self) -> Head:

@@ -24,11 +24,17 @@ from openpoint.results.iterations import iterations_table
 from openpoint.scenarios.year.blocks import Blocks, read_blocks
 from openpoint.scenarios.year.read import Year
 from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
-from openpoint.studies.reconfigure.schema import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS
 from openpoint.studies.reconfigure.year import study as of_year
 from openpoint.studies.reconfigure.year.search import YearTask, scaled
-from openpoint.studies.reconfigure.year.seasons.result import BlockState, SeasonsResult, names_of_state
-from openpoint.studies.reconfigure.year.seasons.schema import SEASONS
+from openpoint.studies.reconfigure.year.seasons.result import (
+    BLOCKS,
+    BROKEN_IN_BLOCKS,
+    SWITCHINGS,
+    BlockState,
+    SeasonsResult,
+    names_of_state,
+)
 from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, search_plan
 from openpoint.studies.reconfigure.year.study import (
     PreparedYear,
@@ -43,7 +49,7 @@ from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination, relative_gap
 
-_TYPES = {name: dtypes(table) for name, table in SEASONS.tables.items()}
+_SWITCHED, _BROKEN = dtypes(SWITCHINGS), dtypes(BROKEN_IN_BLOCKS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +152,7 @@ def block_rows(
                 "loading_highest_percent": None if np.isnan(loading).all() else float(np.nanmax(loading)),
             }
         rows.append(row)
-    return frame(SEASONS.tables["blocks"], rows)
+    return frame(BLOCKS, rows)
 
 
 def _switchings(
@@ -162,11 +168,11 @@ def _switchings(
         for action, some in (("close", state.to_close), ("open", state.to_open))
         for name in some
     ]
-    done = pl.DataFrame(rows, schema={name: _TYPES["switchings"][name] for name in first}, orient="row")
+    done = pl.DataFrame(rows, schema={name: _SWITCHED[name] for name in first}, orient="row")
     joined = done.join(
         places.with_columns(pl.col("open_end").fill_null("both")), on="name", how="left", maintain_order="left"
     )
-    return joined.select(list(_TYPES["switchings"]))
+    return joined.select(list(_SWITCHED))
 
 
 def _violations(
@@ -186,8 +192,8 @@ def _violations(
         part = replace(year, names=tuple(year.names[int(n)] for n in steps))
         frame = of_year.violations(part, task.stations.whole, each)
         named = [of_step[step] for step in frame["step"]]
-        frames.append(frame.with_columns(pl.Series("block", named, dtype=pl.String)).select(list(_TYPES["violations"])))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=_TYPES["violations"])
+        frames.append(frame.with_columns(pl.Series("block", named, dtype=pl.String)).select(list(_BROKEN)))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=_BROKEN)
 
 
 OF_BLOCK = 8
