@@ -307,7 +307,7 @@ def test_every_study_of_the_catalogue_is_run_here(results: dict[str, Result]) ->
     assert {type(result) for result in results.values()} == {study.answer for study in CATALOGUE}
     for study in CATALOGUE:
         assert study.answer.shape is study.shape
-        assert published(study.shape.name) == study.shape.json_schema()
+        assert published(study.shape.study) == study.shape.json_schema()
 
 
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
