@@ -26,7 +26,7 @@ from openpoint.search.kernel.arrays import CLOSED, Model, Work, work_for
 from openpoint.search.kernel.bookkeeping import counts, pool_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
-from openpoint.search.paths.build import obstacles
+from openpoint.search.paths.arrays import obstacles
 from openpoint.search.paths.explorer import PathExplorer
 
 from . import tables

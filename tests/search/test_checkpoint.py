@@ -21,11 +21,10 @@ from openpoint.search import checkpoint, region_decomposition, topology
 from openpoint.search import sharing as saving
 from openpoint.search.kernel.arrays import work_for
 from openpoint.search.kernel.bookkeeping import counts, pool_for, record_for, row_bytes, states_of, waiting
-from openpoint.search.kernel.entries import take
-from openpoint.search.kernel.waiting import push
+from openpoint.search.kernel.entries import push, take
 from openpoint.search.model.build import build_model
 from openpoint.search.paths import explorer as memory
-from openpoint.search.paths.build import anchors_of, paths_of
+from openpoint.search.paths.arrays import anchors_of, paths_of
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.log import Termination

@@ -12,7 +12,7 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.enumeration import best_operating_state, combination, count_positions, topologies
-from openpoint.search.kernel import ascent, forest
+from openpoint.search.kernel import forest, multipliers
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, work_for
 from openpoint.search.kernel.entries import propagate
 from openpoint.search.model.build import build_model
@@ -34,10 +34,10 @@ FEATURES = ("banks", "voltages", "taps", "fixed units", "limits", "ratings")
 def bounds(model, work):  # type: ignore[no-untyped-def]
     """The bound of a node, and the same raised by its limits."""
     forest.root(model, work)
-    plain = ascent.dual_ascent(model, work, 8, np.inf)
+    plain = multipliers.dual_ascent(model, work, 8, np.inf)
     raised = plain
     if model.bounded and plain > -np.inf:
-        raised = ascent.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
+        raised = multipliers.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
     return plain, raised
 
 

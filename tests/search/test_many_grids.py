@@ -16,7 +16,7 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network import Network, build_network
-from openpoint.search.kernel import ascent, forest, node
+from openpoint.search.kernel import forest, multipliers, node
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import propagate
@@ -32,10 +32,10 @@ from tests.search.random_grids import FEATURES, judged, random_grid
 def bounds(model, work, record, opened):  # type: ignore[no-untyped-def]
     """The bound of a node, the same raised by its limits, and into `opened` those with one branch open."""
     forest.root(model, work)
-    plain = ascent.dual_ascent(model, work, 8, np.inf)
+    plain = multipliers.dual_ascent(model, work, 8, np.inf)
     raised = plain
     if model.bounded and plain > -np.inf:
-        raised = ascent.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
+        raised = multipliers.ascend_limit_multipliers(model, work, plain, 2.0 * abs(plain) + 1.0)
     for e in range(len(work.status)):
         opened[e] = node.probe(model, work, record, e, np.inf) if work.status[e] == UNDECIDED else -np.inf
     return plain, raised

@@ -22,12 +22,12 @@ from openpoint.compiled.table import Table
 from openpoint.search.checkpoint import MOST, Saved
 from openpoint.search.exchange.ac_check import Candidate, Exchange
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work, work_for
+from openpoint.search.kernel.bookkeeping import copy_values, load_row, store_row
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.kernel.forest import propagate
 from openpoint.search.kernel.highest import reach_for, reached
 from openpoint.search.kernel.node import NO_BRANCH
 from openpoint.search.kernel.reach import Reach
-from openpoint.search.kernel.vectors import copy_values, load_row, store_row
 
 MOST_BRANCHES = 2000
 """On larger grids, probing all branches of the first node takes minutes."""

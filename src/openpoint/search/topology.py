@@ -32,7 +32,7 @@ from openpoint.search.kernel.entries import LEAF, propagate
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.model.objective import free_devices, objective_of
 from openpoint.search.no_flow import is_infeasible
-from openpoint.search.paths.build import obstacles
+from openpoint.search.paths.arrays import obstacles
 from openpoint.search.paths.explorer import PathExplorer, PathTree, pool_within
 from openpoint.search.region_decomposition import RegionDecomposition
 from openpoint.search.result import ENDED, MEMORY, OPTIMAL, SearchProgress, SearchResult, reason_of
@@ -288,8 +288,7 @@ class _Run:
         """The first node by parts of its paths, for a certificate of a grid that they cover."""
         if not self.task.certifiable or obstacles(self.model):
             return None
-        from openpoint.search.paths.checked import checked_paths
-        from openpoint.search.paths.proven_parts import ProvenParts
+        from openpoint.search.paths.proven_parts import ProvenParts, checked_paths
 
         checked = checked_paths(self.network, self.model, self.numbering, self.locks)
         return None if checked is None else ProvenParts(self.model, checked, self.tree.work.status, self.certificate)

@@ -11,8 +11,7 @@ from openpoint.formulations.radiality import contract
 from openpoint.network import Network
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.search.exchange.ac_check import AcEvaluator, Candidate, Exchange
-from openpoint.search.exchange.descent import begin, improve
-from openpoint.search.exchange.incremental import IncrementalExchange
+from openpoint.search.exchange.descent import IncrementalExchange, begin, improve
 from openpoint.search.exchange.pairs import exchanges
 from openpoint.search.kernel.arrays import work_for
 from openpoint.search.kernel.entries import propagate

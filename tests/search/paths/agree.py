@@ -15,11 +15,11 @@ from openpoint.search.kernel.bookkeeping import counts, enlarged, pool_for
 from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, propagate
 from openpoint.search.kernel.node import MARGIN
 from openpoint.search.model.build import Numbering, build_model
-from openpoint.search.paths import ascent, chains, entries, routes
-from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
+from openpoint.search.paths import ascent, entries
+from openpoint.search.paths import bound as path_bounds
+from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, obstacles, path_work_for, paths_of
 from openpoint.search.paths.arrays import OPEN as IS_OPEN
 from openpoint.search.paths.border import Border, Prices, node_of
-from openpoint.search.paths.build import obstacles, paths_of
 from openpoint.search.paths.explorer import PathExplorer
 from tests.builders.grids import all_topologies
 from tests.search.entered import entered
@@ -115,7 +115,7 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
             of_paths.about_p[:], of_paths.about_q[:] = rng.choice([0.0, 0.5, 2.0]) * rng.random((2, 2 * len(paths.u)))
             entries.prepared(model, paths, of_paths, work)
             of_paths.y[:-1], of_paths.mu[:-1] = largest * rng.random((2, paths.junctions))
-            entered(chains.order_decided)(model, paths, of_paths)
+            entered(path_bounds.order_decided)(model, paths, of_paths)
             for _ in range(3):
                 bound = entries.path_bound(model, paths, of_paths, work, HUGE * best)
                 bounds += 1
@@ -143,7 +143,7 @@ def faults(case: Case, rng: np.random.Generator, nodes: int) -> tuple[int, list[
             entered(ascent.force)(paths, of_paths, bound)
             entered(ascent.tighten)(paths, of_paths, cutoff, MARGIN)
             left = cutoff - (bound - MARGIN * abs(bound))
-            entered(routes.lower_voltages)(paths, of_paths, bound, left)
+            entered(ascent.lower_voltages)(paths, of_paths, bound, left)
             below = case.w[fits & (case.value < cutoff)]
             if np.any(below > of_paths.known_w * (1.0 + 1e-9)):
                 found.append(f"voltages above those below {cutoff:.9g}")

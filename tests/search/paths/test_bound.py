@@ -11,7 +11,8 @@ import pytest
 from openpoint.grid import files
 from openpoint.network import build_network
 from openpoint.search import topology
-from openpoint.search.paths import arborescence, entries, explorer
+from openpoint.search.paths import bound as path_bounds
+from openpoint.search.paths import entries, explorer
 from openpoint.search.paths.arrays import BACK, FORTH, Paths, PathWork, path_work_for
 from openpoint.search.paths.explorer import PathExplorer
 from openpoint.search.sharing import SearchState
@@ -80,7 +81,7 @@ def test_the_arborescence_is_the_cheapest_one(seed: int) -> None:
     root, arcs = paths.junctions, np.flatnonzero(np.isfinite(work.cost))
     of = {j: [a for a in arcs if _head(paths, a) == j] for j in range(root)}
     trees = [chosen for chosen in itertools.product(*of.values()) if _reaches_all(paths, chosen)]
-    total = entered(arborescence.arborescence)(paths, work)
+    total = entered(path_bounds.arborescence)(paths, work)
     if not trees:
         assert total == np.inf
         return

@@ -20,11 +20,10 @@ from openpoint.network import Network
 from openpoint.network.devices import with_positions
 from openpoint.powerflow.balanced import losses, solve
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
-from openpoint.search.exchange.arrays import accepted, rules_for
-from openpoint.search.exchange.incremental import IncrementalExchange
+from openpoint.search.exchange.descent import IncrementalExchange, accepted, rules_for
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work, work_for
 from openpoint.search.kernel.entries import propagate, rank, span
-from openpoint.search.kernel.loops import loops_for
+from openpoint.search.kernel.forest import loops_for
 from openpoint.search.model.build import Numbering, build_model
 from openpoint.search.result import SearchProgress, SearchResult
 from openpoint.twostage.deadline import Deadline

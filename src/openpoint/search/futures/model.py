@@ -76,7 +76,7 @@ from openpoint.powerflow.balanced import losses, solve
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.model.build import Numbering, build_model, voltage_range
 from openpoint.search.model.voltage_bounds import loss_upper_bound
-from openpoint.search.paths.build import obstacles
+from openpoint.search.paths.arrays import obstacles
 from openpoint.search.topology import search_topologies
 from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.deadline import Deadline

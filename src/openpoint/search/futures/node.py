@@ -23,13 +23,11 @@ from openpoint.arrays import Bools, Floats, Indices, Ints
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work
-from openpoint.search.kernel.ascent import ascend_limit_multipliers, dual_ascent
-from openpoint.search.kernel.bookkeeping import Record
+from openpoint.search.kernel.bookkeeping import Record, copy_values, load_row, store_row
 from openpoint.search.kernel.bound import bound
-from openpoint.search.kernel.branching import IN_VAIN, LEAST_GAIN, PAYING, REST
 from openpoint.search.kernel.forest import propagate, root
-from openpoint.search.kernel.node import PROBE_SHARE, estimate, probe, safe
-from openpoint.search.kernel.vectors import copy_values, load_row, store_row
+from openpoint.search.kernel.multipliers import ascend_limit_multipliers, dual_ascent
+from openpoint.search.kernel.node import IN_VAIN, LEAST_GAIN, PAYING, PROBE_SHARE, REST, estimate, probe, safe
 
 ROWS = 24
 """Probability vectors that count at the same time, at most."""

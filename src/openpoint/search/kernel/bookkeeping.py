@@ -1,4 +1,7 @@
-"""The arrays in which the compiled topology search keeps its open nodes, the lines of its record, and its counts."""
+"""Compiled: copies of vectors and rows; slice assignments would take long to compile.
+
+The arrays in which the compiled topology search keeps its open nodes, the lines of its record, and its counts.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,47 @@ import numpy as np
 import numpy.typing as npt
 
 from openpoint.arrays import Bytes, Floats, Indices, Ints, Singles, States
+from openpoint.compiled.jit import inlined
 from openpoint.compiled.table import Table
 from openpoint.search.kernel.arrays import Model
+
+
+@inlined
+def copy_values(values: Any, into: Any) -> None:
+    """Copy a vector."""
+    for k in range(len(values)):
+        into[k] = values[k]
+
+
+@inlined
+def store_row(values: Any, into: Any, row: int) -> None:
+    """Copy a vector into a row of a table."""
+    for k in range(len(values)):
+        into[row, k] = values[k]
+
+
+@inlined
+def load_row(table: Any, row: int, into: Any) -> None:
+    """Copy a row of a table into a vector."""
+    for k in range(len(into)):
+        into[k] = table[row, k]
+
+
+@inlined
+def store_states(values: Any, into: Any, row: int) -> None:
+    """Copy states of branches, 0 to 3, into a row of a table with four of them in a byte."""
+    for k in range(0, len(values), 4):
+        four = 0
+        for part in range(min(4, len(values) - k)):
+            four |= values[k + part] << (2 * part)
+        into[row, k // 4] = four
+
+
+@inlined
+def load_states(table: Any, row: int, into: Any) -> None:
+    """Copy states of branches from such a row."""
+    for k in range(len(into)):
+        into[k] = (table[row, k // 4] >> (2 * (k % 4))) & 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +144,7 @@ class Counts(Table):
         size, stack: rows of the heap and of the stack in use. room: rows of the heap at which nodes go to the stack, so
             that the search goes on depth-first from the node taken last.
         nodes, probes: done so far. active: whether the current node is to be processed.
-        trials, gains: branches tried, and those of them with a gain, see `openpoint.search.kernel.branching`.
+        trials, gains: branches tried, and those of them with a gain, see `openpoint.search.kernel.node`.
         depth, bound: of the current node. cutoff: bound at which a node is done. floor: least bound of the nodes done.
     """
 

@@ -44,11 +44,11 @@ the voltage limits. Adding the balances and laws, which are all zero in a comple
    else c times a tangent: a constant and a part of A.
 7. Where the load of a bus may be chosen between P and P + S, the least of y (P + s) is y P + S min(0, y); the same for
    q. Every choice costs at least that, so the bound holds for the best one. Where outputs have prices or a greatest
-   apparent power, the least value is that of `openpoint.search.kernel.generators`.
+   apparent power, the least value is that of `openpoint.search.kernel.devices`.
 8. The multiplier of a source's balance is the price of the power that it delivers, the load at its own bus included:
    adding price times balance to the cost replaces the price of this power by terms of the branches there. So sources
    have their prices as multipliers, 0 without any. Those of a source with limits are free, as in
-   `openpoint.search.kernel.generators`.
+   `openpoint.search.kernel.devices`.
 9. Every squared voltage may have a cost, `worth`: that of the loss of open branches, and in parts of a grid another one
    (`openpoint.search.regions`, where the buses at which parts meet are sources with multipliers, too).
 10. What devices add at a node, where each has an interval of positions, is derived in
@@ -69,9 +69,8 @@ import numpy as np
 from openpoint.arrays import Floats
 from openpoint.compiled.jit import always_inlined, inlined
 from openpoint.search.kernel.arrays import CLOSED, UNDECIDED, Model, Work
-from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, least_moves, root_takes
+from openpoint.search.kernel.devices import add_banks, ends, greatest_ratio, least_costs, least_moves, root_takes
 from openpoint.search.kernel.forest import find
-from openpoint.search.kernel.generators import least_costs
 
 THIN = 1e-4
 """Share of |z| that is the least ρ used to compute the next multipliers: without resistance ρ is 0 at first."""

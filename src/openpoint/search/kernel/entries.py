@@ -1,18 +1,197 @@
-"""Compiled: the functions of the topology search that Python calls."""
+"""Compiled: waiting nodes, on their way into the pool and out of it.
+
+The node of least bound is taken first. At the limit of memory (`Counts.room`) the heap takes no more nodes: those that
+branching then leaves wait on a stack, the last one is taken first, and no node leaves the heap until the stack is
+empty. So the search goes on depth-first from the node taken last, and needs no more rows than that has undecided
+branches.
+
+The functions of the topology search that Python calls.
+"""
 
 from __future__ import annotations
 
-from openpoint.arrays import Indices
-from openpoint.compiled.jit import lean
-from openpoint.search.kernel import devices, forest, loops
+from typing import Any
+
+import numpy as np
+
+from openpoint.arrays import Floats, Indices
+from openpoint.compiled.jit import inlined, lean
+from openpoint.search.kernel import devices, forest
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
-from openpoint.search.kernel.bookkeeping import SPLIT, Counts, Pool, Record
+from openpoint.search.kernel.bookkeeping import (
+    FROM,
+    MOST_PHI,
+    SPLIT,
+    STEP,
+    Counts,
+    Pool,
+    Record,
+    copy_values,
+    load_row,
+    load_states,
+    store_row,
+    store_states,
+)
 from openpoint.search.kernel.bound import bound
-from openpoint.search.kernel.loops import Loops
+from openpoint.search.kernel.devices import last_of_lower_side
+from openpoint.search.kernel.forest import Loops
 from openpoint.search.kernel.multipliers import equalise_zero_impedance, estimate_voltages, solve_balances
 from openpoint.search.kernel.node import process, record_event, safe
-from openpoint.search.kernel.vectors import copy_values
-from openpoint.search.kernel.waiting import pop, push, step
+
+
+@inlined
+def free_row(pool: Pool, counts: Counts) -> int:
+    """The row of a pool into which the next node goes."""
+    row: int = pool.heap[counts.size[0] + counts.stack[0]]
+    return row
+
+
+@inlined
+def next_row(pool: Pool, counts: Counts) -> int:
+    """The row of a pool that is taken next: the last one of the stack, else that of least bound."""
+    row: int = pool.heap[counts.size[0] + counts.stack[0] - 1] if counts.stack[0] > 0 else pool.heap[0]
+    return row
+
+
+@inlined
+def store_multipliers(values: Floats, base: Floats, pool: Pool, into: Any, row: int) -> None:
+    """Keep the multipliers of some buses in a row of a pool."""
+    for s in range(len(pool.kept)):
+        into[row, s] = values[pool.kept[s]] - (base[pool.kept[s]] if len(base) > 0 else 0.0)
+
+
+@inlined
+def load_multipliers(model: Model, pool: Pool, table: Any, row: int, base: Floats, into: Floats) -> None:
+    """Take multipliers from a row of a pool; those of sources are given, and the pool has half their digits."""
+    if len(base) == 0:
+        for k in range(model.n):
+            into[k] = table[row, k]
+        return
+    for k in range(model.n):
+        near, far = table[row, pool.near[k]], table[row, pool.far[k]]
+        into[k] = base[k] + near + pool.share[k] * (far - near)
+
+
+@inlined
+def store_phi(phi: Floats, pool: Pool, row: int) -> None:
+    """Keep the multipliers of voltage limits in a row of a pool: all, or those that are not 0 as far as there is room.
+
+    Without some of them the bound is lower, and as valid.
+    """
+    if len(pool.base_y) == 0:
+        store_row(phi, pool.phi, row)
+        return
+    count = 0
+    for k in range(len(phi)):
+        if phi[k] != 0.0 and count < MOST_PHI:
+            pool.phi_at[row, count] = k
+            pool.phi[row, count] = phi[k]
+            count += 1
+    if count < MOST_PHI:
+        pool.phi_at[row, count] = -1
+
+
+@inlined
+def load_phi(pool: Pool, row: int, phi: Floats) -> None:
+    """Take the multipliers of voltage limits from a row of a pool."""
+    if len(pool.base_y) == 0:
+        load_row(pool.phi, row, phi)
+        return
+    for k in range(len(phi)):
+        phi[k] = 0.0
+    for count in range(MOST_PHI):
+        if pool.phi_at[row, count] < 0:
+            break
+        phi[pool.phi_at[row, count]] = pool.phi[row, count]
+
+
+@inlined
+def push(model: Model, work: Work, pool: Pool, counts: Counts, value: float) -> None:
+    """Put the current node into the pool with this bound."""
+    heap, bounds, k = pool.heap, pool.bound, counts.size[0]
+    row = free_row(pool, counts)
+    store_states(work.status, pool.status, row)
+    if model.devices:
+        store_row(work.low, pool.low, row)
+        store_row(work.high, pool.high, row)
+    if counts.nodes[0] == 1 and len(pool.base_y) > 0:
+        copy_values(work.y, pool.base_y)
+        copy_values(work.mu, pool.base_mu)
+    store_multipliers(work.y, pool.base_y, pool, pool.y, row)
+    store_multipliers(work.mu, pool.base_mu, pool, pool.mu, row)
+    if model.bounded:
+        store_phi(work.phi, pool, row)
+    bounds[row] = value
+    pool.origin[row] = counts.nodes[0]
+    pool.depth[row] = counts.depth[0]
+    if counts.stack[0] > 0 or k >= counts.room[0]:
+        counts.stack[0] += 1
+        return
+    while k > 0 and bounds[heap[(k - 1) // 2]] > value:
+        heap[k] = heap[(k - 1) // 2]
+        k = (k - 1) // 2
+    heap[k] = row
+    counts.size[0] += 1
+
+
+@inlined
+def pop(model: Model, work: Work, pool: Pool, counts: Counts, record: Record) -> None:
+    """Take a node from the pool: the last one of the stack, else that of least bound."""
+    heap, bounds = pool.heap, pool.bound
+    row = next_row(pool, counts)
+    record_event(record, FROM, pool.origin[row])
+    load_states(pool.status, row, work.status)
+    if model.devices:
+        load_row(pool.low, row, work.low)
+        load_row(pool.high, row, work.high)
+    load_multipliers(model, pool, pool.y, row, pool.base_y, work.y)
+    load_multipliers(model, pool, pool.mu, row, pool.base_mu, work.mu)
+    for g in range(model.first_source, len(model.generator_at)):
+        k = model.generator_at[g]
+        work.y[k] = model.y_first[k] + (pool.y[row, k] - np.float32(model.y_first[k]))  # the sign is kept
+        work.mu[k] = pool.mu[row, k]
+    if model.bounded:
+        load_phi(pool, row, work.phi)
+    counts.bound[0] = bounds[row]
+    counts.depth[0] = pool.depth[row]
+    counts.active[0] = 1
+    if counts.stack[0] > 0:
+        counts.stack[0] -= 1
+        return
+    counts.size[0] -= 1
+    size = counts.size[0]
+    last = heap[size]
+    k = 0
+    while 2 * k + 1 < size:
+        child = 2 * k + 1
+        if child + 1 < size and bounds[heap[child + 1]] < bounds[heap[child]]:
+            child += 1
+        if bounds[heap[child]] >= bounds[last]:
+            break
+        heap[k] = heap[child]
+        k = child
+    heap[k] = last
+    heap[size] = row
+
+
+@inlined
+def step(model: Model, work: Work, pool: Pool, counts: Counts, record: Record, d: int) -> None:
+    """Divide the positions of a device: put the farther side into the pool; the nearer one becomes the current node."""
+    low, high = work.low[d], work.high[d]
+    last, side = last_of_lower_side(model, work, d)
+    if len(record.kind) > 0:
+        record.last[record.size[0]] = last
+        record.bits[record.size[0]] = side
+        record_event(record, STEP, d)
+    counts.depth[0] += 1
+    if side == 0:
+        work.low[d] = last + 1
+    else:
+        work.high[d] = last
+    push(model, work, pool, counts, counts.bound[0])
+    work.low[d] = low if side == 0 else last + 1
+    work.high[d] = last if side == 0 else high
+
 
 EXHAUSTED, PAUSED, LEAF, FULL, WRITTEN = 0, 1, 2, 3, 4
 """Results of `explore`: no nodes left, paused, a radial state to evaluate, no room in the pool or record."""
@@ -106,7 +285,7 @@ def span(model: Model, work: Work, order: Indices) -> bool:
 
 @lean
 def rank(model: Model, work: Work, loops_of: Loops) -> int:
-    """`openpoint.search.kernel.loops.rank` of the tree in `work.status`."""
+    """`openpoint.search.kernel.forest.rank` of the tree in `work.status`."""
     forest.join(model, work)
     forest.root(model, work)
-    return loops.rank(model, work, loops_of)
+    return forest.rank(model, work, loops_of)

@@ -6,12 +6,12 @@ at least 0, and no output be to be chosen. The states meant keep all limits, so 
 A branch a → b is directed away from the source. What arrives at b is what is taken there and beyond, and losses there,
 which are at least 0.
 
-1. *One branch*: see `openpoint.search.kernel.drop`.
+1. *One branch*: see `openpoint.search.kernel.reach`.
 2. *Parts.* Closed branches form a forest. In a part with a source all directions are known. A part without one is fed
    through a single undecided branch, entirely: at least all that it takes arrives there, and inside, a closed branch
    a → b carries at least what is on the side of b. What must be there for the part to keep its limits is known for
    every bus at which it may be fed (`need`). Parts that hang on a part add at least `spare_p`, `spare_q`, which are
-   negative where parts may hang there that feed in (`openpoint.search.kernel.hanging`).
+   negative where parts may hang there that feed in (`openpoint.search.kernel.reach`).
 3. *Dominators.* If all paths from the sources to a part pass a bus, or another part, all power of the part passes
    there too, in every completion (immediate dominators as of Cooper, Harvey, Kennedy 2001). Of dominated parts what
    they take counts, and all that parts feed in counts once (`pool`).
@@ -32,9 +32,19 @@ import numpy as np
 
 from openpoint.compiled.jit import inlined
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
-from openpoint.search.kernel.drop import SAFE, after, before, lost, ratios, rise_of, square
-from openpoint.search.kernel.hanging import hanging
-from openpoint.search.kernel.reach import Reach, reach_of, take
+from openpoint.search.kernel.reach import (
+    SAFE,
+    Reach,
+    after,
+    before,
+    hanging,
+    lost,
+    ratios,
+    reach_of,
+    rise_of,
+    square,
+    take,
+)
 
 
 def reach_for(model: Model) -> Reach | None:

@@ -1,4 +1,26 @@
-"""The arrays of the highest voltages that a node can have, and what its buses take at least."""
+"""Compiled: the voltages at the ends of one branch at whose far end at least some power arrives.
+
+Let at least p, q, of either sign, arrive at the far end b of a branch a → b with r, x >= 0. With s² = max(p, 0)² +
+max(q, 0)², every state has w_a >= f(w_b) = w_b + 2 (r p + x q) + |z|² s² / w_b, with equality where p, q >= 0 and just
+these arrive. So w_b is at most the greater root of f(w_b) = w_a (`after`), which grows with w_a, at least as fast, and
+falls with p and q; without a root there is no state. And if w_b is to be at least `low`, w_a must be at least
+f(max(low, |z| s)), as f falls up to |z| s and rises from there (`before`). What leaves a is p + r l, q + x l with
+l >= s² / w_b (`lost`). A rating below that forbids it. Ratios multiply w at either end of the impedance.
+
+The arrays of the highest voltages that a node can have, and what its buses take at least.
+
+The least power that parts without a source add where they hang on another part.
+
+A part that takes less than nothing, D < 0, is a *giver*. Let H be parts that hang on a part, or beyond a bus of a part
+with a source, in some completion. H consists of subtrees, each of which begins beside the part. To a giver k in H its
+subtree has a path from where it begins, and what the parts on this path take, those that are no givers, hangs there,
+too: at least d_k, the shortest such path from any part beside, with max(D, 0) as the weight of a part. So H takes at
+least max_k d_k - Σ_k |D_k| over its givers, and with the givers in the order of d_k that is at least
+
+    min_i { d_i - Σ_{d_k <= d_i} |D_k| },   or 0 without givers.
+
+Each sum leaves losses out, which are at least 0.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +32,65 @@ import numpy as np
 from openpoint.arrays import Floats, Indices, States
 from openpoint.compiled.jit import inlined
 from openpoint.compiled.table import Table
-from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
+from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, Work
+
+SAFE = 1e-9
+"""Relative margin of limits, for rounding."""
+
+
+@inlined
+def ratios(model: Model, e: int, j: int) -> tuple[float, float]:
+    """Squared voltage at the impedance per squared voltage of the bus, at the near end of a branch and at its end j."""
+    if model.to[e] == j:
+        return model.k_fr[e], model.k_to[e]
+    return model.k_to[e], model.k_fr[e]
+
+
+@inlined
+def after(model: Model, e: int, j: int, w: float, p: float, q: float) -> float:
+    """The highest squared voltage at the far end j of a branch; 0 where p, q cannot arrive there."""
+    near, far = ratios(model, e, j)
+    w *= near
+    half = 0.5 * w - model.r[e] * p - model.x[e] * q
+    rest = half * half - model.z2[e] * square(p, q)
+    root: float = half + np.sqrt(rest) if half > 0.0 and rest >= 0.0 else 0.0
+    return root if far == 1.0 else root / far
+
+
+@inlined
+def square(p: float, q: float) -> float:
+    """The least p² + q² where at least p and q flow."""
+    p, q = max(p, 0.0), max(q, 0.0)
+    return p * p + q * q
+
+
+@inlined
+def before(model: Model, e: int, j: int, low: float, p: float, q: float) -> float:
+    """The squared voltage needed at the near end of a branch to j; inf where its rating does not allow p, q."""
+    near, far = ratios(model, e, j)
+    flow = square(p, q)
+    if flow > model.l_max[e] * far * model.w_max[j] * (1.0 + SAFE):
+        return np.inf
+    low = max(low * far, np.sqrt(model.z2[e] * flow))
+    more: float = model.z2[e] * flow / low if low > 0.0 else 0.0
+    needed: float = low + 2.0 * (model.r[e] * p + model.x[e] * q) + more
+    return needed if near == 1.0 else needed / near
+
+
+@inlined
+def lost(model: Model, e: int, j: int, p: float, q: float) -> float:
+    """Least squared current of a branch at whose end j at least p, q arrive."""
+    _, far = ratios(model, e, j)
+    least: float = square(p, q) / (far * model.w_max[j])
+    return least
+
+
+@inlined
+def rise_of(model: Model, e: int, p: float, q: float) -> float:
+    """How much the squared voltage rises at most along a branch at whose end at least p, q arrive."""
+    most: float = 2.0 * (model.r[e] * max(-p, 0.0) + model.x[e] * max(-q, 0.0))
+    return most
+
 
 MOST_GIVERS = 12
 """Parts that feed in of which it is asked what hangs with them; where there are more, all may hang anywhere."""
@@ -144,3 +224,90 @@ def take(model: Model, work: Work, reach: Reach) -> None:
             q = b * k * (reach.low[j] if b >= 0.0 else model.w_max[j])
             reach.p[j] += p if status == CLOSED else min(p, 0.0)
             reach.q[j] += q if status == CLOSED else min(q, 0.0)
+
+
+@inlined
+def hanging(model: Model, work: Work, reach: Reach, taken: Floats, whole: Floats, spare: Floats) -> float:
+    """Write what parts take to `whole` and what hangs on them, or beyond fed buses, to `spare`.
+
+    Args:
+        taken: (N) the least that buses take.
+
+    Returns:
+        what all givers take, a number that is not above 0.
+    """
+    n, givers, pool = model.n, 0, 0.0
+    for j in range(n):
+        whole[j] = spare[j] = 0.0
+    for j in range(n):
+        if not reach.fed[j]:
+            whole[reach.part[j]] += taken[j]
+    if not reach.feeds:
+        return 0.0
+    for j in range(n):
+        if whole[j] < 0.0:  # at roots only
+            if givers < MOST_GIVERS:
+                reach.giver[givers] = j
+            givers += 1
+            pool += whole[j]
+    if givers == 0:
+        return 0.0
+    if givers > MOST_GIVERS:
+        for j in range(n):
+            spare[j] = pool if reach.fed[j] else pool - min(whole[reach.part[j]], 0.0)
+        return pool
+    for k in range(givers):
+        distances(model, work, reach, k, whole)
+    for j in range(n):
+        least = 0.0
+        for i in range(givers):
+            reached = reach.near[i, reach.part[j]]
+            if reached == np.inf:
+                continue
+            value = reached
+            for k in range(givers):
+                if reach.near[k, reach.part[j]] <= reached:
+                    value += whole[reach.giver[k]]
+            least = min(least, value)
+        spare[j] = least
+    return pool
+
+
+@inlined
+def distances(model: Model, work: Work, reach: Reach, k: int, whole: Floats) -> None:
+    """Write what the parts take that hang with a giver: on each part, at its root, and beyond each fed bus."""
+    n, size, far, giver = model.n, len(reach.order), reach.far, reach.giver[k]
+    for j in range(size):
+        far[j] = np.inf
+        reach.near[k, j] = np.inf
+        reach.fresh[j] = 0
+    far[giver] = 0.0
+    reach.fresh[giver] = 1
+    shorter = True
+    while shorter:
+        shorter = False
+        for first in range(n):
+            if not reach.fresh[first]:
+                continue
+            reach.fresh[first] = 0
+            for position in range(reach.place[first], reach.place[first] + reach.size[first]):
+                a = reach.order[position]
+                for place in range(model.start[a], model.start[a + 1]):
+                    j = model.neighbour[place]
+                    if work.status[model.via[place]] != UNDECIDED or reach.part[j] == first:
+                        continue
+                    at = reach.part[j]  # the bus itself where it is fed
+                    if at != giver:
+                        reach.near[k, at] = min(reach.near[k, at], far[first])
+                    if j >= n or reach.fed[j]:
+                        continue
+                    value = far[first] + max(whole[at], 0.0)
+                    if value < far[at]:
+                        far[at] = value
+                        reach.fresh[at] = 1
+                        shorter = True
+    for position in range(size - 1, -1, -1):
+        j = reach.order[position]
+        if j < n and reach.fed[j] and reach.edge[j] >= 0:
+            i = reach.parent[j]
+            reach.near[k, i] = min(reach.near[k, i], reach.near[k, j])

@@ -66,10 +66,9 @@ import numpy as np
 from openpoint.arrays import Floats, Indices, Ints, States
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, path_work_for
+from openpoint.search.paths.arrays import BACK, FORTH, OPEN, Paths, PathWork, metric_of, path_work_for
 from openpoint.search.paths.bound import HUGE
-from openpoint.search.paths.build import metric_of
-from openpoint.search.paths.part_search import PartNodes, part_nodes, search_part
+from openpoint.search.paths.search import PartNodes, part_nodes, search_part
 
 
 def tolls(paths: Paths, work: PathWork) -> Floats:

@@ -7,35 +7,34 @@ import numpy as np
 from openpoint.compiled.jit import lean
 from openpoint.search.kernel.arrays import CLOSED, OPEN, Model, Work
 from openpoint.search.kernel.bookkeeping import Counts, Pool, Record
-from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED
-from openpoint.search.kernel.waiting import free_row, next_row, pop, push
-from openpoint.search.paths import arborescence, ascent, bound, node, search
+from openpoint.search.kernel.entries import EXHAUSTED, FULL, LEAF, PAUSED, free_row, next_row, pop, push
+from openpoint.search.paths import ascent, bound, search, sweeps
 from openpoint.search.paths.arrays import PathPool, Paths, PathWork
-from openpoint.search.paths.node_bound import DONE
-from openpoint.search.paths.node_bound import LEAF as AT_LEAF
+from openpoint.search.paths.ascent import DONE
+from openpoint.search.paths.ascent import LEAF as AT_LEAF
 
 
 @lean
 def begin(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> None:
     """What holds at every node, from the branches that are decided at all."""
-    if node.from_branches(paths, of_paths, work.status):
-        node.one_feeder(paths, of_paths)
-    node.begin(model, paths, of_paths, work.status)
+    if sweeps.from_branches(paths, of_paths, work.status):
+        sweeps.one_feeder(paths, of_paths)
+    sweeps.begin(model, paths, of_paths, work.status)
 
 
 @lean
 def prepared(model: Model, paths: Paths, of_paths: PathWork, work: Work) -> bool:
     """Imply the states of paths and compute their sums at a node; False where it has no completion."""
-    if not (node.from_branches(paths, of_paths, work.status) and node.one_feeder(paths, of_paths)):
+    if not (sweeps.from_branches(paths, of_paths, work.status) and sweeps.one_feeder(paths, of_paths)):
         return False
-    node.sums(model, paths, of_paths, work.status)
+    sweeps.sums(model, paths, of_paths, work.status)
     return True
 
 
 @lean
 def restricted(paths: Paths, of_paths: PathWork, work: Work) -> bool:
     """Restrict the states of paths by those of branches; False where a path has none."""
-    return node.from_branches(paths, of_paths, work.status)
+    return sweeps.from_branches(paths, of_paths, work.status)
 
 
 @lean
@@ -55,8 +54,8 @@ def raised(model: Model, paths: Paths, of_paths: PathWork, work: Work, huge: flo
 
 @lean
 def reduced(paths: Paths, of_paths: PathWork, arc: int) -> float:
-    """`openpoint.search.paths.arborescence.reduced`."""
-    return arborescence.reduced(paths, of_paths, arc)
+    """`openpoint.search.paths.bound.reduced`."""
+    return bound.reduced(paths, of_paths, arc)
 
 
 @lean

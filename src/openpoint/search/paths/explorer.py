@@ -33,10 +33,19 @@ from openpoint.search.kernel.bookkeeping import (
 from openpoint.search.kernel.entries import PAUSED
 from openpoint.search.kernel.node import MARGIN
 from openpoint.search.paths import entries
-from openpoint.search.paths.arrays import OF_NODE, OPEN, Paths, enlarged, path_pool_for, path_work_for
+from openpoint.search.paths.arrays import (
+    OF_NODE,
+    OPEN,
+    Paths,
+    anchors_of,
+    enlarged,
+    parts_of,
+    path_pool_for,
+    path_work_for,
+    paths_of,
+)
 from openpoint.search.paths.border import STEPS, Border, Node, node_of
 from openpoint.search.paths.bound import HUGE
-from openpoint.search.paths.build import anchors_of, parts_of, paths_of
 from openpoint.search.tree import CompiledTree
 
 _LOG = logging.getLogger(__name__)
@@ -148,7 +157,7 @@ AS_AT_FIRST = (
 
 
 class PathExplorer:
-    """Branch and bound with both bounds on one model, without `openpoint.search.paths.build.obstacles`.
+    """Branch and bound with both bounds on one model, without `openpoint.search.paths.arrays.obstacles`.
 
     Attributes:
         pays: whether the bound by paths is the higher one at the first node.

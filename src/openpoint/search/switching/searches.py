@@ -1,8 +1,8 @@
 """All radial states whose value, with prices on closed branches, lies below a threshold: three searches.
 
 Of one period by its own demand; of several periods that share one state, which serves them all; and of many steps in
-groups. Where no switch moves between periods their values and bounds add up (`openpoint.search.kernel.joint`), which is
-far stronger than searches of their own with prices for their differences: no period can have a branch closed that
+groups. Where no switch moves between periods their values and bounds add up (`openpoint.search.kernel.periods`), which
+is far stronger than searches of their own with prices for their differences: no period can have a branch closed that
 another one has open. Of groups of steps the bound is that of `openpoint.search.futures.model`: a price counts in every
 group alike, and their weights add up to 1, so that it is that of the mean loss with the prices once.
 """
@@ -27,7 +27,7 @@ from openpoint.search.futures.tree import FuturesTree, Goal, spread
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED, Model, work_for
 from openpoint.search.kernel.bookkeeping import record_for
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED, propagate, span
-from openpoint.search.kernel.joint import bounded_with_estimates, close_some, probe_some
+from openpoint.search.kernel.periods import bounded_with_estimates, close_some, probe_some
 from openpoint.search.model.build import build_model
 from openpoint.search.model.objective import objective_of
 from openpoint.search.tree import PlainTree, Queue, grow

@@ -14,7 +14,7 @@ import numpy as np
 from openpoint.compiled.jit import inlined, lean
 from openpoint.powerflow.arrays import Loads, Wires, Work
 from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, rated_square, refer, spread, sweep
-from openpoint.search.exchange.feeders import ACCURACY, SWEEPS, forget, place
+from openpoint.search.exchange.descent import ACCURACY, SWEEPS, forget, place
 from openpoint.search.kernel.arrays import CLOSED, OPEN
 from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork
 from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch, tripped_at
