@@ -385,3 +385,22 @@ def test_few_words_never_make_large_matrices() -> None:
 def test_block_comments_without_an_end_take_no_long_time() -> None:
     assert without_block_comments("a\n%{\nb\n%}\nc\n") == "a\n  \n \n  \nc\n"
     assert without_block_comments("%{\n" * 300_000).startswith("%{")
+
+
+def test_ratings_of_emergencies_are_rate_c_or_rate_b() -> None:
+    def emergency(cells: str) -> float | None:
+        text = CASE.replace("RATES", cells)
+        (row,) = grid_from_text(text, "case.m").lines.to_dicts()
+        return row["emergency_loading_percent"]
+
+    assert emergency("10 12 15") == pytest.approx(150.0)
+    assert emergency("10 12 0") == pytest.approx(120.0)
+    assert emergency("10 0 0") is emergency("0 12 15") is None
+
+
+CASE = """function mpc = case2
+mpc.version = '2'; mpc.baseMVA = 10;
+mpc.bus = [1 3 0 0 0 0 1 1 0 20 1 1.1 0.9; 2 1 1 0 0 0 1 1 0 20 1 1.1 0.9];
+mpc.gen = [1 0 0 10 -10 1 10 1 10 0];
+mpc.branch = [1 2 0.01 0.02 0 RATES 0 0 1 -360 360];
+"""

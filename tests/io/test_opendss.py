@@ -589,3 +589,27 @@ def test_a_line_that_is_open_at_one_end_keeps_its_charging(end: str, tmp_path: P
     again = grid_from_file(tmp_path / "a.dss")
     assert again.lines["closed"].to_list() == [True, True, False]
     assert any("charging" in note.message for note in again.notes) == (end != "both")
+
+
+def test_ratings_of_emergencies_are_those_that_a_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "rated.dss"
+    path.write_text(
+        "Clear\nNew Circuit.c basekv=20 bus1=a\n"
+        "New Line.said bus1=a bus2=b r1=0.1 x1=0.1 length=1 normamps=200 emergamps=260\n"
+        "New Line.silent bus1=b bus2=c r1=0.1 x1=0.1 length=1 normamps=200\n"
+        "New Transformer.said buses=(c d) kvs=(20 0.4) kvas=(630 630) xhl=4 normhkva=600 emerghkva=750\n"
+        "New Transformer.silent buses=(c e) kvs=(20 0.4) kvas=(630 630) xhl=4\n"
+        "New Load.d bus1=d kv=0.4 kw=100\nNew Load.e bus1=e kv=0.4 kw=100\n"
+        "Set VoltageBases=[20 0.4]\nCalcVoltageBases\nSolve\n"
+    )
+    grid = openpoint.read(path)
+    said = [
+        dict(each.select("name", "emergency_loading_percent").iter_rows()) for each in (grid.lines, grid.transformers)
+    ]
+    assert [each.popitem()[1] for each in said] == [None, None]
+    assert [each.popitem()[1] for each in said] == pytest.approx([130.0, 125.0])
+    copy = tmp_path / "copy.dss"
+    openpoint.write(grid, copy)
+    for table in ("lines", "transformers"):
+        again = openpoint.read(copy).tables()[table]["emergency_loading_percent"]
+        assert again.to_list() == pytest.approx(grid.tables()[table]["emergency_loading_percent"].to_list())

@@ -94,15 +94,17 @@ _BRANCH = {
     "BR_X": 3,
     "BR_B": 4,
     "RATE_A": 5,
+    "RATE_B": 6,
+    "RATE_C": 7,
     "TAP": 8,
     "SHIFT": 9,
     "BR_STATUS": 10,
 }
 _WIDTH = {"bus": 13, "gen": 10, "branch": 11}
 _P_COLUMNS, _Q_COLUMNS = ("p_min_kw", "p_max_kw"), ("q_min_kvar", "q_max_kvar")
-_MAY_BE_INFINITE = ("VMAX", "VMIN", "RATE_A", "QMAX", "QMIN", "PMAX", "PMIN")
+_MAY_BE_INFINITE = ("VMAX", "VMIN", "RATE_A", "RATE_B", "RATE_C", "QMAX", "QMIN", "PMAX", "PMIN")
 # Columns in which a negative number would be taken for none or a default.
-_NOT_NEGATIVE = ("VMAX", "VMIN", "VM", "RATE_A", "TAP", "VG")
+_NOT_NEGATIVE = ("VMAX", "VMIN", "VM", "RATE_A", "RATE_B", "RATE_C", "TAP", "VG")
 # Fields that affect neither the topology nor the physics.
 _NO_MATTER = ("bus", "gen", "branch", "gencost", "areas", "bus_name")
 _PQ, _PV, _REF, _ISOLATED = 1, 2, 3, 4
@@ -374,6 +376,9 @@ class _Reading:
         z_base = kv * kv / base_mva or math.nan
         rating = cells["RATE_A"] * 1000.0 if 0 < cells["RATE_A"] < math.inf else None
         row: Row = {"name": name, "from_bus": fr, "to_bus": to, "closed": cells["BR_STATUS"] > 0}
+        beyond = cells["RATE_C"] or cells["RATE_B"]
+        if rating is not None and 0.0 < beyond < math.inf:
+            row["emergency_loading_percent"] = 1e5 * beyond / rating
         r, x, b = cells["BR_R"] * z_base, cells["BR_X"] * z_base, cells["BR_B"] / z_base * 1e6
         if is_transformer:
             row |= {"vn_from_kv": kv_fr * (cells["TAP"] or 1.0), "vn_to_kv": kv_to}

@@ -22,7 +22,7 @@ from openpoint.io.opendss.reading import LETTER, Reading
 from openpoint.io.text import star_of
 
 # The default rating of a line in OpenDSS, which is not a limit that a user gave.
-NO_RATING_A = 400.0
+NO_RATING_A, NO_EMERGENCY_A = 400.0, 600.0
 # A switch with less impedance than this, per unit of 1 MVA, has none.
 SWITCH_PU = 1e-6
 # A source with less impedance than this, per unit of 1 MVA, is ideal: it exists for numerical reasons only.
@@ -101,6 +101,7 @@ def read_line(reading: Reading, element: str, *, enabled: bool) -> None:
         "to_bus": to,
         "phases": phases,
         "i_max_a": None if amps in (0.0, NO_RATING_A) else amps,
+        "emergency_loading_percent": _beyond(amps, engine.Lines.EmergAmps(), NO_EMERGENCY_A),
         "switchable": is_switch,
         "closed": closed,
     }
@@ -204,6 +205,7 @@ def read_transformer(reading: Reading, element: str) -> None:
         vn_from_kv=fr.kv * line_to_line * (1.0 if side == "from" else fr.tap),
         vn_to_kv=to.kv * line_to_line * (1.0 if side == "to" else to.tap),
         s_max_kva=reading.value("normhkva") or None,
+        emergency_loading_percent=_beyond(reading.value("normhkva"), reading.value("emerghkva"), 1.5 * kva),
         r_ohm=r_pu * z_base,
         x_ohm=x_pu * z_base,
         g_us=idle.real * 1e4 / z_base,
@@ -214,6 +216,12 @@ def read_transformer(reading: Reading, element: str) -> None:
         closed=closed,
         **changer,
     )
+
+
+def _beyond(rated: float, emergency: float, default: float) -> float | None:
+    """The loading of an emergency, % of the rating; None where OpenDSS says one by itself."""
+    said = rated > 0.0 and emergency > 0.0 and abs(emergency - default) > 1e-9 * default
+    return 100.0 * emergency / rated if said else None
 
 
 def winding_of(engine: Any, number: int, bus: str, nodes: list[int]) -> Winding:

@@ -186,6 +186,7 @@ def _line(row: Row, names: Names, impedance: str) -> tuple[str, bool, str]:
     nodes = _nodes(row["phases"])
     ends = f"bus1={names.bus[row['from_bus']]}{nodes} bus2={names.bus[row['to_bus']]}{nodes}"
     rating = "" if row["i_max_a"] is None else f" normamps={_number(row['i_max_a'])}"
+    rating += _beyond(row, "emergamps", row["i_max_a"])
     statement = f"New {element} phases={nodes.count('.')} {ends} {impedance} length=1 units=none{rating}"
     return element, row["closed"], statement
 
@@ -216,7 +217,14 @@ def _transformer(row: Row, names: Names) -> tuple[str, bool, str]:
             f"{_resistance(row)}{changer if k == tapped else ''}"
         )
     parts.append(f"normhkva={_number(_rating(row) or 0.0)}")  # the last, since the kVA of a winding sets it, too
+    parts.append(_beyond(row, "emerghkva", _rating(row)).strip())
     return element, row["closed"], " ".join(parts)
+
+
+def _beyond(row: Row, name: str, rating: float | None) -> str:
+    """What an emergency allows, where the row says it."""
+    percent = row["emergency_loading_percent"]
+    return "" if percent is None or not rating else f" {name}={_number(percent / 100.0 * rating)}"
 
 
 def _windings(row: Row) -> str:
