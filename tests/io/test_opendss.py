@@ -366,7 +366,6 @@ UNREADABLE = {
     "reactor.x": "New Reactor.X bus1=B phases=3 z1=[1 20] z0=[3 40]",
     "line.n": "New Line.N phases=4 bus1=B.1.2.3.4 bus2=C.1.2.3.4 rmatrix=[1|0 1|0 0 1|0 0 0 1]",
     "line.turned": "New Line.Turned bus1=B.1.2.3 bus2=C.2.3.1",
-    "generator.pv": "New Generator.PV bus1=B phases=3 kv=12.47 kw=100 model=3",
     "isource.i": "New Isource.I bus1=B amps=10",
     "load.curve": "New Load.Curve bus1=B phases=3 kv=12.47 kw=10 model=4 cvrwatts=2.5",
     "capacitor.series": "New Capacitor.Series bus1=B bus2=C kvar=100 kv=12.47",
@@ -613,3 +612,38 @@ def test_ratings_of_emergencies_are_those_that_a_file_says(tmp_path: Path) -> No
     for table in ("lines", "transformers"):
         again = openpoint.read(copy).tables()[table]["emergency_loading_percent"]
         assert again.to_list() == pytest.approx(grid.tables()[table]["emergency_loading_percent"].to_list())
+
+
+def test_floating_neutrals_beside_deltas_and_generators_that_hold_a_voltage_are_read_as_they_run(
+    tmp_path: Path,
+) -> None:
+    """Two wyes share a neutral that nothing else touches; line currents and losses are those of OpenDSS."""
+    path = tmp_path / "floating.dss"
+    path.write_text(
+        "Clear\nNew Circuit.c basekv=12.47 bus1=a pu=1.02 r1=0 x1=0.001 r0=0 x0=0.001\n"
+        "New Line.ab bus1=a bus2=b r1=0.3 x1=0.6 r0=0.9 x0=1.8 c1=0 c0=0 length=1\n"
+        "New Load.b1 bus1=b.1 phases=1 kv=7.2 kw=600 kvar=200\nNew Load.b2 bus1=b.2 phases=1 kv=7.2 kw=200 kvar=90\n"
+        "New Transformer.t xhl=5.75 conns=[wye delta] buses=[b.1.2.3.4 c] kvs=[12.47 0.48] kvas=[750 750] %loadloss=1\n"
+        "New Transformer.u xhl=4 conns=[wye delta] buses=[b.1.2.3.4 d] kvs=[12.47 0.48] kvas=[250 250] %loadloss=2\n"
+        "New Load.c bus1=c phases=3 conn=delta kv=0.48 kw=300 kvar=100\n"
+        "New Load.d bus1=d.1.2 phases=1 kv=0.48 kw=80 kvar=30\n"
+        "New Generator.pv bus1=b phases=3 kv=12.47 kw=400 model=3 vpu=0.99 maxkvar=900 minkvar=-900\n"
+        "Set VoltageBases=[12.47 0.48]\nCalcVoltageBases\nSolve\n"
+    )
+    grid = openpoint.read(path)
+    told = " ".join(note.message for note in grid.notes)
+    assert "a wye whose neutral floats" in told
+    assert "it keeps its output of today" in told
+    assert set(grid.transformers["connection"]) == {"delta-wye"}
+    found = openpoint.run_powerflow(grid)
+    engine = borrow_engine()
+    try:
+        run_statements(engine, read_script(path).statements)
+        (unit,) = grid.generators.to_dicts()
+        engine.Text.Command(f"Edit Generator.pv model=1 kw={unit['p_kw']} kvar={unit['q_kvar']}")
+        solve_today(engine)
+        lost, drawn = engine.Circuit.Losses()[0] / 1000.0, -engine.Circuit.TotalPower()[0]
+    finally:
+        hand_back(engine)
+    assert found.loss_kw == pytest.approx(lost, rel=1e-6)
+    assert found.sources["p_kw"][0] == pytest.approx(drawn, rel=1e-6)

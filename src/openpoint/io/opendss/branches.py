@@ -11,7 +11,7 @@ winding is the to end of its transformer. A star with a negative reactance is re
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -170,11 +170,16 @@ def read_transformer(reading: Reading, element: str) -> None:
         remedy = "Replace it by transformers of two windings (a centre tap: by one winding of the full voltage)"
         reading.fault(element, message, remedy)
         return
-    ends = reading.ends(element)
+    n = int(engine.CktElement.NumPhases())
+    floating = _floats(reading, element)
+    ends = [(bus, [*nodes[:3], 0]) for bus, nodes in reading.terminals(element)] if floating else reading.ends(element)
     if ends is None:
         return
-    n = int(engine.CktElement.NumPhases())
     fr, to = (winding_of(engine, number, *end) for number, end in enumerate(ends, start=1))
+    if floating:  # the same currents and voltages between lines as a delta beside a grounded wye
+        fr, to = replace(fr, is_delta=to.is_delta), replace(to, is_delta=fr.is_delta)
+        message = "a wye whose neutral floats, beside a delta, is read as a delta beside a grounded wye"
+        reading.note(element, message, "Voltages to ground at its delta are those of a grounded neutral")
     connected = _connected(reading, element, fr, to, n)
     if connected is None:
         return
@@ -222,6 +227,38 @@ def _beyond(rated: float, emergency: float, default: float) -> float | None:
     """The loading of an emergency, % of the rating; None where OpenDSS says one by itself."""
     said = rated > 0.0 and emergency > 0.0 and abs(emergency - default) > 1e-9 * default
     return 100.0 * emergency / rated if said else None
+
+
+def _floats(reading: Reading, element: str) -> bool:
+    """Whether a transformer is a wye beside a delta, and its neutral touches nothing but neutrals of such ones.
+
+    No current flows in it: of several at one neutral all would have to flow the same way.
+    """
+    neutral = _neutral_beside_delta(reading, element)
+    if neutral is None:
+        return False
+    bus, _ = neutral
+    reading.engine.Circuit.SetActiveBus(bus)
+    here = (*reading.engine.Bus.AllPDEatBus(), *reading.engine.Bus.AllPCEatBus())
+    others = [name.lower() for name in here if name and name.lower() not in ("none", element)]
+    uses = [name for name in others if neutral in ((each, k) for each, at in reading.terminals(name) for k in at)]
+    alike = all(_neutral_beside_delta(reading, name) == neutral for name in uses)
+    reading.terminals(element)
+    reading.engine.Transformers.Name(element.partition(".")[2])
+    return alike
+
+
+def _neutral_beside_delta(reading: Reading, element: str) -> tuple[str, int] | None:
+    """Bus and node, above 3, of the neutral of a wye of three phases beside a delta; None of anything else."""
+    ends, engine = reading.terminals(element), reading.engine
+    if not element.startswith("transformer.") or len(ends) != 2 or engine.CktElement.NumPhases() != 3:
+        return None
+    engine.Transformers.Name(element.partition(".")[2])
+    deltas = [winding_of(engine, k, *end).is_delta for k, end in enumerate(ends, start=1)]
+    if deltas[0] == deltas[1]:
+        return None
+    bus, nodes = ends[deltas.index(False)]
+    return (bus, nodes[3]) if nodes[3] > 3 else None
 
 
 def winding_of(engine: Any, number: int, bus: str, nodes: list[int]) -> Winding:

@@ -77,10 +77,35 @@ def read_circuit(engine: Any, file: str, places: Places, tell: Callable[[str], N
 def _solve(reading: Reading, with_controls: bool) -> bool:
     if not with_controls:
         reading.engine.Text.Command("set controlmode=off")
-    if not (has_flow := solve_today(reading.engine)):
+    has_flow = solve_today(reading.engine)
+    if _hold_outputs(reading):
+        has_flow = solve_today(reading.engine)
+    if not has_flow:
         message = "the power flow of the file does not converge; taps and switches are those of its last iteration"
         reading.note("", message, "Check loads and impedances in OpenDSS", changes_figures=True)
     return has_flow
+
+
+def _hold_outputs(reading: Reading) -> bool:
+    """Give generators that hold a voltage the output that they have in the solution; whether there are any."""
+    engine, held = reading.engine, []
+    for name in engine.Generators.AllNames():
+        engine.Generators.Name(name)
+        if engine.Generators.Model() == _HOLDS_VOLTAGE and engine.CktElement.Enabled():
+            power = engine.CktElement.TotalPowers()
+            engine.Text.Command(f"Edit Generator.{name} model=1 kw={-power[0]!r} kvar={-power[1]!r}")
+            held.append(f"generator.{name.lower()}")
+    for element in held:
+        message, remedy = (
+            "it holds the voltage of its bus; it keeps its output of today",
+            "Give it model 1 and an output",
+        )
+        reading.note(element, message, remedy, changes_figures=True)
+    return bool(held)
+
+
+_HOLDS_VOLTAGE = 3
+"""Model of a generator in OpenDSS."""
 
 
 def _tables(reading: Reading, places: Places, tell: Callable[[str], None], *, has_flow: bool) -> None:
@@ -214,6 +239,8 @@ def _band_v(reading: Reading) -> tuple[float, float] | None:
     if elsewhere or int(reading.value("tapwinding")) != int(reading.value("winding")):
         return None
     ratio, v, band = (reading.value(key) for key in ("ptratio", "vreg", "band"))
+    if not reading.engine.CktElement.Enabled() and ratio != 1.0:  # a mark that its taps may be set
+        return None
     return ratio * (v - 0.5 * band), ratio * (v + 0.5 * band)
 
 

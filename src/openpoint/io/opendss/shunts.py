@@ -178,10 +178,6 @@ def _shares(reading: Reading, element: str) -> _Shares | None:
 def read_generator(reading: Reading, element: str) -> None:
     """A generator with the output it is set to."""
     model = int(reading.value("model"))
-    if model == 3:
-        message = "a generator that holds the voltage of its bus cannot run in a radial grid beside the source"
-        reading.fault(element, message, "Make it model 1, or a Vsource where it is a source")
-        return
     if model not in (1, 7):
         reading.note(element, f"generator model {model} is read as constant power", "Use model 1", changes_figures=True)
     _fixed(reading, element, reading.value("kw"), reading.value("kvar"))

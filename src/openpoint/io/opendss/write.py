@@ -178,6 +178,11 @@ def _tap_controls(grid: Grid, elements: list[str]) -> Iterator[str]:
     for k, (element, row) in enumerate(zip(elements[start:], grid.transformers.iter_rows(named=True)), start=1):
         if row["controllable"] and row["tap_min"] < row["tap_max"] and row["tap_step_percent"]:
             held = f"transformer={element.partition('.')[2]} winding={_tapped(row) + 1}"
+            if row["v_hold_min_pu"] is not None and row["hold_side"] == row["tap_side"]:
+                kv = dict(grid.buses.select("name", "vn_kv").iter_rows())[row[f"{row['hold_side']}_bus"]]
+                across = 1000.0 * kv / (1.0 if _windings(row).split("-")[_tapped(row)] == "delta" else math.sqrt(3.0))
+                low, high = row["v_hold_min_pu"] * across, row["v_hold_max_pu"] * across
+                held += f" vreg={_number(0.5 * (low + high))} band={_number(high - low)} ptratio=1"
             yield f"New RegControl.tap_{k} {held} enabled=no"
 
 

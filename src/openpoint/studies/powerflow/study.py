@@ -13,6 +13,7 @@ from openpoint.errors import InputError, Problem
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import meshes
 from openpoint.grid.today import loops_today
+from openpoint.grid.unfed import without_idle
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import FlowStatus, solve
@@ -42,7 +43,7 @@ def prepare(grid: Grid, options: PowerflowOptions) -> Prepared[PowerflowResult]:
             voltages of generators; a grid of several phases has something that OpenDSS does not have.
     """
     network = Limits().applied(build_network(grid, for_powerflow=True))
-    return Ready(lambda: _balanced(grid, network) if network.is_balanced else _phases(grid, network))
+    return Ready(lambda: _balanced(grid, network) if network.is_balanced else _phases(grid))
 
 
 run_powerflow = function("run_powerflow", PowerflowOptions, prepare)
@@ -127,7 +128,9 @@ def _held(grid: Grid, network: Network, *, is_meshed: bool) -> _Held:
     return _Held(with_reactive(network, buses, found.q), table, found.v)
 
 
-def _phases(grid: Grid, network: Network) -> PowerflowResult:
+def _phases(grid: Grid) -> PowerflowResult:
+    grid = without_idle(grid)
+    network = Limits().applied(build_network(grid, for_powerflow=True))
     state = phase_state(grid, network)
     _refuse_dark(network, state.energised, "Close a branch that has these phases to them, or take them out")
     if not state.has_solution:
