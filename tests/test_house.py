@@ -97,6 +97,7 @@ PUBLIC = [
     "Year",
     "__version__",
     "balanced_equivalent",
+    "canvas",
     "cases",
     "compare",
     "dispatch",

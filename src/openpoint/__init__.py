@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from openpoint.io.opendss.read import read_shapes as read_shapes
     from openpoint.io.write_back import write_back as write_back
     from openpoint.network.limits import Limits as Limits
+    from openpoint.report.widget import canvas as canvas
     from openpoint.scenarios.day.tables import Day as Day
     from openpoint.scenarios.day.tables import read_day as read_day
     from openpoint.scenarios.disasters import Disasters as Disasters
@@ -103,6 +104,7 @@ _HOMES = {
     "openpoint.io.opendss.read": ("read_shapes",),
     "openpoint.io.write_back": ("write_back",),
     "openpoint.network.limits": ("Limits",),
+    "openpoint.report.widget": ("canvas",),
     "openpoint.scenarios.day.tables": ("Day", "read_day"),
     "openpoint.scenarios.disasters": ("Disasters", "read_disasters", "write_disasters"),
     "openpoint.scenarios.futures": ("Futures", "read_futures", "write_futures"),

@@ -190,10 +190,14 @@ class Tags(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
+        self.frames: list[dict[str, str | None]] = []
         self.text = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag == "iframe":
+            self.frames.append(dict(attributes))
+            return
         self.tags.add(tag)
         assert not attributes
 
@@ -210,13 +214,16 @@ def test_a_notebook_shows_a_small_table(name: str, results: dict[str, Any]) -> N
     page = Tags(html)
     assert page.tags <= PLAIN
     assert results[name].subject in page.text
-    assert len(html) < 4000
+    assert len(html.partition("<iframe")[0]) < 4000
 
 
 def test_a_notebook_shows_a_grid() -> None:
     grid = Tags(ring()._repr_html_())
     assert grid.tags <= PLAIN
     assert "buses" in grid.text
+    (frame,) = grid.frames
+    assert "Content-Security-Policy" in (frame["srcdoc"] or "")
+    assert frame["sandbox"] == "allow-scripts allow-downloads"  # it reaches nothing of the notebook
 
 
 def test_markup_in_names_stays_text_in_notebooks() -> None:

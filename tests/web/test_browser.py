@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -18,6 +19,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 import openpoint
+from openpoint.report.page.html import asset, render
+from openpoint.report.page.picture import picture_of_today
 from tests.web.conftest import TOKEN
 from tests.web.test_rest import GRID, MARKUP
 
@@ -227,6 +230,42 @@ def test_answers_are_compared(opens: Windows, locked: str) -> None:
     rows = page.get_by_role("row")
     rows.filter(has_text=re.compile("^2openclosed$|^2closedopen$")).wait_for()
     rows.filter(has_text=re.compile("^3openclosed$|^3closedopen$")).wait_for()
+    picture = page.frame_locator("iframe[title^='The first answer and reconfigure']")
+    picture.locator("html[data-ready=yes]").wait_for()
+    for text in ("First, loss", "Second, loss", "opens", "closes"):
+        picture.get_by_text(text).first.wait_for()
+
+
+def test_a_widget_of_a_notebook_tells_what_is_clicked(browser: Browser) -> None:
+    """Its script in any page, with a model as notebooks have one; the picture reaches nothing of that page."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENT_MS)
+    script = base64.b64encode(asset("widget.js").encode()).decode()
+    picture = render(picture_of_today(openpoint.read("civanlar16")))
+    page.evaluate(
+        """async ([script, picture]) => {
+          const { default: widget } = await import(`data:text/javascript;base64,${script}`);
+          window.known = { page: picture, names: { "10-14": "the long name" }, chosen: [] };
+          window.model = {
+            get: (key) => window.known[key], set: (key, value) => { window.known[key] = value; },
+            save_changes: () => {}, on: (_, act) => { window.changed = act; }, off: () => {},
+          };
+          widget.render({ model: window.model, el: document.body });
+        }""",
+        [script, picture],
+    )
+    frame = page.frame_locator("iframe")
+    frame.locator("html[data-ready=yes]").wait_for()
+    for chosen in (["the long name"], []):
+        box = frame.get_by_label("Show bus or branch")
+        box.fill("10-14")
+        box.press("Enter")
+        shown = frame.locator("canvas").bounding_box()
+        assert shown is not None
+        frame.locator("canvas").click(position={"x": shown["width"] / 2, "y": shown["height"] / 2})
+        page.wait_for_function("(wanted) => JSON.stringify(window.known.chosen) === wanted", arg=json.dumps(chosen))
+    assert page.frames[1].evaluate("window.origin") == "null"
+    page.close()
 
 
 @pytest.fixture

@@ -222,6 +222,7 @@ class Grid:
 
     def _repr_html_(self) -> str:
         from html import escape
+        from importlib import import_module
 
         closed = self.branches().filter("closed").height
         rows = {
@@ -233,7 +234,8 @@ class Grid:
         }
         cells = [f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in rows.items() if value]
         title = f"<p><strong>{escape(self.title or self.name)}</strong></p>"
-        return f"<div>{title}<table>{''.join(cells)}</table></div>"
+        picture: str = import_module("openpoint.results.notebook").picture_html("picture_of_today", self)
+        return f"<div>{title}<table>{''.join(cells)}</table></div>{picture}"
 
 
 def more_faults(read: Mapping[str, Read]) -> list[Problem]:

@@ -204,9 +204,9 @@ class Result:
         return f"{type(self).__name__}({self.subject!r}: {text})"
 
     def _repr_html_(self) -> str:
-        from openpoint.results.notebook import notebook_html
+        from openpoint.results.notebook import notebook_html, picture_html
 
-        return notebook_html(self.headline, self.facts(), self.to_switch())
+        return notebook_html(self.headline, self.facts(), self.to_switch()) + picture_html("picture_of_result", self)
 
     def to_switch(self) -> list[tuple[object, ...]]:
         """The rows of the switching list, where the result has one."""

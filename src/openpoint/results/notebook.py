@@ -1,9 +1,12 @@
-"""A result as a short HTML fragment for notebooks, without scripts, style sheets or external files."""
+"""A result as a short HTML fragment for notebooks; what has scripts, its picture, is in a frame apart from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 MOST_ROWS = 30
 
@@ -16,6 +19,18 @@ def notebook_html(headline: str, facts: Mapping[str, str], switching: Sequence[S
         if (more := len(switching) - MOST_ROWS) > 0:
             parts.append(f"<p>and {more} more in <code>switching_list</code></p>")
     return f"<div>{''.join(parts)}</div>"
+
+
+def picture_html(maker: str, shown: object) -> str:
+    """The pictures of a grid or of a result in a frame; empty without Matplotlib, whose colours they have.
+
+    `maker`: the function of `openpoint.report.page.picture` that makes them of what is shown.
+    """
+    if find_spec("matplotlib") is None:
+        return ""
+    picture: Any = import_module("openpoint.report.page.picture")
+    html: str = picture.frame(getattr(picture, maker)(shown))
+    return html
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

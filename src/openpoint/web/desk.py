@@ -12,6 +12,7 @@ from typing import Any
 
 from openpoint.atomic import refusing, remove_folder
 from openpoint.errors import OptionError
+from openpoint.web.difference import OPEN
 from openpoint.web.grids import Grids, OpenGrid
 from openpoint.web.look import LOOK, Look, kept_look
 from openpoint.web.request import CLAIM, RESULT, VERIFY, command, study_of, verification
@@ -51,10 +52,30 @@ class Desk:
         return found if changed <= (grid.folder / LOOK).stat().st_mtime_ns else None
 
     def _look(self, grid: OpenGrid) -> Look:
-        log = os.open(grid.folder / "look.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._compute("openpoint.web.look", grid.folder, grid.source, str(grid.folder))
+        found = kept_look(grid.folder)
+        why = (
+            f"the grid could not be looked at within {_LOOK_S:.0f} s and {self.limits.memory_mb} MB; "
+            "`openpoint check` on the command line has no such limits"
+        )
+        return found or Look(sound=False, problems=(("error", why),))
+
+    async def difference(self, first: Run, second: Run) -> Path | None:
+        """The page of two answers about one grid, made at once in a process of its own; None where there is none."""
+        page = second.folder / f"difference-{first.identity}.html"
+        if not page.exists() and may_differ(first, second):
+            results = [str(run.outputs[RESULT]) for run in (first, second)]
+            source = self.grids.get(second.grid).source
+            async with self._looks:
+                where = "openpoint.web.difference", second.folder
+                await asyncio.to_thread(self._compute, *where, source, str(page), *results)
+        return page if page.exists() else None
+
+    def _compute(self, module: str, folder: Path, *arguments: str) -> None:
+        """Run a module in a process of its own until it ends, or its time does."""
+        log = os.open(folder / f"{module}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            arguments = (grid.source, str(grid.folder))
-            child = spawn(arguments, grid.folder, self.limits.memory_mb, log, module="openpoint.web.look")
+            child = spawn(arguments, folder, self.limits.memory_mb, log, module=module)
         finally:
             os.close(log)
         try:
@@ -62,12 +83,6 @@ class Desk:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-        found = kept_look(grid.folder)
-        why = (
-            f"the grid could not be looked at within {_LOOK_S:.0f} s and {self.limits.memory_mb} MB; "
-            "`openpoint check` on the command line has no such limits"
-        )
-        return found or Look(sound=False, problems=(("error", why),))
 
     async def ask(self, study: object, grid: str, given: Mapping[str, Any]) -> Run:
         """Start a run.
@@ -117,6 +132,11 @@ class Desk:
         grid = self.grids.get(run.grid)
         made = verification(study_of(run.study), grid, run.request, run.certificate)
         return self.runs.start(VERIFY, grid, {"run": run.identity}, made)
+
+
+def may_differ(first: Run, second: Run) -> bool:
+    """Whether both are topologies of one grid."""
+    return first.grid == second.grid and all(OPEN in (result_of(run) or {}) for run in (first, second))
 
 
 def result_of(run: Run) -> dict[str, Any] | None:

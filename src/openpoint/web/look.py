@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def look(source: str) -> tuple[Look, dict[str, str]]:
     """Look at a grid: what is found, and pages by their names."""
     from openpoint.errors import InputError, Problem, grouped
     from openpoint.io import read
-    from openpoint.report.layout.place import shorten
+    from openpoint.report.layout.place import shortened
     from openpoint.report.terminal.facts import facts, size
 
     def told(problems: list[Problem]) -> tuple[tuple[str, str], ...]:
@@ -73,8 +72,6 @@ def look(source: str) -> tuple[Look, dict[str, str]]:
     sound = all(problem.severity != "error" for problem in problems)
     rows = grid.branches().select("name", "closed", "switchable").rows()
     why, pages = _pages(grid) if sound else ("", {})
-    short = {name: shorten(name, 40) for name, _, _ in rows}
-    used = Counter(short.values())
     found = Look(
         sound=sound,
         title=grid.title or grid.name,
@@ -82,7 +79,7 @@ def look(source: str) -> tuple[Look, dict[str, str]]:
         problems=told(problems),
         facts=tuple(facts(grid, sound=sound)),
         branches=tuple(rows),
-        shortened={text: name for name, text in short.items() if used[text] == 1},
+        shortened=shortened(name for name, _, _ in rows),
         copies=_copies(source),
         today=why,
     )
@@ -93,34 +90,15 @@ def _pages(grid: Any) -> tuple[str, dict[str, str]]:
     """The power flow of today as a page, and its picture alone; where there is none, the picture without figures."""
     from openpoint.errors import OpenpointError
     from openpoint.report.page.html import render
-    from openpoint.report.page.model import Page, Section, Still
+    from openpoint.report.page.picture import picture_of, picture_of_today
     from openpoint.studies.powerflow.report import page
     from openpoint.studies.powerflow.study import run_powerflow
 
     try:
         today = page(run_powerflow(grid))
-        (section,) = [part for part in today.parts if isinstance(part, Section) and part.heading == "Grid"]
-        why, pages = "", {TODAY: render(today)}
     except OpenpointError as error:
-        section, why, pages = _bare(grid), str(error), {}
-    picture = Section(section.heading, tuple(block for block in section.content if not isinstance(block, Still)))
-    return why, {**pages, CANVAS: render(Page("", "", "today", (picture,), ""))}
-
-
-def _bare(grid: Any) -> Any:
-    """The picture of today's state without figures."""
-    import numpy as np
-
-    from openpoint.report.grids import grid_sheet
-    from openpoint.report.page.sections import grid_section
-    from openpoint.report.scene import State, scene_of
-
-    branches = grid.branches()
-    v, i = (np.full(frame.height, np.nan) for frame in (grid.buses, branches))
-    closed = branches["closed"].to_numpy().astype(bool)
-    state = State("before", "Today", None, v, closed, i, i, i, i, i, ())
-    scene = scene_of(grid, branches["name"], {"before": state}, (v, v, i), feasible=False)
-    return grid_section(scene, grid_sheet(scene, grid.name), picture=False)
+        return str(error), {CANVAS: render(picture_of_today(grid))}
+    return "", {TODAY: render(today), CANVAS: render(picture_of(today))}
 
 
 def _copies(source: str) -> bool:

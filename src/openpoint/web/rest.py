@@ -81,6 +81,7 @@ class Routes:
             ("DELETE", "/api/runs/{identity}", self.forget, 200, {}),
             ("GET", "/api/runs/{identity}/events", self.events, 200, {}),
             ("GET", "/api/runs/{identity}/bounds.html", self.bounds, 200, {"response_class": HTMLResponse}),
+            ("GET", "/api/runs/{identity}/difference/{other}.html", self.difference, 200, {}),
             ("POST", "/api/runs/{identity}/stop", self.stop, 202, {}),
             ("POST", "/api/runs/{identity}/verify", self.verify, 202, {}),
             ("GET", "/api/runs/{identity}/result", self.result, 200, {}),
@@ -179,6 +180,10 @@ class Routes:
         """The bounds of a run as a page."""
         page = await asyncio.to_thread(bounds_page, self._run(identity).bounds())
         return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})
+
+    async def difference(self, identity: str, other: str) -> FileResponse:
+        """The answers of two runs about one grid as a page: what is open in one of them alone."""
+        return _page(await self.desk.difference(self._run(other), self._run(identity)))
 
     async def stop(self, identity: str) -> dict[str, Any]:
         """Stop a run: it ends with its best answer. The second time it is ended at once, with nothing."""

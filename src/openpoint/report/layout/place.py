@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,13 @@ def shorten(name: str, most: int = 14) -> str:
         return name
     head = (most - 1 + 1) // 2
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def shortened(names: Iterable[str]) -> dict[str, str]:
+    """The name by what hovering calls a branch, where that is of one alone."""
+    short = {name: shorten(name, 40) for name in names}
+    used = Counter(short.values())
+    return {text: name for name, text in short.items() if used[text] == 1}
 
 
 def crowding(xy: Floats) -> float:

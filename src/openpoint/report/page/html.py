@@ -29,12 +29,12 @@ def render(page: Page) -> str:
     It loads nothing from anywhere, and a content security policy forbids it to. Names are text wherever they appear,
     whatever markup they contain. The same report gives the same bytes.
     """
-    script = "\n".join(map(_asset, _SCRIPTS))
-    return Template(_asset("page.html")).substitute(
+    script = "\n".join(map(asset, _SCRIPTS))
+    return Template(asset("page.html")).substitute(
         policy=_policy(script),
         version=text(_version()),
         title=text(f"{page.heading}: {page.study}"),
-        css=_colours() + _asset("page.css"),
+        css=_colours() + asset("page.css"),
         heading=text(page.heading),
         subtitle=text(page.subtitle),
         body="\n".join(map(html_of, page.parts)),
@@ -59,7 +59,8 @@ def _policy(script: str) -> str:
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside this module."""
     return (files("openpoint.report.page") / name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 

@@ -1,7 +1,7 @@
 // The page: its charts, tables that are sorted and searched, and the change to paper and back.
 (async () => {
-  // Inside a page of `openpoint serve` it tells how high it is and which branch is chosen, and shows what that page sends.
-  const isFramed = window.parent !== window && location.hash === "#framed";
+  // Inside a page of `openpoint serve` or a widget it tells how high it is and which branch is chosen, and shows what that page sends.
+  const isFramed = window.parent !== window && window.name === "framed";
   const tell = (said) => window.parent.postMessage(said, "*");
   if (isFramed) new ResizeObserver(() => tell({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
 

@@ -7,8 +7,8 @@ from typing import Any
 from nicegui import ui
 
 from openpoint.errors import OptionError
-from openpoint.web.desk import Desk, result_of
-from openpoint.web.pages.frame import heading, link, page, words
+from openpoint.web.desk import Desk, may_differ, result_of
+from openpoint.web.pages.frame import framed, heading, link, page, words
 from openpoint.web.runs import Run
 
 _MOST = 8
@@ -33,6 +33,14 @@ class ComparePage:
             differs = [key for key in keys if len({repr(result.get(key)) for result in results}) > 1]
             _table(found, results, differs, "What differs")
             _branches(found, results)
+            for run in found[1:]:
+                if run != found[0] and may_differ(found[0], run):
+                    title = f"The first answer and {run.study} {run.identity}"
+                    framed(
+                        f"/api/runs/{run.identity}/difference/{found[0].identity}.html",
+                        title,
+                        f"difference-{run.identity}",
+                    )
             _table(found, results, [key for key in keys if key not in differs], "What is the same")
 
 

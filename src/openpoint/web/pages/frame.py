@@ -60,7 +60,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
 def framed(address: str, title: str, identity: str) -> Any:
     """A page of a result within this one; it tells its height itself."""
     frame = ui.element("iframe").classes("framed")
-    frame.props["src"], frame.props["title"], frame.props["id"] = f"{address}#framed", title, identity
+    frame.props.update(src=address, title=title, id=identity, name="framed", loading="lazy")
     return frame
 
 
