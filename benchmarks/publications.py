@@ -95,9 +95,9 @@ RUNS = (
     Run(
         "day33",
         "004",
-        "figures 5 to 12: four shares of demand that moves, over each other, 33 buses",
+        "figures 5 to 16: four shares of demand that moves, over each other, and their topologies, 33 buses",
         f'compare baran33 dispatch-day --case "shift {{}}: --day baran33-day {DAY} --shift buses={{0,0.1,0.15,0.2}}"'
-        " --report {out}/cases.png --tables {out}",
+        " --report {out}/day.png --report {out}/grid.png --tables {out}",
     ),
 )
 DISASTERS = """disaster,probability,branch

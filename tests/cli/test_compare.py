@@ -134,9 +134,11 @@ def test_the_page_shows_what_differs_and_what_the_figures_are() -> None:
     assert some
     assert f"{len(some)} branches are open in some cases only" in text
     assert "loss, kW: exact AC loss of the answer" in text
-    assert found.kinds == ("cases", "figures", "objectives", "voltages")
+    assert found.kinds == ("grid", "figures", "objectives", "voltages")
     for kind in found.kinds:
         assert found.plot(kind).get_axes()
+    captions = [panel.caption.split(",")[0] for panel in found.pictures()["grid"](found).panels]
+    assert captions == ["Today", *(f"{name}: answer" for name in CASES)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import math
 import textwrap
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ def draw(result: Result, kind: str = "") -> Picture:
     Raises:
         OptionError: an unknown kind, or one that this result has nothing to show of.
     """
-    pictures = import_module(f"{result.place}.report").PICTURES
+    pictures = result.pictures()
     kind = kind or next(iter(pictures))
     if kind not in pictures:
         raise OptionError(f"There is no picture {kind!r}; choose one of {', '.join(pictures)}")

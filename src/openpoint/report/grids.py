@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,8 @@ from openpoint.report.drawing import (
 )
 from openpoint.report.layout.place import Layout, crowding, shorten, symbol_spots
 from openpoint.report.numerals import figures, number
-from openpoint.report.scene import Scene, State
+from openpoint.report.scene import Scene, State, scene_of
+from openpoint.results.base import count_words
 
 SOURCE = Sign("source", "square", "@paper", "@ink", width=1.5)
 OPEN_POINT = Sign("open point", "circle", "@paper", "@soft", 8.0, line="@loose", dash=(4.0, 3.0))
@@ -180,6 +182,20 @@ def grid_sheet(scene: Scene, title: str, *, extremes: str = "") -> Sheet:
     known = any(np.isfinite(state.v).any() for state in scene.states.values())
     scale = Scale(scene.voltage_word, *scene.v_range, "pu", tuple(colours_of("viridis", 11))) if known else None
     return Sheet(title, tuple(shown), tuple(_signs(scene)), scale)
+
+
+def grids_sheet(build: Callable[[Any], Scene], results: Mapping[str, Any], *, extremes: str = "") -> Sheet:
+    """The topologies of several results of one grid beside each other, today's of the first before them."""
+    scenes = {name: build(each) for name, each in results.items()}
+    first = next(iter(scenes.values()))
+    states = {"before": first.states["before"]}
+    for name, scene in scenes.items():
+        later = [state for key, state in scene.states.items() if key != "before"]
+        states |= {f"after {len(states) + k}": replace(each, title=f"{name}: {each.title[0].lower()}{each.title[1:]}")
+                   for k, each in enumerate(later)}  # fmt: skip
+    limits = first.v_min, first.v_max, first.i_max
+    scene = scene_of(first.grid, first.branch_names, states, limits, feasible=all(s.feasible for s in scenes.values()))
+    return grid_sheet(scene, f"topologies of {count_words(len(results), 'case')}", extremes=extremes)
 
 
 def _signs(scene: Scene) -> list[Sign]:

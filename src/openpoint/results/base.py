@@ -215,7 +215,12 @@ class Result:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of picture that `plot` draws of the result, the usual one first."""
-        return tuple(import_module(f"{self.place}.report").PICTURES)
+        return tuple(self.pictures())
+
+    def pictures(self) -> Mapping[str, Callable[[Any], Any]]:
+        """What draws each kind."""
+        found: Mapping[str, Callable[[Any], Any]] = import_module(f"{self.place}.report").PICTURES
+        return found
 
     def plot(self, kind: str = "") -> Figure:
         """A picture of the result, for notebooks and papers: one of `kinds`, or the first of them.

@@ -175,6 +175,10 @@ class Log:
             Iteration(len(self.lines) + 1, seconds, lower, value, np.inf, words, 0.0, now.mark, interim=True)
         )
 
+    def step(self, seconds: float, lower: float, value: float) -> None:
+        """A line of a tree that was valued, in the units of the result."""
+        self._log_line(Iteration(len(self.lines) + 1, self.before_s + seconds, lower, value, np.inf, "tree"))
+
     def end(self, found: SearchResult, lower: float, value: float) -> None:
         """The last line."""
         words = _nodes(found.nodes) if found.nodes else "exchange"

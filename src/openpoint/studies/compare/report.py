@@ -126,11 +126,6 @@ def _figure_chart(result: CompareResult, names: list[str], figure: str, y: Float
     return axes_chart(70 + 24 * len(names), span(y), label(figure), (0.6 - len(names), 0.6), "", [dots], y_ticks=ticks)
 
 
-def cases(result: CompareResult) -> Sheet:
-    """The first picture of the study that shows its cases over each other; where it has none, figures that differ."""
-    return next(iter(of_study(result).values()), differing)(result)
-
-
 def of_study(result: CompareResult) -> dict[str, Callable[[CompareResult], Sheet]]:
     """The pictures of the study that show several results over each other, by their names."""
     pictures = vars(import_module(f"{study_of(result.of).place}.report")).get("COMPARED", {})
@@ -142,12 +137,11 @@ def of_study(result: CompareResult) -> dict[str, Callable[[CompareResult], Sheet
 
 
 PICTURES: Mapping[str, Callable[[CompareResult], Sheet]] = {
-    "cases": cases,
     "figures": differing,
     "objectives": objectives,
     "voltages": voltages,
 }
-"""The cases over each other as their study draws them, the figures that differ, objectives with bounds, voltages."""
+"""The figures that differ, objectives with bounds, voltages; before them those of the study, see `of_study`."""
 
 
 def _voltages(result: object) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import polars as pl
@@ -107,6 +108,10 @@ class CompareResult(Result, study="compare", also=("solved", "notes"), frames={"
         columns = {case: [values.get(case) for values in found.values()] for case in self.results}
         schema = {"figure": pl.String, **dict.fromkeys(columns, pl.Float64)}
         return pl.DataFrame({"figure": list(found), **columns}, schema=schema)
+
+    def pictures(self) -> Mapping[str, Callable[[Any], Any]]:
+        """Those in which the study shows its cases over each other, and those of any comparison."""
+        return {**import_module(f"{self.place}.report").of_study(self), **super().pictures()}
 
     @property
     def exit_code(self) -> int:

@@ -205,7 +205,7 @@ def _broken(grid: Grid, question: Question, shown: Solved) -> tuple[Violation, .
 def _notes(grid: Grid, question: Question, before: Solved, shown: Solved, found: Found) -> Iterator[str]:
     """The remarks on what changes the meaning of the figures."""
     yield from found.notes
-    if found.best is not None and question.cost.deviation and found.gap > WEAK_GAP:
+    if found.best is not None and question.cost.deviation and question.drops is None and found.gap > WEAK_GAP:
         yield (
             "the bound of the deviation of voltages is weak while switches are undecided, since the relaxation may "
             "choose voltages that no radial state has: the gap says little of the answer. For a proof minimise losses "

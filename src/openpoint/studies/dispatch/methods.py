@@ -25,13 +25,15 @@ def quickest(question: Question, gap: float | None, time_limit_s: float | None) 
     its own.
     """
     why_not = question.unsearchable()
-    if not why_not:
-        search = TopologySearch(time_limit_s=time_limit_s)
-        text = "what is sought has a bound in closed form"
-        return search if gap is None else replace(search, gap=gap), text
+    search = TopologySearch(time_limit_s=time_limit_s)
+    search = search if gap is None else replace(search, gap=gap)
+    if not why_not and question.drops is None:
+        return search, "what is sought has a bound in closed form"
     if not question.dispatches and question.states <= FEW:
-        text = f"{question.states:,} states are few enough to try all (not topology search: {why_not})"
-        return Enumeration(time_limit_s=time_limit_s), text
+        why = f" (not topology search: {why_not})" if why_not else ""
+        return Enumeration(time_limit_s=time_limit_s), f"{question.states:,} states are few enough to try all{why}"
+    if not why_not:
+        return search, "drops of voltage bound what is sought"
     benders = Benders(time_limit_s=time_limit_s)
     return benders if gap is None else replace(benders, gap=gap), f"topology search cannot take it: {why_not}"
 

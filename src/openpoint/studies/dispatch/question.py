@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from openpoint.network.devices import Devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import Stations
 from openpoint.powerflow.operating_point import OperatingPointEvaluator
+from openpoint.search.deviation import DropTrees
 from openpoint.search.enumeration import OperatingState, best_operating_state, count_positions, count_topologies
 from openpoint.search.kernel.arrays import Model
 from openpoint.search.methods import Log, TopologySearch
@@ -28,6 +30,12 @@ from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Progress, Termination, relative_gap
 from openpoint.verify.asked import Asked
+
+DROPS_GAP = 5e-3
+"""Relative gap to which drops without losses are minimised; those with losses are a few per cent higher."""
+WITHOUT_LOSSES = (
+    "the bound of the deviation has drops of voltage without losses, which those of AC exceed by some per cent"
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,10 @@ class Question:
         if why := self.unsearchable():
             raise OptionError(f"topology search cannot take this: {why}")
         log = Log(self.network.s_base_kva, progress)
+        if self.drops is not None:
+            if search.certificate is not None or search.checkpoint is not None:
+                raise OptionError("a search for the deviation of voltages leaves neither certificate nor checkpoint")
+            return self._by_drops(self.drops, search.least_gap, log, deadline)
         found = search_topologies(
             self.network,
             must_close=self.must_close,
@@ -156,11 +168,44 @@ class Question:
         """Why topology search cannot take the question; empty where it can."""
         if self.most:
             return f"its bound is that of one sum, and {' and '.join(self.most)} may not exceed a figure"
+        if self.drops is not None:
+            return ""
         try:
             self.search_model  # noqa: B018 the arrays are kept for the search
         except OptionError as error:
             return str(error)
         return ""
+
+    @cached_property
+    def drops(self) -> DropTrees | None:
+        """The trees by their drops, where nothing but the deviation of voltages of buses that only consume is sought;
+        None elsewhere."""
+        net, radial = self.network, self.program.radial
+        alone = set(self.weights) == {"deviation"} and not self.devices.count and not self.stations.dropped.any()
+        plain = np.all(net.tap == 1.0) and np.all(net.r >= 0.0) and np.all(net.x >= 0.0)
+        if not (alone and plain and radial.consumes_p and radial.consumes_q):
+            return None
+        return DropTrees(net, self.must_close, self.must_open)
+
+    def _by_drops(self, trees: DropTrees, gap: float, log: Log, deadline: Deadline) -> Found:
+        """The least deviation by the bound of drops: its trees and those of a descent, each by exact power flow."""
+        net, best, lower, began = self.network, None, -math.inf, deadline.passed()
+        price = 0.5 * self.cost.deviation * net.s_base_kva
+        most = float(np.abs(net.source_v).max()) ** 2
+        starts = [self.program.layout.closed(each) for each in self.program.warm_starts(deadline.over)]
+        for bound, closed in chain(((-math.inf, each) for each in starts), trees.solve(DROPS_GAP, deadline)):
+            lower = max(lower, price * (len(net.inner) * (1.0 - most) + bound))
+            state = self.state(closed, self.devices.today, net.generator_s)
+            changes = int((closed != net.closed).sum())
+            if self.max_changes is None or changes <= self.max_changes:
+                best = state if best is None else min(best, state, key=lambda each: (each.violation, each.value))
+            found = self.found(Termination.GAP, best, lower, (), deadline.passed() - began)
+            log.step(found.seconds, found.lower_bound, found.upper_bound)
+            if found.gap <= gap:
+                return replace(found, log=tuple(log.lines))
+        end = deadline.why if deadline.over() else Termination.RELAXATION
+        found = self.found(end, best, lower, (), deadline.passed() - began)
+        return replace(found, log=tuple(log.lines), notes=(WITHOUT_LOSSES,))
 
     @cached_property
     def search_model(self) -> tuple[Model, Numbering]:

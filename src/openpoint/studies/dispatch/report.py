@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 
 from openpoint.network.freedom import FREE
 from openpoint.report.charts import convergence_sheet, loading_sheet, voltage_sheet
 from openpoint.report.drawing import Sheet
-from openpoint.report.grids import grid_sheet
+from openpoint.report.grids import grid_sheet, grids_sheet
 from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -34,6 +34,8 @@ PICTURES: Mapping[str, Callable[[DispatchResult], Sheet]] = {
     "convergence": convergence_sheet,
 }
 """The grid before and after, its voltages over the distance to the source, its most loaded branches, the bounds."""
+COMPARED = {"grid": partial(grids_sheet, build_scene)}
+"""The topologies of several answers."""
 
 
 def figure(value: float | None, unit: str) -> str:

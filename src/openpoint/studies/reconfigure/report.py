@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from openpoint.arrays import Floats
 from openpoint.report.charts import convergence_sheet, loading_sheet, voltage_sheet
 from openpoint.report.drawing import Sheet
-from openpoint.report.grids import grid_sheet
+from openpoint.report.grids import grid_sheet, grids_sheet
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -47,6 +47,8 @@ PICTURES: Mapping[str, Callable[[TopologyResult], Sheet]] = {
     "convergence": convergence_sheet,
 }
 """The grid before and after, its voltages over the distance to the source, its most loaded branches, the bounds."""
+COMPARED = {"grid": partial(grids_sheet, build_scene)}
+"""The topologies of several answers."""
 
 SHORT = 10
 """Rows of the table of savings up to which the terminal shows it."""

@@ -37,7 +37,8 @@ class Course:
 
     def of(self, figure: str, table: str = "periods") -> Floats:
         """(T) a figure of a table, its sum where the table has several rows of a period."""
-        rows: pl.DataFrame = getattr(self.result, table).filter(case=self.case)
+        rows: pl.DataFrame = getattr(self.result, table)
+        rows = rows.filter(case=self.case) if "case" in rows.columns else rows
         if table == "periods":
             return column(rows, figure)
         found: Floats = column(rows.group_by("period", maintain_order=True).agg(pl.col(figure).sum()), figure)
@@ -220,22 +221,26 @@ def flows(result: DispatchDayResult) -> Sheet:
 
 
 def compared(results: Mapping[str, DispatchDayResult]) -> Sheet:
-    """Several answers over each other: purchase, losses, voltages, units, batteries, load that is moved and shed."""
+    """Several answers over each other: load, purchase, losses, voltages, units, stores, load that is moved and shed."""
     found = answers(results)
     times = times_of(found[0].result)
     some = [each for each in found if times_of(each.result).names == times.names]
     left = f"; {len(found) - len(some)} with other periods left out" if len(some) < len(found) else ""
     more = (
-        ("v_min_pu", "Lowest voltage, pu"),
-        ("v_mean_pu", "Mean voltage, pu"),
-        ("generators_kw", "Active power of the generators, kW"),
-        ("stores_kw", "Batteries, kW: discharge above 0, charge below"),
-        ("moved_kw", "Load moved to other buses, kW"),
-        ("shifted_kw", "Load moved in time, kW: above 0 it is higher"),
-        ("shed_kw", "Load shed, kW"),
+        ("served_kw", "demand", "Load that is served, kW"),
+        ("served_kvar", "demand", "Reactive load that is served, kvar"),
+        ("moved_kw", "periods", "Load moved to other buses, kW"),
+        ("shifted_kw", "periods", "Load moved in time, kW: above 0 it is higher"),
+        ("shed_kw", "periods", "Load shed, kW"),
+        ("stores_kw", "periods", "Batteries, kW: discharge above 0, charge below"),
+        ("end_kwh", "stores", "Content of the stores and vehicles, kWh"),
+        ("v_min_pu", "periods", "Lowest voltage, pu"),
+        ("v_mean_pu", "periods", "Mean voltage, pu"),
+        ("v_max_pu", "periods", "Highest voltage, pu"),
+        ("generators_kw", "periods", "Active power of the generators, kW"),
     )
     panels = _bought(some)
-    for name, caption in more:
-        if any(np.any(np.abs(np.nan_to_num(each.of(name))) > DUST) for each in some):
-            panels.append(_lines(times, some, caption, (name, "periods", ())))
+    for name, table, caption in more:
+        if any(np.any(np.abs(np.nan_to_num(each.of(name, table))) > DUST) for each in some):
+            panels.append(_lines(times, some, caption, (name, table, ())))
     return _sheet(some, f"{len(some)} cases, each at worst{left}", panels)

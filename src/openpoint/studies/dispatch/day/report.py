@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.charts import Timeline, axes_chart, chart_sheet, convergence_sheet
 from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Rule, Sheet, Words, curve, numbers, span, steps
-from openpoint.report.grids import grid_sheet
+from openpoint.report.grids import grid_sheet, grids_sheet
 from openpoint.report.layout.place import shorten
 from openpoint.report.numerals import figures, number, usd
 from openpoint.report.page import model as m
@@ -246,7 +246,7 @@ PICTURES: Mapping[str, Callable[[DispatchDayResult], Sheet]] = {
 }
 """The timeline, open points on the grid, load and what of it is moved and shed, purchase, output of the generators,
 stores, voltages, flows of the branches, the bounds, the costs of the futures in order, plans in random days."""
-COMPARED = {"day": profiles.compared}
+COMPARED = {"day": profiles.compared, "grid": partial(grids_sheet, day_scene)}
 """Pictures of several results over each other."""
 
 

@@ -8,10 +8,10 @@ from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
 from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.faults.result import SecuredResult
-from openpoint.studies.reconfigure.report import PICTURES
+from openpoint.studies.reconfigure.report import COMPARED, PICTURES
 from openpoint.studies.reconfigure.report import page as plain_page
 
-__all__ = ["PICTURES"]
+__all__ = ["COMPARED", "PICTURES"]
 
 
 def fault_rows(result: SecuredResult) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.charts import axes_chart
 from openpoint.report.drawing import Chart, Dots, Layer, Lines, Panel, Rule, Sheet, curve, numbers, span
-from openpoint.report.grids import grid_sheet
+from openpoint.report.grids import grid_sheet, grids_sheet
 from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -220,6 +220,8 @@ PICTURES: Mapping[str, Callable[[FuturesResult], Sheet]] = {
     **{kind: _spread(kind) for kind in _SPREADS},
 }
 """The grid at its extremes before and after; how losses, savings and voltages spread over the futures."""
+COMPARED = {"grid": partial(grids_sheet, futures_scene, extremes=EXTREMES)}
+"""The topologies of several answers."""
 
 
 _TITLES = {"before": "today", "mean": "mean future's", "after": "answer"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from openpoint.arrays import Floats
 from openpoint.errors import OptionError
 from openpoint.report.charts import axes_chart
 from openpoint.report.drawing import Layer, Lines, Panel, Sheet, curve, span
-from openpoint.report.grids import grid_sheet
+from openpoint.report.grids import grid_sheet, grids_sheet
 from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -145,6 +145,8 @@ PICTURES: Mapping[str, Callable[[YearResult], Sheet]] = {
 }
 """The grid at its extremes before and after, the duration curves of losses, those of voltages."""
 EXTREMES = "their lowest voltage in any step"
+COMPARED = {"grid": partial(grids_sheet, year_scene, extremes=EXTREMES)}
+"""The topologies of several answers."""
 
 
 def worst(result: YearResult, key: str) -> tuple[str, str, str]:
