@@ -245,7 +245,7 @@ class Solver:
         found = self.lu.solve(right)
         found += self.lu.solve(right - times(self.matrix, found))
         residual = np.abs(right - times(self.matrix, found)).max(axis=0, initial=0.0)
-        most = np.maximum(np.abs(right).max(axis=0), size)
+        most = np.maximum(np.abs(right).max(axis=0, initial=0.0), size)
         rounding = self.share * (self.row_sum * np.abs(found).max(axis=0, initial=0.0) + most)
         return found, up(self.norm * (residual + rounding), 16)
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.parts import TooLarge
 from openpoint.enclosure.policy import ROOM, Policy, improved
 from openpoint.enclosure.recourse import Operated
-from openpoint.enclosure.rounding import lost
+from openpoint.enclosure.rounding import TINY, lost
 from openpoint.enclosure.rows import PlanSet, Rows
 from openpoint.enclosure.sets import DeviationSet
 
@@ -36,6 +36,8 @@ MOST_VERTICES = 64
 """Loads that are tried to disprove a plan."""
 _LEVELS = 10
 """Halvings of the level to which a policy holds; at most FAR times the set is tried."""
+_TIGHTENED = 8
+"""Times that what others may do is bounded by the limits, to disprove a plan."""
 FAR = 4.0
 
 
@@ -65,10 +67,12 @@ class Counterexample:
 
     Attributes:
         deviations: (n) of the loads, between −1 and 1. short: by how much at least, kW or kvar.
+        leads: (H) whether limits of this part of a generator that forms the grid contradict each other.
     """
 
     deviations: Floats
     short: float
+    leads: Bools
 
 
 _FAILURES = (NotEnclosed, NoFlow, TooLarge)
@@ -108,12 +112,14 @@ class Certifier:
         units, n = here.units, len(here.names)
         policy = Policy(units.planned, np.zeros((len(units.planned), n)), from_plan)
         watched: set[int] = set(range(2 * len(here.leads.part)))
-        best, proof = None, self.judged(policy)
+        best = proof = self.judged(policy)
         for _ in range(ROUNDS):
             if proof is None:
                 break
             watched |= set(np.flatnonzero(proof.rows.room < 0.5 * ROOM).tolist())
             movable = [k for k in sorted(watched) if proof.rows.by_unit[k].any()]
+            if not movable:  # no generator follows
+                break
             saved = self._lead_price @ proof.rows.by_unit[: len(self._lead_price)]
             policy, room = improved(policy, units, proof.rows.some(np.array(movable)), units.price + saved, here.among)
             if room == -np.inf:
@@ -140,9 +146,9 @@ class Certifier:
         for deviations in self._vertices(proof):
             if deviations.tobytes() not in tried:
                 tried.add(deviations.tobytes())
-                short = self._short_at(deviations, from_plan=from_plan)
+                short, leads = self._short_at(deviations, from_plan=from_plan)
                 if short > (found.short if found else 0.0):
-                    found = Counterexample(deviations, short)
+                    found = Counterexample(deviations, short, leads)
         return found
 
     def _vertices(self, proof: Proof | None) -> Iterator[Floats]:
@@ -157,37 +163,57 @@ class Certifier:
         if among.is_box(n) and 2**n <= MOST_VERTICES:
             yield from (np.array(signs) for signs in product((-1.0, 1.0), repeat=n))
 
-    def _short_at(self, deviations: Floats, *, from_plan: bool) -> float:
+    def _short_at(self, deviations: Floats, *, from_plan: bool) -> tuple[float, Bools]:
         """By how much the limits of the generators that form the grid are missed at a load, whatever others do."""
         here, units = self.operated, self.operated.units
         low, high = units.least, units.most
         if from_plan:
             low, high = np.maximum(low, units.planned - units.ramp), np.minimum(high, units.planned + units.ramp)
-        middle, half = 0.5 * (low + high), np.maximum(0.5 * (high - low), 0.0)
-        spread = self.plan.power(np.diag(half))
-        try:
-            rows = self.plan.enclosed(middle, here.loads @ deviations, spread, DeviationSet(), only_outputs=True)
-        except _FAILURES:
-            return 0.0
-        if from_plan:
-            rows = _from_plan(rows, here)
-        slopes = rows.by_unit * half
-        a = np.vstack([slopes, -slopes])
-        b = np.concatenate([rows.most - rows.middle + rows.down, rows.middle + rows.up - rows.least])
-        answer: Any = linprog(
-            np.r_[np.zeros(a.shape[1]), -1.0],
-            A_ub=np.column_stack([a, np.ones(len(a))]),
-            b_ub=b,
-            bounds=[(-1.0, 1.0)] * a.shape[1] + [(None, None)],
-            method="highs",
-        )
-        if answer.x is None or answer.x[-1] >= 0.0:
-            return 0.0
-        weight = np.maximum(-answer.ineqlin.marginals, 0.0)
-        # For every recourse within the box, weight · (a ζ − b) is at least this: the limits contradict each other.
-        least = -np.abs(weight @ a).sum() - weight @ b
-        size = weight @ (np.abs(a).sum(axis=1) + np.abs(b))
-        return float(max(least - lost(len(a) + a.shape[1]) * size - 1e-7 * weight.sum(), 0.0) / weight.sum())
+        nothing = 0.0, np.zeros(len(here.lead_at), dtype=np.bool_)
+        for _ in range(_TIGHTENED):
+            middle, half = 0.5 * (low + high), np.maximum(0.5 * (high - low), 0.0)
+            spread = self.plan.power(np.diag(half))
+            try:
+                rows = self.plan.enclosed(middle, here.loads @ deviations, spread, DeviationSet(), only_outputs=True)
+            except _FAILURES:
+                return nothing
+            if from_plan:
+                rows = _from_plan(rows, here)
+            slopes = rows.by_unit * half
+            a = np.vstack([slopes, -slopes])
+            b = np.concatenate([rows.most - rows.middle + rows.down, rows.middle + rows.up - rows.least])
+            short, weight = _contradicted(a, b)
+            if short > 0.0:
+                return short, np.asarray(weight.reshape(4, len(here.lead_at)).any(axis=0))
+            # Each limit by itself bounds each output, whatever the others are: where no limit is kept nothing is lost.
+            beyond = (b + np.abs(a).sum(axis=1))[:, None] / np.maximum(np.abs(a), 1e-300) - 1.0 + 1e-9
+            up, down = (
+                np.clip(np.where(side, beyond, 1.0).min(axis=0, initial=1.0), -1.0, 1.0) for side in (a > 0.0, a < 0.0)
+            )
+            if (up + down > 1.8).all():
+                return nothing
+            low, high = middle - down * half, middle + up * half
+        return nothing
+
+
+def _contradicted(a: Floats, b: Floats) -> tuple[float, Floats]:
+    """By how much at least a ζ ≤ b is missed for every |ζ| ≤ 1, and by which weights; 0 where it is not known to be."""
+    answer: Any = linprog(
+        np.r_[np.zeros(a.shape[1]), -1.0],
+        A_ub=np.column_stack([a, np.ones(len(a))]),
+        b_ub=b,
+        bounds=[(-1.0, 1.0)] * a.shape[1] + [(None, None)],
+        method="highs",
+    )
+    if answer.x is None or answer.x[-1] >= 0.0:
+        return 0.0, np.zeros(len(b))
+    weight = np.maximum(-answer.ineqlin.marginals, 0.0)
+    weight[weight < 1e-9 * weight.max(initial=0.0)] = 0.0
+    # For every ζ, weight · (a ζ − b) is at least this: the rows contradict each other.
+    least = -np.abs(weight @ a).sum() - weight @ b
+    size = weight @ (np.abs(a).sum(axis=1) + np.abs(b))
+    missed = lost(len(a) + a.shape[1]) * size + 1e-7 * weight.sum()
+    return float(max(least - missed, 0.0) / max(weight.sum(), TINY)), weight
 
 
 def _from_plan(rows: Rows, here: Operated) -> Rows:

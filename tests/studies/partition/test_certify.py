@@ -9,7 +9,10 @@ import polars as pl
 import pytest
 
 import openpoint
+from openpoint import Grid
 from openpoint.arrays import Floats
+from openpoint.enclosure import islands
+from openpoint.enclosure.islands import Refused, Topology
 from openpoint.enclosure.policy import Policy
 from openpoint.enclosure.verdict import Certifier
 from openpoint.studies.partition.ac import Follower, PlanCircuit, evaluate_plan
@@ -114,3 +117,68 @@ def test_nothing_is_certified_unless_asked_for() -> None:
     result = openpoint.partition("ieee13-microgrids")
     assert result.ac is None
     assert not result.tables()["limits"].height
+
+
+def ring(most_kw: float) -> Grid:
+    """Four blocks in a ring beside the substation, with generators in two of them that have no power to spare."""
+
+    def line(ends: str, *, switch: bool = True) -> dict[str, object]:
+        return {
+            "name": ends,
+            "from_bus": ends[:1],
+            "to_bus": ends[1:],
+            "r_ohm": 0.5,
+            "x_ohm": 0.3,
+            "switchable": switch,
+        }
+
+    def unit(bus: str, p: float) -> dict[str, object]:
+        limits = {"p_min_kw": 0.0, "p_max_kw": p, "q_min_kvar": -60.0, "q_max_kvar": 60.0}
+        return {"name": f"g{bus}", "bus": bus, "p_kw": 0.0, "q_kvar": 0.0, **limits}
+
+    loads = (("A", 60.0), ("b", 40.0), ("C", 35.0), ("d", 20.0))
+    tables = {
+        "buses": [{"name": name, "vn_kv": 1.0} for name in "sabcdAC"],
+        "sources": [{"name": "substation", "bus": "s"}],
+        "lines": [
+            *(line(ends) for ends in ("sa", "ab", "ac", "cd", "bd")),
+            *(line(ends, switch=False) for ends in ("aA", "cC")),
+        ],
+        "loads": [{"name": f"l{bus}", "bus": bus, "p_kw": p, "q_kvar": 0.2 * p} for bus, p in loads],
+        "generators": [unit("a", most_kw), unit("d", 20.0)],
+    }
+    return Grid.from_tables("ring", tables)
+
+
+def most_proved_kw(grid: Grid, share: float) -> float:
+    """The most load that any switches and generators that form grids serve, proved with some set-points."""
+    switches = grid.lines.filter(pl.col("switchable"))["name"].to_list()
+    best = 0.0
+    for closed, forming in product(product((False, True), repeat=len(switches)), (("ga",), ("gd",), ("ga", "gd"))):
+        state = dict(zip(switches, closed, strict=True))
+        shares = dict.fromkeys(grid.loads["name"], share)
+        try:
+            here = islands.islands_of(
+                grid, Topology(state, dict.fromkeys(forming, 1.0), shares, None, 0.5), openpoint.Limits()
+            )
+        except Refused:
+            continue
+        proof = Certifier(here).proof(from_plan=False)
+        if proof is not None and proof.holds:
+            alive = {here.network.bus_names[k] for k in here.network.terminal_bus}
+            best = max(best, grid.loads.filter(pl.col("bus").is_in(alive))["p_kw"].sum())
+    return best
+
+
+@pytest.mark.parametrize(("most_kw", "share"), [(100.0, 0.02), (60.0, 0.0)])
+def test_a_plan_that_is_disproved_is_replaced_by_the_best_one_that_is_proved(most_kw: float, share: float) -> None:
+    """As all switches and all generators that may form a grid say, one by one."""
+    grid = ring(most_kw)
+    linear = openpoint.partition(grid, uncertainty=share, ramp=0.5)
+    found = openpoint.partition(grid, uncertainty=share, ramp=0.5, certify=True)
+    assert found.served_kw == pytest.approx(most_proved_kw(grid, share))
+    assert found.served_kw < linear.served_kw
+    assert found.ac in ("proved", None)
+    assert linear.lower_bound_usd is not None
+    assert linear.lower_bound_usd <= found.lower_bound_usd <= (found.cost_usd or 0.0) + 1e-4
+    assert any("do not hold in exact AC" in note for note in found.notes)

@@ -18,6 +18,8 @@ from openpoint.studies.partition.certify.islands import islands_of, topology_of
 from openpoint.studies.partition.model.program import PartitionProgram
 from openpoint.studies.partition.schema import COUNTEREXAMPLE, LIMITS, POLICY, SET_POINTS
 
+NO_FLOW = "no flow of the whole set is proved to exist"
+
 
 def certificate_of(grid: Grid, program: PartitionProgram, decision: Floats, limits: Limits | None) -> Certificate:
     """What can be proved of a plan.
@@ -32,15 +34,16 @@ def certificate_of(grid: Grid, program: PartitionProgram, decision: Floats, limi
     certifier = Certifier(islands)
     proof = certifier.proof(from_plan=True)
     holds = proof is not None and proof.holds
-    against = None if holds else certifier.counterexample(proof, from_plan=True)
+    against, never = None if holds else certifier.counterexample(proof, from_plan=True), None
     as_planned = verdict = _verdict(proof, against)
     if not holds:
         anew = certifier.proof(from_plan=False)
         never = None if anew is not None and anew.holds else certifier.counterexample(anew, from_plan=False)
         verdict = _verdict(anew, never)
         proof, against = anew or proof, never or against
+    failing = () if never is None else tuple(dict.fromkeys(np.array(islands.leads.names)[never.leads].tolist()))
     if proof is None:
-        return Certificate(verdict, as_planned, note="no flow of the whole set is proved to exist")
+        return Certificate(verdict, as_planned, note=NO_FLOW, failing=failing)
     proved, policy = verdict == "proved", proof.policy
     plan = topology_of(grid, program, program.whole(decision))
     claim = Claim(Limits.given(limits), plan=plan, outputs=policy.outputs, gain=policy.gain)
@@ -54,7 +57,8 @@ def certificate_of(grid: Grid, program: PartitionProgram, decision: Floats, limi
         limits=_limits(proof),
         set_points=_set_points(islands, proof),
         policy=_policy(islands, proof),
-        counterexample=_loads(islands, against, float(np.max(program.deviations[1], initial=0.0))),
+        failing=failing,
+        counterexample=_loads(islands, against, [*plan.shares.values()]),
     )
 
 
@@ -109,11 +113,11 @@ def _policy(islands: Operated, proof: Proof) -> pl.DataFrame:
     return frame(POLICY, rows)
 
 
-def _loads(islands: Operated, against: Counterexample | None, most: float) -> pl.DataFrame:
+def _loads(islands: Operated, against: Counterexample | None, shares: list[float]) -> pl.DataFrame:
     if against is None:
         return empty(COUNTEREXAMPLE)
-    rows = [(name, 100.0 * most * z) for name, z in zip(islands.names, against.deviations, strict=True)]
-    return frame(COUNTEREXAMPLE, rows)
+    each = zip(islands.names, shares, against.deviations, strict=True)
+    return frame(COUNTEREXAMPLE, [(name, 100.0 * share * z) for name, share, z in each])
 
 
 def _cost(islands: Operated, proof: Proof) -> float:

@@ -21,6 +21,7 @@ class Certificate:
         cost_usd: no load of the set costs more with the policy, without the de-energised blocks; None: not proved.
         short_kw: by how much, at the load of `counterexample`, limits are missed at least, kW or kvar; None: no such.
         note: why nothing is said; empty where something is.
+        failing: where it is disproved, the generators that form islands which fail with any set-points.
         claim: what is proved, as a file of it states; None: not proved.
         limits: all limits with their proven margins. set_points, policy: what is operated. counterexample: a load.
     """
@@ -31,6 +32,7 @@ class Certificate:
     cost_usd: float | None = None
     short_kw: float | None = None
     note: str = ""
+    failing: tuple[str, ...] = ()
     claim: Claim | None = None
     limits: pl.DataFrame = field(default_factory=lambda: empty(LIMITS))
     set_points: pl.DataFrame = field(default_factory=lambda: empty(SET_POINTS))

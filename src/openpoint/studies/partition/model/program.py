@@ -65,6 +65,26 @@ class Following(SecondStage):
 
 
 @final
+@dataclass(frozen=True)
+class ExcludedIslands:
+    """Islands that no plan may have: (S) states of switches, (B) blocks, (F) generators that form the grid.
+
+    Attributes:
+        closed, energised, forming: 1 where it is so in these islands, −1 where it is not, 0 where that does not matter.
+    """
+
+    closed: Floats
+    energised: Floats
+    forming: Floats
+
+    def constraint(self, here: Topology) -> cp.Constraint:
+        """Something is another."""
+        pairs = ((self.closed, here.closed), (self.energised, here.energised), (self.forming, here.forming))
+        alike = sum((sign @ x for sign, x in pairs), cp.Constant(0.0))
+        return alike <= sum(float((sign > 0.0).sum()) for sign, _ in pairs) - 1.0
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class PartitionProgram(PlainProgram):
     """Partitioning over T steps as a two-stage program.
@@ -78,6 +98,7 @@ class PartitionProgram(PlainProgram):
         ramp: most change of a generator after the loads are known, a share of its capacity.
         max_grid_forming: most grid-forming generators in an island.
         as_it_is: the grid with its permanently closed loops closed, which the networks of the steps have opened.
+        excluded: islands that no step may have.
     """
 
     steps: tuple[Step, ...]
@@ -86,6 +107,7 @@ class PartitionProgram(PlainProgram):
     ramp: float = 0.3
     max_grid_forming: int = 1
     as_it_is: Network | None = None
+    excluded: tuple[ExcludedIslands, ...] = ()
     risk: Risk = dataclasses.field(default_factory=WorstCase)
 
     integer_recourse = False
@@ -193,7 +215,7 @@ class PartitionProgram(PlainProgram):
         x = cp.Variable(self.decision_size, name="decision")
         still = np.zeros(len(self.loads.names))
         for t, (step, here) in enumerate(zip(self.steps, topologies)):
-            constraints += here.constraints
+            constraints += [*here.constraints, *(each.constraint(here) for each in self.excluded)]
             constraints += step.locks.constraints(here.closed, here.energised)
             chosen = here.closed, here.energised, here.forming, p[t], q[t]
             operation += step.generator_limits(here.energised, p[t], q[t])
