@@ -82,8 +82,8 @@ def test_a_file_that_has_changed_is_looked_at_anew(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "kept", Limits())
     path = tmp_path / "case.m"
     path.write_text("x", encoding="utf-8")
-    grid = desk.grids.path(path)
-    assert desk.grids.path(path).identity == grid.identity
+    grid = desk.grids.named(str(path))
+    assert desk.grids.named(str(path)).identity == grid.identity
     (grid.folder / LOOK).write_text('{"sound": true}', encoding="utf-8")
     assert desk._known(grid) == Look(sound=True)
     os.utime(path, ns=(2**62, 2**62))

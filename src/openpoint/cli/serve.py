@@ -15,6 +15,7 @@ EPILOG = """\b
 Examples:
   openpoint serve my_grid.m
   openpoint serve --api-only --port 8080
+  openpoint serve --mcp my_grid.m
   openpoint serve --host 0.0.0.0 --token "$(cat token)"
 
 \b
@@ -45,6 +46,7 @@ def serve(
         Path | None, typer.Option(metavar="FOLDER", help="Keeps grids and runs.  [default: .openpoint at home]")
     ] = None,
     api_only: Annotated[bool, typer.Option("--api-only", help="REST alone, without pages.")] = False,
+    mcp: Annotated[bool, typer.Option("--mcp", help="Serve an agent on standard input and output, by MCP.")] = False,
     runs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Runs at once; others wait.", rich_help_panel=_LIMITS)
     ] = 1,
@@ -58,13 +60,18 @@ def serve(
     from openpoint.cli.display import console
     from openpoint.web.runs import Limits, require_web
 
+    limits = Limits(runs, waiting, memory_mb, upload_mb)
+    where = (folder or Path(os.path.expanduser("~")) / ".openpoint").absolute()
+    if mcp:
+        from openpoint.web.server import serve_agents
+
+        serve_agents(where, limits, grid or [])
+        return 0
     require_web()
     from openpoint.web.server import Settings, token_for
     from openpoint.web.server import serve as run
 
-    limits = Limits(runs, waiting, memory_mb, upload_mb)
-    where = folder or Path(os.path.expanduser("~")) / ".openpoint"
-    settings = Settings(host, port, token_for(host, token), where.absolute(), limits, api_only)
+    settings = Settings(host, port, token_for(host, token), where, limits, api_only)
     out = console()
     run(settings, grid or [], lambda line: out.print(line, soft_wrap=True))
     return 0

@@ -94,8 +94,15 @@ class Grids:
             return same
         return self._kept(new_identity(), name, name)
 
-    def path(self, path: Path) -> OpenGrid:
-        """Open what lies on this machine, named by who started the server; nothing is copied."""
+    def named(self, name: str) -> OpenGrid:
+        """Open what who started the server named: a path here, of which nothing is copied, or a built-in grid.
+
+        Raises:
+            OptionError: there is neither.
+        """
+        path = Path(name)
+        if not path.exists():
+            return self.built_in(name)
         source = str(path.absolute())
         same = next((grid for grid in self.all() if grid.source == source), None)
         return same or self._kept(new_identity(), path.name, source)

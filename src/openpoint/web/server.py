@@ -11,10 +11,11 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from openpoint.errors import OptionError
+from openpoint.errors import OptionError, pip_command
 from openpoint.web.desk import Desk
 from openpoint.web.guard import Application, Guard
 from openpoint.web.runs import Limits
@@ -103,7 +104,7 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
     lock = _alone(settings.folder)
     try:
         desk = Desk(settings.folder, settings.limits)
-        opened = [desk.grids.path(Path(each)) if Path(each).exists() else desk.grids.built_in(each) for each in grids]
+        opened = [desk.grids.named(each) for each in grids]
         listening = _listening(settings.host, settings.port)
         port = listening.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -122,6 +123,26 @@ def serve(settings: Settings, grids: Sequence[str], say: Callable[[str], object]
         logging.getLogger("uvicorn.error").addFilter(_is_no_end)
         with suppress(KeyboardInterrupt):  # Ctrl-C, raised again once all has ended
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+    finally:
+        os.close(lock)
+
+
+def serve_agents(folder: Path, limits: Limits, grids: Sequence[str]) -> None:
+    """Serve one agent on standard input and output until it goes.
+
+    Raises:
+        OptionError: a grid that is not there, a folder that another server has, or the package is not installed.
+    """
+    if find_spec("mcp") is None:
+        raise OptionError(f"--mcp needs the package 'mcp': {pip_command('mcp')}")
+    from openpoint.web.agents import Agents
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _alone(folder)
+    try:
+        desk = Desk(folder, limits)
+        with desk.runs:
+            Agents(desk, grids).server().run("stdio")
     finally:
         os.close(lock)
 
