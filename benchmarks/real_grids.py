@@ -2,6 +2,7 @@
 
     python -m benchmarks.real_grids --json docs/real_grids.json --markdown docs/real_grids.md
     python -m benchmarks.real_grids --from docs/real_grids.json --markdown docs/real_grids.md
+    python -m benchmarks.real_grids --from docs/real_grids.json --years --json docs/real_grids.json
     python -m benchmarks.real_grids --cases "lv_schutterwald (heat pumps)" 1-MVLV-rural-all-0-sw
 
 The last are large, and not among those that are computed where none is named. Each net is written by pandapower, read
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import openpoint
 from openpoint import TopologySearch
@@ -79,6 +81,9 @@ ENDS = {
 }
 """The ends of a branch whose currents are compared, by its table; of a winding that at its bus."""
 SECONDS = 60.0
+YEAR_SECONDS, YEAR_GAP = 45.0, 1e-3
+HOURS = np.arange(8760)
+"""Hours of the year of nets without profiles, in which all loads follow one share from 0.2 to 1."""
 EXACT = 1e-6
 """Largest difference from pandapower: of losses and currents relative, of voltages in pu, of loadings of 1 = 100 %."""
 
@@ -87,11 +92,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", metavar="FILE", help="compute nothing, show the figures of this file")
     parser.add_argument("--cases", nargs="+", default=(*SIMBENCH, *PANDAPOWER))
+    parser.add_argument("--years", action="store_true", help="compute the years anew, of all rows or those of --cases")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--markdown", metavar="PAGE", help="renew the generated tables of this page")
     given = parser.parse_args()
     if given.source:
         record = json.loads(Path(given.source).read_text("utf-8"))
+        for row in record["rows"] if given.years else ():
+            if row["grid"] in given.cases and "refused" not in row["answer"]:
+                row["year"] = year_of(row["grid"])
+                print(json.dumps({row["grid"]: row["year"]}), file=sys.stderr, flush=True)
+                Path(given.json or given.source).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     else:
         openpoint.reconfigure("baran33")  # compiles what is compiled at first use
         record = {"machine": timing.machine(), "rows": []}
@@ -133,6 +144,7 @@ def measured(name: str) -> dict[str, Any]:
             "loops": sum(not mesh.is_held for mesh in meshes(grid)),
             **flow_differences(openpoint.run_powerflow(file), net, loss),
             "answer": answered(file),
+            "year": year_of(name),
         }
 
 
@@ -232,6 +244,53 @@ def answered(file: Path) -> dict[str, Any]:
         "written_difference": abs((answer.loss_kw or 0.0) / written - 1.0),
         "one_net": alike,
     }
+
+
+def year_of(name: str) -> dict[str, Any]:
+    """The topology of a year of a net, and how figures of some of its steps differ from pandapower; or why none."""
+    net = net_named(name)
+    has_own = name in SIMBENCH
+    share = 0.6 + 0.25 * np.cos(np.pi * (HOURS - 19) / 12) + 0.15 * np.cos(2.0 * np.pi * (HOURS - 360) / 8760)
+    year: Any = "own" if has_own else pl.DataFrame({"hours": np.ones(len(HOURS)), "all": share})
+    begun = time.process_time()
+    try:
+        found = openpoint.reconfigure_year(net, year, gap=YEAR_GAP, time_limit_s=YEAR_SECONDS)
+    except openpoint.InputError as error:
+        return {"refused": str(error.problems[0])}
+    seconds, steps = time.process_time() - begun, found.steps.to_dicts()
+    chosen = sorted({0, len(steps) // 2, max(range(len(steps)), key=lambda k: steps[k]["demand_kw"])})
+    differences = [0.0], [0.0]
+    made = {"before": net_named(name), "after": found.to_pandapower() if found.energy_mwh is not None else None}
+    for when, states in made.items():
+        for k in chosen if states is not None else ():
+            loaded(states, net, None if has_own else float(share[k]), k)
+            loss, v = by_pandapower(states), float(states.res_bus.vm_pu.min())
+            differences[0].append(abs(steps[k][f"loss_{when}_kw"] / loss - 1.0))
+            differences[1].append(abs(steps[k][f"v_min_{when}_pu"] - v))
+    return {
+        "own": has_own,
+        "steps": len(steps),
+        "before_mwh": found.energy_before_mwh,
+        "mwh": found.energy_mwh,
+        "gap": found.gap if np.isfinite(found.gap) else None,
+        "termination": str(found.termination),
+        "seconds": seconds,
+        "loss_difference": max(differences[0]),
+        "v_difference_pu": max(differences[1]),
+    }
+
+
+def loaded(states: Any, net: Any, share: float | None, step: int) -> None:
+    """Set powers of a step: those of the profiles of SimBench, or a share of all loads of the net."""
+    import simbench
+
+    if share is not None:
+        for column in ("p_mw", "q_mvar"):
+            states.load[column] = share * net.load[column]
+        return
+    for (table, column), values in simbench.get_absolute_values(net, profiles_instead_of_study_cases=True).items():
+        if len(net[table]):
+            states[table][column] = values.iloc[step] if table == "load" else values.iloc[step].clip(lower=0.0)
 
 
 def fault_differences(net: Any, grid: openpoint.Grid, found: Any) -> tuple[int, float, float]:
@@ -350,6 +409,8 @@ def is_fault(row: dict[str, Any]) -> bool:
     """Whether a figure differs from pandapower's, or a planner would not open what is opened."""
     answer = row["answer"]
     figures = [row[f"{what}_difference{unit}"] for what, unit in FLOW]
+    if "refused" not in (year := row["year"]):
+        figures += [year["loss_difference"], year["v_difference_pu"]]
     if "refused" not in answer:
         figures += [answer["written_difference"], answer["faults_v_difference_pu"], answer["faults_loading_difference"]]
     if not max(figures) <= EXACT or row["refused"]:
@@ -363,8 +424,8 @@ FLOW = (("loss", ""), ("v", "_pu"), ("loading", ""), ("current", ""))
 """What is compared of today's state, and its unit."""
 
 
-def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], list[list[str]]]:
-    """Two tables with a line a net: the power flow and the answer, and what is done with it."""
+def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], ...]:
+    """Tables with a line a net: the power flow and the answer, what is done with it, and the topology of a year."""
     head = ["grid", "buses", "branches", "switchable", "loops that stay", "other loops", "today kW"]
     first = [[*head, "Δ loss", "Δ pu", "Δ loading", "Δ currents", "answer kW", "gap", "CPU s"]]
     second = [
@@ -384,7 +445,26 @@ def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], list[list[st
         )
         if not refused:
             second.append([row["grid"], *_after_cells(answer)])
-    return first, second
+    third = [["grid", "profiles", "steps", "today MWh", "answer MWh", "gap", "CPU s", "Δ loss", "Δ pu"]]
+    for row in rows:
+        year = row.get("year") or {"refused": ""}
+        third.append([row["grid"], *(["refused", *[""] * 7] if "refused" in year else _year_cells(year))])
+    return first, second, third
+
+
+def _year_cells(year: dict[str, Any]) -> list[str]:
+    before, after = ("none" if value is None else f"{value:,.3f}" for value in (year["before_mwh"], year["mwh"]))
+    gap = "none" if year["gap"] is None else tables.percent(year["gap"])
+    return [
+        "its own" if year["own"] else "one share",
+        f"{year['steps']:,}",
+        before,
+        "infeasible" if year["termination"] == "infeasible" else after,
+        gap,
+        f"{year['seconds']:.1f}",
+        f"{year['loss_difference']:.0e}",
+        f"{year['v_difference_pu']:.0e}",
+    ]
 
 
 def _answer_cells(answer: dict[str, Any]) -> list[str]:

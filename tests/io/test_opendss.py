@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import openpoint
-from openpoint.errors import InputError, MissingExtraError, Problem
+from openpoint.errors import InputError, MissingExtraError, OptionError, Problem
 from openpoint.grid import Grid
 from openpoint.io.opendss.engine import borrow_engine, hand_back, run_statements, solve_today
 from openpoint.io.opendss.read import grid_from_file, read_shapes
@@ -647,3 +647,19 @@ def test_floating_neutrals_beside_deltas_and_generators_that_hold_a_voltage_are_
         hand_back(engine)
     assert found.loss_kw == pytest.approx(lost, rel=1e-6)
     assert found.sources["p_kw"][0] == pytest.approx(drawn, rel=1e-6)
+
+
+def test_a_loaded_circuit_is_refused_with_the_line_that_saves_it_and_that_line_works(tmp_path: Path) -> None:
+    engine = opendssdirect.NewContext()
+    for line in ("Clear", "New Circuit.c basekv=20 bus1=a", "New Line.x bus1=a bus2=b r1=0.1 x1=0.1 c1=0", "Solve"):
+        engine.Text.Command(line)
+    for loaded in (engine, engine.Circuit, opendssdirect, opendssdirect.Circuit):
+        with pytest.raises(OptionError, match="Save Circuit Dir=saved"):
+            openpoint.reconfigure(loaded)
+    engine.Text.Command("New Load.b bus1=b kv=20 kw=100")
+    engine.Text.Command("Set VoltageBases=[20]")
+    engine.Text.Command("CalcVoltageBases")
+    engine.Text.Command(f"Save Circuit Dir={tmp_path / 'saved'}")
+    saved = tmp_path / "saved" / "Master.dss"
+    saved.write_text(saved.read_text() + "CalcVoltageBases\n")
+    assert openpoint.read(saved).loads["p_kw"].to_list() == [100.0]

@@ -79,6 +79,14 @@ def read(path_or_name: GridLike, *, pv: Held = "hold", geojson: str | os.PathLik
     return grid if geojson is None else _made("geojson", "with_geojson", grid, geojson)
 
 
+_ENGINES = {"opendssdirect", "dss", "dss_python", "altdss"}
+_LOADED = (
+    "a circuit that OpenDSS has loaded is not read, since reading solves it and would change the state of its engine. "
+    "Give its file, or save it: dss.Text.Command('Save Circuit Dir=saved'), add CalcVoltageBases to saved/Master.dss, "
+    "and read that; elements that `Open` opened are closed in it"
+)
+
+
 def _format(name: str) -> Any:
     """The module of a format: imported where a grid of it is met, since a run meets one of twelve."""
     return import_module(f"openpoint.io.{name}")
@@ -97,6 +105,8 @@ def _read(path_or_name: GridLike) -> Grid:
         if not _format("memory").is_grid(path_or_name):
             raise OptionError(f"the grid is of type {type(path_or_name).__name__}; give {_WANTED}")
         return _made("memory", "grid_of", path_or_name)
+    if {type(path_or_name).__module__.partition(".")[0], getattr(path_or_name, "__name__", "")} & _ENGINES:
+        raise OptionError(_LOADED)
     path = path_of(path_or_name, "the grid", _WANTED)
     try:
         if not os.fspath(path_or_name):  # an empty name would be the folder we are in

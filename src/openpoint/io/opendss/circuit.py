@@ -236,7 +236,8 @@ def _controls(reading: Reading, elements: list[str]) -> None:
 def _band_v(reading: Reading) -> tuple[float, float] | None:
     """The voltages, V, that the active regulator holds at the winding itself; None where it holds them elsewhere."""
     elsewhere = reading.text("bus") or any(reading.value(key) for key in ("r", "x"))
-    if elsewhere or int(reading.value("tapwinding")) != int(reading.value("winding")):
+    turns = reading.text("reversible").lower().startswith(("y", "t"))  # then it holds the other side
+    if elsewhere or turns or int(reading.value("tapwinding")) != int(reading.value("winding")):
         return None
     ratio, v, band = (reading.value(key) for key in ("ptratio", "vreg", "band"))
     if not reading.engine.CktElement.Enabled() and ratio != 1.0:  # a mark that its taps may be set

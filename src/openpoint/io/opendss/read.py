@@ -94,7 +94,8 @@ def _places(script: Script) -> tuple[dict[str, tuple[float, float]], list[Proble
             remedy = "Put it there to have pictures in place"
             notes.append(doubt(statement.file.name, statement.line, "", message, remedy))
             continue
-        for line in decode(path.read_bytes(), path.name).split("\n"):
+        text = path.read_bytes()  # of a circuit without coordinates OpenDSS saves an empty file
+        for line in decode(text, path.name).split("\n") if text.strip() else ():
             cells = [cell.strip("\"'") for cell in _CELLS.findall(line)]
             try:
                 first, second = float(cells[1]), float(cells[2])
