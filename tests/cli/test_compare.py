@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
+import jsonschema
 import polars as pl
 import pytest
 
 import openpoint
 from openpoint import OptionError, Termination
 from openpoint.options import declared, default_of
-from openpoint.studies.catalog import STUDIES
+from openpoint.studies.catalog import STUDIES, published
 from openpoint.studies.compare.options import CompareOptions
 from openpoint.studies.compare.report import label
 from tests.builders.pages import Page, render
+from tests.builders.partitions import five
 from tests.cli.desk import Command
 
 CASES = {"free": {}, "four": {"max_changes": 4}, "locked": {"locked_open": ["33"]}}
@@ -153,6 +156,45 @@ def test_every_study_of_one_grid_may_be_asked(study: str) -> None:
             CompareOptions(study, case=["a:", "b:"])
     else:
         assert set(CompareOptions(study, case=["a:", "b:"]).questions()) == {"a", "b"}
+
+
+FUTURES = "future,bus,p_kw,q_kvar,probability\nlow,A,100,40,0.5\nhigh,C,900,300,0.5\n"
+PERIODS = "period,price_usd_per_kwh,load_share\nnight,0.06,0.4\nevening,0.18,1\n"
+ASKED = {
+    "reconfigure": "--max-changes {0,2}",
+    "reconfigure-futures": "--futures {} --risk {{expected,worst}}",
+    "reconfigure-year": "--year {} --max-changes {{0,2}}",
+    "dispatch": "--minimize {losses,balance} --method enumeration",
+    "dispatch-day": "--day {} --topology {{fixed,once}}",
+    "partition": "--uncertainty {0,0.1}",
+    "harden": "--any-lines 1 --max-lines {0,1} --max-generators 0",
+    "secure": "--switchings {1,2}",
+}
+
+
+@pytest.mark.parametrize("study", ASKED)
+def test_cases_of_a_study_are_answered_on_the_command_line_and_in_python(
+    study: str, command: Command, ring: Path, tmp_path: Path
+) -> None:
+    year = "hours,a,b,c\n8760,1,0.5,0.2\n"
+    contents = {"reconfigure-futures": FUTURES, "reconfigure-year": year, "dispatch-day": PERIODS}
+    table = tmp_path / "table.csv"
+    table.write_text(contents.get(study, ""), encoding="utf-8")
+    grid = ring
+    if study == "partition":
+        openpoint.write(five().grid(), grid := tmp_path / "five")
+    case = "{}: " + (ASKED[study].format(table) if study in contents else ASKED[study])
+    out = tmp_path / "out"
+    done = command("compare", grid, study, "--case", case, "--json", out / "r.json", "--report", out / "r.html")
+    assert done.code in (0, 1), done.err
+    document = json.loads((out / "r.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, published("compare"))
+    found = openpoint.compare(grid, study, case=[case])
+    assert [each["case"] for each in document["cases"]] == list(found.results)
+    there = {(row["case"], row["figure"]): row["value"] for row in document["figures"]}
+    for name, figure, value, _ in found.figures.iter_rows():
+        if value is not None and "seconds" not in figure:
+            assert there[name, figure] == pytest.approx(value, rel=1e-6)
 
 
 def test_units_stand_behind_the_names_of_figures() -> None:
