@@ -32,7 +32,7 @@ from openpoint.search.kernel.bookkeeping import Anchors
 OPEN, FORTH, BACK = 1, 2, 4
 """States of a path, as bits: open at one of its branches; closed, with power from u to v; from v to u."""
 ANY = OPEN | FORTH | BACK
-OF_NODE = ("mask", "y", "mu", "known_p", "known_q", "known_w")
+OF_NODE = ("mask", "y", "mu", "known_w")
 """What each node has of `PathWork`."""
 
 
@@ -83,8 +83,9 @@ class PathWork(Table):
             their losses. inner: (K) nominal active load within a path, less the prices of its branches.
         u_p, u_q, v_p, v_q: (B) least power drawn from u and v where the path is open at a branch, at any node.
         end_p, end_q: (2K) least power that arrives where the path is closed, forth (2k) and back (2k + 1).
-        known_p, known_q: (2K) what the cutoff says of these at the node and below; first_p, first_q: and at all nodes.
-        known_w, first_w: (J) the same of upper bounds of the squared voltages of junctions.
+        known_p, known_q: (2K) least of these that are known beforehand, of parts; else 0.
+        known_w, first_w: (J) upper bounds of the squared voltages of junctions that the cutoff implies at the node and
+            below, and at all nodes.
         send: (2K, 8) power sent then, as coefficients: p = f + s0 + s1 (f² + g²) + s2 f + s3 g with f, g the power that
             arrives, and q = g + s4 + s5 (f² + g²) + s6 f + s7 g.
         about_p, about_q: (2K) flow about which these are best; first_about_p, first_about_q: that of the first node.
@@ -138,8 +139,6 @@ class PathWork(Table):
     end_q: Floats
     known_p: Floats
     known_q: Floats
-    first_p: Floats
-    first_q: Floats
     known_w: Floats
     first_w: Floats
     send: Floats
@@ -227,7 +226,7 @@ def path_work_for(paths: Paths, buses: int) -> PathWork:
     arrays |= {name: np.zeros(2 * k) for name in ("square", "sent_p", "sent_q", "kept_p", "kept_q")}
     arrays |= {"arrive": np.zeros((2 * k, 3)), "order": np.zeros(k, dtype=np.int32)}
     arrays["priced"] = np.zeros(1, dtype=np.int64)
-    by_state = [f"{name}_{part}" for name in ("known", "first", "about", "first_about") for part in "pq"]
+    by_state = [f"{name}_{part}" for name in ("known", "about", "first_about") for part in "pq"]
     arrays |= {name: np.zeros(2 * k) for name in (*by_arc, *by_state)}
     arrays |= {name: np.zeros(j) for name in ("residual_p", "residual_q", "step_p", "step_q", "p_best", "q_best")}
     arrays |= {name: np.full(j, np.inf) for name in ("known_w", "first_w")}
@@ -253,15 +252,12 @@ class PathPool(Table):
     """What rows of a pool have in addition.
 
     Attributes:
-        mask: (C, K). y, mu: (C, J + 1) multipliers of paths, nan = none yet. known_p, known_q: (C, 2K), and known_w:
-            (C, J), rounded so that they stay bounds.
+        mask: (C, K). y, mu: (C, J + 1) multipliers of paths, nan = none yet. known_w: (C, J), rounded upwards.
     """
 
     mask: States
     y: Singles
     mu: Singles
-    known_p: Singles
-    known_q: Singles
     known_w: Singles
 
 

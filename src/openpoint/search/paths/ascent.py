@@ -11,14 +11,6 @@ forced. Where this is an arc, its reduced cost is added to the bound; where it i
 arborescence uses, the arborescence is found again without both of its arcs. Opening another branch of the path costs
 the difference of both costs more. What reaches the cutoff so cannot be in a state below it.
 
-**Flow ranges.** With an arc forced, the Lagrangian is still a sum over paths, and the cost of the arc is quadratic in
-the power f, g that arrives: a flow other than that of least cost adds at least `square` times its squared distance to
-the bound. So in all states below the cutoff in which the path has this direction,
-
-    square ((f − f*)² + (g − g*)²) <= cutoff − forced
-
-which gives lower bounds of f and g. Greater least flows give lower voltages, and these a higher bound.
-
 How high junctions can be in the states below the cutoff, by the routes on which they may be fed.
 
 With costs reduced by what the junctions pay in the arborescence (`openpoint.search.paths.bound`), no path has a
@@ -32,8 +24,7 @@ and `drop` that of the least flow. So the drop on all of the route is at least
 
     max over θ >= 0 of  Σ min over f, g of (drop + 2 R (f − least f) + 2 X (g − least g) + θ cost)  −  θ slack
 
-For one θ the least sum over all routes to a junction is the length of a shortest way. All paths of a route share the
-slack, where the least flow of a path by itself (`openpoint.search.paths.ascent.tighten`) may take all of it.
+For one θ the least sum over all routes to a junction is the length of a shortest way.
 
 The bound of a node by its paths, and what it implies for branches and paths.
 
@@ -72,8 +63,6 @@ IN_VAIN = 3
 """Steps in a row that do not raise the bound after which steps are half as long and start again from the best."""
 SHORTEST = 1e-3
 """Factor of the step at which the ascent ends."""
-RISE = 1.05
-"""Factor by which a least flow has to rise to count as changed."""
 MEMORY = 0.85
 """Weight of earlier choices in `share`, against the last one."""
 
@@ -189,27 +178,6 @@ def force(paths: Paths, work: PathWork, value: float) -> None:
             forced[k, 0] = max(value, total + arborescence(paths, work))
             work.cost[2 * k] = one
             work.cost[2 * k + 1] = two
-
-
-@inlined
-def tighten(paths: Paths, work: PathWork, cutoff: float, margin: float) -> bool:
-    """Raise the least flows of arcs by `force`, in `work.known_p`, `work.known_q`; returns whether any rose by much."""
-    changed = False
-    for d in range(len(work.end_p)):
-        k, bit = d // 2, BACK if d % 2 else FORTH
-        if work.mask[k] & bit == 0:
-            continue
-        forced = work.forced[k, 2 if d % 2 else 1]
-        slack = cutoff - (forced - margin * abs(forced))
-        square = work.square[d]
-        if slack <= 0.0 or square <= 0.0:
-            continue
-        most = np.sqrt(slack / square)
-        p, q = work.flow_p[d] - most, work.flow_q[d] - most
-        changed |= p > work.end_p[d] * RISE or q > work.end_q[d] * RISE
-        work.known_p[d] = max(work.known_p[d], p)
-        work.known_q[d] = max(work.known_q[d], q)
-    return changed
 
 
 @inlined
@@ -346,7 +314,7 @@ def bound_by_paths(
     """Raise the bound of the node by its paths, and fix what it can; returns DONE, FIXED, TIGHTER or NOTHING.
 
     First about the flows of the first node, then about those found, then with prices of voltages on decided paths; only
-    where it is `deep` about those found, with ranges of flows and routes.
+    where it is `deep` about those found, with routes.
     """
     cutoff, huge = counts.cutoff[0], HUGE * counts.cutoff[0]
     goal = cutoff * (1.0 + 2.0 * MARGIN)
@@ -376,7 +344,6 @@ def bound_by_paths(
         force(paths, of_paths, value)
         fixed |= fix(model, paths, of_paths, work.status, cutoff, MARGIN)
         if turn == 1:
-            tighter |= tighten(paths, of_paths, cutoff, MARGIN)
             tighter |= lower_voltages(paths, of_paths, value, cutoff - safe(value))
     of_paths.both[0] = best
     if best == -np.inf:

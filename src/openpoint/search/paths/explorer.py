@@ -123,7 +123,7 @@ class RootParts:
         of, work = path_work_for(self.paths, len(self.model.p)), work_for(self.model)
         for name, values in first.items():
             getattr(of, name)[:] = values
-        of.known_p[:], of.known_q[:], of.known_w[:] = of.first_p, of.first_q, of.first_w
+        of.known_w[:] = of.first_w
         of.about_p[:], of.about_q[:] = of.first_about_p, of.first_about_q
         of.mask[:], work.status[:] = self.mask, self.status
         of.y[:], of.mu[:] = y, mu
@@ -138,7 +138,7 @@ ANEW_AFTER, WAITING = 1500, 8
 many waits: then it is about to end."""
 
 FROM_FIRST = (
-    *("first_y", "first_mu", "first_p", "first_q", "first_w", "first_about_p", "first_about_q"),
+    *("first_y", "first_mu", "first_w", "first_about_p", "first_about_q"),
     *("highest", "load_p", "load_q", "nominal", "inner"),
     *("u_p", "u_q", "v_p", "v_q"),
 )
@@ -151,7 +151,7 @@ EVERY = 7
 """All states of a path, as bits."""
 AS_AT_FIRST = (
     *(("y", "first_y"), ("mu", "first_mu")),
-    *(("known_p", "first_p"), ("known_q", "first_q"), ("known_w", "first_w")),
+    ("known_w", "first_w"),
 )
 """What a search that begins anew has, and where the first node left it."""
 

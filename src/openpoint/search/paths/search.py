@@ -121,8 +121,6 @@ def process(model: Model, paths: Paths, of_paths: PathWork, work: Work, counts: 
     if first:
         copy_values(of_paths.y, of_paths.first_y)
         copy_values(of_paths.mu, of_paths.first_mu)
-        copy_values(of_paths.known_p, of_paths.first_p)
-        copy_values(of_paths.known_q, of_paths.first_q)
         copy_values(of_paths.known_w, of_paths.first_w)
         copy_values(of_paths.about_p, of_paths.first_about_p)
         copy_values(of_paths.about_q, of_paths.first_about_q)
@@ -153,9 +151,6 @@ def store(of_paths: PathWork, pool: PathPool, row: int) -> None:
     store_row(of_paths.mask, pool.mask, row)
     store_row(of_paths.y, pool.y, row)
     store_row(of_paths.mu, pool.mu, row)
-    for d in range(len(of_paths.known_p)):
-        pool.known_p[row, d] = of_paths.known_p[d] * (1.0 - ROUNDING)
-        pool.known_q[row, d] = of_paths.known_q[d] * (1.0 - ROUNDING)
     for j in range(len(of_paths.known_w)):
         pool.known_w[row, j] = of_paths.known_w[j] * (1.0 + ROUNDING)
 
@@ -166,8 +161,6 @@ def load(of_paths: PathWork, pool: PathPool, row: int) -> None:
     load_row(pool.mask, row, of_paths.mask)
     load_row(pool.y, row, of_paths.y)
     load_row(pool.mu, row, of_paths.mu)
-    load_row(pool.known_p, row, of_paths.known_p)
-    load_row(pool.known_q, row, of_paths.known_q)
     load_row(pool.known_w, row, of_paths.known_w)
 
 
