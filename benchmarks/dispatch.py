@@ -31,7 +31,7 @@ from openpoint.network.operating_cost import least_loss, no_supply_limits
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from tests.builders.device_cases import CASES, device_case
 
 from . import tables, timing

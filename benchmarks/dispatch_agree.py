@@ -32,7 +32,7 @@ from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.verify import CertificateError
 from openpoint.verify.data import Objective
 from tests.builders.certificates import verify_network

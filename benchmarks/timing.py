@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from openpoint.twostage.methods import extensive, master
+from openpoint.twostage.methods import master
+from openpoint.twostage.methods import solving as extensive
 from openpoint.twostage.recourse import evaluation as subproblem
 
 COMPILING = (master, subproblem, extensive)

@@ -29,7 +29,7 @@ from openpoint.scenarios.futures import write_futures
 from openpoint.scenarios.growth import grow
 from openpoint.scenarios.storms import storms
 from openpoint.search.checkpoint import Checkpoint
-from openpoint.studies.reconfigure.fleet import task
+from openpoint.studies.reconfigure.fleet import study as task
 from openpoint.studies.reconfigure.fleet.result import FleetRow
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and rights of POSIX")

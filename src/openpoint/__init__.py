@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from openpoint.twostage.log import Termination as Termination
     from openpoint.twostage.methods.decomposition import Benders as Benders
     from openpoint.twostage.methods.decomposition import ColumnAndConstraint as ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm as ExtensiveForm
+    from openpoint.twostage.methods.solving import ExtensiveForm as ExtensiveForm
     from openpoint.twostage.risk import CVaR as CVaR
     from openpoint.twostage.risk import Expectation as Expectation
     from openpoint.twostage.risk import Regret as Regret
@@ -141,7 +141,7 @@ _HOMES = {
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
     "openpoint.twostage.methods.decomposition": ("Benders", "ColumnAndConstraint"),
-    "openpoint.twostage.methods.extensive": ("ExtensiveForm",),
+    "openpoint.twostage.methods.solving": ("ExtensiveForm",),
     "openpoint.twostage.risk": ("CVaR", "Expectation", "Regret", "WorstCase"),
     "openpoint.twostage.workers.executors": ("Cluster", "GivenExecutor", "Processes"),
 }

@@ -26,7 +26,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.twostage.ambiguity import ProbabilitySet, tail_of
 from openpoint.twostage.deadline import Deadline
 from openpoint.verify import CertificateError, Verified
-from openpoint.verify.measure import Between, Measure
+from openpoint.verify.asked import Between, Measure
 from openpoint.verify.year import Futures
 from tests.builders.certificates import (
     Content,

@@ -242,7 +242,7 @@ def _made(name: str, how: str) -> Any:
     """
     from openpoint.search.methods import Enumeration, TopologySearch
     from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm
+    from openpoint.twostage.methods.solving import ExtensiveForm
 
     if name == "extensive":
         return ExtensiveForm(solver=how)

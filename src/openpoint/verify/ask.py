@@ -25,9 +25,8 @@ from openpoint.network import build_network
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.devices import DeviceKind
 from openpoint.network.limits import Limits
-from openpoint.verify.asked import OPTION, Asked
+from openpoint.verify.asked import OPTION, Asked, Between, FuturesTable, ambiguity_text, risk_text
 from openpoint.verify.lines import read_words
-from openpoint.verify.measure import Between, FuturesTable, ambiguity_text, risk_text
 from openpoint.verify.proof import check, opened
 from openpoint.verify.question import Question, question_of
 from openpoint.verify.schema import CertificateError

@@ -22,9 +22,8 @@ from openpoint.network.devices import DeviceKind, Devices, build_devices, build_
 from openpoint.network.freedom import free_kinds, freed, locks, without_idle
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.network.stations import open_held_meshes
-from openpoint.verify.asked import Asked
+from openpoint.verify.asked import Asked, FuturesTable, measure_of, risk_of
 from openpoint.verify.data import LEAST_POWER, Objective, least_losses
-from openpoint.verify.measure import FuturesTable, measure_of, risk_of
 from openpoint.verify.year import Futures, Steps, YearLike
 
 TOLERANCE = 1e-6

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from openpoint.network.criteria import CRITERIA
 from openpoint.network.limits import Limits
-from openpoint.verify.asked import Asked
-from openpoint.verify.measure import ambiguity_of, risk_of
+from openpoint.verify.asked import Asked, ambiguity_of, risk_of
 from openpoint.verify.question import Question
 
 KINDS = {

@@ -53,6 +53,7 @@ import numpy.typing as npt
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.errors import OptionError
 from openpoint.network import Network
+from openpoint.verify.asked import Between, Measure
 from openpoint.verify.bound import Exact
 from openpoint.verify.caps import Order, caps, flows
 from openpoint.verify.data import Data
@@ -60,7 +61,6 @@ from openpoint.verify.devices import Places
 from openpoint.verify.fixed_point import FixedPoint, Multipliers, fixed_point
 from openpoint.verify.graph import Graph
 from openpoint.verify.lines import Head
-from openpoint.verify.measure import Between, Measure
 
 DIGITS = 96
 """Binary digits of the bounds that are kept."""

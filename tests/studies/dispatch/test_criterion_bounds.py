@@ -13,7 +13,7 @@ from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.model.evaluation import CriterionBound, bounded
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from tests.builders.contract import check_program
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.studies.dispatch.test_model_program import FIXED, program_of, radial

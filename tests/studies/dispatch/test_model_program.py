@@ -15,7 +15,7 @@ from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.evaluation import Subproblem
 from tests.builders.contract import check_program

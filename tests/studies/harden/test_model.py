@@ -28,7 +28,7 @@ from openpoint.solvers.base import Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.model import Backup, HardenProgram
 from openpoint.studies.harden.trees import Feeder, feeder_of, flow, lifted, shed_on, spanned, violation, walk
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Scenarios

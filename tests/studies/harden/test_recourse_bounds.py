@@ -18,7 +18,7 @@ from openpoint.studies.harden.model import BudgetRounding, HardenProgram
 from openpoint.studies.harden.recourse_bounds import RestorationBounds
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.twostage.program import RecourseBounds, objective_of
 from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.evaluation import Evaluation, RecourseSolver

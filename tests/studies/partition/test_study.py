@@ -32,7 +32,7 @@ from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.studies.partition.study import partition
 from openpoint.twostage.log import Iteration, Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.twostage.program import Goal
 from openpoint.twostage.recourse.compile import compile_model, template_of
 from openpoint.twostage.uncertainty import Box, Budget

@@ -14,8 +14,7 @@ from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.methods.solving import StoppedError, wait_and_see_bounds
+from openpoint.twostage.methods.solving import ExtensiveForm, StoppedError, wait_and_see_bounds
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed

@@ -10,7 +10,7 @@ from openpoint.studies.dispatch.question import Found, Question
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Progress
 from openpoint.twostage.methods.decomposition import Benders
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 
 Method = TopologySearch | Benders | ExtensiveForm | Enumeration
 

@@ -47,8 +47,7 @@ from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.studies.harden.result import DISASTERS, ITERATIONS, HardenResult
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination, relative_gap
-from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.methods.solving import Solve, StoppedError, wait_and_see
+from openpoint.twostage.methods.solving import ExtensiveForm, Solve, StoppedError, wait_and_see
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import Expectation, probability_set
 from openpoint.twostage.uncertainty import AmbiguousScenarios, Box, Budget, Certain, Scenarios, listed

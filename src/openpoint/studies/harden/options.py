@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openpoint.studies.harden.model import Backup
     from openpoint.twostage.ambiguity import Ambiguity
     from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm
+    from openpoint.twostage.methods.solving import ExtensiveForm
 
     Method = ColumnAndConstraint | ExtensiveForm | Benders
 

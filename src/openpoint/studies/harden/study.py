@@ -20,8 +20,7 @@ from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import CUT_SHORT, PROVEN_GAP, Outcome, Progress
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
-from openpoint.twostage.methods.solving import as_finite
+from openpoint.twostage.methods.solving import ExtensiveForm, as_finite
 from openpoint.twostage.risk import probability_set
 from openpoint.twostage.uncertainty import Box, Budget
 

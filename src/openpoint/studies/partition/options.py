@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openpoint.scenarios.horizon import HorizonLike
     from openpoint.studies.partition.bounds import LoadBounds
     from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-    from openpoint.twostage.methods.extensive import ExtensiveForm
+    from openpoint.twostage.methods.solving import ExtensiveForm
 
     Method = ColumnAndConstraint | ExtensiveForm | Benders
 

@@ -41,7 +41,7 @@ from openpoint.studies.partition.options import (
 from openpoint.studies.partition.timeline import Timeline
 from openpoint.twostage.log import PROVEN_GAP
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from openpoint.twostage.uncertainty import Box, Budget, Certain, Uncertainty
 
 Method = ColumnAndConstraint | ExtensiveForm | Benders

@@ -15,7 +15,7 @@ from openpoint.twostage.uncertainty import Certain
 
 if TYPE_CHECKING:
     from openpoint.twostage.methods.decomposition import Benders
-    from openpoint.twostage.methods.extensive import ExtensiveForm
+    from openpoint.twostage.methods.solving import ExtensiveForm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,32 @@
-"""Solve a program by a method: checks, wait-and-see values, the evaluator, and the least violation at the end."""
+"""Solve a program by a method: checks, wait-and-see values, the evaluator, and the least violation at the end.
+
+The extensive form: both stages in one mixed-integer cone program, given to one solver. A reference for tests.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
+from openpoint.solvers.base import HIGHS, SCIP, Answer, StandardForm, Status, require, way_out
+from openpoint.solvers.catalog import SOLVERS, choose
+from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
+from openpoint.solvers.scip import solve_scip
 from openpoint.twostage.deadline import Deadline, deadline_of
-from openpoint.twostage.log import CUT_SHORT, Iteration, Outcome, Progress, Termination
+from openpoint.twostage.log import CUT_SHORT, PROVEN_GAP, Iteration, Outcome, Progress, Termination, check_stops
+from openpoint.twostage.methods.master import RecourseCopy, embed_recourse
 from openpoint.twostage.methods.run import Learning, Run, Settings
-from openpoint.twostage.program import AnyProgram, objective_of
+from openpoint.twostage.program import EXACT, AnyProgram, ExactEvaluation, Goal, Objective, no_good, objective_of, parts
+from openpoint.twostage.recourse.compile import compile_model
 from openpoint.twostage.recourse.evaluation import FiniteSetEvaluator, RecourseEvaluator, RecourseSolver
 from openpoint.twostage.recourse.mixed import MixedIntegerEvaluator
 from openpoint.twostage.risk import Expectation, Regret, check_risk
@@ -234,3 +244,235 @@ def _has_integers(program: AnyProgram) -> bool:
 
 def _silent(_: Iteration) -> None:
     """Ignore the progress."""
+
+
+GROWTH = 1.1
+"""Exponent by which the time to compile a model grows with the number of copies in it, measured with up to 64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtensiveForm:
+    """The extensive form: all realisations in one mixed-integer cone program. For checks of another method.
+
+    Over a polyhedral set it contains every vertex, which is exact where the recourse has no integers. Where the exact
+    evaluation of the optimum is above the model's value, a no-good cut is added and the model is solved again.
+
+    Attributes:
+        solver: `scip` takes every program, `highs` those without cones, `gurobi` and `mosek` what their licence allows.
+        gap: relative gap at which to stop.
+        time_limit_s: seconds after which to stop; None = none.
+    """
+
+    solver: str = "scip"
+    gap: float = 1e-4
+    time_limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
+        capabilities = SOLVERS[self.solver].capabilities
+        require(capabilities, cones=False, integers=True, way_out=way_out(cones=True, integers=True))
+        check_stops(self.gap, self.time_limit_s)
+
+    def __str__(self) -> str:
+        return f"ExtensiveForm(solver={self.solver}, gap={self.gap:g})"
+
+    def solve(
+        self,
+        program: AnyProgram,
+        progress: Progress | None = None,
+        deadline: Deadline | None = None,
+    ) -> Outcome:
+        """Solve a program; where nothing keeps the limits, find the least violation.
+
+        A deadline takes the place of the time limit.
+
+        Raises:
+            OptionError: the solver cannot take the program, there are too many vertices, or limits need not be kept
+                in all realisations.
+        """
+        check_risk(program.uncertainty, program.risk)
+        if program.limits_share < 1.0:
+            raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
+        program = as_finite(program)
+        finer = replace(self, gap=WAIT_AND_SEE_GAP * self.gap)
+        with deadline_of(self.time_limit_s, deadline) as until:
+            try:
+                wait_and_see = wait_and_see_bounds(program, lambda single, part: finer.solve(single, None, part), until)
+            except StoppedError:
+                return nothing_yet(until)
+            objective = objective_of(program, wait_and_see=wait_and_see)
+            outcome = self._solve(program, objective, progress, until)
+            if outcome.termination is not Termination.INFEASIBLE or until.over():
+                return outcome
+            least = self._solve(program, objective_of(program, violation=True), None, until)
+        return replace(outcome, state=least.state, least_violation=least.decision)
+
+    def _solve(
+        self,
+        program: AnyProgram,
+        objective: Objective,
+        progress: Progress | None,
+        deadline: Deadline,
+    ) -> Outcome:
+        began, violation = deadline.passed(), objective.goal is Goal.VIOLATION
+        if not self._fits(program, objective.count, deadline):
+            line = Iteration(1, deadline.passed() - began, -math.inf, math.inf, math.inf, "too large for the time left")
+            if progress is not None:
+                progress(line)
+            return replace(nothing_yet(deadline), log=(line,), seconds=line.seconds)
+        model = _MonolithicModel(program, objective, self.solver)
+        lower, log = -math.inf, list[Iteration]()
+        best: _Solution | None = None
+        while True:
+            answer = model.solve(0.5 * self.gap, max(deadline.left(), 0.1), deadline)
+            if answer.status is Status.INFEASIBLE and best is not None:
+                lower = best.value
+            elif math.isfinite(answer.bound):
+                lower = max(lower, answer.bound if best is None else min(answer.bound, best.value))
+            word, exact = "nothing found", False
+            value = math.inf
+            if answer.x is not None:
+                found = model.found(answer)
+                cost = 0.0 if violation else program.first_stage_cost(found.decision)
+                value, exact = found.value, found.exact or found.final
+                if value < (math.inf if best is None else best.value):
+                    best = found
+                word = "one piece"
+                if found.final and found.lower_bound > found.recourse_bound + EXACT * max(
+                    1.0, abs(found.recourse_bound)
+                ):
+                    model.forbid(found.decision, found.lower_bound - cost)
+                    word += " + no-good"
+            upper = math.inf if best is None else best.value
+            log.append(Iteration(len(log) + 1, deadline.passed() - began, min(lower, upper), upper, value, word))
+            if progress is not None:
+                progress(log[-1])
+            if (reason := self._why(answer, log[-1], deadline, again="no-good" in word, exact=exact)) is not None:
+                break
+        return Outcome(
+            reason,
+            None if best is None else best.decision,
+            None if best is None else best.state,
+            min(lower, upper),
+            upper,
+            tuple(log),
+            deadline.passed() - began,
+            values=None if best is None else best.values,
+        )
+
+    def _fits(self, program: AnyProgram, count: int, deadline: Deadline) -> bool:
+        """Whether the model can be compiled in the time left, estimated by the time that one copy takes.
+
+        Compilation cannot be interrupted.
+        """
+        if deadline.over():
+            return False
+        if math.isinf(deadline.left()) or count == 1 or isinstance(program.uncertainty, Box | Budget | Certain):
+            return True
+        began = deadline.passed()
+        wait_and_see = program.with_uncertainty(Certain(program.uncertainty.values[0]), Expectation())
+        _MonolithicModel(wait_and_see, objective_of(wait_and_see), self.solver)
+        return bool((deadline.passed() - began) * float(count) ** GROWTH <= deadline.left())
+
+    def _why(
+        self, answer: Answer, last: Iteration, deadline: Deadline, *, again: bool, exact: bool
+    ) -> Termination | None:
+        if last.gap <= self.gap:
+            return Termination.OPTIMAL if last.gap <= PROVEN_GAP else Termination.GAP
+        if answer.status is Status.INFEASIBLE:
+            return Termination.INFEASIBLE
+        if deadline.interrupted() or answer.status is Status.LIMIT:
+            return deadline.why if deadline.over() or math.isfinite(deadline.left()) else Termination.INTERRUPTED
+        if answer.status is not Status.OPTIMAL:
+            raise OpenpointError(f"{self.solver} failed on the one-piece program; use the method Benders")
+        if again:
+            return None
+        return Termination.ACCURACY if exact else Termination.RELAXATION
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A solution: objective by the exact evaluation, by the model, and as a lower bound at this decision; costs and
+    state."""
+
+    decision: Floats
+    value: float
+    recourse_bound: float
+    lower_bound: float
+    values: Floats
+    state: object
+    final: bool
+    exact: bool
+
+
+class _MonolithicModel:
+    """Both stages compiled as one model; θ are the costs of the recourses."""
+
+    def __init__(self, program: AnyProgram, objective: Objective, solver: str) -> None:
+        self._program, self._objective = program, objective
+        first = program.first_stage(with_recourse=True)
+        theta, risk = cp.Variable(objective.count, name="theta"), cp.Variable(name="risk")
+        rho, constraints = objective.probabilities.block(theta - objective.wait_and_see_upper)
+        eye = np.eye(objective.count)
+        copies = [RecourseCopy(eye[k], u, math.inf) for k, u in enumerate(objective.realisations)]
+        embedded = [embed_recourse(program, first, theta[k], copy, objective.goal) for k, copy in enumerate(copies)]
+        constraints += [*first.constraints, *(each for h in embedded for each in h.constraints)]
+        cones = [cone for h in embedded for cone in h.stage.cones]
+        # SCIP is given its cones as they are, in products of columns: written as norms they break its linear programs.
+        constraints += [] if solver == SCIP.name else [cone.constraint() for cone in cones]
+        constraints += [theta >= objective.floor, risk >= rho, risk >= objective.risk_lower_bound]
+        violation = objective.goal is Goal.VIOLATION
+        integers = (*first.integers, *(v for h in embedded for v in h.stage.integers))
+        form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
+        self._form, self._binary = form, first.binary
+        self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
+        self._solver, self._solve = solver, choose(solver, form)
+        dispatch = [program.dispatch(h.recourse) for h in embedded]
+        self._dispatch = [form.of(each) for each in dispatch if each is not None]
+        self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
+
+    def solve(self, gap: float, seconds: float, deadline: Deadline) -> Answer:
+        """Solve with the no-good cuts so far; HiGHS asks the deadline, other solvers react to Ctrl-C themselves."""
+        if self._rotated:
+            limit = None if math.isinf(seconds) else seconds
+            of_processor = deadline.of_processor
+            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit, of_processor=of_processor)
+        if self._solver == HIGHS.name:
+            return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=deadline.over)
+        return self._solve(self._form, gap=gap, seconds=seconds)
+
+    def found(self, answer: Answer) -> _Solution:
+        """The exact evaluation of a solution."""
+        assert answer.x is not None
+        objective, violation = self._objective, self._objective.goal is Goal.VIOLATION
+        decision = answer.x[self._columns]
+        decision = np.round(decision) if self._binary else decision
+        dispatch = [answer.x[columns] for columns in self._dispatch] or None
+        verdict = self._program.evaluate(decision, objective.realisations, dispatch)
+        theta, cost = answer.x[self._theta], 0.0 if violation else self._program.first_stage_cost(decision)
+        known = objective.bound(cost, theta)
+        exact = verdict is None
+        if verdict is None:
+            verdict = ExactEvaluation(theta, theta if violation else np.zeros(len(theta)), None, False)
+        evaluated = verdict
+        if violation:
+            evaluated = ExactEvaluation(verdict.violations, np.zeros(len(theta)), verdict.state, verdict.final)
+        value = objective.value(cost, evaluated)
+        settled = objective.bound(cost, evaluated.values) if np.isfinite(value) else math.inf
+        return _Solution(decision, value, known, settled, evaluated.values, verdict.state, verdict.final, exact)
+
+    def forbid(self, decision: Floats, cost: float) -> None:
+        """Add a no-good cut of a decision as one more inequality."""
+        floor, distance = self._objective.risk_lower_bound, self._program.distance_min
+        slope, on_risk, upper = no_good(decision, cost, floor=floor, distance_min=distance)
+        row = np.zeros(len(self._form.c))
+        row[self._columns], row[self._risk] = slope, on_risk
+        form: StandardForm = self._form
+        linear = form.n_zero + form.n_nonneg
+        self._form = replace(
+            form,
+            a=sp.csc_array(sp.vstack([form.a[:linear], sp.csr_array(row[None, :]), form.a[linear:]])),
+            b=np.concatenate([form.b[:linear], [upper], form.b[linear:]]),
+            n_nonneg=form.n_nonneg + 1,
+        )

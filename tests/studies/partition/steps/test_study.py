@@ -18,7 +18,7 @@ from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
-from openpoint.twostage.methods.extensive import ExtensiveForm
+from openpoint.twostage.methods.solving import ExtensiveForm
 from tests.builders.clock import held
 from tests.builders.partition_days import SIX, Day, best_day, planned, random_day
 from tests.builders.partitions import Feeder, Store

@@ -21,8 +21,16 @@ from openpoint import Grid, InputError, OptionError, atomic
 from openpoint.errors import NotWrittenError
 from openpoint.studies.reconfigure.fleet.options import ReconfigureFleetOptions
 from openpoint.studies.reconfigure.fleet.result import FleetResult, FleetRow
-from openpoint.studies.reconfigure.fleet.study import PreparedFleet, prepare
-from openpoint.studies.reconfigure.fleet.task import RECORD, REPORT, RESULT, FleetTask, Source, find_sources
+from openpoint.studies.reconfigure.fleet.study import (
+    RECORD,
+    REPORT,
+    RESULT,
+    FleetTask,
+    PreparedFleet,
+    Source,
+    find_sources,
+    prepare,
+)
 from openpoint.twostage.workers import executors as apart
 from tests.cli.desk import tables
 

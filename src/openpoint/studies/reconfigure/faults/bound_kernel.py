@@ -1,8 +1,8 @@
-"""Compiled: the bounds of `openpoint.studies.reconfigure.faults.partial`.
+"""Compiled: the bounds of `openpoint.studies.reconfigure.faults.arrays`.
 
 Compiled: the regions of a partial state and the bound of the interruptions within each.
 
-See `openpoint.studies.reconfigure.faults.partial` for the derivation.
+See `openpoint.studies.reconfigure.faults.arrays` for the derivation.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import numpy as np
 from openpoint.compiled.jit import inlined, lean
 from openpoint.powerflow.arrays import Wires
 from openpoint.search.kernel.arrays import CLOSED, OPEN, UNDECIDED
-from openpoint.studies.reconfigure.faults.arrays import FaultData
-from openpoint.studies.reconfigure.faults.partial import Least, PartialWork
+from openpoint.studies.reconfigure.faults.arrays import FaultData, Least, PartialWork
 
 SAFE = 1e-9
 """Relative margin for rounding."""

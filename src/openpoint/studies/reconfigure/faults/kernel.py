@@ -16,9 +16,8 @@ from openpoint.powerflow.arrays import Loads, Wires, Work
 from openpoint.powerflow.kernel import CONVERGED, collect, hold, load, rated_square, refer, spread, sweep
 from openpoint.search.exchange.descent import ACCURACY, SWEEPS, forget, place
 from openpoint.search.kernel.arrays import CLOSED, OPEN
-from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork
+from openpoint.studies.reconfigure.faults.arrays import FaultData, FaultWork, Least, PartialWork
 from openpoint.studies.reconfigure.faults.bound_kernel import attach_all, possible, top_branch, tripped_at
-from openpoint.studies.reconfigure.faults.partial import Least, PartialWork
 
 
 @inlined

@@ -1,14 +1,14 @@
 """Topology search with faults: least loss among the radial states whose faults do no more than they may.
 
 Branch and bound as `openpoint.search.topology`, with its bound of the loss, cuts a node also where the bounds of what
-faults do (`openpoint.studies.reconfigure.faults.partial`) say that no completion keeps their limits. A radial state
+faults do (`openpoint.studies.reconfigure.faults.arrays`) say that no completion keeps their limits. A radial state
 counts only once all of its faults are evaluated by exact power flow. States that are better than all known and break
 the limits of faults alone are tried one by one, so that the lower bound rises with them.
 
 Topology search for the least index of interruptions: SAIFI, SAIDI or energy not supplied.
 
 Best-first branch and bound on the states of branches, by the bound of the interruptions in all completions
-(`openpoint.studies.reconfigure.faults.partial`). The branch is decided whose two sides raise the bound most, by the
+(`openpoint.studies.reconfigure.faults.arrays`). The branch is decided whose two sides raise the bound most, by the
 product of both gains (Achterberg, Koch, Martin 2005). Radial states are evaluated exactly, their limits without a fault
 included. Where no limit binds and breakers stand at the feeders' heads alone, what is left open is mainly what faults
 leave without supply until the repair, of which the bound knows only what no completion restores: then many nodes have

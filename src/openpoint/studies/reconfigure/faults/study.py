@@ -292,7 +292,7 @@ def prepare(grid: Grid, options: ReconfigureSecureOptions) -> Prepared[SecuredRe
     A fault is *restorable* if one tie for each part that it cuts off feeds all load and customers that are not isolated
     with it, within the limits, by exact AC power flow (`openpoint.secure`). A branch and bound finds the state and
     proves it to a gap, 1e-4 unless another is asked for: by the bound of the loss, and by bounds of what faults do in
-    all completions of a partial state (`openpoint.studies.reconfigure.faults.partial`).
+    all completions of a partial state (`openpoint.studies.reconfigure.faults.arrays`).
 
     Raises:
         InputError: the grid has faults, or a name is unknown; faults of the reliability data; `"today"` where today's

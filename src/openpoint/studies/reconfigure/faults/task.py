@@ -15,10 +15,9 @@ from openpoint.network import Network
 from openpoint.powerflow.arrays import Wires, work_for
 from openpoint.powerflow.balanced import kernel_input
 from openpoint.search.exchange.ac_check import AcEvaluator
-from openpoint.studies.reconfigure.faults.arrays import FaultData, fault_work
+from openpoint.studies.reconfigure.faults.arrays import FaultData, Least, fault_work, least_for, partial_work
 from openpoint.studies.reconfigure.faults.bound_kernel import bound_faults
 from openpoint.studies.reconfigure.faults.kernel import evaluate_faults
-from openpoint.studies.reconfigure.faults.partial import Least, least_for, partial_work
 
 ENDLESS = 2**62
 
