@@ -317,9 +317,10 @@ def test_the_question_that_is_asked_is_exported_and_not_that_of_the_certificate(
 def test_a_certificate_of_a_set_of_loads_is_written_and_verified(command: Command, ring: Path) -> None:
     done = command("enclose", ring, "--for-every", "load=20%", "--certificate", "set.json")
     assert done.code == 0, done.err
-    done = command("verify", ring, "set.json")
+    done = command("verify", ring, "set.json", "--export", "problem.json")
     assert (done.code, done.err) == (0, "")
     assert "one power flow" in done.out
+    assert json.loads(Path("problem.json").read_text(encoding="utf-8"))["format"] == "openpoint set problem 1"
     done = command("verify", ring, "set.json", "--v-min", 0.95)
     assert done.code == 2
     assert "states its question in itself" in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 from collections.abc import Iterator
 from itertools import product
@@ -21,6 +22,7 @@ from openpoint import Grid, InputError, OptionError
 from openpoint.enclosure.claims import Claim, ProvedSet, write_claim
 from openpoint.enclosure.islands import islands_of
 from openpoint.enclosure.policy import Policy
+from openpoint.enclosure.problem import problem_text
 from openpoint.enclosure.verdict import Certifier
 from openpoint.network.limits import Limits
 from openpoint.verify import CertificateError
@@ -191,6 +193,75 @@ def test_no_mutant_of_a_plan_proves_what_is_false(plan: tuple[Grid, dict[str, An
     assert claim.plan is not None
     certifier = Certifier(islands_of(grid, claim.plan, claim.limits))
     again = certifier.judged(Policy(claim.outputs, claim.gain, from_plan=False))
+    assert again is not None
+    assert again.holds
+
+
+@pytest.fixture(scope="module")
+def reference() -> Any:
+    """The checker of docs/check_set.py, which imports nothing of ours."""
+    path = Path(__file__).parents[2] / "docs" / "check_set.py"
+    spec = importlib.util.spec_from_file_location("check_set", path)
+    assert spec is not None
+    assert spec.loader is not None
+    assert "openpoint" not in "".join(
+        line for line in path.read_text(encoding="utf-8").splitlines() if "import" in line
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("asked", [{"for_every": "load=50%"}, {"for_every": "load=20%", "budget": 4.5}])
+def test_exact_arithmetic_accepts_the_certificate_of_a_set(
+    reference: Any, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    grid, path = openpoint.read("baran33"), tmp_path / "set.json"
+    grid = grid.with_tables(buses=grid.buses.with_columns(v_min_pu=pl.lit(0.86)))
+    given = certified(grid, path, **asked)
+    problem = json.loads(problem_text(grid, openpoint.verify_set(grid, path).claim))
+    reference.check(problem, given)
+    with pytest.raises(reference.Refused, match="the radii do not prove"):
+        reference.check(problem, {**given, "radii": [0.99 * radius for radius in given["radii"]]})
+    lowest = max(openpoint.enclose(grid, **asked).buses["v_low_pu"].min(), 0.87)
+    for each in problem["parts"][0]["quantities"]:
+        each["low"] = lowest + 1e-3
+    with pytest.raises(reference.Refused, match="its limits are not proved"):
+        reference.check(problem, given)
+
+
+def test_exact_arithmetic_takes_loads_of_all_models_and_between_phases(reference: Any, tmp_path: Path) -> None:
+    grid, path = everywhere(openpoint.read("ieee13")), tmp_path / "set.json"
+    grid = grid.with_tables(buses=grid.buses.with_columns(v_min_pu=pl.lit(0.8), v_max_pu=pl.lit(1.2)))
+    given = certified(grid, path, for_every="load=5%")
+    problem = json.loads(problem_text(grid, openpoint.verify_set(grid, path).claim))
+    assert {port["degree"] for part in problem["parts"] for port in part["ports"]} == {0, 1, 2}
+    overloaded = [each for each in problem["parts"][0]["quantities"] if each["name"].startswith("current xfm1")]
+    for each in overloaded:
+        each["high"] *= 2.0
+    assert overloaded
+    reference.check(problem, given)
+    with pytest.raises(reference.Refused, match="the radii do not prove"):
+        reference.check(problem, {**given, "radii": [0.99 * radius for radius in given["radii"]]})
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=15, deadline=None)
+def test_exact_arithmetic_accepts_no_false_mutant_of_a_plan(
+    reference: Any, plan: tuple[Grid, dict[str, Any], Path], seed: int
+) -> None:
+    grid, given, path = plan
+    claim = proved(grid, given, path).claim
+    assert claim.plan is not None
+    problem = json.loads(problem_text(grid, claim))
+    numbers = {name: given[name] for name in ("u", "radii", "outputs", "gain")}
+    document = {**given, **mutated(numbers, list(leaves(numbers)), np.random.default_rng(seed))}
+    try:
+        reference.check(problem, document)
+    except (reference.Refused, KeyError, IndexError, TypeError, ValueError):
+        return
+    certifier = Certifier(islands_of(grid, claim.plan, claim.limits))
+    again = certifier.judged(Policy(np.array(document["outputs"]), np.array(document["gain"]), from_plan=False))
     assert again is not None
     assert again.holds
 

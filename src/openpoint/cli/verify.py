@@ -83,11 +83,12 @@ def verify(
     )
     futures = None if tables.futures is None else read_futures(tables.futures, grid)
     year = None if tables.year is None else read_year(tables.year, grid)
+    if is_claim(file):
+        plain = asked is None and json is None and not (futures or year)
+        return _verify_set(grid, file, console(to_stderr=False, quiet=quiet), written.export, plain=plain)
     if written.export is not None and not _export(written.export, grid, asked, futures, year):
         return NOT_WRITTEN
     out = console(to_stderr=json == STDOUT, quiet=quiet)
-    if is_claim(file):
-        return _verify_set(grid, file, out, plain=asked is None and json is None and not (futures or year))
     try:
         with out.status("checking …") as status:
             progress = partial(_show_progress, status)
@@ -115,7 +116,7 @@ def verify(
     return code
 
 
-def _verify_set(grid: Grid, file: Path, out: Console, *, plain: bool) -> int:
+def _verify_set(grid: Grid, file: Path, out: Console, export: Path | None, *, plain: bool) -> int:
     """Check the certificate of a set of loads."""
     if not plain:
         raise OptionError("the certificate of a set of loads states its question in itself; leave these options out")
@@ -126,6 +127,15 @@ def _verify_set(grid: Grid, file: Path, out: Console, *, plain: bool) -> int:
         return REFUSED
     out.print(safe(str(found)))
     show_notes(out, grid.figure_notes)
+    if export is None:
+        return 0
+    from openpoint.enclosure.problem import problem_text as set_problem_text
+
+    try:
+        write_document(export, set_problem_text(grid, found.claim))
+    except OSError as error:
+        not_written("--export", export, error)
+        return NOT_WRITTEN
     return 0
 
 

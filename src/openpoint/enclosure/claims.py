@@ -102,10 +102,11 @@ class ProvedSet:
         return "\n".join(lines)
 
 
-class _Stated:
+class Stated:
     """A claim as ports and linear parts of a grid."""
 
     def __init__(self, grid: Grid, claim: Claim) -> None:
+        self.claim = claim
         self.operated = operated = _operated(grid, claim)
         if len(claim.outputs) != len(operated.units.least):
             raise CertificateError("the set-points are not those of the generators that run")
@@ -147,7 +148,7 @@ def write_claim(path: Path, grid: Grid, claim: Claim) -> None:
     Raises:
         OptionError: no radii prove it. OSError: not written.
     """
-    stated = _Stated(grid, claim)
+    stated = Stated(grid, claim)
     radii, used = np.zeros(len(stated.ports.fr)), np.zeros(len(stated.ports.fr), dtype=np.bool_)
     u = np.zeros(len(radii), dtype=np.complex128)
     try:
@@ -189,7 +190,7 @@ def check_claim(grid: Grid, path: Path | str) -> ProvedSet:
     """
     try:
         claim, given, radii = _read(grid, Path(path))
-        stated = _Stated(grid, claim)
+        stated = Stated(grid, claim)
         free = np.sort(np.concatenate([linear.ports for linear, _ in stated.parts()]))
         if not len(free) == len(given) == len(radii):
             raise CertificateError(f"the grid has {len(free)} ports, the file {len(given)} and {len(radii)} radii")
@@ -208,7 +209,7 @@ def check_claim(grid: Grid, path: Path | str) -> ProvedSet:
     return found
 
 
-def _proved(grid: Grid, claim: Claim, stated: _Stated, u: Complexes, radii: Floats) -> ProvedSet:
+def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Floats) -> ProvedSet:
     rows, contraction, deviation = [], 0.0, 0.0
     for linear, moving in stated.parts():
         check = Check(linear, stated.ports, stated.operated.among, moving, u[linear.ports])

@@ -85,14 +85,14 @@ class PlanSet:
         self._by_unit = np.concatenate([operated.power, 1j * operated.power], axis=1)
         # What the ports at the generators that form the grid take from each of their terminals.
         v = net.source_v
-        self._taken = np.zeros((len(v), len(self._held)), dtype=np.complex128)
+        self.taken = np.zeros((len(v), len(self._held)), dtype=np.complex128)
         for k, port in enumerate(self._held):
             fr, to = held[ports.fr[port]], held[ports.to[port]] if ports.to[port] >= 0 else -1
             u = v[fr] - (v[to] if to >= 0 else 0.0)
             scale = (np.abs(u) / ports.unit[port]) ** ports.degree[port]
-            self._taken[fr, k] = scale * v[fr] / u
+            self.taken[fr, k] = scale * v[fr] / u
             if to >= 0:
-                self._taken[to, k] = -scale * v[to] / u
+                self.taken[to, k] = -scale * v[to] / u
 
     @cached_property
     def linear(self) -> LinearPart:
@@ -135,7 +135,7 @@ class PlanSet:
         here, system = self.operated, self.operated.system
         v, at = here.network.source_v, here.lead_at
         current = part.forms(sp.csr_array(system.supplies[at])).plus(system.supplies_given[at])
-        v, taken = v[at][:, None], self._taken[at]
+        v, taken = v[at][:, None], self.taken[at]
         middle = v[:, 0] * np.conj(current.middle) + taken @ s[self._held]
         rows, own = v * np.conj(current.rows), taken @ spread[self._held]
         size = np.abs(taken) @ (np.abs(s[self._held]) + np.abs(spread[self._held]).sum(axis=1)) + np.abs(middle)
