@@ -24,6 +24,8 @@ _LARGEST = 0.95
 """Largest |x| that is tried."""
 _ITERATIONS = 300
 _ROUNDS = 4
+_FEW = 8
+"""Ports of a deviation up to which they are added one by one, and not as a product of matrices."""
 _ASTRAY = 1e-9
 """How far a computed |x| may lie outside its bound."""
 
@@ -76,6 +78,8 @@ def spread_into(rows: _Rows, spread: Complexes) -> _Rows:
     if not len(column):
         return found
     turn = np.arange(len(column)) - np.searchsorted(column, column)  # first, second, … port of a deviation
+    if turn.max() >= _FEW:
+        return rows[:, :m] @ spread.real + rows[:, m:] @ spread.imag
     for k in range(int(turn.max()) + 1):
         at, of = port[turn == k], column[turn == k]
         part = rows[:, at] * spread[at, of].real + rows[:, m + at] * spread[at, of].imag

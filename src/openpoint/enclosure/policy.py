@@ -15,8 +15,6 @@ from openpoint.enclosure.rounding import up
 from openpoint.enclosure.rows import Rows
 from openpoint.enclosure.sets import DeviationSet
 
-ROOM = 0.004
-"""Room that is asked for at every limit, as a share of it: more is worth nothing."""
 BACK_OFF = 1e-6
 """Share of its capacity by which a generator keeps off its limits: what the program may miss."""
 ROOM_USD = 1e5
@@ -43,7 +41,7 @@ class Policy:
 
     def margins(self, units: Units, among: DeviationSet) -> Floats:
         """(2 P, 4) room to the least and most output, and to the most change down and up."""
-        width = up(among.support(self.gain), 8)
+        width = np.where(self.gain.any(axis=1), up(among.support(self.gain), 8), 0.0)
         moved = self.outputs - units.planned if self.from_plan else np.zeros(len(width))
         return np.column_stack(
             [
@@ -55,12 +53,14 @@ class Policy:
         )
 
 
-def improved(policy: Policy, units: Units, rows: Rows, price: Floats, among: DeviationSet) -> tuple[Policy, float]:
+def improved(
+    policy: Policy, units: Units, rows: Rows, price: Floats, among: DeviationSet, most_room: float
+) -> tuple[Policy, float]:
     """The policy of most room, then of least cost, for the rows as linear in outputs, and its room.
 
     Args:
         policy: now. units: that follow. rows: at the policy. price: (2 P) cost of a kW more, what the generators that
-            form the grid then save included. among: the set.
+            form the grid then save included. among: the set. most_room: as a share of a limit; more is worth nothing.
     """
     two, n = policy.gain.shape
     q = len(rows.what)
@@ -68,7 +68,7 @@ def improved(policy: Policy, units: Units, rows: Rows, price: Floats, among: Dev
     outputs = program.variables(two, -np.inf)
     gain = program.variables(two * n, -np.inf)
     moved = program.variables(two, 0.0, MOVE_USD)
-    room = program.variables(1, -np.inf, -ROOM_USD, ROOM)
+    room = program.variables(1, -np.inf, -ROOM_USD, most_room)
     program.cost[outputs] = price
     one = sp.eye_array(two, format="csr")
     at = {outputs.start: one}

@@ -10,6 +10,9 @@ from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import System
 from openpoint.network import Network
 
+ROOM = 0.004
+"""Room that is asked for at every limit, as a share of it: more is worth nothing."""
+
 
 @dataclass(frozen=True)
 class Units:
@@ -33,6 +36,20 @@ class Units:
 
 
 @dataclass(frozen=True)
+class Capability:
+    """Joint limits of what units deliver, kW: fixed + by_load · ζ + by_unit · outputs ≤ most.
+
+    Attributes:
+        fixed, most: (q). by_load: (q, n). by_unit: (q, 2 P).
+    """
+
+    fixed: Floats
+    by_load: Floats
+    by_unit: Floats
+    most: Floats
+
+
+@dataclass(frozen=True)
 class Operated:
     """A grid, or islands, whose generators follow what deviates.
 
@@ -42,6 +59,8 @@ class Operated:
         loads: (m, n) what a full deviation of each uncertain load adds. names: (n). among: the set of deviations.
         power: (m, P) what a kVA of each unit that follows adds. units: these. leads: the H parts that form the grid.
         lead_at: (H) numbers of their terminals among the sources.
+        capability: of the units; None where they have no joint limits.
+        room: that a policy is to leave at every limit, as a share of it.
     """
 
     network: Network
@@ -55,3 +74,5 @@ class Operated:
     units: Units
     leads: Units
     lead_at: Ints
+    room: float = ROOM
+    capability: Capability | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from openpoint.enclosure.grid import port_voltages
 from openpoint.enclosure.parts import LinearPart, Part, linear_part, part_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
-from openpoint.enclosure.recourse import Operated
+from openpoint.enclosure.recourse import Capability, Operated
 from openpoint.enclosure.rounding import lost, up
 from openpoint.enclosure.sets import DeviationSet
 
@@ -99,6 +100,21 @@ class PlanSet:
         """All that is linear, as one part."""
         system = self.operated.system
         return linear_part(system, self.operated.ports, np.arange(system.matrix.shape[0]), self._here)
+
+    def of(self, operated: Operated) -> PlanSet:
+        """That of the same grid and places of ports, with other powers, units and limits."""
+        found = copy(self)
+        found.operated = operated
+        found._by_unit = np.concatenate([operated.power, 1j * operated.power], axis=1)
+        return found
+
+    def capability(self, own: Capability, outputs: Floats, gain: Floats, times: float) -> Rows:
+        """The rows of joint limits of units with a policy, over a multiple of the set."""
+        middle, never = own.fixed + own.by_unit @ outputs, np.full(len(own.most), np.inf)
+        width = self.operated.among.support(times * own.by_load + own.by_unit @ gain)
+        what, bounds = (("capability", "", "", "kW"),) * len(never), (middle, middle - width, middle + width)
+        slopes = own.by_load, own.by_unit
+        return Rows(what, -never, own.most, never, own.most, *bounds, *slopes, 0.0 * width, 0.0 * width)
 
     def power(self, outputs: Floats) -> Complexes:
         """(m) or (m, n) what (2 P) or (2 P, n) outputs add at the ports, per unit."""

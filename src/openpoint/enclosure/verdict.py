@@ -24,7 +24,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.parts import TooLarge
-from openpoint.enclosure.policy import ROOM, Policy, improved
+from openpoint.enclosure.policy import Policy, improved
 from openpoint.enclosure.recourse import Operated
 from openpoint.enclosure.rounding import TINY, lost
 from openpoint.enclosure.rows import PlanSet, Rows
@@ -81,9 +81,14 @@ _FAILURES = (NotEnclosed, NoFlow, TooLarge)
 class Certifier:
     """Proofs and counterexamples for one plan."""
 
-    def __init__(self, operated: Operated) -> None:
+    def __init__(self, operated: Operated, alike: PlanSet | None = None) -> None:
+        """Begin.
+
+        Args:
+            operated: the grid. alike: of the same grid and places of ports, whose linear part is used.
+        """
         self.operated = operated
-        self.plan = PlanSet(operated)
+        self.plan = alike.of(operated) if alike else PlanSet(operated)
         leads = operated.leads
         self._lead_price = leads.price
         self._nothing = np.zeros(len(operated.ports.s), dtype=np.complex128)
@@ -100,6 +105,9 @@ class Certifier:
             return None
         if policy.from_plan:
             rows = _from_plan(rows, here)
+        if here.capability is not None:
+            own = self.plan.capability(here.capability, scaled.outputs, scaled.gain, times)
+            rows = Rows.joined([rows, own])
         return Proof(scaled, rows, scaled.margins(units, here.among))
 
     def proof(self, *, from_plan: bool) -> Proof | None:
@@ -116,18 +124,21 @@ class Certifier:
         for _ in range(ROUNDS):
             if proof is None:
                 break
-            watched |= set(np.flatnonzero(proof.rows.room < 0.5 * ROOM).tolist())
+            tight = (proof.rows.room < 0.5 * here.room) | proof.rows.what_is("capability")
+            watched |= set(np.flatnonzero(tight).tolist())
             movable = [k for k in sorted(watched) if proof.rows.by_unit[k].any()]
             if not movable:  # no generator follows
                 break
             saved = self._lead_price @ proof.rows.by_unit[: len(self._lead_price)]
-            policy, room = improved(policy, units, proof.rows.some(np.array(movable)), units.price + saved, here.among)
+            policy, room = improved(
+                policy, units, proof.rows.some(np.array(movable)), units.price + saved, here.among, here.room
+            )
             if room == -np.inf:
                 break
             proof = self.judged(policy)
             if proof is not None and (best is None or _worst(proof) > _worst(best)):
                 best = proof
-            if proof is not None and proof.holds and proof.rows.room[movable].min() >= min(room, 0.5 * ROOM):
+            if proof is not None and proof.holds and proof.rows.room[movable].min() >= min(room, 0.5 * here.room):
                 break
         return best
 

@@ -28,6 +28,7 @@ from openpoint.studies.dispatch.day.intraday import Rest
 from openpoint.studies.dispatch.day.model.evaluation import operations
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
+from openpoint.studies.dispatch.day.proofs import DayProof, proof_figures
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.rolling import Planned, start_of
 from openpoint.studies.dispatch.day.schema import CASES, ITERATIONS, STATES
@@ -51,8 +52,10 @@ class Asked:
     rest: Rest | None = None
 
 
-def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples: pl.DataFrame) -> DispatchDayResult:
-    """The result of a method; `samples`: plans in days drawn at random."""
+def day_result(
+    asked: Asked, question: DayQuestion, outcome: DayOutcome, samples: pl.DataFrame, proof: DayProof | None
+) -> DispatchDayResult:
+    """The result of a method; `samples`: plans in days drawn at random; `proof`: what is proved of its plan."""
     planned, stations = _planned(asked, question, outcome.plan), question.stations
     question, outcome = question.whole, outcome.with_plans(question.in_whole)
     shown = Shown(asked.grid, question, _flows(question, outcome))
@@ -108,6 +111,7 @@ def day_result(asked: Asked, question: DayQuestion, outcome: DayOutcome, samples
         planned=planned,
         risk=None if question.scenarios is None else str(question.scenarios.risk),
         futures=futures(shown, in_futures),
+        **proof_figures(question.day.names, proof),
         samples=samples,
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(

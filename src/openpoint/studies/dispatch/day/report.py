@@ -11,6 +11,7 @@ import polars as pl
 
 from openpoint.arrays import Floats
 from openpoint.errors import OptionError
+from openpoint.names import join_names
 from openpoint.report.charts import Timeline, axes_chart, chart_sheet, convergence_sheet
 from openpoint.report.drawing import Areas, Dots, Layer, Lines, Panel, Rule, Sheet, Words, curve, numbers, span, steps
 from openpoint.report.grids import grid_sheet, grids_sheet
@@ -271,6 +272,7 @@ def page(result: DispatchDayResult) -> m.Page:
         lambda: s.grid_section(scene(), grid(result, scene()), note=text),
         _futures(result),
         _uncertainty(result),
+        _proofs(result),
         _samples(result),
         _periods(result),
         lambda: s.convergence_section(result),
@@ -318,6 +320,7 @@ def _cards(result: DispatchDayResult) -> m.Cards:
         m.Card("Energy bought", of("purchased_kwh", 0, "kWh"), (f"lost {of('loss_kwh', 0, 'kWh')}",)),
         m.Card("Voltages", f"{lowest} pu", (f"highest {highest} pu", broken)),
         m.Card("Uncertain", "; ".join(result.uncertain) or "nothing", (_not_served(result),)),
+        *_proved(result),
         s.check_card(result.ac_max_mismatch_pu, kept, balance),
         s.effort_card(result, result.why_method),
     )
@@ -328,6 +331,25 @@ def _not_served(result: DispatchDayResult) -> str:
         " → ".join(number(result.total(name, case), 1) for case in CASES) for name in ("shed_kwh", "curtailed_kwh")
     )
     return f"load shed {shed} kWh, renewables not taken {lost} kWh"
+
+
+def _proved(result: DispatchDayResult) -> list[m.Card]:
+    """In how many periods limits hold for every realisation."""
+    proved, worst = result.proved_periods, result.proved_worst_usd
+    if proved is None:
+        return []
+    open_ = result.proofs.filter(~pl.col("proved"))["period"].unique(maintain_order=True)
+    missing = f"open: {join_names(open_)}" if len(open_) else "limits hold in exact AC, whatever comes of the set"
+    cost = "" if worst is None else f"no realisation costs more than {usd(worst)} with the policy of recourse"
+    return [m.Card("Proved for every realisation", f"{proved} of {result.period_count} periods", (missing, cost))]
+
+
+def _proofs(result: DispatchDayResult) -> m.Section | None:
+    if result.proofs.is_empty():
+        return None
+    caption = "Bounds in exact AC for every realisation of a part of the set of a period, with its policy of recourse"
+    names = ["period", "part", "proved", "why"]
+    return tables.table_section("For every realisation", result, "proofs", caption, names)
 
 
 def _decided(result: DispatchDayResult) -> m.Section:

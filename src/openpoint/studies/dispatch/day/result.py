@@ -90,6 +90,12 @@ class DispatchDayResult(
     planned: Planned | None
     risk: str | None = figure("how the costs of futures become one number; null: there are none")
     futures: pl.DataFrame = table(d.FUTURES)
+    proved_periods: int | None = figure(
+        "periods whose limits hold for every realisation, in exact AC; null: nothing deviates by a set"
+    )
+    proved_worst_usd: float | None = figure("with the policy no realisation costs more, $; null: not known")
+    proofs: pl.DataFrame = table(d.PROOFS)
+    policy: pl.DataFrame = table(d.POLICY)
     samples: pl.DataFrame = table(d.SAMPLES)
     iterations: pl.DataFrame = table(d.ITERATIONS)
 

@@ -228,6 +228,30 @@ SAMPLES: c.Table = {
     "curtailed_kwh": c.maybe_number("renewable energy not taken on a mean day, kWh", "curtailed, kWh", 2),
     "outside_days": c.whole("days on which some limit is not kept", "outside limits"),
 }
+PROOFS: c.Table = {
+    "period": _PERIOD,
+    "part": c.text("part of its set: what the quantities are, as shares of their forecasts", "for every"),
+    "proved": c.flag("whether all limits hold for every realisation of the part, in exact AC", "proved"),
+    "why": c.text("what is missing; empty where it is proved", "what is missing"),
+    "v_low_pu": c.maybe_number("no realisation has a lower voltage, pu", "voltage at least, pu", 5),
+    "v_high_pu": c.maybe_number("no realisation has a higher voltage, pu", "voltage at most, pu", 5),
+    "source_low_kw": c.maybe_number("no realisation takes less from the sources, kW", "sources at least, kW", 1),
+    "source_high_kw": c.maybe_number("no realisation takes more from the sources, kW", "sources at most, kW", 1),
+    "cost_high_usd": c.maybe_number(
+        "no realisation costs more in this period with the policy, without what was decided beforehand, $; null: "
+        "losses have a price, or a price is negative",
+        "costs at most, $",
+        2,
+    ),
+}
+POLICY: c.Table = {
+    "period": _PERIOD,
+    "part": c.text("part of its set", "for every"),
+    "name": c.text("renewable source, or load that is shed", "what"),
+    "quantity": c.text("by which it is multiplied: its deviation from the middle, 1 at its end; empty: as it is"),
+    "p_kw": c.number("active power beyond what is available, or load shed, kW", "P, kW", 2),
+    "q_kvar": c.number("reactive power fed in, or shed by itself, kvar", "Q, kvar", 2),
+}
 _MEASURED = {name: str(column.metadata["doc"]) for name, column in MeasuredState.columns().items()}
 STATES: c.Table = {
     "period": c.text("period at whose start it is so", "period"),
