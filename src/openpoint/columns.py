@@ -61,6 +61,12 @@ class Numbers(TableColumn):
     dtype = pl.List(pl.Float64())
 
 
+class Names(TableColumn):
+    """A column of lists of names."""
+
+    dtype = pl.List(pl.String())
+
+
 class TableSchema:
     """Base of classes whose attributes are the columns of a table, in order; the docstring describes the table."""
 

@@ -9,8 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -236,8 +234,9 @@ def _in_words(row: FleetRow) -> str:
 
 def show_result(out: Console, result: Result) -> None:
     """Show a result as its page, in brief."""
-    own = f"{result.place}.report"
-    show(out, import_module(own if find_spec(own) else "openpoint.report.page.plain").page(result), show_notes)
+    from openpoint.results.base import page_of
+
+    show(out, page_of(result), show_notes)
 
 
 def write_and_show(out: Console, outputs: Outputs, result: Result, code: int, *, more: Sequence[Writing] = ()) -> int:

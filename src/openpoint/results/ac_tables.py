@@ -141,7 +141,7 @@ def frame(columns: dict[str, object]) -> pl.DataFrame:
 def lowest(network: Network, point: OperatingPoint | None) -> tuple[float | None, str | None, str | None]:
     """Lowest voltage to neutral in pu, its bus and phase."""
     if point is None:
-        return None, None, "1" if network.is_balanced else None
+        return None, None, None
     v = np.abs(point.v)
     n = int(np.argmin(v))
     return float(v[n]), network.bus_names[network.terminal_bus[n]], network.terminal_phase[n]

@@ -107,17 +107,20 @@ class Result:
         return {**head, **{key: _as_plain(value) for key, value in (values | rows).items()}}
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables that are written, by name; infinity and NaN are null."""
+        """All tables that are written, by name; infinity and NaN are null, names of a cell in one line."""
+        return {name: c.joined(self.frame(name)) for name in self.shape.tables}
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """A table that is written, by its name; infinity and NaN are null."""
         special = self._special_tables()
-        frames: dict[str, pl.DataFrame] = {}
-        for name, columns in self.shape.tables.items():
-            held = special[name] if name in special else getattr(self, name)
-            frames[name] = c.frame(columns, (each.row for each in held)) if isinstance(held, tuple) else _finite(held)
-        return frames
+        held = special[name] if name in special else getattr(self, name)
+        return (
+            c.frame(self.shape.tables[name], (each.row for each in held)) if isinstance(held, tuple) else _finite(held)
+        )
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain values, in the order of the published schema; infinity and NaN are None."""
-        rows = {name: frame.to_dicts() for name, frame in self.tables().items() if name not in self.shape.keys}
+        rows = {name: self.frame(name).to_dicts() for name in self.shape.tables if name not in self.shape.keys}
         plain: dict[str, Any] = _without_infinity({**self.summary(), **rows})
         return plain
 
@@ -347,15 +350,20 @@ class Answer(Result, also=("remedy",)):
         return {"ended": self.termination.value, **answer, "gap": gap}
 
 
+def page_of(result: Result) -> Any:
+    """What is shown of a result, by the module `report` of its study; facts and tables where it has none."""
+    own = f"{result.place}.report"
+    return import_module(own if find_spec(own) else "openpoint.report.page.plain").page(result)
+
+
 def report_html(result: Result) -> str:
-    """The report as one page of HTML, by the module `report` of the study; of facts and tables where it has none.
+    """The report as one page of HTML.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
     require_extra(*PICTURES)
-    own = f"{result.place}.report"
-    html: str = import_module(own if find_spec(own) else "openpoint.report.page.plain").html(result)
+    html: str = import_module("openpoint.report.page.html").render(page_of(result))
     return html
 
 
@@ -382,7 +390,8 @@ def _as_plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple | list):
         return [_as_plain(each) for each in value]
-    return value
+    keys = keys_of(type(value))
+    return {key: _as_plain(getattr(value, key)) for key in keys} if keys else value
 
 
 def _without_infinity(value: Any) -> Any:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from openpoint.columns import Bool, Float64, Int64, String, TableColumn
+from openpoint.columns import Bool, Float64, Int64, Names, String, TableColumn
+from openpoint.names import join_names
 from openpoint.results.schema import Schema, listing, record
 
 Table = Mapping[str, TableColumn]
@@ -23,9 +24,9 @@ def text(doc: str, heading: str = "", *, nullable: bool = False, options: Sequen
     return String(nullable=nullable, metadata={"doc": doc, "heading": heading, "options": list(options)})
 
 
-def names(doc: str, heading: str = "") -> String:
-    """Names in one line, see `openpoint.names.join_names`; a list of them in JSON."""
-    return String(metadata={"doc": doc, "heading": heading, "listed": True})
+def names(doc: str, heading: str = "") -> Names:
+    """Names; in one line where a table is written or shown, see `openpoint.names.join_names`."""
+    return Names(metadata={"doc": doc, "heading": heading})
 
 
 def number(doc: str, heading: str = "", digits: int = 0) -> Float64:
@@ -88,6 +89,12 @@ def filled(table: Table, columns: Mapping[str, object]) -> pl.DataFrame:
     return pl.DataFrame(given, schema=dtypes(table)).with_columns(pl.selectors.float().fill_nan(None))
 
 
+def joined(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table with its lists of names as text in one line each."""
+    lists = [name for name, kind in frame.schema.items() if kind == pl.List(pl.String)]
+    return frame.with_columns(pl.Series(name, [join_names(each) for each in frame[name]], pl.String) for name in lists)
+
+
 def finite(value: float) -> float | None:
     """The number, None where it is infinite or NaN: neither is allowed in JSON and in tables of results."""
     return value if math.isfinite(value) else None
@@ -101,7 +108,7 @@ def rows_schema(name: str, table: Table) -> Schema:
 
 def _column_schema(column: TableColumn) -> Schema:
     metadata = column.metadata
-    if metadata.get("listed"):
+    if isinstance(column, Names):
         return {"type": "array", "description": metadata["doc"], "items": {"type": "string"}}
     kind = next(word for type_, word in JSON_TYPES if isinstance(column, type_))
     shape: Schema = {"type": [kind, "null"] if column.nullable else kind, "description": metadata["doc"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -90,11 +89,6 @@ class SwitchPlan:
         if self.keeps_limits:
             return f"limits broken {by}, as in today's state or the last one"
         return f"limits broken on the way {by}{', the least possible' if self.proven else ''}"
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """As it is written, without the steps."""
-        return {key: list(self.notes) if key == "notes" else getattr(self, key) for key in keys_of(SwitchPlan)}
 
 
 declare(SwitchPlan, also=("operations", "manual_operations"))

@@ -17,11 +17,11 @@ import openpoint
 from openpoint import Limits, OptionError
 from openpoint.network import build_network
 from openpoint.report.figure import save
+from openpoint.results.base import report_html
 from openpoint.search.enumeration import combination, count_positions, topologies
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
-from openpoint.studies.dispatch.front import report
 from openpoint.studies.dispatch.front.result import DispatchFront
 from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
@@ -126,7 +126,7 @@ def test_a_front_of_one_point_is_refused() -> None:
 
 
 def test_the_page_names_methods_in_words() -> None:
-    text = report.html(front("losses,changes", 3))
+    text = report_html(front("losses,changes", 3))
     assert "Topology search, to " in text
     assert "TopologySearch(" not in text
 

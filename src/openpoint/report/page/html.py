@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from string import Template
-from typing import TypeVar
 
 from openpoint.report.drawing import COLOURS, as_data
 from openpoint.report.page.blocks import data_script, html_of, text
 from openpoint.report.page.model import Page
 
-Answered = TypeVar("Answered")
 _SCRIPTS = ("chart.js", "pointer.js", "page.js")
-
-
-def html_for(page: Callable[[Answered], Page]) -> Callable[[Answered], str]:
-    """The function that makes the HTML of a result, of the one that makes its page."""
-    return lambda result: render(page(result))
 
 
 def render(page: Page) -> str:

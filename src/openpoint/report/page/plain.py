@@ -6,7 +6,6 @@ import polars as pl
 
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.results.base import Result
 
 
@@ -22,6 +21,3 @@ def _table(result: Result, name: str) -> m.Section | None:
     frame = result.tables()[name]
     texts = [column for column, kind in frame.schema.items() if kind == pl.String]
     return t.table_section(name.capitalize(), result, name, "{} rows", texts)
-
-
-html = html_for(page)

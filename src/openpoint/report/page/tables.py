@@ -60,7 +60,7 @@ def frame_table(
     numbers = [each for each in shown_numbers(frame, declared, blank=blank) if each not in {*texts, *last}]
     names = [*texts, *numbers, *last]
     heads = [m.Column(own[name]) if name in own else _column(name, declared) for name in names]
-    return table(identity, caption, heads, frame.select(names).iter_rows(), search=search, low=low)
+    return table(identity, caption, heads, columns.joined(frame.select(names)).iter_rows(), search=search, low=low)
 
 
 def listed(
@@ -80,7 +80,7 @@ def listed(
         texts: as in `frame_table`, like the `options`.
         frame: its rows, where they are not shown as they are. identity: of its place, where that is not the name.
     """
-    rows: pl.DataFrame = getattr(result, name) if frame is None else frame
+    rows = result.frame(name) if frame is None else frame
     if rows.is_empty():
         return None
     declared = result.shape.tables[name]

@@ -19,7 +19,6 @@ from openpoint.report.numerals import figures, method_words
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.results.base import Answer, Result
 from openpoint.results.switched import SwitchedResult
 from openpoint.studies.compare.options import study_of
@@ -243,6 +242,3 @@ def _meanings(result: CompareResult) -> m.Section | None:
     shown = [figure for figure in result.wide["figure"] if figure in keys]
     items = tuple(f"{label(figure)}: {keys[figure]['description']}" for figure in shown)
     return m.section("What the figures are", m.Bullets(items), long=True) if items else None
-
-
-html = html_for(page)

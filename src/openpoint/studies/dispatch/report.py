@@ -16,7 +16,6 @@ from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import build_scene
 from openpoint.studies.dispatch.result import DispatchResult
 from openpoint.studies.dispatch.schema import DEVICE_KINDS
@@ -134,6 +133,3 @@ def _supply(result: DispatchResult) -> list[m.Section | None]:
         t.table_section("Sources", result, "sources", "{} rows", ["name", "bus"]),
         t.table_section("Generators", result, "generators", "{} rows", ["name", "bus"]),
     ]
-
-
-html = html_for(page)

@@ -13,7 +13,6 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.results.violation import phase_words
 from openpoint.studies.enclose.result import EncloseResult
 
@@ -84,6 +83,3 @@ def _cards(result: EncloseResult) -> m.Cards:
         m.Card("Bounds attained", f"{result.exact_percent:.0f} %", ("of voltages and currents",)),
         m.Card("Each flow unique", f"contraction {result.contraction:.3f}", (most,)),
     )
-
-
-html = html_for(page)

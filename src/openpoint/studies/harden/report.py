@@ -18,7 +18,6 @@ from openpoint.report.numerals import figures, names_and_more, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.studies.harden.result import HardenResult
 from openpoint.studies.harden.scene import SHED_KW, After, HardenScene, build_harden_scene
 
@@ -391,6 +390,3 @@ def _tables(result: HardenResult) -> list[m.Section | None]:
         t.table_section(name.capitalize(), result, name, caption, texts, frame=frame, search=True)
         for name, frame, texts in frames
     ]
-
-
-html = html_for(page)

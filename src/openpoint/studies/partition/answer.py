@@ -125,8 +125,8 @@ def _islands(program: PartitionProgram, island: Ints, load_kw: Floats, generator
         rows.append(
             {
                 "island": number,
-                "blocks": join_names(program.blocks.names[k] for k in members),
-                "grid_forming": join_names(own.filter(forms_grid=True)["name"]),
+                "blocks": [program.blocks.names[k] for k in members],
+                "grid_forming": own.filter(forms_grid=True)["name"].to_list(),
                 "load_kw": float(load_kw[members].sum()),
                 "capacity_kw": float(own["p_max_kw"].sum()),
                 "generation_kw": float(own["p_kw"].sum()),

@@ -30,7 +30,6 @@ from openpoint.report.numerals import figures, number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.studies.partition.result import PartitionResult, PlanResult, certified_words
 from openpoint.studies.partition.scene import (
     PartitionScene,
@@ -429,6 +428,3 @@ def proof(logs: Mapping[str, tuple[pl.DataFrame, str]], plans: Plans) -> m.Secti
     listed = plans.table("iterations", f"{n} iterations", frame, [], last=ends, low=n > 12)
     drawn = m.Panels(tuple(panel for panel in shown if panel is not None), len(shown) > 1)
     return m.section("How it was proven", m.Words(text), drawn, listed, long=True)
-
-
-html = html_for(page)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar
 
 import polars as pl
 
@@ -51,9 +50,6 @@ class PlanResult(Answer):
     switches: pl.DataFrame = table(d.SWITCHES)
     iterations: pl.DataFrame = table(d.ITERATIONS)
 
-    island_key: ClassVar[tuple[str, ...]] = ("island",)
-    """The columns that tell an island."""
-
     @property
     def head(self) -> Head:
         return self._head(self.cost_usd, self.lower_bound_usd, "$", violation_table(()))
@@ -61,14 +57,6 @@ class PlanResult(Answer):
     def to_do(self) -> str:
         moved = [action for action in self.switches["switching"].to_list() if action]
         return "" if self.cost_usd is None else switching_words(moved)
-
-    def document(self) -> dict[str, Any]:
-        document = super().document()
-        for row in document["islands"]:  # names as lists
-            here = {column: row[column] for column in self.island_key}
-            row["blocks"] = self.blocks.filter(**here)["name"].to_list()
-            row["grid_forming"] = self.generators.filter(**here, forms_grid=True)["name"].to_list()
-        return document
 
 
 class PartitionResult(

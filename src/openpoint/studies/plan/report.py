@@ -12,7 +12,6 @@ from openpoint.report.drawing import Dots, Layer, Lines, Sheet, curve, numbers, 
 from openpoint.report.layout.place import shorten
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
-from openpoint.report.page.html import html_for
 from openpoint.report.switch_plan import plan_section
 from openpoint.studies.plan.result import SwitchPlanResult
 
@@ -55,6 +54,3 @@ def page(result: SwitchPlanResult) -> m.Page:
         lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "switch plan", parts)
-
-
-html = html_for(page)

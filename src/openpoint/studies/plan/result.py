@@ -64,7 +64,7 @@ class SwitchPlanResult(HasState, study="plan", more=keys_of(SwitchPlan), frames=
         return write_checklist(self.grid, self.plan, path_of(path, "path"))
 
     def _special_values(self) -> dict[str, Any]:
-        return self.plan.row
+        return {key: getattr(self.plan, key) for key in keys_of(SwitchPlan)}
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         return {"switch_plan": self.plan.steps}

@@ -14,7 +14,6 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene, numbers, over_phases, read_state, scene_of
 from openpoint.results.violation import phase_words
 from openpoint.studies.powerflow.result import PowerflowResult
@@ -112,6 +111,3 @@ def _cards(result: PowerflowResult) -> m.Cards:
         m.Card("Delivered by the sources", f"{number(sent, 1)} kW", (f"{number(reactive, 1)} kvar",)),
         s.check_card(result.ac_max_mismatch_pu),
     )
-
-
-html = html_for(page)

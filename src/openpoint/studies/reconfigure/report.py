@@ -17,7 +17,6 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene, State, build_scene, numbers, scene_of
 from openpoint.report.switch_plan import plan_section
 from openpoint.results.switched import SwitchedResult
@@ -120,9 +119,7 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
     urgent = bool(result.violations or result.least_violation)
     caption = "The first are what to do where operations are few"
     texts = ["group", "to_close", "to_open"]
-    savings = t.table_section(
-        "What the switchings save", result, "switch_groups", caption, texts, frame=result.switch_groups_listed
-    )
+    savings = t.table_section("What the switchings save", result, "switch_groups", caption, texts)
     parts = [
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
@@ -203,6 +200,3 @@ def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
     relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
     limits = m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed))
     return s.limits_section(result, scene, advice, limits)
-
-
-html = html_for(page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -64,11 +64,6 @@ class RelaxedLimit:
     name: str | None = figure("branch; null for a limit of voltage, which is relaxed alike at all buses")
     phase: str | None = figure("phase of the branch")
     percent: float = figure("by how much of the limit")
-
-    @property
-    def row(self) -> dict[str, str | float | None]:
-        """As it is written."""
-        return asdict(self)
 
     def __str__(self) -> str:
         where = " at all buses" if self.name is None else f" at {self.name}{phase_words(self.phase)}"
@@ -138,10 +133,7 @@ class SwitchGroup:
 
 class TopologyResult(
     LossResult,
-    more={
-        **WORTH_KEYS,
-        "switch_groups": c.rows_schema("switch_groups", SWITCH_GROUPS),
-    },
+    more=WORTH_KEYS,
     frames={"phases": PHASES, "switch_groups": SWITCH_GROUPS, "switch_plan": STEPS},
 ):
     """A topology for one demand. Every figure is that of an exact AC power flow.
@@ -241,34 +233,12 @@ class TopologyResult(
         return write_file(path, (".geojson",), write)
 
     def _special_values(self) -> dict[str, Any]:
-        soft = self.soft_limits
-        return {
-            "v_min_phase": self.v_min_phase if self.v_min_bus is not None else None,
-            "v_min_before_phase": self.v_min_before_phase if self.v_min_before_bus is not None else None,
-            "plan": None if self.plan is None else self.plan.row,
-            **(Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw)),
-            "switch_groups": [{"group": k, **each.row} for k, each in enumerate(self.switch_groups, 1)],
-            "soft_limits": None
-            if soft is None
-            else {
-                "proven": soft.proven,
-                "least_percent": soft.least_percent,
-                "relaxed": [each.row for each in soft.relaxed],
-            },
-        }
+        return dict(Worth(0.0).values(None) if self.worth is None else self.worth.values(self.saving_kw))
 
     def _special_tables(self) -> dict[str, pl.DataFrame]:
         steps = c.empty(STEPS) if self.plan is None else self.plan.steps
-        return {"switch_plan": steps, "switch_groups": self.switch_groups_listed}
-
-    @property
-    def switch_groups_listed(self) -> pl.DataFrame:
-        """The switch groups as a table: group, to_close, to_open, operations, savings, loss_kw."""
-        joined = [
-            {**each.row, "group": k, "to_close": join_names(each.to_close), "to_open": join_names(each.to_open)}
-            for k, each in enumerate(self.switch_groups, 1)
-        ]
-        return c.frame(SWITCH_GROUPS, joined)
+        groups = ({"group": k, **each.row} for k, each in enumerate(self.switch_groups, 1))
+        return {"switch_plan": steps, "switch_groups": c.frame(SWITCH_GROUPS, groups)}
 
     def _cells(self, key: str, value: Any) -> dict[str, Value]:
         if key == "plan" and self.plan is not None:

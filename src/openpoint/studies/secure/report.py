@@ -15,7 +15,6 @@ from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.studies.secure.result import RESTORABLE, VERDICTS, SecureResult
 
 LOOKS: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -201,6 +200,3 @@ def _map(result: SecureResult) -> m.Section | None:
     sheet = verdict_sheet(result, layout)
     picture = s.still(result.grid, lambda: sheet, "The grid; the tables below hold all.")
     return s.sheet_section("Grid", sheet, layout=layout, picture=picture)
-
-
-html = html_for(page)

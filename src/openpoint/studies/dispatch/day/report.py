@@ -20,7 +20,6 @@ from openpoint.report.numerals import figures, number, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.report.scene import numbers as column
 from openpoint.studies.dispatch.day import profiles
@@ -452,6 +451,3 @@ def _not_as_it_comes(demand: pl.DataFrame) -> pl.DataFrame:
     """The rows of load of which something is moved or shed."""
     names = [f"{what}_{unit}" for what in ("shifted", "moved", "shed") for unit in ("kw", "kvar")]
     return demand.filter(pl.any_horizontal(pl.col(name).abs() > profiles.DUST for name in names))
-
-
-html = html_for(page)

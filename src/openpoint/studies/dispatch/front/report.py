@@ -14,7 +14,6 @@ from openpoint.report.numerals import figures, method_words, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.studies.dispatch.front.result import DispatchFront
 
 
@@ -64,6 +63,3 @@ def page(result: DispatchFront) -> m.Page:
 def _picture(result: DispatchFront, text: str) -> Panel | None:
     drawn = chart(result)
     return None if drawn is None else Panel("front", drawn, "", text)
-
-
-html = html_for(page)

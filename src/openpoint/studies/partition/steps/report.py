@@ -16,7 +16,6 @@ from openpoint.report.numerals import number, percent, usd
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables
-from openpoint.report.page.html import html_for
 from openpoint.studies.partition import report as moment
 from openpoint.studies.partition.scene import RUNS_KW, PartitionScene, island_colour, plans_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
@@ -249,6 +248,3 @@ def _cards(result: PartitionStepsResult) -> m.Cards:
         s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
         s.effort_card(result, f"{result.iterations.height} iterations"),
     )
-
-
-html = html_for(page)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import polars as pl
 
 from openpoint.results import columns as c
@@ -84,8 +82,6 @@ class PartitionStepsResult(PlanResult, study="partition-steps"):
     islands: pl.DataFrame = table(ISLANDS)
     generators: pl.DataFrame = table(GENERATORS)
     switches: pl.DataFrame = table(SWITCHES)
-
-    island_key: ClassVar[tuple[str, ...]] = ("step", "island")
 
     def answer_facts(self) -> dict[str, str]:
         return {

@@ -6,7 +6,6 @@ import math
 
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.report import COMPARED, PICTURES
 from openpoint.studies.reconfigure.report import page as plain_page
@@ -56,6 +55,3 @@ def _faults(result: SecuredResult) -> m.Section:
     least = f"Least {result.minimized}: {value} {result.minimized_unit}; proven: no state has less than {bound}. "
     text = "Restorable: one tie for each part feeds all that is cut off and not isolated, within the limits."
     return m.section("Faults", m.Words(asked + least + text), compared, listed, long=True)
-
-
-html = html_for(page)

@@ -15,7 +15,6 @@ from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.results.base import count_words
 from openpoint.studies.reconfigure.fleet.result import FAILED, GRIDS, NOT_RUN, FleetResult, FleetRow
 from openpoint.studies.reconfigure.report import worth_cards
@@ -156,6 +155,3 @@ def _texts(heading: str, rows: list[tuple[FleetRow, str | None]]) -> m.Section |
     """Messages of some of the grids, a line each."""
     lines = [f"{row.name} ({row.source}): {line}" for row, message in rows for line in (message or "").splitlines()]
     return m.section(heading, m.Bullets(tuple(lines)), long=True) if lines else None
-
-
-html = html_for(page)

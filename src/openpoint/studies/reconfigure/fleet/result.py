@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Result, count_words, in_kw
 from openpoint.results.shape import figure
@@ -50,8 +49,8 @@ GRIDS: c.Table = {
 SWITCHINGS: c.Table = {
     "rank": c.whole("number in the list, from 1", "rank", 0),
     "grid": c.text("name of the grid"),
-    "to_close": c.text("branches to close, in one line", "close"),
-    "to_open": c.text("branches to open, in one line", "open"),
+    "to_close": c.names("branches to close", "close"),
+    "to_open": c.names("branches to open", "open"),
     "operations": c.whole("switch operations", "operations", 0),
     "saving_kw": SWITCH_GROUPS["saving_kw"],
     "saving_per_operation_kw": SWITCH_GROUPS["saving_per_operation_kw"],
@@ -218,8 +217,7 @@ class FleetResult(
         rows, count, saved = list[dict[str, object]](), 0, 0.0
         for rank, each in enumerate(self.ranked, 1):
             group = each.group
-            joined = {"to_close": join_names(group.to_close), "to_open": join_names(group.to_open)}
-            row = {**group.row, **joined, "rank": rank, "grid": each.grid}
+            row = {**group.row, "rank": rank, "grid": each.grid}
             if each.chosen:
                 count, saved = count + group.operations, saved + group.saving_kw
                 row |= {"operations_so_far": count, "saving_so_far_kw": saved}

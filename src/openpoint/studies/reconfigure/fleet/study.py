@@ -517,7 +517,7 @@ def write_fleet(result: FleetResult) -> Sequence[Path]:
     contents: dict[Path, Content] = {
         result.out / f"{TABLE}.csv": table_bytes(result.grids, csv=True),
         result.out / f"{TABLE}.parquet": table_bytes(result.grids, csv=False),
-        result.out / "switchings.csv": table_bytes(result.switchings, csv=True),
+        result.out / "switchings.csv": table_bytes(result.tables()["switchings"], csv=True),
         result.out / DOCUMENT: result.to_json().encode(),
         result.out / PAGE: report_html(result).encode(),
     }

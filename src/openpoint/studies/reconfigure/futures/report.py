@@ -18,7 +18,6 @@ from openpoint.report.numerals import figures, method_words, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene
 from openpoint.report.scene import numbers as column
 from openpoint.studies.reconfigure.futures.result import FuturesResult
@@ -329,6 +328,3 @@ def _tables(result: FuturesResult) -> list[m.Section | None]:
         t.table_section("Other futures", result, "sample", "{} rows", future, search=True),
         *t.extremes_tables(result, "over all futures planned for"),
     ]
-
-
-html = html_for(page)

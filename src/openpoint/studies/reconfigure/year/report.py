@@ -19,7 +19,6 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import Scene, numbers
 from openpoint.results.base import Answer
 from openpoint.studies.reconfigure.report import extremes_scene
@@ -228,6 +227,3 @@ def steps_section(result: Answer, steps: pl.DataFrame) -> m.Section | None:
         steps = steps.sort(order, descending=True, nulls_last=True).head(MOST_ROWS)
         heading = "Steps, those of the largest loss first"
     return t.table_section(heading, result, "steps", "{} rows", {"step": "step"}, frame=steps, search=True)
-
-
-html = html_for(page)

@@ -14,7 +14,6 @@ from openpoint.report.numerals import figures, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
 from openpoint.studies.reconfigure.faults.report import figure
@@ -121,6 +120,3 @@ def page(result: ReconfigureFront) -> m.Page:
 def _picture(result: ReconfigureFront, text: str) -> Panel | None:
     drawn = chart(result)
     return None if drawn is None else Panel("front", drawn, "", text)
-
-
-html = html_for(page)

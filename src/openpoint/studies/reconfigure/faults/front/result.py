@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import polars as pl
 
 from openpoint.grid.grid import Grid
-from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Result
 from openpoint.results.shape import figure, table
@@ -106,14 +105,6 @@ class ReconfigureFront(
         """What to do about why it ended."""
         return self.termination.remedy
 
-    def document(self) -> dict[str, Any]:
-        """The whole result as plain values, in the order of the published schema; names of branches are lists."""
-        whole = super().document()
-        for row, each in zip(whole["points"], self.results, strict=True):
-            row |= {f"to_{action}": _branches(each, action) for action in ("close", "open")}
-            row["open_branches"] = list(each.open_branches)
-        return whole
-
     @property
     def points(self) -> pl.DataFrame:
         """A row a point: loss, proven bound and gap, what faults do, and what to switch."""
@@ -128,9 +119,9 @@ class ReconfigureFront(
                 "saidi_h_per_year": each.after.saidi_h_per_year,
                 "not_supplied_kwh_per_year": each.after.not_supplied_kwh_per_year,
                 "changes": len(each.changes),
-                "to_close": join_names(_branches(each, "close")),
-                "to_open": join_names(_branches(each, "open")),
-                "open_branches": join_names(each.open_branches),
+                "to_close": each.to_close,
+                "to_open": each.to_open,
+                "open_branches": each.open_branches,
                 "termination": each.termination.value,
             }
             for number, each in enumerate(self.results, start=1)
@@ -145,11 +136,6 @@ class ReconfigureFront(
         ends = {id(each): each for each in (*self.results[:1], *self.results[-1:])}.values()
         figures = {f"{self.kept} {figure_in(each.after, self.kept):.5g}": f"{each.loss_kw:.6g} kW" for each in ends}
         return {"ended": self.termination.value, "points": str(self.point_count), **figures}
-
-
-def _branches(result: SecuredResult, action: str) -> list[str]:
-    """The branches to close or to open from today."""
-    return [name for name, done in result.switching if done == action]
 
 
 def figure_in(summary: FaultSummary, kept: str) -> float | None:

@@ -13,7 +13,6 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.report.page.html import html_for
 from openpoint.report.scene import numbers
 from openpoint.studies.reconfigure.year.report import (
     CURVES,
@@ -150,6 +149,3 @@ def _switchings(result: SeasonsResult) -> m.Section | None:
     text = "The list holds what differs between the states, not an order of switching; `openpoint plan` finds one."
     below = m.Words(text, small=True)
     return t.table_section("Switchings", result, "switchings", caption, texts, search=True, below=below)
-
-
-html = html_for(page)

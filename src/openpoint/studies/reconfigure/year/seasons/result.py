@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from openpoint.names import join_names
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.shape import figure, table
@@ -47,8 +45,6 @@ SWITCHINGS: c.Table = {
     **SWITCHING_LIST,
 }
 BROKEN_IN_BLOCKS: c.Table = {"block": c.text("block of the step"), **BROKEN}
-LISTED = ("open_branches", "to_close", "to_open")
-"""Columns of the table of blocks that list names."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +126,3 @@ class SeasonsResult(Answer, study="reconfigure-seasons", also=("steps_count",)):
 
     def to_switch(self) -> list[tuple[object, ...]]:
         return list(self.switchings.select("block", "action", "name").rows())
-
-    def document(self) -> dict[str, Any]:
-        """The whole result as plain values, in the order of the published schema; names of branches are lists."""
-        whole = super().document()
-        for row, state in zip(whole["blocks"], self.states or [None] * len(whole["blocks"]), strict=True):
-            row |= {name: list(getattr(state, name)) if state is not None else [] for name in LISTED}
-        return whole
-
-
-def names_of_state(state: BlockState) -> dict[str, str]:
-    """The cells of a row of the table of blocks that list names."""
-    return {name: join_names(getattr(state, name)) for name in LISTED}

@@ -33,7 +33,6 @@ from openpoint.studies.reconfigure.year.seasons.result import (
     SWITCHINGS,
     BlockState,
     SeasonsResult,
-    names_of_state,
 )
 from openpoint.studies.reconfigure.year.seasons.search import PlanFound, PlanTask, search_plan
 from openpoint.studies.reconfigure.year.study import (
@@ -134,15 +133,13 @@ def block_rows(
             "last_step": year.names[int(part.steps[-1])],
             "steps_count": len(part.steps),
             "hours": float(hours.sum()),
-            "open_branches": "",
-            "to_close": "",
-            "to_open": "",
+            **dict.fromkeys(("open_branches", "to_close", "to_open"), ()),
             "energy_before_mwh": lost if np.isfinite(lost) else None,
         }
         if part.after is not None and part.staying is not None:
             flows, state = part.after.flows, states[b]
             loading = loadings(network, flows.i_of)
-            row |= names_of_state(state) | {
+            row |= vars(state) | {
                 "operations": len(state.to_close) + len(state.to_open) if b or counted else None,
                 "energy_staying_mwh": part.staying.energy_mwh(network, hours),
                 "staying_broken": bool(part.staying.broken.any()),
