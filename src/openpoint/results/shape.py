@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +53,16 @@ def table(of: Table, sentence: str = "", *, default: Any = MISSING) -> Any:
     return field(default=default, metadata={SENTENCE: sentence, COLUMNS: of})
 
 
+def cell(column: TableColumn) -> Any:
+    """A field of the rows of a table, with its column; None by default where a cell may be empty."""
+    return field(default=None if column.nullable else MISSING, metadata={COLUMNS: column})
+
+
+def columns_of(row: type[Any]) -> Table:
+    """The columns of a table whose rows are of a dataclass of cells."""
+    return {each.name: each.metadata[COLUMNS] for each in fields(row)}
+
+
 def declare(
     of: type[Any],
     also: Sequence[str] = (),
@@ -66,9 +76,9 @@ def declare(
         more: further keys. frames: tables that are no fields.
     """
     own = {name: told for name, told in vars(of)["__dataclass_fields__"].items() if SENTENCE in told.metadata}
-    fields = {name: own[name].metadata for name in vars(of).get("__annotations__", {}) if name in own}
+    given = {name: own[name].metadata for name in vars(of).get("__annotations__", {}) if name in own}
     of._declared = {
-        **{name: {**told, SCHEMA: _of_field(name, str(own[name].type), told)} for name, told in fields.items()},
+        **{name: {**told, SCHEMA: _of_field(name, str(own[name].type), told)} for name, told in given.items()},
         **{name: {SCHEMA: _of_property(getattr(of, name).fget)} for name in also},
         **{name: {SCHEMA: schema} for name, schema in more.items()},
         **{name: {COLUMNS: table, SCHEMA: more.get(name)} for name, table in frames.items()},

@@ -57,7 +57,7 @@ def test_the_answer_is_judged_as_secure_judges_it() -> None:
         assert summary.not_supplied_kwh_per_year == pytest.approx(judged.not_supplied_kwh_per_year)
     rows = result.faults.filter(restorable_before=True)
     assert not (~rows["restorable_after"].fill_null(value=True)).any()
-    assert result.document()["unrestorable_before"] == 11
+    assert result.document()["before_unrestorable"] == 11
 
 
 @pytest.mark.parametrize("minimize", ["saidi", "loss"])

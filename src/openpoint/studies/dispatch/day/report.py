@@ -409,25 +409,12 @@ def _samples(result: DispatchDayResult) -> m.Section | None:
 
 
 def _limits(result: DispatchDayResult) -> m.Section | None:
-    if not result.violations:
-        return None
-    rows = [
-        (each.case, each.period, each.kind, each.name, each.value, each.limit, each.unit) for each in result.violations
-    ]
-    columns: list[tables.Heading] = [
-        "case",
-        "period",
-        "limit",
-        "where",
-        m.Column("value", 4),
-        m.Column("limit is", 4),
-        "unit",
-    ]
-    caption = "Limits broken by the answer" if result.has_answer else "Limits broken by the plan of least violation"
-    text = m.Words("Relax these limits, free more, or reinforce here.")
-    return m.section(
-        "Limits", text, tables.table("broken", f"{caption} ({len(rows)})", columns, rows, low=True), long=True
-    )
+    caption = f"Limits broken by the {'answer' if result.has_answer else 'plan of least violation'} ({{}})"
+    names, text = ["case", "period", "kind", "name", "value", "limit", "unit"], m.Words(_RELAX)
+    return tables.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, above=text)
+
+
+_RELAX = "Relax these limits, free more, or reinforce here."
 
 
 def _tables(result: DispatchDayResult) -> list[m.Section | None]:

@@ -10,8 +10,7 @@ import polars as pl
 from openpoint.results import columns as c
 from openpoint.results.base import Head, in_kw
 from openpoint.results.common import ENDS
-from openpoint.results.schema import Schema, maybe
-from openpoint.results.shape import figure, table
+from openpoint.results.shape import declare, figure, keys_of, table
 from openpoint.studies.reconfigure.faults.task import Sought
 from openpoint.studies.reconfigure.result import TopologyResult
 
@@ -30,33 +29,30 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class FaultSummary:
-    """The effects of faults in a state; None where it is not known.
+    """The effects of faults in a state; None where it is not known."""
 
-    Attributes:
-        unrestorable: faults after which one tie for each part leaves supply out that is not isolated.
-        saifi_per_year, saidi_h_per_year: of a customer. not_supplied_kwh_per_year: at today's load.
-    """
-
-    unrestorable: int | None = None
-    saifi_per_year: float | None = None
-    saidi_h_per_year: float | None = None
-    not_supplied_kwh_per_year: float | None = None
+    unrestorable: int | None = figure("faults that one tie for each part does not restore", default=None)
+    saifi_per_year: float | None = figure("SAIFI: interruptions of a customer a year", default=None)
+    saidi_h_per_year: float | None = figure("SAIDI: hours without supply of a customer a year", default=None)
+    not_supplied_kwh_per_year: float | None = figure("energy not supplied a year, kWh", default=None)
 
 
-def _of_faults() -> dict[str, Schema]:
-    keys: dict[str, Schema] = {}
-    for when, word in (("before", "today"), ("after", "in the answer")):
-        keys |= {
-            f"unrestorable_{when}": maybe("integer", f"faults that one tie for each part does not restore, {word}"),
-            f"saifi_{when}_per_year": maybe("number", f"SAIFI: interruptions of a customer a year, {word}"),
-            f"saidi_{when}_h_per_year": maybe("number", f"SAIDI: hours without supply of a customer a year, {word}"),
-            f"not_supplied_{when}_kwh_per_year": maybe("number", f"energy not supplied a year, kWh, {word}"),
-        }
-    return keys
+declare(FaultSummary)
+_OF_FAULTS = keys_of(FaultSummary)
+_WHEN = {"before": "today", "after": "in the answer"}
 
 
 @final
-class SecuredResult(TopologyResult, study="reconfigure-secure", also=("minimized_unit",), more=_of_faults()):
+class SecuredResult(
+    TopologyResult,
+    study="reconfigure-secure",
+    also=("minimized_unit",),
+    more={
+        f"{when}_{key}": {**schema, "description": f"{schema['description']}, {word}"}
+        for when, word in _WHEN.items()
+        for key, schema in _OF_FAULTS.items()
+    },
+):
     """The answer of `reconfigure_secure`: a topology with what faults do today and in the answer.
 
     Attributes:
@@ -85,12 +81,5 @@ class SecuredResult(TopologyResult, study="reconfigure-secure", also=("minimized
         return {"loss": loss, "unrestorable": f"{self.before.unrestorable} → {self.after.unrestorable}"}
 
     def _special_values(self) -> dict[str, Any]:
-        found = super()._special_values()
-        for when, faults in (("before", self.before), ("after", self.after)):
-            found |= {
-                f"unrestorable_{when}": faults.unrestorable,
-                f"saifi_{when}_per_year": faults.saifi_per_year,
-                f"saidi_{when}_h_per_year": faults.saidi_h_per_year,
-                f"not_supplied_{when}_kwh_per_year": faults.not_supplied_kwh_per_year,
-            }
-        return found
+        both = {f"{when}_{key}": getattr(getattr(self, when), key) for when in _WHEN for key in _OF_FAULTS}
+        return super()._special_values() | both

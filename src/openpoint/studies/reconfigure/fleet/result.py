@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +11,12 @@ import polars as pl
 
 from openpoint.results import columns as c
 from openpoint.results.base import Result, count_words, in_kw
-from openpoint.results.shape import figure
+from openpoint.results.shape import cell, columns_of, figure
 from openpoint.results.worth import WORTH_KEYS, Worth
 from openpoint.studies.reconfigure.result import SWITCH_GROUPS, SwitchGroup
 from openpoint.twostage.log import Termination
 
 SOLVED, KEPT, FAILED, NOT_RUN = "solved", "kept", "failed", "not run"
-
-GRIDS: c.Table = {
-    "name": c.text("name of its folder below `grids/`, after the file; unique", "grid"),
-    "source": c.text("file or folder that was read, or the built-in grid"),
-    "status": c.text(
-        "solved: in this run; kept: by an earlier run, of the same file with the same options; failed: `error` says "
-        "why; not run: the run was stopped before",
-        options=[SOLVED, KEPT, FAILED, NOT_RUN],
-    ),
-    "buses": c.maybe_whole("number of buses", "buses", 0),
-    "branches": c.maybe_whole("number of branches", "branches", 0),
-    "loss_before_kw": c.maybe_number("exact AC loss today; null: today's state is not radial", "today, kW", 3),
-    "loss_kw": c.maybe_number("exact AC loss of the answer; null: no answer", "answer, kW", 3),
-    "saving_kw": c.maybe_number("loss_before_kw − loss_kw", "saving, kW", 3),
-    "saving_percent": c.maybe_number("the saving in percent of the loss today", "saving, %", 2),
-    "lower_bound_kw": c.maybe_number("proven bound of the objective", "bound, kW", 3),
-    "gap_percent": c.maybe_number("(objective − bound) / objective, in percent; null: nothing is proven", "gap, %", 4),
-    "termination": c.text(
-        "why the run of the grid ended", "ended", nullable=True, options=[t.value for t in Termination]
-    ),
-    "changes": c.maybe_whole("branches to close or to open", "to switch", 0),
-    "v_min_pu": c.maybe_number("lowest voltage of the answer, pu", "lowest, pu", 4),
-    "violations": c.maybe_whole("limits that the answer breaks, or at the least violation met", "limits broken", 0),
-    "seconds": c.maybe_number("for the grid, from its reading to its report", "s", 2),
-    "report": c.text("its own report, beside this table; null: none was written", nullable=True),
-    "notes": c.text("warnings that belong to its figures", nullable=True),
-    "error": c.text("why it failed: every fault of its file", nullable=True),
-}
 
 SWITCHINGS: c.Table = {
     "rank": c.whole("number in the list, from 1", "rank", 0),
@@ -63,25 +35,39 @@ SWITCHINGS: c.Table = {
 class FleetRow:
     """The row of one grid of a fleet; the fields are the columns of the table `grids`."""
 
-    name: str
-    source: str
-    status: str
-    buses: int | None = None
-    branches: int | None = None
-    loss_before_kw: float | None = None
-    loss_kw: float | None = None
-    saving_kw: float | None = None
-    saving_percent: float | None = None
-    lower_bound_kw: float | None = None
-    gap_percent: float | None = None
-    termination: str | None = None
-    changes: int | None = None
-    v_min_pu: float | None = None
-    violations: int | None = None
-    seconds: float | None = None
-    report: str | None = None
-    notes: str | None = None
-    error: str | None = None
+    name: str = cell(c.text("name of its folder below `grids/`, after the file; unique", "grid"))
+    source: str = cell(c.text("file or folder that was read, or the built-in grid"))
+    status: str = cell(
+        c.text(
+            "solved: in this run; kept: by an earlier run, of the same file with the same options; failed: `error` "
+            "says why; not run: the run was stopped before",
+            options=[SOLVED, KEPT, FAILED, NOT_RUN],
+        )
+    )
+    buses: int | None = cell(c.maybe_whole("number of buses", "buses", 0))
+    branches: int | None = cell(c.maybe_whole("number of branches", "branches", 0))
+    loss_before_kw: float | None = cell(
+        c.maybe_number("exact AC loss today; null: today's state is not radial", "today, kW", 3)
+    )
+    loss_kw: float | None = cell(c.maybe_number("exact AC loss of the answer; null: no answer", "answer, kW", 3))
+    saving_kw: float | None = cell(c.maybe_number("loss_before_kw − loss_kw", "saving, kW", 3))
+    saving_percent: float | None = cell(c.maybe_number("the saving in percent of the loss today", "saving, %", 2))
+    lower_bound_kw: float | None = cell(c.maybe_number("proven bound of the objective", "bound, kW", 3))
+    gap_percent: float | None = cell(
+        c.maybe_number("(objective − bound) / objective, in percent; null: nothing is proven", "gap, %", 4)
+    )
+    termination: str | None = cell(
+        c.text("why the run of the grid ended", "ended", nullable=True, options=[t.value for t in Termination])
+    )
+    changes: int | None = cell(c.maybe_whole("branches to close or to open", "to switch", 0))
+    v_min_pu: float | None = cell(c.maybe_number("lowest voltage of the answer, pu", "lowest, pu", 4))
+    violations: int | None = cell(
+        c.maybe_whole("limits that the answer breaks, or at the least violation met", "limits broken", 0)
+    )
+    seconds: float | None = cell(c.maybe_number("for the grid, from its reading to its report", "s", 2))
+    report: str | None = cell(c.text("its own report, beside this table; null: none was written", nullable=True))
+    notes: str | None = cell(c.text("warnings that belong to its figures", nullable=True))
+    error: str | None = cell(c.text("why it failed: every fault of its file", nullable=True))
 
     @property
     def is_proven(self) -> bool:
@@ -92,6 +78,9 @@ class FleetRow:
             Termination.GAP,
             Termination.INFEASIBLE,
         )
+
+
+GRIDS = columns_of(FleetRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +134,7 @@ class FleetResult(
     @property
     def grids(self) -> pl.DataFrame:
         """A row a grid: today, the answer, what it saves, its gap, why it ended, or its error."""
-        names = [field.name for field in fields(FleetRow)]
-        rows = [[getattr(row, name) for name in names] for row in self.rows]
-        return c.frame(GRIDS, rows)
+        return c.frame(GRIDS, map(asdict, self.rows))
 
     @property
     def grid_count(self) -> int:
