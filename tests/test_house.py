@@ -254,7 +254,6 @@ def test_nobody_but_commands_the_server_and_the_comparison_know_the_catalogue() 
 def test_what_a_study_names_is_there(study: Study) -> None:
     assert study.answer.shape is study.shape
     assert study.answer.place == study.place
-    assert callable(importlib.import_module(f"{study.place}.report").html)
     assert callable(importlib.import_module(f"{study.place}.report").page)
     assert all(map(callable, importlib.import_module(f"{study.place}.report").PICTURES.values()))
 
