@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Mapping
@@ -210,8 +211,10 @@ def _text_form(text: str, ending: str) -> str | None:
 
 
 def _not_found(name: str) -> Problem:
-    known = files.names()
-    near = difflib.get_close_matches(name, known, n=3)
+    known, beside = files.names(), list[str]()
+    with contextlib.suppress(OSError, ValueError):  # a folder that is not there either
+        beside = [entry.name for entry in os.scandir(os.path.dirname(name) or ".") if "." in name]
+    near = difflib.get_close_matches(os.path.basename(name), [*beside, *known], n=3)
     remedy = f"The built-in cases are {', '.join(known)}"
     if near:
         remedy = f"Did you mean {' or '.join(near)}? {remedy}"

@@ -11,7 +11,9 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.terminal import words
 
-ROWS_SHOWN = 24
+ROWS_SHOWN, CELL_SHOWN = 24, 48
+_BLANK = {"", "–"}
+"""Cells that tell nothing: a column of them is left out."""
 _STYLES = {"good": "green", "warn": "yellow", "bad": "red"}
 
 
@@ -44,11 +46,19 @@ def _show_block(out: Console, block: m.Block) -> None:
             out.print(Text(words.safe(item)))
     elif isinstance(block, m.Table):
         out.print(Text(f"{words.safe(block.caption)}:"))
-        numbers = [i for i, column in enumerate(block.columns) if column.digits is not None]
-        rows = [[words.safe(cell) for cell in row] for row in _cells(block)]
-        show_rows(out, [[words.safe(column.heading) for column in block.columns], *rows], numbers, head=True)
+        rows = [[_short(words.safe(cell)) for cell in row] for row in _cells(block)]
+        told = [i for i, cells in enumerate(zip(*rows)) if i == 0 or not _BLANK.issuperset(cells)]
+        columns = [block.columns[i] for i in told]
+        numbers = [i for i, column in enumerate(columns) if column.digits is not None]
+        heads = [words.safe(column.heading) for column in columns]
+        show_rows(out, [heads, *([row[i] for i in told] for row in rows)], numbers, head=True)
         if (more := len(block.rows) - ROWS_SHOWN) > 0:
             out.print(Text(f"  and {more} more; --json, --tables and --report list all"))
+
+
+def _short(text: str) -> str:
+    """A cell that is not much wider than its column: lists of names end in `…`."""
+    return text if len(text) <= CELL_SHOWN else f"{text[: CELL_SHOWN - 2].rstrip(', ')} …"
 
 
 def _cells(table: m.Table) -> Iterator[list[str]]:
