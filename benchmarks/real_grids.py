@@ -448,8 +448,9 @@ def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], ...]:
             second.append([row["grid"], *_after_cells(answer)])
     third = [["grid", "profiles", "steps", "today MWh", "answer MWh", "gap", "CPU s", "Δ loss", "Δ pu"]]
     for row in rows:
-        year = row.get("year") or {"refused": ""}
-        third.append([row["grid"], *(["refused", *[""] * 7] if "refused" in year else _year_cells(year))])
+        year = row.get("year")
+        word = "refused" if year else "not measured"
+        third.append([row["grid"], *([word, *[""] * 7] if not year or "refused" in year else _year_cells(year))])
     return first, second, third
 
 

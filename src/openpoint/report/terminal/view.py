@@ -11,7 +11,7 @@ from openpoint.report.numerals import number
 from openpoint.report.page import model as m
 from openpoint.report.terminal import words
 
-ROWS_SHOWN, CELL_SHOWN = 24, 48
+ROWS_SHOWN, CELL_SHOWN = 24, 100
 _BLANK = {"", "–"}
 """Cells that tell nothing: a column of them is left out."""
 _STYLES = {"good": "green", "warn": "yellow", "bad": "red"}
