@@ -20,7 +20,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import inlined
 from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, V_LOW, Trees, forest, share_of
 from openpoint.search.phases.matrices import invert_positive, most_eigenvalue, multiply, multiply_adjoint
-from openpoint.search.phases.model import Blocks, Box
+from openpoint.search.phases.model import Blocks
 
 SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
@@ -33,6 +33,7 @@ class Squares(NamedTuple):
         a: (n, 3, 3). k, inverse: (m, 3, 3) K and M⁻¹. way: (m) direction of every branch.
         line: (L, 2) a + b u² in the place of the share of a load. centre, radius: (L) of a disc in which
             (v_j + v_k) / (v_j − v_k) lies.
+        constant: (n) what loads at a bus add. weight: (13) of the samples of a piece.
         top: (n, 3) magnitudes at which the sup at a top is taken.
         room: (4, 3, 3).
     """
@@ -44,11 +45,13 @@ class Squares(NamedTuple):
     line: Floats
     centre: Complexes
     radius: Floats
+    constant: Floats
+    weight: Floats
     top: Floats
     room: Complexes
 
 
-def squares_for(blocks: Blocks, box: Box) -> Squares:
+def squares_for(blocks: Blocks) -> Squares:
     """Empty arrays for a grid, with the discs of its loads between phases."""
     n, m, loads = len(blocks.has), len(blocks.fr), len(blocks.bus)
     forward = (blocks.back - blocks.phase) % 3 == 1
@@ -61,19 +64,26 @@ def squares_for(blocks: Blocks, box: Box) -> Squares:
         way=np.zeros(m, dtype=np.int64),
         line=np.zeros((loads, 2)),
         centre=centre.astype(np.complex128),
-        radius=np.full(loads, _radius(box)),
+        radius=_radii(blocks),
+        constant=np.zeros(n),
+        weight=np.zeros(13),
         top=np.ones((n, 3)),
         room=np.zeros((4, 3, 3), dtype=np.complex128),
     )
 
 
-def _radius(box: Box, count: int = 4000) -> float:
+def _radii(blocks: Blocks) -> Floats:
+    """(L) of the discs of loads."""
+    kinds, which = np.unique(blocks.box[blocks.bus][:, [0, 1, 6]], axis=0, return_inverse=True)
+    return np.array([_radius(high / low, math.radians(turn)) for low, high, turn in kinds])[which]
+
+
+def _radius(ratio: float, span: float, count: int = 4000) -> float:
     """Radius of a disc around its value of balanced voltages that holds (1 + z) / (1 − z), z = v_k / v_j.
 
     The function is holomorphic, so that it is farthest on the border of the range of z; between the points that are
     tried it moves by at most its slope, 2 / |1 − z|², times half of their distance.
     """
-    ratio, span = box.v_max / box.v_min, math.radians(box.turn)
     t = np.linspace(0.0, 1.0, count)
     ends = (np.exp(1j * (2.0 * np.pi / 3.0 + turn)) for turn in (-span, span))
     rays = [end * (1.0 / ratio + t * (ratio - 1.0 / ratio)) for end in ends]
@@ -207,20 +217,21 @@ def _square(
 @inlined
 def _loads(blocks: Blocks, h: Complexes, v: Complexes, found: Squares) -> float:
     """Constants of loads, and their parts of A."""
-    total, box = 0.0, blocks.box
     for b in range(len(blocks.has)):
         for j in range(3):
             for k in range(3):
                 found.a[b, j, k] = 0j
+        found.constant[b] = 0.0
         for j in range(3):
-            total += (h[b, j] * blocks.s[b, j]).real
+            found.constant[b] += (h[b, j] * blocks.s[b, j]).real
         _shunt(blocks.y[b], h[b], 0.0, found.a[b], found.room[0], True)
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
+        box = blocks.box[b]
         if k < 0:
             c = (h[b, j] * blocks.power[d]).real
             support(blocks, d, c, box[0], box[1], abs(v[b, j]), found.line[d])
-            total += c * found.line[d, 0]
+            found.constant[b] += c * found.line[d, 0]
             found.a[b, j, j] -= c * found.line[d, 1]
             continue
         half = 0.5 * (h[b, j] - h[b, k])
@@ -228,12 +239,40 @@ def _loads(blocks: Blocks, h: Complexes, v: Complexes, found: Squares) -> float:
         c -= abs(half) * abs(blocks.power[d]) * found.radius[d]
         root = math.sqrt(3.0)
         support(blocks, d, c, box[2] / root, box[3] / root, abs(v[b, j] - v[b, k]) / root, found.line[d])
-        total += c * found.line[d, 0]
+        found.constant[b] += c * found.line[d, 0]
         part = c * found.line[d, 1] / 3.0
         found.a[b, j, j] -= part
         found.a[b, k, k] -= part
         found.a[b, j, k] += part
         found.a[b, k, j] += part
+    total = 0.0
+    for b in range(len(blocks.has)):
+        total += found.constant[b]
+    return total
+
+
+@inlined
+def _pieces(blocks: Blocks, h: Complexes, found: Squares) -> float:
+    """Constants of the pieces that hang on buses, and their parts of A; −inf where h is not among the samples."""
+    hung, total, weight = blocks.hung, 0.0, found.weight
+    for c in range(len(hung.bus)):
+        b = hung.bus[c]
+        weight[0] = 1.0
+        for i in range(6):
+            x = 0.0
+            for j in range(3):
+                x += (hung.mode[c, i, j].conjugate() * (h[b, j] - hung.h[c, j])).real
+            x /= hung.reach[c, i]
+            weight[1 + 2 * i], weight[2 + 2 * i] = max(x, 0.0), max(-x, 0.0)
+            weight[0] -= abs(x)
+        if weight[0] < 0.0:
+            return -math.inf
+        for k in range(13):
+            if weight[k] > 0.0:
+                total += weight[k] * hung.constant[c, k]
+                for i in range(3):
+                    for j in range(3):
+                        found.a[b, i, j] += weight[k] * hung.a[c, k, i, j]
     return total
 
 
@@ -248,7 +287,9 @@ def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: T
     count = forest(blocks, status, priority, trees)
     if count < 0:
         return math.inf
-    total = _loads(blocks, h, trees.v, found)
+    total = _loads(blocks, h, trees.v, found) + _pieces(blocks, h, found)
+    if total == -math.inf:
+        return total
     zero = found.room[3]
     for i in range(3):
         for j in range(3):
@@ -284,7 +325,7 @@ def lower(blocks: Blocks, status: States, priority: Ints, h: Complexes, trees: T
                 for j in range(3):
                     total -= (blocks.held[b, i].conjugate() * found.a[b, i, j] * blocks.held[b, j]).real
         else:
-            total -= _greatest(found.a[b], blocks.has, b, blocks.box, found.room[0], found.top[b])
+            total -= _greatest(found.a[b], blocks.has, b, blocks.box[b], found.room[0], found.top[b])
     return total
 
 

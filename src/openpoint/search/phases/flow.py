@@ -18,6 +18,9 @@ from openpoint.search.phases.model import Blocks
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 """States of branches; LOOP: closed, and aside of the tree, since it closes a loop that nobody can open."""
 LOOPED, UNFED = -1, -2
+ROUGH, SAFETY = 3e-3, 30.0
+"""Change of a voltage from which on a loss may do, and how many times as much, relatively, it may still change: where each
+change is at most half of the one before they add up to as much again, and a loss changes some four times as voltages do."""
 V_LOW = 0.5
 """Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
 
@@ -120,10 +123,14 @@ def forest(blocks: Blocks, status: States, priority: Ints, trees: Trees) -> int:
 
 
 @compiled
-def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, tolerance: float, most: int) -> float:
+def sweep(
+    blocks: Blocks, status: States, priority: Ints, trees: Trees, tolerance: float, most: int, enough: float, warm: bool
+) -> float:
     """The loss of a tree, per unit: series resistances and shunts of branches; voltages and currents in `trees`.
 
-    inf where a bus is not fed, or the sweep does not converge in `most` rounds to this change of a voltage.
+    inf where a bus is not fed, or the sweep does not converge in `most` rounds to this change of a voltage. A loss that
+    is above `enough` by more than what the rounds still change is given as it is then. `warm`: begin with the voltages
+    that are in `trees`, not with those of no load.
     """
     count = forest(blocks, status, priority, trees)
     if count < 0:
@@ -140,13 +147,14 @@ def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, toleranc
         for j in range(3):
             if e < 0:
                 v[b, j] = blocks.held[b, j]
-            else:
+            elif not warm:
                 a, r = _above(blocks, trees, b)
                 v[b, j] = (
                     blocks.ratio[r, e, j, 0] * v[a, 0]
                     + blocks.ratio[r, e, j, 1] * v[a, 1]
                     + blocks.ratio[r, e, j, 2] * v[a, 2]
                 )
+    before = math.inf
     for _ in range(most):
         _draw(blocks, status, trees)
         _gather(blocks, count, trees)
@@ -155,6 +163,11 @@ def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, toleranc
             return math.inf
         if change < tolerance:
             return _loss(blocks, status, trees, count)
+        if change < ROUGH and change < 0.5 * before:
+            loss = _loss(blocks, status, trees, count)
+            if loss * (1.0 - SAFETY * change) > enough:
+                return loss
+        before = change
     return math.inf
 
 

@@ -49,6 +49,11 @@ class Box:
     turn: float = 10.0
 
     @property
+    def row(self) -> Floats:
+        """(7) v_min, v_max, the ranges of `between`, and turn."""
+        return np.array([self.v_min, self.v_max, *self.between, self.turn])
+
+    @property
     def between(self) -> tuple[float, float, float, float]:
         """Range of |v_j − v_k|, and of Im(v_j conj v_k) in the order of the phases."""
         low, high = (math.radians(120.0 + sign * self.turn) for sign in (-1.0, 1.0))
@@ -67,6 +72,34 @@ class Box:
         return inside
 
 
+MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))}
+"""By number of phases: directions of their multipliers, at right angles."""
+
+
+class Hung(NamedTuple):
+    """What C pieces that hang on buses add to the bound there; see `openpoint.search.phases.pieces`.
+
+    Attributes:
+        bus: (C). h: (C, 3) multipliers in the middle. mode: (C, 6, 3) directions of length 1, 0 where there is none.
+        reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle, then
+            ahead and back in each direction.
+    """
+
+    bus: Ints
+    h: Complexes
+    mode: Complexes
+    reach: Floats
+    constant: Floats
+    a: Complexes
+
+
+def no_pieces() -> Hung:
+    """None."""
+    complexes = (np.zeros((0, *shape), dtype=np.complex128) for shape in ((3,), (6, 3), (13, 3, 3)))
+    h, mode, a = complexes
+    return Hung(np.zeros(0, dtype=np.int64), h, mode, np.zeros((0, 6)), np.zeros((0, 13)), a)
+
+
 class Blocks(NamedTuple):
     """n buses, m branches, L loads whose power follows the voltage in parts.
 
@@ -80,7 +113,7 @@ class Blocks(NamedTuple):
         bus, phase, back: (L) where a load is; back: phase of its other end, −1 the neutral.
         power, degree: (L) at nominal voltage. low, high, rated: (L) its band and rated voltage, per unit. outer: (L) 1
             where it is a load of constant current outside of its band, else 0.
-        box: v_min, v_max, and `Box.between`.
+        box: (n, 7) `Box.row` of every bus. hung: pieces that are left out, by what they add to the bound.
     """
 
     fr: Ints
@@ -111,6 +144,7 @@ class Blocks(NamedTuple):
     rated: Floats
     outer: Ints
     box: Floats
+    hung: Hung
 
 
 @dataclass(frozen=True)
@@ -167,7 +201,8 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
         loop=_loops(fr, to, z[:, 0], carries, closes, movable),
         is_source=is_source,
         held=held,
-        box=np.array([box.v_min, box.v_max, *box.between]),
+        box=np.tile(box.row, (n, 1)),
+        hung=no_pieces(),
         **_demand(grid, network, slot, n, box),
     )
     _refuse_other_trees(blocks)

@@ -154,6 +154,21 @@ def _residuals(blocks: Blocks, status: States, trees: Trees, found: Squares, pat
         else:
             right[p, j] += (0.5 * s * (1.0 + found.centre[d])).conjugate()
             right[p, k] += (0.5 * s * (1.0 - found.centre[d])).conjugate()
+    hung, value = blocks.hung, found.weight
+    for c in range(len(hung.bus)):
+        b = hung.bus[c]
+        p = place[b]
+        if p < 0:
+            continue
+        for k in range(13):
+            value[k] = hung.constant[c, k]
+            for i in range(3):
+                for j in range(3):
+                    value[k] -= (v[b, i].conjugate() * hung.a[c, k, i, j] * v[b, j]).real
+        for i in range(6):
+            slope = (value[1 + 2 * i] - value[2 + 2 * i]) / (2.0 * hung.reach[c, i])
+            for j in range(3):
+                right[p, j] += slope * hung.mode[c, i, j]
     for e in range(len(blocks.fr)):
         if status[e] == OPEN:
             continue

@@ -47,12 +47,21 @@ class Flows:
     def __init__(self, blocks: Blocks, price: Price = free_of_charge) -> None:
         self.blocks, self.price, self.trees = blocks, price, trees_for(blocks)
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-        self.count = 0
+        self.count, self._warm = 0, False
 
-    def loss(self, status: States) -> float:
-        """The loss of a state (m) and its price, per unit; inf where it feeds not every phase, or has no flow."""
+    def loss(self, status: States, enough: float = math.inf) -> float:
+        """The loss of a state (m) and its price, per unit; roughly where it is clearly above `enough`.
+
+        inf where it feeds not every phase, or has no flow.
+        """
         self.count += 1
-        return float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, SWEEPS)) + self.price(status)
+        price, found = self.price(status), math.inf
+        for warm in (True, False):
+            if not math.isfinite(found) and (self._warm or not warm):
+                args = CHANGE, SWEEPS, enough - price, warm
+                found = float(sweep(self.blocks, status, self.priority, self.trees, *args))
+        self._warm = math.isfinite(found)
+        return found + price
 
     def descend(self, status: States, over: Callable[[], bool]) -> tuple[States, float]:
         """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
@@ -97,9 +106,9 @@ class PhaseTree:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound.
     """
 
-    def __init__(self, blocks: Blocks, box: Box, cutoff: float, priority: Ints, price: Price = free_of_charge) -> None:
+    def __init__(self, blocks: Blocks, cutoff: float, priority: Ints, price: Price = free_of_charge) -> None:
         self.blocks, self.cutoff, self.priority, self.nodes, self.price = blocks, cutoff, priority, 0, price
-        self._trees, self._squares = trees_for(blocks), squares_for(blocks, box)
+        self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
         self._queue = Queue[_Node]()
