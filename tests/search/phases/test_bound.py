@@ -14,9 +14,10 @@ from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.flow import UNDECIDED, trees_for
-from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.flow import CLOSED, UNDECIDED, trees_for
+from openpoint.search.phases.model import Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.pieces import Core, balanced, core_of
 from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
@@ -61,12 +62,11 @@ def grids(kind: str, seeds: range) -> list[tuple[int, Enumerated]]:
     return [(seed, each) for seed, each in made if each is not None]
 
 
-def bound(case: Enumerated, status: States, h: np.ndarray, rounds: int) -> float:
-    blocks = case.model.blocks
+def bound(blocks: Blocks, status: States, h: np.ndarray, rounds: int) -> float:
     trees = trees_for(blocks)
-    trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+    trees.v[:] = balanced(blocks)
     priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
-    tools = trees, squares_for(blocks, case.box), pattern_for(blocks)
+    tools = trees, squares_for(blocks), pattern_for(blocks)
     return float(improve(blocks, status, priority, h, rounds, np.inf, *tools))
 
 
@@ -86,9 +86,40 @@ def test_a_bound_is_never_above_the_best_completion(kind: str) -> None:
             for rounds, size in ((0, 0.0), (2, 0.0), (8, 0.0), (0, 0.02), (0, 0.3)):
                 noise = rng.normal(size=h.shape) + 1j * rng.normal(size=h.shape)
                 h = h + np.where(free, size * max(np.abs(h).max(), 0.01) * noise, 0.0)
-                found = bound(case, status, h, rounds)
+                found = bound(blocks, status, h, rounds)
                 assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
                 count += np.isfinite(found)
+    assert count > 200
+
+
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
+def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_samples(kind: str) -> None:
+    """Branches of a tree are fixed at random, so that parts of it hang on what is left to choose."""
+    pieces = count = 0
+    for seed, case in grids(kind, range(40, 60)):
+        rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
+        fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
+        left = (case.status[:, fixed] == CLOSED).all(axis=1)
+        core = core_of(whole._replace(movable=whole.movable & ~fixed), tree)
+        blocks, hung = core.blocks, core.blocks.hung
+        pieces += len(hung.bus)
+        states, losses = case.status[left][:, core.branch], case.loss[left]
+        for _ in range(6):
+            other = states[rng.integers(len(states))]
+            status = np.where(blocks.movable & (rng.random(len(other)) < rng.random()), UNDECIDED, other).astype(
+                np.int8
+            )
+            best = losses[((states == status) | (status == UNDECIDED)).all(axis=1)].min()
+            for rounds, size in ((0, 0.0), (4, 0.0), (0, 0.1), (0, 1.0)):
+                noise = rng.normal(size=core.h.shape) + 1j * rng.normal(size=core.h.shape)
+                h = core.h + 0.05 * size * noise
+                weights = rng.dirichlet(np.ones(6), len(hung.bus)) * rng.choice([-1, 1], (len(hung.bus), 6))
+                h[hung.bus] = hung.h + np.einsum("ci,cij->cj", size * weights * hung.reach, hung.mode)
+                h = np.where(blocks.has & ~blocks.is_source[:, None], h, 0.0)
+                found = bound(blocks, status, h, rounds)
+                assert found <= best * (1.0 + 1e-9) + 1e-12, (seed, rounds, size)
+                count += np.isfinite(found)
+    assert pieces > 10
     assert count > 200
 
 
@@ -97,7 +128,7 @@ def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
     for _, case in grids("power", range(12)):
         for status, loss in zip(case.status[:3], case.loss[:3], strict=True):
             h = np.zeros(case.model.blocks.has.shape, dtype=np.complex128)
-            assert bound(case, status, h, 20) == pytest.approx(loss, rel=1e-7)
+            assert bound(case.model.blocks, status, h, 20) == pytest.approx(loss, rel=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
@@ -105,10 +136,18 @@ def test_the_search_finds_what_enumeration_finds(kind: str) -> None:
     for seed, case in grids(kind, range(20, 32)):
         flows = Flows(case.model.blocks)
         best = [case.loss.max() * 1.001]
-        tree = PhaseTree(case.model.blocks, case.box, best[0], flows.priority)
+        core = core_of(case.model.blocks, case.status[0])
+        tree = PhaseTree(core, best[0])
 
-        def leaf(status: States, best: list[float] = best, tree: PhaseTree = tree, flows: Flows = flows) -> None:
-            best[0] = min(best[0], flows.loss(status))
+        def leaf(
+            at: States,
+            best: list[float] = best,
+            tree: PhaseTree = tree,
+            flows: Flows = flows,
+            core: Core = core,
+            known: States = case.status[0],
+        ) -> None:
+            best[0] = min(best[0], flows.loss(core.whole(at, known), best[0]))
             tree.cutoff = min(tree.cutoff, best[0] * (1.0 - 1e-6))
 
         assert grow(tree, leaf, lambda: False)

@@ -19,8 +19,8 @@ OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 """States of branches; LOOP: closed, and aside of the tree, since it closes a loop that nobody can open."""
 LOOPED, UNFED = -1, -2
 ROUGH, SAFETY = 3e-3, 30.0
-"""Change of a voltage from which on a loss may do, and how many times as much, relatively, it may still change: where each
-change is at most half of the one before they add up to as much again, and a loss changes some four times as voltages do."""
+"""Change of a voltage from which on a loss may do, and how many times as much, relatively, it may still change: where
+each change is at most half of the one before, they add up to as much again, and a loss changes some four times so."""
 V_LOW = 0.5
 """Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
 

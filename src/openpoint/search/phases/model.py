@@ -81,8 +81,8 @@ class Hung(NamedTuple):
 
     Attributes:
         bus: (C). h: (C, 3) multipliers in the middle. mode: (C, 6, 3) directions of length 1, 0 where there is none.
-        reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle, then
-            ahead and back in each direction.
+        reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle,
+            then ahead and back in each direction.
     """
 
     bus: Ints

@@ -1,8 +1,8 @@
 """Pieces of a grid that hang on one bus and hold no choice, as what they add to the bound at that bus.
 
-At multipliers h of the bus a piece adds a constant c and a matrix A. The pairs (c, A) that are valid at some h are a convex
-set in (h, c, A): K and M are affine in h and N, and A ⪰ Tᴴ N T + ¼ Kᴴ M⁻¹ K is a linear matrix inequality. So what
-samples around multipliers h₀ give is valid, weighed, at the weighed multipliers (docs/methods.md M43).
+At multipliers h of the bus a piece adds a constant c and a matrix A. What is valid is a convex set of (h, c, A), since
+K and M are affine in h and N, and A ⪰ Tᴴ N T + ¼ Kᴴ M⁻¹ K is a linear matrix inequality. So what samples around
+multipliers h₀ give is valid, weighed, at the weighed multipliers (docs/methods.md M43).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Ints, States
 from openpoint.search.phases.bound import Squares, squares_for
-from openpoint.search.phases.flow import CLOSED, Trees, trees_for
+from openpoint.search.phases.flow import CLOSED, LOOP, UNDECIDED, Trees, trees_for
 from openpoint.search.phases.model import MODES, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
-"""How far the samples are from h₀ in each of the `MODES`: real and imaginary part of what phases share, and of two differences."""
+"""How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
 ROUNDS = 10
 """Of the fixed point for h₀ and for each sample."""
 
@@ -29,13 +29,12 @@ class Core:
     """A grid without its pieces.
 
     Attributes:
-        blocks: of the core, with what its pieces add. h: (n) multipliers to begin with. v: (n, 3) voltages there.
+        blocks: of the core, with what its pieces add. h: (n, 3) multipliers around which that is known.
         branch: (m) numbers of its branches in the whole grid.
     """
 
     blocks: Blocks
     h: Complexes
-    v: Complexes
     branch: Ints
 
     def whole(self, status: States, closed: States) -> States:
@@ -45,25 +44,38 @@ class Core:
         return found
 
 
-def core_of(blocks: Blocks, status: States, priority: Ints) -> Core:
+def balanced(blocks: Blocks) -> Complexes:
+    """(n, 3) balanced voltages of 1 pu."""
+    return np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+
+
+def undecided(blocks: Blocks) -> States:
+    """(m) states of branches of which nothing is decided."""
+    return np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(np.int8)
+
+
+def core_of(blocks: Blocks, status: States) -> Core:
     """The core at the multipliers of the bound of a state (m), which may leave branches undecided."""
     at = _attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
-    trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+    trees.v[:] = balanced(blocks)
     h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
+    priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
     improve(blocks, status, priority, h, ROUNDS, math.inf, trees, squares, pattern_for(blocks))
     core, hung = at < 0, at >= 0
+    if not hung.any():
+        return Core(blocks, h, np.arange(len(blocks.fr)))
     inner = core[blocks.fr] & core[blocks.to]
     made = _Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
     kept = part_of(blocks, buses, branches, core[blocks.bus])
     pieces = made.sampled(h, np.unique(at[hung]))
     kept = kept._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
-    return Core(kept, h[buses], trees.v[buses], branches)
+    return Core(kept, h[buses], branches)
 
 
 def _attachments(blocks: Blocks) -> Ints:
-    """(n) the bus of the core that a bus hangs on, −1 for buses of the core: sources, ends of choices and all between."""
+    """(n) the bus that a bus hangs on, −1 for those of the core: sources, ends of choices and what is between."""
     n = len(blocks.has)
     core: Bools = blocks.is_source.copy()
     for end in (blocks.fr, blocks.to):
@@ -133,8 +145,8 @@ class _Pieces:
         found = part_of(blocks, buses, np.flatnonzero(hung[blocks.fr] | hung[blocks.to]), hung[blocks.bus])
         roots = ~hung[buses]
         here = np.where(roots[:, None], v[buses], 0.0)
-        nothing = {"s": np.where(roots[:, None], 0.0, found.s), "y": np.where(roots[:, None, None], 0.0, found.y)}
-        found = found._replace(is_source=roots, held=here, **nothing)
+        s, y = np.where(roots[:, None], 0.0, found.s), np.where(roots[:, None, None], 0.0, found.y)
+        found = found._replace(is_source=roots, held=here, s=s, y=y)
         trees = trees_for(found)
         trees.v[:] = v[buses]
         own = np.where(roots, np.arange(len(buses)), np.searchsorted(buses, at[buses]))

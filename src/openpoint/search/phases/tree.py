@@ -15,6 +15,7 @@ from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.pieces import Core, balanced, undecided
 from openpoint.search.phases.states import graph_for, probe, propagate
 from openpoint.search.tree import Queue
 
@@ -22,6 +23,8 @@ ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
 CHANGE, SWEEPS = 1e-10, 200
 """Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
+PAYS, PACE = 20, 16
+"""Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -98,7 +101,7 @@ class Flows:
 
 
 class PhaseTree:
-    """The nodes: states of branches and multipliers of the bound; see `openpoint.search.tree.Tree`.
+    """The nodes: states of branches of the core and multipliers of the bound; see `openpoint.search.tree.Tree`.
 
     The bound of a node is that of the loss, and the price of the switches that are decided in it.
 
@@ -106,18 +109,23 @@ class PhaseTree:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound.
     """
 
-    def __init__(self, blocks: Blocks, cutoff: float, priority: Ints, price: Price = free_of_charge) -> None:
-        self.blocks, self.cutoff, self.priority, self.nodes, self.price = blocks, cutoff, priority, 0, price
+    def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge) -> None:
+        blocks = core.blocks
+        self.blocks, self.cutoff, self.nodes, self.price = blocks, cutoff, 0, price
+        self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
-        self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+        self._probed = self._fixed = 0
         self._queue = Queue[_Node]()
-        self._status: States = np.where(blocks.movable, UNDECIDED, np.where(blocks.closes, LOOP, CLOSED)).astype(
-            np.int8
-        )
-        h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
-        self.root = self._bound(self._status, h, ROOT_ROUNDS) if self._follow(self._status) else math.inf
-        self._push(self.root, self._status, h)
+        self._status: States = undecided(blocks)
+        self.root, first = math.inf, core.h
+        if self._follow(self._status):
+            tried = []
+            for h in (np.zeros_like(core.h), core.h.copy()):
+                self._trees.v[:] = balanced(blocks)
+                tried.append((self._bound(self._status, h, ROOT_ROUNDS), h))
+            self.root, first = max(tried, key=lambda each: each[0])
+        self._push(self.root, self._status, first)
 
     @property
     def status(self) -> States:
@@ -153,6 +161,11 @@ class PhaseTree:
             if not (status == UNDECIDED).any():
                 self._status = status
                 return True
+            if self._fixed * PAYS < self._probed and self.nodes % PACE:
+                value[:] = -math.inf
+                chosen = int(np.argmax(np.where(status == UNDECIDED, np.linalg.norm(self._trees.i, axis=1), -1.0)))
+                break
+            self._probed += int((status == UNDECIDED).sum())
             fixed = probe(
                 *(self.blocks, status, self.priority, h, (self.cutoff - price) * (1.0 + MARGIN)),
                 *(self._trees, self._squares, self._pattern, self._graph, value),
@@ -161,9 +174,10 @@ class PhaseTree:
                 self._queue.done(self.cutoff)
                 return False
             if fixed == 0:
+                chosen = int(np.argmax(value))
                 break
+            self._fixed += fixed
             self._queue.done(self.cutoff)
-        chosen = int(np.argmax(value))
         for state, least in ((OPEN, max(bound, value[chosen] * (1.0 - MARGIN) + price)), (CLOSED, bound)):
             other = status.copy()
             other[chosen] = state

@@ -12,6 +12,7 @@ from openpoint.formulations.phases import PhasesQuestion
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.pieces import core_of, undecided
 from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, price_of, status_of
 from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
@@ -79,19 +80,22 @@ class PhaseSearch:
         """Local search from radial states (B), then branch and bound until the gap is closed."""
         model = bounded_model(self.asked, Box())
         price = price_of(model, self.asked.switching, self.base_kw)
-        flows, box = Flows(model.blocks, price), Box()
+        flows, box, known = Flows(model.blocks, price), Box(), undecided(model.blocks)
         for start in starts:
             status, loss = flows.descend(status_of(model, start), self.deadline.over)
             if math.isfinite(loss):
                 flows.loss(status)
                 box = box_around(flows.trees.v, model.blocks.has, box)
                 self._take(model, status, loss)
+                known = status
         model = bounded_model(self.asked, box)
-        flows = Flows(model.blocks, price)
-        tree = PhaseTree(model.blocks, box, self.loss * (1.0 - self.method.least_gap), flows.priority, price)
+        flows, core = Flows(model.blocks, price), core_of(model.blocks, known)
+        cutoff = self.loss * (1.0 - self.method.least_gap)
+        tree = PhaseTree(core, cutoff, lambda status: price(core.whole(status, known)))
 
-        def leaf(status: States) -> None:
-            loss = flows.loss(status)
+        def leaf(at: States) -> None:
+            status = core.whole(at, known)
+            loss = flows.loss(status, self.loss)
             if loss < self.loss and self._take(model, status, loss):
                 tree.cutoff = min(tree.cutoff, self.loss * (1.0 - self.method.least_gap))
 
