@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -22,48 +16,13 @@ import openpoint
 from openpoint.report.page.html import asset, render
 from openpoint.report.page.picture import picture_of_today
 from tests.web.conftest import TOKEN
+from tests.web.served import Served
 from tests.web.test_rest import GRID, MARKUP
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 PATIENT_MS = 120_000
 """The longest that anything is waited for: a run takes a process, and a machine may have other things to do."""
-
-
-class Served:
-    """A server in a process of its own, which can be started again at the same place."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self.begin()
-
-    def begin(self) -> None:
-        command = [sys.executable, "-m", "openpoint", "serve", "--port", str(self.port), "--folder", str(self.folder)]
-        environment = {**os.environ, "OPENPOINT_TOKEN": TOKEN}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline().split(":")[2].partition("/")[0])
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
-
-    def at(self, path: str) -> str:
-        """The address of a path."""
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    def ask(self, path: str, body: object = None) -> Any:
-        """What REST answers."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
-        with urlopen(Request(self.at(path), data, headers)) as response:
-            return json.load(response)
-
-    def follow(self, run: str) -> None:
-        """Wait until a run has ended."""
-        with urlopen(Request(self.at(f"/api/runs/{run}/events"), headers={"authorization": f"Bearer {TOKEN}"})) as told:
-            told.read()
 
 
 @pytest.fixture(scope="module")

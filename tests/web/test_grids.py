@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from benchmarks.inputs_mutated import mutation_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openpoint.errors import OptionError
 from openpoint.web.desk import Desk
 from openpoint.web.grids import Grids, _safe
-from openpoint.web.look import LOOK, Look
+from openpoint.web.look import LOOK, Look, look
 from openpoint.web.runs import Limits
+from tests.builders.mutated import sound
 
 WORDS = st.lists(
     st.sampled_from(["..", ".", "", "a", "b.csv", "C:", "~", ".hidden", "\x00", "é", "a" * 200]), min_size=1
@@ -102,3 +105,20 @@ def test_no_other_folder_is_a_grid(tmp_path: Path, identity: str) -> None:
     (tmp_path / "grid.json").write_text("{}", encoding="utf-8")
     with pytest.raises(OptionError, match="no grid is open"):
         Grids(tmp_path / "grids").get(identity)
+
+
+def test_odd_files_are_told_with_their_faults_or_looked_at(tmp_path: Path) -> None:
+    """Some of what `benchmarks.serve` uploads, looked at in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = {
+            kind: files for kind, files in sound(Path(folder)).items() if kind in ("m", "json", "pos", "csv", "xlsx")
+        }
+    for number in range(15):
+        _, files = mutation_of(made, 3, number)
+        try:
+            grid = Grids(tmp_path).upload(files)
+        except OptionError:
+            continue
+        found, pages = look(grid.source)
+        assert found.problems or found.sound
+        assert set(pages) <= {"today.html", "canvas.html"}

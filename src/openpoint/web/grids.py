@@ -18,6 +18,8 @@ IDENTITY = re.compile(r"[0-9a-f]{12}")
 """Identities of grids and runs, which are names of folders."""
 MOST_FILES = 500
 _GRID_ENDINGS = (".m", ".json", ".dss", ".pos", ".xlsx", ".xlsm", ".zip")
+_FOLDER = "folder of tables"
+"""What the grid is called whose files were sent without the name of their folder."""
 _HEADS = ("grid.toml", "Node.csv")
 """Files that make their folder a grid."""
 _MASTERS = ("master", "main")
@@ -126,7 +128,7 @@ class Grids:
         identity = new_identity()
         root = self.folder / identity / "files"
         write_files({root / path: content for path, content in contents.items()})
-        return self._kept(identity, source.name or next(iter(contents)).stem, str((root / source).absolute()))
+        return self._kept(identity, source.name or _FOLDER, str((root / source).absolute()))
 
     def add(self, grid: OpenGrid, files: Mapping[str, bytes]) -> None:
         """Keep more files beside a grid: tables of futures, profiles, disasters.

@@ -148,8 +148,9 @@ def serve_agents(folder: Path, limits: Limits, grids: Sequence[str]) -> None:
 
 
 def _is_no_end(record: logging.LogRecord) -> bool:
-    """Whether a line is about something else than answers that the end of the server cuts off."""
-    cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    """Whether a line is about something else than answers cut off by the end of the server, or of who asked."""
+    error = record.exc_info[1] if record.exc_info is not None else None
+    cut = isinstance(error, asyncio.CancelledError) or str(error) == "No response returned."  # as Starlette says it
     return not cut and "timeout graceful shutdown" not in record.getMessage()
 
 

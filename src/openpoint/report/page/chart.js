@@ -26,6 +26,17 @@ const Picture = (() => {
     }
   }
 
+  // The lowest and highest x and y of a way.
+  function around(way) {
+    const box = [Infinity, -Infinity, Infinity, -Infinity];
+    way.forEach((value, k) => {
+      const low = k % 2 ? 2 : 0;
+      box[low] = Math.min(box[low], value);
+      box[low + 1] = Math.max(box[low + 1], value);
+    });
+    return box;
+  }
+
   // Values at round numbers between low and high, some `count` of them.
   function ticks(low, high, count) {
     const raw = (high - low) / Math.max(count, 1);
@@ -286,10 +297,13 @@ const Picture = (() => {
       c.lineJoin = "round";
       c.setLineDash(layer.dash || []);
       c.beginPath();
-      for (const way of layer.ways) {
+      layer.boxes ??= layer.ways.map(around);
+      layer.ways.forEach((way, i) => {
+        const [x0, x1, y0, y1] = layer.boxes[i];
+        if (this.px(x1) < -30 || this.px(x0) > this.width + 30 || this.py(y0) < -30 || this.py(y1) > this.height + 30) return;
         c.moveTo(this.px(way[0]), this.py(way[1]));
         for (let k = 2; k < way.length; k += 2) c.lineTo(this.px(way[k]), this.py(way[k + 1]));
-      }
+      });
       c.stroke();
       c.setLineDash([]);
       c.globalAlpha = 1;

@@ -31,6 +31,8 @@ class ComparePage:
             results = [result_of(run) or {} for run in found]
             keys = dict.fromkeys(key for result in results for key, value in result.items() if _is_figure(value))
             differs = [key for key in keys if len({repr(result.get(key)) for result in results}) > 1]
+            asked: list[dict[str, Any]] = [run.request for run in found]
+            _table(found, asked, list(dict.fromkeys(key for request in asked for key in request)), "What was asked")
             _table(found, results, differs, "What differs")
             _branches(found, results)
             for run in found[1:]:
@@ -81,4 +83,6 @@ def _table(runs: list[Run], results: list[dict[str, Any]], keys: list[str], titl
 def _shown(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
