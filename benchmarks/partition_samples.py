@@ -2,7 +2,7 @@
 
     python -m benchmarks.partition_samples [--count 10000] [--processes N] [--markdown] [--json FILE]
 
-For each level and set of uncertain loads the robust plan and the plan for nominal loads are tested in the same samples:
+For each level and set of uncertain loads the plan and that for nominal loads are tested in the same samples:
 whether generators can follow in the linear model, and whether exact AC power flow keeps all limits. `alone` leaves what
 the linear model does not see to the grid-forming generator, `AC` lets the others help. Shares with 95 % intervals.
 """
@@ -83,7 +83,7 @@ def row(loads: str, level: float, count: int, processes: int) -> Row:
     samples = sampled.samples
     assert samples is not None
     assert result.cost_usd is not None
-    robust, other = samples.robust, samples.deterministic
+    planned, other = samples.planned, samples.nominal
     return Row(
         loads=loads if level else "none",
         level=level,
@@ -93,12 +93,12 @@ def row(loads: str, level: float, count: int, processes: int) -> Row:
         cost=result.cost_usd,
         gap=result.gap,
         seconds=result.seconds,
-        linear=ends(robust.linear),
-        ac=ends(robust.ac),
-        alone=ends(robust.ac_alone),
+        linear=ends(planned.linear),
+        ac=ends(planned.ac),
+        alone=ends(planned.ac_alone),
         deterministic_linear=None if other is None else ends(other.linear),
         deterministic_ac=None if other is None else ends(other.ac),
-        failure=robust.commonest,
+        failure=planned.commonest,
         samples=samples.judged,
         judging_seconds=time.perf_counter() - began,
         max_mismatch_pu=max(each.max_mismatch_pu for each in samples.by_plan.values()),

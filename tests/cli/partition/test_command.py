@@ -88,18 +88,18 @@ def test_samples_are_told_and_written(command: Command, tmp_path: Path) -> None:
     done = command("partition", "ieee37-microgrids", *options, "--json", file)
     assert done.code == 0
     document = json.loads(file.read_text(encoding="utf-8"))
-    robust, deterministic = document["samples"]
-    assert (robust["plan"], deterministic["plan"]) == ("robust", "deterministic")
-    assert (robust["asked"], robust["judged"], robust["seed"]) == (150, 150, 5)
-    assert robust["linear_share"] == 1.0
-    assert deterministic["ac_share"] <= deterministic["linear_share"] < 0.9
-    assert robust["ac_low"] < robust["ac_share"] <= robust["ac_high"]
-    assert {row["plan"] for row in document["failures"]} >= {"deterministic"}
-    for words in ("Plans in samples of the loads", "deterministic", "97.57", "150"):
+    planned, nominal = document["samples"]
+    assert (planned["plan"], nominal["plan"]) == ("planned", "nominal")
+    assert (planned["asked"], planned["judged"], planned["seed"]) == (150, 150, 5)
+    assert planned["linear_share"] == 1.0
+    assert nominal["ac_share"] <= nominal["linear_share"] < 0.9
+    assert planned["ac_low"] < planned["ac_share"] <= planned["ac_high"]
+    assert {row["plan"] for row in document["failures"]} >= {"nominal"}
+    for words in ("Plans in samples of the loads", "nominal", "97.57", "150"):
         assert words in done.out
 
 
-def test_samples_can_be_left_out(command: Command) -> None:
-    done = command("partition", "ieee13-microgrids", "--samples", 0, "--json", "-", "--quiet")
+def test_samples_are_left_out_unless_asked_for(command: Command) -> None:
+    done = command("partition", "ieee13-microgrids", "--json", "-", "--quiet")
     assert done.code == 0
     assert json.loads(done.out)["samples"] == []

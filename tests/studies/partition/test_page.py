@@ -165,8 +165,8 @@ def test_the_page_tells_what_samples_say(result: PartitionResult) -> None:
     text = re.sub(r"<[^>]+>", " ", render(judged))
     assert "Checked by samples" in text
     assert "Checked by samples" not in render(result)
-    assert f"{100.0 * judged.samples.robust.ac.share:.2f}" in text
-    assert "deterministic" in text
+    assert f"{100.0 * judged.samples.planned.ac.share:.2f}" in text
+    assert "nominal" in text
 
 
 def test_a_page_without_a_plan_says_so(none: PartitionResult) -> None:

@@ -62,19 +62,19 @@ def of(result: PartitionResult) -> tuple[PartitionProgram, Floats]:
 
 def told(result: PartitionResult) -> tuple[PlanSamples, PlanSamples]:
     assert result.samples is not None
-    assert result.samples.deterministic is not None
-    return result.samples.robust, result.samples.deterministic
+    assert result.samples.nominal is not None
+    return result.samples.planned, result.samples.nominal
 
 
 def test_what_robustness_buys_on_the_microgrids(microgrids: PartitionResult) -> None:
-    robust, deterministic = told(sample_partition(microgrids, count=400))
-    assert robust.linear.share == 1.0
-    assert robust.ac.share >= 0.99
-    assert robust.ac_alone.share <= robust.ac.share
-    assert deterministic.linear.share < 0.8
-    assert deterministic.ac.share <= deterministic.linear.share
-    assert (robust.served_kw, deterministic.served_kw) == (microgrids.served_kw, 1742.0)
-    for each in (robust, deterministic):
+    planned, nominal = told(sample_partition(microgrids, count=400))
+    assert planned.linear.share == 1.0
+    assert planned.ac.share >= 0.99
+    assert planned.ac_alone.share <= planned.ac.share
+    assert nominal.linear.share < 0.8
+    assert nominal.ac.share <= nominal.linear.share
+    assert (planned.served_kw, nominal.served_kw) == (microgrids.served_kw, 1742.0)
+    for each in (planned, nominal):
         assert each.max_mismatch_pu < 5e-6
         # What fails is the output of grid-forming generators, which make up for the losses: no voltage, no rating.
         assert set(each.failures["unit"]) <= {"kW", "kvar"}
@@ -88,10 +88,10 @@ def test_robust_plans_hold_in_every_sample_of_the_linear_model(seed: int) -> Non
         result = partition(feeder.grid(), uncertainty=rng.choice((0.1, 0.3)), most_deviating=rng.choice((None, 1, 2)))
     except openpoint.InputError:  # a block with a loop
         pytest.skip("no such grid can be cut")
-    sampled = sample_partition(result, count=60, deterministic=False).samples
+    sampled = sample_partition(result, count=60, nominal=False).samples
     assert sampled is not None
-    assert sampled.robust.linear == Share(60, 60)
-    assert sampled.robust.max_mismatch_pu < 5e-6
+    assert sampled.planned.linear == Share(60, 60)
+    assert sampled.planned.max_mismatch_pu < 5e-6
 
 
 def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_cheapest() -> None:
@@ -218,9 +218,9 @@ def test_the_same_samples_give_the_same_answer_wherever_they_are_judged(small: P
     assert samples_table(here.samples).equals(samples_table(there.samples))
     assert failures_table(here.samples).equals(failures_table(there.samples))
     assert here.samples.judged == here.samples.asked == 150
-    again = sample_partition(here, count=150, seed=4, deterministic=False).samples
+    again = sample_partition(here, count=150, seed=4, nominal=False).samples
     assert again is not None
-    assert again.deterministic is None
+    assert again.nominal is None
 
 
 def test_what_was_judged_before_ctrl_c_is_kept(small: PartitionResult, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +237,9 @@ def test_what_was_judged_before_ctrl_c_is_kept(small: PartitionResult, monkeypat
     assert samples is not None
     assert met == [(20, 75), (40, 75)]
     assert (samples.judged, samples.asked, samples.interrupted) == (40, 75, True)
-    assert samples.robust.linear.of == 40
-    assert samples.deterministic is not None
-    assert samples.deterministic.ac.of == 40
+    assert samples.planned.linear.of == 40
+    assert samples.nominal is not None
+    assert samples.nominal.ac.of == 40
 
 
 def test_limits_that_break_are_told(small: PartitionResult) -> None:
@@ -274,11 +274,11 @@ def test_a_plan_that_serves_nothing_breaks_nothing_and_certain_loads_are_one_sam
     dark = grid.with_tables(generators=grid.generators.with_columns(p_max_kw=pl.lit(1.0)))
     samples = sample_partition(partition(dark, uncertainty=0.1), count=30).samples
     assert samples is not None
-    assert (samples.robust.served_kw, samples.robust.ac) == (0.0, Share(30, 30))
+    assert (samples.planned.served_kw, samples.planned.ac) == (0.0, Share(30, 30))
     certain = sample_partition(partition(grid), count=30).samples
     assert certain is not None
-    assert (certain.judged, certain.deterministic) == (1, None)
-    assert certain.robust.linear.share == 1.0
+    assert (certain.judged, certain.nominal) == (1, None)
+    assert certain.planned.linear.share == 1.0
 
 
 def test_one_generator_of_an_island_holds_its_voltage(small: PartitionResult) -> None:
@@ -291,9 +291,9 @@ def test_one_generator_of_an_island_holds_its_voltage(small: PartitionResult) ->
     decision[s + b : s + b + f] = forming
     chosen = [units.names[units.may_form[k]] for k in leading(program, decision)]
     assert len(chosen) == len({island[name] for name in chosen}) == len({k for k in island.values() if k})
-    sampled = sample_partition(result, count=20, deterministic=False).samples
+    sampled = sample_partition(result, count=20, nominal=False).samples
     assert sampled is not None
-    assert sampled.robust.unsolved == 0
+    assert sampled.planned.unsolved == 0
 
 
 def test_shares_have_exact_intervals() -> None:

@@ -487,7 +487,7 @@ class PartitionSamples:
     Attributes:
         asked, judged: samples asked for, and those that were evaluated before the time limit or Ctrl-C, if one came.
         seed: of the samples.
-        robust: of the plan asked about. deterministic: of the plan made for nominal loads, in the same samples; None
+        planned: of the plan asked about. nominal: of the plan made for nominal loads, in the same samples; None
             where it was not wanted or not found.
         seconds: of evaluation.
         stopped: why not all were evaluated; None where they were.
@@ -496,8 +496,8 @@ class PartitionSamples:
     asked: int
     judged: int
     seed: int
-    robust: PlanSamples
-    deterministic: PlanSamples | None
+    planned: PlanSamples
+    nominal: PlanSamples | None
     seconds: float
     stopped: Termination | None = None
 
@@ -508,8 +508,8 @@ class PartitionSamples:
 
     @property
     def by_plan(self) -> dict[str, PlanSamples]:
-        """What is known by plan, `robust` and `deterministic`."""
-        return {"robust": self.robust} | ({} if self.deterministic is None else {"deterministic": self.deterministic})
+        """What is known by plan, `planned` and `nominal`."""
+        return {"planned": self.planned} | ({} if self.nominal is None else {"nominal": self.nominal})
 
 
 def samples_table(samples: PartitionSamples | None) -> pl.DataFrame:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BLOCK_USD = 1000.0
 """$ that a weight of 1 makes of a whole block, where blocks are weighed as published."""
-SAMPLES = 1000
-"""Samples of a command where the user names no number: a second or two."""
 
 
 @final
@@ -213,11 +211,10 @@ class PartitionOptions(PartitionQuestion):
     )
     samples: int = option(
         0,
-        "Verify the plan by AC power flow in so many samples of the loads; 0 is none.",
+        "Look at the plan in so many samples of the loads by AC power flow, a picture beside the proof; 0 is none.",
         "whole",
         unit="N",
         least=0,
-        command_default=SAMPLES,
         group=FIRST,
     )
     seed: int = option(0, "Of the samples.", "whole", unit="N", least=0)

@@ -55,7 +55,7 @@ def sample_partition(
     *,
     count: int = 10_000,
     seed: int = 0,
-    deterministic: bool = True,
+    nominal: bool = True,
     executor: Choice | None = None,
     time_limit_s: float | None = None,
     progress: SampleProgress | None = None,
@@ -76,7 +76,7 @@ def sample_partition(
         result: of `partition`.
         count: samples; of a plan for certain loads there is only one.
         seed: of the samples; the same seed gives the same answer.
-        deterministic: whether to find and evaluate the plan for nominal loads, too.
+        nominal: whether to find and evaluate the plan for nominal loads, too.
         executor: where samples are evaluated: in this process (default), `Processes(n)` or `Cluster(address)`.
         time_limit_s: seconds after which to stop; a few samples are evaluated in any case. None = none.
         progress: called after some samples.
@@ -99,7 +99,7 @@ def sample_partition(
     realisations = draw(plan.program.uncertainty, count, seed)
     with (executor or InProcess()).open() as opened, deadline_of(time_limit_s) as deadline:
         workers = Lasting(opened, deadline)
-        plans = [plan, *(_nominal(plan, deadline) if deterministic else [])]
+        plans = [plan, *(_nominal(plan, deadline) if nominal else [])]
         start, hurried = deadline.passed(), deadline.over()
         size, some = (FEW, realisations[:FEW]) if hurried else (BATCH, realisations)
         batches = [some[k : k + size] for k in range(0, len(some), size)]
@@ -124,8 +124,8 @@ def sample_partition(
         asked=len(realisations),
         judged=drawn[0].linear.of,
         seed=seed,
-        robust=drawn[0],
-        deterministic=drawn[1] if len(drawn) > 1 else None,
+        planned=drawn[0],
+        nominal=drawn[1] if len(drawn) > 1 else None,
         seconds=seconds,
         stopped=why if drawn[0].linear.of < len(realisations) else None,
     )

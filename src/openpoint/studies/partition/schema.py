@@ -52,7 +52,7 @@ SWITCHES: c.Table = {
     "switching": c.text("what to do in today's state", options=["", "close", "open"]),
 }
 SAMPLES: c.Table = {
-    "plan": c.text("the plan asked about, or that for nominal loads", options=["robust", "deterministic"]),
+    "plan": c.text("the plan asked about, or that for nominal loads", options=["planned", "nominal"]),
     "seed": c.whole("of the samples"),
     "asked": c.whole("samples asked for"),
     "judged": c.whole("samples evaluated before Ctrl-C, if it came", "samples"),
@@ -75,7 +75,7 @@ SAMPLES: c.Table = {
     ),
 }
 FAILURES: c.Table = {
-    "plan": c.text("as in the samples", options=["robust", "deterministic"]),
+    "plan": c.text("as in the samples", options=["planned", "nominal"]),
     "shared": c.flag("all generators share what the linear model misses", "all share"),
     "kind": c.text("the limit that breaks, such as voltage low, current, active power", "limit"),
     "element": c.text("bus, branch or generator", "where"),
