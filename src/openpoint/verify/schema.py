@@ -87,13 +87,9 @@ def different(value: Any, place: str, count: int) -> list[int]:
     return found
 
 
-def numbers(value: Any, place: str, size: int, missing: float | None = None, least: float = -math.inf) -> Floats:
-    """`size` finite numbers >= `least`; `missing`: what null stands for, where it may be there."""
-    found = [
-        missing if each is None and missing is not None else number(each, place, least)
-        for each in array(value, place, size)
-    ]
-    return np.array(found, dtype=np.float64)
+def numbers(value: Any, place: str, size: int) -> Floats:
+    """So many finite numbers."""
+    return np.array([number(each, place) for each in array(value, place, size)], dtype=np.float64)
 
 
 def pairs(value: Any, place: str, count: int, least: int, most: int) -> dict[int, int]:

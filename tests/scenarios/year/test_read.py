@@ -16,8 +16,7 @@ import openpoint
 from openpoint.errors import InputError, OptionError
 from openpoint.grid.grid import Grid
 from openpoint.scenarios import synthetic
-from openpoint.scenarios.year.blocks import Blocks, read_blocks
-from openpoint.scenarios.year.read import Year, read_year
+from openpoint.scenarios.year.read import Blocks, Year, read_blocks, read_year
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import os
 
     from openpoint.scenarios.futures import FuturesLike, FuturesRecipe
-    from openpoint.scenarios.year.blocks import BlocksLike
-    from openpoint.scenarios.year.read import YearLike
+    from openpoint.scenarios.year.read import BlocksLike, YearLike
     from openpoint.search.methods import TopologySearch
     from openpoint.studies.reconfigure.methods import Method
     from openpoint.twostage.ambiguity import Ambiguity

@@ -13,7 +13,7 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.powerflow.balanced import solve
 from openpoint.powerflow.state import excesses
-from openpoint.scenarios.year.blocks import Blocks
+from openpoint.scenarios.year.read import Blocks
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.problem import SwitchingOutcome, SwitchingProblem
 from openpoint.search.switching.solve import solve_switching

@@ -15,7 +15,7 @@ import numpy as np
 
 from openpoint.arrays import Bools, Floats
 from openpoint.powerflow.state import is_limited
-from openpoint.scenarios.year.blocks import Blocks
+from openpoint.scenarios.year.read import Blocks
 from openpoint.search.futures.model import coordinates, group_steps, loss_form, means
 from openpoint.search.methods import TopologySearch
 from openpoint.search.switching.problem import BestOfRun, Run, SwitchingOutcome, SwitchingProblem

@@ -21,8 +21,7 @@ from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
 from openpoint.results.columns import dtypes, finite, frame
 from openpoint.results.iterations import iterations_table
-from openpoint.scenarios.year.blocks import Blocks, read_blocks
-from openpoint.scenarios.year.read import Year
+from openpoint.scenarios.year.read import Blocks, Year, read_blocks
 from openpoint.studies.reconfigure.options import ReconfigureSeasonsOptions
 from openpoint.studies.reconfigure.result import ITERATIONS
 from openpoint.studies.reconfigure.year import study as of_year
@@ -200,7 +199,7 @@ OF_BLOCK = 8
 def prepare(grid: Grid, options: ReconfigureSeasonsOptions) -> Prepared[SeasonsResult]:
     """A radial state for each block of a year, of least energy lost, with few switch operations between the blocks.
 
-    See `openpoint.search.switching`; the blocks are those of `openpoint.scenarios.year.blocks`. The limits are kept in
+    See `openpoint.search.switching`; the blocks are those of `openpoint.scenarios.year.read`. The limits are kept in
     every step.
 
     Raises:
