@@ -26,7 +26,7 @@ RESULTS = tuple(study.answer for study in STUDIES)
 # What results share: all of them, every optimisation, those that are one topology, and partitions.
 BASES = (Result, Answer, SwitchedResult, PlanResult)
 # What methods do with a mathematical program, where work is done, and of what outputs are made, is not for callers.
-INNER = ("solve", "open", "row", "row_frame", "document", "to_do", "to_switch", "answer_facts", "violations_listed")
+INNER = ("solve", "open", "row", "row_frame", "document", "to_do", "to_switch", "answer_facts")
 WIDTH = 100
 LONGEST_DEFAULT = 60
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")

@@ -26,6 +26,7 @@ from openpoint.results import columns as c
 from openpoint.results import export
 from openpoint.results.schema import Schema
 from openpoint.results.shape import Shape, declare, figure, keys_of, table, tables_of
+from openpoint.results.violation import VIOLATIONS
 from openpoint.twostage.log import CUT_SHORT, Termination
 from openpoint.version import __version__
 
@@ -317,8 +318,11 @@ class Answer(Result, also=("remedy",)):
         """Objective, bound, gap, termination, log and violations, under the same names for every study."""
         raise NotImplementedError
 
-    def _head(self, objective: float | None, bound: float, unit: str, violations: pl.DataFrame) -> Head:
-        return Head(objective, bound, self.gap, unit, self.termination, self.iterations, violations)
+    def _head(self, objective: float | None, bound: float, unit: str) -> Head:
+        """With the limits that the answer breaks, or without an answer the state of least violation."""
+        tables = [self.frame(name) for name in ("violations", "least_violation") if name in self.shape.tables]
+        broken = next((each for each in tables if each.height), tables[0] if tables else c.empty(VIOLATIONS))
+        return Head(objective, bound, self.gap, unit, self.termination, self.iterations, broken)
 
     @property
     def exit_code(self) -> int:

@@ -95,10 +95,6 @@ class SwitchedResult(HasState, Answer, also=("to_close", "to_open"), frames={"sw
     buses: pl.DataFrame
     branches: pl.DataFrame
 
-    def violations_listed(self) -> pl.DataFrame:
-        """Limits that the answer breaks, or without an answer the state of least violation."""
-        raise NotImplementedError
-
     @property
     def has_answer(self) -> bool:
         """Whether a topology was found that keeps the limits as asked."""
@@ -166,7 +162,7 @@ class LossResult(SwitchedResult):
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations_listed())
+        return self._head(self.objective_kw, self.lower_bound_kw, "kW")
 
 
 def with_output(grid: Grid, generators: pl.DataFrame) -> Grid:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import polars as pl
+from typing import Any
 
 from openpoint.results import columns as c
 
@@ -90,15 +88,3 @@ def without_phase(table: c.Table) -> c.Table:
 
 
 VIOLATIONS = violation_columns({}, "bus or branch", "bus or branch")
-
-
-class Row(Protocol):
-    """A violation as it is written."""
-
-    @property
-    def row(self) -> dict[str, Any]: ...
-
-
-def violation_table(violations: Iterable[Row], columns: c.Table = VIOLATIONS) -> pl.DataFrame:
-    """The table of violations, one row for each."""
-    return c.frame(columns, (each.row for each in violations))

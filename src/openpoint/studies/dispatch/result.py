@@ -13,7 +13,7 @@ from openpoint.results.base import Head, count_words, in_kw, switching_words
 from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER
 from openpoint.results.shape import figure, table
 from openpoint.results.switched import SwitchedResult, with_output
-from openpoint.results.violation import Violation, violation_table
+from openpoint.results.violation import Violation
 from openpoint.studies.dispatch.schema import (
     ACTIONS,
     CRITERIA_TABLE,
@@ -67,10 +67,7 @@ class DispatchResult(SwitchedResult, study="dispatch", frames={"actions": ACTION
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective, self.lower_bound, self.objective_unit, self.violations_listed())
-
-    def violations_listed(self) -> pl.DataFrame:
-        return violation_table(self.violations or self.least_violation)
+        return self._head(self.objective, self.lower_bound, self.objective_unit)
 
     @property
     def has_answer(self) -> bool:

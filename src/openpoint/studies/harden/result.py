@@ -112,7 +112,7 @@ class HardenResult(
 
     @property
     def head(self) -> Head:
-        return self._head(self.cost_usd, self.lower_bound_usd, "$", self.violations)
+        return self._head(self.cost_usd, self.lower_bound_usd, "$")
 
     @property
     def hint(self) -> str:

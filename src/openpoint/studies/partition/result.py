@@ -15,7 +15,6 @@ from openpoint.results.base import Answer, Head, in_kw, switching_words
 from openpoint.results.columns import empty
 from openpoint.results.shape import figure, table
 from openpoint.results.switched import with_output
-from openpoint.results.violation import violation_table
 from openpoint.studies.partition import schema as d
 from openpoint.studies.partition.ac import PartitionSamples, failures_table, samples_table
 from openpoint.studies.partition.certify.certificate import Certificate
@@ -52,7 +51,7 @@ class PlanResult(Answer):
 
     @property
     def head(self) -> Head:
-        return self._head(self.cost_usd, self.lower_bound_usd, "$", violation_table(()))
+        return self._head(self.cost_usd, self.lower_bound_usd, "$")
 
     def to_do(self) -> str:
         moved = [action for action in self.switches["switching"].to_list() if action]

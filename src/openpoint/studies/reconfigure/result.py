@@ -21,7 +21,7 @@ from openpoint.results.schema import listing, record
 from openpoint.results.shape import declare, figure, keys_of, table
 from openpoint.results.switch_plan import PLAN, STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
-from openpoint.results.violation import PHASE, VIOLATIONS, Violation, phase_words, violation_table
+from openpoint.results.violation import PHASE, VIOLATIONS, Violation, phase_words
 from openpoint.results.worth import WORTH_KEYS, Worth
 
 if TYPE_CHECKING:
@@ -173,9 +173,6 @@ class TopologyResult(
     buses: pl.DataFrame = table(BUS_BEFORE_AFTER)
     branches: pl.DataFrame = table(BRANCH_BEFORE_AFTER)
     iterations: pl.DataFrame = table(ITERATIONS)
-
-    def violations_listed(self) -> pl.DataFrame:
-        return violation_table(self.violations or self.least_violation)
 
     def answer_facts(self) -> dict[str, str]:
         loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"

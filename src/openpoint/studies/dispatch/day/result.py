@@ -10,7 +10,6 @@ from openpoint.names import join_names
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.schema import maybe
 from openpoint.results.shape import figure, table
-from openpoint.results.violation import violation_table
 from openpoint.scenarios.day.clock import NowLike, period_at
 from openpoint.studies.dispatch.day import schema as d
 from openpoint.studies.dispatch.day.rolling import Planned
@@ -101,7 +100,7 @@ class DispatchDayResult(
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_usd, self.lower_bound_usd, "$", violation_table(self.violations, d.VIOLATIONS))
+        return self._head(self.objective_usd, self.lower_bound_usd, "$")
 
     @property
     def has_answer(self) -> bool:

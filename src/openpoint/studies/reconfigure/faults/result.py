@@ -74,7 +74,7 @@ class SecuredResult(
 
     @property
     def head(self) -> Head:
-        return self._head(self.minimized_value, self.minimized_bound, self.minimized_unit, self.violations_listed())
+        return self._head(self.minimized_value, self.minimized_bound, self.minimized_unit)
 
     def answer_facts(self) -> dict[str, str]:
         loss = f"{in_kw(self.loss_before_kw)} → {in_kw(self.loss_kw)}"

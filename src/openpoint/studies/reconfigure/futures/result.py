@@ -127,9 +127,6 @@ class FuturesResult(LossResult, study="reconfigure-futures", also=("futures_coun
     branches: pl.DataFrame = table(BRANCHES)
     iterations: pl.DataFrame = table(ITERATIONS)
 
-    def violations_listed(self) -> pl.DataFrame:
-        return self.violations
-
     def answer_facts(self) -> dict[str, str]:
         return {self.risk: in_kw(self.objective_kw), "open": join_names(self.open_branches) or "none"}
 

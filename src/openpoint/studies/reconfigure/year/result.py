@@ -73,9 +73,6 @@ class YearResult(LossResult, study="reconfigure-year", also=("steps_count",)):
     branches: pl.DataFrame = table(BRANCHES)
     iterations: pl.DataFrame = table(ITERATIONS)
 
-    def violations_listed(self) -> pl.DataFrame:
-        return self.violations
-
     def answer_facts(self) -> dict[str, str]:
         lost = "not known" if self.energy_mwh is None else f"{self.energy_mwh:,.3f} MWh"
         return {"energy lost": lost, "open": join_names(self.open_branches) or "none"}

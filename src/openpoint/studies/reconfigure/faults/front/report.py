@@ -91,7 +91,7 @@ def page(result: ReconfigureFront) -> m.Page:
     if not result.results:
         heading = "No radial state that keeps all limits was found; reconfigure alone names the least violation"
     kept = figure(result.kept_before)
-    ended = f"{result.termination.value}: {result.termination.remedy}"
+    ended = f"{result.termination.value}: {result.remedy.removesuffix('.')}"
     texts = ["to_close", "to_open", "open_branches", "termination"]
     searches = "What is proven, a row a search"
     declared = result.shape.tables["bounds"]

@@ -96,7 +96,7 @@ class SeasonsResult(Answer, study="reconfigure-seasons", also=("steps_count",)):
 
     @property
     def head(self) -> Head:
-        return self._head(self.objective_kw, self.lower_bound_kw, "kW", self.violations)
+        return self._head(self.objective_kw, self.lower_bound_kw, "kW")
 
     @property
     def steps_count(self) -> int:
