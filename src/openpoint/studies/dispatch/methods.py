@@ -14,8 +14,8 @@ from openpoint.twostage.methods.solving import ExtensiveForm
 
 Method = TopologySearch | Benders | ExtensiveForm | Enumeration
 
-FEW = 200_000
-"""States up to which all are tried rather than bounded by a cone program: seconds."""
+FEW = 1_000_000
+"""States up to which all are tried rather than bounded: a quarter of a minute."""
 
 
 def quickest(question: Question, gap: float | None, time_limit_s: float | None) -> tuple[Method, str]:
