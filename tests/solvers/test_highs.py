@@ -50,8 +50,8 @@ def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
     point = HighsModel(form).solve(integral=False).x
     assert point is not None
     coupled = form.with_coupling(columns)
-    by_row, by_fix, by_bound = HighsModel(coupled), HighsModel(coupled), HighsModel(form)
-    by_row.set_b(np.arange(len(columns)), point[columns])
+    by_row = HighsModel(replace(coupled, b=np.concatenate([point[columns], coupled.b[len(columns) :]])))
+    by_fix, by_bound = HighsModel(coupled), HighsModel(form)
     by_fix.fix(columns, point[columns])
     by_bound.fix(columns, point[columns])
     at = by_row.solve(integral=False)
@@ -74,13 +74,10 @@ def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
                 assert other.value == pytest.approx(HighsModel(held(form, columns, near)).solve(integral=False).value)
     for _ in range(5):
         moved = form.b + np.where(rng.uniform(size=len(form.b)) < 0.3, rng.normal(scale=0.1, size=len(form.b)), 0.0)
-        model, start = HighsModel(form), HighsModel(form).solve(integral=False)
+        start = HighsModel(form).solve(integral=False)
         assert start.z is not None
-        model.set_b(np.arange(len(form.b)), moved)
-        other, anew = model.solve(integral=False), HighsModel(replace(form, b=moved)).solve(integral=False)
-        assert other.status is anew.status
+        other = HighsModel(replace(form, b=moved)).solve(integral=False)
         if other.status is Status.OPTIMAL:
-            assert other.value == pytest.approx(anew.value)
             assert other.value >= start.value - start.z @ (moved - form.b) - 1e-6
 
 
@@ -133,15 +130,12 @@ def test_unbounded_is_told_from_infeasible() -> None:
 @settings(max_examples=25)
 def test_a_cold_solve_remembers_nothing(seed: int, integral: bool) -> None:
     form, rng = solvable(seed, integers=True), np.random.default_rng(seed)
-    m = len(form.b)
     one, other = HighsModel(form), HighsModel(form)
     first = one.solve(integral=integral, cold=True)
     for _ in range(4):
-        other.fix(np.array([0, 1]), rng.normal(size=2))
-        other.solve(integral=bool(rng.integers(2)))
-        other.set_b(np.arange(m), form.b + rng.normal(size=m))
+        other.set_cost(rng.normal(size=len(form.c)))
         other.solve(integral=bool(rng.integers(2)), presolve=bool(rng.integers(2)))
-    other.set_b(np.arange(m), form.b)
+    other.set_cost(form.c, form.offset)
     assert same(first, other.solve(integral=integral, cold=True))
     assert same(first, one.solve(integral=integral, cold=True))
 
@@ -215,7 +209,7 @@ def test_bounds_of_integers_are_rounded_for_integers_only() -> None:
     assert model.solve(integral=True).value == pytest.approx(2.0)
     model.fix(np.array([0]), np.array([1.0 - 1e-9]))
     assert model.solve(integral=True).value == pytest.approx(1.0)
-    model.set_b(np.array([0]), np.array([-2.1]))
+    model.set_bounds(np.array([0]), np.array([2.1]), np.array([2.6]))
     assert model.solve(integral=True).status is Status.INFEASIBLE
     assert model.solve(integral=False).value == pytest.approx(2.1)
 

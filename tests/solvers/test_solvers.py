@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -157,8 +155,8 @@ def test_the_standard_form_is_the_model_as_written(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=15, deadline=None)
-def test_rows_added_and_deleted_in_place(seed: int) -> None:
-    """A row that cuts the optimum off raises the value; without it the value is as before."""
+def test_rows_are_added_in_place(seed: int) -> None:
+    """A row that cuts the optimum off raises the value."""
     import scipy.sparse as sp
 
     cost, constraints, x = linear_model(seed)
@@ -169,8 +167,6 @@ def test_rows_added_and_deleted_in_place(seed: int) -> None:
     model.add_rows(sp.csr_array(form.c[None, :]), np.array([before.value - form.offset + 1e-3]), np.array([np.inf]))
     after = model.solve(integral=True)
     assert after.status is Status.INFEASIBLE or after.value >= before.value + 1e-4
-    model.delete_rows(np.array([model.n_rows - 1]))
-    assert model.solve(integral=True).value == pytest.approx(before.value, abs=1e-8)
 
 
 @given(seeds, st.integers(1, 3))
@@ -304,19 +300,6 @@ def test_multipliers_that_prove_nothing_are_refused() -> None:
         assert found is not None
         assert found[0].tolist() == [-0.5]
         assert found[1].tolist() == [0.5, 0.5]
-
-
-@given(seeds)
-@settings(max_examples=30)
-def test_other_sides_give_the_bounds_of_a_new_form(seed: int) -> None:
-    form, rng = solvable(seed), np.random.default_rng(seed)
-    moved = replace(
-        form, b=form.b + np.where(rng.uniform(size=len(form.b)) < 0.3, 1e-3 * rng.normal(size=len(form.b)), 0.0)
-    )
-    rows = np.flatnonzero(moved.b != form.b)
-    one, other = bounded(form).with_sides(moved, rows), bounded(moved)
-    for name in ("lower", "upper", "lower_row", "upper_row", "row_lower", "row_upper"):
-        assert (getattr(one, name) == getattr(other, name)).all()
 
 
 N = 6

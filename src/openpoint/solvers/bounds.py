@@ -76,22 +76,6 @@ class BoundedForm:
             upper_row=_put(self.upper_row, columns, owner),
         )
 
-    def with_sides(self, form: StandardForm, rows: Ints) -> BoundedForm:
-        """After `rows` of the form got other right-hand sides; columns without a row among them keep their bounds."""
-        new, at = bounded(form), self.columns_of(rows)
-        return replace(
-            new,
-            lower=_put(self.lower, at, new.lower[at]),
-            upper=_put(self.upper, at, new.upper[at]),
-            lower_row=_put(self.lower_row, at, new.lower_row[at]),
-            upper_row=_put(self.upper_row, at, new.upper_row[at]),
-        )
-
-    def columns_of(self, rows: Ints) -> Ints:
-        """Columns that rows of one entry among `rows` bound."""
-        columns = np.unique(self.column[rows])
-        return columns[columns >= 0]
-
     def contradiction(self, tolerance: float = 0.0) -> Floats | None:
         """(m) a ray z (Aᵀz = 0, bᵀz = −1) of two bounds, or of a row without entries, that exclude each other."""
         z = np.zeros(len(self.entry))

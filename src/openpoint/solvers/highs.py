@@ -43,7 +43,7 @@ class HighsModel:
     """A compiled linear model in one persistent HiGHS object.
 
     Rows of one entry become bounds of columns. The other rows of the form come first, in their order, then those of
-    `add_rows`; `add_rows`, `delete_rows`, `set_rows`, `row_values` count in these, `set_b` in rows of the form.
+    `add_rows`; `add_rows` and `set_rows` count in these.
     """
 
     def __init__(self, form: StandardForm, *, tolerance: float = FEASIBILITY) -> None:
@@ -103,11 +103,6 @@ class HighsModel:
                 rows.data,
             )
 
-    def delete_rows(self, numbers: Ints) -> None:
-        """Remove rows of `add_rows` by number; the numbers of later rows fall."""
-        if len(numbers):
-            self._highs.deleteRows(len(numbers), numbers.astype(np.int32))
-
     def set_rows(self, numbers: Ints, lower: Floats, upper: Floats) -> None:
         """Give rows, by number, new sides lower ≤ row · x ≤ upper."""
         for number, low, high in zip(numbers, lower, upper):  # version 1.11 has no call for several rows
@@ -142,18 +137,6 @@ class HighsModel:
             self._integers = np.concatenate([self._integers, number[integers].astype(np.int32)])
         return number
 
-    def set_b(self, rows: Ints, b: Floats) -> None:
-        """Set the right-hand sides of rows of the form, those of one entry included.
-
-        For a row of one entry this replaces what `fix` and `set_bounds` set, for other rows what `set_rows` set.
-        """
-        self._form.b[rows] = b
-        self._bounds = after = self._bounds.with_sides(self._form, rows)
-        moved = np.flatnonzero(np.isin(after.rows, rows))
-        self.set_rows(moved, after.row_lower[moved], after.row_upper[moved])
-        columns = after.columns_of(rows)
-        self._change_columns(columns, after.lower[columns], after.upper[columns])
-
     def fix(self, columns: Ints, values: Floats) -> None:
         """Fix columns at values, in place of their bounds, until another `fix`, `set_bounds` or `set_b`.
 
@@ -176,10 +159,6 @@ class HighsModel:
     def set_costs(self, columns: Ints, cost: Floats) -> None:
         """Set the cost of some columns."""
         self._highs.changeColsCost(len(columns), columns.astype(np.int32), cost)
-
-    def row_values(self) -> Floats:
-        """(rows) activity at the last solution."""
-        return np.array(self._highs.getSolution().row_value)
 
     def row_slopes(self) -> Floats:
         """(rows) derivative of the optimum with respect to the active side of each row, after a linear solve."""

@@ -79,7 +79,7 @@ def first_cost(master: DayMaster, x: np.ndarray | None) -> float:
     """Cost of the first stage alone."""
     assert x is not None
     form = master.schedule.form
-    theta = float(x[master.schedule.theta[0]])
+    theta = float(x[master.schedule.theta])
     return master.scale * (float(form.c @ x) + form.offset - theta)
 
 

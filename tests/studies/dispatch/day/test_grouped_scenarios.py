@@ -34,6 +34,7 @@ def scenarios(risk: Risk, **parts: Any) -> DayQuestion:
 def test_groups_find_what_all_days_in_one_program_find(risk: Risk, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/methods.md M36."""
     question = scenarios(risk)
+    monkeypatch.setattr(period_scenarios, "TOGETHER_MOST", COUNT)
     together = PeriodScenarios(gap=1e-4).solve(question)
     monkeypatch.setattr(period_scenarios, "TOGETHER_MOST", 0)
     grouped = PeriodScenarios(gap=1e-4).solve(question)
@@ -58,7 +59,7 @@ def test_the_bound_rises_with_the_number_of_groups() -> None:
     days = question.scenarios
     assert days is not None
     master = DayMaster(question, np.tile(question.network.closed, (PERIODS, 1)))
-    groups, bounds = FutureGroups.of(days.realisations, days.nominal), list[float]()
+    groups, bounds = FutureGroups.of(days.realisations, [days.nominal]), list[float]()
     noise = np.random.default_rng(1).random((COUNT, PERIODS))  # any division of groups raises the bound
     while True:
         groups.fill(master, ())

@@ -10,15 +10,11 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.search.kernel.arrays import CLOSED, OPEN
-from openpoint.solvers.base import Status
-from openpoint.studies.dispatch.day.model.day_master import MasterAnswer, WholeMaster
 from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import PeriodColumns
 from openpoint.studies.dispatch.day.model.period_scenarios import PeriodScenarios
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays, with_scenarios
-from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.topology.method import DayTopologySearch, FutureUncertainty, grouped
 from openpoint.studies.dispatch.day.topology.relaxation import DayRelaxation
 from openpoint.twostage.deadline import Deadline
@@ -65,71 +61,6 @@ def test_the_value_is_the_risk_of_the_verified_costs(risk: Risk) -> None:
     assert outcome.worst.costs.sum() == pytest.approx(costs.max(), rel=1e-4)
     assert [float(each.costs.sum()) for each in outcome.scenarios] == pytest.approx(costs, rel=1e-4)
     assert all((each.violations == 0.0).all() for each in outcome.scenarios)
-
-
-def test_a_plan_for_groups_is_there_before_the_program_of_all_days_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    question, clock = nine_days(), [0.0]
-    whole = PeriodScenarios(gap=1e-4).solve(question)
-
-    class NeverInTime:
-        def __init__(self, *_: object) -> None:
-            clock[0] = 100.0
-
-        def solve(self, _: Deadline) -> MasterAnswer:
-            return MasterAnswer(Status.LIMIT, -np.inf, None, np.empty(0), ())
-
-    monkeypatch.setattr("openpoint.studies.dispatch.day.model.period_scenarios.WholeMaster", NeverInTime)
-    none = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(clock=lambda: clock[0]))
-    assert none.plan is None
-    clock[0] = 0.0
-    found = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(50.0, clock=lambda: clock[0]))
-    assert found.termination is Termination.TIME
-    assert found.plan is not None
-    assert found.lower_bound <= whole.upper_bound * (1.0 + 1e-6)
-    assert found.upper_bound >= whole.lower_bound * (1.0 - 1e-6)
-    assert found.gap < 0.5
-    assert len(found.scenarios) == 9
-    assert all((each.violations == 0.0).all() for each in found.scenarios)
-
-
-@pytest.mark.parametrize("interrupted", [False, True])
-def test_the_program_of_all_days_is_not_begun_where_the_plan_took_longer_than_is_left(
-    interrupted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And the end is that of the run, not that of the gap at which the plan for groups ends."""
-    question, clock = nine_days(), [0.0]
-    execute, limit = GroupedScenarios.execute, Deadline(50.0, clock=lambda: clock[0])
-
-    def slow(run: GroupedScenarios) -> DayOutcome:
-        found = execute(run)
-        clock[0] = 1.0 if interrupted else 26.0
-        if interrupted:
-            monkeypatch.setattr(limit, "interrupted", lambda: True)
-            monkeypatch.setattr(limit, "over", lambda: True)
-        assert found.termination is Termination.GAP
-        return found
-
-    monkeypatch.setattr(GroupedScenarios, "execute", slow)
-    program = "openpoint.studies.dispatch.day.model.period_scenarios.WholeMaster"
-    monkeypatch.setattr(program, lambda *_: pytest.fail("begun"))
-    found = PeriodScenarios(gap=1e-7).solve(question, None, limit)
-    assert found.termination is (Termination.INTERRUPTED if interrupted else Termination.TIME)
-    assert found.plan is not None
-    assert 1e-7 < found.gap < 0.5
-
-
-def test_the_plan_for_groups_may_take_all_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    question, clock, solve = nine_days(), [0.0], WholeMaster.solve
-
-    def slow(whole: WholeMaster, deadline: Deadline) -> MasterAnswer:
-        clock[0] += 30.0
-        return MasterAnswer(Status.LIMIT, -np.inf, None, np.empty(0), ()) if deadline.over() else solve(whole, deadline)
-
-    monkeypatch.setattr(WholeMaster, "solve", slow)
-    found = PeriodScenarios(gap=1e-7).solve(question, None, Deadline(50.0, clock=lambda: clock[0]))
-    assert (found.termination, clock[0]) == (Termination.TIME, 30.0)
-    assert found.plan is not None
-    assert found.gap < 0.5
 
 
 @pytest.mark.parametrize("limit", [0.5, 2.5])

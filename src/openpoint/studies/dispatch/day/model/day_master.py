@@ -39,7 +39,6 @@ from openpoint.studies.dispatch.day.model.hour_block import (
     slice_of,
 )
 from openpoint.studies.dispatch.day.model.question import DayQuestion
-from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import relative_gap
 from openpoint.twostage.workers.pool import never
@@ -115,8 +114,6 @@ class DayMaster:
         question: DayQuestion,
         closed: Bools,
         *,
-        risk: ProbabilitySet | None = None,
-        days: int = 1,
         templates: HourTemplates | None = None,
         cost: bool = True,
     ) -> None:
@@ -124,7 +121,6 @@ class DayMaster:
 
         Args:
             question: of the day. closed: (T, E) states of the branches.
-            risk: of `days` scenario days, added by `add_day` in their order; None for the worst of any number of days.
             templates: compiled recourses of the same question, from an earlier master.
             cost: whether the first stage costs anything.
         """
@@ -132,10 +128,9 @@ class DayMaster:
         price = float(np.abs(question.day.source_price).mean()) or 1.0
         self.scale = question.network.s_base_kva * price if cost else 1.0
         self.closed = closed
-        self.schedule = day_schedule(question, closed, risk, days, self.scale if cost else math.inf)
+        self.schedule = day_schedule(question, closed, self.scale if cost else math.inf)
         self.copies: list[Copy] = []
         self.days: list[MasterDay] = []
-        self._robust = risk is None
         self._number: dict[tuple[int, bool, bytes], int] = {}
         self._current_bounds = DayCurrentBounds(question)
         self._margins: dict[int, float] = {}
@@ -225,7 +220,7 @@ class DayMaster:
 
     def add(self, day: MasterDay) -> bool:
         """Add a day of copies; False if it is there already."""
-        if self._robust and day in self.days:
+        if day in self.days:
             return False
         self.days.append(day)
         return True
@@ -299,11 +294,10 @@ class DayMaster:
                 (sp.csr_array([[-1.0]]), at_cost + number),
             )
             rows.put(parts, np.array([-known / scale]), 0, 1, ())
-        for k, day in enumerate(self.days):
+        for day in self.days:
             columns = at_cost + np.array(day.copies)
-            theta = self.schedule.theta[0 if self._robust else k]
             row = sp.csr_array((np.array(day.shares), (0 * columns, columns)), shape=(1, rows.n))
-            own = sp.csr_array(([-1.0], ([0], [theta])), shape=(1, rows.n))
+            own = sp.csr_array(([-1.0], ([0], [self.schedule.theta])), shape=(1, rows.n))
             rows.put(((row + own, 0),), np.zeros(1), 0, 1, ())
         if fixed:
             columns = np.array(list(fixed))

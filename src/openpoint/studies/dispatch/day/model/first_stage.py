@@ -22,7 +22,6 @@ from openpoint.solvers.bounds import KnownColumns, settled
 from openpoint.solvers.modelling import cp
 from openpoint.studies.dispatch.day.model.hour_block import hour_device_numbers, hour_devices, slice_of
 from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion
-from openpoint.twostage.ambiguity import ProbabilitySet
 from openpoint.twostage.recourse.compile import compile_model
 
 
@@ -174,10 +173,10 @@ def shifting(layout: DayLayout, parts: DayParts) -> Block:
 
 @dataclass(frozen=True)
 class DaySchedule:
-    """The first stage, with θ for the recourse of K days, in standard form.
+    """The first stage, with θ for the risk of the recourse, in standard form.
 
     Attributes:
-        form: min f + risk(θ). theta: (K) columns.
+        form: min f + θ. theta: its column.
         slice: (T, width) column of the first stage that the period sees, −1 where it is a number.
         number: (T, width) that number, nan where it is a column.
         on: (T, G) column that tells whether a generator runs, −1 where it does not stop. integers: columns that have to
@@ -186,7 +185,7 @@ class DaySchedule:
     """
 
     form: StandardForm
-    theta: Ints
+    theta: int
     slice: Ints
     number: Floats
     on: Ints
@@ -194,26 +193,14 @@ class DaySchedule:
     feasible: bool
 
 
-def day_schedule(
-    question: DayQuestion, closed: Bools, risk: ProbabilitySet | None, days: int, unit: float
-) -> DaySchedule:
-    """Compile the first stage.
-
-    Args:
-        question: of the day. closed: (T, E) states of the branches.
-        risk: of the costs of `days` scenario days; None for the greatest of all, one θ.
-        days: number of θ. unit: $ that count as 1 in the form, θ included.
-    """
+def day_schedule(question: DayQuestion, closed: Bools, unit: float) -> DaySchedule:
+    """The first stage for (T, E) states of the branches; `unit`: $ that count as 1 in the form, θ included."""
     layout = DayLayout(question)
     parts = layout.variables()
     blocks = first_stage(layout, parts)
     constraints = [each for block in blocks for each in block.constraints]
-    theta, value = cp.Variable(days), cp.Variable()
-    if risk is None:
-        constraints.append(value >= theta)
-    else:
-        rho, kept = risk.block(theta)
-        constraints += [*kept, value >= rho]
+    theta, value = cp.Variable(1), cp.Variable()
+    constraints.append(value >= theta)  # without this row the solver ends at another of several equal plans
     operated = np.diff(np.vstack([question.network.closed, closed]).astype(np.float64), axis=0)
     switching = question.network.s_base_kva * question.cost.change * float(np.abs(operated).sum())
     own = [part for part in vars(parts).values() if part.size]
@@ -273,7 +260,7 @@ def _arranged(
             integers=np.unique(whole[whole >= 0]),
             columns={},
         ),
-        number[form.of(theta)],
+        int(number[form.of(theta)][0]),
         column,
         np.where(column >= 0, np.nan, value),
         np.where(on >= 0, number[on], -1),

@@ -41,18 +41,18 @@ class FutureGroups:
     vectors: list[Floats]
 
     @staticmethod
-    def of(realisations: Floats, first: Floats) -> FutureGroups:
+    def of(realisations: Floats, vectors: list[Floats], first: int = FIRST) -> FutureGroups:
         """Groups of realisations that are near each other along the direction in which they differ most.
 
         Args:
-            realisations: (K, T, U). first: (K) the first probabilities.
+            realisations: (K, T, U). vectors: (K) each, the first probabilities. first: number of groups of a period.
         """
         groups = list[list[Ints]]()
         for t in range(realisations.shape[1]):
             away = realisations[:, t] - realisations[:, t].mean(axis=0)
             along = away @ np.linalg.svd(away, full_matrices=False)[2][0] if away.any() else np.zeros(len(away))
-            groups.append(_cut(np.arange(len(away)), along, FIRST if away.any() else 1))
-        return FutureGroups(realisations, groups, [first])
+            groups.append(_cut(np.arange(len(away)), along, first if away.any() else 1))
+        return FutureGroups(realisations, groups, vectors)
 
     def fill(self, master: DayMaster, alone: Sequence[tuple[int, int]]) -> None:
         """Give a master the copies and a row for every vector.

@@ -1,16 +1,26 @@
-"""Scenario days in one cone program: the day of a given topology at the least risk of its costs.
+"""Scenario days: the day of a given topology at the least risk of its costs, from few copies of the recourse.
 
-    min f(x) + ρ(θ)    s.t.    θ_k ≥ Σ_t q_(t, u_tk) for every scenario day k
+With the risk ρ = max { Σ_k π_k cost_k : π allowed },
 
-with copies by period and realisation, which scenario days that agree in a period share. The bound is that of the
-relaxation; the costs are verified by exact AC flow on every scenario day. Where there are many, they are put into
-groups (`grouped_scenarios`).
+    min f(x) + θ    s.t.    θ ≥ Σ_t Σ_g Π_g q_(t, g)    for vectors π that the risk allows
+
+has a copy of the recourse of a period for every group g of scenario days, at their mean (`future_groups`), and bounds
+the risk of every plan. What bound and verified costs leave open says which vector is missing and which groups are too
+coarse:
+
+    repeat:  plan ← master;  lower ← its bound
+             costs ← verified operations of the plan on all days;  upper ← min(upper, their risk)
+             master ← the worst vector for these costs; parts of the groups that leave most open
+    until upper − lower ≤ gap
+
+Theory: docs/methods.md M36.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,8 +28,9 @@ from openpoint.arrays import Bools, Floats
 from openpoint.errors import OptionError
 from openpoint.solvers.base import Status
 from openpoint.studies.dispatch.day.model.day_master import DayMaster, MasterAnswer, WholeMaster
-from openpoint.studies.dispatch.day.model.finder import HourRecourseFinder
-from openpoint.studies.dispatch.day.model.grouped_scenarios import GroupedScenarios, operations
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator
+from openpoint.studies.dispatch.day.model.finder import TOLERANCE, HourRecourseFinder
+from openpoint.studies.dispatch.day.model.future_groups import FIRST, FutureGroups
 from openpoint.studies.dispatch.day.model.hour_block import HourTemplates
 from openpoint.studies.dispatch.day.model.period_columns import (
     MARGIN_LEAST,
@@ -30,21 +41,26 @@ from openpoint.studies.dispatch.day.model.period_columns import (
 )
 from openpoint.studies.dispatch.day.model.plan_values import PlanValues
 from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
-from openpoint.studies.dispatch.day.outcome import DayOutcome
+from openpoint.studies.dispatch.day.outcome import DayOutcome, Operation
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import PROVEN_GAP, Iteration, Progress, Termination, check_stops, relative_gap
 from openpoint.twostage.risk import Regret
 
-TOGETHER_MOST = 40
-"""Most scenario days that are in one program, each with copies of its own."""
-EARLY_GAP, EARLY_SHARE = 0.5, 0.5
-"""Gap of the plan that is found first where there is a time limit, and the share of the time after which it need not be
-that small."""
+TOGETHER_MOST = 8
+"""Most scenario days that have copies each by itself from the start."""
+SHARE = 0.2
+"""Share of the gap that each of several inaccuracies may leave open."""
+FIRST_TOLERANCE = 3e-3
+"""Tolerance of recourses, as in `finder`, for the first plan; then a share of the gap reached."""
+OF_GAP = 0.05
+"""This share."""
+ITERATIONS_MOST = 60
+"""Iterations after which to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodScenarios:
-    """The extensive form of scenario days, or of groups of them, for a given topology.
+    """The plan of a given topology at the least risk of scenario days: few of them each by itself, many in groups.
 
     Attributes:
         gap: relative gap at which to stop. time_limit_s: seconds after which to stop.
@@ -67,7 +83,6 @@ class PeriodScenarios:
         *,
         closed: Bools | None = None,
         templates: HourTemplates | None = None,
-        early: bool = True,
     ) -> DayOutcome:
         """The best plan of a topology; `worst` of the outcome is its operation on the dearest scenario day.
 
@@ -75,137 +90,14 @@ class PeriodScenarios:
             question: with scenario days. progress: called with every line of the log.
             deadline: takes the place of the time limit. closed: (E) or (T, E) states of the branches; today's if None.
             templates: compiled recourses of the same question.
-            early: whether a plan for groups of the days comes first where there is a limit: the program of all of them
-                may have none when the time is up. That is not begun where the plan took longer than is left: it has
-                more copies, and evaluates the same days.
 
         Raises:
             OptionError: there are no scenario days; the risk is a regret.
         """
         states, days = states_of(question, closed), scenarios_of(question)
-        templates = templates or HourTemplates(question)
         with deadline_of(self.time_limit_s, deadline) as limit:
-            if len(days.names) > TOGETHER_MOST:
-                master = DayMaster(question, states, templates=templates)
-                return GroupedScenarios(self.gap, master, days, limit, progress).execute()
-            first: DayOutcome | None = None
-            if early and math.isfinite(limit.left()):
-                master = DayMaster(question, states, templates=templates)
-                left = limit.left()
-                part = limit.within(EARLY_SHARE * left)
-                first = GroupedScenarios(max(EARLY_GAP, self.gap), master, days, limit, None, enough=part).execute()
-                if first.termination is Termination.INFEASIBLE or first.gap <= self.gap:
-                    return first
-                if limit.over() or limit.left() < left - limit.left():
-                    return replace(first, termination=limit.why)  # not that of the early gap
-            master = DayMaster(question, states, risk=days.weights, days=len(days.names), templates=templates)
-            for day in days.realisations:
-                master.add_day(day)
-            found = _Run(self, master, days, limit).execute(progress)
-            return found if first is None else _better(found, first, self.gap)
-
-
-def _better(found: DayOutcome, first: DayOutcome, gap: float) -> DayOutcome:
-    """The plan of all days, or that of their groups where it costs less; both bounds hold for the same question."""
-    seconds, log = first.seconds + found.seconds, found.log or first.log
-    if found.upper_bound <= first.upper_bound:
-        return replace(found, seconds=seconds)
-    lower = min(max(found.lower_bound, first.lower_bound), first.upper_bound)
-    why = Termination.GAP if relative_gap(lower, first.upper_bound) <= gap else found.termination
-    return replace(first, termination=why, lower_bound=lower, log=log, seconds=seconds)
-
-
-class _Run:
-    """One run; the forecast is a further realisation of every period, after those of the scenario days."""
-
-    def __init__(self, method: PeriodScenarios, master: DayMaster, days: ScenarioDays, deadline: Deadline) -> None:
-        self.method, self.master, self.days, self.deadline = method, master, days, deadline
-        self.began, self.finder = deadline.passed(), HourRecourseFinder(master.question)
-        shares = days.realisations
-        self.rows = [np.vstack([shares[:, t], np.ones((1, shares.shape[2]))]) for t in range(shares.shape[1])]
-        self.values: PlanValues | None = None
-        self.weights: Floats | None = None
-        self.lower, self.upper, self.tightened = -math.inf, math.inf, 0
-
-    def execute(self, progress: Progress | None) -> DayOutcome:
-        """Solve; where the exact flow breaks limits that the relaxation keeps, tighten these and solve again."""
-        while True:
-            answer = WholeMaster(self.master, MASTER_SHARE * self.method.gap).solve(self.deadline)
-            if not self.tightened:
-                self.lower = answer.bound
-            if answer.x is None:
-                return self._outcome(progress, answer.status)
-            self._evaluate(answer)
-            if math.isfinite(self.upper) or self.deadline.over() or not self._tighten():
-                return self._outcome(progress)
-
-    def _evaluate(self, answer: MasterAnswer) -> None:
-        """Operations of the plan of a solution on all days, and their risk."""
-        values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
-        values.repair()
-        self.values, self.weights, forecast = values, answer.weights, len(self.days.names)
-        for t in range(len(self.rows)):
-            if self.deadline.over():
-                break
-            values.solve(t, forecast)
-            if self.days.weights.only is None:  # the program is careless with days that do not count
-                values.improve(t, self.deadline.over)
-        self.upper = self._risk(values)
-        if relative_gap(self.lower, self.upper) > self.method.gap:
-            for t, v in np.ndindex(len(self.rows), forecast):
-                if not self.deadline.over():
-                    values.solve(t, v)
-            self.upper = self._risk(values)
-
-    def _risk(self, values: PlanValues) -> float:
-        """The risk of the costs; inf where limits are broken in some future. The forecast need not keep them."""
-        costs = day_costs(values)
-        return values.schedule_cost + self.days.weights.worst(costs)[0] if np.isfinite(costs).all() else math.inf
-
-    def _tighten(self) -> bool:
-        """Tighten the limits of periods in which some operation breaks them."""
-        assert self.values is not None
-        excesses = [float(part[np.isfinite(part)].max(initial=0.0)) for part in self.values.violations]
-        self.tightened += 1
-        for t, excess in enumerate(excesses):
-            if excess > 0.0:
-                self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
-        return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
-
-    def _outcome(self, progress: Progress | None, status: Status | None = None) -> DayOutcome:
-        """status: of the program, where it has no solution."""
-        seconds, infeasible = self.deadline.passed() - self.began, status is Status.INFEASIBLE
-        if self.values is None:
-            end = self.deadline.why if self.deadline.over() or status is Status.LIMIT else Termination.ACCURACY
-            bounds = (math.inf, math.inf) if infeasible else (self.lower, math.inf)
-            return DayOutcome(Termination.INFEASIBLE if infeasible else end, None, None, None, *bounds, (), seconds)
-        values, lower = self.values, min(self.lower, self.upper)
-        *operated, forecast = operations(self.finder.evaluator, values, self.rows)
-        gap, excesses = relative_gap(lower, self.upper), sum(float(part.max()) for part in values.violations)
-        line = Iteration(1, seconds, lower, self.upper, self.upper, "copy", excesses, "", interim=False)
-        if progress is not None:
-            progress(line)
-        end = Termination.OPTIMAL if gap <= PROVEN_GAP else Termination.GAP
-        if gap > self.method.gap:
-            end = self.deadline.why if self.deadline.over() else Termination.RELAXATION
-        return DayOutcome(
-            end,
-            values.plan,
-            forecast,
-            operated[int(np.argmax(day_costs(values)))],
-            lower,
-            self.upper,
-            (line,),
-            seconds,
-            (TIGHTENED,) if self.tightened else (),
-            scenarios=tuple(operated),
-            weights=self.weights,
-        )
-
-
-def day_costs(values: PlanValues) -> Floats:
-    """(K) cost of the recourse of every scenario day; the forecast comes last and is left out."""
-    return np.asarray(np.sum(values.costs, axis=0)[:-1])
+            master = DayMaster(question, states, templates=templates)
+            return _Run(self.gap, master, days, limit, progress).execute()
 
 
 def scenarios_of(question: DayQuestion) -> ScenarioDays:
@@ -219,3 +111,169 @@ def scenarios_of(question: DayQuestion) -> ScenarioDays:
     if isinstance(question.scenarios.risk, Regret):
         raise OptionError("the regret of scenario days is not counted; use Expectation(), CVaR() or WorstCase()")
     return question.scenarios
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan on all days: its values, (K, T) costs of its recourse, and their risk with the schedule, in $."""
+
+    values: PlanValues
+    costs: Floats
+    value: float
+
+
+class _Run:
+    """One run; the forecast is a further realisation of every period, after those of the scenario days."""
+
+    def __init__(
+        self,
+        gap: float,
+        master: DayMaster,
+        days: ScenarioDays,
+        deadline: Deadline,
+        progress: Progress | None,
+    ) -> None:
+        """Nothing is known yet.
+
+        Args:
+            gap: relative, at which to stop. master: without copies. days: that may come.
+            deadline: after which to stop. progress: called with every line of the log.
+        """
+        self.gap, self.master, self.days, self.deadline, self.progress = gap, master, days, deadline, progress
+        self.began, self.finder = deadline.passed(), HourRecourseFinder(master.question)
+        self.whole = WholeMaster(master, MASTER_SHARE * gap)
+        shares = days.realisations
+        self.rows = [np.vstack([shares[:, t], np.ones((1, shares.shape[2]))]) for t in range(shares.shape[1])]
+        self.alone = set[tuple[int, int]]()
+        few = len(days.names) <= TOGETHER_MOST
+        vectors = [days.nominal]
+        if few and days.weights.only is None:  # and each day as heavy as it may be
+            vectors += [days.allowed(row) for row in np.eye(len(days.names))]
+        self.groups = FutureGroups.of(shares, vectors, len(days.names) if few else FIRST)
+        self.best: _Plan | None = None
+        self.weights: Floats | None = None
+        self.lower, self.tightened = -math.inf, 0
+        self.log: list[Iteration] = []
+
+    @property
+    def upper(self) -> float:
+        return math.inf if self.best is None else self.best.value
+
+    def execute(self) -> DayOutcome:
+        """Solve the master and evaluate its plan, until what it leaves open is small."""
+        while True:
+            self.groups.fill(self.master, sorted(self.alone))
+            answer = self.whole.solve(self.deadline)
+            if not self.tightened:
+                self.lower = max(self.lower, answer.bound)
+            if answer.x is None:
+                return self._without(answer.status)
+            plan = self._evaluated(answer)
+            if self.best is None or plan.value <= self.best.value:
+                self.best = plan
+            word = self._learned(answer, plan)
+            self._report(plan, word)
+            if relative_gap(self.lower, self.upper) <= self.gap:
+                return self._outcome(Termination.GAP)
+            if self.deadline.over():
+                return self._outcome(self.deadline.why)
+            if not word:
+                return self._outcome(Termination.RELAXATION)
+            if len(self.log) >= ITERATIONS_MOST:
+                return self._outcome(Termination.ITERATIONS)
+
+    def _evaluated(self, answer: MasterAnswer) -> _Plan:
+        """Operations of the plan of a solution on all days, and their risk; inf where limits are broken in some."""
+        values = PlanValues(self.master, answer, self.master.plan(answer), self.finder, self.rows)
+        reached = relative_gap(self.lower, self.upper) if math.isfinite(self.upper) else math.inf
+        tolerance = max(min(FIRST_TOLERANCE, OF_GAP * reached), min(TOLERANCE, OF_GAP * self.gap))
+        for t in range(len(self.rows)):
+            if not self.deadline.over():  # every future has an operation already, not the best
+                values.improve(t, self.deadline.over, tolerance)
+        values.repair()
+        costs = np.column_stack([part[:-1] for part in values.costs])  # the forecast need not keep the limits
+        finite = bool(np.isfinite(costs).all())
+        value = values.schedule_cost + self.days.weights.worst(costs.sum(axis=1))[0] if finite else math.inf
+        return _Plan(values, costs, value)
+
+    def _learned(self, answer: MasterAnswer, plan: _Plan) -> str:
+        """What is added to the master after a plan, in words; empty where nothing is."""
+        words, forecast = list[str](), len(self.days.names)
+        more = {(t, v) for t, v in plan.values.impossible if v != forecast} - self.alone
+        if more:
+            self.alone |= more
+            return "limits"
+        if not math.isfinite(plan.value):
+            return "tightened" if self._tighten(plan.values) else ""
+        assert answer.weights is not None
+        rows = np.maximum(answer.weights, 0.0)
+        rows = rows / rows.sum()
+        self.weights = rows @ np.array(self.groups.vectors)
+        least = SHARE * self.gap * max(1.0, abs(plan.value))
+        totals = plan.costs.sum(axis=1)
+        left = self.groups.left_open(self.master, answer, rows, plan.costs)
+        if sum(float(part.sum()) for part in left) > least and self.groups.divide(left, plan.costs):
+            words.append("groups")
+        risk, vector = self.days.weights.worst(totals)
+        if risk - self.weights @ totals > least:
+            self.groups.vectors.append(vector)
+            words.append("probabilities")
+        return " + ".join(words)
+
+    def _tighten(self, values: PlanValues) -> bool:
+        """Tighten the limits of periods in which some operation breaks them."""
+        excesses = [float(part[:-1][np.isfinite(part[:-1])].max(initial=0.0)) for part in values.violations]
+        self.tightened += 1
+        for t, excess in enumerate(excesses):
+            if excess > 0.0:
+                self.master.tighten(t, max(1.5 * excess, MARGIN_LEAST))
+        return self.tightened <= TIGHTENED_MOST and max(excesses) > 0.0
+
+    def _without(self, status: Status) -> DayOutcome:
+        """The end where the master has no solution."""
+        if self.tightened or math.isfinite(self.upper) or status is not Status.INFEASIBLE:
+            end = self.deadline.why if self.deadline.over() or status is Status.LIMIT else Termination.ACCURACY
+            return self._outcome(Termination.RELAXATION if self.tightened else end)
+        seconds = self.deadline.passed() - self.began
+        return DayOutcome(Termination.INFEASIBLE, None, None, None, math.inf, math.inf, tuple(self.log), seconds)
+
+    def _report(self, plan: _Plan, word: str) -> None:
+        seconds, excesses = self.deadline.passed() - self.began, sum(float(p.max()) for p in plan.values.violations)
+        bounds = min(self.lower, self.upper), self.upper, plan.value
+        line = Iteration(len(self.log) + 1, seconds, *bounds, word or "no copy", excesses, "", interim=False)
+        self.log.append(line)
+        if self.progress is not None:
+            self.progress(line)
+
+    def _outcome(self, end: Termination) -> DayOutcome:
+        seconds, lower = self.deadline.passed() - self.began, min(self.lower, self.upper)
+        if self.best is None:
+            return DayOutcome(end, None, None, None, lower, math.inf, tuple(self.log), seconds)
+        *operated, forecast = operations(self.finder.evaluator, self.best.values, self.rows)
+        if end is Termination.GAP and relative_gap(lower, self.upper) <= PROVEN_GAP:
+            end = Termination.OPTIMAL
+        return DayOutcome(
+            end,
+            self.best.values.plan,
+            forecast,
+            operated[int(np.argmax(self.best.costs.sum(axis=1)))],
+            lower,
+            self.upper,
+            tuple(self.log),
+            seconds,
+            (TIGHTENED,) if self.tightened else (),
+            scenarios=tuple(operated),
+            weights=self.weights,
+        )
+
+
+def operations(evaluator: DayEvaluator, values: PlanValues, rows: Sequence[Floats]) -> list[Operation]:
+    """The operations of a plan, by exact flow, in the same row of the realisations (K, U) of every period."""
+    plan, count = values.plan, len(rows[0])
+    evaluated = [evaluator.evaluate(plan, t, some, values.recourses[t]) for t, some in enumerate(rows)]
+    costs = np.column_stack([cost for cost, _ in evaluated]) + evaluator.schedule_costs(plan)
+    violations = np.column_stack([violation for _, violation in evaluated])
+    return [
+        Operation(plan, np.array([some[k] for some in rows]), values.recourse([k] * len(rows)), costs[k], violations[k])
+        for k in range(count)
+    ]

@@ -263,8 +263,7 @@ class FutureUncertainty:
 
     def solve(self, closed: Bools, gap: float, deadline: Deadline, cutoff: float) -> DayOutcome:
         method, known = PeriodScenarios(gap=gap), self.templates
-        early = self.last is None  # later ones can only improve on a plan that is there
-        self.last = method.solve(self.question, None, deadline, closed=closed, templates=known, early=early)
+        self.last = method.solve(self.question, None, deadline, closed=closed, templates=known)
         return self.last
 
 
