@@ -410,7 +410,7 @@ def is_fault(row: dict[str, Any]) -> bool:
     """Whether a figure differs from pandapower's, or a planner would not open what is opened."""
     answer = row["answer"]
     figures = [row[f"{what}_difference{unit}"] for what, unit in FLOW]
-    if "refused" not in (year := row["year"]):
+    if "refused" not in (year := row.get("year", {"refused": ""})):
         figures += [year["loss_difference"], year["v_difference_pu"]]
     if "refused" not in answer:
         figures += [answer["written_difference"], answer["faults_v_difference_pu"], answer["faults_loading_difference"]]
