@@ -18,6 +18,7 @@ from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import System, is_two_ended, system_of, times
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
+from openpoint.network.limits import greatest_magnitude, least_magnitude
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,31 @@ class GridBounds:
     largest: float
     contraction: float
     bands: tuple[Floats, Floats]
+
+    def voltage_verdicts(self, network: Network) -> list[str]:
+        """(N) whether the limits of a voltage are `proved`, `disproved` by an exact flow, or `open`."""
+        low, high = least_magnitude(np.sqrt(network.w_min)), greatest_magnitude(np.sqrt(network.w_max))
+        v = self.voltage
+        return _verdicts((v.low >= low) & (v.high <= high), (v.least < low) | (v.greatest > high))
+
+    def current_verdicts(self, network: Network) -> list[str]:
+        """(E) the same of a current."""
+        most = greatest_magnitude(np.sqrt(network.l_max))
+        return _verdicts(self.current.high <= most, self.current.greatest > most)
+
+    def verdict(self, network: Network) -> str:
+        """Whether all limits are kept; `open` where a load may leave the band in which its model holds."""
+        found = {*self.voltage_verdicts(network), *self.current_verdicts(network)}
+        low, high = self.bands
+        beyond = bool(((low < self.ports.low) | (high > self.ports.high)).any())
+        if beyond:  # the flow of another model would decide
+            return "open"
+        return next((each for each in ("disproved", "open") if each in found), "proved")
+
+
+def _verdicts(kept: Bools, broken: Bools) -> list[str]:
+    found: list[str] = np.where(kept, "proved", np.where(broken, "disproved", "open")).tolist()
+    return found
 
 
 def bounds_of(grid: Grid, network: Network, shares: Mapping[str, float], budget: float | None = None) -> GridBounds:

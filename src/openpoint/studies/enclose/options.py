@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar, final
 
-from openpoint.arguments import all_checked, of_kind
-from openpoint.errors import OptionError
-from openpoint.options import FIRST, Output, Question, option
-
-GROUPS = ("load", "generation")
-_ADVICE = "load=10%, or load=0.1,generation=0.3: shares of their power, down and up"
+from openpoint.arguments import all_checked
+from openpoint.options import FIRST, Output, option
+from openpoint.studies.for_every import WHAT, ForEvery
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class EncloseOptions(Question):
+class EncloseOptions(ForEvery):
     """The question of what a set of loads and generation does to today's state.
 
     Raises:
         OptionError: with all that is wrong.
     """
 
-    for_every: str | Mapping[str, float | str] = option(
-        "load=10%",
-        "What deviates, each load and each generator by itself: shares of their power, down and up, as "
-        "load=10%,generation=30%.",
-        unit="SHARES",
-        flag="for-every",
-        group=FIRST,
-    )
-    budget: float | None = option(
-        None,
-        "At most so many of them deviate fully at once, or more by less.  [default: any number]",
-        "number",
-        unit="K",
-        least=0.0,
-        group=FIRST,
-    )
+    for_every: str | Mapping[str, float | str] = option("load=10%", WHAT, unit="SHARES", flag="for-every", group=FIRST)
 
     stops: ClassVar[bool] = False
     outputs: ClassVar[tuple[Output, ...]] = (
@@ -62,43 +42,3 @@ Examples:
 
     def __post_init__(self) -> None:
         all_checked(lambda: self.shares, self._check_budget)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The shares by group."""
-        of_kind(self.for_every, str | Mapping, "for_every", _ADVICE)
-        given = _pairs(self.for_every) if isinstance(self.for_every, str) else dict(self.for_every)
-        for group in given:
-            if group not in GROUPS:
-                raise OptionError(f"for_every names {group!r}; the groups are {', '.join(GROUPS)}")
-        return {group: _share(group, value) for group, value in given.items()}
-
-    def _check_budget(self) -> None:
-        if self.budget is None:
-            return
-        of_kind(self.budget, Real, "budget", "a number such as 5")
-        if not (math.isfinite(self.budget) and self.budget >= 0.0):
-            raise OptionError(f"budget is {self.budget:g}; give 0 or more")
-
-
-def _pairs(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        group, equals, value = (each.strip() for each in part.partition("="))
-        if not equals or group in found:
-            raise OptionError(f"for_every is {text!r}; give {_ADVICE}")
-        found[group] = value
-    return found
-
-
-def _share(group: str, given: float | str) -> float:
-    """A share of a number, or of a text such as `10%` or `±10 %`."""
-    text = str(given).strip().removeprefix("±").strip()
-    percent = text.endswith("%")
-    try:
-        value = float(text.removesuffix("%")) / (100.0 if percent else 1.0)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0.0):
-        raise OptionError(f"for_every has {given!r} for {group}; give {_ADVICE}")
-    return value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import Bounds, GridBounds, bounds_of
@@ -17,7 +17,7 @@ from openpoint.graph import energised
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network
-from openpoint.network.limits import Limits, greatest_magnitude, least_magnitude
+from openpoint.network.limits import Limits
 from openpoint.results import ac_tables as states
 from openpoint.studies.enclose.options import EncloseOptions
 from openpoint.studies.enclose.result import EncloseResult
@@ -115,7 +115,7 @@ class _Tables:
         v, i = found.voltage, found.current
         kw = net.s_base_kva / (1.0 if net.is_balanced else 3.0)
         low, high = int(np.argmin(v.low)), int(np.argmax(v.high))
-        of_v, of_i = self._voltage_verdicts(), self._current_verdicts()
+        of_v, of_i = found.voltage_verdicts(net), found.current_verdicts(net)
         whole = {*of_v, *of_i}
         wider = v.wider[np.isfinite(v.wider)]
         closed = net.closed
@@ -123,7 +123,7 @@ class _Tables:
         loss = found.loss
         return EncloseResult(
             grid=self.grid,
-            for_every=", ".join(f"{group} ±{100 * share:g} %" for group, share in options.shares.items()),
+            for_every=options.set_words,
             budget=options.budget,
             deviations=len(found.ports.names),
             limits=next((each for each in ("disproved", "open") if each in whole), "proved"),
@@ -146,15 +146,6 @@ class _Tables:
             notes=self.grid.figure_notes,
             shares=options.shares,
         )
-
-    def _voltage_verdicts(self) -> list[str]:
-        net, v = self.network, self.found.voltage
-        low, high = least_magnitude(np.sqrt(net.w_min)), greatest_magnitude(np.sqrt(net.w_max))
-        return _verdicts((v.low >= low) & (v.high <= high), (v.least < low) | (v.greatest > high))
-
-    def _current_verdicts(self) -> list[str]:
-        most, i = greatest_magnitude(np.sqrt(self.network.l_max)), self.found.current
-        return _verdicts(i.high <= most, i.greatest > most)
 
     def _buses(self, verdicts: list[str]) -> pl.DataFrame:
         net, v = self.network, self.found.voltage
@@ -186,8 +177,3 @@ class _Tables:
 def _columns(name: str, unit: str, bounds: Bounds, scale: Floats) -> dict[str, object]:
     parts = (("", "middle"), ("_low", "low"), ("_high", "high"), ("_least", "least"), ("_greatest", "greatest"))
     return {f"{name}{end}_{unit}": getattr(bounds, part) * scale for end, part in parts}
-
-
-def _verdicts(kept: Bools, broken: Bools) -> list[str]:
-    found: list[str] = np.where(kept, "proved", np.where(broken, "disproved", "open")).tolist()
-    return found

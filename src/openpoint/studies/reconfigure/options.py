@@ -12,6 +12,7 @@ from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.results.worth import Worth, read_worth
+from openpoint.studies.for_every import ForEvery
 from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, Limited
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Changing(OpenPoints):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconfigureOptions(Changing, Certified):
+class ReconfigureOptions(Changing, Certified, ForEvery):
     """The question of open points for the demand of today.
 
     Raises:
@@ -154,7 +155,13 @@ Other questions about open points:
 {EXIT_CODES}"""
 
     def _checks(self) -> list[Callable[[], object]]:
-        return [*super()._checks(), self._check_soft_limits, lambda: read_worth(self.worth)]
+        every = lambda: self.shares, self._check_budget, self._check_for_every
+        return [*super()._checks(), self._check_soft_limits, *every, lambda: read_worth(self.worth)]
+
+    def _check_for_every(self) -> None:
+        other = [name for name in ("method", "soft_limits", "certificate", "checkpoint") if getattr(self, name)]
+        if self.for_every is not None and other:
+            raise OptionError(f"for_every tries all topologies by itself; leave {' and '.join(other)} out")
 
     def _check_soft_limits(self) -> None:
         # Soft limits take many searches, of which one file cannot keep all.

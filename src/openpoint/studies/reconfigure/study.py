@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from openpoint.errors import OptionError
 from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.report.terminal import words
 from openpoint.results.worth import Worth, read_worth
+from openpoint.search.methods import Enumeration
 from openpoint.studies.reconfigure.answer import radial_result
+from openpoint.studies.reconfigure.every_load import solve_for_every
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -50,10 +54,16 @@ def _prepared(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureRe
     if has_phases(grid):
         from openpoint.studies.reconfigure.phases.study import prepare_phases
 
+        if options.shares:
+            raise OptionError("for_every is for balanced grids; leave it out, or look at one state with enclose")
         return prepare_phases(grid, options)
     program, stations = radial_program(grid, options)
-    method = options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
-    return PreparedReconfigure(grid, program, stations, method, options.soft_limits)
+    method = (
+        Enumeration()
+        if options.shares
+        else options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
+    )
+    return PreparedReconfigure(grid, program, stations, method, options.soft_limits, options.shares, options.budget)
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class PreparedReconfigure:
             loops opened.
         stations: the permanently closed loops.
         method: named, or chosen for the program. soft_limits: as of `reconfigure`.
+        shares, budget: the set for all of which limits are to hold; none: for the loads as they are.
     """
 
     grid: Grid
@@ -90,6 +101,8 @@ class PreparedReconfigure:
     stations: Stations
     method: Method
     soft_limits: bool
+    shares: Mapping[str, float]
+    budget: float | None
     unit: str = "kW"
 
     @property
@@ -106,7 +119,12 @@ class PreparedReconfigure:
         program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
         with deadline_of(method.time_limit_s, deadline) as until:
-            if self.soft_limits:
+            if self.shares:
+                outcome, soft = (
+                    solve_for_every(self.grid, program, self.stations, self.shares, self.budget, progress, until),
+                    None,
+                )
+            elif self.soft_limits:
                 outcome, soft = solve_softly(program, method, progress, until)
             else:
                 outcome, soft = method.solve(program, progress, until), None
