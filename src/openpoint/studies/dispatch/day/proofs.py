@@ -216,10 +216,10 @@ class _Day:
         part = Part(self, t, vertices)
         try:
             certifier = part.certifier()
-        except InputError as error:
-            yield PartProof(vertices, "; ".join(each.message for each in error.problems), unknown)
+            proof = certifier.judged(Policy(part.units.planned, np.zeros((len(part.units.planned), part.n)), False))
+        except InputError as error:  # such as a loop without impedance
+            yield PartProof(vertices, "; ".join(each.message for each in error.problems), unknown, part)
             return
-        proof = certifier.judged(Policy(part.units.planned, np.zeros((len(part.units.planned), part.n)), False))
         why = part.missing(proof)
         # An affine policy that sheds in one corner does so in the middle, and a divided one does not.
         divisible = divisions and not self.question.day.uncertain.sums
