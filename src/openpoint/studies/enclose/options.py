@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from openpoint.arguments import all_checked
 from openpoint.options import FIRST, Output, option
-from openpoint.studies.for_every import WHAT, ForEvery
+from openpoint.studies.shared import FOR_EVERY, ForEvery
 
 
 @final
@@ -20,7 +20,9 @@ class EncloseOptions(ForEvery):
         OptionError: with all that is wrong.
     """
 
-    for_every: str | Mapping[str, float | str] = option("load=10%", WHAT, unit="SHARES", flag="for-every", group=FIRST)
+    for_every: str | Mapping[str, float | str] = option(
+        "load=10%", FOR_EVERY, unit="SHARES", flag="for-every", group=FIRST
+    )
 
     stops: ClassVar[bool] = False
     outputs: ClassVar[tuple[Output, ...]] = (

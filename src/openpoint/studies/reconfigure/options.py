@@ -12,8 +12,7 @@ from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.results.worth import Worth, read_worth
-from openpoint.studies.for_every import ForEvery
-from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, Limited
+from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, ForEvery, Limited
 
 if TYPE_CHECKING:
     import os
