@@ -25,6 +25,8 @@ from openpoint.enclosure.system import System
 _LARGEST = 0.95
 """Largest |x| that is taken."""
 _ITERATIONS = 500
+_SPARE = 1e-3
+"""Share of a radius that is left to whoever checks it with other roundings."""
 _STILL = 1e-12
 """Weight of a voltage that does not move."""
 
@@ -74,7 +76,7 @@ class Check:
             if not np.isfinite(new).all():
                 break
             if np.all(new <= found):
-                return found
+                return np.asarray(found * (1.0 + _SPARE) + 1e-10)
             found = np.maximum(found, new * (1.0 + 1e-9) + 1e-18)
         raise NotEnclosed
 
