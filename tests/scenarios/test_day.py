@@ -19,7 +19,7 @@ from openpoint.grid import files
 from openpoint.network import Network, build_network
 from openpoint.network.day import DayArrays, network_of_period
 from openpoint.scenarios.day.build import build_day
-from openpoint.scenarios.day.faults import find_day_problems, grid_of_day
+from openpoint.scenarios.day.faults import day_problems, equipped, grid_of_day
 from openpoint.scenarios.day.schemas import DAY_SCHEMAS
 from openpoint.scenarios.day.tables import Day, built_in_days, day_from_files, read_day
 from openpoint.scenarios.day.uncertain import DayFutures, Uncertainty, futures_notes, read_day_futures, realisations_of
@@ -36,6 +36,11 @@ GAS = {"name": "gas", "bus": "6", "p_kw": 0.0, "p_min_kw": 0.0, "p_max_kw": 500.
 
 def day(**tables: Any) -> Day:
     return Day.from_tables(**{"periods": PERIODS, **tables})
+
+
+def find_day_problems(given: Any, day: Day) -> list[Problem]:
+    grid = openpoint.read(given)
+    return day_problems(day, grid, equipped(grid, day))
 
 
 def problems(**tables: Any) -> list[Problem]:

@@ -289,7 +289,7 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
     """
     grid = read(grid)
     with_day = equipped(grid, day)
-    found = _problems(day, grid, with_day)
+    found = day_problems(day, grid, with_day)
     if any(problem.table == "limits" for problem in found):  # listed once, not for every bus
         with_day = with_day.with_tables(buses=grid.buses)
     of_grid = [problem for problem in with_day.problems() if problem.severity == "error"]
@@ -300,16 +300,11 @@ def grid_of_day(grid: GridLike, day: Day) -> tuple[Grid, tuple[Problem, ...]]:
     return with_day, tuple(found)
 
 
-def find_day_problems(grid: GridLike, day: Day) -> list[Problem]:
+def day_problems(day: Day, grid: Grid, with_day: Grid) -> list[Problem]:
     """Every fault and doubt of a day on a grid, errors first, then what changes the meaning of figures.
 
-    Faults of the grid itself are not among them.
+    Faults of the grid itself are not among them. with_day: the grid as `equipped` with the day.
     """
-    grid = read(grid)
-    return _problems(day, grid, equipped(grid, day))
-
-
-def _problems(day: Day, grid: Grid, with_day: Grid) -> list[Problem]:
     found = [
         *_number_faults(day),
         *_period_problems(day, grid),

@@ -181,7 +181,7 @@ DAY_FILES = frozenset(f"{kind}.{ending}" for kind in DAY_SCHEMAS for ending in (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Day:
-    """A day as tables; `find_day_problems` checks it against a grid.
+    """A day as tables; a study checks it against its grid.
 
     Build one with `openpoint.read_day` or `Day.from_tables`.
 
