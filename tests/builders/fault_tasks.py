@@ -15,8 +15,13 @@ from openpoint.studies.reconfigure.faults.task import FaultEvaluator, FaultFigur
 from openpoint.studies.secure.model.faults import Sections, every_line_alone, faults_of, sections_of, tree_of
 from openpoint.studies.secure.model.indices import SwitchingTimes, interruptions, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import restorations
+from openpoint.studies.secure.model.taps import TapControls
 from tests.builders.grids import all_topologies
 from tests.builders.secured import random_breakers, random_secured
+
+_NONE, _NO_NUMBERS = np.zeros(0, dtype=np.int64), np.zeros(0)
+NO_TAPS = TapControls((), _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, (), _NONE, _NONE, _NONE, _NONE)
+"""No tap changer holds a voltage."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Case:
             return None
         faults = faults_of(network, self.sections, tree, closed, self.fails)
         w = self.weights
-        restored = restorations(without_meshes(network), tree, faults, w.load, lambda _: None)
+        restored = restorations(without_meshes(network), tree, NO_TAPS, faults, w.load, lambda _: None)
         unrestorable = nothing.copy()
         for fault, restoration in zip(faults, restored, strict=True):
             served = restoration.served or (False,) * len(fault.parts)

@@ -113,7 +113,7 @@ def test_what_makes_no_sense_is_told_before_anything_is_solved(given: dict[str, 
 
 
 def test_ctrl_c_keeps_the_cases_up_to_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openpoint.twostage.deadline._early", None)
+    monkeypatch.setattr("openpoint.twostage.interrupt._early", None)
     cases = {"first": {"method": "enumeration"}, "second": {"method": "enumeration"}, "third": {}}
     seen: list[str] = []
 
