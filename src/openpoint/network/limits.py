@@ -71,9 +71,9 @@ class Limits:
         w_min = network.w_min if self.voltage else np.zeros(shape)
         w_max = network.w_max if self.voltage else np.full(shape, np.inf)
         if self.v_min_pu is not None:
-            w_min = np.full(shape, self.v_min_pu**2)
+            w_min = np.full(shape, float(self.v_min_pu) ** 2)
         if self.v_max_pu is not None:
-            w_max = np.full(shape, self.v_max_pu**2)
+            w_max = np.full(shape, float(self.v_max_pu) ** 2)
         w_min, w_max = w_min.copy(), w_max.copy()
         w_min[network.source_terminal], w_max[network.source_terminal] = 0.0, np.inf
         l_max = network.l_max if self.current else np.full(network.l_max.shape, np.inf)
