@@ -31,9 +31,9 @@ def page(title: str, *way: tuple[str, str]) -> Iterator[Any]:
             yield content
 
 
-def heading(level: int, text: str) -> None:
-    """A heading."""
-    with ui.element(f"h{level}"):
+def heading(level: int, text: str, identity: str = "") -> None:
+    """A heading; `identity`: of links to it."""
+    with ui.element(f"h{level}").props(f"id={identity}" if identity else ""):
         ui.label(text)
 
 

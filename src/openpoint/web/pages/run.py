@@ -106,6 +106,8 @@ class Ended:
                 )
             if run.certificate is not None:
                 ui.button("Verify the certificate", on_click=self._verify).props("outline no-caps")
+            if run.outputs:
+                ui.link("Files to take home", "#take-home")
         if REPORT in run.outputs:
             framed(f"/api/runs/{run.identity}/files/{REPORT}", "The answer", "answer")
         if run.outputs:
@@ -115,7 +117,7 @@ class Ended:
         words("\n".join(run.log()), "log")
 
     def _take_home(self) -> None:
-        heading(2, "Take home")
+        heading(2, "Take home", "take-home")
         with ui.element("ul"):
             for name, path in self.run.outputs.items():
                 with ui.element("li"):
