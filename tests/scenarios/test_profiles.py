@@ -253,7 +253,7 @@ def test_a_table_of_the_user_is_a_library_for_the_profiles_that_the_net_names() 
 def test_controllers_with_tables_are_read_as_data_and_others_are_named(tmp_path: Path) -> None:
     import pandapower as pp
     import pandas as pd
-    from pandapower.control import ConstControl, DiscreteTapControl
+    from pandapower.control import ConstControl, ContinuousTapControl
     from pandapower.timeseries import DFData
 
     net = ring()
@@ -265,7 +265,7 @@ def test_controllers_with_tables_are_read_as_data_and_others_are_named(tmp_path:
     ConstControl(net, "load", "q_mvar", element_index=1, profile_name="c", data_source=source, scale_factor=-0.5)
     ConstControl(net, "sgen", "scaling", element_index=0, profile_name="c", data_source=source)
     pp.create_transformer(net, 0, pp.create_bus(net, 0.4), "0.4 MVA 20/0.4 kV")
-    DiscreteTapControl(net, 0, 0.98, 1.02)
+    ContinuousTapControl(net, 0, 1.0)
     pp.to_json(net, str(tmp_path / "net.json"))
     a, b, c = numbers.to_numpy().T
     wanted = np.stack([1000.0 * a + 400.0j - 500.0, 500.0 * b - 250.0j * c - 3000.0 * c - 100.0j * c], axis=1)
@@ -275,7 +275,7 @@ def test_controllers_with_tables_are_read_as_data_and_others_are_named(tmp_path:
         assert any("1 controllers are not read" in str(note) for note in grid.notes)
     assert len(net.controller) == 4
     again = net_of(openpoint.read(net), "pandapower", {})
-    assert [type(each).__name__ for each in again.controller["object"]] == ["ConstControl"] * 3 + ["DiscreteTapControl"]
+    assert [type(each).__name__ for each in again.controller["object"]] == ["ConstControl"] * 3 + ["ContinuousTapControl"]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -157,8 +157,8 @@ def test_samples_keep_what_was_judged_and_say_why_not_all(monkeypatch: pytest.Mo
     held(monkeypatch, 0.5)
     few = openpoint.sample_partition(result, count=400, time_limit_s=0.1).samples
     assert few is not None
-    assert (few.judged, few.asked, few.stopped, few.deterministic) == (20, 400, Termination.TIME, None)
-    some = openpoint.sample_partition(result, count=400, time_limit_s=3.0, deterministic=False).samples
+    assert (few.judged, few.asked, few.stopped, few.nominal) == (20, 400, Termination.TIME, None)
+    some = openpoint.sample_partition(result, count=400, time_limit_s=3.0, nominal=False).samples
     assert some is not None
     assert 100 <= some.judged < 400
     assert some.stopped is Termination.TIME
