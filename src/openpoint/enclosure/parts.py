@@ -43,7 +43,7 @@ class Part:
 
     def forms(self, combine: sp.csr_array) -> Forms:
         """The quantities combine @ state; combine: (q, states of the grid)."""
-        own = sp.csr_array(combine[:, self.states])
+        own = combine if len(self.states) == combine.shape[1] else sp.csr_array(combine[:, self.states])
         size = row_sums(abs(own))
         rows = times(own, self.rows)
         reach = np.tile(self.known.d + self.known.r, 2)

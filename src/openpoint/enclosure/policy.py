@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from openpoint.arrays import Floats
+from openpoint.arrays import Floats, Ints
 from openpoint.enclosure.recourse import Units
 from openpoint.enclosure.rounding import up
 from openpoint.enclosure.rows import Rows
@@ -70,31 +71,46 @@ def improved(
     moved = program.variables(two, 0.0, MOVE_USD)
     room = program.variables(1, -np.inf, -ROOM_USD, most_room)
     program.cost[outputs] = price
-    one = sp.eye_array(two, format="csr")
-    at = {outputs.start: one}
-    of_units = program.supports(two, np.zeros((two, n)), {gain.start: sp.eye_array(two * n, format="csr")}, FOLLOW_USD)
-    by_gain = sp.csr_array(sp.kron(rows.by_unit, sp.eye_array(n)))
-    of_rows = program.supports(q, rows.by_load, {gain.start: by_gain})
+    at = _one(two, outputs)
+    of_units = program.supports(two, np.zeros((two, n)), _one(two * n, gain), FOLLOW_USD)
+    row, unit = np.nonzero(rows.by_unit)
+    slope, each = rows.by_unit[row, unit], np.arange(n)
+    by_gain = (row[:, None] * n + each).ravel(), (gain.start + unit[:, None] * n + each).ravel(), np.repeat(slope, n)
+    of_rows = program.supports(q, rows.by_load, by_gain)
     off = np.minimum(BACK_OFF * units.size, 0.25 * np.minimum(units.most - units.least, units.ramp))
-    program.most(at | of_units, units.most - off)
-    program.most({outputs.start: -one} | of_units, -units.least - off)
+    program.most([at, *of_units], units.most - off)
+    program.most([_times(-1.0, at), *of_units], -units.least - off)
     if policy.from_plan:
-        program.most(at | of_units, units.planned + units.ramp - off)
-        program.most({outputs.start: -one} | of_units, units.ramp - units.planned - off)
+        program.most([at, *of_units], units.planned + units.ramp - off)
+        program.most([_times(-1.0, at), *of_units], units.ramp - units.planned - off)
     else:
         program.most(of_units, units.ramp - off)
     for sign in (1.0, -1.0):
-        program.most({outputs.start: sign * one, moved.start: -one}, sign * policy.outputs)
-    asked = {room.start: sp.csr_array(rows.scale[:, None])}
-    slopes, now = sp.csr_array(rows.by_unit), rows.by_unit @ policy.outputs
-    program.most({outputs.start: slopes} | of_rows | asked, rows.most - rows.middle - rows.up + now)
-    program.most({outputs.start: -slopes} | of_rows | asked, rows.middle - rows.down - rows.least - now)
-    program.most(of_rows | asked, rows.ramp - np.maximum(rows.up, rows.down))
+        program.most([_times(sign, at), _times(-1.0, _one(two, moved))], sign * policy.outputs)
+    asked = *of_rows, (np.arange(q), np.full(q, room.start), rows.scale)
+    slopes, now = (row, outputs.start + unit, slope), rows.by_unit @ policy.outputs
+    program.most([slopes, *asked], rows.most - rows.middle - rows.up + now)
+    program.most([_times(-1.0, slopes), *asked], rows.middle - rows.down - rows.least - now)
+    program.most(asked, rows.ramp - np.maximum(rows.up, rows.down))
     x = program.solved()
     if x is None:
         return policy, -np.inf
     found = np.where(np.abs(x[gain]) > 1e-9, x[gain], 0.0).reshape(two, n)
     return Policy(x[outputs], found, policy.from_plan), float(x[room][0])
+
+
+_Entries = tuple[Ints, Ints, Floats]
+"""Rows, variables and values of the entries of a matrix."""
+
+
+def _one(count: int, variables: slice) -> _Entries:
+    """The variables themselves, one a row."""
+    return np.arange(count), variables.start + np.arange(count), np.ones(count)
+
+
+def _times(factor: float, entries: _Entries) -> _Entries:
+    row, column, value = entries
+    return row, column, factor * value
 
 
 class _Program:
@@ -106,7 +122,8 @@ class _Program:
         self.cost: Floats = np.zeros(0)
         self._low: list[float] = []
         self._high: list[float] = []
-        self._rows: list[tuple[dict[int, sp.csr_array], Floats]] = []
+        self._entries: list[_Entries] = []
+        self._right: Floats = np.zeros(0)
 
     def variables(self, count: int, low: float, cost: float = 0.0, high: float = np.inf) -> slice:
         """More variables."""
@@ -116,47 +133,37 @@ class _Program:
         self.cost = np.concatenate([self.cost, np.full(count, cost)])
         return slice(start, start + count)
 
-    def most(self, parts: dict[int, sp.csr_array], right: Floats) -> None:
-        """Rows whose parts begin at these variables; rows without a limit are left out."""
-        kept = np.flatnonzero(np.isfinite(right))
-        self._rows.append(({at: sp.csr_array(part)[kept] for at, part in parts.items()}, right[kept]))
+    def most(self, parts: Iterable[_Entries], right: Floats) -> None:
+        """Rows that are sums of parts."""
+        count = len(self._right)
+        self._entries += [(count + row, column, value) for row, column, value in parts]
+        self._right = np.concatenate([self._right, right])
 
-    def supports(
-        self, q: int, fixed: Floats, parts: dict[int, sp.csr_array], cost: float = 0.0
-    ) -> dict[int, sp.csr_array]:
-        """The greatest value over the set of q forms, (q, n) fixed and (q n) parts: what stands for it in rows.
+    def supports(self, q: int, fixed: Floats, form: _Entries, cost: float = 0.0) -> list[_Entries]:
+        """The greatest value over the set of q forms, (q, n) fixed and (q n) of variables: what stands for it in rows.
 
         Of a box it is Σ μ, with μ ≥ |form|; of a budget K it is K λ + Σ μ with μ ≥ |form| − λ.
         """
         n = self.n
-        each = self.variables(q * n, 0.0, cost)
-        beyond = {each.start: -sp.eye_array(q * n, format="csr")}
-        total = {each.start: sp.csr_array(sp.kron(sp.eye_array(q), np.ones((1, n))))}
+        row, each = np.repeat(np.arange(q), n), _one(q * n, self.variables(q * n, 0.0, cost))
+        beyond, total = [_times(-1.0, each)], [(row, each[1], each[2])]
         if self.budget is not None:
-            level = self.variables(q, 0.0)
-            beyond[level.start] = sp.csr_array(-sp.kron(sp.eye_array(q), np.ones((n, 1))))
-            total[level.start] = sp.csr_array(self.budget * sp.eye_array(q))
+            level = _one(q, self.variables(q, 0.0))
+            beyond.append((each[0], level[1][row], -each[2]))
+            total.append(_times(self.budget, level))
         for sign in (1.0, -1.0):
-            self.most({at: sign * part for at, part in parts.items()} | beyond, -sign * fixed.ravel())
+            self.most([_times(sign, form), *beyond], -sign * fixed.ravel())
         return total
 
     def solved(self) -> Floats | None:
-        """An optimum, if the program has one."""
-        size, blocks = len(self._low), []
-        for parts, right in self._rows:
-            columns, data, row = [], [], []
-            for at, part in parts.items():
-                entry = sp.coo_array(part)
-                columns.append(entry.col + at)
-                data.append(entry.data)
-                row.append(entry.row)
-            place = (np.concatenate(row), np.concatenate(columns))
-            blocks.append(sp.coo_array((np.concatenate(data), place), shape=(len(right), size)))
-        matrix, right = sp.csr_array(sp.vstack(blocks)), np.concatenate([right for _, right in self._rows])
-        matrix.data[np.abs(matrix.data) < 1e-7] = 0.0
-        matrix.eliminate_zeros()
+        """An optimum, if the program has one; rows without a limit are left out."""
+        row, column, value = (np.concatenate(each) for each in zip(*self._entries, strict=True))
+        limited = np.isfinite(self._right)
+        kept = (np.abs(value) >= 1e-7) & limited[row]
+        place = (np.cumsum(limited) - 1)[row[kept]], column[kept]
+        matrix = sp.csr_array(sp.coo_array((value[kept], place), shape=(int(limited.sum()), len(self._low))))
         bounds = np.column_stack([self._low, self._high])
         answer: Any = linprog(  # type: ignore[call-overload]
-            self.cost, A_ub=matrix, b_ub=right, bounds=bounds, method="highs"
+            self.cost, A_ub=matrix, b_ub=self._right[limited], bounds=bounds, method="highs"
         )
         return None if answer.x is None else np.asarray(answer.x)

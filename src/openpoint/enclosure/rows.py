@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -74,6 +75,29 @@ class Rows:
         return Rows(what=tuple(each for part in parts for each in part.what), **arrays)
 
 
+@dataclass(frozen=True)
+class _Moduli:
+    """q moduli with limits, base · |matrix @ state + plus|.
+
+    Attributes:
+        what: kind, element, phase and unit of each. state: (q) number of the state that it belongs to.
+        least, most: (q) limits, in the unit of base.
+    """
+
+    what: tuple[tuple[str, str, str, str], ...]
+    state: Ints
+    matrix: sp.csr_array
+    plus: Complexes
+    least: Floats
+    most: Floats
+    base: Floats
+
+    def some(self, rows: Ints) -> _Moduli:
+        """Those of some."""
+        what = tuple(self.what[k] for k in rows)
+        return _Moduli(what, *(value[rows] for name, value in vars(self).items() if name != "what"))
+
+
 class PlanSet:
     """A plan whose set-points, policy and set are to be tried."""
 
@@ -102,7 +126,7 @@ class PlanSet:
         return linear_part(system, self.operated.ports, np.arange(system.matrix.shape[0]), self._here)
 
     def of(self, operated: Operated) -> PlanSet:
-        """That of the same grid and places of ports, with other powers, units and limits."""
+        """That of the same grid, its limits, and places of ports, with other powers and units."""
         found = copy(self)
         found.operated = operated
         found._by_unit = np.concatenate([operated.power, 1j * operated.power], axis=1)
@@ -143,7 +167,7 @@ class PlanSet:
 
     def states(self, part: Part) -> list[Rows]:
         """Voltages, currents, and the bands of voltage of loads, of a part."""
-        return [self._voltages(part), self._currents(part), self._bands(part)]
+        return [self._moduli(part), self._bands(part)]
 
     def outputs(self, part: Part, ports: Ports) -> Rows:
         """Active and reactive power of the generators that form the grid, by phase."""
@@ -176,30 +200,42 @@ class PlanSet:
         limits = leads.least, leads.most, leads.ramp, leads.size
         return self._rows(part, what, limits, both.middle.real, found, (by_load, by_unit), base)
 
-    def _voltages(self, part: Part) -> Rows:
+    @cached_property
+    def _limited(self) -> _Moduli:
+        """Voltages, and currents at the to and at the from ends of conductors, as far as they are limited."""
         net, system = self.operated.network, self.operated.system
-        some = part.states[part.states < len(system.free)]
-        pick, at = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[some]), system.free[some]
-        what = tuple(("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in at)
-        limits = np.sqrt(net.w_min[at]), np.sqrt(net.w_max[at])
-        return self._moduli(part, part.forms(pick), what, limits, np.ones(len(at)))
-
-    def _currents(self, part: Part) -> Rows:
-        net, system = self.operated.network, self.operated.system
-        used = np.intersect1d(part.states - len(system.free), np.flatnonzero(np.isfinite(net.l_max[system.used])))
-        found = []
+        at, free = system.free, len(system.free)
+        pick = sp.csr_array(sp.eye_array(free, system.matrix.shape[0], format="csr"))
+        what = [("voltage", net.bus_names[net.terminal_bus[t]], net.terminal_phase[t], "pu") for t in at]
+        volts = np.arange(free), pick, np.zeros(free, complex), np.sqrt(net.w_min[at]), np.sqrt(net.w_max[at])
+        parts: list[tuple[Any, ...]] = [(*volts, np.ones(free))]
+        used = np.flatnonzero(np.isfinite(net.l_max[system.used]))
         for ends, given, rated in (
             (system.ends_to, system.ends_to_given, net.rated_to),
             (system.ends_fr, system.ends_fr_given, net.rated_fr),
         ):
             which = used[rated[system.used[used]] > 0.0]
             e = system.used[which]
-            weight = rated[e]
-            forms = part.forms(sp.csr_array(sp.diags_array(weight) @ ends[which])).plus(weight * given[which])
-            what = tuple(("current", net.branch_names[net.conductor_branch[k]], net.conductor_phase[k], "A") for k in e)
-            limits = np.full(len(e), -np.inf), np.sqrt(net.l_max[e]) * net.i_base_a[e]
-            found.append(self._moduli(part, forms, what, limits, net.i_base_a[e]))
-        return Rows.joined(found)
+            weight, base = rated[e], net.i_base_a[e]
+            scaled = sp.csr_array(sp.diags_array(weight) @ ends[which])
+            what += [("current", net.branch_names[net.conductor_branch[k]], net.conductor_phase[k], "A") for k in e]
+            most = np.sqrt(net.l_max[e]) * base
+            parts.append((which + free, scaled, weight * given[which], np.full(len(e), -np.inf), most, base))
+        state, matrix, *arrays = zip(*parts, strict=True)
+        whole = sp.csr_array(sp.vstack(matrix))
+        return _Moduli(tuple(what), np.concatenate(state), whole, *(np.concatenate(each) for each in arrays))
+
+    def _moduli(self, part: Part) -> Rows:
+        """Voltages and currents of a part."""
+        limited = self._limited
+        if len(part.states) < limited.matrix.shape[1]:
+            limited = limited.some(np.flatnonzero(np.isin(limited.state, part.states)))
+        forms = part.forms(limited.matrix).plus(limited.plus)
+        found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
+        slopes = self._slopes(part, turned.rows, self.operated.loads), self._slopes(part, turned.rows, self._by_unit)
+        most, never = limited.most, np.full(len(limited.what), np.inf)
+        limits = limited.least, most, never, np.where(np.isfinite(most), most, 1.0)
+        return self._rows(part, limited.what, limits, turned.middle.real, found, slopes, limited.base)
 
     def _bands(self, part: Part) -> Rows:
         """The bands of voltage in which the models of loads hold."""
@@ -215,22 +251,6 @@ class PlanSet:
             what, ports.low[at], ports.high[at], never, np.ones(q), middle, low, high,
             np.zeros((q, n)), np.zeros((q, units)), nothing + high - middle, nothing + middle - low,
         )  # fmt: skip
-
-    def _moduli(
-        self,
-        part: Part,
-        forms: Forms,
-        what: tuple[tuple[str, str, str, str], ...],
-        limits: tuple[Floats, Floats],
-        base: Floats,
-    ) -> Rows:
-        found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
-        slopes = self._slopes(part, turned.rows, self.operated.loads), self._slopes(part, turned.rows, self._by_unit)
-        least, most = limits
-        scale = np.where(np.isfinite(most), most, 1.0)
-        return self._rows(
-            part, what, (least, most, np.full(len(what), np.inf), scale), turned.middle.real, found, slopes, base
-        )
 
     def _rows(
         self,

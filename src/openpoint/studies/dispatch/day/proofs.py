@@ -239,7 +239,7 @@ class _Day:
 
     def _with_policy(self, part: Part, certifier: Certifier, proof: Proof | None) -> tuple[Part, Proof | None, str]:
         """The best policy found, and what is missing in it; at first only what the plan is known to shed is shed."""
-        other = certifier.proof(from_plan=False)
+        other = certifier.proof(from_plan=False, known=proof)
         if part.missing(other) and not part.sheds_all:
             part = Part(self, part.t, part.vertices, sheds_all=True)
             certifier = part.certifier()
