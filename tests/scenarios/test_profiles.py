@@ -275,7 +275,8 @@ def test_controllers_with_tables_are_read_as_data_and_others_are_named(tmp_path:
         assert any("1 controllers are not read" in str(note) for note in grid.notes)
     assert len(net.controller) == 4
     again = net_of(openpoint.read(net), "pandapower", {})
-    assert [type(each).__name__ for each in again.controller["object"]] == ["ConstControl"] * 3 + ["ContinuousTapControl"]
+    kinds = [type(each).__name__ for each in again.controller["object"]]
+    assert kinds == ["ConstControl"] * 3 + ["ContinuousTapControl"]
 
 
 @pytest.mark.filterwarnings("ignore")
