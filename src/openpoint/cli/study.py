@@ -154,7 +154,7 @@ def _shown(out: Console, unit: str) -> AbstractContextManager[Any]:
 
     if unit == "grids":
         return GridLines(out)
-    return Progress(out, unit=unit) if unit in ("kW", "MWh", "$", "") or "/" in unit else Counting(out, unit)
+    return Counting(out, unit) if unit == "faults" else Progress(out, unit=unit)
 
 
 def _copies(source: str, wanted: _Wanted) -> list[Any]:
