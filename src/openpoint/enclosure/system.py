@@ -243,7 +243,6 @@ class Solver:
             right: (states, K), entries that are sums whose moduli add up to `size` at most, where these are more.
         """
         found = self.lu.solve(right)
-        found += self.lu.solve(right - times(self.matrix, found))
         residual = np.abs(right - times(self.matrix, found)).max(axis=0, initial=0.0)
         most = np.maximum(np.abs(right).max(axis=0, initial=0.0), size)
         rounding = self.share * (self.row_sum * np.abs(found).max(axis=0, initial=0.0) + most)
