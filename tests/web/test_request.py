@@ -167,3 +167,9 @@ def test_a_certificate_is_checked_against_the_question_that_was_asked(grid: Open
     assert set(made.arguments[1:-3]) == asked
     assert (made.arguments[0], *made.arguments[-3:]) == ("verify", "--", grid.source, "/kept/out/p.gz")
     assert made.shown.endswith("--futures=futures.csv -- case.m p.gz")
+
+
+def test_a_plan_leaves_its_list_to_tick(grid: OpenGrid) -> None:
+    for study in studies():
+        made = command(study, grid, {**values(study), **NEEDED.get(study.name, {})}, copies=False)
+        assert ("--checklist=out/checklist.html" in made.arguments) is (study.name == "plan")

@@ -22,7 +22,7 @@ from openpoint.web.grids import OpenGrid
 
 OUT = Path("out")
 """The folder of files of the result, in that of the run."""
-RESULT, REPORT, TABLES = "result.json", "report.html", "result.xlsx"
+RESULT, REPORT, TABLES, CHECKLIST = "result.json", "report.html", "result.xlsx", "checklist.html"
 VERIFY, CLAIM = "verify", "claim.json"
 """The command that checks a certificate, and what it writes."""
 NOT_HERE = ("executor",)
@@ -114,6 +114,8 @@ def command(study: Study, grid: OpenGrid, given: Mapping[str, Any], *, copies: b
     outputs = {"json": RESULT, "report": REPORT, "tables": TABLES}
     if copies and any(output.name == "write" for output in study.question.outputs):
         outputs["write"] = Path(grid.source).name
+    if any(output.name == "checklist" for output in study.question.outputs):
+        outputs["checklist"] = CHECKLIST
     if clash := sorted(set(outputs.values()) & {str(values[name]) for name in values if is_output(known[name][0])}):
         raise OptionError(f"{', '.join(clash)}: the run writes a file of this name itself; give another")
     ends = [f"--{flag}={OUT / name}" for flag, name in outputs.items()]
