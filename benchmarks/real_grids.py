@@ -291,7 +291,7 @@ def loaded(states: Any, net: Any, share: float | None, step: int) -> None:
         return
     for (table, column), values in simbench.get_absolute_values(net, profiles_instead_of_study_cases=True).items():
         if len(net[table]):
-            states[table][column] = values.iloc[step] if table == "load" else values.iloc[step].clip(lower=0.0)
+            states[table][column] = values.iloc[step].clip(lower=0.0 if table == "sgen" else None)
 
 
 def fault_differences(net: Any, grid: openpoint.Grid, found: Any) -> tuple[int, float, float]:
