@@ -181,13 +181,18 @@ Ends = dict[tuple[int, str], tuple[float, float]]
 
 
 def brute_force(
-    feeder: Feeder, chosen: list[int], deviation: float, ends: Ends | None = None, running: list[float] | None = None
+    feeder: Feeder,
+    chosen: list[int],
+    deviation: float,
+    ends: Ends | None = None,
+    running: list[float] | None = None,
+    whole: float | None = None,
 ) -> float:
     """Least cost of all partitions with one source an island.
 
     Args:
         chosen, deviation: loads that deviate, up and down by this; `ends` in their place. running: of each generator,
-            what it costs while its block is energised.
+            what it costs while its block is energised. whole: kW that each block with loads counts, its own if None.
     """
     ends = {(d, ""): (-deviation, deviation) for d in chosen} if ends is None else ends
     moving = [k for k, edge in enumerate(feeder.edges) if edge.switchable]
@@ -196,7 +201,8 @@ def brute_force(
     weight = []
     for part in blocks:
         own = [d for d in feeder.loads if d.bus in part]
-        weight.append((10.0 + 0.01 * len(own)) * sum(d.kw for d in own))
+        size = sum(d.kw for d in own) if whole is None else whole * bool(own)
+        weight.append((10.0 + 0.01 * len(own)) * size)
     paid = [
         sum(cost for g, cost in zip(feeder.generators, running or [0.0] * len(feeder.generators)) if g.bus in part)
         for part in blocks

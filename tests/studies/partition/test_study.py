@@ -139,6 +139,21 @@ def test_bounds_that_make_no_sense_are_refused(rows: str, told: str, tmp_path: P
         partition("ieee37-microgrids", load_bounds=tmp_path / "bounds.csv")
 
 
+def test_with_weights_of_whole_blocks_the_optimum_is_that_of_brute_force() -> None:
+    rng, served = random.Random(71), 0
+    for _ in range(6):
+        feeder = random_feeder(rng)
+        chosen = sorted(rng.sample(range(len(feeder.loads)), 2))
+        asked = {"uncertainty": 0.3, "uncertain_loads": [f"d{k}" for k in chosen], "samples": 0}
+        costs, method = PartitionCosts(weigh="block"), ColumnAndConstraint(gap=GAP)
+        found = partition(feeder.grid(), costs=costs, method=method, **asked)  # type: ignore[arg-type]
+        expected = brute_force(feeder, chosen, 0.3, whole=1000.0)
+        assert found.cost_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
+        assert found.lower_bound_usd == pytest.approx(expected, rel=1e-5, abs=1e-2)
+        served += bool(found.energised_blocks)
+    assert served >= 2
+
+
 def test_blocks_may_have_weights_of_their_own() -> None:
     """Of blocks weighed as wholes the greatest priority of a load is that of its block."""
     feeder = random_feeder(random.Random(5))
