@@ -481,7 +481,7 @@ class _Run:
     def _notes(self) -> tuple[str, ...]:
         nodes = 0 if self.tree is None else self.tree.nodes
         own = () if self.best is None else self.best.notes
-        return (*own, f"{nodes} partial topologies bounded, {len(self.lowers)} topologies solved")
+        return (*own, f"partial topologies bounded: {nodes}; topologies solved: {len(self.lowers)}")
 
 
 def _rank(outcome: DayOutcome) -> tuple[float, float]:
