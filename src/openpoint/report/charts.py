@@ -166,10 +166,11 @@ def convergence_sheet(result: Answer) -> Sheet:
 
 def chart_sheet(title: str, chart: Chart | None, empty: str, identity: str = "chart") -> Sheet:
     """A picture of one chart; where there is none it says so. A page of several such pictures names each."""
-    if chart is None:
-        words = Words([0.5], [0.5], (empty,), "@soft", 13.0, centred=True)
-        chart = Chart(150, Axis(0.0, 1.0), Axis(0.0, 1.0), (words,), unit=(600.0, 150.0))
-    return Sheet(title, (Panel(identity, chart, "", title),))
+    if chart is not None:
+        return Sheet(title, (Panel(identity, chart, "", title),))
+    words = Words([0.5], [0.5], (empty,), "@soft", 13.0, centred=True)
+    chart = Chart(150, Axis(0.0, 1.0), Axis(0.0, 1.0), (words,), unit=(600.0, 150.0))
+    return Sheet(title, (Panel(identity, chart, "", title),), empty=True)
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,7 @@ class Sheet:
     Attributes:
         title: of the file; on a page the heading above says it. panels: beside or below each other.
         signs, scale: of all panels. note: a sentence below. stacked: panels are rows along one x-axis.
+        empty: it says only that there is nothing to draw.
     """
 
     title: str
@@ -247,6 +248,7 @@ class Sheet:
     scale: Scale | None = None
     note: str = ""
     stacked: bool = False
+    empty: bool = False
 
 
 def as_data(part: Chart | Axis | Rule | Layer) -> dict[str, object]:

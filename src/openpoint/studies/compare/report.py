@@ -162,9 +162,9 @@ def page(result: CompareResult) -> m.Page:
         _figures(result, differ=True),
         _open(result),
         *(partial(_picture, name, draw, result) for name, draw in of_study(result).items() if result.results),
-        lambda: s.sheet_section("Figures that differ", differing(result)),
-        lambda: s.sheet_section("Objectives", objectives(result)),
-        lambda: s.sheet_section("Voltages", voltages(result)),
+        lambda: _drawn("Figures that differ", differing(result)),
+        lambda: _drawn("Objectives", objectives(result)),
+        lambda: _drawn("Voltages", voltages(result)),
         lambda: t.table_section("Cases", result, "cases", "{} cases", ["case", "options", "ended", "open_branches"]),
         lambda: _figures(result, differ=False),
         lambda: _meanings(result),
@@ -178,6 +178,10 @@ def _picture(name: str, draw: Callable[[CompareResult], Sheet], result: CompareR
     except OptionError:  # there is nothing to show, as where no case has a plan
         return None
     return s.sheet_section(f"The cases over each other: {name}", sheet, long=True)
+
+
+def _drawn(heading: str, sheet: Sheet) -> m.Section | None:
+    return None if sheet.empty else s.sheet_section(heading, sheet)
 
 
 def _banner(result: CompareResult) -> m.Banner:
@@ -208,7 +212,7 @@ def _figures(result: CompareResult, *, differ: bool) -> m.Section | None:
     if not rows:
         return None
     heading = "What differs" if differ else "The same in all cases"
-    made = t.table("differs" if differ else "same", f"{len(rows)} figures", ["figure", *names], rows)
+    made = t.table("differs" if differ else "same", f"{len(rows)} figure{'s' * (len(rows) > 1)}", ["figure", *names], rows)
     return m.section(heading, made, long=True)
 
 
@@ -216,7 +220,7 @@ def _value(figure: str, value: float | None) -> str | None:
     """A figure in words; a gap in percent."""
     if value is None or figure == "gap":
         return None if value is None else f"{100.0 * value:.4f} %"
-    return figures(value, 3 if figure == "seconds" else 7)
+    return figures(round(value, 9), 3 if figure == "seconds" else 7)
 
 
 def _open(result: CompareResult) -> m.Section | None:
