@@ -98,6 +98,21 @@ def charts_of(page: str) -> dict[str, Any]:
     return charts
 
 
+def front_points(page: Page) -> list[tuple[float, float, set[str]]]:
+    """The figures of every point of a front, and the branches that are open in the grid to which it leads."""
+
+    def opened(chart: dict[str, Any]) -> set[str]:
+        texts = [text.split("\n") for layer in chart["layers"] for text in layer.get("hover", ())]
+        return {text[0].removeprefix("branch ").split(" (")[0] for text in texts if text[-1] == "open"}
+
+    led = [layer for layer in page.charts["front"]["layers"] if layer.get("leads")]
+    return [
+        (x, y, opened(page.charts[f"grid-{lead}"]))
+        for layer in led
+        for x, y, lead in zip(layer["x"], layer["y"], layer["leads"], strict=True)
+    ]
+
+
 def hovers(chart: Chart) -> list[str]:
     """Every text that pointing at the chart shows."""
     return [text for layer in chart.layers if isinstance(layer, Lines | Dots) for text in layer.hover]

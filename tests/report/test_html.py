@@ -269,8 +269,13 @@ const until = (done, then, times = 100) => {
 };
 const pictures = ["grid-before", "grid-after", "voltage", "loading", "convergence"];
 const drawn = () => pictures.map((id) => document.getElementById(id).dataset.drawn);
+const slider = document.querySelector(".slide input"), slides = (kind) => slider.dispatchEvent(new Event(kind));
+const shares = () => Array.from(document.querySelectorAll(".over figure"), (each) => !each.hidden && each.style.getPropertyValue("--share"));
+const answer = shares();
+slider.value = 0.5;
+slides("input");
 until(() => drawn().every((state) => state === "yes"), () => {
-  const found = { drawn: drawn() };
+  const found = { drawn: drawn(), shares: [answer, shares()] };
   const grid = document.querySelector("#grid-after canvas"), tip = document.getElementById("tip");
   const box = grid.getBoundingClientRect();
   const mouse = { bubbles: true, pointerType: "mouse" };
@@ -301,6 +306,10 @@ until(() => drawn().every((state) => state === "yes"), () => {
       found.shown = shown();
       document.querySelector("#switching tbody td:nth-child(2)").click();
       found.sought = [document.getElementById("find").value, document.getElementById("found").value];
+      slider.value = 0;
+      slides("input");
+      slides("change");
+      found.today = [shares(), slider.getAttribute("aria-valuetext"), location.hash];
       document.body.dataset.found = JSON.stringify(found);
     });
   });
@@ -324,6 +333,8 @@ def test_a_reader_can_use_the_page(make_result: Callable[..., ReconfigureResult]
     assert result is not None, body[0]
     found: dict[str, Any] = json.loads(html.unescape(result[1]))
     assert found["drawn"] == ["yes"] * 5
+    assert found["shares"] == [[False, "1"], ["0.5", "0.5"]]
+    assert found["today"] == [["1", False], "Today, loss 24.000 kW", "#before"]
     names = ("north (source)", "a", "b", "<b>c", "d", "e")
     assert {f"bus {name}" for name in names} <= set(found["told"])
     assert {"branch n-a", "branch b-c (opens)", "branch c-e (closes)"} <= set(found["told"])

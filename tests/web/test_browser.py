@@ -177,6 +177,35 @@ def test_the_keyboard_suffices_on_a_narrow_screen(opens: Windows) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_a_point_of_a_front_leads_to_its_grid(opens: Windows) -> None:
+    """By a click, by the keyboard, by its address and on the way back."""
+    asked = {"study": "dispatch-front", "grid": "civanlar16", "criteria": "losses,changes"}
+    run = opens.served.ask("/api/runs", asked)["run"]
+    opens.served.follow(run)
+    points = {row["number"]: row for row in opens.served.ask(f"/api/runs/{run}/result")["points"]}
+
+    def shown(number: int) -> None:
+        """The grid of a point, and no other one."""
+        frame.get_by_text(f"Point {number}, loss {points[number]['sought']:.3f} kW").wait_for()
+        frame.get_by_text(f"Open branches: {points[number]['open_branches']}").wait_for()
+        assert frame.locator("figure:visible", has_text="Point ").count() == 1
+
+    page = opens(f"/runs/{run}")
+    frame = page.frame_locator("#answer")
+    frame.get_by_role("button", name="point 1, losses").click()
+    shown(1)
+    page.wait_for_url("**#point-1")
+    frame.get_by_role("button", name="point 2, losses").press("Enter")
+    shown(2)
+    page.go_back()
+    shown(1)
+    frame.get_by_role("slider").press("ArrowLeft")
+    shown(2)
+    page.wait_for_url("**#point-2")
+    page.reload()
+    shown(2)
+
+
 def test_answers_are_compared(opens: Windows, locked: str) -> None:
     """What is open in one of them alone stands in a row."""
     first = next(each for each in opens.served.ask("/api/runs") if locked.endswith(each["run"]))
@@ -191,8 +220,10 @@ def test_answers_are_compared(opens: Windows, locked: str) -> None:
     rows.filter(has_text=re.compile("^3openclosed$|^3closedopen$")).wait_for()
     picture = page.frame_locator("iframe[title^='The first answer and reconfigure']")
     picture.locator("html[data-ready=yes]").wait_for()
-    for text in ("First, loss", "Second, loss", "opens", "closes"):
+    for text in ("Second, loss", "opens", "closes"):
         picture.get_by_text(text).first.wait_for()
+    picture.get_by_role("slider").press("Home")
+    picture.get_by_text("First, loss").wait_for()
 
 
 def test_a_widget_of_a_notebook_tells_what_is_clicked(browser: Browser) -> None:

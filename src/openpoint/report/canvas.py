@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 
+from openpoint.arrays import Floats
 from openpoint.report.drawing import COLOURS, Areas, Axis, Chart, Dots, Layer, Lines, Rule, Words
 
 POINT = 0.75
@@ -108,6 +109,7 @@ class Canvas:
         # Symbols grow and shrink with the picture.
         self.small = float(np.clip((scale / np.array(chart.unit)).min(), 0.5, 1.3)) if chart.unit else 1.0
         self.taken = np.zeros((0, 4))
+        self.crossed = np.zeros((0, 2))
         self.order = 2.0
 
     def paint(self) -> None:
@@ -184,7 +186,15 @@ class Canvas:
         look |= {"linestyles": [dashes(layer.dash)], "alpha": layer.opacity, "zorder": self.order}
         if not layer.dash:
             look["capstyle"] = "round"
+        if self.chart.unit:
+            self.crossed = np.concatenate([self.crossed, *(self._along(way) for way in ways)])
         self.axes.add_collection(LineCollection(ways, **look), autolim=False)
+
+    def _along(self, way: Floats) -> Floats:
+        """(n, 2) points of a way in pixels, no farther from each other than half a letter is high."""
+        points = (way - self.low) * self.scale
+        counts = np.ceil(np.hypot(*np.diff(points, axis=0).T) / 5.0).astype(int) + 1
+        return np.concatenate([np.linspace(a, b, n) for (a, b), n in zip(itertools.pairwise(points), counts)])
 
     def _dots(self, layer: Dots) -> None:
         n = len(layer.x)
@@ -236,12 +246,12 @@ class Canvas:
             if layer.centred:
                 self.axes.text(x, y, text, clip_on=True, **look)
                 continue
-            for box in self._beside(px, py, text, size, layer):
-                if self._free(box):
-                    self.taken = np.concatenate([self.taken, np.array(box)[None]])
-                    middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 / self.scale + self.low
-                    self.axes.text(middle[0], middle[1], text, bbox=_VEIL, **look)
-                    break
+            boxes = [box for box in self._beside(px, py, text, size, layer) if self._free(box)]
+            # Best where no line runs through it.
+            if box := next(filter(self._clear, boxes), boxes[0] if boxes else None):
+                self.taken = np.concatenate([self.taken, np.array(box)[None]])
+                middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2 / self.scale + self.low
+                self.axes.text(middle[0], middle[1], text, bbox=_VEIL, **look)
 
     def _beside(
         self, px: float, py: float, text: str, size: float, layer: Words
@@ -260,6 +270,11 @@ class Canvas:
         taken = self.taken
         clear = (taken[:, 0] >= box[2]) | (taken[:, 2] <= box[0]) | (taken[:, 1] >= box[3]) | (taken[:, 3] <= box[1])
         return bool(clear.all())
+
+    def _clear(self, box: tuple[float, float, float, float]) -> bool:
+        """Whether no line runs through a box."""
+        x, y = self.crossed.T
+        return not ((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])).any()
 
 
 def between(axis: Axis, along: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -181,6 +181,7 @@ class Front:
         x, y, bound: (K) figure kept, figure sought, and its proven bound. hovers: a text for each.
         x_title, y_title: of the axes. edge: (P, 2) below and left of which nothing is, proven.
         today: the figures of today's state, where they are known.
+        leads: (K) the keys of the states that a page shows of the points, or none.
     """
 
     x: Floats
@@ -191,6 +192,7 @@ class Front:
     y_title: str
     edge: Floats
     today: tuple[float, float] | None = None
+    leads: tuple[str, ...] = ()
 
     def chart(self) -> Chart | None:
         """The front; None without points."""
@@ -200,7 +202,15 @@ class Front:
         layers: list[Layer] = [
             Lines(curve(self.edge[:, 0], self.edge[:, 1]), "@after", 1.5, name="no state below or left, proven"),
             Lines(gaps, "@after", 2.0, name="gap to the proven bound"),
-            Dots(numbers(self.x), numbers(self.y), 8.0, "@opens", name="answer, verified by AC", hover=self.hovers),
+            Dots(
+                numbers(self.x),
+                numbers(self.y),
+                8.0,
+                "@opens",
+                name="answer, verified by AC",
+                hover=self.hovers,
+                leads=self.leads,
+            ),
         ]
         places = np.concatenate([np.column_stack([self.x, self.y]), np.column_stack([self.x, self.bound]), self.edge])
         if self.today is not None:

@@ -114,6 +114,7 @@ class Dots:
     Attributes:
         x, y: places. size: diameters; 0 is not drawn, but has its text. shape, fill: of the symbols.
         edge, width: colour and width of their outlines. name: as of lines. hover: a text for each, or none.
+        leads: the state of the grid that a page shows when one is clicked, by the key of each; or none.
     """
 
     x: Places
@@ -125,6 +126,7 @@ class Dots:
     width: float | tuple[float, ...] = 0.0
     name: str = ""
     hover: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,12 +200,16 @@ class Chart:
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart with the name of its place, its caption, and what it shows for those who cannot see it."""
+    """A chart with the name of its place, its caption, and what it shows for those who cannot see it.
+
+    `told` are lines of text that a page has below it.
+    """
 
     identity: str
     chart: Chart
     caption: str
     description: str
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,6 +246,7 @@ class Sheet:
         title: of the file; on a page the heading above says it. panels: beside or below each other.
         signs, scale: of all panels. note: a sentence below. stacked: panels are rows along one x-axis.
         empty: it says only that there is nothing to draw.
+        turns: names of the panels where these are states of one thing, which a page shows in one place.
     """
 
     title: str
@@ -249,6 +256,7 @@ class Sheet:
     note: str = ""
     stacked: bool = False
     empty: bool = False
+    turns: tuple[str, ...] = ()
 
 
 def as_data(part: Chart | Axis | Rule | Layer) -> dict[str, object]:

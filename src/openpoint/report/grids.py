@@ -181,7 +181,8 @@ def grid_sheet(scene: Scene, title: str, *, extremes: str = "") -> Sheet:
         shown.append(Panel(f"grid-{key}", grid_chart(scene, state, loads), f"{state.title}{loss}", text))
     known = any(np.isfinite(state.v).any() for state in scene.states.values())
     scale = Scale(scene.voltage_word, *scene.v_range, "pu", tuple(colours_of("viridis", 11))) if known else None
-    return Sheet(title, tuple(shown), tuple(_signs(scene)), scale)
+    turns = tuple(state.title for state in scene.states.values())
+    return Sheet(title, tuple(shown), tuple(_signs(scene)), scale, turns=turns if len(turns) > 1 else ())
 
 
 def grids_sheet(build: Callable[[Any], Scene], results: Mapping[str, Any], *, extremes: str = "") -> Sheet:
@@ -191,7 +192,7 @@ def grids_sheet(build: Callable[[Any], Scene], results: Mapping[str, Any], *, ex
     states = {"before": first.states["before"]}
     for name, scene in scenes.items():
         later = [state for key, state in scene.states.items() if key != "before"]
-        states |= {f"after {len(states) + k}": replace(each, title=f"{name}: {each.title[0].lower()}{each.title[1:]}")
+        states |= {f"after-{len(states) + k}": replace(each, title=f"{name}: {each.title[0].lower()}{each.title[1:]}")
                    for k, each in enumerate(later)}  # fmt: skip
     limits = first.v_min, first.v_max, first.i_max
     scene = scene_of(first.grid, first.branch_names, states, limits, feasible=all(s.feasible for s in scenes.values()))
@@ -211,7 +212,8 @@ def grid_chart(scene: Scene, state: State, loads: Loads) -> Chart:
     """One state of the grid; hovering a bus or a branch shows its figures."""
     frame = grid_frame(scene.layout, 760)
     at_bus, at_branch = scene.violated(state)
-    texts = [_branch_text(scene, state, e) for e in range(len(scene.branch_names))]
+    marks = dict.fromkeys(scene.opens(state), " (opens)") | dict.fromkeys(scene.closes(state), " (closes)")
+    texts = [_branch_text(scene, state, e, marks.get(e, "")) for e in range(len(scene.branch_names))]
     names = [shorten(name) for name in scene.bus_names]
     return frame.chart(
         [
@@ -225,7 +227,8 @@ def grid_chart(scene: Scene, state: State, loads: Loads) -> Chart:
 
 def _branch_layers(scene: Scene, state: State, frame: GridFrame, broken: set[int], texts: list[str]) -> list[Layer]:
     layers: list[Layer] = []
-    for changed, colour in ((scene.opened, "@opens"), (scene.closed, "@closes")):
+    opens, closes = scene.opens(state), scene.closes(state)
+    for changed, colour in ((opens, "@opens"), (closes, "@closes")):
         layers += frame.ways(sorted(changed), colour, 13 * frame.fine, opacity=0.2)
     share = scene.stress(state) / scene.stress_max
     # A few classes of width say as much as the eye reads.
@@ -237,17 +240,16 @@ def _branch_layers(scene: Scene, state: State, frame: GridFrame, broken: set[int
             layers += frame.ways(chosen, colour, (1.1 + 5.0 * (k + 0.5) / _WIDTHS) * frame.fine, hover=texts)
     loose = set(np.flatnonzero(~state.closed).tolist())
     for colour, which in (
-        ("@opens", loose & scene.opened),
-        ("@closes", loose & scene.closed),
-        ("@loose", loose - scene.opened - scene.closed),
+        ("@opens", loose & opens),
+        ("@closes", loose & closes),
+        ("@loose", loose - opens - closes),
     ):
         layers += frame.ways(sorted(which), colour, 1.4, dash=OPEN, hover=texts)
     return layers
 
 
-def _branch_text(scene: Scene, state: State, e: int) -> str:
+def _branch_text(scene: Scene, state: State, e: int, change: str) -> str:
     a, b = scene.ends[e]
-    change = " (opens)" if e in scene.opened else " (closes)" if e in scene.closed else ""
     rows = [
         f"branch {shorten(scene.branch_names[e], 40)}{change}",
         f"{shorten(scene.bus_names[a], 40)} – {shorten(scene.bus_names[b], 40)}",
@@ -315,12 +317,13 @@ def _bus_text(scene: Scene, state: State, loads: Loads, i: int) -> str:
 
 def _symbols(scene: Scene, state: State, frame: GridFrame, texts: list[str]) -> list[Layer]:
     """Open points and changed branches with their names."""
-    shown = sorted(set(np.flatnonzero(~state.closed).tolist()) | scene.opened | scene.closed)
+    opens, closes = scene.opens(state), scene.closes(state)
+    shown = sorted(set(np.flatnonzero(~state.closed).tolist()) | opens | closes)
     if not shown:
         return []
     # What changes is named before what stays open.
-    shown.sort(key=lambda e: e not in scene.opened | scene.closed)
-    colours = ["@opens" if e in scene.opened else "@closes" if e in scene.closed else "@soft" for e in shown]
+    shown.sort(key=lambda e: e not in opens | closes)
+    colours = ["@opens" if e in opens else "@closes" if e in closes else "@soft" for e in shown]
     size = round(12.0 * max(frame.fine, 0.5), 1)
     spots = frame.marks(shown)
     fills = tuple(c if state.closed[e] else "@paper" for e, c in zip(shown, colours, strict=True))

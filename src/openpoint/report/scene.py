@@ -146,6 +146,14 @@ class Scene:
         """Largest stress in any state, at least a little above 0."""
         return max([1e-9, *(float(self.stress(s).max(initial=0.0)) for s in self.states.values())])
 
+    def opens(self, state: State) -> frozenset[int]:
+        """Branches that a state opens; of today's state those that any other opens."""
+        return self.opened if state is self.states["before"] else frozenset(e for e in self.opened if not state.closed[e])
+
+    def closes(self, state: State) -> frozenset[int]:
+        """Branches that a state closes; of today's state those that any other closes."""
+        return self.closed if state is self.states["before"] else frozenset(e for e in self.closed if state.closed[e])
+
     def violated(self, state: State) -> tuple[dict[int, Violation], dict[int, Violation]]:
         """Violations of a state by bus number and by branch number."""
         bus = {name: i for i, name in enumerate(self.bus_names)}

@@ -22,12 +22,13 @@ from openpoint.search.enumeration import combination, count_positions, topologie
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.catalog import published
 from openpoint.studies.dispatch import setup
-from openpoint.studies.dispatch.front.result import DispatchFront
+from openpoint.studies.dispatch.front.result import DispatchFront, figure_of
 from openpoint.studies.dispatch.front.study import prepare_front
 from openpoint.studies.dispatch.options import DispatchOptions
 from openpoint.studies.dispatch.setup import question_of
 from tests.builders.clock import held
 from tests.builders.dispatch_grids import ring
+from tests.builders.pages import Page, front_points, render
 
 
 @cache
@@ -112,6 +113,23 @@ def test_it_is_written_in_its_shape_and_drawn(tmp_path: Path) -> None:
     assert "balance" in (tmp_path / "front.svg").read_text(encoding="utf-8")
     found.write_tables(tmp_path / "tables")
     assert pl.read_csv(tmp_path / "tables" / "points.csv").height == len(found.results)
+
+
+def test_every_point_leads_to_its_grid() -> None:
+    """The points are drawn along the criterion kept, which is not the order of the answers."""
+    found = openpoint.dispatch_front("civanlar16", "losses,changes")
+    told = front_points(Page(render(found)))
+    assert len({each.open_branches for each in found.results}) == len(told) == 3
+    assert [x for x, _, _ in told] == sorted(x for x, _, _ in told)
+    for x, y, opened in told:
+        (answer,) = {
+            each.open_branches
+            for each in found.results
+            if each.has_answer
+            and figure_of(each, found.kept) == pytest.approx(x, rel=1e-8, abs=1e-9)
+            and figure_of(each, found.sought) == pytest.approx(y, rel=1e-8)
+        }
+        assert opened == set(answer)
 
 
 @pytest.mark.parametrize("criteria", ["losses", "losses,losses", "v_min,losses", "losses,loss", "losses,cost,balance"])

@@ -173,15 +173,25 @@ def _cell(column: Column, value: Cell) -> str:
 @html_of.register
 def _panel(block: Panel) -> str:
     """The place of a chart, as high as the chart will be, so that nothing jumps."""
+    told = f'<ul class="notes">{_items(block.told)}</ul>' if block.told else ""
     return (
-        f'<figure><figcaption>{text(block.caption)}</figcaption><div class="chart" id="{block.identity}" role="img" '
-        f'aria-label="{text(block.description)}" style="min-height:{round(block.chart.height)}px"></div></figure>'
+        f'<figure><figcaption>{text(block.caption)}</figcaption><div class="chart" id="{block.identity}" role="group" '
+        f'aria-label="{text(block.description)}" style="min-height:{round(block.chart.height)}px"></div>{told}</figure>'
     )
 
 
 @html_of.register
 def _panels(block: Panels) -> str:
-    return f'<div class="pair{" beside" * block.beside}">{"".join(map(html_of, block.panels))}</div>'
+    slider = _slider(block.turns) if block.turns else ""
+    return f'<div class="pair{" beside" * block.beside}">{slider}{"".join(map(html_of, block.panels))}</div>'
+
+
+def _slider(turns: tuple[str, ...]) -> str:
+    """The slider from the first state to the last, at the second; between two it blends them."""
+    return (
+        f'<div class="slide"><span>{text(turns[0])}</span><input type="range" min="0" max="{len(turns) - 1}" value="1" '
+        f'step="{0.05 if len(turns) == 2 else 1}" aria-label="State of the grid"><span>{text(turns[-1])}</span></div>'
+    )
 
 
 @html_of.register

@@ -3,6 +3,7 @@
 const Picture = (() => {
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
   const SIDES = [[0, 1], [0, -1], [1, 0], [-1, 0], [1, 1], [1, -1], [-1, 1], [-1, -1]];
+  const CELL = 5; // pixels of the squares of which is known whether a line runs through
   const NAMES_AT_ONCE = 1500; // beyond so many in sight, names of buses wait until the reader comes closer
   const pick = (value, k) => (Array.isArray(value) ? value[k] : value);
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -25,6 +26,8 @@ const Picture = (() => {
       for (let k = 2; k < way.length; k += 2) c.lineTo(way[k], way[k + 1]);
     }
   }
+
+  const cell = (x, y) => Math.floor(x / CELL) * 65536 + Math.floor(y / CELL);
 
   // The lowest and highest x and y of a way.
   function around(way) {
@@ -59,6 +62,8 @@ const Picture = (() => {
       this.legend();
       place.append(this.head, this.canvas);
       new ResizeObserver(() => this.size()).observe(place);
+      this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", place.getAttribute("aria-label") || "");
       this.size();
     }
 
@@ -156,7 +161,7 @@ const Picture = (() => {
     py(y) { return this.bottom - (y - this.view.y0) * this.sy; }
 
     draw() {
-      if (!this.width) return;
+      if (!this.place.clientWidth) return; // of a state that is not shown
       cancelAnimationFrame(this.waiting);
       this.waiting = requestAnimationFrame(() => this.paint());
     }
@@ -171,6 +176,7 @@ const Picture = (() => {
       c.setTransform(this.dense, 0, 0, this.dense, 0, 0);
       c.clearRect(0, 0, this.width, this.height);
       this.taken = new Map();
+      this.crossed = new Set();
       if (!this.isGrid) this.axes();
       c.save();
       c.beginPath();
@@ -303,6 +309,7 @@ const Picture = (() => {
         if (this.px(x1) < -30 || this.px(x0) > this.width + 30 || this.py(y0) < -30 || this.py(y1) > this.height + 30) return;
         c.moveTo(this.px(way[0]), this.py(way[1]));
         for (let k = 2; k < way.length; k += 2) c.lineTo(this.px(way[k]), this.py(way[k + 1]));
+        if (this.isGrid) this.cross(way);
       });
       c.stroke();
       c.setLineDash([]);
@@ -339,6 +346,23 @@ const Picture = (() => {
       }
     }
 
+    // Notes the squares that a line runs through.
+    cross(way) {
+      for (let k = 0; k + 3 < way.length; k += 2) {
+        const x = this.px(way[k]), y = this.py(way[k + 1]), dx = this.px(way[k + 2]) - x, dy = this.py(way[k + 3]) - y;
+        const count = Math.min(Math.ceil(Math.hypot(dx, dy) / CELL) + 1, 2000);
+        for (let i = 0; i <= count; i++) this.crossed.add(cell(x + (dx * i) / count, y + (dy * i) / count));
+      }
+    }
+
+    // Whether no line runs through a box.
+    clear([x0, y0, x1, y1]) {
+      for (let x = x0; x < x1 + CELL; x += CELL) {
+        for (let y = y0; y < y1 + CELL; y += CELL) if (this.crossed.has(cell(Math.min(x, x1), Math.min(y, y1)))) return false;
+      }
+      return true;
+    }
+
     squares([x0, y0, x1, y1]) {
       const found = [];
       for (let i = Math.floor(x0 / 64); i <= Math.floor(x1 / 64); i++) {
@@ -370,18 +394,20 @@ const Picture = (() => {
           c.fillText(layer.text[k], x, y + 0.5);
           continue;
         }
-        for (const [dx, dy, away] of SIDES.map((side) => [...side, near]).concat(SIDES.map((side) => [...side, 2 * near]))) {
+        const boxes = [near, 2 * near].flatMap((away) => SIDES.map(([dx, dy]) => {
           const cx = x + dx * (away + wide / 2), cy = y - dy * (away + size / 2);
-          const box = [cx - wide / 2 - 1, cy - size / 2, cx + wide / 2 + 1, cy + size / 2];
-          if (!this.free(box)) continue;
-          this.take(box);
-          c.strokeStyle = this.colour("@paper");
-          c.lineWidth = 3;
-          c.lineJoin = "round";
-          c.strokeText(layer.text[k], cx, cy + 0.5);
-          c.fillText(layer.text[k], cx, cy + 0.5);
-          break;
-        }
+          return [cx - wide / 2 - 1, cy - size / 2, cx + wide / 2 + 1, cy + size / 2];
+        })).filter((box) => this.free(box));
+        // Best where no line runs through it.
+        const box = boxes.find((each) => this.clear(each)) || boxes[0];
+        if (!box) continue;
+        this.take(box);
+        const cx = (box[0] + box[2]) / 2, cy = (box[1] + box[3]) / 2;
+        c.strokeStyle = this.colour("@paper");
+        c.lineWidth = 3;
+        c.lineJoin = "round";
+        c.strokeText(layer.text[k], cx, cy + 0.5);
+        c.fillText(layer.text[k], cx, cy + 0.5);
       }
     }
   };

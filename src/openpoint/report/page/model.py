@@ -104,10 +104,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Panels:
-    """Charts that belong together, beside each other where the screen has the room for it."""
+    """Charts that belong together, beside each other where the screen has the room for it.
+
+    Where they have names in `turns`, they are states of one thing: without the room they lie over each other, and a
+    slider leads from one to the next.
+    """
 
     panels: tuple[Panel, ...]
     beside: bool
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

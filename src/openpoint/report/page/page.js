@@ -17,6 +17,27 @@
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   }
 
+  // States of a grid lie over each other: a slider leads from one to the next, and between two blends them.
+  const pairs = Array.from(document.querySelectorAll(".slide"), (slide) => {
+    const pair = slide.parentElement, slider = slide.querySelector("input");
+    const figures = Array.from(pair.querySelectorAll("figure"));
+    const keys = figures.map((figure) => figure.querySelector(".chart").id.replace(/^grid-/, ""));
+    const show = () => {
+      const at = Number(slider.value), most = Math.round(at);
+      figures.forEach((figure, k) => {
+        const share = Math.max(0, 1 - Math.abs(at - k));
+        figure.hidden = share === 0;
+        figure.classList.toggle("under", k !== most);
+        figure.style.setProperty("--share", share);
+      });
+      slider.setAttribute("aria-valuetext", figures[most].querySelector("figcaption").textContent);
+      return keys[most];
+    };
+    pair.classList.add("over");
+    show();
+    return { slider, figures, keys, show };
+  });
+
   const charts = Object.entries(await read(document.getElementById("charts"))).map(
     ([id, data]) => new Chart(document.getElementById(id), data),
   );
@@ -24,6 +45,34 @@
   // All pictures of the grid show the same part of it.
   const grids = charts.filter((chart) => chart.isGrid);
   for (const chart of grids) chart.linked = grids;
+
+  function turned({ show }) {
+    const key = show();
+    for (const chart of charts) chart.choose(key);
+    for (const chart of grids) {
+      chart.size(); // of one that is shown for the first time
+      chart.draw();
+    }
+  }
+  for (const pair of pairs) {
+    pair.slider.addEventListener("input", () => turned(pair));
+    pair.slider.addEventListener("change", () => { location.hash = pair.keys[Math.round(pair.slider.value)]; });
+    turned(pair);
+  }
+  // A state has an address: a point that is clicked, a link, and the way back lead to it.
+  function led() {
+    const key = location.hash.slice(1);
+    for (const pair of pairs) {
+      const k = pair.keys.indexOf(key);
+      if (k < 0 || k === Math.round(pair.slider.value)) continue;
+      pair.slider.value = k;
+      turned(pair);
+      pair.figures[k].scrollIntoView({ block: "nearest" });
+    }
+    if (isFramed) tell({ place: location.hash });
+  }
+  window.addEventListener("hashchange", led);
+  led();
 
   const MOST = 300; // rows of a long table that are drawn at once
   const text = (cell) => (Array.isArray(cell) ? cell[0] : cell);
@@ -130,7 +179,7 @@
       const cell = event.target.closest("td");
       if (!cell || cell.cellIndex !== column) return;
       find.value = cell.textContent;
-      if (seek(cell.textContent, [heads[column]])) grids[0].place.scrollIntoView({ block: "center" });
+      if (seek(cell.textContent, [heads[column]])) grids.find((chart) => chart.place.clientWidth).place.scrollIntoView({ block: "center" });
     });
   }
 
@@ -165,6 +214,7 @@
         chart.data.layers = [...kept, ...marks.filter((mark) => "x" in mark).map(({ x, y, ...look }) => ({ kind: "dots", mark: true, x: [x], y: [y], ...look }))];
         chart.draw();
       }
+      if (typeof event.data.place === "string") location.hash = event.data.place;
       const fresh = event.data.chart && charts[0];
       if (fresh) {
         fresh.data = event.data.chart;

@@ -25,6 +25,44 @@ const Chart = (() => {
       this.canvas.tabIndex = 0;
       this.tools();
       this.listen();
+      this.leads = data.layers.flatMap((layer) => (layer.leads || []).map((key, k) => this.lead(key, layer, k)));
+      this.attach();
+    }
+
+    // A button on a symbol that leads to a state of the grid.
+    lead(key, layer, k) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "lead";
+      button.setAttribute("aria-label", layer.hover[k].replaceAll("\n", ", "));
+      button.addEventListener("click", () => {
+        location.hash = key;
+        document.getElementById(`grid-${key}`).closest("figure").scrollIntoView({ block: "nearest" }); // where it is shown already
+      });
+      button.addEventListener("pointermove", (event) => this.tell(event));
+      button.addEventListener("pointerleave", () => { tip.hidden = true; });
+      this.place.append(button);
+      return { key, button, layer, x: layer.x[k], y: layer.y[k] };
+    }
+
+    paint() {
+      super.paint();
+      this.attach();
+    }
+
+    // The buttons go where their symbols are.
+    attach() {
+      for (const { button, layer, x, y } of this.leads || []) {
+        const left = this.px(x), top = this.py(y), { l, t, r, b } = this.box;
+        button.hidden = this.hidden.has(layer.name) || left < l || top < t || left > this.width - r || top > this.height - b;
+        button.style.left = `${left}px`;
+        button.style.top = `${this.canvas.offsetTop + top}px`;
+      }
+    }
+
+    // Marks the symbol that leads to the state that is shown.
+    choose(key) {
+      for (const each of this.leads) each.button.setAttribute("aria-pressed", String(each.key === key));
     }
 
     tools() {

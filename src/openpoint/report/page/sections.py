@@ -6,7 +6,8 @@ How the run ended, pictures of the grid, the switching list, profiles, broken li
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import polars as pl
@@ -16,13 +17,13 @@ from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.report import charts
 from openpoint.report.charts import convergence, gap_text
-from openpoint.report.drawing import Panel, Sheet
-from openpoint.report.grids import is_wide
+from openpoint.report.drawing import Chart, Panel, Sheet
+from openpoint.report.grids import grid_sheet, is_wide
 from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.scene import Change, Scene, State
+from openpoint.report.scene import Change, Scene, State, build_scene, scene_of
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
@@ -170,7 +171,7 @@ def sheet_section(
     return m.section(
         heading,
         m.GridTools(note) if layout is not None else None,
-        m.Panels(sheet.panels, beside),
+        m.Panels(sheet.panels, beside, sheet.turns),
         m.Legend(sheet.signs, sheet.scale) if sheet.signs or sheet.scale else None,
         m.Words(sheet.note, small=True) if sheet.note else None,
         picture,
@@ -189,6 +190,42 @@ def grid_section(scene: Scene, sheet: Sheet, *, note: str = "", picture: bool = 
     alt = "The grid today and with the answer; the tables below hold all numbers."
     made = still(scene.grid, lambda: sheet, alt) if picture else m.Still(alt, None)
     return sheet_section("Grid", sheet, layout=scene.layout, picture=made, note=note)
+
+
+def lead(number: int) -> str:
+    """The key of the state that a click on a point of a front shows."""
+    return f"point-{number}"
+
+
+def front_section(
+    heading: str, text: str, chart: Chart | None, points: Mapping[int, tuple[SwitchedResult, list[str]]], *more: m.Block
+) -> m.Section:
+    """A front, and below it the grid of the point that is chosen, by a click or by the slider.
+
+    Args:
+        text: what the front shows. chart: its points lead to `lead` of their numbers; None: there is no point.
+        points: by number, the answer and its figures in lines. more: below all.
+    """
+    if chart is None:
+        return m.section(heading, *more)
+    scenes = {number: build_scene(result) for number, (result, _) in points.items()}
+    first = next(iter(scenes.values()))
+    states = {"before": first.states["before"]}
+    states |= {lead(n): replace(scene.states["after"], title=f"Point {n}") for n, scene in scenes.items()}
+    limits = first.v_min, first.v_max, first.i_max
+    sheet = grid_sheet(scene_of(first.grid, first.branch_names, states, limits, feasible=True), heading)
+    told = {f"grid-{lead(n)}": (*lines, *_switched(result)) for n, (result, lines) in points.items()}
+    panels = tuple(replace(panel, told=told.get(panel.identity, ())) for panel in sheet.panels)
+    return m.section(
+        heading,
+        m.Words("A click on a point shows its grid below; so does the slider.", small=True),
+        Panel("front", chart, "", text),
+        m.GridTools(),
+        m.Panels(panels, False, sheet.turns),
+        m.Legend(sheet.signs, sheet.scale),
+        m.Still(text, None),
+        *more,
+    )
 
 
 def switching(scene: Scene, current: str = "current") -> m.Section | None:
@@ -288,15 +325,21 @@ def open_points(result: SwitchedResult) -> m.Section:
     """What is open today and in the answer, and what is to be switched: of a line switched at one end the bus there."""
     items = [f"Open today: {join_names(result.open_before) or 'none'}"]
     if result.has_answer:
-        items.append(f"Open branches: {join_names(result.open_branches) or 'none'}")
-        for action in ("close", "open"):
-            if named := [_place(row) for row in result.switching_list.filter(action=action).iter_rows(named=True)]:
-                items.append(f"To {action}: {join_names(named)}")
-        if not result.changes:
-            items.append("Nothing to switch: today's open branches are the answer.")
+        items += _switched(result)
     elif result.least_violation_open:
         items.append(f"Least violation met with these branches open: {join_names(result.least_violation_open)}")
     return m.section("Open points", m.Bullets(tuple(items)))
+
+
+def _switched(result: SwitchedResult) -> list[str]:
+    """What an answer has open, and what is to be switched and set for it."""
+    items = [f"Open branches: {join_names(result.open_branches) or 'none'}"]
+    for action in ("close", "open"):
+        if named := [_place(row) for row in result.switching_list.filter(action=action).iter_rows(named=True)]:
+            items.append(f"To {action}: {join_names(named)}")
+    if not result.changes:
+        items.append("Nothing to switch: today's open branches are the answer.")
+    return items
 
 
 def _place(row: dict[str, str]) -> str:

@@ -7,9 +7,12 @@ function sendTo(identity, what) {
 window.addEventListener("message", (event) => {
   for (const frame of document.querySelectorAll("iframe.framed")) {
     if (frame.contentWindow !== event.source || typeof event.data !== "object" || !event.data) continue;
-    const { height, chosen, ready } = event.data;
+    const { height, chosen, ready, place } = event.data;
     if (Number.isFinite(height)) frame.style.height = `${Math.min(height, 40000)}px`;
     if (typeof chosen === "string") emitEvent("chosen", chosen);
     if (ready) emitEvent("framed", frame.id);
+    // The state that a frame shows is in the address of the page, which leads to it again.
+    if (ready && location.hash) sendTo(frame.id, { place: location.hash });
+    if (typeof place === "string" && place) history.replaceState(history.state, "", place);
   }
 });

@@ -34,7 +34,7 @@ from openpoint.studies.reconfigure.faults.task import ENDLESS, FaultLimits, Faul
 from openpoint.studies.secure.model.faults import tree_of
 from openpoint.twostage.deadline import Deadline
 from tests.builders.fault_tasks import Case, fault_case
-from tests.builders.pages import Page, render
+from tests.builders.pages import Page, front_points, render
 
 
 def customers() -> Reliability:
@@ -272,6 +272,9 @@ def test_a_front_is_told_and_its_points_are_states_of_their_own() -> None:
     page = Page(render(front))
     assert f"no state has fewer than {counts[-1]} unrestorable faults" in page.text
     assert "infeasible" in page.text
+    assert [(x, opened) for x, _, opened in front_points(page)] == [
+        (each.after.unrestorable, set(each.open_branches)) for each in front.results
+    ]
 
 
 def test_the_axes_of_one_point_are_long_enough_for_ticks() -> None:

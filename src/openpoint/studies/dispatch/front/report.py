@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from openpoint.network.criteria import CRITERIA
 from openpoint.report.charts import Front, chart_sheet
-from openpoint.report.drawing import Chart, Panel, Sheet
+from openpoint.report.drawing import Chart, Sheet
 from openpoint.report.numerals import figures, method_words, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.studies.dispatch.front.result import DispatchFront
+from openpoint.studies.dispatch.result import DispatchResult
 
 
 def chart(result: DispatchFront) -> Chart | None:
     """The criterion sought over the criterion kept, with the proven bound of each point; None where none was found."""
-    found = result.points.filter(pl.col("sought").is_not_null()).sort("kept")
-    # Where no bound is proven it is that of the answer.
-    found = found.with_columns(pl.col("lower_bound").fill_null(pl.col("sought")))
+    found = _found(result)
     named = ((result.kept, result.kept_unit), (result.sought, result.sought_unit))
     titles = [f"{name.replace('v_min', 'lowest voltage')}{unit and ', ' + unit}" for name, unit in named]
-    hovers = tuple(
-        f"{result.sought} {figures(row['sought'], 6)} {result.sought_unit}\n{result.kept} {figures(row['kept'], 6)} "
-        f"{result.kept_unit}\nproven bound {figures(row['lower_bound'], 6)}, gap {percent(row['gap'], 4)}"
-        for row in found.iter_rows(named=True)
-    )
+    hovers = tuple("\n".join([f"point {row['number']}", *_figures(result, row)]) for row in found.iter_rows(named=True))
     x, y, bound = (found[column].to_numpy() for column in ("kept", "sought", "lower_bound"))
-    return Front(x, y, bound, hovers, titles[0], titles[1], np.zeros((0, 2))).chart()
+    leads = tuple(map(s.lead, found["number"]))
+    return Front(x, y, bound, hovers, titles[0], titles[1], np.zeros((0, 2)), leads=leads).chart()
+
+
+def _found(result: DispatchFront) -> pl.DataFrame:
+    """The points with an answer, along the criterion kept; where no bound is proven it is that of the answer."""
+    found = result.points.filter(pl.col("sought").is_not_null()).sort("kept")
+    return found.with_columns(pl.col("lower_bound").fill_null(pl.col("sought")))
+
+
+def _figures(result: DispatchFront, row: dict[str, Any]) -> list[str]:
+    """The figures of a point in lines."""
+    return [
+        f"{result.sought} {figures(row['sought'], 6)} {result.sought_unit}".rstrip(),
+        f"{result.kept} {figures(row['kept'], 6)} {result.kept_unit}".rstrip(),
+        f"proven bound {figures(row['lower_bound'], 6)}, gap {percent(row['gap'], 4)}",
+    ]
+
+
+def _points(result: DispatchFront) -> dict[int, tuple[DispatchResult, list[str]]]:
+    """The answers along the criterion kept, by the number of their points, with figures and what is set for them."""
+    points = {}
+    for row in _found(result).iter_rows(named=True):
+        each = result.results[row["number"] - 1]
+        rows = each.actions.filter(pl.col("quantity") != "state").iter_rows(named=True)
+        settings = [f"{a['kind']} {a['name']}, {a['quantity']}: {a['today']} → {a['answer']} {a['unit']}".rstrip() for a in rows]
+        points[row["number"]] = each, [*_figures(result, row), *([f"To set: {'; '.join(settings)}"] if settings else [])]
+    return points
 
 
 def front(result: DispatchFront) -> Sheet:
@@ -53,13 +76,10 @@ def page(result: DispatchFront) -> m.Page:
     last = ["termination", "method"]
     parts = [
         s.remarks(result.notes),
-        lambda: m.section(f"{result.sought.capitalize()} and {result.kept}", _picture(result, text), *meant),
+        lambda: s.front_section(
+            f"{result.sought.capitalize()} and {result.kept}", text, chart(result), _points(result), *meant
+        ),
         t.table_section("Points", result, "points", text, ["open_branches"], frame=points, last=last),
         lambda: s.doubts(result.grid.notes),
     ]
     return m.page_of(result.grid, "front of dispatch", parts)
-
-
-def _picture(result: DispatchFront, text: str) -> Panel | None:
-    drawn = chart(result)
-    return None if drawn is None else Panel("front", drawn, "", text)

@@ -9,7 +9,7 @@ import numpy as np
 
 from openpoint.arrays import Floats
 from openpoint.report.charts import Front, chart_sheet
-from openpoint.report.drawing import Chart, Panel, Sheet
+from openpoint.report.drawing import Chart, Sheet
 from openpoint.report.numerals import figures, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
@@ -17,21 +17,19 @@ from openpoint.report.page import tables as t
 from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
 from openpoint.studies.reconfigure.faults.report import figure
+from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 
 
 def chart(result: ReconfigureFront) -> Chart | None:
     """The loss over the figure that is kept, with what is proven; None without points."""
     x, y, bound = _places(result)
-    hovers = tuple(
-        f"point {number}\nloss {figures(high, 6)} kW, proven bound {figures(low, 6)} kW, gap {percent(each.gap, 4)}\n"
-        f"{result.kept_words} {figures(a, 6)} {result.kept_unit}"
-        for number, (each, a, low, high) in enumerate(zip(result.results, x, bound, y, strict=True), start=1)
-    )
+    hovers = tuple("\n".join([f"point {number}", *lines]) for number, lines in _figures(result).items())
     title = f"{result.kept_words}, {result.kept_unit}".removesuffix(", ")
     known = result.kept_before is not None and result.loss_before_kw is not None
     today = (float(result.kept_before or 0.0), float(result.loss_before_kw or 0.0)) if known else None
-    return Front(x, y, bound, hovers, title, "loss, kW", _empty(result), today).chart()
+    leads = tuple(map(s.lead, _figures(result)))
+    return Front(x, y, bound, hovers, title, "loss, kW", _empty(result), today, leads).chart()
 
 
 def front(result: ReconfigureFront) -> Sheet:
@@ -40,6 +38,17 @@ def front(result: ReconfigureFront) -> Sheet:
 
 
 PICTURES: Mapping[str, Callable[[ReconfigureFront], Sheet]] = {"front": front}
+
+
+def _figures(result: ReconfigureFront) -> dict[int, list[str]]:
+    """The figures of the points in lines, by number."""
+    return {
+        number: [
+            f"loss {figures(y, 6)} kW, proven bound {figures(bound, 6)} kW, gap {percent(each.gap, 4)}",
+            f"{result.kept_words} {figures(x, 6)} {result.kept_unit}".rstrip(),
+        ]
+        for number, (each, x, y, bound) in enumerate(zip(result.results, *_places(result), strict=True), start=1)
+    }
 
 
 def _places(result: ReconfigureFront) -> tuple[Floats, Floats, Floats]:
@@ -106,10 +115,7 @@ def page(result: ReconfigureFront) -> m.Page:
             m.Words(proven_least, small=True) if proven_least else None,
             m.Words(f"Today: loss {figure(result.loss_before_kw)} kW, {result.kept_words} {kept}"),
         ),
-        lambda: m.section(
-            f"Loss and {result.kept_words}",
-            _picture(result, text),
-        ),
+        lambda: s.front_section(f"Loss and {result.kept_words}", text, chart(result), _points(result)),
         t.table_section("Points", result, "points", text, [], last=texts, below=m.Words(HOW, small=True)),
         lambda: m.section("Bounds", proven),
         lambda: s.doubts(result.grid.notes),
@@ -117,6 +123,6 @@ def page(result: ReconfigureFront) -> m.Page:
     return m.page_of(result.grid, "front of loss and faults", parts)
 
 
-def _picture(result: ReconfigureFront, text: str) -> Panel | None:
-    drawn = chart(result)
-    return None if drawn is None else Panel("front", drawn, "", text)
+def _points(result: ReconfigureFront) -> dict[int, tuple[SecuredResult, list[str]]]:
+    """The answers along the figure that is kept, by the number of their points."""
+    return {number: (result.results[number - 1], lines) for number, lines in reversed(_figures(result).items())}
