@@ -204,6 +204,8 @@ def _signs(scene: Scene) -> list[Sign]:
     signs = [SOURCE, OPEN_POINT, *[OPENS] * bool(scene.opened), *[CLOSES] * bool(scene.closed)]
     if any(state.violations for state in scene.states.values()):
         signs.append(Sign("limit broken", "ring", "", "@broken", 14.0))
+    if all(not scene.stress(state).any() for state in scene.states.values()):
+        return signs  # no currents are known
     unit = "%" if scene.rated else "A"
     return [*signs, Sign(f"{figures(scene.stress_max, 3)} {unit}", line="@line", thick=5.6)]
 
