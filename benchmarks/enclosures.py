@@ -42,7 +42,7 @@ def measure(name: str) -> tuple[str, ...]:
     bounds, ports = [], []
     for _ in range(3):
         begun = time.process_time()
-        found = bounds_of(grid, network, shares)
+        found = bounds_of(grid, network, ports_of(grid, network, shares))
         between = time.process_time()
         of = ports_of(grid, network, shares)
         system = system_of(grid, network, of)

@@ -110,6 +110,7 @@ def test_a_radius_one_percent_smaller_is_refused() -> None:
     """The radius of the polydisc that the map takes into itself is no larger than it must be."""
     from openpoint.enclosure import bounds
     from openpoint.enclosure.grid import bounds_of
+    from openpoint.enclosure.ports import ports_of
     from openpoint.network.limits import Limits
 
     seen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -127,10 +128,28 @@ def test_a_radius_one_percent_smaller_is_refused() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounds, "_refined", spied)
         grid = openpoint.read("baran33")
-        bounds_of(grid, Limits().applied(build_network(grid)), {"load": 0.2}, None)
+        network = Limits().applied(build_network(grid))
+        bounds_of(grid, network, ports_of(grid, network, {"load": 0.2}))
     ((inside, outside),) = seen
     assert (inside <= 0.0).all()
     assert (outside > 0.0).any()
+
+
+@pytest.mark.parametrize(("name", "limit"), [("zhang118", 0.87), ("ieee37", 0.97)])
+def test_the_witness_breaks_a_limit_in_an_exact_flow(name: str, limit: float) -> None:
+    """In one phase by the sweep, in three by OpenDSS; each load stays within its share."""
+    grid = openpoint.read(name)
+    nothing = pl.lit(None, pl.Float64)
+    loads = grid.loads.with_columns(v_min_pu=nothing, v_max_pu=nothing)
+    strict = grid.with_tables(buses=grid.buses.with_columns(v_min_pu=pl.lit(limit)), loads=loads)
+    found = openpoint.enclose(strict, for_every="load=10%")
+    assert found.limits == "disproved"
+    assert found.witness_limits
+    assert found.witness_loads is not None
+    assert found.witness_loads.height == found.deviations
+    scale = (found.witness_loads["p_kw"] / found.witness_loads["p_today_kw"]).drop_nans().to_numpy()
+    assert np.abs(scale - 1.0).max() == pytest.approx(0.1)
+    assert "broken" in found.facts()
 
 
 def test_a_set_too_large_is_refused_with_how_much_of_it_is_proven() -> None:

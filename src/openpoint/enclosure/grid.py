@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.enclosure.bounds import Enclosure, NotEnclosed, slopes
-from openpoint.enclosure.parts import Part, largest_level, linear_part, part_of
-from openpoint.enclosure.ports import Ports, ports_of
+from openpoint.enclosure.bounds import Enclosure, slopes
+from openpoint.enclosure.parts import Part, linear_part, part_of
+from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
 from openpoint.enclosure.rounding import UNIT, lost, up
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import System, is_two_ended, system_of, times
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
-from openpoint.network.limits import greatest_magnitude, least_magnitude
+from openpoint.network.limits import LIMIT_TOLERANCE, greatest_magnitude, least_magnitude
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Bounds:
         middle: (q) at the loads as they are. low, high: (q) that hold for every realisation.
         least, greatest: (q) what exact flows at realisations attain: the true range lies between these and the bounds.
         is_exact: (q) whether signs of all slopes are proven, so that the bounds are attained but for rounding.
+        least_at, greatest_at: (q) at which of the realisations that were computed; -1: as it is, or not kept.
     """
 
     middle: Floats
@@ -37,6 +37,8 @@ class Bounds:
     least: Floats
     greatest: Floats
     is_exact: Bools
+    least_at: Ints
+    greatest_at: Ints
 
     def some(self, rows: slice | Ints) -> Bounds:
         """Those of some of the quantities."""
@@ -59,6 +61,7 @@ class GridBounds:
         p, q: (S) power that each source delivers. loss: (1) active power of all branches.
         largest: greatest |x|, the relative deviation of a port's voltage. contraction: greatest λ of the parts.
         bands: (m) bounds of the ports' voltages, pu of their nominal voltage, low and high.
+        points: by part of the grid, the numbers of its deviations and the (n, K) realisations that were computed.
     """
 
     ports: Ports
@@ -70,6 +73,26 @@ class GridBounds:
     largest: float
     contraction: float
     bands: tuple[Floats, Floats]
+    points: list[tuple[Ints, Floats]]
+
+    def witness(self, network: Network) -> Floats | None:
+        """(n) the realisation, of those computed, that breaks a limit most; None where none breaks any."""
+        low, high, most = np.sqrt(network.w_min), np.sqrt(network.w_max), np.sqrt(network.l_max)
+        v, i = self.voltage, self.current
+        with np.errstate(divide="ignore", invalid="ignore"):
+            excess = np.concatenate([1.0 - v.least / low, v.greatest / high - 1.0, i.greatest / most - 1.0])
+        at = np.concatenate([v.least_at, v.greatest_at, i.greatest_at])
+        excess = np.where((at >= 0) & np.isfinite(excess), excess, -np.inf)
+        worst = int(np.argmax(excess))
+        if not excess[worst] > LIMIT_TOLERANCE:
+            return None
+        found, number = np.zeros(len(self.ports.names)), int(at[worst])
+        for moving, points in self.points:  # other parts stay as they are
+            if number < points.shape[1]:
+                found[moving] = points[:, number]
+                break
+            number -= points.shape[1]
+        return found
 
     def voltage_verdicts(self, network: Network) -> list[str]:
         """(N) whether the limits of a voltage are `proved`, `disproved` by an exact flow, or `open`."""
@@ -97,30 +120,25 @@ def _verdicts(kept: Bools, broken: Bools) -> list[str]:
     return found
 
 
-def bounds_of(grid: Grid, network: Network, shares: Mapping[str, float], budget: float | None = None) -> GridBounds:
-    """The bounds of a grid in today's state, all of which is energised.
+def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None = None) -> GridBounds:
+    """The bounds of a grid in the state of a network, all of which is energised.
 
     Args:
-        grid: sound. network: that of the grid. shares: by group (`load`, `generation`), how far powers deviate.
+        grid: sound. network: that of the grid. ports: of `openpoint.enclosure.ports`, which say how far powers deviate.
         budget: how many loads and generators deviate fully at once, at most; None = any number.
 
     Raises:
-        NotEnclosed: not proved that all flows of the set exist and are unique; its argument is the share of all
-            deviations up to which it is.
+        NotEnclosed: not proved that all flows of the set exist and are unique.
         TooLarge: a part of the grid has too many ports.
         NoFlow: none was found for the loads as they are.
         InputError: the linear part of the grid has no unique state.
     """
-    ports = ports_of(grid, network, shares)
     system = system_of(grid, network, ports)
     among = DeviationSet(budget)
-    try:
-        parts = [
-            part_of(system, ports, among, linear_part(system, ports, states, here), moving)
-            for states, here, moving in system.parts(ports)
-        ]
-    except NotEnclosed:
-        raise NotEnclosed(largest_level(system, ports, among)) from None
+    parts = [
+        part_of(system, ports, among, linear_part(system, ports, states, here), moving)
+        for states, here, moving in system.parts(ports)
+    ]
     return _Gatherer(grid, system, ports, among, parts).bounds()
 
 
@@ -157,10 +175,14 @@ class _Gatherer:
         totals.look(self.among)
         voltage, current = _Collected(net.n_terminals), _Collected(net.n_conductors)
         v = np.abs(net.source_v)
-        voltage.put(net.source_terminal, Bounds(v, v, v, v, v, np.ones(len(v), dtype=np.bool_)))
+        voltage.put(net.source_terminal, Bounds(v, v, v, v, v, np.ones(len(v), dtype=np.bool_), *_nowhere(len(v))))
+        points: list[tuple[Ints, Floats]] = []
+        count = 0
         for part, powers, of, whole, moduli in measured:
             gradients = np.concatenate([*(each.gradient for _, _, each in moduli), whole.gradient])
-            corners = Vertices(part.known, gradients, totals.points(of, part.moving))
+            corners = Vertices(part.known, gradients, totals.points(of, part.moving), count)
+            points.append((part.moving, corners.points))
+            count += corners.points.shape[1]
             start, found = 0, []
             for forms, _, each in moduli:
                 values, errors = corners.values(forms)
@@ -168,13 +190,14 @@ class _Gatherer:
                 found.append((np.abs(values), errors, _sharpened(corners, np.abs(values), errors, forms, each, rows)))
                 start = rows.stop
             voltage.put(moduli[0][1], found[0][2])
-            current.put(moduli[1][1], _larger(found[1], found[2], np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))))
+            two = np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))
+            current.put(moduli[1][1], _larger(found[1], found[2], two, corners.first))
             totals.attain(of, corners, powers, part.known)
             low[part.ports], high[part.ports] = port_voltages(part.known, self.ports.unit[part.ports])
         p, q, loss = totals.bounds(self.among)
         x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
         contraction = max((part.known.contraction for part in self.parts), default=0.0)
-        return GridBounds(self.ports, voltage.whole, current.whole, p, q, loss, x, contraction, (low, high))
+        return GridBounds(self.ports, voltage.whole, current.whole, p, q, loss, x, contraction, (low, high), points)
 
     def _moduli(self, part: Part) -> list[tuple[Forms, Ints]]:
         """Voltages of terminals, currents at the to ends of conductors, and at the from ends where they differ."""
@@ -316,7 +339,8 @@ class _Totals:
             high = np.minimum(high, greatest + errors[0] + unsure + self.blur)
             low = np.maximum(low, least - errors[1] - unsure - self.blur)
             exact = unsure == 0.0
-        whole = Bounds(self.fixed + self.middle, low, high, least + errors[1], greatest - errors[0], exact)
+        middle, attained = self.fixed + self.middle, (least + errors[1], greatest - errors[0])
+        whole = Bounds(middle, low, high, *attained, exact, *_nowhere(q))
         s = self.sources
         return whole.some(slice(0, s)), whole.some(slice(s, 2 * s)), whole.some(slice(2 * s, q))
 
@@ -325,7 +349,8 @@ class _Collected:
     """Bounds by the numbers of what they are of, 0 elsewhere."""
 
     def __init__(self, count: int) -> None:
-        self.whole = Bounds(*np.zeros((5, count)), *np.ones((1, count), dtype=np.bool_))
+        middle, low, high, least, greatest = np.zeros((5, count))
+        self.whole = Bounds(middle, low, high, least, greatest, np.ones(count, dtype=np.bool_), *_nowhere(count))
 
     def put(self, at: Ints, some: Bounds) -> None:
         """Put some in their places."""
@@ -333,8 +358,16 @@ class _Collected:
             getattr(self.whole, each.name)[at] = getattr(some, each.name)
 
 
-def _larger(to: _Found, fr: _Found, two: Ints) -> Bounds:
-    """The larger of the currents at both ends of the conductors `two`; of the others those at one."""
+def _nowhere(count: int) -> tuple[Ints, Ints]:
+    """That what is least and greatest was attained at no realisation that was kept."""
+    return np.full(count, -1), np.full(count, -1)
+
+
+def _larger(to: _Found, fr: _Found, two: Ints, first: int) -> Bounds:
+    """The larger of the currents at both ends of the conductors `two`; of the others those at one.
+
+    `first`: number of the first realisation.
+    """
     values, errors, one = to
     other_values, other_errors, other = fr
     merged = Bounds(*(getattr(one, each.name).copy() for each in fields(Bounds)))
@@ -343,8 +376,8 @@ def _larger(to: _Found, fr: _Found, two: Ints) -> Bounds:
     error = np.maximum(errors[two], other_errors)
     merged.middle[two] = np.maximum(a.middle, b.middle)
     merged.low[two], merged.high[two] = np.maximum(a.low, b.low), np.maximum(a.high, b.high)
-    merged.least[two] = (most + error).min(axis=1)
-    merged.greatest[two] = (most - error).max(axis=1)
+    merged.least[two], merged.least_at[two] = (most + error).min(axis=1), first + (most + error).argmin(axis=1)
+    merged.greatest[two], merged.greatest_at[two] = (most - error).max(axis=1), first + (most - error).argmax(axis=1)
     merged.is_exact[two] = (a.is_exact & (a.low >= b.high)) | (b.is_exact & (b.low >= a.high))
     return merged
 
@@ -368,4 +401,5 @@ def _sharpened(
     """Bounds with those that slopes give, whichever are nearer."""
     found = corners.attained(values, errors, measured, rows)
     low, high = np.maximum(measured.low, found.low), np.minimum(measured.high, found.high)
-    return Bounds(np.abs(forms.middle), np.maximum(low, 0.0), high, found.least, found.greatest, found.is_exact)
+    attained = found.least, found.greatest, found.is_exact, found.least_at, found.greatest_at
+    return Bounds(np.abs(forms.middle), np.maximum(low, 0.0), high, *attained)

@@ -14,7 +14,9 @@ from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms
 from openpoint.enclosure.rounding import UNIT, up
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.enclosure.system import Solver, System, row_sums, times
+from openpoint.enclosure.system import Solver, System, row_sums, system_of, times
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
 
 MOST_PORTS = 4000
 """Most ports of a part of a grid: its matrices are dense."""
@@ -133,12 +135,16 @@ def part_about(system: System, linear: LinearPart, moving: Ints, known: Enclosur
     return Part(linear.states, linear.ports, moving, known, middle[:, 0], rows, off)
 
 
-def largest_level(system: System, ports: Ports, among: DeviationSet, at_most: float = 1.0) -> float:
+def largest_level(grid: Grid, network: Network, ports: Ports, budget: float | None, at_most: float = 1.0) -> float:
     """The largest share of all deviations for which the flows are proven to exist and be unique, to 1 %, or 0.
+
+    Args:
+        grid, network, ports, budget: as of `openpoint.enclosure.grid.bounds_of`. at_most: of the share.
 
     Raises:
         NoFlow, InputError: as of `part_of` and `linear_part`.
     """
+    system, among = system_of(grid, network, ports), DeviationSet(budget)
     known = []
     for states, here, moving in system.parts(ports):
         flow = linear_part(system, ports, states, here).flow(ports)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,6 +42,13 @@ class Ports:
     def unit(self) -> Floats:
         """(m) nominal voltage, pu."""
         return np.where(self.to >= 0, np.sqrt(3.0), 1.0)
+
+    def realised(self, network: Network, deviations: Floats) -> Network:
+        """The balanced network with its loads at a realisation; deviations: (n)."""
+        more = np.zeros((3, network.n_terminals), dtype=np.complex128)
+        np.add.at(more, (self.degree, self.fr), self.spread @ deviations)
+        power, current, impedance = more + np.stack([network.s_power, network.s_current, network.s_impedance])
+        return replace(network, s_power=power, s_current=current, s_impedance=impedance)
 
 
 def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports:

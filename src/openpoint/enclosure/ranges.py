@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Floats
+from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, flows_at
 from openpoint.enclosure.flow import part_norms
 from openpoint.enclosure.rounding import UNIT, lost, up
@@ -119,6 +119,7 @@ class Attained:
         low, high: (q) bounds by the slopes: of a box the flow at a vertex, and what uncertain signs may add. ±inf
             where there is none.
         is_exact: (q) whether all slopes have a certain sign, so that the bounds are attained.
+        least_at, greatest_at: (q) numbers of the realisations of `least` and `greatest`.
     """
 
     least: Floats
@@ -126,20 +127,23 @@ class Attained:
     low: Floats
     high: Floats
     is_exact: Bools
+    least_at: Ints
+    greatest_at: Ints
 
 
 class Vertices:
     """Exact flows at vertices of a set, those at which linear forms are greatest and least.
 
     Args:
-        known: of the set. gradients: (q, n) of the linear forms. more: (n, K) other realisations.
+        known: of the set. gradients: (q, n) of the linear forms. more: (n, K) other realisations. first: number of the
+            first realisation.
 
     Attributes:
         extra: columns of the other realisations.
     """
 
-    def __init__(self, known: Enclosure, gradients: Floats, more: Floats) -> None:
-        self.known = known
+    def __init__(self, known: Enclosure, gradients: Floats, more: Floats, first: int = 0) -> None:
+        self.known, self.first = known, first
         m, n = known.spread.shape
         best = known.set.vertex(gradients)
         flip = np.where(best[:, :1] < 0.0, -1.0, 1.0) if n else np.ones((len(best), 1))
@@ -147,8 +151,8 @@ class Vertices:
         bits = np.concatenate(
             [np.packbits(each, axis=1) for each in (best > 0.0, best < 0.0, np.abs(best) == 1.0)], axis=1
         )
-        _, first, place, count = np.unique(bits, axis=0, return_index=True, return_inverse=True, return_counts=True)
-        unique = best[first]
+        _, chosen, place, count = np.unique(bits, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        unique = best[chosen]
         most = max(_FEWEST, int(_WORK / max(m, 1) ** 2))
         kept = np.sort(np.argsort(-count, kind="stable")[:most])
         rank = np.full(len(unique), -1)
@@ -177,11 +181,14 @@ class Vertices:
         Args:
             values, errors: (q, K). measured: of these. rows: theirs among the linear forms.
         """
-        greatest, least = (values - errors).max(axis=1), (values + errors).min(axis=1)
+        surely, at_most = values - errors, values + errors
+        greatest, least = surely.max(axis=1), at_most.min(axis=1)
+        where = self.first + at_most.argmin(axis=1), self.first + surely.argmax(axis=1)
         q = np.arange(len(values))
         upper, lower = self.upper[rows], self.lower[rows]
         unsure = 2.0 * np.maximum(measured.doubt - np.abs(measured.gradient), 0.0).sum(axis=1) + measured.blur
         free = self.known.set.is_box(self.known.spread.shape[1])
         high = np.where((upper >= 0) & free, values[q, upper] + errors[q, upper] + unsure, np.inf)
         low = np.where((lower >= 0) & free, values[q, lower] - errors[q, lower] - unsure, -np.inf)
-        return Attained(least, greatest, low, high, np.isfinite(high) & np.isfinite(low) & (unsure == measured.blur))
+        exact = np.isfinite(high) & np.isfinite(low) & (unsure == measured.blur)
+        return Attained(least, greatest, low, high, exact, *where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from openpoint.search.certificate import Certificate
 
 
+class Judge(Protocol):
+    """A judge: what no bound knows says of a radial state that keeps the limits of the network.
+
+    Called with the (E) state and its objective value; returns the value that it has as an answer, inf where it is none,
+    and the least that it may be worth, inf where it is proven to be none.
+    """
+
+    def __call__(self, closed: Bools, value: float) -> tuple[float, float]: ...
+
+
 @dataclass(frozen=True)
 class SearchTask:
     """The task of a search: see the arguments of `openpoint.search.topology.search_topologies`."""
@@ -45,6 +55,7 @@ class SearchTask:
     memory: float
     certifiable: bool
     perturbations: bool = True
+    judge: Judge | None = None
 
     @property
     def least_gap(self) -> float:
@@ -130,7 +141,7 @@ class Incumbent:
         self.gap, self.any_gap = task.least_gap, task.gap is None
         self.inner = np.arange(len(numbering.bus)) < model.n
         self.candidate: Candidate | None = None
-        self.by_cone, self.certificate = 0, certificate
+        self.by_cone, self.certificate, self.judge = 0, certificate, task.judge
         states = task.evaluator if task.devices.count or task.objective is not None else None
         self.points = (states or task.evaluator) if model.dispatchable else None
 
@@ -178,8 +189,16 @@ class Incumbent:
             else:  # no power flow was found, which proves nothing
                 prove()
                 self.counts.floor[0] = min(self.counts.floor[0], bound)
-        if candidate is not None and candidate.beats(self.candidate):
+        if candidate is not None and candidate.beats(self.candidate) and self._judged(candidate):
             self.offer(candidate)
+
+    def _judged(self, candidate: Candidate) -> Candidate | None:
+        """A state with its value as an answer; None where it is no better one. The bound counts what it may be."""
+        if self.judge is None or candidate.violation > 0.0:
+            return candidate
+        value, least = self.judge(candidate.closed, candidate.value)
+        self.counts.floor[0] = min(self.counts.floor[0], least - self.numbering.fixed_cost)
+        return replace(candidate, value=value) if value < self.value else None
 
     def _is_checked(self, candidate: Candidate) -> bool:
         """Whether a state need not be in a certificate, or its checker will find the power flow."""
@@ -372,8 +391,11 @@ class Incumbent:
         return other if other is not None and other.beats(candidate) else candidate
 
     def _keep(self, candidate: Candidate) -> None:
-        """Store a new best state and lower the cutoff."""
-        self.candidate = candidate
+        """Store a new best state and lower the cutoff; one that its judge does not accept is not stored."""
+        judged = self._judged(candidate)
+        if judged is None:
+            return
+        self.candidate = candidate = judged
         if candidate.violation == 0.0:
             self._lower_cutoff(candidate.value)
             # From here on only states with a lower value matter, whose voltages have narrower bounds.

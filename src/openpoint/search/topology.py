@@ -24,7 +24,7 @@ from openpoint.network.devices import Devices, no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits
 from openpoint.search.checkpoint import Checkpoint, key_of
 from openpoint.search.dispatch import Cone, Dispatcher
-from openpoint.search.incumbent import Incumbent, SearchTask, check_options
+from openpoint.search.incumbent import Incumbent, Judge, SearchTask, check_options
 from openpoint.search.infeasibility import infeasibility_search
 from openpoint.search.kernel.arrays import CLOSED, Model, work_for
 from openpoint.search.kernel.bookkeeping import begin_anew
@@ -82,6 +82,7 @@ def search_topologies(
     executor: Choice | None = None,
     perturbations: bool = True,
     asked: Asked | None = None,
+    judge: Judge | None = None,
 ) -> SearchResult:
     """The radial state with the least loss, or the least `cost`, that keeps the limits of the network, proven to a gap.
 
@@ -102,19 +103,18 @@ def search_topologies(
         cost: what is minimised, the loss by default; its price of a change is added to `change_cost`.
         supply: limits of sources and generators beside those of the network.
         memory: bytes of waiting nodes, above which the search is depth-first. executor: for subtrees of a long search.
+        judge: what else decides whether a radial state is an answer; with it neither certificate nor executor.
 
     Raises:
         OptionError: options that make no sense, a grid, devices or a cost that the bound is not valid for, or a
             checkpoint of another search or a damaged one.
         OSError: the checkpoint cannot be written at the start.
     """
-    change_cost += 0.0 if cost is None else cost.change
-    objective = objective_of(network, cost, supply)
+    change_cost, objective = change_cost + (cost.change if cost else 0.0), objective_of(network, cost, supply)
     check_options(gap, max_changes, change_cost)
-    fixed = ~network.switchable
-    must_close = network.closed & fixed if must_close is None else must_close
-    must_open = ~network.closed & fixed if must_open is None else must_open
-    devices = no_devices() if devices is None else devices
+    must_close = network.closed & ~network.switchable if must_close is None else must_close
+    must_open = ~network.closed & ~network.switchable if must_open is None else must_open
+    devices = devices or no_devices()
     free = free_devices(network, devices, must_open, supply)
     set_here = devices.only(free)
     built = built or build_model(
@@ -127,7 +127,7 @@ def search_topologies(
         objective=objective,
     )
     given = (must_close, must_open), (max_changes, change_cost), set_here, objective, gap, memory
-    task = SearchTask(network, *given, certifiable or certificate is not None, perturbations)
+    task = SearchTask(network, *given, certifiable or certificate is not None, perturbations, judge)
     at_free = None if cone is None else lambda closed, at, most: cone(closed, devices.with_some(free, at), most)
     run = _Run(task, built, (certificate, asked), at_free, checkpoint, deadline or Deadline(time_limit), progress)
     try:

@@ -27,6 +27,7 @@ from openpoint.report.scene import Change, Scene, State, build_scene, scene_of
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
+from openpoint.results.witness import HasWitness
 from openpoint.twostage.log import CUT_SHORT, Termination
 
 LITTLE = 1e-3
@@ -131,6 +132,16 @@ def limits_section(result: Change, scene: Scene, advice: str, *more: m.Words) ->
     ]
     found = [block for block in (least, *more, *broken) if block is not None]
     return m.section("Limits", *found, long=True) if found else None
+
+
+def witness_section(result: HasWitness) -> m.Section | None:
+    """A load of the set at which a state breaks limits; None where there is none."""
+    if result.witness_loads is None:
+        return None
+    broken = violation_table("witnessed", "Limits broken there, by exact AC power flow", result.witness_limits)
+    state = m.Words("Branches open in the state that breaks them: ", join_names(result.witness_open) or "none")
+    loads = t.listed(result, "witness", "The load: {} loads and generators", ["name", "bus"], low=True)
+    return m.section("A load of the set at which limits are broken", state, broken, loads)
 
 
 def violation_table(identity: str, caption: str, violations: tuple[Violation, ...]) -> m.Table | None:

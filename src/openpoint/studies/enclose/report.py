@@ -52,6 +52,7 @@ def page(result: EncloseResult) -> m.Page:
         _banner(result),
         s.remarks(result.notes),
         _cards(result),
+        s.witness_section(result),
         lambda: m.section("Voltages", s.shown(voltages(result))),
         lambda: t.table_section("Buses", result, "buses", "{} rows", names, search=True),
         lambda: t.table_section("Branches", result, "branches", "{} rows", names, search=True),

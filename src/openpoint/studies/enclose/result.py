@@ -12,10 +12,10 @@ from openpoint.enclosure.claims import Claim, write_claim
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results import columns as c
-from openpoint.results.base import Result
 from openpoint.results.common import BRANCH, BUS, with_phase
 from openpoint.results.shape import figure, table
 from openpoint.results.violation import PHASES
+from openpoint.results.witness import HasWitness
 
 VERDICTS = ("proved", "disproved", "open")
 
@@ -60,7 +60,7 @@ SOURCES: c.Table = {
 }
 
 
-class EncloseResult(Result, study="enclose"):
+class EncloseResult(HasWitness, study="enclose"):
     """The answer of `enclose`: bounds (`low`, `high`), and what exact flows attain (`least`, `greatest`).
 
     Attributes:
@@ -121,4 +121,4 @@ class EncloseResult(Result, study="enclose"):
             "voltage": f"{self.v_low_pu:.5f} to {self.v_high_pu:.5f} pu",
             "loss": f"{self.loss_low_kw:,.3f} to {self.loss_high_kw:,.3f} kW",
             "limits": self.limits,
-        }
+        } | ({"broken": str(self.witness_limits[0])} if self.witness_limits else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,8 @@ from openpoint.arrays import Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import Bounds, GridBounds, bounds_of
-from openpoint.enclosure.parts import MOST_PORTS, TooLarge
+from openpoint.enclosure.parts import MOST_PORTS, TooLarge, largest_level
+from openpoint.enclosure.ports import ports_of
 from openpoint.errors import InputError, OptionError, Problem
 from openpoint.graph import energised
 from openpoint.grid.grid import Grid
@@ -19,6 +21,7 @@ from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.results import ac_tables as states
+from openpoint.results.witness import witness_of
 from openpoint.studies.enclose.options import EncloseOptions
 from openpoint.studies.enclose.result import EncloseResult
 from openpoint.studies.study import Prepared, Ready, function
@@ -46,8 +49,9 @@ enclose = function("enclose", EncloseOptions, prepare)
 
 
 def _answer(grid: Grid, network: Network, options: EncloseOptions) -> EncloseResult:
+    ports = ports_of(grid, network, options.shares)
     try:
-        found = bounds_of(grid, network, options.shares, options.budget)
+        found = bounds_of(grid, network, ports, options.budget)
     except NoFlow:
         remedy = "The grid cannot carry its load (voltage collapse): check loads and impedances, and their units"
         raise InputError(
@@ -58,8 +62,8 @@ def _answer(grid: Grid, network: Network, options: EncloseOptions) -> EncloseRes
             f"the grid has {error.args[0]} places with loads or generators that depend on each other, in one feeder; "
             f"enclose takes {MOST_PORTS} at most, as its matrices are dense. Cut it at its switches, or join loads"
         ) from None
-    except NotEnclosed as error:
-        level = float(error.args[0])
+    except NotEnclosed:
+        level = largest_level(grid, network, ports, options.budget)
         remedy = f"it is for {100 * level:.0f} % of all deviations" if level else "nor for smaller deviations"
         raise OptionError(
             f"for_every: not proven that each realisation has a power flow; {remedy}. The voltage may collapse, or the "
@@ -145,7 +149,14 @@ class _Tables:
             sources=self._sources(kw),
             notes=self.grid.figure_notes,
             shares=options.shares,
+            **self._witness(options),
         )
+
+    def _witness(self, options: EncloseOptions) -> dict[str, Any]:
+        at = self.found.witness(self.network)
+        if at is None:
+            return {}
+        return witness_of(self.grid, self.network, self.found.ports, options.shares, at)
 
     def _buses(self, verdicts: list[str]) -> pl.DataFrame:
         net, v = self.network, self.found.voltage

@@ -1,108 +1,227 @@
-"""Least loss today among the states that keep their limits for every load of a set, proven by enclosures.
+"""Least loss among the radial states that keep their limits for every load of a set, proven by enclosures.
 
-All radial topologies are evaluated by exact AC power flow at the loads as they are, and judged from the least loss on,
-each by its enclosure over the whole set: the first that is proved is the answer. A state that is neither proved nor
-disproved is never one, but the lower bound counts it. Theory: docs/every_load.md.
+A topology search with a bound of the loss at the loads as they are, or at one realisation of the set where the greatest
+loss is minimised. Each radial state that would be its best is judged: by realisations that broke limits of others, then
+by its enclosure over the whole set. A state that is neither proved nor disproved is never the answer, but the lower
+bound counts it. Theory: docs/every_load.md E10.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from openpoint.arrays import Bools
+import numpy as np
+import polars as pl
+
+from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import bounds_of
 from openpoint.enclosure.parts import TooLarge
-from openpoint.errors import InputError, OptionError
+from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.sets import DeviationSet
+from openpoint.errors import InputError
 from openpoint.grid.grid import Grid
+from openpoint.network import Network
 from openpoint.network.stations import Stations
-from openpoint.search.enumeration import best_topologies, count_topologies
+from openpoint.powerflow.balanced import solve
+from openpoint.powerflow.state import excesses
+from openpoint.results.witness import witness_of
+from openpoint.search.exchange.ac_check import exchange_branches
+from openpoint.search.methods import Log, TopologySearch
+from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline
-from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
+from openpoint.twostage.log import Outcome, Progress, Termination
 
-MOST_TOPOLOGIES = 200_000
-"""Radial topologies above which they are not tried one by one."""
+TRIED = 16
+"""Realisations that are tried before an enclosure: those that broke limits of other states, the latest first."""
 
 
-def judged(grid: Grid, stations: Stations, closed: Bools, shares: Mapping[str, float], budget: float | None) -> str:
-    """Whether a radial state keeps its limits for every load of a set: `proved`, `disproved`, or `open`."""
-    network = replace(stations.whole, closed=closed | stations.dropped)
-    try:
-        return bounds_of(grid, network, shares, budget).verdict(network)
-    except (NotEnclosed, NoFlow, TooLarge, InputError):
-        return "open"
+def with_fixed_outputs(grid: Grid) -> Grid:
+    """The grid whose generators keep their outputs, but for how far these deviate."""
+    limits = ("p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar")
+    return grid.with_tables(generators=grid.generators.with_columns(pl.lit(None, pl.Float64).alias(c) for c in limits))
+
+
+@dataclass(frozen=True)
+class LoadSet:
+    """A set of loads.
+
+    Attributes:
+        shares: by group (`load`, `generation`) how far powers deviate. budget: how many deviate fully at once, at most.
+        greatest: whether the greatest loss over the set is minimised, and not that of the loads as they are.
+    """
+
+    shares: Mapping[str, float]
+    budget: float | None = None
+    greatest: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a radial state over a set.
+
+    Attributes:
+        word: `proved`, `disproved`, or `open`. most: no load of the set loses more, per unit. at: (n) a realisation
+            that breaks limits, of what is disproved.
+    """
+
+    word: str
+    most: float = math.inf
+    at: Floats | None = None
+
+
+class ForEveryLoad:
+    """The judge of radial states over a set (`openpoint.search.incumbent.Judge`).
+
+    Attributes:
+        extremes: realisations with loads up and generation down, and the other way round, as far as a budget goes.
+        known: by state what was judged so far, with its objective value.
+    """
+
+    def __init__(self, grid: Grid, program: RadialProgram, stations: Stations, of: LoadSet) -> None:
+        self.grid, self.stations, self.of = grid, stations, of
+        self.network, self.switching = program.network, program.switching
+        self.ports = ports_of(grid, stations.whole, of.shares)
+        drawn = np.asarray(self.ports.spread.sum(axis=0), dtype=np.complex128).real.ravel()
+        up = DeviationSet(of.budget).vertex(drawn[None, :])[0]
+        self.extremes = [self.ports.realised(self.network, sign * up) for sign in (1.0, -1.0)]
+        self._broke = [(up, self.extremes[0]), (-up, self.extremes[1])]
+        self._banded = bool((self.ports.low > 0.0).any() or np.isfinite(self.ports.high).any())
+        self.known: dict[bytes, tuple[float, Verdict]] = {}
+
+    def __call__(self, closed: Bools, value: float) -> tuple[float, float]:
+        key = closed.tobytes()
+        if key not in self.known:
+            self.known[key] = value, self.verdict(closed)
+        at_first, found = self.known[key]
+        if found.word == "disproved":
+            return math.inf, math.inf
+        if found.word == "open":
+            return math.inf, at_first
+        changes = float(self.switching.cost(closed)) / self.network.s_base_kva
+        return (found.most + changes if self.of.greatest else at_first), at_first
+
+    def verdict(self, closed: Bools) -> Verdict:
+        """What is known of a radial state, (E)."""
+        at = None if self._banded else self._broken(closed)
+        if at is not None:
+            return Verdict("disproved", at=at)
+        network = replace(self.stations.whole, closed=closed | self.stations.dropped)
+        try:
+            found = bounds_of(self.grid, network, self.ports, self.of.budget)
+        except (NotEnclosed, NoFlow, TooLarge, InputError):
+            return Verdict("open")
+        word = found.verdict(network)
+        at = found.witness(network) if word == "disproved" else None
+        if at is not None:
+            self._broke = [(at, self.ports.realised(self.network, at)), *self._broke[: TRIED - 1]]
+        return Verdict(word, float(found.loss.high[0]), at)
+
+    def _broken(self, closed: Bools) -> Floats | None:
+        """A realisation, of those that broke limits of other states, whose exact flow breaks limits of a state."""
+        demands: dict[str, Any] = {
+            name: np.stack([getattr(net, name) for _, net in self._broke])
+            for name in ("s_power", "s_current", "s_impedance")
+        }
+        flows = solve(self.network, closed, **demands)
+        broken = np.flatnonzero(flows.converged & (excesses(self.network, flows) > 0.0))
+        return self._broke[broken[0]][0] if len(broken) else None
+
+    def witness(self) -> dict[str, Any]:
+        """The witness against the disproved state of least objective value, as fields of the result."""
+        found = [(value, key, verdict.at) for key, (value, verdict) in self.known.items() if verdict.at is not None]
+        if not found:
+            return {}
+        _, key, at = min(found, key=lambda each: each[0])
+        closed = np.frombuffer(key, dtype=np.bool_) | self.stations.dropped
+        whole = replace(self.stations.whole, closed=closed)
+        return witness_of(self.grid, whole, self.ports, self.of.shares, at)
+
+    def tally(self, below: float) -> Counter[str]:
+        """How many states with a lower objective value were judged how."""
+        return Counter(verdict.word for value, verdict in self.known.values() if value < below)
+
+
+def necessary(network: Network, most: Network) -> Network:
+    """The network with limits that each state keeps whose limits hold at another demand, where that is easily told.
+
+    Where all power flows away from the sources, a drop of squared voltages and a current grow at least as much as the
+    demand, if all of it grows alike (docs/every_load.md E10).
+
+    Args:
+        network: at the loads as they are. most: at the other demand.
+    """
+    own, other = network.s_power, most.s_power
+    drawn = np.abs(own) > 0.0
+    growth = np.unique(np.round((other[drawn] / own[drawn]).real, 12))
+    plain = not (
+        network.s_current.any()
+        or network.s_impedance.any()
+        or len(network.generator_names)
+        or network.y_shunt.count_nonzero()
+        or network.y_open_fr.any()
+        or network.y_open_to.any()
+        or (network.tap != 1.0).any()
+    )
+    positive = all(bool((part >= 0.0).all()) for part in (own.real, own.imag, network.r, network.x))
+    if not (plain and positive and len(growth) == 1 and growth[0] > 1.0):
+        return network
+    by = float(growth[0]) * (1.0 - 1e-11)
+    fed = float(np.min(np.abs(network.source_v) ** 2))
+    w_min = np.where(network.w_min > 0.0, np.minimum(fed - (fed - network.w_min) / by, network.w_max), 0.0)
+    return network.with_limits(w_min=np.maximum(w_min, network.w_min), w_max=network.w_max, l_max=network.l_max / by**2)
 
 
 def solve_for_every(
-    grid: Grid,
+    judge: ForEveryLoad,
     program: RadialProgram,
-    stations: Stations,
-    shares: Mapping[str, float],
-    budget: float | None,
+    search: TopologySearch,
     progress: Progress | None,
     deadline: Deadline,
 ) -> Outcome:
     """The outcome.
 
     Raises:
-        OptionError: too many topologies.
+        OptionError: a grid that the bound of the search is not valid for.
     """
-    net, closed, opened = program.network, program.must_close, program.must_open
-    count = count_topologies(net, locked_closed=closed, locked_open=opened)
-    if count > MOST_TOPOLOGIES:
-        raise OptionError(
-            f"for_every tries all radial topologies, and {count:,} are more than {MOST_TOPOLOGIES:,}; lock branches"
-        )
-    began = deadline.passed()
-    values, states = best_topologies(
-        net, program.ac.objectives, keep=count, locked_closed=closed, locked_open=opened, stop=deadline.over
+    network, log = program.network, Log(program.network.s_base_kva, progress)
+    heavy = judge.extremes[0]
+    s = network.s_base_kva
+    asked: dict[str, Any] = {
+        "must_close": program.must_close,
+        "must_open": program.must_open,
+        "max_changes": program.max_changes,
+        "change_cost": program.change_cost_kw / s,
+        "deadline": deadline,
+    }
+    start = exchange_branches(heavy, **asked)
+    objective = heavy if judge.of.greatest else network
+    if (alone := exchange_branches(objective, **asked)).closed is not None:
+        judge(alone.closed, alone.value)  # the state that loses least as far as this demand goes
+    found = search_topologies(
+        heavy if judge.of.greatest else necessary(network, heavy),
+        **asked,
+        gap=search.gap,
+        starts=None if start.closed is None else start.closed[None, :],
+        progress=log.on_progress,
+        memory=1e6 * search.memory_mb,
+        judge=judge,
     )
-    stopped, tried = deadline.over(), {"disproved": 0, "open": 0}
-    lower, best = -math.inf if stopped else math.inf, None
-    for k, state in enumerate(states):
-        if deadline.over():
-            stopped = True
-            lower = min(lower, float(values[k]))
-            break
-        verdict = judged(grid, stations, state, shares, budget)
-        if verdict != "disproved":
-            lower = min(lower, float(values[k]))
-        if verdict == "proved":
-            best = k
-            break
-        tried[verdict] += 1
-    value = math.inf if best is None else float(values[best])
-    decision = None if best is None else states[best].astype(float)
-    shown = decision if decision is not None or not len(states) else states[0].astype(float)
-    evaluated = None if shown is None else program.evaluate(shown, program.uncertainty.values, None)
-    if best is not None:
-        why = Termination.OPTIMAL if lower == value else Termination.RELAXATION
-    else:
-        why = Termination.LIMITS if tried["open"] else Termination.INFEASIBLE
-    why = deadline.why if stopped else why
-    words = f"{tried['disproved']:,} disproved, {tried['open']:,} open"
-    last = Iteration(1, deadline.passed() - began, lower, value, value, f"{count:,} topologies, {words}")
-    if progress is not None:
-        progress(last)
-    note = (
-        "all limits hold for every load and generation of the set, proven in exact AC; of the topologies that lose "
-        f"less at the loads as they are, {words}"
-        if best is not None
-        else f"no topology is proved to keep all limits for every load and generation of the set: {words}"
-    )
-    return Outcome(
-        why,
-        decision,
-        None if evaluated is None else evaluated.state,
-        lower,
-        value,
-        (last,),
-        deadline.passed() - began,
-        least_violation=None if best is not None else shown,
-        values=None if evaluated is None or best is None else evaluated.values,
-        notes=(note,),
-    )
+    outcome = program.evaluated(found, log)
+    words = judge.tally(found.value)
+    told = f"{words['disproved']:,} disproved, {words['open']:,} open"
+    if found.closed is None:
+        note = f"no topology is proved to keep all limits for every load and generation of the set: {told}"
+        why = Termination.LIMITS if found.termination is Termination.RELAXATION else found.termination
+        return replace(outcome, termination=why, notes=(note,))
+    what = "may have a lower greatest loss" if judge.of.greatest else "lose less at the loads as they are"
+    held = "all limits hold for every load and generation of the set, proven in exact AC"
+    note = f"{held}; of the topologies met that {what}, {told}"
+    lower, value = min(found.lower_bound, found.value) * s, found.value * s
+    return replace(outcome, notes=(note,), lower_bound=lower, upper_bound=value)

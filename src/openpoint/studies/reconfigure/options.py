@@ -112,6 +112,9 @@ class ReconfigureOptions(Changing, Certified, ForEvery):
         False, "Where nothing keeps all limits: break them least, and of that lose least.", "flag", group=FIRST
     )
 
+    greatest_loss: bool = option(
+        False, "With for_every: the greatest loss over the set is minimised, not that of the loads as they are.", "flag"
+    )
     worth: Worth | str | None = option(
         None,
         "What losses are worth, so that savings are also told in MWh and money a year: price=80,hours=3000 (money per "
@@ -137,6 +140,7 @@ Examples:
   openpoint reconfigure big_grid.pos --checkpoint open.search --time-limit 3600
   openpoint reconfigure big_grid.pos --method exchange
   openpoint reconfigure net.json --soft-limits
+  openpoint reconfigure baran33 --v-min 0.935 --for-every load=5%
   openpoint reconfigure net.json --worth price=80,hours=3000,interest=5%,years=20
   openpoint reconfigure net.json --write net_new.json
   openpoint reconfigure baran33 --json - --quiet | jq .open_branches
@@ -160,7 +164,9 @@ Other questions about open points:
     def _check_for_every(self) -> None:
         other = [name for name in ("method", "soft_limits", "certificate", "checkpoint") if getattr(self, name)]
         if self.for_every is not None and other:
-            raise OptionError(f"for_every tries all topologies by itself; leave {' and '.join(other)} out")
+            raise OptionError(f"for_every has a search of its own; leave {' and '.join(other)} out")
+        if self.greatest_loss and self.for_every is None:
+            raise OptionError("greatest_loss is that over a set of loads; give for_every, too")
 
     def _check_soft_limits(self) -> None:
         # Soft limits take many searches, of which one file cannot keep all.

@@ -21,6 +21,7 @@ from openpoint.report.scene import Scene, State, build_scene, numbers, scene_of
 from openpoint.report.switch_plan import plan_section
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation, phase_words
+from openpoint.results.witness import HasWitness
 from openpoint.results.worth import Worth
 from openpoint.studies.reconfigure.result import TopologyResult
 
@@ -124,6 +125,7 @@ def page(result: TopologyResult, *, picture: bool = True) -> m.Page:
         _cards(result),
         # What the answer breaks comes first; what is wrong today only tells why the answer is better.
         _limits(result, scene()) if urgent else None,
+        s.witness_section(result) if isinstance(result, HasWitness) else None,
         s.open_points(result),
         plan_section(result.plan),
         savings if len(result.switch_groups) <= SHORT else lambda: savings,
@@ -188,7 +190,7 @@ def _bound(result: TopologyResult) -> str:
     text = f"lower bound {number(result.lower_bound_kw)} kW" if math.isfinite(result.lower_bound_kw) else ""
     objective, loss = result.objective_kw, result.loss_kw
     if objective is not None and loss is not None and abs(objective - loss) > 1e-9 * max(1.0, abs(loss)):
-        text += f", objective with costs of changes {number(objective)} kW"
+        text += f", objective {number(objective)} kW"
     return text
 
 

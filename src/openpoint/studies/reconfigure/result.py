@@ -22,6 +22,7 @@ from openpoint.results.shape import declare, figure, keys_of, table
 from openpoint.results.switch_plan import PLAN, STEPS, SwitchPlan
 from openpoint.results.switched import LossResult, with_output
 from openpoint.results.violation import PHASE, VIOLATIONS, Violation, phase_words
+from openpoint.results.witness import HasWitness
 from openpoint.results.worth import WORTH_KEYS, Worth
 
 if TYPE_CHECKING:
@@ -246,5 +247,8 @@ class TopologyResult(
 
 
 @final
-class ReconfigureResult(TopologyResult, study="reconfigure"):
-    """The answer of `reconfigure`. `loss_kw` is the exact AC loss of the open points found."""
+class ReconfigureResult(HasWitness, TopologyResult, study="reconfigure"):
+    """The answer of `reconfigure`. `loss_kw` is the exact AC loss of the open points found.
+
+    With a set of loads the witness is of a state that would lose less and is disproved.
+    """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from openpoint.errors import OptionError
@@ -13,9 +12,9 @@ from openpoint.network.stations import Stations
 from openpoint.powerflow.state import ac_state
 from openpoint.report.terminal import words
 from openpoint.results.worth import Worth, read_worth
-from openpoint.search.methods import Enumeration
+from openpoint.search.methods import TopologySearch
 from openpoint.studies.reconfigure.answer import radial_result
-from openpoint.studies.reconfigure.every_load import solve_for_every
+from openpoint.studies.reconfigure.every_load import ForEveryLoad, LoadSet, solve_for_every, with_fixed_outputs
 from openpoint.studies.reconfigure.methods import BranchExchange, Method, quickest
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -57,13 +56,16 @@ def _prepared(grid: Grid, options: ReconfigureOptions) -> Prepared[ReconfigureRe
         if options.shares:
             raise OptionError("for_every is for balanced grids; leave it out, or look at one state with enclose")
         return prepare_phases(grid, options)
+    if options.shares:
+        grid = with_fixed_outputs(grid)
     program, stations = radial_program(grid, options)
     method = (
-        Enumeration()
+        TopologySearch(gap=options.gap, time_limit_s=options.time_limit_s)
         if options.shares
         else options.chosen or quickest(program, gap=options.gap, time_limit_s=options.time_limit_s)
     )
-    return PreparedReconfigure(grid, program, stations, method, options.soft_limits, options.shares, options.budget)
+    of = LoadSet(options.shares, options.budget, options.greatest_loss) if options.shares else None
+    return PreparedReconfigure(grid, program, stations, method, options.soft_limits, of)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class PreparedReconfigure:
             loops opened.
         stations: the permanently closed loops.
         method: named, or chosen for the program. soft_limits: as of `reconfigure`.
-        shares, budget: the set for all of which limits are to hold; none: for the loads as they are.
+        set: for all of which limits are to hold; None: for the loads as they are.
     """
 
     grid: Grid
@@ -101,8 +103,7 @@ class PreparedReconfigure:
     stations: Stations
     method: Method
     soft_limits: bool
-    shares: Mapping[str, float]
-    budget: float | None
+    set: LoadSet | None
     unit: str = "kW"
 
     @property
@@ -118,18 +119,19 @@ class PreparedReconfigure:
         _LOG.info("computed today's state by AC power flow")
         program.ac.objectives(program.network.closed[None, :])  # compiles kernels outside the method's time
         _LOG.info("stated the problem; the method begins")
+        judge = None
         with deadline_of(method.time_limit_s, deadline) as until:
-            if self.shares:
-                outcome, soft = (
-                    solve_for_every(self.grid, program, self.stations, self.shares, self.budget, progress, until),
-                    None,
-                )
+            if self.set is not None:
+                assert isinstance(method, TopologySearch)
+                judge = ForEveryLoad(self.grid, program, self.stations, self.set)
+                outcome, soft = solve_for_every(judge, program, method, progress, until), None
             elif self.soft_limits:
                 outcome, soft = solve_softly(program, method, progress, until)
             else:
                 outcome, soft = method.solve(program, progress, until), None
             _LOG.info("the method ended")
-            return radial_result(self.grid, program, self.stations, str(method), before, outcome, soft)
+            result = radial_result(self.grid, program, self.stations, str(method), before, outcome, soft)
+        return result if judge is None else replace(result, **judge.witness())
 
 
 reconfigure = function("reconfigure", ReconfigureOptions, prepare)

@@ -1,0 +1,88 @@
+"""A witness: a load of a set at which a state breaks limits, by its exact AC power flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from openpoint.arrays import Floats
+from openpoint.enclosure.ports import Ports
+from openpoint.grid.grid import Grid
+from openpoint.network import Network
+from openpoint.powerflow.state import ac_state
+from openpoint.results import ac_tables as states
+from openpoint.results import columns as c
+from openpoint.results.base import Result
+from openpoint.results.shape import figure, table
+from openpoint.results.violation import VIOLATIONS, Violation
+
+WITNESS: c.Table = {
+    "kind": c.text("table of what deviates", options=("loads", "generators")),
+    "name": c.text("its name", "load or generator"),
+    "bus": c.text("its bus", "bus"),
+    "p_today_kw": c.number("active power as it is, kW", "P as it is, kW", 2),
+    "p_kw": c.number("active power at which limits are broken, kW", "P, kW", 2),
+    "q_today_kvar": c.number("reactive power as it is, kvar", "Q as it is, kvar", 2),
+    "q_kvar": c.number("reactive power at which limits are broken, kvar", "Q, kvar", 2),
+}
+
+
+class HasWitness(Result, frames={"witness": WITNESS}):
+    """A result that may have a witness.
+
+    Attributes:
+        witness_loads: all that deviates, with its power at the witness; None where there is none.
+    """
+
+    witness_open: tuple[str, ...] = figure("branches open in the state that the witness disproves", default=())
+    witness_limits: tuple[Violation, ...] = table(
+        VIOLATIONS,
+        "limits that this state breaks at the witness, a load of the set, by exact AC power flow",
+        default=(),
+    )
+    witness_loads: pl.DataFrame | None = None
+
+    def _special_tables(self) -> dict[str, pl.DataFrame]:
+        loads = c.empty(WITNESS) if self.witness_loads is None else self.witness_loads
+        return {**super()._special_tables(), "witness": loads}
+
+
+def witness_of(grid: Grid, network: Network, ports: Ports, shares: Mapping[str, float], at: Floats) -> dict[str, Any]:
+    """The fields of a `HasWitness` at a realisation.
+
+    Args:
+        network: of the grid, in the state and with the limits in question. ports: of the set. shares: by group how far
+            powers deviate. at: (n) deviations.
+    """
+    there = _realised(grid, ports, shares, at)
+    if network.is_balanced:
+        broken = states.violations(network, ac_state(ports.realised(network, at), network.closed))
+    else:
+        from openpoint.powerflow.opendss import phase_state
+        from openpoint.results import phase_violations
+
+        broken = phase_violations.violations(network, phase_state(there, network))
+    tables = [
+        getattr(grid, kind)
+        .select(pl.lit(kind).alias("kind"), "name", "bus", p_today_kw="p_kw", q_today_kvar="q_kvar")
+        .hstack(getattr(there, kind).select("p_kw", "q_kvar"))
+        for kind in ("loads", "generators")
+    ]
+    chosen = pl.DataFrame([each.split(" ", 1) for each in ports.names], schema=["kind", "name"], orient="row")
+    loads = chosen.join(pl.concat(tables), on=["kind", "name"], how="left", maintain_order="left").select(list(WITNESS))
+    opened = states.open_names(network, network.closed)
+    return {"witness_open": opened, "witness_limits": broken, "witness_loads": loads}
+
+
+def _realised(grid: Grid, ports: Ports, shares: Mapping[str, float], at: Floats) -> Grid:
+    """The grid with the powers of a realisation."""
+    tables, by_name = {}, dict(zip(ports.names, at.tolist(), strict=True))
+    for kind, group in (("loads", "load"), ("generators", "generation")):
+        table = getattr(grid, kind)
+        factor = pl.Series(
+            [1.0 + shares.get(group, 0.0) * by_name.get(f"{kind} {name}", 0.0) for name in table["name"]]
+        )
+        tables[kind] = table.with_columns(pl.col("p_kw", "q_kvar") * factor)
+    return grid.with_tables(**tables)
