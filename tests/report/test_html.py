@@ -270,7 +270,8 @@ const until = (done, then, times = 100) => {
 const pictures = ["grid-before", "grid-after", "voltage", "loading", "convergence"];
 const drawn = () => pictures.map((id) => document.getElementById(id).dataset.drawn);
 const slider = document.querySelector(".slide input"), slides = (kind) => slider.dispatchEvent(new Event(kind));
-const shares = () => Array.from(document.querySelectorAll(".over figure"), (each) => !each.hidden && each.style.getPropertyValue("--share"));
+const states = Array.from(document.querySelectorAll(".over figure"));
+const shares = () => states.map((each) => !each.hidden && each.style.getPropertyValue("--share"));
 const answer = shares();
 slider.value = 0.5;
 slides("input");

@@ -148,11 +148,11 @@ class Scene:
 
     def opens(self, state: State) -> frozenset[int]:
         """Branches that a state opens; of today's state those that any other opens."""
-        return self.opened if state is self.states["before"] else frozenset(e for e in self.opened if not state.closed[e])
+        return frozenset(e for e in self.opened if state is self.states["before"] or not state.closed[e])
 
     def closes(self, state: State) -> frozenset[int]:
         """Branches that a state closes; of today's state those that any other closes."""
-        return self.closed if state is self.states["before"] else frozenset(e for e in self.closed if state.closed[e])
+        return frozenset(e for e in self.closed if state is self.states["before"] or state.closed[e])
 
     def violated(self, state: State) -> tuple[dict[int, Violation], dict[int, Violation]]:
         """Violations of a state by bus number and by branch number."""

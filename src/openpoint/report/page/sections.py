@@ -23,7 +23,7 @@ from openpoint.report.layout.place import Layout
 from openpoint.report.numerals import figures, method_words, mismatch_words, names_and_more, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import tables as t
-from openpoint.report.scene import Change, Scene, State, build_scene, scene_of
+from openpoint.report.scene import Change, Scene, State, scene_of
 from openpoint.results.base import Answer
 from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation
@@ -209,23 +209,22 @@ def lead(number: int) -> str:
 
 
 def front_section(
-    heading: str, text: str, chart: Chart | None, points: Mapping[int, tuple[SwitchedResult, list[str]]], *more: m.Block
+    heading: str, text: str, chart: Chart | None, points: Mapping[int, tuple[Scene, list[str]]], *more: m.Block
 ) -> m.Section:
     """A front, and below it the grid of the point that is chosen, by a click or by the slider.
 
     Args:
         text: what the front shows. chart: its points lead to `lead` of their numbers; None: there is no point.
-        points: by number, the answer and its figures in lines. more: below all.
+        points: by number, the scene of the answer and its figures in lines. more: below all.
     """
     if chart is None:
         return m.section(heading, *more)
-    scenes = {number: build_scene(result) for number, (result, _) in points.items()}
-    first = next(iter(scenes.values()))
+    first, _ = next(iter(points.values()))
     states = {"before": first.states["before"]}
-    states |= {lead(n): replace(scene.states["after"], title=f"Point {n}") for n, scene in scenes.items()}
+    states |= {lead(n): replace(scene.states["after"], title=f"Point {n}") for n, (scene, _) in points.items()}
     limits = first.v_min, first.v_max, first.i_max
     sheet = grid_sheet(scene_of(first.grid, first.branch_names, states, limits, feasible=True), heading)
-    told = {f"grid-{lead(n)}": (*lines, *_switched(result)) for n, (result, lines) in points.items()}
+    told = {f"grid-{lead(n)}": tuple(lines) for n, (_, lines) in points.items()}
     panels = tuple(replace(panel, told=told.get(panel.identity, ())) for panel in sheet.panels)
     return m.section(
         heading,
@@ -336,14 +335,14 @@ def open_points(result: SwitchedResult) -> m.Section:
     """What is open today and in the answer, and what is to be switched: of a line switched at one end the bus there."""
     items = [f"Open today: {join_names(result.open_before) or 'none'}"]
     if result.has_answer:
-        items += _switched(result)
+        items += switched(result)
     elif result.least_violation_open:
         items.append(f"Least violation met with these branches open: {join_names(result.least_violation_open)}")
     return m.section("Open points", m.Bullets(tuple(items)))
 
 
-def _switched(result: SwitchedResult) -> list[str]:
-    """What an answer has open, and what is to be switched and set for it."""
+def switched(result: SwitchedResult) -> list[str]:
+    """What an answer has open, and what is to be switched for it, in lines."""
     items = [f"Open branches: {join_names(result.open_branches) or 'none'}"]
     for action in ("close", "open"):
         if named := [_place(row) for row in result.switching_list.filter(action=action).iter_rows(named=True)]:

@@ -212,7 +212,9 @@ def _figures(result: CompareResult, *, differ: bool) -> m.Section | None:
     if not rows:
         return None
     heading = "What differs" if differ else "The same in all cases"
-    made = t.table("differs" if differ else "same", f"{len(rows)} figure{'s' * (len(rows) > 1)}", ["figure", *names], rows)
+    made = t.table(
+        "differs" if differ else "same", f"{len(rows)} figure{'s' * (len(rows) > 1)}", ["figure", *names], rows
+    )
     return m.section(heading, made, long=True)
 
 

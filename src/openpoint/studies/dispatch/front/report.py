@@ -15,8 +15,8 @@ from openpoint.report.numerals import figures, method_words, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
+from openpoint.report.scene import Scene, build_scene
 from openpoint.studies.dispatch.front.result import DispatchFront
-from openpoint.studies.dispatch.result import DispatchResult
 
 
 def chart(result: DispatchFront) -> Chart | None:
@@ -45,14 +45,16 @@ def _figures(result: DispatchFront, row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _points(result: DispatchFront) -> dict[int, tuple[DispatchResult, list[str]]]:
+def _points(result: DispatchFront) -> dict[int, tuple[Scene, list[str]]]:
     """The answers along the criterion kept, by the number of their points, with figures and what is set for them."""
     points = {}
     for row in _found(result).iter_rows(named=True):
         each = result.results[row["number"] - 1]
-        rows = each.actions.filter(pl.col("quantity") != "state").iter_rows(named=True)
-        settings = [f"{a['kind']} {a['name']}, {a['quantity']}: {a['today']} → {a['answer']} {a['unit']}".rstrip() for a in rows]
-        points[row["number"]] = each, [*_figures(result, row), *([f"To set: {'; '.join(settings)}"] if settings else [])]
+        settings = each.actions.filter(pl.col("quantity") != "state").select(
+            pl.format("{} {}, {}: {} → {} {}", "kind", "name", "quantity", "today", "answer", "unit").str.strip_chars()
+        )
+        told = [f"To set: {'; '.join(settings.to_series())}"] if settings.height else []
+        points[row["number"]] = build_scene(each), [*_figures(result, row), *told, *s.switched(each)]
     return points
 
 

@@ -14,10 +14,10 @@ from openpoint.report.numerals import figures, percent
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
+from openpoint.report.scene import Scene, build_scene
 from openpoint.results import columns as c
 from openpoint.studies.reconfigure.faults.front.result import ReconfigureFront, figure_in
 from openpoint.studies.reconfigure.faults.report import figure
-from openpoint.studies.reconfigure.faults.result import SecuredResult
 from openpoint.studies.reconfigure.faults.task import UNRESTORABLE
 
 
@@ -123,6 +123,10 @@ def page(result: ReconfigureFront) -> m.Page:
     return m.page_of(result.grid, "front of loss and faults", parts)
 
 
-def _points(result: ReconfigureFront) -> dict[int, tuple[SecuredResult, list[str]]]:
+def _points(result: ReconfigureFront) -> dict[int, tuple[Scene, list[str]]]:
     """The answers along the figure that is kept, by the number of their points."""
-    return {number: (result.results[number - 1], lines) for number, lines in reversed(_figures(result).items())}
+    points = {}
+    for number, lines in reversed(_figures(result).items()):
+        each = result.results[number - 1]
+        points[number] = build_scene(each), [*lines, *s.switched(each)]
+    return points
