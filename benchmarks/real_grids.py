@@ -262,7 +262,8 @@ def year_of(name: str) -> dict[str, Any]:
     differences = [0.0], [0.0]
     made = {"before": net_named(name), "after": found.to_pandapower() if found.energy_mwh is not None else None}
     for when, states in made.items():
-        for k in chosen if states is not None else ():
+        # Today's state has no figures where it is not radial.
+        for k in chosen if states is not None and steps[0][f"loss_{when}_kw"] is not None else ():
             loaded(states, net, None if has_own else float(share[k]), k)
             loss = by_pandapower(states)
             v = float(states.res_bus.vm_pu.drop(states.ext_grid["bus"].unique()).min())
