@@ -6,6 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "openpoint"
@@ -63,6 +64,7 @@ def comment(lines: list[str], line: int) -> str:
     return " ".join(above)
 
 
+@cache
 def found() -> list[Constant]:
     """All of the package."""
     return [constant for file in sorted(SOURCE.rglob("*.py")) for constant in constants(file)]

@@ -151,7 +151,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, dict[str, 
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_mutant_of_a_set_proves_what_is_false(original: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
     grid, given, path = original
     document = mutated(given, list(leaves(given)), np.random.default_rng(seed))
@@ -181,7 +181,7 @@ def test_the_certificate_of_a_plan_proves_its_limits(plan: tuple[Grid, dict[str,
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_mutant_of_a_plan_proves_what_is_false(plan: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
     """What is accepted of a mutant is proved by the other enclosure, too, which knows nothing of its radii."""
     grid, given, path = plan

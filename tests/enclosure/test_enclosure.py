@@ -45,14 +45,14 @@ def refuse_outside(found: EncloseResult, realisation: Grid, near: float) -> None
 
 
 @given(grids(LIMITED_FEED), st.integers(0, 10_000), st.sampled_from([0.05, 0.2, 0.5]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_flow_of_a_random_grid_lies_outside(grid: Grid, seed: int, share: float) -> None:
     try:
         found = openpoint.enclose(grid, for_every={"load": share, "generation": share})
     except (InputError, OptionError):  # dark buses today, no flow, or a set that is too large
         return
     rng = np.random.default_rng(seed)
-    for k in range(6):
+    for k in range(4):
         ends = rng.uniform(-1.0, 1.0, grid.loads.height + grid.generators.height)
         factor = 1.0 + share * (np.sign(ends) if k % 2 else ends)
         refuse_outside(found, realised(grid, factor[: grid.loads.height], factor[grid.loads.height :]), 1e-9)

@@ -121,7 +121,7 @@ def test_least_loss_and_pandapowers_own_flow_of_it(name: str, tables: Path, tmp_
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pp.runpp(net, tolerance_mva=1e-9)
+        pp.runpp(net, tolerance_mva=1e-9, numba=False)
     own_kw = 1e3 * float(net.res_line.pl_mw.sum() + net.res_trafo.pl_mw.sum())
     assert own_kw == pytest.approx(result.loss_kw, rel=1e-6)
     assert float(np.nanmin(net.res_bus.vm_pu)) == pytest.approx(result.v_min_pu, abs=1e-6)

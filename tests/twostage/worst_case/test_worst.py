@@ -62,10 +62,10 @@ def by_vertices(worst: LinearWorst, decision: np.ndarray, vertices: np.ndarray) 
 @pytest.mark.parametrize("kind", ["box", "budget"])
 def test_climbing_with_proof_equals_all_vertices(kind: str) -> None:
     kept = 0
-    for seed in range(6):
+    for seed in range(4):
         program = uncertain(seed, kind)
         worst, vertices = separation(program), listed(program.uncertainty)
-        for decision in program.decisions():
+        for decision in program.decisions()[seed % 2 :: 2]:
             exact, climbed = by_vertices(worst, decision, vertices), worst.by_climbing(decision)
             assert exact is not None
             assert climbed is not None
