@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,11 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import jsonschema
+import numpy as np
 import polars as pl
 import pytest
 
 import openpoint
-from openpoint import Grid, OpenpointError, OptionError
+from openpoint import ColumnAndConstraint, Grid, OpenpointError, OptionError
 from openpoint.errors import MissingExtraError
 from openpoint.results import columns as c
 from openpoint.results.base import Answer, Result
@@ -31,9 +33,10 @@ from openpoint.studies.catalog import published
 from openpoint.twostage.log import Termination
 from tests.builders import days as ring_days
 from tests.builders import dispatch_grids
-from tests.builders.partitions import five
+from tests.builders.partitions import five, renamed
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
+from tests.results import test_export as reconfigured
 
 FUTURES = pl.DataFrame({"future": ["one"], "bus": ["A"], "p_kw": [500.0], "q_kvar": [200.0], "probability": [1.0]})
 NASTY = {"c": "<script>alert(1)</script>", "c-e": "<b>tie</b>", "b-c": "a & b", "title": "<i>Six</i>"}
@@ -73,9 +76,51 @@ STUDIES: dict[str, Callable[[], Any]] = {
 }
 
 
+STRANGE = {
+    "b1": "=1+1",
+    "b2": "@b, c",
+    "b3": "<b>",
+    "b4": "ü, ß\t",
+    "g0": "unit one",
+    "g1": "-g",
+    "l0": "http://x.org/",
+}
+AT_ONCE = ColumnAndConstraint(time_limit_s=1e-9)
+
+
+def partitioned(names: dict[str, str] | None = None, **options: Any) -> Any:
+    return openpoint.partition(renamed(five().grid(), names or {}), uncertainty=0.2, **options)
+
+
+def hardened(names: list[str], **options: Any) -> Any:
+    """A ring with a load at every bus but the source's, before a disaster that breaks two lines and one that breaks
+    none."""
+    kept = {kind: frame for kind, frame in reconfigured.ring(names).tables().items() if frame.height}
+    loads = {"name": names[1:], "bus": names[1:], "p_kw": [100.0] * (len(names) - 1)}
+    grid = Grid.from_tables("ring", {**kept, "loads": loads})
+    broken = np.zeros((2, len(names)), dtype=bool)
+    broken[0, [0, -1]] = True
+    threat = openpoint.Disasters(("=1+1", "@calm"), np.array([0.25, 0.75]), broken)
+    return openpoint.harden(grid, disasters=threat, max_lines=1, max_generators=1, **options)
+
+
+OUTPUTS = STUDIES | {
+    "reconfigure, solved": reconfigured.result,
+    "reconfigure, infeasible": lambda: reconfigured.result(solved=False),
+    "reconfigure, strange names": lambda: reconfigured.result(reconfigured.NASTY),
+    "partition, strange names": lambda: partitioned(STRANGE),
+    "partition, stopped": lambda: partitioned(method=AT_ONCE),
+    "partition, in samples": lambda: openpoint.sample_partition(partitioned(), count=20),
+    "harden, both": lambda: hardened(["a", "b", "c"]),
+    "harden, strange names": lambda: hardened(reconfigured.NASTY),
+    "harden, stopped": lambda: hardened(["a", "b", "c"], method=AT_ONCE),
+}
+"""What is written as well: results without an answer, of names that programs take for something else, in samples."""
+
+
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
-    return {name: study() for name, study in STUDIES.items()}
+    return {name: study() for name, study in OUTPUTS.items()}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -93,7 +138,7 @@ def test_the_line_says_what_the_result_says() -> None:
     assert repr(build_result(answer=False)) == "ReconfigureResult('six': ended infeasible, answer none, gap not known)"
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path) -> None:
     result = results[name]
     assert isinstance(result, Result)
@@ -106,7 +151,11 @@ def test_a_result_is_written(name: str, results: dict[str, Any], tmp_path: Path)
     assert {path.name for path in result.write_tables(tmp_path / "csv")} == {f"{each}.csv" for each in names}
     packed = result.write_tables(str(tmp_path / "parquet"), format="parquet")
     assert {path.name for path in packed} == {f"{each}.parquet" for each in names}
+    for path in packed:
+        assert path.stem == "summary" or pl.read_parquet(path).equals(result.tables()[path.stem])
     assert result.write_tables(tmp_path / "result.xlsx") == [tmp_path / "result.xlsx"]
+    with zipfile.ZipFile(tmp_path / "result.xlsx") as book:
+        assert "<f>" not in "".join(book.read(each).decode() for each in book.namelist() if "sheet" in each)
     frames = result.to_pandas()
     assert {key: frame.shape for key, frame in frames.items()} == {k: f.shape for k, f in result.tables().items()}
 
@@ -259,7 +308,7 @@ def test_without_matplotlib_the_pip_command_is_said(tmp_path: Path, monkeypatch:
             asked()
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_every_table_has_the_columns_that_are_declared(name: str, results: dict[str, Result]) -> None:
     result = results[name]
     frames = result.tables()
@@ -271,26 +320,34 @@ def test_every_table_has_the_columns_that_are_declared(name: str, results: dict[
             dtype = pl.String() if declared == pl.List(pl.String) else declared
             assert found[column] == dtype or (found[column] == pl.Null and columns[column].nullable), (table, column)
             assert columns[column].nullable or not frames[table][column].has_nulls(), (table, column)
+            if found[column].is_float():
+                assert frames[table][column].drop_nulls().is_finite().all(), (table, column)
             if columns[column].dtype == pl.Int64 and not columns[column].nullable:
                 assert (frames[table][column] >= 0).all(), (table, column)
             if options := columns[column].metadata.get("options"):
                 assert frames[table][column].drop_nulls().is_in(options).all(), (table, column)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+def refuse_constant(word: str) -> float:
+    raise AssertionError(f"{word} is no JSON")
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_every_document_holds_its_schema_key_by_key(name: str, results: dict[str, Result]) -> None:
-    document, schema = results[name].document(), results[name].shape.json_schema()
+    document = json.loads(results[name].to_json(), parse_constant=refuse_constant)
+    schema = results[name].shape.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
     assert list(document) == list(schema["properties"])
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_the_row_of_a_summary_keeps_its_types(name: str, results: dict[str, Result]) -> None:
     frame = results[name].row_frame()
     assert frame.height == 1
     assert {"study", "version", "grid"} <= set(frame.columns)
     assert not [column for column in frame if column.dtype == pl.Null]
+    assert {column.dtype for column in frame if column.name.endswith(("_usd", "_kw", "_pu"))} <= {pl.Float64}
 
 
 NO_ANSWERS = "powerflow", "enclose", "plan", "compare", "secure", "front", "secured front", "fleet"

@@ -24,7 +24,6 @@ from openpoint.names import join_names
 from openpoint.results import export
 from openpoint.results.violation import Violation
 from openpoint.studies.catalog import published
-from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
 from tests.builders.pages import render
@@ -134,42 +133,20 @@ def any_result(request: pytest.FixtureRequest) -> ReconfigureResult:
     return result(solved=request.param == "solved")
 
 
-def refuse_constant(word: str) -> float:
-    raise AssertionError(f"{word} is no JSON")
-
-
 def check(document: object, schema: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
 
 
-def test_json_has_the_published_shape(any_result: ReconfigureResult) -> None:
-    document = json.loads(any_result.to_json(), parse_constant=refuse_constant)
-    schema = published("reconfigure")
-    check(document, schema)
-    assert list(document) == list(schema["properties"])
-    assert set(document) >= KEYS
-
-
 def test_json_says_what_the_result_says() -> None:
     document = json.loads(result().to_json())
+    assert set(document) >= KEYS
     assert document["grid"] == "a"
     assert document["termination"] == "gap"
     assert document["open_branches"] == ["b"]
     assert [(row["name"], row["action"]) for row in document["switching_list"]] == [("c", "close"), ("b", "open")]
     assert document["iterations"][0]["lower_bound_kw"] is None
     assert [row["name"] for row in document["buses"]] == ["a", "b", "c"]
-
-
-def test_a_power_flow_is_written_in_the_same_ways(tmp_path: Path) -> None:
-    flow = run_powerflow(ring(["a", "b", "c"]))
-    document = json.loads(flow.to_json(), parse_constant=refuse_constant)
-    schema = published("powerflow")
-    check(document, schema)
-    assert list(document) == list(schema["properties"])
-    assert {path.name for path in export.to_csv(flow, tmp_path)} >= {"summary.csv", "sources.csv"}
-    assert {path.name for path in export.to_parquet(flow, tmp_path)} >= {"summary.parquet", "sources.parquet"}
-    assert export.to_excel(flow, tmp_path / "flow.xlsx").exists()
 
 
 def test_an_infeasible_run_names_the_least_violation() -> None:
@@ -213,12 +190,6 @@ def test_summaries_of_many_runs_go_together(tmp_path: Path) -> None:
     assert both["loss_kw"].to_list() == [2.0, None]
 
 
-def test_no_table_holds_infinity_or_nan(any_result: ReconfigureResult) -> None:
-    for frame in any_result.tables().values():
-        for column in frame.select(pl.selectors.float()):
-            assert column.drop_nulls().is_finite().all()
-
-
 def test_excel_takes_names_for_text(tmp_path: Path) -> None:
     path = export.to_excel(result(NASTY), tmp_path / "book.xlsx")
     with zipfile.ZipFile(path) as book:
@@ -247,11 +218,6 @@ def test_the_schema_of_a_grid_holds_for_its_tables() -> None:
     assert set(schema["properties"]) == set(SCHEMAS)
     with pytest.raises(jsonschema.ValidationError):
         check({"buses": [{"name": "a", "vn_kv": 10, "colour": "red"}], "sources": []}, schema)
-
-
-def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="reconfigure"):
-        published("nothing")
 
 
 def test_branches_open_points_and_buses_stand_where_the_buses_are(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_search_in_pieces_is_the_search_in_one(tmp_path: Path, name: str, node
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 def test_the_same_on_random_grids_with_limits_and_costs(tmp_path: Path, kind: tuple[str, ...]) -> None:
     seen = 0
-    for seed in range(7):
+    for seed in range(5):
         network = random_grid(np.random.default_rng(seed), kind)
         options = {"gap": 0.0, "change_cost": 0.002 * (seed % 2), "max_changes": 6 if seed % 3 == 0 else None}
         try:
@@ -241,8 +241,8 @@ def edited(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_each_array_is_of_its_kind_and_within_its_range(tmp_path: Path) -> None:
     """No number of a file reaches a compiled function without a look, nor a bound that is none."""
-    network, file = loaded("zhang118"), tmp_path / "open"
-    search_topologies(network, node_limit=100, checkpoint=file)
+    network, file = loaded("baran33"), tmp_path / "open"
+    search_topologies(network, node_limit=4, checkpoint=file)
     good, names = file.read_bytes(), []
 
     def refused(change: Callable[[dict[str, Any]], None]) -> None:

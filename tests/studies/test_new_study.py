@@ -32,50 +32,72 @@ catalog.STUDIES = (*catalog.STUDIES, row)
 """
 
 
-def run(code: str, *arguments: str) -> str:
-    """What a process prints that has the study."""
+RUN = """
+import contextlib, io, json
+from openpoint.cli import main
+told = []
+for arguments in json.load(sys.stdin):
+    sys.argv = ["openpoint", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as page:
+        try:
+            main()
+        except SystemExit as left:
+            assert not left.code, arguments
+    told.append(page.getvalue())
+sys.path.insert(0, "docs")
+import generate
+print(json.dumps([*told, generate.reference()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demand")
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> list[str]:
+    """What commands print in a process that has the study, and the reference."""
+    files = {"--json": "demand.json", "--report": "demand.html", "--tables": "tables"}
+    written = [word for option, name in files.items() for word in (option, str(folder / name))]
+    commands = [["--help"], ["demand", "--help"], ["demand", "baran33"], ["schema", "demand"]]
+    commands += [["schema", "demand", "--request"], ["demand", "baran33", "--least-kw", "200", *written]]
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code, *arguments],
+        [sys.executable, "-c", BEGIN + RUN],
+        input=json.dumps(commands),
         capture_output=True,
         encoding="utf-8",
         check=False,
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def openpoint(*arguments: str) -> str:
-    return run("from openpoint.cli import main\nmain()", *arguments)
+def test_it_is_a_command_with_its_options(told: list[str]) -> None:
+    assert "List the loads of a grid" in told[0]
+    assert all(
+        word in told[1] for word in ("--least-kw", "Loads below it are not listed", "--report", "--json", "GRID")
+    )
+    assert "(Baran and Wu 1989): demand" in told[2]
 
 
-def test_it_is_a_command_with_its_options() -> None:
-    assert "List the loads of a grid" in openpoint("--help")
-    told = openpoint("demand", "--help")
-    assert all(word in told for word in ("--least-kw", "Loads below it are not listed", "--report", "--json", "GRID"))
-    assert "(Baran and Wu 1989): demand" in openpoint("demand", "baran33")
-
-
-def test_its_result_is_written_in_the_shape_that_is_published(tmp_path: Path) -> None:
-    file, report, tables = tmp_path / "demand.json", tmp_path / "demand.html", tmp_path / "tables"
-    asked = ("--least-kw", "200", "--json", str(file), "--report", str(report), "--tables", str(tables))
-    openpoint("demand", "baran33", *asked)
-    document = json.loads(file.read_text(encoding="utf-8"))
-    schema = json.loads(openpoint("schema", "demand"))
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+def test_its_result_is_written_in_the_shape_that_is_published(told: list[str], folder: Path) -> None:
+    document = json.loads((folder / "demand.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, json.loads(told[3]), cls=jsonschema.Draft202012Validator)
     assert document["study"] == "demand"
     assert [row["p_kw"] for row in document["loads"]] == [420.0, 420.0, 210.0, 200.0, 200.0, 200.0]
-    assert pl.read_csv(tables / "loads.csv").height == document["count"] == 6
-    page = report.read_text(encoding="utf-8")
+    assert pl.read_csv(folder / "tables" / "loads.csv").height == document["count"] == 6
+    page = (folder / "demand.html").read_text(encoding="utf-8")
     assert "3,715.000 kW" in page
     assert "<h2>Loads" in page or ">Loads<" in page
 
 
-def test_it_is_a_function_and_its_request_has_a_schema() -> None:
+def test_it_is_a_function_and_its_request_has_a_schema(told: list[str]) -> None:
     found = demand("baran33", least_kw=200.0)
     assert found.count == 6
     assert "    least_kw: loads below it are not listed. (KW)" in (demand.__doc__ or "")
-    schema = json.loads(openpoint("schema", "demand", "--request"))
+    schema = json.loads(told[4])
     request = {"study": "demand", "grid": "baran33", "least_kw": 200.0}
     jsonschema.validate(request, schema, cls=jsonschema.Draft202012Validator)
     assert schema["properties"]["least_kw"]["x-unit"] == "KW"
@@ -83,8 +105,6 @@ def test_it_is_a_function_and_its_request_has_a_schema() -> None:
         jsonschema.validate({**request, "least_kw": -1.0}, schema, cls=jsonschema.Draft202012Validator)
 
 
-def test_it_stands_in_the_reference() -> None:
-    code = f"sys.path.insert(0, {str(ROOT / 'docs')!r})\nimport generate\nprint(generate.reference())"
-    told = run(code)
-    assert "## Result of `openpoint demand`" in told
-    assert "| `total_kw` | number | active power of all loads, kW |" in told
+def test_it_stands_in_the_reference(told: list[str]) -> None:
+    assert "## Result of `openpoint demand`" in told[-1]
+    assert "| `total_kw` | number | active power of all loads, kW |" in told[-1]

@@ -65,7 +65,7 @@ def iterate(model: Model, work: Work) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_no_bound_exceeds_the_best_completion(kind: tuple[str, ...], seed: int) -> None:
     """docs/methods.md M9."""
     rng = np.random.default_rng(seed)

@@ -43,7 +43,7 @@ def bound_of(grid: DeviceGrid, kind: str, share: float) -> CriterionBound | None
     return CriterionBound(kind, cost, least.value + share * (at_best - least.value))
 
 
-CASES = [(seed, KINDS[seed % 3]) for seed in (1001, 1002, 1005, 1007, 1008, 1010, 1012, 1013)]
+CASES = [(seed, KINDS[seed % 3]) for seed in (1001, 1002, 1007, 1008, 1010, 1012)]
 
 
 @pytest.mark.parametrize(("seed", "kind"), CASES)

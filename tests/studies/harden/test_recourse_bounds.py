@@ -87,10 +87,9 @@ def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.M
     assert (found.lower <= found.upper).all()
 
 
-@pytest.mark.parametrize("first", [0, 10])
-def test_cuts_are_exact_where_made_and_hold_elsewhere(first: int) -> None:
+def test_cuts_are_exact_where_made_and_hold_elsewhere() -> None:
     """docs/methods.md M29."""
-    for seed in range(first, first + 10):
+    for seed in range(10):
         program, disasters, decisions, exact = sampled(seed)
         for x, costs in zip(decisions, exact):
             bounds = program.recourse_bounds(x, disasters)
@@ -268,6 +267,7 @@ def test_cuts_that_know_what_generators_save_hold_at_every_place(count: int) -> 
         bounds = program.recourse_bounds(x, disasters)
         assert bounds is not None
         others = [*placed(program, x, np.ones(len(program.buses)), count)]
+        others = others[count - 1 :: count]
         others += [each for _ in "ab" for each in placed(program, bought_lines(program, rng), np.ones(1), 1)]
         for other in others:
             there = [brute_force(program, other, u) for u in disasters]

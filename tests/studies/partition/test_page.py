@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,16 @@ def test_the_picture_shows_islands_and_numbers_of_every_case(levels: CompareResu
     assert levels["± 0"].plot("convergence").axes[0].get_ylabel() == "$"
 
 
+def test_levels_side_by_side_are_those_by_themselves() -> None:
+    asked = {f"{level:g}": {"uncertainty": level, "uncertain_loads": ["d0", "d1"]} for level in (0.3, 0.0)}
+    found = openpoint.compare(five().grid(), "partition", asked)
+    assert list(found.results) == ["0.3", "0"]
+    assert found.axis == ("uncertainty", (0.3, 0.0))
+    assert found["0"].cost_usd < found["0.3"].cost_usd
+    alone = partition(five().grid(), uncertainty=0.3, uncertain_loads=["d0", "d1"])
+    assert found["0.3"].cost_usd == pytest.approx(alone.cost_usd, rel=1e-6)
+
+
 def test_what_robustness_costs_is_drawn_over_the_uncertainty(levels: CompareResult) -> None:
     panels = {panel.identity: panel.chart for panel in differing(levels).panels}
     chart = panels["figure-cost_usd"]
@@ -188,6 +199,13 @@ def test_the_page_can_draw_every_chart(levels: CompareResult, nasty: PartitionRe
     charts = [plan_chart(scene, cut) for scene in scenes for cut in scene.plan_views]
     for made in [*charts, *(panel.chart for panel in differing(levels).panels)]:
         drawable(made)
+
+
+def test_islands_of_the_document_are_those_of_its_blocks(result: PartitionResult) -> None:
+    document, names = json.loads(result.to_json()), dict(result.blocks.select("name", "island").iter_rows())
+    for island in document["islands"]:
+        assert all(names[block] == island["island"] for block in island["blocks"])
+    assert sum(len(island["blocks"]) for island in document["islands"]) == len(result.energised_blocks) > 0
 
 
 def test_hovering_says_all_about_a_bus(result: PartitionResult) -> None:

@@ -48,7 +48,9 @@ def problem(kind: str, risk: str, seed: int) -> Depots:
         case "certain":
             return replace(program, uncertainty=Certain(values[0]))
         case "budget":
-            return replace(program, uncertainty=Budget(mean, half, half, 1 if kind == "trucks" else 2), risk=WorstCase())
+            return replace(
+                program, uncertainty=Budget(mean, half, half, 1 if kind == "trucks" else 2), risk=WorstCase()
+            )
         case _ if risk in balls:
             return replace(program, uncertainty=AmbiguousScenarios(values, p, balls[risk]))
     return replace(program, risk=risks.get(risk, Expectation()))
