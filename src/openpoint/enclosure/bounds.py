@@ -9,12 +9,13 @@ docs/every_load.md E2 to E4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from openpoint.arrays import Complexes, Floats
+from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.flow import PortFlow
 from openpoint.enclosure.models import Models
 from openpoint.enclosure.rounding import TINY, UNIT, lost, up
@@ -63,26 +64,38 @@ class Enclosure:
 
     def spread_into(self, rows: _Rows) -> _Rows:
         """(q, n) rows · B of real-linear forms, (q, 2 m)."""
-        return spread_into(rows, self.spread)
+        return spread_into(rows, self.spread, self._entries)
+
+    @cached_property
+    def _entries(self) -> list[_Entries]:
+        return _entries(self.spread)
 
 
-def spread_into(rows: _Rows, spread: Complexes) -> _Rows:
+_Entries = tuple[Ints, Ints, Complexes]
+"""Ports, deviations, and what these add there."""
+
+
+def _entries(spread: Complexes) -> list[_Entries]:
+    """The first, second, … port of each deviation."""
+    column, port = np.nonzero(spread.T)
+    turn = np.arange(len(column)) - np.searchsorted(column, column)
+    turns = ((port[turn == k], column[turn == k]) for k in range(int(turn.max(initial=-1)) + 1))
+    return [(at, of, spread[at, of]) for at, of in turns]
+
+
+def spread_into(rows: _Rows, spread: Complexes, entries: list[_Entries] | None = None) -> _Rows:
     """(q, n) rows · B; B has few entries a column, as a load is at few ports.
 
     Args:
-        rows: (q, 2 m), what the forms make of real and of imaginary parts. spread: (m, n) B.
+        rows: (q, 2 m), what the forms make of real and of imaginary parts. spread: (m, n) B. entries: of B, if known.
     """
     m, n = spread.shape
-    column, port = np.nonzero(spread.T)
-    found: _Rows = np.zeros((len(rows), n), dtype=rows.dtype)
-    if not len(column):
-        return found
-    turn = np.arange(len(column)) - np.searchsorted(column, column)  # first, second, … port of a deviation
-    if turn.max() >= _FEW:
+    entries = _entries(spread) if entries is None else entries
+    if len(entries) > _FEW:
         return rows[:, :m] @ spread.real + rows[:, m:] @ spread.imag
-    for k in range(int(turn.max()) + 1):
-        at, of = port[turn == k], column[turn == k]
-        part = rows[:, at] * spread[at, of].real + rows[:, m + at] * spread[at, of].imag
+    found: _Rows = np.zeros((len(rows), n), dtype=rows.dtype)
+    for k, (at, of, value) in enumerate(entries):
+        part = rows[:, at] * value.real + rows[:, m + at] * value.imag
         if len(of) == n:
             found = found + part if k else part
         else:

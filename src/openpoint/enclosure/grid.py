@@ -62,6 +62,7 @@ class GridBounds:
         largest: greatest |x|, the relative deviation of a port's voltage. contraction: greatest λ of the parts.
         bands: (m) bounds of the ports' voltages, pu of their nominal voltage, low and high.
         points: by part of the grid, the numbers of its deviations and the (n, K) realisations that were computed.
+        heaviest: (n) the realisation at which the loss is greatest by its slopes in the middle.
     """
 
     ports: Ports
@@ -74,6 +75,7 @@ class GridBounds:
     contraction: float
     bands: tuple[Floats, Floats]
     points: list[tuple[Ints, Floats]]
+    heaviest: Floats
 
     def witness(self, network: Network) -> Floats | None:
         """(n) the realisation, of those computed, that breaks a limit most; None where none breaks any."""
@@ -197,7 +199,8 @@ class _Gatherer:
         p, q, loss = totals.bounds(self.among)
         x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
         contraction = max((part.known.contraction for part in self.parts), default=0.0)
-        return GridBounds(self.ports, voltage.whole, current.whole, p, q, loss, x, contraction, (low, high), points)
+        all_of = voltage.whole, current.whole, p, q, loss
+        return GridBounds(self.ports, *all_of, x, contraction, (low, high), points, totals.best[-1])
 
     def _moduli(self, part: Part) -> list[tuple[Forms, Ints]]:
         """Voltages of terminals, currents at the to ends of conductors, and at the from ends where they differ."""

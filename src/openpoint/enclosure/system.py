@@ -98,51 +98,56 @@ def system_of(grid: Grid, network: Network, ports: Ports) -> System:
     big = abs(back_fr) @ abs(shunt_fr) + abs(back_to) @ abs(shunt_to) + abs(own) + abs(own_pairs)
     z = sp.csr_array(network.z[used][:, used])
     drop, push = sp.csr_array(at_fr - at_to), sp.csr_array(back_fr - back_to)
-    grounds = _floating(network, free, at_fr, at_to, shunt, ports)
-    empty = sp.csr_array((grounds.shape[1], len(used)))
-    matrix = sp.block_array(
-        [[shunt[free][:, free], push[free], grounds], [drop[:, free], -z, None], [grounds.T, empty, None]], format="csr"
-    )
-    sizes = sp.block_array(
-        [[big[free][:, free], abs(push[free]), grounds], [abs(drop[:, free]), abs(z), None], [grounds.T, empty, None]],
-        format="csr",
-    )
-    v = network.source_v
-    given = np.concatenate([-(shunt[free][:, held] @ v), -(drop[:, held] @ v), np.zeros(grounds.shape[1])])
-    at = np.abs(v)
-    given_size = float(
-        max(np.max(times(each[:, held], at), initial=0.0) for each in (sp.csr_array(big[free]), abs(drop)))
-    )
+    grounds = _floating(network, at_fr, at_to, shunt, ports)
+    # All terminals are states at first; the voltages of those that are held are then known.
+    more = n, n + len(used)
+    count = more[1] + grounds.shape[1]
+    states = np.concatenate([free, np.arange(n, count)])
+    to_ground = [(grounds, 0, more[1]), (sp.csr_array(grounds.T), more[1], 0)]
+    whole = _joined([(shunt, 0, 0), (push, 0, n), (drop, n, 0), (-z, n, n), *to_ground], count, count)
+    whole_size = _joined([(big, 0, 0), (abs(push), 0, n), (abs(drop), n, 0), (abs(z), n, n), *to_ground], count, count)
+    v = np.zeros(count, dtype=np.complex128)
+    v[held] = network.source_v
+    known, of_states = times(whole, v), whole[:, states]
+    given = -known[states]
+    given_size = float(np.max(times(whole_size, np.abs(v))[states], initial=0.0))
     here = _incidence(n, ports)
-    nothing = sp.csr_array((len(used) + grounds.shape[1], here.shape[1]))
     branch = network.conductor_branch[used]
     ends = (
         _at_terminals(back_fr, network.terminal_fr[used], branch, shunt_fr, 1.0),
         _at_terminals(back_to, network.terminal_to[used], branch, shunt_to, -1.0),
     )
-
-    def stated(volts: sp.csr_array, amperes: sp.csr_array) -> tuple[sp.csr_array, Complexes]:
-        pad = sp.csr_array((volts.shape[0], grounds.shape[1]))
-        return sp.csr_array(sp.hstack([volts[:, free], amperes, pad])), np.asarray(volts[:, held] @ v)
-
-    (fr, fr_given), (to, to_given) = (stated(*each) for each in ends)
-    supplies, supplies_given = stated(sp.csr_array(shunt[held]), sp.csr_array(push[held]))
-    draws = sp.csr_array(sp.vstack([here[free], nothing]))
+    stated = [_joined([(volts, 0, 0), (amperes, 0, n)], len(used), count) for volts, amperes in ends]
+    (fr, fr_given), (to, to_given) = ((sp.csr_array(part[:, states]), times(part, v)) for part in stated)
+    supplies, supplies_given = sp.csr_array(of_states[held]), known[held]
+    draws = sp.csr_array(_joined([(here, 0, 0)], count, here.shape[1])[states])
+    matrix, sizes = sp.csr_array(of_states[states]), sp.csr_array(whole_size[states][:, states])
     inner = (network, free, used, matrix, sizes, given, given_size, draws)
     return System(*inner, fr, to, fr_given, to_given, supplies, supplies_given)
+
+
+def _joined(blocks: list[tuple[sp.csr_array, int, int]], rows: int, columns: int) -> sp.csr_array:
+    """Blocks as one matrix, each with the row and the column where it begins."""
+    parts = [(block.tocoo(), row, column) for block, row, column in blocks]
+    row = np.concatenate([part.row + first for part, first, _ in parts])
+    column = np.concatenate([part.col + first for part, _, first in parts])
+    data = np.concatenate([part.data for part, _, _ in parts])
+    return sp.csr_array(sp.coo_array((data, (row, column)), shape=(rows, columns)))
 
 
 def _admittances(grid: Grid, network: Network) -> tuple[sp.csr_array, sp.csr_array]:
     """(N, N) admittances of capacitors and of lines open at one end, and of capacitors between two phases."""
     n = network.n_terminals
-    wye, delta = power_shares(grid, grid.capacitors)
-    kvar = np.array([kvar_today(row) for row in grid.capacitors.iter_rows(named=True)], dtype=np.float64)
-    own = np.conj(-1j * np.asarray(wye @ kvar))
+    own, y, (f, t) = np.zeros(n, dtype=np.complex128), np.zeros(0), (network.delta.fr, network.delta.to)
+    if grid.capacitors.height:
+        wye, delta = power_shares(grid, grid.capacitors)
+        kvar = np.array([kvar_today(row) for row in grid.capacitors.iter_rows(named=True)], dtype=np.float64)
+        own, y = np.conj(-1j * np.asarray(wye @ kvar)), np.conj(-1j * np.asarray(delta @ kvar)) / 3.0
+    else:
+        f, t = f[:0], t[:0]
     opened = np.flatnonzero(~network.closed)
     np.add.at(own, network.terminal_fr[opened], network.y_open_fr[opened])
     np.add.at(own, network.terminal_to[opened], network.y_open_to[opened])
-    y = np.conj(-1j * np.asarray(delta @ kvar)) / 3.0
-    f, t = network.delta.fr, network.delta.to
     pairs = sp.coo_array((np.r_[y, y, -y, -y], (np.r_[f, t, f, t], np.r_[f, t, t, f])), shape=(n, n))
     return sp.csr_array(sp.diags_array(own)), sp.csr_array(pairs)
 
@@ -171,9 +176,9 @@ def _at_terminals(
 
 
 def _floating(
-    network: Network, free: Ints, at_fr: sp.csr_array, at_to: sp.csr_array, shunt: sp.csr_array, ports: Ports
+    network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, shunt: sp.csr_array, ports: Ports
 ) -> sp.csr_array:
-    """(free, parts) terminals of each part in which all voltages may move together: behind delta windings alone.
+    """(N, parts) terminals of each part in which all voltages may move together: behind delta windings alone.
 
     Raises:
         InputError: a load to neutral in one.
@@ -200,8 +205,8 @@ def _floating(
         message = f"loads to neutral at {', '.join(names[:5])}, behind delta windings alone"
         remedy = "Nothing holds the voltage to neutral there; connect them between phases, or ground a winding"
         raise InputError([Problem("loads", "", "connection", message, remedy)])
-    at, where = np.nonzero(label[free][:, None] == floats[None, :])
-    return sp.csr_array(sp.coo_array((np.ones(len(at)), (at, where)), shape=(len(free), len(floats))))
+    at, where = np.nonzero(label[:, None] == floats[None, :])
+    return sp.csr_array(sp.coo_array((np.ones(len(at)), (at, where)), shape=(n, len(floats))))
 
 
 class Solver:

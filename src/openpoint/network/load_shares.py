@@ -56,7 +56,7 @@ def power_shares(grid: Grid, table: pl.DataFrame) -> tuple[sp.csr_array, sp.csr_
     base = 1.0 / power_base_kva(grid)
     wye: list[tuple[int, int, float]] = []
     delta: list[tuple[int, int, float]] = []
-    for k, (bus, phases, connection) in enumerate(table.select("bus", "phases", "connection").iter_rows()):
+    for k, (bus, phases, connection) in enumerate(_rows(table)):
         if is_delta(connection, phases):
             found = [pair[ends] for ends in pairs_at(terminal, bus, phases)]
             delta += [(row, k, 3.0 * base / len(found)) for row in found]
@@ -78,7 +78,7 @@ def power_base_kva(grid: Grid) -> float:
 def terminals(grid: Grid) -> Terminals:
     """Number of each terminal (bus, phase), in the order of the buses."""
     number: Terminals = {}
-    for name, phases in grid.buses.select("name", "phases").iter_rows():
+    for name, phases in zip(grid.buses["name"].to_list(), grid.buses["phases"].to_list(), strict=True):
         for phase in phases:
             number[name, phase] = len(number)
     return number
@@ -86,14 +86,23 @@ def terminals(grid: Grid) -> Terminals:
 
 def delta_pairs(grid: Grid) -> Pairs:
     """Number of each pair of terminals that a load, generator or capacitor lies between."""
-    terminal = terminals(grid)
+    tables = (grid.loads, grid.generators, grid.capacitors)
+    lain = [
+        (bus, phases) for table in tables for bus, phases, connection in _rows(table) if is_delta(connection, phases)
+    ]
     number: Pairs = {}
-    for table in (grid.loads, grid.generators, grid.capacitors):
-        for bus, phases, connection in table.select("bus", "phases", "connection").iter_rows():
-            if is_delta(connection, phases):
-                for ends in pairs_at(terminal, bus, phases):
-                    number.setdefault(ends, len(number))
+    if not lain:
+        return number
+    terminal = terminals(grid)
+    for bus, phases in lain:
+        for ends in pairs_at(terminal, bus, phases):
+            number.setdefault(ends, len(number))
     return number
+
+
+def _rows(table: pl.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Bus, phases and connection of each row."""
+    return zip(*(table[name].to_list() for name in ("bus", "phases", "connection")), strict=True)
 
 
 def is_delta(connection: str, phases: str) -> bool:

@@ -20,7 +20,7 @@ import polars as pl
 from openpoint.arrays import Bools, Floats
 from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
-from openpoint.enclosure.grid import bounds_of
+from openpoint.enclosure.grid import GridBounds, bounds_of
 from openpoint.enclosure.parts import TooLarge
 from openpoint.enclosure.ports import ports_of
 from openpoint.enclosure.sets import DeviationSet
@@ -107,16 +107,28 @@ class ForEveryLoad:
         changes = float(self.switching.cost(closed)) / self.network.s_base_kva
         return (found.most + changes if self.of.greatest else at_first), at_first
 
+    def heaviest(self, closed: Bools | None) -> Network:
+        """The network at the realisation at which a state loses most; without one, loads up and generation down."""
+        if closed is None or (found := self._bounds(closed)) is None:
+            return self.extremes[0]
+        return self.ports.realised(self.network, found[1].heaviest)
+
+    def _bounds(self, closed: Bools) -> tuple[Network, GridBounds] | None:
+        """The network in a radial state and its bounds over the set; None where there are none."""
+        network = replace(self.stations.whole, closed=closed | self.stations.dropped)
+        try:
+            return network, bounds_of(self.grid, network, self.ports, self.of.budget)
+        except (NotEnclosed, NoFlow, TooLarge, InputError):
+            return None
+
     def verdict(self, closed: Bools) -> Verdict:
         """What is known of a radial state, (E)."""
         at = None if self._banded else self._broken(closed)
         if at is not None:
             return Verdict("disproved", at=at)
-        network = replace(self.stations.whole, closed=closed | self.stations.dropped)
-        try:
-            found = bounds_of(self.grid, network, self.ports, self.of.budget)
-        except (NotEnclosed, NoFlow, TooLarge, InputError):
+        if (bounds := self._bounds(closed)) is None:
             return Verdict("open")
+        network, found = bounds
         word = found.verdict(network)
         at = found.witness(network) if word == "disproved" else None
         if at is not None:
@@ -201,11 +213,11 @@ def solve_for_every(
         "deadline": deadline,
     }
     start = exchange_branches(heavy, **asked)
-    objective = heavy if judge.of.greatest else network
+    objective = judge.heaviest(start.closed) if judge.of.greatest else network
     if (alone := exchange_branches(objective, **asked)).closed is not None:
         judge(alone.closed, alone.value)  # the state that loses least as far as this demand goes
     found = search_topologies(
-        heavy if judge.of.greatest else necessary(network, heavy),
+        objective if judge.of.greatest else necessary(network, heavy),
         **asked,
         gap=search.gap,
         starts=None if start.closed is None else start.closed[None, :],
