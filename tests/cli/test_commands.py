@@ -85,26 +85,19 @@ def test_json_on_standard_output_stands_alone(command: Command, ring: Path) -> N
 
 
 def test_all_outputs_are_written_where_folders_are_missing_too(command: Command, ring: Path, tmp_path: Path) -> None:
+    """Of one study: all are run in one place, and what each result writes is tried in `tests/results`."""
     out = tmp_path / "made" / "here"
     done = command(
-        *(
-            "reconfigure",
-            ring,
-            "--quiet",
-            "--json",
-            out / "r.json",
-            "--tables",
-            out / "csv",
-            "--tables",
-            out / "p.parquet",
-        ),
-        *("--tables", out / "r.xlsx", "--report", out / "r.html", "--report", out / "r.svg"),
+        *("reconfigure", ring, "--quiet", "--json", out / "r.json", "--tables", out / "csv"),
+        *("--tables", out / "p.parquet", "--tables", out / "r.xlsx", "--report", out / "r.html"),
+        *("--report", out / "r.svg", "--report", out / "r.png"),
     )
     assert done.code == 0, done.err
     assert not done.out
     jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("reconfigure"))
     assert pl.read_csv(out / "csv" / "summary.csv")["open_branches"].item() == "B-C"
-    assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.svg"))
+    assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.svg", "r.png"))
+    assert (out / "p.parquet" / "branches.parquet").exists()
 
 
 def test_locks_and_costs_reach_the_study(command: Command, ring: Path) -> None:
@@ -483,10 +476,11 @@ def test_days_are_listed_and_written(command: Command) -> None:
         assert told in refused.err
 
 
-@pytest.mark.parametrize("shape", ["reconfigure", "powerflow", "grid"])
+@pytest.mark.parametrize("shape", ["reconfigure", "powerflow", "grid", "harden", "reconfigure-futures"])
 def test_schemas_are_printed(shape: str, command: Command) -> None:
-    done = command("schema", shape)
-    jsonschema.Draft202012Validator.check_schema(json.loads(done.out))
+    schema = json.loads(command("schema", shape).out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema == published(shape)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["reconfigure", "--help"]])

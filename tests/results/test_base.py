@@ -108,6 +108,18 @@ OUTPUTS = STUDIES | {
     "reconfigure, solved": reconfigured.result,
     "reconfigure, infeasible": lambda: reconfigured.result(solved=False),
     "reconfigure, strange names": lambda: reconfigured.result(reconfigured.NASTY),
+    "futures, infeasible": lambda: openpoint.reconfigure_futures(
+        ring(), FUTURES, limits=openpoint.Limits(v_min_pu=0.9999), method=openpoint.Enumeration()
+    ),
+    "futures, in a sample": lambda: openpoint.reconfigure_futures(
+        ring(), FUTURES, sample=FUTURES, method=openpoint.Enumeration()
+    ),
+    "futures, a loop today": lambda: openpoint.reconfigure_futures(
+        Grid.from_tables("loop", tables(lines={**tables()["lines"], "closed": [True] * 4})),
+        FUTURES.drop("probability"),
+        risk=openpoint.Regret(),
+        sample=FUTURES,
+    ),
     "partition, strange names": lambda: partitioned(STRANGE),
     "partition, stopped": lambda: partitioned(method=AT_ONCE),
     "partition, in samples": lambda: openpoint.sample_partition(partitioned(), count=20),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import polars as pl
 import pytest
 
 import openpoint
@@ -58,25 +57,6 @@ def test_the_gap_of_futures_is_the_same_however_the_method_is_asked_for(
     assert "gap=0.001" in answer(command, ring, table, "--gap", "1e-3", *options)["method"]
     one = command("reconfigure", ring, "--method", "search", "--json", "-", "--quiet")
     assert "gap=1e-06" in json.loads(one.out)["method"]
-
-
-def test_every_output_is_written(command: Command, ring: Path, table: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    done = command(
-        *("reconfigure-futures", ring, table, "--sample", table, "--quiet", "--json", out / "r.json"),
-        *("--tables", out / "csv", "--tables", out / "p.parquet", "--tables", out / "r.xlsx"),
-        *("--report", out / "r.html", "--report", out / "r.png"),
-    )
-    assert done.code == 0, done.err
-    assert not done.out
-    jsonschema.validate(json.loads((out / "r.json").read_text(encoding="utf-8")), published("reconfigure-futures"))
-    summary = pl.read_csv(out / "csv" / "summary.csv")
-    assert summary["futures_count"].item() == summary["sample_count"].item() == 2
-    for name in ("plans", "futures", "sample", "buses", "branches", "violations", "iterations"):
-        assert (out / "csv" / f"{name}.csv").exists()
-        assert (out / "p.parquet" / f"{name}.parquet").exists()
-    assert pl.read_parquet(out / "p.parquet" / "futures.parquet")["future"].to_list() == ["A busy", "C busy"]
-    assert all((out / name).stat().st_size > 0 for name in ("r.xlsx", "r.html", "r.png"))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +206,3 @@ def test_help_teaches(command: Command) -> None:
         done = command(verb, "--help")
         assert done.code == 0
         assert taught in done.out
-
-
-def test_the_schema_is_printed(command: Command) -> None:
-    assert json.loads(command("schema", "reconfigure-futures").out) == published("reconfigure-futures")

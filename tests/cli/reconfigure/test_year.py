@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import jsonschema
 import pytest
 
-from openpoint.studies.catalog import published
 from tests.cli.desk import Command
 from tests.scenarios import test_profiles
 
@@ -31,22 +28,6 @@ def test_the_year_today_and_in_the_answer_is_shown(command: Command, ring: Path,
     assert any(line.startswith("Energy lost, today → answer:") for line in lines)
     assert any(line.startswith("Steps with broken limits:") for line in lines)
     assert any("all 3 steps by power flow" in line for line in lines)
-
-
-def test_every_output_is_written_in_the_published_shape(
-    command: Command, ring: Path, table: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    done = command(
-        *("reconfigure-year", ring, table, "--quiet", "--json", out / "r.json", "--tables", out / "csv"),
-        *("--report", out / "r.html", "--report", out / "r.svg", "--tables", out / "r.xlsx"),
-    )
-    assert done.code == 0, done.err
-    document = json.loads((out / "r.json").read_text(encoding="utf-8"))
-    jsonschema.validate(document, published("reconfigure-year"))
-    assert document["open_branches"] == ["B-C"]
-    assert len(document["steps"]) == 3
-    assert all((out / name).stat().st_size for name in ("r.html", "r.svg", "r.xlsx", "csv/steps.csv"))
 
 
 @pytest.mark.parametrize("options", [(), ("--certificate", "proof.gz")])
