@@ -52,7 +52,7 @@ class Problem:
     def told(self, where: str, message: str) -> str:
         """The sentence of the problem with other rows and another message."""
         place = ", ".join(part for part in (self.table, where, self.column) if part)
-        return f"{place}: {message}. {self.remedy}"
+        return f"{place and f'{place}: '}{message}. {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,9 @@ def test_answers_are_compared(opens: Windows, locked: str) -> None:
     run = opens.served.ask("/api/runs", {"study": "reconfigure", "grid": first["grid"], "locked_open": ["3"]})["run"]
     opens.served.follow(run)
     page = opens()
-    for box in page.get_by_label(f"compare reconfigure of {first['name']}").all():
+    boxes = page.get_by_label(f"compare reconfigure of {first['name']}")
+    boxes.nth(1).wait_for()
+    for box in boxes.all():
         box.click()
     page.get_by_role("button", name="Compare what is ticked").click()
     rows = page.get_by_role("row")

@@ -304,3 +304,7 @@ def test_a_grid_of_faults_is_told_in_one_line(column: str) -> None:
         grid(tables() | {"lines": [row | {column: -1.0} for row in tables()["lines"]]}).check()
     assert len(caught.value.problems) == 3
     assert str(caught.value).startswith(f"lines, 3 rows (ab, bc, ad), {column}: ")
+
+
+def test_a_problem_without_a_place_is_told_without_one() -> None:
+    assert str(Problem("", "", "", "reading stopped here", "Correct it")) == "reading stopped here. Correct it"
