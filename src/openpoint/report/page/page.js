@@ -223,9 +223,13 @@
     });
     tell({ ready: true });
   }
+  // Paper is light, and has all states of a grid below each other.
   const paper = (on) => {
     document.documentElement.classList.toggle("light", on);
-    charts.forEach((chart) => chart.paint());
+    for (const chart of charts) {
+      chart.size();
+      if (chart.width) chart.paint();
+    }
   };
   window.addEventListener("beforeprint", () => paper(true));
   window.addEventListener("afterprint", () => paper(false));
