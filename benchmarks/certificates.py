@@ -4,9 +4,8 @@
     python -m benchmarks.certificates --from docs/certificates.json --many --json docs/certificates.json
     python -m benchmarks.certificates --from docs/certificates.json --markdown docs/certificates.md
 
-Each grid is searched without and with a certificate, which is then checked twice: as `openpoint verify` does, and with
-every bound in whole numbers of any length, where there are not too many. Processor time of one core; kernels are
-compiled before.
+Each grid is searched without and with a certificate, which is then checked as `openpoint verify` does. Processor time
+of one core; kernels are compiled before.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest import mock
 
 import openpoint
 from openpoint import verify
 from openpoint.twostage.risk import read_risk
-from openpoint.verify import fixed_point
-from openpoint.verify import year as futures
 
 from . import tables, timing
 
@@ -36,8 +32,6 @@ FUTURES = (("baran33", 100, "expected"), ("baran33", 100, "cvar:0.9"), ("das70",
 """Grids with futures grown from today within wide limits, their number, and the risk."""
 YEARS = (("baran33", "synthetic-hours"), ("mantovani136", "synthetic-quarters"))
 """Grids with a year."""
-MOST_EXACT = 10_000
-"""Bounds that are worked out in whole numbers of any length."""
 Result = TypeVar("Result")
 
 
@@ -48,8 +42,7 @@ class Row:
     Attributes:
         grid: name, and its futures or its year. buses: of it. termination, gap: of the search. plain_s: it took without
             a certificate. search_s: and with it.
-        megabytes: of the file. nodes, bounds: in it. check_s: as `openpoint verify`. exact_s: with every bound in whole
-            numbers of any length, None where these are too many.
+        megabytes: of the file. nodes, bounds: in it. check_s: as `openpoint verify`.
     """
 
     grid: str
@@ -62,7 +55,6 @@ class Row:
     nodes: int | None
     bounds: int | None
     check_s: float | None
-    exact_s: float | None
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:
@@ -98,31 +90,24 @@ def measured(
     result, search_s = timed(lambda: openpoint.reconfigure(grid, method=method, **asked))
     of_search = name, grid.buses.height, str(result.termination), result.gap, plain_s, search_s
     if not file.exists():
-        return Row(*of_search, None, None, None, None, None)
+        return Row(*of_search, None, None, None, None)
     found, check_s = timed(lambda: verify.verify(grid, file, futures=table, year=steps))
-    exact_s = None
-    if found.bounds <= MOST_EXACT:
-        with (
-            mock.patch.object(fixed_point, "fixed_point", return_value=None),
-            mock.patch.object(futures, "fixed_point", return_value=None),
-        ):
-            exact_s = timed(lambda: verify.verify(grid, file, futures=table, year=steps))[1]
-    return Row(*of_search, file.stat().st_size / 1e6, found.nodes, found.bounds, check_s, exact_s)
+    return Row(*of_search, file.stat().st_size / 1e6, found.nodes, found.bounds, check_s)
 
 
 def table(rows: list[Row]) -> list[list[str]]:
     """A line a grid."""
-    lines = [["grid", "gap", "search, s", "with file, s", "nodes", "bounds", "MB", "check, s", "any length, s"]]
+    lines = [["grid", "gap", "search, s", "with file, s", "nodes", "bounds", "MB", "check, s"]]
     for row in rows:
         if row.nodes is None or row.bounds is None:
             stopped = f"{row.search_s:.1f} ({row.termination})"
-            lines.append([row.grid, tables.percent(row.gap), f"{row.plain_s:.1f}", stopped, *[""] * 5])
+            lines.append([row.grid, tables.percent(row.gap), f"{row.plain_s:.1f}", stopped, *[""] * 4])
             continue
         lines.append(
             [
                 *(row.grid, tables.percent(row.gap), f"{row.plain_s:.1f}", f"{row.search_s:.1f}"),
                 *(f"{row.nodes:,}", f"{row.bounds:,}"),
-                *(f"{row.megabytes:.2f}", f"{row.check_s:.2f}", "" if row.exact_s is None else f"{row.exact_s:.1f}"),
+                *(f"{row.megabytes:.2f}", f"{row.check_s:.2f}"),
             ]
         )
     return lines

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from openpoint.verify import reference
-from openpoint.verify.ask import problem_text
+from openpoint.verify.question import problem_text
 from tests.builders.agreement import both, by_rounding
 from tests.builders.certified import KINDS, certified
 from tests.builders.mutations import mutated, pieces_of, text_of

@@ -20,11 +20,11 @@ from openpoint.network.devices import DeviceKind, Devices
 from openpoint.search.futures.model import FuturesTask
 from openpoint.twostage.ambiguity import Between as BetweenBounds
 from openpoint.verify import CertificateError, Question, Verified, check, reference
-from openpoint.verify.ask import problem_text
 from openpoint.verify.asked import Between, Measure, Near
 from openpoint.verify.data import Objective
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 from openpoint.verify.lines import FORMAT
+from openpoint.verify.question import problem_text
 from openpoint.verify.year import Futures, Steps
 
 Line = list[Any]

@@ -121,7 +121,7 @@ def test_a_refusal_can_be_printed_whatever_the_value_is() -> None:
         assert len(str(error.value).encode("ascii")) < 150
 
 
-SIZES = Sizes(buses=3, branches=4, devices=2, futures=0)
+SIZES = Sizes(buses=3, branches=4, futures=0)
 RIGHT: dict[str, list[Any]] = {
     "probe": [1, 20, [0], [[0, 5]], [[2, 1 << 16]], [1, 2, 3], [0, 0, -1]],
     "bound": [20, [], [], [], [0, 0, 0], [7, 8, 9]],
@@ -129,7 +129,6 @@ RIGHT: dict[str, list[Any]] = {
     "none": [],
     "judged": [],
     "split": [0],
-    "step": [1, 0, 1],
     "from": [1],
     "regions": [[1], 20, [], [], [], [1, 2, 3], [0, 0, 0]],
     "region": [0.5, [3]],
@@ -166,7 +165,7 @@ def test_a_line_with_a_value_of_another_type_is_refused(word: str, tmp_path: Pat
 
 
 def test_words_of_futures_have_their_own_form(tmp_path: Path) -> None:
-    many = Sizes(3, 4, 0, 2)
+    many = Sizes(3, 4, 2)
     future = ["future", 1, -1, 20, [], [], [], [1, 2, 3], [0, 0, 0]]
     assert read(future, tmp_path / "file", many).branch is None
     assert read(["probe", 1], tmp_path / "file", many) == Probe(1, None)

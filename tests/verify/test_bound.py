@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -17,22 +18,27 @@ from scipy.optimize import minimize
 
 from openpoint.arrays import States
 from openpoint.network import Network
-from openpoint.network.devices import DeviceKind, no_devices
+from openpoint.network.devices import DeviceKind
 from openpoint.search.enumeration import combination, count_positions, topologies
-from openpoint.verify.bound import COARSE, FINE, NEAR, PHI, Exact
+from openpoint.verify import reference
 from openpoint.verify.caps import caps
 from openpoint.verify.data import read
-from openpoint.verify.devices import Output, Places, Span
-from openpoint.verify.fixed_point import FixedPoint, Given, Multipliers, fixed_point
+from openpoint.verify.fixed_point import COARSE, NEAR, PHI, FixedPoint, fixed_point
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
+from openpoint.verify.lines import Given, Multipliers
+from openpoint.verify.question import Question, problem_text
 from tests.builders.device_grids import DeviceGrid, random_device_grid
 from tests.search.random_grids import KINDS, judged, random_grid
 
+Span = tuple[int, int]
+"""First and last position of a device."""
+ONE: int = reference.ONE
+REFERENCE: Any = reference
 
-def bounds_of(
-    network: Network, graph: Graph, price: float, value: float, goal: float
-) -> tuple[Exact, FixedPoint] | None:
-    """The bounds for states worth at most `value`; None where nothing bounds the voltage."""
+
+def bounds_of(network: Network, graph: Graph, price: float, value: float, goal: float) -> tuple[Any, FixedPoint] | None:
+    """The bounds for states worth at most `value`, of the reference checker and of the fast one; None where nothing
+    bounds the voltage."""
     data = read(network, network.l_max.tolist(), Fraction(price))
     held = {
         int(t): Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for t, v in zip(network.source_terminal, network.source_v)
@@ -43,10 +49,11 @@ def bounds_of(
         return None
     w_max = [held.get(bus, Fraction(w)) for bus, w in enumerate(high)]
     w_min = [held.get(bus, Fraction(w)) for bus, w in enumerate(network.w_min.tolist())]
-    data, places = replace(data, w_min=w_min, w_max=w_max), Places(network, no_devices())
-    quick = fixed_point(data, graph, Fraction(goal), places)
-    assert quick is not None
-    return Exact(data, graph, Fraction(goal), places), quick
+    quick = fixed_point(replace(data, w_min=w_min, w_max=w_max), graph, Fraction(goal))
+    problem = REFERENCE.Problem(problem_text(Question.of(network, change_cost=price)))
+    problem.grid.w_min, problem.grid.w_max = ([math.floor(w * ONE) for w in some] for some in (w_min, w_max))
+    problem.grid.l_max = [0 if math.isinf(l) else math.ceil(Fraction(l) * ONE) for l in network.l_max.tolist()]
+    return REFERENCE.Bound(problem, problem.grid, ([0] * graph.n,) * 2, graph.sources), quick
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "+".join(kind) or "plain")
@@ -62,7 +69,7 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
         n, fr, to = network.n_terminals, network.terminal_fr.tolist(), network.terminal_to.tolist()
         graph = Graph(n, fr, to, set(network.source_terminal.tolist()), set(), math.inf)
         unavoidable = int(network.closed.sum()) - (n - len(graph.sources))
-        built: dict[float, tuple[Exact, FixedPoint] | None] = {}
+        built: dict[float, tuple[Any, FixedPoint] | None] = {}
         for _ in range(5):
             tree = states[rng.choice(np.flatnonzero(np.isfinite(value)))]
             known = rng.random(len(tree)) < rng.choice([0.0, 0.4, 0.8, 1.0])
@@ -78,10 +85,8 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
                 built[best] = bounds_of(network, graph, price, best, goal + 1e-9 * abs(best) + 1e-12)
             if (found := built[best]) is None:
                 continue
-            exact, quick = found
-            plain_goal = exact.goal
+            slow, quick = found
             for _ in range(2):
-                exact.goal = plain_goal
                 size = rng.choice([1e-4, 1e-2, 0.1])
                 y, mu = ([int(k) for k in np.rint(rng.normal(0.5 * size, size, n) * 2**COARSE)] for _ in range(2))
                 for bus in graph.sources:
@@ -89,20 +94,18 @@ def test_random_multipliers_never_reach_more_than_the_best_completion(kind: tupl
                 phi = {int(bus): int(rng.normal(0, size) * 2**PHI) for bus in rng.integers(0, n, 2)}
                 near = {bus: int(rng.uniform(0.7, 1.2) * 2**NEAR) for bus in range(n) if rng.random() < 0.7}
                 tops = rng.integers(0, n, 2).tolist()
-                order = graph.directed(status, set(tops), y)
-                assert not exact.reached(status, order, y, mu, phi, near, []), seed
                 given = Multipliers(n)
                 given.take(Given(COARSE, np.array(y), np.array(mu), tops, phi, near))
                 assert not quick.reached(status, given), seed
-                whole, below = exact.bound(status, order, y, mu, phi, near, []), quick.bound(status, given)
+                line = [[v << reference.BITS - COARSE for v in part] for part in (y, mu)], (tops, phi, near)
+                whole, below = slow.value(status.tolist(), line), quick.bound(status, given)
+                assert whole is None or Fraction(whole, ONE) < goal + 1e-9 * abs(best) + 1e-12, seed
                 if below is not None and whole is not None:
-                    rest = Fraction(whole, 1 << exact.k + exact.fine) - below
+                    rest = Fraction(whole, ONE) - below
                     assert rest > -1e-15, seed  # σ and tangents, which may be anything, may be a little better
                     seen["equal"] += rest < 1e-11
                 seen["above"] += 1
-                exact.goal -= int(10 * size * 2 ** (exact.k + 96))
-                seen["far below"] += exact.reached(status, order, y, mu, phi, near, [])
-            exact.goal = plain_goal
+                seen["far below"] += whole is not None and whole / ONE >= goal - 10 * size
     assert seen["above"] >= 16
     assert seen["equal"] >= 16
     assert seen["far below"] >= 2  # these are bounds, though weak ones
@@ -134,46 +137,37 @@ class Valued:
         return float(self.value[fits].min(initial=np.inf))
 
 
-def exact_of(grid: DeviceGrid, graph: Graph, value: float) -> Exact | None:
-    """The bound for states worth at most `value`; None where nothing bounds the voltage."""
-    net = grid.network
-    places = Places(net, grid.devices)
-    l_max = (net.l_max * (1.0 + 1e-6) ** 2).tolist()
-    data = read(net, l_max, Fraction(0), grid.devices)
-    held = places.squares_of(data)
-    usable = list(range(net.n_conductors))
-    tops = caps(places.highest(data), graph, usable, Fraction(value), max(high for _, high in held.values()))
-    high = [min(cap, limit) for cap, limit in zip(tops, (net.w_max * (1.0 + 1e-6) ** 2).tolist())]
-    if math.inf in high:
+def bound_of(grid: DeviceGrid, value: float) -> Any | None:
+    """The bound of the reference checker for states worth at most `value`; None where nothing bounds the voltage."""
+    parts: dict[str, Any] = {"devices": grid.devices, "cost": grid.cost, "supply": grid.supply}
+    question = replace(Question.of(grid.network, **parts), devices=grid.devices)
+    problem = REFERENCE.Problem(problem_text(question))
+    problem.limited_states, g = True, problem.grid
+    g.l_max = problem.series_limits()
+    try:
+        g.w_min, g.w_max = REFERENCE.ranges(problem, math.ceil(Fraction(value) * ONE), None, None)
+    except reference.Refused:
         return None
-    low = (net.w_min * (1.0 - 1e-6) ** 2).tolist()
-    ranges = [held.get(bus, (Fraction(a), Fraction(b))) for bus, (a, b) in enumerate(zip(low, high))]
-    data = replace(data, w_min=[a for a, _ in ranges], w_max=[b for _, b in ranges])
-    return Exact(data, graph, Fraction(0), places)
+    prices = dict(zip(problem.at, problem.price, strict=True))
+    base = [prices.get(bus, 0) for bus in range(g.n)], [0] * g.n
+    return REFERENCE.Bound(problem, g, base, set(problem.at) - problem.limited)
 
 
 class Node:
     """A node, whose bound is found by raising the goal."""
 
-    def __init__(self, exact: Exact, status: States, spans: list[Span], tops: set[int]) -> None:
-        self.exact, self.status, self.spans, self.tops = exact, status, spans, tops
-        self.inner = [bus for bus in range(exact.graph.n) if bus not in exact.graph.sources]
-
-    def multipliers(self, free: np.ndarray) -> tuple[list[int], list[int], dict[int, int]]:
-        """y, mu and phi from floats at the buses without source."""
-        y, mu = [0] * self.exact.graph.n, [0] * self.exact.graph.n
-        phi = {}
-        for k, bus in enumerate(self.inner):
-            y[bus], mu[bus] = (int(free[3 * k + c] * 2**COARSE) for c in (0, 1))
-            phi[bus] = int(free[3 * k + 2] * 2**PHI)
-        return y, mu, phi
+    def __init__(self, of: Any, status: States, spans: list[Span]) -> None:
+        self.of, self.status, self.spans = of, status.tolist(), spans
+        self.inner = [bus for bus in range(of.g.n) if bus not in of.g.sources]
 
     def bound(self, free: np.ndarray) -> float:
-        """The bound at these multipliers, rounded to a float; -1e3 where there is none."""
-        y, mu, phi = self.multipliers(free)
-        order = self.exact.graph.directed(self.status, self.tops, y)
-        found = self.exact.bound(self.status, order, y, mu, phi, {}, self.spans)
-        return -1e3 if found is None else found / 2.0 ** (self.exact.k + FINE)
+        """The bound at these multipliers, of y, mu and phi at the buses without source; -1e3 where there is none."""
+        y, mu, phi = [0] * self.of.g.n, [0] * self.of.g.n, {}
+        for k, bus in enumerate(self.inner):
+            y[bus], mu[bus] = (int(free[3 * k + c] * 2**COARSE) << reference.BITS - COARSE for c in (0, 1))
+            phi[bus] = int(free[3 * k + 2] * 2**PHI)
+        found = self.of.value(self.status, ((y, mu), ((), phi, {})), self.spans)
+        return -1e3 if found is None else found / ONE
 
     def ascended(self, rng: np.random.Generator) -> float:
         """The best bound found by a search over the multipliers."""
@@ -203,10 +197,10 @@ def test_bounds_come_close_to_the_best_state_of_a_node_and_never_exceed_it() -> 
                 for p, size in zip(valued.positions[k].tolist(), grid.devices.sizes.tolist())
             ]
             best = valued.best(status, spans)
-            exact = exact_of(grid, graph, best)
-            if exact is None:
+            of = bound_of(grid, best)
+            if of is None:
                 continue
-            found = Node(exact, status, spans, set()).ascended(rng)
+            found = Node(of, status, spans).ascended(rng)
             assert found <= best + 1e-9 * abs(best) + 1e-12, (seed, decided)
             seen["nodes"] += 1
             seen["near"] += found >= 0.9 * best - 1e-6
@@ -218,16 +212,19 @@ def test_bounds_come_close_to_the_best_state_of_a_node_and_never_exceed_it() -> 
     assert min(seen[kind.name] for kind in DeviceKind) >= 5
 
 
-DIGITS, K = 45, 60
+def whole(value: float) -> int:
+    return math.floor(Fraction(value) * ONE)
 
 
-def whole(value: float, digits: int = K) -> int:
-    return int(Fraction(value) * 2**digits)
+Ends = tuple[float | None, float | None]
 
 
-def least(output: Output, y: float, mu: float) -> float | None:
-    found = output.least(whole(y, DIGITS), whole(mu, DIGITS), DIGITS, K)
-    return None if found is None else found / 2.0 ** (3 * K + DIGITS)
+def least(price: float, square: float, ends: tuple[Ends, Ends], most: float, y: float, mu: float) -> float | None:
+    """The least that an output adds."""
+    box = [[None if end is None else whole(end) for end in pair] for pair in ends]
+    circle = None if math.isinf(most) else whole(most)
+    found = REFERENCE.box_least(whole(price) - whole(y), whole(square), -whole(mu), *box, circle)
+    return None if found is None else found / ONE
 
 
 def test_no_output_adds_less_and_some_adds_hardly_more() -> None:
@@ -242,11 +239,10 @@ def test_no_output_adds_less_and_some_adds_hardly_more() -> None:
         inside = np.hypot(p, q) <= s
         if not inside.any():
             continue
-        added = price * p + square * p**2 - y * p - mu * q + 0.1
+        added = price * p + square * p**2 - y * p - mu * q
         best = float(added[inside].min())
-        most = whole(s) if np.isfinite(s) else None
-        ranges = [(whole(low), whole(high)) for low, high in (p_ends.tolist(), q_ends.tolist())]
-        found = least(Output(0, *ranges, most, whole(price), whole(square), whole(0.1)), y, mu)
+        ends = (float(p_ends[0]), float(p_ends[1])), (float(q_ends[0]), float(q_ends[1]))
+        found = least(price, square, ends, s, y, mu)
         assert found is not None
         # A grid of points: the best output may lie between them, near an edge of the circle.
         steps = np.hypot(np.ptp(p_ends), np.ptp(q_ends)) / 200.0
@@ -259,19 +255,18 @@ def test_no_output_adds_less_and_some_adds_hardly_more() -> None:
     ("y", "mu", "bounded"), [(1.0, 0.0, True), (1.2, 0.0, True), (0.8, 0.0, False), (1.2, 0.1, False)]
 )
 def test_a_side_without_limit_allows_only_one_sign_of_its_multiplier(y: float, mu: float, bounded: bool) -> None:
-    source = Output(0, (None, whole(2.0)), (None, None), None, whole(1.0), 0, 0)
-    assert (least(source, y, mu) is not None) == bounded
+    found = least(1.0, 0.0, ((None, 2.0), (None, None)), np.inf, y, mu)
+    assert (found is not None) == bounded
     if bounded:
-        assert least(source, y, mu) == pytest.approx((1.0 - y) * 2.0)
+        assert found == pytest.approx((1.0 - y) * 2.0)
 
 
 def test_a_circle_bounds_sides_without_limit() -> None:
-    source = Output(0, (None, None), (None, None), whole(2.0), whole(1.0), 0, 0)
-    assert least(source, 1.3, -0.4) == pytest.approx(-2.0 * 0.5, rel=1e-12)
+    assert least(1.0, 0.0, ((None, None), (None, None)), 2.0, 1.3, -0.4) == pytest.approx(-2.0 * 0.5, rel=1e-12)
 
 
-def test_a_generator_of_no_power_adds_what_it_costs_to_be_on() -> None:
-    assert least(Output(0, (0, whole(1.0)), (0, 0), 0, 0, 0, whole(0.25)), 5.0, 5.0) == 0.25
+def test_a_generator_of_no_power_adds_nothing() -> None:
+    assert least(0.0, 0.0, ((0.0, 1.0), (0.0, 0.0)), 0.0, 5.0, 5.0) == 0.0
 
 
 def test_branches_are_decided_as_all_spanning_trees_have_them() -> None:

@@ -292,10 +292,7 @@ def test_what_the_bound_does_not_hold_for_is_named() -> None:
     assert obstacles(replace(data, b=[*data.b[:-1], Fraction(1)])) == ["shunts"]
     assert obstacles(replace(data, tap=[*data.tap[:-1], Fraction(2)])) == ["ratios"]
     assert obstacles(replace(data, x=[*data.x[:-1], Fraction(-1)])) == ["negative impedances"]
-    assert obstacles(replace(data, loss=[Fraction(2)])) == ["devices, prices or limits of supply"]
-    assert obstacles(replace(data, price=[*data.price[:-1], Fraction(1)])) == [
-        "prices of closings, currents or sources"
-    ]
+    assert obstacles(replace(data, price=[*data.price[:-1], Fraction(1)])) == ["prices of closings"]
 
 
 def test_parts_of_a_grid_with_generation_are_refused_by_name(tmp_path: Path) -> None:

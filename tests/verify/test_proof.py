@@ -113,7 +113,7 @@ def drop_an_output(head: dict[str, Any], lines: list[Line]) -> None:
 TAMPERINGS: list[tuple[Callable[[dict[str, Any], list[Line]], None], str]] = [
     (forget_the_voltages_of_ratings, "does not reach"),
     (rate_at_a_strange_voltage, "does not reach"),
-    (rate_at_no_voltage, "near is 0"),
+    (rate_at_no_voltage, "near is 0|does not reach"),
     (drop_an_output, "has no 'generation'"),
 ]
 

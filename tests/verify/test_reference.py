@@ -21,7 +21,7 @@ from openpoint.powerflow.balanced import solve
 from openpoint.search.enumeration import topologies
 from openpoint.search.topology import search_topologies
 from openpoint.verify import Question, reference
-from openpoint.verify.ask import problem_text
+from openpoint.verify.question import problem_text
 from openpoint.verify.reference import ONE
 from tests.builders.agreement import both, by_rounding
 from tests.builders.certificates import by_reference

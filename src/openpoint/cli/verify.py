@@ -26,7 +26,7 @@ from openpoint.scenarios.year.read import Year, read_year
 from openpoint.verify import Asked as Question
 from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked
-from openpoint.verify.ask import problem_text
+from openpoint.verify.question import problem_text
 
 REFUSED = 5
 ANOTHER = 6

@@ -38,7 +38,7 @@ from openpoint.search.model.objective import Objective
 from openpoint.search.no_flow import is_swept
 from openpoint.search.tree import CompiledTree
 from openpoint.verify.asked import Asked
-from openpoint.verify.fixed_point import shifted
+from openpoint.verify.lines import shifted
 
 Line = list[Any]
 WORDS = {

@@ -46,7 +46,7 @@ LOWER = Fraction(1, 2000)
 
 
 def caps(
-    data: Data[Fraction],
+    data: Data,
     graph: Graph,
     usable: list[int],
     value: Fraction | None,
@@ -112,7 +112,7 @@ def caps(
     return list(found)
 
 
-def _first(data: Data[Fraction], graph: Graph, e: int, ratio: list[Fraction], moving: bool) -> Fraction:
+def _first(data: Data, graph: Graph, e: int, ratio: list[Fraction], moving: bool) -> Fraction:
     """By how much a branch at a source multiplies w at most, which is passed away from the source."""
     at_fr, at_to = graph.fr[e] in graph.sources, graph.to[e] in graph.sources
     if moving or at_fr == at_to:
@@ -120,7 +120,7 @@ def _first(data: Data[Fraction], graph: Graph, e: int, ratio: list[Fraction], mo
     return 1 / data.tap[e] ** 2 if at_fr else data.tap[e] ** 2
 
 
-def _fed(data: Data[Fraction], paths: _Paths, closed: dict[int, Fraction], greatest: Fraction) -> list[Fraction]:
+def _fed(data: Data, paths: _Paths, closed: dict[int, Fraction], greatest: Fraction) -> list[Fraction]:
     """By branch an upper bound of −(r p + x q), where no squared voltage is above `greatest`.
 
     `closed`: charging of branches that may be closed, per squared voltage.
@@ -154,7 +154,7 @@ def _fed(data: Data[Fraction], paths: _Paths, closed: dict[int, Fraction], great
     return found
 
 
-def floors(data: Data[Fraction], graph: Graph, usable: list[int], value: Fraction, held: Fraction) -> list[Fraction]:
+def floors(data: Data, graph: Graph, usable: list[int], value: Fraction, held: Fraction) -> list[Fraction]:
     """Lower bounds of the squared voltages of states with a loss of at most `value`; 0: unknown.
 
     Args:

@@ -1,20 +1,4 @@
-"""Ranges of the squared voltages of the states that cost at most as much as a known one, in fractions.
-
-`openpoint.verify.caps` bounds voltages by the loss. Where something else is minimised, the cost bounds the loss first.
-With s(j) the source whose tree bus j is in, and D_j the active power that it draws less what it feeds in,
-
-    Σ_s c_s P_s = Σ_s c_s (loss in its tree) + Σ_j c_s(j) D_j,
-
-so with λ the price of losses, λ + c_s >= 0, c_e >= 0 that of squared currents l and branches that only lose, the cost
-is at least
-
-    κ Σ r l + base        κ = min over branches of λ + min c_s + c_e / r
-    base = Σ_j min c D_j + Σ_g min [(c_g − c) p + a p² + c°_g]
-
-each minimum taken over the prices of all sources, or of the one at the bus itself, and over the ranges of demand and
-output. A generator that may stop adds 0 where it is off. A state of cost V has Σ r l <= (V − base) / κ.
-
-The claim of a certificate about a question: the best state, which is checked, and a bound.
+"""The claim of a certificate about a question: the best state, which is checked, and a bound.
 
 A radial state is evaluated by its power flow, a sweep in floating point; under many futures in each of them.
 """
@@ -22,131 +6,27 @@ A radial state is evaluated by its power flow, a sweep in floating point; under 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
 from dataclasses import replace
 from fractions import Fraction
-from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Complexes
+from openpoint.arrays import Bools, Complexes
 from openpoint.network import Network
-from openpoint.network.devices import with_positions
+from openpoint.network.devices import DeviceKind, Devices, with_positions
 from openpoint.network.limits import greatest_series_currents
 from openpoint.verify.asked import Asked
 from openpoint.verify.caps import caps, floors, flow
 from openpoint.verify.data import NOTHING as NO_DEVICES
 from openpoint.verify.data import Data, digest, read
-from openpoint.verify.devices import Places, running, within
 from openpoint.verify.graph import CLOSED, OPEN, Graph
 from openpoint.verify.lines import Head
 from openpoint.verify.question import Question
 from openpoint.verify.schema import CertificateError
 from openpoint.verify.verified import Verified, futures_in_words, limits_in_words, prices_in_words
 from openpoint.verify.year import Bounded, Ranges, of_least_demands, voltages_in_all, year_of
-
-DIGITS = 64
-"""Binary digits of rounded roots."""
-ROUNDS = 3
-"""How often voltages and losses bound each other."""
-Ends = tuple[Fraction, Fraction]
-
-
-def greatest_voltages(
-    data: Data[Fraction],
-    places: Places,
-    graph: Graph,
-    usable: list[int],
-    limits: tuple[list[float], list[float]],
-    value: Fraction,
-) -> list[Fraction | float]:
-    """By bus the limit, or an upper bound of its squared voltage in states of at most this cost; inf: unknown.
-
-    Args:
-        usable: branches that may be closed. limits: least and greatest squared voltages.
-    """
-    held = places.squares_of(data)
-    most, top = places.highest(data), max(square for _, square in held.values())
-    w_min = [held[bus][0] if bus in held else Fraction(low) for bus, low in enumerate(limits[0])]
-    others = (*data.source, *data.output, *data.move, *data.current)
-    lost = value if data.loss[0] == 1 and not any(others) else None
-    found: list[Fraction | float] = []
-    for _ in range(1 if lost is not None else ROUNDS):
-        found = [
-            min(cap, limit)
-            for cap, limit in zip(
-                caps(most, graph, usable, lost, top, moving=bool(places.tapped)), limits[1], strict=True
-            )
-        ]
-        w_max = [held[bus][1] if bus in held else high for bus, high in enumerate(found)]
-        lost = greatest_loss(data, places, usable, value, (w_min, w_max))
-    return found
-
-
-def greatest_loss(
-    data: Data[Fraction],
-    places: Places,
-    usable: list[int],
-    value: Fraction,
-    squares: tuple[Sequence[Fraction], Sequence[Fraction | float]],
-) -> Fraction | None:
-    """Greatest Σ r l of the states of at most this cost; None where nothing is known.
-
-    Args:
-        usable: branches that may be closed. squares: least and greatest squared voltages, inf = unknown.
-    """
-    loss, prices = data.loss[0], data.source
-    lossy = [loss + min(prices) + data.current[e] / data.r[e] for e in usable if data.r[e] > 0]
-    if not lossy or min(lossy) <= 0 or loss + min(prices) < 0 or min(data.current) < 0:
-        return None
-    base = Fraction(0)
-    own = dict(zip(places.sources, prices, strict=True))
-    for bus, (low, high) in enumerate(zip(*squares, strict=True)):
-        among = {own[bus]} if bus in own else {min(prices), max(prices)}
-        if among == {0}:
-            continue
-        ends = _drawn(data, bus, low, high)
-        if ends is None:
-            return None
-        base += min(price * end for price in among for end in ends)
-    units = set(places.number.values())
-    for n, bus in enumerate(places.fed[: places.generators]):
-        among = {own[bus]} if bus in own else {min(prices), max(prices)}
-        rate, square, idle = data.output[3 * n : 3 * n + 3]
-        box = data.box[4 * n], data.box[4 * n + 1]
-        least = idle + min(_parabola(rate - price, square, box) for price in among)
-        base += min(least, Fraction(0)) if n in units else least
-    return max(Fraction(0), (value - base) / min(lossy))
-
-
-def _drawn(data: Data[Fraction], bus: int, w_min: Fraction, w_max: Fraction | float) -> Ends | None:
-    """Least and greatest active power that a bus draws, less ordinary generation; None: without bound."""
-    low, high = data.p[bus], data.p[bus] + data.p_span[bus]
-    if (data.p_v[bus] or data.p_w[bus]) and math.isinf(w_max):
-        return None
-    if part := data.p_v[bus]:
-        ends = part * _root(w_min, 0), part * _root(Fraction(w_max), 1)
-        low, high = low + min(ends), high + max(ends)
-    if part := data.p_w[bus]:
-        ends = part * w_min, part * Fraction(w_max)
-        low, high = low + min(ends), high + max(ends)
-    return low, high
-
-
-def _root(square: Fraction, above: int) -> Fraction:
-    """The square root, rounded down (`above` 0) or up (1)."""
-    return Fraction(isqrt((square.numerator << 2 * DIGITS) // square.denominator) + above, 1 << DIGITS)
-
-
-def _parabola(slope: Fraction, square: Fraction, ends: Ends) -> Fraction:
-    """The least of slope x + square x² in a range."""
-    low, high = ends
-    x = high if slope < 0 else low
-    if square > 0:
-        x = min(max(-slope / (2 * square), low), high)
-    return slope * x + square * x * x
-
 
 EXACT = 1e-8
 """Relative tolerance of the loss and limits of a radial state by a power flow in floating point."""
@@ -192,7 +72,7 @@ class Claim:
             raise CertificateError("many futures are for losses, without devices or generators to choose")
         if self.year is not None and (self.futures is not None or self.objective.supply_given):
             raise CertificateError("a year is for losses, without other futures, and without limits of supply")
-        self.devices, self.places = devices, Places(net, devices, self.objective)
+        self.devices = devices
         self.source = {int(t): complex(v) for t, v in zip(net.source_terminal, net.source_v, strict=True)}
         self.w_min, self.w_max, self.l_max = question.w_min, question.w_max, question.l_max
         self.price, self.most = question.change_cost, question.max_changes
@@ -208,7 +88,6 @@ class Claim:
             math.inf if self.most is None else (self.most - self.unavoidable) / 2,
         )
         self.locked = [np.flatnonzero(locked).tolist() for locked in (question.must_open, question.must_close)]
-        self.base = head.base
         self._read_best(head)
         self.lost = self._known_loss(head.voltage_loss)
 
@@ -261,33 +140,39 @@ class Claim:
         """The value that every bound must reach, without the cost of changes that every state has."""
         return Fraction(self.bound) - Fraction(self.price) * self.unavoidable
 
-    def data(self) -> Data[Fraction]:
+    def data(self) -> Data:
         """The data of the grid, with the ranges of the voltages of states better than the best one."""
-        places, futures = self.places, self.every
-        limited = self.futures is None or self.futures.limited
+        futures, limited = self.every, self.futures is None or self.futures.limited
         n, m = self.net.n_terminals, len(self.graph.fr)
         w_min, w_max, l_max = (
             (self.w_min, self.w_max, self.l_max) if limited else ([0.0] * n, [math.inf] * n, [math.inf] * m)
         )
         at = replace(self.net, l_max=np.array(l_max), w_max=np.array(w_max))
-        series = greatest_series_currents(at, self.devices).tolist()
-        data = read(self.net, series, Fraction(self.price), self.devices, self.objective)
-        usable = [e for e in range(m) if e not in self.locked[OPEN]]
+        data = read(self.net, greatest_series_currents(at, NO_DEVICES).tolist(), Fraction(self.price))
+        usable, squares = [e for e in range(m) if e not in self.locked[OPEN]], self.squares
+        most = max(squares.values())
         if futures is None:
-            highest = greatest_voltages(data, places, self.graph, usable, (w_min, w_max), Fraction(self.value))
+            caps_of_value = caps(data, self.graph, usable, Fraction(self.value), most)
+            highest = [min(pair) for pair in zip(caps_of_value, w_max, strict=True)]
         else:
             data = of_least_demands(data, futures)
-            highest = voltages_in_all(data, places, self.graph, usable, w_max)
+            highest = voltages_in_all(data, self.graph, usable, w_max, most)
         if math.inf in highest:
             raise CertificateError(f"nothing bounds the voltage at bus {self.net.bus_names[highest.index(math.inf)]}")
-        lowest, held = [Fraction(low) for low in w_min], places.squares_of(data)
+        lowest = [Fraction(low) for low in w_min]
         if self.lost is not None:
-            least = min(low for low, _ in held.values())
-            by_loss = floors(data, self.graph, usable, Fraction(self.lost), least)
+            by_loss = floors(data, self.graph, usable, Fraction(self.lost), min(squares.values()))
             lowest = [max(pair) for pair in zip(lowest, by_loss, strict=True)]
-        ends = [(low, Fraction(high)) for low, high in zip(lowest, highest, strict=True)]
-        ranges = [held.get(bus, range_) for bus, range_ in enumerate(ends)]
-        return replace(data, w_min=[low for low, _ in ranges], w_max=[high for _, high in ranges])
+        return replace(
+            data,
+            w_min=[squares.get(bus, low) for bus, low in enumerate(lowest)],
+            w_max=[squares.get(bus, Fraction(high)) for bus, high in enumerate(highest)],
+        )
+
+    @property
+    def squares(self) -> dict[int, Fraction]:
+        """By bus of a source the squared voltage that it holds."""
+        return {bus: Fraction(v.real) ** 2 + Fraction(v.imag) ** 2 for bus, v in self.source.items()}
 
     def worth(self, status: list[int], positions: list[int], generation: Complexes, beyond: float = EXACT) -> _Worth:
         """A radial state, evaluated by power flow.
@@ -344,8 +229,9 @@ class Claim:
         loss, w, l, rated, delivered = flow(placed, order, generation)
         if math.isinf(loss):
             return _Worth(loss, loss, False, loss)
-        on, moved = running(net, self.devices, positions), sum(a != b for a, b in zip(positions, self.places.today))
-        source = np.array([delivered[bus] for bus in self.places.sources])
+        today = self.devices.today.tolist()
+        on, moved = running(net, self.devices, positions), sum(map(operator.ne, positions, today))
+        source = np.array([delivered[bus] for bus in net.source_terminal.tolist()])
         fed = np.where(on, generation, 0.0)
         kept = all(
             self.w_min[bus] * (1 - beyond) <= square <= self.w_max[bus] * (1 + beyond)
@@ -397,3 +283,17 @@ class Claim:
         if self.year is not None:
             return f"mean over the {len(self.year.label):,} steps of the year, in {self.year.count:,} groups"
         return "" if self.futures is None else futures_in_words(self.question.asked or Asked(), self.futures.count)
+
+
+def running(net: Network, devices: Devices, positions: list[int]) -> Bools:
+    """(G) whether each generator is on."""
+    on = np.ones(len(net.generator_terminal), dtype=np.bool_)
+    for d in devices.of(DeviceKind.UNIT):
+        on[devices.place[d]] = devices.values[d][positions[d]] != 0.0
+    return on
+
+
+def within(net: Network, on: Bools, output: Complexes) -> bool:
+    """Whether the (G) outputs lie in their ranges, and are 0 where a generator is off."""
+    p, q = np.clip(output.real, net.p_min, net.p_max), np.clip(output.imag, net.q_min, net.q_max)
+    return bool(np.all(np.where(on, p + 1j * q, 0.0) == output))

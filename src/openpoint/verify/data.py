@@ -6,9 +6,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from openpoint.network import Network
 from openpoint.network.devices import DeviceKind, Devices, no_devices
 from openpoint.network.operating_cost import OperatingCost, SupplyLimits, least_loss, no_supply_limits
 
-Number = TypeVar("Number", int, Fraction)
 BY_SOURCE = ("p_min", "p_max", "q_min", "q_max", "s_max")
 """Limits of sources, in the order of `SupplyLimits`."""
 LEAST_POWER = 1e-2
@@ -99,8 +98,8 @@ def least_losses(net: Network) -> Objective:
 
 
 @dataclass(frozen=True)
-class Data(Generic[Number]):
-    """A grid in fractions, or in integers that are these times a power of two.
+class Data:
+    """A grid whose losses are sought, without devices, in fractions.
 
     Attributes:
         r, x, tap: by branch, the ratio at its from bus. g, b: half of its shunt. g_open_fr, b_open_fr, g_open_to,
@@ -109,83 +108,48 @@ class Data(Generic[Number]):
         p, q: by bus the least demand; p_span, q_span: width of its range; p_v, q_v: demand per voltage. p_w, q_w: per
             squared voltage. w_min, w_max: bounds of the squared voltages. worth: cost per squared voltage, of a part of
             a grid (`openpoint.verify.regions`).
-        loss, move: one number each, the price of losses and of a device in another position than today's. source: by
-            source the price of its power. current: by branch the price of its squared current.
-        value: by position, one device after another: of a bank how much more it feeds in per squared voltage than
-            today, of a source its squared voltage, of a tap changer its ratio, of a unit whether it is on.
-        box: of every generator that counts by itself, which p to q_span lack (`Objective.alone`), and of every source
-            with limits the least and greatest active, the least and greatest reactive power; 0 where there is no limit.
-            circle: of each the greatest apparent power, 0 = none. output: of each three prices, of its active power, of
-            its square, and to be on.
     """
 
-    r: list[Number]
-    x: list[Number]
-    tap: list[Number]
-    g: list[Number]
-    b: list[Number]
-    g_open_fr: list[Number]
-    b_open_fr: list[Number]
-    g_open_to: list[Number]
-    b_open_to: list[Number]
-    l_max: list[Number]
-    price: list[Number]
-    p: list[Number]
-    q: list[Number]
-    p_span: list[Number]
-    q_span: list[Number]
-    p_v: list[Number]
-    q_v: list[Number]
-    p_w: list[Number]
-    q_w: list[Number]
-    w_min: list[Number]
-    w_max: list[Number]
-    worth: list[Number]
-    value: list[Number]
-    loss: list[Number]
-    move: list[Number]
-    source: list[Number]
-    current: list[Number]
-    box: list[Number]
-    circle: list[Number]
-    output: list[Number]
-
-    def whole(self) -> tuple[Data[int], int]:
-        """The data times 2^k, all integers, and k, at least 32; the denominator of a float is a power of two."""
-        columns: list[list[Fraction]] = [getattr(self, field.name) for field in fields(self)]
-        k = max(32, *(value.denominator.bit_length() - 1 for column in columns for value in column))
-        return Data[int](*([int(value * 2**k) for value in column] for column in columns)), k
+    r: list[Fraction]
+    x: list[Fraction]
+    tap: list[Fraction]
+    g: list[Fraction]
+    b: list[Fraction]
+    g_open_fr: list[Fraction]
+    b_open_fr: list[Fraction]
+    g_open_to: list[Fraction]
+    b_open_to: list[Fraction]
+    l_max: list[Fraction]
+    price: list[Fraction]
+    p: list[Fraction]
+    q: list[Fraction]
+    p_span: list[Fraction]
+    q_span: list[Fraction]
+    p_v: list[Fraction]
+    q_v: list[Fraction]
+    p_w: list[Fraction]
+    q_w: list[Fraction]
+    w_min: list[Fraction]
+    w_max: list[Fraction]
+    worth: list[Fraction]
 
 
 NOTHING = no_devices()
 
 
-def read(
-    net: Network,
-    l_max: list[float],
-    change_cost: Fraction,
-    devices: Devices = NOTHING,
-    objective: Objective | None = None,
-) -> Data[Fraction]:
+def read(net: Network, l_max: list[float], change_cost: Fraction) -> Data:
     """The data of a grid, without voltage limits. A closing costs two changes, as an opening comes with it."""
-    objective = least_losses(net) if objective is None else objective
-    cost, supply = objective.cost, objective.supply
-    alone, limited = objective.alone(net, devices), objective.limited()
-    ends = ("p_min", "p_max", "q_min", "q_max")
 
     def exact(part: Any) -> list[Fraction]:
         return [Fraction(value) for value in part.tolist()]
 
     def taken(drawn: Any, *fed: Any) -> list[Fraction]:
-        """By bus, less the generation of what does not count by itself."""
+        """By bus, less the generation."""
         found = exact(drawn)
         for output in fed:
-            for g, (bus, value) in enumerate(zip(net.generator_terminal.tolist(), exact(output), strict=True)):
-                found[bus] -= 0 if g in alone else value
+            for bus, value in zip(net.generator_terminal.tolist(), exact(output), strict=True):
+                found[bus] -= value
         return found
-
-    def ended(limits: list[float]) -> list[Fraction]:
-        return [Fraction(limit) if math.isfinite(limit) else Fraction(0) for limit in limits]
 
     half, nothing = 0.5 * net.y_shunt.diagonal(), np.zeros(net.n_terminals)
     return Data(
@@ -211,25 +175,7 @@ def read(
         w_min=[],
         w_max=[],
         worth=exact(nothing),
-        value=[value for d in range(devices.count) for value in _worth(devices, d)],
-        loss=[Fraction(cost.loss)],
-        move=[Fraction(cost.move)],
-        source=exact(cost.source),
-        current=exact(cost.current),
-        box=[Fraction(getattr(net, end)[g]) for g in alone for end in ends]
-        + ended([getattr(supply, end)[s] for s in limited for end in ends]),
-        circle=ended([*supply.generator_s_max[alone].tolist(), *supply.s_max[limited].tolist()]),
-        output=[Fraction(part[g]) for g in alone for part in (cost.generator, cost.square, cost.idle)]
-        + [Fraction(part) for s in limited for part in (cost.source[s], 0, 0)],
     )
-
-
-def _worth(devices: Devices, d: int) -> list[Fraction]:
-    """What `Data.value` holds of a device."""
-    values = [Fraction(value) for value in devices.values[d].tolist()]
-    if devices.kind[d] == DeviceKind.BANK:
-        return [value - values[devices.today[d]] for value in values]
-    return [value**2 for value in values] if devices.kind[d] == DeviceKind.VOLTAGE else values
 
 
 def digest(net: Network, devices: Devices = NOTHING) -> str:

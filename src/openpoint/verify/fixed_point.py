@@ -1,4 +1,26 @@
-"""Compiled: the bound of `openpoint.verify.bound` in 64-bit fixed-point numbers, slightly below the exact one.
+"""Compiled: the lower bound of a node in 64-bit fixed-point numbers, slightly below the exact one.
+
+For a branch from i to j with p + jq and squared current l behind a ratio at i, w = |v|², κ = 1 / tap² at
+the from bus and 1 at the other: l κ_i w_i = p² + q² and κ_j w_j = κ_i w_i − 2 (r p + x q) + |z|² l where it is closed,
+all zero where open; at every bus what arrives less its loss, and what a source delivers, is what is drawn and passed
+on, (g − jb) κ w at each end of a closed branch in it. Add these balances, times y and μ (0 at sources), and the voltage
+laws of the closed branches, times ν, to the loss Σ r l + Σ g κ w; all added is zero, so for every state
+
+    loss = Σ (P y + Q μ) + Σ [ρ l + α p + β q] + (terms in w)
+    α = y_i − y_j + 2 r ν    β = μ_i − μ_j + 2 x ν    ρ = r (1 + y_j) + x μ_j − |z|² ν
+
+1. The bracket is at least −κ_i w_i (α² + β²) / 4ρ if ρ > 0 (0 if all vanish). Since σ (l_max − l) >= 0 for any σ >= 0,
+   ρ may be replaced by ρ + σ if σ l_max is subtracted.
+2. Closed branches form trees, each is directed away from a source or any bus; undecided ones (ν = 0) may be directed at
+   will, and as they add nothing if open, what each takes per w_i and w_j counts if it is positive. A price c of
+   closing lessens it: min(0, c − h w) >= −max(0, h − c / w_max) w on [0, w_max]. A line open at one end only
+   takes (g° − jb°) w there, g° w lost: what an undecided one takes per w is the larger of what both states take.
+3. Let A_j collect what is taken per w_j. Leaves first, κ_j ν = A_j + φ_j leaves φ_j w_j at a bus with a branch above;
+   −A_j w_j stays at a root. A larger A_j or ν is always a lower bound, hence the rounding. For w take the limit, or
+   what no state exceeds (`openpoint.verify.caps`), that makes it least.
+   A part of a grid has a cost h_j w_j in addition (`openpoint.verify.regions`), so that A_j begins with −h_j.
+4. A load of constant current adds c √w, c = y p + μ q: at least c times a line below √w between the limits if c > 0,
+   else c times a tangent. Where P + s may be drawn with 0 <= s <= S, y (P + s) >= y P + S min(0, y).
 
 Every number is an integer times a power of two: data carry `d` binary digits, multipliers, A, ν and the bound `f`. A
 datum that has more digits is between two such integers, and of both the one is taken that makes the bound less. A
@@ -8,37 +30,32 @@ tangents and roots of trees may be anything, and are chosen in floating point.
 
 No integer overflows: each datum and each value is at most 2^d in absolute value, d <= 58, which is checked where a
 value has been added up; so a product divided by 2^d is at most 2^58, and sums of a few stay below 2^62. Where a value
-is larger, or a term has no bound, there is no answer here and the exact bound has to tell. It also tells for devices,
-prices and limits of supply, which are not covered.
+is larger, or a term has no bound, there is no answer here, and the reference checker tells (`openpoint.verify.proof`).
 
-The bound of a node at the multipliers of a line of a certificate.
-
-It is worked out in 64-bit fixed-point numbers (`openpoint.verify.fixed_point`), and in whole numbers of any length
-(`openpoint.verify.bound`) where these do not tell. The multipliers of a line are written as differences from those of
-an earlier line.
+Theory: docs/methods.md M9.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 from typing import Any
 
-import numba
 import numpy as np
 
 from openpoint.arrays import Bools, Indices, Ints, States
 from openpoint.compiled.jit import inlined, lean
 from openpoint.compiled.table import Table
 from openpoint.compiled.wide import covers, product
-from openpoint.verify.bound import COARSE, NEAR, PHI, Exact, Held
 from openpoint.verify.data import Data
-from openpoint.verify.devices import Places, Span
 from openpoint.verify.graph import CLOSED, FREE, Graph
-from openpoint.verify.schema import LARGE
+from openpoint.verify.lines import Multipliers
+from openpoint.verify.schema import LARGE, CertificateError
 
+COARSE, PHI, NEAR = 40, 20, 16
+"""Binary digits of multipliers at sources; of φ; of the voltages that σ and tangents are best at."""
 HEADROOM = 3
 """By how many digits values have fewer than data, so that they may be up to 2^3; fewer where multipliers are larger."""
 ZERO: Any = np.int64(0)
@@ -378,10 +395,6 @@ def bound(numbers: Numbers, node: Node, bits: int) -> int:
     return f if found else 0
 
 
-MOST_BITS = 40
-"""Binary digits of multipliers, at most."""
-GREATEST = 1 << 61
-"""Multipliers that others are differences from are not larger, so that all fit in 64 bits."""
 MOST_DIGITS, LEAST_DIGITS = 58, 50
 """Binary digits of data: fewer where data are large; with less than the least there is no bound here."""
 BETWEEN = (
@@ -391,52 +404,6 @@ BETWEEN = (
 """Data that may have more digits, and are between two integers."""
 WHOLE = ("given_y", "given_mu", "given_phi", "near", "y", "mu", "phi", "gain")
 """Room of a node for numbers by bus."""
-
-
-@dataclass(frozen=True, eq=False)
-class Given:
-    """The multipliers of a line.
-
-    Attributes:
-        bits: digits. y, mu: (n) differences from earlier ones, times 2^bits. tops: buses from which parts without a
-            source are directed. phi: by bus, times 2^`PHI`. near: by bus, times 2^`NEAR`, > 0.
-    """
-
-    bits: int
-    y: Ints
-    mu: Ints
-    tops: list[int] = field(default_factory=list)
-    phi: dict[int, int] = field(default_factory=dict)
-    near: dict[int, int] = field(default_factory=dict)
-
-
-class Multipliers:
-    """Multipliers of the balances and limits.
-
-    Attributes:
-        bits, tops, phi, near: as in `Given`. y, mu: (n) times 2^bits.
-    """
-
-    def __init__(self, n: int) -> None:
-        self.bits = 0
-        self.y: Ints = np.zeros(n, dtype=np.int64)
-        self.mu: Ints = np.zeros(n, dtype=np.int64)
-        self.tops: list[int] = []
-        self.phi: dict[int, int] = {}
-        self.near: dict[int, int] = {}
-
-    def take(self, given: Given) -> None:
-        """Go on to the multipliers of a line."""
-        up = given.bits - self.bits
-        self.y, self.mu = shifted(self.y, up) + given.y, shifted(self.mu, up) + given.mu
-        self.bits, self.tops, self.phi, self.near = given.bits, given.tops, given.phi, given.near
-
-
-def shifted(values: Ints, up: int) -> Ints:
-    """Values times 2^up, rounded down, none of them larger than `GREATEST`."""
-    most = GREATEST >> max(up, 0)
-    found: Ints = np.clip(values >> max(-up, 0), -most, most) << max(up, 0)
-    return found
 
 
 class FixedPoint:
@@ -480,63 +447,55 @@ class FixedPoint:
         return bound(self.numbers, node, given.bits)
 
 
-def fixed_point(
-    data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, held: Held | None = None
-) -> FixedPoint | None:
-    """The bound in fixed-point numbers; None where it does not cover a grid, or where numba does not compile."""
-    plain = data.loss == [1] and not any((*data.source, *data.current, *data.output))
-    if numba.config.DISABLE_JIT or not plain or places.kinds or places.fed:
-        return None
+@dataclass(frozen=True)
+class Held:
+    """By bus the multipliers that a part of a grid has at its sources, times 2^`COARSE`; 0 at all others."""
+
+    y: list[int]
+    mu: list[int]
+
+
+class Undecided(CertificateError):
+    """A bound that is not reached in 64 bits; the reference checker, which has more, decides."""
+
+
+def fixed_point(data: Data, graph: Graph, goal: Fraction, held: Held | None = None) -> FixedPoint:
+    """The bound of a grid in fixed-point numbers.
+
+    Raises:
+        Undecided: its numbers are too large.
+    """
     if held is not None and max(map(abs, (*held.y, *held.mu)), default=0) >= LARGE:
-        return None
+        raise Undecided("multipliers of a part of the grid are too large")
     most = max(float(abs(v)) for column in (vars(data)[name] for name in BETWEEN) for v in column)
     z2 = (float(r * r + x * x) for r, x in zip(data.r, data.x, strict=True))
     most = max(most, *(float(max(t, 1 / t)) ** 2 for t in data.tap), *z2, 1.0)
     low = min((float(w) for w in data.w_max), default=1.0)
     most = max([most, *((1.0 + float(price)) / low for price in data.price)]) if low > 0.0 else math.inf
     d = MOST_DIGITS - math.frexp(most)[1] if most < math.inf else 0
-    return FixedPoint(_numbers(data, graph, d, held or Held([], [])), goal) if d >= LEAST_DIGITS else None
+    if d < LEAST_DIGITS:
+        raise Undecided("numbers of the grid are too large")
+    return FixedPoint(_numbers(data, graph, d, held or Held([], [])), goal)
 
 
 class NodeBound:
-    """The bound in fixed-point numbers, and in whole numbers of any length where that does not tell.
+    """The bound of a node of one grid.
 
     Attributes:
-        given: the multipliers of the last line. base: by bus what its multiplier of active power is given in addition
-            to, times 2^`coarse` of the exact bound.
+        graph: of the grid. given: the multipliers of the last line.
     """
 
-    def __init__(
-        self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, held: Held | None = None
-    ) -> None:
+    def __init__(self, data: Data, graph: Graph, goal: Fraction, held: Held | None = None) -> None:
         """`goal`: the value that every bound must reach. held: multipliers of a part at its sources."""
-        self.graph, self.exact = graph, Exact(data, graph, goal, places, held)
-        self.quick = fixed_point(data, graph, goal, places, held)
-        self.given = Multipliers(graph.n)
-        self.base, self.base_mu = ([0] * graph.n, [0] * graph.n) if held is None else (held.y, held.mu)
+        self.graph, self._point, self.given = graph, fixed_point(data, graph, goal, held), Multipliers(graph.n)
 
-    def reached(self, status: States, spans: list[Span]) -> bool:
+    def reached(self, status: States) -> bool:
         """Whether no state with these states of the branches has a value below the goal."""
-        if self.quick is not None and self.quick.reached(status, self.given):
-            return True
-        found = self._exactly(status, spans)
-        return found is not None and found >= self.exact.goal
+        return self._point.reached(status, self.given)
 
     def value(self, status: States) -> Fraction | None:
-        """The bound without devices, in whole numbers of any length; None where there is none."""
-        found = self._exactly(status, [])
-        return None if found is None else Fraction(found, 1 << self.exact.k + self.exact.fine)
-
-    def _exactly(self, status: States, spans: list[Span]) -> int | None:
-        given, exact = self.given, self.exact
-        up = exact.coarse - given.bits
-        y, mu = (
-            [(k << up) + more for k, more in zip(part.tolist(), base, strict=True)]
-            for part, base in ((given.y, self.base), (given.mu, self.base_mu))
-        )
-        states = status.tolist()
-        order = self.graph.directed(states, set(given.tops), y)
-        return exact.bound(states, order, y, mu, given.phi, given.near, spans)
+        """The bound; None where it is not found."""
+        return self._point.bound(status, self.given)
 
 
 def _least(values: list[Fraction], d: int) -> Ints:
@@ -547,7 +506,7 @@ def _pair(values: list[Fraction], d: int) -> Ints:
     return np.array([_least(values, d), [math.ceil(value * (1 << d)) for value in values]])
 
 
-def _numbers(data: Data[Fraction], graph: Graph, d: int, firm: Held) -> Numbers:
+def _numbers(data: Data, graph: Graph, d: int, firm: Held) -> Numbers:
     one = 1 << d
 
     n, m = graph.n, len(graph.fr)

@@ -10,6 +10,8 @@ What the values mean, and whether they hold, `openpoint.verify.claim` tells. Of 
 
 The lines of a certificate as typed values: numbers of branches, buses and paths that there are.
 
+The multipliers of a line are differences from those of an earlier line.
+
 docs/formats.md has the meaning of each word. Whether a line holds where it stands, the checker tells.
 """
 
@@ -21,7 +23,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, ClassVar, Never
@@ -32,7 +34,6 @@ from openpoint.arrays import Complexes, Ints
 from openpoint.network import Network
 from openpoint.verify import schema
 from openpoint.verify.asked import Asked, read_asked
-from openpoint.verify.fixed_point import MOST_BITS, Given
 from openpoint.verify.part_node import NEW, SAME
 from openpoint.verify.schema import LARGE, CertificateError
 
@@ -150,7 +151,7 @@ class Head:
     """The head of a certificate of a grid with N buses and G generators.
 
     Attributes:
-        open: numbers of branches. generation: (G). base: (N) number of a source, or None. positions: of devices.
+        open: numbers of branches. generation: (G). positions: of devices.
         alone: lines of the certificate of each future by itself. label: (T) number of the group of each step of a year.
         The others are as in docs/formats.md.
     """
@@ -162,7 +163,6 @@ class Head:
     bound: float
     voltage_loss: float | None
     positions: list[int]
-    base: list[int | None]
     alone: list[int] | None
     label: Ints | None
 
@@ -195,11 +195,10 @@ def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
         CertificateError: the file is damaged, of another form, or a value is not what it should be for this grid.
     """
     head = _head(archive)
-    n, g = net.n_terminals, len(net.generator_names)
+    g = len(net.generator_names)
     branch = {name: e for e, name in enumerate(net.branch_names)}
     p, q = (schema.numbers(part, "generation", g) for part in schema.array(head["generation"], "generation", 2))
     lost = head.get("voltage_loss")
-    base = schema.array(head.get("base", [None] * n), "base", n)
     return Head(
         asked=read_asked(head["question"]),
         open=schema.named(head["open"], "open", branch),
@@ -208,7 +207,6 @@ def read_head(archive: Archive, net: Network, steps: int | None) -> Head:
         bound=schema.number(head["bound"], "bound"),
         voltage_loss=None if lost is None else schema.number(lost, "voltage_loss"),
         positions=schema.wholes(head.get("positions", []), "positions", 0, schema.LARGE),
-        base=[None if s is None else schema.whole(s, "base", 0, len(net.source_terminal) - 1) for s in base],
         alone=schema.wholes(head["alone"], "alone", 1, schema.LARGE) if "alone" in head else None,
         label=_groups(head.get("groups"), steps),
     )
@@ -228,6 +226,58 @@ def _groups(given: Any, steps: int | None) -> Ints | None:
     return label
 
 
+MOST_BITS = 40
+"""Binary digits of multipliers, at most."""
+GREATEST = 1 << 61
+"""Multipliers that others are differences from are not larger, so that all fit in 64 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The multipliers of a line.
+
+    Attributes:
+        bits: digits. y, mu: (n) differences from earlier ones, times 2^bits. tops: buses from which parts without a
+            source are directed. phi: by bus, times 2^`PHI`. near: by bus, times 2^`NEAR`, > 0.
+    """
+
+    bits: int
+    y: Ints
+    mu: Ints
+    tops: list[int] = field(default_factory=list)
+    phi: dict[int, int] = field(default_factory=dict)
+    near: dict[int, int] = field(default_factory=dict)
+
+
+class Multipliers:
+    """Multipliers of the balances and limits.
+
+    Attributes:
+        bits, tops, phi, near: as in `Given`. y, mu: (n) times 2^bits.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.bits = 0
+        self.y: Ints = np.zeros(n, dtype=np.int64)
+        self.mu: Ints = np.zeros(n, dtype=np.int64)
+        self.tops: list[int] = []
+        self.phi: dict[int, int] = {}
+        self.near: dict[int, int] = {}
+
+    def take(self, given: Given) -> None:
+        """Go on to the multipliers of a line."""
+        up = given.bits - self.bits
+        self.y, self.mu = shifted(self.y, up) + given.y, shifted(self.mu, up) + given.mu
+        self.bits, self.tops, self.phi, self.near = given.bits, given.tops, given.phi, given.near
+
+
+def shifted(values: Ints, up: int) -> Ints:
+    """Values times 2^up, rounded down, none of them larger than `GREATEST`."""
+    most = GREATEST >> max(up, 0)
+    found: Ints = np.clip(values >> max(-up, 0), -most, most) << max(up, 0)
+    return found
+
+
 MOST_NODE = 1 << 31
 """Numbers in the tree of a part are less."""
 
@@ -242,7 +292,6 @@ class Sizes:
 
     buses: int
     branches: int
-    devices: int
     futures: int
 
 
@@ -303,16 +352,6 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Divide the positions of a device after position k; `side` is next."""
-
-    word: ClassVar = "step"
-    device: int
-    k: int
-    side: int
-
-
-@dataclass(frozen=True)
 class From:
     """Go on with what this node has left open."""
 
@@ -361,7 +400,7 @@ class OfPart:
     leaves: list[Ints]
 
 
-OfTree = Probe | Bound | Future | Apply | Nothing | Judged | Split | Step | From
+OfTree = Probe | Bound | Future | Apply | Nothing | Judged | Split | From
 Line = OfTree | ByRegions | OfRegion | ByParts | OfPart
 
 
@@ -402,11 +441,6 @@ def _future(rest: list[Any], sizes: Sizes) -> Line:
 
 def _split(rest: list[Any], sizes: Sizes) -> Line:
     return Split(_branch(rest[0], sizes))
-
-
-def _step(rest: list[Any], sizes: Sizes) -> Line:
-    device, k = schema.whole(rest[0], "the device", 0, sizes.devices - 1), schema.whole(rest[1], "position", 0, LARGE)
-    return Step(device, k, schema.whole(rest[2], "side", 0, 1))
 
 
 def _from(rest: list[Any], _: Sizes) -> Line:
@@ -464,7 +498,6 @@ READERS: dict[str, tuple[int, Callable[[list[Any], Sizes], Line]]] = {
     "none": (0, lambda *_: Nothing()),
     "judged": (0, lambda *_: Judged()),
     "split": (1, _split),
-    "step": (3, _step),
     "from": (1, _from),
     "regions": (7, _by_regions),
     "region": (2, _of_region),

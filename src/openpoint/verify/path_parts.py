@@ -30,9 +30,8 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import Ints, States
-from openpoint.verify.fixed_point import MOST_BITS
 from openpoint.verify.graph import FREE, OPEN
-from openpoint.verify.lines import ByParts, Line, OfPart
+from openpoint.verify.lines import MOST_BITS, ByParts, Line, OfPart
 from openpoint.verify.part_node import BROKEN, FORTH, LIMIT, NEW, SAME, PartTree, PathRoom, PathTable, least_of_tree
 from openpoint.verify.paths import GREATEST, PathNodes, Swept, nodes_of, room_for
 from openpoint.verify.schema import CertificateError

@@ -74,7 +74,7 @@ Affine = tuple[int, int, int]
 """A constant, and slopes by both parts of δ."""
 
 
-def obstacles(data: Data[Fraction]) -> list[str]:
+def obstacles(data: Data) -> list[str]:
     """Why the bound does not hold for a grid; empty where it does."""
     columns = (data.g, data.b, data.g_open_fr, data.b_open_fr, data.g_open_to, data.b_open_to)
     found = {
@@ -83,8 +83,7 @@ def obstacles(data: Data[Fraction]) -> list[str]:
         "shunts": any(value for column in columns for value in column),
         "ratios": any(tap != 1 for tap in data.tap),
         "negative impedances": min([*data.r, *data.x]) < 0,
-        "devices, prices or limits of supply": bool(data.value) or bool(data.box) or data.loss != [1],
-        "prices of closings, currents or sources": any([*data.price, *data.current, *data.source]),
+        "prices of closings": any(data.price),
     }
     return [name for name, there in found.items() if there]
 
@@ -111,7 +110,7 @@ class ClosedPath:
     s: list[int]
 
 
-def swept(data: Data[Fraction], graph: Graph, squares: dict[int, Fraction], status: list[int]) -> Swept:
+def swept(data: Data, graph: Graph, squares: dict[int, Fraction], status: list[int]) -> Swept:
     """The paths of a grid without `obstacles`, and what they draw at least.
 
     Args:

@@ -3,9 +3,8 @@
 A certificate (docs/formats.md) claims that every radial state that a question allows (`openpoint.verify.question`, made
 of the user's grid, tables and options) has an objective value of at least `bound`, and contains a state with the value
 `value`.
-Its lines describe a branch-and-bound tree. The checker tracks the states of the branches and the positions that each
-device may have (`openpoint.verify.devices`) itself, and derives what follows from the graph with its own search for
-loops and bridges and its own count of closings. It accepts
+Its lines describe a branch-and-bound tree. The fast checker tracks the states of the branches itself, and derives what
+follows from the graph with its own search for loops and bridges and its own count of closings. It accepts
 
 - that a branch cannot be open, or that a node contains no state of interest, only by a lower bound of at least `bound`,
   evaluated in integers: data and multipliers are multiples of powers of two, all divisions and roots are rounded to the
@@ -17,29 +16,36 @@ loops and bridges and its own count of closings. It accepts
   it: the best state may be one, and other such states may have less loss;
 - the end of the file, when both sides of every branching are done.
 
-The bound is derived in `openpoint.verify.bound`, that by paths in `openpoint.verify.paths`; the head is checked in
-`openpoint.verify.claim`. Under many futures a node has a bound for each of them, and their measure is the bound
+The bound is derived in `openpoint.verify.fixed_point`, that by paths in `openpoint.verify.paths`; the head is checked
+in `openpoint.verify.claim`. Under many futures a node has a bound for each of them, and their measure is the bound
 (`openpoint.verify.year`); of a year the bounds of groups of steps are those of futures (`openpoint.verify.year`).
+
+Devices, prices, and limits of the power of sources and generators the reference checker covers alone
+(`openpoint.verify.reference`). It also decides where a bound misses what is claimed in 64 bits.
 """
 
 from __future__ import annotations
 
+import gzip
 import math
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
 
-from openpoint.arrays import Complexes
 from openpoint.network import Network
+from openpoint.verify import reference
 from openpoint.verify.claim import EXACT, Claim
-from openpoint.verify.devices import Span, running
-from openpoint.verify.fixed_point import NodeBound
+from openpoint.verify.fixed_point import NodeBound, Undecided
 from openpoint.verify.graph import CLOSED, FREE, OPEN
 from openpoint.verify.lines import (
     Archive,
@@ -52,18 +58,19 @@ from openpoint.verify.lines import (
     Line,
     Probe,
     Sizes,
-    Step,
     read_head,
     read_line,
 )
 from openpoint.verify.path_parts import PartLines
 from openpoint.verify.paths import Swept, obstacles, swept
-from openpoint.verify.question import Question
+from openpoint.verify.question import Question, problem_text
 from openpoint.verify.regions import Regions, State, Tree
 from openpoint.verify.schema import CertificateError
 from openpoint.verify.verified import Verified
 from openpoint.verify.year import FuturesBounds
 
+REFERENCE: Any = reference
+"""The reference checker, which has no types."""
 TRIES = 64
 """How often a future may be bounded at a node with the same branches closed, or with one more open, at most."""
 
@@ -76,6 +83,28 @@ def check(
     workers: int = 1,
 ) -> Verified:
     """Check a certificate of a question in numbers; otherwise as `openpoint.verify.ask.verify`."""
+    if not question.plain or numba.config.DISABLE_JIT:
+        return by_reference(question, path, progress)
+    try:
+        return fast(question, path, progress, workers=workers)
+    except Undecided as error:
+        with suppress(CertificateError):
+            return by_reference(question, path, progress)
+        raise CertificateError(str(error)) from None
+
+
+def fast(
+    question: Question,
+    path: Path | str,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    workers: int = 1,
+) -> Verified:
+    """Check a certificate of a plain question with bounds in 64 bits.
+
+    Raises:
+        Undecided: a bound is not reached in these. CertificateError: another step does not hold.
+    """
     of_part = partial(_checked, question, path)
     if workers == 1 or question.futures is not None or question.steps is not None:
         return of_part((0, 1), progress)
@@ -102,7 +131,7 @@ def _checked(
         with opened(question.net, path) as archive:
             return _proven(question, archive, part, progress)[1]
     except CertificateError as error:
-        raise CertificateError(f"{path}: refused at {error}") from None
+        raise type(error)(f"{path}: refused at {error}") from None
 
 
 def _proven(
@@ -129,7 +158,7 @@ def _proven(
         return proof.claim, proof.end()
     except CertificateError as error:
         where = f"line {proof.lines + 1}, node {proof.tree.node}" if proof is not None and proof.lines else "head"
-        raise CertificateError(f"{where}: {error}") from None
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _with_alone(question: Question, head: Head, archive: Archive) -> Question:
@@ -150,7 +179,7 @@ def _with_alone(question: Question, head: Head, archive: Archive) -> Question:
             if archive.lines - begun != size:
                 raise CertificateError(f"it has {archive.lines - begun} lines, not {size}")
         except CertificateError as error:
-            raise CertificateError(f"future {k + 1} by itself: {error}") from None
+            raise type(error)(f"future {k + 1} by itself: {error}") from None
     alone = [claim.attained for claim in claims], [claim.bound for claim in claims]
     return replace(question, futures=replace(futures, alone=alone))
 
@@ -165,24 +194,16 @@ class _Proof:
         net, self.data, goal = claim.net, claim.data(), claim.goal
         self.bound, self.futures = None, None
         if claim.every is None:
-            self.bound = NodeBound(self.data, claim.graph, goal, claim.places)
-            self.bound.base = self._base(claim.base, self.bound.exact.prices)
+            self.bound = NodeBound(self.data, claim.graph, goal)
         else:
-            self.futures = FuturesBounds(self.data, claim.graph, goal, claim.places, claim.every)
+            self.futures = FuturesBounds(self.data, claim.graph, goal, claim.every)
         status = np.where(net.terminal_fr == net.terminal_to, OPEN, FREE).astype(np.int8)
         for state in (OPEN, CLOSED):
             status[claim.locked[state]] = state
         self.first = status.copy()
         self.regions: Regions | None = None
         self.parts: PartLines | None = None
-        self.tree = Tree(claim.graph, State(status, claim.places.whole, {}, set(), {}))
-
-    def _base(self, given: list[int | None], prices: list[int]) -> list[int]:
-        """By bus what its multiplier of active power is given in addition to: the price of a source, or 0."""
-        own = dict(zip(self.claim.places.sources, prices, strict=True))
-        if len(given) != self.claim.graph.n or any(s is not None and s not in range(len(prices)) for s in given):
-            raise CertificateError("the sources whose prices multipliers are given beside are none of the grid")
-        return [own.get(bus, 0 if s is None else prices[s]) for bus, s in enumerate(given)]
+        self.tree = Tree(claim.graph, State(status, {}))
 
     @property
     def sizes(self) -> Sizes:
@@ -190,7 +211,7 @@ class _Proof:
         claim = self.claim
         of_region = None if self.regions is None else self.regions.sizes
         count = 0 if claim.every is None else claim.every.count
-        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), claim.devices.count, count)
+        return of_region or Sizes(claim.graph.n, len(claim.graph.fr), count)
 
     def line(self, line: Line) -> None:
         """Check one line of the file."""
@@ -201,14 +222,8 @@ class _Proof:
             self._in_parts(self.parts, line)
         elif self.tree.step(line):
             return
-        elif isinstance(line, Step):
-            nearer, farther = self._divided(line)
-            here = self.tree.here
-            other = here.beside(here.status.copy(), farther, dict(here.values))
-            here.spans = nearer
-            self.tree.leave(other)
-        elif isinstance(line, Judged) and self.tree.decided and (only := self._only()) is not None:
-            self._judge(*only)
+        elif isinstance(line, Judged) and self.tree.decided and not self.claim.ranged.any():
+            self._judge()
         elif not (self._step_one if self.futures is None else self._step_many)(line):
             raise CertificateError(f"'{line.word}' does not hold here")
 
@@ -217,8 +232,8 @@ class _Proof:
         here = self.tree.here
         if isinstance(line, Bound | Probe) and line.given is not None and self.bound is not None:
             self.bound.given.take(line.given)
-            if self._is_mine() and not self.bound.reached(self.tree.asked(line), here.spans):
-                raise CertificateError("the bound of these multipliers does not reach the bound claimed")
+            if self._is_mine() and not self.bound.reached(self.tree.asked(line)):
+                raise Undecided("the bound of these multipliers does not reach the bound claimed")
             self.tree.accept(line)
         elif isinstance(line, ByParts):
             self.parts = PartLines(self.paths, self.claim.goal, here.status, line)
@@ -261,48 +276,28 @@ class _Proof:
         elif isinstance(line, Bound | Probe):
             values = here.values if isinstance(line, Bound) else here.values | here.opened.get(line.branch, {})
             if not futures.reached(values):
-                raise CertificateError("the bounds of the futures do not reach the bound claimed")
+                raise Undecided("the bounds of the futures do not reach the bound claimed")
             self.tree.accept(line)
         else:
             return False
         return True
 
-    def _judge(self, positions: list[int], outputs: Complexes) -> None:
+    def _judge(self) -> None:
         """Accept a radial state that misses a limit or is worth at least what is claimed."""
         claim = self.claim
         self.judged += 1
-        found = claim.worth(self.tree.here.status.tolist(), positions, outputs, -EXACT)
+        output = claim.net.p_max + 1j * claim.net.q_max
+        found = claim.worth(self.tree.here.status.tolist(), [], output, -EXACT)
         if not math.isfinite(found.value) or (found.kept and found.value < claim.bound - EXACT * claim.size):
             raise CertificateError("a radial state has no power flow, or keeps the limits and loses too little")
         self.tree.state = None
-
-    def _divided(self, line: Step) -> tuple[list[Span], list[Span]]:
-        """The intervals of the node that follows and of the one that waits: a device is split after position k."""
-        spans, d, k, side = self.tree.here.spans, line.device, line.k, line.side
-        if not spans[d][0] <= k < spans[d][1]:
-            raise CertificateError(f"device {d} cannot be split after position {k}")
-        first, last = spans[d]
-        parts = (first, k), (k + 1, last)
-        sides = [[*spans[:d], part, *spans[d + 1 :]] for part in parts]
-        return sides[side], sides[1 - side]
-
-    def _only(self) -> tuple[list[int], Complexes] | None:
-        """The positions of the devices and the outputs of the generators; None if there is any choice."""
-        if any(first < last for first, last in self.tree.here.spans):
-            return None
-        claim, positions = self.claim, [first for first, _ in self.tree.here.spans]
-        on = running(claim.net, claim.devices, positions)
-        if np.any(on & claim.ranged):
-            return None
-        return positions, np.where(on, claim.net.p_max + 1j * claim.net.q_max, 0.0)
 
     @cached_property
     def paths(self) -> Swept:
         """The paths of the first node; made where there are lines of their parts."""
         if why := obstacles(self.data):
             raise CertificateError(f"the bound by paths does not hold for a grid with {', '.join(why)}")
-        squares = {bus: high for bus, (_, high) in self.claim.places.squares_of(self.data).items()}
-        return swept(self.data, self.claim.graph, squares, self.first.tolist())
+        return swept(self.data, self.claim.graph, self.claim.squares, self.first.tolist())
 
     @property
     def done(self) -> bool:
@@ -312,3 +307,48 @@ class _Proof:
     def end(self) -> Verified:
         """The result, after the last line."""
         return self.claim.proven(self.tree.node, self.bounds, self.judged, self.by_paths)
+
+
+def by_reference(question: Question, path: Path | str, progress: Callable[[int, int], None] | None = None) -> Verified:
+    """Check a file with the reference checker, which covers all questions.
+
+    Raises:
+        CertificateError: it is refused.
+    """
+    with opened(question.net, path) as archive:
+        try:
+            head = read_head(archive, question.net, None if question.steps is None else len(question.steps.hours))
+            regret = head.alone is not None
+            claim = None if regret else Claim(question, head)
+        except CertificateError as error:
+            raise CertificateError(f"{path}: refused at head: {error}") from None
+    check, count = None, Counter[str]()
+    try:
+        with gzip.open(path) as packed:
+            text = packed.read(reference.MOST_BYTES + 1)
+        lines = _counted(REFERENCE.lines_of(text), count, text.count(b"\n"), progress)
+        check = REFERENCE.Check(REFERENCE.Problem(problem_text(question)), lines)
+        nodes = check.run()
+    except (EOFError, zlib.error, *reference.BROKEN) as error:
+        where = "head" if not count else f"line {count.total()}"
+        raise CertificateError(f"{path}: refused at {where}: {error}") from None
+    if claim is None:
+        assert question.futures is not None
+        alone = [value / reference.ONE for value in check.many.minus], [v / reference.ONE for v in check.many.less]
+        claim = Claim(replace(question, futures=replace(question.futures, alone=alone)), head)
+    bounds = count["future"] if claim.every is not None else sum(count[word] for word in ("probe", "bound", "leaf"))
+    return claim.proven(nodes, bounds, count["judged"], count["leaf"])
+
+
+def _counted(
+    lines: Iterator[Any], count: Counter[str], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[Any]:
+    """The lines, counted by their words; leaves of parts of the paths count one by one."""
+    for done, line in enumerate(lines):
+        if type(line) is list and line and type(line[0]) is str:
+            count[line[0]] += 1
+            if line[0] == "part" and len(line) > 3 and type(line[3]) is list:
+                count["leaf"] += sum(type(node) is int and node < 0 for node in line[3])
+        if progress is not None:
+            progress(done + 1, total)
+        yield line

@@ -88,7 +88,7 @@ def lines_of(text):
 
 def words(lines):
     """The next line: a word, and what comes after it."""
-    word, *rest = listed(next(lines, None))
+    word, *rest = listed(next(lines, "the end of the file"))
     need(type(word) is str, "a line does not begin with a word")
     return word, rest
 

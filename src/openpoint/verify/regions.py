@@ -7,7 +7,7 @@ open at other buses fall into *regions*, whose only common buses are supplied on
 is one tree, the radial states of the node are all combinations of one state for each region, radial if its hubs are
 taken for one bus.
 
-**The bound.** The bound of `openpoint.verify.bound` adds terms of branches and of buses. Give all supplied buses h
+**The bound.** That of `openpoint.verify.fixed_point` adds terms of branches and of buses. Give all supplied buses h
 multipliers y_h, μ_h once for all states, and regions k at their hubs prices κ_kh of w_h, which are added in the region
 and subtracted in the supplied part. So for every state of the node
 
@@ -24,7 +24,7 @@ and bounds of the regions, each valid for all its states, add up: g_0 + Σ_k min
 the reactive ones L max x / r. Beyond are the supplied buses below, and of each region all buses, if all its hubs are
 below, or any of them. This requires r, x >= 0.
 
-Covered are losses of loads of constant power, without devices, outputs to choose, shunts and ratios.
+Covered are losses of loads of constant power, without outputs to choose, shunts and ratios.
 
 Theory: docs/methods.md M13.
 """
@@ -41,13 +41,24 @@ from typing import Any
 import numpy as np
 
 from openpoint.arrays import States
-from openpoint.verify.bound import COARSE, Held
 from openpoint.verify.claim import Claim
 from openpoint.verify.data import Data
-from openpoint.verify.devices import Span
-from openpoint.verify.fixed_point import Given, Multipliers, NodeBound
+from openpoint.verify.fixed_point import COARSE, Held, NodeBound, Undecided
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
-from openpoint.verify.lines import Apply, Bound, ByRegions, From, Line, Nothing, OfRegion, Probe, Sizes, Split
+from openpoint.verify.lines import (
+    Apply,
+    Bound,
+    ByRegions,
+    From,
+    Given,
+    Line,
+    Multipliers,
+    Nothing,
+    OfRegion,
+    Probe,
+    Sizes,
+    Split,
+)
 from openpoint.verify.schema import CertificateError
 
 
@@ -56,23 +67,18 @@ class State:
     """The state of a node.
 
     Attributes:
-        status: of the branches. spans: positions that each device may have. values: by future a bound of its loss.
+        status: of the branches. values: by future a bound of its loss.
         closings: branches that cannot be open, to be closed together. tried: by future and branch how often it was
             bounded since the node began or branches were closed. opened: by branch that may not be, bounds of
             futures with it open. alive: whether a radial state is left.
     """
 
     status: States
-    spans: list[Span]
     values: dict[int, int]
-    closings: set[int]
-    opened: dict[int, dict[int, int]]
+    closings: set[int] = field(default_factory=set)
+    opened: dict[int, dict[int, int]] = field(default_factory=dict)
     tried: Counter[tuple[int, int | None]] = field(default_factory=Counter)
     alive: bool = True
-
-    def beside(self, status: States, spans: list[Span], values: dict[int, int]) -> State:
-        """The other side of a branching."""
-        return State(status, spans, values, set(), {})
 
 
 class Tree:
@@ -122,7 +128,7 @@ class Tree:
         elif isinstance(line, Split):
             other = self.with_open(line.branch)
             here.status[line.branch] = CLOSED
-            self.leave(here.beside(other, here.spans, here.values | here.opened.get(line.branch, {})))
+            self.leave(State(other, here.values | here.opened.get(line.branch, {})))
         elif isinstance(line, Apply):
             if not here.closings:
                 raise CertificateError("there is nothing to close: no branch was probed")
@@ -179,17 +185,15 @@ class Tree:
 DIGITS = 64
 """Binary digits of rounded voltages."""
 Pair = tuple[Fraction, Fraction]
-BY_BRANCH = ("r", "x", "tap", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max", "price", "current")
+BY_BRANCH = ("r", "x", "tap", "g", "b", "g_open_fr", "b_open_fr", "g_open_to", "b_open_to", "l_max", "price")
 LOADS = ("p", "q", "p_span", "q_span", "p_v", "q_v", "p_w", "q_w")
 
 
-def obstacles(claim: Claim, data: Data[Fraction]) -> list[str]:
+def obstacles(data: Data) -> list[str]:
     """What a grid has for which no regions are covered."""
     shunts = (*data.g, *data.b, *data.g_open_fr, *data.b_open_fr, *data.g_open_to, *data.b_open_to)
     found = {
-        "something else to minimise than losses": not claim.objective.by_loss,
-        "devices to set": bool(claim.devices.count),
-        "outputs to choose": bool(data.box) or any((*data.p_span, *data.q_span)),
+        "outputs to choose": any((*data.p_span, *data.q_span)),
         "loads that depend on the voltage": any((*data.p_v, *data.q_v, *data.p_w, *data.q_w)),
         "shunts": any(shunts),
         "ratios": any(tap != 1 for tap in data.tap),
@@ -257,7 +261,7 @@ def parts_of(graph: Graph, status: Sequence[int], apart: set[int]) -> Parts:
     return Parts(sorted(supplied), inside, region, buses, [sorted(some) for some in hubs], branches)
 
 
-def ranges(data: Data[Fraction], graph: Graph, parts: Parts, lost: Fraction) -> list[Pair]:
+def ranges(data: Data, graph: Graph, parts: Parts, lost: Fraction) -> list[Pair]:
     """By bus the least and greatest squared voltages of the states with a loss of at most `lost`."""
     live = [*parts.inside, *(e for some in parts.branches for e in some)]
     lossy = [_up(data.x[e] / data.r[e]) if data.r[e] else None for e in live if data.r[e] or data.x[e]]
@@ -301,9 +305,7 @@ def _up(value: Fraction, above: bool = True) -> Fraction:
     return Fraction(math.ceil(scaled) if above else math.floor(scaled), 1 << DIGITS)
 
 
-def part_of(
-    data: Data[Fraction], graph: Graph, buses: list[int], sources: list[int], branches: list[int]
-) -> tuple[Data[Fraction], Graph]:
+def part_of(data: Data, graph: Graph, buses: list[int], sources: list[int], branches: list[int]) -> tuple[Data, Graph]:
     """The data and the graph of some branches and buses, which are numbered within the part, ascending."""
     bus = sorted([*buses, *sources])
     number = {j: k for k, j in enumerate(bus)}
@@ -312,7 +314,7 @@ def part_of(
     fr, to = ([number[side[e]] for e in branches] for side in (graph.fr, graph.to))
     fresh = {k for k, e in enumerate(branches) if e in graph.fresh}
     within = Graph(len(bus), fr, to, {number[j] for j in sources}, fresh, graph.most)
-    return replace(data, **columns, source=[]), within
+    return replace(data, **columns), within
 
 
 class Region:
@@ -324,7 +326,7 @@ class Region:
 
     def __init__(self, bound: NodeBound, goal: Fraction, status: States) -> None:
         self.bounds, self.bound = bound, goal
-        self.tree = Tree(bound.graph, State(status, [], {}, set(), {}))
+        self.tree = Tree(bound.graph, State(status, {}))
 
     def line(self, line: Line, is_mine: Callable[[], bool]) -> None:
         """Check a line of the tree."""
@@ -334,8 +336,8 @@ class Region:
         if not isinstance(line, Bound | Probe) or line.given is None:
             raise CertificateError(f"'{line.word}' does not hold in a region")
         self.bounds.given.take(line.given)
-        if is_mine() and not self.bounds.reached(tree.asked(line), []):
-            raise CertificateError("the bound of these multipliers does not reach the bound claimed of the region")
+        if is_mine() and not self.bounds.reached(tree.asked(line)):
+            raise Undecided("the bound of these multipliers does not reach the bound claimed of the region")
         tree.accept(line)
 
 
@@ -346,12 +348,12 @@ class Regions:
         nodes: of all their trees.
     """
 
-    def __init__(self, claim: Claim, data: Data[Fraction], status: States, line: ByRegions) -> None:
+    def __init__(self, claim: Claim, data: Data, status: States, line: ByRegions) -> None:
         """
         Raises:
             CertificateError: regions do not cover the grid, or the parts are none.
         """
-        if why := obstacles(claim, data):
+        if why := obstacles(data):
             raise CertificateError(f"regions do not cover a grid with {', '.join(why)}")
         self.claim, self.data, self.status, self.nodes = claim, data, status, 0
         self.parts = parts_of(claim.graph, status.tolist(), set(line.apart))
@@ -382,14 +384,14 @@ class Regions:
         if self.begun < len(self.parts.buses):
             return False
         if self.total + self._supplied() < self.claim.goal:
-            raise CertificateError("the bounds of the regions do not add up to the bound claimed")
+            raise Undecided("the bounds of the regions do not add up to the bound claimed")
         return True
 
     @property
     def sizes(self) -> Sizes | None:
         """Of the region whose tree goes on; None where the next one begins."""
         graph = None if self.region is None else self.region.tree.graph
-        return None if graph is None else Sizes(graph.n, len(graph.fr), 0, 0)
+        return None if graph is None else Sizes(graph.n, len(graph.fr), 0)
 
     def _region(self, line: OfRegion) -> Region:
         """The next region; its prices are those of the hubs, times 2^`COARSE`."""
@@ -416,7 +418,7 @@ class Regions:
             [int(values[j]) << up if j in kappa else 0 for j in sorted([*buses, *hubs])]
             for values in (self.held.y, self.held.mu)
         ]
-        of = NodeBound(part, graph, goal, self.claim.places, Held(*firm))
+        of = NodeBound(part, graph, goal, Held(*firm))
         return Region(of, goal, self.status[branches].copy())
 
     def _supplied(self) -> Fraction:
@@ -426,11 +428,11 @@ class Regions:
         buses = [j for j in parts.supplied if j not in graph.sources]
         part, within = part_of(replace(self.data, worth=self.worth), graph, buses, sources, parts.inside)
         nothing = Held([0] * within.n, [0] * within.n)
-        of = NodeBound(part, within, self.claim.goal, self.claim.places, nothing)
+        of = NodeBound(part, within, self.claim.goal, nothing)
         number = {j: k for k, j in enumerate(parts.supplied)}
         phi, near = ({number[j]: value for j, value in some.items() if j in number} for some in (held.phi, held.near))
         of.given.take(Given(held.bits, held.y[parts.supplied], held.mu[parts.supplied], [], phi, near))
         found = of.value(np.full(len(parts.inside), CLOSED, dtype=np.int8))
         if found is None:
-            raise CertificateError("the supplied part has no bound")
+            raise Undecided("the supplied part has no bound")
         return found

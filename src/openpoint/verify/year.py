@@ -15,7 +15,7 @@ A year in a certificate: its steps, and groups of these, whose bounds together a
 
 **Theorem.** Let x be a radial state that keeps the limits in every step t, with demand s_t, hours h_t > 0 and loss
 θ_t(x), prices of changes included. Let the steps be divided into groups g, each step in one, with H_g = Σ h_t and mean
-demand m_g = Σ h_t s_t / H_g. Let b(s; λ) be the bound of `openpoint.verify.bound` at a node that x is below, at
+demand m_g = Σ h_t s_t / H_g. Let b(s; λ) be the bound of `openpoint.verify.fixed_point` at a node that x is below, at
 multipliers λ. If b(s_t; λ) <= θ_t(x) in every step t, then for any multipliers λ_g, one set for each group,
 
     Σ_g H_g b(m_g; λ_g) <= Σ_t h_t θ_t(x).
@@ -54,13 +54,11 @@ from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.errors import OptionError
 from openpoint.network import Network
 from openpoint.verify.asked import Between, Measure
-from openpoint.verify.bound import Exact
 from openpoint.verify.caps import Order, caps, flows
 from openpoint.verify.data import Data
-from openpoint.verify.devices import Places
-from openpoint.verify.fixed_point import FixedPoint, Multipliers, fixed_point
+from openpoint.verify.fixed_point import FixedPoint, fixed_point
 from openpoint.verify.graph import Graph
-from openpoint.verify.lines import Head
+from openpoint.verify.lines import Head, Multipliers
 
 DIGITS = 96
 """Binary digits of the bounds that are kept."""
@@ -168,30 +166,26 @@ def _floor(value: Fraction) -> int:
     return math.floor(value * (1 << DIGITS))
 
 
-def of_least_demands(data: Data[Fraction], futures: Bounded) -> Data[Fraction]:
+def of_least_demands(data: Data, futures: Bounded) -> Data:
     """The data with the least demand of any future at every bus, at which voltages are highest."""
     return _with_demands(data, *futures.ends[0])
 
 
 def voltages_in_all(
-    data: Data[Fraction], places: Places, graph: Graph, usable: list[int], limits: list[float]
+    data: Data, graph: Graph, usable: list[int], limits: list[float], held: Fraction
 ) -> list[Fraction | float]:
     """By bus the limit, or an upper bound of its squared voltage in every state of the future of `data`; inf: unknown.
 
-    Nothing is known of the loss in one future of many.
+    Nothing is known of the loss in one future of many. held: greatest squared voltage of a source.
     """
-    top = max(square for _, square in places.squares_of(data).values())
-    return [
-        min(cap, limit)
-        for cap, limit in zip(caps(data, graph, usable, None, top, moving=bool(places.tapped)), limits, strict=True)
-    ]
+    return [min(cap, limit) for cap, limit in zip(caps(data, graph, usable, None, held), limits, strict=True)]
 
 
 def _exact(part: Floats) -> list[Fraction]:
     return [Fraction(value) for value in part.tolist()]
 
 
-def _with_demands(data: Data[Fraction], p: list[Fraction], q: list[Fraction]) -> Data[Fraction]:
+def _with_demands(data: Data, p: list[Fraction], q: list[Fraction]) -> Data:
     """The data with these demands; one that is no binary fraction is between two."""
     (p, p_span), (q, q_span) = _between(p), _between(q)
     return replace(data, p=p, q=q, p_span=p_span, q_span=q_span)
@@ -212,39 +206,23 @@ class FuturesBounds:
             has none.
     """
 
-    def __init__(self, data: Data[Fraction], graph: Graph, goal: Fraction, places: Places, futures: Bounded) -> None:
+    def __init__(self, data: Data, graph: Graph, goal: Fraction, futures: Bounded) -> None:
         """`data`: with the ranges of voltages that hold in all futures."""
-        self.data, self.graph, self.places, self.futures = data, graph, places, futures
+        self.futures = futures
         self.goal, self.minus = goal * (1 << DIGITS), [-_floor(-Fraction(w)) for w in futures.reference]
         lossy = min((*data.r, *data.g, *data.g_open_fr, *data.g_open_to), default=Fraction(0)) >= 0
         self.unknown = 0 if lossy else UNKNOWN
         self.multipliers = [Multipliers(graph.n) for _ in range(futures.count)]
         sizes = [[max(-low, high) for low, high in zip(*ends, strict=True)] for ends in zip(*futures.ends, strict=True)]
-        self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal, places)
-        self.quick: dict[int, FixedPoint] = {}
-        self.exact: dict[int, Exact] = {}
+        self.fixed = fixed_point(_with_demands(data, *sizes), graph, goal)
+        self.points: dict[int, FixedPoint] = {}
 
     def bound(self, k: int, status: States) -> int:
         """The bound of future k at its multipliers, times 2^`DIGITS`; UNKNOWN where there is none."""
-        if self.fixed is not None:
-            if k not in self.quick:
-                self.quick[k] = self.fixed.with_demands(*self.futures.demand(k))
-            found = self.quick[k].bound(status, self.multipliers[k])
-            if found is not None:
-                return _floor(found)
-        return self._exactly(k, status)
-
-    def _exactly(self, k: int, status: States) -> int:
-        """The same in whole numbers of any length."""
-        if k not in self.exact:
-            data = _with_demands(self.data, *self.futures.demand(k))
-            self.exact[k] = Exact(data, self.graph, Fraction(0), self.places)
-        given, there, states = self.multipliers[k], self.exact[k], status.tolist()
-        up = there.coarse - given.bits
-        y, mu = ([v << up for v in part.tolist()] for part in (given.y, given.mu))
-        order = self.graph.directed(states, set(given.tops), y)
-        whole = there.bound(states, order, y, mu, given.phi, given.near, [])
-        return UNKNOWN if whole is None else _floor(Fraction(whole, 1 << there.k + there.fine))
+        if k not in self.points:
+            self.points[k] = self.fixed.with_demands(*self.futures.demand(k))
+        found = self.points[k].bound(status, self.multipliers[k])
+        return UNKNOWN if found is None else _floor(found)
 
     def reached(self, values: dict[int, int]) -> bool:
         """Whether the measure of bounds reaches the goal; `values`: by future, those that are known."""
