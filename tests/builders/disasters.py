@@ -192,7 +192,8 @@ def _dispatched(
         law[k, start["w"] + net.terminal_to[e]] -= 1.0
         law[k, start["p"] + k], law[k, start["q"] + k] = -2 * net.r[e], -2 * net.x[e]
         if np.isfinite(net.l_max[e]):
-            corners = np.sqrt(net.l_max[e]) * np.exp(2j * np.pi * np.arange(17) / 16)
+            # At the from end the current is 1 / tap of that in series.
+            corners = min(net.tap[e], 1.0) * np.sqrt(net.l_max[e]) * np.exp(2j * np.pi * np.arange(17) / 16)
             for a, b in itertools.pairwise(corners):  # inside of the side from corner a to corner b
                 side = np.zeros(total)
                 side[start["p"] + k], side[start["q"] + k] = (b - a).imag, -(b - a).real
