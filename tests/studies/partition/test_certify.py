@@ -107,7 +107,8 @@ def test_plans_of_certain_loads_and_of_budgets_are_proved(asked: dict[str, float
     result = openpoint.partition("ieee13-microgrids", certify=True, **asked)  # type: ignore[arg-type]
     assert result.ac == "proved"
     assert result.cost_usd is not None
-    assert result.ac_cost_usd == pytest.approx(result.cost_usd, rel=5e-3)
+    # Above the linear cost by losses, and by what the policy costs at its worst; of several policies any may be found.
+    assert result.cost_usd <= (result.ac_cost_usd or 0.0) <= 1.01 * result.cost_usd
     assert result.certificate is not None
     assert (result.certificate.limits["margin"] >= 0.0).all()
     assert (result.ac_level or 0.0) >= result.uncertainty
