@@ -170,6 +170,7 @@ class RecourseBounds:
     Attributes:
         lower: (K) lower bounds of the cost.
         slope: (K, n): at every decision x the cost is at least lower + slopeᵀ(x − x̂).
+        least: (K) lower bounds of the cost at x̂ alone, at least `lower`.
         upper: (K) costs of recourses that are known; `inf` where none is.
         may_improve: (K, n) entries that, where they become one, may lower the cost at x̂ by more than their slope.
         cost_keys: (K) keys; equal keys, at whatever decisions and in whatever realisations, mean equal costs.
@@ -177,6 +178,7 @@ class RecourseBounds:
 
     lower: Floats
     slope: Floats
+    least: Floats
     upper: Floats
     may_improve: Bools
     cost_keys: tuple[bytes, ...]
@@ -312,6 +314,17 @@ class TwoStageProgram(Protocol[F, S]):
         """
         ...
 
+    def relaxed_cuts(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> tuple[Floats, Floats] | None:
+        """Cuts of a convex relaxation of the recourse: (K) values at a decision, which may be fractional, and (K, n)
+        slopes, such that the cost at every x is at least value + slopeᵀ(x − decision); None where there are none."""
+        ...
+
+    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
+        """Bounds of the cost that take longer than those of `recourse_bounds`."""
+        ...
+
     def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """A smaller program with the same recourse cost at a decision; None where there is none."""
         ...
@@ -358,6 +371,16 @@ class PlainRecourse:
     ) -> RecourseBounds | None:
         """Nothing."""
         return None
+
+    def relaxed_cuts(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> tuple[Floats, Floats] | None:
+        """None."""
+        return None
+
+    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
+        """None are known."""
+        return -np.inf, np.inf
 
     def reduced_program(self, decision: Floats) -> ReducedProgram | None:
         """None."""

@@ -238,6 +238,20 @@ class HardenProgram(PlainProgram):
             return None
         return self._restoration_bounds.recourse_bounds(decision, realisations, stop)
 
+    def relaxed_cuts(
+        self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
+    ) -> tuple[Floats, Floats] | None:
+        """Cuts of capped flows, see `FlowBound`; not where the recourse has no integers: islands are trees there."""
+        if not self.integral:
+            return None
+        return self._restoration_bounds.cuts(decision, realisations, stop)
+
+    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
+        """By all spanning trees, or the best that exchanges find, where no generator is bought."""
+        if (decision[len(self.lines) :] > 0.5).any():
+            return 0.0, np.inf
+        return self._restoration_bounds.improve(decision, realisation)
+
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""
         return self._restoration_bounds.tree(decision, broken)
@@ -247,7 +261,7 @@ class HardenProgram(PlainProgram):
         net = self.network
         voll = self.voll_usd_per_kw * net.s_base_kva
         backup = self.backup.p_kw / net.s_base_kva, self.backup.q_kvar / net.s_base_kva
-        return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll)
+        return RestorationBounds(net, self.lines, self.buses, backup, self.root_w, voll, self.generators_most)
 
     def first_stage(self, *, with_recourse: bool) -> FirstStage:
         """What to buy, within numbers and money."""

@@ -6,9 +6,10 @@ its load and S what a generator there makes available,
 
     cost ≥ V (1 − Σ hardened branches that leave it) − voll · S Σ generators in it
 
-which holds at every decision. From above: a tree of whole branches that keeps the voltages and ratings of the linear
-flow, shedding what it must, found once, serves after every other disaster that spares it; and so does an island around
-the backup generators of a part without a source.
+which holds at every decision. Flows that ratings and voltages cap say more (`FlowBound`), and where the part with the
+sources has few spanning trees, all of them are looked at. From above: a tree of whole branches that keeps the voltages
+and ratings of the linear flow, shedding what it must, found once, serves after every other disaster that spares it; and
+so does an island around the backup generators of a part without a source.
 
 Theory: docs/methods.md M28, M29, M30.
 """
@@ -26,12 +27,30 @@ from scipy.sparse.csgraph import connected_components
 from openpoint.arrays import Bools, Floats, Ints
 from openpoint.formulations.islands import nominal_demand
 from openpoint.network import Network
-from openpoint.studies.harden.trees import feeder_of, lifted, spanned
+from openpoint.solvers.base import StandardForm, Status
+from openpoint.solvers.highs import HighsModel
+from openpoint.studies.harden.flow_bound import MARGIN, FlowBound
+from openpoint.studies.harden.trees import (
+    feeder_of,
+    least_drop,
+    lifted,
+    missed_limits,
+    shed_on,
+    spanned,
+    spanning_trees,
+)
 from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
 
 PIECE = 20
 """Disasters between two questions whether to stop."""
+TREES_FEW, TREES_MOST, TREES_PRICED = 1_000, 20_000, 200
+"""Spanning trees up to which all are looked at for every open disaster, and for those that matter; and how many of
+them, those of the lowest bounds, are priced by a linear program."""
+OPEN_MOST = 1_000
+"""Disasters for which flows and trees are looked at in one evaluation, those with the widest bounds."""
+CLOSED = 1e-9
+"""Relative difference of bounds that is rounding."""
 
 
 @final
@@ -45,6 +64,7 @@ class RestorationBounds:
         backup_pu: active and reactive power of a generator.
         root_w: (G) squared voltage that a generator holds where it forms an island.
         voll_usd: (N) value of lost load, per unit of power.
+        generators_most: generators that may be bought.
     """
 
     network: Network
@@ -53,8 +73,10 @@ class RestorationBounds:
     backup_pu: tuple[float, float]
     root_w: Floats
     voll_usd: Floats
+    generators_most: int
     _parts: dict[bytes, Ints] = field(default_factory=dict, init=False)
     _searched: set[bytes] = field(default_factory=set, init=False)
+    _by_tree: dict[bytes, tuple[float, Bools, float]] = field(default_factory=dict, init=False)
     _islands: dict[bytes, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -69,10 +91,22 @@ class RestorationBounds:
         infeed = np.maximum(-self._demand.real, 0.0)
         np.add.at(infeed, net.generator_terminal, np.maximum(net.p_max, 0.0))
         self._infeed = infeed
+        self._flows = FlowBound(
+            net,
+            self._label,
+            self._root,
+            self._usable,
+            self._value,
+            infeed,
+            self.buses,
+            self.backup_pu,
+            self.generators_most,
+        )
         self._feeder = feeder_of(net, self.voll_usd, self.buses, self.root_w)
         at_line = np.full(net.n_conductors, -1)
         at_line[self.lines] = np.arange(len(self.lines))
         self._at_line = at_line
+        self._trees_suffice = self._all_trees_serve()
         self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
         self._costs = np.array([float(self._value.sum())])
 
@@ -106,14 +140,139 @@ class RestorationBounds:
                 touches[net.terminal_fr[self.lines]] | touches[net.terminal_to[self.lines]]
             )
             matters[row, count:] = touches[self.buses]
-        known = self._above(whole)
-        for open_row in np.flatnonzero(known - saved > lower + 1e-9 * np.maximum(1.0, lower)):
+        for open_row in np.flatnonzero(self._above(whole) - saved > lower + CLOSED * np.maximum(1.0, lower)):
             if stop():
                 break
             self._search(whole[open_row])
-        upper = np.maximum(self._above(whole) - saved, lower)
+        upper, least = np.maximum(self._above(whole) - saved, lower), lower.copy()
+        rest = upper - lower - CLOSED * np.maximum(1.0, lower)
+        for open_row in [row for row in np.argsort(-rest, kind="stable")[:OPEN_MOST] if rest[row] > 0.0]:
+            if stop():
+                break
+            dead = self._part_of(whole[open_row])
+            dead = (dead > 0) & ~np.isin(dead, dead[self.buses[built]])
+            flows = self._flows.least(whole[open_row], self.buses[built], dead)
+            trees = 0.0 if len(built) else self._by_trees(whole[open_row], TREES_FEW)
+            least[open_row] = max(lower[open_row], flows, trees)
+        upper = np.maximum(self._above(whole) - saved, least)
         bought = decision[count:].tobytes()
-        return RecourseBounds(lower, slope, upper, matters, tuple(row.tobytes() + bought for row in whole))
+        return RecourseBounds(lower, slope, least, upper, matters, tuple(row.tobytes() + bought for row in whole))
+
+    def cuts(self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never) -> tuple[Floats, Floats]:
+        """Cuts at a decision, which may be fractional, in (K, E) disasters: values (K) and slopes (K, n) of lower
+        bounds of the recourse; 0 where it is stopped before."""
+        count = len(self.lines)
+        values, slopes = np.zeros(len(realisations)), np.zeros((len(realisations), len(decision)))
+        hardened = np.zeros(self.network.n_conductors)
+        hardened[self.lines] = decision[:count]
+        for k, broken in enumerate(realisations):
+            if k % PIECE == PIECE - 1 and stop():
+                break
+            cut = self._flows.cut(np.clip(1.0 - broken + hardened, 0.0, 1.0), decision[count:])
+            values[k] = cut.value
+            slopes[k, :count], slopes[k, count:] = np.where(broken > 0.5, cut.branch, 0.0)[self.lines], cut.place
+        return values, slopes
+
+    def improve(self, decision: Floats, broken: Floats) -> tuple[float, float]:
+        """Bounds of the cost after a disaster (E) at a decision without generators that take longer to find: by all
+        spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding."""
+        count = len(self.lines)
+        hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
+        hardened[self.lines[decision[:count] > 0.5]] = True
+        whole = (~(broken > 0.5) | hardened) & self._usable
+        lower = self._by_trees(whole, TREES_MOST)
+        if lower == 0.0:
+            self._search(whole, thorough=True)
+        return lower, float(self._above(whole[None, :])[0])
+
+    def _by_trees(self, whole: Bools, most: int) -> float:
+        """A lower bound of the cost without generators by all spanning trees of the part with the sources, the best of
+        which is kept; 0 where they are more than `most`, or where a part of them may do with less."""
+        net, part = self.network, self._part_of(whole)
+        live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
+        key = live.tobytes()
+        if key not in self._by_tree:
+            if not self._trees_suffice or self._number_of_trees(live, part) > most:
+                return 0.0
+            self._by_tree[key] = self._best_tree(live)
+        lost, (shed, tree, cost) = float(self._value[part > 0].sum()), self._by_tree[key]
+        self._keep(tree | (whole & self._fixed & ~live), lost + cost)
+        return lost + shed
+
+    def _number_of_trees(self, live: Bools, part: Ints) -> float:
+        """Spanning trees of the part with the sources (Kirchhoff 1847)."""
+        net, inside = self.network, np.flatnonzero((part == 0) & (self._label == np.arange(len(part))))
+        number = np.full(len(part), -1)
+        number[inside] = np.arange(len(inside))
+        a, b = number[self._label[net.terminal_fr[live]]], number[self._label[net.terminal_to[live]]]
+        laplacian = np.zeros((len(inside), len(inside)))
+        np.add.at(laplacian, (np.concatenate([a, b]), np.concatenate([a, b])), 1.0)
+        np.add.at(laplacian, (np.concatenate([a, b]), np.concatenate([b, a])), -1.0)
+        rest = np.delete(np.arange(len(inside)), number[self._root])
+        return float(np.exp(min(np.linalg.slogdet(laplacian[np.ix_(rest, rest)])[1], 100.0)))
+
+    def _best_tree(self, live: Bools) -> tuple[float, Bools, float]:
+        """A lower bound of the shedding on every spanning tree, the tree on which least is shed, and that cost."""
+        feeder, root = self._feeder, self._root
+        bounds, opened, number = spanning_trees(feeder, live, root, feeder.p, feeder.q, TREES_MOST)
+        if not 0 < number <= TREES_MOST:
+            return 0.0, live, np.inf
+        least, best, chosen = np.inf, np.inf, live
+        for place, k in enumerate(np.argsort(bounds, kind="stable")):
+            if bounds[k] >= min(best, least) - CLOSED or place == TREES_PRICED:
+                least = min(least, bounds[k])
+                break
+            tree = live.copy()
+            tree[opened[k][opened[k] >= 0]] = False
+            cost = shed_on(feeder, tree, root, feeder.p, feeder.q)[0]
+            if cost < best:
+                best, chosen = cost, tree
+            least = min(
+                least, max(float(bounds[k]), self._shed_least(tree)) if cost > bounds[k] + CLOSED else bounds[k]
+            )
+        return float(min(least, best)), chosen, float(best)
+
+    def _shed_least(self, tree: Bools) -> float:
+        """A lower bound of the cost of shedding on a tree, by a linear program over all limits that it misses."""
+        feeder = self._feeder
+        missed, relief = missed_limits(feeder, tree, self._root, feeder.p, feeder.q)
+        n = len(feeder.p)
+        rows = np.vstack([-np.maximum(relief, 0.0), -np.eye(n), np.eye(n)])
+        scale = np.maximum(np.abs(rows).max(axis=1, initial=0.0), 1e-12)
+        right = np.concatenate([-missed, np.zeros(n), np.ones(n)]) / scale
+        cost = feeder.price * np.maximum(feeder.p, 0.0)
+        none = np.empty(0, dtype=np.int64)
+        form = StandardForm(cost, 0.0, sp.csc_array(rows / scale[:, None]), right, 0, len(right), (), none, {})
+        answer = HighsModel(form).solve(integral=False)
+        return answer.value * (1.0 - MARGIN) if answer.status is Status.OPTIMAL else 0.0
+
+    def _keep(self, tree: Bools, cost: float) -> None:
+        """Keep a tree with the cost of what is shed where it serves, where it is not known."""
+        if tree.tobytes() + b"kept" in self._searched or not np.isfinite(cost):
+            return
+        self._searched.add(tree.tobytes() + b"kept")
+        self._trees = np.vstack([self._trees, tree])
+        self._costs = np.append(self._costs, cost)
+
+    def _all_trees_serve(self) -> bool:
+        """Whether some spanning tree serves as well as any part of one: a bus without load may hang anywhere, since
+        voltages need not change along a branch without flow, and the limits are the same everywhere."""
+        net, feeder = self.network, self._feeder
+        inner = self._label != self._root
+        alike = np.ptp(feeder.low[inner]) == 0.0 and np.ptp(feeder.high[inner]) == 0.0 if inner.any() else False
+        loads = (feeder.p > 0.0) | ((feeder.p == 0.0) & (feeder.q == 0.0))
+        if not alike or self._infeed.any() or not loads.all():
+            return False
+        low, high = feeder.low[inner][0], feeder.high[inner][0]
+        held = feeder.held[net.source_terminal]
+        tapped = np.flatnonzero(self._usable & (feeder.ratio != 1.0))
+        from_root = feeder.fr[tapped] == self._root
+        if not (from_root | (feeder.to[tapped] == self._root)).all():
+            return False
+        at = np.where(from_root, feeder.held[feeder.fr_at[tapped]], feeder.held[feeder.to_at[tapped]])
+        beyond = np.where(from_root, at / feeder.ratio[tapped], at * feeder.ratio[tapped])
+        ends = np.concatenate([beyond, held])
+        return bool(np.all((low <= ends) & (ends <= high)))
 
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision: the best tree that is known,
@@ -122,7 +281,7 @@ class RestorationBounds:
         hardened = np.zeros(net.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
         whole = (~(broken > 0.5) | hardened) & self._usable
-        self._search(whole)
+        self._search(whole, thorough=True)
         serves = ~np.any((self._trees & ~whole) | (whole & self._fixed & ~self._trees), axis=1)
         tree = spanned(self._feeder, whole)
         if serves.any():
@@ -180,19 +339,23 @@ class RestorationBounds:
             upper[rows] = np.where(strays < 0.5, self._costs, np.inf).min(axis=1)
         return upper
 
-    def _search(self, whole: Bools) -> None:
+    def _search(self, whole: Bools, *, thorough: bool = False) -> None:
         """A tree of the part with the sources, kept where it is better than those known."""
-        net, part, key = self.network, self._part_of(whole), whole.tobytes()
-        lost = float(self._value[part > 0].sum())
-        if key in self._searched or self._above(whole[None, :])[0] <= lost:
+        net, part, key = self.network, self._part_of(whole), whole.tobytes() + bytes([thorough])
+        lost, known = float(self._value[part > 0].sum()), float(self._above(whole[None, :])[0])
+        if key in self._searched or known <= lost:
             return
         self._searched.add(key)
         live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
-        tree = spanned(self._feeder, live)
+        feeder = self._feeder
+        tree = spanned(feeder, live)
         if np.any(live & self._fixed & ~tree):
             return  # what cannot be opened closes a loop
-        tree, shed_usd, _ = lifted(self._feeder, live, tree, self._root, self._feeder.p, self._feeder.q)
-        if np.isfinite(shed_usd):
+        tree = least_drop(feeder, live, tree, self._root, feeder.p, feeder.q)
+        shed_usd = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
+        if thorough:
+            tree, shed_usd, _ = lifted(feeder, live, tree, self._root, feeder.p, feeder.q)
+        if lost + shed_usd < known:
             rest = whole & self._fixed & ~live  # dead, and closed all the same
             self._trees = np.vstack([self._trees, tree | rest])
             self._costs = np.append(self._costs, lost + shed_usd)

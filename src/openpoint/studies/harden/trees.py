@@ -18,8 +18,12 @@ from openpoint.formulations.islands import CORNERS, nominal_demand, voltage_limi
 from openpoint.network import Network
 from openpoint.network.limits import series_limits
 
+EXCHANGES_MOST = 200
+"""Exchanges for the least drop in voltage, each of which takes microseconds."""
 STEPS_MOST = 12
 """Exchanges in a row; a tree that misses limits after them is left as it is."""
+WEDGE = 2.0 * np.pi / CORNERS
+"""Angle of a side of the polygon of a rating."""
 KEPT = 1e-9
 """Per unit, within which a limit of squared voltage or power is kept."""
 
@@ -226,6 +230,60 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
 
 
 @compiled
+def least_drop(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Floats) -> Bools:
+    """A tree by exchanges from a first one within the live branches: the least Σ (r p + x q) p, the drop in voltage of
+    all power. What an exchange changes is summed up along its loop alone."""
+    tree = tree.copy()
+    for _ in range(EXCHANGES_MOST):
+        order, parent, edge = walk(feeder, tree, root)
+        depth = np.full(len(p), -1)
+        depth[root] = 0
+        for k in range(1, len(order)):
+            depth[order[k]] = depth[parent[order[k]]] + 1
+        _, p_in, q_in = flow(feeder, order, parent, edge, p, q)
+        best, closing, opening = -KEPT * KEPT, -1, -1
+        for tie in range(len(live)):
+            if not live[tie] or tree[tie] or depth[feeder.fr[tie]] < 0 or depth[feeder.to[tie]] < 0:
+                continue
+            top, other = feeder.fr[tie], feeder.to[tie]
+            while top != other:
+                if depth[top] < depth[other]:
+                    top, other = other, top
+                top = parent[top]
+            for side in range(2):
+                near, far = feeder.fr[tie], feeder.to[tie]
+                if side:
+                    near, far = far, near
+                cut = near
+                while cut != top:
+                    if not feeder.fixed[edge[cut]]:
+                        moved_p, moved_q = p_in[cut], q_in[cut]
+                        change = (feeder.r[tie] * moved_p + feeder.x[tie] * moved_q) * moved_p
+                        bus, below = near, True
+                        while bus != top:
+                            e, a, b = edge[bus], p_in[bus], q_in[bus]
+                            below = below and bus != cut
+                            c, d = (moved_p - a, moved_q - b) if below else (a - moved_p, b - moved_q)
+                            if bus == cut:
+                                c, d = 0.0, 0.0
+                            change += (feeder.r[e] * c + feeder.x[e] * d) * c - (feeder.r[e] * a + feeder.x[e] * b) * a
+                            bus = parent[bus]
+                        bus = far
+                        while bus != top:
+                            e, a, b = edge[bus], p_in[bus], q_in[bus]
+                            c, d = a + moved_p, b + moved_q
+                            change += (feeder.r[e] * c + feeder.x[e] * d) * c - (feeder.r[e] * a + feeder.x[e] * b) * a
+                            bus = parent[bus]
+                        if change < best:
+                            best, closing, opening = change, tie, edge[cut]
+                    cut = parent[cut]
+        if closing < 0:
+            break
+        tree[closing], tree[opening] = True, False
+    return tree
+
+
+@compiled
 def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Bools, float, Floats]:
     """A tree by exchanges from a first one within the live branches: first the limits, then the price of shedding.
 
@@ -271,3 +329,151 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
                 return tree, 0.0, np.zeros(len(p))
     cost, shed = shed_on(feeder, tree, root, p, q)
     return tree, cost, shed
+
+
+@compiled
+def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
+    """A lower bound of the cost of shedding on a tree without infeed: a continuous knapsack for one limit of every part
+    that hangs at the root, that which is missed most, where the load that relieves it most for its price is shed first.
+    """
+    order, parent, edge = walk(feeder, tree, root)
+    n = len(p)
+    w, p_in, q_in = flow(feeder, order, parent, edge, p, q)
+    part = np.full(n, -1)
+    low_at, low_by = np.full(n, -1), np.full(n, KEPT)
+    full_at, full_by = np.full(n, -1), np.full(n, KEPT)
+    for k in range(1, len(order)):
+        bus = order[k]
+        part[bus] = bus if parent[bus] == root else part[parent[bus]]
+        missed = feeder.low[bus] - w[bus]
+        if missed > low_by[part[bus]]:
+            low_by[part[bus]], low_at[part[bus]] = missed, bus
+        side = np.floor(np.arctan2(q_in[bus], p_in[bus]) / WEDGE) * WEDGE + 0.5 * WEDGE
+        missed = p_in[bus] * np.cos(side) + q_in[bus] * np.sin(side) - feeder.reach[edge[bus]]
+        if missed > full_by[part[bus]]:
+            full_by[part[bus]], full_at[part[bus]] = missed, bus
+    total = 0.0
+    gain, each = np.zeros(n), np.zeros(n)
+    on_path = np.zeros(n, dtype=np.bool_)
+    for head in range(n):
+        if low_at[head] < 0 and full_at[head] < 0:
+            continue
+        worst = 0.0
+        for kind in range(2):
+            at = full_at[head] if kind else low_at[head]
+            if at < 0:
+                continue
+            left = full_by[head] if kind else low_by[head]
+            gain_r, gain_x = np.zeros(n), np.zeros(n)
+            on_path[:] = False
+            bus = at
+            while bus >= 0 and not kind:
+                on_path[bus] = True
+                bus = parent[bus]
+            side = np.floor(np.arctan2(q_in[at], p_in[at]) / WEDGE) * WEDGE + 0.5 * WEDGE
+            for k in range(1, len(order)):
+                bus = order[k]
+                gain_r[bus], gain_x[bus] = gain_r[parent[bus]], gain_x[parent[bus]]
+                if kind and bus == at:
+                    gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
+                elif on_path[bus]:
+                    gain_r[bus] += 2.0 * feeder.r[edge[bus]]
+                    gain_x[bus] += 2.0 * feeder.x[edge[bus]]
+            gain[:], each[:] = 0.0, 0.0
+            for k in range(1, len(order)):
+                bus = order[k]
+                if p[bus] > 0.0:
+                    gain[bus] = max(gain_r[bus] * p[bus] + gain_x[bus] * q[bus], 0.0)
+                    each[bus] = gain[bus] / (feeder.price[bus] * p[bus] + 1e-12)
+            cost = 0.0
+            for bus in np.argsort(-each):
+                if left <= 0.0 or gain[bus] <= 0.0:
+                    break
+                share = min(1.0, left / gain[bus])
+                cost += share * feeder.price[bus] * p[bus]
+                left -= share * gain[bus]
+            worst = max(worst, cost)
+        total += worst
+    return total
+
+
+@compiled
+def spanning_trees(feeder: Feeder, live: Bools, root: int, p: Floats, q: Floats, most: int) -> tuple[Floats, Ints, int]:
+    """The spanning trees of the live branches: a lower bound of the cost of shedding on each (T), the branches that it
+    leaves open (T, C), −1 where there are none, and T; one more than `most` where there are more.
+
+    Branches are left out one after the other, in rising order, as long as all buses hang together.
+    """
+    seen, _, _ = walk(feeder, spanned(feeder, live), root)
+    branches = np.flatnonzero(live & ~feeder.fixed)
+    loops = int(np.sum(live)) - len(seen) + 1
+    bounds, opened = np.empty(most), np.empty((most, max(loops, 1)), dtype=np.int64)
+    count, depth = 0, 0
+    place, out = np.full(loops + 1, -1), np.full(loops + 1, -1)
+    rest = live.copy()
+    opened[:] = -1
+    if loops == 0:
+        bounds[0] = least_shed(feeder, rest, root, p, q)
+        return bounds[:1], opened[:1], 1
+    while depth >= 0:
+        if out[depth] >= 0:
+            rest[out[depth]] = True
+        out[depth] = -1
+        place[depth] += 1
+        if place[depth] >= len(branches):
+            depth -= 1
+            continue
+        out[depth] = branches[place[depth]]
+        rest[out[depth]] = False
+        if np.sum(spanned(feeder, rest)) < len(seen) - 1:
+            continue
+        if depth < loops - 1:
+            place[depth + 1] = place[depth]
+            depth += 1
+            continue
+        if count == most:
+            return bounds, opened, most + 1
+        bounds[count] = least_shed(feeder, rest, root, p, q)
+        for k in range(loops):
+            opened[count, k] = out[k]
+        count += 1
+    return bounds[:count], opened[:count], count
+
+
+@compiled
+def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+    """The limits that a tree misses where it serves all: by how much (L), and how much shedding each bus relieves them,
+    (L, N)."""
+    order, parent, edge = walk(feeder, tree, root)
+    n = len(p)
+    w, p_in, q_in = flow(feeder, order, parent, edge, p, q)
+    missed, relief = np.zeros(2 * n), np.zeros((2 * n, n))
+    on_path = np.zeros(n, dtype=np.bool_)
+    count = 0
+    for kind in range(2):
+        for place in range(1, len(order)):
+            at = order[place]
+            side = np.floor(np.arctan2(q_in[at], p_in[at]) / WEDGE) * WEDGE + 0.5 * WEDGE
+            by = feeder.low[at] - w[at]
+            if kind:
+                by = p_in[at] * np.cos(side) + q_in[at] * np.sin(side) - feeder.reach[edge[at]]
+            if by <= KEPT:
+                continue
+            on_path[:] = False
+            bus = at
+            while bus >= 0 and not kind:
+                on_path[bus] = True
+                bus = parent[bus]
+            gain_r, gain_x = np.zeros(n), np.zeros(n)
+            for k in range(1, len(order)):
+                bus = order[k]
+                gain_r[bus], gain_x[bus] = gain_r[parent[bus]], gain_x[parent[bus]]
+                if kind and bus == at:
+                    gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
+                elif on_path[bus]:
+                    gain_r[bus] += 2.0 * feeder.r[edge[bus]]
+                    gain_x[bus] += 2.0 * feeder.x[edge[bus]]
+                relief[count, bus] = gain_r[bus] * p[bus] + gain_x[bus] * q[bus]
+            missed[count] = by
+            count += 1
+    return missed[:count], relief[:count]

@@ -35,7 +35,7 @@ from openpoint.twostage.log import (
 )
 from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.program import EXACT, AnyProgram, Goal
-from openpoint.twostage.recourse.evaluation import Evaluation, RecourseEvaluator
+from openpoint.twostage.recourse.evaluation import Evaluation, RecourseEvaluator, Response
 from openpoint.twostage.uncertainty import Box, Budget
 from openpoint.twostage.workers.executors import Choice, InProcess
 from openpoint.twostage.worst_case.worst import Separation
@@ -48,6 +48,10 @@ DEFERRED_SHARE = 0.5
 """Share of the time limit for the search without deferred entries."""
 ENOUGH = 0.5
 """Share of the gap: a proposal whose bound lies within it below the incumbent is not evaluated."""
+RELAXED_ROUNDS, RELAXED_GAIN = 30, 1e-3
+"""Most rounds of cuts of a relaxation at the root, and the relative rise of the bound below which it ends."""
+RELAXED_MOST = 2_000
+"""Realisations above which there are no such rounds: each takes a linear program for all of them."""
 SOLVED = 0.5
 """Share of the gap: a model whose bound lies within it below its own value at a decision is solved."""
 LOG_EVERY_S = 1.0
@@ -115,6 +119,7 @@ class Run:
         stop_rule = first_of(gap_reached(settings.gap), iterations_reached(settings.max_iterations))
         master = self.learning.master(self)
         _LOG.info("built the master problem")
+        self._relaxed_root(master)
         if (deferred := self.program.deferred_entries()) is not None and self.evaluator.objective.goal is Goal.COST:
             self._without_deferred(master, deferred)
         seen: Counter[bytes] = Counter()
@@ -137,9 +142,31 @@ class Run:
                 return self._outcome(self.deadline.why)
             if self._model_solved(master, evaluation):
                 return self._outcome(Termination.RELAXATION)
-            if again and "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2):
+            stuck = "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2)
+            if again and stuck and not evaluation.unsolved:
                 known = evaluation.exact or evaluation.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
+
+    def _relaxed_root(self, master: Master) -> None:
+        """Cuts of the relaxation that the study knows, at the fractional decisions of the master's root."""
+        objective, before = self.evaluator.objective, -math.inf
+        if objective.goal is not Goal.COST or objective.count > RELAXED_MOST:
+            return
+        for _ in range(RELAXED_ROUNDS):
+            root = master.root(self.out_of_time)
+            self.raise_lower(root.bound)
+            if root.decision is None or root.point is None or root.bound <= before + RELAXED_GAIN * abs(root.bound):
+                return
+            before = root.bound
+            found = self.program.relaxed_cuts(root.decision, objective.realisations, self.out_of_time)
+            if found is None:
+                return
+            values, slopes = found
+            estimates = master.recourse_estimates(root.point)
+            for k in np.flatnonzero(values > estimates + EXACT * np.maximum(1.0, values)):
+                response = Response(True, float(values[k]), slopes[k], np.zeros(0), (), None)
+                master.add_cut(int(k), root.decision, response)
+            self.log_interim("root")
 
     def _model_solved(self, master: Master, evaluation: Evaluation) -> bool:
         """Whether the model costs no more at this decision than anywhere: what is left of the gap is its looseness.
@@ -165,15 +192,19 @@ class Run:
 
         master.fix_at_zero(deferred)
         seen: set[bytes] = set()
+        settled: set[bytes] = set()
         while not stop() and most(self.log) is None:
             proposal = master.propose(gap=0.3 * settings.gap, seconds=part.left(), stop=stop, watch=watch)
             watch(proposal.bound)
-            if proposal.decision is None or proposal.decision.tobytes() in seen:
+            if proposal.decision is None or (key := proposal.decision.tobytes()) in settled:
                 break
-            seen.add(proposal.decision.tobytes())
-            evaluation = self.evaluator.evaluate(proposal.decision, stop)
+            again = key in seen
+            seen.add(key)
+            evaluation = self.evaluator.evaluate(proposal.decision, stop, enough=self._enough, again=again)
             if evaluation is None:
                 break
+            if not evaluation.unsolved:
+                settled.add(key)
             self._learn(master, proposal, evaluation, again=False)
         master.release()
 
@@ -188,14 +219,18 @@ class Run:
         decision = proposal.decision
         assert decision is not None
         if deferred is not None and decision[deferred].any() and not again:
-            plain = self.evaluator.evaluate(np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True)
-            if (
-                plain is None
-                or self._lower_bound_at(decision, plain) >= (1.0 - ENOUGH * self.settings.gap) * self.upper
-            ):
+            plain = self.evaluator.evaluate(
+                np.where(deferred, 0.0, decision), self.out_of_time, with_savings=True, enough=self._enough
+            )
+            if plain is None or self._lower_bound_at(decision, plain) >= self._enough:
                 return plain
             self._learn(master, proposal, plain, again=False)
-        return self.evaluator.evaluate(decision, self.out_of_time)
+        return self.evaluator.evaluate(decision, self.out_of_time, enough=self._enough, again=again)
+
+    @property
+    def _enough(self) -> float:
+        """A lower bound above which a decision does not matter: within the gap of the incumbent, or above it."""
+        return self.upper - ENOUGH * self.settings.gap * abs(self.upper) if math.isfinite(self.upper) else math.inf
 
     def _lower_bound_at(self, decision: Floats, evaluation: Evaluation) -> float:
         """A lower bound of the objective of a decision, by the cuts of the evaluation of another."""

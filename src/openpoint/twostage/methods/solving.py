@@ -158,6 +158,8 @@ def as_finite(program: AnyProgram) -> AnyProgram:
 
 _LOG = logging.getLogger(__name__)
 
+EVALUATED = 0.4
+"""Share of the gap to which a decision is evaluated where the recourse has integers."""
 EXPLAIN_GAP = 0.01
 """Relative gap of the least violation, which only explains why no decision keeps the limits."""
 EXPLAIN_S = 20.0
@@ -230,7 +232,7 @@ def _evaluator(
         return WorstCaseEvaluator(program, worst_objective(program, violation=violation), recourse, settings.separation)
     objective = objective_of(program, violation=violation, wait_and_see=wait_and_see)
     if integers:
-        return MixedIntegerEvaluator(program, objective, recourse, 0.1 * settings.gap)
+        return MixedIntegerEvaluator(program, objective, recourse, EVALUATED * settings.gap)
     return FiniteSetEvaluator(program, objective, recourse)
 
 

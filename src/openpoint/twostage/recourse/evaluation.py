@@ -227,6 +227,7 @@ class Evaluation:
         findings: responses of the recourse.
         exact: whether the exact evaluation is that of the recourse itself.
         copies_pay: whether an embedded recourse strengthens a master more than the cuts do.
+        unsolved: whether recourses were left open that took too long: asked again, they get more time.
     """
 
     decision: Floats
@@ -238,6 +239,7 @@ class Evaluation:
     findings: tuple[Finding, ...] = ()
     exact: bool = False
     copies_pay: bool = True
+    unsolved: bool = False
 
     @property
     def violation(self) -> float:
@@ -268,11 +270,19 @@ class RecourseEvaluator(Protocol):
         ...
 
     def evaluate(
-        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+        self,
+        decision: Floats,
+        stop: Callable[[], bool] = never,
+        *,
+        with_savings: bool = False,
+        enough: float = math.inf,
+        again: bool = False,
     ) -> Evaluation | None:
         """Solve the recourse and evaluate the decision exactly; None where stopped before.
 
-        `with_savings`: where the decision has no deferred entry, also bound what these save at most.
+        `with_savings`: where the decision has no deferred entry, also bound what these save at most. `enough`: a lower
+        bound of the objective above which its exact value does not matter. `again`: the decision was evaluated before;
+        what bounds left open then is solved now.
         """
         ...
 
@@ -323,7 +333,13 @@ class FiniteSetEvaluator:
         )
 
     def evaluate(
-        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+        self,
+        decision: Floats,
+        stop: Callable[[], bool] = never,
+        *,
+        with_savings: bool = False,
+        enough: float = math.inf,
+        again: bool = False,
     ) -> Evaluation | None:
         objective, goal = self.objective, self.objective.goal
         answers = self.recourse.solve(goal, decision, list(objective.realisations), stop)

@@ -8,7 +8,8 @@ of the upper bounds lies above that of the lower ones, first for the realisation
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -35,8 +36,8 @@ from openpoint.twostage.workers.pool import never, remembered
 
 GAP = 1e-6
 """Smallest relative gap to which a recourse is solved."""
-GAP_SHARE = 0.5
-"""Gap to which a recourse is solved, as a share of the gap wanted; its lower bound is used."""
+GAP_SHARE = 0.25
+"""Gap to which a recourse is solved, as a share of that of the evaluation; its lower bound is used."""
 FEASIBLE = 1e-6
 """Slack, relative to 1 or the right-hand side, within which a recourse keeps the constraints of another realisation."""
 BATCH = 128
@@ -45,6 +46,11 @@ SAVING_MIN = 1e-6
 """Least relative difference of cost and recourse bound for which the savings of entries are bounded."""
 SAVINGS_MOST = 32
 """Most realisations whose savings are bounded at a decision, those with the greatest weight first."""
+SOLVE_S, LONGER, HARD_MOST = 1.0, 4.0, 4
+"""Seconds for one recourse where a study has bounds, by how much longer each time it is asked for again, and after how
+many that are not solved in time an evaluation ends: then the bounds of other decisions say more."""
+CUTS_MOST = 1_000
+"""Most realisations with cuts of a relaxation from one evaluation, those first that cost most beyond the bounds."""
 GUESSES = 4
 """Most rounds in which the realisations of a batch are chosen."""
 
@@ -65,7 +71,7 @@ class IntegerRecourseWork:
     template: Template
     gap: float = GAP
 
-    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats]], IntegerSolution]:
+    def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats, float]], IntegerSolution]:
         """Load the arrays into the solver."""
         template = self.template
         if template.cones:
@@ -74,10 +80,11 @@ class IntegerRecourseWork:
             )
         model = HighsModel(template.form)
 
-        def solve(pair: tuple[Floats, Floats]) -> IntegerSolution:
-            model.fix(template.x, pair[0])
-            model.fix(template.u, pair[1])
-            answer = model.solve(integral=True, gap=self.gap, cold=True, stop=stop)
+        def solve(asked: tuple[Floats, Floats, float]) -> IntegerSolution:
+            decision, realisation, seconds = asked
+            model.fix(template.x, decision)
+            model.fix(template.u, realisation)
+            answer = model.solve(integral=True, gap=self.gap, cold=True, seconds=seconds, stop=stop)
             if answer.x is None:
                 return IntegerSolution(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
             return IntegerSolution(answer.value, answer.bound, answer.x[template.y])
@@ -175,6 +182,7 @@ class MixedIntegerEvaluator:
     )
     _cuts: CutPool | None = field(default=None, init=False)
     _known: dict[bytes, tuple[float, float]] = field(default_factory=dict, init=False)
+    _times: Counter[bytes] = field(default_factory=Counter, init=False)
     _saving_works: dict[int, IntegerRecourseWork] = field(default_factory=dict, init=False)
     _saving_values: dict[tuple[int, bytes], float] = field(default_factory=dict, init=False)
 
@@ -182,25 +190,29 @@ class MixedIntegerEvaluator:
         return None
 
     def evaluate(
-        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+        self,
+        decision: Floats,
+        stop: Callable[[], bool] = never,
+        *,
+        with_savings: bool = False,
+        enough: float = math.inf,
+        again: bool = False,
     ) -> Evaluation | None:
         objective, realisations = self.objective, self.objective.realisations
         smaller = self.program.reduced_program(decision) or ReducedProgram(b"", self.program, decision)
-        work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
         bounds = self.program.recourse_bounds(decision, realisations, stop) if objective.goal is Goal.COST else None
-        upper, lower = pool.upper_bounds(inner), cuts.lower_bounds(decision, objective.floor)[0]
-        keys = [b""] * objective.count if bounds is None else bounds.cost_keys
         if bounds is not None:
-            lower, upper = np.maximum(lower, bounds.lower), np.minimum(upper, bounds.upper)
-            self._apply_known(keys, lower, upper)
+            most = enough if again else -math.inf
+            return self._bounded(decision, smaller, bounds, stop, with_savings=with_savings, enough=most)
+        work, pool, cuts, inner = *self._prepared(smaller), smaller.decision
+        upper, lower = pool.upper_bounds(inner), cuts.lower_bounds(decision, objective.floor)[0]
         priced = np.zeros(objective.count, dtype=np.bool_)
         findings: list[Finding] = []
+        keys = [b""] * objective.count
         while len(chosen := self._next_to_solve(decision, lower, upper, priced, keys)):
             priced[chosen] = True
-            relaxed: list[Response] | None = []
-            if bounds is None:
-                relaxed = self.recourse.solve(objective.goal, decision, [realisations[k] for k in chosen], stop)
-            exact = self.recourse.workers.run(work, [(inner, realisations[k]) for k in chosen], stop)
+            relaxed = self.recourse.solve(objective.goal, decision, [realisations[k] for k in chosen], stop)
+            exact = self.recourse.workers.run(work, [(inner, realisations[k], math.inf) for k in chosen], stop)
             if relaxed is None or exact is None:
                 break  # the bounds known by now are valid
             for k, response in zip(chosen, relaxed):
@@ -212,26 +224,75 @@ class MixedIntegerEvaluator:
                 if answer.y is not None:
                     pool.add(answer.y)
                 lower[k], upper[k] = max(lower[k], answer.bound), min(upper[k], answer.value)
-                if bounds is not None:
-                    self._known[keys[k]] = (answer.bound, answer.value)
             upper = np.minimum(upper, pool.upper_bounds(inner))
             lower = np.maximum(lower, cuts.lower_bounds(decision, objective.floor)[0])
-            if bounds is not None:
-                self._apply_known(keys, lower, upper)
             if np.isinf(lower[chosen]).any():
                 break  # a realisation without a recourse: the decision is infeasible
         if stop() and not np.isfinite(upper).all():
             return None
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
         least = np.minimum(lower, upper)
-        if bounds is None:
-            lowest, which = cuts.lower_bounds(decision, objective.floor)
-            findings += [Finding(k, realisations[k], cuts.at(int(c), lowest[k])) for k, c in enumerate(which) if c >= 0]
-        else:
-            saved = self._savings(decision, least, bounds, stop) if with_savings else None
-            findings += _monotone_cuts(decision, realisations, least, bounds, objective.floor, saved)
-        evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
-        return replace(evaluation, copies_pay=bounds is None)  # cuts of recourse bounds are exact at this decision
+        lowest, which = cuts.lower_bounds(decision, objective.floor)
+        findings += [Finding(k, realisations[k], cuts.at(int(c), lowest[k])) for k, c in enumerate(which) if c >= 0]
+        return evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=least)
+
+    def _bounded(
+        self,
+        decision: Floats,
+        smaller: ReducedProgram,
+        bounds: RecourseBounds,
+        stop: Callable[[], bool],
+        *,
+        with_savings: bool,
+        enough: float,
+    ) -> Evaluation:
+        """The evaluation where the study has bounds: what is open is searched more thoroughly, then solved."""
+        objective, realisations, keys = self.objective, self.objective.realisations, bounds.cost_keys
+        lower, upper = np.maximum(bounds.least, objective.floor), bounds.upper.copy()
+        self._apply_known(keys, lower, upper)
+        cost, hard = objective.first_stage_cost(self.program, decision), 0
+        for exactly in (False, True):
+            priced = np.zeros(objective.count, dtype=np.bool_)
+            while (
+                objective.bound(cost, lower) < enough
+                and hard < HARD_MOST
+                and not stop()
+                and len(chosen := self._next_to_solve(decision, lower, upper, priced, keys))
+            ):
+                if not exactly:
+                    priced[chosen] = True
+                    for k in chosen:
+                        better = self.program.better_bounds(decision, realisations[k])
+                        lower[k] = max(lower[k], better[0])
+                        upper[k] = max(min(upper[k], better[1]), lower[k])
+                    continue
+                work, pool, _ = self._prepared(smaller)
+                for k in chosen[: 1 + HARD_MOST // 2]:
+                    priced[k] = True
+                    seconds = SOLVE_S * LONGER ** self._times[keys[k]]
+                    self._times[keys[k]] += 1
+                    exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], seconds)], stop)
+                    if exact is None:
+                        break
+                    if exact[0].y is not None:
+                        pool.add(exact[0].y)
+                    old = self._known.get(keys[k], (lower[k], upper[k]))
+                    self._known[keys[k]] = max(exact[0].bound, old[0]), min(exact[0].value, old[1])
+                    hard += exact[0].value - exact[0].bound > 2.0 * self._accuracy * abs(exact[0].value)
+                upper = np.minimum(upper, pool.upper_bounds(smaller.decision))
+                self._apply_known(keys, lower, upper)
+        upper = np.maximum(upper, lower)
+        verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
+        saved = self._savings(decision, lower, bounds, stop) if with_savings else None
+        findings = _monotone_cuts(decision, realisations, lower, bounds, objective.floor, saved)
+        rows = np.flatnonzero(bounds.upper > bounds.lower + SAME)
+        rows = rows[np.argsort(-(upper - bounds.lower)[rows], kind="stable")[:CUTS_MOST]]
+        if len(rows) and (relaxed := self.program.relaxed_cuts(decision, realisations[rows], stop)) is not None:
+            findings += cut_findings(rows, realisations, *relaxed)
+        evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=lower)
+        wide = evaluation.value - evaluation.lower_bound > self.gap * abs(evaluation.value) + SAME
+        unsolved = wide and (hard > 0 or enough == -math.inf)
+        return replace(evaluation, copies_pay=False, unsolved=unsolved)  # the cuts are exact at this decision
 
     def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
         return self.recourse.solve(self.objective.goal, decision, realisations)
@@ -281,7 +342,8 @@ class MixedIntegerEvaluator:
         keys = {int(k): (saving.count, bounds.cost_keys[k]) for k in which}
         asked = {key: k for k, key in keys.items() if key not in self._saving_values}
         pairs = [
-            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k]) for k in asked.values()
+            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k], SOLVE_S)
+            for k in asked.values()
         ]
         answers = self.recourse.workers.run(self._saving_works[saving.count], pairs, stop) if pairs else []
         for key, answer in zip(asked, answers or []):
@@ -328,6 +390,15 @@ class MixedIntegerEvaluator:
                     taken.add(keys[k])
                     chosen.append(int(k))
         return np.asarray(chosen, dtype=np.int64)
+
+
+def cut_findings(rows: Ints, realisations: Floats, values: Floats, slopes: Floats) -> list[Finding]:
+    """Cuts of a relaxation, (R) values and (R, n) slopes for some rows of the realisations, as findings."""
+    return [
+        Finding(int(k), realisations[k], Response(True, float(value), slope, np.zeros(0), (), None))
+        for k, value, slope in zip(rows, values, slopes)
+        if value > 0.0
+    ]
 
 
 def _monotone_cuts(

@@ -319,7 +319,13 @@ class WorstCaseEvaluator:
         return None
 
     def evaluate(
-        self, decision: Floats, stop: Callable[[], bool] = never, *, with_savings: bool = False
+        self,
+        decision: Floats,
+        stop: Callable[[], bool] = never,
+        *,
+        with_savings: bool = False,
+        enough: float = math.inf,
+        again: bool = False,
     ) -> Evaluation | None:
         found = self._found(decision, stop)
         if found is None:

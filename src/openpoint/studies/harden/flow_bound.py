@@ -1,0 +1,198 @@
+"""A lower bound of the load shed after a disaster: a linear program of flows that ratings and voltages cap.
+
+Cuts of the graph say what no path reaches; here a path carries no more than its ratings, nor than the voltage drop up
+to its end allows. In any tree, what arrives at a bus over its last branch has come from the source over all branches of
+the path, so that it drops the voltage by at least twice itself times the resistance of the shortest path. So with
+d = r + κ x, κ the least ratio of reactive to active load, ρ the distances from the source by d, and I what infeed and
+backup generators can take off a path,
+
+    Σ_a 2 (ρ_a + d_ab) P_ab  ≤  w_source − w_min,b + max_a 2 (ρ_a + d_ab) I        for every bus b
+
+and P_ab ≤ rating. Flows need not form a tree, which makes it linear: a relaxation of the recourse. Where the
+distances are those of the grid without damage, its value is convex in what is bought and its duals are cuts for every
+plan; where they are those after the disaster and a plan, it bounds the cost of this plan more tightly.
+
+Theory: docs/methods.md M28.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import dijkstra
+
+from openpoint.arrays import Bools, Floats, Ints
+from openpoint.formulations.islands import nominal_demand, voltage_limits
+from openpoint.network import Network
+from openpoint.network.limits import series_limits
+from openpoint.solvers.base import StandardForm, Status
+from openpoint.solvers.highs import HighsModel
+
+MARGIN = 1e-6
+"""Relative margin by which bounds are lowered: ten times the tolerance of the linear programs."""
+SHORTEST = 1e-12
+"""Least distance along a branch, per unit: a sparse graph takes 0 for no branch."""
+
+
+@final
+@dataclass(frozen=True)
+class FlowCut:
+    """At every decision the recourse costs at least value + branch · (branches hardened) + place · (places bought)."""
+
+    value: float
+    branch: Floats
+    place: Floats
+
+
+@final
+@dataclass
+class FlowBound:
+    """The bound of one grid, for many disasters and plans.
+
+    Attributes:
+        network: the grid. label: (N) number of each bus, sources merged. root: that of the sources.
+        usable: (E) branches that can be closed.
+        value_usd: (N) value of the load of each bus.
+        infeed: (N) most that buses and generators of the grid feed in, per unit.
+        buses: (G) places of backup generators. backup_pu: active and reactive power of one.
+        most: generators that may be bought.
+    """
+
+    network: Network
+    label: Ints
+    root: int
+    usable: Bools
+    value_usd: Floats
+    infeed: Floats
+    buses: Ints
+    backup_pu: tuple[float, float]
+    most: int
+    _least: dict[bytes, float] = field(default_factory=dict, init=False)
+    _cuts: dict[bytes, FlowCut] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        net, n = self.network, self.network.n_terminals
+        s = nominal_demand(net)
+        self._p = np.maximum(s.real, 0.0)
+        loaded = self._p > 0.0
+        ratio = max(0.0, float(np.min(s.imag[loaded] / self._p[loaded], initial=np.inf))) if loaded.any() else 0.0
+        capacitive = float(np.maximum(ratio * self._p - s.imag, 0.0).sum())
+        capacitive += float(np.maximum(np.abs(net.q_min), np.abs(net.q_max)).sum())
+        self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
+        self._taken_each = self._off_path(*self.backup_pu, ratio)
+        r, x = np.asarray(net.r), np.asarray(net.x)
+        low = voltage_limits(net)[0]
+        self._drop = float(np.max(np.abs(net.source_v) ** 2)) - low
+        held = np.flatnonzero(self.usable)
+        ideal = bool(np.all(np.asarray(net.tap)[held] == 1.0) and np.all(r[held] >= 0.0) and np.all(x[held] >= 0.0))
+        if not ideal or not np.isfinite(self._taken + (self._taken_each if self.most else 0.0)):
+            self._drop = np.full(n, np.inf)
+            self._taken = self._taken_each = 0.0
+        self._d = np.maximum(r + ratio * x, SHORTEST)
+        fr, to = self.label[net.terminal_fr], self.label[net.terminal_to]
+        self._tail, self._head = np.concatenate([fr, to]), np.concatenate([to, fr])
+        rating = np.sqrt(series_limits(net))
+        if not self.infeed.any() and capacitive == 0.0 and not self.most:  # then reactive power comes along
+            rating = rating / np.sqrt(1.0 + ratio**2)
+        self._cap = np.minimum(np.tile(rating, 2), float(self._p.sum()) + 1.0)
+
+    @staticmethod
+    def _off_path(p: float, q: float, ratio: float) -> float:
+        """By how much infeed lowers the active power that drops voltages; inf where it may raise them at will."""
+        return max(p, q / ratio if ratio > 0.0 else np.inf if q > 0.0 else 0.0)
+
+    def least(self, whole: Bools, built: Ints, dead: Bools) -> float:
+        """A lower bound of the cost where these branches are whole, (E), and these buses have a generator.
+
+        Args:
+            dead: (N) buses that neither a source nor a generator can reach.
+        """
+        key = whole.tobytes() + built.tobytes()
+        if key not in self._least:
+            most = self._taken + self._taken_each * len(built)
+            model, cap = self._model(self._distance(whole), most)
+            given = np.bincount(built, minlength=len(dead)) * self.backup_pu[0]
+            self._set(model, cap, whole.astype(np.float64), np.where(dead, 0.0, self.infeed) + given)
+            answer = model.solve(integral=False)
+            known = answer.status is Status.OPTIMAL
+            self._least[key] = answer.value - MARGIN * max(1.0, abs(answer.value)) if known else 0.0
+        return self._least[key]
+
+    def cut(self, open_share: Floats, places: Floats) -> FlowCut:
+        """The cut where so much of each branch is whole or hardened, (E), and of each place has one, (G), from
+        0 to 1; it holds at every decision, with the slope of a branch that is broken alone."""
+        key = open_share.tobytes() + places.tobytes()
+        if key not in self._cuts:
+            self._cuts[key] = self._cut(open_share, places)
+        return self._cuts[key]
+
+    def _cut(self, open_share: Floats, places: Floats) -> FlowCut:
+        e, n = self.network.n_conductors, self.network.n_terminals
+        model, cap = self._undamaged
+        given = np.bincount(self.buses, weights=places, minlength=n) * self.backup_pu[0]
+        self._set(model, cap, open_share, self.infeed + given)
+        answer = model.solve(integral=False)
+        if answer.status is not Status.OPTIMAL or answer.reduced is None:
+            return FlowCut(0.0, np.zeros(e), np.zeros(len(self.buses)))
+        gain = np.minimum(answer.reduced, 0.0)
+        arcs = gain[: 2 * e] * cap
+        place = gain[2 * e + n :][self.label[self.buses]] * self.backup_pu[0]
+        return FlowCut(answer.value - MARGIN * max(1.0, abs(answer.value)), arcs[:e] + arcs[e:], place)
+
+    @cached_property
+    def _inner(self) -> Ints:
+        """Numbers of the buses that are no source."""
+        return np.setdiff1d(self.label, self.root)
+
+    @cached_property
+    def _undamaged(self) -> tuple[HighsModel, Floats]:
+        return self._model(self._distance(self.usable), self._taken + self._taken_each * self.most)
+
+    def _distance(self, whole: Bools) -> Floats:
+        """(N) distances from the sources; inf where there is no path."""
+        n, on = self.network.n_terminals, np.flatnonzero(whole)
+        a, b, d = self._tail[on], self._head[on], self._d[on]
+        order = np.lexsort((d, np.maximum(a, b), np.minimum(a, b)))  # of branches in parallel, the shortest
+        low, high = np.minimum(a, b)[order], np.maximum(a, b)[order]
+        first = np.ones(len(on), dtype=np.bool_)
+        first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        graph = sp.csr_array((d[order][first], (low[first], high[first])), shape=(n, n))
+        return np.asarray(dijkstra(graph, directed=False, indices=[self.root])[0], dtype=np.float64)
+
+    def _model(self, distance: Floats, taken: float) -> tuple[HighsModel, Floats]:
+        """The program over the flows along both directions of each branch, the share served and the infeed of each bus;
+        and the most that each direction carries."""
+        n, arcs = self.network.n_terminals, len(self._tail)
+        along = np.where(np.isfinite(distance[self._tail]), distance[self._tail] + np.tile(self._d, 2), 0.0)
+        weight = 2.0 * along
+        into = sp.csr_array((np.ones(arcs), (self._head, np.arange(arcs))), shape=(n, arcs))
+        out = sp.csr_array((np.ones(arcs), (self._tail, np.arange(arcs))), shape=(n, arcs))
+        inner, p = self._inner, np.bincount(self.label, weights=self._p, minlength=n)
+        balance = sp.hstack([into - out, -sp.diags_array(p), sp.eye_array(n)], format="csr")[inner]
+        heaviest = np.zeros(n)
+        np.maximum.at(heaviest, self._head, weight)
+        room = self._drop + heaviest * taken
+        held = inner[np.isfinite(room[inner])]
+        drop = sp.hstack([into * weight[None, :], sp.csr_array((n, 2 * n))], format="csr")[held]
+        width = arcs + 2 * n
+        a = sp.csc_array(sp.vstack([balance, drop, -sp.eye_array(width)]))
+        b = np.concatenate([np.zeros(len(inner)), room[held], np.zeros(width)])
+        value = np.bincount(self.label, weights=self.value_usd, minlength=n)
+        c = np.concatenate([np.zeros(arcs), -value, np.zeros(n)])
+        none = np.empty(0, dtype=np.int64)
+        offset = float(self.value_usd.sum())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cap = np.minimum(self._cap, np.where(weight > 0.0, room[self._head] / weight, np.inf))
+        return HighsModel(StandardForm(c, offset, a, b, len(inner), len(held) + width, (), none, {})), cap
+
+    def _set(self, model: HighsModel, cap: Floats, share: Floats, feed: Floats) -> None:
+        """Bounds of the columns where so much of the branches may be used, and buses feed in at most so much."""
+        n = self.network.n_terminals
+        flows = np.where(self._head != self.root, np.tile(share * self.usable, 2) * cap, 0.0)
+        fed = np.bincount(self.label, weights=feed, minlength=n)
+        upper = np.concatenate([flows, np.ones(n), fed])
+        model.set_bounds(np.arange(len(upper)), np.zeros(len(upper)), upper)
