@@ -43,6 +43,7 @@ def check_program(program: AnyProgram, *, count: int = 5, seed: int = 0) -> None
         contract.valid_inequalities_cut_off_nothing,
         contract.another_uncertainty_changes_nothing_else,
         contract.bounds_of_the_recourse_hold,
+        contract.relaxed_cuts_hold,
         contract.smaller_programs_cost_the_same,
         contract.savings_are_bounded,
         contract.deterministic_bounds_hold,
@@ -180,7 +181,7 @@ class Contract:
         template = template_of(self.program, self.n, goal)
         if template.cones:
             return None
-        found = IntegerRecourseWork(template).prepare()((x, u))
+        found = IntegerRecourseWork(template).prepare()((x, u, np.inf))
         return found.value if found.y is not None or np.isposinf(found.bound) else None
 
     def decisions_are_decisions(self) -> None:
@@ -305,6 +306,10 @@ class Contract:
                 if cost is None:
                     continue
                 assert no_more(found.lower[k], cost, cost), "recourse_bounds"
+                assert no_more(found.least[k], cost, cost), "recourse_bounds"
+                better = self.program.better_bounds(x, u)
+                assert no_more(better[0], cost, cost), "better_bounds"
+                assert no_more(cost, better[1], cost), "better_bounds"
                 assert no_more(cost, found.upper[k], cost), "recourse_bounds"
                 assert alike(keys.setdefault(found.cost_keys[k], cost), cost), "equal keys"
                 for other in self.decisions:
@@ -313,6 +318,19 @@ class Contract:
                         by_slope = float(found.lower[k] + found.slope[k] @ (other - x))
                         assert no_more(by_slope, there, there), "slope of recourse_bounds"
                         assert (other < x - 0.5).any() or no_more(there, cost, cost), "more ones cost more"
+
+    def relaxed_cuts_hold(self) -> None:
+        """Cuts of a relaxation hold at every decision, made at a fractional one too."""
+        for x in (*self.decisions, np.mean(self.decisions, axis=0)):
+            found = self.program.relaxed_cuts(x, self.realisations)
+            if found is None:
+                return
+            for k, u in enumerate(self.realisations):
+                for other in self.decisions:
+                    there = self.exact(other, u)
+                    if there is not None:
+                        by_cut = float(found[0][k] + found[1][k] @ (other - x))
+                        assert no_more(by_cut, there, there), "relaxed_cuts"
 
     def smaller_programs_cost_the_same(self) -> None:
         """The reduced program has the cost of the whole one at its decision; deferred entries can all be 0."""

@@ -212,8 +212,9 @@ class BadBounds(Depots):
     ) -> RecourseBounds | None:
         count, n = len(realisations), len(decision)
         keys = tuple(decision.tobytes() + u.tobytes() if self.keyed else b"same" for u in realisations)
-        given = np.full((count, n), self.steep), np.full(count, self.upper), np.ones((count, n), dtype=np.bool_)
-        return RecourseBounds(np.full(count, self.lower), *given, keys)
+        least, upper = np.full(count, self.lower), np.full(count, self.upper)
+        given = np.full((count, n), self.steep), least, upper, np.ones((count, n), dtype=np.bool_)
+        return RecourseBounds(least, *given, keys)
 
 
 class LowerTooHigh(BadBounds):

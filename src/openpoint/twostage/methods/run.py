@@ -122,14 +122,14 @@ class Run:
         self._relaxed_root(master)
         if (deferred := self.program.deferred_entries()) is not None and self.evaluator.objective.goal is Goal.COST:
             self._without_deferred(master, deferred)
-        seen: Counter[bytes] = Counter()
+        seen, solved = set[bytes](), Counter[bytes]()  # decisions evaluated, and how often with nothing left open
         while True:
             proposal = self._propose(master)
             self.raise_lower(proposal.bound)
             if proposal.decision is None:
                 return self._outcome(self._why_stopped(proposal.status))
-            again = proposal.decision.tobytes() in seen
-            seen[proposal.decision.tobytes()] += 1
+            again = (key := proposal.decision.tobytes()) in seen
+            seen.add(key)
             evaluation = self._evaluated(master, proposal, deferred, again=again)
             if evaluation is None:
                 return self._outcome(self._why_stopped(Status.LIMIT))
@@ -142,8 +142,8 @@ class Run:
                 return self._outcome(self.deadline.why)
             if self._model_solved(master, evaluation):
                 return self._outcome(Termination.RELAXATION)
-            stuck = "copy" not in words and ("no-good" not in words or seen[proposal.decision.tobytes()] > 2)
-            if again and stuck and not evaluation.unsolved:
+            solved[key] += not evaluation.unsolved
+            if solved[key] > 1 and "copy" not in words and ("no-good" not in words or solved[key] > 2):
                 known = evaluation.exact or evaluation.verdict.final
                 return self._outcome(Termination.ACCURACY if known else Termination.RELAXATION)
 
