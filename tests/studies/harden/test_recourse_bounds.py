@@ -74,7 +74,7 @@ def test_bounds_enclose_and_slopes_hold_at_every_decision() -> None:
 def test_cuts_of_capped_flows_hold_at_every_decision() -> None:
     """docs/methods.md M28: made at decisions that are whole or fractional, whatever binds."""
     said = 0
-    for seed in range(20):
+    for seed in (*range(20), 274, 327):  # the last two may harden lines that stay open
         program, disasters, decisions, exact = sampled(seed)
         fractional = [np.random.default_rng(seed).random(len(program.costs)) * 0.5]
         for x in (*decisions, *fractional):

@@ -95,6 +95,7 @@ class FlowBound:
         self._d = np.maximum(r + ratio * x, SHORTEST)
         fr, to = self.label[net.terminal_fr], self.label[net.terminal_to]
         self._tail, self._head = np.concatenate([fr, to]), np.concatenate([to, fr])
+        self._opens = np.tile(self.usable, 2) & (self._head != self.root)  # what never carries any has no slope
         rating = np.sqrt(series_limits(net))
         if not self.infeed.any() and capacitive == 0.0 and not self.most:  # then reactive power comes along
             rating = rating / np.sqrt(1.0 + ratio**2)
@@ -139,7 +140,7 @@ class FlowBound:
         if answer.status is not Status.OPTIMAL or answer.reduced is None:
             return FlowCut(0.0, np.zeros(e), np.zeros(len(self.buses)))
         gain = np.minimum(answer.reduced, 0.0)
-        arcs = gain[: 2 * e] * cap
+        arcs = np.where(self._opens, gain[: 2 * e] * cap, 0.0)
         place = gain[2 * e + n :][self.label[self.buses]] * self.backup_pu[0]
         return FlowCut(answer.value - MARGIN * max(1.0, abs(answer.value)), arcs[:e] + arcs[e:], place)
 
@@ -192,7 +193,7 @@ class FlowBound:
     def _set(self, model: HighsModel, cap: Floats, share: Floats, feed: Floats) -> None:
         """Bounds of the columns where so much of the branches may be used, and buses feed in at most so much."""
         n = self.network.n_terminals
-        flows = np.where(self._head != self.root, np.tile(share * self.usable, 2) * cap, 0.0)
+        flows = np.where(self._opens, np.tile(share, 2) * cap, 0.0)
         fed = np.bincount(self.label, weights=feed, minlength=n)
         upper = np.concatenate([flows, np.ones(n), fed])
         model.set_bounds(np.arange(len(upper)), np.zeros(len(upper)), upper)
