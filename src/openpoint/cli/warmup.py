@@ -31,6 +31,7 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
 from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.harden.study import harden
+from openpoint.studies.harden.trees import feeder_of, missed_limits, spanning_trees
 from openpoint.studies.powerflow.study import run_powerflow
 from openpoint.studies.reconfigure.faults.study import reconfigure_secure
 from openpoint.studies.reconfigure.futures.study import reconfigure_futures
@@ -187,6 +188,12 @@ def _faults() -> None:
 def _restoration() -> None:
     grid = files.load("zhang13")
     harden(grid, disasters=storms(grid, count=2, seed=1), max_lines=1, max_generators=1)
+    # All spanning trees are looked at where voltages bind.
+    network, nowhere = build_network(grid), np.empty(0, dtype=np.int64)
+    feeder = feeder_of(network, np.ones(network.n_terminals), nowhere, np.empty(0))
+    root = network.source_terminal[0]
+    _, opened, _ = spanning_trees(feeder, np.ones(network.n_conductors, dtype=np.bool_), root, feeder.p, feeder.q, 1000)
+    missed_limits(feeder, ~np.isin(np.arange(network.n_conductors), opened[0]), root, feeder.p, feeder.q)
 
 
 def _steps_of_long_searches() -> None:

@@ -3,7 +3,7 @@
 Cuts of the graph say what no path reaches; here a path carries no more than its ratings, nor than the voltage drop up
 to its end allows. In any tree, what arrives at a bus over its last branch has come from the source over all branches of
 the path, so that it drops the voltage by at least twice itself times the resistance of the shortest path. So with
-d = r + κ x, κ the least ratio of reactive to active load, ρ the distances from the source by d, and I what infeed and
+d = r + κ x, κ the least ratio of reactive to active load, at most 1, ρ the distances from the source by d, and I what infeed and
 backup generators can take off a path,
 
     Σ_a 2 (ρ_a + d_ab) P_ab  ≤  w_source − w_min,b + max_a 2 (ρ_a + d_ab) I        for every bus b
@@ -79,7 +79,8 @@ class FlowBound:
         s = nominal_demand(net)
         self._p = np.maximum(s.real, 0.0)
         loaded = self._p > 0.0
-        ratio = max(0.0, float(np.min(s.imag[loaded] / self._p[loaded], initial=np.inf))) if loaded.any() else 0.0
+        with np.errstate(over="ignore"):  # by next to nothing
+            ratio = float(np.clip(np.min(s.imag[loaded] / self._p[loaded], initial=1.0), 0.0, 1.0))
         capacitive = float(np.maximum(ratio * self._p - s.imag, 0.0).sum())
         capacitive += float(np.maximum(np.abs(net.q_min), np.abs(net.q_max)).sum())
         self._taken = self._off_path(float(self.infeed.sum()), capacitive, ratio)
