@@ -3,8 +3,8 @@
 Cuts of the graph say what no path reaches; here a path carries no more than its ratings, nor than the voltage drop up
 to its end allows. In any tree, what arrives at a bus over its last branch has come from the source over all branches of
 the path, so that it drops the voltage by at least twice itself times the resistance of the shortest path. So with
-d = r + κ x, κ the least ratio of reactive to active load, at most 1, ρ the distances from the source by d, and I what infeed and
-backup generators can take off a path,
+d = r + κ x, κ the least ratio of reactive to active load, at most 1, ρ the distances from the source by d, and I what
+infeed and backup generators can take off a path,
 
     Σ_a 2 (ρ_a + d_ab) P_ab  ≤  w_source − w_min,b + max_a 2 (ρ_a + d_ab) I        for every bus b
 
