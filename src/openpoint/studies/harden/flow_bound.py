@@ -87,7 +87,8 @@ class FlowBound:
         self._taken_each = self._off_path(*self.backup_pu, ratio)
         r, x = np.asarray(net.r), np.asarray(net.x)
         low = voltage_limits(net)[0]
-        self._drop = float(np.max(np.abs(net.source_v) ** 2)) - low
+        # Where infeed must raise the voltage, a path that carries less than I proves nothing by its length.
+        self._drop = np.maximum(float(np.max(np.abs(net.source_v) ** 2)) - low, 0.0)
         held = np.flatnonzero(self.usable)
         ideal = bool(np.all(np.asarray(net.tap)[held] == 1.0) and np.all(r[held] >= 0.0) and np.all(x[held] >= 0.0))
         if not ideal or not np.isfinite(self._taken + (self._taken_each if self.most else 0.0)):

@@ -332,6 +332,29 @@ def lifted(feeder: Feeder, live: Bools, tree: Bools, root: int, p: Floats, q: Fl
 
 
 @compiled
+def shares_in_limit(
+    feeder: Feeder, order: Ints, parent: Ints, edge: Ints, at: int, side: float, of_rating: bool
+) -> tuple[Floats, Floats]:
+    """(N) how much active and reactive power that a bus draws counts in a limit at another one: in the power to it
+    along the direction `side` where that `of_rating` is meant, else in the drop of its squared voltage."""
+    gain_r, gain_x = np.zeros(len(parent)), np.zeros(len(parent))
+    on_path = np.zeros(len(parent), dtype=np.bool_)
+    bus = at
+    while bus >= 0 and not of_rating:
+        on_path[bus] = True
+        bus = parent[bus]
+    for k in range(1, len(order)):
+        bus = order[k]
+        gain_r[bus], gain_x[bus] = gain_r[parent[bus]], gain_x[parent[bus]]
+        if of_rating and bus == at:
+            gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
+        elif on_path[bus]:
+            gain_r[bus] += 2.0 * feeder.r[edge[bus]]
+            gain_x[bus] += 2.0 * feeder.x[edge[bus]]
+    return gain_r, gain_x
+
+
+@compiled
 def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
     """A lower bound of the cost of shedding on a tree without infeed: a continuous knapsack for one limit of every part
     that hangs at the root, that which is missed most, where the load that relieves it most for its price is shed first.
@@ -354,7 +377,6 @@ def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> 
             full_by[part[bus]], full_at[part[bus]] = missed, bus
     total = 0.0
     gain, each = np.zeros(n), np.zeros(n)
-    on_path = np.zeros(n, dtype=np.bool_)
     for head in range(n):
         if low_at[head] < 0 and full_at[head] < 0:
             continue
@@ -364,21 +386,8 @@ def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> 
             if at < 0:
                 continue
             left = full_by[head] if kind else low_by[head]
-            gain_r, gain_x = np.zeros(n), np.zeros(n)
-            on_path[:] = False
-            bus = at
-            while bus >= 0 and not kind:
-                on_path[bus] = True
-                bus = parent[bus]
             side = np.floor(np.arctan2(q_in[at], p_in[at]) / WEDGE) * WEDGE + 0.5 * WEDGE
-            for k in range(1, len(order)):
-                bus = order[k]
-                gain_r[bus], gain_x[bus] = gain_r[parent[bus]], gain_x[parent[bus]]
-                if kind and bus == at:
-                    gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
-                elif on_path[bus]:
-                    gain_r[bus] += 2.0 * feeder.r[edge[bus]]
-                    gain_x[bus] += 2.0 * feeder.x[edge[bus]]
+            gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
             gain[:], each[:] = 0.0, 0.0
             for k in range(1, len(order)):
                 bus = order[k]
@@ -448,7 +457,6 @@ def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) 
     n = len(p)
     w, p_in, q_in = flow(feeder, order, parent, edge, p, q)
     missed, relief = np.zeros(2 * n), np.zeros((2 * n, n))
-    on_path = np.zeros(n, dtype=np.bool_)
     count = 0
     for kind in range(2):
         for place in range(1, len(order)):
@@ -459,21 +467,8 @@ def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) 
                 by = p_in[at] * np.cos(side) + q_in[at] * np.sin(side) - feeder.reach[edge[at]]
             if by <= KEPT:
                 continue
-            on_path[:] = False
-            bus = at
-            while bus >= 0 and not kind:
-                on_path[bus] = True
-                bus = parent[bus]
-            gain_r, gain_x = np.zeros(n), np.zeros(n)
-            for k in range(1, len(order)):
-                bus = order[k]
-                gain_r[bus], gain_x[bus] = gain_r[parent[bus]], gain_x[parent[bus]]
-                if kind and bus == at:
-                    gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
-                elif on_path[bus]:
-                    gain_r[bus] += 2.0 * feeder.r[edge[bus]]
-                    gain_x[bus] += 2.0 * feeder.x[edge[bus]]
-                relief[count, bus] = gain_r[bus] * p[bus] + gain_x[bus] * q[bus]
+            gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
+            relief[count] = gain_r * p + gain_x * q
             missed[count] = by
             count += 1
     return missed[:count], relief[:count]

@@ -290,7 +290,8 @@ class MixedIntegerEvaluator:
         if len(rows) and (relaxed := self.program.relaxed_cuts(decision, realisations[rows], stop)) is not None:
             findings += cut_findings(rows, realisations, *relaxed)
         evaluation = evaluation_of(self.program, objective, decision, verdict, tuple(findings), exact=True, least=lower)
-        wide = evaluation.value - evaluation.lower_bound > self.gap * abs(evaluation.value) + SAME
+        near = evaluation.lower_bound + self.gap * abs(evaluation.lower_bound) + SAME  # inf where there is no recourse
+        wide = evaluation.value > near
         unsolved = wide and (hard > 0 or enough == -math.inf)
         return replace(evaluation, copies_pay=False, unsolved=unsolved)  # the cuts are exact at this decision
 
