@@ -129,7 +129,7 @@ def test_a_radius_one_percent_smaller_is_refused() -> None:
         patch.setattr(bounds, "_refined", spied)
         grid = openpoint.read("baran33")
         network = Limits().applied(build_network(grid))
-        bounds_of(grid, network, ports_of(grid, network, {"load": 0.2}))
+        bounds_of(grid, network, ports_of(grid, network, {"load": 0.2}), budget=31.0)
     ((inside, outside),) = seen
     assert (inside <= 0.0).all()
     assert (outside > 0.0).any()
@@ -177,7 +177,7 @@ def test_what_makes_no_sense_is_refused(given: dict[str, object], said: str) -> 
 def test_a_part_with_too_many_ports_is_said_to_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openpoint.enclosure.parts.MOST_PORTS", 10)
     with pytest.raises(OptionError, match="32 places with loads or generators"):
-        openpoint.enclose("baran33")
+        openpoint.enclose("baran33", budget=3.0)
 
 
 def test_the_current_of_a_shunt_at_a_source_counts() -> None:

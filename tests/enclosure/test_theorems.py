@@ -7,6 +7,8 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
+import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +16,14 @@ import openpoint
 from openpoint import Grid, InputError
 from openpoint.arrays import Complexes, Floats
 from openpoint.enclosure.bounds import Enclosure, first_order
+from openpoint.enclosure.corners import corners_of
 from openpoint.enclosure.flow import NoFlow, PortFlow
+from openpoint.enclosure.grid import bounds_of
 from openpoint.enclosure.parts import linear_part, part_of
 from openpoint.enclosure.ports import ports_of
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
-from openpoint.network import build_network
+from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from tests.builders.grids import LIMITED_FEED, grids
 from tests.enclosure.test_enclosure import realised
@@ -193,6 +197,92 @@ def check_exactly(known: Enclosure, z: list[list[Exact]], u0: Fraction) -> None:
 def greatest(row: list[Exact], corners: list[list[Fraction]]) -> Decimal:
     """The greatest modulus of an affine form over a box: it is at a vertex."""
     return max(modulus(plus(*((v[0] * c, v[1] * c) for v, c in zip(row, corner, strict=True)))) for corner in corners)
+
+
+def test_flows_at_two_corners_lie_between_their_bounds_in_exact_arithmetic() -> None:
+    """The squared currents of the least and of the greatest loads, as a fixed point in 40 digits."""
+    network = build_network(openpoint.read("baran33"))
+    corners = corners_of(network, ports_of(openpoint.read("baran33"), network, {"load": 0.25}))
+    assert corners is not None
+    order, above, edge = tree_of(network)
+    with localcontext() as context:
+        context.prec = 40
+        r, x = ([Decimal(float(value)) for value in part] for part in (network.r, network.x))
+        for corner, factor in ((0, Decimal("0.75")), (1, Decimal(1)), (2, Decimal("1.25"))):
+            s = [(factor * Decimal(float(p)), factor * Decimal(float(q))) for p, q in real_pairs(network.s_power)]
+            square = [Decimal(0)] * len(r)
+            for _ in range(60):
+                p, q = ([each[k] for each in s] for k in (0, 1))
+                for t in order[:0:-1]:
+                    e = edge[t]
+                    p[above[t]] += p[t] + r[e] * square[e]
+                    q[above[t]] += q[t] + x[e] * square[e]
+                w = {order[0]: Decimal(1)}
+                for t in order[1:]:
+                    e = edge[t]
+                    w[t] = w[above[t]] - 2 * (r[e] * p[t] + x[e] * q[t]) - (r[e] ** 2 + x[e] ** 2) * square[e]
+                    square[e] = (p[t] ** 2 + q[t] ** 2) / w[t]
+            found = [(corners.w[corner], [w[t] for t in range(len(w))]), (corners.current[corner], square)]
+            found.append((corners.p[corner], [p[order[0]]]))
+            for (low, high), true in found:
+                assert all(Decimal(float(a)) <= b <= Decimal(float(c)) for a, b, c in zip(low, true, high, strict=True))
+                assert np.allclose(low, high, rtol=1e-11, atol=1e-200)
+
+
+def real_pairs(values: Complexes) -> list[tuple[float, float]]:
+    return [(value.real, value.imag) for value in values]
+
+
+def tree_of(network: Network) -> tuple[list[int], dict[int, int], dict[int, int]]:
+    """Terminals in the order of their distance from the source, and of each the one before and the branch between."""
+    order, above, edge = [int(network.source_terminal[0])], {}, {}
+    for t in order:
+        for e in np.flatnonzero(network.closed):
+            for a, b in (
+                (network.terminal_fr[e], network.terminal_to[e]),
+                (network.terminal_to[e], network.terminal_fr[e]),
+            ):
+                if a == t and int(b) not in order:
+                    order.append(int(b))
+                    above[int(b)], edge[int(b)] = t, int(e)
+    return order, above, edge
+
+
+@pytest.mark.parametrize("name", ["baran33", "mantovani136"])
+def test_two_corners_are_what_slopes_of_known_sign_give(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By sweeps and by matrices: both bounds are attained, but for rounding."""
+    grid = openpoint.read(name)
+    network = build_network(grid)
+    ports = ports_of(grid, network, {"load": 0.25})
+    ours = bounds_of(grid, network, ports)
+    monkeypatch.setattr("openpoint.enclosure.grid.corners_of", lambda *_: None)
+    theirs = bounds_of(grid, network, ports)
+    for what in ("voltage", "current", "p", "q", "loss"):
+        a, b = getattr(ours, what), getattr(theirs, what)
+        for side in ("low", "middle", "high", "least", "greatest"):
+            assert np.allclose(getattr(a, side), getattr(b, side), rtol=1e-7, atol=1e-9)
+        assert (a.low >= b.low - 1e-12).all()
+        assert (a.high <= b.high + 1e-12).all()
+    assert (ours.heaviest == theirs.heaviest).all()
+
+
+@pytest.mark.parametrize("change", ["infeed", "beyond zero", "loop", "shunt", "impedance"])
+def test_two_corners_are_taken_only_where_they_hold(change: str) -> None:
+    grid = openpoint.read("baran33")
+    loads, lines, share = grid.loads, grid.lines, 0.25
+    if change == "infeed":
+        loads = loads.with_columns(q_kvar=pl.when(pl.int_range(pl.len()) == 3).then(-10.0).otherwise(pl.col("q_kvar")))
+    elif change == "beyond zero":
+        share = 1.5
+    elif change == "loop":
+        lines = lines.with_columns(closed=pl.lit(value=True))
+    elif change == "shunt":
+        lines = lines.with_columns(b_us=pl.lit(1.0))
+    else:
+        loads = loads.with_columns(model=pl.lit("impedance"))
+    changed = grid.with_tables(loads=loads, lines=lines)
+    network = build_network(changed)
+    assert corners_of(network, ports_of(changed, network, {"load": share})) is None
 
 
 def test_power_grid_model_agrees() -> None:

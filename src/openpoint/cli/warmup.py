@@ -30,6 +30,7 @@ from openpoint.search.switching.searches import JointSearch, PeriodSearch, Wante
 from openpoint.search.topology import search_topologies
 from openpoint.studies.dispatch.day.study import dispatch_day
 from openpoint.studies.dispatch.study import dispatch
+from openpoint.studies.enclose.study import enclose
 from openpoint.studies.harden.study import harden
 from openpoint.studies.harden.trees import feeder_of, missed_limits, spanning_trees
 from openpoint.studies.powerflow.study import run_powerflow
@@ -153,6 +154,10 @@ def _enumeration() -> None:
     reconfigure(files.load("civanlar16"), method=Enumeration())
 
 
+def _corners() -> None:
+    enclose(files.load("baran33"), for_every="load=10%")
+
+
 def _phases() -> None:
     if find_spec("opendssdirect") is not None:  # without it no grid of phases is read
         reconfigure(
@@ -222,6 +227,7 @@ STEPS: tuple[Callable[[], None], ...] = (
     _certificate,
     _parts_of_paths,
     _enumeration,
+    _corners,
     _phases,
     _devices,
     _day,

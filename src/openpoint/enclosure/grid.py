@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, slopes
+from openpoint.enclosure.corners import Corners, corners_of
 from openpoint.enclosure.parts import Part, linear_part, part_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
@@ -59,7 +60,7 @@ class GridBounds:
     Attributes:
         ports: where power is drawn. voltage: (N) moduli. current: (E) rated currents, 0 of what is open.
         p, q: (S) power that each source delivers. loss: (1) active power of all branches.
-        largest: greatest |x|, the relative deviation of a port's voltage. contraction: greatest λ of the parts.
+        largest: no port's voltage deviates more, relative to it. contraction: below 1, the greatest of the parts.
         bands: (m) bounds of the ports' voltages, pu of their nominal voltage, low and high.
         points: by part of the grid, the numbers of its deviations and the (n, K) realisations that were computed.
         heaviest: (n) the realisation at which the loss is greatest by its slopes in the middle.
@@ -135,13 +136,37 @@ def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None =
         NoFlow: none was found for the loads as they are.
         InputError: the linear part of the grid has no unique state.
     """
-    system = system_of(grid, network, ports)
     among = DeviationSet(budget)
+    if among.is_box(len(ports.names)) and (corners := corners_of(network, ports)) is not None:
+        return _at_corners(grid, network, ports, corners)
+    system = system_of(grid, network, ports)
     parts = [
         part_of(system, ports, among, linear_part(system, ports, states, here), moving)
         for states, here, moving in system.parts(ports)
     ]
     return _Gatherer(grid, system, ports, among, parts).bounds()
+
+
+def _at_corners(grid: Grid, network: Network, ports: Ports, corners: Corners) -> GridBounds:
+    """The bounds that are attained at the two corners."""
+
+    def between(values: Floats, *, falls: bool = False) -> Bounds:
+        low, high = values[2 if falls else 0], values[0 if falls else 2]
+        ends = np.full(len(high[0]), int(falls)), np.full(len(high[0]), int(not falls))
+        exact = np.ones(len(high[0]), dtype=np.bool_)
+        return Bounds(values[1].mean(axis=0), low[0], high[1], low[1], high[0], exact, *ends)
+
+    nearly = np.array([1.0 - 8 * UNIT, 1.0 + 8 * UNIT])[:, None]
+    v = between(np.sqrt(corners.w) * nearly, falls=True)
+    i = between(np.sqrt(corners.current) * np.maximum(network.rated_fr, network.rated_to) * nearly)
+    number = {name: k for k, name in enumerate(grid.sources["bus"])}
+    of = np.argsort([number[network.bus_names[b]] for b in network.terminal_bus[network.source_terminal]])
+    powers = between(corners.p[:, :, of]), between(corners.q[:, :, of]), between(corners.loss)
+    at = ports.fr
+    ends = 1.0 - (v.low[at] / v.middle[at]).min(initial=1.0), (v.high[at] / v.middle[at]).max(initial=1.0) - 1.0
+    points = [(np.arange(len(ports.names)), np.stack([-corners.greatest, corners.greatest], axis=1))]
+    bands = v.low[at], v.high[at]
+    return GridBounds(ports, v, i, *powers, float(max(ends)), corners.contraction, bands, points, corners.greatest)
 
 
 _Found = tuple[Floats, Floats, "Bounds"]

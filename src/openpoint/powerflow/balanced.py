@@ -194,11 +194,11 @@ class _Call:
         self.loads = Loads(power, current, impedance, linear, bool(current.any()))
 
     def run(self, tolerance: float, iterations: int, loss: Floats, status: States, output: Output) -> None:
-        work = _memory_for(len(self.wires.start) - 1)
+        work = memory_for(len(self.wires.start) - 1)
         kernel.many(self.wires, self.closed, self.loads, float(tolerance), iterations, work, loss, status, output)
 
 
-def _memory_for(n_bus: int) -> Work:
+def memory_for(n_bus: int) -> Work:
     """The memory of the last flow of this thread if it has the size, else fresh memory."""
     if memory.work is None or len(memory.work.order) != n_bus:
         memory.work = work_for(n_bus)
