@@ -124,7 +124,7 @@ def _verdicts(kept: Bools, broken: Bools) -> list[str]:
 
 
 def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None = None) -> GridBounds:
-    """The bounds of a grid in the state of a network, all of which is energised.
+    """The bounds of a grid in the state of a network; what no source reaches is 0 and has no ports.
 
     Args:
         grid: sound. network: that of the grid. ports: of `openpoint.enclosure.ports`, which say how far powers deviate.

@@ -43,12 +43,21 @@ class Ports:
         """(m) nominal voltage, pu."""
         return np.where(self.to >= 0, np.sqrt(3.0), 1.0)
 
+    def some(self, rows: Ints) -> Ports:
+        """Some of the ports, with the names of all that deviates."""
+        kept = {name: getattr(self, name)[rows] for name in ("fr", "to", "degree", "s", "spread", "low", "high")}
+        return Ports(names=self.names, **kept)
+
     def realised(self, network: Network, deviations: Floats) -> Network:
         """The balanced network with its loads at a realisation; deviations: (n)."""
-        more = np.zeros((3, network.n_terminals), dtype=np.complex128)
+        more = self.added(network.n_terminals, deviations)
+        return replace(network, **{name: getattr(network, name) + part for name, part in more.items()})
+
+    def added(self, terminals: int, deviations: Floats) -> dict[str, Complexes]:
+        """(N) what a realisation adds to the loads of each model of a balanced network."""
+        more = np.zeros((3, terminals), dtype=np.complex128)
         np.add.at(more, (self.degree, self.fr), self.spread @ deviations)
-        power, current, impedance = more + np.stack([network.s_power, network.s_current, network.s_impedance])
-        return replace(network, s_power=power, s_current=current, s_impedance=impedance)
+        return dict(zip(("s_power", "s_current", "s_impedance"), more, strict=True))
 
 
 def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports:

@@ -19,6 +19,7 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.rounding import UNIT, lost, up
 from openpoint.errors import InputError, Problem
+from openpoint.graph import energised
 from openpoint.grid.devices import kvar_today
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
@@ -35,7 +36,8 @@ class System:
 
     Attributes:
         network: of the grid.
-        free: terminals that nothing holds, the first states. used: closed conductors, whose currents are the next.
+        free: terminals with supply that nothing holds, the first states. used: closed conductors there; their currents
+            are the next.
         matrix: (states, states); sizes: the sums of moduli that its entries are made of.
         given: (states), of terms whose moduli add up to `given_size` at most. draws: (states, m).
         ends_fr, ends_to: (used, states) current into a conductor at its from and at its to terminal, with
@@ -79,15 +81,16 @@ class System:
 
 
 def system_of(grid: Grid, network: Network, ports: Ports) -> System:
-    """The system of a grid in today's state, all of which is energised.
+    """The system of a grid in today's state, of what a source reaches; no port lies elsewhere.
 
     Raises:
         InputError: a load to neutral where nothing holds the zero sequence.
     """
     n = network.n_terminals
-    used = np.flatnonzero(network.closed)
     held = network.source_terminal
-    free = np.setdiff1d(np.arange(n), held)
+    fed = energised(n, network.terminal_fr, network.terminal_to, network.closed, held)
+    used = np.flatnonzero(network.closed & fed[network.terminal_fr])
+    free = np.setdiff1d(np.flatnonzero(fed), held)
     at_fr, at_to = (sp.csr_array(part[used]) for part in internal_voltages(network))
     y_fr, y_to = (part[used][:, used] for part in network.y_ends)
     shunt_fr, shunt_to = sp.csr_array(y_fr @ at_fr), sp.csr_array(y_to @ at_to)
@@ -98,7 +101,7 @@ def system_of(grid: Grid, network: Network, ports: Ports) -> System:
     big = abs(back_fr) @ abs(shunt_fr) + abs(back_to) @ abs(shunt_to) + abs(own) + abs(own_pairs)
     z = sp.csr_array(network.z[used][:, used])
     drop, push = sp.csr_array(at_fr - at_to), sp.csr_array(back_fr - back_to)
-    grounds = _floating(network, at_fr, at_to, shunt, ports)
+    grounds = _floating(network, at_fr, at_to, shunt, ports, fed)
     # All terminals are states at first; the voltages of those that are held are then known.
     more = n, n + len(used)
     count = more[1] + grounds.shape[1]
@@ -176,7 +179,7 @@ def _at_terminals(
 
 
 def _floating(
-    network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, shunt: sp.csr_array, ports: Ports
+    network: Network, at_fr: sp.csr_array, at_to: sp.csr_array, shunt: sp.csr_array, ports: Ports, fed: Bools
 ) -> sp.csr_array:
     """(N, parts) terminals of each part in which all voltages may move together: behind delta windings alone.
 
@@ -184,7 +187,7 @@ def _floating(
         InputError: a load to neutral in one.
     """
     n, count = network.n_terminals, at_fr.shape[0]
-    grounded = np.zeros(n, dtype=np.bool_)
+    grounded = ~fed
     grounded[network.source_terminal] = True
     single = [np.diff(part.indptr) == 1 for part in (at_fr, at_to)]
     # Both ends of a line move together; the two sides of a transformer are parts of their own, joined by lines alone.

@@ -63,6 +63,11 @@ class Stations:
     couplers: Bools
 
     @property
+    def keeps_limits(self) -> bool:
+        """Whether `opened` keeps its limits exactly where `whole` does."""
+        return not (self.unlimited | self.wider).any()
+
+    @property
     def joined(self) -> Bools:
         """(E) branches in parallel for which one of them stands."""
         return np.asarray(self.share != 1.0)

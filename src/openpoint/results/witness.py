@@ -64,6 +64,14 @@ def witness_of(grid: Grid, network: Network, ports: Ports, shares: Mapping[str, 
         from openpoint.results import phase_violations
 
         broken = phase_violations.violations(network, phase_state(there, network))
+    opened = states.open_names(network, network.closed)
+    loads = realised_table(grid, ports, shares, at)
+    return {"witness_open": opened, "witness_limits": broken, "witness_loads": loads}
+
+
+def realised_table(grid: Grid, ports: Ports, shares: Mapping[str, float], at: Floats) -> pl.DataFrame:
+    """All that deviates, with its power at a realisation; arguments as of `witness_of`."""
+    there = _realised(grid, ports, shares, at)
     tables = [
         getattr(grid, kind)
         .select(pl.lit(kind).alias("kind"), "name", "bus", p_today_kw="p_kw", q_today_kvar="q_kvar")
@@ -71,9 +79,7 @@ def witness_of(grid: Grid, network: Network, ports: Ports, shares: Mapping[str, 
         for kind in ("loads", "generators")
     ]
     chosen = pl.DataFrame([each.split(" ", 1) for each in ports.names], schema=["kind", "name"], orient="row")
-    loads = chosen.join(pl.concat(tables), on=["kind", "name"], how="left", maintain_order="left").select(list(WITNESS))
-    opened = states.open_names(network, network.closed)
-    return {"witness_open": opened, "witness_limits": broken, "witness_loads": loads}
+    return chosen.join(pl.concat(tables), on=["kind", "name"], how="left", maintain_order="left").select(list(WITNESS))
 
 
 def _realised(grid: Grid, ports: Ports, shares: Mapping[str, float], at: Floats) -> Grid:

@@ -167,8 +167,7 @@ def test_what_is_remote_is_switched_sooner() -> None:
             grid.with_tables(lines=lines),
             reliability=data,
             failures="branch=0.1",
-            switching_h=1.0,
-            remote_switching_h=0.1,
+            hours={"switching": 1.0, "remote": 0.1},
         )
         assert result.saidi_h_per_year is not None
         return result.saidi_h_per_year
@@ -177,8 +176,8 @@ def test_what_is_remote_is_switched_sooner() -> None:
     some = hours(["13", "34", "35", "37"])
     assert hours(every) < some < hours([])
     assert hours([]) == openpoint.secure(grid, reliability=data, failures="branch=0.1").saidi_h_per_year
-    with pytest.raises(OptionError, match="above switching_h"):
-        openpoint.secure(grid, remote_switching_h=2.0)
+    with pytest.raises(OptionError, match="above switching=1"):
+        openpoint.secure(grid, hours="remote=2")
 
 
 def test_breakers_that_are_wrong_are_told() -> None:
@@ -264,8 +263,8 @@ def test_what_cannot_be_judged_is_refused() -> None:
         openpoint.secure("baran33", open_branches=["1", "33", "34", "35", "36", "37"])
     with pytest.raises(OptionError, match="balanced grids"):
         openpoint.secure("ieee13")
-    with pytest.raises(OptionError, match=r"loading of emergency is 0.*repair_h is -1"):
-        openpoint.secure("baran33", emergency={"loading": 0.0}, repair_h=-1.0)
+    with pytest.raises(OptionError, match=r"loading of emergency is 0.*hours of repair is -1"):
+        openpoint.secure("baran33", emergency={"loading": 0.0}, hours="repair=-1")
     with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):
         openpoint.secure("baran33", emergency={"loading": 1.2})
     with pytest.raises(InputError, match="neither customers nor rates"):
@@ -311,7 +310,7 @@ def test_wrong_numbers_and_unknown_names_are_told_at_once(tmp_path: Path) -> Non
 
 
 def test_switching_that_takes_longer_than_a_repair_is_doubted() -> None:
-    options = {"failures": "branch=0.1", "switching_h": 60.0}
+    options = {"failures": "branch=0.1", "hours": "switching=60"}
     told = [note for note in openpoint.secure("baran33", **options).notes if "hours, not minutes" in note]
     assert len(told) == 1
     assert "switching takes 60 h and a repair 4 h" in told[0]
@@ -330,7 +329,7 @@ def check(seed: int) -> None:
     grid, data = random_secured(seed)
     breakers = random_breakers(seed, grid) if seed % 2 else {}
     data = replace(data, breakers=pl.DataFrame({"branch": list(breakers), "end": list(breakers.values())}))
-    result = openpoint.secure(grid, reliability=data, failures="km=0.1", switching_h=0.5, repair_h=3.0)
+    result = openpoint.secure(grid, reliability=data, failures="km=0.1", hours="switching=0.5,repair=3")
     found = {row["name"]: row for row in result.faults.iter_rows(named=True)}
     load = dict(zip(result.buses["name"], result.buses["load_kw"], strict=True))
     customers = dict(data.customers.iter_rows())

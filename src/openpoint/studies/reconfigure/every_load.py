@@ -17,19 +17,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from openpoint.arrays import Bools, Floats
-from openpoint.enclosure.bounds import NotEnclosed
-from openpoint.enclosure.flow import NoFlow
-from openpoint.enclosure.grid import GridBounds, bounds_of
-from openpoint.enclosure.parts import TooLarge
-from openpoint.enclosure.ports import ports_of
-from openpoint.enclosure.sets import DeviationSet
-from openpoint.errors import InputError
+from openpoint.arrays import Bools
+from openpoint.enclosure.judge import SetJudge, Verdict
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
 from openpoint.network.stations import Stations
-from openpoint.powerflow.balanced import solve
-from openpoint.powerflow.state import excesses
 from openpoint.results.witness import witness_of
 from openpoint.search.exchange.ac_check import exchange_branches
 from openpoint.search.methods import Log, TopologySearch
@@ -37,9 +29,6 @@ from openpoint.search.topology import search_topologies
 from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
-
-TRIED = 16
-"""Realisations that are tried before an enclosure: those that broke limits of other states, the latest first."""
 
 
 def with_fixed_outputs(grid: Grid) -> Grid:
@@ -62,37 +51,19 @@ class LoadSet:
     greatest: bool = False
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What is known of a radial state over a set.
-
-    Attributes:
-        word: `proved`, `disproved`, or `open`. most: no load of the set loses more, per unit. at: (n) a realisation
-            that breaks limits, of what is disproved.
-    """
-
-    word: str
-    most: float = math.inf
-    at: Floats | None = None
-
-
 class ForEveryLoad:
     """The judge of radial states over a set (`openpoint.search.incumbent.Judge`).
 
     Attributes:
-        extremes: realisations with loads up and generation down, and the other way round, as far as a budget goes.
+        most: the network with loads up and generation down, as far as a budget goes.
         known: by state what was judged so far, with its objective value.
     """
 
     def __init__(self, grid: Grid, program: RadialProgram, stations: Stations, of: LoadSet) -> None:
+        self.judge = SetJudge(grid, stations.whole, of.shares, of.budget)
         self.grid, self.stations, self.of = grid, stations, of
         self.network, self.switching = program.network, program.switching
-        self.ports = ports_of(grid, stations.whole, of.shares)
-        drawn = np.asarray(self.ports.spread.sum(axis=0), dtype=np.complex128).real.ravel()
-        up = DeviationSet(of.budget).vertex(drawn[None, :])[0]
-        self.extremes = [self.ports.realised(self.network, sign * up) for sign in (1.0, -1.0)]
-        self._broke = [(up, self.extremes[0]), (-up, self.extremes[1])]
-        self._banded = bool((self.ports.low > 0.0).any() or np.isfinite(self.ports.high).any())
+        self.most = self.judge.ports.realised(self.network, self.judge.up)
         self.known: dict[bytes, tuple[float, Verdict]] = {}
 
     def __call__(self, closed: Bools, value: float) -> tuple[float, float]:
@@ -109,41 +80,21 @@ class ForEveryLoad:
 
     def heaviest(self, closed: Bools | None) -> Network:
         """The network at the realisation at which a state loses most; without one, loads up and generation down."""
-        if closed is None or (found := self._bounds(closed)) is None:
-            return self.extremes[0]
-        return self.ports.realised(self.network, found[1].heaviest)
+        if closed is None or (found := self.judge.bounds(self._judged(closed))) is None:
+            return self.most
+        return self.judge.ports.realised(self.network, found.heaviest)
 
-    def _bounds(self, closed: Bools) -> tuple[Network, GridBounds] | None:
-        """The network in a radial state and its bounds over the set; None where there are none."""
-        network = replace(self.stations.whole, closed=closed | self.stations.dropped)
-        try:
-            return network, bounds_of(self.grid, network, self.ports, self.of.budget)
-        except (NotEnclosed, NoFlow, TooLarge, InputError):
-            return None
+    def _judged(self, closed: Bools) -> Network:
+        """A network with the flow and the limits of a radial state, without loops where there is one."""
+        return replace(self.stations.opened, closed=closed) if self.stations.keeps_limits else self._whole(closed)
+
+    def _whole(self, closed: Bools) -> Network:
+        """The network in a radial state, with its permanently closed loops."""
+        return replace(self.stations.whole, closed=closed | self.stations.dropped)
 
     def verdict(self, closed: Bools) -> Verdict:
         """What is known of a radial state, (E)."""
-        at = None if self._banded else self._broken(closed)
-        if at is not None:
-            return Verdict("disproved", at=at)
-        if (bounds := self._bounds(closed)) is None:
-            return Verdict("open")
-        network, found = bounds
-        word = found.verdict(network)
-        at = found.witness(network) if word == "disproved" else None
-        if at is not None:
-            self._broke = [(at, self.ports.realised(self.network, at)), *self._broke[: TRIED - 1]]
-        return Verdict(word, float(found.loss.high[0]), at)
-
-    def _broken(self, closed: Bools) -> Floats | None:
-        """A realisation, of those that broke limits of other states, whose exact flow breaks limits of a state."""
-        demands: dict[str, Any] = {
-            name: np.stack([getattr(net, name) for _, net in self._broke])
-            for name in ("s_power", "s_current", "s_impedance")
-        }
-        flows = solve(self.network, closed, **demands)
-        broken = np.flatnonzero(flows.converged & (excesses(self.network, flows) > 0.0))
-        return self._broke[broken[0]][0] if len(broken) else None
+        return self.judge.verdict(self._judged(closed), replace(self.network, closed=closed))
 
     def witness(self) -> dict[str, Any]:
         """The witness against the disproved state of least objective value, as fields of the result."""
@@ -151,9 +102,8 @@ class ForEveryLoad:
         if not found:
             return {}
         _, key, at = min(found, key=lambda each: each[0])
-        closed = np.frombuffer(key, dtype=np.bool_) | self.stations.dropped
-        whole = replace(self.stations.whole, closed=closed)
-        return witness_of(self.grid, whole, self.ports, self.of.shares, at)
+        whole = self._whole(np.frombuffer(key, dtype=np.bool_))
+        return witness_of(self.grid, whole, self.judge.ports, self.of.shares, at)
 
     def tally(self, below: float) -> Counter[str]:
         """How many states with a lower objective value were judged how."""
@@ -203,7 +153,7 @@ def solve_for_every(
         OptionError: a grid that the bound of the search is not valid for.
     """
     network, log = program.network, Log(program.network.s_base_kva, progress)
-    heavy = judge.extremes[0]
+    heavy = judge.most
     s = network.s_base_kva
     asked: dict[str, Any] = {
         "must_close": program.must_close,

@@ -17,7 +17,9 @@ from openpoint.powerflow.state import AcState, ac_state
 from openpoint.results import ac_tables as states
 from openpoint.results import columns as c
 from openpoint.results.violation import Violation
+from openpoint.results.witness import realised_table
 from openpoint.scenarios.reliability import Reliability
+from openpoint.studies.secure.model.every_load import Standings
 from openpoint.studies.secure.model.faults import Fault
 from openpoint.studies.secure.model.indices import (
     Interruptions,
@@ -31,7 +33,7 @@ from openpoint.studies.secure.model.states import Figures, closed_ties
 from openpoint.studies.secure.model.switchings import Answer, Restoration, Switching, needs_of
 from openpoint.studies.secure.model.taps import TapControls
 from openpoint.studies.secure.options import SecureOptions
-from openpoint.studies.secure.result import BUSES, FAULTS, SWITCHINGS, SecureResult
+from openpoint.studies.secure.result import BUSES, FAULTS, SWITCHINGS, WITNESSES, SecureResult
 
 UNTRIED_SHOWN = 10
 """Open branches that are not switchable, of which a note names so many."""
@@ -44,7 +46,7 @@ class Evaluated:
     Attributes:
         faults, restored, switched: of one state, in the same order. load_kw, customers: (N) of each bus; None where
             the number of customers is unknown. controls: tap changers that hold a voltage. rates: (E) faults a year.
-        times: what they do in a year.
+        times: what they do in a year. known: whether what is restored holds over a set of loads.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class Evaluated:
     customers: Floats | None
     rates: Floats | None
     times: Interruptions | None
+    known: Standings
 
 
 def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
@@ -63,7 +66,8 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
     network, load_kw, customers, times = evaluated.network, evaluated.load_kw, evaluated.customers, evaluated.times
     places = grid.branches().select("kind", "name", "from_bus", "to_bus").to_dicts()
     rows = []
-    for fault, restoration, switching in zip(evaluated.faults, evaluated.restored, evaluated.switched, strict=True):
+    every = zip(evaluated.faults, evaluated.restored, evaluated.switched, evaluated.known.of_faults, strict=True)
+    for fault, restoration, switching, standing in every:
         dark = dark_buses(fault, restoration)
         best = restoration.best
         shown = best or restoration.nearest
@@ -84,6 +88,11 @@ def fault_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
             "loading_percent": None if shown is None else c.finite(100.0 * shown.figures.loading),
             "limit": "" if restoration.nearest is None else _limit(network, restoration.nearest.figures),
             "is_whole": restoration.is_whole,
+            "for_every": "" if standing is None else standing.word,
+            "is_next": standing is not None and standing.is_next,
+            "for_every_limit": ""
+            if standing is None or standing.figures is None
+            else _limit(network, standing.figures),
         }
         for e in fault.branches.tolist():
             by_customers = None if times is None or customers is None else float(times.customer_hours[e])
@@ -142,6 +151,17 @@ def switching_table(evaluated: Evaluated) -> pl.DataFrame:
     return c.frame(SWITCHINGS, rows).sort("closings", maintain_order=True)
 
 
+def witness_table(grid: Grid, evaluated: Evaluated) -> pl.DataFrame:
+    """The loads at which what is restored breaks limits."""
+    judge, names = evaluated.known.judge, evaluated.network.branch_names
+    parts = [c.empty(WITNESSES)]
+    for fault, standing in zip(evaluated.faults, evaluated.known.of_faults, strict=True):
+        if judge is not None and standing is not None and standing.at is not None:
+            loads = realised_table(grid, judge.ports, judge.shares, standing.at)
+            parts += [loads.select(pl.lit(names[e]).alias("fault"), pl.all()) for e in fault.branches.tolist()]
+    return pl.concat(parts)
+
+
 def _verdict(fault: Fault, restoration: Restoration, load_kw: Floats, customers: Floats | None) -> str:
     """What switching does; a part without load and customers needs no supply."""
     needs = np.flatnonzero(needs_of(fault, load_kw, customers)).tolist()
@@ -168,7 +188,7 @@ def _limit(network: Network, state: Figures) -> str:
         return ""
     low = kind == "voltage low"
     limit = math.sqrt((network.w_min if low else network.w_max)[number])
-    v = limit / (1.0 + state.excess) if low else limit * (1.0 + state.excess)
+    v = limit * (1.0 - state.excess if low else 1.0 + state.excess)
     return f"{kind} at {network.bus_names[network.terminal_bus[number]]}: {v:.5f} pu"
 
 
@@ -203,6 +223,7 @@ def answer(
     faults: Sequence[Fault],
     restored: Sequence[Restoration],
     switched: Sequence[Switching],
+    known: Standings,
     load_kw: Floats,
     data: Reliability,
     options: SecureOptions,
@@ -212,9 +233,10 @@ def answer(
     Args:
         network: with the limits of an emergency. state: without a fault. controls: tap changers
             that hold a voltage. told: notes on them. broken: limits of planning that the state breaks.
+        known: of `restored`, over a set of loads.
     """
     customers = customers_of(network, data)
-    known = bool(data.customers.height)
+    counted = bool(data.customers.height)
     rates, unrated = failure_rates(grid, network, data, *options.rates)
     repair_h = by_name(data.rates, "branch", "repair_h", network.branch_names, options.repair_h)
     times = None
@@ -229,13 +251,17 @@ def answer(
             load_kw=load_kw,
         )
     figures = Evaluated(
-        network, controls, faults, restored, switched, load_kw, customers if known else None, rates, times
+        network, controls, faults, restored, switched, load_kw, customers if counted else None, rates, times, known
     )
     asked = np.concatenate([fault.branches for fault in faults]) if faults else np.zeros(0, dtype=np.int64)
-    saifi, saidi = _indices(times, customers) if known else (None, None)
+    saifi, saidi = _indices(times, customers) if counted else (None, None)
     in_emergency = states.violations(network, ac_state(network, network.closed))
     notes = _notes(len(in_emergency), unrated & np.isin(np.arange(len(unrated)), asked), times, switched, options)
     table = fault_table(grid, figures)
+    if count := int(table["is_next"].sum()):
+        notes.append(
+            f"after {count} faults a state is taken that comes next, as it is proved for every load of the set"
+        )
     return SecureResult(
         grid=grid,
         open_branches=states.open_names(network, network.closed),
@@ -248,6 +274,8 @@ def answer(
         faults=table,
         switchings=switching_table(figures),
         buses=bus_table(state, figures),
+        witnesses=witness_table(grid, figures),
+        for_every=options.set_words,
         violations=broken,
         beyond_ties=options.beyond_ties,
         rules=_rules(options, grid, controls),

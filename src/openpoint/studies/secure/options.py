@@ -10,7 +10,7 @@ from openpoint.arguments import Names, all_checked, names_of, not_negative, of_k
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
 from openpoint.studies.secure.model.assumptions import FaultAssumptions
-from openpoint.studies.shared import Limited
+from openpoint.studies.shared import ForEvery, Limited
 
 if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SecureOptions(Limited, FaultAssumptions):
+class SecureOptions(ForEvery, Limited, FaultAssumptions):
     """The question of what faults do and what may be done after them.
 
     The limits are those of planning, without a fault; those of an emergency are these but for what is given of them.
@@ -86,6 +86,7 @@ Examples:
   openpoint secure baran33
   openpoint secure baran33 --open 7,9,14,32,37 --emergency loading=120
   openpoint secure baran33 --switchings 3 --any-switching
+  openpoint secure baran33 --for-every load=10%
   openpoint secure station.m --switchable "CB*" --hold "T*=1.00:1.03"
   openpoint secure my_grid.m --reliability data/ --failures km=0.05 --report report.html
 
@@ -104,6 +105,8 @@ Exit codes:
             lambda: names_of(self.switchable, "switchable"),
             lambda: Limits.given(self.limits),
             self._check_switchings,
+            lambda: self.shares,
+            self._check_budget,
             lambda: self.bands,
             lambda: None if self.time_limit_s is None else not_negative("time_limit_s", self.time_limit_s),
             *self.checks(),

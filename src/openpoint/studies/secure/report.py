@@ -15,7 +15,7 @@ from openpoint.report.numerals import figures, number
 from openpoint.report.page import model as m
 from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
-from openpoint.studies.secure.result import RESTORABLE, VERDICTS, SecureResult
+from openpoint.studies.secure.result import FOR_EVERY, RESTORABLE, VERDICTS, SecureResult
 
 LOOKS: dict[str, tuple[str, tuple[float, ...]]] = {
     "nothing lost": ("@dead", ()),
@@ -125,7 +125,9 @@ SHOWN = 10
 def page(result: SecureResult) -> m.Page:
     """The report of a result."""
     caption = "{} faults, those that leave most load without supply first"
-    last = ["to_open", "to_close", "then_open", "taps", "limit", "cut_off"]
+    last = ["to_open", "to_close", "then_open", "taps", "limit", "for_every_limit", "cut_off"]
+    names = ["name", "verdict", *(["for_every"] if result.for_every else [])]
+    at_loads = "{} rows: after each such fault a load of the set at which what is restored breaks limits"
     broken = s.violation_table("broken", "Limits broken without a fault", result.violations)
     parts = [
         _banner(result),
@@ -135,8 +137,12 @@ def page(result: SecureResult) -> m.Page:
         lambda: _map(result),
         m.section("Limits broken without a fault", broken, long=True) if broken else None,
         m.section("After switching", _verdicts(result)),
+        _for_every(result),
         _beyond_ties(result),
-        t.table_section("Faults", result, "faults", caption, ["name", "verdict"], last=last, search=True),
+        t.table_section("Faults", result, "faults", caption, names, last=last, search=True),
+        t.table_section(
+            "Loads that break limits", result, "witnesses", at_loads, ["fault", "name", "bus"], search=True
+        ),
         lambda: t.table_section("Buses", result, "buses", "{} buses", ["name"], search=True),
         lambda: s.doubts(result.grid.notes),
     ]
@@ -164,6 +170,11 @@ def _cards(result: SecureResult) -> m.Cards:
     if result.not_supplied_kwh_per_year is not None:
         energy = f"{number(result.not_supplied_kwh_per_year, 1)} kWh"
         shown.append(m.Card("Energy not supplied", energy, ("a year, at today's load",)))
+    if result.for_every:
+        held = result.for_every_counts
+        of = f"{held['proved']} of {sum(held.values())} proved"
+        rest = f"{held['disproved']} disproved, {held['open']} open"
+        shown.append(m.Card(f"For every {result.for_every}", of, ("of what is restored", rest)))
     shown.append(m.Card("Loss", f"{number(result.loss_kw)} kW", ("without a fault",)))
     return m.cards(*shown)
 
@@ -176,6 +187,20 @@ def _verdicts(result: SecureResult) -> m.Table:
         ["after switching", m.Column("faults", 0), "that is"],
         rows,
     )
+
+
+def _for_every(result: SecureResult) -> m.Section | None:
+    """Which restored states hold over the set of loads."""
+    if not result.for_every:
+        return None
+    rows = [(word, count, FOR_EVERY[word]) for word, count in result.for_every_counts.items()]
+    counts = t.table(
+        "for_every",
+        "Branches after whose fault something is restored, by whether that holds over the set",
+        ["for every load", m.Column("faults", 0), "that is"],
+        rows,
+    )
+    return m.section(f"For every {result.for_every}", counts)
 
 
 def _beyond_ties(result: SecureResult) -> m.Section | None:

@@ -14,6 +14,7 @@ from openpoint.results.common import BUS, ENDS
 from openpoint.results.schema import maybe, number, whole
 from openpoint.results.shape import figure, table
 from openpoint.results.violation import VIOLATIONS, Violation
+from openpoint.results.witness import WITNESS
 
 VERDICTS = {
     "nothing lost": "no other load is fed through the fault",
@@ -34,6 +35,12 @@ RESTORABLE = {
     "unknown": "none of these is known",
 }
 """Words for what switching can restore of all that a path leads to, with their meaning."""
+FOR_EVERY = {
+    "proved": "what switching feeds keeps all limits for every load of the set, in exact AC",
+    "disproved": "it breaks limits at a load of the set, in exact AC, and no state that feeds as much is proved",
+    "open": "the bounds are not sharp enough to tell, or the time was up",
+}
+"""Words for whether a restored state holds over a set of loads, with their meaning."""
 FAULTS: c.Table = {
     **ENDS,
     "verdict": c.text("what switching does after the fault", "after switching", options=list(VERDICTS)),
@@ -61,10 +68,19 @@ FAULTS: c.Table = {
     "loading_percent": c.maybe_number("highest loading after switching, % of the ratings", "loading, %", 1),
     "limit": c.text("what breaks its limit most in the best state that feeds more; empty where nothing does", "limit"),
     "is_whole": c.flag("whether all choices of ties were tried"),
+    "for_every": c.text(
+        "whether the state after switching keeps all limits for every load of the set; empty where nothing is asked or "
+        "restored",
+        "for every load",
+        options=["", *FOR_EVERY],
+    ),
+    "is_next": c.flag("whether it is taken since states that come before it are not proved for every load"),
+    "for_every_limit": c.text("what breaks its limit most at a load of the set", "limit at a load of the set"),
     "failures_per_year": c.maybe_number("faults a year", "faults a year", 4),
     "customer_hours_per_year": c.maybe_number("customer hours without supply a year", "customer h a year", 2),
     "not_supplied_kwh_per_year": c.maybe_number("energy not supplied a year at today's load, kWh", "kWh a year", 2),
 }
+WITNESSES: c.Table = {"fault": c.text("the branch at fault", "fault"), **WITNESS}
 SWITCHINGS: c.Table = {
     "name": c.text("the branch at fault", "fault"),
     "closings": c.whole("branches that are closed", "closings"),
@@ -101,6 +117,7 @@ class SecureResult(
             f"restorable_{word}_count": whole(f"of these, of what can be fed: {words}")
             for word, words in RESTORABLE.items()
         },
+        **{f"{word}_count": whole(f"of those restored, or in part: {words}") for word, words in FOR_EVERY.items()},
         "largest_lost_kw": number("most load that a fault leaves without supply until the repair, kW"),
         "largest_lost_branch": maybe("string", "the branch at fault then"),
     },
@@ -124,7 +141,9 @@ class SecureResult(
     faults: pl.DataFrame = table(FAULTS)
     switchings: pl.DataFrame = table(SWITCHINGS)
     buses: pl.DataFrame = table(BUSES)
+    witnesses: pl.DataFrame = table(WITNESSES)
     violations: tuple[Violation, ...] = table(VIOLATIONS, "limits of planning that the state breaks without any fault")
+    for_every: str = figure("what deviates, and by which share of its power; empty where nothing does")
     beyond_ties: bool
     rules: str = figure("what was assumed: limits, switches, times")
     notes: tuple[str, ...] = figure("what changes the meaning of the figures")
@@ -146,6 +165,12 @@ class SecureResult(
         """The number of faults by what switching can restore of all that a path leads to."""
         found = dict(self.faults["restorable"].value_counts().iter_rows())
         return {word: int(found.get(word, 0)) for word in RESTORABLE}
+
+    @cached_property
+    def for_every_counts(self) -> dict[str, int]:
+        """The number of faults by whether what is restored after them holds over the set."""
+        found = dict(self.faults["for_every"].value_counts().iter_rows())
+        return {word: int(found.get(word, 0)) for word in FOR_EVERY}
 
     @cached_property
     def waiting(self) -> pl.DataFrame:
@@ -186,6 +211,7 @@ class SecureResult(
             "waiting_count": self.waiting.height,
             **counts,
             **{f"restorable_{word}_count": count for word, count in self.restorable_counts.items()},
+            **{f"{word}_count": count for word, count in self.for_every_counts.items()},
             "largest_lost_kw": largest,
             "largest_lost_branch": branch,
         }

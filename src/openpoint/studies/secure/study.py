@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from openpoint.enclosure.judge import SetJudge
 from openpoint.errors import InputError, Problem, refuse_unknown
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.wiring import LOOPS_SHOWN, mesh_problem, meshes, unsupplied
@@ -17,6 +18,7 @@ from openpoint.results.ac_tables import violations
 from openpoint.scenarios.reliability import Reliability
 from openpoint.studies.accepted import refuse
 from openpoint.studies.secure.answer import answer
+from openpoint.studies.secure.model.every_load import Standings, standings_of
 from openpoint.studies.secure.model.faults import Fault, Tree, faults_of, held_faults, sections_on_loops, tree_of
 from openpoint.studies.secure.model.indices import customers_of, load_of_buses, may_fail
 from openpoint.studies.secure.model.switchings import Asked, needs_of, restorations, switchings_after, taken
@@ -27,7 +29,7 @@ from openpoint.studies.shared import split
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 
-BEYOND = "Ask for ties alone, or let taps stay (--hold none)"
+BEYOND = "Let taps stay (--hold none), or leave out --switchings, --any-switching and --for-every"
 
 
 def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
@@ -54,8 +56,9 @@ def prepare(grid: Grid, options: SecureOptions) -> Prepared[SecureResult]:
     network = options.after_faults(grid, planned)
     stations = open_held_meshes(network)
     controls, apart = controls_of(grid, stations)
-    if controls.count and options.beyond_ties:
-        message = f"{controls.names[0]} holds a voltage by its taps, which stay where they are in searches beyond ties"
+    if controls.count and (options.beyond_ties or options.shares):
+        what = "searches beyond ties" if options.beyond_ties else "what is proved for every load of a set"
+        message = f"{controls.names[0]} holds a voltage by its taps, which stay where they are in {what}"
         raise InputError([Problem("transformers", controls.names[0], "v_hold_min_pu", message, BEYOND)])
     tree = tree_of(stations.opened, stations.opened.closed)
     if tree is None:  # permanently closed loops other than couplers and branches in parallel
@@ -115,10 +118,15 @@ class PreparedFaults:
             )
             report(len(found), len(found))
             switched = switchings_after(stations, found, restored, needs, asked, until, report)
-        restored = [taken(*each) for each in zip(restored, switched, strict=True)]
+            restored = [taken(*each) for each in zip(restored, switched, strict=True)]
+            judge = SetJudge(self.grid, stations.whole, options.shares, options.budget) if options.shares else None
+            if judge is None:
+                known = Standings.nothing(len(found))
+            else:
+                restored, known = standings_of(judge, stations, found, restored, until, report)
         broken = violations(self.planned, self.state)
         whole = self.grid, self.network, self.state, self.controls
-        return answer(*whole, self.notes, broken, found, restored, switched, load_kw, self.data, options)
+        return answer(*whole, self.notes, broken, found, restored, switched, known, load_kw, self.data, options)
 
 
 secure = function("secure", SecureOptions, prepare)

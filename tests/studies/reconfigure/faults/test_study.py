@@ -68,7 +68,7 @@ def test_what_is_remote_is_switched_as_soon_as_secure_says(minimize: str) -> Non
 
     def judged(asked: openpoint.Grid) -> float | None:
         return openpoint.secure(
-            asked, reliability=customers(), failures="branch=0.1", remote_switching_h=0.1
+            asked, reliability=customers(), failures="branch=0.1", hours="remote=0.1"
         ).saidi_h_per_year
 
     result = openpoint.reconfigure_secure(
@@ -76,7 +76,7 @@ def test_what_is_remote_is_switched_as_soon_as_secure_says(minimize: str) -> Non
         minimize=minimize,
         reliability=customers(),
         failures="branch=0.1",
-        remote_switching_h=0.1,
+        hours="remote=0.1",
         gap=0.2,
     )
     assert result.grid_after is not None
@@ -137,8 +137,8 @@ def test_refusals_say_what_to_do() -> None:
         openpoint.reconfigure_secure("baran33", restorable=-1, emergency={"loading": 0.0})
     with pytest.raises(OptionError, match=r"1\.2, and is in percent; for 1\.2 times the ratings give 120"):
         openpoint.reconfigure_secure("baran33", restorable=3, emergency={"loading": 1.2})
-    with pytest.raises(OptionError, match="above switching_h of 1; give at most that"):
-        openpoint.reconfigure_secure("baran33", restorable=3, remote_switching_h=2.0)
+    with pytest.raises(OptionError, match="above switching=1; give at most that"):
+        openpoint.reconfigure_secure("baran33", restorable=3, hours={"remote": 2.0})
     with pytest.raises(OptionError, match=r"SAIDI needs faults a year.*and customers by bus"):
         openpoint.reconfigure_secure("baran33", minimize="saidi")
     with pytest.raises(OptionError, match="give max_changes"):

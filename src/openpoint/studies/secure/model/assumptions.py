@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from openpoint.arguments import not_negative, numbers_by_name
+from openpoint.arguments import numbers_by_name
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Question, option
 
@@ -58,18 +57,13 @@ class FaultAssumptions(Question):
         unit="RATES",
         group=YEAR,
     )
-    switching_h: float = option(
-        1.0, "Time until a fault is isolated and ties are closed.", "number", unit="HOURS", least=0.0, group=YEAR
-    )
-    remote_switching_h: float | None = option(
-        None,
-        "The same where all that is operated is remote.  [default: the same]",
-        "number",
+    hours: str | Mapping[str, float] = option(
+        "",
+        "Times until a fault is isolated and ties are closed, the same where all is remote, and until "
+        "a repair is done: switching=1,remote=0.1,repair=4.  [default: switching=1,repair=4; remote as switching]",
         unit="HOURS",
-        least=0.0,
         group=YEAR,
     )
-    repair_h: float = option(4.0, "Time until a repair is done.", "number", unit="HOURS", least=0.0, group=YEAR)
 
     @property
     def rates(self) -> tuple[float | None, float | None]:
@@ -80,6 +74,30 @@ class FaultAssumptions(Question):
         """
         found = numbers_by_name(self.failures, "failures", ("km", "branch"), "rates", None)
         return found.get("km"), found.get("branch")
+
+    @property
+    def switching_h(self) -> float:
+        """Time until a fault is isolated and ties are closed."""
+        return self._hours.get("switching", 1.0)
+
+    @property
+    def remote_switching_h(self) -> float | None:
+        """The same where all that is operated is remote; None: the same."""
+        return self._hours.get("remote")
+
+    @property
+    def repair_h(self) -> float:
+        """Time until a repair is done."""
+        return self._hours.get("repair", 4.0)
+
+    @property
+    def _hours(self) -> dict[str, float]:
+        """What is given of the times.
+
+        Raises:
+            OptionError: something else.
+        """
+        return numbers_by_name(self.hours, "hours", ("switching", "remote", "repair"), "times", None)
 
     def data(self, grid: Grid) -> Reliability:
         """Customers and rates, empty where none were given.
@@ -148,12 +166,10 @@ class FaultAssumptions(Question):
         """Checks of these arguments, each of which raises `OptionError` where one makes no sense."""
         from openpoint.studies.secure.model.indices import check_times
 
-        remote = () if self.remote_switching_h is None else ("remote_switching_h",)
         return [
             self._check_emergency,
             lambda: self.rates,
             lambda: check_times(self.switching_h, self.remote_switching_h),
-            *(partial(not_negative, name, getattr(self, name)) for name in (*remote, "switching_h", "repair_h")),
         ]
 
     def _check_emergency(self) -> None:

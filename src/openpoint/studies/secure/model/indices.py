@@ -78,7 +78,7 @@ def check_times(switching_h: float, remote_switching_h: float | None) -> None:
     """
     if remote_switching_h is not None and remote_switching_h > switching_h:
         raise OptionError(
-            f"remote_switching_h is {remote_switching_h:g}, above switching_h of {switching_h:g}; give at most that"
+            f"hours say remote={remote_switching_h:g}, above switching={switching_h:g}; give at most that"
         )
 
 

@@ -390,8 +390,10 @@ def _meshed_flows(network: Network, states: Bools) -> Flows:
 
 
 def figures_of(network: Network, closed: Bools) -> Figures:
-    """The figures of a radial state, (E), by exact AC power flow."""
+    """The figures of a state, (E), by exact AC power flow; one with loops has no bus without supply."""
     flows = solve(network, closed)
+    if flows.status[0] == FlowStatus.NOT_RADIAL:
+        flows = _meshed_flows(network, closed[None])
     if not flows.converged[0]:
         return _NO_FLOW
     return _figures(network, np.abs(flows.v[0]), flows.i_rated[0], flows.energised[0], float(flows.loss[0]))

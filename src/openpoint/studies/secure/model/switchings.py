@@ -57,11 +57,18 @@ class Restoration:
     Attributes:
         best: the state that serves most within the limits, None where no tie helps. nearest: of the states that serve
             something, that which exceeds its limits least, where none holds. is_whole: whether all choices were tried.
+        others: states within the limits that serve as much, those that come next first.
     """
 
     best: EvaluatedState | None
     nearest: EvaluatedState | None
     is_whole: bool
+    others: tuple[EvaluatedState, ...] = ()
+
+    @property
+    def choices(self) -> tuple[EvaluatedState, ...]:
+        """The best state, and others that serve as much."""
+        return () if self.best is None else (self.best, *self.others)
 
     @property
     def served(self) -> tuple[bool, ...]:
@@ -132,10 +139,12 @@ def _best(fault: Fault, states: Sequence[EvaluatedState], load: Floats, whole: b
 
     held = [state for state in states if state.holds]
     # Of those that serve as much, the fewest ties, then the least loss.
-    best = min(held, key=lambda s: (-served(s), sum(t is not None for t in s.ties), s.figures.loss), default=None)
+    held.sort(key=lambda s: (-served(s), sum(t is not None for t in s.ties), s.figures.loss))
+    best = held[0] if held else None
+    others = tuple(state for state in held[1:] if served(state) == served(held[0]))
     full = [state for state in states if all(state.served)] or list(states)
     nearest = None if best and all(best.served) else min(full, key=lambda s: s.figures.excess, default=None)
-    return Restoration(best, nearest, whole)
+    return Restoration(best, nearest, whole, others)
 
 
 KNOWN = 2
@@ -259,7 +268,7 @@ def taken(restoration: Restoration, switching: Switching) -> Restoration:
     """The restoration with the state of a switching, where that has no more closings than were asked for."""
     if switching.state is None or switching.within is not Answer.YES:
         return restoration
-    return replace(restoration, best=switching.state, nearest=None)
+    return Restoration(switching.state, None, restoration.is_whole)
 
 
 def _by_ties(fault: Fault, restoration: Restoration, needs: Sequence[bool]) -> Switching:
