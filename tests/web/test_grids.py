@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -91,6 +93,23 @@ def test_a_file_that_has_changed_is_looked_at_anew(tmp_path: Path) -> None:
     assert desk._known(grid) == Look(sound=True)
     os.utime(path, ns=(2**62, 2**62))
     assert desk._known(grid) is None
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "opendssdirect", None)
+    (tmp_path / "feeder.dss").write_text("Clear\nNew Circuit.c\n", encoding="utf-8")
+    found, pages = look(str(tmp_path / "feeder.dss"))
+    assert not found.sound
+    assert not pages
+    assert "needs the package 'opendssdirect': pip install" in found.problems[0][1]
+
+
+def test_a_grid_that_does_not_fit_into_the_memory_is_told_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Limits(memory_mb=48))
+    found = asyncio.run(desk.look(desk.grids.built_in("civanlar16")))
+    assert not found.sound
+    assert "it ended with: " in found.problems[0][1]
+    assert "48 MB" in found.problems[0][1]
 
 
 def test_a_built_in_grid_is_opened_once(tmp_path: Path) -> None:

@@ -52,13 +52,14 @@ class Desk:
         return found if changed <= (grid.folder / LOOK).stat().st_mtime_ns else None
 
     def _look(self, grid: OpenGrid) -> Look:
-        self._compute("openpoint.web.look", grid.folder, grid.source, str(grid.folder))
-        found = kept_look(grid.folder)
-        why = (
-            f"the grid could not be looked at within {_LOOK_S:.0f} s and {self.limits.memory_mb} MB; "
-            "`openpoint check` on the command line has no such limits"
-        )
-        return found or Look(sound=False, problems=(("error", why),))
+        in_time = self._compute("openpoint.web.look", grid.folder, grid.source, str(grid.folder))
+        if (found := kept_look(grid.folder)) is not None:
+            return found
+        said = (grid.folder / "openpoint.web.look.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line for line in reversed(said) if line.strip()), "it said nothing")
+        why = f"it ended with: {last}" if in_time else f"that took more than {_LOOK_S:.0f} s"
+        limits = f"`openpoint check` on the command line has no limit of time, nor of {self.limits.memory_mb} MB"
+        return Look(sound=False, problems=(("error", f"the grid could not be looked at: {why}; {limits}"),))
 
     async def difference(self, first: Run, second: Run) -> Path | None:
         """The page of two answers about one grid, made at once in a process of its own; None where there is none."""
@@ -71,8 +72,8 @@ class Desk:
                 await asyncio.to_thread(self._compute, *where, source, str(page), *results)
         return page if page.exists() else None
 
-    def _compute(self, module: str, folder: Path, *arguments: str) -> None:
-        """Run a module in a process of its own until it ends, or its time does."""
+    def _compute(self, module: str, folder: Path, *arguments: str) -> bool:
+        """Run a module in a process of its own; False where it was ended since its time was up."""
         log = os.open(folder / f"{module}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             child = spawn(arguments, folder, self.limits.memory_mb, log, module=module)
@@ -83,6 +84,8 @@ class Desk:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+            return False
+        return True
 
     async def ask(self, study: object, grid: str, given: Mapping[str, Any]) -> Run:
         """Start a run.

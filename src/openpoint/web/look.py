@@ -56,7 +56,7 @@ def kept_look(folder: Path) -> Look | None:
 
 def look(source: str) -> tuple[Look, dict[str, str]]:
     """Look at a grid: what is found, and pages by their names."""
-    from openpoint.errors import InputError, Problem, grouped
+    from openpoint.errors import InputError, OpenpointError, Problem, grouped
     from openpoint.io import read
     from openpoint.report.layout.place import shortened
     from openpoint.report.terminal.facts import facts, size
@@ -68,6 +68,8 @@ def look(source: str) -> tuple[Look, dict[str, str]]:
         grid = read(source)
     except InputError as error:
         return Look(sound=False, problems=told(list(error.problems))), {}
+    except OpenpointError as error:  # such as a package that reads this format and is not installed
+        return Look(sound=False, problems=(("error", str(error)),)), {}
     problems = grid.problems()
     sound = all(problem.severity != "error" for problem in problems)
     rows = grid.branches().select("name", "closed", "switchable").rows()
