@@ -341,7 +341,6 @@ def test_a_search_for_one_demand_imports_what_it_needs() -> None:
         "highspy",
         "clarabel",
         "pyscipopt",
-        "gurobipy",
     }
     assert len([name for name in found if name.partition(".")[0] == "openpoint"]) <= 220
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -10,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openpoint import Benders, ExtensiveForm, OptionError
-from openpoint.solvers import highs
-from openpoint.solvers.base import StandardForm, Status
+from openpoint.errors import MissingExtraError, pip_command
+from openpoint.solvers.base import StandardForm, Status, way_out
 from openpoint.solvers.bounds import KnownColumns, bounded, proof, settled
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
@@ -219,6 +222,15 @@ def test_solvers_refuse_what_they_cannot_take_and_name_the_way_out() -> None:
     form: StandardForm = compile_model(cost, [*constraints, cone.constraint()])
     with pytest.raises(OptionError, match="no second-order cones"):
         HighsModel(form)
+    way = way_out(cones=True, integers=False)
+    assert way == "use clarabel or scip (pip install 'pyscipopt<7,>=6')"
+    assert way_out(cones=True, integers=True) == "use scip (pip install 'pyscipopt<7,>=6')"
+
+
+def test_a_missing_solver_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    with pytest.raises(MissingExtraError, match=f"'pyscipopt': {re.escape(pip_command('scip'))}"):
+        solve_scip(solvable(0), [], gap=0.0, time_limit_s=None)
 
 
 @pytest.mark.parametrize("options", [{"gap": -1.0}, {"gap": 1.0}, {"time_limit_s": 0.0}])
@@ -338,11 +350,11 @@ def test_the_rest_of_a_model_has_the_same_optimum(seed: int) -> None:
         form.integers,
         {},
     )
-    whole = highs.solve(form)
+    whole = HighsModel(form).solve(integral=True)
     assert rows.feasible
     assert len(kept) < N
     assert whole.status is Status.OPTIMAL
-    value = highs.solve(rest).value if len(kept) else rest.offset
+    value = HighsModel(rest).solve(integral=True).value if len(kept) else rest.offset
     assert value == pytest.approx(whole.value, abs=1e-6)
 
 

@@ -1,1 +1,1 @@
-"""Solvers behind one interface: HiGHS, Clarabel, SCIP, Gurobi, MOSEK."""
+"""Solvers of one standard form: HiGHS, Clarabel, SCIP."""

@@ -8,8 +8,8 @@ min cᵀx + d   s.t.   A x + s = b,   s ∈ {0}ᵃ × R₊ᵇ × SOC × …,   x
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -108,27 +108,6 @@ class Answer:
     reduced: Floats | None = None
 
 
-class Solve(Protocol):
-    """One solve of one model, without a warm start."""
-
-    def __call__(
-        self, form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None
-    ) -> Answer:
-        """Solve a model that the solver can take (`catalog.choose` checks this before).
-
-        Args:
-            form: the model.
-            gap: relative gap at which a model with integers may end.
-            seconds: time limit; an answer LIMIT has the bound proven so far.
-            tolerance: feasibility and duality tolerance; None is the default for the solver.
-
-        Raises:
-            MissingExtraError: the package is not installed.
-            OptionError: the solver cannot take the model, or its licence is missing or too small.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class Capabilities:
     """The capabilities of a solver; checked before it runs.
@@ -155,9 +134,8 @@ class Capabilities:
 HIGHS = Capabilities(name="highs", package="highspy", cones=False, integers=True, duals=True)
 CLARABEL = Capabilities(name="clarabel", package="clarabel", cones=True, integers=False, duals=True)
 SCIP = Capabilities(name="scip", package="pyscipopt", extra="scip", cones=True, integers=True, duals=False)
-GUROBI = Capabilities(name="gurobi", package="gurobipy", extra="gurobi", cones=True, integers=True, duals=False)
-MOSEK = Capabilities(name="mosek", package="mosek", extra="mosek", cones=True, integers=True, duals=False)
-ALL = (HIGHS, CLARABEL, SCIP, GUROBI, MOSEK)
+SOLVERS = MappingProxyType({each.name: each for each in (HIGHS, CLARABEL, SCIP)})
+"""Every solver by its name."""
 
 
 def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out: str) -> None:
@@ -170,10 +148,9 @@ def require(capabilities: Capabilities, *, cones: bool, integers: bool, way_out:
         raise OptionError(f"{capabilities.name} has no {lacking}; {way_out}")
 
 
-def way_out(*, cones: bool, integers: bool, other_than: str = "") -> str:
+def way_out(*, cones: bool, integers: bool) -> str:
     """The solvers that take such a model, in words."""
-    others = [c for c in ALL if c.name != other_than]
-    takers = [c for c in others if not c.lacking(cones=cones, integers=integers)]
+    takers = [c for c in SOLVERS.values() if not c.lacking(cones=cones, integers=integers)]
     return "use " + " or ".join(c.name + (f" ({pip_command(c.extra)})" if c.extra else "") for c in takers)
 
 

@@ -11,9 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Floats
-from openpoint.solvers.base import CLARABEL, Answer, StandardForm, Status, require, way_out
-
-CAPABILITIES = CLARABEL
+from openpoint.solvers.base import Answer, StandardForm, Status
 
 TOLERANCE = 1e-9
 """Feasibility and gap, relative."""
@@ -94,14 +92,3 @@ class ClarabelModel:
         if status is Status.INFEASIBLE:
             return Answer(status, None, math.inf, math.inf, z)
         return Answer(status, None, math.nan, -math.inf)
-
-
-def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
-    """Solve once; see `base.Solve`. `gap` has no effect: Clarabel takes no integers.
-
-    Raises:
-        OptionError: the model has integers.
-    """
-    cones, integers = bool(form.cones), bool(len(form.integers))
-    require(CAPABILITIES, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
-    return ClarabelModel(form, tolerance=TOLERANCE if tolerance is None else tolerance, seconds=seconds).solve()

@@ -14,8 +14,6 @@ from openpoint.arrays import Floats, Ints
 from openpoint.solvers.base import HIGHS, Answer, StandardForm, Status, require, way_out
 from openpoint.solvers.bounds import BoundedForm, bounded, proof
 
-CAPABILITIES = HIGHS
-
 FEASIBILITY = 1e-7
 """Tolerance of rows. A row violated by it lowers the bound, which stays valid. With 1e-9 HiGHS 1.15 cut off the optimum
 of the 136-bus grid and called 303.6 kW optimal where 280.2 kW is feasible, so integers keep its default, 1e-6."""
@@ -57,7 +55,7 @@ class HighsModel:
             OptionError: the model has cones.
         """
         cones, integers = bool(form.cones), bool(len(form.integers))
-        require(CAPABILITIES, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
+        require(HIGHS, cones=cones, integers=integers, way_out=way_out(cones=cones, integers=integers))
         self.n = len(form.c)
         self._tolerance = tolerance
         self._form, self._bounds = replace(form, b=form.b.copy()), bounded(form)
@@ -298,16 +296,6 @@ class HighsModel:
     def _report(self, event: highspy.highs.HighsCallbackEvent) -> None:
         if self._watch is not None:
             self._watch(float(event.data_out.mip_dual_bound))
-
-
-def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
-    """Solve once; see `base.Solve`.
-
-    Raises:
-        OptionError: the model has cones.
-    """
-    model = HighsModel(form, tolerance=FEASIBILITY if tolerance is None else tolerance)
-    return model.solve(integral=True, gap=gap, seconds=seconds)
 
 
 def _never() -> bool:

@@ -13,8 +13,6 @@ from openpoint.arrays import Ints
 from openpoint.solvers.base import SCIP, Answer, StandardForm, Status, require_package
 from openpoint.solvers.bounds import bounded
 
-CAPABILITIES = SCIP
-
 FEASIBILITY = 1e-7
 """Feasibility tolerance. With SCIP's default, 1e-6, wrong points of cones in per unit were called optimal; smaller ones
 need extended precision in its linear solver."""
@@ -30,42 +28,31 @@ _STATUS = {
 }
 
 
-def solve(form: StandardForm, *, gap: float = 0.0, seconds: float = math.inf, tolerance: float | None = None) -> Answer:
-    """Solve once; see `base.Solve`. There are no duals.
-
-    Raises:
-        MissingExtraError: PySCIPOpt is not installed.
-    """
-    time_limit_s = None if math.isinf(seconds) else seconds
-    return solve_scip(form, (), gap=gap, time_limit_s=time_limit_s, tolerance=tolerance)
-
-
 def solve_scip(
     form: StandardForm,
     rotated: Sequence[tuple[Ints, ...]],
     *,
     gap: float,
     time_limit_s: float | None,
-    tolerance: float | None = None,
     of_processor: bool = False,
 ) -> Answer:
     """Solve a model with, beside its own cones, rotated cones Σ u² ≤ s t given by their columns (u…, s, t).
 
     Args:
         form: the model. rotated: its further cones.
-        gap: relative, at which to stop. time_limit_s: seconds after which to stop. tolerance: of feasibility.
+        gap: relative, at which to stop. time_limit_s: seconds after which to stop.
         of_processor: whether these are seconds of the processor, not of the clock on the wall.
 
     Raises:
         MissingExtraError: PySCIPOpt is not installed.
     """
-    require_package(CAPABILITIES)
+    require_package(SCIP)
     import pyscipopt
 
     model = pyscipopt.Model()
     model.hideOutput()
     model.setParam("limits/gap", gap)
-    model.setParam("numerics/feastol", FEASIBILITY if tolerance is None else tolerance)
+    model.setParam("numerics/feastol", FEASIBILITY)
     if time_limit_s is not None:
         model.setParam("limits/time", time_limit_s)
     if of_processor:

@@ -16,8 +16,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
-from openpoint.solvers.base import HIGHS, SCIP, Answer, StandardForm, Status, require, way_out
-from openpoint.solvers.catalog import SOLVERS, choose
+from openpoint.solvers.base import HIGHS, SCIP, SOLVERS, Answer, StandardForm, Status, require, way_out
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
 from openpoint.solvers.scip import solve_scip
@@ -260,7 +259,7 @@ class ExtensiveForm:
     evaluation of the optimum is above the model's value, a no-good cut is added and the model is solved again.
 
     Attributes:
-        solver: `scip` takes every program, `highs` those without cones, `gurobi` and `mosek` what their licence allows.
+        solver: `scip` takes every program, `highs` those without cones.
         gap: relative gap at which to stop.
         time_limit_s: seconds after which to stop; None = none.
     """
@@ -272,7 +271,7 @@ class ExtensiveForm:
     def __post_init__(self) -> None:
         if self.solver not in SOLVERS:
             raise OptionError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
-        capabilities = SOLVERS[self.solver].capabilities
+        capabilities = SOLVERS[self.solver]
         require(capabilities, cones=False, integers=True, way_out=way_out(cones=True, integers=True))
         check_stops(self.gap, self.time_limit_s)
 
@@ -429,20 +428,17 @@ class _MonolithicModel:
         form = compile_model(risk if violation else first.cost + risk, constraints, integers, also=(first.decision,))
         self._form, self._binary = form, first.binary
         self._rotated = [tuple(form.of(part) for part in parts(cone)) for cone in cones] if solver == SCIP.name else []
-        self._solver, self._solve = solver, choose(solver, form)
+        self._solver = solver
         dispatch = [program.dispatch(h.recourse) for h in embedded]
         self._dispatch = [form.of(each) for each in dispatch if each is not None]
         self._columns, self._theta, self._risk = form.of(first.decision), form.of(theta), int(form.of(risk)[0])
 
     def solve(self, gap: float, seconds: float, deadline: Deadline) -> Answer:
-        """Solve with the no-good cuts so far; HiGHS asks the deadline, other solvers react to Ctrl-C themselves."""
-        if self._rotated:
-            limit = None if math.isinf(seconds) else seconds
-            of_processor = deadline.of_processor
-            return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit, of_processor=of_processor)
+        """Solve with the no-good cuts so far; HiGHS asks the deadline, SCIP reacts to Ctrl-C itself."""
         if self._solver == HIGHS.name:
             return HighsModel(self._form).solve(integral=True, gap=gap, seconds=seconds, stop=deadline.over)
-        return self._solve(self._form, gap=gap, seconds=seconds)
+        limit, of_processor = None if math.isinf(seconds) else seconds, deadline.of_processor
+        return solve_scip(self._form, self._rotated, gap=gap, time_limit_s=limit, of_processor=of_processor)
 
     def found(self, answer: Answer) -> _Solution:
         """The exact evaluation of a solution."""
