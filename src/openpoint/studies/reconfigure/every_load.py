@@ -30,6 +30,10 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
 
+START, START_GAP = 0.3, 0.01
+"""Share of the time in which a state to start from is sought at the largest loads of the set, where exchange finds none
+that is proved, and the gap at which that ends. Where there is none at these, there is none for the set."""
+
 
 def with_fixed_outputs(grid: Grid) -> Grid:
     """The grid whose generators keep their outputs, but for how far these deviate."""
@@ -77,6 +81,11 @@ class ForEveryLoad:
             return math.inf, at_first
         changes = float(self.switching.cost(closed)) / self.network.s_base_kva
         return (found.most + changes if self.of.greatest else at_first), at_first
+
+    def accepts(self, closed: Bools, value: float) -> tuple[float, float]:
+        """The judge where the objective is another one."""
+        word = self.verdict(closed).word
+        return value if word == "proved" else math.inf, math.inf if word == "disproved" else value
 
     def heaviest(self, closed: Bools | None) -> Network:
         """The network at the realisation at which a state loses most; without one, loads up and generation down."""
@@ -166,15 +175,22 @@ def solve_for_every(
     objective = judge.heaviest(start.closed) if judge.of.greatest else network
     if (alone := exchange_branches(objective, **asked)).closed is not None:
         judge(alone.closed, alone.value)  # the state that loses least as far as this demand goes
-    found = search_topologies(
-        objective if judge.of.greatest else necessary(network, heavy),
-        **asked,
-        gap=search.gap,
-        starts=None if start.closed is None else start.closed[None, :],
-        progress=log.on_progress,
-        memory=1e6 * search.memory_mb,
-        judge=judge,
-    )
+    memory = 1e6 * search.memory_mb
+    closed, found = start.closed, None
+    if closed is None or judge.verdict(closed).word != "proved":
+        within = {**asked, "deadline": deadline.within(START * deadline.left())}
+        found = search_topologies(heavy, **within, gap=START_GAP, memory=memory, judge=judge.accepts)
+        closed = found.closed
+    if found is None or found.termination is not Termination.INFEASIBLE:
+        found = search_topologies(
+            objective if judge.of.greatest else necessary(network, heavy),
+            **asked,
+            gap=search.gap,
+            starts=None if closed is None else closed[None, :],
+            progress=log.on_progress,
+            memory=memory,
+            judge=judge,
+        )
     outcome = program.evaluated(found, log)
     words = judge.tally(found.value)
     told = f"{words['disproved']:,} disproved, {words['open']:,} open"
