@@ -254,7 +254,7 @@ def year_of(name: str) -> dict[str, Any]:
     year: Any = "own" if has_own else pl.DataFrame({"hours": np.ones(len(HOURS)), "all": share})
     begun = time.process_time()
     try:
-        found = openpoint.reconfigure_year(net, year, gap=YEAR_GAP, time_limit_s=YEAR_SECONDS)
+        found = openpoint.reconfigure_year(net, year, gap=YEAR_GAP, time_limit_s=YEAR_SECONDS, soft_limits=True)
     except openpoint.InputError as error:
         return {"refused": str(error.problems[0])}
     seconds, steps = time.process_time() - begun, found.steps.to_dicts()
@@ -275,7 +275,9 @@ def year_of(name: str) -> dict[str, Any]:
         "before_mwh": found.energy_before_mwh,
         "mwh": found.energy_mwh,
         "gap": found.gap if np.isfinite(found.gap) else None,
-        "termination": str(found.termination),
+        "relaxed": [] if found.soft_limits is None else [str(limit) for limit in found.soft_limits.relaxed],
+        "proven": found.soft_limits is None or found.soft_limits.proven,
+        "broken": [found.steps_broken_before, found.steps_broken],
         "seconds": seconds,
         "loss_difference": max(differences[0]),
         "v_difference_pu": max(differences[1]),
@@ -447,11 +449,11 @@ def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], ...]:
         )
         if not refused:
             second.append([row["grid"], *_after_cells(answer)])
-    third = [["grid", "profiles", "steps", "today MWh", "answer MWh", "gap", "CPU s", "Δ loss", "Δ pu"]]
+    third = [["grid", "profiles", "steps", "today MWh", "answer MWh", "gap", "limits relaxed", "CPU s", "Δ loss", "Δ pu"]]
     for row in rows:
         year = row.get("year")
         word = "refused" if year else "not measured"
-        third.append([row["grid"], *([word, *[""] * 7] if not year or "refused" in year else _year_cells(year))])
+        third.append([row["grid"], *([word, *[""] * 8] if not year or "refused" in year else _year_cells(year))])
     return first, second, third
 
 
@@ -462,12 +464,22 @@ def _year_cells(year: dict[str, Any]) -> list[str]:
         "its own" if year["own"] else "one share",
         f"{year['steps']:,}",
         before,
-        "infeasible" if year["termination"] == "infeasible" else after,
+        after,
         gap,
+        _relaxed(year),
         f"{year['seconds']:.1f}",
         f"{year['loss_difference']:.0e}",
         f"{year['v_difference_pu']:.0e}",
     ]
+
+
+def _relaxed(year: dict[str, Any]) -> str:
+    """Which limits give way, and in how many steps any is broken."""
+    if not year["relaxed"]:
+        return "-"
+    before, after = ("none known" if number is None else f"{number:,}" for number in year["broken"])
+    least = "" if year["proven"] else ", not proven least"
+    return f"{'; '.join(year['relaxed'])}{least} ({before} → {after} steps)"
 
 
 def _answer_cells(answer: dict[str, Any]) -> list[str]:

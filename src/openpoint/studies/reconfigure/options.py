@@ -91,6 +91,9 @@ class Changing(OpenPoints):
             raise OptionError(f"change_cost_kw is {self.change_cost_kw:g}; give kW per change, 0 or more")
 
 
+_SOFT_LIMITS = "Where nothing keeps all limits: break them least, and of that lose least."
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReconfigureOptions(Changing, Certified, ForEvery):
     """The question of open points for the demand of today.
@@ -108,10 +111,7 @@ class ReconfigureOptions(Changing, Certified, ForEvery):
         unit="METHOD",
         group=FIRST,
     )
-    soft_limits: bool = option(
-        False, "Where nothing keeps all limits: break them least, and of that lose least.", "flag", group=FIRST
-    )
-
+    soft_limits: bool = option(False, _SOFT_LIMITS, "flag", group=FIRST)
     greatest_loss: bool = option(
         False, "With for_every: the greatest loss over the set is minimised, not that of the loads as they are.", "flag"
     )
@@ -318,12 +318,13 @@ class ReconfigureYearOptions(OfYear, Changing):
 
     year: YearLike = argument(f"{YEAR}  [default: own]", default="own", **_YEAR)
     _: KW_ONLY
+    soft_limits: bool = option(False, _SOFT_LIMITS, "flag", group=FIRST)
     certificate: str | os.PathLike[str] | None = option(None, CERTIFICATE, "path", unit="FILE", group="Output")
 
     outputs: ClassVar[tuple[Output, ...]] = (COPY,)
     examples: ClassVar[str] = f"""\b
 Examples:
-  openpoint reconfigure-year my_simbench_folder
+  openpoint reconfigure-year my_simbench_folder --soft-limits
   openpoint reconfigure-year my_grid.m profiles.csv --report year.html
   openpoint reconfigure-year baran33 synthetic-quarters
   openpoint reconfigure-year baran33 synthetic-hours --certificate proof.gz

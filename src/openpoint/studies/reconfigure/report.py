@@ -23,7 +23,7 @@ from openpoint.results.switched import SwitchedResult
 from openpoint.results.violation import Violation, phase_words
 from openpoint.results.witness import HasWitness
 from openpoint.results.worth import Worth
-from openpoint.studies.reconfigure.result import TopologyResult
+from openpoint.studies.reconfigure.result import HasSoftLimits, TopologyResult
 
 
 def headline(result: TopologyResult) -> str:
@@ -196,9 +196,14 @@ def _bound(result: TopologyResult) -> str:
 
 def _limits(result: TopologyResult, scene: Scene) -> m.Section | None:
     advice = "Relax these limits, or reinforce here. The state with the least violation has these open points: "
+    limits = relaxed_words(result)
+    return s.limits_section(result, scene, advice, *([] if limits is None else [limits]))
+
+
+def relaxed_words(result: HasSoftLimits) -> m.Words | None:
+    """How limits were relaxed; None where they were not."""
     if result.soft_limits is None:
-        return s.limits_section(result, scene, advice)
+        return None
     proof = "no radial state does with less" if result.soft_limits.proven else "not proven to be the least"
     relaxed = f"Nothing was found that keeps all limits. Relaxed for the answer, all others kept ({proof}): "
-    limits = m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed))
-    return s.limits_section(result, scene, advice, limits)
+    return m.Words(relaxed, ", ".join(str(limit) for limit in result.soft_limits.relaxed))

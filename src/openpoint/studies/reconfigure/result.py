@@ -13,7 +13,7 @@ from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.names import join_names
 from openpoint.results import columns as c
-from openpoint.results.base import Value, in_kw, write_file
+from openpoint.results.base import Result, Value, in_kw, write_file
 from openpoint.results.common import BRANCH_BEFORE_AFTER, BUS_BEFORE_AFTER, both
 from openpoint.results.export import geojson
 from openpoint.results.iterations import iteration_columns
@@ -89,7 +89,21 @@ class SoftLimits:
 
 
 declare(SoftLimits)
-_SOFT = {**record(keys_of(SoftLimits)), "type": ["object", "null"]}
+
+
+class HasSoftLimits(Result):
+    """A result whose answer may break limits, as little as can be."""
+
+    soft_limits: SoftLimits | None = figure(
+        "how limits were relaxed where nothing keeps them all; null: not asked for, or kept",
+        schema={**record(keys_of(SoftLimits)), "type": ["object", "null"]},
+        default=None,
+    )
+
+    def _cells(self, key: str, value: Any) -> dict[str, Value]:
+        if key != "soft_limits" or self.soft_limits is None:
+            return super()._cells(key, value)
+        return {key: "; ".join(str(limit) for limit in self.soft_limits.relaxed)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ class SwitchGroup:
 
 
 class TopologyResult(
+    HasSoftLimits,
     LossResult,
     more=WORTH_KEYS,
     frames={"phases": PHASES, "switch_groups": SWITCH_GROUPS, "switch_plan": STEPS},
@@ -163,9 +178,6 @@ class TopologyResult(
         VIOLATIONS, "where infeasible: limits that break at the least violation met"
     )
     generators: pl.DataFrame = table(GENERATORS)
-    soft_limits: SoftLimits | None = figure(
-        "how limits were relaxed where nothing keeps them all; null: not asked for, or kept", schema=_SOFT, default=None
-    )
     plan: SwitchPlan | None = figure(
         "the switch plan, whose steps are in the table `switch_plan`; null: not asked for", schema=PLAN, default=None
     )
@@ -241,9 +253,7 @@ class TopologyResult(
     def _cells(self, key: str, value: Any) -> dict[str, Value]:
         if key == "plan" and self.plan is not None:
             return {key: self.plan.in_short}
-        if key != "soft_limits" or self.soft_limits is None:
-            return super()._cells(key, value)
-        return {key: "; ".join(str(limit) for limit in self.soft_limits.relaxed)}
+        return super()._cells(key, value)
 
 
 @final

@@ -290,6 +290,10 @@ def not_kept(violations: tuple[Violation, ...], soft: SoftLimits) -> str:
     return f"limits are not kept: {_with_percent(worst)}{more}; {proof}"
 
 
+SOFTLY = "--soft-limits (soft_limits=True) answers with the state that breaks them least"
+"""A way on where nothing keeps the limits."""
+
+
 def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tuple[str, ...]:
     """What can be done where nothing keeps the limits, as warnings.
 
@@ -305,7 +309,7 @@ def ways_on(violations: tuple[Violation, ...], free: int, *, proven: bool) -> tu
     texts = [f"{none}; the least violation met: {_with_percent(worst)}{more}"]
     if not free:
         texts.append("no switching can help: there is one radial state only. Reinforce there, or relax the limits")
-    ways = ["--soft-limits (soft_limits=True) answers with the state that breaks them least"]
+    ways = [SOFTLY]
     kinds = {each.kind for each in violations}
     if kinds == {"current"}:
         ways.append("--ignore-limits current (Limits(current=False)) alone would do")
@@ -329,8 +333,46 @@ FIRST = 0.4
 SOLVED = (Termination.OPTIMAL, Termination.GAP, Termination.ACCURACY)
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A question to which soft limits are an answer, too.
+
+    Attributes:
+        network: with the limits to keep. method: that is asked.
+        solve: what a method finds in the network with these limits.
+        shares: (2 + E) by how much the state of an outcome exceeds the limits; None: it has none.
+        value: of the state of an outcome, kW.
+    """
+
+    network: Network
+    method: Method
+    solve: Callable[[Method, Network, Progress | None, Deadline], Outcome]
+    shares: Callable[[Outcome], Floats | None]
+    value: Callable[[Outcome], float]
+
+
+def question_of(program: RadialProgram, method: Method) -> Question:
+    """The question of a program for one demand."""
+
+    def solve(asked: Method, network: Network, progress: Progress | None, deadline: Deadline) -> Outcome:
+        return asked.solve(replace(program, network=network), progress, deadline)
+
+    def shares(outcome: Outcome) -> Floats | None:
+        state = states_of(outcome)
+        if state is None or not np.isfinite(state.loss[0]):
+            return None
+        return shares_of(program.network, np.abs(state.v[0]), state.i[0])
+
+    def value(outcome: Outcome) -> float:
+        decision, state = _state(outcome), states_of(outcome)
+        assert state is not None
+        return program.first_stage_cost(decision) + float(state.loss[0]) * program.network.s_base_kva
+
+    return Question(program.network, method, solve, shares, value)
+
+
 def solve_softly(
-    program: RadialProgram, method: Method, progress: Progress | None, deadline: Deadline
+    question: Question, progress: Progress | None, deadline: Deadline
 ) -> tuple[Outcome, SoftLimits | None]:
     """What a method finds; with the state of least violation where it finds none that keeps the limits.
 
@@ -339,7 +381,8 @@ def solve_softly(
     seen = Seen(progress)
     limit = deadline.left()
     first = deadline if math.isinf(limit) else deadline.early(FIRST * limit, unless=lambda: seen.any)
-    return soften_radial(program, method, method.solve(program, seen, first), progress, deadline)
+    outcome = question.solve(question.method, question.network, seen, first)
+    return soften_outcome(question, outcome, progress, deadline)
 
 
 class Seen:
@@ -354,28 +397,25 @@ class Seen:
             self._progress(line)
 
 
-def soften_radial(
-    program: RadialProgram, method: Method, outcome: Outcome, progress: Progress | None, deadline: Deadline
+def soften_outcome(
+    question: Question, outcome: Outcome, progress: Progress | None, deadline: Deadline
 ) -> tuple[Outcome, SoftLimits | None]:
     """The outcome with the state of least violation as its decision, where no state was found that keeps the limits.
 
     Args:
-        program: with the limits to keep. method: by which `outcome` came. progress: called in the last question.
-        deadline: of the study.
+        question: by whose method `outcome` came. progress: called in the last question. deadline: of the study.
     """
-    first = _shares(program, outcome)
-    if outcome.decision is not None or first is None:
+    if outcome.decision is not None or (first := question.shares(outcome)) is None:
         return outcome, None
-    began = deadline.passed()
+    began, method = deadline.passed(), question.method
 
     def ask(shares: Floats, least_loss: bool) -> Reply[Outcome]:
         until = deadline if least_loss else _for_a_question(deadline)
         if until.over():
             return Reply(until.why, None, outcome)
-        within = replace(program, network=relaxed(program.network, shares))
         asked = _uncertified(method) if least_loss else _any(method)
-        found = asked.solve(within, progress if least_loss else None, until)
-        return Reply(found.termination, None if found.decision is None else _shares(program, found), found)
+        found = question.solve(asked, relaxed(question.network, shares), progress if least_loss else None, until)
+        return Reply(found.termination, None if found.decision is None else question.shares(found), found)
 
     reply = Reply(outcome.termination, first, outcome)
     undecided = outcome.termination in (Termination.TIME, Termination.WORKERS)
@@ -385,18 +425,11 @@ def soften_radial(
     if not softened.relaxed.any() and kept.decision is not None:  # a state that keeps them, met by the questions
         kept = kept if softened.least_lost else replace(kept, termination=softened.stopped or deadline.why)
         return replace(kept, seconds=outcome.seconds + deadline.passed() - began), None
-    best = _outcome(program, softened)
+    best = _outcome(question, softened)
     if undecided:  # that nothing keeps the limits is not known
         best = replace(best, termination=outcome.termination)
-    return replace(best, seconds=outcome.seconds + deadline.passed() - began), as_soft_limits(program.network, softened)
-
-
-def _shares(program: RadialProgram, outcome: Outcome) -> Floats | None:
-    """(2 + E) shares by which the state of an outcome exceeds the limits; None where it has none."""
-    state = states_of(outcome)
-    if state is None or not np.isfinite(state.loss[0]):
-        return None
-    return shares_of(program.network, np.abs(state.v[0]), state.i[0])
+    seconds = outcome.seconds + deadline.passed() - began
+    return replace(best, seconds=seconds), as_soft_limits(question.network, softened)
 
 
 def _for_a_question(deadline: Deadline) -> Deadline:
@@ -428,22 +461,24 @@ def _any(method: Method) -> Method:
     return replace(method, gap=ANY)
 
 
-def _outcome(program: RadialProgram, softened: Softened[Outcome]) -> Outcome:
+def _outcome(question: Question, softened: Softened[Outcome]) -> Outcome:
     """What was found, as an outcome whose decision breaks limits."""
     found = softened.reply.payload
     if softened.least_lost:
         return replace(found, termination=Termination.SOFT) if found.termination in SOLVED else found
-    decision = found.least_violation if found.decision is None else found.decision
-    assert decision is not None
-    state = states_of(found)
-    assert state is not None
-    value = program.first_stage_cost(decision) + float(state.loss[0]) * program.network.s_base_kva
     why = softened.stopped or Termination.SOFT
     return replace(
         found,
         termination=Termination.SOFT if why is Termination.INFEASIBLE else why,
-        decision=decision,
+        decision=_state(found),
         least_violation=None,
         lower_bound=-math.inf,
-        upper_bound=value,
+        upper_bound=question.value(found),
     )
+
+
+def _state(outcome: Outcome) -> Floats:
+    """The decision of an outcome, or the state of least violation that it met."""
+    state = outcome.least_violation if outcome.decision is None else outcome.decision
+    assert state is not None
+    return state

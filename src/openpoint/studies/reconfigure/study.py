@@ -20,7 +20,7 @@ from openpoint.studies.reconfigure.model import RadialProgram
 from openpoint.studies.reconfigure.options import ReconfigureOptions
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.studies.reconfigure.setup import radial_program
-from openpoint.studies.reconfigure.soft import solve_softly
+from openpoint.studies.reconfigure.soft import question_of, solve_softly
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress
@@ -126,7 +126,7 @@ class PreparedReconfigure:
                 judge = ForEveryLoad(self.grid, program, self.stations, self.set)
                 outcome, soft = solve_for_every(judge, program, method, progress, until), None
             elif self.soft_limits:
-                outcome, soft = solve_softly(program, method, progress, until)
+                outcome, soft = solve_softly(question_of(program, method), progress, until)
             else:
                 outcome, soft = method.solve(program, progress, until), None
             _LOG.info("the method ended")

@@ -20,8 +20,9 @@ from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.options import ReconfigureOptions
-from openpoint.studies.reconfigure.soft import Seen, soften_radial
+from openpoint.studies.reconfigure.soft import Seen, question_of, soften_outcome
 from openpoint.studies.reconfigure.study import Method, PreparedReconfigure, prepare
+from openpoint.studies.reconfigure.year.result import YearResult
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration
 from tests.builders.grids import PLAIN, RICH, all_topologies, random_grid
@@ -50,22 +51,33 @@ def up(share: float) -> float:
     return max(math.ceil((share - 1e-9) / STEP), 0) * STEP
 
 
-def brute_force(grid: Grid, limits: Limits) -> tuple[dict[tuple[str, str | None], float], float] | None:
-    """Percent by which limits give way, and the loss in kW; None where some state keeps them all."""
+def brute_force(
+    grid: Grid, limits: Limits, year: Sequence[tuple[float, float]] = ((1.0, 1.0),)
+) -> tuple[dict[tuple[str, str | None], float], float] | None:
+    """Percent by which limits give way, and the mean loss in kW; None where some state keeps them all.
+
+    year: hours of each step, and its share of the loads.
+    """
     network = limits.applied(build_network(grid))
     closed: Bools = all_topologies(network)
-    flows = solve(network, closed)
-    good = flows.converged & flows.energised.all(axis=1)
-    loss, v, i = flows.loss[good], np.abs(flows.v[good]), flows.i_rated[good]
     inner = np.setdiff1d(np.arange(network.n_terminals), network.source_terminal)
     low = np.sqrt(np.where(network.w_min > 0, network.w_min, np.nan))
-    shares: Floats = np.column_stack(
-        [
-            np.nan_to_num(1.0 - v / low)[:, inner].max(axis=1, initial=0.0),
-            (v / np.sqrt(network.w_max) - 1.0)[:, inner].max(axis=1, initial=0.0),
-            i / np.sqrt(network.l_max) - 1.0,
-        ]
-    )
+    loss, good, of_steps = np.zeros(len(closed)), np.ones(len(closed), dtype=np.bool_), []
+    for hours, share in year:
+        flows = solve(network, closed, s_power=np.tile(share * network.s_power, (len(closed), 1)))
+        v, i = np.abs(flows.v), flows.i_rated
+        good &= flows.converged & flows.energised.all(axis=1)
+        loss += flows.loss * hours / sum(hours for hours, _ in year)
+        of_steps.append(
+            np.column_stack(
+                [
+                    np.nan_to_num(1.0 - v / low)[:, inner].max(axis=1, initial=0.0),
+                    (v / np.sqrt(network.w_max) - 1.0)[:, inner].max(axis=1, initial=0.0),
+                    i / np.sqrt(network.l_max) - 1.0,
+                ]
+            )
+        )
+    loss, shares = loss[good], np.max(of_steps, axis=0)[good]
     shares = np.where(shares > 1e-6, shares, 0.0)
     box = up(shares.max(axis=1).min())
     if box == 0.0:
@@ -89,6 +101,20 @@ def agrees(grid: Grid, limits: Limits, method: Method) -> bool:
     """Whether limits had to give way; what did and the loss are those of brute force."""
     best = brute_force(grid, limits)
     result = openpoint.reconfigure(grid, limits=limits, method=method, soft_limits=True)
+    gives_way = as_found(result, best)
+    given = {} if result.soft_limits is None else {(r.kind, r.name): r.percent for r in result.soft_limits.relaxed}
+    for broken in result.violations:
+        name = broken.name if broken.kind == "current" else None
+        assert 100.0 * broken.excess <= given[broken.kind, name] + 1e-3
+    if best is not None:
+        assert result.loss_kw == pytest.approx(best[1], rel=2e-4)
+    return gives_way
+
+
+def as_found(
+    result: openpoint.ReconfigureResult | YearResult, best: tuple[dict[tuple[str, str | None], float], float] | None
+) -> bool:
+    """Whether limits had to give way; what did is that of brute force, and so is the bound."""
     if best is None:
         assert result.soft_limits is None
         assert result.termination is Termination.OPTIMAL
@@ -98,13 +124,8 @@ def agrees(grid: Grid, limits: Limits, method: Method) -> bool:
     assert result.soft_limits is not None
     assert result.soft_limits.proven
     assert {(r.kind, r.name): pytest.approx(r.percent) for r in result.soft_limits.relaxed} == best[0]
-    assert result.loss_kw == pytest.approx(best[1], rel=2e-4)
     assert result.lower_bound_kw <= best[1] * (1.0 + 1e-9)
-    assert result.violations
-    given = {(r.kind, r.name): r.percent for r in result.soft_limits.relaxed}
-    for broken in result.violations:
-        name = broken.name if broken.kind == "current" else None
-        assert 100.0 * broken.excess <= given[broken.kind, name] + 1e-3
+    assert len(result.violations)
     return True
 
 
@@ -125,6 +146,25 @@ def test_what_gives_way_and_what_is_lost_is_that_of_brute_force(method: Method, 
     assert sum(broken) > len(broken) / 2
 
 
+def test_of_a_year_it_is_that_of_all_states_in_all_steps() -> None:
+    """The steps and their shares are drawn, too."""
+    broken = 0
+    for seed in (2, 4, 8, 20, 42, 48, 64, 78):
+        grid, limits = tightened(random_grid(seed, PLAIN), seed)
+        rng = np.random.default_rng(seed)
+        hours = 8760.0 * rng.dirichlet(np.ones(4))
+        year = list(zip(hours.tolist(), rng.uniform(0.2, 1.1, 4).tolist()))
+        best = brute_force(grid, limits, year)
+        frame = pl.DataFrame(year, schema=["hours", "all"], orient="row")
+        result = openpoint.reconfigure_year(grid, frame, limits=limits, soft_limits=True)
+        broken += as_found(result, best)
+        if best is not None:
+            assert result.objective_kw == pytest.approx(best[1], rel=2e-4)
+            assert result.steps_broken
+            assert any("limits are not kept" in note for note in result.notes)
+    assert broken >= 4
+
+
 @pytest.mark.parametrize("seed", [2, 20, 25, 37])
 def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_not_proven(seed: int) -> None:
     grid, limits = tightened(random_grid(seed, (PLAIN, RICH)[seed % 2]), seed)
@@ -135,7 +175,7 @@ def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_
     whole = prepared.method.solve(prepared.program, None, Deadline())
     assert whole.termination is Termination.INFEASIBLE
     stopped = replace(whole, termination=Termination.TIME)
-    outcome, soft = soften_radial(prepared.program, prepared.method, stopped, None, Deadline())
+    outcome, soft = soften_outcome(question_of(prepared.program, prepared.method), stopped, None, Deadline())
     assert outcome.termination is Termination.TIME
     assert soft is not None
     assert not soft.proven

@@ -21,7 +21,7 @@ from openpoint.report.page import sections as s
 from openpoint.report.page import tables as t
 from openpoint.report.scene import Scene, numbers
 from openpoint.results.base import Answer
-from openpoint.studies.reconfigure.report import extremes_scene
+from openpoint.studies.reconfigure.report import extremes_scene, relaxed_words
 from openpoint.studies.reconfigure.year.result import YearResult
 
 POINTS = 600
@@ -173,7 +173,7 @@ def page(result: YearResult) -> m.Page:
     text = "Buses have the colour of their lowest voltage in any step, branches the width of their highest current."
     parts = [
         _cards(result),
-        violation_section(result, s.whose(result)),
+        violation_section(result, s.whose(result), relaxed_words(result)),
         s.open_points(result),
         lambda: duration_section(result),
         lambda: s.grid_section(scene(), grid_sheet(scene(), headline(result), extremes=EXTREMES), note=text),
@@ -212,11 +212,13 @@ def duration_section(result: Stepped) -> m.Section | None:
     return s.sheet_section("Over the year, in order of size", duration_sheet(result, ""))
 
 
-def violation_section(result: Answer, whose: str) -> m.Section | None:
-    """Limits that are broken; `whose`: by what."""
+def violation_section(result: Answer, whose: str, above: m.Block | None = None) -> m.Section | None:
+    """Limits that are broken; `whose`: by what. `above`: what stands above them."""
     caption = f"Limits broken by the {whose} ({{}}), each in its worst step"
     names = ["kind", "name", "value", "limit", "unit", "step"]
-    return t.table_section("Limits", result, "violations", caption, names, identity="broken", low=True, search=True)
+    return t.table_section(
+        "Limits", result, "violations", caption, names, above=above, identity="broken", low=True, search=True
+    )
 
 
 def steps_section(result: Answer, steps: pl.DataFrame) -> m.Section | None:

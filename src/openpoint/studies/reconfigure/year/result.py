@@ -10,7 +10,7 @@ from openpoint.results.common import BRANCH, BUS, both
 from openpoint.results.shape import figure, table
 from openpoint.results.switched import LossResult
 from openpoint.results.violation import VIOLATIONS, without_phase
-from openpoint.studies.reconfigure.result import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS, HasSoftLimits
 
 
 def _steps(name: str, doc: str) -> c.Table:
@@ -52,10 +52,11 @@ BROKEN: c.Table = {
 }
 
 
-class YearResult(LossResult, study="reconfigure-year", also=("steps_count",)):
+class YearResult(HasSoftLimits, LossResult, study="reconfigure-year", also=("steps_count",)):
     """The answer of `reconfigure` where a year is given. Every figure is that of an exact AC power flow in every step.
 
-    `before` is today's topology, `after` the answer, or where infeasible the state of least violation met, if any. The
+    `before` is today's topology, `after` the answer, or where infeasible the state of least violation met, if any.
+    Where limits were relaxed, the answer breaks those in `violations`; bounds and gap are within the relaxed. The
     mismatch is that of a check of its own in `checked_steps` steps.
     """
 
@@ -65,7 +66,7 @@ class YearResult(LossResult, study="reconfigure-year", also=("steps_count",)):
     energy_mwh: float | None = figure("energy lost in the year in the answer, MWh")
     energy_bound_mwh: float = figure("proven bound of the energy lost, the cost of changes included, MWh", maybe=True)
     steps_broken_before: int | None = figure("steps in which limits are broken today")
-    steps_broken: int | None = figure("steps in which limits are broken in what is shown: 0 in an answer")
+    steps_broken: int | None = figure("steps in which limits are broken in what is shown")
     checked_steps: int = figure("steps that are checked so: the extremes, and others evenly over the year")
     steps: pl.DataFrame = table(STEPS)
     violations: pl.DataFrame = table(BROKEN)

@@ -36,7 +36,10 @@ from openpoint.studies.reconfigure.many_futures import (
     searched,
     task_of,
 )
+from openpoint.studies.reconfigure.methods import Method
 from openpoint.studies.reconfigure.model import RadialProgram, as_realisation
+from openpoint.studies.reconfigure.result import SoftLimits
+from openpoint.studies.reconfigure.soft import Question, shares_of, solve_softly
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Iteration, Outcome, Progress, Termination
 from openpoint.twostage.risk import Expectation
@@ -267,6 +270,43 @@ def search_year(
     log.before_s = 0.0
     several = len(program.demands) - len(single)
     return YearFound(_outcome(program, found, log), several, known)
+
+
+def search_softly(
+    task: YearTask, search: TopologySearch, progress: Progress | None, deadline: Deadline, known: KnownFlows
+) -> tuple[YearFound, SoftLimits | None]:
+    """What is found, and where that keeps no limits, the state that breaks them least in any step.
+
+    known: flows of states, whose excesses are those of the limits as they are.
+    """
+    net, groups = task.network, [0]
+
+    def solve(method: Method, network: Network, progress: Progress | None, deadline: Deadline) -> Outcome:
+        assert isinstance(method, TopologySearch)
+        asked = replace(task, program=replace(task.program, network=network))
+        found = search_year(asked, method, progress, deadline, known=known if network is net else None)
+        groups.append(found.groups)
+        return found.outcome
+
+    def flows(outcome: Outcome) -> SeriesFlows | None:
+        state = outcome.least_violation if outcome.decision is None else outcome.decision
+        return None if state is None else known.always(state > 0.5)
+
+    def shares(outcome: Outcome) -> Floats | None:
+        found = flows(outcome)
+        if found is None or not np.isfinite(found.loss).all():
+            return None
+        return np.maximum(shares_of(net, found.v_low_of, found.i_of), shares_of(net, found.v_high_of, found.i_of))
+
+    def value(outcome: Outcome) -> float:
+        state, found = outcome.least_violation if outcome.decision is None else outcome.decision, flows(outcome)
+        assert state is not None
+        assert found is not None
+        mean = float(found.loss @ task.hours) / float(task.hours.sum())
+        return net.s_base_kva * mean + float(task.program.switching.cost(state > 0.5))
+
+    outcome, soft = solve_softly(Question(net, search, solve, shares, value), progress, deadline)
+    return YearFound(outcome, groups[-1], known), soft
 
 
 def mean_loss(task: YearTask, flows: SeriesFlows) -> float:

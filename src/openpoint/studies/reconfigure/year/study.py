@@ -23,16 +23,25 @@ from openpoint.powerflow.meshed import flows_at, less_generation
 from openpoint.powerflow.series import SeriesFlows
 from openpoint.report.terminal import words
 from openpoint.results import ac_tables as states
-from openpoint.results.columns import empty, filled, finite, frame
+from openpoint.results.columns import filled, finite, frame
 from openpoint.results.iterations import iterations_table
+from openpoint.results.violation import Violation
 from openpoint.scenarios.year.read import Year, YearLike, read_year
 from openpoint.search.methods import TopologySearch
 from openpoint.studies.accepted import refuse
 from openpoint.studies.reconfigure.options import OpenPoints, ReconfigureYearOptions
-from openpoint.studies.reconfigure.result import ITERATIONS
+from openpoint.studies.reconfigure.result import ITERATIONS, SoftLimits
 from openpoint.studies.reconfigure.setup import radial_program
+from openpoint.studies.reconfigure.soft import SOFTLY, not_kept
 from openpoint.studies.reconfigure.year.result import BRANCHES, BROKEN, BUSES, STEPS, YearResult
-from openpoint.studies.reconfigure.year.search import InUnit, KnownFlows, YearFound, YearTask, search_year
+from openpoint.studies.reconfigure.year.search import (
+    InUnit,
+    KnownFlows,
+    YearFound,
+    YearTask,
+    search_softly,
+    search_year,
+)
 from openpoint.studies.study import Prepared, function
 from openpoint.twostage.deadline import Deadline, deadline_of
 from openpoint.twostage.log import Progress, Termination
@@ -144,17 +153,17 @@ def branches(grid: Grid, year: Year, network: Network, both: Two, today: Bools) 
     return filled(BRANCHES, columns)
 
 
-def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFrame:
-    """Limits that are broken, each in the step in which it is broken most."""
+def broken_limits(year: Year, network: Network, shown: Shown | None) -> list[tuple[Violation, str]]:
+    """Limits that are broken, each with the step in which it is broken most."""
     if shown is None:
-        return empty(BROKEN)
+        return []
     flows = shown.flows
     low = np.flatnonzero(flows.v_low_of**2 < least_square(network.w_min))
     high = np.flatnonzero(flows.v_high_of**2 > greatest_square(network.w_max))
     over = np.flatnonzero(flows.i_of**2 > greatest_square(network.l_max))
     none = np.empty(0, dtype=np.int64)
     i_a = flows.i_of * network.i_base_a
-    rows = []
+    found = []
     for kind, v, at, numbers in (
         ("voltage low", flows.v_low_of, flows.v_low_at, (low, none, none)),
         ("voltage high", flows.v_high_of, flows.v_high_at, (none, high, none)),
@@ -162,8 +171,13 @@ def violations(year: Year, network: Network, shown: Shown | None) -> pl.DataFram
     ):
         place = network.branch_names if kind == "current" else network.bus_names
         step = {place[int(n)]: year.names[int(at[n])] for n in np.concatenate(numbers)}
-        rows += [{**each.row, "step": step[each.name]} for each in states.broken_limits(network, v, i_a, *numbers)]
-    return frame(BROKEN, rows)
+        found += [(each, step[each.name]) for each in states.broken_limits(network, v, i_a, *numbers)]
+    return found
+
+
+def as_table(broken: list[tuple[Violation, str]]) -> pl.DataFrame:
+    """A row a broken limit."""
+    return frame(BROKEN, [{**each.row, "step": step} for each, step in broken])
 
 
 def _names(year: Year, at: Ints) -> list[str | None]:
@@ -187,7 +201,7 @@ def prepare(grid: Grid, options: ReconfigureYearOptions) -> Prepared[YearResult]
         InputError: the grid or the year has faults, or a locked branch is unknown.
         OptionError: options that contradict each other, a grid of several phases, a year of another grid.
     """
-    return year_of("reconfigure-year", grid, options, options.year)
+    return replace(year_of("reconfigure-year", grid, options, options.year), soft_limits=options.soft_limits)
 
 
 def year_of(study: str, grid: Grid, options: OpenPoints, year: YearLike) -> PreparedYear:
@@ -213,12 +227,14 @@ class PreparedYear:
 
     Attributes:
         grid: with what is asked for given to the choice. year: the year. task: the same as arrays. method: the search.
+        soft_limits: as of `reconfigure-year`.
     """
 
     grid: Grid
     year: Year
     task: YearTask
     method: TopologySearch
+    soft_limits: bool = False
     unit: str = "MWh"
 
     @property
@@ -237,10 +253,14 @@ class PreparedYear:
         with deadline_of(self.method.time_limit_s, deadline) as until:
             known = KnownFlows(task)
             before = Shown(network.closed, known.always(network.closed))
-            found = search_year(task, self.method, in_mwh(progress, task), until, known=known)
-            return self._result(found, before)
+            seen, soft = in_mwh(progress, task), None
+            if self.soft_limits:
+                found, soft = search_softly(task, self.method, seen, until, known)
+            else:
+                found = search_year(task, self.method, seen, until, known=known)
+            return self._result(found, before, soft)
 
-    def _result(self, found: YearFound, before: Shown) -> YearResult:
+    def _result(self, found: YearFound, before: Shown, soft: SoftLimits | None) -> YearResult:
         task, year, outcome = self.task, self.year, found.outcome
         network, before = task.stations.whole, closed_again(task, before)
         decision = outcome.decision if outcome.decision is not None else outcome.least_violation
@@ -255,6 +275,11 @@ class PreparedYear:
             notes.append(why_no_loss(self.grid, " in any step"))
         if outcome.termination is Termination.INFEASIBLE and after is None:
             notes.append("no radial state has a power flow solution in every step: check loads and profiles")
+        broken = broken_limits(year, network, after)
+        if soft is not None:
+            notes.append(not_kept(tuple(each for each, _ in broken), soft))
+        elif after is not None and not answered and not self.soft_limits:
+            notes.append(SOFTLY)
         hours = float(year.hours.sum())
         bound_mwh = outcome.lower_bound * hours / 1000.0
         return YearResult(
@@ -280,7 +305,8 @@ class PreparedYear:
             steps=steps(year, network, both),
             buses=buses(year, network, both),
             branches=branches(self.grid, year, network, both, network.closed),
-            violations=violations(year, network, after),
+            soft_limits=soft,
+            violations=as_table(broken),
             iterations=iterations_table(outcome.log, ITERATIONS),
             notes=tuple(notes),
         )

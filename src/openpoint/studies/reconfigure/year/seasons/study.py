@@ -186,7 +186,7 @@ def _violations(
     frames = []
     for _, steps, each in shown:
         part = replace(year, names=tuple(year.names[int(n)] for n in steps))
-        frame = of_year.violations(part, task.stations.whole, each)
+        frame = of_year.as_table(of_year.broken_limits(part, task.stations.whole, each))
         named = [of_step[step] for step in frame["step"]]
         frames.append(frame.with_columns(pl.Series("block", named, dtype=pl.String)).select(list(_BROKEN)))
     return pl.concat(frames) if frames else pl.DataFrame(schema=_BROKEN)
