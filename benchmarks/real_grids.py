@@ -449,7 +449,19 @@ def as_tables(rows: list[dict[str, Any]]) -> tuple[list[list[str]], ...]:
         )
         if not refused:
             second.append([row["grid"], *_after_cells(answer)])
-    third = [["grid", "profiles", "steps", "today MWh", "answer MWh", "gap", "limits relaxed", "CPU s", "Δ loss", "Δ pu"]]
+    heading = [
+        "grid",
+        "profiles",
+        "steps",
+        "today MWh",
+        "answer MWh",
+        "gap",
+        "limits relaxed",
+        "CPU s",
+        "Δ loss",
+        "Δ pu",
+    ]
+    third = [heading]
     for row in rows:
         year = row.get("year")
         word = "refused" if year else "not measured"

@@ -25,10 +25,12 @@ _STEP = 16 * UNIT
 """Share by which a step of a sweep, ten operations at most, is rounded outwards."""
 _SWEEPS = 500
 _STILL = 1e-15
+"""Share of a squared current by which a sweep still changes it, once more sweeps raise the lower bound no more."""
 _MOST_RAISED = 1e-6
 """Largest share by which squared currents are raised in search of some that a sweep takes to no more."""
 _WEIGHINGS = 30
 _LEAST_WEIGHT = 1e-9
+"""Share of the greatest weight that every current has at least, as weights of a contraction must be above 0."""
 
 
 @dataclass(frozen=True)

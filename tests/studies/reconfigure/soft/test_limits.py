@@ -14,7 +14,7 @@ import pytest
 
 import openpoint
 from openpoint import Benders, BranchExchange, Enumeration, Limits, OptionError, Termination, TopologySearch
-from openpoint.arrays import Bools, Floats
+from openpoint.arrays import Bools
 from openpoint.grid import Grid
 from openpoint.network import build_network
 from openpoint.powerflow.balanced import solve
