@@ -138,16 +138,16 @@ def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None =
     """
     among = DeviationSet(budget)
     if among.is_box(len(ports.names)) and (corners := corners_of(network, ports)) is not None:
-        return _at_corners(grid, network, ports, corners)
+        return _at_corners(network, ports, corners)
     system = system_of(grid, network, ports)
     parts = [
         part_of(system, ports, among, linear_part(system, ports, states, here), moving)
         for states, here, moving in system.parts(ports)
     ]
-    return _Gatherer(grid, system, ports, among, parts).bounds()
+    return _Gatherer(system, ports, among, parts).bounds()
 
 
-def _at_corners(grid: Grid, network: Network, ports: Ports, corners: Corners) -> GridBounds:
+def _at_corners(network: Network, ports: Ports, corners: Corners) -> GridBounds:
     """The bounds that are attained at the two corners."""
 
     def between(values: Floats, *, falls: bool = False) -> Bounds:
@@ -159,9 +159,7 @@ def _at_corners(grid: Grid, network: Network, ports: Ports, corners: Corners) ->
     nearly = np.array([1.0 - 8 * UNIT, 1.0 + 8 * UNIT])[:, None]
     v = between(np.sqrt(corners.w) * nearly, falls=True)
     i = between(np.sqrt(corners.current) * np.maximum(network.rated_fr, network.rated_to) * nearly)
-    number = {name: k for k, name in enumerate(grid.sources["bus"])}
-    of = np.argsort([number[network.bus_names[b]] for b in network.terminal_bus[network.source_terminal]])
-    powers = between(corners.p[:, :, of]), between(corners.q[:, :, of]), between(corners.loss)
+    powers = between(corners.p), between(corners.q), between(corners.loss)
     at = ports.fr
     ends = 1.0 - (v.low[at] / v.middle[at]).min(initial=1.0), (v.high[at] / v.middle[at]).max(initial=1.0) - 1.0
     points = [(np.arange(len(ports.names)), np.stack([-corners.greatest, corners.greatest], axis=1))]
@@ -176,12 +174,13 @@ _Found = tuple[Floats, Floats, "Bounds"]
 class _Gatherer:
     """The bounds of all parts together."""
 
-    def __init__(self, grid: Grid, system: System, ports: Ports, among: DeviationSet, parts: list[Part]) -> None:
+    def __init__(self, system: System, ports: Ports, among: DeviationSet, parts: list[Part]) -> None:
         self.system, self.ports, self.among, self.parts = system, ports, among, parts
         net = self.network = system.network
-        source_of = {bus: k for k, bus in enumerate(grid.sources["bus"])}
-        of = [source_of[net.bus_names[b]] for b in net.terminal_bus[net.source_terminal]]
-        shape = (grid.sources.height, len(of))
+        buses = net.terminal_bus[net.source_terminal].tolist()
+        source_of = {bus: k for k, bus in enumerate(dict.fromkeys(buses))}  # terminals of a source share its bus
+        of = [source_of[bus] for bus in buses]
+        shape = (len(source_of), len(of))
         self.to_source = sp.csr_array(sp.coo_array((np.ones(len(of)), (of, np.arange(len(of)))), shape=shape))
         self.two_ended = is_two_ended(system)
 

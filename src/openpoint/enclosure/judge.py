@@ -14,7 +14,7 @@ from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import GridBounds, bounds_of
 from openpoint.enclosure.parts import TooLarge
-from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.ports import Ports, ports_of
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.errors import InputError
 from openpoint.graph import energised
@@ -60,12 +60,7 @@ class SetJudge:
 
     def bounds(self, network: Network) -> GridBounds | None:
         """The bounds of what is fed in the state of a network; None where there are none."""
-        fed = _fed(network)
-        ports = self.ports if fed.all() else self.ports.some(np.flatnonzero(fed[self.ports.fr]))
-        try:
-            return bounds_of(self.grid, network, ports, self.budget)
-        except (NotEnclosed, NoFlow, TooLarge, InputError):
-            return None
+        return bounds_of_fed(self.grid, network, self.ports, self.budget)
 
     def verdict(self, network: Network, radial: Network) -> Verdict:
         """What is known of the state of a network.
@@ -73,10 +68,10 @@ class SetJudge:
         Args:
             radial: with the same flow, its permanently closed loops opened; one with loops is only enclosed.
         """
-        at = None if self._banded else self._broken(_free_where_dark(radial))
+        at = None if self._banded else self._broken(free_where_dark(radial))
         if at is not None:
             return Verdict("disproved", at=at)
-        network = _free_where_dark(network)
+        network = free_where_dark(network)
         if (found := self.bounds(network)) is None:
             return Verdict("open")
         word = found.verdict(network)
@@ -96,13 +91,22 @@ class SetJudge:
         return self._broke[broken[0]][0] if len(broken) else None
 
 
+def bounds_of_fed(grid: Grid, network: Network, ports: Ports, budget: float | None) -> GridBounds | None:
+    """The bounds of what a source reaches; None where there are none. Arguments as of `bounds_of`."""
+    fed = _fed(network)
+    try:
+        return bounds_of(grid, network, ports if fed.all() else ports.some(np.flatnonzero(fed[ports.fr])), budget)
+    except (NotEnclosed, NoFlow, TooLarge, InputError):
+        return None
+
+
 def _fed(network: Network) -> Any:
     """(N) whether a source reaches the terminal."""
     ends = network.terminal_fr, network.terminal_to
     return energised(network.n_terminals, *ends, network.closed, network.source_terminal)
 
 
-def _free_where_dark(network: Network) -> Network:
+def free_where_dark(network: Network) -> Network:
     """The network without limits where no source reaches."""
     fed = _fed(network)
     if fed.all():

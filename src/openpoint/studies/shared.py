@@ -271,14 +271,6 @@ class ForEvery(Question):
     for_every: str | Mapping[str, float | str] | None = option(
         None, FOR_EVERY + "  [default: nothing]", unit="SHARES", flag="for-every", group=FIRST
     )
-    budget: float | None = option(
-        None,
-        "At most so many of them deviate fully at once, or more by less.  [default: any number]",
-        "number",
-        unit="K",
-        least=0.0,
-        group=FIRST,
-    )
 
     @property
     def shares(self) -> dict[str, float]:
@@ -296,6 +288,20 @@ class ForEvery(Question):
     def set_words(self) -> str:
         """What deviates, in words."""
         return ", ".join(f"{group} ±{100 * share:g} %" for group, share in self.shares.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForEverySome(ForEvery):
+    """The same, of which only some deviate at once."""
+
+    budget: float | None = option(
+        None,
+        "At most so many of them deviate fully at once, or more by less.  [default: any number]",
+        "number",
+        unit="K",
+        least=0.0,
+        group=FIRST,
+    )
 
     def _check_budget(self) -> None:
         if self.budget is None:

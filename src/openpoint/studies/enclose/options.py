@@ -8,12 +8,12 @@ from typing import ClassVar, final
 
 from openpoint.arguments import all_checked
 from openpoint.options import FIRST, Output, option
-from openpoint.studies.shared import FOR_EVERY, ForEvery
+from openpoint.studies.shared import FOR_EVERY, ForEverySome
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class EncloseOptions(ForEvery):
+class EncloseOptions(ForEverySome):
     """The question of what a set of loads and generation does to today's state.
 
     Raises:

@@ -19,8 +19,9 @@ from openpoint.network import Network
 from openpoint.network.limits import loadings, rated_currents
 from openpoint.network.stations import without_meshes
 from openpoint.results import ac_tables as states
-from openpoint.results.columns import frame
+from openpoint.results.columns import empty, frame
 from openpoint.results.violation import Violation
+from openpoint.results.witness import WITNESS
 from openpoint.solvers.modelling import cp
 from openpoint.studies.harden.model import HardenProgram, Restoration
 from openpoint.studies.harden.restoration import Plan, PlanCheck, RestorationModel, ac_check
@@ -40,13 +41,28 @@ NOTHING_KW = 1e-3
 
 @final
 @dataclass(frozen=True)
+class Standing:
+    """What is known of an operating point over a set of loads.
+
+    Attributes:
+        word: `proved`, `disproved` or `open`. broken: limits that it breaks at a load of the set, by exact AC power
+            flow, the worst of each kind first. loads: all that deviates, with its power there.
+    """
+
+    word: str
+    broken: tuple[Violation, ...] = ()
+    loads: pl.DataFrame | None = None
+
+
+@final
+@dataclass(frozen=True)
 class AfterDisaster:
     """One disaster after the plan: what the model does, the exact AC state, and the limits that this breaks.
 
     Attributes:
         name: of the disaster. number: among the distinct disasters; None for an attack.
         plan, check: see `restoration`.
-        violations: the worst of each kind first.
+        violations: the worst of each kind first. standing: over a set of loads; None: none is asked about.
     """
 
     name: str
@@ -54,6 +70,7 @@ class AfterDisaster:
     plan: Plan
     check: PlanCheck
     violations: tuple[Violation, ...]
+    standing: Standing | None = None
 
 
 @final
@@ -85,7 +102,7 @@ class Aftermath:
         program, until = self.model.program, deadline or Deadline()
         plan = self._least(decision, broken, until)
         check = ac_check(program, plan)
-        return AfterDisaster(name, number, plan, check, _violations(program, plan, check))
+        return AfterDisaster(name, number, plan, check, violations_of(program, plan, check))
 
     def _least(self, decision: Floats, broken: Floats, deadline: Deadline) -> Plan:
         """The restoration of least cost with the fewest switchings, as far as the time allows."""
@@ -145,7 +162,7 @@ def fewest_switchings(program: HardenProgram, decision: cp.Expression, broken: c
     return dataclasses.replace(stage, constraints=rows, cost=changes)
 
 
-def _violations(program: HardenProgram, plan: Plan, check: PlanCheck) -> tuple[Violation, ...]:
+def violations_of(program: HardenProgram, plan: Plan, check: PlanCheck) -> tuple[Violation, ...]:
     """The limits that the AC state breaks, the worst of each kind first."""
     if not check.converged:
         return ()
@@ -286,6 +303,13 @@ def source_table(program: HardenProgram, grid: Grid, after: AfterDisaster) -> pl
     for unit, at, s in zip(net.generator_names, net.generator_terminal, plan.generation):
         row("generator", unit, int(at), s, forms=False)
     return frame(SOURCES, rows).with_columns(pl.col("p_kw", "q_kvar").fill_nan(None))
+
+
+def witness_table(after: AfterDisaster) -> pl.DataFrame:
+    """The loads at which it breaks limits, of a set."""
+    known = after.standing
+    loads = empty(WITNESS) if known is None or known.loads is None else known.loads
+    return loads.select(pl.lit(after.name).alias("disaster"), pl.all())
 
 
 def violation_table(after: AfterDisaster) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -41,7 +41,8 @@ from openpoint.results.ac_tables import of_couplers
 from openpoint.results.columns import dtypes, finite, frame
 from openpoint.results.iterations import iterations_table
 from openpoint.studies.harden import aftermath as single
-from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath
+from openpoint.studies.harden.aftermath import GAP, AfterDisaster, Aftermath, Standing
+from openpoint.studies.harden.every_load import standing
 from openpoint.studies.harden.model import HardenProgram, Threat
 from openpoint.studies.harden.restoration import RestorationModel
 from openpoint.studies.harden.result import DISASTERS, ITERATIONS, HardenResult
@@ -87,8 +88,12 @@ def _row(
     shed = _shed_by_cost(program, cost) if after is None else single.shed_kw(after.plan)
     share = None if shed is None else 100.0 * shed / load if load > 0.0 else 0.0
     if after is None:
-        return (*head, cost, shed, share, None, None, None)
-    return (*head, cost, shed, share, len(after.plan.roots), finite(after.check.max_mismatch), len(after.violations))
+        return (*head, cost, shed, share, None, None, None, "", "")
+    known = after.standing
+    first = known.broken[0] if known and known.broken else None
+    limit = "" if first is None else f"{first.kind} at {first.name}: {first.value:.5g} {first.unit}"
+    state = len(after.plan.roots), finite(after.check.max_mismatch), len(after.violations)
+    return (*head, cost, shed, share, *state, "" if known is None else known.word, limit)
 
 
 def _shed_by_cost(program: HardenProgram, cost: float | None) -> float | None:
@@ -110,6 +115,7 @@ def after_disasters(program: HardenProgram, grid: Grid, shown: Sequence[AfterDis
         "branches": _all("branches", [single.branch_table(program, grid, each) for each in shown]),
         "sources": _all("sources", [single.source_table(program, grid, each) for each in shown]),
         "violations": _all("violations", [single.violation_table(each) for each in shown]),
+        "witnesses": _all("witnesses", [single.witness_table(each) for each in shown]),
     }
 
 
@@ -234,7 +240,7 @@ class Run:
     Attributes:
         method: name and options, for people. gap: of the method. took_s: seconds that it took.
         wanted: whether the value of information is wanted; None = where there are few disasters.
-        deadline: of the whole study. report: called with what is being computed.
+        deadline: of the whole study. report: called with what is being computed. shares: of the set of loads, by group.
     """
 
     method: str
@@ -243,6 +249,7 @@ class Run:
     wanted: bool | None
     deadline: Deadline
     report: Callable[[str], None]
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -262,6 +269,8 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
     aftermath = Aftermath(program)
     costed = _costed(aftermath, threat, outcome, run, notes)
     shown = () if costed is None else costed.shown
+    if run.shares:
+        shown = _over_the_set(program, grid, shown, run)
     value, without = PlanValue(), None
     if costed is not None:
         value, without = _value(aftermath.model, costed.cost_usd, run, notes)
@@ -301,9 +310,21 @@ def answer(grid: Grid, program: HardenProgram, threat: Threat, outcome: Outcome,
         branches=after["branches"],
         sources=after["sources"],
         violations=after["violations"],
+        witnesses=after["witnesses"],
+        for_every=", ".join(f"{group} ±{100 * share:g} %" for group, share in run.shares.items()),
         iterations=iterations_table(outcome.log, ITERATIONS),
         notes=(*grid.figure_notes, *of_couplers(held, "in loops that stay closed are not checked"), *notes),
     )
+
+
+def _over_the_set(program: HardenProgram, grid: Grid, shown: Sequence[AfterDisaster], run: Run) -> list[AfterDisaster]:
+    """The operating points with what is known of them over the set of loads; open where the time is up."""
+    found = []
+    for k, each in enumerate(shown):
+        run.report(f"operating points for every load of the set: {k + 1} of {len(shown)}")
+        known = Standing("open") if run.deadline.over() else standing(program, grid, each, run.shares)
+        found.append(dataclasses.replace(each, standing=known))
+    return found
 
 
 def _bought(program: HardenProgram, decision: Floats) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from openpoint.arguments import all_checked, not_negative, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option, parts
-from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, Limited
+from openpoint.studies.shared import EXIT_CODES, METHOD, ByMethod, ForEvery, Limited
 
 if TYPE_CHECKING:
     from openpoint.scenarios.disasters import DisastersLike
@@ -82,7 +82,7 @@ class HardenCosts:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HardenOptions(Limited, ByMethod):
+class HardenOptions(ForEvery, Limited, ByMethod):
     """The question what to buy before disasters.
 
     Raises:
@@ -143,6 +143,7 @@ Examples:
   openpoint harden zhang13 --disasters disasters.csv --budget 1000 --report report.html
   openpoint harden zhang13 --disasters disasters.csv --budget 1000 --ambiguity moments:0.1
   openpoint harden zhang13 --any-lines 2 --max-lines 2 --max-generators 1 --json -
+  openpoint harden zhang13 --disasters disasters.csv --budget 1000 --for-every load=10%
   openpoint harden baran33 --disasters storms:20,seed=1 --max-lines 2 --max-generators 1
 
 {EXIT_CODES}"""
@@ -155,6 +156,7 @@ Examples:
             self._check_ambiguity,
             *(lambda name=name: self._check_most(name) for name in ("max_lines", "max_generators", "budget_usd")),
             lambda: self.chosen,
+            self._check_shares,
             self._check_costs,
             lambda: Limits.given(self.limits),
         )
@@ -179,6 +181,10 @@ Examples:
         _ = self.probabilities
         if self.disasters is None and self.any_lines is not None and self.ambiguity is not None:
             raise OptionError("any_lines has no probabilities that could be ambiguous; leave the ambiguity out")
+
+    def _check_shares(self) -> None:
+        if set(self.shares) - {"load"}:
+            raise OptionError("for_every takes the load alone after disasters; what is generated stays as planned")
 
     def _check_most(self, name: str) -> None:
         if (most := getattr(self, name)) is not None:

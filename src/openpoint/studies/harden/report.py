@@ -239,11 +239,15 @@ DRAWN = 12
 def page(result: HardenResult) -> m.Page:
     """The report of a result."""
     scene = cache(lambda: build_harden_scene(result))
+    at_loads = "{} rows: after each such disaster a load of the set at which the operating point breaks limits"
     parts = [
         _cards(result),
         _plan(result),
         _violations(result),
         _disasters(result),
+        t.table_section(
+            "Loads that break limits", result, "witnesses", at_loads, ["disaster", "name", "bus"], search=True
+        ),
         _value(result),
         lambda: _pictures(result, scene()),
         lambda: _switching(scene()),
@@ -267,12 +271,16 @@ def _cards(result: HardenResult) -> m.Cards:
     broken = result.violations.height
     kept = f"{broken} limits broken, see below." if broken else "All limits hold."
     attack = [m.Card("Worst attack after that", join_names(result.worst_attack))] if result.worst_attack else []
+    held = result.for_every_counts
+    shares = f"{held['proved']} of {sum(held.values())} proved", f"{held['disproved']} disproved, {held['open']} open"
+    every = [m.Card(f"For every {result.for_every}", shares[0], (shares[1],))] if result.for_every else []
     return m.cards(
         m.Card("Cost", usd(result.cost_usd), (f"investment {usd(result.investment_usd)}, {word} {usd(outage)}", saved)),
         m.Card("Plan", names_and_more(bought, 8) or "Nothing to buy"),
         *attack,
         m.Card("Most load shed after a disaster", worst, (result.uncertainty,)),
         s.gap_card(result, f"lower bound {usd(result.lower_bound_usd)}"),
+        *every,
         s.check_card(result.ac_max_mismatch_pu, "" if result.cost_usd is None else kept),
         s.effort_card(result),
     )
@@ -314,9 +322,9 @@ def _disasters(result: HardenResult) -> m.Section | None:
         result,
         "disasters",
         caption,
-        ["disaster"],
+        ["disaster", *(["for_every"] if result.for_every else [])],
         frame=frame.drop(hidden),
-        last=["broken"],
+        last=["for_every_limit", "broken"],
         search=frame.height > 12,
         above=m.Words(text, small=True) if weighed else None,
     )

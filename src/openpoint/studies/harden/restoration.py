@@ -235,19 +235,18 @@ def _alive(program: HardenProgram, closed: Bools, roots: Ints, *, serves: Bools)
     return closed & (program.always_closed | (island[net.terminal_fr] >= 0)), island
 
 
-def ac_check(program: HardenProgram, plan: Plan) -> PlanCheck:
-    """Exact AC power flow of a plan."""
+def operated(program: HardenProgram, plan: Plan) -> Network:
+    """The network as a plan operates it: its roots are the sources, what is shed is no load."""
     net, s_base = program.network, program.network.s_base_kva
     is_root = np.isin(program.buses, plan.roots)
     kept = 1.0 - plan.shed
     s_power = net.s_power * kept
     np.subtract.at(s_power, program.buses[~is_root], plan.backup[~is_root] / s_base)
     low, high = voltage_limits(net)
-    sources = len(net.source_terminal)
-    place = np.array([int(np.flatnonzero(program.buses == bus)[0]) for bus in plan.roots[sources:]], dtype=np.int64)
-    own = np.sqrt(program.root_w[place])
-    energised = dataclasses.replace(
+    own = np.sqrt(program.root_w[_places(program, plan)])
+    return dataclasses.replace(
         net,
+        closed=plan.closed,
         w_min=low,
         w_max=high,
         source_terminal=plan.roots,
@@ -257,12 +256,24 @@ def ac_check(program: HardenProgram, plan: Plan) -> PlanCheck:
         s_impedance=net.s_impedance * kept,
         generator_s=plan.generation / s_base,
     )
+
+
+def _places(program: HardenProgram, plan: Plan) -> Ints:
+    """The places, in the program's buses, of the backup generators that are roots."""
+    roots = plan.roots[len(program.network.source_terminal) :]
+    return np.array([int(np.flatnonzero(program.buses == bus)[0]) for bus in roots], dtype=np.int64)
+
+
+def ac_check(program: HardenProgram, plan: Plan, energised: Network | None = None) -> PlanCheck:
+    """Exact AC power flow of a plan; `energised`: of `operated`, at other loads."""
+    s_base, sources = program.network.s_base_kva, len(program.network.source_terminal)
+    energised = operated(program, plan) if energised is None else energised
     flows = solve(energised, plan.closed)
     check = check_flow(energised, plan.closed, flows.v[0])
     converged = bool(flows.converged[0])
     root_s = s_base * flows.source_s[0]
     output = np.zeros(len(program.buses), dtype=np.complex128)
-    output[place] = root_s[sources:]
+    output[_places(program, plan)] = root_s[sources:]
     size = TOLERANCE * s_base
     beyond = (output.real > program.backup.p_kw + size) | (output.real < -size)
     beyond |= np.abs(output.imag) > program.backup.q_kvar + size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from openpoint.names import join_names
@@ -9,9 +11,17 @@ from openpoint.results import columns as c
 from openpoint.results.base import Answer, Head, count_words
 from openpoint.results.common import ENDS
 from openpoint.results.iterations import iteration_columns
+from openpoint.results.schema import whole
 from openpoint.results.shape import figure, table
 from openpoint.results.violation import POWERS, violation_columns, without_phase
+from openpoint.results.witness import WITNESS
 
+FOR_EVERY = {
+    "proved": "the limits hold for every load of the set, in exact AC, if the sources deliver what is missing",
+    "disproved": "a load of the set breaks a limit, by exact AC power flow",
+    "open": "neither is known, or the time was up",
+}
+"""Words for what is known of an operating point over a set of loads, with their meaning."""
 _DISASTER: c.Table = {"disaster": c.text("name of the disaster")}
 DISASTERS: c.Table = {
     **_DISASTER,
@@ -25,6 +35,12 @@ DISASTERS: c.Table = {
     "islands": c.maybe_whole("energised islands, one a substation or forming generator", "islands"),
     "ac_max_mismatch_pu": c.maybe_number("largest power mismatch of the AC solution at any bus, pu"),
     "violations": c.maybe_whole("number of limits that the AC solution breaks", "limits broken"),
+    "for_every": c.text(
+        "whether the operating point keeps all limits for every load of the set; empty where nothing is asked or shown",
+        "for every load",
+        options=["", *FOR_EVERY],
+    ),
+    "for_every_limit": c.text("what breaks its limit most at a load of the set", "limit at a load of the set"),
 }
 BUSES: c.Table = {
     **_DISASTER,
@@ -57,6 +73,7 @@ SOURCES: c.Table = {
     "p_kw": c.maybe_number("active power delivered, kW", "P, kW", 2),
     "q_kvar": c.maybe_number("reactive power delivered, kvar", "Q, kvar", 2),
 }
+WITNESSES: c.Table = {**_DISASTER, **WITNESS}
 VIOLATIONS: c.Table = {
     **_DISASTER,
     **without_phase(violation_columns(POWERS, "bus or branch")),
@@ -77,7 +94,8 @@ class HardenResult(
             "type": "object",
             "description": "load shed in each disaster, kW; null where only its cost is known",
             "additionalProperties": {"type": ["number", "null"]},
-        }
+        },
+        **{f"{word}_count": whole(f"of the operating points shown: {words}") for word, words in FOR_EVERY.items()},
     },
 ):
     """The answer of `harden`. Costs are those of the model; every operating point is checked by an exact AC power flow.
@@ -107,6 +125,8 @@ class HardenResult(
     branches: pl.DataFrame = table(BRANCHES)
     sources: pl.DataFrame = table(SOURCES)
     violations: pl.DataFrame = table(VIOLATIONS)
+    witnesses: pl.DataFrame = table(WITNESSES)
+    for_every: str = figure("what deviates, and by which share of its power; empty where nothing does")
     seconds: float = figure("of the method alone, without imports, reading, and the value of information")
     iterations: pl.DataFrame = table(ITERATIONS)
 
@@ -132,6 +152,15 @@ class HardenResult(
     def answer_facts(self) -> dict[str, str]:
         plan = {"harden": self.hardened_branches, "generators at": self.generators}
         return {"cost": f"${self.cost_usd:,.2f}", **{key: join_names(v) or "none" for key, v in plan.items()}}
+
+    @property
+    def for_every_counts(self) -> dict[str, int]:
+        """The number of operating points by what is known of them over the set."""
+        found = dict(self.disasters["for_every"].value_counts().iter_rows())
+        return {word: int(found.get(word, 0)) for word in FOR_EVERY}
+
+    def _special_values(self) -> dict[str, Any]:
+        return {f"{word}_count": count for word, count in self.for_every_counts.items()}
 
     @property
     def shed_kw(self) -> dict[str, float | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,7 +51,7 @@ def prepare(grid: Grid, options: HardenOptions) -> Prepared[HardenResult]:
     method = options.chosen or ColumnAndConstraint(
         gap=PROVEN_GAP if options.gap is None else options.gap, time_limit_s=options.time_limit_s
     )
-    return PreparedHarden(grid, program, threat, method, options.value_of_information)
+    return PreparedHarden(grid, program, threat, method, options.value_of_information, options.shares)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PreparedHarden:
 
     Attributes:
         program: the mathematical model, with the limits to keep. threat: what may break.
-        method: named, or chosen. value_of_information: as of `harden`.
+        method: named, or chosen. value_of_information: as of `harden`. shares: of the set of loads, by group.
     """
 
     grid: Grid
@@ -68,6 +68,7 @@ class PreparedHarden:
     threat: Threat
     method: ColumnAndConstraint | ExtensiveForm | Benders
     value_of_information: bool | None
+    shares: Mapping[str, float]
     unit: str = "$"
 
     @property
@@ -84,7 +85,7 @@ class PreparedHarden:
             outcome = _or_nothing(self.program, found, until)
             _LOG.info("the method ended")
             report = _reporter(outcome, progress, until)
-            run = Run(str(method), method.gap, outcome.seconds, wanted=wanted, deadline=until, report=report)
+            run = Run(str(method), method.gap, outcome.seconds, wanted, until, report, self.shares)
             return answer(self.grid, self.program, self.threat, outcome, run)
 
 

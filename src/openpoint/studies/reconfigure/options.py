@@ -12,7 +12,7 @@ from openpoint.arguments import all_checked, names_of, of_kind
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, Output, argument, option
 from openpoint.results.worth import Worth, read_worth
-from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, ForEvery, Limited
+from openpoint.studies.shared import COPY, EXIT_CODES, ByMethod, Certified, Chosen, ForEverySome, Limited
 
 if TYPE_CHECKING:
     import os
@@ -95,7 +95,7 @@ _SOFT_LIMITS = "Where nothing keeps all limits: break them least, and of that lo
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconfigureOptions(Changing, Certified, ForEvery):
+class ReconfigureOptions(Changing, Certified, ForEverySome):
     """The question of open points for the demand of today.
 
     Raises:

@@ -10,7 +10,7 @@ from openpoint.arguments import Names, all_checked, names_of, not_negative, of_k
 from openpoint.errors import OptionError
 from openpoint.options import FIRST, option
 from openpoint.studies.secure.model.assumptions import FaultAssumptions
-from openpoint.studies.shared import ForEvery, Limited
+from openpoint.studies.shared import ForEverySome, Limited
 
 if TYPE_CHECKING:
     from openpoint.grid.grid import Grid
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SecureOptions(ForEvery, Limited, FaultAssumptions):
+class SecureOptions(ForEverySome, Limited, FaultAssumptions):
     """The question of what faults do and what may be done after them.
 
     The limits are those of planning, without a fault; those of an emergency are these but for what is given of them.
