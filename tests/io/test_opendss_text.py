@@ -219,6 +219,17 @@ def test_files_are_drawn_in_from_the_folder_of_the_circuit_and_those_beside_it(t
     assert [p.row for p in read_script(home / "a.dss").faults] == ["line 1", "line 2", "line 3"]
 
 
+def test_files_of_several_folders_in_one_are_found_by_their_names_and_told(tmp_path: Path) -> None:
+    (tmp_path / "codes.dss").write_text("New Linecode.K r1=1 x1=1\n")
+    (tmp_path / "a.dss").write_text("Redirect ..\\common\\codes.dss\n")
+    script = read_script(tmp_path / "a.dss")
+    assert len(script.statements) == 1
+    assert not script.faults
+    (note,) = script.notes
+    assert (note.row, note.severity) == ("line 1", "warning")
+    assert "'codes.dss' in the folder of the circuit is read in its place" in note.message
+
+
 def test_variables_and_files_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     double = "".join(f"var @v{k + 1}=(@v{k} @v{k})\n".replace("(@v0 @v0)", "aaaaaaaaaa") for k in range(60))
     (tmp_path / "a.dss").write_text(double)

@@ -282,6 +282,10 @@ def _verb(line: str) -> tuple[str, str]:
 def _follow(script: Script, here: Statement, rest: str, above: tuple[Path, ...]) -> None:
     name = _first(script, here, rest)
     target = find_file(here.file.parent, name, script.roots)
+    if target is None and (target := find_file(script.roots[0], name.replace("\\", "/").split("/")[-1], script.roots)):
+        # Files of several folders that were copied, or uploaded, into one.
+        message = f"there is no file {name!r}; {target.name!r} in the folder of the circuit is read in its place"
+        script.notes.append(doubt(here.file.name, here.line, "", message, "Put it where the line says"))
     if target is None:
         message = f"there is no file {name!r} in the folder of the circuit or one beside it"
         raise Refused(message, "Put the file there, or take the line out")
