@@ -24,6 +24,7 @@ from openpoint.enclosure.sets import DeviationSet
 _LARGEST = 0.95
 """Largest |x| that is tried."""
 _ITERATIONS = 300
+_WEIGHINGS = 30
 _ROUNDS = 4
 _FEW = 8
 """Ports of a deviation up to which they are added one by one, and not as a product of matrices."""
@@ -67,7 +68,7 @@ class Enclosure:
         return spread_into(rows, self.spread, self._entries)
 
     @cached_property
-    def _entries(self) -> list[_Entries]:
+    def _entries(self) -> list[_Entries] | None:
         return _entries(self.spread)
 
 
@@ -75,8 +76,10 @@ _Entries = tuple[Ints, Ints, Complexes]
 """Ports, deviations, and what these add there."""
 
 
-def _entries(spread: Complexes) -> list[_Entries]:
-    """The first, second, … port of each deviation."""
+def _entries(spread: Complexes) -> list[_Entries] | None:
+    """The first, second, … port of each deviation; None where they are many."""
+    if np.count_nonzero(spread, axis=0).max(initial=0) > _FEW:
+        return None
     column, port = np.nonzero(spread.T)
     turn = np.arange(len(column)) - np.searchsorted(column, column)
     turns = ((port[turn == k], column[turn == k]) for k in range(int(turn.max(initial=-1)) + 1))
@@ -91,7 +94,7 @@ def spread_into(rows: _Rows, spread: Complexes, entries: list[_Entries] | None =
     """
     m, n = spread.shape
     entries = _entries(spread) if entries is None else entries
-    if len(entries) > _FEW:
+    if entries is None:
         return rows[:, :m] @ spread.real + rows[:, m:] @ spread.imag
     found: _Rows = np.zeros((len(rows), n), dtype=rows.dtype)
     for k, (at, of, value) in enumerate(entries):
@@ -171,10 +174,13 @@ def _contraction(flow: PortFlow, slope: Floats, x: Floats) -> tuple[Floats, floa
     norms, size, m = flow.norms, flow.models.size, len(x)
     if not m:
         return x, 0.0
-    w = x.copy()
-    for _ in range(30):
+    w, last = x / x.max(), np.inf
+    for _ in range(_WEIGHINGS):
         new = norms @ (slope * w)
-        w = 0.5 * w / w.max() + 0.5 * new / max(new.max(), TINY)
+        most = float(new.max())
+        if abs(most - last) <= 1e-3 * most:
+            break
+        w, last = 0.5 * w + 0.5 * new / max(most, TINY), most
     best, share = w, np.inf
     for floor in (0.0, 1e-6, 1e-3):  # a small weight makes little of the map, and much of rounding
         raised = np.maximum(w, floor * w.max())
@@ -251,19 +257,14 @@ def _about(lo: Floats, hi: Floats, r: Floats) -> tuple[Floats, Floats]:
 def _product(a: Complexes, b: Complexes, among: DeviationSet) -> tuple[Floats, Floats]:
     """(2 m) bounds of real and imaginary parts of the products of two affine forms in ζ."""
 
-    def real(p: Floats, q: Floats) -> tuple[Floats, Floats]:
-        of_p, of_q = among.support(p), among.support(q)
-        ratio = np.sqrt(np.maximum(of_q, TINY) / np.maximum(of_p, TINY))[:, None]
-        p, q, cap = ratio * p, q / ratio, up(of_p * of_q)
-        rounded = 1.0 + 64 * UNIT
-        more, less = among.support(p + q) * rounded, among.support(p - q) * rounded
-        extra = (64 * UNIT) * cap
-        return np.maximum(-up(0.25 * less**2 + extra), -cap), np.minimum(up(0.25 * more**2 + extra), cap)
-
-    ar, ai, br, bi = (np.ascontiguousarray(each) for each in (a.real, a.imag, b.real, b.imag))
-    rr, ii, ri, ir = real(ar, br), real(ai, bi), real(ar, bi), real(ai, br)
-    low = np.concatenate([rr[0] - ii[1], ri[0] + ir[0]])
-    high = np.concatenate([rr[1] - ii[0], ri[1] + ir[1]])
+    p, q = np.stack([a.real, a.imag, a.real, a.imag]), np.stack([b.real, b.imag, b.imag, b.real])
+    of_p, of_q = among.support(p), among.support(q)
+    ratio = np.sqrt(np.maximum(of_q, TINY) / np.maximum(of_p, TINY))[..., None]
+    p, q, cap = ratio * p, q / ratio, up(of_p * of_q)
+    rounded, extra = 1.0 + 64 * UNIT, (64 * UNIT) * cap
+    most, least = (up(0.25 * (among.support(each) * rounded) ** 2 + extra) for each in (p + q, p - q))
+    (rr, ii, ri, ir), (rr_low, ii_low, ri_low, ir_low) = np.minimum(most, cap), np.maximum(-least, -cap)
+    low, high = np.concatenate([rr_low - ii, ri_low + ir_low]), np.concatenate([rr - ii_low, ri + ir])
     error = (4 * UNIT) * (np.abs(low) + np.abs(high)) + TINY
     return low - error, high + error
 

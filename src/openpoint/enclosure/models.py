@@ -9,6 +9,7 @@ docs/every_load.md E1, E2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,15 @@ class Models:
     degree: Ints
     size: Floats
 
-    @property
+    @cached_property
     def is_power(self) -> Bools:
         """(m) whether the power is constant."""
         return np.asarray(self.degree == POWER)
+
+    @cached_property
+    def all_power(self) -> bool:
+        """Whether all of them are."""
+        return bool(self.is_power.all())
 
     def linear(self, s: Complexes) -> Complexes:
         """(m, 2) what Λ makes of a real and of an imaginary x."""
@@ -43,6 +49,8 @@ class Models:
         """(m) at least |r| where |x| and |d| are at most these, x below 1."""
         s = self.size
         power = x * (d + s * x) / (1.0 - x)
+        if self.all_power:
+            return up(power, 32)
         turn = x**2 / (2.0 * (1.0 - x)) + x**2 / (2.0 * (1.0 - x**2))
         return up(self._of(power, d * x + (s + d) * turn, d * x), 32)
 
@@ -60,7 +68,7 @@ class Models:
     def value(self, x: Complexes, d: Complexes, s: Complexes) -> Complexes:
         """(m, K) r at (m, K) voltages and deviations; s: (m)."""
         s, degree = s[:, None], self.degree[:, None]
-        if self.is_power.all():
+        if self.all_power:
             return np.asarray(x * (d - s * x) / (1.0 + x))
         phi = np.abs(1.0 + x) / (1.0 + x)
         current = 1j * d * x.imag - (s + d) * (phi - 1.0 + 1j * x.imag)
