@@ -47,7 +47,7 @@ def measure(name: str) -> tuple[str, ...]:
         of = ports_of(grid, network, shares)
         system = system_of(grid, network, of)
         for states, here, moving in system.parts(of):
-            part_of(system, of, DeviationSet(), linear_part(system, of, states, here), moving)
+            part_of(of, DeviationSet(), linear_part(system, of, states, here), moving)
         bounds.append(between - begun)
         ports.append(time.process_time() - between)
     wider = 100.0 * found.voltage.wider[np.isfinite(found.voltage.wider)]

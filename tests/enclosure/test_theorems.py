@@ -109,7 +109,7 @@ def test_bounds_of_rounding_hold_in_exact_arithmetic() -> None:
     system = system_of(grid, network, ports)
     among = DeviationSet()
     for states, here, moving in system.parts(ports):
-        known = part_of(system, ports, among, linear_part(system, ports, states, here), moving).known
+        known = part_of(ports, among, linear_part(system, ports, states, here), moving).known
         if len(here):
             check_exactly(known, path_impedances(network, ports.fr[here]), Fraction(1))
 

@@ -16,11 +16,10 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
-from openpoint.enclosure.parts import LinearPart, Part, part_about
+from openpoint.enclosure.parts import LinearPart, Part
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.rounding import UNIT, lost, up
 from openpoint.enclosure.sets import DeviationSet
-from openpoint.enclosure.system import System
 
 _LARGEST = 0.95
 """Largest |x| that is taken."""
@@ -80,7 +79,7 @@ class Check:
             found = np.maximum(found, new * (1.0 + 1e-9) + 1e-18)
         raise NotEnclosed
 
-    def part(self, system: System, radii: Floats) -> Part:
+    def part(self, radii: Floats) -> Part:
         """The part over the whole set.
 
         Raises:
@@ -98,7 +97,7 @@ class Check:
         known = Enclosure(
             flow, self.among, self.b, self.first, x, self.d, slack, centre, half, r, slope, weight, contraction
         )
-        return part_about(system, self.linear, self.moving, known)
+        return Part(self.linear, self.moving, known)
 
     def _contraction(self, slope: Floats, x: Floats) -> tuple[Floats, float]:
         weight, share = up(x + _STILL), 0.0

@@ -23,7 +23,7 @@ from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.islands import Refused, Topology, islands_of
 from openpoint.enclosure.parts import LinearPart, TooLarge, linear_part
 from openpoint.enclosure.policy import Policy
-from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.ports import ports_of, refuse_dark
 from openpoint.enclosure.recourse import Operated, Units
 from openpoint.enclosure.rows import PlanSet, Rows
 from openpoint.enclosure.sets import DeviationSet
@@ -133,6 +133,7 @@ def _operated(grid: Grid, claim: Claim) -> Operated:
     if claim.plan is not None:
         return islands_of(grid, claim.plan, claim.limits)
     network = claim.limits.applied(build_network(grid))
+    refuse_dark(network)
     ports = ports_of(grid, network, claim.shares)
     none, m = np.zeros(0), len(ports.fr)
     units = Units(np.zeros(0, dtype=np.int64), (), (), *[none] * 6)
@@ -213,7 +214,7 @@ def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Float
     rows, contraction, deviation = [], 0.0, 0.0
     for linear, moving in stated.parts():
         check = Check(linear, stated.ports, stated.operated.among, moving, u[linear.ports])
-        part = check.part(stated.operated.system, radii[linear.ports])
+        part = check.part(radii[linear.ports])
         rows += [*([] if stated.alone else [stated.judge.outputs(part, stated.ports)]), *stated.judge.states(part)]
         contraction = max(contraction, part.known.contraction)
         deviation = max(deviation, float(part.known.x.max(initial=0.0)))

@@ -9,6 +9,8 @@ exactly: ρ is what u* misses, τ what rounding makes of it and of J. Theory: do
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from openpoint.arrays import Complexes, Floats, Ints
@@ -85,6 +87,13 @@ class PortFlow:
         off += lost(m) * (np.abs(u0) + np.abs(u) + np.abs(z) @ current) + u0_error + z_error @ current
         self.off = off = up(off / np.abs(u), 4 * m)
         self.loss = up(off + self.norms @ up(size * off), 4 * m)
+
+    @cached_property
+    def currents(self) -> Complexes:
+        """(m, 2 m) what the currents of the ports are of e, but for τ."""
+        m = len(self.u)
+        unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
+        return np.asarray(np.conj((unit - self.apply_linear(self.jacobian)) / self.u[:, None]))
 
     def apply_linear(self, columns: Complexes, turned: Complexes | None = None) -> Complexes:
         """Λ of (m, K) columns."""

@@ -141,7 +141,7 @@ def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None =
         return _at_corners(network, ports, corners)
     system = system_of(grid, network, ports)
     parts = [
-        part_of(system, ports, among, linear_part(system, ports, states, here), moving)
+        part_of(ports, among, linear_part(system, ports, states, here), moving)
         for states, here, moving in system.parts(ports)
     ]
     return _Gatherer(system, ports, among, parts).bounds()
@@ -219,7 +219,9 @@ class _Gatherer:
             two = np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))
             current.put(moduli[1][1], _larger(found[1], found[2], two, corners.first))
             totals.attain(of, corners, powers, part.known)
-            low[part.ports], high[part.ports] = port_voltages(part.known, self.ports.unit[part.ports])
+            low[part.linear.ports], high[part.linear.ports] = port_voltages(
+                part.known, self.ports.unit[part.linear.ports]
+            )
         p, q, loss = totals.bounds(self.among)
         x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
         contraction = max((part.known.contraction for part in self.parts), default=0.0)
@@ -228,28 +230,30 @@ class _Gatherer:
 
     def _moduli(self, part: Part) -> list[tuple[Forms, Ints]]:
         """Voltages of terminals, currents at the to ends of conductors, and at the from ends where they differ."""
-        net, system, free = self.network, self.system, len(self.system.free)
-        volts = part.states[part.states < free]
-        pick = sp.csr_array(sp.eye_array(system.matrix.shape[0], format="csr")[volts])
-        used = part.states[(part.states >= free) & (part.states < free + len(system.used))] - free
+        net, system, states = self.network, self.system, part.linear.states
+        n, free = len(states), len(system.free)
+        volts = states[states < free]
+        used = states[(states >= free) & (states < free + len(system.used))] - free
         two = used[self.two_ended[used]]
-        found = [(part.forms(pick), system.free[volts])]
+        pick = sp.csr_array(sp.eye_array(len(volts), n, format="csr"))  # voltages are the first states
+        found = [(part.forms(part.linear.response(pick)), system.free[volts])]
         for ends, given, rated, which in (
             (system.ends_to, system.ends_to_given, net.rated_to, used),
             (system.ends_fr, system.ends_fr_given, net.rated_fr, two),
         ):
             weight = rated[system.used[which]]
-            scaled = sp.csr_array(sp.diags_array(weight) @ ends[which])
-            found.append((part.forms(scaled).plus(weight * given[which]), system.used[which]))
+            own = sp.csr_array(sp.diags_array(weight) @ ends[which])
+            own = own if n == own.shape[1] else sp.csr_array(own[:, states])
+            found.append((part.forms(part.linear.response(own)).plus(weight * given[which]), system.used[which]))
         return found
 
     def _powers(self, part: Part) -> tuple[Forms, Ints]:
         """What sources deliver into a part and its loss, as real parts, and their rows in `_Totals`."""
-        supplies = sp.csr_array(self.system.supplies[:, part.states])
+        supplies = sp.csr_array(self.system.supplies[:, part.linear.states])
         near = np.flatnonzero(np.diff(supplies.indptr))
         source = np.flatnonzero(np.diff(sp.csr_array(self.to_source[:, near]).indptr))
         to_source = sp.csr_array(self.to_source[source][:, near])
-        v, current = self.network.source_v[near], part.forms(self.system.supplies[near])
+        v, current = self.network.source_v[near], part.forms(part.linear.response(sp.csr_array(supplies[near])))
         power = [times(to_source, v[:, None] * np.conj(each)) for each in (current.middle[:, None], current.rows)]
         error = times(to_source, np.abs(v) * current.error)
         known = part.known

@@ -12,7 +12,7 @@ from openpoint.enclosure.bounds import Enclosure, NotEnclosed, enclose, first_or
 from openpoint.enclosure.flow import PortFlow
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms
-from openpoint.enclosure.rounding import UNIT, up
+from openpoint.enclosure.rounding import UNIT, lost, up
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import Solver, System, row_sums, system_of, times
 from openpoint.grid.grid import Grid
@@ -27,32 +27,18 @@ class TooLarge(Exception):
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the grid: its states, the enclosure of its ports, and what its states are.
+class Response:
+    """q quantities that are linear in the currents y of m ports, start − gain @ y.
 
     Attributes:
-        states, ports, moving: numbers of its states, ports and deviations in the grid.
-        known: the enclosure. state: (states) in the middle. rows: (states, 2 m) of d − r. error: of every state.
+        start: (q), with start_error. gain: (q, m), with error; size: (q, m) its moduli.
     """
 
-    states: Ints
-    ports: Ints
-    moving: Ints
-    known: Enclosure
-    state: Complexes
-    rows: Complexes
-    error: float
-
-    def forms(self, combine: sp.csr_array) -> Forms:
-        """The quantities combine @ state; combine: (q, states of the grid)."""
-        own = combine if len(self.states) == combine.shape[1] else sp.csr_array(combine[:, self.states])
-        size = row_sums(abs(own))
-        rows = times(own, self.rows)
-        reach = np.tile(self.known.d + self.known.r, 2)
-        rounding = (32 * UNIT) * (times(abs(own), np.abs(self.state)) + np.abs(rows) @ reach)
-        error = up(size * self.error + rounding * (size > 0.0), rows.shape[1])
-        q = len(size)
-        return Forms(times(own, self.state), rows, np.zeros((q, len(self.moving)), dtype=complex), error, np.zeros(q))
+    start: Complexes
+    start_error: Floats
+    gain: Complexes
+    error: Floats
+    size: Floats
 
 
 @dataclass(frozen=True)
@@ -60,14 +46,16 @@ class LinearPart:
     """What is linear in a part, with m ports: u = u0 − z y.
 
     Attributes:
-        states, ports: numbers in the grid. solver: of the states. draws: (states, m) which of them ports draw from.
-        z: (m, m), with z_error, (m) bounds by column. u0: (m), with u0_error.
+        states, ports: numbers in the grid. draws: (states, m) which of the states ports draw from.
+        found: (states, m + 1) of the states what a current of each port takes away, and what they are without; with
+            found_error, (m + 1) bounds by column. z: (m, m), with z_error, (m) by column. u0: (m), with u0_error.
     """
 
     states: Ints
     ports: Ints
-    solver: Solver
     draws: sp.csr_array
+    found: Complexes
+    found_error: Floats
     z: Complexes
     z_error: Floats
     u0: Complexes
@@ -81,6 +69,34 @@ class LinearPart:
         """
         loads = ports.s[self.ports], ports.degree[self.ports], ports.unit[self.ports]
         return PortFlow(self.z, self.z_error, self.u0, self.u0_error, *loads, u)
+
+    def response(self, combine: sp.csr_array) -> Response:
+        """The quantities combine @ state; combine: (q, states of the part)."""
+        own, found = abs(combine), times(combine, self.found)
+        share = lost(int(np.diff(combine.indptr).max(initial=0)))
+        error = up(row_sums(own)[:, None] * self.found_error + share * times(own, np.abs(self.found)), len(self.states))
+        gain = found[:, :-1]
+        return Response(found[:, -1], error[:, -1], gain, error[:, :-1], up(np.abs(gain)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the grid with the deviations of these numbers, and the enclosure of its ports."""
+
+    linear: LinearPart
+    moving: Ints
+    known: Enclosure
+
+    def forms(self, response: Response) -> Forms:
+        """What a response is of d − r."""
+        known, flow = self.known, self.known.flow
+        m, q, size, u = len(flow.u), len(response.start), flow.models.size, np.abs(flow.u)
+        drawn, e = np.conj(flow.s / flow.u), known.d + known.r
+        most = up((size + e + size * (flow.norms @ e + known.slack)) / u, 2 * m)
+        error = response.start_error + response.error @ most + response.size @ (size * known.slack / u)
+        error += (lost(2 * m) + 128 * UNIT) * (np.abs(response.start) + response.size @ most)
+        own, middle = np.zeros((q, len(self.moving)), dtype=complex), response.start - response.gain @ drawn
+        return Forms(middle, -(response.gain @ flow.currents), own, up(error, 2 * m), np.zeros(q))
 
 
 def linear_part(system: System, ports: Ports, states: Ints, here: Ints) -> LinearPart:
@@ -101,10 +117,10 @@ def linear_part(system: System, ports: Ports, states: Ints, here: Ints) -> Linea
     z, u0 = times(back, found[:, :-1]), times(back, found[:, -1])
     z_error = up(ends * error[:-1] + (8 * UNIT) * np.abs(z).max(axis=0, initial=0.0))
     u0_error = float(ends * error[-1] + 8 * UNIT * np.abs(u0).max(initial=0.0))
-    return LinearPart(states, here, solver, draws, z, z_error, u0, u0_error)
+    return LinearPart(states, here, draws, found, error, z, z_error, u0, u0_error)
 
 
-def part_of(system: System, ports: Ports, among: DeviationSet, linear: LinearPart, moving: Ints) -> Part:
+def part_of(ports: Ports, among: DeviationSet, linear: LinearPart, moving: Ints) -> Part:
     """A part with the deviations of these numbers.
 
     Raises:
@@ -112,27 +128,7 @@ def part_of(system: System, ports: Ports, among: DeviationSet, linear: LinearPar
     """
     flow = linear.flow(ports)
     spread, first = first_order(flow, sp.csr_array(ports.spread[linear.ports][:, moving]))
-    known = enclose(flow, spread, first, among)
-    return part_about(system, linear, moving, known)
-
-
-def part_about(system: System, linear: LinearPart, moving: Ints, known: Enclosure) -> Part:
-    """The part of an enclosure."""
-    flow, solver, draws = known.flow, linear.solver, linear.draws
-    m, size = len(flow.u), flow.models.size
-    drawn = np.conj(flow.s / flow.u)
-    middle, error = solver.solve((system.given[linear.states] - draws @ drawn)[:, None], system.given_size)
-    unit = np.concatenate([np.eye(m), 1j * np.eye(m)], axis=1)
-    of_e = (unit - flow.apply_linear(flow.jacobian)) / flow.u[:, None]  # of conj(y)
-    rows, rows_error = solver.solve(-(draws @ np.conj(of_e)))
-    of_size = (1.0 + size[:, None] * flow.norms) / np.abs(flow.u)[:, None]
-    entry = (64 * UNIT) * (np.abs(drawn).max(initial=0.0) + of_size.max(initial=0.0) * (known.d + known.r).sum())
-    width = np.diff(draws.indptr).max(initial=0)
-    missed = abs(draws) @ up(size * known.slack / np.abs(flow.u))
-    off = error[0] + (rows_error[:m] + rows_error[m:]) @ (known.d + known.r)
-    off += solver.norm * (missed.max(initial=0.0) + width * entry)
-    off = float(up(np.array(off), 8 * m))
-    return Part(linear.states, linear.ports, moving, known, middle[:, 0], rows, off)
+    return Part(linear, moving, enclose(flow, spread, first, among))
 
 
 def largest_level(grid: Grid, network: Network, ports: Ports, budget: float | None, at_most: float = 1.0) -> float:

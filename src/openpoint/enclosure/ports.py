@@ -9,7 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.errors import InputError, Problem
+from openpoint.graph import energised
 from openpoint.grid.grid import Grid
+from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, load_shares
 from openpoint.network.load_shares import power_shares
 
@@ -136,3 +139,20 @@ def _gathered(
         low=low[at],
         high=high[at],
     )
+
+
+def refuse_dark(network: Network) -> None:
+    """Refuse buses that no source reaches.
+
+    Raises:
+        InputError: with their names.
+    """
+    on = energised(
+        network.n_terminals, network.terminal_fr, network.terminal_to, network.closed, network.source_terminal
+    )
+    dark = sorted({network.bus_names[b] for b in network.terminal_bus[~on]})
+    if dark:
+        remedy = "Close a branch to them, or take them out"
+        raise InputError(
+            [Problem("buses", names_in_words(dark), "", "no source reaches them in today's state", remedy)]
+        )

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import spread_into
 from openpoint.enclosure.grid import port_voltages
-from openpoint.enclosure.parts import LinearPart, Part, linear_part, part_of
+from openpoint.enclosure.parts import LinearPart, Part, Response, linear_part, part_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
 from openpoint.enclosure.recourse import Capability, Operated
@@ -125,6 +125,12 @@ class PlanSet:
         system = self.operated.system
         return linear_part(system, self.operated.ports, np.arange(system.matrix.shape[0]), self._here)
 
+    @cached_property
+    def _responses(self) -> tuple[Response, Response]:
+        """What the generators that form the grid supply, and what is limited, of this part."""
+        supplies = self.operated.system.supplies[self.operated.lead_at]
+        return self.linear.response(sp.csr_array(supplies)), self.linear.response(self._limited.matrix)
+
     def of(self, operated: Operated) -> PlanSet:
         """That of the same grid, its limits, and places of ports, with other powers and units."""
         found = copy(self)
@@ -157,7 +163,7 @@ class PlanSet:
             NotEnclosed, NoFlow: as of `openpoint.enclosure.parts.part_of`.
         """
         now = self.ports(outputs, loads, spread)
-        part = part_of(self.operated.system, now, among, self.linear, np.arange(spread.shape[1]))
+        part = part_of(now, among, self.linear, np.arange(spread.shape[1]))
         return self.outputs(part, now) if only_outputs else Rows.joined([self.outputs(part, now), *self.states(part)])
 
     def ports(self, outputs: Floats, loads: Complexes, spread: Complexes) -> Ports:
@@ -174,7 +180,7 @@ class PlanSet:
         s, spread = ports.s, ports.spread.toarray()
         here, system = self.operated, self.operated.system
         v, at = here.network.source_v, here.lead_at
-        current = part.forms(sp.csr_array(system.supplies[at])).plus(system.supplies_given[at])
+        current = part.forms(self._responses[0]).plus(system.supplies_given[at])
         v, taken = v[at][:, None], self.taken[at]
         middle = v[:, 0] * np.conj(current.middle) + taken @ s[self._held]
         rows, own = v * np.conj(current.rows), taken @ spread[self._held]
@@ -227,10 +233,13 @@ class PlanSet:
 
     def _moduli(self, part: Part) -> Rows:
         """Voltages and currents of a part."""
-        limited = self._limited
-        if len(part.states) < limited.matrix.shape[1]:
-            limited = limited.some(np.flatnonzero(np.isin(limited.state, part.states)))
-        forms = part.forms(limited.matrix).plus(limited.plus)
+        limited, states = self._limited, part.linear.states
+        if len(states) < limited.matrix.shape[1]:
+            limited = limited.some(np.flatnonzero(np.isin(limited.state, states)))
+            response = part.linear.response(sp.csr_array(limited.matrix[:, states]))
+        else:
+            response = self._responses[1] if part.linear is self.linear else part.linear.response(limited.matrix)
+        forms = part.forms(response).plus(limited.plus)
         found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
         slopes = self._slopes(part, turned.rows, self.operated.loads), self._slopes(part, turned.rows, self._by_unit)
         most, never = limited.most, np.full(len(limited.what), np.inf)
@@ -239,7 +248,7 @@ class PlanSet:
 
     def _bands(self, part: Part) -> Rows:
         """The bands of voltage in which the models of loads hold."""
-        ports, net, at = self.operated.ports, self.operated.network, part.ports
+        ports, net, at = self.operated.ports, self.operated.network, part.linear.ports
         low, high = port_voltages(part.known, ports.unit[at])
         q, n, units = len(at), len(self.operated.names), self._by_unit.shape[1]
         what = tuple(
@@ -280,7 +289,7 @@ class PlanSet:
     @staticmethod
     def _slopes(part: Part, rows: Complexes, columns: Complexes) -> Floats:
         """(q, K) real parts of rows · columns, of (m, K) powers at all ports."""
-        scaled = columns[part.ports] * part.known.flow.scale[:, None]
+        scaled = columns[part.linear.ports] * part.known.flow.scale[:, None]
         return spread_into(np.ascontiguousarray(rows.real), scaled)
 
     @staticmethod

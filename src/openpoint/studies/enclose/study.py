@@ -13,11 +13,9 @@ from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import Bounds, GridBounds, bounds_of
 from openpoint.enclosure.parts import MOST_PORTS, TooLarge, largest_level
-from openpoint.enclosure.ports import ports_of
+from openpoint.enclosure.ports import ports_of, refuse_dark
 from openpoint.errors import InputError, OptionError, Problem
-from openpoint.graph import energised
 from openpoint.grid.grid import Grid
-from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.results import ac_tables as states
@@ -41,7 +39,7 @@ def prepare(grid: Grid, options: EncloseOptions) -> Prepared[EncloseResult]:
         OptionError: a set so large that existence is not proven; the message says how large it may be.
     """
     network = Limits().applied(build_network(grid))
-    _refuse_dark(network)
+    refuse_dark(network)
     return Ready(lambda: _answer(grid, network, options))
 
 
@@ -71,19 +69,6 @@ def _answer(grid: Grid, network: Network, options: EncloseOptions) -> EncloseRes
         ) from None
     _refuse_beyond_bands(network, found)
     return _Tables(grid, network, found).result(options)
-
-
-def _refuse_dark(network: Network) -> None:
-    """Buses that no source reaches."""
-    on = energised(
-        network.n_terminals, network.terminal_fr, network.terminal_to, network.closed, network.source_terminal
-    )
-    dark = sorted({network.bus_names[b] for b in network.terminal_bus[~on]})
-    if dark:
-        remedy = "Close a branch to them, or take them out"
-        raise InputError(
-            [Problem("buses", names_in_words(dark), "", "no source reaches them in today's state", remedy)]
-        )
 
 
 def _refuse_beyond_bands(network: Network, found: GridBounds) -> None:
