@@ -36,7 +36,8 @@ def refuse_outside(found: EncloseResult, realisation: Grid, near: float) -> None
     assert ((buses["v_pu"] >= buses["v_low_pu"] - near) & (buses["v_pu"] <= buses["v_high_pu"] + near)).all()
     flowing = flow.branches.filter(pl.col("closed")).select(*keys, i_now_a="i_a")
     branches = found.branches.join(flowing, on=keys).filter(pl.col("i_now_a").is_not_null())
-    slack = near * (1.0 + branches["i_high_a"])
+    # OpenDSS grounds each winding by a millionth of its rating: currents of 0.4 mA where nothing is connected.
+    slack = near * (1.0 + branches["i_high_a"].max())
     assert (branches["i_now_a"] <= branches["i_high_a"] + slack).all()
     assert (branches["i_now_a"] >= branches["i_low_a"] - slack).all()
     assert flow.loss_kw is not None
