@@ -14,10 +14,11 @@ from openpoint.formulations.phases import PhasesQuestion, phases_question
 from openpoint.grid import Grid
 from openpoint.powerflow.opendss import OpenDssCircuit
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.flow import CLOSED, UNDECIDED, trees_for
+from openpoint.search.phases.flow import CLOSED, OPEN, UNDECIDED, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
-from openpoint.search.phases.pieces import Core, balanced, core_of
+from openpoint.search.phases.pieces import Core, balanced, core_of, in_series, part_of, undecided
+from openpoint.search.phases.states import complete, graph_for, swept_for
 from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, status_of
 from openpoint.search.tree import grow
 from tests.builders.phase_trees import phase_trees
@@ -121,6 +122,55 @@ def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_sa
                 count += np.isfinite(found)
     assert pieces > 10
     assert count > 200
+
+
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
+def test_all_states_that_are_left_are_swept_in_the_core_with_the_losses_of_the_whole(kind: str) -> None:
+    """Pieces hang on the core."""
+    count = 0
+    for seed, case in grids(kind, range(40, 60)):
+        rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
+        fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
+        left = (case.status[:, fixed] == CLOSED).all(axis=1)
+        core = core_of(whole._replace(movable=whole.movable & ~fixed), tree)
+        blocks = core.blocks
+        found = swept_for(blocks, 1000)
+        priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        tools = trees_for(blocks), graph_for(blocks), found
+        swept = complete(blocks, undecided(blocks), priority, np.inf, *tools)
+        has_flow = np.isfinite(found.loss[:swept])
+        states = {status.tobytes(): loss for status, loss in zip(found.status[:swept], found.loss) if np.isfinite(loss)}
+        assert len(states) == has_flow.sum()
+        for status, loss in zip(case.status[left], case.loss[left], strict=True):
+            assert states.pop(status[core.branch].tobytes()) == pytest.approx(loss, rel=2e-3)
+            count += 1
+        assert not states
+        best = case.loss[left].min()
+        again = complete(blocks, undecided(blocks), priority, best * 1.003, *tools)
+        assert again >= 1
+        assert found.loss[:again].min() == pytest.approx(best, rel=2e-3)
+    assert count > 20
+
+
+def test_branches_in_series_are_one_of_the_same_flow() -> None:
+    gone = 0
+    for seed, case in grids("power", range(12)):
+        rng, whole, tree = np.random.default_rng(seed), case.model.blocks, case.status[0]
+        idle = ~whole.is_source & (rng.random(len(whole.has)) < 0.7)
+        branches = np.flatnonzero(tree != OPEN)
+        blocks = part_of(whole, np.arange(len(whole.has)), branches, ~idle[whole.bus])
+        blocks = blocks._replace(
+            movable=np.zeros(len(branches), dtype=np.bool_),
+            s=np.where(idle[:, None], 0.0, blocks.s),
+            y=np.where(idle[:, None, None], 0.0, blocks.y),
+            y_fr=blocks.y_fr * 1e-6,
+            y_to=blocks.y_to * 1e-6,
+        )
+        merged, _, at = in_series(blocks)
+        status = tree[branches]
+        assert Flows(merged).loss(status[at]) == pytest.approx(Flows(blocks).loss(status), rel=1e-8)
+        gone += len(blocks.has) - len(merged.has)
+    assert gone > 3
 
 
 def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:

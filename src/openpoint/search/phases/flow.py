@@ -13,11 +13,13 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Ints, States
 from openpoint.compiled.jit import compiled, inlined
-from openpoint.search.phases.model import Blocks
+from openpoint.search.phases.model import LEAST_U, SIZES, STEP_U, WIDE, Blocks
 
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 """States of branches; LOOP: closed, and aside of the tree, since it closes a loop that nobody can open."""
 LOOPED, UNFED = -1, -2
+CHANGE, SWEEPS = 1e-10, 200
+"""Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
 ROUGH, SAFETY = 3e-3, 30.0
 """Change of a voltage from which on a loss may do, and how many times as much, relatively, it may still change: where
 each change is at most half of the one before, they add up to as much again, and a loss changes some four times so."""
@@ -30,7 +32,7 @@ class Trees(NamedTuple):
 
     Attributes:
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
-        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). off: (3) room.
+        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). off: (4) room.
     """
 
     order: Ints
@@ -54,7 +56,7 @@ def trees_for(blocks: Blocks) -> Trees:
         v=np.zeros((n, 3), dtype=np.complex128),
         drawn=np.zeros((n, 3), dtype=np.complex128),
         i=np.zeros((m, 3), dtype=np.complex128),
-        off=np.zeros(3, dtype=np.complex128),
+        off=np.zeros(4, dtype=np.complex128),
     )
 
 
@@ -123,21 +125,25 @@ def forest(blocks: Blocks, status: States, priority: Ints, trees: Trees) -> int:
 
 
 @compiled
-def sweep(
-    blocks: Blocks, status: States, priority: Ints, trees: Trees, tolerance: float, most: int, enough: float, warm: bool
-) -> float:
+def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, enough: float, warm: bool) -> float:
+    """As `swept`, for Python."""
+    return swept(blocks, status, priority, trees, enough, warm)
+
+
+@inlined
+def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, enough: float, warm: bool) -> float:
     """The loss of a tree, per unit: series resistances and shunts of branches; voltages and currents in `trees`.
 
-    inf where a bus is not fed, or the sweep does not converge in `most` rounds to this change of a voltage. A loss that
+    inf where a bus is not fed, or the sweep does not converge. A loss that
     is above `enough` by more than what the rounds still change is given as it is then. `warm`: begin with the voltages
-    that are in `trees`, not with those of no load.
+    and the currents of loops that are in `trees`, not with those of no load.
     """
     count = forest(blocks, status, priority, trees)
     if count < 0:
         return math.inf
     v = trees.v
     for e in range(len(status)):
-        if status[e] == LOOP:
+        if status[e] == LOOP and not warm:
             trees.i[e, 0] = trees.i[e, 1] = trees.i[e, 2] = 0j
     for q in range(count):
         b = trees.order[q]
@@ -155,17 +161,19 @@ def sweep(
                     + blocks.ratio[r, e, j, 2] * v[a, 2]
                 )
     before = math.inf
-    for _ in range(most):
+    for _ in range(SWEEPS):
         _draw(blocks, status, trees)
         _gather(blocks, count, trees)
-        change = max(_spread(blocks, count, trees), _compensate(blocks, status, trees))
+        change = _spread(blocks, count, trees)
+        off, power = _compensate(blocks, status, trees)
+        change = max(change, off)
         if not change < 10.0:
             return math.inf
-        if change < tolerance:
+        if change < CHANGE:
             return _loss(blocks, status, trees, count)
         if change < ROUGH and change < 0.5 * before:
             loss = _loss(blocks, status, trees, count)
-            if loss * (1.0 - SAFETY * change) > enough:
+            if loss * (1.0 - SAFETY * change) - SAFETY * power > enough:
                 return loss
         before = change
     return math.inf
@@ -210,6 +218,47 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
                 for k in range(3):
                     drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                     drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
+    for c in range(len(blocks.hung.bus)):
+        b = blocks.hung.bus[c]
+        _take(blocks, c, v[b], trees.off)
+        for j in range(3):
+            drawn[b, j] += trees.off[j]
+
+
+@inlined
+def _take(blocks: Blocks, c: int, v: Complexes, found: Complexes) -> None:
+    """Set found (4) to the currents that pieces draw at voltages, and their loss.
+
+    What they draw turns with the voltages. Between the sizes at which it is known it is interpolated by second
+    differences (Bessel); how voltages differ in shape from those of the flow counts to first order.
+    """
+    shape, flow, slope = blocks.hung.shape[c], blocks.hung.flow[c], blocks.hung.slope[c]
+    turn = length = 0j
+    for j in range(3):
+        turn += shape[0, j].conjugate() * v[j]
+        length += shape[0, j].conjugate() * shape[0, j]
+    turn /= length
+    size = abs(turn)
+    turn /= size
+    at = (size - LEAST_U) / STEP_U
+    k = min(max(int(at), 1), SIZES - 3)
+    q = min(k // WIDE, (SIZES - 1) // WIDE - 1)
+    near, wide = at - k, at / WIDE - q
+    for j in range(4):
+        bend = flow[k + 2, j] - flow[k + 1, j] - flow[k, j] + flow[k - 1, j]
+        found[j] = flow[k, j] + near * (flow[k + 1, j] - flow[k, j]) + 0.25 * near * (near - 1.0) * bend
+    for way in range(2):
+        x = 0j
+        for j in range(3):
+            x += shape[1 + way, j].conjugate() * v[j]
+        x *= turn.conjugate()
+        for j in range(4):
+            low, high = slope[q, 2 * way, j], slope[q + 1, 2 * way, j]
+            found[j] += x.real * (low + wide * (high - low))
+            low, high = slope[q, 2 * way + 1, j], slope[q + 1, 2 * way + 1, j]
+            found[j] += x.imag * (low + wide * (high - low))
+    for j in range(3):
+        found[j] *= turn
 
 
 @inlined
@@ -249,9 +298,13 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
 
 
 @inlined
-def _compensate(blocks: Blocks, status: States, trees: Trees) -> float:
-    """Currents of the branches that close loops, by the impedance of each loop; the largest change of a voltage."""
-    change = 0.0
+def _compensate(blocks: Blocks, status: States, trees: Trees) -> tuple[float, float]:
+    """Currents of the branches that close loops, by the impedance of each loop.
+
+    Returns:
+        The largest change of a voltage, and the power that the changes make of the currents.
+    """
+    change = power = 0.0
     for e in range(len(status)):
         if status[e] != LOOP:
             continue
@@ -268,13 +321,18 @@ def _compensate(blocks: Blocks, status: States, trees: Trees) -> float:
         for j in range(3):
             for k in range(3):
                 trees.i[e, j] += total[j, k] * trees.off[k]
-    return change
+                power += abs(trees.off[j]) * abs(total[j, k] * trees.off[k])
+            power += abs(trees.off[j]) * abs(trees.i[e, j])
+    return change, power
 
 
 @inlined
 def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
-    """Active power that the closed branches take."""
+    """Active power that the closed branches take, and those of pieces."""
     loss = 0.0
+    for c in range(len(blocks.hung.bus)):
+        _take(blocks, c, trees.v[blocks.hung.bus[c]], trees.off)
+        loss += trees.off[3].real
     for q in range(count):
         b = trees.order[q]
         e = trees.edge[b]

@@ -10,7 +10,7 @@ or branch does not have are zero. Theory: docs/methods.md M43.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,13 +76,22 @@ MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, 
 """By number of phases: directions of their multipliers, at right angles."""
 
 
+LEAST_U, STEP_U, SIZES = 0.7, 0.01, 46
+"""Sizes of voltages, pu, at which the flow of pieces is known: the least one, the step, and how many."""
+WIDE = 15
+"""At one in so many of them it is known how that changes with the shape of the voltages."""
+
+
 class Hung(NamedTuple):
-    """What C pieces that hang on buses add to the bound there; see `openpoint.search.phases.pieces`.
+    """What C pieces that hang on buses add to the bound there, and draw; see `openpoint.search.phases.pieces`.
 
     Attributes:
         bus: (C). h: (C, 3) multipliers in the middle. mode: (C, 6, 3) directions of length 1, 0 where there is none.
         reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle,
             then ahead and back in each direction.
+        shape: (C, 3, 3) directions of voltages at right angles: that of a flow, 1 pu on average, and two of length 1.
+        flow: (C, SIZES, 4) currents and loss at multiples of the first. slope: (C, …, 4, 4) how they change by real
+            and imaginary part of the two others.
     """
 
     bus: Ints
@@ -91,13 +100,18 @@ class Hung(NamedTuple):
     reach: Floats
     constant: Floats
     a: Complexes
+    shape: Complexes
+    flow: Complexes
+    slope: Complexes
 
 
 def no_pieces() -> Hung:
     """None."""
-    complexes = (np.zeros((0, *shape), dtype=np.complex128) for shape in ((3,), (6, 3), (13, 3, 3)))
-    h, mode, a = complexes
-    return Hung(np.zeros(0, dtype=np.int64), h, mode, np.zeros((0, 6)), np.zeros((0, 13)), a)
+    wide = (SIZES - 1) // WIDE + 1
+    shapes = (3,), (6, 3), (13, 3, 3), (3, 3), (SIZES, 4), (wide, 4, 4)
+    h, mode, a, shape, flow, slope = (np.zeros((0, *each), dtype=np.complex128) for each in shapes)
+    floats = np.zeros((0, 6)), np.zeros((0, 13))
+    return Hung(np.zeros(0, dtype=np.int64), h, mode, *floats, a, shape, flow, slope)
 
 
 class Blocks(NamedTuple):
@@ -151,8 +165,14 @@ class Blocks(NamedTuple):
 class PhaseModel:
     """The blocks of a network, and its branches: branch (B) → block, −1 where it is always open."""
 
+    grid: Grid
+    network: Network
     blocks: Blocks
     block_of: Ints
+
+    def within(self, box: Box) -> PhaseModel:
+        """The same for the states in another box."""
+        return replace(self, blocks=self.blocks._replace(**_demand(self.grid, self.network, box)))
 
 
 def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: Box) -> PhaseModel:
@@ -201,12 +221,11 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
         loop=_loops(fr, to, z[:, 0], carries, closes, movable),
         is_source=is_source,
         held=held,
-        box=np.tile(box.row, (n, 1)),
         hung=no_pieces(),
-        **_demand(grid, network, slot, n, box),
+        **_demand(grid, network, box),
     )
     _refuse_other_trees(blocks)
-    return PhaseModel(blocks, block_of)
+    return PhaseModel(grid, network, blocks, block_of)
 
 
 def _closing(network: Network) -> Bools:
@@ -360,8 +379,10 @@ class _Demand:
             self.y[b] += np.conj(s) / 3.0 * np.outer(way, way)
 
 
-def _demand(grid: Grid, network: Network, slot: Ints, n: int, box: Box) -> dict[str, Any]:
-    """Those fields of `Blocks` that loads, capacitors and generators make."""
+def _demand(grid: Grid, network: Network, box: Box) -> dict[str, Any]:
+    """Those fields of `Blocks` that the box, loads, capacitors and generators make."""
+    n = len(network.bus_names)
+    slot = np.array([_SLOT[phase] for phase in network.terminal_phase], dtype=np.int64)
     empty = np.zeros((n, 3), dtype=np.complex128), np.zeros((n, 3, 3), dtype=np.complex128)
     found = _Demand(network.terminal_bus, slot, *empty, {})
     anywhere = 0.0, math.inf, 1.0, 0
@@ -396,7 +417,8 @@ def _demand(grid: Grid, network: Network, slot: Ints, n: int, box: Box) -> dict[
     power = np.array(list(found.following.values()), dtype=np.complex128)
     whole = dict(zip(("bus", "phase", "back", "degree"), (part.copy() for part in keys.T), strict=True))
     parted = dict(zip(("low", "high", "rated"), (part.copy() for part in limits.T), strict=False))
-    return {"s": found.s, "y": found.y, "power": power, **whole, **parted, "outer": limits[:, 3].astype(np.int64)}
+    whole |= {"outer": limits[:, 3].astype(np.int64), "box": np.tile(box.row, (n, 1))}
+    return {"s": found.s, "y": found.y, "power": power, **whole, **parted}
 
 
 def _band(row: tuple[Any, ...], box: Box) -> _Band:

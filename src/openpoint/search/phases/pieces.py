@@ -12,14 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Ints, States
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.phases.bound import Squares, squares_for
-from openpoint.search.phases.flow import CLOSED, LOOP, UNDECIDED, Trees, trees_for
-from openpoint.search.phases.model import MODES, Blocks, Hung
+from openpoint.search.phases.flow import CLOSED, LOOP, UNDECIDED, Trees, sweep, trees_for
+from openpoint.search.phases.model import LEAST_U, MODES, SIZES, STEP_U, WIDE, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
 """How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
+_ROUNDING = 1e-9
+"""Relative asymmetry of an impedance that is neglected."""
+WIDTH = 0.01
+"""Change of a voltage, pu, of which the slopes of what pieces draw are taken."""
 ROUNDS = 10
 """Of the fixed point for h₀ and for each sample."""
 
@@ -66,12 +70,14 @@ def core_of(blocks: Blocks, status: States) -> Core:
     if not hung.any():
         return Core(blocks, h, np.arange(len(blocks.fr)))
     inner = core[blocks.fr] & core[blocks.to]
+    sweep(blocks, status, priority, trees, math.inf, False)
     made = _Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
     kept = part_of(blocks, buses, branches, core[blocks.bus])
     pieces = made.sampled(h, np.unique(at[hung]))
     kept = kept._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
-    return Core(kept, h[buses], branches)
+    kept, at_buses, at_branches = in_series(kept)
+    return Core(kept, h[buses[at_buses]], branches[at_branches])
 
 
 def _attachments(blocks: Blocks) -> Ints:
@@ -118,6 +124,55 @@ def part_of(blocks: Blocks, buses: Ints, branches: Ints, loads: Bools) -> Blocks
         **{name: getattr(blocks, name)[buses] for name in ("has", "is_source", "held", "s", "y", "box")},
         **{name: getattr(blocks, name)[loads] for name in _LOADS},
     )
+
+
+def in_series(blocks: Blocks) -> tuple[Blocks, Ints, Ints]:
+    """The grid with one branch for two that stay closed and meet at a bus where nothing else is.
+
+    Returns:
+        The grid, and the numbers of its buses and branches before.
+    """
+    gone = blocks.is_source | (np.abs(blocks.s).sum(axis=1) + np.abs(blocks.y).sum(axis=(1, 2)) > 0.0)
+    gone[blocks.bus] = gone[blocks.hung.bus] = True
+    gone = ~gone
+    unit = np.where(blocks.carries[:, :, None] & blocks.carries[:, None, :], np.eye(3), 0.0)
+    alike = (
+        np.abs(blocks.ratio - unit).max(axis=(0, 2, 3)) + np.abs(blocks.z[0] - blocks.z[1]).max(axis=(1, 2))
+    ) == 0.0
+    plain = alike & ~blocks.movable & ~blocks.closes
+    fr, to, z, y_fr, y_to = (getattr(blocks, each).copy() for each in ("fr", "to", "z", "y_fr", "y_to"))
+    beside = [blocks.around[blocks.start[b] : blocks.start[b + 1]].tolist() for b in range(len(gone))]
+    left = np.ones(len(fr), dtype=np.bool_)
+    for b in np.flatnonzero(gone).tolist():
+        gone[b] = False
+        if len(beside[b]) != 2:
+            continue
+        e, f = beside[b]
+        a, c = (int(fr[k] + to[k]) - b for k in (e, f))
+        if not (plain[e] and plain[f]) or a == c or (blocks.carries[e] != blocks.carries[f]).any():
+            continue
+        at = np.ix_(blocks.carries[e], blocks.carries[e])
+        ends = [(y_to, y_fr) if fr[k] == b else (y_fr, y_to) for k in (e, f)]  # far from b, and at it
+        middle = ends[0][1][e][at] + ends[1][1][f][at]
+        one, two = z[0, e][at], z[0, f][at]
+        more = two @ middle @ one
+        if np.abs(more - more.T).max() > _ROUNDING * np.abs(one + two).max():
+            continue
+        # What is at the bus goes to both ends, of which the flow outside and the loss are the same (Kron 1939).
+        far_a = ends[0][0][e][at] + np.linalg.solve(one + two + more, two @ middle)
+        far_c = ends[1][0][f][at] + np.linalg.solve(one + two + more.T, one @ middle)
+        z[0, e][at] = z[1, e][at] = one + two + (more + more.T) / 2.0
+        fr[e], to[e], y_fr[e][at], y_to[e][at] = a, c, far_a, far_c
+        beside[c][beside[c].index(f)] = e
+        left[f], gone[b] = False, True
+    buses, branches = np.flatnonzero(~gone), np.flatnonzero(left)
+    found = part_of(
+        blocks._replace(fr=fr, to=to, z=z, y_fr=y_fr, y_to=y_to),
+        buses,
+        branches,
+        np.ones(len(blocks.bus), dtype=np.bool_),
+    )
+    return found._replace(hung=blocks.hung._replace(bus=np.searchsorted(buses, blocks.hung.bus))), buses, branches
 
 
 _LOADS = ("phase", "back", "power", "degree", "low", "high", "rated", "outer")
@@ -180,7 +235,59 @@ class _Pieces:
             for sign in (0, 1):
                 while not sample(1 + 2 * i + sign, (1.0 - 2.0 * sign) * reach[:, i, None] * modes[:, i]):
                     reach[:, i] *= 0.5
-        return Hung(on, h[on], modes, reach, constant, a)
+        return Hung(on, h[on], modes, reach, constant, a, *self._flows(root))
+
+    def _flows(self, root: Ints) -> tuple[Complexes, Complexes, Complexes]:
+        """What pieces on some buses draw: shape, flow and slope of `Hung`."""
+        blocks = self.blocks
+        status, priority = np.full(len(blocks.fr), CLOSED, dtype=np.int8), np.arange(len(self.bus))
+        shape = _shapes(self.blocks.held[root])
+        flow = np.zeros((len(root), SIZES, 4), dtype=np.complex128)
+        slope = np.zeros((len(root), (SIZES - 1) // WIDE + 1, 4, 4), dtype=np.complex128)
+
+        def at(v: Complexes) -> Complexes | None:
+            """(count, 4) currents and losses at voltages (count, 3)."""
+            blocks.held[root] = v
+            for warm in (True, False):
+                if math.isfinite(sweep(blocks, status, priority, self.trees, math.inf, warm)):
+                    lost = np.bincount(self.at[blocks.fr], _lost(blocks, self.trees), len(self.bus))
+                    return np.column_stack([self.trees.drawn[root], lost[root]])
+            return None
+
+        for k in reversed(range(SIZES)):
+            size = LEAST_U + STEP_U * k
+            found = at(size * shape[:, 0])
+            flow[:, k] = 2.0 * flow[:, k + 1] - flow[:, k + 2] if found is None else found
+            if k % WIDE == 0:
+                for way in range(4):
+                    step = WIDTH * (1j if way % 2 else 1.0) * shape[:, 1 + way // 2]
+                    ahead, back = at(size * shape[:, 0] + step), at(size * shape[:, 0] - step)
+                    if ahead is None or back is None:
+                        slope[:, k // WIDE, way] = slope[:, k // WIDE + 1, way]
+                    else:
+                        slope[:, k // WIDE, way] = (ahead - back) / (2.0 * WIDTH)
+        return shape, flow, slope
+
+
+def _lost(blocks: Blocks, trees: Trees) -> Floats:
+    """(m) loss of each closed branch."""
+    back = np.zeros(len(blocks.fr), dtype=np.int64)
+    below = np.flatnonzero(trees.edge >= 0)
+    back[trees.edge[below]] = trees.way[below]
+    z = blocks.z[back, np.arange(len(back))]
+    pairs = (trees.i, z), (trees.v[blocks.fr], blocks.y_fr), (trees.v[blocks.to], blocks.y_to)
+    return np.asarray(sum(np.einsum("ej,ejk,ek->e", x.conj(), matrix, x).real for x, matrix in pairs))
+
+
+def _shapes(v: Complexes) -> Complexes:
+    """(count, 3, 3) directions of voltages of buses with voltages (count, 3); see `Hung`."""
+    found = np.zeros((len(v), 3, 3), dtype=np.complex128)
+    for each, here in zip(found, v, strict=True):
+        at = np.flatnonzero(here)
+        q, _ = np.linalg.qr(np.column_stack([here[at], np.eye(len(at))[:, 1:]]))
+        each[np.ix_(np.arange(len(at)), at)] = q.T
+        each[0, at] = here[at] / np.abs(here[at]).mean()
+    return found
 
 
 def _modes(has: Bools) -> Complexes:

@@ -10,7 +10,7 @@ import numpy as np
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import Squares
-from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, Trees
+from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
 
@@ -153,4 +153,62 @@ def probe(
             value[e] = math.inf
             if not propagate(blocks, status, graph):
                 return -1
+    return count
+
+
+class Swept(NamedTuple):
+    """Radial states of interest, and room to find them.
+
+    Attributes:
+        status: (K, m). loss: (K). waiting: (D, m) partial states. counts: (2) states swept so far, and whether the last
+            one has a flow.
+    """
+
+    status: States
+    loss: Floats
+    waiting: States
+    counts: Ints
+
+
+def swept_for(blocks: Blocks, most: int) -> Swept:
+    """Empty arrays for at most so many states of a grid."""
+    m, depth = len(blocks.fr), int(blocks.movable.sum()) + 2
+    states = (np.zeros((rows, m), dtype=np.int8) for rows in (most, depth))
+    return Swept(next(states), np.zeros(most), next(states), np.zeros(2, dtype=np.int64))
+
+
+@compiled
+def complete(
+    blocks: Blocks, status: States, priority: Ints, enough: float, trees: Trees, graph: Graph, found: Swept
+) -> int:
+    """The exact flows of all radial states that are left: how many lose less than `enough`, or have none.
+
+    Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before.
+    """
+    waiting, depth, count = found.waiting, 1, 0
+    waiting[0] = status
+    while depth > 0:
+        depth -= 1
+        here = waiting[depth]
+        if not propagate(blocks, here, graph):
+            continue
+        chosen = -1
+        for e in range(len(here)):
+            if here[e] == UNDECIDED:
+                chosen = e
+                break
+        if chosen >= 0:
+            waiting[depth + 1] = here
+            here[chosen], waiting[depth + 1, chosen] = OPEN, CLOSED
+            depth += 2
+            continue
+        loss = math.inf
+        for warm in range(found.counts[1], -1, -1):
+            if loss == math.inf:
+                loss = swept(blocks, here, priority, trees, enough, warm == 1)
+        found.counts[0] += 1
+        found.counts[1] = 1 if loss < math.inf else 0
+        if loss < enough or loss == math.inf:
+            found.status[count], found.loss[count] = here, loss
+            count += 1
     return count

@@ -10,21 +10,26 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.formulations.radiality import Switching
+from openpoint.graph import components
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, balanced, undecided
-from openpoint.search.phases.states import graph_for, probe, propagate
+from openpoint.search.phases.states import complete, graph_for, probe, propagate, swept_for
 from openpoint.search.tree import Queue
 
 ROOT_ROUNDS, ROUNDS = 12, 3
 """Rounds of the fixed point at the first node, and at others."""
-CHANGE, SWEEPS = 1e-10, 200
-"""Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
 PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
+FEW = 500
+"""Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
+NEAR, SURE = 1e-4, 10.0
+"""States whose loss in the flow of the core is above the cutoff by less than a share are leaves: NEAR, or SURE times
+what that loss differed, at most, from that of the whole grid where both are known. Nodes that were done with a smaller
+share are done again."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -61,8 +66,7 @@ class Flows:
         price, found = self.price(status), math.inf
         for warm in (True, False):
             if not math.isfinite(found) and (self._warm or not warm):
-                args = CHANGE, SWEEPS, enough - price, warm
-                found = float(sweep(self.blocks, status, self.priority, self.trees, *args))
+                found = float(sweep(self.blocks, status, self.priority, self.trees, enough - price, warm))
         self._warm = math.isfinite(found)
         return found + price
 
@@ -103,10 +107,12 @@ class Flows:
 class PhaseTree:
     """The nodes: states of branches of the core and multipliers of the bound; see `openpoint.search.tree.Tree`.
 
-    The bound of a node is that of the loss, and the price of the switches that are decided in it.
+    The bound of a node is that of the loss, and the price of the switches that are decided in it. Where few radial
+    states are left at a node, the flows of all of them are computed, in the core with what its pieces draw.
 
     Attributes:
-        cutoff: bound at which a node is done. nodes: so far. root: the first bound.
+        cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
+        differs: most by which the loss of one differed from that of the whole grid, relatively.
     """
 
     def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge) -> None:
@@ -116,6 +122,9 @@ class PhaseTree:
         self._trees, self._squares = trees_for(blocks), squares_for(blocks)
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
+        self._flow, self._swept = trees_for(blocks), swept_for(blocks, FEW + 1)
+        self._near, self._swept_at, self._share = list[tuple[float, States]](), list[tuple[float, _Node]](), NEAR
+        self._passed, self.differs = math.inf, 0.0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
         self.root, first = math.inf, core.h
@@ -135,21 +144,41 @@ class PhaseTree:
     @property
     def lowest(self) -> float:
         """Least bound of the nodes that wait or are done without a leaf."""
-        return self._queue.lowest
+        return min(self._queue.lowest, self._passed * (1.0 - SURE * self.differs))
+
+    @property
+    def swept(self) -> int:
+        return int(self._swept.counts[0])
+
+    def compare(self, status: States, loss: float) -> None:
+        """Learn the loss of a radial state in the whole grid."""
+        found = float(sweep(self.blocks, status, self.priority, self._flow, math.inf, False))
+        self._swept.counts[1] = math.isfinite(found)
+        if math.isfinite(loss) and math.isfinite(found):
+            self.differs = max(self.differs, abs(loss / found - 1.0))
+        if self.differs * SURE > self._share:
+            self._share, self._passed = 2.0 * SURE * self.differs, math.inf
+            for bound, node in self._swept_at:
+                self._queue.push(bound, node)
+            self._swept_at.clear()
 
     def explore(self, most: int) -> int:
         """As `openpoint.search.tree.Tree`."""
+        while self._near:
+            loss, self._status = self._near.pop()
+            if math.isinf(loss) or loss < self._enough(self._status):
+                return LEAF
         for _ in range(most):
             if not self._queue.has(self.cutoff):
                 return EXHAUSTED
             bound, node = self._queue.pop()
             self.nodes += 1
             if self._process(bound, node):
-                return LEAF
+                break
         return PAUSED
 
     def _process(self, bound: float, node: _Node) -> bool:
-        """Fix what follows and divide; whether the node is a radial state."""
+        """Fix what follows and divide, or sweep all states, which takes long; whether that was so."""
         status, h, value = node.status, node.h, np.empty(len(node.status))
         while True:
             if not self._follow(status) or math.isinf(price := self.price(status)):
@@ -158,8 +187,9 @@ class PhaseTree:
             if bound >= self.cutoff:
                 self._queue.done(bound)
                 return False
-            if not (status == UNDECIDED).any():
-                self._status = status
+            if self._few(status):
+                self._complete(status)
+                self._swept_at.append((bound, _Node(status, h)))
                 return True
             if self._fixed * PAYS < self._probed and self.nodes % PACE:
                 value[:] = -math.inf
@@ -183,6 +213,36 @@ class PhaseTree:
             other[chosen] = state
             self._push(least, other, h.copy())
         return False
+
+    def _few(self, status: States) -> bool:
+        """Whether at most FEW states are radial, counted as trees of what is undecided (Kirchhoff)."""
+        left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
+        n, (fr, to) = len(self.blocks.has), (self.blocks.fr, self.blocks.to)
+        sources = np.flatnonzero(self.blocks.is_source)
+        part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
+        laplacian = np.zeros((part.max() + 1, part.max() + 1))
+        ends = part[fr[left]], part[to[left]]
+        for a, b in (ends, ends[::-1]):
+            np.add.at(laplacian, (a, a), 1.0)
+            np.add.at(laplacian, (a, b), -1.0)
+        return float(np.linalg.slogdet(laplacian[1:, 1:])[1]) < math.log(FEW) + 1e-6
+
+    def _complete(self, status: States) -> None:
+        """Sweep all radial states of a node; those near the cutoff wait to be leaves, the best first.
+
+        So do those without a flow in the core, of which nothing is known.
+        """
+        enough = self._enough(status)
+        tools = self._flow, self._graph, self._swept
+        count = complete(self.blocks, status, self.priority, enough, *tools)
+        found = sorted(range(count), key=lambda k: -float(self._swept.loss[k]))
+        self._near = [(float(self._swept.loss[k]), self._swept.status[k].copy()) for k in found]
+
+    def _enough(self, status: States) -> float:
+        """Loss in the flow of the core from which on a state is not of interest."""
+        enough = self.cutoff * (1.0 + self._share)
+        self._passed = min(self._passed, enough)
+        return enough - self.price(status)
 
     def _follow(self, status: States) -> bool:
         return bool(propagate(self.blocks, status, self._graph))

@@ -31,7 +31,7 @@ from openpoint.search.exchange.phases import (
     first_state,
 )
 from openpoint.search.methods import Enumeration, TopologySearch
-from openpoint.search.phases.model import Box
+from openpoint.search.phases.model import PhaseModel
 from openpoint.studies.reconfigure.answer import Findings, reconfigure_result
 from openpoint.studies.reconfigure.methods import BranchExchange
 from openpoint.studies.reconfigure.options import ReconfigureOptions
@@ -165,8 +165,9 @@ def _answer(
 
 _LOG = logging.getLogger(__name__)
 
-FEW = 200
-"""Radial topologies up to which all of them are tried by exact power flow, unless a method is named."""
+FEW, VOLTAGES = 200, 40_000
+"""Radial topologies up to which all of them are tried by OpenDSS, and voltages of all of these, unless a method is
+named."""
 SEARCH = TopologySearch(gap=1e-3)
 """Smaller gaps are less than what the unbalance makes."""
 AT_MOST_S = 10.0
@@ -199,28 +200,20 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
         change_cost_kw=options.change_cost_kw,
     )
     if isinstance(method, TopologySearch):
-        method = for_phases(method)
-        bounded_model(question, Box())
-    method = method or phases_method(question, gap=options.gap, time_limit_s=options.time_limit_s)
-    return PreparedPhases(grid, question, method, options)
-
-
-def phases_method(
-    question: PhasesQuestion, *, gap: float | None = None, time_limit_s: float | None = None
-) -> PhasesMethod:
-    """The method for a grid of any phases if none is named: all topologies where they are few, else topology search.
-
-    Branch exchange, which proves nothing, where the bound of topology search is not valid. Neither a gap nor a time
-    limit changes that: all topologies tried prove any gap, and a time limit ends any method.
-    """
-    if sum(1 for _ in islice(question.states(), FEW + 1)) <= FEW:
-        return Enumeration(time_limit_s=time_limit_s)
+        return PreparedPhases(grid, question, for_phases(method), options, bounded_model(question))
+    if method is not None:
+        return PreparedPhases(grid, question, method, options)
+    # Neither a gap nor a time limit changes what is taken: all topologies tried prove any gap.
+    few = min(FEW, VOLTAGES // question.network.n_terminals)
+    if sum(1 for _ in islice(question.states(), few + 1)) <= few:
+        return PreparedPhases(grid, question, Enumeration(time_limit_s=options.time_limit_s), options)
     try:
-        bounded_model(question, Box())
+        model = bounded_model(question)
     except OptionError as error:
         _LOG.info("no topology search: %s", error)
-        return BranchExchange(time_limit_s=time_limit_s)
-    return for_phases(TopologySearch(gap=gap, time_limit_s=time_limit_s))
+        return PreparedPhases(grid, question, BranchExchange(time_limit_s=options.time_limit_s), options)
+    method = for_phases(TopologySearch(gap=options.gap, time_limit_s=options.time_limit_s))
+    return PreparedPhases(grid, question, method, options, model)
 
 
 @dataclass(frozen=True)
@@ -232,12 +225,14 @@ class PreparedPhases:
     Attributes:
         grid: with what is asked for given to the choice. question: its network, limits and locks.
         method: named, or chosen. options: limits and locks once more, and whether limits are soft.
+        model: what topology search bounds.
     """
 
     grid: Grid
     question: PhasesQuestion
     method: PhasesMethod
     options: ReconfigureOptions
+    model: PhaseModel | None = None
     unit: str = "kW"
 
     @property
@@ -264,7 +259,8 @@ class PreparedPhases:
         start = balanced_start(self.grid, self.options, deadline)
         starts = [first] if start is None else [start, first]
         if isinstance(self.method, TopologySearch):
-            return PhasesAnswer(*search_phases(evaluator, self.method, starts, progress, deadline))
+            assert self.model is not None
+            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, starts, progress, deadline))
         log, positions = EvaluationLog(evaluator, progress, deadline), evaluator.question.devices.today
         best, _ = best_of(evaluator, ((closed, positions) for closed in starts), never, log.on_evaluation)
         if best is not None:
