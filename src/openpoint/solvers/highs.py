@@ -215,8 +215,9 @@ class HighsModel:
         return Answer(status, x, value, value, self._duals(y, reduced), reduced)
 
     def _run(self, *, presolve: bool, seconds: float) -> Status:
-        # HiGHS adds up the time of all its runs.
-        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(seconds, 0.0))
+        # HiGHS adds up the time of all its runs, and asks for that of this run alone where there are integers.
+        spent = 0.0 if self._integral else self._highs.getRunTime()
+        self._highs.setOptionValue("time_limit", spent + max(seconds, 0.0))
         self._highs.setOptionValue("presolve", "choose" if presolve else "off")
         self._highs.run()
         return _MODEL_STATUS.get(self._highs.getModelStatus(), Status.FAILED)

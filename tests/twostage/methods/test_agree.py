@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from openpoint.twostage.ambiguity import Moments, ProbabilityBox, TotalVariation
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
+from openpoint.twostage.methods.master import Master, Proposal
 from openpoint.twostage.methods.solving import ExtensiveForm, StoppedError, wait_and_see_bounds
 from openpoint.twostage.program import AnyProgram
 from openpoint.twostage.risk import CVaR, Expectation, Regret, Risk, WorstCase, probability_set
@@ -316,3 +318,17 @@ def test_a_realisation_may_take_more_than_its_part_while_time_is_left(limit: flo
     else:
         with pytest.raises(StoppedError):
             wait_and_see_bounds(program, solve, deadline)
+
+
+def test_a_bound_that_the_solver_takes_back_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HiGHS may call a feasible master infeasible, having reported bounds on the way, and is asked again."""
+    program, plain = problem("linear", "expected", 0), Master.propose
+
+    def propose(self: Master, *, watch: Callable[[float], None] | None = None, **how: Any) -> Proposal:
+        if watch is not None:
+            watch(1e6)
+        return plain(self, watch=watch, **how)
+
+    monkeypatch.setattr(Master, "propose", propose)
+    found = Benders(gap=GAP).solve(program)
+    assert found.lower_bound <= brute_force(program) * (1.0 + GAP)

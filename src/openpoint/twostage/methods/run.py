@@ -277,8 +277,10 @@ class Run:
 
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal; solved once more, without presolve, where its bound lies above the incumbent."""
-        gap = 0.3 * self.settings.gap
+        gap, known = 0.3 * self.settings.gap, self.lower
         proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
+        if proposal.bound < self.lower - ABSURD * abs(self.lower):
+            self.lower = known  # the solver took back a bound that it reported on the way: its presolve was wrong
         if proposal.bound > self.upper + ABSURD * abs(self.upper):
             proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
         if master.binary or proposal.status is not Status.OPTIMAL:

@@ -8,6 +8,7 @@ of the upper bounds lies above that of the lower ones, first for the realisation
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -46,9 +47,10 @@ SAVING_MIN = 1e-6
 """Least relative difference of cost and recourse bound for which the savings of entries are bounded."""
 SAVINGS_MOST = 32
 """Most realisations whose savings are bounded at a decision, those with the greatest weight first."""
-SOLVE_S, LONGER, HARD_MOST = 1.0, 4.0, 4
-"""Seconds for one recourse where a study has bounds, by how much longer each time it is asked for again, and after how
-many that are not solved in time an evaluation ends: then the bounds of other decisions say more."""
+CHECKS, LONGER, HARD_MOST = 50, 4, 4
+"""How often the solver of one recourse may ask whether to stop, where a study has bounds: a count of its work, about a
+second on 33 buses, which no clock changes; by how much more each time it is asked for again; and after how many that
+are not solved an evaluation ends: then the bounds of other decisions say more."""
 CUTS_MOST = 1_000
 """Most realisations with cuts of a relaxation from one evaluation, those first that cost most beyond the bounds."""
 GUESSES = 4
@@ -72,7 +74,7 @@ class IntegerRecourseWork:
     gap: float = GAP
 
     def prepare(self, stop: Callable[[], bool] = never) -> Callable[[tuple[Floats, Floats, float]], IntegerSolution]:
-        """Load the arrays into the solver."""
+        """Load the arrays into the solver; what is asked has the number of checks after which to end."""
         template = self.template
         if template.cones:
             raise OptionError(
@@ -81,10 +83,11 @@ class IntegerRecourseWork:
         model = HighsModel(template.form)
 
         def solve(asked: tuple[Floats, Floats, float]) -> IntegerSolution:
-            decision, realisation, seconds = asked
+            decision, realisation, most = asked
+            checks = itertools.count()
             model.fix(template.x, decision)
             model.fix(template.u, realisation)
-            answer = model.solve(integral=True, gap=self.gap, cold=True, seconds=seconds, stop=stop)
+            answer = model.solve(integral=True, gap=self.gap, cold=True, stop=lambda: next(checks) >= most or stop())
             if answer.x is None:
                 return IntegerSolution(np.inf, np.inf if answer.status is Status.INFEASIBLE else -np.inf, None)
             return IntegerSolution(answer.value, answer.bound, answer.x[template.y])
@@ -269,9 +272,9 @@ class MixedIntegerEvaluator:
                 work, pool, _ = self._prepared(smaller)
                 for k in chosen[: 1 + HARD_MOST // 2]:
                     priced[k] = True
-                    seconds = SOLVE_S * LONGER ** self._times[keys[k]]
+                    most = CHECKS * LONGER ** self._times[keys[k]]
                     self._times[keys[k]] += 1
-                    exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], seconds)], stop)
+                    exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], most)], stop)
                     if exact is None:
                         break
                     if exact[0].y is not None:
@@ -343,7 +346,7 @@ class MixedIntegerEvaluator:
         keys = {int(k): (saving.count, bounds.cost_keys[k]) for k in which}
         asked = {key: k for k, key in keys.items() if key not in self._saving_values}
         pairs = [
-            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k], SOLVE_S)
+            (np.maximum(decision, saving.entries & bounds.may_improve[k]), realisations[k], CHECKS)
             for k in asked.values()
         ]
         answers = self.recourse.workers.run(self._saving_works[saving.count], pairs, stop) if pairs else []
