@@ -15,13 +15,13 @@ from openpoint.arrays import Ints
 from openpoint.network import build_network
 from openpoint.network.devices import DeviceKind, Devices, build_devices, build_supply
 from openpoint.network.freedom import free_kinds, freed
-from openpoint.search.enumeration import best_operating_state
 from openpoint.verify import CertificateError, Verified, verify
 from openpoint.verify.data import Objective
 from openpoint.verify.question import mattering
 from tests.builders.certificates import Content, Line, index, judged_tree, rewritten, verify_network
 from tests.builders.device_grids import DeviceGrid, free_of_charge, random_device_grid
 from tests.builders.device_tables import random_device_tables
+from tests.builders.sampled_outputs import best_operating_state
 from tests.powerflow.small_networks import Branch, make_network
 from tests.powerflow.test_operating_point import devices_of
 

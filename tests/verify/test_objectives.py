@@ -16,7 +16,6 @@ import pytest
 from openpoint.errors import OptionError
 from openpoint.network.devices import DeviceKind
 from openpoint.network.operating_cost import OperatingCost
-from openpoint.search.enumeration import best_operating_state
 from openpoint.search.topology import search_topologies
 from openpoint.verify import CertificateError, Verified
 from openpoint.verify.data import Objective
@@ -24,6 +23,7 @@ from openpoint.verify.fixed_point import PHI
 from openpoint.verify.graph import CLOSED, FREE, OPEN, Graph
 from tests.builders.certificates import ROW, Content, Line, content, rewritten, verify_network
 from tests.builders.device_grids import FEATURES, DeviceGrid, free_of_charge, random_device_grid
+from tests.builders.sampled_outputs import best_operating_state
 from tests.powerflow.small_networks import Branch, make_network
 from tests.powerflow.test_operating_point import devices_of
 from tests.verify.test_bound import ONE, Valued, bound_of

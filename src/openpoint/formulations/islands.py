@@ -176,7 +176,6 @@ def lindistflow(
     *,
     most: tuple[float, float] | None,
     bounds: tuple[Floats, Floats] | None = None,
-    always: Bools | None = None,
 ) -> LinDistFlow:
     """The linear power flow for the state `closed` of the branches and a net demand.
 
@@ -184,9 +183,9 @@ def lindistflow(
         network: the grid, balanced.
         closed: (E) state of the branches, between 0 and 1, affine.
         demand_p, demand_q: (N) net demand, per unit, affine; that of sources is met by the upstream grid.
-        most, bounds, always: see `lindist3flow`.
+        most, bounds: see `lindist3flow`.
     """
     none = cp.Constant(np.zeros(0))
     demand = Demand(demand_p, demand_q, none, none)
     dead = cp.Constant(np.zeros(network.n_terminals))
-    return lindist3flow(network, closed, demand, most=most, bounds=bounds, always=always, energised=dead)
+    return lindist3flow(network, closed, demand, most=most, bounds=bounds, energised=dead)

@@ -162,7 +162,7 @@ class Coefficients:
         drop_p, drop_q: (E, E) M_P and M_Q.
         w_fr, w_to: (E, N) squared internal voltage at each end, that of the from end over tap².
         s_fr, s_to: (N, E) complex: power of the terminals per power of the conductors, at each end.
-        s_delta: (N, D) complex: power of the terminals per power of the pairs. w_delta: (D, N) |u|² / 3 of the pairs.
+        s_delta: (N, D) complex: power of the terminals per power of the pairs.
         circulating: (C, E) complex: sum of the conjugates of the currents in the windings of each of `deltas`.
         s_max: (E) rating as apparent power at nominal voltage, inf = none.
         idle_fr, idle_to: (E) complex power that the magnetising branch takes at each end per squared internal voltage.
@@ -176,7 +176,6 @@ class Coefficients:
     s_fr: sp.csr_array
     s_to: sp.csr_array
     s_delta: sp.csr_array
-    w_delta: sp.csr_array
     circulating: sp.csr_array
     s_max: Floats
     deltas: ClosedDeltas
@@ -245,7 +244,6 @@ def coefficients(
         s_fr=_power(a_fr, v0),
         s_to=_power(a_to, v0),
         s_delta=_power(a_delta, v0),
-        w_delta=_squared(a_delta, v0, third),
         circulating=_circulating(network, deltas, u_to),
         s_max=rated_power(network),
         deltas=deltas,

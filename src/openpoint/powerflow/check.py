@@ -49,11 +49,8 @@ def check_flow(
     v: Complexes,
     *,
     s_power: Complexes | None = None,
-    s_current: Complexes | None = None,
-    s_impedance: Complexes | None = None,
     generation: Complexes | None = None,
     tolerance: float = LIMIT_TOLERANCE,
-    alive: Bools | None = None,
 ) -> AcCheck:
     """Check voltages against the power flow equations and the limits of the network.
 
@@ -64,16 +61,15 @@ def check_flow(
 
     Args:
         network: a balanced network. closed: (E) state of the branches. v: (N) voltages, pu.
-        s_power, s_current, s_impedance, generation: (N), (N), (N), (G); default: those of the network.
+        s_power, generation: (N), (G); default: those of the network.
         tolerance: a limit counts as violated when it is exceeded by more than this share of itself.
-        alive: (N) the energised buses of these branches, for many checks of one topology.
 
     Raises:
         OptionError: shapes do not fit, or the network has several phases.
     """
     _refuse_other_shapes(network, closed, v)
-    given = (None if u is None else u[None] for u in (s_power, s_current, s_impedance, generation))
-    return check_flows(network, closed, v[None], *given, tolerance=tolerance, alive=alive)[0]
+    power, output = (None if u is None else u[None] for u in (s_power, generation))
+    return check_flows(network, closed, v[None], power, generation=output, tolerance=tolerance)[0]
 
 
 def check_flows(
@@ -86,18 +82,16 @@ def check_flows(
     generation: Complexes | None = None,
     *,
     tolerance: float = LIMIT_TOLERANCE,
-    alive: Bools | None = None,
 ) -> list[AcCheck]:
     """`check_flow` of many states of one topology, a row of `v` each.
 
     Args:
         network: a balanced network. closed: (E). v: (K, N) voltages, pu.
         s_power, s_current, s_impedance, generation: (K, N), (K, N), (K, N), (K, G); default: those of the network.
-        tolerance, alive: as of `check_flow`.
+        tolerance: as of `check_flow`.
     """
-    if alive is None:
-        ends = network.terminal_fr, network.terminal_to
-        alive = energised(network.n_terminals, *ends, closed, network.source_terminal)
+    ends = network.terminal_fr, network.terminal_to
+    alive = energised(network.n_terminals, *ends, closed, network.source_terminal)
     given = (s_power, s_current, s_impedance, generation)
     used = (network.s_power, network.s_current, network.s_impedance, network.generator_s)
     drawn = [np.broadcast_to(u, (len(v), len(u))) if g is None else g for g, u in zip(given, used, strict=True)]

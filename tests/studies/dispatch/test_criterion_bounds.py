@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from openpoint.network.operating_cost import OperatingCost, least_loss
-from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.model.evaluation import CriterionBound, bounded
 from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders
 from openpoint.twostage.methods.solving import ExtensiveForm
 from tests.builders.contract import check_program
 from tests.builders.device_grids import DeviceGrid, random_device_grid
+from tests.builders.sampled_outputs import best_operating_state
 from tests.studies.dispatch.test_model_program import FIXED, program_of, radial
 
 KINDS = ("loss", "deviation", "moves")

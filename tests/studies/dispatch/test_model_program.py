@@ -10,7 +10,6 @@ import pytest
 
 from openpoint.errors import OptionError
 from openpoint.network.operating_cost import least_loss, no_supply_limits
-from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.model.layout import DispatchState
 from openpoint.studies.dispatch.model.program import DispatchProgram
 from openpoint.twostage.log import Termination
@@ -21,6 +20,7 @@ from openpoint.twostage.recourse.evaluation import Subproblem
 from tests.builders.contract import check_program
 from tests.builders.device_cases import LOSS_KW, device_case
 from tests.builders.device_grids import DeviceGrid, random_device_grid
+from tests.builders.sampled_outputs import best_operating_state
 
 FIXED = ("banks", "voltages", "taps", "fixed units", "limits", "ratings", "prices", "moves")
 """No outputs to choose, so that enumeration is exact."""

@@ -10,10 +10,10 @@ import pytest
 
 from openpoint import TopologySearch
 from openpoint.network.devices import DeviceKind
-from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.dispatch.study import dispatch
 from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.device_tables import device_grid_of, random_device_tables
+from tests.builders.sampled_outputs import best_operating_state
 
 DISCRETE = (0, 2, 4, 6)
 """Grids without outputs to choose."""

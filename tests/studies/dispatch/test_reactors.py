@@ -10,10 +10,10 @@ from scipy.optimize import minimize_scalar
 
 import openpoint
 from openpoint import Benders, Grid, InputError, TopologySearch, dispatch
-from openpoint.search.enumeration import best_operating_state
 from openpoint.studies.powerflow.study import run_powerflow
 from tests.builders.device_tables import device_grid_of, random_device_tables
 from tests.builders.dispatch_grids import SOURCE, ring
+from tests.builders.sampled_outputs import best_operating_state
 
 WITH_REACTORS = (0, 6, 10, 14, 18, 22)
 """Grids whose reactors are of use in some state."""

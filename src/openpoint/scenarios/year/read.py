@@ -33,7 +33,7 @@ class Year:
 
     Attributes:
         names: (T) when the steps start, or their numbers. hours: (T) how long they are.
-        profile_names: (d). profile: (T, d) values. bus_names: (N) as in `grid.buses`.
+        profile: (T, d) values. bus_names: (N) as in `grid.buses`.
         bus, follows: (L) numbers of bus and profile of a share. kva: (L) its power p + jq at profile 1, positive
             consumption.
         notes: what changes the meaning of figures.
@@ -41,7 +41,6 @@ class Year:
 
     names: tuple[str, ...]
     hours: Floats
-    profile_names: tuple[str, ...]
     profile: Floats
     bus_names: tuple[str, ...]
     bus: Ints
@@ -122,7 +121,6 @@ def year_of(profiles: Profiles, grid: Grid) -> Year:
     return Year(
         names=profiles.names,
         hours=profiles.hours,
-        profile_names=(*profiles.columns, "constant"),
         profile=np.hstack([profiles.values, np.ones((len(profiles.hours), 1))]),
         bus_names=tuple(grid.buses["name"]),
         bus=np.array([bus for bus, *_ in shares], dtype=np.int64),

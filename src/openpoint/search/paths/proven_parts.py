@@ -83,7 +83,7 @@ class CheckedPaths:
         paths: of the search. nodes: the checker's table, closed paths bounded at their least flows. branch: (m) branch
             of the network. branches: of the network, their number.
         path: (K) path of the search at each of the checker; flipped: (K) whether it is directed the other way. at: (K)
-            of each path of the search one branch, and forth: (K) whether that is directed as the path.
+            of each path of the search one branch.
         junction: (J) the same of junctions. swept: what the checker knows of the paths.
     """
 
@@ -94,7 +94,6 @@ class CheckedPaths:
     path: Ints
     flipped: Bools
     at: Ints
-    forth: Bools
     junction: Ints
     swept: path_checker.Swept
 
@@ -180,8 +179,7 @@ def checked_paths(
     path = np.array([of[e] for e in table.branch[table.start[:-1]].tolist()], dtype=np.int64)
     flipped = np.append(junction, paths.junctions)[table.u] != paths.u[path]
     at = paths.branch[paths.start[:-1]].astype(np.int64)
-    forth = model.fr[at] == paths.u_bus
-    return CheckedPaths(paths, nodes, numbering.branch, network.n_conductors, path, flipped, at, forth, junction, swept)
+    return CheckedPaths(paths, nodes, numbering.branch, network.n_conductors, path, flipped, at, junction, swept)
 
 
 DIGITS = 40

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from openpoint.network.limits import LIMIT_TOLERANCE
 from openpoint.powerflow.balanced import FlowStatus, solve
 from openpoint.powerflow.check import AcCheck, check_flows
 from openpoint.powerflow.meshed import solve_meshed
-from openpoint.studies.dispatch.day.model.evaluation import recourse_parts, running, schedule_parts
+from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, recourse_parts, running, schedule_parts
 from openpoint.studies.dispatch.day.model.question import DayQuestion
 
 PARTS = {
@@ -115,22 +116,24 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
     ends = np.full((2, K, T, E), np.nan + 0j)
     load, fixed = np.full((K, T, N), np.nan + 0j), np.full((K, T, N), np.nan + 0j)
     checks: list[list[AcCheck | None]] = [[None] * T for _ in range(K)]
-    on = running(question, plan)
+    on, evaluator = running(question, plan), DayEvaluator(question)
     for t in range(T):
-        base, drawn, factor = _drawn(question, plan, t, days)
+        realised, here = np.array([each[t] for each, _ in days]), HourRecourse.of(each.at([t]) for _, each in days)
+        base, drawn = evaluator.demands(plan, t, realised, here)
         output = np.where(on[t], plan.generation[t], 0.0)
         held, i_held, (v_held, s_fr, s_to, s_source) = _solved(base, plan.closed[t], drawn, output)
-        own = (*(values[held] for values in drawn), np.broadcast_to(output, (len(held), len(output))))
-        checked = check_flows(base, plan.closed[t], v_held, *own, tolerance=LIMIT_TOLERANCE)
+        own: dict[str, Any] = {kind: values[held] for kind, values in drawn.items()}
+        own["generation"] = np.broadcast_to(output, (len(held), len(output)))
+        checked = check_flows(base, plan.closed[t], v_held, **own, tolerance=LIMIT_TOLERANCE)
         size = np.abs(v_held)
         v[held, t], i[held, t], source_s[held, t] = v_held, i_held, s_source
         ends[:, held, t], losses[held, t] = (s_fr, s_to), (s_fr + s_to).real
         fixed[held, t] = -(base.s_power + base.s_current * size + base.s_impedance * size**2)
         asked = day.load_power[t] + day.load_current[t] * size + day.load_impedance[t] * size**2
-        load[held, t] = scaled(asked, factor[held])
+        in_time = plan.shift[t] * (1.0 + 1j * tangent(day, t))
+        load[held, t] = scaled(asked, load_factors(day, realised[held])) + in_time + here.shift[held]
         for k, check in zip(held.tolist(), checked, strict=True):
             checks[k][t] = check
-            load[k, t] += moved(day, plan, days[k][1], t)
     flows = list[DayFlow]()
     for k, (realisation, recourse) in enumerate(days):
         states = v[k], i[k], ends[0, k], ends[1, k], losses[k], source_s[k], load[k], recourse.shed, fixed[k]
@@ -140,53 +143,27 @@ def day_flows(question: DayQuestion, plan: DayPlan, days: Sequence[tuple[Floats,
 
 
 def _solved(
-    base: Network, closed: Bools, drawn: tuple[Complexes, Complexes, Complexes], output: Complexes
+    base: Network, closed: Bools, drawn: dict[str, Any], output: Complexes
 ) -> tuple[Ints, Floats, tuple[Complexes, ...]]:
     """Which of K days have a flow in a period, and of these rated currents, voltages, powers into the branches at
     their ends and of the sources. Loops that are closed are solved by Newton's method, day by day.
 
     Args:
-        base: network of the period. closed: (E). drawn: (K, N) demands. output: (G) of the generators.
+        base: network of the period. closed: (E). drawn: by kind (K, N) demands. output: (G) of the generators.
     """
-    power, current, impedance = drawn
-    found = solve(base, closed, s_power=power, s_current=current, s_impedance=impedance, generation=output)
+    found = solve(base, closed, **drawn, generation=output)
     if found.status[0] != FlowStatus.NOT_RADIAL:
         held = np.flatnonzero(found.converged & found.energised.all(axis=1))
         parts = found.v, found.s_fr, found.s_to, found.source_s
         return held, found.i_rated[held], tuple(part[held] for part in parts)
-    days = [replace(base, s_power=p, s_current=c, s_impedance=z) for p, c, z in zip(*drawn, strict=True)]
-    states = [solve_meshed(here, closed, output) for here in days]
+    days = [dict(zip(drawn, each, strict=True)) for each in zip(*drawn.values(), strict=True)]
+    states = [solve_meshed(replace(base, **own), closed, output) for own in days]
     some = [(k, state) for k, state in enumerate(states) if state is not None]
     rows = [(state.v, state.s_fr, state.s_to, state.source_s) for _, state in some]
     sizes = base.n_terminals, *(2 * [base.n_conductors]), len(base.source_terminal)
     empty = tuple(np.empty((0, size), dtype=np.complex128) for size in sizes)
     rated = np.array([state.i_rated for _, state in some]).reshape(-1, base.n_conductors)
     return np.array([k for k, _ in some], dtype=np.int64), rated, tuple(map(np.array, zip(*rows))) if rows else empty
-
-
-def _drawn(
-    question: DayQuestion, plan: DayPlan, t: int, days: Sequence[tuple[Floats, HourRecourse]]
-) -> tuple[Network, tuple[Complexes, Complexes, Complexes], Complexes]:
-    """The network of a period without the loads of the day; (K, N) what is drawn on K days as constant power, with all
-    that is decided but dispatchable generators, as constant current and as constant impedance; (K, N) the factors of
-    the loads."""
-    day = question.day
-    base = with_positions(question.network, question.devices, plan.positions[t])
-    factor = load_factors(day, np.array([realisation[t] for realisation, _ in days]))
-    power = base.s_power + scaled(day.load_power[t], factor)
-    stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
-    for row, (_, recourse) in zip(power, days, strict=True):
-        row += moved(day, plan, recourse, t)
-        row -= recourse.shed[t]
-        np.add.at(row, day.stores.terminal, stores)
-        np.subtract.at(row, day.renewables.terminal, recourse.renewable[t])
-    current = base.s_current + scaled(day.load_current[t], factor)
-    return base, (power, current, base.s_impedance + scaled(day.load_impedance[t], factor)), factor
-
-
-def moved(day: DayArrays, plan: DayPlan, recourse: HourRecourse, t: int) -> Complexes:
-    """(N) by how much the load of a period is higher: moved in time and between buses."""
-    return np.asarray(plan.shift[t] * (1.0 + 1j * tangent(day, t)) + recourse.shift[t])
 
 
 def contents(day: DayArrays, plan: DayPlan) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -74,19 +75,19 @@ class DayEvaluator:
 
     def flows(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> Flows:
         """(K) exact power flows of period t in realisations (K, U) of that period, with what is done in each."""
-        day, net = self.question.day, self._at(plan.positions[t])
-        factor = load_factors(day, realisations)
-        drawn = net.s_power + scaled(day.load_power[t], factor) + self.drawn(plan, t, recourse)
-        return solve(
-            net,
-            plan.closed[t],
-            s_power=drawn,
-            s_current=net.s_current + scaled(day.load_current[t], factor) if day.load_current[t].any() else None,
-            s_impedance=(
-                net.s_impedance + scaled(day.load_impedance[t], factor) if day.load_impedance[t].any() else None
-            ),
-            generation=plan.generation[t],
-        )
+        net, demands = self.demands(plan, t, realisations, recourse)
+        return solve(net, plan.closed[t], **demands, generation=plan.generation[t])
+
+    def demands(
+        self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse
+    ) -> tuple[Network, dict[str, Any]]:
+        """The network of period t, and by kind (K, N) what is drawn with all that is decided but the outputs of
+        dispatchable generators; a kind that the day does not change is left out."""
+        day, net, factor = self.question.day, self._at(plan.positions[t]), load_factors(self.question.day, realisations)
+        power = net.s_power + scaled(day.load_power[t], factor) + self.drawn(plan, t, recourse)
+        others = {"s_current": day.load_current[t], "s_impedance": day.load_impedance[t]}
+        more = {kind: getattr(net, kind) + scaled(load, factor) for kind, load in others.items() if load.any()}
+        return net, {"s_power": power, **more}
 
     def drawn(self, plan: DayPlan, t: int, recourse: HourRecourse) -> Complexes:
         """(K, N) constant power that schedule and recourse draw beside the loads, generators apart."""
