@@ -81,7 +81,7 @@ ENDS = {
 }
 """The ends of a branch whose currents are compared, by its table; of a winding that at its bus."""
 SECONDS = 60.0
-YEAR_SECONDS, YEAR_GAP = 100.0, 1e-3
+YEAR_SECONDS, YEAR_GAP = 250.0, 1e-3
 HOURS = np.arange(8760)
 """Hours of the year of nets without profiles, in which all loads follow one share from 0.2 to 1."""
 EXACT = 1e-6
