@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import openpoint
 from openpoint import Benders, ExtensiveForm, OptionError
 from openpoint.errors import MissingExtraError, pip_command
 from openpoint.solvers.base import StandardForm, Status, way_out
@@ -19,6 +20,7 @@ from openpoint.solvers.bounds import KnownColumns, bounded, proof, settled
 from openpoint.solvers.clarabel import ClarabelModel
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.scip import solve_scip
+from openpoint.twostage.methods import solving
 from openpoint.twostage.methods.master import Tangents
 from openpoint.twostage.program import Cone, no_good, parts
 from openpoint.twostage.recourse.compile import compile_model
@@ -227,10 +229,11 @@ def test_solvers_refuse_what_they_cannot_take_and_name_the_way_out() -> None:
     assert way_out(cones=True, integers=True) == "use scip (pip install 'pyscipopt<7,>=6')"
 
 
-def test_a_missing_solver_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_solver_is_named_with_its_command_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
+    monkeypatch.setattr(solving, "_MonolithicModel", None)
     with pytest.raises(MissingExtraError, match=f"'pyscipopt': {re.escape(pip_command('scip'))}"):
-        solve_scip(solvable(0), [], gap=0.0, time_limit_s=None)
+        openpoint.reconfigure("baran33", method=ExtensiveForm())
 
 
 @pytest.mark.parametrize("options", [{"gap": -1.0}, {"gap": 1.0}, {"time_limit_s": 0.0}])

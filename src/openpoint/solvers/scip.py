@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Ints
-from openpoint.solvers.base import SCIP, Answer, StandardForm, Status, require_package
+from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.bounds import bounded
 
 FEASIBILITY = 1e-7
@@ -42,11 +42,7 @@ def solve_scip(
         form: the model. rotated: its further cones.
         gap: relative, at which to stop. time_limit_s: seconds after which to stop.
         of_processor: whether these are seconds of the processor, not of the clock on the wall.
-
-    Raises:
-        MissingExtraError: PySCIPOpt is not installed.
     """
-    require_package(SCIP)
     import pyscipopt
 
     model = pyscipopt.Model()

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Floats
 from openpoint.errors import OpenpointError, OptionError
-from openpoint.solvers.base import HIGHS, SCIP, SOLVERS, Answer, StandardForm, Status, require, way_out
+from openpoint.solvers.base import HIGHS, SCIP, SOLVERS, Answer, StandardForm, Status, require, require_package, way_out
 from openpoint.solvers.highs import HighsModel
 from openpoint.solvers.modelling import cp
 from openpoint.solvers.scip import solve_scip
@@ -291,7 +291,9 @@ class ExtensiveForm:
         Raises:
             OptionError: the solver cannot take the program, there are too many vertices, or limits need not be kept
                 in all realisations.
+            MissingExtraError: its package is not installed.
         """
+        require_package(SOLVERS[self.solver])
         check_risk(program.uncertainty, program.risk)
         if program.limits_share < 1.0:
             raise OptionError("the extensive form keeps the limits in every realisation; use Benders() for a share")
