@@ -16,6 +16,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from unittest.mock import patch
 
 # Before numpy is imported: one core for everybody, whatever the linear algebra underneath would take.
@@ -29,12 +30,12 @@ import openpoint
 from openpoint import Grid
 from openpoint.arrays import Complexes, Floats
 from openpoint.enclosure.claims import Claim, Stated
-from openpoint.enclosure.corners import corners_of
+from openpoint.enclosure.corners import corners_of, ends_of
 from openpoint.enclosure.grid import GridBounds, bounds_of
 from openpoint.enclosure.parts import LinearPart, part_of
 from openpoint.enclosure.ports import Ports, ports_of
 from openpoint.enclosure.ranges import modulus_ranges
-from openpoint.network import build_network
+from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import solve
 
@@ -44,6 +45,8 @@ SHARE = 0.25
 GRIDS = ("baran33", "zhang118", "mantovani136", "ieee37")
 AT_ONCE = 5000
 """Flows that are computed at once."""
+WITH_OHMS = 20
+"""The same with the same resistances and reactances, where these deviate."""
 NEAR = 1e-9
 """Share by which computed flows may miss a bound that is attained."""
 
@@ -63,8 +66,8 @@ def measure(name: str) -> tuple[str, ...]:
 def timed(ask: Callable[[], GridBounds], *, no_corners: bool = False) -> tuple[GridBounds, float]:
     """Bounds, and the least processor seconds of some runs."""
     least = np.inf
-    chosen = (lambda *_: None) if no_corners else corners_of
-    with patch("openpoint.enclosure.grid.corners_of", chosen):
+    chosen = (lambda *_: None) if no_corners else ends_of
+    with patch("openpoint.enclosure.grid.ends_of", chosen):
         for _ in range(10 if least < 1.0 else 1):
             begun = time.process_time()
             found = ask()
@@ -72,10 +75,12 @@ def timed(ask: Callable[[], GridBounds], *, no_corners: bool = False) -> tuple[G
     return found, least
 
 
-def realisations(count: int, n: int, budget: float | None, rng: np.random.Generator) -> Iterator[Floats]:
+def realisations(
+    count: int, n: int, budget: float | None, rng: np.random.Generator, at_once: int = AT_ONCE
+) -> Iterator[Floats]:
     """(n, K) points of a set, half of them vertices."""
-    for start in range(0, count, AT_ONCE):
-        size = min(AT_ONCE, count - start)
+    for start in range(0, count, at_once):
+        size = min(at_once, count - start)
         points = rng.uniform(-1.0, 1.0, (n, size))
         points[:, ::2] = np.sign(points[:, ::2])
         if budget is not None and budget < n:
@@ -90,14 +95,25 @@ def beyond(values: Floats, low: Floats, high: Floats) -> int:
     return int(((values < low - near) | (values > high + near)).sum())
 
 
-def of_grid(name: str, shares: dict[str, float], budget: float | None, count: int) -> tuple[int, int]:
+def with_other_ohms(network: Network, ohms: tuple[float, float], rng: np.random.Generator) -> Network:
+    """The network with other resistances and reactances, half of the time at the ends of their shares."""
+    z, by = network.z.diagonal(), rng.uniform(-1.0, 1.0, (2, network.n_conductors))
+    by = np.sign(by) if rng.random() < 0.5 else by
+    return replace(
+        network, z=sp.csr_array(sp.diags_array(z + ohms[0] * by[0] * z.real + 1j * ohms[1] * by[1] * z.imag))
+    )
+
+
+def of_grid(name: str | Grid, shares: dict[str, float], budget: float | None, count: int) -> tuple[int, int]:
     """Quantities, and how many values of flows of a balanced grid, by sweeps, lie outside."""
     grid = openpoint.read(name)
     network = Limits().applied(build_network(grid))
     ports = ports_of(grid, network, shares)
     found = bounds_of(grid, network, ports, budget)
-    outside, names = 0, ("s_power", "s_current", "s_impedance")
-    for points in realisations(count, len(ports.names), budget, np.random.default_rng(1)):
+    outside, names, rng = 0, ("s_power", "s_current", "s_impedance"), np.random.default_rng(1)
+    given, at_once = network, WITH_OHMS if any(ports.ohms) else AT_ONCE
+    for points in realisations(count, len(ports.names), budget, rng, at_once):
+        network = with_other_ohms(given, ports.ohms, rng) if any(ports.ohms) else given
         moved = ports.spread @ points
         demand = {each: np.repeat(getattr(network, each)[None, :], points.shape[1], axis=0) for each in names}
         for degree, each in enumerate(names):
@@ -149,12 +165,16 @@ def mixed() -> Grid:
 
 def sampled(count: int) -> list[list[str]]:
     """The table of sets of every kind and flows outside, `count` in all."""
-    each, plan = count // 8, openpoint.partition("ieee37-microgrids", uncertainty=0.15, uncertain_loads=6, certify=True)
+    each, plan = (
+        count // 11,
+        openpoint.partition("ieee37-microgrids", uncertainty=0.15, uncertain_loads=6, certify=True),
+    )
     assert plan.certificate.claim is not None
     free = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
     phases = [openpoint.read(name) for name in ("ieee13", "ieee37")]
     wide = [grid.with_tables(loads=grid.loads.with_columns(free)) for grid in phases]
     both = {"load": 0.1, "generation": 0.3}
+    ohms = {"load": 0.1, "generation": 0.3, "resistance": 0.1, "reactance": 0.05}
     asked: list[tuple[str, str, Callable[[], tuple[int, int]]]] = [
         ("baran33", "load ±50 %, two corners", lambda: of_grid("baran33", {"load": 0.5}, None, each)),
         ("mantovani136", "load ±25 %, two corners", lambda: of_grid("mantovani136", {"load": 0.25}, None, each)),
@@ -164,6 +184,10 @@ def sampled(count: int) -> list[list[str]]:
         ("ieee13", "wye, delta, ZIP, load ±10 %", lambda: of_claim(wide[0], Claim(Limits(), both), each)),
         ("ieee13", "the same, 3 at once", lambda: of_claim(wide[0], Claim(Limits(), both, 3.0), each)),
         ("ieee37", "delta, ZIP, load ±25 %", lambda: of_claim(wide[1], Claim(Limits(), {"load": 0.25}), each)),
+        ("zhang118", "load ±10 %, r ±10 %, x ±5 %, two corners", lambda: of_grid("zhang118", ohms, None, each)),
+        ("mantovani136", "the same, 10 loads at once", lambda: of_grid("mantovani136", ohms, 10.0, each)),
+        ("baran33", "ZIP and generators, load ±10 %, generation ±30 %, r ±10 %, x ±5 %",
+         lambda: of_grid(mixed(), ohms, None, each)),
         ("ieee37-microgrids", "six loads ±15 %, recourse",
          lambda: of_claim(openpoint.read("ieee37-microgrids"), plan.certificate.claim, each)),
     ]  # fmt: skip

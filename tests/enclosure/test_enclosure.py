@@ -14,7 +14,7 @@ import openpoint
 from openpoint import Grid, InputError, OptionError
 from openpoint.network import build_network
 from openpoint.studies.enclose.result import EncloseResult
-from tests.builders.grids import LIMITED_FEED, grids
+from tests.builders.grids import LIMITED_FEED, RICH, grids
 
 
 def realised(grid: Grid, loads: np.ndarray, generators: np.ndarray) -> Grid:
@@ -70,6 +70,84 @@ def test_no_flow_of_an_unbalanced_feeder_lies_outside(name: str) -> None:
         ends = rng.uniform(-1.0, 1.0, grid.loads.height)
         factor = 1.0 + 0.1 * (np.sign(ends) if k % 2 else ends)
         refuse_outside(found, realised(grid, factor, np.ones(grid.generators.height)), 1e-6)
+
+
+def with_other_ohms(grid: Grid, rng: np.random.Generator, shares: tuple[float, float], *, ends: bool) -> Grid:
+    """The grid with resistances and reactances anywhere within these shares, or at their `ends`."""
+
+    def scaled(table: pl.DataFrame) -> pl.DataFrame:
+        found = []
+        for name, share in zip(("r_ohm", "x_ohm"), shares, strict=True):
+            by = rng.uniform(-1.0, 1.0, table.height)
+            by = 1.0 + share * (np.sign(by) if ends else by)
+            cells = [
+                np.multiply(cell, k).tolist() if isinstance(cell, list) else cell * k
+                for cell, k in zip(table[name].to_list(), by.tolist(), strict=True)
+            ]
+            found.append(pl.Series(name, cells, table[name].dtype))
+        return table.with_columns(found)
+
+    return grid.with_tables(lines=scaled(grid.lines), transformers=scaled(grid.transformers))
+
+
+FLAVOURS = (LIMITED_FEED, RICH)
+
+
+@given(st.sampled_from(FLAVOURS).flatmap(grids), st.integers(0, 10_000), st.sampled_from([(0.1, 0.0), (0.05, 0.1)]))
+@settings(max_examples=60, deadline=None)
+def test_no_flow_with_other_resistances_and_reactances_lies_outside(
+    grid: Grid, seed: int, ohms: tuple[float, float]
+) -> None:
+    share = 0.1
+    asked = {"load": share, "generation": share, "resistance": ohms[0], "reactance": ohms[1]}
+    try:
+        found = openpoint.enclose(grid, for_every=asked)
+    except (InputError, OptionError):
+        return
+    rng = np.random.default_rng(seed)
+    for k in range(4):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height + grid.generators.height)
+        factor = 1.0 + share * (np.sign(ends) if k % 2 else ends)
+        here = realised(grid, factor[: grid.loads.height], factor[grid.loads.height :])
+        refuse_outside(found, with_other_ohms(here, rng, ohms, ends=bool(k % 2)), 1e-9)
+
+
+@pytest.mark.parametrize("name", ["ieee13", "ieee37"])
+def test_no_flow_of_an_unbalanced_feeder_with_other_ohms_lies_outside(name: str) -> None:
+    """By OpenDSS, which ends at a change of 1e-9."""
+    grid, rng = openpoint.read(name), np.random.default_rng(0)
+    everywhere = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
+    grid = grid.with_tables(loads=grid.loads.with_columns(everywhere))
+    found = openpoint.enclose(grid, for_every="load=5%,resistance=10%,reactance=5%")
+    for k in range(6):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height)
+        factor = 1.0 + 0.05 * (np.sign(ends) if k % 2 else ends)
+        here = realised(grid, factor, np.ones(grid.generators.height))
+        refuse_outside(found, with_other_ohms(here, rng, (0.1, 0.05), ends=bool(k % 2)), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["baran33", "zhang118"])
+def test_corners_with_other_ohms_are_exact_and_matrices_are_nearly_as_sharp(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At all ends together the flow is the bound, whatever is computed with matrices lies around it."""
+    grid, asked = openpoint.read(name), "load=10%,resistance=5%,reactance=3%"
+    found = openpoint.enclose(grid, for_every=asked)
+    for sign in (-1.0, 1.0):
+        loads = np.full(grid.loads.height, 1.0 + 0.1 * sign)
+        lines = grid.lines.with_columns(pl.col("r_ohm") * (1.0 + 0.05 * sign), pl.col("x_ohm") * (1.0 + 0.03 * sign))
+        flow = openpoint.run_powerflow(realised(grid, loads, np.ones(0)).with_tables(lines=lines))
+        loss, v = ("loss_low_kw", "v_high_pu") if sign < 0.0 else ("loss_high_kw", "v_low_pu")
+        assert getattr(found, loss) == pytest.approx(flow.loss_kw, rel=1e-9)
+        assert np.allclose(found.buses[v].to_numpy(), flow.buses["v_pu"].to_numpy(), atol=1e-9)
+    monkeypatch.setattr("openpoint.enclosure.grid.ends_of", lambda *_: None)
+    other = openpoint.enclose(grid, for_every=asked)
+    assert (other.buses["v_low_pu"] <= found.buses["v_low_pu"] + 1e-12).all()
+    assert (other.branches["i_high_a"] >= found.branches["i_high_a"] - 1e-9).all()
+    assert other.loss_low_kw <= found.loss_low_kw
+    assert other.loss_high_kw >= found.loss_high_kw
+    true, wide = (each.buses["v_high_pu"] - each.buses["v_low_pu"] for each in (found, other))
+    assert ((wide / true).drop_nans() < 1.1).all()
 
 
 def small() -> Grid:

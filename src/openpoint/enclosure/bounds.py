@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,7 +44,8 @@ class Enclosure:
 
     Attributes:
         flow: the flow in its middle. set: of the deviations. spread: (m, n) B.
-        first: (m, n) J B. x: at least |x|. d: at least |d|. slack: at least |τ|.
+        first: (m, n) J B. x: at least |x|. d: at least |d|. slack: at least |τ|. drift: at least what branches that
+            deviate add to x.
         centre: (2 m) of the box that r lies in, real parts first; half: (2 m). r: at least |r|.
         slope: at least |∂r/∂x|. weight, contraction: the norm in which the map contracts, and by how much at least.
     """
@@ -62,6 +63,7 @@ class Enclosure:
     slope: Floats
     weight: Floats
     contraction: float
+    drift: Any = 0.0
 
     def spread_into(self, rows: _Rows) -> _Rows:
         """(q, n) rows · B of real-linear forms, (q, 2 m)."""
@@ -126,11 +128,13 @@ class Slack:
         return up(flow.loss + flow.defect * reach + self.rounding, 8)
 
 
-def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: DeviationSet) -> Enclosure:
+def enclose(
+    flow: PortFlow, spread: Complexes, first: Complexes, among: DeviationSet, drift: Floats | None = None
+) -> Enclosure:
     """The enclosure of a set.
 
     Args:
-        flow: in its middle. spread, first: of `first_order`. among: where ζ lies.
+        flow: in its middle. spread, first: of `first_order`. among: where ζ lies. drift: (m) as of `Enclosure`.
 
     Raises:
         NotEnclosed: existence or uniqueness is not proved.
@@ -138,13 +142,13 @@ def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: Deviatio
     models, size, norms = flow.models, flow.models.size, flow.norms
     m = len(size)
     d, x0 = among.modulus(spread), among.modulus(first)
-    slack = Slack(flow, spread, d)
+    slack, drift = Slack(flow, spread, d), np.zeros(m) if drift is None else drift
     x = x0.copy()
     for _ in range(_ITERATIONS):
         if np.max(x, initial=0.0) >= _LARGEST:
             raise NotEnclosed
         r = models.remainder(x, d)
-        new = x0 + norms @ r + slack(r, x)
+        new = x0 + norms @ r + slack(r, x) + drift
         if np.all(new <= x * (1.0 + 1e-9)):
             break
         x = np.maximum(x, new)
@@ -154,15 +158,15 @@ def enclose(flow: PortFlow, spread: Complexes, first: Complexes, among: Deviatio
     r = models.remainder(x, d)
     t = slack(r, x)
     if (
-        not np.all(up(x0 + up(norms @ r, m) + t) <= x)
+        not np.all(up(x0 + up(norms @ r, m) + t + drift) <= x)
         or np.max(flow.defect, initial=0.0) * np.max(size, initial=0.0) >= 0.5
     ):
         raise NotEnclosed
     slope = models.slope(x + 2.0 * _ASTRAY, d)
     weight, contraction = _contraction(flow, slope, x)
-    centre, half, r, x = _refined(flow, among, spread, first, (x0, x, d, r, t))
+    centre, half, r, x = _refined(flow, among, spread, first, (x0, x, d, r, up(t + drift)))
     slope = models.slope(x + 2.0 * _ASTRAY, d)
-    return Enclosure(flow, among, spread, first, x, d, t, centre, half, r, slope, weight, contraction)
+    return Enclosure(flow, among, spread, first, x, d, t, centre, half, r, slope, weight, contraction, drift)
 
 
 def _contraction(flow: PortFlow, slope: Floats, x: Floats) -> tuple[Floats, float]:

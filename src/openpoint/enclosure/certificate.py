@@ -97,7 +97,7 @@ class Check:
         known = Enclosure(
             flow, self.among, self.b, self.first, x, self.d, slack, centre, half, r, slope, weight, contraction
         )
-        return Part(self.linear, self.moving, known)
+        return Part(self.linear, self.moving, known, known, contraction, np.zeros(0))
 
     def _contraction(self, slope: Floats, x: Floats) -> tuple[Floats, float]:
         weight, share = up(x + _STILL), 0.0

@@ -8,9 +8,10 @@ a sweep, rounded up, takes to no more lies above it. There are no matrices. Theo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Floats
 from openpoint.compiled.jit import inlined, lean
@@ -51,6 +52,22 @@ class Corners:
     p: Floats
     q: Floats
     contraction: float
+
+
+def ends_of(network: Network, ports: Ports) -> tuple[Corners, Corners, Corners] | None:
+    """The corners with the branches as they are, at their least, and at their greatest impedances; None as below."""
+    corners = corners_of(network, ports)
+    if corners is None or not any(ports.ohms):
+        return None if corners is None else (corners, corners, corners)
+    ends = [corners_of(_scaled(network, sign, *ports.ohms), ports) for sign in (-1.0, 1.0)]
+    return None if ends[0] is None or ends[1] is None else (corners, ends[0], ends[1])
+
+
+def _scaled(network: Network, sign: float, resistance: float, reactance: float) -> Network:
+    """The network with the resistances and reactances of all branches at one end of their shares, rounded outwards."""
+    factors = [(1.0 + sign * share) * (1.0 + sign * 4 * UNIT) for share in (resistance, reactance)]
+    z = sp.csr_array(network.z.real * factors[0] + 1j * (network.z.imag * factors[1]))
+    return replace(network, z=z)
 
 
 def corners_of(network: Network, ports: Ports) -> Corners | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, slopes
-from openpoint.enclosure.corners import Corners, corners_of
+from openpoint.enclosure.corners import Corners, ends_of
 from openpoint.enclosure.parts import Part, linear_part, part_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
@@ -137,8 +138,8 @@ def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None =
         InputError: the linear part of the grid has no unique state.
     """
     among = DeviationSet(budget)
-    if among.is_box(len(ports.names)) and (corners := corners_of(network, ports)) is not None:
-        return _at_corners(network, ports, corners)
+    if among.is_box(len(ports.names)) and (corners := ends_of(network, ports)) is not None:
+        return _at_corners(network, ports, *corners)
     system = system_of(grid, network, ports)
     parts = [
         part_of(ports, among, linear_part(system, ports, states, here), moving)
@@ -147,24 +148,29 @@ def bounds_of(grid: Grid, network: Network, ports: Ports, budget: float | None =
     return _Gatherer(system, ports, among, parts).bounds()
 
 
-def _at_corners(network: Network, ports: Ports, corners: Corners) -> GridBounds:
-    """The bounds that are attained at the two corners."""
+def _at_corners(network: Network, ports: Ports, corners: Corners, least: Corners, greatest: Corners) -> GridBounds:
+    """The bounds that are attained at the two corners; `least`, `greatest`: with the branches at theirs."""
 
-    def between(values: Floats, *, falls: bool = False) -> Bounds:
-        low, high = values[2 if falls else 0], values[0 if falls else 2]
-        ends = np.full(len(high[0]), int(falls)), np.full(len(high[0]), int(not falls))
-        exact = np.ones(len(high[0]), dtype=np.bool_)
-        return Bounds(values[1].mean(axis=0), low[0], high[1], low[1], high[0], exact, *ends)
+    def between(what: str, scale: Any = 1.0, *, root: bool = False, falls: bool = False) -> Bounds:
+        values, less, more = (
+            (np.sqrt(getattr(each, what)) if root else getattr(each, what)) * scale
+            for each in (corners, least, greatest)
+        )
+        low, high = (2, 0) if falls else (0, 2)
+        outer = (more[2], less[0]) if falls else (less[0], more[2])
+        ends = np.full(values.shape[2], int(falls)), np.full(values.shape[2], int(not falls))
+        exact = np.full(values.shape[2], not any(ports.ohms))
+        return Bounds(values[1].mean(axis=0), outer[0][0], outer[1][1], values[low][1], values[high][0], exact, *ends)
 
     nearly = np.array([1.0 - 8 * UNIT, 1.0 + 8 * UNIT])[:, None]
-    v = between(np.sqrt(corners.w) * nearly, falls=True)
-    i = between(np.sqrt(corners.current) * np.maximum(network.rated_fr, network.rated_to) * nearly)
-    powers = between(corners.p), between(corners.q), between(corners.loss)
+    v = between("w", nearly, root=True, falls=True)
+    i = between("current", np.maximum(network.rated_fr, network.rated_to) * nearly, root=True)
+    powers = between("p"), between("q"), between("loss")
     at = ports.fr
     ends = 1.0 - (v.low[at] / v.middle[at]).min(initial=1.0), (v.high[at] / v.middle[at]).max(initial=1.0) - 1.0
     points = [(np.arange(len(ports.names)), np.stack([-corners.greatest, corners.greatest], axis=1))]
     bands = v.low[at], v.high[at]
-    return GridBounds(ports, v, i, *powers, float(max(ends)), corners.contraction, bands, points, corners.greatest)
+    return GridBounds(ports, v, i, *powers, float(max(ends)), greatest.contraction, bands, points, corners.greatest)
 
 
 _Found = tuple[Floats, Floats, "Bounds"]
@@ -206,7 +212,7 @@ class _Gatherer:
         count = 0
         for part, powers, of, whole, moduli in measured:
             gradients = np.concatenate([*(each.gradient for _, _, each in moduli), whole.gradient])
-            corners = Vertices(part.known, gradients, totals.points(of, part.moving), count)
+            corners = Vertices(part.nominal, gradients, totals.points(of, part.moving), count)
             points.append((part.moving, corners.points))
             count += corners.points.shape[1]
             start, found = 0, []
@@ -218,13 +224,13 @@ class _Gatherer:
             voltage.put(moduli[0][1], found[0][2])
             two = np.flatnonzero(np.isin(moduli[1][1], moduli[2][1]))
             current.put(moduli[1][1], _larger(found[1], found[2], two, corners.first))
-            totals.attain(of, corners, powers, part.known)
+            totals.attain(of, corners, powers, part.nominal)
             low[part.linear.ports], high[part.linear.ports] = port_voltages(
                 part.known, self.ports.unit[part.linear.ports]
             )
         p, q, loss = totals.bounds(self.among)
         x = max((float(part.known.x.max(initial=0.0)) for part in self.parts), default=0.0)
-        contraction = max((part.known.contraction for part in self.parts), default=0.0)
+        contraction = max((part.contraction for part in self.parts), default=0.0)
         all_of = voltage.whole, current.whole, p, q, loss
         return GridBounds(self.ports, *all_of, x, contraction, (low, high), points, totals.best[-1])
 
@@ -255,7 +261,7 @@ class _Gatherer:
         to_source = sp.csr_array(self.to_source[source][:, near])
         v, current = self.network.source_v[near], part.forms(part.linear.response(sp.csr_array(supplies[near])))
         power = [times(to_source, v[:, None] * np.conj(each)) for each in (current.middle[:, None], current.rows)]
-        error = times(to_source, np.abs(v) * current.error)
+        error, loose = (times(to_source, np.abs(v) * each) for each in (current.error, current.loose))
         known = part.known
         flow, models = known.flow, known.flow.models
         loads, kept = models.is_power, ~models.is_power
@@ -269,7 +275,7 @@ class _Gatherer:
             drawn = unit - flow.apply_linear(flow.jacobian) + flow.s[:, None] * flow.jacobian
             row = row - drawn[kept].real.sum(axis=0)
             second = known.x * (known.d + known.r + models.size * known.x)
-            rest[-1] = up(second[kept].sum() + (models.size * 4.0 * known.slack)[kept].sum(), m)
+            rest[-1] = up(second[kept].sum() + (models.size * 4.0 * (known.slack + known.drift))[kept].sum(), m)
         middle = np.concatenate([power[0][:, 0], -1j * power[0][:, 0], total[0] - flow.s.real.sum(keepdims=True)])
         rows = np.concatenate([power[1], -1j * power[1], row[None, :]])
         owns = np.zeros((len(rest), len(part.moving)), dtype=np.complex128)
@@ -277,7 +283,8 @@ class _Gatherer:
         rounding = lost(len(flow.s) + len(part.moving)) * (models.size.sum() + known.d.sum() + np.abs(power[0]).sum())
         sources = self.to_source.shape[0]
         of = np.concatenate([source, source + sources, [2 * sources]])
-        return Forms(middle, rows, owns, up(np.concatenate([error, error, [error.sum()]]) + rounding), rest), of
+        error, loose = (np.concatenate([each, each, [each.sum()]]) for each in (error, loose))
+        return Forms(middle, rows, owns, up(error + rounding), rest, np.where(loose > 0.0, up(loose), 0.0)), of
 
     def _add_held(self, totals: _Totals, low: Floats, high: Floats) -> None:
         """What sources deliver to ports and shunts at their own terminals, where voltages do not change."""
@@ -419,7 +426,10 @@ def port_voltages(known: Enclosure, unit: Floats) -> tuple[Floats, Floats]:
     width = np.concatenate([known.set.support(known.first.real), known.set.support(known.first.imag)])
     real = np.abs(flow.real)
     mid = -(flow.real @ known.centre)
-    wide = up(width + real @ known.half + lost(2 * m) * (real @ np.abs(known.centre)) + np.tile(known.slack, 2), 2 * m)
+    wide = up(
+        width + real @ known.half + lost(2 * m) * (real @ np.abs(known.centre)) + np.tile(known.slack + known.drift, 2),
+        2 * m,
+    )
     low, high = 1.0 + mid - wide, 1.0 + mid + wide
     side = np.maximum(np.abs(low[m:] - 1.0), np.abs(high[m:] - 1.0))
     size = np.abs(flow.u) / unit

@@ -30,6 +30,7 @@ class Ports:
         spread: (m, n) what a full deviation adds to it.
         names: of what deviates, as `loads NAME` and `generators NAME`.
         low, high: (m) band of voltage in which the models of all its loads hold, pu.
+        ohms: shares by which the resistance and the reactance of each branch deviate, down and up.
     """
 
     fr: Ints
@@ -40,6 +41,7 @@ class Ports:
     names: tuple[str, ...]
     low: Floats
     high: Floats
+    ohms: tuple[float, float] = (0.0, 0.0)
 
     @property
     def unit(self) -> Floats:
@@ -49,7 +51,7 @@ class Ports:
     def some(self, rows: Ints) -> Ports:
         """Some of the ports, with the names of all that deviates."""
         kept = {name: getattr(self, name)[rows] for name in ("fr", "to", "degree", "s", "spread", "low", "high")}
-        return Ports(names=self.names, **kept)
+        return Ports(names=self.names, ohms=self.ohms, **kept)
 
     def realised(self, network: Network, deviations: Floats) -> Network:
         """The balanced network with its loads at a realisation; deviations: (n)."""
@@ -68,12 +70,13 @@ def ports_of(grid: Grid, network: Network, shares: Mapping[str, float]) -> Ports
 
     Args:
         grid: sound. network: that of the grid.
-        shares: by group, `load` and `generation`, the share of its power by which each of the group deviates.
+        shares: by group, `load` and `generation`, the share of its power by which each of the group deviates; also
+            `resistance` and `reactance`, of those of each branch.
     """
     groups = ("load", grid.loads), ("generation", grid.generators)
-    return ports_with(
-        grid, network, np.repeat([shares.get(name, 0.0) for name, _ in groups], [t.height for _, t in groups])
-    )
+    share = np.repeat([shares.get(name, 0.0) for name, _ in groups], [t.height for _, t in groups])
+    ohms = shares.get("resistance", 0.0), shares.get("reactance", 0.0)
+    return replace(ports_with(grid, network, share), ohms=ohms)
 
 
 def ports_with(grid: Grid, network: Network, share: Floats) -> Ports:

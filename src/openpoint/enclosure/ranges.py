@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Forms:
 
     Attributes:
         middle: (q). rows: (q, 2 m). own: (q, n). error: (q) what rounding may add; rest: (q) what has no such form.
+        loose: (q) what branches that deviate may add.
     """
 
     middle: Complexes
@@ -29,6 +31,7 @@ class Forms:
     own: Complexes
     error: Floats
     rest: Floats
+    loose: Any = 0.0
 
     def plus(self, more: Complexes) -> Forms:
         """The same, with something constant more."""
@@ -39,7 +42,7 @@ class Forms:
         """The same, each turned so that its middle is real and not negative."""
         size = np.abs(self.middle)
         phase = np.where(size > 0.0, np.conj(self.middle) / np.where(size > 0.0, size, 1.0), 1.0)[:, None]
-        return Forms(size + 0j, phase * self.rows, phase * self.own, self.error, self.rest)
+        return Forms(size + 0j, phase * self.rows, phase * self.own, self.error, self.rest, self.loose)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     centre = middle - mid
     norms = np.hypot(rows[:, :m], rows[:, m:])
     doubt = up(norms @ steep, m) + (64 * UNIT) * np.abs(gradient)
-    doubt[forms.rest > 0.0] = np.inf
+    doubt[forms.rest + forms.loose > 0.0] = np.inf
     return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, up(4.0 * forms.error))
 
 
@@ -87,7 +90,7 @@ def _spans(known: Enclosure, rows: Floats, gradient: Floats, forms: Forms) -> tu
     mid = rows @ known.centre
     size = np.abs(rows)
     loss = lost(2 * m + n) * (size @ (np.abs(known.centre) + np.tile(known.d, 2)))
-    wide = up(width + size @ known.half + loss + forms.error + forms.rest, 2 * m)
+    wide = up(width + size @ known.half + loss + forms.error + forms.rest + forms.loose, 2 * m)
     return width, mid, wide
 
 

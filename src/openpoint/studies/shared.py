@@ -256,11 +256,11 @@ def _made(name: str, how: str) -> Any:
     return {"search": TopologySearch, "enumeration": Enumeration, "ccg": ColumnAndConstraint}[name]()
 
 
-DEVIATING = ("load", "generation")
-_ADVICE = "load=10%, or load=0.1,generation=0.3: shares of their power, down and up"
+DEVIATING = ("load", "generation", "resistance", "reactance")
+_ADVICE = "load=10%, or load=0.1,generation=0.3,resistance=0.05: shares of their power or ohms, down and up"
 FOR_EVERY = (
-    "What deviates, each load and each generator by itself: shares of their power, down and up, as "
-    "load=10%,generation=30%."
+    "What deviates, each load, generator and branch by itself: shares of their power or ohms, down and up, as "
+    "load=10%,generation=30%,resistance=5%."
 )
 
 
