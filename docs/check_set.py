@@ -156,6 +156,11 @@ class Part:
         self.norm = over(max(sums, default=0), ONE - worst)
         self.draws = [{i: ball(sign) for i, sign in port["draws"]} for port in ports]
         self.of_port, errors = zip(*map(self.solved, self.draws)) if ports else ((), ())
+        self.ohms = given["ohms"]
+        self.of_branch = [self.solved({each["state"]: Ball(ONE)}) for each in self.ohms]
+        self.most = [exact(file["currents"][each["number"]]) for each in self.ohms]
+        need(all(most >= 0 for most in self.most), "a current is negative")
+        self.along = [self.by_ohms(each, self.most) for each in self.ohms]
         at_rest, error = self.solved({i: ball(*z) for i, z in enumerate(given["given"])})
         m = len(ports)
         self.u = u = [Ball(exact(re), exact(im)) for re, im in (file["u"][port["number"]] for port in ports)]
@@ -171,9 +176,21 @@ class Part:
         self.y = [(self.s[k] * inv[k]).conj() for k in range(m)]
         at = [self.dot(self.draws[k], at_rest, error) - u[k] for k in range(m)]
         miss = [at[k] - total(z[k][j] * self.y[j] for j in range(m)) for k in range(m)]
-        self.rho = [(miss[k] * inv[k]).size() for k in range(m)]
+        self.direct = [[up(z, inv[k].size()) for z in self.by_branches(self.draws[k])] for k in range(m)]
+        self.rho = [(miss[k] * inv[k]).size() + sum(map(up, self.direct[k], self.along)) for k in range(m)]
         self.inv, self.errors, self.at_rest, self.error = inv, errors, at_rest, error
         self.proved()
+        for each, most in zip(self.ohms, self.most):
+            need(modulus_of(self, {each["state"]: Ball(ONE)}, Ball(0), True)[1] <= most, "a current may be larger")
+
+    @staticmethod
+    def by_ohms(each, values):
+        """At least what a branch that deviates makes of values of all of them."""
+        return sum(up(exact(size) + 1, values[j]) for j, size in each["sizes"])
+
+    def by_branches(self, row):
+        """At least the moduli of what voltages along branches that deviate do to row · w."""
+        return [self.dot(row, w, error).size() for w, error in self.of_branch]
 
     @staticmethod
     def scaled(port, u):
@@ -250,9 +267,18 @@ class Part:
             image = self.rho[k] + defect[k] + sum(up(sizes[k][j], up(size[j], self.h[j]) + r[j]) for j in range(m))
             need(image <= self.h[k], "the radii do not prove that each realisation has one flow")
         slope = [size[k] + steep(self.degree[k], x[k], d[k], size[k]) for k in range(m)]
-        weight, share = [each + (ONE >> 40) for each in x], ONE
-        for _ in range(20):
-            image = [sum(up(sizes[k][j], up(slope[j], weight[j])) for j in range(m)) for k in range(m)]
+        weight, share = [each + (ONE >> 40) for each in [*x, *self.along]], ONE
+        rows = [{each["state"]: Ball(ONE)} for each in self.ohms]
+        by_port = [
+            [up(self.dot(row, self.of_port[k], self.errors[k]).size(), self.inv[k].size()) for k in range(m)]
+            for row in rows
+        ]
+        by_branch = [self.by_branches(row) for row in rows]
+        for _ in range(50):
+            moved, along = [up(a, b) for a, b in zip(slope, weight)], weight[m:]
+            image = [sum(map(up, sizes[k], moved)) + sum(map(up, self.direct[k], along)) for k in range(m)]
+            now = [sum(map(up, a, moved)) + sum(map(up, b, along)) for a, b in zip(by_port, by_branch)]
+            image += [self.by_ohms(each, now) for each in self.ohms]
             share = max((over(i, w) for i, w in zip(image, weight)), default=0)
             if share < ONE:
                 break
@@ -288,6 +314,7 @@ class Part:
             middle = middle - Ball(moved.re)
             wide += moved.rad + up(abs(slope[k].re) + slope[k].rad, re) + up(abs(slope[k].im) + slope[k].rad, im) + 2
             wide += up(left[k].size(), self.h[k]) + up(mu[k].size(), self.rho[k])
+        wide += sum(map(up, self.by_branches(row), self.along))
         return middle.re, wide
 
     def pulled(self, k, g):
@@ -360,22 +387,25 @@ def spread_of(port, file):
     return found
 
 
+def modulus_of(part, row, plus, sharp):
+    """Bounds of |row · w + plus|."""
+    f = (part.middle(row) + plus).near()
+    turn = f.conjugate() / abs(f) if f else 1.0
+    turns = [ball(turn.real, turn.imag), ball(turn.imag, -turn.real)]  # along it, and across
+    length, none = turns[0].size(), (Ball(0), [Ball(0)] * (len(part.b[0]) if part.b else 0))
+    (a, wa), (c, wc) = (part.real({i: z * by for i, z in row.items()}, plus * by, none, sharp) for by in turns)
+    most = over(isqrt((abs(a) + wa) ** 2 + (abs(c) + wc) ** 2) + 1, 2 * ONE - length - 4)
+    return over(max(a - wa, 0), length + 4) - 2, most
+
+
 def kept(part, each, held, file):
     """Whether a quantity keeps its limits."""
     low, high, ramp = (None if each[name] is None else exact(each[name]) for name in ("low", "high", "ramp"))
     row, plus = {i: ball(re, im) for i, re, im in each["row"]}, ball(*each["plus"])
     count = len(part.b[0]) if part.b else 0
-    if each["of"] == "modulus":
-        f = (part.middle(row) + plus).near()
-        turn = f.conjugate() / abs(f) if f else 1.0
-        turns = [ball(turn.real, turn.imag), ball(turn.imag, -turn.real)]  # along it, and across
-        length = turns[0].size()
-        none = Ball(0), [Ball(0)] * count
     for sharp in (False, True):
         if each["of"] == "modulus":
-            (a, wa), (c, wc) = (part.real({i: z * by for i, z in row.items()}, plus * by, none, sharp) for by in turns)
-            most = over(isqrt((abs(a) + wa) ** 2 + (abs(c) + wc) ** 2) + 1, 2 * ONE - length - 4)
-            least = over(max(a - wa, 0), length + 4) - 2
+            least, most = modulus_of(part, row, plus, sharp)
             holds = (low is None or least >= low) and (high is None or most <= high)
         else:
             by, turn = (Ball(ONE), Ball(ONE)) if each["of"] == "p" else (Ball(0, ONE), Ball(0, -ONE))

@@ -27,7 +27,7 @@ from openpoint.enclosure.verdict import Certifier
 from openpoint.network.limits import Limits
 from openpoint.verify import CertificateError
 from tests.builders.grids import LIMITED_FEED, grids
-from tests.enclosure.test_enclosure import realised
+from tests.enclosure.test_enclosure import realised, with_other_ohms
 
 SMALL = "civanlar16"
 
@@ -228,6 +228,36 @@ def test_exact_arithmetic_accepts_the_certificate_of_a_set(
         each["low"] = lowest + 1e-3
     with pytest.raises(reference.Refused, match="its limits are not proved"):
         reference.check(problem, given)
+
+
+@pytest.mark.parametrize("name", ["baran33", "ieee13"])
+def test_certificates_of_branches_that_deviate(reference: Any, name: str, tmp_path: Path) -> None:
+    """Accepted here and in exact arithmetic; not with radii or currents 1 % smaller. No flow lies outside."""
+    grid, path = everywhere(openpoint.read(name)), tmp_path / "set.json"
+    grid = grid.with_tables(buses=grid.buses.with_columns(v_min_pu=pl.lit(0.8), v_max_pu=pl.lit(1.2)))
+    ohms = (0.04, 0.02)
+    given = certified(grid, path, for_every={"load": 0.05, "resistance": ohms[0], "reactance": ohms[1]})
+    assert max(given["currents"]) > 0.0
+    found = openpoint.verify_set(grid, path)
+    volts = found.rows.some(np.flatnonzero(found.rows.what_is("voltage")))
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        factor = 1.0 + 0.05 * rng.choice([-1.0, 1.0], grid.loads.height)
+        here = with_other_ohms(realised(grid, factor, np.ones(grid.generators.height)), rng, ohms, ends=bool(k % 2))
+        flow = openpoint.run_powerflow(here).buses.select("name", "phase", "v_pu")
+        v = {(bus, phase): each for bus, phase, each in flow.iter_rows()}
+        seen = np.array([v[each[1:3]] for each in volts.what])
+        assert ((volts.low - 1e-6 <= seen) & (seen <= volts.high + 1e-6)).all()
+    problem = json.loads(problem_text(grid, found.claim))
+    for each in problem["parts"][0]["quantities"]:
+        each["high"] = None if each["name"].startswith("current") else each["high"]
+    reference.check(problem, given)
+    for key in ("radii", "currents"):
+        less = {**given, key: [0.99 * value for value in given[key]]}
+        with pytest.raises(CertificateError, match="the radii do not prove"):
+            proved(grid, less, path)
+        with pytest.raises(reference.Refused, match=r"the radii do not prove|a current may be larger"):
+            reference.check(problem, less)
 
 
 def test_exact_arithmetic_takes_loads_of_all_models_and_between_phases(reference: Any, tmp_path: Path) -> None:

@@ -11,21 +11,27 @@ part of the file; whatever it is, D says what it misses. Theory: docs/every_load
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
-from openpoint.enclosure.parts import LinearPart, Part
+from openpoint.enclosure.parts import LinearPart, Part, contraction_of
 from openpoint.enclosure.ports import Ports
+from openpoint.enclosure.ranges import modulus_ranges
 from openpoint.enclosure.rounding import UNIT, lost, up
 from openpoint.enclosure.sets import DeviationSet
+from openpoint.enclosure.system import times
 
 _LARGEST = 0.95
 """Largest |x| that is taken."""
 _ITERATIONS = 500
 _SPARE = 1e-3
 """Share of a radius that is left to whoever checks it with other roundings."""
+_GROWN, _ROUNDS = 1.0 + 1e-3, 40
+"""Currents are taken to be larger by so much than what was found, so that the next find is no larger; so many times."""
 _STILL = 1e-12
 """Weight of a voltage that does not move."""
 
@@ -36,6 +42,10 @@ class Check:
     Args:
         linear: of the part. ports: with the powers in the middle, and how far they deviate. among: the set. moving:
             numbers of the deviations. u: (m) voltages of the middle; None: they are found.
+
+    Attributes:
+        most: (k) currents that those of branches that deviate are not to exceed. along: (k) their voltages then. off:
+            (m) what u misses, and what these voltages make of it.
 
     Raises:
         NoFlow: none was found.
@@ -53,6 +63,33 @@ class Check:
         missed = np.abs(a @ np.conj(second) + t) + lost(m) * (self.a @ sizes + np.abs(t)) + error @ sizes
         self.defect = among.support(up(missed + (64 * UNIT) * (self.a @ sizes), 4 * m))
         self.x0, self.d = among.modulus(t), up(among.modulus(b) * (1.0 + 64 * UNIT))
+        self.direct = up(linear.response(sp.csr_array(linear.draws.T)).along / np.abs(flow.u)[:, None])
+        self.hold(np.zeros(len(linear.carrying)))
+
+    def hold(self, most: Floats) -> None:
+        """Take these currents for what those of branches that deviate do not exceed."""
+        self.most, self.along = most, up(times(self.linear.ohms, most), len(most)) * (most > 0.0).any()
+        self.off = up(self.flow.off + self.direct @ self.along, len(most))
+
+    def found(self) -> tuple[Floats, Floats]:
+        """Radii, and currents of branches that deviate, that are kept, nearly the least.
+
+        Raises:
+            NotEnclosed: none were found.
+        """
+        for _ in range(_ROUNDS):
+            radii = self.radii()
+            now = self._currents(self._part(radii))
+            if (now <= self.most).all():
+                return radii, self.most
+            self.hold(_GROWN * np.maximum(now, self.most))
+        raise NotEnclosed
+
+    def _currents(self, part: Part) -> Floats:
+        """(k) bounds of the currents of branches that deviate."""
+        linear = self.linear
+        pick = sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying])
+        return modulus_ranges(part.known, part.forms(linear.response(pick)), np.zeros(self.b.shape)).high
 
     def image(self, radii: Floats) -> Floats:
         """(m) radii into which the map takes |η| ≤ radii; inf where there is no bound."""
@@ -61,7 +98,7 @@ class Check:
             return np.full(len(x), np.inf)
         models = self.flow.models
         moved = up(models.size * radii + models.remainder(up(x), self.d))
-        return up(self.flow.off + self.defect + up(self.a @ moved, len(x)))
+        return up(self.off + self.defect + up(self.a @ moved, len(x)))
 
     def radii(self) -> Floats:
         """(m) radii that are kept, nearly the least.
@@ -83,8 +120,15 @@ class Check:
         """The part over the whole set.
 
         Raises:
-            NotEnclosed: these radii do not prove that each realisation has one flow.
+            NotEnclosed: these radii do not prove that each realisation has one flow, or currents are larger.
         """
+        part = self._part(radii)
+        if len(self.most) and not (self._currents(part) <= self.most).all():
+            raise NotEnclosed
+        return part
+
+    def _part(self, radii: Floats) -> Part:
+        """The part, if currents are no larger than what is held."""
         if not (np.all(radii >= 0.0) and np.all(self.image(radii) <= radii)):
             raise NotEnclosed
         flow, models = self.flow, self.flow.models
@@ -94,10 +138,22 @@ class Check:
         second = self.b - flow.s[:, None] * self.first
         centre, half, r = box_of(self.first, second, self.among, x, self.d, radii, models)
         slack = Slack(flow, self.b, self.d)(r, x)
+        off = self.direct @ self.along
+        drift = up(off + flow.norms @ up(models.size * off), len(x))
         known = Enclosure(
-            flow, self.among, self.b, self.first, x, self.d, slack, centre, half, r, slope, weight, contraction
+            flow, self.among, self.b, self.first, x, self.d, slack, centre, half, r, slope, weight, contraction, drift
         )
-        return Part(self.linear, self.moving, known, known, contraction, np.zeros(0))
+        part = Part(self.linear, self.moving, known, known, contraction, self.along)
+        return replace(part, contraction=self._joint(models.size + slope, x)) if len(self.most) else part
+
+    def _joint(self, slope: Floats, x: Floats) -> float:
+        """By how much the map of voltages and of the voltages along branches that deviate contracts."""
+        linear = self.linear
+        pick = sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying])
+        currents = linear.response(pick)
+        by_x = times(linear.ohms, up(currents.size + currents.error) * (slope / np.abs(self.flow.u)))
+        share = np.block([[self.a * slope, self.direct], [by_x, times(linear.ohms, currents.along)]])
+        return contraction_of(up(share, len(share)), np.concatenate([x, self.along]))
 
     def _contraction(self, slope: Floats, x: Floats) -> tuple[Floats, float]:
         weight, share = up(x + _STILL), 0.0

@@ -120,6 +120,11 @@ class Stated:
             self.ports = self.judge.ports(claim.outputs, nothing, spread)
         self.alone = claim.plan is None
 
+    def deviating(self, linear: LinearPart) -> Ints:
+        """The conductors of a part that deviate."""
+        system = self.operated.system
+        return np.asarray(system.used[linear.states[linear.carrying] - len(system.free)])
+
     def parts(self) -> Iterator[tuple[LinearPart, Ints]]:
         """What is linear of each part, and numbers of its deviations."""
         if not self.alone:
@@ -151,13 +156,14 @@ def write_claim(path: Path, grid: Grid, claim: Claim) -> None:
     """
     stated = Stated(grid, claim)
     radii, used = np.zeros(len(stated.ports.fr)), np.zeros(len(stated.ports.fr), dtype=np.bool_)
-    u = np.zeros(len(radii), dtype=np.complex128)
+    u, most = np.zeros(len(radii), dtype=np.complex128), np.zeros(stated.operated.network.n_conductors)
     try:
         for linear, moving in stated.parts():
             at = linear.ports
             check = Check(linear, stated.ports, stated.operated.among, moving)
-            used[at], u[at], radii[at] = True, check.flow.u, check.radii()
-        proved = _proved(grid, claim, stated, u, radii)
+            radii[at], most[stated.deviating(linear)] = check.found()
+            used[at], u[at] = True, check.flow.u
+        proved = _proved(grid, claim, stated, u, radii, most)
     except (NotEnclosed, NoFlow, TooLarge):
         raise OptionError("no radii were found with which a certificate proves the set; take a smaller one") from None
     if claim.plan is not None and not proved.holds:
@@ -172,6 +178,7 @@ def write_claim(path: Path, grid: Grid, claim: Claim) -> None:
         "gain": claim.gain.tolist(),
         "u": np.stack([u[used].real, u[used].imag], axis=1).tolist(),
         "radii": radii[used].tolist(),
+        "currents": most.tolist() if any(stated.ports.ohms) else [],
     }
     write_text(path, json.dumps(document) + "\n")
 
@@ -190,15 +197,17 @@ def check_claim(grid: Grid, path: Path | str) -> ProvedSet:
         CertificateError: it proves nothing, with the reason. OSError: it cannot be read.
     """
     try:
-        claim, given, radii = _read(grid, Path(path))
+        claim, given, radii, most = _read(grid, Path(path))
         stated = Stated(grid, claim)
         free = np.sort(np.concatenate([linear.ports for linear, _ in stated.parts()]))
         if not len(free) == len(given) == len(radii):
             raise CertificateError(f"the grid has {len(free)} ports, the file {len(given)} and {len(radii)} radii")
+        if len(most) not in (0, stated.operated.network.n_conductors):
+            raise CertificateError("the currents are not those of the grid")
         u, h = np.ones(len(stated.ports.fr), dtype=np.complex128), np.zeros(len(stated.ports.fr))
         u[free], h[free] = given, radii
         with np.errstate(all="ignore"):  # whatever is not a number is no proof
-            found = _proved(grid, claim, stated, u, h)
+            found = _proved(grid, claim, stated, u, h, most)
     except (NotEnclosed, np.linalg.LinAlgError):
         raise CertificateError(f"{path}: refused: the radii do not prove that each realisation has one flow") from None
     except (Refused, InputError, OptionError, TooLarge) as error:
@@ -210,10 +219,11 @@ def check_claim(grid: Grid, path: Path | str) -> ProvedSet:
     return found
 
 
-def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Floats) -> ProvedSet:
+def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Floats, most: Floats) -> ProvedSet:
     rows, contraction, deviation = [], 0.0, 0.0
     for linear, moving in stated.parts():
         check = Check(linear, stated.ports, stated.operated.among, moving, u[linear.ports])
+        check.hold(most[stated.deviating(linear)])
         part = check.part(radii[linear.ports])
         rows += [*([] if stated.alone else [stated.judge.outputs(part, stated.ports)]), *stated.judge.states(part)]
         contraction = max(contraction, part.known.contraction)
@@ -225,7 +235,7 @@ def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Float
     return ProvedSet(grid.name, claim, count, holds, found, units, contraction, deviation)
 
 
-def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats]:
+def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats, Floats]:
     with path.open("rb") as file:
         text = file.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
@@ -234,7 +244,7 @@ def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats]:
         given = json_of(text)
     except RecursionError:
         raise CertificateError("its brackets are nested too deeply") from None
-    keys = ("format", "limits", "shares", "budget", "plan", "outputs", "gain", "u", "radii")
+    keys = ("format", "limits", "shares", "budget", "plan", "outputs", "gain", "u", "radii", "currents")
     if not isinstance(given, dict) or given.get("format") != FORMAT or set(given) != set(keys):
         raise CertificateError(f"it is no certificate of the form {FORMAT!r}")
     outputs, gain = _numbers(given["outputs"], 1), _numbers(given["gain"], 2)
@@ -242,7 +252,7 @@ def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats]:
     if u.shape != (len(radii), 2) or not (u != 0.0).any(axis=1).all():
         raise CertificateError("its voltages are no pairs of numbers, or 0")
     plan = None if given["plan"] is None else _topology(grid, given["plan"])
-    shares = _named(given["shares"], ("load", "generation"))
+    shares = _named(given["shares"], ("load", "generation", "resistance", "reactance"))
     count = (0, 0) if plan is None else (len(outputs), len(plan.shares))
     if gain.shape != count and gain.size + count[0] * count[1]:
         raise CertificateError("set-points and policy do not go together")
@@ -250,7 +260,10 @@ def _read(grid: Grid, path: Path) -> tuple[Claim, Complexes, Floats]:
     if not isinstance(limits, dict) or set(limits) != set(asdict(Limits())):
         raise CertificateError("its limits are none")
     claim = Claim(_limits(limits), shares, _budget(given["budget"]), plan, outputs, gain.reshape(count))
-    return claim, u[:, 0] + 1j * u[:, 1], radii
+    most, loose = _numbers(given["currents"], 1), shares.get("resistance", 0.0) + shares.get("reactance", 0.0)
+    if (most < 0.0).any() or (len(most) > 0) != (plan is None and loose > 0.0):
+        raise CertificateError("its currents are not those of branches that deviate")
+    return claim, u[:, 0] + 1j * u[:, 1], radii, most
 
 
 def _limits(given: dict[str, Any]) -> Limits:

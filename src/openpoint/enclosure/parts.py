@@ -198,12 +198,12 @@ def _loosened(part: Part) -> Part:
             by_along = times(linear.ohms, currents.along + currents.size @ ((size / u)[:, None] * whole))
             doubt = flow.defect[:, None] * (size + known.slope)
             share = np.block([[flow.norms * known.slope + doubt, whole], [by_x, by_along]])
-            return replace(found, contraction=_contraction(up(share, 4 * (m + k)), np.concatenate([known.x, along])))
+            return replace(found, contraction=contraction_of(up(share, 4 * (m + k)), np.concatenate([known.x, along])))
         most = np.maximum(most, now)
     raise NotEnclosed
 
 
-def _contraction(share: Floats, weight: Floats) -> float:
+def contraction_of(share: Floats, weight: Floats) -> float:
     """The least λ found with share · w ≤ λ w for some w > 0.
 
     Raises:

@@ -56,8 +56,20 @@ def _part(stated: Stated, linear: LinearPart, moving: Ints, number: Ints, held: 
         "matrix": _entries(matrix.row, matrix.col, matrix.data),
         "given": _pairs(system.given[states]),
         "ports": ports,
+        "ohms": _ohms(stated, linear),
         "quantities": list(_quantities(stated, linear, held)),
     }
+
+
+def _ohms(stated: Stated, linear: LinearPart) -> list[dict[str, Any]]:
+    """Branches that deviate: the state that is the current of each, its number in the file, and how far at most its
+    impedance does, and what it shares with others of them."""
+    numbers, found = stated.deviating(linear).tolist(), []
+    for k, state in enumerate(linear.carrying.tolist()):
+        row = sp.coo_array(linear.ohms[[k]])
+        pairs = [[j, size] for j, size in zip(row.col.tolist(), row.data.tolist(), strict=True)]
+        found.append({"state": state, "number": numbers[k], "sizes": pairs})
+    return found
 
 
 def _port(stated: Stated, k: int, number: int, moving: Ints) -> dict[str, Any]:

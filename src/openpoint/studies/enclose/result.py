@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from openpoint.enclosure.claims import Claim, write_claim
-from openpoint.errors import OptionError
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.results import columns as c
@@ -113,10 +112,8 @@ class EncloseResult(HasWitness, study="enclose"):
         """Write a certificate of the set, which `openpoint.verify_set` checks.
 
         Raises:
-            OptionError: a set too large for it, or one of impedances. OSError: it cannot be written.
+            OptionError: a set too large for it. OSError: it cannot be written.
         """
-        if {"resistance", "reactance"} & {name for name, share in self.shares.items() if share > 0.0}:
-            raise OptionError("a certificate is of branches as they are; leave resistance and reactance out")
         write_claim(Path(path), self.grid, Claim(Limits(), self.shares, self.budget))
 
     def facts(self) -> dict[str, str]:
