@@ -138,6 +138,21 @@ def test_the_greatest_loss_is_that_of_the_largest_loads() -> None:
     assert found.objective_kw == pytest.approx(openpoint.reconfigure(largest).loss_kw, rel=1e-6)
 
 
+def test_limits_hold_at_larger_resistances_too() -> None:
+    """Where all draw power the state that is proved keeps its limits at the largest loads and resistances together."""
+    limits = Limits(v_min_pu=0.932)
+    plain = openpoint.reconfigure("baran33", limits=limits, for_every="load=5%")
+    found = openpoint.reconfigure("baran33", limits=limits, for_every="load=5%,resistance=10%")
+    lowest = []
+    for each in (plain, found):
+        grid = each.grid.with_closed({name: name not in each.open_branches for name in each.grid.branches()["name"]})
+        loads = grid.loads.with_columns(pl.col("p_kw", "q_kvar") * 1.05)
+        lines = grid.lines.with_columns(pl.col("r_ohm") * 1.1)
+        lowest.append(openpoint.run_powerflow(grid.with_tables(loads=loads, lines=lines)).v_min_pu)
+    assert lowest[0] < 0.932 <= lowest[1] * (1.0 + 1e-6)
+    assert plain.loss_kw < found.loss_kw
+
+
 def test_what_cannot_be_asked_is_refused() -> None:
     with pytest.raises(OptionError, match="leave soft_limits out"):
         openpoint.reconfigure("baran33", for_every="load=5%", soft_limits=True)

@@ -111,9 +111,10 @@ def test_more_than_ties_are_judged_too() -> None:
 
 def test_a_smaller_set_is_proved_where_a_larger_one_is() -> None:
     proved = [
-        set(openpoint.secure("baran33", for_every=f"load={share}%").faults.filter(for_every="proved")["name"])
-        for share in (2, 5, 10, 20)
+        set(openpoint.secure("baran33", for_every=asked).faults.filter(for_every="proved")["name"])
+        for asked in ("load=2%", "load=5%", "load=10%", "load=10%,resistance=20%", "load=20%,resistance=20%")
     ]
+    assert proved[2] > proved[3]
     assert all(more >= less for more, less in itertools.pairwise(proved))
 
 
