@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openpoint.arrays import Bools, Complexes, Ints, States
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.model import LEAST_U, SIZES, STEP_U, WIDE, Blocks
 
@@ -33,6 +33,7 @@ class Trees(NamedTuple):
     Attributes:
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
         floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). off: (4) room.
+        lost: (1) what the pieces lose.
     """
 
     order: Ints
@@ -43,6 +44,7 @@ class Trees(NamedTuple):
     drawn: Complexes
     i: Complexes
     off: Complexes
+    lost: Floats
 
 
 def trees_for(blocks: Blocks) -> Trees:
@@ -57,6 +59,7 @@ def trees_for(blocks: Blocks) -> Trees:
         drawn=np.zeros((n, 3), dtype=np.complex128),
         i=np.zeros((m, 3), dtype=np.complex128),
         off=np.zeros(4, dtype=np.complex128),
+        lost=np.zeros(1),
     )
 
 
@@ -196,7 +199,8 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
             if blocks.has[b, j]:
                 for k in range(3):
                     c += blocks.y[b, j, k] * v[b, k]
-                c += (blocks.s[b, j] / v[b, j]).conjugate()
+                if blocks.s[b, j] != 0.0:
+                    c += (blocks.s[b, j] / v[b, j]).conjugate()
             drawn[b, j] = c
     for d in range(len(blocks.bus)):
         b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
@@ -208,7 +212,7 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
         if k >= 0:
             drawn[b, k] -= c
     for e in range(len(blocks.fr)):
-        if status[e] == CLOSED or status[e] == LOOP:
+        if status[e] == LOOP or (status[e] == CLOSED and blocks.shunted[e]):
             a, b = blocks.fr[e], blocks.to[e]
             for j in range(3):
                 if status[e] == LOOP:
@@ -218,9 +222,11 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
                 for k in range(3):
                     drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                     drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
+    trees.lost[0] = 0.0
     for c in range(len(blocks.hung.bus)):
         b = blocks.hung.bus[c]
         _take(blocks, c, v[b], trees.off)
+        trees.lost[0] += trees.off[3].real
         for j in range(3):
             drawn[b, j] += trees.off[j]
 
@@ -272,6 +278,10 @@ def _gather(blocks: Blocks, count: int, trees: Trees) -> None:
         a, r = _above(blocks, trees, b)
         for j in range(3):
             trees.i[e, j] = trees.drawn[b, j] if blocks.has[b, j] else 0j
+            if blocks.plain[e]:
+                trees.drawn[a, j] += trees.i[e, j]
+        if blocks.plain[e]:
+            continue
         for j in range(3):
             for k in range(3):
                 trees.drawn[a, j] += blocks.ratio[r, e, k, j].conjugate() * trees.i[e, k]
@@ -289,9 +299,11 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
         a, r = _above(blocks, trees, b)
         for j in range(3):
             if blocks.has[b, j]:
-                u = 0j
+                u = trees.v[a, j] if blocks.plain[e] else 0j
                 for k in range(3):
-                    u += blocks.ratio[r, e, j, k] * trees.v[a, k] - blocks.z[r, e, j, k] * trees.i[e, k]
+                    u -= blocks.z[r, e, j, k] * trees.i[e, k]
+                    if not blocks.plain[e]:
+                        u += blocks.ratio[r, e, j, k] * trees.v[a, k]
                 change = max(change, abs(u - trees.v[b, j]))
                 trees.v[b, j] = u
     return change
@@ -329,10 +341,7 @@ def _compensate(blocks: Blocks, status: States, trees: Trees) -> tuple[float, fl
 @inlined
 def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
     """Active power that the closed branches take, and those of pieces."""
-    loss = 0.0
-    for c in range(len(blocks.hung.bus)):
-        _take(blocks, c, trees.v[blocks.hung.bus[c]], trees.off)
-        loss += trees.off[3].real
+    loss = float(trees.lost[0])
     for q in range(count):
         b = trees.order[q]
         e = trees.edge[b]
@@ -342,7 +351,7 @@ def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
                 for k in range(3):
                     loss += (trees.i[e, j].conjugate() * blocks.z[r, e, j, k] * trees.i[e, k]).real
     for e in range(len(blocks.fr)):
-        if status[e] == CLOSED or status[e] == LOOP:
+        if status[e] == LOOP or (status[e] == CLOSED and blocks.shunted[e]):
             a, b = blocks.fr[e], blocks.to[e]
             for j in range(3):
                 for k in range(3):

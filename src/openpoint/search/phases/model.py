@@ -120,6 +120,7 @@ class Blocks(NamedTuple):
     Attributes:
         fr, to: (m). start, around: branches at bus b are around[start[b]:start[b + 1]].
         z, ratio: (2, m, 3, 3) Z and T in either direction. ways: (2, m) whether it has no delta winding at its far end.
+        plain: (m) whether T is 1. shunted: (m) whether it has admittances.
         y_fr, y_to: (m, 3, 3) admittances at both buses of a closed branch, whose active power counts as loss.
         carries, has: (m, 3) and (n, 3) phases. movable: (m). closes: (m) whether it closes a loop that stays closed;
             loop: (m, 3, 3) admittance of that loop, opened there. is_source: (n). held: (n, 3) voltages of sources.
@@ -137,6 +138,8 @@ class Blocks(NamedTuple):
     z: Complexes
     ratio: Complexes
     ways: Bools
+    plain: Bools
+    shunted: Bools
     y_fr: Complexes
     y_to: Complexes
     carries: Bools
@@ -212,6 +215,8 @@ def phase_model(grid: Grid, network: Network, always: Bools, never: Bools, box: 
         z=np.moveaxis(z, 1, 0).copy(),
         ratio=np.moveaxis(ratio, 1, 0).copy(),
         ways=ways.T.copy(),
+        plain=(ratio == np.eye(3) * carries[:, None, :, None]).all(axis=(1, 2, 3)),
+        shunted=np.abs(y_fr).sum(axis=(1, 2)) + np.abs(y_to).sum(axis=(1, 2)) > 0.0,
         y_fr=y_fr,
         y_to=y_to,
         carries=carries,
@@ -442,8 +447,12 @@ def _refuse_other_trees(blocks: Blocks) -> None:
     looped = ~blocks.closes
     looped[looped] = ~bridges(n, label[fr[looped]], label[to[looped]])
     for b in range(n):
-        beside = [blocks.carries[e] for e in blocks.around[blocks.start[b] : blocks.start[b + 1]] if looped[e]]
-        if any(not (one & other).any() for k, one in enumerate(beside) for other in beside[:k]):
+        beside = [e for e in blocks.around[blocks.start[b] : blocks.start[b + 1]] if looped[e]]
+        all_of_it = {e: (blocks.carries[e] | ~blocks.has[b]).all() for e in beside}
+        # A phase that only branches of all phases of the bus can feed leads these to a source together.
+        if not any(
+            all(all_of_it[e] or not blocks.carries[e, j] for e in beside) for j in np.flatnonzero(blocks.has[b])
+        ):
             raise OptionError("phases of one bus may hang on several branches, each by itself")
     to_ground = np.abs(blocks.s).sum(axis=1) > 0.0
     to_ground[blocks.bus[blocks.back < 0]] = True

@@ -20,8 +20,8 @@ from openpoint.search.phases.multipliers import improve, pattern_for
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
 """How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
-_ROUNDING = 1e-9
-"""Relative asymmetry of an impedance that is neglected."""
+_ROUNDING, _LOST = 1e-9, 1e-12
+"""Relative asymmetry of an impedance, and power, pu, of what charges a branch, that are neglected."""
 WIDTH = 0.01
 """Change of a voltage, pu, of which the slopes of what pieces draw are taken."""
 ROUNDS = 10
@@ -120,7 +120,7 @@ def part_of(blocks: Blocks, buses: Ints, branches: Ints, loads: Bools) -> Blocks
         ratio=blocks.ratio[:, branches].copy(),
         ways=blocks.ways[:, branches].copy(),
         bus=number[blocks.bus[loads]],
-        **{name: getattr(blocks, name)[branches] for name in ("y_fr", "y_to", "carries", "movable", "closes", "loop")},
+        **{name: getattr(blocks, name)[branches] for name in _BRANCHES},
         **{name: getattr(blocks, name)[buses] for name in ("has", "is_source", "held", "s", "y", "box")},
         **{name: getattr(blocks, name)[loads] for name in _LOADS},
     )
@@ -135,10 +135,7 @@ def in_series(blocks: Blocks) -> tuple[Blocks, Ints, Ints]:
     gone = blocks.is_source | (np.abs(blocks.s).sum(axis=1) + np.abs(blocks.y).sum(axis=(1, 2)) > 0.0)
     gone[blocks.bus] = gone[blocks.hung.bus] = True
     gone = ~gone
-    unit = np.where(blocks.carries[:, :, None] & blocks.carries[:, None, :], np.eye(3), 0.0)
-    alike = (
-        np.abs(blocks.ratio - unit).max(axis=(0, 2, 3)) + np.abs(blocks.z[0] - blocks.z[1]).max(axis=(1, 2))
-    ) == 0.0
+    alike = blocks.plain & (blocks.z[0] == blocks.z[1]).all(axis=(1, 2))
     plain = alike & ~blocks.movable & ~blocks.closes
     fr, to, z, y_fr, y_to = (getattr(blocks, each).copy() for each in ("fr", "to", "z", "y_fr", "y_to"))
     beside = [blocks.around[blocks.start[b] : blocks.start[b + 1]].tolist() for b in range(len(gone))]
@@ -166,15 +163,19 @@ def in_series(blocks: Blocks) -> tuple[Blocks, Ints, Ints]:
         beside[c][beside[c].index(f)] = e
         left[f], gone[b] = False, True
     buses, branches = np.flatnonzero(~gone), np.flatnonzero(left)
-    found = part_of(
-        blocks._replace(fr=fr, to=to, z=z, y_fr=y_fr, y_to=y_to),
-        buses,
-        branches,
-        np.ones(len(blocks.bus), dtype=np.bool_),
-    )
+    # What charges a branch that stays closed takes no active power, and may as well be of its buses.
+    y, shunted = blocks.y.copy(), blocks.shunted.copy()
+    for e in np.flatnonzero(left & ~blocks.movable & ~blocks.closes & blocks.shunted):
+        if np.abs(y_fr[e] + y_to[e] + (y_fr[e] + y_to[e]).conj().T).max() <= _LOST:
+            y[fr[e]] += y_fr[e]
+            y[to[e]] += y_to[e]
+            y_fr[e], y_to[e], shunted[e] = 0.0, 0.0, False
+    found = blocks._replace(fr=fr, to=to, z=z, y_fr=y_fr, y_to=y_to, y=y, shunted=shunted)
+    found = part_of(found, buses, branches, np.ones(len(blocks.bus), dtype=np.bool_))
     return found._replace(hung=blocks.hung._replace(bus=np.searchsorted(buses, blocks.hung.bus))), buses, branches
 
 
+_BRANCHES = ("plain", "shunted", "y_fr", "y_to", "carries", "movable", "closes", "loop")
 _LOADS = ("phase", "back", "power", "degree", "low", "high", "rated", "outer")
 
 
