@@ -149,10 +149,17 @@ def test_every_step_is_that_of_the_sweep(seed: int, steps: int, most: float) -> 
     assert found.energy[closed] == pytest.approx(branch[closed], rel=1e-6, abs=1e-9)
 
 
+def by_bus(demands: np.ndarray) -> StepDemand:
+    """(T, N) demands, the active and the reactive part of each bus a share of its own."""
+    n = demands.shape[1]
+    profile, power = np.concatenate([demands.real, demands.imag], axis=1), np.repeat([1.0 + 0.0j, 1.0j], n)
+    return StepDemand(profile, np.tile(np.arange(n), 2), np.arange(2 * n), power, n)
+
+
 def test_rows_of_shares_are_the_demands() -> None:
     rng = np.random.default_rng(1)
     rows = rng.uniform(-1, 1, (7, 5)) + 1j * rng.uniform(-1, 1, (7, 5))
-    demand = StepDemand.of_rows(rows)
+    demand = by_bus(rows)
     assert demand.rows(slice(None)) == pytest.approx(rows)
     assert demand.take(np.array([3, 1])).rows(slice(0, 1)) == pytest.approx(rows[3:4])
 
@@ -160,7 +167,7 @@ def test_rows_of_shares_are_the_demands() -> None:
 def test_shapes_that_do_not_fit_are_told() -> None:
     network = random_network(1, 5)
     with pytest.raises(OptionError, match="do not fit"):
-        solve_series(network, network.closed, StepDemand.of_rows(np.zeros((3, 4), dtype=np.complex128)), np.ones(3))
+        solve_series(network, network.closed, by_bus(np.zeros((3, 4), dtype=np.complex128)), np.ones(3))
 
 
 @pytest.mark.parametrize("most", [1.0, 60.0])

@@ -244,10 +244,6 @@ def test_what_is_no_proof_is_refused_by_name(tmp_path: Path, divided: Written) -
         with pytest.raises(CertificateError, match=words):
             verify_network(network, rewritten(path, head | (claim or {}), other))
 
-    def leaf_left_out(line: list[Any]) -> None:
-        if line[3].pop() == -1:
-            line[5].pop()
-
     refused("prices is True", lambda line: line[2].__setitem__(0, True), 0)
     refused("too large", lambda line: line[2].__setitem__(0, 1 << 61), 0)
     refused("in two parts, or twice", lambda line: line[1].append(lines[1][1][0]))

@@ -40,14 +40,6 @@ class StepDemand:
     power: Complexes
     n_buses: int
 
-    @classmethod
-    def of_rows(cls, demands: Complexes) -> StepDemand:
-        """Of (T, N) demands, each bus by itself."""
-        n = demands.shape[1]
-        profile = np.concatenate([demands.real, demands.imag], axis=1)
-        power = np.repeat(np.array([1.0 + 0.0j, 1.0j]), n)
-        return cls(profile, np.tile(np.arange(n), 2), np.arange(2 * n), power, n)
-
     def __len__(self) -> int:
         return len(self.profile)
 

@@ -149,7 +149,7 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
     """Add tangents of every copy at a decision; for a copy of one realisation they are in the evaluation."""
     known = {finding.realisation.tobytes(): finding.response for finding in evaluation.findings}
     missing = [copy.realisation for copy in master.copies if copy.realisation.tobytes() not in known]
-    found = run.evaluator.recourse_at(evaluation.decision, missing)
+    found = run.evaluator.recourse.solve(run.evaluator.objective.goal, evaluation.decision, missing)
     if found is None:
         return
     more = iter(found)
@@ -160,7 +160,8 @@ def _add_tangents(run: Run, master: Master, evaluation: Evaluation) -> None:
 
 def _add_tangents_at(run: Run, master: Master, decision: Floats) -> None:
     """Add tangents of every copy at a decision, and evaluate the decision exactly."""
-    responses = run.evaluator.recourse_at(decision, [copy.realisation for copy in master.copies])
+    realisations = [copy.realisation for copy in master.copies]
+    responses = run.evaluator.recourse.solve(run.evaluator.objective.goal, decision, realisations)
     if responses is None:
         return
     for number, response in enumerate(responses):

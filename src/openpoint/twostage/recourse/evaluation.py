@@ -286,10 +286,6 @@ class RecourseEvaluator(Protocol):
         """
         ...
 
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
-        """The recourse at given realisations, which need not be those of the program; None where workers are lost."""
-        ...
-
 
 @dataclass
 class RecourseSolver:
@@ -365,9 +361,6 @@ class FiniteSetEvaluator:
             ]
         findings = tuple(Finding(k, objective.realisations[k], response) for k, response in answered)
         return evaluation_of(self.program, objective, decision, verdict, findings, exact=exact)
-
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
-        return self.recourse.solve(self.objective.goal, decision, realisations)
 
 
 def evaluation_of(

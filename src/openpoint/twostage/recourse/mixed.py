@@ -298,9 +298,6 @@ class MixedIntegerEvaluator:
         unsolved = wide and (hard > 0 or enough == -math.inf)
         return replace(evaluation, copies_pay=False, unsolved=unsolved)  # the cuts are exact at this decision
 
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
-        return self.recourse.solve(self.objective.goal, decision, realisations)
-
     def _prepared(self, smaller: ReducedProgram) -> tuple[IntegerRecourseWork, SolutionPool, CutPool]:
         self._cuts = self._cuts or CutPool(self.objective.realisations)
 

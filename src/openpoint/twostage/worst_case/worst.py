@@ -31,7 +31,6 @@ from openpoint.twostage.recourse.evaluation import (
     Evaluation,
     Finding,
     RecourseSolver,
-    Response,
     evaluation_of,
 )
 from openpoint.twostage.uncertainty import BLOCK, Box, Budget, Polyhedral, centre, listed_until
@@ -337,9 +336,6 @@ class WorstCaseEvaluator:
         if self.objective.goal is Goal.VIOLATION:
             verdict = ExactEvaluation(np.zeros(1), values, findings[0].realisation, False)
         return evaluation_of(self.program, self.objective, decision, verdict, findings, exact=True)
-
-    def recourse_at(self, decision: Floats, realisations: Sequence[Floats]) -> list[Response] | None:
-        return self.recourse.solve(self.objective.goal, decision, realisations)
 
     def _found(self, decision: Floats, stop: Callable[[], bool]) -> WorstFindings | None:
         uncertainty, cost = self.program.uncertainty, self.objective.goal is Goal.COST

@@ -50,8 +50,6 @@ def test_days_cost_the_sum_of_their_periods(feed_share: float) -> None:
         best = scheduled + sum(each.value for each in alone if each is not None)
         assert found.lower[k] <= best + 1e-6 * abs(best)
         assert best <= found.costs[k] <= best + 1e-3 * sum(finder.cone.scale(t) for t in range(3))
-    assert found.mean == pytest.approx(found.costs.mean())
-    assert np.quantile(found.costs, 0.9) <= found.tail <= found.costs.max()
     energy = sum(day.hours[t] * nominal_load(day, t).real.sum() for t in range(3)) * question.network.s_base_kva
     assert found.load == pytest.approx(energy)
 

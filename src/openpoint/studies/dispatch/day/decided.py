@@ -12,7 +12,7 @@ from openpoint.grid.today import why_no_loss
 from openpoint.network.day import Uncertain
 from openpoint.network.devices import DeviceKind
 from openpoint.results import columns as c
-from openpoint.studies.dispatch.day.model.question import Cadence, DayQuestion, ScenarioDays
+from openpoint.studies.dispatch.day.model.question import DayQuestion, ScenarioDays
 from openpoint.studies.dispatch.day.outcome import DayOutcome
 from openpoint.studies.dispatch.day.schema import DECIDED
 from openpoint.studies.dispatch.day.tables import Shown
@@ -95,14 +95,6 @@ def _futures_words(days: ScenarioDays, some: Uncertain) -> Iterator[str]:
         shares = days.realisations[:, :, mine]
         who = "" if len(mine) == 1 else f", {len(mine)} quantities"
         yield f"{group} {shares.min():.3g} … {shares.max():.3g} of its forecast in {len(days.names)} futures{who}"
-
-
-def switching_words(question: DayQuestion) -> str:
-    """How switching is bounded and what it costs."""
-    most = "any number of" if question.max_changes is None else f"at most {question.max_changes}"
-    price = question.cost.change * question.network.s_base_kva
-    often = {Cadence.FIXED: "no", Cadence.ONCE: most, Cadence.HOURLY: most}[question.topology]
-    return f"{often} switch operations" + (f", ${price:g} each" if price else "")
 
 
 # What stands beside the figures of a day because it changes their meaning.

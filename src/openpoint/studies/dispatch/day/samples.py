@@ -25,8 +25,6 @@ SHED = 1e-4
 """A day with less shed energy than this share of its load counts as one without."""
 SAMPLED = 1e-3
 """Tolerance of the recourses of sampled days: they then cost less than 0.1 % more than the best ones on average."""
-TAIL = 0.95
-"""The quantile of the costs that is shown beside their mean."""
 
 
 def sample_days(uncertain: Uncertain, count: int, *, seed: int = 0) -> Floats:
@@ -62,16 +60,6 @@ class OperatedDays:
     curtailed: Floats
     violations: Floats
     load: float
-
-    @property
-    def mean(self) -> float:
-        """Mean cost of a day in $."""
-        return float(self.costs.mean())
-
-    @property
-    def tail(self) -> float:
-        """The 95th percentile of the costs in $."""
-        return float(np.quantile(self.costs, TAIL))
 
     @property
     def with_shedding(self) -> Bools:

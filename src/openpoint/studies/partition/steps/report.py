@@ -24,7 +24,6 @@ ROWS = 30
 """Rows of a kind; beyond it only those that change are drawn."""
 _ROW, _TALL = 19, 30
 """Pixels of a row of blocks and switches, and of one of generators and stores."""
-Cells = list[dict[str, Any]]
 
 
 def timeline(result: PartitionStepsResult) -> Sheet:

@@ -223,9 +223,6 @@ COMPARED = {"grid": partial(grids_sheet, futures_scene, extremes=EXTREMES)}
 """The topologies of several answers."""
 
 
-_TITLES = {"before": "today", "mean": "mean future's", "after": "answer"}
-
-
 _SHORT = {"planned": "planned for", "sample": "others"}
 Row = dict[str, object]
 
