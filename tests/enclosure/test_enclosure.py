@@ -150,6 +150,16 @@ def test_corners_with_other_ohms_are_exact_and_matrices_are_nearly_as_sharp(
     assert ((wide / true).drop_nans() < 1.1).all()
 
 
+@pytest.mark.parametrize("name", ["zhang118", "ieee13"])
+def test_branches_alone_may_deviate(name: str) -> None:
+    found = openpoint.enclose(name, for_every="resistance=2%")
+    today = openpoint.run_powerflow(name)
+    assert found.loss_low_kw < today.loss_kw < found.loss_high_kw
+    assert found.loss_kw == pytest.approx(today.loss_kw, rel=1e-5)
+    assert found.set_words == "resistance ±2 %"
+    assert (found.buses["v_low_pu"] <= found.buses["v_pu"]).all()
+
+
 def small() -> Grid:
     """The grid of Civanlar et al. with the loads of five buses alone, so that all vertices can be tried."""
     grid = openpoint.read("civanlar16")

@@ -376,7 +376,7 @@ class _Totals:
             unsure = 2.0 * np.maximum(self.doubt - np.abs(gradient), 0.0).sum(axis=1)
             high = np.minimum(high, greatest + errors[0] + unsure + self.blur)
             low = np.maximum(low, least - errors[1] - unsure - self.blur)
-            exact = unsure == 0.0
+            exact = (unsure == 0.0) & np.isfinite(self.blur)
         middle, attained = self.fixed + self.middle, (least + errors[1], greatest - errors[0])
         whole = Bounds(middle, low, high, *attained, exact, *_nowhere(q))
         s = self.sources

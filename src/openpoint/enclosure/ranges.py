@@ -52,7 +52,8 @@ class Measured:
     Attributes:
         low, high: (q) rigorous bounds. centre, rest: (q) where these are centre ± (width of the slopes + rest).
         gradient: (q, n) slopes in the middle. doubt: (q, n) by how much they may differ elsewhere; inf: not known.
-        blur: (q) what the error of the forms themselves may add to the difference between two realisations.
+        blur: (q) what the error of the forms themselves may add to the difference between two realisations; inf: what
+            branches that deviate add is not known by realisations.
     """
 
     low: Floats
@@ -79,8 +80,9 @@ def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     centre = middle - mid
     norms = np.hypot(rows[:, :m], rows[:, m:])
     doubt = up(norms @ steep, m) + (64 * UNIT) * np.abs(gradient)
-    doubt[forms.rest + forms.loose > 0.0] = np.inf
-    return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, up(4.0 * forms.error))
+    doubt[forms.rest > 0.0] = np.inf
+    blur = np.where(np.asarray(forms.loose) > 0.0, np.inf, up(4.0 * forms.error))
+    return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, blur)
 
 
 def _spans(known: Enclosure, rows: Floats, gradient: Floats, forms: Forms) -> tuple[Floats, Floats, Floats]:

@@ -78,7 +78,9 @@ def realised_table(grid: Grid, ports: Ports, shares: Mapping[str, float], at: Fl
         .hstack(getattr(there, kind).select("p_kw", "q_kvar"))
         for kind in ("loads", "generators")
     ]
-    chosen = pl.DataFrame([each.split(" ", 1) for each in ports.names], schema=["kind", "name"], orient="row")
+    chosen = pl.DataFrame(
+        [each.split(" ", 1) for each in ports.names], schema=dict.fromkeys(("kind", "name"), pl.String), orient="row"
+    )
     return chosen.join(pl.concat(tables), on=["kind", "name"], how="left", maintain_order="left").select(list(WITNESS))
 
 

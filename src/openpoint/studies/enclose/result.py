@@ -106,7 +106,8 @@ class EncloseResult(HasWitness, study="enclose"):
     def set_words(self) -> str:
         """The set in words."""
         most = "" if self.budget is None else f", at most {self.budget:g} of them fully at once"
-        return f"{self.for_every} of {self.deviations} loads and generators{most}"
+        of = f" of {self.deviations} loads and generators" if self.deviations else ""
+        return f"{self.for_every}{of}{most}"
 
     def to_certificate(self, path: Path | str) -> None:
         """Write a certificate of the set, which `openpoint.verify_set` checks.
