@@ -93,6 +93,12 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
         assert openpoint.read(tmp_path / name).equals(grid)
 
 
+def test_a_folder_of_an_opendss_circuit_is_asked_for_its_file(tmp_path: Path) -> None:
+    (tmp_path / "lines.dss").write_text("new line.l1 bus1=a bus2=b", encoding="utf-8")
+    with pytest.raises(InputError, match=r"holds no grid.toml.*Give the \.dss file in it that reads the others"):
+        openpoint.read(tmp_path)
+
+
 def test_a_format_of_tables_is_for_folders(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="tables='parquet' is for a folder of tables"):
         openpoint.write("ieee13", tmp_path / "out.dss", tables="parquet")

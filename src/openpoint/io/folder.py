@@ -25,6 +25,8 @@ def read_folder(folder: Path) -> Grid:
         if HEAD not in {p.name for p in entries}:
             message = f"the folder holds no {HEAD}, so it is no grid"
             remedy = f'Give a folder that openpoint wrote, or add {HEAD}: format = 1 and name = "…"'
+            if any(p.suffix.lower() == ".dss" for p in entries):
+                remedy = "Give the .dss file in it that reads the others, by Redirect or Compile"
             raise InputError([Problem(str(folder), "", "", message, remedy)])
         wanted = {p.name: content_of(p) for p in entries if p.name in TABLE_FILES | {HEAD}}
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,6 +230,42 @@ def test_the_answer_of_a_feeder_is_that_of_all_its_topologies() -> None:
     assert found.lower_bound_kw == pytest.approx(found.loss_kw, rel=1.01e-4)
     assert found.lower_bound_kw <= found.loss_kw
     assert "the bound holds for all radial states whose voltages" in found.notes[-1]
+
+
+RING = """clear
+new circuit.c bus1=s basekv=12.47 phases=3
+new line.l1 bus1=s bus2=x phases=3 length=2 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.2 c1=0 c0=0
+new line.l2 bus1=x bus2=z phases=3 length=2 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.2 c1=0 c0=0
+new line.l3 bus1=s bus2=z phases=3 length=3 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.2 c1=0 c0=0
+{}
+new load.x bus1=x phases=3 kv=12.47 kw=900 kvar=300
+new load.z bus1=z phases=3 kv=12.47 kw=1500 kvar=400
+{}
+set voltagebases=[12.47]
+calcvoltagebases
+"""
+LATERALS = """new line.a bus1=x.1 bus2=z.1 phases=1 length=1 units=km r1=0.3 x1=0.4 r0=0.3 x0=0.4 c1=0 c0=0
+new line.c bus1=x.3 bus2=z.3 phases=1 length=1 units=km r1=0.3 x1=0.4 r0=0.3 x0=0.4 c1=0 c0=0"""
+TWO_PHASES = """new line.ab bus1=s.1.2 bus2=w.1.2 phases=2 length=1 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.2 c1=0 c0=0
+new line.a bus1=x.1 bus2=w.1 phases=1 length=1 units=km r1=0.3 x1=0.4 r0=0.3 x0=0.4 c1=0 c0=0
+new line.b bus1=z.2 bus2=w.2 phases=1 length=1 units=km r1=0.3 x1=0.4 r0=0.3 x0=0.4 c1=0 c0=0
+new load.w bus1=w.1 phases=1 kv=7.2 kw=100"""
+
+
+def test_laterals_of_single_phases_close_loops_where_a_phase_of_each_bus_settles_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "ring.dss"
+    opened = "open line.l3 1\nopen line.a 1\nopen line.c 1"
+    file.write_text(RING.format(LATERALS, opened), encoding="utf-8")
+    grid = openpoint.read(file).with_switchable(["l1", "l2", "l3", "a", "c"])
+    found, every = (
+        openpoint.reconfigure(grid, method=method) for method in (openpoint.TopologySearch(), openpoint.Enumeration())
+    )
+    assert found.open_branches == every.open_branches
+    assert found.loss_kw == pytest.approx(every.loss_kw, rel=1e-9)
+    file.write_text(RING.format(TWO_PHASES, "open line.l3 1\nopen line.a 1\nopen line.b 1"), encoding="utf-8")
+    grid = openpoint.read(file).with_switchable(["l1", "l2", "l3", "a", "b", "ab"])
+    with pytest.raises(OptionError, match="phases of one bus may hang on several branches"):
+        openpoint.reconfigure(grid, method=openpoint.TopologySearch())
 
 
 def test_what_the_bound_is_not_valid_for_is_refused() -> None:
