@@ -133,7 +133,7 @@ def of_claim(grid: Grid, claim: Claim, count: int) -> tuple[int, int]:
     for linear, moving in stated.parts():
         part = part_of(stated.ports, stated.operated.among, linear, moving)
         response = linear.response(sp.csr_array(sp.eye_array(len(linear.states), format="csr")))
-        found = modulus_ranges(part.known, part.forms(response), np.zeros(part.known.spread.shape))
+        found = modulus_ranges(part.known, part.forms(response))
         quantities += len(found.low)
         for points in realisations(count, len(moving), part.known.set.budget, np.random.default_rng(1)):
             y = currents(linear, stated.ports, stated.ports.spread[linear.ports][:, moving] @ points)

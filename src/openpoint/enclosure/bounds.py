@@ -26,6 +26,8 @@ _LARGEST = 0.95
 _ITERATIONS = 300
 _WEIGHINGS = 30
 _ROUNDS = 4
+_SETTLED = 1e-4
+"""Share of the second order below which another round is not worth it."""
 _FEW = 8
 """Ports of a deviation up to which they are added one by one, and not as a product of matrices."""
 _ASTRAY = 1e-9
@@ -108,9 +110,10 @@ def spread_into(rows: _Rows, spread: Complexes, entries: list[_Entries] | None =
     return found
 
 
-def first_order(flow: PortFlow, spread: sp.csr_array) -> tuple[Complexes, Complexes]:
+def first_order(flow: PortFlow, spread: sp.csr_array | Complexes) -> tuple[Complexes, Complexes]:
     """(m, n) deviations of power at the flow's voltages, and J of these."""
-    b = np.asarray(spread.toarray() * flow.scale[:, None], dtype=np.complex128)
+    dense = spread.toarray() if sp.issparse(spread) else spread
+    b = np.asarray(dense * flow.scale[:, None], dtype=np.complex128)
     return b, spread_into(flow.jacobian, b)
 
 
@@ -219,8 +222,10 @@ def _refined(
         sizes = np.maximum(np.abs(lo), np.abs(hi))
         r = np.minimum(r, up(np.hypot(sizes[:m], sizes[m:])))
         moved = up(np.abs(flow.real @ centre) + lost(2 * m) * (real @ np.abs(centre)) + real @ half, 2 * m)
-        h = np.minimum(h, up(np.minimum(norms @ r, np.hypot(moved[:m], moved[m:])) + t, m))
+        last, h = h, np.minimum(h, up(np.minimum(norms @ r, np.hypot(moved[:m], moved[m:])) + t, m))
         x = np.minimum(x, up(x0 + h))
+        if np.all(h >= (1.0 - _SETTLED) * last):
+            break
     return centre, half, r, x
 
 

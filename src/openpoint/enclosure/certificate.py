@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
@@ -58,7 +57,7 @@ class Check:
         self.flow = flow = linear.flow(ports, u)
         m, size, a, error = len(flow.u), flow.models.size, flow.a, flow.a_error
         self.a = up(np.abs(a) + error)
-        self.b, self.first = b, t = first_order(flow, sp.csr_array(ports.spread[linear.ports][:, moving]))
+        self.b, self.first = b, t = first_order(flow, ports.spread[linear.ports][:, moving])
         second, sizes = b - flow.apply_linear(t), np.abs(b) + size[:, None] * np.abs(t)
         missed = np.abs(a @ np.conj(second) + t) + lost(m) * (self.a @ sizes + np.abs(t)) + error @ sizes
         self.defect = among.support(up(missed + (64 * UNIT) * (self.a @ sizes), 4 * m))

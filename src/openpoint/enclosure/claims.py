@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.atomic import write_text
@@ -115,9 +116,9 @@ class Stated:
         if claim.plan is None:
             self.ports = operated.ports
         else:
-            spread = operated.loads + self.judge.power(claim.gain)
-            nothing = np.zeros(len(operated.ports.s), dtype=np.complex128)
-            self.ports = self.judge.ports(claim.outputs, nothing, spread)
+            spread = sp.csr_array(operated.loads + self.judge.power(claim.gain))
+            s = operated.ports.s + self.judge.power(claim.outputs)
+            self.ports = replace(operated.ports, s=s, spread=spread)
         self.alone = claim.plan is None
 
     def deviating(self, linear: LinearPart) -> Ints:
@@ -225,7 +226,9 @@ def _proved(grid: Grid, claim: Claim, stated: Stated, u: Complexes, radii: Float
         check = Check(linear, stated.ports, stated.operated.among, moving, u[linear.ports])
         check.hold(most[stated.deviating(linear)])
         part = check.part(radii[linear.ports])
-        rows += [*([] if stated.alone else [stated.judge.outputs(part, stated.ports)]), *stated.judge.states(part)]
+        if not stated.alone:
+            rows.append(stated.judge.outputs(part, stated.ports.s, stated.ports.spread.toarray()))
+        rows += stated.judge.states(part)
         contraction = max(contraction, part.known.contraction)
         deviation = max(deviation, float(part.known.x.max(initial=0.0)))
     found = Rows.joined(rows)

@@ -159,15 +159,17 @@ def _deviating(system: System, ports: Ports, states: Ints) -> tuple[Ints, sp.csr
     return carrying[deviates], sp.csr_array(ohms[deviates][:, deviates])
 
 
-def part_of(ports: Ports, among: DeviationSet, linear: LinearPart, moving: Ints) -> Part:
-    """A part with the deviations of these numbers.
+def part_of(
+    ports: Ports, among: DeviationSet, linear: LinearPart, moving: Ints, spread: Complexes | None = None
+) -> Part:
+    """A part with the deviations of these numbers; `spread`: (m, n) what they are, if not those of the ports.
 
     Raises:
         NotEnclosed, NoFlow: as of `openpoint.enclosure.grid.bounds_of`.
     """
     flow = linear.flow(ports)
-    spread, first = first_order(flow, sp.csr_array(ports.spread[linear.ports][:, moving]))
-    nominal = enclose(flow, spread, first, among)
+    own = ports.spread[linear.ports][:, moving] if spread is None else spread
+    nominal = enclose(flow, *first_order(flow, own), among)
     part = Part(linear, moving, nominal, nominal, nominal.contraction, np.zeros(len(linear.carrying)))
     return _loosened(part) if len(linear.carrying) else part
 
@@ -184,15 +186,14 @@ def _loosened(part: Part) -> Part:
     currents = linear.response(sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying]))
     direct = up(linear.response(sp.csr_array(linear.draws.T)).along / u[:, None])
     whole = up(direct + flow.norms @ up(size[:, None] * direct), m)  # what a voltage along each adds to x
-    flat = np.zeros(nominal.spread.shape)
-    most = modulus_ranges(nominal, part.forms(currents), flat).high
+    most = modulus_ranges(nominal, part.forms(currents)).high
     for _ in range(_ROUNDS):
         most = _GROWN * most + TINY
         along = up(times(linear.ohms, most), k)
         known = enclose(flow, nominal.spread, nominal.first, nominal.set, up(whole @ along, k))
         found = replace(part, known=known, along=along)
         forms = found.forms(currents)
-        now = modulus_ranges(known, forms, flat).high
+        now = modulus_ranges(known, forms).high
         if (now <= most).all():
             by_x = times(linear.ohms, part_norms(forms.rows) * known.slope)
             by_along = times(linear.ohms, currents.along + currents.size @ ((size / u)[:, None] * whole))

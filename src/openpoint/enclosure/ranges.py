@@ -65,11 +65,11 @@ class Measured:
     blur: Floats
 
 
-def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
+def real_ranges(known: Enclosure, forms: Forms, steep: Floats | None = None) -> Measured:
     """Ranges of the real parts.
 
     Args:
-        steep: (m, n) at least |∂e/∂ζ − B|.
+        steep: (m, n) at least |∂e/∂ζ − B|; None: vertices are not asked for.
     """
     rows = np.ascontiguousarray(forms.rows.real)
     m = len(known.x)
@@ -78,9 +78,10 @@ def real_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     middle = forms.middle.real
     wide = wide + (8 * UNIT) * (np.abs(middle) + width)
     centre = middle - mid
-    norms = np.hypot(rows[:, :m], rows[:, m:])
-    doubt = up(norms @ steep, m) + (64 * UNIT) * np.abs(gradient)
-    doubt[forms.rest > 0.0] = np.inf
+    doubt = np.full(gradient.shape, np.inf)
+    if steep is not None:
+        doubt = up(np.hypot(rows[:, :m], rows[:, m:]) @ steep, m) + (64 * UNIT) * np.abs(gradient)
+        doubt[forms.rest > 0.0] = np.inf
     blur = np.where(np.asarray(forms.loose) > 0.0, np.inf, up(4.0 * forms.error))
     return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, blur)
 
@@ -96,7 +97,7 @@ def _spans(known: Enclosure, rows: Floats, gradient: Floats, forms: Forms) -> tu
     return width, mid, wide
 
 
-def modulus_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
+def modulus_ranges(known: Enclosure, forms: Forms, steep: Floats | None = None) -> Measured:
     """Ranges of the moduli."""
     forms, m = forms.turned(), len(known.x)
     real = real_ranges(known, forms, steep)
@@ -107,6 +108,8 @@ def modulus_ranges(known: Enclosure, forms: Forms, steep: Floats) -> Measured:
     least_side = np.maximum(np.abs(mid) - wide, 0.0)
     high = up(np.hypot(np.maximum(np.abs(real.low), np.abs(real.high)), side))
     low = np.hypot(np.maximum(real.low, 0.0) + np.maximum(-real.high, 0.0), least_side) * (1.0 - 8 * UNIT)
+    if steep is None:
+        return replace(real, low=low, high=high)
     # ∂|f| has the sign of Re ∂f + tan θ Im ∂f, and is no larger, with θ the angle by which f turns from its middle.
     ahead = real.low > 0.0
     tangent = up(side / np.where(ahead, real.low, 1.0))[:, None]

@@ -14,7 +14,6 @@ from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import spread_into
 from openpoint.enclosure.grid import port_voltages
 from openpoint.enclosure.parts import LinearPart, Part, Response, linear_part, part_of
-from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
 from openpoint.enclosure.recourse import Capability, Operated
 from openpoint.enclosure.rounding import lost, up
@@ -162,22 +161,18 @@ class PlanSet:
         Raises:
             NotEnclosed, NoFlow: as of `openpoint.enclosure.parts.part_of`.
         """
-        now = self.ports(outputs, loads, spread)
-        part = part_of(now, among, self.linear, np.arange(spread.shape[1]))
-        return self.outputs(part, now) if only_outputs else Rows.joined([self.outputs(part, now), *self.states(part)])
-
-    def ports(self, outputs: Floats, loads: Complexes, spread: Complexes) -> Ports:
-        """The ports with the powers of a set."""
         ports = self.operated.ports
-        return replace(ports, s=ports.s + loads + self.power(outputs), spread=sp.csr_array(spread))
+        now = replace(ports, s=ports.s + loads + self.power(outputs))
+        part = part_of(now, among, self.linear, np.arange(spread.shape[1]), spread[self.linear.ports])
+        found = self.outputs(part, now.s, spread)
+        return found if only_outputs else Rows.joined([found, *self.states(part)])
 
     def states(self, part: Part) -> list[Rows]:
         """Voltages, currents, and the bands of voltage of loads, of a part."""
         return [self._moduli(part), self._bands(part)]
 
-    def outputs(self, part: Part, ports: Ports) -> Rows:
-        """Active and reactive power of the generators that form the grid, by phase."""
-        s, spread = ports.s, ports.spread.toarray()
+    def outputs(self, part: Part, s: Complexes, spread: Complexes) -> Rows:
+        """Active and reactive power of the generators that form the grid, by phase; s, spread: (m), (m, n) of ports."""
         here, system = self.operated, self.operated.system
         v, at = here.network.source_v, here.lead_at
         current = part.forms(self._responses[0]).plus(system.supplies_given[at])
@@ -194,7 +189,7 @@ class PlanSet:
             np.tile(error, 2),
             np.zeros(2 * len(at)),
         )
-        found, leads, base = real_ranges(part.known, both, self._flat(part)), here.leads, here.base_kw
+        found, leads, base = real_ranges(part.known, both), here.leads, here.base_kw
         held_units, held_loads = taken @ self._by_unit[self._held], taken @ here.loads[self._held]
         what = tuple(
             (kind, name, phase, unit)
@@ -240,7 +235,7 @@ class PlanSet:
         else:
             response = self._responses[1] if part.linear is self.linear else part.linear.response(limited.matrix)
         forms = part.forms(response).plus(limited.plus)
-        found, turned = modulus_ranges(part.known, forms, self._flat(part)), forms.turned()
+        found, turned = modulus_ranges(part.known, forms), forms.turned()
         slopes = self._slopes(part, turned.rows, self.operated.loads), self._slopes(part, turned.rows, self._by_unit)
         most, never = limited.most, np.full(len(limited.what), np.inf)
         limits = limited.least, most, never, np.where(np.isfinite(most), most, 1.0)
@@ -291,8 +286,3 @@ class PlanSet:
         """(q, K) real parts of rows · columns, of (m, K) powers at all ports."""
         scaled = columns[part.linear.ports] * part.known.flow.scale[:, None]
         return spread_into(np.ascontiguousarray(rows.real), scaled)
-
-    @staticmethod
-    def _flat(part: Part) -> Floats:
-        """No doubt about slopes: vertices are not asked for here."""
-        return np.zeros(part.known.spread.shape)
