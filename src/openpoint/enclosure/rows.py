@@ -11,7 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
-from openpoint.enclosure.bounds import spread_into
 from openpoint.enclosure.grid import port_voltages
 from openpoint.enclosure.parts import LinearPart, Part, Response, linear_part, part_of
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
@@ -284,5 +283,5 @@ class PlanSet:
     @staticmethod
     def _slopes(part: Part, rows: Complexes, columns: Complexes) -> Floats:
         """(q, K) real parts of rows · columns, of (m, K) powers at all ports."""
-        scaled = columns[part.linear.ports] * part.known.flow.scale[:, None]
-        return spread_into(np.ascontiguousarray(rows.real), scaled)
+        scaled, m = columns[part.linear.ports] * part.known.flow.scale[:, None], len(part.linear.ports)
+        return np.asarray(rows.real[:, :m] @ scaled.real + rows.real[:, m:] @ scaled.imag)
