@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
