@@ -112,7 +112,8 @@ class PhaseTree:
 
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
-        differs: most by which the loss of one differed from that of the whole grid, relatively.
+        differs: most by which the loss of one differed from that of the whole grid, relatively; share: that is allowed
+            for where the loss in the whole grid is not known.
     """
 
     def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge) -> None:
@@ -123,7 +124,7 @@ class PhaseTree:
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
         self._flow, self._swept = trees_for(blocks), swept_for(blocks, FEW + 1)
-        self._near, self._swept_at, self._share = list[tuple[float, States]](), list[tuple[float, _Node]](), NEAR
+        self._near, self._swept_at, self.share = list[tuple[float, States]](), list[tuple[float, _Node]](), NEAR
         self._passed, self.differs = math.inf, 0.0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
@@ -156,8 +157,8 @@ class PhaseTree:
         self._swept.counts[1] = math.isfinite(found)
         if math.isfinite(loss) and math.isfinite(found):
             self.differs = max(self.differs, abs(loss / found - 1.0))
-        if self.differs * SURE > self._share:
-            self._share, self._passed = 2.0 * SURE * self.differs, math.inf
+        if self.differs * SURE > self.share:
+            self.share, self._passed = 2.0 * SURE * self.differs, math.inf
             for bound, node in self._swept_at:
                 self._queue.push(bound, node)
             self._swept_at.clear()
@@ -240,7 +241,7 @@ class PhaseTree:
 
     def _enough(self, status: States) -> float:
         """Loss in the flow of the core from which on a state is not of interest."""
-        enough = self.cutoff * (1.0 + self._share)
+        enough = self.cutoff * (1.0 + self.share)
         self._passed = min(self._passed, enough)
         return enough - self.price(status)
 

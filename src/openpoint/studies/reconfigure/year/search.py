@@ -272,6 +272,12 @@ def search_year(
     return YearFound(_outcome(program, found, log), several, known)
 
 
+def closed_in(outcome: Outcome) -> Bools | None:
+    """(E) the state found, or that of least violation; None: none was met."""
+    state = outcome.least_violation if outcome.decision is None else outcome.decision
+    return None if state is None else np.asarray(state > 0.5)
+
+
 def search_softly(
     task: YearTask, search: TopologySearch, progress: Progress | None, deadline: Deadline, known: KnownFlows
 ) -> tuple[YearFound, SoftLimits | None]:
@@ -279,18 +285,21 @@ def search_softly(
 
     known: flows of states, whose excesses are those of the limits as they are.
     """
-    net, groups = task.network, [0]
+    net, groups, met = task.network, [0], list[Bools]()
 
     def solve(method: Method, network: Network, progress: Progress | None, deadline: Deadline) -> Outcome:
         assert isinstance(method, TopologySearch)
         asked = replace(task, program=replace(task.program, network=network))
-        found = search_year(asked, method, progress, deadline, known=known if network is net else None)
+        mine = known if network is net else None
+        found = search_year(asked, method, progress, deadline, starts=met[-1:], known=mine)
         groups.append(found.groups)
+        if (state := closed_in(found.outcome)) is not None:
+            met.append(state)
         return found.outcome
 
     def flows(outcome: Outcome) -> SeriesFlows | None:
-        state = outcome.least_violation if outcome.decision is None else outcome.decision
-        return None if state is None else known.always(state > 0.5)
+        state = closed_in(outcome)
+        return None if state is None else known.always(state)
 
     def shares(outcome: Outcome) -> Floats | None:
         found = flows(outcome)
@@ -299,11 +308,11 @@ def search_softly(
         return np.maximum(shares_of(net, found.v_low_of, found.i_of), shares_of(net, found.v_high_of, found.i_of))
 
     def value(outcome: Outcome) -> float:
-        state, found = outcome.least_violation if outcome.decision is None else outcome.decision, flows(outcome)
+        state, found = closed_in(outcome), flows(outcome)
         assert state is not None
         assert found is not None
         mean = float(found.loss @ task.hours) / float(task.hours.sum())
-        return net.s_base_kva * mean + float(task.program.switching.cost(state > 0.5))
+        return net.s_base_kva * mean + float(task.program.switching.cost(state))
 
     outcome, soft = solve_softly(Question(net, search, solve, shares, value), progress, deadline)
     return YearFound(outcome, groups[-1], known), soft

@@ -39,6 +39,7 @@ from openpoint.studies.reconfigure.year.search import (
     KnownFlows,
     YearFound,
     YearTask,
+    closed_in,
     search_softly,
     search_year,
 )
@@ -263,10 +264,9 @@ class PreparedYear:
     def _result(self, found: YearFound, before: Shown, soft: SoftLimits | None) -> YearResult:
         task, year, outcome = self.task, self.year, found.outcome
         network, before = task.stations.whole, closed_again(task, before)
-        decision = outcome.decision if outcome.decision is not None else outcome.least_violation
         after = None
-        if decision is not None:
-            after = closed_again(task, Shown(decision > 0.5, found.known.always(decision > 0.5)))
+        if (state := closed_in(outcome)) is not None:
+            after = closed_again(task, Shown(state, found.known.always(state)))
         answered = outcome.decision is not None and after is not None
         both: Two = {"before": before if np.isfinite(before.flows.loss).any() else None, "after": after}
         checked = np.empty(0, dtype=np.int64) if after is None else steps_to_check(after)
