@@ -198,6 +198,15 @@ def test_a_feasible_integer_program_is_not_called_infeasible() -> None:
         assert again.solve(integral=False).value == pytest.approx(answer.value, abs=1e-6)
 
 
+def test_bounds_that_presolve_made_wrong_are_taken_back() -> None:
+    """That of HiGHS 1.15 calls this feasible model infeasible."""
+    told: list[float] = []
+    answer = HighsModel(solvable(2271, integers=True, box=30.0)).solve(integral=True, watch=told.append)
+    assert answer.status is Status.OPTIMAL
+    assert -np.inf in told
+    assert all(bound <= answer.value + 1e-6 for bound in told[told.index(-np.inf) :])
+
+
 def test_bounds_of_integers_are_rounded_for_integers_only() -> None:
     """min x over 0.4 ≤ x ≤ 2.6: 1 where x is integer, 0.4 where not, in any order."""
     form = form_of([1.0, 0.0], [[-1.0, 0.0], [1.0, 0.0], [1.0, 1.0]], [-0.4, 2.6, 9.0], 0, integers=np.array([0]))

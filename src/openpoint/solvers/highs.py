@@ -186,7 +186,8 @@ class HighsModel:
             presolve: False to solve in another way after an answer that contradicts what is known.
             seconds: time limit; some parts of the solver do not call `stop`.
             stop: called often; True ends the solve with the best answer found.
-            watch: called with the lower bound of the mixed-integer solve from time to time.
+            watch: called with the lower bound of the mixed-integer solve from time to time; with −inf where those so
+                far do not hold, as presolve was wrong.
             cold: solve without a warm start, so that the same model gives the same answer, bit for bit.
         """
         if cold:
@@ -198,6 +199,8 @@ class HighsModel:
         status = self._run(presolve=presolve, seconds=seconds)
         if status is Status.INFEASIBLE and presolve and not linear:
             spent = self._highs.getRunTime() - began
+            if watch is not None:
+                watch(-math.inf)
             status = self._run(presolve=False, seconds=min(max(1.0, DOUBT * spent), seconds - spent))
             if status is Status.LIMIT and self._point()[0] is None:
                 return Answer(Status.INFEASIBLE, None, math.inf, math.inf)
@@ -295,8 +298,8 @@ class HighsModel:
             event.data_in.user_interrupt = self._stop()
 
     def _report(self, event: highspy.highs.HighsCallbackEvent) -> None:
-        if self._watch is not None:
-            self._watch(float(event.data_out.mip_dual_bound))
+        if self._watch is not None and math.isfinite(bound := float(event.data_out.mip_dual_bound)):
+            self._watch(bound)  # none is left where it was interrupted
 
 
 def _never() -> bool:

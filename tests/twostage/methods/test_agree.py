@@ -327,6 +327,7 @@ def test_a_bound_that_the_solver_takes_back_is_none(monkeypatch: pytest.MonkeyPa
     def propose(self: Master, *, watch: Callable[[float], None] | None = None, **how: Any) -> Proposal:
         if watch is not None:
             watch(1e6)
+            watch(-math.inf)
         return plain(self, watch=watch, **how)
 
     monkeypatch.setattr(Master, "propose", propose)

@@ -96,7 +96,7 @@ class Learning(Protocol):
 
 @dataclass
 class Run:
-    """One run: bounds, incumbent and log."""
+    """One run: bounds, incumbent and log; `proven`: the lower bound without what the master's solver reports now."""
 
     settings: Settings
     learning: Learning
@@ -106,6 +106,7 @@ class Run:
     deadline: Deadline
     lower: float = -math.inf
     upper: float = math.inf
+    proven: float = -math.inf
     best: Evaluation | None = None
     log: list[Iteration] = field(default_factory=list)
     began: float = field(init=False)
@@ -188,7 +189,7 @@ class Run:
 
         def watch(bound: float) -> None:
             nonlocal lower
-            lower = max(lower, bound)
+            lower = bound if bound == -math.inf else max(lower, bound)
 
         master.fix_at_zero(deferred)
         seen: set[bytes] = set()
@@ -277,10 +278,8 @@ class Run:
 
     def _propose(self, master: Master) -> Proposal:
         """The master's proposal; solved once more, without presolve, where its bound lies above the incumbent."""
-        gap, known = 0.3 * self.settings.gap, self.lower
+        gap, self.proven = 0.3 * self.settings.gap, self.lower
         proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, watch=self._watch)
-        if proposal.bound < self.lower - ABSURD * abs(self.lower):
-            self.lower = known  # the solver took back a bound that it reported on the way: its presolve was wrong
         if proposal.bound > self.upper + ABSURD * abs(self.upper):
             proposal = master.propose(gap=gap, seconds=self.deadline.left(), stop=self._stop, presolve=False)
         if master.binary or proposal.status is not Status.OPTIMAL:
@@ -294,7 +293,12 @@ class Run:
         self.progress(line)
 
     def _watch(self, bound: float) -> None:
-        """Take a better bound from the master's solver; one above the incumbent is checked by `_propose`."""
+        """Take a better bound from the master's solver; one above the incumbent is checked by `_propose`.
+
+        −inf takes back what it has reported.
+        """
+        if bound == -math.inf:
+            self.lower = self.proven
         if not (math.isfinite(bound) and self.lower < bound <= self.upper):
             return
         self.lower = bound
