@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from openpoint.cli.display import console
 from openpoint.grid import Grid, files
@@ -163,6 +164,11 @@ def _phases() -> None:
         reconfigure(
             files.load("ieee13-microgrids"), method=TopologySearch(), limits=Limits(voltage=False, current=False)
         )
+        # One with more radial states than are swept at a node.
+        mesh, phase = _mesh(4), pl.lit("a").alias("phases")
+        tables = {"buses": mesh.buses, "lines": mesh.lines, "loads": mesh.loads}
+        one = mesh.with_tables(**{name: table.with_columns(phase) for name, table in tables.items()})
+        reconfigure(one, method=TopologySearch(gap=0.2))
 
 
 def _devices() -> None:
