@@ -26,7 +26,7 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
-NEAR, SURE = 1e-4, 10.0
+NEAR, SURE = 5e-3, 10.0
 """States whose loss in the flow of the core is above the cutoff by less than a share are leaves: NEAR, or SURE times
 what that loss differed, at most, from that of the whole grid where both are known. Nodes that were done with a smaller
 share are done again."""
@@ -241,7 +241,7 @@ class PhaseTree:
 
     def _enough(self, status: States) -> float:
         """Loss in the flow of the core from which on a state is not of interest."""
-        enough = self.cutoff * (1.0 + self.share)
+        enough = self.cutoff / max(1.0 - self.share, 1e-9)
         self._passed = min(self._passed, enough)
         return enough - self.price(status)
 
