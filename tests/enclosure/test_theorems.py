@@ -25,6 +25,7 @@ from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
+from openpoint.powerflow.balanced import solve
 from tests.builders.grids import LIMITED_FEED, grids
 from tests.enclosure.test_enclosure import realised
 from tests.powerflow.oracles import power_grid_model_voltages
@@ -298,22 +299,67 @@ def test_power_grid_model_agrees() -> None:
         assert ((v >= low - 1e-9) & (v <= high + 1e-9)).all()
 
 
-def test_corners_are_wrong_where_a_branch_carries_power_back() -> None:
-    """With generation behind a branch the least and the greatest loads do not bound its current; enclosures do."""
-    source = openpoint.read("baran33")
-    generator = {"name": "sun", "bus": source.loads["bus"][-1], "p_kw": 1500.0, "q_kvar": 0.0}
-    tables = openpoint.Grid.from_tables(
-        "reverse", {**{k: v for k, v in source.tables().items() if v.height}, "generators": [generator]}
-    )
-    found = openpoint.enclose(tables, for_every="load=80%")
-    ends = (realised(tables, np.full(tables.loads.height, f), np.ones(1)) for f in (0.2, 1.8))
-    corners = [openpoint.run_powerflow(each).branches["i_a"].to_numpy() for each in ends]
-    rng, beyond = np.random.default_rng(0), 0
-    closed = found.branches["closed"].to_numpy()
-    low, high = found.branches["i_low_a"].to_numpy(), found.branches["i_high_a"].to_numpy()
-    for _ in range(5):
-        factor = 1.0 + 0.8 * rng.choice([-1.0, 1.0], tables.loads.height)
-        i = openpoint.run_powerflow(realised(tables, factor, np.ones(1))).branches["i_a"].to_numpy()
-        beyond += int(((i > np.maximum(*corners) + 1e-3) | (i < np.minimum(*corners) - 1e-3))[closed].sum())
-        assert ((i >= low - 1e-6) & (i <= high + 1e-6))[closed].all()
-    assert beyond > 0
+def backward_feeder() -> Grid:
+    """A radial feeder of 533 buses behind a reactance, with 513 loads and 19 generators, which feed in more."""
+    buses = [{"name": f"b{k}", "vn_kv": 12.66} for k in range(533)]
+    above = [0, *(k - 1 if k % 4 else k - 1 - k * k % min(k, 30) for k in range(1, 533))]
+    ohms = [(0.0005, 3.0) if k == 1 else (0.01 + 0.002 * (k % 5), 0.01 + 0.001 * (k % 3)) for k in range(533)]
+    lines = [
+        {"name": f"l{k}", "from_bus": f"b{above[k]}", "to_bus": f"b{k}", "r_ohm": ohms[k][0], "x_ohm": ohms[k][1]}
+        for k in range(1, 533)
+    ]
+    kw = [400.0 if k == 1 else 10.0 + k % 11 for k in range(533)]
+    loads = [
+        {"name": f"d{k}", "bus": f"b{k}", "p_kw": kw[k], "q_kvar": 0.4 * kw[k] * (k > 1)}
+        for k in range(1, 533)
+        if k % 28
+    ]
+    suns = [{"name": f"g{k}", "bus": f"b{k}", "p_kw": 540.0, "q_kvar": 0.0} for k in range(28, 533, 28)]
+    sources = [{"name": "s", "bus": "b0", "v_pu": 1.0}]
+    tables = {"buses": buses, "sources": sources, "lines": lines, "loads": loads, "generators": suns}
+    return Grid.from_tables("backward", tables)
+
+
+def test_corners_are_wrong_where_branches_carry_power_back() -> None:
+    """A load raises a voltage and lowers a current; two corners bound no realisation, and enclosures bound them all."""
+    grid = backward_feeder()
+    network = Limits().applied(build_network(grid))
+    ports = ports_of(grid, network, {"load": 0.25, "generation": 0.25})
+    n = len(ports.names)
+    assert (network.n_terminals, grid.generators.height, n) == (533, 19, 532)
+
+    def flows(points: Floats) -> tuple[Floats, Floats, Floats]:
+        """(K, q) voltages, currents and losses at (n, K) realisations."""
+        found = solve(network, network.closed, s_power=np.stack([network.s_power + row for row in moved(points)]))
+        assert found.converged.all()
+        return np.abs(found.v), found.i_rated, found.loss[:, None]
+
+    def moved(points: Floats) -> Complexes:
+        added = np.zeros((points.shape[1], 533), dtype=np.complex128)
+        added[:, ports.fr] = (ports.spread @ points).T
+        return added
+
+    one = np.zeros((n, 2))
+    one[ports.names.index("loads d1"), 1] = 1.0
+    v, i, _ = flows(one)
+    near, ahead = (network.bus_names.index("b1"), network.branch_names.index("l1"))
+    assert v[1, near] - v[0, near] > 1e-5
+    assert i[1, ahead] - i[0, ahead] < -1e-3
+    assert corners_of(network, ports) is None
+
+    toward = np.where(np.asarray(ports.spread.sum(axis=0)).real >= 0.0, 1.0, -1.0)
+    rng = np.random.default_rng(0)
+    some = rng.uniform(-1.0, 1.0, (n, 500))
+    some[:, ::2] = np.sign(some[:, ::2])
+    bounds, beyond = bounds_of(grid, network, ports), []
+    for corners, seen, known in zip(
+        flows(np.stack([-toward, toward], axis=1)),
+        flows(some),
+        (bounds.voltage, bounds.current, bounds.loss),
+        strict=True,
+    ):
+        assert ((seen >= known.low - 1e-9) & (seen <= known.high + 1e-9)).all()
+        outside = (seen < corners.min(axis=0) - 1e-6) | (seen > corners.max(axis=0) + 1e-6)
+        beyond.append(int(outside.any(axis=1).sum()))
+    assert beyond[1] == 500  # some current of every realisation
+    assert beyond[2] > 250  # and the losses of most
