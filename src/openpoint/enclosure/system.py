@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.ports import Ports
@@ -62,6 +60,8 @@ class System:
 
     def parts(self, ports: Ports) -> list[tuple[Ints, Ints, Ints]]:
         """States, ports and deviations of the parts of the grid that do not depend on each other."""
+        from scipy.sparse.csgraph import connected_components  # a tenth of a second, as below
+
         count, m, n = self.matrix.shape[0], *ports.spread.shape
         inner = sp.coo_array(self.matrix)
         at, spread = sp.coo_array(self.draws), sp.coo_array(ports.spread)
@@ -186,6 +186,8 @@ def _floating(
     Raises:
         InputError: a load to neutral in one.
     """
+    from scipy.sparse.csgraph import connected_components
+
     n, count = network.n_terminals, at_fr.shape[0]
     grounded = ~fed
     grounded[network.source_terminal] = True
@@ -223,6 +225,8 @@ class Solver:
     """
 
     def __init__(self, matrix: sp.csr_array, sizes: sp.csr_array) -> None:
+        from scipy.sparse.linalg import splu
+
         self.matrix = matrix
         count = matrix.shape[0]
         self.row_sum = float(up(row_sums(sizes), count).max(initial=0.0))
