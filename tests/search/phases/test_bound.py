@@ -174,6 +174,38 @@ def test_branches_in_series_are_one_of_the_same_flow() -> None:
     assert gone > 3
 
 
+@pytest.mark.parametrize("low", [0.6, 0.8, 0.97])
+def test_lines_in_the_place_of_what_loads_draw_are_valid_in_the_whole_box(low: float) -> None:
+    """Of ieee13, whose loads have bands of voltage within most boxes: c share(u) ≥ c (a + b u²), point by point."""
+    grid = openpoint.read("ieee13")
+    question = phases_question(grid, free=("topology",))
+    box = Box(low, 1.2, 10.0)
+    blocks = phase_model(grid, question.network, question.always, question.never, box).blocks
+    trees, squares, h = trees_for(blocks), squares_for(blocks), np.zeros((len(blocks.has), 3), dtype=complex)
+    trees.v[:] = balanced(blocks)
+    priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+    improve(blocks, undecided(blocks), priority, h, 3, np.inf, trees, squares, pattern_for(blocks))
+    tried = 0
+    for d, back in enumerate(blocks.back.tolist()):
+        size = 1.0 if back < 0 else np.sqrt(3.0)
+        ends = (box.v_min, box.v_max) if back < 0 else np.array(box.between[:2]) / size
+        u = np.linspace(*ends, 5001)
+        least, most, rated = blocks.low[d], blocks.high[d], blocks.rated[d]
+        # OpenDSS: constant below half of the rated voltage and above the band as an impedance, linear between
+        constant = blocks.outer[d] == 1
+        at_low, w = 1.0 if constant else rated / least, u / rated
+        edge = least / rated
+        under = w * (0.5 + (at_low - 0.5) * (w - 0.5) / (edge - 0.5)) if np.isfinite(edge) and edge > 0.5 else w**2
+        under = np.where(w <= 0.5, w**2, under)
+        over = w**2 / (most / rated) ** (1 if constant else 2)
+        scale = rated ** int(blocks.degree[d])
+        draws = np.where(u < least, scale * under, np.where(u > most, scale * over, u ** int(blocks.degree[d])))
+        away = draws - squares.line[d, 0] - squares.line[d, 1] * u**2
+        assert (away >= 0.0).all() or (away <= 0.0).all(), (d, away.min(), away.max())
+        tried += bool(least > ends[0])
+    assert tried > 0 or low > 0.95
+
+
 def test_of_loads_of_constant_power_the_bound_of_a_tree_is_its_loss() -> None:
     """And of impedances, capacitors and charging: nothing is lost by completing the square."""
     for _, case in grids("power", range(12)):

@@ -116,11 +116,11 @@ def support(blocks: Blocks, d: int, c: float, low: float, high: float, u: float,
             x = low
             if point == 1:
                 x = high
-            elif point < 4:
+            elif 2 <= point < 4:
                 x = inner * (1.0 - SAME if point == 2 else 1.0 + SAME)
-            elif point < 6:
+            elif 4 <= point < 6:
                 x = outer * (1.0 - SAME if point == 4 else 1.0 + SAME)
-            elif point < 8:
+            elif 6 <= point < 8:
                 x = dip * (1.0 - SAME if point == 6 else 1.0 + SAME)
             elif point == 8 and b > 0.0:  # where the share of constant current touches
                 x = 0.5 / b
