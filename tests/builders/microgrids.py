@@ -1,6 +1,6 @@
-"""Small feeders with laterals, transformers, regulators and deltas for tests of partitioning, and their best partition:
-every state of the switches, every choice of sources, one linear program over all vertices each, written apart from the
-model. What is an island, and what a source reaches phase by phase, is asked of networkx."""
+"""Small feeders with laterals, transformers, regulators and deltas for tests of partitioning, the linear program of an
+island over all vertices, written apart from the model, and their best partition: every state of the switches, every
+choice of sources. What is an island, and what a source reaches phase by phase, is asked of networkx."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import itertools
 import math
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
+import polars as pl
 import scipy.optimize
 import scipy.sparse as sp
 
@@ -106,6 +108,57 @@ class Feeder:
 def _row(letter: str, k: int, unit: Unit) -> dict[str, object]:
     connection = "delta" if unit.delta else "wye"
     return {"name": f"{letter}{k}", "bus": f"b{unit.bus}", "phases": unit.phases, "connection": connection}
+
+
+def five() -> Feeder:
+    """Substation b0 and four blocks, b2 and b3 being one: two islands of b1 and b2 with b3 pay, b4 has to stay dead."""
+    edges = [Edge(a, b, switchable=a != 2) for a, b in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 1))]
+    loads = [Unit(1, "abc", False, 120.0, 40.0), Unit(3, "ab", True, 90.0, 30.0), Unit(4, "abc", False, 600.0, 200.0)]
+    units = [Unit(bus, "abc", False, kw) for bus, kw in ((1, 200.0), (2, 200.0), (3, 100.0))]
+    return Feeder([("abc", MEDIUM_KV)] * 5, edges, loads, units)
+
+
+def one_block(*kw: float) -> Feeder:
+    """The substation and a block of one load, with generators of these sizes."""
+    units = [Unit(1, "abc", False, each) for each in kw]
+    edges, loads = [Edge(0, 1, switchable=True)], [Unit(1, "abc", False, 100.0, 30.0)]
+    return Feeder([("abc", MEDIUM_KV)] * 2, edges, loads, units)
+
+
+def renamed(grid: Grid, names: dict[str, str]) -> Grid:
+    """The grid under other names."""
+    keys = ("name", "bus", "from_bus", "to_bus")
+    tables = {
+        kind: frame.with_columns(pl.col(key).replace(names) for key in keys if key in frame.columns)
+        for kind, frame in grid.tables().items()
+        if frame.height
+    }
+    return Grid.from_tables(grid.name, tables)
+
+
+def three_phase_feeder(rng: random.Random) -> Feeder:
+    """Up to six buses of three phases: a tree with switches, a tie or two, loads of all kinds, two or three generators
+    that can all form a grid."""
+    n = rng.randint(4, 6)
+    ends = [
+        (rng.randrange(max(1, k - 2), k) if k > 1 else 0, k, rng.uniform(0.3, 2.5), k == 1 or rng.random() < 0.6)
+        for k in range(1, n)
+    ]
+    for _ in range(rng.randint(1, 2)):
+        a, b = sorted(rng.sample(range(1, n), 2))
+        ends.append((a, b, rng.uniform(0.3, 2.5), True))
+    loads = []
+    for bus in range(1, n):
+        for _ in range(rng.randint(0, 2)):
+            delta = rng.random() < 0.5
+            phases = rng.choice(("ab", "bc", "ac", "abc") if delta else ("a", "b", "c", "abc"))
+            kw = rng.uniform(40.0, 200.0)
+            loads.append(Unit(bus, phases, delta, kw, rng.uniform(0.2, 0.6) * kw))
+    loads = loads or [Unit(1, "abc", False, 100.0, 40.0)]
+    count = rng.randint(2, 3)
+    units = [Unit(bus, "abc", False, rng.uniform(100.0, 500.0)) for bus in rng.sample(range(1, n), count)]
+    edges = [Edge(*each, i_max_a=rng.uniform(10.0, 60.0) if rng.random() < 0.2 else None) for each in ends]
+    return Feeder([("abc", MEDIUM_KV)] * n, edges, loads, units)
 
 
 def random_feeder(rng: random.Random) -> Feeder:
@@ -213,7 +266,7 @@ def brute_force(
         key = frozenset(part), tuple(inner)
         if key not in known:
             able = sources(feeder, part, inner)
-            known[key] = min((_robust(feeder, part, inner, g, ends) for g in able), default=math.inf)
+            known[key] = min((island_program(feeder, part, inner, g, ends).value() for g in able), default=math.inf)
         return known[key]
 
     best = sum(weight)
@@ -234,15 +287,63 @@ def brute_force(
     return best
 
 
-def _robust(feeder: Feeder, part: set[int], inner: list[int], source: int, ends: Ends) -> float:
-    """Set-points and worst cost of following the loads in one island, all vertices in one linear program; islands are
-    separate, so the worst of all is the sum of the worst of each."""
+@dataclass(frozen=True)
+class Store:
+    """A generator with an energy: kWh, kW, efficiencies."""
+
+    generator: int
+    energy: float
+    start: float
+    least: float
+    end: float
+    charge: float
+    into: float
+    out: float
+
+
+@dataclass
+class IslandProgram:
+    """The linear program of an island: worst recourse, set-points, and a copy of the recourse a vertex.
+
+    set_points: columns of the active set-points of each generator. follows: of what it ramps, a row a vertex.
+    """
+
+    cost: np.ndarray
+    ub: sp.csr_array
+    ub_b: np.ndarray
+    eq: sp.csr_array
+    eq_b: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    set_points: dict[int, list[int]]
+    follows: dict[int, list[list[int]]]
+
+    def value(self) -> float:
+        """Its optimum; inf where there is none."""
+        return least(self.cost, self.ub, self.ub_b, self.eq, self.eq_b, self.low, self.high)
+
+
+def least(cost: np.ndarray, ub: Any, ub_b: Any, eq: Any, eq_b: Any, low: np.ndarray, high: np.ndarray) -> float:
+    """The optimum of a linear program; inf where there is none."""
+    bounds = np.column_stack([low, high])
+    answer = scipy.optimize.linprog(cost, A_ub=ub, b_ub=ub_b, A_eq=eq, b_eq=eq_b, bounds=bounds, method="highs")
+    return float(answer.fun) if answer.status == 0 else math.inf
+
+
+def island_program(
+    feeder: Feeder, part: set[int], inner: list[int], source: int, ends: Ends, store: Store | None = None
+) -> IslandProgram:
+    """Set-points and worst cost of following the loads in one island; islands are separate, so the worst of all is the
+    sum of the worst of each. The generator of the store costs nothing."""
     places = [(bus, phase) for bus in sorted(part) for phase in feeder.buses[bus][0]]
     at = {place: i for i, place in enumerate(places)}
     wires = [(k, i) for k in inner for i in range(len(feeder.edges[k].phases))]
     units = [g for g in feeder.generators if g.bus in part]
     parts = [(g, which) for g in units for which in g.parts]
     cap = np.array([g.kw / len(g.parts) for g, _ in parts])
+    stores = [store if store and g is feeder.generators[store.generator] else None for g, _ in parts]
+    price = np.array([0.0 if each else PRICE for each in stores])
+    charge = np.array([each.charge / len(g.parts) if each else 0.0 for each, (g, _) in zip(stores, parts)])
     gives = np.zeros((len(places), len(parts)), dtype=complex)
     for j, (g, which) in enumerate(parts):
         for phase, share in _shares(which).items():
@@ -268,10 +369,10 @@ def _robust(feeder: Feeder, part: set[int], inner: list[int], source: int, ends:
     own_eq = np.block([[balance, np.zeros((2 * n, n))], [np.zeros((e, 2 * u)), -law_s.real, -law_s.imag, law_w]])
     set_eq = np.vstack([balance[:, : 2 * u], np.zeros((e, 2 * u))])
     both = np.hstack([np.eye(2 * u), np.zeros((2 * u, 2 * e + n))])
-    cost_row = np.concatenate([np.full(u, PRICE), np.zeros(u + 2 * e + n)])[None, :]
+    cost_row = np.concatenate([price, np.zeros(u + 2 * e + n)])[None, :]
     side = np.vstack([both, -both, cost_row, circles])
     set_side = np.vstack([np.eye(2 * u), -np.eye(2 * u), np.zeros((1 + len(rated[0]), 2 * u))])
-    most = np.concatenate([cap, 0.75 * cap, 0.0 * cap, 0.75 * cap, [0.0], rated[1]])
+    most = np.concatenate([cap, 0.75 * cap, charge, 0.75 * cap, [0.0], rated[1]])
     worst = np.zeros((len(most), 1))
     worst[4 * u] = -1.0
     count = len(cases)
@@ -291,18 +392,25 @@ def _robust(feeder: Feeder, part: set[int], inner: list[int], source: int, ends:
         free = np.full(2 * e, np.inf)
         low.append(np.concatenate([-swing, -free, w[0]]))
         high.append(np.concatenate([swing, free, w[1]]))
-    cost = np.zeros(1 + 2 * u + count * (2 * u + 2 * e + n))
-    cost[0], cost[1 : 1 + u] = 1.0, PRICE
-    answer = scipy.optimize.linprog(
+    per = 2 * u + 2 * e + n
+    cost = np.zeros(1 + 2 * u + count * per)
+    cost[0], cost[1 : 1 + u] = 1.0, price
+    columns = {
+        k: [j for j, (g, _) in enumerate(parts) if g is unit]
+        for k, unit in enumerate(feeder.generators)
+        if unit.bus in part
+    }
+    return IslandProgram(
         cost,
-        A_ub=ub,
-        b_ub=np.tile(most, count),
-        A_eq=eq,
-        b_eq=eq_b,
-        bounds=np.column_stack([np.concatenate(low), np.concatenate(high)]),
-        method="highs",
+        sp.csr_array(ub),
+        np.tile(most, count),
+        sp.csr_array(eq),
+        eq_b,
+        np.concatenate(low),
+        np.concatenate(high),
+        {k: [1 + j for j in own] for k, own in columns.items()},
+        {k: [[1 + 2 * u + number * per + j for j in own] for number in range(count)] for k, own in columns.items()},
     )
-    return float(answer.fun) if answer.status == 0 else math.inf
 
 
 def _shares(which: str) -> dict[str, complex]:

@@ -9,15 +9,24 @@ import random
 from dataclasses import dataclass, field
 from functools import cache
 
+import networkx as nx
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy.sparse as sp
 
 import openpoint
 from openpoint.grid import Grid
 from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.partition.result import PartitionResult
-from tests.builders.partitions import Feeder, IslandProgram, Store, island_program, random_feeder, reached
+from tests.builders.microgrids import (
+    Feeder,
+    IslandProgram,
+    Store,
+    island_program,
+    joined,
+    least,
+    sources,
+    three_phase_feeder,
+)
 
 
 @dataclass
@@ -54,23 +63,36 @@ class Day:
         return feeder.grid().with_closed({f"l{k}": False for k in self.open_today})
 
 
+def moving(feeder: Feeder) -> list[int]:
+    """Lines that are switches."""
+    return [k for k, edge in enumerate(feeder.edges) if edge.switchable]
+
+
+def parted(feeder: Feeder, shut: list[int]) -> list[set[int]]:
+    """Sets of buses that the lines `shut` join."""
+    return list(nx.connected_components(joined(feeder, shut)))
+
+
+def fixed(feeder: Feeder) -> list[int]:
+    """Lines that are no switches, which make the blocks."""
+    return [k for k, edge in enumerate(feeder.edges) if not edge.switchable]
+
+
 def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder, Day]:
     """A feeder with at most five switches and a day on it."""
     while True:
-        feeder = random_feeder(rng)
-        moving = [k for k, line in enumerate(feeder.lines) if line[3]]
-        fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
-        loops = any(sum({*feeder.lines[k][:2]} <= part for k in fixed) >= len(part) for part in reached(feeder, fixed))
-        if len(moving) <= (4 if stored else 5) and not loops:
+        feeder = three_phase_feeder(rng)
+        switches = moving(feeder)
+        if len(switches) <= (4 if stored else 5) and nx.is_forest(joined(feeder, fixed(feeder))):
             break
     events = []
-    for k in rng.sample(range(len(feeder.lines)), rng.randint(0, 2)):
+    for k in rng.sample(range(len(feeder.edges)), rng.randint(0, 2)):
         t = rng.randrange(steps)
-        event = rng.choice(("fault", "open", "close")) if k in moving else "fault"
+        event = rng.choice(("fault", "open", "close")) if k in switches else "fault"
         events.append((t, k, event))
         if t + 1 < steps and rng.random() < 0.5:
             events.append((t + 1, k, "release"))
-    faults = any(event == "fault" and k in fixed for _, k, event in events)
+    faults = any(event == "fault" and k not in switches for _, k, event in events)
     if faults:  # a switch at the block of a fault cannot be held closed
         events = [each for each in events if each[2] != "close"]
         held = {k for _, k, event in events if event != "release"}
@@ -78,7 +100,7 @@ def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder,
     store = None
     if stored:
         g = rng.randrange(len(feeder.generators))
-        size = feeder.generators[g][1]
+        size = feeder.generators[g].kw
         energy = rng.uniform(0.2, 1.5) * size
         start = rng.uniform(0.2, 0.9) * energy
         store = Store(
@@ -98,7 +120,7 @@ def random_day(rng: random.Random, steps: int, *, stored: bool) -> tuple[Feeder,
         store=store,
         max_actions=rng.choice((None, None, 0, 1, 2)),
         keep_energised=rng.random() < 0.4,
-        open_today={k for k in moving if rng.random() < 0.5},
+        open_today={k for k in switches if rng.random() < 0.5},
     )
     return feeder, day
 
@@ -117,8 +139,7 @@ class Choice:
 
 def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> float:
     """Least cost of all plans with one source an island."""
-    moving = [k for k, line in enumerate(feeder.lines) if line[3]]
-    held, options = _held(feeder, day), []
+    switches, held, options = moving(feeder), _held(feeder, day), []
     for t in range(len(day.hours)):
         found = _choices(feeder, day, t, held[t], chosen, deviation)
         options.append(sorted(found, key=lambda c: c.least))
@@ -136,7 +157,7 @@ def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> f
         for choice in options[t]:
             if spent + choice.least + rest[t + 1] >= best - 1e-9:
                 break
-            free = [k not in opened | shut for k in moving]
+            free = [k not in opened | shut for k in switches]
             actions = sum(a != b for a, b, counts in zip(before, choice.states, free) if counts)
             if day.max_actions is not None and actions > day.max_actions:
                 continue
@@ -144,15 +165,15 @@ def best_day(feeder: Feeder, day: Day, chosen: list[int], deviation: float) -> f
                 continue
             go_on(t + 1, choice.states, choice.energised, [*plan, choice], spent + choice.least)
 
-    today = tuple(k not in day.open_today for k in moving)
+    today = tuple(k not in day.open_today for k in switches)
     go_on(0, today, frozenset(), [], 0.0)
     return best
 
 
 def _held(feeder: Feeder, day: Day) -> list[tuple[set[int], set[int], frozenset[int]]]:
     """Lines held open, lines held closed and blocks (by number) that are dead, for each step."""
-    fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
-    blocks = reached(feeder, fixed)
+    switches, blocks = moving(feeder), parted(feeder, fixed(feeder))
+    ends = [{edge.a, edge.b} for edge in feeder.edges]
     now: dict[int, str] = {}
     found = []
     for t in range(len(day.hours)):
@@ -161,11 +182,9 @@ def _held(feeder: Feeder, day: Day) -> list[tuple[set[int], set[int], frozenset[
                 del now[k]
             elif at == t:
                 now[k] = event
-        dead = frozenset(
-            b for b, part in enumerate(blocks) for k in now if k in fixed and {*feeder.lines[k][:2]} <= part
-        )
-        around = {k for k, line in enumerate(feeder.lines) if line[3] and any({*line[:2]} & blocks[b] for b in dead)}
-        opened = around | {k for k, event in now.items() if event in ("fault", "open") and k not in fixed}
+        dead = frozenset(b for b, part in enumerate(blocks) for k in now if k not in switches and ends[k] <= part)
+        around = {k for k in switches if any(ends[k] & blocks[b] for b in dead)}
+        opened = around | {k for k, event in now.items() if event in ("fault", "open") and k in switches}
         found.append((opened, {k for k, event in now.items() if event == "close"}, dead))
     return found
 
@@ -178,27 +197,26 @@ def _choices(
     chosen: list[int],
     deviation: float,
 ) -> list[Choice]:
+    share = day.share[t]
     scaled = dataclasses.replace(
-        feeder, loads=[(b, ph, d, p * day.share[t], q * day.share[t]) for b, ph, d, p, q in feeder.loads]
+        feeder, loads=[dataclasses.replace(load, kw=load.kw * share, kvar=load.kvar * share) for load in feeder.loads]
     )
-    moving = [k for k, line in enumerate(feeder.lines) if line[3]]
-    fixed = [k for k, line in enumerate(feeder.lines) if not line[3]]
-    blocks, (opened, shut_by_event, dead) = reached(feeder, fixed), held
+    ends = {(d, ""): (-deviation, deviation) for d in chosen}
+    switches, still, (opened, shut_by_event, dead) = moving(feeder), fixed(feeder), held
+    blocks = parted(feeder, still)
     weight = []
     for part in blocks:
-        own = [d for d in scaled.loads if d[0] in part]
-        weight.append(day.hours[t] * (10.0 + 0.01 * len(own)) * sum(d[3] for d in own))
+        own = [d for d in scaled.loads if d.bus in part]
+        weight.append(day.hours[t] * (10.0 + 0.01 * len(own)) * sum(d.kw for d in own))
     known: dict[tuple[frozenset[int], frozenset[int], int], tuple[float, IslandProgram]] = {}
 
     def cheapest(part: set[int], inner: list[int]) -> list[tuple[float, IslandProgram]]:
         """The island with each of its sources, where it can run."""
         found = []
-        for g, (bus, _) in enumerate(scaled.generators):
-            if bus not in part:
-                continue
+        for g in sources(scaled, part, inner):
             key = frozenset(part), frozenset(inner), g
             if key not in known:
-                program = island_program(scaled, part, inner, g, chosen, deviation, day.store)
+                program = island_program(scaled, part, inner, g, ends, day.store)
                 program.cost = day.hours[t] * program.cost
                 known[key] = program.value(), program
             if math.isfinite(known[key][0]):
@@ -207,14 +225,14 @@ def _choices(
         return found if day.store is not None else sorted(found, key=lambda each: each[0])[:1]
 
     found = []
-    for bits in itertools.product((False, True), repeat=len(moving)):
-        state = dict(zip(moving, bits))
+    for bits in itertools.product((False, True), repeat=len(switches)):
+        state = dict(zip(switches, bits))
         if any(state[k] for k in opened) or not all(state[k] for k in shut_by_event):
             continue
-        shut = fixed + [k for k in moving if state[k]]
+        shut = still + [k for k in switches if state[k]]
         ways: list[list[tuple[set[int], tuple[float, IslandProgram] | None]]] = []
-        for part in reached(feeder, shut):
-            inner = [k for k in shut if feeder.lines[k][0] in part]
+        for part in parted(feeder, shut):
+            inner = [k for k in shut if feeder.edges[k].a in part]
             able = 0 not in part and len(inner) == len(part) - 1 and not any(blocks[b] <= part for b in dead)
             ways.append([(part, None), *((part, each) for each in (cheapest(part, inner) if able else []))])
         for way in itertools.product(*ways):
@@ -234,19 +252,14 @@ def _with_store(day: Day, plan: list[Choice], deviation: float) -> float:
     n, own = int(at[-1]), 5  # out, into, energy, more, less a step
     total = n + own * steps
 
-    def blocks(name: str) -> np.ndarray:
-        parts = [getattr(island, name) for _, island in pieces]
-        made = scipy.linalg.block_diag(*parts) if parts else np.zeros((0, 0))
-        return np.hstack([made.reshape(-1, n), np.zeros((made.reshape(-1, n).shape[0] if n else 0, own * steps))])
-
-    def joined(name: str) -> list[float]:
+    def values(name: str) -> list[float]:
         return [value for _, island in pieces for value in getattr(island, name)]
 
-    eq, ub = list(blocks("eq")) if n else [], list(blocks("ub")) if n else []
-    eq_b, ub_b = joined("eq_b"), joined("ub_b")
-    low = np.array(joined("low") + [0.0, 0.0, store.least, 0.0, 0.0] * steps)
+    eq, ub = list[np.ndarray](), list[np.ndarray]()
+    eq_b, ub_b = values("eq_b"), values("ub_b")
+    low = np.array(values("low") + [0.0, 0.0, store.least, 0.0, 0.0] * steps)
     high = np.array(
-        joined("high") + [math.inf, math.inf, store.energy, *(2 * [math.inf if deviation else 0.0])] * steps
+        values("high") + [math.inf, math.inf, store.energy, *(2 * [math.inf if deviation else 0.0])] * steps
     )
     for t in range(steps):
         out, into, energy, more, less = range(n + own * t, n + own * (t + 1))
@@ -277,23 +290,25 @@ def _with_store(day: Day, plan: list[Choice], deviation: float) -> float:
             full[n + own * s + 4] = day.hours[s] / store.out
         ub += [empty, full]
         ub_b += [-(store.end if t == steps - 1 else store.least), store.energy]
-    cost = np.array(joined("cost") + [0.0] * (own * steps))
+    cost = np.array(values("cost") + [0.0] * (own * steps))
     dead, best = sum(choice.dead for choice in plan), math.inf
+
+    def rows(name: str, more: list[np.ndarray]) -> sp.csr_array:
+        own_rows = [getattr(island, name) for _, island in pieces]
+        wide = (
+            sp.csr_array((0, total))
+            if not own_rows
+            else sp.hstack(
+                [sp.block_diag(own_rows), sp.csr_array((sum(each.shape[0] for each in own_rows), own * steps))]
+            )
+        )
+        return sp.csr_array(sp.vstack([wide, np.array(more)]))
+
     for charging in itertools.product((False, True), repeat=steps):
         top = high.copy()
         for t, takes in enumerate(charging):
             top[n + own * t + (0 if takes else 1)] = 0.0
-        answer = scipy.optimize.linprog(
-            cost,
-            A_ub=np.array(ub),
-            b_ub=ub_b,
-            A_eq=np.array(eq),
-            b_eq=eq_b,
-            bounds=np.column_stack([low, top]),
-            method="highs",
-        )
-        if answer.status == 0:
-            best = min(best, dead + float(answer.fun))
+        best = min(best, dead + least(cost, rows("ub", ub), ub_b, rows("eq", eq), eq_b, low, top))
     return best
 
 

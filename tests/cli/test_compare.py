@@ -16,8 +16,8 @@ from openpoint.options import declared, default_of
 from openpoint.studies.catalog import STUDIES, published
 from openpoint.studies.compare.options import CompareOptions
 from openpoint.studies.compare.report import label
+from tests.builders.microgrids import five
 from tests.builders.pages import Page, render
-from tests.builders.partitions import five
 from tests.cli.desk import Command
 
 CASES = {"free": {}, "four": {"max_changes": 4}, "locked": {"locked_open": ["33"]}}

@@ -33,7 +33,7 @@ from openpoint.studies.catalog import published
 from openpoint.twostage.log import Termination
 from tests.builders import days as ring_days
 from tests.builders import dispatch_grids
-from tests.builders.partitions import five, renamed
+from tests.builders.microgrids import five, renamed
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
 from tests.results import test_export as reconfigured

@@ -26,8 +26,8 @@ from openpoint.results.violation import Violation
 from openpoint.studies.catalog import published
 from openpoint.studies.reconfigure.result import ReconfigureResult
 from openpoint.twostage.log import Termination
+from tests.builders.microgrids import five
 from tests.builders.pages import render
-from tests.builders.partitions import five
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
 

@@ -24,7 +24,7 @@ from openpoint.twostage.log import Iteration
 from openpoint.twostage.risk import Risk
 from openpoint.twostage.uncertainty import Scenarios
 from tests.builders.clock import Wish, held
-from tests.builders.partitions import five
+from tests.builders.microgrids import five
 
 HARDENING: dict[str, Callable[[float | None], Any]] = {
     "ccg": lambda limit: ColumnAndConstraint(gap=0.0, time_limit_s=limit),

@@ -19,8 +19,8 @@ from openpoint.results import export
 from openpoint.results.base import Result
 from openpoint.studies.catalog import published
 from openpoint.studies.powerflow.result import PowerflowResult
+from tests.builders.microgrids import five
 from tests.builders.pages import render
-from tests.builders.partitions import five
 from tests.results.test_export import ring
 
 UNIT = Problem("case.m", "line 9", "mpc.bus", "one phase of three", "Multiply", "warning", changes_figures=True)

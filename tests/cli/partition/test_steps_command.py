@@ -11,7 +11,7 @@ import pytest
 
 import openpoint
 from openpoint.studies.catalog import published
-from tests.builders.partitions import five
+from tests.builders.microgrids import five
 from tests.cli.desk import Command
 
 

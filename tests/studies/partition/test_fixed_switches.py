@@ -10,7 +10,7 @@ import pytest
 
 import openpoint
 from openpoint import Grid, PartitionCosts, partition
-from tests.builders.partitions import five, random_feeder
+from tests.builders.microgrids import five, three_phase_feeder
 
 COSTS = PartitionCosts(load_weight=0.0)  # a block of two costs as much as both of them
 
@@ -40,7 +40,7 @@ def merged(grid: Grid) -> Grid:
 @pytest.mark.parametrize("seed", range(8))
 def test_it_is_the_partition_of_a_grid_without_other_switches(seed: int) -> None:
     rng = random.Random(seed)
-    grid = today((five() if seed == 0 else random_feeder(rng)).grid(), rng)
+    grid = today((five() if seed == 0 else three_phase_feeder(rng)).grid(), rng)
     asked = {"uncertainty": 0.2, "uncertain_loads": 1, "costs": COSTS}
     fixed = partition(grid, fixed_switches=True, **asked)  # type: ignore[arg-type]
     alone = partition(merged(grid), **asked)  # type: ignore[arg-type]

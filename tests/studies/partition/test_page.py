@@ -24,8 +24,8 @@ from openpoint.studies.partition.report import COMPARED, plan_chart
 from openpoint.studies.partition.result import PartitionResult
 from openpoint.studies.partition.scene import build_partition_scene, plan_words
 from openpoint.twostage.log import Termination
+from tests.builders.microgrids import five, renamed
 from tests.builders.pages import charts_of, drawable, hovers, render, write_report
-from tests.builders.partitions import five, renamed
 
 NASTY = {
     "b1": "<script>alert(1)</script>",

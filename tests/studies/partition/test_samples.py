@@ -41,8 +41,8 @@ from openpoint.twostage.uncertainty import draw
 from openpoint.twostage.workers.executors import GivenExecutor, Processes
 from openpoint.twostage.worst_case.separation import LinearRecourse
 from tests.builders.clock import FAILURES, FailingExecutor
+from tests.builders.microgrids import five, three_phase_feeder
 from tests.builders.partition_days import SIX, planned
-from tests.builders.partitions import five, random_feeder
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_what_robustness_buys_on_the_microgrids(microgrids: PartitionResult) -> 
 @pytest.mark.parametrize("seed", range(6))
 def test_robust_plans_hold_in_every_sample_of_the_linear_model(seed: int) -> None:
     rng = random.Random(seed)
-    feeder = random_feeder(rng)
+    feeder = three_phase_feeder(rng)
     try:
         result = partition(feeder.grid(), uncertainty=rng.choice((0.1, 0.3)), most_deviating=rng.choice((None, 1, 2)))
     except openpoint.InputError:  # a block with a loop

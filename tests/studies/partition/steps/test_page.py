@@ -15,8 +15,8 @@ from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.partition.steps.report import PICTURES, steps_scene
 from openpoint.studies.partition.steps.result import PartitionStepsResult
 from openpoint.studies.partition.steps.study import partition_steps
+from tests.builders.microgrids import five, renamed
 from tests.builders.pages import charts_of, render
-from tests.builders.partitions import five, renamed
 from tests.studies.partition.test_page import NASTY
 
 

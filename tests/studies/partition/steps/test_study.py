@@ -20,8 +20,8 @@ from openpoint.twostage.log import Termination
 from openpoint.twostage.methods.decomposition import Benders, ColumnAndConstraint
 from openpoint.twostage.methods.solving import ExtensiveForm
 from tests.builders.clock import held
-from tests.builders.partition_days import SIX, Day, best_day, planned, random_day
-from tests.builders.partitions import Feeder, Store
+from tests.builders.microgrids import Feeder, Store, one_block
+from tests.builders.partition_days import SIX, Day, best_day, moving, planned, random_day
 
 GAP = 1e-6
 
@@ -212,19 +212,19 @@ def test_the_exact_power_flow_is_near_the_plan(a_day: PartitionStepsResult) -> N
 
 def test_without_actions_the_switches_stay_as_they_are() -> None:
     for feeder, _, chosen, _ in days(2, seed=21, stored=False):
-        moving = [k for k, line in enumerate(feeder.lines) if line[3]]
-        day = Day([1.0, 1.0], [1.0, 0.8], max_actions=0, open_today={*moving[:1], *moving[2:]})
+        switches = moving(feeder)
+        day = Day([1.0, 1.0], [1.0, 0.8], max_actions=0, open_today={*switches[:1], *switches[2:]})
         result = ask(feeder, day, chosen, 0.1)
         for step in ("t0", "t1"):
             state = dict(result.switches.filter(step=step).select("name", "closed").iter_rows())
-            assert state == {f"l{k}": k not in day.open_today for k in moving}
+            assert state == {f"l{k}": k not in day.open_today for k in switches}
         assert result.steps["actions"].to_list() == [0, 0]
         assert result.cost_usd == pytest.approx(best_day(feeder, day, chosen, 0.1), rel=1e-5, abs=1e-2)
 
 
 def test_a_plan_made_step_by_step_and_the_steps_alone_bound_the_best() -> None:
     """Who does not look ahead drains the store while a generator could do, and sheds the load when it cannot."""
-    feeder = Feeder(2, [(0, 1, 1.0, True)], [(1, "abc", False, 100.0, 30.0)], [(1, 60.0), (1, 60.0)])
+    feeder = one_block(60.0, 60.0)
     store = Store(1, energy=60.0, start=50.0, least=0.0, end=0.0, charge=10.0, into=1.0, out=1.0)
     result = ask(feeder, Day([1.0, 1.0], [0.5, 1.0], store=store), [], 0.0)
     (told,) = result.iterations.filter(verdict="step by step").iter_rows(named=True)
@@ -255,7 +255,7 @@ def test_links_cost_and_never_gain() -> None:
 
 
 def test_a_store_that_cannot_be_filled_is_proven_infeasible() -> None:
-    feeder = Feeder(2, [(0, 1, 1.0, True)], [(1, "abc", False, 100.0, 30.0)], [(1, 50.0)])
+    feeder = one_block(50.0)
     store = Store(0, energy=40.0, start=10.0, least=0.0, end=30.0, charge=30.0, into=1.0, out=1.0)
     result = ask(feeder, Day([1.0], [1.0], store=store), [], 0.0)  # nothing else generates
     assert result.termination is Termination.INFEASIBLE
