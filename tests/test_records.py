@@ -29,7 +29,6 @@ def test_a_loss_below_the_bound_and_a_refused_certificate_are_faults(
     rows: list[tuple[records.Instance, records.Figures | None]],
 ) -> None:
     instance, figures = next(row for row in rows if row[0].name == "33 buses")
-    assert figures is not None
     above = {**figures, "bound_kw": 1.01 * figures["bound_kw"]}
     assert "below the bound" in records.faults([(instance, above)])[0]
     refused = {**figures, "certificate": {**figures["certificate"], "accepted": False}}
@@ -38,7 +37,6 @@ def test_a_loss_below_the_bound_and_a_refused_certificate_are_faults(
 
 def test_better_figures_are_kept(rows: list[tuple[records.Instance, records.Figures | None]]) -> None:
     figures = next(figures for instance, figures in rows if instance.name == "33 buses")
-    assert figures is not None
     worse = {**figures, "loss_kw": 1.1 * figures["loss_kw"], "bound_kw": 0.9 * figures["bound_kw"], "open": ["1"]}
     merged = records.merged(figures, worse)
     assert (merged["loss_kw"], merged["bound_kw"], merged["open"]) == tuple(

@@ -92,7 +92,6 @@ def futures_of(task: FuturesTask, share: float = 1.0, *, regret: bool = False) -
         (lower, upper), unit = _in_one_unit([form.lower, form.upper])
         measure = Between(lower, upper, min(max(unit, sum(lower)), sum(upper)))
     else:
-        assert form is not None
         (nominal,), _ = _in_one_unit([form.nominal])
         distance = None if form.distance is None else [[Fraction(d) for d in row] for row in form.distance.tolist()]
         measure = Near(nominal, Fraction(form.radius), distance, sum(nominal))

@@ -93,7 +93,6 @@ class Page(HTMLParser):
 
 def charts_of(page: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, flags=re.DOTALL)
-    assert found is not None
     charts: dict[str, Any] = json.loads(found[1])
     return charts
 

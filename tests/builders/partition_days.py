@@ -246,7 +246,6 @@ def _choices(
 def _with_store(day: Day, plan: list[Choice], deviation: float) -> float:
     """The linear program over all steps, tried with charging and with discharging in every step."""
     store, steps = day.store, len(plan)
-    assert store is not None
     pieces = [(t, island) for t, choice in enumerate(plan) for island in choice.islands]
     at = np.cumsum([0, *(len(island.cost) for _, island in pieces)])
     n, own = int(at[-1]), 5  # out, into, energy, more, less a step

@@ -39,7 +39,6 @@ def flow_of(network: Network, closed: np.ndarray) -> tuple[np.ndarray, np.ndarra
     answer = HighsModel(form).solve(integral=False)
     if answer.status is not Status.OPTIMAL:
         return None
-    assert answer.x is not None
     return answer.x[form.of(block.w)], answer.x[form.of(block.p)], answer.x[form.of(block.q)]
 
 
@@ -76,7 +75,6 @@ def test_its_voltages_are_exact_to_first_order_in_the_load(seed: int) -> None:
     for share in (0.02, 0.01):
         network = dataclasses.replace(base, s_power=share * base.s_power)
         found = flow_of(network, closed)
-        assert found is not None
         errors.append(np.max(np.abs(found[0] - np.abs(solve(network, closed).v[0]) ** 2)))
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05) or errors[0] < 1e-8
 
@@ -292,7 +290,6 @@ def test_limits_of_current_are_those_of_both_ends(seed: int) -> None:
     network = random_network(seed, 9, n_tie=3, ideal=False)
     network = replace(network, l_max=np.where(rng.random(network.n_conductors) < 0.7, rng.uniform(0.01, 0.3), np.inf))
     state = ac_state(network, network.closed)
-    assert state is not None
     model = distflow(network, cp.Constant(network.closed.astype(float)), np.full(network.n_terminals, 2.0))
     put(network, model, network.closed, state)
     excess = state.i**2 / at_kept_limits(network).l_max - 1.0
@@ -404,7 +401,6 @@ def test_without_ranges_the_bound_is_the_current() -> None:
     ranges = flow_ranges(
         network, network.closed, DrawnRanges(load, load, none, none, none, none), w, (network.tap, network.tap)
     )
-    assert ranges is not None
     flows = solve(network, network.closed, s_power=load[None, :])
     l = np.abs(flows.i_series[0, ranges.branch]) ** 2
     assert ranges.l[1] == pytest.approx(l, rel=1e-3)
@@ -430,7 +426,6 @@ def test_flows_in_a_box_are_below_its_bounds_and_others_are_cut_off(reactive: bo
     point = np.concatenate(parts, axis=1)
     for branch in (0, 2, 4):
         whole = flow_ranges(network, network.closed, drawn, w, (network.tap, network.tap))
-        assert whole is not None
         to = bool(whole.at_to[whole.branch == branch][0])
         z = (network.x if reactive else network.r)[branch]
         at = parts[int(reactive)][:, branch]

@@ -122,7 +122,6 @@ def test_starts_are_those_of_the_states() -> None:
         start, stop, linked = schedule.starts(units, cp.Constant(states))
         for sign in (1.0, -1.0):  # they follow from the states, whatever is wanted of them
             found = solved(sign * cp.sum(start), linked, start)
-            assert found is not None
             rise = np.diff(np.vstack([np.zeros(count), states]), axis=0)
             assert np.allclose(found[0], rise > 0)
     assert stop.shape == states.shape
@@ -169,7 +168,6 @@ def test_what_moves_in_time_is_neither_gained_nor_lost() -> None:
         shift,
         moved,
     )
-    assert found is not None
     assert np.abs(HOURS @ found[0]).max() <= 1e-9
     assert (np.abs(found[0]) <= share * np.maximum(load, 0.0) + 1e-9).all()
     assert np.abs(found[0]).max() > 0.01
@@ -181,7 +179,6 @@ def test_operations_are_counted_from_today_on() -> None:
     states: Bools = np.array([[1, 0, 1], [0, 1, 1], [0, 1, 1], [1, 0, 1]], dtype=np.bool_)
     operated, linked = schedule.operations(today, cp.Constant(states.astype(np.float64)))
     found = solved(cp.sum(operated), linked, operated)
-    assert found is not None
     assert np.array_equal(found[0].sum(axis=1), [0.0, 2.0, 0.0, 2.0])
 
 

@@ -266,7 +266,6 @@ def test_the_opened_network_has_the_same_flow_and_limits(seed: int) -> None:
     assert stations.dropped.any()
     for closed in itertools.islice(states(whole), 12):
         state, flow = ac_state(whole, closed), solve(opened, closed & ~stations.dropped)
-        assert state is not None
         assert flow.status[0] == FlowStatus.CONVERGED
         np.testing.assert_allclose(flow.v[0], state.v, atol=1e-10)
         assert flow.loss[0] == pytest.approx(state.loss, rel=1e-9)

@@ -311,7 +311,6 @@ def meshed(network: Network) -> tuple[Network, MeshedFlow]:
     """The network with all branches closed, and its flow."""
     network = replace(network, closed=np.ones(network.n_conductors, dtype=np.bool_))
     flow = solve_meshed(network, network.closed)
-    assert flow is not None
     check = check_flow(network, network.closed, flow.v)
     assert check.max_mismatch < 1e-10
     assert flow.loss == pytest.approx(check.loss, rel=1e-9)

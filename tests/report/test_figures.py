@@ -177,7 +177,6 @@ def test_a_bar_a_time_open_and_a_mark_a_switching() -> None:
     states = [(a,), (a, b), (b,)]
     for before, marks in (((b,), [(a, 0.0), (b, 0.0), (b, 2.0), (a, 3.0)]), (None, [(b, 2.0), (a, 3.0)])):
         chart = times.open_points(grid, states, before, [a, b], 10)
-        assert chart is not None
         (bars,) = (layer for layer in chart.layers if isinstance(layer, Areas))
         assert sorted((way[0], way[2]) for way in bars.ways) == [(0.0, 2.0), (2.0, 3.0), (2.0, 3.0), (3.0, 7.0)]
         dots = [layer for layer in chart.layers if isinstance(layer, Dots)]

@@ -227,7 +227,6 @@ def test_rows_of_a_long_table_are_data_for_the_script() -> None:
     assert html.count("</script>") == 1
     assert "<td" not in html
     data = re.search(r'<script type="application/json" data-rows="buses">(.*)</script>', html)
-    assert data is not None
     stored = json.loads(data[1])
     assert stored["digits"] == [None, 3, 3]
     assert [row[0] for row in stored["rows"]] == names
@@ -242,7 +241,6 @@ def test_long_data_are_packed_and_hold_the_same() -> None:
     table = m.Table("buses", "Buses", (m.Column("bus"), m.Column("kW", 1)), tuple((name, 1.5) for name in names))
     html = html_of(table)
     data = re.search(r'<script type="application/gzip" data-rows="buses">([A-Za-z0-9+/=]*)</script>', html)
-    assert data is not None
     assert len(html) < PACKED_FROM / 2
     stored = json.loads(gzip.decompress(base64.b64decode(data[1])))
     assert stored == {"digits": [None, 1], "rows": [[name, 1.5] for name in names]}
@@ -328,7 +326,6 @@ def test_a_reader_can_use_the_page(make_result: Callable[..., ReconfigureResult]
     command = [str(BROWSER), *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     body = re.search(r"<body[^>]*>", done.stdout)
-    assert body is not None
     assert "data-error" not in body[0]
     result = re.search(r'data-found="([^"]*)"', body[0])
     assert result is not None, body[0]

@@ -513,7 +513,6 @@ def test_a_quantity_scales_what_has_no_column_of_its_own() -> None:
         )
     )
     assert futures.names == ("a", "b")
-    assert futures.probabilities is not None
     assert futures.probabilities.tolist() == [0.25, 0.75]
     grid, _ = grid_of_day(GRID, short_day())
     _, day = build_day(grid, build_network(grid), short_day(), futures)

@@ -334,7 +334,6 @@ def test_beyond_junctions_a_uniform_difference_stays_what_it_is() -> None:
     none = np.zeros(network.n_conductors, dtype=bool)
     model, _ = build_model(network, must_close=none, must_open=none)
     anchors = anchors_of(model, paths_of(model))
-    assert anchors is not None
     differ = np.append(np.full(len(anchors.kept), 0.5), 0.0)
     inside = (anchors.near < len(anchors.kept)) & (anchors.far < len(anchors.kept))
     between = differ[anchors.near] + anchors.share * (differ[anchors.far] - differ[anchors.near])

@@ -248,7 +248,6 @@ def test_locks_changes_limits_and_stops_are_kept() -> None:
     assert (stopped.best, stopped.states, stopped.complete) == (None, 0, False)
     tree = np.concatenate(list(topologies(network)))[-1]
     fixed = best_operating_state(grid.evaluator, locked_closed=tree, locked_open=~tree)
-    assert fixed.best is not None
     assert (fixed.best.closed == tree).all()
     few = best_operating_state(replace(grid.evaluator, network=replace(network, closed=tree)), max_changes=0)
     assert few.states == count_positions(grid.devices)

@@ -41,7 +41,6 @@ def test_equals_all_plans_with_one_exchange(kind: tuple[str, ...], seed: int) ->
     known.choose(np.ones(len(known.states), dtype=np.bool_), known.values)
     once = ExchangeOnce(known, GAP, 10_000, lambda: False)
     bound = once.bound(list(range(1, problem.periods)))
-    assert bound is not None
     assert bound <= best + 1e-9 * abs(best)
     assert known.upper == pytest.approx(best, rel=2.0 * GAP, abs=1e-12)
 

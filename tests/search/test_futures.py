@@ -263,7 +263,6 @@ def test_at_means_of_loads_no_state_loses_more_than_on_average(seed: int) -> Non
         span=Span.of(steps),
     )
     each = task.alone(1e-6, task.built())
-    assert each is not None
     rounds(each, states, 12)
     bound = each.bound(task.probabilities, task.wait_and_see)
     assert 0.0 < bound <= losses.min() * (1.0 + 1e-9)

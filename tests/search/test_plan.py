@@ -193,7 +193,6 @@ def test_operations_are_proven_where_a_detour_keeps_the_limits() -> None:
         q = question(seed)
         assert q is not None
         found = best_order(q)
-        assert found is not None
         more = sum((move.close | move.open).bit_count() for move in found.moves) > found.fewest
         kinds.add("more" if more else "kept" if found.keeps_limits else "broken")
     assert kinds == {"more", "kept", "broken"}
@@ -207,6 +206,5 @@ def test_without_time_there_is_an_order_and_no_proof(exact: int, monkeypatch: py
         q = question(seed)
         assert q is not None
         found = best_order(q, Deadline(0.0))
-        assert found is not None
         assert (found.keeps_limits, found.proven) == (kept, False)
         assert sum((move.close | move.open).bit_count() for move in found.moves) == found.fewest

@@ -79,7 +79,6 @@ def check_node(network: Network, states: np.ndarray, value: np.ndarray, rng: np.
         return 0
     tries = Effort(5), Effort(200)
     again = by_regions(model, begin, short[best], cutoff, cutoff, cutoff, tries, lambda: False, -1.0)
-    assert again is not None
     if again.bound < cutoff:  # searches that go on are those that never paused
         assert (again.bound, again.nodes) == (found.bound, found.nodes)
         assert np.array_equal(again.closed, found.closed)

@@ -11,7 +11,6 @@ from openpoint.solvers.base import Answer, StandardForm, Status
 def assert_solved(form: StandardForm, answer: Answer, *, tolerance: float, integral: bool = False) -> None:
     """Status, primal feasibility, integrality, and value and bound of a solved model."""
     assert answer.status is Status.OPTIMAL
-    assert answer.x is not None
     slack = form.b - form.a @ answer.x
     assert cone_distance(form, slack) <= tolerance
     value = float(form.c @ answer.x) + form.offset
@@ -25,8 +24,6 @@ def assert_solved(form: StandardForm, answer: Answer, *, tolerance: float, integ
 def assert_optimal(form: StandardForm, answer: Answer, *, tolerance: float) -> None:
     """The conditions of optimality of a cone program: primal, dual, complementarity, no gap."""
     assert_solved(form, answer, tolerance=tolerance)
-    assert answer.x is not None
-    assert answer.z is not None
     slack = form.b - form.a @ answer.x
     scale = max(1.0, float(np.abs(answer.z).max(initial=0.0)))
     assert np.abs(form.a.T @ answer.z + form.c).max(initial=0.0) <= tolerance * scale
@@ -38,7 +35,6 @@ def assert_optimal(form: StandardForm, answer: Answer, *, tolerance: float) -> N
 def assert_infeasible_ray(form: StandardForm, answer: Answer, *, tolerance: float) -> None:
     """A certificate that no point exists: Aᵀz = 0, z in the dual cone, bᵀz < 0."""
     assert answer.status is Status.INFEASIBLE
-    assert answer.z is not None
     z = answer.z / -float(form.b @ answer.z)
     assert float(form.b @ z) < 0.0
     assert np.abs(form.a.T @ z).max(initial=0.0) <= tolerance * max(1.0, float(np.abs(z).max(initial=0.0)))

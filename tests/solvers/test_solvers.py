@@ -290,7 +290,6 @@ def test_an_equation_carries_the_whole_dual_where_an_inequality_says_the_same() 
 def test_two_bounds_that_exclude_each_other_prove_it(seed: int) -> None:
     form = infeasible(seed, proof="bounds")
     z = bounded(form).contradiction()
-    assert z is not None
     assert form.a.T @ z == pytest.approx(np.zeros(len(form.c)), abs=1e-12)
     assert (z[form.n_zero :] >= 0.0).all()
     assert form.b @ z == pytest.approx(-1.0)
@@ -312,7 +311,6 @@ def test_multipliers_that_prove_nothing_are_refused() -> None:
     below = np.array([[-np.inf], [-2.0]])
     for sign in (1.0, -1.0):
         found = proof(a, np.array([sign * 5.0]), below, box)
-        assert found is not None
         assert found[0].tolist() == [-0.5]
         assert found[1].tolist() == [0.5, 0.5]
 

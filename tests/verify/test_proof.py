@@ -207,7 +207,6 @@ def test_outputs_to_choose_are_proven_by_multipliers(tmp_path: Path) -> None:
     assert proven.gap < 2e-6
     assert proven.value_kw == pytest.approx(found.value * network.s_base_kva, rel=1e-9)
     head, lines = content(path, network)
-    assert found.generation is not None
     np.testing.assert_array_equal(head["generation"], [found.generation.real, found.generation.imag])
 
     def refused(words: str, head: dict[str, Any], lines: list[Line]) -> None:

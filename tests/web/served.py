@@ -27,7 +27,6 @@ class Served:
         command = [sys.executable, "-m", "openpoint", "serve", *where, *self.options]
         environment = {**os.environ, "OPENPOINT_TOKEN": TOKEN}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().split(":")[2].partition("/")[0])
 
     def end(self) -> None:

@@ -253,7 +253,6 @@ def test_a_widget_of_a_notebook_tells_what_is_clicked(browser: Browser) -> None:
         box.fill("10-14")
         box.press("Enter")
         shown = frame.locator("canvas").bounding_box()
-        assert shown is not None
         frame.locator("canvas").click(position={"x": shown["width"] / 2, "y": shown["height"] / 2})
         page.wait_for_function("(wanted) => JSON.stringify(window.known.chosen) === wanted", arg=json.dumps(chosen))
     assert page.frames[1].evaluate("window.origin") == "null"
@@ -291,7 +290,6 @@ def test_a_stranger_sees_nothing(served: Served, browser: Browser) -> None:
     person = browser.new_context()
     for path in ("/", "/compare", "/assets/pages.js", "/api/runs"):
         answer = person.new_page().goto(served.at(path))
-        assert answer is not None
         assert answer.status == 401
     person.close()
 

@@ -41,7 +41,6 @@ def start(exchange: Exchange, rng: np.random.Generator) -> Candidate | None:
 def check_walk(exchange: Exchange, first: Candidate, steps: int) -> int:
     """Make exchanges that need not be better; the sum of their changes is that of flows of the whole grid."""
     incremental = exchange.incremental
-    assert incremental is not None
     tree, fixed = incremental.tree, kernel_input(exchange.evaluator.network)
     tree.closed[:] = first.closed
     assert begin(fixed[0], incremental.rules, tree, incremental.work)
@@ -55,7 +54,6 @@ def check_walk(exchange: Exchange, first: Candidate, steps: int) -> int:
             continue
         made, before = made + 1, tree.closed.copy()
         now = exchange.candidate(before[exchange.numbering.branch])
-        assert now is not None
         np.testing.assert_array_equal(now.closed, before)
         assert first.value + tree.loss[0] == pytest.approx(now.value, rel=1e-9, abs=1e-12)
         assert first.violation + tree.violation[0] == pytest.approx(now.violation, rel=1e-9, abs=1e-9)
@@ -77,7 +75,6 @@ def test_incremental_flows_are_those_of_the_whole_grid(seed: int, kind: tuple[st
 def test_on_larger_grids_with_all_features(seed: int) -> None:
     network = random_network(seed, 60, n_source=1 + seed % 4, n_tie=15, rich=True, load=0.3)
     exchange = exchange_on(network)
-    assert exchange is not None
     first = exchange.candidate(network.closed[exchange.numbering.branch])
     assert first is not None
     assert check_walk(exchange, first, 60) > 20
@@ -110,7 +107,6 @@ def test_kicks_lead_from_a_local_optimum_to_the_best_known_state_each_time() -> 
     network = loaded("zhang118")
     for _ in range(2):
         exchange = exchange_on(network)
-        assert exchange is not None
         tree = exchange.tree(-np.sqrt(exchange.model.z2))
         assert tree is not None
         first = exchange.descend(tree)
@@ -122,8 +118,6 @@ def test_kicks_lead_from_a_local_optimum_to_the_best_known_state_each_time() -> 
 def test_without_a_choice_there_is_nothing_to_kick() -> None:
     network = random_network(1, 10, n_tie=0, rich=False)
     exchange = exchange_on(network)
-    assert exchange is not None
     only = start(exchange, np.random.default_rng(0))
-    assert only is not None
     assert exchange.perturbed(only, np.inf).closed.tolist() == only.closed.tolist()
     assert isinstance(exchange.incremental, IncrementalExchange)

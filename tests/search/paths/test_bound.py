@@ -149,7 +149,6 @@ def searched(name: str, gap: float, certifiable: bool, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["zhang118", "mantovani136"])
 def test_trials_show_gains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     state = searched(name, 1e-4, False, monkeypatch)
-    assert state.tree.explorer is not None
     nodes, helped = state.tree.explorer.of_paths.tally
     assert helped > nodes / 2
     assert 10 * state.tree.counts.gains[0] > state.tree.counts.trials[0] > 0

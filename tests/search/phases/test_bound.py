@@ -242,7 +242,6 @@ def test_flows_are_those_of_opendss() -> None:
     for seed in range(6):
         grid = phase_trees(seed, generation=seed == 3, held=seed % 2 == 1)
         case = enumerated(grid)
-        assert case is not None
         flows, circuit = Flows(case.model.blocks), OpenDssCircuit(grid)
         for closed in list(case.question.states())[:2]:
             loss = flows.loss(status_of(case.model, closed)) * case.question.network.s_base_kva / 3.0

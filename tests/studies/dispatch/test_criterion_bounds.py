@@ -55,7 +55,6 @@ def test_the_best_state_under_a_bound_is_that_of_all_states(seed: int, kind: str
     program = replace(program_of(grid), criterion_bounds=(bound,))
     check_program(program, count=1, seed=seed)
     best = best_operating_state(bounded(grid.evaluator, [bound])).best
-    assert best is not None
     assert best.violation == 0.0
     for method in (Benders(gap=1e-5), ExtensiveForm(gap=1e-4))[: 1 + (seed in (1007, 1010))]:
         found = method.solve(program)
@@ -67,7 +66,6 @@ def test_a_bound_that_nothing_keeps_is_infeasible() -> None:
     grid = random_device_grid(seed, FIXED, 2000)
     cost = other_cost(grid, "loss")
     least = best_operating_state(replace(grid, cost=cost).evaluator).best
-    assert least is not None
     found = Benders().solve(
         replace(program_of(grid), criterion_bounds=(CriterionBound("loss", cost, 0.5 * least.value),))
     )

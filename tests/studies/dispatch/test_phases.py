@@ -29,7 +29,6 @@ FIXED = ("taps", "capacitors")
 def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Sought) -> None:
     case = small_case(seed, topology=False)
     least = case.least(sought)
-    assert least is not None
     found = dispatch_phases(phases_question(case.grid, free=FIXED, sought=sought, limits=LIMITS), few=0)
     assert found.best.value_kw == pytest.approx(least.value_kw, rel=1e-6)
     assert (found.best.violation == 0.0) == (least.violation == 0.0)
@@ -40,7 +39,6 @@ def test_the_local_search_ends_at_the_best_of_all_states(seed: int, sought: Soug
 def test_few_states_are_all_tried() -> None:
     case = small_case(2, topology=False)
     least = case.least(Sought.SOURCE)
-    assert least is not None
     question = phases_question(case.grid, free=FIXED, sought=Sought.SOURCE, limits=LIMITS)
     found = dispatch_phases(question)
     assert found.termination is Termination.OPTIMAL
@@ -53,7 +51,6 @@ def test_few_states_are_all_tried() -> None:
 def test_switches_are_exchanged_as_well() -> None:
     case = small_case(1)
     least = case.least(Sought.LOSS)
-    assert least is not None
     found = dispatch_phases(phases_question(case.grid, limits=LIMITS), few=0)
     assert found.best.value_kw == pytest.approx(least.value_kw, rel=1e-6)
     assert found.best.closed.tolist() == least.closed.tolist()
@@ -113,7 +110,6 @@ def test_the_excess_of_limits_is_that_of_a_state() -> None:
     grid = openpoint.read("ieee13")
     question = phases_question(grid, limits=Limits(v_min_pu=0.97, v_max_pu=1.03))
     found = PhasesEvaluator(question).evaluate(question.today, question.devices.today)
-    assert found is not None
     broken = violations(question.network, phase_state(grid, build_network(grid)))
     shares = [(each.value / each.limit, 1.0 if each.value > each.limit else -1.0) for each in broken]
     squares = [abs(1.0 - (share / (1.0 + side * LIMIT_TOLERANCE)) ** 2) for share, side in shares]
@@ -127,8 +123,6 @@ def test_the_answer_written_as_opendss_has_the_same_figures(name: str, tmp_path:
     # The time is that of one local search; what it has found by then is written.
     limits = Limits(v_min_pu=0.95, v_max_pu=1.1, current=False)
     found = openpoint.dispatch(grid, limits=limits, time_limit_s=1.0, progress=lines.append)
-    assert found.loss_kw is not None
-    assert found.loss_before_kw is not None
     assert found.loss_kw < found.loss_before_kw
     assert found.actions.height
     assert [line.seconds for line in lines] == found.iterations["seconds"].to_list()

@@ -59,7 +59,6 @@ def test_bounds_enclose_and_slopes_hold_at_every_decision() -> None:
             bounds = program.recourse_bounds(x, disasters)
             if not np.isfinite(costs).all():
                 continue  # a source tied to limits that it breaks: no recourse, whatever is shed
-            assert bounds is not None
             slack = 1e-6 * (1.0 + np.abs(costs))
             assert (bounds.lower <= bounds.least).all()
             assert (bounds.least <= costs + slack).all(), seed
@@ -134,7 +133,6 @@ def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.M
 
     monkeypatch.setattr(RestorationBounds, "_below", slow)
     found = program.recourse_bounds(np.zeros(len(program.costs)), disasters, lambda: seconds[0] > 1.0)
-    assert found is not None
     assert 1.0 < seconds[0] <= 1.2
     assert np.isfinite(found.upper).all()
     assert (found.lower <= found.upper).all()
@@ -198,9 +196,7 @@ def test_what_is_stopped_knows_looser_bounds(piece: int, monkeypatch: pytest.Mon
     program = zhang(A, B, C, odds=(0.5, 0.3, 0.2), closed_line_usd=0.0)
     nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
     stopped = program.recourse_bounds(nothing, disasters, lambda: True)
-    assert stopped is not None
     whole = program.recourse_bounds(nothing, disasters)
-    assert whole is not None
     np.testing.assert_array_equal(stopped.lower, np.where(np.arange(3) < piece - 1, whole.lower, 0.0))
     assert stopped.may_improve[piece - 1 :].all()
     assert np.isfinite(stopped.upper).all()
@@ -212,7 +208,6 @@ def test_branches_of_a_quick_restoration_serve_at_the_cost_that_is_known() -> No
     model = RestorationModel(program)
     nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
     known = program.recourse_bounds(nothing, disasters)
-    assert known is not None
     for upper, broken in zip(known.upper, disasters):
         tree = program.tree(nothing, broken)
         assert not (tree & (broken > 0.5)).any()
@@ -271,7 +266,6 @@ def test_scattered_generators_cost_no_more_than_any_that_stand_somewhere(count: 
         program, rng = program_of(seed, count)
         x, broken = bought_lines(program, rng), program.uncertainty.values[0]
         bounds = program.recourse_bounds(x, program.uncertainty.values)
-        assert bounds is not None
         with_source = bounds.may_improve[0, len(program.lines) :]
         allowed = with_source if rng.random() < 0.7 else np.ones(len(program.buses), dtype=bool)
         costs = [brute_force(program, each, broken) for each in placed(program, x, allowed, count)]

@@ -93,9 +93,7 @@ def test_investment_begins_where_it_pays(zhang: Grid) -> None:
 
 def test_figures_keep_their_order(case2: HardenResult) -> None:
     waiting, likely, mean = case2.wait_and_see_usd, case2.most_likely_plan_usd, case2.mean_value_plan_usd
-    assert waiting is not None
     assert likely is not None
-    assert mean is not None
     assert case2.without_plan_usd is not None
     assert case2.lower_bound_usd <= cost(case2) + 1e-9
     assert waiting <= cost(case2) <= min(likely, mean, case2.without_plan_usd) + 1e-3

@@ -30,7 +30,6 @@ def disproved() -> PartitionResult:
 def operated(result: PartitionResult) -> tuple[PlanCircuit, Floats]:
     """The plan with its certified set-points in OpenDSS, and (2 P, n) its policy, per unit."""
     plan, found = model_of(result), result.certificate
-    assert found is not None
     program, x = plan.program, plan.program.whole(plan.decision)
     net, base = program.network, program.network.terminal_base_kw
     parts = len(net.p_min)
@@ -66,7 +65,6 @@ def test_bounds_hold_what_opendss_finds_and_are_sharp(disproved: PartitionResult
     circuit, gain = operated(disproved)
     loads = np.array(list(product((-1.0, 1.0), repeat=6)))
     excess = circuit.flows(disproved.uncertainty * loads, loads @ gain.T).excess.max(axis=0)
-    assert disproved.certificate is not None
     proved = disproved.certificate.limits
     for kind in ("active power", "reactive power"):
         seen = [-e for limit, e in zip(circuit.limits, excess, strict=True) if limit.kind == kind]
@@ -77,7 +75,6 @@ def test_bounds_hold_what_opendss_finds_and_are_sharp(disproved: PartitionResult
 
 def test_no_recourse_is_found_where_a_plan_is_disproved(disproved: PartitionResult) -> None:
     found = disproved.certificate
-    assert found is not None
     assert 0.5 < (disproved.ac_short_kw or 0.0) < 2.0
     plan = model_of(disproved)
     program, x = plan.program, plan.program.whole(plan.decision)
@@ -94,10 +91,8 @@ def test_a_verdict_does_not_stand_on_the_linear_program(disproved: PartitionResu
     certifier = Certifier(islands_of(disproved.grid, plan.program, plan.program.whole(plan.decision), None))
     units = certifier.operated.units
     still = certifier.judged(Policy(units.planned, np.zeros((len(units.planned), 6)), from_plan=False))
-    assert still is not None
     assert not still.holds
     proof = certifier.proof(from_plan=False)
-    assert proof is not None
     assert proof.holds
     assert not certifier.judged(proof.policy, 2.0 * certifier.level(proof)).holds  # type: ignore[union-attr]
 
@@ -106,10 +101,8 @@ def test_a_verdict_does_not_stand_on_the_linear_program(disproved: PartitionResu
 def test_plans_of_certain_loads_and_of_budgets_are_proved(asked: dict[str, float]) -> None:
     result = openpoint.partition("ieee13-microgrids", certify=True, **asked)  # type: ignore[arg-type]
     assert result.ac == "proved"
-    assert result.cost_usd is not None
     # Above the linear cost by losses, and by what the policy costs at its worst; of several policies any may be found.
     assert result.cost_usd <= (result.ac_cost_usd or 0.0) <= 1.01 * result.cost_usd
-    assert result.certificate is not None
     assert (result.certificate.limits["margin"] >= 0.0).all()
     assert (result.ac_level or 0.0) >= result.uncertainty
 
@@ -180,6 +173,5 @@ def test_a_plan_that_is_disproved_is_replaced_by_the_best_one_that_is_proved(mos
     assert found.served_kw == pytest.approx(most_proved_kw(grid, share))
     assert found.served_kw < linear.served_kw
     assert found.ac in ("proved", None)
-    assert linear.lower_bound_usd is not None
     assert linear.lower_bound_usd <= found.lower_bound_usd <= (found.cost_usd or 0.0) + 1e-4
     assert any("do not hold in exact AC" in note for note in found.notes)

@@ -61,7 +61,6 @@ def of(result: PartitionResult) -> tuple[PartitionProgram, Floats]:
 
 
 def told(result: PartitionResult) -> tuple[PlanSamples, PlanSamples]:
-    assert result.samples is not None
     assert result.samples.nominal is not None
     return result.samples.planned, result.samples.nominal
 
@@ -89,7 +88,6 @@ def test_robust_plans_hold_in_every_sample_of_the_linear_model(seed: int) -> Non
     except openpoint.InputError:  # a block with a loop
         pytest.skip("no such grid can be cut")
     sampled = sample_partition(result, count=60, nominal=False).samples
-    assert sampled is not None
     assert sampled.planned.linear == Share(60, 60)
     assert sampled.planned.max_mismatch_pu < 5e-6
 
@@ -109,13 +107,11 @@ def test_the_linear_verdict_is_that_of_the_whole_model_and_the_dispatch_is_the_c
     verdicts = []
     for u in draw(program.uncertainty, 60, 1):
         least, change = violated.at(decision, u), follower.changes(u, beside)
-        assert least is not None
         assert (change is not None) == (least.value <= TOLERANCE_PU)
         verdicts.append(change is not None)
         if change is None:
             continue
         best = priced.at(decision, u)
-        assert best is not None
         cost = float(program.steps[0].generation_usd @ change[: len(change) // 2])
         assert best.value - 1e-2 <= cost <= best.value + ROOM_USD + 1e-6
         assert np.all(np.abs(change) <= np.concatenate(program.ramps) + 2 * TOLERANCE_PU)
@@ -199,11 +195,9 @@ def test_a_difference_is_a_load_on_the_grid_forming_generator(small: PartitionRe
     p = program.parted(decision)[3]
     u = np.zeros(len(small.uncertain_loads))
     still = follower.changes(u, np.zeros(2 * len(follower.led)))
-    assert still is not None
     beside = np.zeros(2 * len(follower.led))
     beside[0] = 0.01
     moved = follower.changes(u, beside)
-    assert moved is not None
     assert moved[:parts].sum() == pytest.approx(still[:parts].sum(), abs=1e-6)  # the loads are the same
     first = follower.led[0]
     assert moved[first] + beside[0] <= min(program.ramps[0][first], program.network.p_max[first] - p[first]) + 1e-5
@@ -213,13 +207,11 @@ def test_a_difference_is_a_load_on_the_grid_forming_generator(small: PartitionRe
 def test_the_same_samples_give_the_same_answer_wherever_they_are_judged(small: PartitionResult) -> None:
     here = sample_partition(small, count=150, seed=3)
     there = sample_partition(small, count=150, seed=3, executor=Processes(1))
-    assert here.samples is not None
     assert there.samples is not None
     assert samples_table(here.samples).equals(samples_table(there.samples))
     assert failures_table(here.samples).equals(failures_table(there.samples))
     assert here.samples.judged == here.samples.asked == 150
     again = sample_partition(here, count=150, seed=4, nominal=False).samples
-    assert again is not None
     assert again.nominal is None
 
 
@@ -234,11 +226,9 @@ def test_what_was_judged_before_ctrl_c_is_kept(small: PartitionResult, monkeypat
             signal.raise_signal(signal.SIGINT)
 
     samples = sample_partition(small, count=75, progress=progress).samples
-    assert samples is not None
     assert met == [(20, 75), (40, 75)]
     assert (samples.judged, samples.asked, samples.interrupted) == (40, 75, True)
     assert samples.planned.linear.of == 40
-    assert samples.nominal is not None
     assert samples.nominal.ac.of == 40
 
 
@@ -273,10 +263,8 @@ def test_a_plan_that_serves_nothing_breaks_nothing_and_certain_loads_are_one_sam
     grid = feeder.grid()
     dark = grid.with_tables(generators=grid.generators.with_columns(p_max_kw=pl.lit(1.0)))
     samples = sample_partition(partition(dark, uncertainty=0.1), count=30).samples
-    assert samples is not None
     assert (samples.planned.served_kw, samples.planned.ac) == (0.0, Share(30, 30))
     certain = sample_partition(partition(grid), count=30).samples
-    assert certain is not None
     assert (certain.judged, certain.nominal) == (1, None)
     assert certain.planned.linear.share == 1.0
 
@@ -292,7 +280,6 @@ def test_one_generator_of_an_island_holds_its_voltage(small: PartitionResult) ->
     chosen = [units.names[units.may_form[k]] for k in leading(program, decision)]
     assert len(chosen) == len({island[name] for name in chosen}) == len({k for k in island.values() if k})
     sampled = sample_partition(result, count=20, nominal=False).samples
-    assert sampled is not None
     assert sampled.planned.unsolved == 0
 
 
@@ -324,7 +311,6 @@ def test_a_plan_is_kept_where_workers_are_lost(small: PartitionResult) -> None:
     executor = GivenExecutor(FailingExecutor(0, FAILURES["connection"], at_once=False), 1)
     found = sample_partition(small, count=150, seed=3, executor=executor)
     assert found.decision is small.decision
-    assert found.samples is not None
     assert found.samples.stopped is Termination.WORKERS
     assert 0 < found.samples.judged < found.samples.asked
 

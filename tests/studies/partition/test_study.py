@@ -246,8 +246,6 @@ def test_the_table_of_the_documentation_holds() -> None:
         assert served == sorted(served, reverse=True)
         assert blocks == sorted(blocks, reverse=True)
     for some, every in zip(found["six"], found["all thirty"], strict=True):
-        assert some.cost_usd is not None
-        assert every.cost_usd is not None
         assert every.cost_usd >= some.cost_usd - 1e-6
 
 
@@ -334,7 +332,6 @@ def test_no_recourse_is_below_the_floor() -> None:
     for feeder, chosen, deviation in problems(3, seed=7):
         question = program(feeder, chosen, deviation)
         decision = ColumnAndConstraint(gap=GAP).solve(question).decision
-        assert decision is not None
         recourse = LinearRecourse(template_of(question, len(decision), Goal.COST), Goal.COST)
         for u in (question.deviations[0], 0.0 * question.deviations[0]):
             if (there := recourse.at(decision, u)) is not None:
@@ -464,7 +461,6 @@ def test_a_short_time_limit_keeps_a_verified_plan(way: str, monkeypatch: pytest.
     result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=make(limit), progress=lines.append)
     assert result.termination is Termination.TIME
     assert clock.now <= limit + LATE
-    assert result.cost_usd is not None
     assert result.lower_bound_usd <= result.cost_usd
     assert result.worst_slack_kw == 0.0
 
@@ -476,7 +472,6 @@ def test_ctrl_c_keeps_a_verified_plan(way: str, monkeypatch: pytest.MonkeyPatch)
     result = partition(grid(), uncertainty=0.25, uncertain_loads=loads, method=make(None))
     assert result.termination is Termination.INTERRUPTED
     assert wish.asked <= wish.at + 2 * LATE
-    assert result.cost_usd is not None
     assert result.lower_bound_usd <= result.cost_usd
 
 

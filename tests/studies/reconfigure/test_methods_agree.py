@@ -64,7 +64,6 @@ def test_benders_and_topology_search_agree_on_a_built_in_grid(name: str) -> None
         benders_kw, bound_kw = benders.loss_kw, benders.lower_bound_kw
     assert search.termination is Termination.OPTIMAL
     assert search.loss_kw is not None
-    assert benders_kw is not None
     assert benders_kw == pytest.approx(search.loss_kw, rel=1e-9)
     assert benders_kw * (1.0 - GAP) <= bound_kw <= search.loss_kw * (1.0 + 1e-9)
     assert search.lower_bound_kw <= benders_kw * (1.0 + 1e-9)
@@ -83,13 +82,11 @@ def assert_exact(seed: int, result: ReconfigureResult) -> None:
         assert result.loss_kw is None
         assert bool(result.least_violation) == bool(best.least_violation), seed
         return
-    assert result.loss_kw is not None
     slack = SAME * best.loss_kw + SMALL_KW
     assert best.loss_kw - slack <= result.loss_kw <= best.loss_kw * (1.0 + 1.1 * GAP) + slack, seed
     assert result.lower_bound_kw <= best.loss_kw + slack, seed
     assert result.gap <= GAP
     assert not result.violations
-    assert result.ac_max_mismatch_pu is not None
     assert result.ac_max_mismatch_pu <= 1e-6
 
 
@@ -169,7 +166,6 @@ def test_dispatch_is_bounded_by_the_best_cone_and_verified() -> None:
             assert result.loss_kw >= result.lower_bound_kw - slack, seed
             assert not result.violations
         if result.termination is Termination.OPTIMAL:
-            assert result.loss_kw is not None
             assert result.loss_kw <= best_cone * (1.0 + 2.0 * GAP) + slack + GAP * result.loss_kw, seed
 
 

@@ -287,7 +287,6 @@ def test_the_page_says_what_the_result_says() -> None:
     data = Reliability.of({"bus": ["14"], "customers": [120]})
     result = openpoint.secure("baran33", reliability=data, failures="branch=0.1")
     page = Page(render(result))
-    assert result.saidi_h_per_year is not None
     for said in ("of 32 faults in today's state 11 leave load", "21 of 31", f"{60 * result.saidi_h_per_year:.1f} min"):
         assert said in page.text
     assert page.text.count("leave load without supply") == page.text.count(result.in_short) == 1
@@ -407,7 +406,6 @@ def check_closings(seed: int) -> dict[str, int]:
             assert expected.fewest is None, name
         elif word == "switchings":
             fewest = expected.fewest
-            assert fewest is not None
             assert expected.joined <= fewest <= row["closings"]
             assert not row["is_fewest"] or row["closings"] == fewest
             within = fewest <= max(MOST, expected.joined)

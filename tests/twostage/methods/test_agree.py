@@ -36,7 +36,6 @@ def problem(kind: str, risk: str, seed: int) -> Depots:
     scenarios = program.uncertainty
     assert isinstance(scenarios, Scenarios)
     values, p = scenarios.values, scenarios.probabilities
-    assert p is not None
     distance = np.abs(values[:, None, :] - values[None, :, :]).sum(axis=2)
     mean, half = p @ values, 0.5 * (values.max(axis=0) - values.min(axis=0))
     balls = {
@@ -130,7 +129,6 @@ def limited(program: Depots, share: float) -> float:
     best = np.inf
     for x in program.decisions():
         kept = np.array([np.isfinite(program.exact(x, u)) for u in scenarios.values])
-        assert scenarios.probabilities is not None
         if scenarios.probabilities @ kept >= share - 1e-9:
             costs = free.exact_all(x, scenarios.values)
             best = min(best, program.first_stage_cost(x) + float(scenarios.probabilities @ costs))
@@ -199,11 +197,9 @@ def test_separation_by_vertices_and_by_the_dual_agree() -> None:
             attacked = replace(program, uncertainty=uncertainty, risk=WorstCase())
             dual = DualSeparation(template_of(attacked, 4), uncertainty.polyhedral())
             ends = dual.prove()
-            assert ends is not None
             assert (ends[0] <= ends[1]).all()
             for x in (np.zeros(4), np.ones(4), rng.integers(0, 2, 4).astype(float), rng.uniform(0, 1, 4)):
                 worst = dual.worst(x)
-                assert worst is not None
                 values = attacked.exact_all(x, listed(uncertainty))
                 assert worst.value == pytest.approx(max(values), rel=1e-6, abs=1e-6)
                 assert worst.bound >= max(values) - 1e-6
@@ -248,8 +244,6 @@ def test_processes_give_the_same_answer_bit_for_bit() -> None:
         there = Benders(gap=GAP, executor=Processes(workers)).solve(replace(program, **kind))  # type: ignore[arg-type]
         assert here.lower_bound == there.lower_bound
         assert here.upper_bound == there.upper_bound
-        assert here.values is not None
-        assert there.values is not None
         assert here.values.tobytes() == there.values.tobytes()
 
 
@@ -311,7 +305,6 @@ def test_a_realisation_may_take_more_than_its_part_while_time_is_left(limit: flo
     deadline = Deadline(limit, clock=clock)
     if is_enough:
         bounds = wait_and_see_bounds(program, solve, deadline)
-        assert bounds is not None
         np.testing.assert_allclose(bounds[0], bounds[1], rtol=1e-4)
         assert asked > 30
         assert not deadline.over()

@@ -152,7 +152,6 @@ def test_values_come_with_points_on_their_cones(grid: Grid, pick: int) -> None:
         # Where a branch is open, t is a tolerance and s may be large.
         assert (sum(part**2 for part in u) <= s * t + 1e-5 * (1.0 + s)).all()
     if response.point:
-        assert response.dispatch is not None
         assert (response.dispatch[0::2] <= program.network.p_max + 1e-6).all()
         assert (response.dispatch[0::2] >= program.network.p_min - 1e-6).all()
 
@@ -286,7 +285,6 @@ def test_the_small_program_has_the_optima_of_the_whole(made_for: float) -> None:
     program = question(0.15)
     nominal = question(0.0)
     decision = ColumnAndConstraint().solve(program if made_for else nominal).decision
-    assert decision is not None
     template = template_of(program, len(decision))
     assert template.dispatch is not None
     small = condensed(template, decision, *program.deviations, template.dispatch)

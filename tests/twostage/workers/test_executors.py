@@ -98,7 +98,6 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 
 def bits(responses: list[Response] | None) -> list[object]:
-    assert responses is not None
     return [
         (r.feasible, r.rough, r.value.hex(), r.slope.tobytes(), [[part.tobytes() for part in c] for c in r.point])
         for r in responses
@@ -180,7 +179,6 @@ def test_a_process_that_dies_is_replaced_and_its_work_redone(
 
 def test_a_process_that_dies_while_it_sends_is_replaced(pool: Workers, tmp_path: Path) -> None:
     answers = pool.run(Large(tmp_path / "died"), range(3))
-    assert answers is not None
     assert [(len(answer), answer[0]) for answer in answers] == [(LARGE, x) for x in range(3)]
 
 

@@ -77,7 +77,6 @@ def test_days_share_copies_and_raise_the_bound() -> None:
 
 def first_cost(master: DayMaster, x: np.ndarray | None) -> float:
     """Cost of the first stage alone."""
-    assert x is not None
     form = master.schedule.form
     theta = float(x[master.schedule.theta])
     return master.scale * (float(form.c @ x) + form.offset - theta)

@@ -119,12 +119,9 @@ def test_the_compiled_recourse_is_the_model_of_the_hour() -> None:
         form = compile_model(stage.cost, [*stage.constraints, *(part.constraint() for part in stage.cones)])
         seen = slice_at(question, plan, t)
         found = cone.solve(t, seen, VERTICES[5])
-        assert found is not None
         assert found.value == pytest.approx(ClarabelModel(form).solve().value, rel=1e-5)
         way = np.array([0.01, -0.02, 0.01])
         there, back = (cone.solve(t, seen, VERTICES[5] + sign * way) for sign in (1, -1))
-        assert there is not None
-        assert back is not None
         slope = float(found.slope @ way)
         assert there.value - found.value >= slope - 1e-5 * abs(found.value)
         assert (there.value - back.value) / 2 == pytest.approx(slope, rel=0.02)
@@ -163,7 +160,6 @@ def test_bounds_of_other_realisations_hold() -> None:
     answers, seen = finder.best(plan, 1, inside), slice_at(question, plan, 1)
     for k, realisation in enumerate(inside):
         own = finder.cone.solve(1, seen, realisation)
-        assert own is not None
         assert answers.lower[k] <= own.value + 1e-6 * abs(own.value)
         assert answers.costs[k] >= own.value
 

@@ -50,14 +50,12 @@ def test_groups_find_what_all_days_in_one_program_find(risk: Risk, monkeypatch: 
         costs += finder.best(grouped.plan, t, question.scenarios.realisations[:, t]).costs
     assert question.scenarios.weights.worst(costs)[0] == pytest.approx(grouped.upper_bound, rel=1e-4)
     assert [float(each.costs.sum()) for each in grouped.scenarios] == pytest.approx(costs, rel=1e-3)
-    assert grouped.weights is not None
     assert grouped.weights.sum() == pytest.approx(1.0)
 
 
 def test_the_bound_rises_with_the_number_of_groups() -> None:
     question = scenarios(Expectation())
     days = question.scenarios
-    assert days is not None
     master = DayMaster(question, np.tile(question.network.closed, (PERIODS, 1)))
     groups, bounds = FutureGroups.of(days.realisations, [days.nominal]), list[float]()
     noise = np.random.default_rng(1).random((COUNT, PERIODS))  # any division of groups raises the bound

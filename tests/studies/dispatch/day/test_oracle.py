@@ -70,7 +70,6 @@ def test_where_a_price_is_negative_no_store_works_both_ways_and_the_worst_case_i
 def test_each_fault_of_a_schedule_is_named() -> None:
     question = replace(random_day(98).question, topology=Cadence.FIXED)
     plan = PeriodColumns(gap=1e-2).solve(question).plan
-    assert plan is not None
     assert schedule_faults(question, plan) == []
     stores = question.day.stores
     both = replace(plan, charge=plan.charge + 1e-6, discharge=plan.discharge + 1e-6)
@@ -136,7 +135,6 @@ def test_with_reactive_load_uncertain_and_priced_it_agrees_with_all_vertices(see
     question = replace(question, supply=supply)
     known, found = oracle(question), PeriodColumns(gap=1e-5).solve(question)
     assert found.plan is not None
-    assert found.worst is not None
     assert found.lower_bound <= known.exact * (1.0 + 1e-5)
     assert found.upper_bound == pytest.approx(known.value, rel=1e-4)
     worst = exact_worst(question, found.plan)
@@ -160,7 +158,6 @@ def test_limits_of_the_power_of_branches_are_kept_at_least_cost(seed: int) -> No
     ):
         known, found = oracle(each), method.solve(each)
         assert found.plan is not None
-        assert found.worst is not None
         assert found.lower_bound <= known.exact * (1.0 + 1e-5)
         assert found.upper_bound == pytest.approx(known.value, rel=3e-4)
         flow = day_flow(each, found.plan, found.worst.realisation, found.worst.recourse)

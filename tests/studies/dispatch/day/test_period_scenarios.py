@@ -41,7 +41,6 @@ def nine_days() -> DayQuestion:
 @pytest.mark.parametrize("risk", [Expectation(), CVaR(0.6), WorstCase()], ids=str)
 def test_the_value_is_the_risk_of_the_verified_costs(risk: Risk) -> None:
     question = scenarios(risk)
-    assert question.scenarios is not None
     days = question.scenarios.realisations
     outcome = PeriodScenarios(gap=1e-4).solve(question)
     assert outcome.plan is not None
@@ -137,7 +136,6 @@ def test_futures_in_groups_bound_futures_one_by_one() -> None:
     """With one group, with several, and with every future by itself the bound rises; it stays below the optimum."""
     question = scenarios(CVaR(0.6))
     found = PeriodScenarios(gap=1e-5).solve(question, closed=question.network.closed)
-    assert question.scenarios is not None
     assert found.weights is not None
     weights = question.scenarios.allowed(found.weights)
     assert weights.sum() == pytest.approx(1.0)
@@ -149,7 +147,6 @@ def test_futures_in_groups_bound_futures_one_by_one() -> None:
         relaxation = DayRelaxation(question, mixed.copies, mixed.weights)
         state = np.where(question.network.closed[relaxation.branch], CLOSED, OPEN).astype(np.int8)
         bound = relaxation.bound(state, None, 5)
-        assert bound is not None
         bounds.append(bound.value)
     assert bounds[0] <= bounds[1] * (1.0 + 1e-6) <= bounds[2] * (1.0 + 2e-6)
     assert 0.99 * found.lower_bound <= bounds[2] <= found.upper_bound

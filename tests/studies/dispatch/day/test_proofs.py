@@ -39,8 +39,6 @@ def test_no_realisation_breaks_a_limit_or_costs_more(v_min: float, feed_share: f
     for t, parts in enumerate(proof.periods):
         covered = set[int]()
         for each in parts:
-            assert each.part is not None
-            assert each.proof is not None
             covered |= set(each.vertices.tolist())
             corners = vertices.realisations[t][each.vertices]
             some = np.concatenate([corners, rng.dirichlet(np.full(len(corners), 0.3), 200) @ corners])
@@ -61,7 +59,6 @@ def test_no_realisation_breaks_a_limit_or_costs_more(v_min: float, feed_share: f
             assert (recourse.renewable.real <= available_power(day, t, some) + 1e-9).all()
         assert covered == set(range(len(vertices.realisations[t])))
     low, high = proof.worst
-    assert outcome.worst is not None
     assert low <= high <= float(scheduled.sum() + bought.sum()) * 1.001
     assert outcome.worst.costs.sum() <= high * (1.0 + 1e-4)
     assert high <= (1.03 if feed_share == 1.0 else 1.15) * outcome.worst.costs.sum()  # shed by an affine policy
@@ -77,7 +74,6 @@ def test_what_is_not_proved_is_said() -> None:
         assert (proof := proof_of(files.load("baran33"), loose, outcome, deadline))
         assert all(proof.is_proved)
         proof = proof_of(files.load("baran33"), question, outcome, deadline)
-    assert proof is not None
     assert not all(proof.is_proved)
     figures = proof_figures(question.day.names, proof)
     assert figures["proved_periods"] == sum(proof.is_proved)

@@ -35,7 +35,6 @@ def test_days_cost_the_sum_of_their_periods(feed_share: float) -> None:
     days = sample_days(day.uncertain, 40, seed=1)
     finder = HourRecourseFinder(question)
     found = operate_days(finder, plan, days)
-    assert found is not None
     assert not found.outside.any()
     assert (found.lower <= found.costs + 1e-9).all()
     assert 0.0 <= found.gap < 3e-4
@@ -59,7 +58,6 @@ def test_days_outside_the_limits_are_counted() -> None:
     days = np.ones((2, 2, 3))
     days[1, 1] += np.array([1, -1, -1]) * SPREAD
     found = operate_days(HourRecourseFinder(question), busy_plan(question), days)
-    assert found is not None
     assert found.outside.tolist() == [False, True]
     assert found.violations[:, 0].tolist() == [0.0, 0.0]
 

@@ -34,7 +34,6 @@ def test_commitment_is_the_best_of_all(price: float) -> None:
         answer = master.solve(fixed=dict(zip(columns.tolist(), on, strict=True)))
         values.append(answer.value if answer.x is not None else np.inf)
     best = WholeMaster(master, 1e-7).solve(Deadline())
-    assert best.x is not None
     assert best.value == pytest.approx(min(values), rel=1e-6)
     assert best.bound <= min(values) + 1e-6
     assert best.bound == pytest.approx(min(values), rel=1e-6)
@@ -54,7 +53,6 @@ def test_a_store_goes_one_way_where_going_both_ways_pays() -> None:
     charge, discharge = slices[:, layout.charge], slices[:, layout.discharge]
     both = (charge >= 0) & (discharge >= 0)
     relaxed = master.solve()
-    assert relaxed.x is not None
     assert np.minimum(relaxed.x[charge[both]], relaxed.x[discharge[both]]).max() > 1e-2
     values = []
     for ways in itertools.product((0, 1), repeat=int(both.sum())):
@@ -69,7 +67,6 @@ def test_a_store_goes_one_way_where_going_both_ways_pays() -> None:
 def test_the_robust_plan_of_units_that_may_stop() -> None:
     question = with_stopping_unit(small_day(1))
     outcome = PeriodColumns(gap=1e-3).solve(question)
-    assert outcome.plan is not None
     assert outcome.gap <= 1e-3
     running = outcome.plan.positions[:, 0] == 1
     p = outcome.plan.generation[:, 0].real

@@ -99,9 +99,7 @@ def test_an_index_is_kept_or_proven_not_to_be_and_its_floor_is_told() -> None:
         return openpoint.reconfigure_secure("civanlar16", at_most=at_most, failures="branch=0.1")
 
     least = openpoint.reconfigure_secure("civanlar16", minimize="ens", failures="branch=0.1")
-    assert least.minimized_value is not None
     kept = asked({"ens": 1.001 * least.minimized_value, "unrestorable": 20})
-    assert kept.after.not_supplied_kwh_per_year is not None
     assert kept.after.not_supplied_kwh_per_year <= 1.0011 * least.minimized_value
     assert kept.fault_limit.startswith("at most 20 unrestorable faults, ENS at most ")
     none = asked("ens=1")
@@ -373,7 +371,6 @@ def check_bounds(case: Case, rng: np.random.Generator) -> None:
 def near_sources(case: Case, closed: Bools, rng: np.random.Generator) -> Bools:
     """(E) branches decided where a search goes from the sources outwards: those at some buses that are fed first."""
     tree = tree_of(case.network, closed)
-    assert tree is not None
     first = tree.order[: rng.integers(1, len(tree.order) + 1)]
     fr, to = case.network.terminal_fr, case.network.terminal_to
     return (np.isin(fr, first) | np.isin(to, first)) & (rng.random(len(fr)) < 0.9)
@@ -410,7 +407,6 @@ def check_optima(case: Case) -> int:
 @pytest.mark.parametrize("seed", range(4))
 def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     case = fault_case(seed)
-    assert case is not None
     monkeypatch.setattr(module, "QUICK", 1)
     task, whole = task_of(case, Sought.SAIDI, unlimited(case.network.n_conductors)), list[int]()
     monkeypatch.setattr(IndexSearch, "_divide", lambda *_: None)
@@ -424,7 +420,6 @@ def test_all_states_are_evaluated_where_they_are_few(seed: int, monkeypatch: pyt
     if not values:
         assert found.result.termination is Termination.INFEASIBLE
         return
-    assert found.best is not None
     assert found.best.merit[2] == pytest.approx(min(values), rel=1e-12)
     assert found.result.termination is Termination.OPTIMAL
     assert found.result.lower_bound == pytest.approx(min(values), rel=1e-12)
@@ -449,7 +444,6 @@ def test_floors_are_those_of_all_states(seed: int) -> None:
             (floor,) = floors_of(task, [case.network.closed], GAP, Deadline())
             assert floor.is_above == (factor < 1.0)
             assert floor.least <= least * (1.0 + 1e-9)
-            assert floor.best is not None
             assert (figure_of(index, floor.best.figures) <= factor * least) == (factor > 1.0)
             found = none_keeps(task, [floor], 0.0)
             assert (found is None) == (factor > 1.0)

@@ -104,7 +104,6 @@ def test_the_savings_add_up_to_what_the_plans_say() -> None:
         assert (np.diff(saved) >= 0).all()
         assert saved.mean() == pytest.approx(plans[each.key] - plans["after"])
     said = re.search(r"loses ([\d.]+) kW less on average", against_mean(result))
-    assert said is not None
     assert float(said[1]) == pytest.approx(plans["mean"] - plans["after"], abs=0.006)
 
 

@@ -18,12 +18,10 @@ def test_it_is_the_answer_of_the_balanced_grid(tmp_path: Path) -> None:
     openpoint.write("zhang13", tmp_path / "grid.dss")
     grid = openpoint.read(tmp_path / "grid.dss")
     closed = balanced_start(grid, ReconfigureOptions(limits=FREE), Deadline())
-    assert closed is not None
     expected = openpoint.reconfigure("zhang13", limits=FREE).branches["closed_after"].to_list()
     assert closed.tolist() == expected
     name = grid.branches().filter(~closed)["name"][0]
     locked = balanced_start(grid, ReconfigureOptions(limits=FREE, locked_closed=name), Deadline())
-    assert locked is not None
     assert locked[grid.branches()["name"].to_list().index(name)]
 
 
@@ -31,8 +29,6 @@ def test_where_limits_cannot_be_kept_they_are_left_out() -> None:
     grid = meshed(4)
     free = balanced_start(grid, ReconfigureOptions(limits=FREE), Deadline())
     kept = balanced_start(grid, ReconfigureOptions(limits=Limits(v_min_pu=0.9999)), Deadline())
-    assert free is not None
-    assert kept is not None
     assert kept.tolist() == free.tolist()
 
 

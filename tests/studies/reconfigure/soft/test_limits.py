@@ -121,7 +121,6 @@ def as_found(
         return False
     assert result.termination is Termination.SOFT
     assert result.termination.exit_code == 3
-    assert result.soft_limits is not None
     assert result.soft_limits.proven
     assert {(r.kind, r.name): pytest.approx(r.percent) for r in result.soft_limits.relaxed} == best[0]
     assert result.lower_bound_kw <= best[1] * (1.0 + 1e-9)
@@ -169,7 +168,6 @@ def test_of_a_year_it_is_that_of_all_states_in_all_steps() -> None:
 def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_not_proven(seed: int) -> None:
     grid, limits = tightened(random_grid(seed, (PLAIN, RICH)[seed % 2]), seed)
     best = brute_force(grid, limits)
-    assert best is not None
     prepared = prepare(grid, ReconfigureOptions(limits=limits, method=TopologySearch()))
     assert isinstance(prepared, PreparedReconfigure)
     whole = prepared.method.solve(prepared.program, None, Deadline())
@@ -177,7 +175,6 @@ def test_where_the_time_is_up_without_a_state_the_least_violation_is_sought_but_
     stopped = replace(whole, termination=Termination.TIME)
     outcome, soft = soften_outcome(question_of(prepared.program, prepared.method), stopped, None, Deadline())
     assert outcome.termination is Termination.TIME
-    assert soft is not None
     assert not soft.proven
     assert {(r.kind, r.name): pytest.approx(r.percent) for r in soft.relaxed} == best[0]
     assert outcome.upper_bound == pytest.approx(best[1], rel=2e-4)
@@ -216,7 +213,6 @@ def test_only_what_nothing_keeps_gives_way() -> None:
     """All the load goes through `a`; voltages and the other ratings need not give way for it."""
     result = openpoint.reconfigure(hot(), soft_limits=True)
     assert result.termination is Termination.SOFT
-    assert result.soft_limits is not None
     assert [(each.kind, each.name) for each in result.soft_limits.relaxed] == [("current", "a")]
     assert [(each.kind, each.name) for each in result.violations] == [("current", "a")]
     broken, given = 100.0 * result.violations[0].excess, result.soft_limits.relaxed[0].percent
@@ -262,7 +258,6 @@ def test_without_a_proof_the_answer_is_the_least_violation_met() -> None:
     """Branch exchange proves nothing, and its answer says so."""
     result = openpoint.reconfigure(hot(), method=BranchExchange(), soft_limits=True)
     assert result.termination is Termination.LOCAL
-    assert result.soft_limits is not None
     assert not result.soft_limits.proven
     assert result.loss_kw is not None
     assert [violation.name for violation in result.violations] == ["a"]
@@ -277,8 +272,6 @@ def test_questions_that_take_too_long_are_given_up_and_that_is_said(monkeypatch:
     monkeypatch.setattr("openpoint.studies.reconfigure.soft.ASK_S", 0.0)
     result = openpoint.reconfigure(hot(), soft_limits=True)
     assert result.termination is Termination.SOFT
-    assert result.soft_limits is not None
-    assert proven.soft_limits is not None
     assert not result.soft_limits.proven
     assert result.soft_limits.least_percent == 0.0
     assert result.soft_limits.relaxed == proven.soft_limits.relaxed
@@ -294,8 +287,6 @@ def test_outputs_of_generators_are_chosen_within_relaxed_limits() -> None:
     result = openpoint.reconfigure(grid, soft_limits=True)
     without = openpoint.reconfigure(hot(60.0), soft_limits=True)
     assert result.termination in (Termination.SOFT, Termination.RELAXATION)
-    assert result.soft_limits is not None
-    assert without.soft_limits is not None
     assert result.soft_limits.relaxed[0].percent < without.soft_limits.relaxed[0].percent - 5.0
     assert result.generators["p_kw"].to_list() == pytest.approx([100.0], abs=1.0)
 
@@ -305,7 +296,6 @@ def test_three_phases_by_all_topologies_and_by_the_linear_model() -> None:
     grid = openpoint.read("ieee13")
     result = openpoint.reconfigure(grid, soft_limits=True)
     assert result.termination is Termination.SOFT
-    assert result.soft_limits is not None
     assert result.soft_limits.proven
     assert [str(each) for each in result.soft_limits.relaxed] == ["current at xfm1, phase a by 7.3 %"]
     assert result.loss_kw == pytest.approx(112.585, abs=0.002)

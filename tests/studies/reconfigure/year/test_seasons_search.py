@@ -98,7 +98,6 @@ def check(plan: PlanTask, states: Bools, value: Floats, found: SwitchingOutcome)
     assert found.termination in (Termination.GAP, Termination.OPTIMAL)
     assert best - found.lower_bound <= 2.0 * GAP * abs(best) + 1e-9
     assert found.closed is not None
-    assert found.operations is not None
     number = {state.tobytes(): k for k, state in enumerate(states)}
     mine = [value[b, number[state.tobytes()]] for b, state in enumerate(found.closed)]
     done = operations(found.closed, plan.task.network.closed if plan.from_today else None)
