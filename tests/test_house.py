@@ -131,6 +131,7 @@ PUBLIC = [
     "storms",
     "switch_plan",
     "verify_certificate",
+    "verify_phases",
     "verify_set",
     "write",
     "write_back",

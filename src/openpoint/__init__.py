@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from openpoint.studies.reconfigure.year.study import reconfigure_year as reconfigure_year
     from openpoint.studies.secure.study import secure as secure
     from openpoint.studies.verify.study import verify_certificate as verify_certificate
+    from openpoint.studies.verify.study import verify_phases as verify_phases
     from openpoint.studies.verify.study import verify_set as verify_set
     from openpoint.twostage.ambiguity import Moments as Moments
     from openpoint.twostage.ambiguity import ProbabilityBox as ProbabilityBox
@@ -137,7 +138,7 @@ _HOMES = {
     "openpoint.studies.reconfigure.year.study": ("reconfigure_year",),
     "openpoint.studies.reconfigure.study": ("BranchExchange", "reconfigure"),
     "openpoint.studies.secure.study": ("secure",),
-    "openpoint.studies.verify.study": ("verify_certificate", "verify_set"),
+    "openpoint.studies.verify.study": ("verify_certificate", "verify_phases", "verify_set"),
     "openpoint.twostage.ambiguity": ("Moments", "ProbabilityBox", "TotalVariation", "Wasserstein"),
     "openpoint.twostage.log": ("Termination",),
     "openpoint.twostage.methods.decomposition": ("Benders", "ColumnAndConstraint"),

@@ -28,6 +28,18 @@ def test_a_certificate_is_written_and_verified(command: Command, ring: Path) -> 
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
 
 
+def test_a_certificate_of_a_feeder_of_three_phases(command: Command) -> None:
+    done = command("reconfigure", "ieee123", "--certificate", "proof.gz")
+    assert done.code == 0, done.err
+    assert "certificate: proof.gz" in done.out
+    done = command("verify", "ieee123", "proof.gz")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("ieee123: no radial state loses less than 94.1")
+    assert "open sw5 sw8: 94.1" in done.out
+    assert command("verify", "ieee13", "proof.gz").code == 5
+    assert "states its question in itself" in command("verify", "ieee123", "proof.gz", "--open", "sw5").err
+
+
 QUESTIONS = {
     "limits": ("--v-min", 0.95),
     "both limits": ("--v-min", 0.94, "--v-max", 1.06),

@@ -23,6 +23,7 @@ from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.scenarios.year.read import Year, read_year
+from openpoint.search.phases.certificate import check_proof, is_proof
 from openpoint.verify import Asked as Question
 from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked
@@ -86,6 +87,12 @@ def verify(
     if is_claim(file):
         plain = asked is None and json is None and not (futures or year)
         return _verify_set(grid, file, console(to_stderr=False, quiet=quiet), written.export, plain=plain)
+    if is_proof(file):
+        if asked is not None or futures or year or json or written.export:
+            raise OptionError(
+                "the certificate of a grid of phases states its question in itself; leave these options out"
+            )
+        return _verify_phases(grid, file, console(to_stderr=False, quiet=quiet))
     if written.export is not None and not _export(written.export, grid, asked, futures, year):
         return NOT_WRITTEN
     out = console(to_stderr=json == STDOUT, quiet=quiet)
@@ -96,8 +103,7 @@ def verify(
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
-    out.print(safe(str(found)))
-    show_notes(out, grid.figure_notes)
+    _show(out, grid, found)
     if found.differs:
         what = "; ".join(found.differs)
         complain("another question", f"{what}. Ask for it by these options to accept it")
@@ -125,8 +131,7 @@ def _verify_set(grid: Grid, file: Path, out: Console, export: Path | None, *, pl
     except CertificateError as error:
         complain("refused", str(error))
         return REFUSED
-    out.print(safe(str(found)))
-    show_notes(out, grid.figure_notes)
+    _show(out, grid, found)
     if export is None:
         return 0
     from openpoint.enclosure.problem import problem_text as set_problem_text
@@ -137,6 +142,24 @@ def _verify_set(grid: Grid, file: Path, out: Console, export: Path | None, *, pl
         not_written("--export", export, error)
         return NOT_WRITTEN
     return 0
+
+
+def _verify_phases(grid: Grid, file: Path, out: Console) -> int:
+    """Check the certificate of a grid of any phases."""
+    try:
+        with out.status("checking …") as status:
+            found = check_proof(grid, file, partial(_show_progress, status))
+    except CertificateError as error:
+        complain("refused", str(error))
+        return REFUSED
+    _show(out, grid, found)
+    return 0
+
+
+def _show(out: Console, grid: Grid, found: object) -> None:
+    """Show what is proved, line by line, and the notes of the grid."""
+    out.print("\n".join(map(safe, str(found).splitlines())))
+    show_notes(out, grid.figure_notes)
 
 
 def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | None, year: Year | None) -> bool:

@@ -304,5 +304,5 @@ def test_what_the_bound_is_not_valid_for_is_refused() -> None:
     question = phases_question(grid.with_switchable("jumper"), free=("topology",))
     with pytest.raises(OptionError, match="windings between two lines"):
         phase_model(grid, question.network, question.always & False, question.never, Box())
-    with pytest.raises(OptionError, match="no certificate"):
-        openpoint.reconfigure(openpoint.read("ieee123"), method=openpoint.TopologySearch(certificate="proof"))
+    with pytest.raises(OptionError, match="no checkpoint"):
+        openpoint.reconfigure(openpoint.read("ieee123"), method=openpoint.TopologySearch(checkpoint="saved"))

@@ -59,7 +59,7 @@ class Box:
         low, high = (math.radians(120.0 + sign * self.turn) for sign in (-1.0, 1.0))
         least = self.v_min * 2.0 * math.sin(low / 2.0)
         most = self.v_max * 2.0 * math.sin(high / 2.0)
-        return least, most, self.v_min**2 * math.sin(high), self.v_max**2 * math.sin(low)
+        return least, most, self.v_min**2 * math.sin(high), self.v_max**2 * math.sin(max(low, math.pi / 2.0))
 
     def holds(self, v: Complexes, present: Bools) -> bool:
         """Whether the (n, 3) voltages of the phases that are `present` lie in it."""

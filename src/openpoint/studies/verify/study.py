@@ -12,6 +12,7 @@ from openpoint.io import GridLike, read
 from openpoint.network.limits import Limits
 from openpoint.scenarios.futures import FuturesLike, FuturesRecipe, read_futures, text_of
 from openpoint.scenarios.year.read import YearLike, read_year
+from openpoint.search.phases.certificate import ProvedStates, check_proof
 from openpoint.studies.shared import split
 from openpoint.twostage.ambiguity import Ambiguity
 from openpoint.twostage.risk import Risk
@@ -101,3 +102,22 @@ def verify_set(grid: GridLike, path: str | Path) -> ProvedSet:
         openpoint.verify.CertificateError: the certificate is refused, saying why. OSError: the file cannot be read.
     """
     return check_claim(read(grid), path_of(path, "path"))
+
+
+def verify_phases(
+    grid: GridLike, path: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> ProvedStates:
+    """What a certificate of `reconfigure` proves of a grid of any phases: the least loss of its radial states.
+
+    All numbers are made from the grid and from the words of the file: locks, number and price of changes, the box of
+    voltages. Its multipliers are checked by the theorem of docs/methods.md M43 in code of its own, in floating point
+    whose rounding is allowed for, and radial states by sweeps of its own.
+
+    Args:
+        grid: the grid, a path or a name that `read` takes. path: of the certificate. progress: called with the bytes
+            that are read and their total number.
+
+    Raises:
+        openpoint.verify.CertificateError: the certificate is refused, saying why. OSError: the file cannot be read.
+    """
+    return check_proof(read(grid), path_of(path, "path"), progress)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from openpoint.arrays import Bools, States
 from openpoint.errors import OptionError
 from openpoint.formulations.phases import PhasesQuestion
 from openpoint.search.exchange.phases import EvaluatedState, EvaluationLog, PhasesEvaluator
 from openpoint.search.methods import TopologySearch
+from openpoint.search.phases.certificate import write_proof
 from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.pieces import core_of, undecided
 from openpoint.search.phases.tree import Flows, PhaseTree, box_around, closed_of, price_of, status_of
@@ -21,6 +23,8 @@ from openpoint.twostage.log import Outcome, Progress, Termination
 
 GAP = 1e-4
 """Relative gap at which a search stops that is given none."""
+CLOSE = 1e-6
+"""Relative difference of bounds that is not worth a word: a certificate has the best state's loss as one."""
 PIECE = 16
 """Nodes between two looks at the clock."""
 
@@ -41,9 +45,9 @@ def for_phases(method: TopologySearch) -> TopologySearch:
     """The method with its gap for grids of phases.
 
     Raises:
-        OptionError: a certificate, a checkpoint or an executor.
+        OptionError: a checkpoint or an executor.
     """
-    given = {"certificate": method.certificate, "checkpoint": method.checkpoint, "executor": method.executor}
+    given = {"checkpoint": method.checkpoint, "executor": method.executor}
     if unknown := [name for name, value in given.items() if value is not None]:
         raise OptionError(f"topology search of grids of phases has no {' and no '.join(unknown)}; leave it out")
     return method if method.gap is not None else replace(method, gap=GAP)
@@ -54,7 +58,8 @@ class PhaseSearch:
     """One search.
 
     Attributes:
-        evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run.
+        evaluator: the exact power flow of OpenDSS. method, log, deadline: of the run. locks: names of branches that are
+            locked open and closed.
         best: the best state by OpenDSS. loss: of the best that keeps the limits, by the sweep, per unit, with the price
             of what is switched.
     """
@@ -63,6 +68,7 @@ class PhaseSearch:
     method: TopologySearch
     log: EvaluationLog
     deadline: Deadline
+    locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     best: EvaluatedState | None = None
     loss: float = math.inf
     notes: list[str] = field(default_factory=list)
@@ -107,7 +113,24 @@ class PhaseSearch:
         done = self.deadline.over() or not grow(tree, leaf, over, piece=lambda: PIECE)
         outcome = self._outcome(min(tree.lowest, self.loss), stopped=done)
         self.notes.append(self._claim(box, outcome.upper_bound, tree))
+        if self.method.certificate is not None and not done and math.isfinite(self.loss):
+            self._certify(self.method.certificate, model.within(box), box, outcome.lower_bound)
         return outcome
+
+    def _certify(self, path: Path, model: PhaseModel, box: Box, lower_kw: float) -> None:
+        """Write the proof of what the search found."""
+        assert self.best is not None
+        target = self.loss * (1.0 - self.method.least_gap)
+        proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, target, self.deadline.over)
+        if proved is not None:
+            more = (
+                ""
+                if proved >= lower_kw * (1.0 - CLOSE)
+                else "; states that lose less break limits, which it does not know"
+            )
+            self.notes.append(
+                f"the certificate proves {proved:.6g} kW by bounds and flows of the whole grid alone{more}"
+            )
 
     def _take(self, model: PhaseModel, status: States, loss: float) -> bool:
         """Let OpenDSS judge a state; whether it is the best that keeps the limits."""
@@ -162,9 +185,10 @@ def search_phases(
     starts: Iterable[Bools],
     progress: Progress | None,
     deadline: Deadline,
+    locks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> tuple[Outcome, EvaluatedState | None, tuple[str, ...]]:
     """The outcome, the best state and what the bound covers."""
     log = EvaluationLog(evaluator, progress, deadline, "topology search")
-    search = PhaseSearch(evaluator, method, log, deadline)
+    search = PhaseSearch(evaluator, method, log, deadline, locks)
     outcome = search.run(model, starts)
     return outcome, search.best, tuple(search.notes)

@@ -200,6 +200,8 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
         change_cost_kw=options.change_cost_kw,
     )
     if isinstance(method, TopologySearch):
+        if method.certificate is not None and options.soft_limits:
+            raise OptionError("the certificate of a grid of phases knows no limits; leave it or soft limits out")
         return PreparedPhases(grid, question, for_phases(method), options, bounded_model(question))
     if method is not None:
         return PreparedPhases(grid, question, method, options)
@@ -260,7 +262,8 @@ class PreparedPhases:
         starts = [first] if start is None else [start, first]
         if isinstance(self.method, TopologySearch):
             assert self.model is not None
-            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, starts, progress, deadline))
+            locks = tuple(self.options.locked_open), tuple(self.options.locked_closed)
+            return PhasesAnswer(*search_phases(evaluator, self.method, self.model, starts, progress, deadline, locks))
         log, positions = EvaluationLog(evaluator, progress, deadline), evaluator.question.devices.today
         best, _ = best_of(evaluator, ((closed, positions) for closed in starts), never, log.on_evaluation)
         if best is not None:

@@ -1,0 +1,394 @@
+"""Certificates of grids of any phases: the tree of a proof, and multipliers for the bounds of its nodes.
+
+After the head a file has a line for each node, depth first: the number of a branch that divides it, first open, then
+closed; multipliers; "flow", a radial state whose loss sweeps find; or "none", where nothing radial is left that feeds
+all phases with as many changes as are allowed. What is proved is the least of all bounds and losses; no number that
+decides is in the file. docs/formats.md has the form.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openpoint.arrays import Bools, Complexes, Floats, Ints, States
+from openpoint.atomic import write_bytes
+from openpoint.errors import InputError, OptionError
+from openpoint.formulations.phases import PhasesQuestion, phases_question
+from openpoint.grid.grid import Grid
+from openpoint.grid.unfed import without_idle
+from openpoint.network.limits import Limits
+from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.flow import trees_for
+from openpoint.search.phases.model import Box, PhaseModel, phase_model
+from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.proof import CLOSED, LOOP, OPEN, UNDECIDED, Checker, Nodes
+from openpoint.search.phases.states import graph_for, probe, propagate
+from openpoint.search.phases.tree import Price, price_of
+from openpoint.verify import schema
+from openpoint.verify.lines import Archive
+from openpoint.verify.schema import CertificateError
+
+FORMAT = "openpoint certificate of phases 1"
+BITS = 20
+"""Multipliers and slopes are multiples of 2^-BITS, and differences from those of the line before."""
+LARGEST = 1 << 52
+ROUNDS = 4
+"""Of the fixed point for the multipliers of a line."""
+ABOVE = 1e-7
+"""By how much of itself a bound is above what is to be proved before it is rounded."""
+NUMBERS = 3_000_000
+"""Of matrices that are checked at once."""
+
+
+@dataclass(frozen=True)
+class ProvedStates:
+    """What a certificate of a grid of any phases proves.
+
+    Attributes:
+        grid: its name. box: of voltages in which states are covered. lower_bound_kw: of loss and price of changes of
+            all radial states there. open_branches, value_kw: the best state, and its loss by sweeps with that price.
+        locked_open, locked_closed, max_changes, change_cost_kw: what the states keep to. bounds, flows: lines of each.
+    """
+
+    grid: str
+    box: Box
+    lower_bound_kw: float
+    open_branches: tuple[str, ...]
+    value_kw: float
+    locked_open: tuple[str, ...]
+    locked_closed: tuple[str, ...]
+    max_changes: int | None
+    change_cost_kw: float
+    bounds: int
+    flows: int
+
+    def __str__(self) -> str:
+        box, words = self.box, ["in exact AC power flow, whatever limits they keep"]
+        for name, locked in (("open", self.locked_open), ("closed", self.locked_closed)):
+            words += [f"with {', '.join(locked)} {name}"] if locked else []
+        words += [] if self.max_changes is None else [f"with at most {self.max_changes} changes"]
+        words += [f"a change counted as {self.change_cost_kw:g} kW"] if self.change_cost_kw else []
+        share = 100.0 * (1.0 - self.lower_bound_kw / self.value_kw) if self.value_kw > 0.0 else 0.0
+        return (
+            f"{self.grid}: no radial state loses less than {self.lower_bound_kw:.6g} kW,\n"
+            f"of those whose voltages to neutral lie between {box.v_min:.4g} and {box.v_max:.4g} pu, with angles of "
+            f"120 ± {box.turn:.3g} degrees between phases;\n{', '.join(words)}\n"
+            f"open {' '.join(self.open_branches) or 'none'}: {self.value_kw:.6g} kW, {max(share, 0.0):.4f} % above\n"
+            f"proved by {self.bounds:,} bounds, and {self.flows:,} flows of radial states"
+        )
+
+
+class _Writer:
+    """The lines of a proof that no radial state loses less than a target, per unit."""
+
+    def __init__(self, model: PhaseModel, price: Price, target: float) -> None:
+        self.blocks, self.price, self.target = model.blocks, price, target
+        self.checker = Checker(self.blocks)
+        self._priority: Ints = np.argsort(-self.blocks.has.sum(axis=1), kind="stable")
+        self._trees, self._squares = trees_for(self.blocks), squares_for(self.blocks)
+        self._pattern, self._graph = pattern_for(self.blocks), graph_for(self.blocks)
+        self._last = np.zeros(2 * int(self.checker.wanted.sum()) + len(self.blocks.bus), dtype=np.int64)
+
+    def lines(self) -> Iterator[Any]:
+        """The lines, by depth-first search; flows of radial states may lose less than the target."""
+        blocks = self.blocks
+        self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
+        waiting: list[tuple[States, Complexes]] = [
+            (self.checker.first(), np.zeros(blocks.has.shape, dtype=np.complex128))
+        ]
+        while waiting:
+            status, h = waiting.pop()
+            yield from self._node(status, h, waiting)
+
+    def _node(self, status: States, h: Complexes, waiting: list[tuple[States, Complexes]]) -> Iterator[Any]:
+        while True:
+            if not propagate(self.blocks, status, self._graph) or math.isinf(self._bound(status, h)):
+                yield "none"
+                return
+            if self._bound(status, h) >= self._enough(status):
+                yield self._written(h)
+                return
+            if not (left := np.flatnonzero(status == UNDECIDED)).size:
+                yield "flow"
+                return
+            value = np.empty(len(status))
+            tools = self._trees, self._squares, self._pattern, self._graph, value
+            probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
+            fixed = 0
+            for e in left[value[left] == math.inf].tolist():
+                if status[e] != UNDECIDED:
+                    continue
+                other, better = status.copy(), h.copy()
+                other[e] = OPEN
+                fed = propagate(self.blocks, other, self._graph) and self.price(other) < math.inf
+                bound = self._bound(other, better) if fed else math.inf
+                if bound < self._enough(other):
+                    continue
+                fixed += 1
+                yield e
+                yield "none" if bound == math.inf else self._written(better)
+                status[e] = CLOSED
+                if not propagate(self.blocks, status, self._graph):
+                    break
+            if not fixed:
+                value[value == math.inf] = -math.inf
+                chosen = int(np.argmax(np.where(status == UNDECIDED, value, -math.inf)))
+                chosen = chosen if status[chosen] == UNDECIDED else int(left[0])
+                yield chosen
+                for state in (CLOSED, OPEN):
+                    other = status.copy()
+                    other[chosen] = state
+                    waiting.append((other, h.copy()))
+                return
+
+    def _enough(self, status: States) -> float:
+        return (self.target - self.price(status)) * (1.0 + ABOVE)
+
+    def _bound(self, status: States, h: Complexes) -> float:
+        if math.isinf(self.price(status)):
+            return math.inf
+        tools = self._trees, self._squares, self._pattern
+        return float(improve(self.blocks, status, self._priority, h, ROUNDS, self._enough(status), *tools))
+
+    def _written(self, h: Complexes) -> dict[str, list[int]]:
+        own = h[self.checker.wanted]
+        now = np.rint(np.concatenate([own.real, own.imag, self._squares.line[:, 1]]) * 2.0**BITS).astype(np.int64)
+        step, self._last = now - self._last, now
+        return {"steps": step.tolist()}
+
+
+def write_proof(
+    path: Path, asked: PhasesQuestion, model: PhaseModel, locks: tuple[tuple[str, ...], tuple[str, ...]],
+    box: Box, best: Bools, target: float, over: Callable[[], bool],
+) -> float | None:  # fmt: skip
+    """Write the proof that radial states lose at least a target, or as much as it turns out that they do.
+
+    Args:
+        model: with the box. locks: names that are locked open and closed. best: (B) state. target: per unit.
+        over: whether to give up.
+
+    Returns:
+        The bound that the file proves, kW; None where it was given up.
+
+    Raises:
+        OptionError: loops that stay closed. OSError: not written.
+    """
+    if model.blocks.closes.any():
+        raise OptionError("certificates are for grids of phases without loops that stay closed; leave it out")
+    base = asked.network.s_base_kva / 3.0
+    price = price_of(model, asked.switching, base)
+    head = {
+        "format": FORMAT,
+        "locked_open": list(locks[0]),
+        "locked_closed": list(locks[1]),
+        "max_changes": asked.switching.most,
+        "change_cost_kw": asked.switching.cost_kw,
+        "box": [box.v_min, box.v_max, box.turn],
+        "open": [asked.network.branch_names[b] for b in np.flatnonzero(~best)],
+    }
+    lines = [head]
+    for line in _Writer(model, price, target).lines():
+        lines.append(line)
+        if over():
+            return None
+    proof = _Proof(model, price)
+    for line in lines[1:]:
+        proof.take(line)
+    found = proof.done()
+    write_bytes(path, [gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode(), mtime=0)])
+    return found * base
+
+
+class _Proof:
+    """A proof as it is read: nodes that are left, and bounds that wait to be worked out together.
+
+    Attributes:
+        least: of what is proved so far, per unit. bounds, flows: how many.
+    """
+
+    def __init__(self, model: PhaseModel, price: Price) -> None:
+        self.checker, self.price = Checker(model.blocks), price
+        blocks = model.blocks
+        self._left = [self.checker.first()]
+        self._last = np.zeros(2 * int(self.checker.wanted.sum()) + len(blocks.bus), dtype=np.int64)
+        self._waiting: list[tuple[States, Ints, float]] = []
+        self._states: list[tuple[States, float]] = []
+        self._at_once = 1 + NUMBERS // (9 * len(blocks.has))
+        self.least, self.bounds, self.flows = math.inf, 0, 0
+
+    def take(self, line: Any) -> None:
+        """The next line.
+
+        Raises:
+            CertificateError: it does not hold.
+        """
+        if not self._left:
+            raise CertificateError("there are more lines than nodes")
+        status = self._left.pop()
+        some = self.checker.follow(status)
+        price = self.price(status)
+        if line == "none":
+            if some and price < math.inf and self.checker.fed(status):
+                raise CertificateError("a node with radial states is said to have none")
+            return
+        if not some:
+            raise CertificateError("a node without a radial state has a line of another kind")
+        if isinstance(line, dict):
+            steps = schema.integers(schema.record(line, "a bound", ("steps",))["steps"], "steps", len(self._last))
+            self._last = self._last + steps
+            if (np.abs(self._last) > LARGEST).any():
+                raise CertificateError("a multiplier is too large")
+            self.bounds += 1
+            self._waiting.append((status, self._last, price))
+            if len(self._waiting) >= self._at_once:
+                self._work()
+        elif line == "flow":
+            if (status == UNDECIDED).any() or (status == LOOP).any():
+                raise CertificateError("a node has no flow: it is not one radial state")
+            self.flows += 1
+            self._states.append((status, price))
+            if len(self._states) >= self._at_once:
+                self._sweep()
+        else:
+            chosen = schema.whole(line, "a branch", 0, len(status) - 1)
+            if status[chosen] != UNDECIDED:
+                raise CertificateError(f"branch {chosen} is decided already")
+            for state in (CLOSED, OPEN):
+                other = status.copy()
+                other[chosen] = state
+                self._left.append(other)
+
+    def done(self) -> float:
+        """The least of what is proved, per unit.
+
+        Raises:
+            CertificateError: nodes are left, or a bound or a flow is none.
+        """
+        if self._left:
+            raise CertificateError(f"{len(self._left)} nodes have no line")
+        self._work()
+        self._sweep()
+        return self.least
+
+    def _work(self) -> None:
+        if not self._waiting:
+            return
+        status, steps, price = (np.array(part) for part in zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        wanted, scale = self.checker.wanted, 2.0**-BITS
+        count = int(wanted.sum())
+        h = np.zeros((len(status), *wanted.shape), dtype=np.complex128)
+        h[:, wanted] = scale * (steps[:, :count] + 1j * steps[:, count : 2 * count])
+        with np.errstate(all="ignore"):  # whatever is not a number is no bound
+            found = self.checker.bounds(Nodes(status, h, scale * steps[:, 2 * count :]))
+        self._note(found + price)
+
+    def _sweep(self) -> None:
+        if self._states:
+            status, price = (np.array(part) for part in zip(*self._states, strict=True))
+            self._states.clear()
+            self._note(self.checker.losses(status) + price)
+
+    def _note(self, found: Floats) -> None:
+        if not (found > -math.inf).all():
+            raise CertificateError("a line proves nothing: its multipliers give no bound, or no flow is found")
+        self.least = min(self.least, float(found.min()))
+
+
+def is_proof(path: Path) -> bool:
+    """Whether a file is a certificate of a grid of any phases."""
+    start = f'{{"format": "{FORMAT}"'.encode()
+    try:
+        with gzip.open(path) as packed:
+            return packed.read(len(start)) == start
+    except (OSError, EOFError):
+        return False
+
+
+def check_proof(grid: Grid, path: Path | str, progress: Callable[[int, int], None] | None = None) -> ProvedStates:
+    """What a certificate proves of a grid of any phases, checked without the bounds and flows of the search.
+
+    Raises:
+        CertificateError: it proves nothing, with the reason. InputError: the grid has faults. OSError: not read.
+    """
+    grid = without_idle(grid.check())
+    try:
+        with Archive(path, len(grid.buses) + len(grid.branches())) as archive:
+            return _checked(grid, archive, progress)
+    except CertificateError as error:
+        raise CertificateError(f"{path}: refused: {error}") from None
+    except (InputError, OptionError) as error:
+        raise CertificateError(f"{path}: refused: it does not go with the grid: {error}") from None
+
+
+def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] | None) -> ProvedStates:
+    names = "format", "locked_open", "locked_closed", "max_changes", "change_cost_kw", "box", "open"
+    head = schema.record(archive.line(), "the head", names)
+    if head["format"] != FORMAT:
+        raise CertificateError(f"its form is not '{FORMAT}': write it again with this version")
+    locked_open, locked_closed = (tuple(schema.texts(head[name], name)) for name in names[1:3])
+    most = None if head["max_changes"] is None else schema.whole(head["max_changes"], "max_changes", 0, schema.LARGE)
+    cost = schema.number(head["change_cost_kw"], "change_cost_kw", 0.0)
+    v_min, v_max, turn = schema.numbers(head["box"], "box", 3).tolist()
+    if not (0.2 <= v_min < v_max <= 2.0 and 0.0 <= turn < 60.0):
+        raise CertificateError("the box is none: voltages from 0.2 to 2 pu, and angles of less than 60 degrees")
+    asked = phases_question(
+        grid,
+        free=("topology",),
+        limits=Limits(voltage=False, current=False),
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=most,
+        change_cost_kw=cost,
+    )
+    network, base = asked.network, asked.network.s_base_kva / 3.0
+    box = Box(v_min, v_max, turn)
+    model = phase_model(asked.grid, network, asked.always, asked.never, box)
+    proof = _Proof(model, price_of(model, asked.switching, base))
+    closed = np.ones(len(network.branch_names), dtype=np.bool_)
+    closed[schema.named(head["open"], "open", {name: b for b, name in enumerate(network.branch_names)})] = False
+    value = _value(model, asked, proof, closed)
+    while (line := archive.line()) is not None:
+        proof.take(line)
+        if progress is not None:
+            progress(*archive.place)
+    bound = proof.done() * base
+    return ProvedStates(
+        grid=grid.name,
+        box=box,
+        lower_bound_kw=bound,
+        open_branches=tuple(network.branch_names[b] for b in np.flatnonzero(~closed)),
+        value_kw=value * base,
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=most,
+        change_cost_kw=cost,
+        bounds=proof.bounds,
+        flows=proof.flows,
+    )
+
+
+def _value(model: PhaseModel, asked: PhasesQuestion, proof: _Proof, closed: Bools) -> float:
+    """Loss and price of the best state (B), per unit.
+
+    Raises:
+        CertificateError: it is no radial state that is allowed, or has no flow.
+    """
+    allowed = bool((closed | ~asked.always).all() and not (closed & asked.never).any()) and asked.is_radial(closed)
+    status = proof.checker.first()
+    status[status == UNDECIDED] = OPEN
+    known = model.block_of >= 0
+    status[model.block_of[known & closed]] = CLOSED
+    price = proof.price(status)
+    value = float(proof.checker.losses(status[None])[0]) if allowed else math.inf
+    if not (allowed and value < math.inf and price < math.inf):
+        raise CertificateError("its best state is not radial, not allowed, or has no flow")
+    return value * (1.0 + 2e-8) + price

@@ -1,0 +1,225 @@
+"""Certificates of grids of phases: what they prove, checked against all radial states; what is changed is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openpoint
+from openpoint.errors import OptionError
+from openpoint.grid import Grid
+from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.flow import UNDECIDED, trees_for
+from openpoint.search.phases.multipliers import improve, pattern_for
+from openpoint.search.phases.pieces import balanced
+from openpoint.search.phases.proof import Checker, Nodes
+from openpoint.search.phases.states import graph_for, propagate
+from openpoint.verify import CertificateError
+from tests.builders.phase_trees import phase_trees
+from tests.search.phases.test_bound import Enumerated, enumerated, grids
+
+GAP = 1e-3
+
+
+def certified(grid: Grid, path: Path, **options: object) -> openpoint.ReconfigureResult:
+    """The answer of the search, which writes its certificate."""
+    return openpoint.reconfigure(
+        grid,
+        method=openpoint.TopologySearch(gap=GAP, certificate=path),
+        limits=openpoint.Limits(voltage=False),
+        **options,
+    )
+
+
+@pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
+def test_bounds_of_the_checker_are_those_of_the_search_and_never_above_the_best_completion(kind: str) -> None:
+    """Partial states at random; multipliers of the fixed point, and disturbed."""
+    for seed, case in grids(kind, range(20, 28)):
+        rng, blocks = np.random.default_rng(seed), case.model.blocks
+        checker, graph = Checker(blocks), graph_for(blocks)
+        trees, squares, pattern = trees_for(blocks), squares_for(blocks), pattern_for(blocks)
+        priority = np.argsort(-blocks.has.sum(axis=1), kind="stable")
+        rows = []
+        for _ in range(12):
+            status = checker.first()
+            kept = case.status[int(rng.integers(len(case.status)))]
+            some = rng.random(len(status)) < rng.random()
+            status[some & (status == UNDECIDED)] = kept[some & (status == UNDECIDED)]
+            other = status.copy()
+            assert propagate(blocks, status, graph) == checker.follow(other) is True
+            assert (status == other).all()
+            trees.v[:] = balanced(blocks)
+            h = np.zeros((len(blocks.has), 3), dtype=complex)
+            improve(blocks, status, priority, h, int(rng.integers(1, 6)), np.inf, trees, squares, pattern)
+            if rng.random() < 0.5:
+                h = h * (1.0 + 0.2 * rng.standard_normal(h.shape))
+            own = float(improve(blocks, status, priority, h.copy(), 0, np.inf, trees, squares, pattern))
+            agrees = (case.status == status) | (status == UNDECIDED)
+            rows.append((status, h, squares.line[:, 1].copy(), own, case.loss[agrees.all(axis=1)].min()))
+        states, multipliers, slopes, own, best = (np.array(part) for part in zip(*rows, strict=True))
+        found = checker.bounds(Nodes(states, multipliers, slopes))
+        assert (found <= best * (1.0 + 1e-9)).all()
+        finite = np.isfinite(own)
+        # Discs of loads between phases are sampled finer by the checker, and a little smaller.
+        assert np.abs(found - own)[finite] == pytest.approx(0.0, abs=1e-9 if kind in ("power", "wye") else 2e-4)
+
+
+@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+def test_flows_of_the_checker_are_those_of_the_search(kind: str) -> None:
+    for _, case in grids(kind, range(40, 46)):
+        found = Checker(case.model.blocks).losses(case.status)
+        assert found == pytest.approx(case.loss, rel=5e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: Path) -> None:
+    proved = 0
+    for seed in range(60, 72):
+        grid = phase_trees(seed, loads=kind, generation=seed % 3 == 0)
+        if (case := enumerated(grid)) is None:
+            continue
+        base = case.question.network.s_base_kva / 3.0
+        path = tmp_path / f"{seed}.gz"
+        answer = certified(grid, path)
+        found = openpoint.verify_phases(grid, path)
+        least = case.loss.min() * base
+        assert found.lower_bound_kw <= least * (1.0 + 1e-8)
+        assert found.lower_bound_kw >= least * (1.0 - GAP) - 1e-9
+        assert found.open_branches == answer.open_branches
+        assert found.value_kw == pytest.approx(answer.loss_kw, rel=1e-5, abs=1e-6)
+        proved += 1
+    assert proved > 5
+
+
+@pytest.mark.parametrize("options", [{"max_changes": 2}, {"change_cost_kw": 0.5}, {"locks": True}])
+def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path) -> None:
+    grid = phase_trees(64, loads="wye")
+    case = enumerated(grid)
+    assert case is not None
+    if options.pop("locks", False):
+        options = {"locked_open": openpoint.reconfigure(grid, limits=openpoint.Limits(voltage=False)).to_close[:1]}
+        options = options if options["locked_open"] else {"locked_open": ()}
+    answer = certified(grid, tmp_path / "proof.gz", **options)
+    found = openpoint.verify_phases(grid, tmp_path / "proof.gz")
+    assert (found.max_changes, found.change_cost_kw) == (options.get("max_changes"), options.get("change_cost_kw", 0.0))
+    assert found.locked_open == tuple(options.get("locked_open", ()))  # type: ignore[arg-type]
+    price = found.change_cost_kw * len(answer.changes)
+    assert found.lower_bound_kw <= answer.loss_kw + price + 1e-6
+    assert found.lower_bound_kw >= (answer.loss_kw + price) * (1.0 - 1.1 * GAP)
+
+
+def _lines(path: Path) -> list[object]:
+    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+
+
+def _write(path: Path, lines: list[object]) -> Path:
+    path.write_bytes(gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode()))
+    return path
+
+
+def _case(tmp_path: Path) -> tuple[Grid, Enumerated, list[object]]:
+    """A grid whose proof has lines of every kind but `none`."""
+    for seed in range(60, 90):
+        grid = phase_trees(seed, loads="all")
+        case = enumerated(grid)
+        if case is not None and len(case.status) > 4:
+            certified(grid, tmp_path / "proof.gz")
+            lines = _lines(tmp_path / "proof.gz")
+            if {type(line) for line in lines[1:]} >= {int, dict, str}:
+                return grid, case, lines
+    raise AssertionError("no grid with all kinds of lines")
+
+
+def test_certificates_that_were_changed_prove_nothing_false(tmp_path: Path) -> None:
+    grid, case, lines = _case(tmp_path)
+    least = case.loss.min() * case.question.network.s_base_kva / 3.0
+    rng, refused = np.random.default_rng(5), 0
+    numbers = [k for k, line in enumerate(lines) if isinstance(line, dict) and k]
+    for _ in range(60):
+        some = [json.loads(json.dumps(line)) for line in lines]
+        at = int(rng.integers(1, len(some)))
+        kind = int(rng.integers(6))
+        if kind == 0:
+            del some[at]
+        elif kind == 1:
+            some[at] = str(rng.choice(["none", "flow"]))
+        elif kind == 2:
+            some.insert(at, some[at])
+        elif kind == 3:
+            some[at] = int(rng.integers(-1, 12))
+        elif kind == 4:
+            steps = some[int(rng.choice(numbers))]["steps"]
+            steps[int(rng.integers(len(steps)))] += int(rng.integers(-(2**22), 2**22))
+        else:
+            other = int(rng.integers(1, len(some)))
+            some[at], some[other] = some[other], some[at]
+        try:
+            found = openpoint.verify_phases(grid, _write(tmp_path / "other.gz", some))
+        except CertificateError:
+            refused += 1
+        else:
+            assert found.lower_bound_kw <= least * (1.0 + 1e-8)
+    assert refused > 20
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("format", "openpoint certificate of phases 0", "its form is not"),
+        ("box", [0.9, 0.8, 10.0], "the box is none"),
+        ("box", [0.9, "1", 10.0], "box"),
+        ("open", ["nowhere"], "open"),
+        ("open", [], "its best state"),
+        ("max_changes", -1, "max_changes"),
+        ("change_cost_kw", True, "change_cost_kw"),
+        ("locked_open", ["nowhere"], "does not go with the grid"),
+        ("more", 1, "the head"),
+    ],
+)
+def test_a_head_that_makes_no_sense_is_refused(key: str, value: object, words: str, tmp_path: Path) -> None:
+    grid = phase_trees(64, loads="wye")
+    certified(grid, tmp_path / "proof.gz")
+    head, *rest = _lines(tmp_path / "proof.gz")
+    assert isinstance(head, dict)
+    head[key] = value
+    with pytest.raises(CertificateError, match=words):
+        openpoint.verify_phases(grid, _write(tmp_path / "other.gz", [head, *rest]))
+
+
+def test_steps_of_another_kind_or_number_are_refused(tmp_path: Path) -> None:
+    grid, _, lines = _case(tmp_path)
+    at = next(k for k, line in enumerate(lines) if isinstance(line, dict) and k)
+    steps = lines[at]["steps"]  # type: ignore[index]
+    for wrong in (steps[:-1], [*steps, 0], [0.5, *steps[1:]], [2**60, *steps[1:]], "none", None):
+        with pytest.raises(CertificateError):
+            openpoint.verify_phases(
+                grid, _write(tmp_path / "other.gz", [*lines[:at], {"steps": wrong}, *lines[at + 1 :]])
+            )
+    (tmp_path / "other.gz").write_bytes((tmp_path / "proof.gz").read_bytes()[:-20])
+    with pytest.raises(CertificateError, match="cut off"):
+        openpoint.verify_phases(grid, tmp_path / "other.gz")
+
+
+def test_grids_with_loops_that_stay_closed_have_no_certificate(tmp_path: Path) -> None:
+    for seed in range(20):
+        grid = phase_trees(seed, loads="wye", held=True)
+        if (case := enumerated(grid)) is not None and case.model.blocks.closes.any():
+            with pytest.raises(OptionError, match="loops that stay closed"):
+                certified(grid, tmp_path / "proof.gz")
+            return
+    raise AssertionError("no grid with such a loop")
+
+
+def test_words_for_states_are_those_of_the_search() -> None:
+    from openpoint.search.phases import flow, proof
+
+    assert (flow.OPEN, flow.CLOSED, flow.UNDECIDED, flow.LOOP) == (
+        proof.OPEN,
+        proof.CLOSED,
+        proof.UNDECIDED,
+        proof.LOOP,
+    )
