@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -36,6 +38,11 @@ def test_a_certificate_of_a_feeder_of_three_phases(command: Command) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("ieee123: no radial state loses less than 94.1")
     assert "open sw5 sw8: 94.1" in done.out
+    assert command("verify", "ieee123", "proof.gz", "--export", "problem.json", "--quiet").code == 0
+    checker = Path(__file__).parents[2] / "docs" / "check_phases.py"
+    told = subprocess.run([sys.executable, checker, "problem.json", "proof.gz"], capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("accepted: no radial state in the box [0.85, 1.15, 10.0] loses less than 94.1")
     assert command("verify", "ieee13", "proof.gz").code == 5
     assert "states its question in itself" in command("verify", "ieee123", "proof.gz", "--open", "sw5").err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.scenarios.year.read import Year, read_year
 from openpoint.search.phases.certificate import check_proof, is_proof
+from openpoint.search.phases.certificate import problem_text as phases_problem_text
 from openpoint.verify import Asked as Question
 from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked
@@ -88,13 +90,13 @@ def verify(
         plain = asked is None and json is None and not (futures or year)
         return _verify_set(grid, file, console(to_stderr=False, quiet=quiet), written.export, plain=plain)
     if is_proof(file):
-        if asked is not None or futures or year or json or written.export:
+        if asked is not None or futures or year or json:
             raise OptionError(
                 "the certificate of a grid of phases states its question in itself; leave these options out"
             )
-        return _verify_phases(grid, file, console(to_stderr=False, quiet=quiet))
-    if written.export is not None and not _export(written.export, grid, asked, futures, year):
-        return NOT_WRITTEN
+        return _verify_phases(grid, file, console(to_stderr=False, quiet=quiet), written.export)
+    if written.export is not None and (code := _export(written.export, grid, asked, futures, year)):
+        return code
     out = console(to_stderr=json == STDOUT, quiet=quiet)
     try:
         with out.status("checking …") as status:
@@ -132,19 +134,12 @@ def _verify_set(grid: Grid, file: Path, out: Console, export: Path | None, *, pl
         complain("refused", str(error))
         return REFUSED
     _show(out, grid, found)
-    if export is None:
-        return 0
     from openpoint.enclosure.problem import problem_text as set_problem_text
 
-    try:
-        write_document(export, set_problem_text(grid, found.claim))
-    except OSError as error:
-        not_written("--export", export, error)
-        return NOT_WRITTEN
-    return 0
+    return 0 if export is None else _written(export, lambda: set_problem_text(grid, found.claim))
 
 
-def _verify_phases(grid: Grid, file: Path, out: Console) -> int:
+def _verify_phases(grid: Grid, file: Path, out: Console, export: Path | None) -> int:
     """Check the certificate of a grid of any phases."""
     try:
         with out.status("checking …") as status:
@@ -153,6 +148,16 @@ def _verify_phases(grid: Grid, file: Path, out: Console) -> int:
         complain("refused", str(error))
         return REFUSED
     _show(out, grid, found)
+    return 0 if export is None else _written(export, lambda: phases_problem_text(grid, found))
+
+
+def _written(path: Path, text: Callable[[], str]) -> int:
+    """Write a problem; the exit code."""
+    try:
+        write_document(path, text())
+    except OSError as error:
+        not_written("--export", path, error)
+        return NOT_WRITTEN
     return 0
 
 
@@ -162,15 +167,10 @@ def _show(out: Console, grid: Grid, found: object) -> None:
     show_notes(out, grid.figure_notes)
 
 
-def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | None, year: Year | None) -> bool:
+def _export(path: Path, grid: Grid, asked: Question | None, futures: Futures | None, year: Year | None) -> int:
     """Write the problem file of the question asked, or of the plain one: never of that in the certificate."""
     words = replace(asked or Question(), futures=futures is not None, year=year is not None)
-    try:
-        write_document(path, problem_text(question_of(grid, words, futures=futures, year=year)))
-    except OSError as error:
-        not_written("--export", path, error)
-        return False
-    return True
+    return _written(path, lambda: problem_text(question_of(grid, words, futures=futures, year=year)))
 
 
 def _show_progress(status: Status, done: int, whole: int) -> None:

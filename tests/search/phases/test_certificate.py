@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import openpoint
 from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.search.phases.bound import squares_for
+from openpoint.search.phases.certificate import problem_text
 from openpoint.search.phases.flow import UNDECIDED, trees_for
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import balanced
@@ -23,6 +26,13 @@ from tests.builders.phase_trees import phase_trees
 from tests.search.phases.test_bound import Enumerated, enumerated, grids
 
 GAP = 1e-3
+
+
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The checker of docs/check_phases.py, which imports nothing of ours but the balls beside it."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs")
+    return importlib.import_module("check_phases")
 
 
 def certified(grid: Grid, path: Path, **options: object) -> openpoint.ReconfigureResult:
@@ -76,7 +86,8 @@ def test_flows_of_the_checker_are_those_of_the_search(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["power", "wye", "all"])
-def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: Path) -> None:
+def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: Path, reference: Any) -> None:
+    """So do both checkers, of which one has whole numbers."""
     proved = 0
     for seed in range(60, 72):
         grid = phase_trees(seed, loads=kind, generation=seed % 3 == 0)
@@ -89,6 +100,8 @@ def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: 
         least = case.loss.min() * base
         assert found.lower_bound_kw <= least * (1.0 + 1e-8)
         assert found.lower_bound_kw >= least * (1.0 - GAP) - 1e-9
+        problem = json.loads(problem_text(grid, found))
+        assert reference.check(problem, _lines(path)) == pytest.approx(found.lower_bound_kw, rel=1e-6, abs=1e-9)
         assert found.open_branches == answer.open_branches
         assert found.value_kw == pytest.approx(answer.loss_kw, rel=1e-5, abs=1e-6)
         proved += 1
@@ -96,7 +109,7 @@ def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize("options", [{"max_changes": 2}, {"change_cost_kw": 0.5}, {"locks": True}])
-def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path) -> None:
+def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path, reference: Any) -> None:
     grid = phase_trees(64, loads="wye")
     case = enumerated(grid)
     assert case is not None
@@ -110,6 +123,8 @@ def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_
     price = found.change_cost_kw * len(answer.changes)
     assert found.lower_bound_kw <= answer.loss_kw + price + 1e-6
     assert found.lower_bound_kw >= (answer.loss_kw + price) * (1.0 - 1.1 * GAP)
+    proved = reference.check(json.loads(problem_text(grid, found)), _lines(tmp_path / "proof.gz"))
+    assert proved == pytest.approx(found.lower_bound_kw, rel=1e-6)
 
 
 def _lines(path: Path) -> list[object]:
@@ -134,8 +149,9 @@ def _case(tmp_path: Path) -> tuple[Grid, Enumerated, list[object]]:
     raise AssertionError("no grid with all kinds of lines")
 
 
-def test_certificates_that_were_changed_prove_nothing_false(tmp_path: Path) -> None:
+def test_certificates_that_were_changed_prove_nothing_false(tmp_path: Path, reference: Any) -> None:
     grid, case, lines = _case(tmp_path)
+    problem = json.loads(problem_text(grid, openpoint.verify_phases(grid, tmp_path / "proof.gz")))
     least = case.loss.min() * case.question.network.s_base_kva / 3.0
     rng, refused = np.random.default_rng(5), 0
     numbers = [k for k, line in enumerate(lines) if isinstance(line, dict) and k]
@@ -163,7 +179,11 @@ def test_certificates_that_were_changed_prove_nothing_false(tmp_path: Path) -> N
             refused += 1
         else:
             assert found.lower_bound_kw <= least * (1.0 + 1e-8)
-    assert refused > 20
+        try:
+            assert reference.check(problem, some) <= least * (1.0 + 1e-8)
+        except reference.Refused:
+            refused += 1
+    assert refused > 40
 
 
 @pytest.mark.parametrize(

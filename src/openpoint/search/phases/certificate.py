@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from openpoint.arguments import Names
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.atomic import write_bytes
 from openpoint.errors import InputError, OptionError
@@ -340,18 +341,9 @@ def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] 
     v_min, v_max, turn = schema.numbers(head["box"], "box", 3).tolist()
     if not (0.2 <= v_min < v_max <= 2.0 and 0.0 <= turn < 60.0):
         raise CertificateError("the box is none: voltages from 0.2 to 2 pu, and angles of less than 60 degrees")
-    asked = phases_question(
-        grid,
-        free=("topology",),
-        limits=Limits(voltage=False, current=False),
-        locked_open=locked_open,
-        locked_closed=locked_closed,
-        max_changes=most,
-        change_cost_kw=cost,
-    )
-    network, base = asked.network, asked.network.s_base_kva / 3.0
     box = Box(v_min, v_max, turn)
-    model = phase_model(asked.grid, network, asked.always, asked.never, box)
+    asked, model = _stated(grid, locked_open, locked_closed, most, cost, box)
+    network, base = asked.network, asked.network.s_base_kva / 3.0
     proof = _Proof(model, price_of(model, asked.switching, base))
     closed = np.ones(len(network.branch_names), dtype=np.bool_)
     closed[schema.named(head["open"], "open", {name: b for b, name in enumerate(network.branch_names)})] = False
@@ -374,6 +366,77 @@ def _checked(grid: Grid, archive: Archive, progress: Callable[[int, int], None] 
         bounds=proof.bounds,
         flows=proof.flows,
     )
+
+
+def _stated(
+    grid: Grid, locked_open: Names, locked_closed: Names, most: int | None, cost: float, box: Box
+) -> tuple[PhasesQuestion, PhaseModel]:
+    """The question that a head has in words, and the grid as matrices."""
+    asked = phases_question(
+        grid,
+        free=("topology",),
+        limits=Limits(voltage=False, current=False),
+        locked_open=locked_open,
+        locked_closed=locked_closed,
+        max_changes=most,
+        change_cost_kw=cost,
+    )
+    return asked, phase_model(asked.grid, asked.network, asked.always, asked.never, box)
+
+
+def problem_text(grid: Grid, of: ProvedStates) -> str:
+    """The problem of a certificate as plain numbers, which docs/check_phases.py reads."""
+    locks = of.locked_open, of.locked_closed
+    asked, model = _stated(without_idle(grid.check()), *locks, of.max_changes, of.change_cost_kw, of.box)
+    blocks, network = model.blocks, asked.network
+    today, number = asked.switching.today, model.block_of
+    rows = [
+        {
+            "name": name,
+            "phases": np.flatnonzero(blocks.has[b]).tolist(),
+            "source": _pairs(blocks.held[b]) if blocks.is_source[b] else None,
+            "s": _pairs(blocks.s[b]),
+            "y": _pairs(blocks.y[b]) if blocks.y[b].any() else None,
+        }
+        for b, name in enumerate(network.bus_names)
+    ]
+    branches = [
+        {
+            "names": [network.branch_names[b] for b in np.flatnonzero(number == e)],
+            "fr": int(blocks.fr[e]),
+            "to": int(blocks.to[e]),
+            "phases": np.flatnonzero(blocks.carries[e]).tolist(),
+            "z": _pairs(blocks.z[:, e]),
+            "ratio": _pairs(blocks.ratio[:, e]),
+            "y_fr": _pairs(blocks.y_fr[e]) if blocks.y_fr[e].any() else None,
+            "y_to": _pairs(blocks.y_to[e]) if blocks.y_to[e].any() else None,
+            "movable": bool(blocks.movable[e]),
+            "closes": bool(blocks.closes[e]),
+            "today": today[number == e].tolist(),
+        }
+        for e in range(len(blocks.fr))
+    ]
+    names = "bus", "phase", "back", "power", "degree", "low", "high", "rated", "outer"
+    columns = [getattr(blocks, name) for name in names]
+    columns[3] = np.stack([blocks.power.real, blocks.power.imag], axis=1)
+    loads = [dict(zip(names, row, strict=True)) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    for load in loads:
+        load["high"] = load["high"] if math.isfinite(load["high"]) else None
+    head = {
+        "format": "openpoint problem of phases 1",
+        "base_kw": network.s_base_kva / 3.0,
+        "locked_open": list(locks[0]),
+        "locked_closed": list(locks[1]),
+        "max_changes": of.max_changes,
+        "change_cost_kw": of.change_cost_kw,
+        "fixed_changes": int(today[number < 0].sum()),
+    }
+    return json.dumps({**head, "buses": rows, "branches": branches, "loads": loads}) + "\n"
+
+
+def _pairs(values: Complexes) -> Any:
+    """Complex numbers as pairs, in lists within lists."""
+    return np.stack([values.real, values.imag], axis=-1).tolist()
 
 
 def _value(model: PhaseModel, asked: PhasesQuestion, proof: _Proof, closed: Bools) -> float:
