@@ -7,8 +7,6 @@ alone what imports and the collection of tests made, and looks at the rest more 
 A run that leaves files in the working tree, or removes some, has failed.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 from collections.abc import Generator

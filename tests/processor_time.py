@@ -10,8 +10,6 @@ left may share two minutes of processor time; the rest is for style, types, the 
 With ALONE_S at 0.5 and FILE_S at 2.5 they would take half as much again. `make slow` says what they take.
 """
 
-from __future__ import annotations
-
 import resource
 from collections.abc import Generator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is written is there as a whole, or what was there before is: on a full disk, above a limit, after a kill."""
 
-from __future__ import annotations
-
 import errno
 import os
 import random

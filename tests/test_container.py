@@ -1,7 +1,5 @@
 """The container of the page: built and started where a builder is at hand; what it names is there in any case."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

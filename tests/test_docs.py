@@ -1,7 +1,5 @@
 """Every example of the README and of the documentation runs."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import runpy

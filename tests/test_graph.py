@@ -1,7 +1,5 @@
 """Topology questions against networkx on random multigraphs."""
 
-from __future__ import annotations
-
 from random import Random
 
 import networkx as nx

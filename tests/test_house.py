@@ -1,7 +1,5 @@
 """The rules of the house: who imports whom, what is public, how fast the command answers, how long a module is."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import re

@@ -1,7 +1,5 @@
 """Input files: what is no file, what packs much into little, and damage that libraries raise in their own ways."""
 
-from __future__ import annotations
-
 import io
 import os
 import socket

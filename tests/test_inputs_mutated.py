@@ -1,7 +1,5 @@
 """A few hundred of the mutated inputs of `benchmarks.inputs_mutated`: read or refused, never an internal error."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The notebook of the manual runs, from its first cell to its last, each of which ends in what it shows."""
 
-from __future__ import annotations
-
 import ast
 import json
 from pathlib import Path

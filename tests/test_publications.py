@@ -1,7 +1,5 @@
 """The page of the publications: every command, option, column, file, run and anchor that it names exists."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import shlex

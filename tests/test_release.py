@@ -1,7 +1,5 @@
 """What a package index would get: a README whose links lead somewhere, nothing before there is an address."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Certificates: what the search writes verifies, and nothing that was tampered with does."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The check that the tests leave the working tree as it was finds what they leave behind and what they remove."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.working_tree import ROOT, difference, paths

@@ -1,7 +1,5 @@
 """Whether the tests leave the working tree as it was: they write into the folders that pytest gives them."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

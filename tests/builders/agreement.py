@@ -1,7 +1,5 @@
 """The fast checker and the reference checker beside each other, which share nothing."""
 
-from __future__ import annotations
-
 import copy
 import gzip
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Certificates as their lines, to be looked at and tampered with, and what the reference checker says of one."""
 
-from __future__ import annotations
-
 import copy
 import gzip
 import json

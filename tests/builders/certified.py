@@ -1,7 +1,5 @@
 """Certificates of small random grids, of every kind that is written, with the questions that they answer."""
 
-from __future__ import annotations
-
 import gzip
 import math
 from collections.abc import Callable, Iterator

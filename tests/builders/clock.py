@@ -1,7 +1,5 @@
 """A clock that the test holds, and an executor that fails after some work in each way that executors fail."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future

@@ -4,8 +4,6 @@ For a topology it is one cone program: the first stage, a recourse for every per
 every vertex of the set θ ≥ Σ_t recourse of its vertex in period t. Nothing is generated or cut off.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

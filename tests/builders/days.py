@@ -1,7 +1,5 @@
 """Days as arrays for tests: a network with its own load by period; one on the ring, one small, one as tables."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

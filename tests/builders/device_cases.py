@@ -1,7 +1,5 @@
 """Published grids with devices to set, as networks: the cases of the benchmarks of dispatch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cache
 

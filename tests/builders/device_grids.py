@@ -1,7 +1,5 @@
 """Random small grids with devices of all kinds, as arrays, whose limits lie between the figures of two states."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace

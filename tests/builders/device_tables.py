@@ -1,7 +1,5 @@
 """Random small grids with devices of all kinds, through engineering units, for what reads grids."""
 
-from __future__ import annotations
-
 import random
 from functools import cache
 from typing import Any

@@ -1,8 +1,6 @@
 """Hardening programs for tests, and the least shedding after a disaster by enumeration: every state, every root, one
 linear program each, written apart from the model."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

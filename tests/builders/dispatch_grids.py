@@ -1,7 +1,5 @@
 """A ring of four buses with a device of every kind, few enough states to try all by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import openpoint

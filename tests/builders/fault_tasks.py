@@ -1,7 +1,5 @@
 """Random grids whose faults limit a topology, and all of their radial states by the model of `secure`."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, replace
 

@@ -5,8 +5,6 @@ strategy. Limits are set from the exact power flows of all topologies, midway be
 two of them, so that they bind, and so that no topology sits within a tolerance of a limit.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Random feeders of three phases with ties: single-phase laterals, regulators, a delta-wye, loads of every kind."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

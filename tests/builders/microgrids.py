@@ -2,8 +2,6 @@
 island over all vertices, written apart from the model, and their best partition: every state of the switches, every
 choice of sources. What is an island, and what a source reaches phase by phase, is asked of networkx."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import random

@@ -1,7 +1,5 @@
 """Mutated certificates through the fast checker: what is accepted is true, and nothing ends in an internal error."""
 
-from __future__ import annotations
-
 import copy
 import gzip
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Sound input files of every format, and random mutations of them: bytes, words, rows, values and their types."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """Typed changes of certificates: of every field of the head and of every line, and of their order."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

@@ -1,7 +1,5 @@
 """What a page of the report holds, and whether its script can draw it."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

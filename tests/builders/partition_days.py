@@ -1,7 +1,5 @@
 """Small feeders over two or three steps, their best plan by enumeration, and partitions at the published levels."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Random feeders of several phases with a few regulators and capacitors, small enough to try every operating state."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from functools import cache, cached_property

@@ -1,7 +1,5 @@
 """Random small grids of several phases with loops: lines with unequal matrices, laterals, loads of every kind."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From a grid to the two-stage program of reconfiguration, as the study builds it."""
 
-from __future__ import annotations
-
 from openpoint.arrays import Floats
 from openpoint.grid import Grid
 from openpoint.network import build_network

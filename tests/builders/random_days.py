@@ -1,7 +1,5 @@
 """Random small days by seed: a grid of a few buses with everything that a day may hold, and what is asked of it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache

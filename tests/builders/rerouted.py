@@ -6,8 +6,6 @@ the branches that are always closed it has no loop. Each is judged by its AC pow
 grid of the fed buses alone.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """The best operating state of a grid with outputs to choose: these are sampled, so that its cost is no less than the
 least there is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

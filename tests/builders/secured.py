@@ -5,8 +5,6 @@ reachability in a graph, and every state after a fault as a grid of its own with
 that of `run_powerflow`.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

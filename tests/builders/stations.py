@@ -1,7 +1,5 @@
 """Random grids with stations: as tables, and as power-grid-model writes them."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterator

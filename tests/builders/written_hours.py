@@ -3,8 +3,6 @@
 The package compiles it once over what a period meets; here that is put together anew for each schedule.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cvxpy as cp

@@ -3,8 +3,6 @@
 Generators are those that run at a given output today; capacitors feed in the level of the steps that are on.
 """
 
-from __future__ import annotations
-
 import warnings
 
 from openpoint.grid import Grid

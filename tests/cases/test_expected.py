@@ -1,7 +1,5 @@
 """The expected figures of every case folder, recomputed with pandapower and with the own power flow."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """States that a publication prints for the day of two grids (Scientific Reports 14, 2024, 23041): are they radial?"""
 
-from __future__ import annotations
-
 import networkx as nx
 import pytest
 

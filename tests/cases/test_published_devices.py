@@ -1,7 +1,5 @@
 """Published figures of grids with generators and capacitors: least loss, printed and found here."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

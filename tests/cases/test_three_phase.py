@@ -1,7 +1,5 @@
 """The IEEE feeders give the voltages of OpenDSS on the original files, and its figures for other settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

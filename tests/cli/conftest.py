@@ -1,7 +1,5 @@
 """Run the command in this process, on tiny grids of our own."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Iterator

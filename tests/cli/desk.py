@@ -1,7 +1,5 @@
 """What the tests of the command share: a tiny grid, and how a command ended."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """`reconfigure --checkpoint` and `--method exchange` as a person runs them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

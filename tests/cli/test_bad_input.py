@@ -1,7 +1,5 @@
 """Bad input ends with exit code 2, the place and the remedy, and never with a traceback."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

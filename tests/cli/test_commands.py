@@ -1,7 +1,5 @@
 """What the commands print and leave behind, and their exit codes."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

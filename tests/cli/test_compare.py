@@ -1,7 +1,5 @@
 """Cases side by side: each as by itself, all faults told before one is solved, and one table of all figures."""
 
-from __future__ import annotations
-
 import json
 import signal
 from pathlib import Path

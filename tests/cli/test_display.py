@@ -1,7 +1,5 @@
 """Notes beside figures, told where they are seen, once; and a run that is silent."""
 
-from __future__ import annotations
-
 import io
 import sys
 import threading

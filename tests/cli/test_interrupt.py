@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM end a run with the best solution found, its files and exit code 130."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

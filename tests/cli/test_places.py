@@ -1,7 +1,5 @@
 """Outputs that would take the place of something are refused before the work begins, naming both options."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

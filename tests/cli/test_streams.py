@@ -1,7 +1,5 @@
 """Files are written whatever becomes of the terminal, and what is lost of the text is told by the exit code."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What `info` says is to be decided: what varies over all radial states, and switches behind which nothing is."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 

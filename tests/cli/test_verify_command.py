@@ -1,7 +1,5 @@
 """`openpoint verify` and `reconfigure --certificate` as a person runs them."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

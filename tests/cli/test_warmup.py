@@ -1,7 +1,5 @@
 """What is compiled at the first use on a machine is told, once, and can be compiled beforehand."""
 
-from __future__ import annotations
-
 import importlib
 import io
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Keys of cached machine code follow from what a kernel is made of, so that none that is out of date can run."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import os

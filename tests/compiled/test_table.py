@@ -1,7 +1,5 @@
 """Tables in compiled functions: the same fields, items and lengths as in Python."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Certificates of sets: accepted as written, refused with smaller radii, and nothing false is accepted of a mutant."""
 
-from __future__ import annotations
-
 import copy
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Enclosures: no exact flow of a set lies outside, bounds that are called exact are attained, sets are nested."""
 
-from __future__ import annotations
-
 from itertools import pairwise, product
 
 import numpy as np

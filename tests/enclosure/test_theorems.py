@@ -1,7 +1,5 @@
 """The theorems of docs/every_load.md: the identity, the bounds of rounding in exact arithmetic, other power flows."""
 
-from __future__ import annotations
-
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import product

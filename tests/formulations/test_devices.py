@@ -1,7 +1,5 @@
 """Devices in DistFlow: at whole positions it is the flow of the network that stands there, between them relaxed."""
 
-from __future__ import annotations
-
 import cvxpy as cp
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """LinDistFlow by hand; every exact flow is a point of DistFlow; ranges of flows against exact power flows."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

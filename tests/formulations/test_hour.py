@@ -1,7 +1,5 @@
 """The schedule of a day by blocks, the recourse of a period, the number of changes, narrower ranges of voltages."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace

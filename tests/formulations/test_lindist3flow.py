@@ -1,7 +1,5 @@
 """LinDist3Flow as a model and without an optimiser: first order of OpenDSS."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import cvxpy as cp

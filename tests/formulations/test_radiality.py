@@ -2,8 +2,6 @@
 graph.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import cvxpy as cp

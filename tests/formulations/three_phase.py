@@ -1,7 +1,5 @@
 """Small grids of three phases for the tests of LinDist3Flow: a source, one branch of any connection, loads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A small sound grid as plain tables, to be broken by the tests."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Hypothesis strategies for grids: any texts and numbers that the tables can hold, sound or not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import polars as pl

@@ -1,7 +1,5 @@
 """Grids made of grids: the balanced equivalent, and branches that are locked or operated by remote control."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The built-in cases are sound, and say what they are. Their losses are checked in tests/cases."""
 
-from __future__ import annotations
-
 import polars as pl
 import pytest
 

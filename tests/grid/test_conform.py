@@ -1,7 +1,5 @@
 """Raw tables become tables of the schema, or faults, of which none hides another."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

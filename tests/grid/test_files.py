@@ -1,7 +1,5 @@
 """The own format: lossless both ways, as Europe writes tables, and every fault with file, line and column."""
 
-from __future__ import annotations
-
 import math
 import re
 from contextlib import suppress

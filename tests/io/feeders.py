@@ -1,7 +1,5 @@
 """Small OpenDSS circuits of our own: every kind of element that is read, in unusual forms."""
 
-from __future__ import annotations
-
 HEAD = """Clear
 Set DefaultBaseFrequency=60
 New Circuit.Small basekv=69 pu=1.02 angle=15 mvasc3=500 mvasc1=400 bus1=HV

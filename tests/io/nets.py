@@ -1,7 +1,5 @@
 """pandapower nets for the tests of the reader."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from functools import cache

@@ -1,7 +1,5 @@
 """CGMES 2.4.15: a small set, written here, against pandapower's converter and power flow."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from pathlib import Path

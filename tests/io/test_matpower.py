@@ -1,7 +1,5 @@
 """MATPOWER case files: what is read, and that everything else is refused with its line."""
 
-from __future__ import annotations
-
 import math
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Grids in memory: read as their file is, and set in place to the states of an answer."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any

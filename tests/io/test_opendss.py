@@ -1,7 +1,5 @@
 """OpenDSS circuits: what is read gives the voltages that OpenDSS has, what is not read is told; shapes; writing."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """A .dss file is input, not a program: statements are filtered as the engine reads them, and the engine is confined."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

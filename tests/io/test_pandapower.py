@@ -1,7 +1,5 @@
 """pandapower nets: the flows are those of pandapower, and nothing named in the file is made."""
 
-from __future__ import annotations
-
 import copy
 import json
 import warnings

@@ -1,7 +1,5 @@
 """Elements of pandapower nets that become several rows: windings, impedances, wards, motors; the flows are equal."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """REDS files, SimBench folders, and input of power-grid-model: units, faults, the voltages that others compute."""
 
-from __future__ import annotations
-
 import json
 import math
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Reading and writing by format; limits and loadings whatever the format."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

@@ -1,7 +1,5 @@
 """Workbooks: grids there and back without loss, what a spreadsheet makes of cells, and workbooks of Vision."""
 
-from __future__ import annotations
-
 import datetime
 import io
 import re

@@ -1,7 +1,5 @@
 """Switch states, coordinates and routes: written back into files, and read from GeoJSON."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The equations of `openpoint.network.arrays`, written out slowly: what they leave over at given voltages."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from openpoint.arrays import Complexes, Ints

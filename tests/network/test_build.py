@@ -1,7 +1,5 @@
 """Arrays of any phases: numbering, units, equations at voltages that OpenDSS finds; blocks by another road."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Devices: what a position does to the network; limits and prices per unit, by hand; closed loops opened."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from pathlib import Path

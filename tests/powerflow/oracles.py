@@ -1,7 +1,5 @@
 """The same power flow by pandapower, by power-grid-model and by a dense Newton method of our own."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

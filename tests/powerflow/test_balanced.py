@@ -1,7 +1,5 @@
 """The sweep keeps the laws of power flow; with loops it agrees with Newton's method and two other programs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import networkx as nx

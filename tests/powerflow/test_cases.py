@@ -1,7 +1,5 @@
 """The built-in grids: published losses; the same voltages as pandapower and power-grid-model, to 1e-8 pu."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 

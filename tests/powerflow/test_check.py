@@ -1,7 +1,5 @@
 """The check of a power flow, balanced or of several phases, finds what is put wrong."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

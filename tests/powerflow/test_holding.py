@@ -1,7 +1,5 @@
 """Generators that hold a voltage: the same state as pandapower's, and reactive power at its limits."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """OpenDSS as the exact power flow: against the balanced kernel, many loads and positions in place, islands, trouble."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from pathlib import Path

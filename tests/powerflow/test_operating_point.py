@@ -1,7 +1,5 @@
 """Operating states evaluated in one call equal those evaluated one by one, with the devices put into the network."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Power flows of grids with closed loops of stations, and of many steps."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any

@@ -1,7 +1,5 @@
 """A hand-made result of six buses: two feeders, a tie, an exchange of two branches."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

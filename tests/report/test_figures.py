@@ -1,7 +1,5 @@
 """Pictures of every kind for every shape of result, timelines, views of the terminal, and numbers for people."""
 
-from __future__ import annotations
-
 import io
 import math
 import sys

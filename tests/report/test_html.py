@@ -1,7 +1,5 @@
 """The HTML report: complete, alone, deaf to markup in names; its script in a browser, where one is installed."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """Layouts: every bus has its own place, the same one every time, and lines of the tree never cross."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The picture of a grid as a widget: what notebooks are given, and what comes back."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import pytest

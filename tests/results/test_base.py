@@ -4,8 +4,6 @@ Columns are declared once: tables, types, JSON Schemas and files all hold what i
 file, so that each study is run once.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import sys

@@ -1,7 +1,5 @@
 """Every output holds the published shape, no infinity, and the names as they are; the first sentence is of the grid."""
 
-from __future__ import annotations
-
 import json
 import math
 import zipfile

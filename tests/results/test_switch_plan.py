@@ -1,7 +1,5 @@
 """Switch plans under the names of a grid: each step an operation, each state that of another program."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a saving of losses is worth: energy, money and present value of it, and texts that are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Days as tables: read from files and from Python, scenarios; every fault at once with place and remedy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

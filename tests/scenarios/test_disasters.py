@@ -1,7 +1,5 @@
 """Disasters as tables, and storms drawn by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

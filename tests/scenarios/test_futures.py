@@ -1,7 +1,5 @@
 """Futures: what a table of them means, every fault with its place, and futures drawn from assumptions of growth."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Horizons, the arrays of a day in per unit, and the period that begins at a time, on days of 23, 24 and 25 hours."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

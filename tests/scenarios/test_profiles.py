@@ -1,7 +1,5 @@
 """Profiles of tables, of nets and of folders: which power each load and generator has in each step, and every fault."""
 
-from __future__ import annotations
-
 import datetime
 import pickle
 import zoneinfo

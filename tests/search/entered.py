@@ -1,7 +1,5 @@
 """A way in from Python to compiled functions that have none."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType

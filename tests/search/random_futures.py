@@ -1,7 +1,5 @@
 """Random small grids under many load vectors, every risk, and what each radial state is worth in them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

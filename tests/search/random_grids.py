@@ -1,7 +1,5 @@
 """Random small grids of every kind that the topology search takes, and all their radial states."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 

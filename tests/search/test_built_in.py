@@ -1,7 +1,5 @@
 """Topology search on the built-in grids and on those of utilities, and as a value with path and executor."""
 
-from __future__ import annotations
-
 import itertools
 import warnings
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A search that is broken off and goes on does what one run does; waiting nodes at a limit of memory."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """Drops of voltage: their least sum over all trees is that of enumeration, and bounds the deviation of exact flows."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Search with devices answers as the enumeration does; no bound is too high; certificates are accepted."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Trees with generators to dispatch on which limits bind: what is proven by the bound, and what a cone solver says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Enumeration of radial and of operating states against loops, subsets of branches and Kirchhoff's determinant."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import combinations, product
 

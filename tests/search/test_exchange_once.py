@@ -1,7 +1,5 @@
 """Plans with one exchange at most against all plans of small grids."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

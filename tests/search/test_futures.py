@@ -1,7 +1,5 @@
 """The search for many futures, and bounds by searches for each, against all radial states."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Whether limits can be kept: the highest voltages against all radial states, and limits that nothing keeps."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The best state of a random grid is taken, and a limit is put so near that the st
 tolerance. Then it is still accepted, it is still the best, and a bound that took the limit exactly would lie above it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Loads that no state carries: the proof never speaks where a state exists, and finds lengths that are × 1000."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -5,8 +5,6 @@ one by one (`random_grids`); every eighth through engineering units, with limits
 in ten may change little from today, and as many pay for changes.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator

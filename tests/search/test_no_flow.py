@@ -1,7 +1,5 @@
 """The proof that a radial state has no power flow: never of a state that has one, and of most that have none."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

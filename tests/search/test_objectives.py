@@ -1,7 +1,5 @@
 """Searches for the least cost: bounds, optima of trees and of searches, against enumeration and the cone program."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import cvxpy as cp

@@ -1,7 +1,5 @@
 """Switch plans against all orders of switching, on random small grids."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Regions: their bound never exceeds a completion, what they decide loses none, and searches by them answer as ever."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A search shared among workers finds what a search alone finds, and loses nothing where a worker ends."""
 
-from __future__ import annotations
-
 import gzip
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Switching over several periods against all plans of small grids, and on built-in grids."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Topology search against all radial states of small grids, with lines that hang on one end, and on a full disk."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import logging

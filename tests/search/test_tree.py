@@ -1,7 +1,5 @@
 """The loop of tree searches: what the sizes of pieces and the limit of memory leave as it is."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What every answer of every solver must keep: one helper for all, so that a new solver is checked by one line."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from openpoint.arrays import Floats

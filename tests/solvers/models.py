@@ -1,7 +1,5 @@
 """Small random models as standard forms: feasible and bounded by construction, or proven to be neither."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Every solver on the same small models: one helper checks the conditions of optimality for all."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

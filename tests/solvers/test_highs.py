@@ -1,7 +1,5 @@
 """The persistent HiGHS model: duals and rays on the rows of the form, changes in place, cold solves."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every solver on random models; rows of one entry as bounds; known columns taken out."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 

@@ -1,7 +1,5 @@
 """Every part that a grid may have in every study: it is kept, or refused in the words that are declared."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What public functions take: a grid by any of its names, one name or several, and nothing else without a word."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

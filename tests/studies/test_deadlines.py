@@ -1,7 +1,5 @@
 """Every study ends at its limit, wherever that falls, with a verified answer; the clock is that of the test."""
 
-from __future__ import annotations
-
 import math
 import signal
 from collections.abc import Callable

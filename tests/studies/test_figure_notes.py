@@ -1,7 +1,5 @@
 """What changes the meaning of figures, such as their unit, stands beside the figures of every study."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

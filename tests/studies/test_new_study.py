@@ -1,7 +1,5 @@
 """A new study is one file and one row of the catalogue: function, command, schemas, reference, files, report follow."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Limits of both windings of transformers: by brute force over states, taps and ties, with currents worked out here."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from pathlib import Path

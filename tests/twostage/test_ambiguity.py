@@ -1,7 +1,5 @@
 """Sets of probabilities and of realisations: the worst by definition and by duality; vertices against polyhedra."""
 
-from __future__ import annotations
-
 import itertools
 
 import cvxpy as cp

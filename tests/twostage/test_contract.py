@@ -1,7 +1,5 @@
 """Programs of all studies keep the contract of the engine, and the check of it finds each of many broken ones."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

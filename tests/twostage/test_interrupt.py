@@ -1,7 +1,5 @@
 """Ctrl-C: a wish the first time, an exception the second, and nothing is left behind."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The log of a run, its stopping rules, and the one clock of a study."""
 
-from __future__ import annotations
-
 import math
 import signal
 import time

@@ -1,7 +1,5 @@
 """The file of a certificate: archives, schema, lines and damages are refused before they cost anything."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import tracemalloc

@@ -1,7 +1,5 @@
 """Certificates of grids with devices, made line by line: true ones are accepted, and every change is refused."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Certificates of searches over many futures: accepted by two checkers, and refused where anything was changed."""
 
-from __future__ import annotations
-
 import copy
 import gzip
 import math

@@ -1,7 +1,5 @@
 """Certificates of all kinds with typed changes: nothing false is accepted, and nothing ends in an internal error."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Certificates of other costs than the loss and of limits of supply: accepted, true, and refused when tampered with."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections import Counter

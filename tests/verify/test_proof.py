@@ -1,7 +1,5 @@
 """Certificates of one demand: lines, limits beside figures, lower voltages, and the question that is asked."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The reference checker: it agrees with the fast one, believes nothing of the file, and imports nothing of ours."""
 
-from __future__ import annotations
-
 import ast
 import gzip
 import json

@@ -1,7 +1,5 @@
 """Certificates whose nodes end by their regions: verified by two checkers, and nothing false is accepted."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import replace

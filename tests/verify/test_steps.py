@@ -1,7 +1,5 @@
 """Certificates of a year: its steps and groups, and what is refused."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable

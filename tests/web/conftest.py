@@ -1,7 +1,5 @@
 """A desk in a folder of the test, its application behind the door, and who has the token."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What tests run in the place of openpoint: prints, and waits to be told to stop, when it writes a result."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from pathlib import Path

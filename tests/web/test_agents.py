@@ -1,7 +1,5 @@
 """What an agent is served: checks, answers, explanations and proofs, and no file that was not named."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

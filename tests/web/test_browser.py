@@ -1,7 +1,5 @@
 """True flows in the Chromium of this machine; where there is none, they are left out and say so."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

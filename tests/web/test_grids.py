@@ -1,7 +1,5 @@
 """Opened grids: uploads stay in their folder whatever they are called, and the file of the grid is found."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys

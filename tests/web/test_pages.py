@@ -1,7 +1,5 @@
 """The pages by a simulated user, without a browser: from a grid to its answer; forms follow the declaration."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine

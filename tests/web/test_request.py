@@ -1,7 +1,5 @@
 """A request becomes the command that asks the same, and nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

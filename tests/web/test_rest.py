@@ -1,7 +1,5 @@
 """REST: who comes in, what is told, and answers that are those of the command line and of Python."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Runs: in a queue, stopped with what they found, killed, and known again after a restart."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

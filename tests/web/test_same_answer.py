@@ -4,8 +4,6 @@ Page and REST run the command that `Desk.ask` makes (`test_rest.py` has one as a
 beside the line of Python that the page shows.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Where the server listens, and that one folder has one server."""
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dispatch-day`: what does not go together, what it prints and writes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command harden: published figures to the cent, JSON that keeps its shape, every way to say what may break."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

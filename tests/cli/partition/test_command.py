@@ -1,7 +1,5 @@
 """The command partition: what it writes, what it shows, what it refuses."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Many grids from the command line: where the results go, what is told, and how it ends."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """The commands for many futures: what they print and leave behind, and what they refuse with place and remedy."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

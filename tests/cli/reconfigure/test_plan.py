@@ -1,7 +1,5 @@
 """The order of switching from the command line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """`openpoint reconfigure-year`: what it prints and leaves behind, and what it refuses with place and remedy."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

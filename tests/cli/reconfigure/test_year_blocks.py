@@ -1,7 +1,5 @@
 """`openpoint reconfigure-seasons`: what it prints and leaves behind, and what it refuses with its remedy."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

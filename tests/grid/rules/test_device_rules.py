@@ -1,7 +1,5 @@
 """Faults of devices, and slips of a hurried hand: each is told with its table and a remedy; real grids raise none."""
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Any

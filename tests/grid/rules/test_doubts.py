@@ -1,7 +1,5 @@
 """Doubts: loads that are missing, figures in the wrong unit, windings, and how many of a kind are told together."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every fault is found, named by table, row and column, and none is found in a sound grid."""
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Any

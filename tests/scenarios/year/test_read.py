@@ -1,7 +1,5 @@
 """Years and their blocks as tables: what they mean, and every fault with its row."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Branch exchange with incremental flows against the flow of the whole grid."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

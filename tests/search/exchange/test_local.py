@@ -1,7 +1,5 @@
 """Branch exchange: which exchanges there are, what they change, where they end, alone and of several phases."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

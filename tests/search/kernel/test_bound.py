@@ -1,7 +1,5 @@
 """No bound of a node exceeds the exact value of its best completion, whatever the multipliers."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """No state that keeps the limits loses more than the bound says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

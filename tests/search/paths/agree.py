@@ -1,7 +1,5 @@
 """The path bound of random grids beside all their radial states."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The bound by paths, branching with it, and trials of paths, against all radial states of random grids."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Grids of phases: no bound is above the best completion, search equals enumeration (docs/methods.md M43)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """Bounds of other criteria: the best state under them is that of all states, and a bound of a criterion that none keeps
 is told."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fronts of two criteria: every point is the optimum under its bound, and no state beats the front."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

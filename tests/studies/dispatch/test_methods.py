@@ -1,7 +1,5 @@
 """Every method of dispatch finds the same optimum; which one is taken, and what each refuses."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest

@@ -1,7 +1,5 @@
 """The two-stage program of dispatch: it keeps the contract, duals are slopes, every method finds the best state."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

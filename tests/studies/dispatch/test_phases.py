@@ -1,7 +1,5 @@
 """Dispatch of regulators, capacitors and switches by exact power flow: against brute force, written and read again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

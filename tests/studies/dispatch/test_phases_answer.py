@@ -1,7 +1,5 @@
 """`openpoint.dispatch` on grids of several phases: options, result, schema, and the grid after."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Dispatch of random grids in tables finds the best of all states, and the grid after it loses what is told."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Reactors in steps, transformers that may be off, taps in the finest steps: beside all states tried one by one."""
 
-from __future__ import annotations
-
 import random
 
 import polars as pl

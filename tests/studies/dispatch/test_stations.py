@@ -1,7 +1,5 @@
 """Dispatch keeps loops of stations closed: its optimum is that of all states, each solved with its loops by Newton."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Dispatch on grids small enough to try every state by another way: optimum, criteria, bounds, and the grid after."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

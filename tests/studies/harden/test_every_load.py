@@ -1,7 +1,5 @@
 """Operating points over a set of loads, against power flows of the islands as grids of their own, at vertices."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

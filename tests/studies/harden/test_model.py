@@ -2,8 +2,6 @@
 stations.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures, page and outputs of a hardening: complete, deaf to markup in names, of the published shape."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

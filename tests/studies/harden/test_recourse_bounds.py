@@ -1,7 +1,5 @@
 """What hardening knows of its recourse without solving it, generators included, against enumeration; rounded plans."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import random

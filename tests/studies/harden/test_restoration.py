@@ -1,7 +1,5 @@
 """Restoration: plans stand up to checks that know nothing of the model, and their AC state is exact."""
 
-from __future__ import annotations
-
 import dataclasses
 import random
 

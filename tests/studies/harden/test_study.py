@@ -1,7 +1,5 @@
 """Hardening as a user asks for it: published figures to the cent, orders that theory demands, what is shown is true."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Certificates of plans in exact AC power flow: OpenDSS and openpoint's own recourse at loads of the set agree."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The baseline without partition: that of a grid without other switches, and never better than partitioning."""
 
-from __future__ import annotations
-
 import random
 
 import networkx as nx

@@ -1,7 +1,5 @@
 """Pictures and page of a partition: complete, deaf to markup in names, legible without some cones, always the same."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

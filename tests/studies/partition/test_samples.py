@@ -1,7 +1,5 @@
 """Plans in samples of the loads: the linear verdict is that of the whole model, AC balances, and failures are told."""
 
-from __future__ import annotations
-
 import random
 import signal
 from dataclasses import replace

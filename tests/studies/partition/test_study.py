@@ -1,7 +1,5 @@
 """Partitions against brute force over switches, sources and vertices; methods agree; limits keep the best plan."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

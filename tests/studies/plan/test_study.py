@@ -1,7 +1,5 @@
 """Plans between two states that a user names: where they come from, what is refused, what is written."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Page and pictures of a power flow: what they say is what the result says."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

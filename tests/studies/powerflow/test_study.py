@@ -1,7 +1,5 @@
 """Power flow of today's state: of one phase and of several, from a file to JSON."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """States that keep their limits for every load of a set, against exact flows of all states at vertices of the set."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

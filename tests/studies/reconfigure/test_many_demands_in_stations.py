@@ -1,7 +1,5 @@
 """Many demands in grids with stations: each state by brute force with its loops closed, by Newton's method."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -5,8 +5,6 @@ The seeds are counted out, so that the number of grids is exact: 100 with fixed 
 one-piece program on 12, and 10 with generators to dispatch.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from functools import cache

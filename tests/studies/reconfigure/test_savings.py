@@ -1,7 +1,5 @@
 """Switch groups: the way to an answer by what it saves per operation, and the switchings of a whole fleet."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Reconfiguration of the built-in grids: the published figures, the options of a planner, and honest endings."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """Today's state: parallel transformers and loops are named, and no transformer is opened unless asked for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

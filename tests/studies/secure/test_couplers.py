@@ -1,7 +1,5 @@
 """An open busbar coupler that may be closed after a fault is a tie: it feeds what a transformer fed."""
 
-from __future__ import annotations
-
 import pytest
 
 import openpoint

@@ -1,7 +1,5 @@
 """Restored states over a set of loads, against exact flows of all states that feed as much, at all vertices."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

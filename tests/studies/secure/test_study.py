@@ -1,7 +1,5 @@
 """Faults of published and of random grids, against graphs and every radial state after every fault; input and page."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

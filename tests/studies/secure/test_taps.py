@@ -1,7 +1,5 @@
 """Tap changers that follow after a fault, against every tap position and against the controllers of pandapower."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every method against brute force over decisions, on a program that is no grid, for all uncertainties and risks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace

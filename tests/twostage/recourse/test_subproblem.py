@@ -1,7 +1,5 @@
 """The recourse: its standard form, tangents of cones, equations eliminated, and cuts that lie below it everywhere."""
 
-from __future__ import annotations
-
 import math
 import random
 

@@ -1,7 +1,5 @@
 """The worst realisation of a set against all vertices; realisations drawn are uniform in their set."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections import Counter

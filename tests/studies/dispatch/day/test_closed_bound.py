@@ -1,7 +1,5 @@
 """The lower bound of a day in closed form: below every plan of the topology, and near the best one."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

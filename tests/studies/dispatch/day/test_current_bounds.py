@@ -1,7 +1,5 @@
 """Bounds of the squared currents of a day: every operation by exact AC flow is below them, and they close the gap."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

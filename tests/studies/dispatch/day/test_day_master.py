@@ -1,7 +1,5 @@
 """The master of a day: copies equal the recourse that was written, and its bound lies below every AC operation."""
 
-from __future__ import annotations
-
 import cvxpy as cp
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """A day keeps loops of stations closed: its plans are those of all states, each solved with its loops by Newton."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Dispatch over a day under limits and Ctrl-C, wherever they come: the best verified plan is kept and its gap told."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Plans by exact AC flow: energy balances, costs by hand, and recourses that no other operation is far below."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

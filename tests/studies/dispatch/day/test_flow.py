@@ -1,7 +1,5 @@
 """The exact flow of a day: energy balances, costs part by part, today's plan, and limits by name."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Many scenario days in groups: the answer is that of all days in one program, and groups never raise a bound."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

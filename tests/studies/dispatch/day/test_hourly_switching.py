@@ -1,7 +1,5 @@
 """Hourly switching of certain days against the dynamic programme over all radial states."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,8 +1,6 @@
 """The rest of a day from what was measured: it is the rest of the plan where that was carried out, faults are told at
 once, and all that changes the meaning of figures stands beside them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

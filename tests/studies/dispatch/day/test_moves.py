@@ -1,7 +1,5 @@
 """The price of moving taps, banks and source voltages: in the bound, in the plan, in the result, by all sequences."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What is asked of a day: bad input is refused with a remedy, all at once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A handful of small days against the oracle, which tries every topology and every vertex."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The robust day of a topology: bounds against all days written out, the worst day against all of them."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Scenario days: the risk of their verified costs, between what each costs alone and what the robust plan costs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import networkx as nx

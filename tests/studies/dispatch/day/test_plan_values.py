@@ -1,7 +1,5 @@
 """What a plan costs in every realisation: what keeps the limits in one is tried in others before these are solved."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

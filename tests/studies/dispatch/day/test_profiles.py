@@ -1,7 +1,5 @@
 """Tables and pictures of a day by period: they add up, by computations of their own, to what the day says."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 import pytest

@@ -1,7 +1,5 @@
 """A day whose periods are proved for every realisation: against exact flows of many realisations with the policies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

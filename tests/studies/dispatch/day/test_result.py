@@ -1,7 +1,5 @@
 """The result of a day: its sums are those of its tables, and the notes stand beside what they change."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The rest of a day from its state, and a day that is planned anew in every period."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Days drawn at random, and plans operated in them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A period of a plan that is carried out as it came, and a day of which every period is planned anew."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

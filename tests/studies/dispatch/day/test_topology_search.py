@@ -1,7 +1,5 @@
 """The topology of a day: bounds below every completion, the search against all topologies, locks, limits of time."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

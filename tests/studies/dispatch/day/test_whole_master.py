@@ -1,7 +1,5 @@
 """The master with whole numbers is as good as the best of all commitments and directions of stores."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

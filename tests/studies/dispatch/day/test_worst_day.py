@@ -1,7 +1,5 @@
 """The worst day is the best of all choices of a vertex for every period, whichever way it is found."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

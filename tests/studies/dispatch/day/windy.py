@@ -1,7 +1,5 @@
 """A feeder of 33 buses with sun, wind, stores and flexible loads over some periods, for tests."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

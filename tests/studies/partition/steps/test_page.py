@@ -1,7 +1,5 @@
 """Picture and page of a partition over time: what they say is what the result says."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

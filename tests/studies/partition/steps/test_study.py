@@ -1,7 +1,5 @@
 """Partition over time against brute force over every step, and its tables against their own equations."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import random

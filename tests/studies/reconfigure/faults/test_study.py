@@ -1,7 +1,5 @@
 """Faults as limits and objectives of published and of random grids: answers, refusals, fronts against all states."""
 
-from __future__ import annotations
-
 import json
 import math
 import signal

@@ -1,7 +1,5 @@
 """Many grids: each as by itself, resumable, and whatever ends the run, what was finished is kept."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

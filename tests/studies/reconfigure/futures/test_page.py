@@ -1,7 +1,5 @@
 """The report of many futures: staircases that are distributions, pages that hold, names that stay text."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

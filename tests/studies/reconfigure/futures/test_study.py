@@ -1,7 +1,5 @@
 """One topology for many futures: as brute force says, on random small grids; what is compared and what is refused."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

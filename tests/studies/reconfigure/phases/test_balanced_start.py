@@ -1,7 +1,5 @@
 """The start that the balanced equivalent gives to branch exchange on a grid of several phases."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import openpoint

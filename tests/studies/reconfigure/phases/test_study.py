@@ -1,7 +1,5 @@
 """Reconfiguration of grids of several phases: methods against all topologies, the answer against OpenDSS."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The search for a year against all radial states in all steps, and its bounds at partial nodes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from functools import cache

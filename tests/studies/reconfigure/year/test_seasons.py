@@ -1,7 +1,5 @@
 """A year in blocks: figures of the answer, theorems about them, options that do not fit, what is written."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

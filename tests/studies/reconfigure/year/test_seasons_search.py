@@ -1,7 +1,5 @@
 """A year in blocks against all plans of small grids, and what follows from it: no operation, any number of them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """One topology for a year: figures of the answer, options that do not fit, what is written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
