@@ -7,7 +7,6 @@ import math
 import random
 
 import numpy as np
-import scipy.optimize
 
 from openpoint import graph as topology
 from openpoint.grid import files
@@ -16,6 +15,7 @@ from openpoint.network.limits import Limits
 from openpoint.studies.harden.model import Backup, HardenProgram
 from openpoint.twostage.risk import Expectation
 from openpoint.twostage.uncertainty import Scenarios
+from tests.builders.linear_program import least
 from tests.powerflow.small_networks import Branch, make_network
 
 A, B, C = (2, 11), (4, 6, 11), (2, 5, 8, 14, 15)
@@ -200,15 +200,7 @@ def _dispatched(
     price = program.voll_usd_per_kw * base * np.maximum(demand.real, 0.0)
     cost = np.zeros(total)
     cost[start["served"] : start["served"] + n] = -price
-    answer = scipy.optimize.linprog(
-        cost,
-        A_ub=np.array(below) if below else None,
-        b_ub=most or None,
-        A_eq=np.vstack([*rows, law]),
-        b_eq=np.concatenate([*right, np.zeros(len(wires))]),
-        bounds=np.column_stack([low, high]),
-        method="highs",
-    )
-    if answer.status != 0:
-        return math.inf
-    return float(answer.fun + price.sum() + program.closed_line_usd * closed.sum())
+    ub = np.array(below).reshape(-1, total)
+    eq_b = np.concatenate([*right, np.zeros(len(wires))])
+    found = least(cost, ub, np.array(most), np.vstack([*rows, law]), eq_b, low, high)
+    return float(found + price.sum() + program.closed_line_usd * closed.sum())

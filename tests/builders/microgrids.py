@@ -6,15 +6,14 @@ import itertools
 import math
 import random
 from dataclasses import dataclass
-from typing import Any
 
 import networkx as nx
 import numpy as np
 import polars as pl
-import scipy.optimize
 import scipy.sparse as sp
 
 from openpoint.grid import Grid
+from tests.builders.linear_program import least
 
 MEDIUM_KV, LOW_KV, RAMP, PRICE, STEP = 4.16, 0.48, 0.3, 0.3, 0.00625
 PHASOR = dict(zip("abc", np.exp(1j * np.array([0.0, -2.0, 2.0]) * math.pi / 3.0)))
@@ -319,13 +318,6 @@ class IslandProgram:
     def value(self) -> float:
         """Its optimum; inf where there is none."""
         return least(self.cost, self.ub, self.ub_b, self.eq, self.eq_b, self.low, self.high)
-
-
-def least(cost: np.ndarray, ub: Any, ub_b: Any, eq: Any, eq_b: Any, low: np.ndarray, high: np.ndarray) -> float:
-    """The optimum of a linear program; inf where there is none."""
-    bounds = np.column_stack([low, high])
-    answer = scipy.optimize.linprog(cost, A_ub=ub, b_ub=ub_b, A_eq=eq, b_eq=eq_b, bounds=bounds, method="highs")
-    return float(answer.fun) if answer.status == 0 else math.inf
 
 
 def island_program(

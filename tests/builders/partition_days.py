@@ -15,13 +15,13 @@ import openpoint
 from openpoint.grid import Grid
 from openpoint.scenarios.horizon import Horizon
 from openpoint.studies.partition.result import PartitionResult
+from tests.builders.linear_program import least
 from tests.builders.microgrids import (
     Feeder,
     IslandProgram,
     Store,
     island_program,
     joined,
-    least,
     sources,
     three_phase_feeder,
 )
