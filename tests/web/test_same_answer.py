@@ -18,13 +18,13 @@ from openpoint.web.request import OUT, RESULT, command, studies
 ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "reconfigure": ("civanlar16", {"locked_open": ["10-14"], "v_min": 0.9}),
     "reconfigure-futures": ("civanlar16", {"futures": "futures.csv", "risk": "worst"}),
-    "reconfigure-year": ("civanlar16", {"year": "synthetic-hours"}),
-    "reconfigure-seasons": ("civanlar16", {"year": "synthetic-hours", "blocks": "quarterly"}),
+    "reconfigure-year": ("civanlar16", {"year": "year.csv"}),
+    "reconfigure-seasons": ("civanlar16", {"year": "year.csv", "blocks": "2"}),
     "reconfigure-secure": ("civanlar16", {"restorable": "today"}),
     "reconfigure-front": ("civanlar16", {"kept": "unrestorable"}),
     "dispatch": ("civanlar16", {}),
     "dispatch-front": ("civanlar16", {"criteria": "losses,changes", "points": 2}),
-    "dispatch-day": ("baran33", {"day": "baran33-day", "method": "columns", "gap": 0.5}),
+    "dispatch-day": ("civanlar16", {"day": "day.csv", "method": "columns"}),
     "powerflow": ("civanlar16", {}),
     "enclose": ("civanlar16", {}),
     "secure": ("civanlar16", {}),
@@ -37,6 +37,8 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
 TABLES = {
     "futures.csv": "future,bus,p_kw,q_kvar\none,9,5000,1000\nother,9,500,100\nother,16,4000,900\n",
     "horizon.csv": "step,hours,load_share\n1,1,1\n2,1,0.8\n",
+    "year.csv": "hours,all\n8000,0.5\n760,1\n",
+    "day.csv": "period,hours,price_usd_per_kwh\n1,12,0.1\n2,12,0.2\n",
 }
 
 

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from tests.cli.desk import Command
@@ -36,24 +35,6 @@ def test_a_plan_as_json_and_on_the_screen(command: Command, tmp_path: Path) -> N
     ]
 
 
-def test_json_alone_on_the_standard_output(command: Command) -> None:
-    done = command("partition", "ieee37-microgrids", "--json", "-", "--quiet", "--method", "benders")
-    assert done.code == 0
-    assert json.loads(done.out)["served_kw"] == 1742.0
-
-
-def test_several_levels_side_by_side(command: Command, tmp_path: Path) -> None:
-    folder, case = tmp_path / "tables", "± {}: --uncertainty {0.25,0} --uncertain-loads " + SIX
-    page = tmp_path / "levels.html"
-    done = command("compare", "ieee37-microgrids", "partition", "--case", case, "--tables", folder, "--report", page)
-    assert done.code == 0, done.err
-    figures = pl.read_csv(folder / "figures.csv").filter(pl.col("figure") == "served_kw")
-    assert dict(figures.select("case", "value").iter_rows()) == {"± 0.25": 547.0, "± 0": 1742.0}
-    assert "± 0.25: 547 of 2,457 kW served" in page.read_text(encoding="utf-8")
-    for words in ("± 0: ", "± 0.25: ", "1,742", "547", "19,366.3"):
-        assert words in done.out
-
-
 def test_a_damaged_opendss_file_is_refused_by_line(command: Command, tmp_path: Path) -> None:
     lines = ("clear", "new circuit.c basekv=4.16 bus1=a", "redirect codes.dss", "new gadget.g bus1=a")
     (tmp_path / "feeder.dss").write_text("\n".join([*lines, "new load.d bus1=a phases=0 kv=4.16 kw=1"]))
@@ -82,18 +63,18 @@ def test_refusals_name_the_way_out(command: Command, options: tuple[object, ...]
 
 def test_samples_are_told_and_written(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    options = ("--uncertainty", 0.25, "--uncertain-loads", SIX, "--samples", 150, "--seed", 5)
+    options = ("--uncertainty", 0.25, "--uncertain-loads", SIX, "--samples", 30, "--seed", 5)
     done = command("partition", "ieee37-microgrids", *options, "--json", file)
     assert done.code == 0
     document = json.loads(file.read_text(encoding="utf-8"))
     planned, nominal = document["samples"]
     assert (planned["plan"], nominal["plan"]) == ("planned", "nominal")
-    assert (planned["asked"], planned["judged"], planned["seed"]) == (150, 150, 5)
+    assert (planned["asked"], planned["judged"], planned["seed"]) == (30, 30, 5)
     assert planned["linear_share"] == 1.0
     assert nominal["ac_share"] <= nominal["linear_share"] < 0.9
     assert planned["ac_low"] < planned["ac_share"] <= planned["ac_high"]
     assert {row["plan"] for row in document["failures"]} >= {"nominal"}
-    for words in ("Plans in samples of the loads", "nominal", "97.57", "150"):
+    for words in ("Plans in samples of the loads", "nominal", "88.43", "30"):
         assert words in done.out
 
 

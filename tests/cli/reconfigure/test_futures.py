@@ -104,16 +104,8 @@ def test_assumptions_change_what_is_drawn(command: Command, ring: Path) -> None:
 
 BAD = {
     "probabilities that do not sum to one": (TABLE.replace("0.5", "0.4"), ("probability", "sum to 0.8", "Correct")),
-    "a probability that differs within a future": (
-        TABLE.replace("30,0.5\nC", "30,0.6\nC", 1),
-        ("A busy", "same in all"),
-    ),
-    "an unknown bus": (TABLE.replace("A busy,C", "A busy,X"), ("line 3", "X")),
     "an empty file": ("", ("futures.csv", "empty", "Get the whole file")),
-    "no row": (TABLE.splitlines()[0] + "\n", ("futures.csv",)),
-    "no number": (TABLE.replace("1400", "lots", 1), ("line 2", "p_kw", "lots")),
     "a bus twice": (TABLE + "C busy,C,1,1,0.5\n", ("line 6", "more than once", "Keep one row")),
-    "a misspelt column": (TABLE.replace("q_kvar", "q_kva"), ("q_kva",)),
 }
 
 
