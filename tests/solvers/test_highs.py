@@ -7,10 +7,11 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from openpoint.solvers.base import Answer, StandardForm, Status
 from openpoint.solvers.bounds import bounded
-from openpoint.solvers.highs import HighsModel
+from openpoint.solvers.highs import HighsModel, least_cost
 from tests.solvers.conformance import assert_infeasible_ray, assert_optimal, assert_solved
 from tests.solvers.models import form_of, infeasible, solvable, unbounded, with_inequalities
 
@@ -259,3 +260,18 @@ def test_a_solve_after_one_that_was_interrupted_goes_to_its_end() -> None:
     for _ in range(3):  # HiGHS counts the time of a run with integers from its begin, not from that of the first run
         assert model.solve(integral=True, seconds=0.05).status is Status.LIMIT
         assert model._highs.getOptionValue("time_limit")[1] == 0.05
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_least_cost_is_that_of_another_program_from_any_basis(seed: int) -> None:
+    """Against the interior point method of scipy; a basis of similar numbers saves all steps but a few."""
+    rng = np.random.default_rng(seed)
+    cost, rows, most = rng.normal(size=8), sp.csr_array(rng.normal(size=(12, 8))), rng.uniform(0.5, 2.0, 12)
+    bounds, start = np.tile([-1.0, 2.0], (8, 1)), None
+    for change in (1.0, 1.01):
+        x, start = least_cost(change * cost, rows, change * most, bounds, start)
+        known = linprog(change * cost, rows, change * most, bounds=bounds, method="highs-ipm")
+        assert x is not None
+        assert change * cost @ x == pytest.approx(known.fun, rel=1e-7)
+        assert (rows @ x <= change * most + 1e-6).all()
+    assert least_cost(cost, rows, most - 1e3, bounds)[0] is None

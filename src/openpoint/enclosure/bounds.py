@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.flow import PortFlow
 from openpoint.enclosure.models import Models
-from openpoint.enclosure.rounding import TINY, UNIT, lost, up
+from openpoint.enclosure.rounding import TINY, UNIT, lost, twice, up
 from openpoint.enclosure.sets import DeviationSet
 
 _LARGEST = 0.95
@@ -65,7 +65,7 @@ class Enclosure:
     slope: Floats
     weight: Floats
     contraction: float
-    drift: Any = 0.0
+    drift: Floats
 
     def spread_into(self, rows: _Rows) -> _Rows:
         """(q, n) rows · B of real-linear forms, (q, 2 m)."""
@@ -114,7 +114,8 @@ def first_order(flow: PortFlow, spread: sp.csr_array | Complexes) -> tuple[Compl
     """(m, n) deviations of power at the flow's voltages, and J of these."""
     dense = spread.toarray() if sp.issparse(spread) else spread
     b = np.asarray(dense * flow.scale[:, None], dtype=np.complex128)
-    return b, spread_into(flow.jacobian, b)
+    entries = _entries(b)
+    return b, flow.apply_jacobian(b) if entries is None else spread_into(flow.jacobian, b, entries)
 
 
 class Slack:
@@ -215,7 +216,7 @@ def _refined(
     low, high = _product(first, second, among)
     real = np.abs(flow.real)
     h = up(norms @ r + t, m)
-    centre, half = np.zeros(2 * m), np.tile(r, 2)
+    centre, half = np.zeros(2 * m), twice(r)
     for _ in range(_ROUNDS):
         lo, hi = _box(x0, x, d, r, h, g, low, high, flow.models)
         centre, half = _about(lo, hi, r)
@@ -251,8 +252,8 @@ def _box(
     size = models.size
     rest = up(x0 * size * h + h * (g + size * h) + (128 * UNIT) * (d + size * x))
     most = np.minimum(up(x0 * g + rest), up(x * (d + size * x)))
-    rest, cap = np.tile(up(rest + most * x / (1.0 - x), 16), 2), np.tile(r, 2)
-    power = np.tile(models.is_power, 2)
+    rest, cap = twice(up(rest + most * x / (1.0 - x), 16)), twice(r)
+    power = twice(models.is_power)
     lo = np.maximum(np.where(power, low - rest, -cap), -cap)
     return lo, np.minimum(np.where(power, high + rest, cap), cap)
 
@@ -260,7 +261,7 @@ def _box(
 def _about(lo: Floats, hi: Floats, r: Floats) -> tuple[Floats, Floats]:
     """Centre and half width."""
     centre = 0.5 * (lo + hi)
-    return centre, up(np.maximum(hi - centre, centre - lo) + 4 * UNIT * np.tile(r, 2))
+    return centre, up(np.maximum(hi - centre, centre - lo) + 4 * UNIT * twice(r))
 
 
 def _product(a: Complexes, b: Complexes, among: DeviationSet) -> tuple[Floats, Floats]:

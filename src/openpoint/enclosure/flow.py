@@ -15,7 +15,7 @@ import numpy as np
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.models import Models
-from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.enclosure.rounding import UNIT, lost, twice, up
 
 _SWEEPS = 2000
 _STEP = 2e-15
@@ -75,7 +75,7 @@ class PortFlow:
         # Δ = J + A conj(·) − J Λ (A conj(·)), nothing but for rounding
         step = self.apply_linear(antilinear, turned)
         defect = _real(j + antilinear) - self.real @ _real(step)
-        rounded = np.abs(self.real).sum(axis=1) + 2.0 * np.tile(a_size.sum(axis=1), 2)
+        rounded = np.abs(self.real).sum(axis=1) + 2.0 * twice(a_size.sum(axis=1))
         chain = self.norms @ (size * up(a_size.sum(axis=1), m))
         rounded = rounded[:m] + rounded[m:] + 6.0 * chain
         missed = up(a_error.sum(axis=1), m)

@@ -14,7 +14,7 @@ from openpoint.enclosure.corners import Corners, ends_of
 from openpoint.enclosure.parts import Part, linear_part, part_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import Forms, Measured, Vertices, modulus_ranges, real_ranges
-from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.enclosure.rounding import UNIT, lost, twice, up
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import System, is_two_ended, system_of, times
 from openpoint.grid.grid import Grid
@@ -427,7 +427,7 @@ def port_voltages(known: Enclosure, unit: Floats) -> tuple[Floats, Floats]:
     real = np.abs(flow.real)
     mid = -(flow.real @ known.centre)
     wide = up(
-        width + real @ known.half + lost(2 * m) * (real @ np.abs(known.centre)) + np.tile(known.slack + known.drift, 2),
+        width + real @ known.half + lost(2 * m) * (real @ np.abs(known.centre)) + twice(known.slack + known.drift),
         2 * m,
     )
     low, high = 1.0 + mid - wide, 1.0 + mid + wide

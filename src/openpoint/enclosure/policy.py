@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import linprog
 
 from openpoint.arrays import Floats, Ints
 from openpoint.enclosure.recourse import Units
 from openpoint.enclosure.rounding import up
 from openpoint.enclosure.rows import Rows
 from openpoint.enclosure.sets import DeviationSet
+from openpoint.solvers.highs import least_cost
 
 BACK_OFF = 1e-6
 """Share of its capacity by which a generator keeps off its limits: what the program may miss."""
@@ -55,13 +55,14 @@ class Policy:
 
 
 def improved(
-    policy: Policy, units: Units, rows: Rows, price: Floats, among: DeviationSet, most_room: float
-) -> tuple[Policy, float]:
-    """The policy of most room, then of least cost, for the rows as linear in outputs, and its room.
+    policy: Policy, units: Units, rows: Rows, price: Floats, among: DeviationSet, most_room: float, start: Any = None
+) -> tuple[Policy, float, Any]:
+    """The policy of most room, then of least cost, for the rows as linear in outputs, its room, and the basis.
 
     Args:
         policy: now. units: that follow. rows: at the policy. price: (2 P) cost of a kW more, what the generators that
             form the grid then save included. among: the set. most_room: as a share of a limit; more is worth nothing.
+        start: the basis of a similar program.
     """
     two, n = policy.gain.shape
     q = len(rows.what)
@@ -92,11 +93,11 @@ def improved(
     program.most([slopes, *asked], rows.most - rows.middle - rows.up + now)
     program.most([_times(-1.0, slopes), *asked], rows.middle - rows.down - rows.least - now)
     program.most(asked, rows.ramp - np.maximum(rows.up, rows.down))
-    x = program.solved()
+    x, basis = program.solved(start)
     if x is None:
-        return policy, -np.inf
+        return policy, -np.inf, None
     found = np.where(np.abs(x[gain]) > 1e-9, x[gain], 0.0).reshape(two, n)
-    return Policy(x[outputs], found, policy.from_plan), float(x[room][0])
+    return Policy(x[outputs], found, policy.from_plan), float(x[room][0]), basis
 
 
 _Entries = tuple[Ints, Ints, Floats]
@@ -155,15 +156,15 @@ class _Program:
             self.most([_times(sign, form), *beyond], -sign * fixed.ravel())
         return total
 
-    def solved(self) -> Floats | None:
-        """An optimum, if the program has one; rows without a limit are left out."""
+    def solved(self, start: Any) -> tuple[Floats | None, Any]:
+        """An optimum, if the program has one, and its basis; rows without a limit are left out."""
         row, column, value = (np.concatenate(each) for each in zip(*self._entries, strict=True))
         limited = np.isfinite(self._right)
         kept = (np.abs(value) >= 1e-7) & limited[row]
         place = (np.cumsum(limited) - 1)[row[kept]], column[kept]
         matrix = sp.csr_array(sp.coo_array((value[kept], place), shape=(int(limited.sum()), len(self._low))))
         bounds = np.column_stack([self._low, self._high])
-        answer: Any = linprog(  # type: ignore[call-overload]
-            self.cost, A_ub=matrix, b_ub=self._right[limited], bounds=bounds, method="highs"
-        )
-        return None if answer.x is None else np.asarray(answer.x)
+        size, basis = start if start is not None else (None, None)
+        same = basis if size == matrix.shape else None
+        x, basis = least_cost(self.cost, matrix, self._right[limited], bounds, same)
+        return x, (matrix.shape, basis)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
@@ -14,7 +15,7 @@ from openpoint.graph import energised
 from openpoint.grid.grid import Grid
 from openpoint.grid.rules.problems import names_in_words
 from openpoint.network import Network, load_shares
-from openpoint.network.load_shares import power_shares
+from openpoint.network.load_shares import LoadShares, power_shares
 
 _DEGREE = {"power": 0, "current": 1, "impedance": 2}
 
@@ -86,12 +87,12 @@ def ports_with(grid: Grid, network: Network, share: Floats) -> Ports:
     n = network.n_terminals
     loads = load_shares(grid)
     made = power_shares(grid, grid.generators)
-    low, high = np.zeros(n + len(network.delta.fr)), np.full(n + len(network.delta.fr), np.inf)
+    low, high = bands_of(grid.loads, loads, n + len(network.delta.fr))
     tables = (
-        ("load", "loads", grid.loads, (loads.wye, loads.delta), (loads.p_models, loads.q_models), 1.0),
-        ("generation", "generators", grid.generators, made, (("power",) * grid.generators.height,) * 2, -1.0),
+        ("loads", grid.loads, (loads.wye, loads.delta), (loads.p_models, loads.q_models), 1.0),
+        ("generators", grid.generators, made, (("power",) * grid.generators.height,) * 2, -1.0),
     )
-    for group, kind, table, (wye, delta), models, sign in tables:
+    for kind, table, (wye, delta), models, sign in tables:
         at = sp.vstack([wye, delta]).tocoo()
         kva = sign * (table["p_kw"].to_numpy() + 1j * table["q_kvar"].to_numpy())
         degrees = [np.array([_DEGREE[each] for each in model], dtype=np.int64) for model in models]
@@ -101,14 +102,20 @@ def ports_with(grid: Grid, network: Network, share: Floats) -> Ports:
             used = power != 0.0
             column = at.col[used].astype(np.int64) + len(names)
             parts.append((at.row[used].astype(np.int64), np.full(used.sum(), k), power[used], column))
-        if group == "load":
-            band = table["v_min_pu"].fill_null(0.0).to_numpy(), table["v_max_pu"].fill_null(np.inf).to_numpy()
-            alike = (degrees[0] == 2) & (degrees[1] == 2)  # an impedance is one at any voltage
-            np.maximum.at(low, at.row, np.where(alike, 0.0, band[0])[at.col])
-            np.minimum.at(high, at.row, np.where(alike, np.inf, band[1])[at.col])
         names += [f"{kind} {name}" for name in table["name"]]
     place, degree, s, column = (np.concatenate(each) for each in zip(*parts, strict=True))
     return _gathered(network, place, degree, s, column, share, names, low, high)
+
+
+def bands_of(table: pl.DataFrame, loads: LoadShares, count: int) -> tuple[Floats, Floats]:
+    """(count) the band of voltage of each place, wye ones first, in which the models of its loads hold, pu."""
+    low, high = np.zeros(count), np.full(count, np.inf)
+    at = sp.vstack([loads.wye, loads.delta]).tocoo()
+    alike = np.array([p == q == "impedance" for p, q in zip(loads.p_models, loads.q_models, strict=True)], dtype=bool)
+    least, most = table["v_min_pu"].fill_null(0.0).to_numpy(), table["v_max_pu"].fill_null(np.inf).to_numpy()
+    np.maximum.at(low, at.row, np.where(alike, 0.0, least)[at.col])  # an impedance is one at any voltage
+    np.minimum.at(high, at.row, np.where(alike, np.inf, most)[at.col])
+    return low, high
 
 
 def _gathered(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, flows_at
 from openpoint.enclosure.flow import part_norms
-from openpoint.enclosure.rounding import UNIT, lost, up
+from openpoint.enclosure.rounding import UNIT, lost, twice, up
 
 _WORK = 3e7
 """Realisations that are computed in a part, times the square of its ports."""
@@ -31,7 +30,7 @@ class Forms:
     own: Complexes
     error: Floats
     rest: Floats
-    loose: Any = 0.0
+    loose: Floats
 
     def plus(self, more: Complexes) -> Forms:
         """The same, with something constant more."""
@@ -82,7 +81,7 @@ def real_ranges(known: Enclosure, forms: Forms, steep: Floats | None = None) -> 
     if steep is not None:
         doubt = up(np.hypot(rows[:, :m], rows[:, m:]) @ steep, m) + (64 * UNIT) * np.abs(gradient)
         doubt[forms.rest > 0.0] = np.inf
-    blur = np.where(np.asarray(forms.loose) > 0.0, np.inf, up(4.0 * forms.error))
+    blur = np.where(forms.loose > 0.0, np.inf, up(4.0 * forms.error))
     return Measured(centre - wide, centre + wide, centre, wide - width, gradient, doubt, blur)
 
 
@@ -92,7 +91,7 @@ def _spans(known: Enclosure, rows: Floats, gradient: Floats, forms: Forms) -> tu
     width = known.set.support(gradient)
     mid = rows @ known.centre
     size = np.abs(rows)
-    loss = lost(2 * m + n) * (size @ (np.abs(known.centre) + np.tile(known.d, 2)))
+    loss = lost(2 * m + n) * (size @ (np.abs(known.centre) + twice(known.d)))
     wide = up(width + size @ known.half + loss + forms.error + forms.rest + forms.loose, 2 * m)
     return width, mid, wide
 

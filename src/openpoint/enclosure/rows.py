@@ -15,7 +15,7 @@ from openpoint.enclosure.grid import port_voltages
 from openpoint.enclosure.parts import LinearPart, Part, Response, linear_part, part_of
 from openpoint.enclosure.ranges import Forms, Measured, modulus_ranges, real_ranges
 from openpoint.enclosure.recourse import Capability, Operated
-from openpoint.enclosure.rounding import lost, up
+from openpoint.enclosure.rounding import lost, twice, up
 from openpoint.enclosure.sets import DeviationSet
 
 
@@ -167,8 +167,10 @@ class PlanSet:
         return found if only_outputs else Rows.joined([found, *self.states(part)])
 
     def states(self, part: Part) -> list[Rows]:
-        """Voltages, currents, and the bands of voltage of loads, of a part."""
-        return [self._moduli(part), self._bands(part)]
+        """Voltages, currents, and the bands of voltage of loads, as far as there are some, of a part."""
+        ports = self.operated.ports
+        banded = bool((ports.low > 0.0).any() or np.isfinite(ports.high).any())
+        return [self._moduli(part), self._bands(part)] if banded else [self._moduli(part)]
 
     def outputs(self, part: Part, s: Complexes, spread: Complexes) -> Rows:
         """Active and reactive power of the generators that form the grid, by phase; s, spread: (m), (m, n) of ports."""
@@ -182,11 +184,12 @@ class PlanSet:
         error = up(np.abs(v[:, 0]) * current.error + lost(len(s) + spread.shape[1]) * size)
         turn = np.concatenate([np.ones(len(at)), np.full(len(at), -1j)])
         both = Forms(
-            turn * np.tile(middle, 2),
-            turn[:, None] * np.tile(rows, (2, 1)),
-            turn[:, None] * np.tile(own, (2, 1)),
-            np.tile(error, 2),
+            turn * twice(middle),
+            turn[:, None] * twice(rows),
+            turn[:, None] * twice(own),
+            twice(error),
             np.zeros(2 * len(at)),
+            twice(up(np.abs(v[:, 0]) * current.loose) * (current.loose > 0.0)),
         )
         found, leads, base = real_ranges(part.known, both), here.leads, here.base_kw
         held_units, held_loads = taken @ self._by_unit[self._held], taken @ here.loads[self._held]
@@ -195,8 +198,8 @@ class PlanSet:
             for kind, unit in (("active power", "kW"), ("reactive power", "kvar"))
             for name, phase in zip(leads.names, leads.phases, strict=True)
         )
-        by_unit = self._slopes(part, both.rows, self._by_unit) + (turn[:, None] * np.tile(held_units, (2, 1))).real
-        by_load = self._slopes(part, both.rows, here.loads) + (turn[:, None] * np.tile(held_loads, (2, 1))).real
+        by_unit = self._slopes(part, both.rows, self._by_unit) + (turn[:, None] * twice(held_units)).real
+        by_load = self._slopes(part, both.rows, here.loads) + (turn[:, None] * twice(held_loads)).real
         limits = leads.least, leads.most, leads.ramp, leads.size
         return self._rows(part, what, limits, both.middle.real, found, (by_load, by_unit), base)
 

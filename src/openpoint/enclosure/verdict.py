@@ -78,8 +78,25 @@ class Counterexample:
 _FAILURES = (NotEnclosed, NoFlow, TooLarge)
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where the search for a policy begins.
+
+    Attributes:
+        policy: the first. watched: numbers of the rows that the program has at least. basis: of a similar program.
+    """
+
+    policy: Policy
+    watched: frozenset[int]
+    basis: Any = None
+
+
 class Certifier:
-    """Proofs and counterexamples for one plan."""
+    """Proofs and counterexamples for one plan.
+
+    Attributes:
+        end: where the last search for a policy ended; None where there was none.
+    """
 
     def __init__(self, operated: Operated, alike: PlanSet | None = None) -> None:
         """Begin.
@@ -92,6 +109,7 @@ class Certifier:
         leads = operated.leads
         self._lead_price = leads.price
         self._nothing = np.zeros(len(operated.ports.s), dtype=np.complex128)
+        self.end: Start | None = None
 
     def judged(self, policy: Policy, times: float = 1.0) -> Proof | None:
         """What holds of a policy, over a multiple of the set; None where no flow is proved."""
@@ -110,17 +128,23 @@ class Certifier:
             rows = Rows.joined([rows, own])
         return Proof(scaled, rows, scaled.margins(units, here.among))
 
-    def proof(self, *, from_plan: bool, known: Proof | None = None) -> Proof | None:
+    def proof(self, *, from_plan: bool, known: Proof | None = None, start: Start | None = None) -> Proof | None:
         """The best proof found; it may not hold.
 
         Args:
             from_plan: whether set-points are those of the plan, or are chosen anew. known: of all units as planned.
+            start: of a similar set, with the same units and quantities.
         """
         here = self.operated
         units, n = here.units, len(here.names)
-        policy = Policy(units.planned, np.zeros((len(units.planned), n)), from_plan)
-        watched: set[int] = set(range(2 * len(here.leads.part)))
-        best = proof = known or self.judged(policy)
+        if start is None:
+            policy = Policy(units.planned, np.zeros((len(units.planned), n)), from_plan)
+            start = Start(policy, frozenset(range(2 * len(here.leads.part))))
+            known = known or self.judged(policy)
+            proof = known
+        else:
+            proof = self.judged(start.policy)
+        best, policy, basis, watched = known, start.policy, start.basis, set(start.watched)
         for _ in range(ROUNDS):
             if proof is None:
                 break
@@ -130,11 +154,12 @@ class Certifier:
             if not movable:  # no generator follows
                 break
             saved = self._lead_price @ proof.rows.by_unit[: len(self._lead_price)]
-            policy, room = improved(
-                policy, units, proof.rows.some(np.array(movable)), units.price + saved, here.among, here.room
-            )
+            rows = proof.rows.some(np.array(movable))
+            price = units.price + saved
+            policy, room, basis = improved(policy, units, rows, price, here.among, here.room, basis)
             if room == -np.inf:
                 break
+            self.end = Start(policy, frozenset(watched), basis)
             proof = self.judged(policy)
             if proof is not None and (best is None or _worst(proof) > _worst(best)):
                 best = proof

@@ -302,6 +302,29 @@ class HighsModel:
             self._watch(bound)  # none is left where it was interrupted
 
 
+def least_cost(
+    cost: Floats, rows: sp.csr_array, most: Floats, bounds: Floats, start: highspy.HighsBasis | None = None
+) -> tuple[Floats | None, highspy.HighsBasis]:
+    """An optimum of min cost · x with rows · x ≤ most, None where none was found, and its basis.
+
+    Args:
+        bounds: (n, 2) of x. start: basis of a program of the same size and nearly the same numbers.
+    """
+    highs, lp = highspy.Highs(), highspy.HighsLp()
+    highs.setOptionValue("output_flag", False)
+    lp.num_row_, lp.num_col_ = rows.shape
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, bounds[:, 0], bounds[:, 1]
+    lp.row_lower_, lp.row_upper_ = np.full(len(most), -np.inf), most
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
+    highs.passModel(lp)
+    if start is not None:
+        highs.setBasis(start)
+    highs.run()
+    is_optimal = highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return np.array(highs.getSolution().col_value) if is_optimal else None, highs.getBasis()
+
+
 def _never() -> bool:
     return False
 

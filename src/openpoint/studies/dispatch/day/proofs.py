@@ -12,7 +12,7 @@ docs/every_load.md E9.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,13 +21,13 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.policy import Policy
-from openpoint.enclosure.ports import Ports, ports_with
+from openpoint.enclosure.ports import Ports, bands_of
 from openpoint.enclosure.recourse import Capability, Operated, Units
 from openpoint.enclosure.rounding import up
-from openpoint.enclosure.rows import PlanSet
+from openpoint.enclosure.rows import PlanSet, Rows
 from openpoint.enclosure.sets import DeviationSet
 from openpoint.enclosure.system import system_of
-from openpoint.enclosure.verdict import Certifier, Proof
+from openpoint.enclosure.verdict import Certifier, Proof, Start
 from openpoint.errors import InputError
 from openpoint.grid.grid import Grid
 from openpoint.network import Network
@@ -43,6 +43,7 @@ from openpoint.network.day import (
 )
 from openpoint.network.devices import with_positions
 from openpoint.network.limits import greatest_square, least_square, power_scale, power_slack
+from openpoint.network.load_shares import load_shares
 from openpoint.results import columns as c
 from openpoint.results.columns import finite
 from openpoint.studies.dispatch.day.model.evaluation import DayEvaluator, recourse_excess, recourse_parts, running
@@ -165,7 +166,8 @@ class _Day:
         self.question, self.plan, self.forecast = question, plan, forecast.recourse
         self.evaluator, self.on = DayEvaluator(question), running(question, plan)
         self.vertices = vertices_of(question.day)
-        self.grid = grid.with_tables(capacitors=grid.capacitors.clear())  # among the impedances of the network
+        has_capacitors = grid.capacitors.height > 0  # they are among the impedances of the network
+        self.grid = grid.with_tables(capacitors=grid.capacitors.clear()) if has_capacitors else grid
         net, day = question.network, question.day
         n = net.n_terminals
         self.sheds = np.any([each.recourse.shed != 0.0 for each in (forecast, worst)], axis=(0, 1))
@@ -177,18 +179,16 @@ class _Day:
             used[0, at] = True
         used[0] |= plan.shift.any(axis=0) | self.forecast.shift.any(axis=0) | (day.demand.shed_share > 0.0)
         self.ports = np.flatnonzero(used)
-        bands = ports_with(self.grid, net, np.zeros(grid.loads.height + grid.generators.height))
-        low, high = np.zeros(n), np.full(n, np.inf)
-        np.maximum.at(low, bands.fr, bands.low)
-        np.minimum.at(high, bands.fr, bands.high)
+        low, high = bands_of(grid.loads, load_shares(grid), n)
         self.bands = low[self.ports % n], high[self.ports % n]
         self.alike: dict[bytes, PlanSet] = {}
+        self.starts: dict[Hashable, Start] = {}
 
     def proved(self, deadline: Deadline) -> DayProof:
         """What is proved of all periods."""
         found, costs = [], []
         for t, listed in enumerate(self.vertices.realisations):
-            parts = tuple(self._parts(t, np.arange(len(listed)), DIVISIONS, deadline))
+            parts = tuple(self._parts(Part(self, t, np.arange(len(listed))), DIVISIONS, deadline))
             best = np.full((2, len(listed)), np.inf)
             for part in parts:  # where parts meet, the cheaper policy
                 at, (low, high) = part.vertices, part.costs
@@ -203,49 +203,70 @@ class _Day:
             worst = low, high
         return DayProof(tuple(found), worst)
 
-    def _parts(self, t: int, vertices: Ints, divisions: int, deadline: Deadline) -> Iterator[PartProof]:
-        """The part of a period with these vertices, or parts that it is divided into."""
+    def _parts(
+        self, part: Part, divisions: int, deadline: Deadline, of: tuple[Part, Proof] | None = None
+    ) -> Iterator[PartProof]:
+        """A part of a period, or parts that it is divided into.
+
+        Args:
+            of: a larger part that was divided, and what holds there of the recourse as in the forecast.
+        """
+        t, vertices, limited = part.t, part.vertices, self.question.day.flow_max
         unknown = np.full((2, len(vertices)), np.nan)
-        limited = self.question.day.flow_max
         if deadline.over():
             yield PartProof(vertices, "the time was over", unknown)
             return
         if limited is not None and np.isfinite(limited).any():
             yield PartProof(vertices, "limits of the powers of branches are not in the proof", unknown)
             return
-        part = Part(self, t, vertices)
-        try:
-            certifier = part.certifier()
-            proof = certifier.judged(Policy(part.units.planned, np.zeros((len(part.units.planned), part.n)), False))
-        except InputError as error:  # such as a loop without impedance
-            yield PartProof(vertices, "; ".join(each.message for each in error.problems), unknown, part)
-            return
-        why = part.missing(proof)
-        # An affine policy that sheds in one corner does so in the middle, and a divided one does not.
-        divisible = divisions and not self.question.day.uncertain.sums
-        if why and not (divisible and self.sheds.any()):
-            part, proof, why = self._with_policy(part, certifier, proof)
-        if why and divisible:
-            ways = self.vertices.deviations[t][vertices]
-            both = np.flatnonzero((ways < 0).any(axis=0) & (ways > 0).any(axis=0))
-            if len(both):
-                u = part.steepest(proof, both)
-                for sign in (-1, 1):
-                    yield from self._parts(t, vertices[sign * ways[:, u] >= 0], divisions - 1, deadline)
+        ways = self.vertices.deviations[t][vertices]
+        both = np.flatnonzero((ways < 0).any(axis=0) & (ways > 0).any(axis=0))
+        divisible = bool(divisions) and not self.question.day.uncertain.sums and len(both) > 0
+        needs_more = of is not None and part.is_beyond(*of)
+        if not (needs_more and divisible):
+            try:
+                certifier = part.certifier()
+                proof = None if needs_more else certifier.judged(part.as_forecast)
+            except InputError as error:  # such as a loop without impedance
+                yield PartProof(vertices, "; ".join(each.message for each in error.problems), unknown, part)
                 return
-            part, proof, why = self._with_policy(part, certifier, proof)
-        costs = unknown if proof is None else part.costs(proof)
-        yield PartProof(vertices, why, costs, part, proof)
+            if proof is not None:
+                of = part, proof
+            why = part.missing(proof)
+            # An affine policy that sheds in one corner does so in the middle, and a divided one does not.
+            if why and not (divisible and self.sheds.any()):
+                part, proof, why = self._with_policy(part, certifier, proof)
+            if not (why and divisible):
+                yield PartProof(vertices, why, unknown if proof is None else part.costs(proof), part, proof)
+                return
+        u = int(both[0]) if of is None else of[0].steepest(of[1], both)
+        for sign in (-1, 1):
+            yield from self._parts(Part(self, t, vertices[sign * ways[:, u] >= 0]), divisions - 1, deadline, of)
 
     def _with_policy(self, part: Part, certifier: Certifier, proof: Proof | None) -> tuple[Part, Proof | None, str]:
         """The best policy found, and what is missing in it; at first only what the plan is known to shed is shed."""
-        other = certifier.proof(from_plan=False, known=proof)
-        if part.missing(other) and not part.sheds_all:
+        other, why = self._policy(part, certifier, proof)
+        if why and not part.sheds_all:
             part = Part(self, part.t, part.vertices, sheds_all=True)
             certifier = part.certifier()
-            other = certifier.proof(from_plan=False)
-        proof = other or proof
-        return part, proof, part.missing(proof)
+            other, why = self._policy(part, certifier, None)
+        if other is None:
+            other = proof or certifier.judged(part.as_forecast)
+            why = part.missing(other)
+        return part, other, why
+
+    def _policy(self, part: Part, certifier: Certifier, known: Proof | None) -> tuple[Proof | None, str]:
+        """A policy from where a search in a similar part ended, or, where that finds none, from the forecast."""
+        key = self.plan.closed[part.t].tobytes(), part.moving.tobytes(), part.units.names
+        start = self.starts.get(key)
+        found = certifier.proof(from_plan=False, known=known, start=start)
+        why = part.missing(found)
+        if why and start is not None:
+            found = certifier.proof(from_plan=False, known=known)
+            why = part.missing(found)
+        if certifier.end is not None:
+            self.starts[key] = certifier.end
+        return found, why
 
 
 class Part:
@@ -314,14 +335,17 @@ class Part:
         q, t, day = self.question, self.t, self.day
         key = self.plan.closed[t].tobytes() + self.plan.positions[t].tobytes()
         alike = self.of.alike.get(key)
-        net = with_positions(q.network, q.devices, self.plan.positions[t])
-        net = replace(
-            net,
-            closed=self.plan.closed[t],
-            w_min=least_square(net.w_min),
-            w_max=greatest_square(net.w_max),
-            l_max=greatest_square(net.l_max),
-        )
+        if alike is None:
+            net = with_positions(q.network, q.devices, self.plan.positions[t])
+            net = replace(
+                net,
+                closed=self.plan.closed[t],
+                w_min=least_square(net.w_min),
+                w_max=greatest_square(net.w_max),
+                l_max=greatest_square(net.l_max),
+            )
+        else:
+            net = alike.operated.network
         ports, loads, power = self._ports(net)
         supply, count = q.supply, len(net.source_terminal)
         least, most = np.concatenate([supply.p_min, supply.q_min]), np.concatenate([supply.p_max, supply.q_max])
@@ -398,13 +422,23 @@ class Part:
             most=self.base * np.cos(0.5 * np.pi / _SIDES) * day.renewables.s_max[of],
         )
 
-    def steepest(self, proof: Proof | None, some: Ints) -> int:
-        """That of some quantities which does most to what is not proved, or to all loads."""
-        if proof is None:
-            return int(some[0])
-        k = int(np.argmin(proof.rows.room))
-        size = np.zeros(self.day.uncertain.count)
-        size[self.moving] = np.abs(proof.rows.by_load[k])
+    @property
+    def as_forecast(self) -> Policy:
+        """The recourse as in the forecast, whatever comes."""
+        return Policy(self.units.planned, np.zeros((len(self.units.planned), self.n)), False)
+
+    def is_beyond(self, of: Part, proof: Proof) -> bool:
+        """Whether something is beyond its limit to first order, as in the forecast; proof: of a larger part."""
+        rows, at = _limited(proof), of.moving
+        shift, share = (self.middle - of.middle)[at] / of.half[at], self.half[at] / of.half[at]
+        middle = rows.middle + rows.by_load @ shift + rows.by_unit @ (self.units.planned - of.units.planned)
+        width = self.among.support(rows.by_load * share)
+        return bool(((middle - width < rows.least) | (middle + width > rows.most)).any())
+
+    def steepest(self, proof: Proof, some: Ints) -> int:
+        """That of some quantities which does most to what is not proved."""
+        rows, size = _limited(proof), np.zeros(self.day.uncertain.count)
+        size[self.moving] = np.abs(rows.by_load[np.argmin(rows.room)])
         return int(some[np.argmax(size[some])])
 
     def _deviations(self, realisations: Floats) -> Floats:
@@ -428,8 +462,7 @@ class Part:
         """What is missing in a proof, or nothing."""
         if proof is None:
             return "no flow of the whole set is proved to exist"
-        rows, count = proof.rows, len(self.question.network.source_terminal)
-        rows = rows.some(np.flatnonzero(~rows.what_is("capability")))
+        rows, count = _limited(proof), len(self.question.network.source_terminal)
         if (rows.room < 0.0).any():
             k = int(np.argmin(rows.room))
             kind, name, _, unit = rows.what[k]
@@ -460,3 +493,8 @@ class Part:
         powers = [(each[:count] + 1j * each[count:]).T / self.base for each in ends]
         available, lost = available_power(day, t, self.realisations), np.zeros(len(size))
         return np.array([sum(recourse_parts(q, t, s, lost, available, recourse).values()) for s in powers])
+
+
+def _limited(proof: Proof) -> Rows:
+    """What limits of the grid hold for; those of inverters are polygons within what they can."""
+    return proof.rows.some(np.flatnonzero(~proof.rows.what_is("capability")))

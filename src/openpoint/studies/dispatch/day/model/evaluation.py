@@ -15,7 +15,6 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints
 from openpoint.formulations.hour import FLOW_LIMITS
-from openpoint.formulations.schedule import at_terminals
 from openpoint.network import Network
 from openpoint.network.day import (
     DayPlan,
@@ -91,12 +90,14 @@ class DayEvaluator:
 
     def drawn(self, plan: DayPlan, t: int, recourse: HourRecourse) -> Complexes:
         """(K, N) constant power that schedule and recourse draw beside the loads, generators apart."""
-        day, n = self.question.day, self.question.network.n_terminals
+        day = self.question.day
         stores = plan.charge[t] - plan.discharge[t] - 1j * plan.store_q[t]
         angle = 1.0 + 1j * tangent(day, t)
-        fed = recourse.renewable @ at_terminals(day.renewables.terminal, n).T
-        scheduled = at_terminals(day.stores.terminal, n) @ stores + angle * plan.shift[t]
-        return np.asarray(scheduled - recourse.shed + recourse.shift - fed)
+        scheduled = angle * plan.shift[t]
+        np.add.at(scheduled, day.stores.terminal, stores)
+        drawn = scheduled - recourse.shed + recourse.shift
+        np.subtract.at(drawn.T, day.renewables.terminal, recourse.renewable.T)
+        return np.asarray(drawn)
 
     def evaluate(self, plan: DayPlan, t: int, realisations: Floats, recourse: HourRecourse) -> tuple[Floats, Floats]:
         """(K) costs in $ of the recourse and (K) violations, in K realisations (K, U) of period t.
