@@ -33,7 +33,7 @@ from openpoint.studies.dispatch.day.methods import DayMethod, check_takes, choos
 from openpoint.studies.dispatch.day.model.question import DayQuestion, as_forecast, with_scenarios
 from openpoint.studies.dispatch.day.options import DayOptions, DispatchDayOptions
 from openpoint.studies.dispatch.day.outcome import DayOutcome
-from openpoint.studies.dispatch.day.proofs import proof_of
+from openpoint.studies.dispatch.day.proved import proved
 from openpoint.studies.dispatch.day.result import DispatchDayResult
 from openpoint.studies.dispatch.day.samples import Planned, Sampling, compare
 from openpoint.studies.dispatch.day.schema import SAMPLES
@@ -191,7 +191,8 @@ class PreparedDay:
             outcome = with_closed_bound(self.question, outcome, until)
             outcome = verified(self.question, outcome, until, self.gap)
             _LOG.info("verified the worst realisation")
-            proof = proof_of(self.asked.grid, self.question, outcome, until)
+            given = self.asked.grid, self.question, self.method, self.gap
+            outcome, proof = proved(*given, outcome, progress, until)
             samples = self._sampled(outcome, until)
         return day_result(self.asked, self.question, outcome, samples, proof)
 
