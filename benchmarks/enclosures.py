@@ -28,16 +28,22 @@ import scipy.sparse as sp
 
 import openpoint
 from openpoint import Grid
-from openpoint.arrays import Complexes, Floats
+from openpoint.arrays import Complexes, Floats, Ints
+from openpoint.enclosure.bounds import NotEnclosed
 from openpoint.enclosure.claims import Claim, Stated
 from openpoint.enclosure.corners import corners_of, ends_of
+from openpoint.enclosure.flow import NoFlow
 from openpoint.enclosure.grid import GridBounds, bounds_of
-from openpoint.enclosure.parts import LinearPart, part_of
+from openpoint.enclosure.parts import LinearPart, Response, linear_part, part_of
 from openpoint.enclosure.ports import Ports, ports_of
-from openpoint.enclosure.ranges import modulus_ranges
+from openpoint.enclosure.ranges import Measured, modulus_ranges
+from openpoint.enclosure.system import system_of
+from openpoint.errors import InputError
 from openpoint.network import Network, build_network
 from openpoint.network.limits import Limits
 from openpoint.powerflow.balanced import solve
+from tests.builders.phase_devices import feeder_with_devices
+from tests.builders.phase_trees import phase_trees
 
 from . import tables
 
@@ -45,8 +51,10 @@ SHARE = 0.25
 GRIDS = ("baran33", "zhang118", "mantovani136", "ieee37")
 AT_ONCE = 5000
 """Flows that are computed at once."""
-WITH_OHMS = 20
-"""The same with the same resistances and reactances, where these deviate."""
+WITH_OHMS, WITH_PHASES = 20, 100
+"""The same with the same resistances and reactances, where these deviate, of balanced grids and of others."""
+FLOWS_OF_A_GRID = 2000
+"""Flows of a random grid."""
 NEAR = 1e-9
 """Share by which computed flows may miss a bound that is attained."""
 
@@ -96,12 +104,15 @@ def beyond(values: Floats, low: Floats, high: Floats) -> int:
 
 
 def with_other_ohms(network: Network, ohms: tuple[float, float], rng: np.random.Generator) -> Network:
-    """The network with other resistances and reactances, half of the time at the ends of their shares."""
-    z, by = network.z.diagonal(), rng.uniform(-1.0, 1.0, (2, network.n_conductors))
+    """The network with other resistances and reactances, of phases by themselves and between them, half of the time at
+    the ends of their shares."""
+    z = sp.coo_array(network.z)
+    first, last = np.minimum(z.row, z.col), np.maximum(z.row, z.col)
+    pair = np.unique(first * network.n_conductors + last, return_inverse=True)[1]
+    by = rng.uniform(-1.0, 1.0, (2, len(z.data)))[:, pair]
     by = np.sign(by) if rng.random() < 0.5 else by
-    return replace(
-        network, z=sp.csr_array(sp.diags_array(z + ohms[0] * by[0] * z.real + 1j * ohms[1] * by[1] * z.imag))
-    )
+    data = z.data + ohms[0] * by[0] * z.data.real + 1j * ohms[1] * by[1] * z.data.imag
+    return replace(network, z=sp.csr_array(sp.coo_array((data, (z.row, z.col)), shape=z.shape)))
 
 
 def of_grid(name: str | Grid, shares: dict[str, float], budget: float | None, count: int) -> tuple[int, int]:
@@ -131,14 +142,58 @@ def of_claim(grid: Grid, claim: Claim, count: int) -> tuple[int, int]:
     """The same of voltages and currents of conductors in any phases, of sets with recourse too, by port equations."""
     stated, outside, quantities = Stated(grid, claim), 0, 0
     for linear, moving in stated.parts():
-        part = part_of(stated.ports, stated.operated.among, linear, moving)
-        response = linear.response(sp.csr_array(sp.eye_array(len(linear.states), format="csr")))
-        found = modulus_ranges(part.known, part.forms(response))
+        found, spread = states_of(stated, linear, moving), stated.ports.spread[linear.ports][:, moving]
         quantities += len(found.low)
-        for points in realisations(count, len(moving), part.known.set.budget, np.random.default_rng(1)):
-            y = currents(linear, stated.ports, stated.ports.spread[linear.ports][:, moving] @ points)
-            outside += beyond(np.abs(response.start[:, None] - response.gain @ y).T, found.low, found.high)
+        for points in realisations(count, len(moving), stated.operated.among.budget, np.random.default_rng(1)):
+            outside += states_beyond(linear, stated.ports, spread @ points, found)
     return quantities, outside
+
+
+def of_phases(ohms: tuple[float, float], count: int) -> tuple[int, int]:
+    """The same of random unbalanced grids with wye and delta loads of all models, generators, capacitors, regulators
+    and other transformers, whose resistances and reactances deviate, too, by port equations made anew for each."""
+    quantities, outside, done, seed = 0, 0, 0, 0
+    shares = {"load": 0.1, "generation": 0.3, "resistance": ohms[0], "reactance": ohms[1]}
+    while done < count:
+        seed += 1
+        grid = without_bands(feeder_with_devices(seed) if seed % 3 == 0 else phase_trees(seed, generation=True))
+        try:
+            stated = Stated(grid, Claim(Limits(), shares))
+            parts = [(linear, states_of(stated, linear, moving)) for linear, moving in stated.parts()]
+        except (NotEnclosed, NoFlow, InputError):
+            continue
+        rng, ports = np.random.default_rng(seed), stated.ports
+        quantities += sum(len(found.low) for _, found in parts)
+        for points in realisations(FLOWS_OF_A_GRID, ports.spread.shape[1], None, rng, WITH_PHASES):
+            system = system_of(grid, with_other_ohms(stated.operated.network, ohms, rng), ports)
+            for given, found in parts:
+                linear = linear_part(system, ports, given.states, given.ports)
+                outside += states_beyond(linear, ports, ports.spread[linear.ports] @ points, found)
+            done += points.shape[1]
+    return quantities, outside
+
+
+def without_bands(grid: Grid) -> Grid:
+    """The grid with loads whose models hold at all voltages."""
+    free = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
+    return grid.with_tables(loads=grid.loads.with_columns(free))
+
+
+def states_of(stated: Stated, linear: LinearPart, moving: Ints) -> Measured:
+    """Bounds of the moduli of all states of a part."""
+    part = part_of(stated.ports, stated.operated.among, linear, moving)
+    return modulus_ranges(part.known, part.forms(whole_of(linear)))
+
+
+def whole_of(linear: LinearPart) -> Response:
+    """All states."""
+    return linear.response(sp.csr_array(sp.eye_array(len(linear.states), format="csr")))
+
+
+def states_beyond(linear: LinearPart, ports: Ports, more: Complexes, found: Measured) -> int:
+    """How many moduli of states lie outside in exact flows of ports that draw (m, K) more."""
+    response, y = whole_of(linear), currents(linear, ports, more)
+    return beyond(np.abs(response.start[:, None] - response.gain @ y).T, found.low, found.high)
 
 
 def currents(linear: LinearPart, ports: Ports, more: Complexes) -> Complexes:
@@ -166,13 +221,11 @@ def mixed() -> Grid:
 def sampled(count: int) -> list[list[str]]:
     """The table of sets of every kind and flows outside, `count` in all."""
     each, plan = (
-        count // 11,
+        count // 12,
         openpoint.partition("ieee37-microgrids", uncertainty=0.15, uncertain_loads=6, certify=True),
     )
     assert plan.certificate.claim is not None
-    free = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
-    phases = [openpoint.read(name) for name in ("ieee13", "ieee37")]
-    wide = [grid.with_tables(loads=grid.loads.with_columns(free)) for grid in phases]
+    wide = [without_bands(openpoint.read(name)) for name in ("ieee13", "ieee37")]
     both = {"load": 0.1, "generation": 0.3}
     ohms = {"load": 0.1, "generation": 0.3, "resistance": 0.1, "reactance": 0.05}
     asked: list[tuple[str, str, Callable[[], tuple[int, int]]]] = [
@@ -188,6 +241,8 @@ def sampled(count: int) -> list[list[str]]:
         ("mantovani136", "the same, 10 loads at once", lambda: of_grid("mantovani136", ohms, 10.0, each)),
         ("baran33", "ZIP and generators, load ±10 %, generation ±30 %, r ±10 %, x ±5 %",
          lambda: of_grid(mixed(), ohms, None, each)),
+        ("100 random", "wye, delta, ZIP, regulators, load ±10 %, generation ±30 %, r ±10 %, x ±5 %",
+         lambda: of_phases((0.1, 0.05), each)),
         ("ieee37-microgrids", "six loads ±15 %, recourse",
          lambda: of_claim(openpoint.read("ieee37-microgrids"), plan.certificate.claim, each)),
     ]  # fmt: skip

@@ -13,6 +13,8 @@ from openpoint import Grid, InputError, OptionError
 from openpoint.network import build_network
 from openpoint.studies.enclose.result import EncloseResult
 from tests.builders.grids import LIMITED_FEED, RICH, grids
+from tests.builders.phase_devices import feeder_with_devices
+from tests.builders.phase_trees import phase_trees
 
 
 def realised(grid: Grid, loads: np.ndarray, generators: np.ndarray) -> Grid:
@@ -120,6 +122,20 @@ def test_no_flow_of_an_unbalanced_feeder_with_other_ohms_lies_outside(name: str)
         ends = rng.uniform(-1.0, 1.0, grid.loads.height)
         factor = 1.0 + 0.05 * (np.sign(ends) if k % 2 else ends)
         here = realised(grid, factor, np.ones(grid.generators.height))
+        refuse_outside(found, with_other_ohms(here, rng, (0.1, 0.05), ends=bool(k % 2)), 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(1, 10))
+def test_no_flow_of_a_random_unbalanced_grid_with_other_ohms_lies_outside(seed: int) -> None:
+    """Wye and delta loads of all models, generators, capacitors, and in every third grid regulators; by OpenDSS."""
+    grid = feeder_with_devices(seed) if seed % 3 == 0 else phase_trees(seed, generation=True)
+    everywhere = [pl.lit(None, pl.Float64).alias(column) for column in ("v_min_pu", "v_max_pu")]
+    grid, rng = grid.with_tables(loads=grid.loads.with_columns(everywhere)), np.random.default_rng(seed)
+    found = openpoint.enclose(grid, for_every="load=10%,generation=30%,resistance=10%,reactance=5%")
+    for k in range(4):
+        ends = rng.uniform(-1.0, 1.0, grid.loads.height + grid.generators.height)
+        ends = np.sign(ends) if k % 2 else ends
+        here = realised(grid, 1.0 + 0.1 * ends[: grid.loads.height], 1.0 + 0.3 * ends[grid.loads.height :])
         refuse_outside(found, with_other_ohms(here, rng, (0.1, 0.05), ends=bool(k % 2)), 1e-6)
 
 
