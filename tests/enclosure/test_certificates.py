@@ -179,7 +179,6 @@ def test_the_certificate_of_a_plan_proves_its_limits(plan: tuple[Grid, dict[str,
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
 def test_no_mutant_of_a_plan_proves_what_is_false(plan: tuple[Grid, dict[str, Any], Path], seed: int) -> None:
     """What is accepted of a mutant is proved by the other enclosure, too, which knows nothing of its radii."""
     grid, given, path = plan

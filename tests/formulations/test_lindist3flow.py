@@ -298,7 +298,6 @@ def test_errors_shrink_with_the_square_of_the_load() -> None:
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.1)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_trees_of_any_phases(seed: int) -> None:
     """Power is kept; the flows are linear in the load; squares are those of the phasors where all is wye."""

@@ -40,7 +40,6 @@ def multigraph(n: int, edges: list[tuple[int, int]]) -> nx.MultiGraph:
 
 
 @given(edges_of, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_contraction_leaves_exactly_what_is_open_to_choice(case, rng) -> None:
     """What is free is closed in some tree and open in another; what is fixed is the same in all."""
     n, edges = case
@@ -83,7 +82,6 @@ def _doubled(graph: nx.MultiGraph) -> bool:
 
 
 @given(edges_of, st.integers(0, 2**31))
-@settings(deadline=None)
 def test_the_heaviest_tree_weighs_what_networkx_finds(case: tuple[int, list[tuple[int, int]]], seed: int) -> None:
     n, edges = case
     ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
@@ -204,7 +202,6 @@ class Model:
 
 
 @given(GRAPHS, st.randoms(use_true_random=False))
-@settings(max_examples=40)
 def test_states_are_possible_where_every_energised_island_is_a_tree_with_one_root(case, rng) -> None:
     """docs/methods.md M33."""
     n, edges, sources, units = case

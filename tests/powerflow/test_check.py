@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import openpoint
@@ -29,7 +29,6 @@ def chain(**options: object) -> Network:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1e-2))
-@settings(max_examples=40, deadline=None)
 def test_a_wrong_voltage_is_seen(seed: int, error: float) -> None:
     network = random_network(seed, 15, n_source=2)
     v = solve(network, network.closed).v[0]

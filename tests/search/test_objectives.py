@@ -164,7 +164,6 @@ def test_a_search_finds_the_least_cost_of_all_states(seed: int) -> None:
 
 
 @given(SEEDS, st.integers(2, 25), st.integers(1, 2))
-@settings(max_examples=40, deadline=None)
 def test_on_a_tree_the_fixed_point_reaches_the_exact_cost(seed: int, n_bus: int, n_source: int) -> None:
     network = random_network(seed, n_bus, n_source=min(n_source, n_bus - 1), rich=False)
     objective = random_objective(np.random.default_rng(seed), network)

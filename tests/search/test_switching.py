@@ -68,7 +68,6 @@ def cost_of(problem: SwitchingProblem, plan: Bools, values: Floats) -> float:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
 def test_dynamic_programming_equals_all_sequences(seed: int) -> None:
     rng = np.random.default_rng(seed)
     problem, states, values = random_problem(seed, ())

@@ -40,7 +40,6 @@ def test_a_linear_program_has_exact_duals_on_every_row(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=40)
 def test_minus_z_and_reduced_are_subgradients(seed: int) -> None:
     """Wherever b or a held column moves, the optimum lies above the line that the duals draw."""
     form, rng = solvable(seed), np.random.default_rng(seed)
@@ -88,7 +87,6 @@ def test_what_has_no_point_comes_with_a_ray_on_the_rows_of_the_form(seed: int, p
 
 
 @given(seeds)
-@settings(max_examples=40)
 def test_a_ray_cuts_off_no_fixed_value_that_has_a_point(seed: int) -> None:
     form, rng = solvable(seed), np.random.default_rng(seed)
     model, columns = HighsModel(form), np.array([1, 2])

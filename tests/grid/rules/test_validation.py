@@ -344,7 +344,6 @@ def test_any_tables_are_judged_without_failing(any_grid: Grid) -> None:
     assert all(p.message and p.remedy for p in any_grid.problems())
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_mix_of_faults_is_judged_without_failing(data: st.DataObject) -> None:
     faults = data.draw(st.lists(st.sampled_from(FAULTS), max_size=6))

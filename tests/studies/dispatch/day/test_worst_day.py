@@ -4,14 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openpoint.studies.dispatch.day.model.vertices import STEPS_MOST, WorstDays
 
 
 @pytest.mark.parametrize("most", [STEPS_MOST, 0], ids=["dynamic", "integer"])
-@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), periods=st.integers(1, 4), count=st.integers(0, 3), whole=st.booleans())
 def test_worst_day_equals_brute_force(most: int, seed: int, periods: int, count: int, *, whole: bool) -> None:
     rng = np.random.default_rng(seed)
