@@ -307,9 +307,9 @@ class Contract:
                     continue
                 assert no_more(found.lower[k], cost, cost), "recourse_bounds"
                 assert no_more(found.least[k], cost, cost), "recourse_bounds"
-                better = self.program.better_bounds(x, u)
-                assert no_more(better[0], cost, cost), "better_bounds"
-                assert no_more(cost, better[1], cost), "better_bounds"
+                for better in (self.program.better_bounds(x, u), self.program.better_bounds(x, u, np.inf, 1e-6)):
+                    assert no_more(better[0], cost, cost), "better_bounds"
+                    assert no_more(cost, better[1], cost), "better_bounds"
                 assert no_more(cost, found.upper[k], cost), "recourse_bounds"
                 assert alike(keys.setdefault(found.cost_keys[k], cost), cost), "equal keys"
                 for other in self.decisions:

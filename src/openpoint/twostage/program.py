@@ -321,8 +321,15 @@ class TwoStageProgram(Protocol[F, S]):
         slopes, such that the cost at every x is at least value + slopeᵀ(x − decision); None where there are none."""
         ...
 
-    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
-        """Bounds of the cost that take longer than those of `recourse_bounds`."""
+    def better_bounds(
+        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+    ) -> tuple[float, float]:
+        """Bounds of the cost that take longer than those of `recourse_bounds`.
+
+        Args:
+            checks: 0, or how often a program with integers that takes the place of the recourse may ask whether to
+                stop; the upper bound is inf where there is none. gap: relative one to which it is solved.
+        """
         ...
 
     def reduced_program(self, decision: Floats) -> ReducedProgram | None:
@@ -378,7 +385,9 @@ class PlainRecourse:
         """None."""
         return None
 
-    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
+    def better_bounds(
+        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+    ) -> tuple[float, float]:
         """None are known."""
         return -np.inf, np.inf
 

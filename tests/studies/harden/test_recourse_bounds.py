@@ -120,6 +120,45 @@ def test_all_spanning_trees_say_what_is_shed() -> None:
     assert closed >= 40
 
 
+def passive_program(seed: int) -> HardenProgram:
+    """A program of loads alone as `tight_program`, of which none is capacitive, with taps beside the sources."""
+    rng = random.Random(seed + 7)
+    program = tight_program(seed)
+    net = program.network
+    p = [rng.uniform(0.2, 0.9) * rng.choice([0.3, 1.0]) * (rng.random() < 0.9) for _ in range(net.n_terminals)]
+    loads = np.array([complex(each, each * rng.uniform(0.0, 1.2)) for each in p])
+    source = [np.isin(end, net.source_terminal) for end in (net.terminal_fr, net.terminal_to)]
+    tap = np.where(source[0] != source[1], [rng.choice([0.97, 1.0, 1.03]) for _ in net.tap], 1.0)
+    net = dataclasses.replace(net, s_power=loads, tap=tap, w_min=np.full(net.n_terminals, rng.choice([0.7, 0.8, 0.9])))
+    return dataclasses.replace(program, network=net)
+
+
+def test_a_program_over_trees_says_what_is_shed() -> None:
+    """docs/methods.md M28: also where taps beside the sources raise or lower voltages, seen from either end."""
+    closed = shed = 0
+    for seed in (*range(24), 52, 98, 199):
+        program = passive_program(seed)
+        nothing, disasters = np.zeros(len(program.costs)), listed(program.uncertainty)
+        restoration_bounds = program._restoration_bounds
+        assert restoration_bounds.has_program
+        for broken in disasters:
+            exact = brute_force(program, nothing, broken)
+            slack = 1e-6 * (1.0 + exact)
+            known = program.recourse_bounds(nothing, broken[None, :])
+            assert known is not None
+            assert known.least[0] <= exact + slack <= known.upper[0] + 2.0 * slack, seed
+            whole = ~(broken > 0.5)
+            if not (restoration_bounds._part_of(whole)[program.network.inner] == 0).any():
+                continue
+            lower = restoration_bounds._by_program(whole, np.inf, 0.0)
+            upper = program.recourse_bounds(nothing, broken[None, :]).upper[0]  # type: ignore[union-attr]
+            assert exact * (1.0 - 1e-4) - 1e-2 <= lower <= exact + slack <= upper + 2.0 * slack, seed
+            shed += bool(exact > known.lower[0] + 1e-3)
+            closed += bool(upper - lower <= 1e-3 * (1.0 + exact))
+    assert shed >= 10
+    assert closed >= 12
+
+
 def test_a_limit_ends_the_bounds_of_many_disasters_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     program = monotone_program(0)
     disasters = np.tile(listed(program.uncertainty), (300, 1))

@@ -60,6 +60,7 @@ class FlowBound:
         infeed: (N) most that buses and generators of the grid feed in, per unit.
         buses: (G) places of backup generators. backup_pu: active and reactive power of one.
         most: generators that may be bought.
+        passive: whether nothing feeds in, reactive power included, so that a path carries what its end takes.
     """
 
     network: Network
@@ -71,6 +72,7 @@ class FlowBound:
     buses: Ints
     backup_pu: tuple[float, float]
     most: int
+    passive: bool = field(default=False, init=False)
     _least: dict[bytes, float] = field(default_factory=dict, init=False)
     _cuts: dict[bytes, FlowCut] = field(default_factory=dict, init=False)
 
@@ -87,14 +89,22 @@ class FlowBound:
         self._taken_each = self._off_path(*self.backup_pu, ratio)
         r, x = np.asarray(net.r), np.asarray(net.x)
         low = voltage_limits(net)[0]
+        # Taps beside the sources move what these hold; elsewhere they would move the drops of all that is beyond.
+        source, taps = np.zeros(n), np.asarray(net.tap) ** 2
+        source[net.source_terminal] = np.abs(net.source_v) ** 2
+        ahead, back = source[net.terminal_fr] > 0.0, source[net.terminal_to] > 0.0
+        first = np.where(ahead, source[net.terminal_fr] / taps, source[net.terminal_to] * taps)
+        top = float(np.max(first[self.usable], initial=0.0))
         # Where infeed must raise the voltage, a path that carries less than I proves nothing by its length.
-        self._drop = np.maximum(float(np.max(np.abs(net.source_v) ** 2)) - low, 0.0)
+        self._drop = np.maximum(top - low, 0.0)
         held = np.flatnonzero(self.usable)
-        ideal = bool(np.all(np.asarray(net.tap)[held] == 1.0) and np.all(r[held] >= 0.0) and np.all(x[held] >= 0.0))
+        ideal = bool(np.all((taps == 1.0) | ahead | back, where=self.usable) and np.all(r[held] >= 0.0))
+        ideal = ideal and bool(np.all(x[held] >= 0.0))
+        self.passive = ideal and not self.infeed.any() and capacitive == 0.0
         if not ideal or not np.isfinite(self._taken + (self._taken_each if self.most else 0.0)):
             self._drop = np.full(n, np.inf)
             self._taken = self._taken_each = 0.0
-        self._d = np.maximum(r + ratio * x, SHORTEST)
+        self._d = np.maximum((r + ratio * x) * np.where(back & ~ahead, taps, 1.0), SHORTEST)
         fr, to = self.label[net.terminal_fr], self.label[net.terminal_to]
         self._tail, self._head = np.concatenate([fr, to]), np.concatenate([to, fr])
         self._opens = np.tile(self.usable, 2) & (self._head != self.root)  # what never carries any has no slope
@@ -117,7 +127,7 @@ class FlowBound:
         key = whole.tobytes() + built.tobytes()
         if key not in self._least:
             most = self._taken + self._taken_each * len(built)
-            model, cap = self._model(self._distance(whole), most)
+            model, cap = self._model(self.distance(whole), most)
             given = np.bincount(built, minlength=len(dead)) * self.backup_pu[0]
             self._set(model, cap, whole.astype(np.float64), np.where(dead, 0.0, self.infeed) + given)
             answer = model.solve(integral=False)
@@ -153,9 +163,9 @@ class FlowBound:
 
     @cached_property
     def _undamaged(self) -> tuple[HighsModel, Floats]:
-        return self._model(self._distance(self.usable), self._taken + self._taken_each * self.most)
+        return self._model(self.distance(self.usable), self._taken + self._taken_each * self.most)
 
-    def _distance(self, whole: Bools) -> Floats:
+    def distance(self, whole: Bools) -> Floats:
         """(N) distances from the sources; inf where there is no path."""
         n, on = self.network.n_terminals, np.flatnonzero(whole)
         a, b, d = self._tail[on], self._head[on], self._d[on]

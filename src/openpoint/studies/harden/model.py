@@ -246,11 +246,13 @@ class HardenProgram(PlainProgram):
             return None
         return self._restoration_bounds.cuts(decision, realisations, stop)
 
-    def better_bounds(self, decision: Floats, realisation: Floats) -> tuple[float, float]:
-        """By all spanning trees, or the best that exchanges find, where no generator is bought."""
-        if (decision[len(self.lines) :] > 0.5).any():
+    def better_bounds(
+        self, decision: Floats, realisation: Floats, checks: float = 0, gap: float = 0.0
+    ) -> tuple[float, float]:
+        """By all spanning trees, the best that exchanges find, or a program over them, where no generator is bought."""
+        if (decision[len(self.lines) :] > 0.5).any() or (checks and not self._restoration_bounds.has_program):
             return 0.0, np.inf
-        return self._restoration_bounds.improve(decision, realisation)
+        return self._restoration_bounds.improve(decision, realisation, checks, gap)
 
     def tree(self, decision: Floats, broken: Floats) -> Bools:
         """(E) branches that suffice for a restoration after a disaster (E) at a decision, found without a solver."""

@@ -16,6 +16,7 @@ Theory: docs/methods.md M28, M29, M30.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
@@ -30,7 +31,9 @@ from openpoint.network import Network
 from openpoint.solvers.base import StandardForm, Status
 from openpoint.solvers.highs import HighsModel
 from openpoint.studies.harden.flow_bound import MARGIN, FlowBound
+from openpoint.studies.harden.tree_program import tree_program
 from openpoint.studies.harden.trees import (
+    KEPT,
     feeder_of,
     least_drop,
     lifted,
@@ -38,6 +41,7 @@ from openpoint.studies.harden.trees import (
     shed_on,
     spanned,
     spanning_trees,
+    violation,
 )
 from openpoint.twostage.program import RecourseBounds
 from openpoint.twostage.workers.pool import never
@@ -49,6 +53,10 @@ TREES_FEW, TREES_MOST, TREES_PRICED = 1_000, 20_000, 200
 them, those of the lowest bounds, are priced by a linear program."""
 OPEN_MOST = 1_000
 """Disasters for which flows and trees are looked at in one evaluation, those with the widest bounds."""
+SLACK = 1e-3
+"""By how much, as a share, trees may cost more than the best that is known, to be looked at."""
+SMALL = 1e-7
+"""Share of a load, and of the value of all of it, that is the tolerance of a program."""
 CLOSED = 1e-9
 """Relative difference of bounds that is rounding."""
 
@@ -109,6 +117,11 @@ class RestorationBounds:
         self._trees_suffice = self._all_trees_serve()
         self._trees = np.zeros((1, net.n_conductors), dtype=np.bool_)  # all open
         self._costs = np.array([float(self._value.sum())])
+
+    @property
+    def has_program(self) -> bool:
+        """Whether a program over spanning trees takes the place of the recourse where no generator is bought."""
+        return self._trees_suffice and self._flows.passive
 
     def recourse_bounds(
         self, decision: Floats, realisations: Floats, stop: Callable[[], bool] = never
@@ -173,9 +186,10 @@ class RestorationBounds:
             slopes[k, :count], slopes[k, count:] = np.where(broken > 0.5, cut.branch, 0.0)[self.lines], cut.place
         return values, slopes
 
-    def improve(self, decision: Floats, broken: Floats) -> tuple[float, float]:
+    def improve(self, decision: Floats, broken: Floats, checks: float, gap: float) -> tuple[float, float]:
         """Bounds of the cost after a disaster (E) at a decision without generators that take longer to find: by all
-        spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding."""
+        spanning trees where they are not too many, else a tree by exchanges that look at the price of shedding, and a
+        mixed-integer program to a relative gap, within so many checks of its solver."""
         count = len(self.lines)
         hardened = np.zeros(self.network.n_conductors, dtype=np.bool_)
         hardened[self.lines[decision[:count] > 0.5]] = True
@@ -183,7 +197,30 @@ class RestorationBounds:
         lower = self._by_trees(whole, TREES_MOST)
         if lower == 0.0:
             self._search(whole, thorough=True)
+            if checks:
+                lower = self._by_program(whole, checks, gap)
         return lower, float(self._above(whole[None, :])[0])
+
+    def _by_program(self, whole: Bools, checks: float, gap: float) -> float:
+        """A lower bound of the cost without generators by the program over spanning trees, the best found of which is
+        kept."""
+        net, part, feeder = self.network, self._part_of(whole), self._feeder
+        live = whole & (part[net.terminal_fr] == 0) & (part[net.terminal_to] == 0)
+        lost, asked = float(self._value[part > 0].sum()), itertools.count()
+        form, branch = tree_program(feeder, live, self._root, self._flows.distance(whole))
+        most = (float(self._above(whole[None, :])[0]) - lost) * (1.0 + SLACK) + SMALL * float(self._value.sum())
+        form = form.with_inequalities(sp.csr_array(form.c[None, :]), np.array([most]))
+        answer = HighsModel(form).solve(integral=True, gap=gap, cold=True, stop=lambda: next(asked) >= checks)
+        if answer.x is not None:
+            tree = np.zeros(len(live), dtype=np.bool_)
+            tree[branch[answer.x[: len(branch)] > 0.5]] = True
+            if (
+                tree.sum() == spanned(feeder, tree).sum() == spanned(feeder, live).sum()
+                and tree[live & self._fixed].all()
+            ):
+                self._keep(tree | (whole & self._fixed & ~live), lost + self._priced(tree))
+        bound = answer.bound - MARGIN * max(1.0, abs(answer.bound)) - SMALL * float(self._value.sum())
+        return lost + max(bound, 0.0) if np.isfinite(bound) else 0.0
 
     def _by_trees(self, whole: Bools, most: int) -> float:
         """A lower bound of the cost without generators by all spanning trees of the part with the sources, the best of
@@ -225,15 +262,24 @@ class RestorationBounds:
             tree = live.copy()
             tree[opened[k][opened[k] >= 0]] = False
             cost = shed_on(feeder, tree, root, feeder.p, feeder.q)[0]
+            if cost > bounds[k] + CLOSED:
+                bound, by_program = self._shed_least(tree)
+                least, cost = min(least, max(float(bounds[k]), bound)), min(cost, by_program)
+            else:
+                least = min(least, bounds[k])
             if cost < best:
                 best, chosen = cost, tree
-            least = min(
-                least, max(float(bounds[k]), self._shed_least(tree)) if cost > bounds[k] + CLOSED else bounds[k]
-            )
         return float(min(least, best)), chosen, float(best)
 
-    def _shed_least(self, tree: Bools) -> float:
-        """A lower bound of the cost of shedding on a tree, by a linear program over all limits that it misses."""
+    def _priced(self, tree: Bools) -> float:
+        """Cost of shedding on a tree, the least that is known."""
+        feeder = self._feeder
+        cost = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
+        return min(cost, self._shed_least(tree)[1]) if 0.0 < cost < np.inf else cost
+
+    def _shed_least(self, tree: Bools) -> tuple[float, float]:
+        """A lower bound of the cost of shedding on a tree, by a linear program over all limits that it misses, and the
+        cost of its solution where that keeps all limits, else inf."""
         feeder = self._feeder
         missed, relief = missed_limits(feeder, tree, self._root, feeder.p, feeder.q)
         n = len(feeder.p)
@@ -244,7 +290,11 @@ class RestorationBounds:
         none = np.empty(0, dtype=np.int64)
         form = StandardForm(cost, 0.0, sp.csc_array(rows / scale[:, None]), right, 0, len(right), (), none, {})
         answer = HighsModel(form).solve(integral=False)
-        return answer.value * (1.0 - MARGIN) if answer.status is Status.OPTIMAL else 0.0
+        if answer.status is not Status.OPTIMAL or answer.x is None:
+            return 0.0, np.inf
+        served = 1.0 - np.clip(answer.x * (1.0 + MARGIN) + SMALL, 0.0, 1.0)
+        kept = violation(feeder, tree, self._root, feeder.p * served, feeder.q * served) <= KEPT
+        return answer.value * (1.0 - MARGIN), float(cost @ (1.0 - served)) if kept else np.inf
 
     def _keep(self, tree: Bools, cost: float) -> None:
         """Keep a tree with the cost of what is shed where it serves, where it is not known."""
@@ -354,7 +404,8 @@ class RestorationBounds:
         tree = least_drop(feeder, live, tree, self._root, feeder.p, feeder.q)
         shed_usd = shed_on(feeder, tree, self._root, feeder.p, feeder.q)[0]
         if thorough:
-            tree, shed_usd, _ = lifted(feeder, live, tree, self._root, feeder.p, feeder.q)
+            tree = lifted(feeder, live, tree, self._root, feeder.p, feeder.q)[0]
+            shed_usd = self._priced(tree)
         if lost + shed_usd < known:
             rest = whole & self._fixed & ~live  # dead, and closed all the same
             self._trees = np.vstack([self._trees, tree | rest])

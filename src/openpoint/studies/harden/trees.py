@@ -33,7 +33,7 @@ class Feeder(NamedTuple):
 
     Attributes:
         fr, to: (E) buses, sources merged. fr_at, to_at: (E) buses as they are.
-        r, x, ratio: (E) per unit, and tap². reach: (E) apparent power that keeps every side of the polygon of a rating.
+        r, x, ratio: (E) per unit, and tap². reach: (E) distance of the sides of the polygon of a rating.
         p, q: (N) net demand. low, high: (N) limits of squared voltage. held: (N) squared voltage of a bus as a root.
         price: (N) value of lost load, per unit of power.
         fixed: (E) branches that nobody can open. heaviest_last: (E) branches in the order in which trees take them.
@@ -162,6 +162,19 @@ def flow(feeder: Feeder, order: Ints, parent: Ints, edge: Ints, p: Floats, q: Fl
 
 
 @compiled
+def side_of(p: float, q: float) -> float:
+    """Angle of the side of the polygon of a rating that a flow comes closest to."""
+    return float(np.floor(np.arctan2(q, p) / WEDGE) * WEDGE + 0.5 * WEDGE)
+
+
+@compiled
+def beyond(p: float, q: float, reach: float) -> float:
+    """By how much a flow is beyond the polygon of a rating."""
+    side = side_of(p, q)
+    return float(p * np.cos(side) + q * np.sin(side) - reach)
+
+
+@compiled
 def violation(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> float:
     """By how much limits are missed where a tree serves all that it reaches, summed up."""
     order, parent, edge = walk(feeder, tree, root)
@@ -170,7 +183,7 @@ def violation(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> f
     for k in range(1, len(order)):
         bus = order[k]
         total += max(feeder.low[bus] - w[bus], 0.0) + max(w[bus] - feeder.high[bus], 0.0)
-        total += max(np.hypot(p[bus], q[bus]) - feeder.reach[edge[bus]], 0.0)
+        total += max(beyond(p[bus], q[bus], feeder.reach[edge[bus]]), 0.0)
     return total
 
 
@@ -194,7 +207,7 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
                 return np.inf, shed
             if feeder.low[bus] - w[bus] > worst:
                 worst, at, rating = feeder.low[bus] - w[bus], bus, False
-            over = np.hypot(p_in[bus], q_in[bus]) - feeder.reach[edge[bus]]
+            over = beyond(p_in[bus], q_in[bus], feeder.reach[edge[bus]])
             if over > worst:
                 worst, at, rating = over, bus, True
         if at < 0:
@@ -211,12 +224,13 @@ def shed_on(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> tup
             gain_r[bus] = 0.0 if up < 0 else gain_r[up]
             gain_x[bus] = 0.0 if up < 0 else gain_x[up]
             if rating:
-                if bus == at:  # what lies behind the branch relieves it, in the direction of its flow
-                    size = np.hypot(p_in[at], q_in[at])
-                    gain_r[bus], gain_x[bus] = p_in[at] / size, q_in[at] / size
+                if bus == at:  # what lies behind the branch relieves it, across the side
+                    side = side_of(p_in[at], q_in[at])
+                    gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
             elif up >= 0 and on_path[bus]:
-                gain_r[bus] += 2.0 * feeder.r[e]
-                gain_x[bus] += 2.0 * feeder.x[e]
+                drop = 2.0 if feeder.to[e] == bus else 2.0 * feeder.ratio[e]
+                gain_r[bus] += drop * feeder.r[e]
+                gain_x[bus] += drop * feeder.x[e]
             if p[bus] <= 0.0 or shed[bus] >= 1.0:
                 continue
             gain = gain_r[bus] * p[bus] + gain_x[bus] * q[bus]
@@ -336,7 +350,8 @@ def shares_in_limit(
     feeder: Feeder, order: Ints, parent: Ints, edge: Ints, at: int, side: float, of_rating: bool
 ) -> tuple[Floats, Floats]:
     """(N) how much active and reactive power that a bus draws counts in a limit at another one: in the power to it
-    along the direction `side` where that `of_rating` is meant, else in the drop of its squared voltage."""
+    along the direction `side` where that `of_rating` is meant, else in the drop of its squared voltage; taps stand
+    next to the root alone."""
     gain_r, gain_x = np.zeros(len(parent)), np.zeros(len(parent))
     on_path = np.zeros(len(parent), dtype=np.bool_)
     bus = at
@@ -349,8 +364,9 @@ def shares_in_limit(
         if of_rating and bus == at:
             gain_r[bus], gain_x[bus] = np.cos(side), np.sin(side)
         elif on_path[bus]:
-            gain_r[bus] += 2.0 * feeder.r[edge[bus]]
-            gain_x[bus] += 2.0 * feeder.x[edge[bus]]
+            drop = 2.0 if feeder.to[edge[bus]] == bus else 2.0 * feeder.ratio[edge[bus]]
+            gain_r[bus] += drop * feeder.r[edge[bus]]
+            gain_x[bus] += drop * feeder.x[edge[bus]]
     return gain_r, gain_x
 
 
@@ -371,8 +387,7 @@ def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> 
         missed = feeder.low[bus] - w[bus]
         if missed > low_by[part[bus]]:
             low_by[part[bus]], low_at[part[bus]] = missed, bus
-        side = np.floor(np.arctan2(q_in[bus], p_in[bus]) / WEDGE) * WEDGE + 0.5 * WEDGE
-        missed = p_in[bus] * np.cos(side) + q_in[bus] * np.sin(side) - feeder.reach[edge[bus]]
+        missed = beyond(p_in[bus], q_in[bus], feeder.reach[edge[bus]])
         if missed > full_by[part[bus]]:
             full_by[part[bus]], full_at[part[bus]] = missed, bus
     total = 0.0
@@ -386,7 +401,7 @@ def least_shed(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) -> 
             if at < 0:
                 continue
             left = full_by[head] if kind else low_by[head]
-            side = np.floor(np.arctan2(q_in[at], p_in[at]) / WEDGE) * WEDGE + 0.5 * WEDGE
+            side = side_of(p_in[at], q_in[at])
             gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)
             gain[:], each[:] = 0.0, 0.0
             for k in range(1, len(order)):
@@ -461,10 +476,8 @@ def missed_limits(feeder: Feeder, tree: Bools, root: int, p: Floats, q: Floats) 
     for kind in range(2):
         for place in range(1, len(order)):
             at = order[place]
-            side = np.floor(np.arctan2(q_in[at], p_in[at]) / WEDGE) * WEDGE + 0.5 * WEDGE
-            by = feeder.low[at] - w[at]
-            if kind:
-                by = p_in[at] * np.cos(side) + q_in[at] * np.sin(side) - feeder.reach[edge[at]]
+            side = side_of(p_in[at], q_in[at])
+            by = beyond(p_in[at], q_in[at], feeder.reach[edge[at]]) if kind else feeder.low[at] - w[at]
             if by <= KEPT:
                 continue
             gain_r, gain_x = shares_in_limit(feeder, order, parent, edge, at, side, kind == 1)

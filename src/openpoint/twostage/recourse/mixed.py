@@ -269,20 +269,23 @@ class MixedIntegerEvaluator:
                         lower[k] = max(lower[k], better[0])
                         upper[k] = max(min(upper[k], better[1]), lower[k])
                     continue
-                work, pool, _ = self._prepared(smaller)
                 for k in chosen[: 1 + HARD_MOST // 2]:
                     priced[k] = True
                     most = CHECKS * LONGER ** self._times[keys[k]]
                     self._times[keys[k]] += 1
-                    exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], most)], stop)
-                    if exact is None:
-                        break
-                    if exact[0].y is not None:
-                        pool.add(exact[0].y)
+                    found = self.program.better_bounds(decision, realisations[k], most, self._accuracy)
+                    if not np.isfinite(found[1]):
+                        work, pool, _ = self._prepared(smaller)
+                        exact = self.recourse.workers.run(work, [(smaller.decision, realisations[k], most)], stop)
+                        if exact is None:
+                            break
+                        if exact[0].y is not None:
+                            pool.add(exact[0].y)
+                            upper = np.minimum(upper, pool.upper_bounds(smaller.decision))
+                        found = exact[0].bound, exact[0].value
                     old = self._known.get(keys[k], (lower[k], upper[k]))
-                    self._known[keys[k]] = max(exact[0].bound, old[0]), min(exact[0].value, old[1])
-                    hard += exact[0].value - exact[0].bound > 2.0 * self._accuracy * abs(exact[0].value)
-                upper = np.minimum(upper, pool.upper_bounds(smaller.decision))
+                    self._known[keys[k]] = max(found[0], old[0]), min(found[1], old[1])
+                    hard += found[1] - found[0] > 2.0 * self._accuracy * abs(found[1])
                 self._apply_known(keys, lower, upper)
         upper = np.maximum(upper, lower)
         verdict = ExactEvaluation(upper, np.where(np.isfinite(upper), 0.0, np.inf), None, False)
