@@ -23,20 +23,13 @@ from openpoint.twostage.recourse.compile import compile_model
 from tests.builders.grids import PLAIN, Flavour, all_topologies, random_grid
 from tests.builders.meshed import choices_and_states, meshed, three_ties
 from tests.builders.programs import program_of
+from tests.test_graph import multigraph
 
 edges_of = st.integers(1, 8).flatmap(
     lambda n: st.tuples(
         st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), min_size=0, max_size=16)
     )
 )
-
-
-def multigraph(n: int, edges: list[tuple[int, int]]) -> nx.MultiGraph:
-    graph = nx.MultiGraph()
-    graph.add_nodes_from(range(n))
-    for k, (a, b) in enumerate(edges):
-        graph.add_edge(a, b, key=k)
-    return graph
 
 
 @given(edges_of, st.randoms(use_true_random=False))

@@ -10,7 +10,6 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +31,7 @@ from openpoint.twostage.log import Termination
 from tests.builders import days as ring_days
 from tests.builders import dispatch_grids
 from tests.builders.microgrids import five, renamed
+from tests.builders.pages import Page
 from tests.cli.desk import tables
 from tests.report.conftest import build_result
 from tests.results import test_export as reconfigured
@@ -241,55 +241,37 @@ def test_the_grid_after_a_partition_has_its_switches_and_set_points(results: dic
     assert replace(result, cost_usd=None).grid_after is None
 
 
-class Tags(HTMLParser):
-    """The tags and the text of a piece of HTML."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.frames: list[dict[str, str | None]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag == "iframe":
-            self.frames.append(dict(attributes))
-            return
-        self.tags.add(tag)
-        assert not attributes
-
-    def handle_data(self, data: str) -> None:
-        self.text += f"{data}\n"
-
-
 PLAIN = {"div", "p", "strong", "table", "tr", "td", "th", "code"}
+
+
+def shown(html: str) -> Page:
+    """What a notebook shows: plain tags beside the frame of a picture."""
+    page = Page(html)
+    assert all(tag == "iframe" or (tag in PLAIN and not attributes) for tag, attributes in page.tags)
+    return page
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_notebook_shows_a_small_table(name: str, results: dict[str, Any]) -> None:
     html = results[name]._repr_html_()
-    page = Tags(html)
-    assert page.tags <= PLAIN
-    assert results[name].subject in page.text
+    assert results[name].subject in shown(html).text
     assert len(html.partition("<iframe")[0]) < 4000
 
 
 def test_a_notebook_shows_a_grid() -> None:
-    grid = Tags(ring()._repr_html_())
-    assert grid.tags <= PLAIN
+    grid = shown(ring()._repr_html_())
     assert "buses" in grid.text
-    (frame,) = grid.frames
+    (frame,) = (attributes for tag, attributes in grid.tags if tag == "iframe")
     assert "Content-Security-Policy" in (frame["srcdoc"] or "")
     assert frame["sandbox"] == "allow-scripts allow-downloads"  # it reaches nothing of the notebook
 
 
 def test_markup_in_names_stays_text_in_notebooks() -> None:
     result = build_result(names=NASTY)
-    page = Tags(result._repr_html_())
-    assert page.tags <= PLAIN
+    page = shown(result._repr_html_())
     assert "<b>tie</b>" in page.text
     assert "1 to close, 1 to open" in page.text
-    assert Tags(result.grid._repr_html_()).text.startswith("<i>Six</i>")
+    assert shown(result.grid._repr_html_()).text.startswith("<i>Six</i>")
 
 
 def test_a_grid_is_told_in_a_line() -> None:
