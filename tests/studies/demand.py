@@ -1,7 +1,5 @@
 """A whole study in one file: what a new one needs, and what follows from it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
