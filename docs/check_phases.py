@@ -392,18 +392,14 @@ class Grid:
         for i in ROUND:
             if i not in has:
                 rest[i][i] = Ball(least)
-        size = norm(rest)
-        for tenths in range(10, 60):  # from a millionth of the size on, by factors
-            more = int(size * 10 ** (tenths / 10.0 - 7.0)) + 1
-            if all(
-                low(each) > 0
-                for each in determinants(
-                    [[(Ball(more) if i == j else ZERO) - rest[i][j] for j in ROUND] for i in ROUND]
-                )
-            ):
-                break
-        else:
-            more = 3 * size
+        few, more = 0, 3 * norm(rest)
+        while more - few > 2 + (more >> 40):
+            middle = (few + more) // 2
+            shifted = [[(Ball(middle) if i == j else ZERO) - rest[i][j] for j in ROUND] for i in ROUND]
+            if all(low(each) > 0 for each in determinants(shifted)):
+                more = middle
+            else:
+                few = middle
         return [each + more for each in t]
 
     def loss(self, status):

@@ -19,13 +19,12 @@ from openpoint.cli.places import STDOUT, Place, check_places
 from openpoint.cli.shell import NOT_WRITTEN
 from openpoint.enclosure.claims import check_claim, is_claim
 from openpoint.errors import OptionError
+from openpoint.grid.balanced import has_phases
 from openpoint.grid.grid import Grid
 from openpoint.network.limits import Limits
 from openpoint.report.terminal.words import safe
 from openpoint.scenarios.futures import Futures, read_futures
 from openpoint.scenarios.year.read import Year, read_year
-from openpoint.search.phases.certificate import check_proof, is_proof
-from openpoint.search.phases.certificate import problem_text as phases_problem_text
 from openpoint.verify import Asked as Question
 from openpoint.verify import CertificateError, asked_of, question_of
 from openpoint.verify import verify as checked
@@ -89,12 +88,14 @@ def verify(
     if is_claim(file):
         plain = asked is None and json is None and not (futures or year)
         return _verify_set(grid, file, console(to_stderr=False, quiet=quiet), written.export, plain=plain)
-    if is_proof(file):
-        if asked is not None or futures or year or json:
-            raise OptionError(
-                "the certificate of a grid of phases states its question in itself; leave these options out"
-            )
-        return _verify_phases(grid, file, console(to_stderr=False, quiet=quiet), written.export)
+    if has_phases(grid):
+        from openpoint.search.phases.certificate import is_proof  # the kernels of phases, which a balanced grid spares
+
+        if is_proof(file):
+            if asked is not None or futures or year or json:
+                message = "the certificate of a grid of phases states its question in itself; leave these options out"
+                raise OptionError(message)
+            return _verify_phases(grid, file, console(to_stderr=False, quiet=quiet), written.export)
     if written.export is not None and (code := _export(written.export, grid, asked, futures, year)):
         return code
     out = console(to_stderr=json == STDOUT, quiet=quiet)
@@ -141,6 +142,9 @@ def _verify_set(grid: Grid, file: Path, out: Console, export: Path | None, *, pl
 
 def _verify_phases(grid: Grid, file: Path, out: Console, export: Path | None) -> int:
     """Check the certificate of a grid of any phases."""
+    from openpoint.search.phases.certificate import check_proof
+    from openpoint.search.phases.certificate import problem_text as phases_problem_text
+
     try:
         with out.status("checking …") as status:
             found = check_proof(grid, file, partial(_show_progress, status))

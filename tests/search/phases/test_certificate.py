@@ -108,6 +108,12 @@ def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: 
     assert proved > 5
 
 
+def test_where_no_voltages_in_the_box_carry_the_load_multipliers_grow_no_further_than_needed(tmp_path: Path) -> None:
+    grid = phase_trees(1061)
+    answer = certified(grid, tmp_path / "proof.gz")
+    assert openpoint.verify_phases(grid, tmp_path / "proof.gz").lower_bound_kw == pytest.approx(answer.loss_kw, rel=GAP)
+
+
 @pytest.mark.parametrize("options", [{"max_changes": 2}, {"change_cost_kw": 0.5}, {"locks": True}])
 def test_a_certificate_counts_changes_and_locks(options: dict[str, object], tmp_path: Path, reference: Any) -> None:
     grid = phase_trees(64, loads="wye")

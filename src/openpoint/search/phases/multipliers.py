@@ -21,6 +21,9 @@ from openpoint.search.phases.matrices import invert_positive, multiply
 from openpoint.search.phases.model import Blocks
 
 RETRIES = 4
+MOST = 1e4
+"""Size of the largest multiplier: where no voltages in the box carry the load, they grow without end, of which any
+share proves that as well, since the bound is concave in them."""
 
 
 class Pattern(NamedTuple):
@@ -269,11 +272,17 @@ def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool
         x, y, z = right[p, 0], right[p, 1], right[p, 2]
         for i in range(3):
             right[p, i] = inverse[p, i, 0] * x + inverse[p, i, 1] * y + inverse[p, i, 2] * z
+    most = 0.0
     for b in range(len(blocks.has)):
         if pattern.place[b] >= 0:
             for j in range(3):
                 if blocks.has[b, j]:
                     h[b, j] += right[pattern.place[b], j]
+                    most = max(most, abs(h[b, j]))
+    if most > MOST:
+        for b in range(len(blocks.has)):
+            for j in range(3):
+                h[b, j] *= MOST / most
     return True
 
 
