@@ -13,16 +13,15 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
-from openpoint.search.phases.model import LEAST_U, SIZES, STEP_U, WIDE, Blocks
+from openpoint.search.phases.model import SIZES, STEP_U, Blocks
 
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 """States of branches; LOOP: closed, and aside of the tree, since it closes a loop that nobody can open."""
 LOOPED, UNFED = -1, -2
 CHANGE, SWEEPS = 1e-10, 200
 """Largest change of a voltage, pu, at which the sweeps of an exact flow end, and after how many there is none."""
-ROUGH, SAFETY = 3e-3, 30.0
-"""Change of a voltage from which on a loss may do, and how many times as much, relatively, it may still change: where
-each change is at most half of the one before, they add up to as much again, and a loss changes some four times so."""
+RESPONSE = 1e-8
+"""The same of the changes that others make to first order."""
 V_LOW = 0.5
 """Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
 
@@ -32,8 +31,9 @@ class Trees(NamedTuple):
 
     Attributes:
         order: (n) buses, parents first. edge: (n) branch above, −1 at tops and sources. way: (n) its direction.
-        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). off: (4) room.
-        lost: (1) what the pieces lose.
+        floats: (n) whether no source is at the top. v, drawn: (n, 3) voltages and currents. i: (m, 3). room: (4).
+        taken: (C, 4) what the pieces draw and lose.
+        far, near, wide, moved, slip, rank, less, apart: see `openpoint.search.phases.deviation`.
     """
 
     order: Ints
@@ -43,8 +43,16 @@ class Trees(NamedTuple):
     v: Complexes
     drawn: Complexes
     i: Complexes
-    off: Complexes
-    lost: Floats
+    room: Complexes
+    taken: Complexes
+    far: Floats
+    near: Floats
+    wide: Floats
+    moved: Floats
+    slip: Floats
+    rank: Ints
+    less: Floats
+    apart: Floats
 
 
 def trees_for(blocks: Blocks) -> Trees:
@@ -58,30 +66,44 @@ def trees_for(blocks: Blocks) -> Trees:
         v=np.zeros((n, 3), dtype=np.complex128),
         drawn=np.zeros((n, 3), dtype=np.complex128),
         i=np.zeros((m, 3), dtype=np.complex128),
-        off=np.zeros(4, dtype=np.complex128),
-        lost=np.zeros(1),
+        room=np.zeros(4, dtype=np.complex128),
+        taken=np.zeros((len(blocks.hung.bus), 4), dtype=np.complex128),
+        far=np.zeros((n, 3)),
+        near=np.zeros((n, 3)),
+        wide=np.zeros((n, 3)),
+        moved=np.zeros((n, 3)),
+        slip=np.zeros((m, 3)),
+        rank=np.zeros(n, dtype=np.int64),
+        less=np.zeros(n),
+        apart=np.zeros(3),
     )
 
 
 @inlined
-def share(u: float, degree: int, low: float, high: float, rated: float, outer: int) -> float:
-    """Power at a voltage u over that at the nominal one, both over the nominal voltage, as OpenDSS has it."""
+def regime(blocks: Blocks, d: int, u: float) -> tuple[float, float, float]:
+    """(a, b, c) of the share of a load: a + b u + c u² near a voltage u, over the nominal one, as OpenDSS has it.
+
+    The share is the power over that at the nominal voltage.
+    """
+    degree, low, high, rated = blocks.degree[d], blocks.low[d], blocks.high[d], blocks.rated[d]
     if low <= u <= high:
-        return 1.0 if degree == 0 else u if degree == 1 else u * u
+        return (1.0, 0.0, 0.0) if degree == 0 else (0.0, 1.0, 0.0) if degree == 1 else (0.0, 0.0, 1.0)
     w, least, most = u / rated, low / rated, high / rated
     at_rated = 1.0 if degree == 0 else rated if degree == 1 else rated * rated
+    square = at_rated / (rated * rated)
     if u > high:
-        return at_rated * w * w / (most if outer == 1 else most * most)
+        return 0.0, 0.0, square / (most if blocks.outer[d] == 1 else most * most)
     if least <= V_LOW or w <= V_LOW:
-        return at_rated * w * w
-    at_low = 1.0 if outer == 1 else 1.0 / least
-    return at_rated * w * (V_LOW + (at_low - V_LOW) * (w - V_LOW) / (least - V_LOW))
+        return 0.0, 0.0, square
+    bend = ((1.0 if blocks.outer[d] == 1 else 1.0 / least) - V_LOW) / (least - V_LOW)
+    return 0.0, at_rated * V_LOW * (1.0 - bend) / rated, square * bend
 
 
 @inlined
 def share_of(blocks: Blocks, d: int, u: float) -> float:
     """That of a load at a voltage."""
-    return share(u, blocks.degree[d], blocks.low[d], blocks.high[d], blocks.rated[d], blocks.outer[d])
+    a, b, c = regime(blocks, d, u)
+    return a + (b + c * u) * u
 
 
 @inlined
@@ -128,18 +150,17 @@ def forest(blocks: Blocks, status: States, priority: Ints, trees: Trees) -> int:
 
 
 @compiled
-def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, enough: float, warm: bool) -> float:
+def sweep(blocks: Blocks, status: States, priority: Ints, trees: Trees, least: float, warm: bool) -> float:
     """As `swept`, for Python."""
-    return swept(blocks, status, priority, trees, enough, warm)
+    return swept(blocks, status, priority, trees, least, warm)
 
 
 @inlined
-def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, enough: float, warm: bool) -> float:
+def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, least: float, warm: bool) -> float:
     """The loss of a tree, per unit: series resistances and shunts of branches; voltages and currents in `trees`.
 
-    inf where a bus is not fed, or the sweep does not converge. A loss that
-    is above `enough` by more than what the rounds still change is given as it is then. `warm`: begin with the voltages
-    and the currents of loops that are in `trees`, not with those of no load.
+    inf where a bus is not fed, or the sweep does not converge. It ends where no voltage changes by `least` any more.
+    `warm`: begin with the voltages and the currents of loops that are in `trees`, not with those of no load.
     """
     count = forest(blocks, status, priority, trees)
     if count < 0:
@@ -157,40 +178,37 @@ def swept(blocks: Blocks, status: States, priority: Ints, trees: Trees, enough: 
             if e < 0:
                 v[b, j] = blocks.held[b, j]
             elif not warm:
-                a, r = _above(blocks, trees, b)
+                a, r = above(blocks, trees, b)
                 v[b, j] = (
                     blocks.ratio[r, e, j, 0] * v[a, 0]
                     + blocks.ratio[r, e, j, 1] * v[a, 1]
                     + blocks.ratio[r, e, j, 2] * v[a, 2]
                 )
-    before = math.inf
     for _ in range(SWEEPS):
-        _draw(blocks, status, trees)
+        draw(blocks, status, trees)
         _gather(blocks, count, trees)
         change = _spread(blocks, count, trees)
-        off, power = _compensate(blocks, status, trees)
-        change = max(change, off)
+        for e in range(len(status)):
+            if status[e] == LOOP:
+                open_loop(blocks, e, trees)
+                change = max(change, abs(trees.room[0]), abs(trees.room[1]), abs(trees.room[2]))
         if not change < 10.0:
             return math.inf
-        if change < CHANGE:
+        if change < least:
             return _loss(blocks, status, trees, count)
-        if change < ROUGH and change < 0.5 * before:
-            loss = _loss(blocks, status, trees, count)
-            if loss * (1.0 - SAFETY * change) - SAFETY * power > enough:
-                return loss
-        before = change
+        _compensate(blocks, status, trees)
     return math.inf
 
 
 @inlined
-def _above(blocks: Blocks, trees: Trees, b: int) -> tuple[int, int]:
+def above(blocks: Blocks, trees: Trees, b: int) -> tuple[int, int]:
     """The bus above, and the direction of the branch to it."""
     e, r = trees.edge[b], trees.way[b]
     return (blocks.fr[e] if r == 0 else blocks.to[e]), r
 
 
 @inlined
-def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
+def draw(blocks: Blocks, status: States, trees: Trees) -> None:
     """Currents that loads, shunts and closed branches draw at the present voltages."""
     v, drawn = trees.v, trees.drawn
     for b in range(len(blocks.has)):
@@ -222,49 +240,131 @@ def _draw(blocks: Blocks, status: States, trees: Trees) -> None:
                 for k in range(3):
                     drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
                     drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
-    trees.lost[0] = 0.0
     for c in range(len(blocks.hung.bus)):
         b = blocks.hung.bus[c]
-        _take(blocks, c, v[b], trees.off)
-        trees.lost[0] += trees.off[3].real
+        _take(blocks, c, trees)
         for j in range(3):
-            drawn[b, j] += trees.off[j]
+            drawn[b, j] += trees.taken[c, j]
 
 
 @inlined
-def _take(blocks: Blocks, c: int, v: Complexes, found: Complexes) -> None:
-    """Set found (4) to the currents that pieces draw at voltages, and their loss.
-
-    What they draw turns with the voltages. Between the sizes at which it is known it is interpolated by second
-    differences (Bessel); how voltages differ in shape from those of the flow counts to first order.
-    """
-    shape, flow, slope = blocks.hung.shape[c], blocks.hung.flow[c], blocks.hung.slope[c]
+def turn_of(blocks: Blocks, c: int, v: Complexes) -> complex:
+    """By what the voltages of a piece's flow are multiplied to come near others."""
     turn = length = 0j
     for j in range(3):
-        turn += shape[0, j].conjugate() * v[j]
-        length += shape[0, j].conjugate() * shape[0, j]
-    turn /= length
-    size = abs(turn)
-    turn /= size
-    at = (size - LEAST_U) / STEP_U
-    k = min(max(int(at), 1), SIZES - 3)
-    q = min(k // WIDE, (SIZES - 1) // WIDE - 1)
-    near, wide = at - k, at / WIDE - q
+        shape = blocks.hung.shape[c, j]
+        turn += shape.conjugate() * v[j]
+        length += shape.conjugate() * shape
+    return turn / length
+
+
+@inlined
+def around(blocks: Blocks, c: int, k: int, v: Complexes, turn: complex, found: Complexes) -> None:
+    """Set found (4) to the currents and the loss of a piece at voltages (3), to first order around one of its flows.
+
+    What it draws turns with the voltages; `turn`: by how much these are.
+    """
+    hung = blocks.hung
+    size = hung.base[c] + STEP_U * k
     for j in range(4):
-        bend = flow[k + 2, j] - flow[k + 1, j] - flow[k, j] + flow[k - 1, j]
-        found[j] = flow[k, j] + near * (flow[k + 1, j] - flow[k, j]) + 0.25 * near * (near - 1.0) * bend
-    for way in range(2):
-        x = 0j
-        for j in range(3):
-            x += shape[1 + way, j].conjugate() * v[j]
-        x *= turn.conjugate()
+        found[j] = hung.flow[c, k, j]
+    for m in range(3):
+        x = v[m] * turn.conjugate() - size * hung.shape[c, m]
         for j in range(4):
-            low, high = slope[q, 2 * way, j], slope[q + 1, 2 * way, j]
-            found[j] += x.real * (low + wide * (high - low))
-            low, high = slope[q, 2 * way + 1, j], slope[q + 1, 2 * way + 1, j]
-            found[j] += x.imag * (low + wide * (high - low))
+            found[j] += x.real * hung.slope[c, k, 2 * m, j] + x.imag * hung.slope[c, k, 2 * m + 1, j]
     for j in range(3):
         found[j] *= turn
+
+
+@inlined
+def _take(blocks: Blocks, c: int, trees: Trees) -> None:
+    """Set what a piece takes: between two of its flows that around both, weighed."""
+    v = trees.v[blocks.hung.bus[c]]
+    turn = turn_of(blocks, c, v)
+    size = abs(turn)
+    at = (size - blocks.hung.base[c]) / STEP_U
+    k = min(max(int(at), 0), SIZES - 2)
+    around(blocks, c, k, v, turn / size, trees.taken[c])
+    around(blocks, c, k + 1, v, turn / size, trees.room)
+    for j in range(4):
+        trees.taken[c, j] += (at - k) * (trees.room[j] - trees.taken[c, j])
+
+
+@compiled
+def respond(blocks: Blocks, status: States, trees: Trees, linear: Trees, changes: Complexes, found: Complexes) -> None:
+    """What changes of voltages of sources make of a flow without pieces and loops, to first order.
+
+    Args:
+        linear: room, with the same tree. changes: (6, n, 3) those of sources, and of the others to begin with.
+        found: (6, n, 4) set to those of what is drawn below each bus, and of the loss there and in the branch above.
+    """
+    count, loads, m, root3 = len(blocks.has), len(blocks.bus), len(blocks.fr), math.sqrt(3.0)
+    same, conjugate = np.zeros(loads, dtype=np.complex128), np.zeros(loads, dtype=np.complex128)
+    for d in range(loads):
+        b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
+        u = trees.v[b, j] if k < 0 else (trees.v[b, j] - trees.v[b, k]) / root3
+        size = abs(u)
+        one, two, three = regime(blocks, d, size)
+        across, along = one / size**2 + two / size + three, three - one / size**2
+        power = blocks.power[d].conjugate() / (1.0 if k < 0 else 3.0)
+        same[d], conjugate[d] = 0.5 * (along + across) * power, 0.5 * (along - across) * power * (u / size) ** 2
+    steep = np.zeros((3, m, 3), dtype=np.complex128)
+    for b in range(count):
+        e = trees.edge[b]
+        if e >= 0:
+            double(blocks.z[trees.way[b], e], trees.i[e], steep[0, e])
+    for e in range(m):
+        if blocks.shunted[e]:
+            double(blocks.y_fr[e], trees.v[blocks.fr[e]], steep[1, e])
+            double(blocks.y_to[e], trees.v[blocks.to[e]], steep[2, e])
+    for way in range(6):
+        linear.v[:] = changes[way]
+        v = linear.v
+        for _ in range(SWEEPS):
+            for b in range(count):
+                for j in range(3):
+                    c = blocks.y[b, j, 0] * v[b, 0] + blocks.y[b, j, 1] * v[b, 1] + blocks.y[b, j, 2] * v[b, 2]
+                    if blocks.s[b, j] != 0.0:
+                        c -= (blocks.s[b, j] / trees.v[b, j] ** 2 * v[b, j]).conjugate()
+                    linear.drawn[b, j] = c
+            for d in range(loads):
+                b, j, k = blocks.bus[d], blocks.phase[d], blocks.back[d]
+                x = v[b, j] - (v[b, k] if k >= 0 else 0j)
+                x = same[d] * x + conjugate[d] * x.conjugate()
+                linear.drawn[b, j] += x
+                if k >= 0:
+                    linear.drawn[b, k] -= x
+            for e in range(m):
+                if blocks.shunted[e]:
+                    a, b = blocks.fr[e], blocks.to[e]
+                    for j in range(3):
+                        for k in range(3):
+                            linear.drawn[a, j] += blocks.y_fr[e, j, k] * v[a, k]
+                            linear.drawn[b, j] += blocks.y_to[e, j, k] * v[b, k]
+            _gather(blocks, count, linear)
+            if _spread(blocks, count, linear) < RESPONSE:
+                break
+        changes[way] = v
+        for b in range(count):
+            found[way, b, 3], e = 0j, trees.edge[b]
+            for j in range(3):
+                found[way, b, j] = linear.drawn[b, j]
+                if e >= 0:
+                    found[way, b, 3] += (steep[0, e, j].conjugate() * linear.i[e, j]).real
+        for e in range(m):
+            if blocks.shunted[e]:
+                for j in range(3):
+                    found[way, blocks.fr[e], 3] += (steep[1, e, j].conjugate() * v[blocks.fr[e], j]).real
+                    found[way, blocks.to[e], 3] += (steep[2, e, j].conjugate() * v[blocks.to[e], j]).real
+
+
+@inlined
+def double(matrix: Complexes, x: Complexes, found: Complexes) -> None:
+    """found = 2 herm(matrix) x: how the power that is lost changes with x."""
+    for j in range(3):
+        found[j] = 0j
+        for k in range(3):
+            found[j] += (matrix[j, k] + matrix[k, j].conjugate()) * x[k]
 
 
 @inlined
@@ -275,7 +375,7 @@ def _gather(blocks: Blocks, count: int, trees: Trees) -> None:
         e = trees.edge[b]
         if e < 0:
             continue
-        a, r = _above(blocks, trees, b)
+        a, r = above(blocks, trees, b)
         for j in range(3):
             trees.i[e, j] = trees.drawn[b, j] if blocks.has[b, j] else 0j
             if blocks.plain[e]:
@@ -296,7 +396,7 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
         e = trees.edge[b]
         if e < 0:
             continue
-        a, r = _above(blocks, trees, b)
+        a, r = above(blocks, trees, b)
         for j in range(3):
             if blocks.has[b, j]:
                 u = trees.v[a, j] if blocks.plain[e] else 0j
@@ -310,38 +410,34 @@ def _spread(blocks: Blocks, count: int, trees: Trees) -> float:
 
 
 @inlined
-def _compensate(blocks: Blocks, status: States, trees: Trees) -> tuple[float, float]:
-    """Currents of the branches that close loops, by the impedance of each loop.
-
-    Returns:
-        The largest change of a voltage, and the power that the changes make of the currents.
-    """
-    change = power = 0.0
-    for e in range(len(status)):
-        if status[e] != LOOP:
-            continue
-        a, b = blocks.fr[e], blocks.to[e]
-        total = blocks.loop[e]
-        for j in range(3):
-            trees.off[j] = 0j
-            if blocks.carries[e, j]:
-                off = -trees.v[b, j]
-                for k in range(3):
-                    off += blocks.ratio[0, e, j, k] * trees.v[a, k] - blocks.z[0, e, j, k] * trees.i[e, k]
-                trees.off[j] = off
-                change = max(change, abs(off))
-        for j in range(3):
+def open_loop(blocks: Blocks, e: int, trees: Trees) -> None:
+    """Set `room` to the voltages that are left where a branch closes a loop."""
+    a, b = blocks.fr[e], blocks.to[e]
+    for j in range(3):
+        trees.room[j] = 0j
+        if blocks.carries[e, j]:
+            trees.room[j] = -trees.v[b, j]
             for k in range(3):
-                trees.i[e, j] += total[j, k] * trees.off[k]
-                power += abs(trees.off[j]) * abs(total[j, k] * trees.off[k])
-            power += abs(trees.off[j]) * abs(trees.i[e, j])
-    return change, power
+                trees.room[j] += blocks.ratio[0, e, j, k] * trees.v[a, k] - blocks.z[0, e, j, k] * trees.i[e, k]
+
+
+@inlined
+def _compensate(blocks: Blocks, status: States, trees: Trees) -> None:
+    """Currents of the branches that close loops, by the impedance of each loop."""
+    for e in range(len(status)):
+        if status[e] == LOOP:
+            open_loop(blocks, e, trees)
+            for j in range(3):
+                for k in range(3):
+                    trees.i[e, j] += blocks.loop[e, j, k] * trees.room[k]
 
 
 @inlined
 def _loss(blocks: Blocks, status: States, trees: Trees, count: int) -> float:
     """Active power that the closed branches take, and those of pieces."""
-    loss = float(trees.lost[0])
+    loss = 0.0
+    for c in range(len(trees.taken)):
+        loss += trees.taken[c, 3].real
     for q in range(count):
         b = trees.order[q]
         e = trees.edge[b]

@@ -76,10 +76,10 @@ MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, 
 """By number of phases: directions of their multipliers, at right angles."""
 
 
-LEAST_U, STEP_U, SIZES = 0.7, 0.01, 46
-"""Sizes of voltages, pu, at which the flow of pieces is known: the least one, the step, and how many."""
-WIDE = 15
-"""At one in so many of them it is known how that changes with the shape of the voltages."""
+STEP_U, SIZES, BELOW = 2e-3, 70, 45
+"""Sizes of voltages at which the flow of a piece is known: their distance, pu, how many, how many below the start's."""
+RADII = 1.5e-3, 3e-3, 7e-3
+"""Distances of a voltage, pu, from one of these within which it is known how far that flow is from linear."""
 
 
 class Hung(NamedTuple):
@@ -89,9 +89,11 @@ class Hung(NamedTuple):
         bus: (C). h: (C, 3) multipliers in the middle. mode: (C, 6, 3) directions of length 1, 0 where there is none.
         reach: (C, 6) how far the samples are. constant, a: (C, 13) and (C, 13, 3, 3) of the samples: in the middle,
             then ahead and back in each direction.
-        shape: (C, 3, 3) directions of voltages at right angles: that of a flow, 1 pu on average, and two of length 1.
-        flow: (C, SIZES, 4) currents and loss at multiples of the first. slope: (C, …, 4, 4) how they change by real
-            and imaginary part of the two others.
+        shape: (C, 3) voltages of a flow, 1 pu on average. base: (C) least multiple of them at which more is known.
+        flow: (C, SIZES, 4) currents and loss at multiples of them. slope: (C, SIZES, 6, 4) how they change by the real
+            and the imaginary part of each phase. steep: (C, SIZES, 3, 4) size of that by the size of each phase.
+        off: (C, SIZES, RADII, 4) by how much, at most, currents differ from what this makes of them within some
+            distances of the voltages, and by how much less is lost.
     """
 
     bus: Ints
@@ -101,17 +103,20 @@ class Hung(NamedTuple):
     constant: Floats
     a: Complexes
     shape: Complexes
+    base: Floats
     flow: Complexes
     slope: Complexes
+    steep: Floats
+    off: Floats
 
 
 def no_pieces() -> Hung:
     """None."""
-    wide = (SIZES - 1) // WIDE + 1
-    shapes = (3,), (6, 3), (13, 3, 3), (3, 3), (SIZES, 4), (wide, 4, 4)
+    shapes = (3,), (6, 3), (13, 3, 3), (3,), (SIZES, 4), (SIZES, 6, 4)
     h, mode, a, shape, flow, slope = (np.zeros((0, *each), dtype=np.complex128) for each in shapes)
-    floats = np.zeros((0, 6)), np.zeros((0, 13))
-    return Hung(np.zeros(0, dtype=np.int64), h, mode, *floats, a, shape, flow, slope)
+    floats = (6,), (13,), (), (SIZES, 3, 4), (SIZES, len(RADII), 4)
+    reach, constant, base, steep, off = (np.zeros((0, *each)) for each in floats)
+    return Hung(np.zeros(0, dtype=np.int64), h, mode, reach, constant, a, shape, base, flow, slope, steep, off)
 
 
 class Blocks(NamedTuple):

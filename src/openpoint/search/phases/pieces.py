@@ -14,16 +14,15 @@ import numpy as np
 
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.search.phases.bound import Squares, squares_for
-from openpoint.search.phases.flow import CLOSED, LOOP, UNDECIDED, Trees, sweep, trees_for
-from openpoint.search.phases.model import LEAST_U, MODES, SIZES, STEP_U, WIDE, Blocks, Hung
+from openpoint.search.phases.deviation import FORTESCUE, deviate, remain, sizes_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, UNDECIDED, Trees, respond, sweep, trees_for
+from openpoint.search.phases.model import BELOW, MODES, RADII, SIZES, STEP_U, Blocks, Hung
 from openpoint.search.phases.multipliers import improve, pattern_for
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
 """How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
 _ROUNDING, _LOST = 1e-9, 1e-12
 """Relative asymmetry of an impedance, and power, pu, of what charges a branch, that are neglected."""
-WIDTH = 0.01
-"""Change of a voltage, pu, of which the slopes of what pieces draw are taken."""
 ROUNDS = 10
 """Of the fixed point for h₀ and for each sample."""
 
@@ -34,11 +33,12 @@ class Core:
 
     Attributes:
         blocks: of the core, with what its pieces add. h: (n, 3) multipliers around which that is known.
-        branch: (m) numbers of its branches in the whole grid.
+        bus, branch: (n), (m) numbers of its buses and branches in the whole grid.
     """
 
     blocks: Blocks
     h: Complexes
+    bus: Ints
     branch: Ints
 
     def whole(self, status: States, closed: States) -> States:
@@ -60,7 +60,7 @@ def undecided(blocks: Blocks) -> States:
 
 def core_of(blocks: Blocks, status: States) -> Core:
     """The core at the multipliers of the bound of a state (m), which may leave branches undecided."""
-    at = _attachments(blocks)
+    at = attachments(blocks)
     trees, squares = trees_for(blocks), squares_for(blocks)
     trees.v[:] = balanced(blocks)
     h = np.zeros((len(blocks.has), 3), dtype=np.complex128)
@@ -68,19 +68,19 @@ def core_of(blocks: Blocks, status: States) -> Core:
     improve(blocks, status, priority, h, ROUNDS, math.inf, trees, squares, pattern_for(blocks))
     core, hung = at < 0, at >= 0
     if not hung.any():
-        return Core(blocks, h, np.arange(len(blocks.fr)))
+        return Core(blocks, h, np.arange(len(blocks.has)), np.arange(len(blocks.fr)))
     inner = core[blocks.fr] & core[blocks.to]
-    sweep(blocks, status, priority, trees, math.inf, False)
-    made = _Pieces.of(blocks, at, trees.v)
+    sweep(blocks, status, priority, trees, CHANGE, False)
+    made = Pieces.of(blocks, at, trees.v)
     buses, branches = np.flatnonzero(core), np.flatnonzero(inner)
     kept = part_of(blocks, buses, branches, core[blocks.bus])
-    pieces = made.sampled(h, np.unique(at[hung]))
+    pieces = made.sampled(h)
     kept = kept._replace(hung=pieces._replace(bus=np.searchsorted(buses, pieces.bus)))
     kept, at_buses, at_branches = in_series(kept)
-    return Core(kept, h[buses[at_buses]], branches[at_branches])
+    return Core(kept, h[buses[at_buses]], buses[at_buses], branches[at_branches])
 
 
-def _attachments(blocks: Blocks) -> Ints:
+def attachments(blocks: Blocks) -> Ints:
     """(n) the bus that a bus hangs on, −1 for those of the core: sources, ends of choices and what is between."""
     n = len(blocks.has)
     core: Bools = blocks.is_source.copy()
@@ -180,21 +180,23 @@ _LOADS = ("phase", "back", "power", "degree", "low", "high", "rated", "outer")
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class Pieces:
     """The pieces, as a grid whose sources are the buses that they hang on, at the voltages of a flow.
 
     Attributes:
-        bus: (n) numbers in the whole grid. at: (n) number here of the bus that one hangs on, its own for that.
+        bus: (n) numbers in the whole grid. root: (count) numbers here of the buses that they hang on. group: (n) number
+            of the piece. trees, squares: room.
     """
 
     blocks: Blocks
     bus: Ints
-    at: Ints
+    root: Ints
+    group: Ints
     trees: Trees
     squares: Squares
 
     @staticmethod
-    def of(blocks: Blocks, at: Ints, v: Complexes) -> _Pieces:
+    def of(blocks: Blocks, at: Ints, v: Complexes) -> Pieces:
         """Those of a grid with attachments (n) and voltages (n, 3)."""
         hung = at >= 0
         buses = np.unique(np.concatenate([np.flatnonzero(hung), at[hung]]))
@@ -205,18 +207,18 @@ class _Pieces:
         found = found._replace(is_source=roots, held=here, s=s, y=y)
         trees = trees_for(found)
         trees.v[:] = v[buses]
-        own = np.where(roots, np.arange(len(buses)), np.searchsorted(buses, at[buses]))
-        return _Pieces(found, buses, own, trees, squares_for(found))
+        root = np.flatnonzero(roots)
+        group = np.searchsorted(buses[root], np.where(roots, buses, at[buses]))
+        return Pieces(found, buses, root, group, trees, squares_for(found))
 
-    def sampled(self, h: Complexes, on: Ints) -> Hung:
-        """What the pieces on some buses add, around multipliers (n, 3) of the whole grid."""
-        blocks, root = self.blocks, np.searchsorted(self.bus, on)
+    def sampled(self, h: Complexes) -> Hung:
+        """What the pieces add, around multipliers (n, 3) of the whole grid."""
+        blocks, root, group, on = self.blocks, self.root, self.group, self.bus[self.root]
         status = np.full(len(blocks.fr), CLOSED, dtype=np.int8)
         priority, pattern = np.arange(len(self.bus)), pattern_for(blocks)
         modes = _modes(blocks.has[root])
         reach = np.tile(REACH, (len(on), 1))
         constant, a = np.zeros((len(on), 13)), np.zeros((len(on), 13, 3, 3), dtype=np.complex128)
-        group = np.searchsorted(root, self.at)
         trial = h[self.bus].copy()
 
         def sample(k: int, shift: Complexes) -> bool:
@@ -236,38 +238,63 @@ class _Pieces:
             for sign in (0, 1):
                 while not sample(1 + 2 * i + sign, (1.0 - 2.0 * sign) * reach[:, i, None] * modes[:, i]):
                     reach[:, i] *= 0.5
-        return Hung(on, h[on], modes, reach, constant, a, *self._flows(root))
+        return Hung(on, h[on], modes, reach, constant, a, *self._flows())
 
-    def _flows(self, root: Ints) -> tuple[Complexes, Complexes, Complexes]:
-        """What pieces on some buses draw: shape, flow and slope of `Hung`."""
-        blocks = self.blocks
+    def drawn(self, v: Complexes) -> Complexes | None:
+        """(count, 4) currents and losses at voltages (count, 3); None where there is no flow."""
+        blocks, trees = self.blocks, self.trees
         status, priority = np.full(len(blocks.fr), CLOSED, dtype=np.int8), np.arange(len(self.bus))
-        shape = _shapes(self.blocks.held[root])
-        flow = np.zeros((len(root), SIZES, 4), dtype=np.complex128)
-        slope = np.zeros((len(root), (SIZES - 1) // WIDE + 1, 4, 4), dtype=np.complex128)
-
-        def at(v: Complexes) -> Complexes | None:
-            """(count, 4) currents and losses at voltages (count, 3)."""
-            blocks.held[root] = v
-            for warm in (True, False):
-                if math.isfinite(sweep(blocks, status, priority, self.trees, math.inf, warm)):
-                    lost = np.bincount(self.at[blocks.fr], _lost(blocks, self.trees), len(self.bus))
-                    return np.column_stack([self.trees.drawn[root], lost[root]])
+        blocks.held[self.root] = v
+        if not any(math.isfinite(sweep(blocks, status, priority, trees, CHANGE, warm)) for warm in (True, False)):
             return None
+        lost = np.bincount(self.group[blocks.fr], _lost(blocks, trees), len(self.root))
+        return np.column_stack([trees.drawn[self.root], lost])
 
+    def _flows(self) -> tuple[Complexes, Floats, Complexes, Complexes, Floats, Floats]:
+        """What pieces draw: shape, base, flow, slope, steep and off of `Hung`."""
+        blocks, root, group, trees, count = self.blocks, self.root, self.group, self.trees, len(self.root)
+        status, has = np.full(len(blocks.fr), CLOSED, dtype=np.int8), blocks.has[root]
+        start = np.abs(blocks.held[root]).sum(axis=1) / has.sum(axis=1)
+        shape, base = blocks.held[root] / start[:, None], start - STEP_U * BELOW
+        flow, slope = (np.zeros((count, SIZES, *more, 4), dtype=np.complex128) for more in ((), (6,)))
+        off = np.full((count, SIZES, len(RADII), 4), np.inf)
+        sizes = sizes_for(blocks, sequences=False)
+        linear = trees._replace(v=trees.v.copy(), drawn=trees.drawn.copy(), i=trees.i.copy())
+        found = np.zeros((6, len(self.bus), 4), dtype=np.complex128)
+        changes = np.zeros((6, len(self.bus), 3), dtype=np.complex128)
+        for way in range(6):
+            changes[way, :, way // 2] = np.where(blocks.has[:, way // 2], 1j if way % 2 else 1.0, 0.0)
         for k in reversed(range(SIZES)):
-            size = LEAST_U + STEP_U * k
-            found = at(size * shape[:, 0])
-            flow[:, k] = 2.0 * flow[:, k + 1] - flow[:, k + 2] if found is None else found
-            if k % WIDE == 0:
-                for way in range(4):
-                    step = WIDTH * (1j if way % 2 else 1.0) * shape[:, 1 + way // 2]
-                    ahead, back = at(size * shape[:, 0] + step), at(size * shape[:, 0] - step)
-                    if ahead is None or back is None:
-                        slope[:, k // WIDE, way] = slope[:, k // WIDE + 1, way]
-                    else:
-                        slope[:, k // WIDE, way] = (ahead - back) / (2.0 * WIDTH)
-        return shape, flow, slope
+            here = self.drawn((base + STEP_U * k)[:, None] * shape)
+            if here is None:
+                if k < SIZES - 2:
+                    flow[:, k], slope[:, k] = 2.0 * flow[:, k + 1] - flow[:, k + 2], slope[:, k + 1]
+                continue
+            flow[:, k] = here
+            respond(blocks, status, trees, linear, changes, found)
+            for way in range(6):
+                slope[:, k, way, :3] = found[way, root, :3]
+                slope[:, k, way, 3] = np.bincount(group, found[way, :, 3].real, count)
+            for i, radius in enumerate(RADII):
+                trees.far[root] = np.where(has, radius, 0.0)
+                deviate(blocks, sizes, status, trees, CHANGE)
+                unknown = ~(trees.wide <= trees.far)
+                remain(blocks, sizes, status, trees)
+                unknown |= ~(trees.wide <= trees.near)
+                off[:, k, i] = np.column_stack([trees.moved[root], np.bincount(group, trees.less, count)])
+                off[np.bincount(group, unknown.any(axis=1), count) > 0.0, k, i] = np.inf
+        # What is known of phases, of symmetrical components where there are three.
+        u = np.where(np.asarray(has.all(axis=1))[:, None, None], FORTESCUE, np.eye(3))
+        off[..., :3] = np.einsum("cmj,ckij->ckim", np.abs(u), off[..., :3])
+        one, other = slope[:, :, ::2], slope[:, :, 1::2]
+        real, imaginary = (
+            np.einsum("cmj,ckjo->ckmo", x, one) + np.einsum("cmj,ckjo->ckmo", y, other)
+            for x, y in ((u.real, -u.imag), (u.imag, u.real))
+        )
+        for part in (real, imaginary):
+            part[..., :3] = np.einsum("cpo,ckmo->ckmp", u, part[..., :3])
+        steep = np.abs(real) ** 2 + np.abs(imaginary) ** 2 + np.abs(real**2 + imaginary**2)
+        return shape, base, flow, slope, np.sqrt(steep / 2.0), off
 
 
 def _lost(blocks: Blocks, trees: Trees) -> Floats:
@@ -278,17 +305,6 @@ def _lost(blocks: Blocks, trees: Trees) -> Floats:
     z = blocks.z[back, np.arange(len(back))]
     pairs = (trees.i, z), (trees.v[blocks.fr], blocks.y_fr), (trees.v[blocks.to], blocks.y_to)
     return np.asarray(sum(np.einsum("ej,ejk,ek->e", x.conj(), matrix, x).real for x, matrix in pairs))
-
-
-def _shapes(v: Complexes) -> Complexes:
-    """(count, 3, 3) directions of voltages of buses with voltages (count, 3); see `Hung`."""
-    found = np.zeros((len(v), 3, 3), dtype=np.complex128)
-    for each, here in zip(found, v, strict=True):
-        at = np.flatnonzero(here)
-        q, _ = np.linalg.qr(np.column_stack([here[at], np.eye(len(at))[:, 1:]]))
-        each[np.ix_(np.arange(len(at)), at)] = q.T
-        each[0, at] = here[at] / np.abs(here[at]).mean()
-    return found
 
 
 def _modes(has: Bools) -> Complexes:

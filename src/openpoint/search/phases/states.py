@@ -10,7 +10,8 @@ import numpy as np
 from openpoint.arrays import Complexes, Floats, Ints, States
 from openpoint.compiled.jit import compiled, inlined
 from openpoint.search.phases.bound import Squares
-from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept
+from openpoint.search.phases.deviation import Sizes, deviate
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, Trees, swept
 from openpoint.search.phases.model import Blocks
 from openpoint.search.phases.multipliers import Pattern, improve
 
@@ -156,16 +157,21 @@ def probe(
     return count
 
 
+ROUGH, FINE = 1e-4, 1e-6
+"""Changes of a voltage, pu, at which the flow of a state may end, if it is proved then that it loses enough."""
+
+
 class Swept(NamedTuple):
     """Radial states of interest, and room to find them.
 
     Attributes:
-        status: (K, m). loss: (K). waiting: (D, m) partial states. counts: (2) states swept so far, and whether the last
-            one has a flow.
+        status: (K, m). loss, least: (K) in the core, and what it is at least in the whole grid. waiting: (D, m) partial
+            states. counts: (2) states swept so far, and whether the last one has a flow.
     """
 
     status: States
     loss: Floats
+    least: Floats
     waiting: States
     counts: Ints
 
@@ -174,16 +180,24 @@ def swept_for(blocks: Blocks, most: int) -> Swept:
     """Empty arrays for at most so many states of a grid."""
     m, depth = len(blocks.fr), int(blocks.movable.sum()) + 2
     states = (np.zeros((rows, m), dtype=np.int8) for rows in (most, depth))
-    return Swept(next(states), np.zeros(most), next(states), np.zeros(2, dtype=np.int64))
+    return Swept(next(states), np.zeros(most), np.zeros(most), next(states), np.zeros(2, dtype=np.int64))
 
 
 @compiled
 def complete(
-    blocks: Blocks, status: States, priority: Ints, enough: float, trees: Trees, graph: Graph, found: Swept
+    blocks: Blocks,
+    sizes: Sizes,
+    status: States,
+    priority: Ints,
+    enough: float,
+    trees: Trees,
+    graph: Graph,
+    found: Swept,
 ) -> int:
-    """The exact flows of all radial states that are left: how many lose less than `enough`, or have none.
+    """The flows of all radial states that are left: of how many it is not proved that they lose `enough` or more.
 
-    Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before.
+    Neighbours in this order have most branches in common, and each flow begins with the voltages of the one before. It
+    is made as exact as the proof needs.
     """
     waiting, depth, count = found.waiting, 1, 0
     waiting[0] = status
@@ -202,13 +216,21 @@ def complete(
             here[chosen], waiting[depth + 1, chosen] = OPEN, CLOSED
             depth += 2
             continue
-        loss = math.inf
-        for warm in range(found.counts[1], -1, -1):
-            if loss == math.inf:
-                loss = swept(blocks, here, priority, trees, enough, warm == 1)
+        warm, loss, least = found.counts[1] == 1, math.inf, -math.inf
+        for change in (ROUGH, FINE, CHANGE):
+            loss = swept(blocks, here, priority, trees, change, warm)
+            if warm and loss == math.inf:
+                loss = swept(blocks, here, priority, trees, change, False)
+            warm = loss < math.inf
+            if not warm:
+                break
+            if loss >= enough or change == CHANGE:
+                least = loss - deviate(blocks, sizes, here, trees, change)
+            if least >= enough:
+                break
         found.counts[0] += 1
-        found.counts[1] = 1 if loss < math.inf else 0
-        if loss < enough or loss == math.inf:
-            found.status[count], found.loss[count] = here, loss
+        found.counts[1] = 1 if warm else 0
+        if not least >= enough:
+            found.status[count], found.loss[count], found.least[count] = here, loss, least
             count += 1
     return count

@@ -13,7 +13,8 @@ from openpoint.formulations.radiality import Switching
 from openpoint.graph import components
 from openpoint.search.kernel.entries import EXHAUSTED, LEAF, PAUSED
 from openpoint.search.phases.bound import squares_for
-from openpoint.search.phases.flow import CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
+from openpoint.search.phases.deviation import sizes_for
+from openpoint.search.phases.flow import CHANGE, CLOSED, LOOP, OPEN, UNDECIDED, sweep, trees_for
 from openpoint.search.phases.model import Blocks, Box, PhaseModel
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import Core, balanced, undecided
@@ -26,10 +27,6 @@ PAYS, PACE = 20, 16
 """Branches are probed at each node while one in so many is fixed by that, else at one node in so many."""
 FEW = 500
 """Radial states up to which the flows of all that are left at a node are computed, instead of dividing it."""
-NEAR, SURE = 5e-3, 10.0
-"""States whose loss in the flow of the core is above the cutoff by less than a share are leaves: NEAR, or SURE times
-what that loss differed, at most, from that of the whole grid where both are known. Nodes that were done with a smaller
-share are done again."""
 MARGIN = 1e-9
 """Relative rounding error that a bound is lowered by."""
 
@@ -57,18 +54,15 @@ class Flows:
         self.priority: Ints = np.argsort(-blocks.has.sum(axis=1), kind="stable")
         self.count, self._warm = 0, False
 
-    def loss(self, status: States, enough: float = math.inf) -> float:
-        """The loss of a state (m) and its price, per unit; roughly where it is clearly above `enough`.
-
-        inf where it feeds not every phase, or has no flow.
-        """
+    def loss(self, status: States) -> float:
+        """The loss of a state (m) and its price, per unit; inf where it feeds not every phase, or has no flow."""
         self.count += 1
-        price, found = self.price(status), math.inf
+        found = math.inf
         for warm in (True, False):
             if not math.isfinite(found) and (self._warm or not warm):
-                found = float(sweep(self.blocks, status, self.priority, self.trees, enough - price, warm))
+                found = float(sweep(self.blocks, status, self.priority, self.trees, CHANGE, warm))
         self._warm = math.isfinite(found)
-        return found + price
+        return found + self.price(status)
 
     def descend(self, status: States, over: Callable[[], bool]) -> tuple[States, float]:
         """Branch exchange from a radial state until none is better: each exchange that is best of a loop."""
@@ -108,12 +102,12 @@ class PhaseTree:
     """The nodes: states of branches of the core and multipliers of the bound; see `openpoint.search.tree.Tree`.
 
     The bound of a node is that of the loss, and the price of the switches that are decided in it. Where few radial
-    states are left at a node, the flows of all of them are computed, in the core with what its pieces draw.
+    states are left at a node, the flows of all of them are computed, in the core with what its pieces draw, and those
+    are leaves that do not lose enough in the whole grid for sure.
 
     Attributes:
         cutoff: bound at which a node is done. nodes: so far. root: the first bound. swept: flows of the core so far.
-        differs: most by which the loss of one differed from that of the whole grid, relatively; share: that is allowed
-            for where the loss in the whole grid is not known.
+        left: leaves among these, of which it was not proved that they lose enough.
     """
 
     def __init__(self, core: Core, cutoff: float, price: Price = free_of_charge) -> None:
@@ -124,8 +118,8 @@ class PhaseTree:
         self._pattern, self._graph = pattern_for(blocks), graph_for(blocks)
         self._probed = self._fixed = 0
         self._flow, self._swept = trees_for(blocks), swept_for(blocks, FEW + 1)
-        self._near, self._swept_at, self.share = list[tuple[float, States]](), list[tuple[float, _Node]](), NEAR
-        self._passed, self.differs = math.inf, 0.0
+        self._sizes, self._near, self._near_from = sizes_for(blocks, sequences=True), list[tuple[float, States]](), 0.0
+        self.left = 0
         self._queue = Queue[_Node]()
         self._status: States = undecided(blocks)
         self.root, first = math.inf, core.h
@@ -145,29 +139,18 @@ class PhaseTree:
     @property
     def lowest(self) -> float:
         """Least bound of the nodes that wait or are done without a leaf."""
-        return min(self._queue.lowest, self._passed * (1.0 - SURE * self.differs))
+        return min(self._queue.lowest, self._near_from) if self._near else self._queue.lowest
 
     @property
     def swept(self) -> int:
         return int(self._swept.counts[0])
 
-    def compare(self, status: States, loss: float) -> None:
-        """Learn the loss of a radial state in the whole grid."""
-        found = float(sweep(self.blocks, status, self.priority, self._flow, math.inf, False))
-        self._swept.counts[1] = math.isfinite(found)
-        if math.isfinite(loss) and math.isfinite(found):
-            self.differs = max(self.differs, abs(loss / found - 1.0))
-        if self.differs * SURE > self.share:
-            self.share, self._passed = 2.0 * SURE * self.differs, math.inf
-            for bound, node in self._swept_at:
-                self._queue.push(bound, node)
-            self._swept_at.clear()
-
     def explore(self, most: int) -> int:
         """As `openpoint.search.tree.Tree`."""
         while self._near:
-            loss, self._status = self._near.pop()
-            if math.isinf(loss) or loss < self._enough(self._status):
+            least, self._status = self._near.pop()
+            if least + self.price(self._status) < self.cutoff * (1.0 + MARGIN):
+                self.left += 1
                 return LEAF
         for _ in range(most):
             if not self._queue.has(self.cutoff):
@@ -190,7 +173,7 @@ class PhaseTree:
                 return False
             if self._few(status):
                 self._complete(status)
-                self._swept_at.append((bound, _Node(status, h)))
+                self._near_from = bound
                 return True
             if self._fixed * PAYS < self._probed and self.nodes % PACE:
                 value[:] = -math.inf
@@ -229,21 +212,16 @@ class PhaseTree:
         return float(np.linalg.slogdet(laplacian[1:, 1:])[1]) < math.log(FEW) + 1e-6
 
     def _complete(self, status: States) -> None:
-        """Sweep all radial states of a node; those near the cutoff wait to be leaves, the best first.
+        """Sweep all radial states of a node; those that may lose less than the cutoff wait as leaves, the best first.
 
         So do those without a flow in the core, of which nothing is known.
         """
-        enough = self._enough(status)
-        tools = self._flow, self._graph, self._swept
-        count = complete(self.blocks, status, self.priority, enough, *tools)
-        found = sorted(range(count), key=lambda k: -float(self._swept.loss[k]))
-        self._near = [(float(self._swept.loss[k]), self._swept.status[k].copy()) for k in found]
-
-    def _enough(self, status: States) -> float:
-        """Loss in the flow of the core from which on a state is not of interest."""
-        enough = self.cutoff / max(1.0 - self.share, 1e-9)
-        self._passed = min(self._passed, enough)
-        return enough - self.price(status)
+        enough, found = (self.cutoff - self.price(status)) * (1.0 + MARGIN), self._swept
+        tools = self.priority, enough, self._flow, self._graph, found
+        count = complete(self.blocks, self._sizes, status, *tools)
+        order = sorted(range(count), key=lambda k: -float(found.loss[k]))
+        self._near = [(float(found.least[k]), found.status[k].copy()) for k in order]
+        self._queue.done(self.cutoff)
 
     def _follow(self, status: States) -> bool:
         return bool(propagate(self.blocks, status, self._graph))
