@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from openpoint.arrays import Complexes, Floats, Ints
 from openpoint.enclosure.bounds import Enclosure, NotEnclosed, Slack, box_of, first_order
-from openpoint.enclosure.parts import LinearPart, Part, contraction_of
+from openpoint.enclosure.parts import GROWN, ROUNDS, LinearPart, Part, contraction_of
 from openpoint.enclosure.ports import Ports
 from openpoint.enclosure.ranges import modulus_ranges
 from openpoint.enclosure.rounding import UNIT, lost, up
@@ -30,10 +30,6 @@ _LARGEST = 0.95
 _ITERATIONS = 500
 _SPARE = 1e-3
 """Share of a radius that is left to whoever checks it with other roundings."""
-_GROWN, _ROUNDS = 1.0 + 1e-3, 40
-"""Currents are taken to be larger by so much than what was found, so that the next find is no larger; so many times."""
-_STILL = 1e-12
-"""Weight of a voltage that does not move."""
 
 
 class Check:
@@ -77,19 +73,17 @@ class Check:
         Raises:
             NotEnclosed: none were found.
         """
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             radii = self.radii()
             now = self._currents(self._part(radii))
             if (now <= self.most).all():
                 return radii, self.most
-            self.hold(_GROWN * np.maximum(now, self.most))
+            self.hold(GROWN * np.maximum(now, self.most))
         raise NotEnclosed
 
     def _currents(self, part: Part) -> Floats:
         """(k) bounds of the currents of branches that deviate."""
-        linear = self.linear
-        pick = sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying])
-        return modulus_ranges(part.known, part.forms(linear.response(pick)), np.zeros(self.b.shape)).high
+        return modulus_ranges(part.known, part.forms(self.linear.carried), np.zeros(self.b.shape)).high
 
     def image(self, radii: Floats) -> Floats:
         """(m) radii into which the map takes |η| ≤ radii; inf where there is no bound."""
@@ -134,7 +128,7 @@ class Check:
         flow, models = self.flow, self.flow.models
         x = up(self.x0 + radii)
         slope = models.slope(x, self.d)
-        weight, contraction = self._contraction(models.size + slope, x)
+        weight, contraction = contraction_of(up(self.a * (models.size + slope)), x)
         second = self.b - flow.s[:, None] * self.first
         centre, half, r = box_of(self.first, second, self.among, x, self.d, radii, models)
         slack = Slack(flow, self.b, self.d)(r, x)
@@ -148,19 +142,7 @@ class Check:
 
     def _joint(self, slope: Floats, x: Floats) -> float:
         """By how much the map of voltages and of the voltages along branches that deviate contracts."""
-        linear = self.linear
-        pick = sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying])
-        currents = linear.response(pick)
+        linear, currents = self.linear, self.linear.carried
         by_x = times(linear.ohms, up(currents.size + currents.error) * (slope / np.abs(self.flow.u)))
         share = np.block([[self.a * slope, self.direct], [by_x, times(linear.ohms, currents.along)]])
-        return contraction_of(up(share, len(share)), np.concatenate([x, self.along]))
-
-    def _contraction(self, slope: Floats, x: Floats) -> tuple[Floats, float]:
-        weight, share = up(x + _STILL), 0.0
-        for _ in range(20):
-            image = up(self.a @ up(slope * weight), len(x))
-            share = float(np.max(up(image / weight), initial=0.0))
-            if share < 1.0:
-                return weight, share
-            weight = up(0.5 * weight / weight.max() + 0.5 * image / image.max())
-        raise NotEnclosed
+        return contraction_of(up(share, len(share)), np.concatenate([x, self.along]))[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,9 +23,9 @@ MOST_PORTS = 4000
 """Most ports of a part of a grid: its matrices are dense."""
 
 
-_GROWN = 1.0 + 1e-3
-"""Currents are taken to be larger by so much than what was found, so that the next find is no larger."""
-_ROUNDS, _WEIGHINGS = 40, 50
+GROWN, ROUNDS = 1.0 + 1e-3, 40
+"""Currents are taken to be larger by so much than what was found, so that the next find is no larger; so many times."""
+_WEIGHINGS = 50
 
 
 class TooLarge(Exception):
@@ -80,6 +81,11 @@ class LinearPart:
         """
         loads = ports.s[self.ports], ports.degree[self.ports], ports.unit[self.ports]
         return PortFlow(self.z, self.z_error, self.u0, self.u0_error, *loads, u)
+
+    @cached_property
+    def carried(self) -> Response:
+        """The currents of the branches that deviate."""
+        return self.response(sp.csr_array(sp.eye_array(len(self.states), format="csr")[self.carrying]))
 
     def response(self, combine: sp.csr_array) -> Response:
         """The quantities combine @ state; combine: (q, states of the part)."""
@@ -183,12 +189,12 @@ def _loosened(part: Part) -> Part:
     linear, nominal = part.linear, part.nominal
     flow, k = nominal.flow, len(linear.carrying)
     m, size, u = len(flow.u), flow.models.size, np.abs(flow.u)
-    currents = linear.response(sp.csr_array(sp.eye_array(len(linear.states), format="csr")[linear.carrying]))
+    currents = linear.carried
     direct = up(linear.response(sp.csr_array(linear.draws.T)).along / u[:, None])
     whole = up(direct + flow.norms @ up(size[:, None] * direct), m)  # what a voltage along each adds to x
     most = modulus_ranges(nominal, part.forms(currents)).high
-    for _ in range(_ROUNDS):
-        most = _GROWN * most + TINY
+    for _ in range(ROUNDS):
+        most = GROWN * most + TINY
         along = up(times(linear.ohms, most), k)
         known = enclose(flow, nominal.spread, nominal.first, nominal.set, up(whole @ along, k))
         found = replace(part, known=known, along=along)
@@ -199,13 +205,14 @@ def _loosened(part: Part) -> Part:
             by_along = times(linear.ohms, currents.along + currents.size @ ((size / u)[:, None] * whole))
             doubt = flow.defect[:, None] * (size + known.slope)
             share = np.block([[flow.norms * known.slope + doubt, whole], [by_x, by_along]])
-            return replace(found, contraction=contraction_of(up(share, 4 * (m + k)), np.concatenate([known.x, along])))
+            contraction = contraction_of(up(share, 4 * (m + k)), np.concatenate([known.x, along]))[1]
+            return replace(found, contraction=contraction)
         most = np.maximum(most, now)
     raise NotEnclosed
 
 
-def contraction_of(share: Floats, weight: Floats) -> float:
-    """The least λ found with share · w ≤ λ w for some w > 0.
+def contraction_of(share: Floats, weight: Floats) -> tuple[Floats, float]:
+    """A weight w > 0 and λ < 1 with share · w ≤ λ w; weight: the first that is tried.
 
     Raises:
         NotEnclosed: none is below 1.
@@ -215,7 +222,7 @@ def contraction_of(share: Floats, weight: Floats) -> float:
         image = up(share @ weight, len(weight))
         most = float(up(image / weight).max(initial=0.0))
         if most < 1.0:
-            return most
+            return weight, most
         weight = 0.5 * (weight / weight.max() + image / image.max())
     raise NotEnclosed
 

@@ -78,7 +78,7 @@ def declare(
     own = {name: told for name, told in vars(of)["__dataclass_fields__"].items() if SENTENCE in told.metadata}
     given = {name: own[name].metadata for name in vars(of).get("__annotations__", {}) if name in own}
     of._declared = {
-        **{name: {**told, SCHEMA: _of_field(name, str(own[name].type), told)} for name, told in given.items()},
+        **{name: {**told, SCHEMA: _of_field(name, _written(own[name].type), told)} for name, told in given.items()},
         **{name: {SCHEMA: _of_property(getattr(of, name).fget)} for name in also},
         **{name: {SCHEMA: schema} for name, schema in more.items()},
         **{name: {COLUMNS: table, SCHEMA: more.get(name)} for name, table in frames.items()},
@@ -121,7 +121,12 @@ def _of_property(getter: Callable[..., Any]) -> Schema:
     sentence = " ".join((inspect.getdoc(getter) or "").partition("\n\n")[0].split()).rstrip(".").replace("None", "null")
     if not sentence[1:2].isupper():
         sentence = sentence[:1].lower() + sentence[1:]
-    return _schema(str(getter.__annotations__["return"]), sentence, maybe=False)
+    return _schema(_written(getter.__annotations__["return"]), sentence, maybe=False)
+
+
+def _written(annotation: Any) -> str:
+    """An annotation as it is written, also of a module that does not put annotations off."""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _schema(annotation: str, sentence: str, maybe: bool) -> Schema:

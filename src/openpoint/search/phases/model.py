@@ -78,7 +78,7 @@ MODES = {1: ((1.0,),), 2: ((1.0, 1.0), (1.0, -1.0)), 3: ((1.0, 1.0, 1.0), (1.0, 
 
 STEP_U, SIZES, BELOW = 2e-3, 70, 45
 """Sizes of voltages at which the flow of a piece is known: their distance, pu, how many, how many below the start's."""
-RADII = 1.5e-3, 3e-3, 7e-3
+RADII = 1.5e-3, 2e-3, 3e-3, 4.5e-3, 7e-3
 """Distances of a voltage, pu, from one of these within which it is known how far that flow is from linear."""
 
 

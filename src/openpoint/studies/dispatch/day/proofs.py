@@ -401,7 +401,9 @@ class Part:
         at = self.of.ports
         s, spread, power = s.reshape(-1)[at], spread.reshape(3 * n, -1)[at], power.reshape(3 * n, -1)[at]
         return (
-            Ports(at % n, np.full(len(at), -1), at // n, s, sp.csr_array(spread), self.names, *self.of.bands),
+            Ports(
+                at % n, np.full(len(at), -1), at // n, s, sp.csr_array((len(at), self.n)), self.names, *self.of.bands
+            ),
             spread,
             power,
         )
