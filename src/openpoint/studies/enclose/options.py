@@ -40,7 +40,7 @@ class EncloseOptions(ForEverySome):
 Examples:
   openpoint enclose baran33
   openpoint enclose zhang118 --for-every load=25% --budget 10 --report bounds.html
-  openpoint enclose baran33 --for-every load=20% --certificate set.json"""
+  openpoint enclose baran33 --for-every load=10% --certificate set.json"""
 
     def __post_init__(self) -> None:
         all_checked(lambda: self.shares, self._check_budget)
