@@ -41,7 +41,7 @@ FORMAT = "openpoint certificate of phases 1"
 BITS = 20
 """Multipliers and slopes are multiples of 2^-BITS, and differences from those of the line before."""
 LARGEST = 1 << 52
-ROUNDS = 4
+ROUNDS = 8
 """Of the fixed point for the multipliers of a line."""
 ABOVE = 1e-7
 """By how much of itself a bound is above what is to be proved before it is rounded."""
@@ -111,11 +111,9 @@ class _Writer:
 
     def _node(self, status: States, h: Complexes, waiting: list[tuple[States, Complexes]]) -> Iterator[Any]:
         while True:
-            if not propagate(self.blocks, status, self._graph) or math.isinf(self._bound(status, h)):
-                yield "none"
-                return
-            if self._bound(status, h) >= self._enough(status):
-                yield self._written(h)
+            bound = self._bound(status, h) if propagate(self.blocks, status, self._graph) else math.inf
+            if bound >= self._enough(status):
+                yield "none" if bound == math.inf else self._written(h)
                 return
             if not (left := np.flatnonzero(status == UNDECIDED)).size:
                 yield "flow"
