@@ -230,6 +230,16 @@ def test_steps_of_another_kind_or_number_are_refused(tmp_path: Path) -> None:
         openpoint.verify_phases(grid, tmp_path / "other.gz")
 
 
+def test_an_answer_stands_where_its_certificate_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("openpoint.search.phases.certificate.write_bytes", full)
+    answer = certified(phase_trees(64, loads="wye"), tmp_path / "proof.gz")
+    assert "no certificate: the disk is full" in answer.notes
+    assert answer.loss_kw is not None
+
+
 def test_grids_with_loops_that_stay_closed_have_no_certificate(tmp_path: Path) -> None:
     for seed in range(20):
         grid = phase_trees(seed, loads="wye", held=True)

@@ -20,6 +20,7 @@ from openpoint.search.result import OPTIMAL
 from openpoint.search.tree import grow
 from openpoint.twostage.deadline import Deadline
 from openpoint.twostage.log import Outcome, Progress, Termination
+from openpoint.verify.schema import CertificateError
 
 GAP = 1e-4
 """Relative gap at which a search stops that is given none."""
@@ -120,13 +121,14 @@ class PhaseSearch:
         """Write the proof of what the search found."""
         assert self.best is not None
         target = self.loss * (1.0 - self.method.least_gap)
-        proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, target, self.deadline.over)
+        try:
+            proved = write_proof(path, self.asked, model, self.locks, box, self.best.closed, target, self.deadline.over)
+        except (CertificateError, OSError) as error:  # the answer stands without
+            self.notes.append(f"no certificate: {error}")
+            return
         if proved is not None:
-            more = (
-                ""
-                if proved >= lower_kw * (1.0 - CLOSE)
-                else "; states that lose less break limits, which it does not know"
-            )
+            more = "; states that lose less break limits, which it does not know"
+            more = "" if proved >= lower_kw * (1.0 - CLOSE) else more
             self.notes.append(
                 f"the certificate proves {proved:.6g} kW by bounds and flows of the whole grid alone{more}"
             )
@@ -168,7 +170,8 @@ class PhaseSearch:
         if tree.swept:
             claim = (
                 f"{claim}; of {tree.swept:,} radial states the flow was computed in the core of the grid, which proves "
-                f"for all but {tree.left:,} what they lose at least in the whole grid, where those were evaluated"
+                f"for all but {tree.left:,} what they lose at least in the flow of the whole grid near it; those were "
+                "evaluated"
             )
         if not math.isfinite(upper):
             return claim
