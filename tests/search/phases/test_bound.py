@@ -124,6 +124,31 @@ def test_what_pieces_add_to_the_bound_is_valid_at_all_multipliers_between_the_sa
     assert count > 200
 
 
+@pytest.mark.parametrize("kind", ["power", "all"])
+def test_samples_of_pieces_are_valid_behind_transformers_of_large_reactance(kind: str) -> None:
+    """There the bound is not defined at all multipliers; what a piece loses and draws has its prices at the sample."""
+    count = 0
+    for seed, case in grids(kind, range(40, 60)):
+        rng, tree, whole = np.random.default_rng(seed), case.status[0], case.model.blocks
+        fixed = whole.movable & (tree == CLOSED) & (rng.random(len(tree)) < 0.9)
+        at = attachments(whole._replace(movable=whole.movable & ~fixed))
+        inner = (at[whole.fr] >= 0) | (at[whole.to] >= 0)
+        z = np.where(inner[:, None, None], whole.z.real + 6j * whole.z.imag, whole.z)
+        whole = whole._replace(movable=whole.movable & ~fixed, z=z)
+        core, flows = core_of(whole, tree), Flows(whole)
+        flows.loss(tree)
+        hung, pieces = core.blocks.hung, Pieces.of(whole, attachments(whole), flows.trees.v)
+        if not len(hung.bus) or (found := pieces.drawn(v := flows.trees.v[pieces.bus[pieces.root]])) is None:
+            continue
+        shift = np.repeat(hung.reach[..., None] * hung.mode, 2, axis=1) * np.tile([1.0, -1.0], 6)[None, :, None]
+        h = hung.h[:, None, :] + np.concatenate([np.zeros((len(v), 1, 3)), shift], axis=1)
+        truth = found[:, None, 3].real + (h * (v * found[:, :3].conj())[:, None, :]).sum(axis=2).real
+        bounds = hung.constant - np.einsum("cj,ckjl,cl->ck", v.conj(), hung.a, v).real
+        assert (bounds <= truth + 1e-9).all(), seed
+        count += bounds.size
+    assert count > 50
+
+
 @pytest.mark.parametrize("kind", ["power", "all", "held"])
 def test_all_states_that_are_left_are_swept_in_the_core_with_the_losses_of_the_whole(kind: str) -> None:
     """Pieces hang on the core."""

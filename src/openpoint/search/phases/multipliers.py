@@ -282,7 +282,8 @@ def _solve(blocks: Blocks, h: Complexes, pattern: Pattern, w: Complexes) -> bool
     if most > MOST:
         for b in range(len(blocks.has)):
             for j in range(3):
-                h[b, j] *= MOST / most
+                if pattern.place[b] >= 0:
+                    h[b, j] *= MOST / most
     return True
 
 
@@ -316,7 +317,8 @@ def improve(
                 break
             for b in range(len(h)):
                 for j in range(3):
-                    h[b, j] = 0.5 * (h[b, j] + (kept[b, j] if best > -math.inf else 0j))
+                    if not blocks.is_source[b]:  # given, where pieces hang
+                        h[b, j] = 0.5 * (h[b, j] + (kept[b, j] if best > -math.inf else 0j))
             continue
         if trial >= rounds:
             break

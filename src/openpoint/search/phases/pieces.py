@@ -234,10 +234,9 @@ class Pieces:
 
         if not sample(0, np.zeros((len(on), 3), dtype=np.complex128)):
             raise ArithmeticError("the bound is not defined at its best multipliers")
-        for i in range(6):
-            for sign in (0, 1):
-                while not sample(1 + 2 * i + sign, (1.0 - 2.0 * sign) * reach[:, i, None] * modes[:, i]):
-                    reach[:, i] *= 0.5
+        for i in range(6):  # both samples are as far
+            while not all(sample(1 + 2 * i + k, (1.0 - 2.0 * k) * reach[:, i, None] * modes[:, i]) for k in (0, 1)):
+                reach[:, i] *= 0.5
         return Hung(on, h[on], modes, reach, constant, a, *self._flows())
 
     def drawn(self, v: Complexes) -> Complexes | None:
