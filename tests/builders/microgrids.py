@@ -367,9 +367,9 @@ def island_program(
     worst[4 * u] = -1.0
     count = len(cases)
     eq = sp.hstack(
-        [sp.csr_array((count * len(own_eq), 1)), np.tile(set_eq, (count, 1)), sp.block_diag([own_eq] * count)]
+        [sp.csr_array((count * len(own_eq), 1)), np.tile(set_eq, (count, 1)), sp.kron(sp.eye_array(count), own_eq)]
     )
-    ub = sp.hstack([np.tile(worst, (count, 1)), np.tile(set_side, (count, 1)), sp.block_diag([side] * count)])
+    ub = sp.hstack([np.tile(worst, (count, 1)), np.tile(set_side, (count, 1)), sp.kron(sp.eye_array(count), side)])
     drawn = [_drawn(feeder, at, case) for case in cases]
     eq_b = np.concatenate([np.concatenate([s.real, s.imag, np.zeros(e)]) for s in drawn])
     low, high = [np.array([-np.inf])], [np.array([np.inf])]
