@@ -206,7 +206,7 @@ class _Builder:
             "conductor_phase": tuple(phases_of),
             "terminal_fr": np.array(fr, dtype=np.int64),
             "terminal_to": np.array(to, dtype=np.int64),
-            # the first block is sparse: of dense ones alone SciPy is about to change what comes out, and warns from 1.18 on
+            # the first block is sparse: what comes out of dense ones alone is about to change, says SciPy 1.18
             "z": sp.csr_array(sp.block_diag([sp.coo_array(z[0]), *z[1:]])) if z else empty,
             "y_shunt": sp.csr_array(sp.block_diag([sp.coo_array(y[0]), *y[1:]])) if y else empty,
             "tap": np.array(tap, dtype=np.float64),
