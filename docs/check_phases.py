@@ -145,7 +145,7 @@ class Grid:
         return math.inf if most is not None and changes > most else self.problem["change_cost_kw"] * changes
 
     def first(self):
-        return [UNDECIDED if b["movable"] else LOOP if b["closes"] else CLOSED for b in self.branches]
+        return [UNDECIDED if b["movable"] else LOOP if b["loop"] else CLOSED for b in self.branches]
 
     def follow(self, status):
         """Open what would close a loop and close bridges; whether a radial state is left."""
@@ -405,7 +405,7 @@ class Grid:
     def loss(self, status):
         """The loss of a radial state, per unit, of sweeps from no load; inf where a phase is not fed."""
         tree = self.forest(status)
-        need(LOOP not in status and UNDECIDED not in status, "it is not one radial state")
+        need(UNDECIDED not in status, "it is not one radial state")
         if tree is None:
             return math.inf
         v = {b: [complex(*z) for z in self.buses[b]["source"] or [(0, 0)] * 3] for b, *_ in tree}
@@ -416,9 +416,14 @@ class Grid:
             (self.branches[e][end], [[complex(*c) for c in r] for r in self.branches[e][y]])
             for e, state in enumerate(status)
             for end, y in (("fr", "y_fr"), ("to", "y_to"))
-            if state == CLOSED and self.branches[e][y]
+            if state in (CLOSED, LOOP) and self.branches[e][y]
         ]
-        through = {}
+        loops = [
+            (branch["fr"], branch["to"], z[e][0], ratio[e][0], [[complex(*c) for c in row] for row in branch["loop"]])
+            for e, branch in enumerate(self.branches)
+            if status[e] == LOOP
+        ]
+        through, around = {}, [[0j] * 3 for _ in loops]
         for sweep in range(300):
             drawn, change = {b: [0j] * 3 for b in v}, 0.0
             if sweep:
@@ -426,6 +431,10 @@ class Grid:
                 for b, y in shunts:
                     for i in ROUND:
                         drawn[b][i] += sum(y[i][j] * v[b][j] for j in ROUND)
+            for (a, b, _, t, _), c in zip(loops, around):
+                for j in ROUND:
+                    drawn[b][j] -= c[j]
+                    drawn[a][j] += sum(t[i][j].conjugate() * c[i] for i in ROUND)
             for b, e, way, above in reversed(tree):
                 if e is not None:
                     through[b] = [c if j in self.has[b] else 0j for j, c in enumerate(drawn[b])]
@@ -439,19 +448,20 @@ class Grid:
                     ]
                     change = max(change, *(abs(x - y) for x, y in zip(new, v[b])))
                     v[b] = new
+            for (a, b, impedance, t, admittance), c in zip(loops, around):
+                left = [sum(t[i][j] * v[a][j] - impedance[i][j] * c[j] for j in ROUND) - v[b][i] for i in ROUND]
+                left = [x if any(row) else 0j for x, row in zip(left, admittance)]
+                change = max(change, *map(abs, left))
+                for i in ROUND:
+                    c[i] += sum(admittance[i][j] * left[j] for j in ROUND)
             need(change < 1e6, "no flow is found")
             if sweep and change <= 1e-12:
                 break
         else:
             raise Refused("no flow is found")
-        found = 0.0
-        for b, e, way, _ in tree:
-            if e is not None:
-                found += sum(
-                    (through[b][i].conjugate() * z[e][way][i][j] * through[b][j]).real for i in ROUND for j in ROUND
-                )
-        for b, y in shunts:
-            found += sum((v[b][i].conjugate() * y[i][j] * v[b][j]).real for i in ROUND for j in ROUND)
+        parts = [(through[b], z[e][way]) for b, e, way, _ in tree if e is not None] + [(v[b], y) for b, y in shunts]
+        parts += [(c, impedance) for (_, _, impedance, _, _), c in zip(loops, around)]
+        found = sum((x[i].conjugate() * a[i][j] * x[j]).real for x, a in parts for i in ROUND for j in ROUND)
         return found - LOSES * abs(found)
 
     def draw(self, v, drawn):

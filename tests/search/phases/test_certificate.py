@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import openpoint
-from openpoint.errors import OptionError
 from openpoint.grid import Grid
 from openpoint.search.phases.bound import squares_for
 from openpoint.search.phases.certificate import problem_text
@@ -78,19 +77,20 @@ def test_bounds_of_the_checker_are_those_of_the_search_and_never_above_the_best_
         assert np.abs(found - own)[finite] == pytest.approx(0.0, abs=1e-9 if kind in ("power", "wye") else 2e-4)
 
 
-@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+@pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
 def test_flows_of_the_checker_are_those_of_the_search(kind: str) -> None:
     for _, case in grids(kind, range(40, 46)):
         found = Checker(case.model.blocks).losses(case.status)
         assert found == pytest.approx(case.loss, rel=5e-8, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["power", "wye", "all"])
+@pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
 def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: Path, reference: Any) -> None:
     """So do both checkers, of which one has whole numbers."""
     proved = 0
     for seed in range(60, 72):
-        grid = phase_trees(seed, loads=kind, generation=seed % 3 == 0)
+        loads = "all" if kind == "held" else kind
+        grid = phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held")
         if (case := enumerated(grid)) is None:
             continue
         base = case.question.network.s_base_kva / 3.0
@@ -142,12 +142,12 @@ def _write(path: Path, lines: list[object]) -> Path:
     return path
 
 
-def _case(tmp_path: Path) -> tuple[Grid, Enumerated, list[object]]:
+def _case(tmp_path: Path, *, held: bool = False) -> tuple[Grid, Enumerated, list[object]]:
     """A grid whose proof has lines of every kind but `none`."""
     for seed in range(60, 90):
-        grid = phase_trees(seed, loads="all")
+        grid = phase_trees(seed, loads="all", held=held)
         case = enumerated(grid)
-        if case is not None and len(case.status) > 4:
+        if case is not None and case.model.blocks.closes.any() == held and len(case.status) > 4:
             certified(grid, tmp_path / "proof.gz")
             lines = _lines(tmp_path / "proof.gz")
             if {type(line) for line in lines[1:]} >= {int, dict, str}:
@@ -155,8 +155,9 @@ def _case(tmp_path: Path) -> tuple[Grid, Enumerated, list[object]]:
     raise AssertionError("no grid with all kinds of lines")
 
 
-def test_certificates_that_were_changed_prove_nothing_false(tmp_path: Path, reference: Any) -> None:
-    grid, case, lines = _case(tmp_path)
+@pytest.mark.parametrize("held", [False, True])
+def test_certificates_that_were_changed_prove_nothing_false(held: bool, tmp_path: Path, reference: Any) -> None:
+    grid, case, lines = _case(tmp_path, held=held)
     problem = json.loads(problem_text(grid, openpoint.verify_phases(grid, tmp_path / "proof.gz")))
     least = case.loss.min() * case.question.network.s_base_kva / 3.0
     rng, refused = np.random.default_rng(5), 0
@@ -240,19 +241,10 @@ def test_an_answer_stands_where_its_certificate_is_not_written(tmp_path: Path, m
     assert answer.loss_kw is not None
 
 
-def test_grids_with_loops_that_stay_closed_have_no_certificate(tmp_path: Path) -> None:
-    for seed in range(20):
-        grid = phase_trees(seed, loads="wye", held=True)
-        if (case := enumerated(grid)) is not None and case.model.blocks.closes.any():
-            with pytest.raises(OptionError, match="loops that stay closed"):
-                certified(grid, tmp_path / "proof.gz")
-            return
-    raise AssertionError("no grid with such a loop")
-
-
 def test_words_for_states_are_those_of_the_search() -> None:
-    from openpoint.search.phases import flow, proof
+    from openpoint.search.phases import flow, proof, proof_flows
 
+    assert (proof.CLOSED, proof.LOOP) == (proof_flows.CLOSED, proof_flows.LOOP)
     assert (flow.OPEN, flow.CLOSED, flow.UNDECIDED, flow.LOOP) == (
         proof.OPEN,
         proof.CLOSED,

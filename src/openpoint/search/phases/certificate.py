@@ -248,7 +248,7 @@ class _Proof:
             if len(self._waiting) >= self._at_once:
                 self._work()
         elif line == "flow":
-            if (status == UNDECIDED).any() or (status == LOOP).any():
+            if (status == UNDECIDED).any():
                 raise CertificateError("a node has no flow: it is not one radial state")
             self.flows += 1
             self._states.append((status, price))
@@ -407,7 +407,7 @@ def problem_text(grid: Grid, of: ProvedStates) -> str:
             "y_fr": _pairs(blocks.y_fr[e]) if blocks.y_fr[e].any() else None,
             "y_to": _pairs(blocks.y_to[e]) if blocks.y_to[e].any() else None,
             "movable": bool(blocks.movable[e]),
-            "closes": bool(blocks.closes[e]),
+            "loop": _pairs(blocks.loop[e]) if blocks.closes[e] else None,
             "today": today[number == e].tolist(),
         }
         for e in range(len(blocks.fr))
@@ -446,6 +446,7 @@ def _value(model: PhaseModel, asked: PhasesQuestion, proof: _Proof, closed: Bool
     status[status == UNDECIDED] = OPEN
     known = model.block_of >= 0
     status[model.block_of[known & closed]] = CLOSED
+    status[model.blocks.closes] = LOOP
     price = proof.price(status)
     value = float(proof.checker.losses(status[None])[0]) if allowed else math.inf
     if not (allowed and value < math.inf and price < math.inf):

@@ -16,19 +16,14 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.graph import bridges, components
 from openpoint.search.phases.model import Blocks
+from openpoint.search.phases.proof_flows import V_LOW, judge, room_for
 
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 UNIT = 2.0**-53
-V_LOW = 0.5
-"""Voltage over the rated one below which a load is the impedance of its rated power, as in OpenDSS."""
 SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 ROUNDED = 1e-9
 """By how much the line in the place of the share of a load lies beyond it: for rounding."""
-STEP, SWEEPS = 1e-12, 300
-"""Largest change of a voltage, pu, after which sweeps end, and after how many there is no flow."""
-LOSES = 1e-8
-"""Share of the loss of a flow by which its sweeps may be off."""
 
 
 class Ball(NamedTuple):
@@ -128,6 +123,7 @@ class Checker:
         turn = np.exp(np.where(forward, -2j, 2j) * np.pi / 3.0)
         self._centre = (1.0 + turn) / (1.0 - turn)
         self._radius = _radii(blocks)
+        self._room = room_for(blocks)
 
     def first(self) -> States:
         """(m) states of which nothing is decided."""
@@ -193,64 +189,10 @@ class Checker:
         return np.where(forests.fed, np.where(valid & np.isfinite(total), total, -np.inf), np.inf)
 
     def losses(self, status: States) -> Floats:
-        """(B) losses of radial states (B, m), per unit, of the power flow that sweeps from no load find, less what
-        these may be off; inf where not all phases are fed, nan where no flow is found.
-
-        A sweep: currents from the leaves to the sources, voltages back, with loads at the voltages before.
-        """
-        blocks, count = self.blocks, len(status)
-        forests = self._forests(status)
-        v = np.zeros((count, len(blocks.has), 3), dtype=np.complex128)
-        i = np.zeros((count, len(blocks.fr), 3), dtype=np.complex128)
-        v[:] = blocks.held
-        closed = (status == CLOSED).astype(np.float64)
-        change = np.full(count, np.inf)
-        with np.errstate(all="ignore"):  # states that carry no flow
-            for turn in range(SWEEPS):
-                before, drawn = v.copy(), np.zeros_like(v)
-                if turn:
-                    drawn = self._drawn(v, closed)
-                for node, bus, branch, way in reversed(forests.level):
-                    i[node, branch] = drawn[node, bus]
-                    above = np.where(way == 0, blocks.fr[branch], blocks.to[branch])
-                    ratio = np.conj(np.swapaxes(blocks.ratio[way, branch], 1, 2))
-                    np.add.at(drawn, (node, above), (ratio @ drawn[node, bus][:, :, None])[:, :, 0])
-                for node, bus, branch, way in forests.level:
-                    above = np.where(way == 0, blocks.fr[branch], blocks.to[branch])
-                    ahead = blocks.ratio[way, branch] @ v[node, above][:, :, None]
-                    v[node, bus] = (ahead - blocks.z[way, branch] @ i[node, branch][:, :, None])[:, :, 0]
-                change = np.abs(v - before).max(axis=(1, 2))
-                if turn and not (change > STEP).any():
-                    break
-            loss = np.zeros(count)
-            for node, _, branch, way in forests.level:
-                through = i[node, branch]
-                np.add.at(
-                    loss, node, (np.conj(through)[:, None] @ blocks.z[way, branch] @ through[..., None]).real[:, 0, 0]
-                )
-            for end, y in ((blocks.fr, blocks.y_fr), (blocks.to, blocks.y_to)):
-                here = v[:, end]
-                lost = (np.conj(here)[..., None, :] @ y @ here[..., None])[..., 0, 0].real
-                loss += (closed * lost).sum(axis=1)
-        loss = np.where(np.isfinite(change) & (change <= STEP), loss - LOSES * np.abs(loss), np.nan)
-        return np.where(forests.fed, loss, np.inf)
-
-    def _drawn(self, v: Complexes, closed: Floats) -> Complexes:
-        """(B, n, 3) currents that loads and shunts draw at voltages."""
-        blocks = self.blocks
-        drawn = (blocks.y @ v[..., None])[..., 0]
-        drawn += np.where(blocks.s != 0.0, np.conj(blocks.s / np.where(blocks.has, v, 1.0)), 0.0)
-        node = np.arange(len(v))[:, None]
-        if len(blocks.bus):
-            pair = blocks.back >= 0
-            u = v[:, blocks.bus, blocks.phase] - np.where(pair, v[:, blocks.bus, blocks.back], 0.0)
-            size = np.abs(u) / np.where(pair, np.sqrt(3.0), 1.0)
-            c = np.conj(blocks.power * self._share(size) / u)
-            np.add.at(drawn, (node, blocks.bus, blocks.phase), c)
-            np.subtract.at(drawn, (node, blocks.bus[pair], blocks.back[pair]), c[:, pair])
-        for end, y in ((blocks.fr, blocks.y_fr), (blocks.to, blocks.y_to)):
-            np.add.at(drawn, (node, end), closed[..., None] * (y @ v[:, end][..., None])[..., 0])
-        return np.where(blocks.has, drawn, 0.0)
+        """(B) losses of radial states (B, m), per unit: see `judge`."""
+        found = np.empty(len(status))
+        judge(self.blocks, status, self._room, found)
+        return found
 
     def _forests(self, status: States) -> _Forests:
         """The forests of closed branches, from the sources and from a bus with most phases of every other part."""

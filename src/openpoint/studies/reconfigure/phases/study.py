@@ -202,10 +202,7 @@ def prepare_phases(grid: Grid, options: ReconfigureOptions) -> PreparedPhases:
     if isinstance(method, TopologySearch):
         if method.certificate is not None and options.soft_limits:
             raise OptionError("the certificate of a grid of phases knows no limits; leave it or soft limits out")
-        model = bounded_model(question)
-        if method.certificate is not None and model.blocks.closes.any():
-            raise OptionError("certificates are for grids of phases without loops that stay closed; leave it out")
-        return PreparedPhases(grid, question, for_phases(method), options, model)
+        return PreparedPhases(grid, question, for_phases(method), options, bounded_model(question))
     if method is not None:
         return PreparedPhases(grid, question, method, options)
     # Neither a gap nor a time limit changes what is taken: all topologies tried prove any gap.
