@@ -190,3 +190,13 @@ def test_limits_are_those_of_the_grid_where_none_are_given() -> None:
 def test_limits_are_numbers_in_pu(given: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=re.escape(told)):
         openpoint.Limits(**given)
+
+
+def test_options_beside_a_whole_method_stand_in_the_place_of_its_own(tmp_path: Path) -> None:
+    proof, method = tmp_path / "proof.gz", openpoint.TopologySearch(gap=0.5)
+    found = openpoint.reconfigure("civanlar16", method=method, gap=1e-5, certificate=proof, time_limit_s=60.0)
+    assert found.gap <= 1e-5
+    assert "time_limit_s=60.0" in str(found.method)
+    assert openpoint.verify_certificate("civanlar16", proof).bound_kw <= (found.loss_kw or 0.0)
+    with pytest.raises(OptionError, match="certificate is no option of Benders"):
+        openpoint.reconfigure("civanlar16", method=openpoint.Benders(), certificate=proof)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -34,7 +34,7 @@ COPY = Output(
     sentence="Copy the grid's own file with the switch states of the answer; .geojson: the answer as a map.",
 )
 PLAIN = "plain"
-_OWN = ("gap", "executor", "certificate", "checkpoint")
+_OWN = ("time_limit_s", "gap", "executor", "certificate", "checkpoint")
 """Options that not every method has."""
 
 
@@ -205,7 +205,8 @@ class Certified(ByMethod):
 def _method_of(question: ByMethod) -> Any:
     """The method that a question names, or one given whole; None where neither is.
 
-    A text is a name, or a name and what it is solved with: `extensive:highs`, `benders:plain`.
+    A text is a name, or a name and what it is solved with: `extensive:highs`, `benders:plain`. Options of the question
+    stand in the place of those of the method.
 
     Raises:
         OptionError: a name that the study does not know, or an option that the method does not have.
@@ -216,25 +217,27 @@ def _method_of(question: ByMethod) -> Any:
     files = [name for name in ("certificate", "checkpoint") if getattr(question, name, None) is not None]
     if given is None and not files and question.executor is None:
         return None
+    options: dict[str, Any] = {}
     if given is not None and not isinstance(given, str):
         of_kind(given, Solves, "method", f"one of {', '.join(question.methods)}, or a method such as Benders()")
-        return given
-    name, _, how = (given or question.unnamed).partition(":")
-    if name not in question.methods:
-        raise OptionError(f"method is {given!r}; give one of {', '.join(question.methods)}")
-    made = question.own_method(name) or _made(name, how or (question.extensive if name == "extensive" else ""))
-    has = {each.name for each in fields(made)}
-    options: dict[str, Any] = {"time_limit_s": question.time_limit_s}
-    if "gap" in has and question.gap_of_named is not None:
-        options["gap"] = question.gap_of_named
+        made, name = given, type(given).__name__
+    else:
+        name, _, how = (given or question.unnamed).partition(":")
+        if name not in question.methods:
+            raise OptionError(f"method is {given!r}; give one of {', '.join(question.methods)}")
+        made = question.own_method(name) or _made(name, how or (question.extensive if name == "extensive" else ""))
+        if question.gap_of_named is not None and any(each.name == "gap" for each in fields(made)):
+            options["gap"] = question.gap_of_named
+    has = {each.name for each in fields(made)} if is_dataclass(made) else set[str]()
     for own in _OWN:
         value = getattr(question, own, None)
         if value is None:
             continue
         if own not in has:
-            raise OptionError(f"--{own} is no option of --method {name}; leave one of both out")
+            words = f"{own} is no option of {name}" if made is given else f"--{own} is no option of --method {name}"
+            raise OptionError(f"{words}; leave one of both out")
         options[own] = executor_from(value) if own == "executor" and isinstance(value, str) else value
-    return type(made)(**{each.name: getattr(made, each.name) for each in fields(made)} | options)
+    return replace(made, **options) if options else made
 
 
 def _made(name: str, how: str) -> Any:
