@@ -19,6 +19,8 @@ from openpoint.search.phases.flow import UNDECIDED, trees_for
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.pieces import balanced
 from openpoint.search.phases.proof import Checker, Nodes
+from openpoint.search.phases.proof_flows import hanging, judge, sizes_for
+from openpoint.search.phases.proof_sweeps import no_pieces, room_for
 from openpoint.search.phases.states import graph_for, propagate
 from openpoint.verify import CertificateError
 from tests.builders.phase_trees import phase_trees
@@ -84,11 +86,34 @@ def test_flows_of_the_checker_are_those_of_the_search(kind: str) -> None:
         assert found == pytest.approx(case.loss, rel=5e-8, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["power", "all", "held"])
+def test_what_states_lose_is_bounded_in_the_core(kind: str) -> None:
+    """Far from the state around which it is known, too."""
+    count = known = 0
+    for _, case in grids(kind, range(30)):
+        blocks = case.model.blocks
+        room, none, sizes, found = room_for(blocks), no_pieces(blocks), sizes_for(blocks), np.empty(len(case.status))
+        judge(blocks, case.status[:1], np.full(1, np.inf), none, none, room, sizes, found[:1])
+        pieces = hanging(blocks, case.status[0], room, sizes)
+        swept = judge(blocks, case.status, np.full(len(found), -1e3), pieces, none, room, sizes, found)
+        least = np.empty(len(found))  # where shares of loads jump there may be two flows: those of sweeps from no load
+        judge(blocks, case.status, np.full(len(found), np.inf), none, none, room, sizes, least)
+        assert (found <= least * (1.0 + 1e-8)).all()
+        count += len(pieces.root)
+        known += len(found) - swept
+    assert count > 10
+    assert known > 50
+
+
 @pytest.mark.parametrize("kind", ["power", "wye", "all", "held"])
-def test_a_certificate_proves_the_least_loss_of_all_states(kind: str, tmp_path: Path, reference: Any) -> None:
-    """So do both checkers, of which one has whole numbers."""
+def test_a_certificate_proves_the_least_loss_of_all_states(
+    kind: str, tmp_path: Path, reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So do both checkers, of which one has whole numbers; with states in the core, and with states alone."""
     proved = 0
     for seed in range(60, 72):
+        monkeypatch.setattr("openpoint.search.phases.proof.FEW", 0 if seed % 2 else 100)
+        monkeypatch.setattr("openpoint.search.phases.certificate.SHARE", 100.0 if seed % 4 == 1 else 0.1)
         loads = "all" if kind == "held" else kind
         grid = phase_trees(seed, loads=loads, generation=seed % 3 == 0, held=kind == "held")
         if (case := enumerated(grid)) is None:
@@ -242,9 +267,9 @@ def test_an_answer_stands_where_its_certificate_is_not_written(tmp_path: Path, m
 
 
 def test_words_for_states_are_those_of_the_search() -> None:
-    from openpoint.search.phases import flow, proof, proof_flows
+    from openpoint.search.phases import flow, proof, proof_sweeps
 
-    assert (proof.CLOSED, proof.LOOP) == (proof_flows.CLOSED, proof_flows.LOOP)
+    assert (proof.CLOSED, proof.LOOP) == (proof_sweeps.CLOSED, proof_sweeps.LOOP)
     assert (flow.OPEN, flow.CLOSED, flow.UNDECIDED, flow.LOOP) == (
         proof.OPEN,
         proof.CLOSED,

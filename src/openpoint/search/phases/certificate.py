@@ -32,7 +32,7 @@ from openpoint.search.phases.model import Box, PhaseModel, phase_model
 from openpoint.search.phases.multipliers import improve, pattern_for
 from openpoint.search.phases.proof import CLOSED, LOOP, OPEN, UNDECIDED, Checker, Nodes
 from openpoint.search.phases.states import graph_for, probe, propagate
-from openpoint.search.phases.tree import Price, price_of
+from openpoint.search.phases.tree import PACE, PAYS, Price, price_of, states_left
 from openpoint.verify import schema
 from openpoint.verify.lines import Archive
 from openpoint.verify.schema import CertificateError
@@ -43,6 +43,8 @@ BITS = 20
 LARGEST = 1 << 52
 ROUNDS = 8
 """Of the fixed point for the multipliers of a line."""
+SHARE = 0.1
+"""Radial states over buses up to which a node is divided without bounds: one has some numbers for each bus."""
 ABOVE = 1e-7
 """By how much of itself a bound is above what is to be proved before it is rounded."""
 NUMBERS = 3_000_000
@@ -97,6 +99,7 @@ class _Writer:
         self._trees, self._squares = trees_for(self.blocks), squares_for(self.blocks)
         self._pattern, self._graph = pattern_for(self.blocks), graph_for(self.blocks)
         self._last = np.zeros(2 * int(self.checker.wanted.sum()) + len(self.blocks.bus), dtype=np.int64)
+        self._nodes = self._probed = self._fixed = 0
 
     def lines(self) -> Iterator[Any]:
         """The lines, by depth-first search; flows of radial states may lose less than the target."""
@@ -110,18 +113,23 @@ class _Writer:
             yield from self._node(status, h, waiting)
 
     def _node(self, status: States, h: Complexes, waiting: list[tuple[States, Complexes]]) -> Iterator[Any]:
+        self._nodes += 1
         while True:
-            bound = self._bound(status, h) if propagate(self.blocks, status, self._graph) else math.inf
+            some, flows = bool(propagate(self.blocks, status, self._graph)), False
+            if some and self.price(status) < math.inf:
+                flows = states_left(self.blocks, status) <= SHARE * len(self.blocks.has)
+            bound = -math.inf if flows else self._bound(status, h) if some else math.inf
             if bound >= self._enough(status):
                 yield "none" if bound == math.inf else self._written(h)
                 return
             if not (left := np.flatnonzero(status == UNDECIDED)).size:
                 yield "flow"
                 return
-            value = np.empty(len(status))
-            tools = self._trees, self._squares, self._pattern, self._graph, value
-            probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
-            fixed = 0
+            value, fixed = np.where(status == UNDECIDED, np.abs(self._trees.i).sum(axis=1), -math.inf), 0
+            if not flows and (self._fixed * PAYS >= self._probed or self._nodes % PACE == 0):
+                tools = self._trees, self._squares, self._pattern, self._graph, value
+                probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
+                self._probed += len(left)
             for e in left[value[left] == math.inf].tolist():
                 if status[e] != UNDECIDED:
                     continue
@@ -132,6 +140,7 @@ class _Writer:
                 if bound < self._enough(other):
                     continue
                 fixed += 1
+                self._fixed += 1
                 yield e
                 yield "none" if bound == math.inf else self._written(better)
                 status[e] = CLOSED
@@ -197,6 +206,7 @@ def write_proof(
         if over():
             return None
     proof = _Proof(model, price)
+    _value(model, asked, proof, best)
     for line in lines[1:]:
         proof.take(line)
     found = proof.done()
@@ -208,7 +218,8 @@ class _Proof:
     """A proof as it is read: nodes that are left, and bounds that wait to be worked out together.
 
     Attributes:
-        least: of what is proved so far, per unit. bounds, flows: how many.
+        least: of what is proved so far, per unit. enough: loss and price of the best state: nothing above it needs to
+            be known well. bounds, flows: how many.
     """
 
     def __init__(self, model: PhaseModel, price: Price) -> None:
@@ -219,7 +230,7 @@ class _Proof:
         self._waiting: list[tuple[States, Ints, float]] = []
         self._states: list[tuple[States, float]] = []
         self._at_once = 1 + NUMBERS // (9 * len(blocks.has))
-        self.least, self.bounds, self.flows = math.inf, 0, 0
+        self.least, self.enough, self.bounds, self.flows = math.inf, math.inf, 0, 0
 
     def take(self, line: Any) -> None:
         """The next line.
@@ -292,7 +303,7 @@ class _Proof:
         if self._states:
             status, price = (np.array(part) for part in zip(*self._states, strict=True))
             self._states.clear()
-            self._note(self.checker.losses(status) + price)
+            self._note(self.checker.losses(status, self.enough - price) + price)
 
     def _note(self, found: Floats) -> None:
         if not (found > -math.inf).all():
@@ -448,7 +459,8 @@ def _value(model: PhaseModel, asked: PhasesQuestion, proof: _Proof, closed: Bool
     status[model.block_of[known & closed]] = CLOSED
     status[model.blocks.closes] = LOOP
     price = proof.price(status)
-    value = float(proof.checker.losses(status[None])[0]) if allowed else math.inf
+    value = proof.checker.value(status) if allowed else math.inf
     if not (allowed and value < math.inf and price < math.inf):
         raise CertificateError("its best state is not radial, not allowed, or has no flow")
-    return value * (1.0 + 2e-8) + price
+    proof.enough = value * (1.0 + 2e-8) + price
+    return proof.enough

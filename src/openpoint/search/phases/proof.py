@@ -8,6 +8,7 @@ E = K − 2 M X, it is ¼ Kᴴ M⁻¹ K ≤ herm(Xᴴ K) − Xᴴ M X + |E|² / 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ import numpy as np
 from openpoint.arrays import Bools, Complexes, Floats, Ints, States
 from openpoint.graph import bridges, components
 from openpoint.search.phases.model import Blocks
-from openpoint.search.phases.proof_flows import V_LOW, judge, room_for
+from openpoint.search.phases.proof_flows import hanging, judge, sizes_for
+from openpoint.search.phases.proof_sweeps import V_LOW, no_pieces, room_for
 
 OPEN, CLOSED, UNDECIDED, LOOP = 2, 1, 0, 3
 UNIT = 2.0**-53
@@ -24,6 +26,10 @@ SAME = 1e-9
 """Relative distance from an end of a band of voltages, where the share of a load jumps: both sides count."""
 ROUNDED = 1e-9
 """By how much the line in the place of the share of a load lies beyond it: for rounding."""
+
+
+FEW = 100
+"""Flows of the whole grid after which others are bounded in its core."""
 
 
 class Ball(NamedTuple):
@@ -123,7 +129,15 @@ class Checker:
         turn = np.exp(np.where(forward, -2j, 2j) * np.pi / 3.0)
         self._centre = (1.0 + turn) / (1.0 - turn)
         self._radius = _radii(blocks)
-        self._room = room_for(blocks)
+        self._room, self._none, self._sizes = room_for(blocks), no_pieces(blocks), sizes_for(blocks)
+        self._pieces, self._swept = self._none, 0
+        self._best: States | None = None
+        sources, fixed = np.flatnonzero(blocks.is_source), np.flatnonzero(self.first() == CLOSED)
+        ends = [np.append(end[fixed], x) for end, x in ((blocks.fr, sources[:-1]), (blocks.to, sources[1:]))]
+        part, self._free = components(len(blocks.has), *ends), np.flatnonzero(blocks.movable)
+        self._parts = int(part.max()) + 1
+        self._looped = len(ends[0]) != len(blocks.has) - self._parts
+        self._ends = [part[end[self._free]].tolist() for end in (blocks.fr, blocks.to)]
 
     def first(self) -> States:
         """(m) states of which nothing is decided."""
@@ -132,25 +146,38 @@ class Checker:
 
     def follow(self, status: States) -> bool:
         """Open what would close a loop and close bridges, in place; whether a radial state is left."""
-        blocks, n = self.blocks, len(self.blocks.has)
-        sources = np.flatnonzero(blocks.is_source)
+        if self._looped:
+            return False
         while True:
-            closed = np.flatnonzero(status == CLOSED)
-            fr, to = (
-                np.append(end[closed], more) for end, more in ((blocks.fr, sources[:-1]), (blocks.to, sources[1:]))
-            )
-            part = components(n, fr, to)
-            if len(fr) != n - len(np.unique(part)):
+            leader, left = list(range(self._parts)), list[tuple[int, int, int]]()
+
+            def find(part: int, leader: list[int] = leader) -> int:
+                while leader[part] != part:
+                    part = leader[part]
+                return part
+
+            states = status[self._free].tolist()
+            for state, a, b in zip(states, *self._ends, strict=True):
+                if state == CLOSED:
+                    if (x := find(a)) == (y := find(b)):
+                        return False
+                    leader[x] = y
+            for e, state, a, b in zip(self._free.tolist(), states, *self._ends, strict=True):
+                if state == UNDECIDED:
+                    if (x := find(a)) == (y := find(b)):
+                        status[e] = OPEN
+                    else:
+                        left.append((e, x, y))
+            number = {part: k for k, part in enumerate(dict.fromkeys(find(a) for a in range(self._parts)))}
+            fr, to = (np.array([number[row[k]] for row in left], dtype=np.int64) for k in (1, 2))
+            for _, x, y in left:
+                leader[find(x)] = find(y)
+            if len({find(a) for a in range(self._parts)}) > 1:
                 return False
-            left = np.flatnonzero(status == UNDECIDED)
-            status[left[part[blocks.fr[left]] == part[blocks.to[left]]]] = OPEN
-            left = np.flatnonzero(status == UNDECIDED)
-            ends = part[blocks.fr[left]], part[blocks.to[left]]
-            if len(np.unique(components(n, *ends)[part])) > 1:
-                return False
-            needed = left[bridges(n, *ends)]
-            status[needed] = CLOSED
-            if not len(needed):
+            needed = np.flatnonzero(bridges(len(number), fr, to)).tolist()
+            for k in needed:
+                status[left[k][0]] = CLOSED
+            if not needed:
                 return True
 
     def fed(self, status: States) -> bool:
@@ -188,11 +215,21 @@ class Checker:
         np.subtract.at(total, node, (4 * n * UNIT) * np.abs(most))
         return np.where(forests.fed, np.where(valid & np.isfinite(total), total, -np.inf), np.inf)
 
-    def losses(self, status: States) -> Floats:
-        """(B) losses of radial states (B, m), per unit: see `judge`."""
+    def losses(self, status: States, enough: float | Floats = math.inf) -> Floats:
+        """(B) what radial states (B, m) lose at least, per unit: `enough` or more, or what sweeps find (`judge`)."""
+        if (best := self._best) is not None and self._swept >= FEW:
+            self._best = None
+            self.losses(best[None])  # its flow is in the room
+            self._pieces = hanging(self.blocks, best, self._room, self._sizes)
         found = np.empty(len(status))
-        judge(self.blocks, status, self._room, found)
+        tools = self._pieces, self._none, self._room, self._sizes, found
+        self._swept += int(judge(self.blocks, status, np.broadcast_to(enough, len(status)).copy(), *tools))
         return found
+
+    def value(self, status: States) -> float:
+        """The loss of the best state (m), around whose flow others are bounded."""
+        self._best = status
+        return float(self.losses(status[None])[0])
 
     def _forests(self, status: States) -> _Forests:
         """The forests of closed branches, from the sources and from a bus with most phases of every other part."""

@@ -171,7 +171,7 @@ class PhaseTree:
             if bound >= self.cutoff:
                 self._queue.done(bound)
                 return False
-            if self._few(status):
+            if states_left(self.blocks, status) <= FEW:
                 self._complete(status)
                 self._near_from = bound
                 return True
@@ -197,19 +197,6 @@ class PhaseTree:
             other[chosen] = state
             self._push(least, other, h.copy())
         return False
-
-    def _few(self, status: States) -> bool:
-        """Whether at most FEW states are radial, counted as trees of what is undecided (Kirchhoff)."""
-        left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
-        n, (fr, to) = len(self.blocks.has), (self.blocks.fr, self.blocks.to)
-        sources = np.flatnonzero(self.blocks.is_source)
-        part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
-        laplacian = np.zeros((part.max() + 1, part.max() + 1))
-        ends = part[fr[left]], part[to[left]]
-        for a, b in (ends, ends[::-1]):
-            np.add.at(laplacian, (a, a), 1.0)
-            np.add.at(laplacian, (a, b), -1.0)
-        return float(np.linalg.slogdet(laplacian[1:, 1:])[1]) < math.log(FEW) + 1e-6
 
     def _complete(self, status: States) -> None:
         """Sweep all radial states of a node; those that may lose less than the cutoff wait as leaves, the best first.
@@ -240,6 +227,20 @@ class PhaseTree:
             self._queue.push(bound, _Node(status, h))
         elif math.isfinite(bound):
             self._queue.done(bound)
+
+
+def states_left(blocks: Blocks, status: States) -> float:
+    """How many states are radial, but for rounding, counted as trees of what is undecided (Kirchhoff)."""
+    left, closed = status == UNDECIDED, (status == CLOSED) | (status == LOOP)
+    n, (fr, to) = len(blocks.has), (blocks.fr, blocks.to)
+    sources = np.flatnonzero(blocks.is_source)
+    part = components(n, *(np.append(end[closed], more) for end, more in ((fr, sources[:-1]), (to, sources[1:]))))
+    laplacian = np.zeros((part.max() + 1, part.max() + 1))
+    ends = part[fr[left]], part[to[left]]
+    for a, b in (ends, ends[::-1]):
+        np.add.at(laplacian, (a, a), 1.0)
+        np.add.at(laplacian, (a, b), -1.0)
+    return float(np.exp(np.linalg.slogdet(laplacian[1:, 1:])[1] - 1e-6))
 
 
 def box_around(v: Complexes, present: Bools, box: Box, margin: float = 0.02) -> Box:
