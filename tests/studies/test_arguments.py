@@ -196,7 +196,6 @@ def test_options_beside_a_whole_method_stand_in_the_place_of_its_own(tmp_path: P
     proof, method = tmp_path / "proof.gz", openpoint.TopologySearch(gap=0.5)
     found = openpoint.reconfigure("civanlar16", method=method, gap=1e-5, certificate=proof, time_limit_s=60.0)
     assert found.gap <= 1e-5
-    assert "time_limit_s=60.0" in str(found.method)
     assert openpoint.verify_certificate("civanlar16", proof).bound_kw <= (found.loss_kw or 0.0)
     with pytest.raises(OptionError, match="certificate is no option of Benders"):
         openpoint.reconfigure("civanlar16", method=openpoint.Benders(), certificate=proof)
