@@ -45,7 +45,7 @@ def without_unfed(grid: Grid) -> Grid:
 
 
 def without_idle(grid: Grid) -> Grid:
-    """The grid without what no source feeds today where nothing draws or feeds in: it may stay dark.
+    """The grid without what no source feeds today where nothing, or next to nothing, draws or feeds in: it stays dark.
 
     Such a piece needs no supply, and a radial state that feeds it loses no less but for its charging. As a way between
     parts that are fed it is not used. A note of the grid counts and names the pieces. The grid has no faults.
@@ -54,9 +54,11 @@ def without_idle(grid: Grid) -> Grid:
     if not pieces:
         return grid
     lost, tables = _without(grid, pieces)
+    load = float(grid.loads["p_kw"].to_numpy().sum() - tables["loads"]["p_kw"].to_numpy().sum())
+    drawn = f"no more than {load:.3g} kW would be drawn there" if load else "nothing is there that draws power"
     places = _told(list(lost), f"{len(lost)} bus{'es' * (len(lost) > 1)} (", ")")
     message = (
-        f"nothing feeds {places} today, on one phase or all, and nothing is there that draws power: they stay dark, "
+        f"nothing feeds {places} today, on one phase or all, and {drawn}: they stay dark, "
         "with the branches to them as they are"
     )
     remedy = "To feed them, close a branch to them first"

@@ -357,21 +357,32 @@ def out_of_reach(grid: Tables) -> list[list[tuple[str, str]]]:
     return [found[key] for key in sorted(found)]
 
 
+IDLE = 1e-3
+"""Share of all power up to which what draws or makes power without supply today need not have one."""
+_SIZES = {"p_kw", "q_kvar", "p_min_kw", "p_max_kw", "q_min_kvar", "q_max_kvar"}
+
+
 def idle_pieces(grid: Tables) -> list[list[tuple[str, str]]]:
     """Phases of buses that no source feeds today and where no load, generator or capacitor is; by piece.
 
-    A piece is what branches can join without one that is fed today. The grid has no faults.
+    A piece is what branches can join without one that is fed today. Loads and generators count where all of them that
+    are without supply are more than `IDLE` of all. The grid has no faults.
     """
     wires = _wires(grid)
     dark = ~energised(wires.n, wires.fr, wires.to, wires.closed, wires.at)
     inside = dark[wires.fr] & dark[wires.to]
     piece = components(wires.n, wires.fr[inside], wires.to[inside])
     number = {terminal: n for n, terminal in enumerate(wires.terminals)}
-    busy = {
-        int(piece[number[bus, phase]])
-        for table in (grid.loads, grid.generators, grid.capacitors)
-        for bus, phases in rows(table, "bus", "phases")
+    power = [
+        (number[bus, phase], sum(abs(x or 0.0) for x in sizes) / len(phases))
+        for table in (grid.loads, grid.generators)
+        for bus, phases, *sizes in rows(table, "bus", "phases", *_SIZES.intersection(table.columns))
         for phase in phases
+    ]
+    some = sum(s for n, s in power if dark[n]) > IDLE * sum(s for _, s in power)
+    busy = {int(piece[n]) for n, _ in power if some}
+    busy |= {
+        int(piece[number[bus, phase]]) for bus, phases in rows(grid.capacitors, "bus", "phases") for phase in phases
     }
     found: dict[int, list[tuple[str, str]]] = {}
     for n in np.flatnonzero(dark).tolist():

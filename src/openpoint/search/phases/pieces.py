@@ -21,6 +21,8 @@ from openpoint.search.phases.multipliers import improve, pattern_for
 
 REACH = 0.5, 0.3, 0.2, 0.2, 0.2, 0.2
 """How far the samples are from h₀: real and imaginary part of what phases share, and of two differences (`MODES`)."""
+FIRM, LEAST_REACH = 0.3, 0.02
+"""Share of the R of a branch that is left at a sample, which comes nearer for it, down to this."""
 _ROUNDING, _LOST = 1e-9, 1e-12
 """Relative asymmetry of an impedance, and power, pu, of what charges a branch, that are neglected."""
 ROUNDS = 10
@@ -234,7 +236,20 @@ class Pieces:
 
         if not sample(0, np.zeros((len(on), 3), dtype=np.complex128)):
             raise ArithmeticError("the bound is not defined at its best multipliers")
+        below = np.flatnonzero(self.trees.edge >= 0)
+        z = blocks.z[self.trees.way[below], self.trees.edge[below]]
+        absent = ~blocks.carries[self.trees.edge[below], :, None] * np.eye(3)
+
+        def weak(shift: Complexes) -> Bools:
+            """(count) whether the multipliers leave too little of the R of a branch."""
+            x = (1.0 + h[self.bus][below] + shift[group[below]])[:, :, None] * z
+            least, r = (np.linalg.eigvalsh((y + y.conj().transpose(0, 2, 1)) / 2.0 + absent)[:, 0] for y in (x, z))
+            return np.asarray(np.bincount(group[below], least < FIRM * r, len(on)) > 0.0)
+
         for i in range(6):  # both samples are as far
+            for sign in (1.0, -1.0):
+                while (near := weak(sign * reach[:, i, None] * modes[:, i]) & (reach[:, i] > LEAST_REACH)).any():
+                    reach[near, i] *= 0.5
             while not all(sample(1 + 2 * i + k, (1.0 - 2.0 * k) * reach[:, i, None] * modes[:, i]) for k in (0, 1)):
                 reach[:, i] *= 0.5
         return Hung(on, h[on], modes, reach, constant, a, *self._flows())

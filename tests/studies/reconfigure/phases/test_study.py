@@ -336,7 +336,7 @@ def test_a_loop_that_nobody_can_open_stays_closed() -> None:
 
 
 def test_what_nothing_feeds_and_nothing_draws_from_stays_dark() -> None:
-    """A dead stub behind a tie is left as it is; a dead bus with a load must be fed."""
+    """A dead stub behind a tie is left as it is; a dead bus must be fed where its load is not next to nothing."""
     grid = phase_trees(1, loads="power")
     line = grid.lines.filter(pl.col("phases") == "abc").row(0, named=True)
     end = grid.sources["bus"].item()
@@ -348,6 +348,10 @@ def test_what_nothing_feeds_and_nothing_draws_from_stays_dark() -> None:
     assert found.loss_kw == pytest.approx(best.loss_kw, rel=1e-6)
     assert found.open_branches == best.open_branches
     assert any("nothing feeds 1 bus (stub) today" in note for note in found.notes)
-    loads = [*grid.loads.to_dicts(), {**grid.loads.row(0, named=True), "name": "last", "bus": "stub"}]
-    fed = openpoint.reconfigure(Grid.from_tables("fed", {**dark.tables(), "loads": loads}))
-    assert "tie" not in fed.open_branches
+    last = {**grid.loads.row(0, named=True), "name": "last", "bus": "stub"}
+    for share, stays in ((1.0, False), (1e-5, True)):
+        loads = [*grid.loads.to_dicts(), {**last, "p_kw": share * last["p_kw"], "q_kvar": share * last["q_kvar"]}]
+        fed = openpoint.reconfigure(Grid.from_tables("fed", {**dark.tables(), "loads": loads}))
+        assert "tie" not in fed.open_branches
+        assert stays is (fed.loss_kw == pytest.approx(best.loss_kw, rel=1e-6))
+        assert stays is any("kW would be drawn there" in note for note in fed.notes)
