@@ -105,47 +105,50 @@ class _Writer:
         """The lines, by depth-first search; flows of radial states may lose less than the target."""
         blocks = self.blocks
         self._trees.v[:] = np.where(blocks.has, np.exp(-2j * np.pi / 3.0 * np.arange(3)), 0.0)
-        waiting: list[tuple[States, Complexes]] = [
+        waiting: list[tuple[States, Complexes | None]] = [
             (self.checker.first(), np.zeros(blocks.has.shape, dtype=np.complex128))
         ]
         while waiting:
             status, h = waiting.pop()
             yield from self._node(status, h, waiting)
 
-    def _node(self, status: States, h: Complexes, waiting: list[tuple[States, Complexes]]) -> Iterator[Any]:
+    def _node(
+        self, status: States, h: Complexes | None, waiting: list[tuple[States, Complexes | None]]
+    ) -> Iterator[Any]:
+        """The lines of a node, with multipliers h, or None where its states are named alone."""
         self._nodes += 1
         while True:
-            some, flows = bool(propagate(self.blocks, status, self._graph)), False
-            if some and self.price(status) < math.inf:
-                flows = states_left(self.blocks, status) <= SHARE * len(self.blocks.has)
-            bound = -math.inf if flows else self._bound(status, h) if some else math.inf
+            some = bool(propagate(self.blocks, status, self._graph)) and self.price(status) < math.inf
+            if some and h is not None and states_left(self.blocks, status) <= SHARE * len(self.blocks.has):
+                h = None
+            bound = math.inf if not some else -math.inf if h is None else self._bound(status, h)
             if bound >= self._enough(status):
-                yield "none" if bound == math.inf else self._written(h)
+                yield "none" if h is None or bound == math.inf else self._written(h)
                 return
             if not (left := np.flatnonzero(status == UNDECIDED)).size:
                 yield "flow"
                 return
             value, fixed = np.where(status == UNDECIDED, np.abs(self._trees.i).sum(axis=1), -math.inf), 0
-            if not flows and (self._fixed * PAYS >= self._probed or self._nodes % PACE == 0):
+            if h is not None and (self._fixed * PAYS >= self._probed or self._nodes % PACE == 0):
                 tools = self._trees, self._squares, self._pattern, self._graph, value
                 probe(self.blocks, status.copy(), self._priority, h, self._enough(status), *tools)
                 self._probed += len(left)
-            for e in left[value[left] == math.inf].tolist():
-                if status[e] != UNDECIDED:
-                    continue
-                other, better = status.copy(), h.copy()
-                other[e] = OPEN
-                fed = propagate(self.blocks, other, self._graph) and self.price(other) < math.inf
-                bound = self._bound(other, better) if fed else math.inf
-                if bound < self._enough(other):
-                    continue
-                fixed += 1
-                self._fixed += 1
-                yield e
-                yield "none" if bound == math.inf else self._written(better)
-                status[e] = CLOSED
-                if not propagate(self.blocks, status, self._graph):
-                    break
+                for e in left[value[left] == math.inf].tolist():
+                    if status[e] != UNDECIDED:
+                        continue
+                    other, better = status.copy(), h.copy()
+                    other[e] = OPEN
+                    fed = propagate(self.blocks, other, self._graph) and self.price(other) < math.inf
+                    bound = self._bound(other, better) if fed else math.inf
+                    if bound < self._enough(other):
+                        continue
+                    fixed += 1
+                    yield e
+                    yield "none" if bound == math.inf else self._written(better)
+                    status[e] = CLOSED
+                    if not propagate(self.blocks, status, self._graph):
+                        break
+                self._fixed += fixed
             if not fixed:
                 value[value == math.inf] = -math.inf
                 chosen = int(np.argmax(np.where(status == UNDECIDED, value, -math.inf)))
@@ -154,7 +157,7 @@ class _Writer:
                 for state in (CLOSED, OPEN):
                     other = status.copy()
                     other[chosen] = state
-                    waiting.append((other, h.copy()))
+                    waiting.append((other, None if h is None else h.copy()))
                 return
 
     def _enough(self, status: States) -> float:
